@@ -1,0 +1,126 @@
+"""The artifact: a folder with `model.onnx`, `tokenizer.json` and the manifest `pointsman.json`.
+
+`pointsman export` writes it, the daemon reads and checks it; the manifest's form is defined here for both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pointsman.errors import ArtifactError
+
+FORMAT_VERSION = 1
+MANIFEST = "pointsman.json"
+MODEL = "model.onnx"
+TOKENIZER = "tokenizer.json"
+BUILTIN = Path(__file__).parent.parent / "assets" / "builtin"
+"""The classifier that ships with the package."""
+
+
+class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Where the weights came from: the name that was asked for, and the SHA-256 of the weight file."""
+
+    name: str
+    sha256: str
+
+
+class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What `pointsman.json` says. `labels` are in the order of the logits."""
+
+    format_version: int
+    labels: list[str]
+    max_tokens: int
+    inputs: list[str]
+    output: str
+    opset: int
+    precision: str
+    target: str
+    temperature: float
+    suggested_threshold: float | None
+    source: Source
+    files: dict[str, str]
+    verification: dict[str, Any]
+    versions: dict[str, str]
+    created: str
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A folder whose manifest was read and whose files were checked against it."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def model_path(self) -> Path:
+        return self.folder / MODEL
+
+    @property
+    def tokenizer_path(self) -> Path:
+        return self.folder / TOKENIZER
+
+
+def resolve(model_id: str, base: Path) -> Path:
+    """The folder that `model_id` names: `builtin`, an absolute path, or one relative to `base`."""
+    return BUILTIN if model_id == "builtin" else (base / model_id).resolve()
+
+
+def load(folder: Path) -> Artifact:
+    """Read the manifest and check every file's SHA-256; raises ArtifactError."""
+    manifest = read_manifest(folder)
+    for name, digest in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise ArtifactError(f"{folder}: {name} is missing; export the classifier again")
+        found = sha256(path)
+        if found != digest:
+            raise ArtifactError(
+                f"{path}: SHA-256 is {found[:12]}…, the manifest says {digest[:12]}…: the file is damaged or was "
+                "replaced; export the classifier again"
+            )
+    return Artifact(folder, manifest)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest alone, files unchecked; raises ArtifactError."""
+    path = folder / MANIFEST
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactError(_not_an_artifact(folder)) from None
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    try:
+        version = msgspec.json.decode(data, type=dict[str, Any]).get("format_version")
+        if version != FORMAT_VERSION:
+            raise ArtifactError(
+                f"{path}: format_version is {version!r}, this release reads {FORMAT_VERSION}; export the classifier again"
+            )
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise ArtifactError(f"{path}: not a manifest ({error}); export the classifier again") from error
+    if not {MODEL, TOKENIZER} <= manifest.files.keys() or len(set(manifest.labels)) < len(manifest.labels):
+        raise ArtifactError(f"{path}: names no {MODEL} and {TOKENIZER}, or a label twice; export the classifier again")
+    return manifest
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _not_an_artifact(folder: Path) -> str:
+    if not folder.is_dir():
+        return f"{folder}: no such folder; set model_id to an exported artifact's folder or to \"builtin\""
+    if (folder / "config.json").is_file():
+        return (
+            f"{folder}: holds a checkpoint that was not exported yet; run "
+            f"`pointsman export {folder} -o {folder}-onnx` and set model_id to {folder}-onnx"
+        )
+    return f"{folder}: no {MANIFEST} in it; run `pointsman export SOURCE -o {folder}` or set model_id to \"builtin\""

@@ -1,0 +1,1 @@
+"""From a ModernBERT checkpoint to an artifact that the daemon serves."""
