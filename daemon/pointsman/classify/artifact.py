@@ -99,7 +99,8 @@ def read_manifest(folder: Path) -> Manifest:
         version = msgspec.json.decode(data, type=dict[str, Any]).get("format_version")
         if version != FORMAT_VERSION:
             raise ArtifactError(
-                f"{path}: format_version is {version!r}, this release reads {FORMAT_VERSION}; export the classifier again"
+                f"{path}: format_version is {version!r}, this release reads {FORMAT_VERSION}; "
+                "export the classifier again"
             )
         manifest = msgspec.json.decode(data, type=Manifest)
     except msgspec.MsgspecError as error:
@@ -117,10 +118,10 @@ def sha256(path: Path) -> str:
 
 def _not_an_artifact(folder: Path) -> str:
     if not folder.is_dir():
-        return f"{folder}: no such folder; set model_id to an exported artifact's folder or to \"builtin\""
+        return f'{folder}: no such folder; set model_id to an exported artifact\'s folder or to "builtin"'
     if (folder / "config.json").is_file():
         return (
             f"{folder}: holds a checkpoint that was not exported yet; run "
             f"`pointsman export {folder} -o {folder}-onnx` and set model_id to {folder}-onnx"
         )
-    return f"{folder}: no {MANIFEST} in it; run `pointsman export SOURCE -o {folder}` or set model_id to \"builtin\""
+    return f'{folder}: no {MANIFEST} in it; run `pointsman export SOURCE -o {folder}` or set model_id to "builtin"'

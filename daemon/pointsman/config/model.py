@@ -1,11 +1,13 @@
 """The config as one frozen object.
 
-Each dataclass is one mapping of the file. A field's name is its key, its type what the loader accepts, its default
-the default, and `option()` adds what the generated reference and the JSON schema say. Construction does no I/O.
+Each dataclass is one mapping of the file. A field's name is its key, its type what the loader accepts, its
+default the default, and `option()` adds what the generated reference and the JSON schema say. Construction
+does no I/O.
 
 Outside `pointsman:` the names are vLLM Semantic Router's, so that its users can paste their file.
 """
 
+# ruff: noqa: RUF009 - `option()` is `dataclasses.field()` with its metadata named
 from __future__ import annotations
 
 import dataclasses
@@ -16,9 +18,16 @@ from typing import Any, Literal
 _EMPTY: Mapping[str, Any] = {}
 
 
-def option(doc: str, default: Any = dataclasses.MISSING, *, minimum: float | None = None, maximum: float | None = None) -> Any:
+def option(
+    doc: str,
+    default: Any = dataclasses.MISSING,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+) -> Any:
     """A field with its line in the reference; without a default the key is required."""
-    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum}
+    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "above": above}
     if isinstance(default, Mapping) or (dataclasses.is_dataclass(default) and not isinstance(default, type)):
         return dataclasses.field(default_factory=lambda: default, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -26,14 +35,19 @@ def option(doc: str, default: Any = dataclasses.MISSING, *, minimum: float | Non
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    name: str = option("Name, used in `preferred_endpoints`, headers of the log and metrics.")
+    name: str = option("Name, used in `preferred_endpoints`, the log and metrics.")
     address: str = option("IP, host name, `http(s)://host[:port][/prefix]`, or `unix:/path` of a vLLM.")
-    port: int | None = option("TCP port; not with `unix:`, nor beside a port in `address`.", None, minimum=1, maximum=65535)
+    port: int | None = option(
+        "TCP port; needed beside an IP or host name, refused beside `unix:` or a port in `address`.",
+        None,
+        minimum=1,
+        maximum=65535,
+    )
     weight: float = option("Share of the traffic among the endpoints that can serve a request.", 1.0, minimum=0)
 
     @property
     def base_url(self) -> str:
-        """`http(s)://authority[/prefix]` without a trailing slash; the authority is `localhost` for a Unix socket."""
+        """`http(s)://authority[/prefix]` without a trailing slash; `localhost` stands for a Unix socket."""
         if self.socket_path is not None:
             return "http://localhost"
         scheme, _, rest = self.address.rpartition("://")
@@ -91,10 +105,16 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelScore:
     model: str = option("Base model; a key of `model_config`.")
-    score: float = option("The highest available wins, ties go to the first; with `split: score` it is a share.", 1.0, minimum=0)
-    lora_name: str | None = option("Adapter that answers; one of the model's `loras`. Without it the base answers.", None)
+    score: float = option(
+        "The highest available wins, ties go to the first; with `split: score` it is a share.", 1.0, above=0
+    )
+    lora_name: str | None = option(
+        "Adapter that answers; one of the model's `loras`. Without it the base answers.", None
+    )
     use_reasoning: bool = option("Switch the model's reasoning on or off for this category.", False)
-    reasoning_effort: Effort | None = option("Effort where the family takes one; else `default_reasoning_effort`.", None)
+    reasoning_effort: Effort | None = option(
+        "Effort where the family takes one; else `default_reasoning_effort`.", None
+    )
     reasoning_description: str = option("For people; not used in routing.", "")
 
     @property
@@ -111,7 +131,9 @@ class Category:
     labels: tuple[str, ...] = option("The same as `mmlu_categories`.", ())
     system_prompt: str = option("Put before the conversation when this category is chosen.", "")
     system_prompt_enabled: bool = option("Whether `system_prompt` is used.", True)
-    system_prompt_mode: Literal["replace", "insert"] = option("`replace` the client's system prompt, or `insert` ours before it.", "replace")
+    system_prompt_mode: Literal["replace", "insert"] = option(
+        "`replace` the client's system prompt, or `insert` ours before it.", "replace"
+    )
     model_scores: tuple[ModelScore, ...] = option("Who may answer; at least one.")
 
 
@@ -120,9 +142,16 @@ class CategoryModel:
     model_id: str = option("Folder of an exported artifact (relative to this file), or `builtin`.", "builtin")
     use_modernbert: bool = option("Accepted for compatibility; only ModernBERT is served.", True)
     threshold: float = option("A category's probability below this is the fallback.", 0.6, minimum=0, maximum=1)
-    use_cpu: bool = option("CPU; `false` means CUDA where it is available. `pointsman.classifier.providers` says more.", True)
-    category_mapping_path: str | None = option("Must agree with the artifact's labels where it exists.", None)
-    fallback_category: str | None = option("Category for what is below the threshold; else `default_model`, no category.", None)
+    use_cpu: bool = option(
+        "CPU; `false` means CUDA where it is available. `pointsman.classifier.providers` says more.", True
+    )
+    category_mapping_path: str | None = option(
+        "File (relative to this one) that must agree with the artifact's labels where it exists.", None
+    )
+    fallback_category: str | None = option(
+        "Category for what is below the threshold, spelled as its `name`; else `default_model`, no category.",
+        None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +162,9 @@ class ClassifierSection:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
     listen: tuple[str, ...] = option("Addresses of the data port: `host:port` or `unix:/path`.", ("127.0.0.1:8080",))
-    admin_listen: str = option("Address of the admin port (metrics, config): `host:port` or `unix:/path`.", "127.0.0.1:9190")
+    admin_listen: str = option(
+        "Address of the admin port (metrics, config): `host:port` or `unix:/path`.", "127.0.0.1:9190"
+    )
     max_body_bytes: int = option("A larger request body is refused with 413.", 32 * 1024 * 1024, minimum=1024)
     body_timeout_ms: int = option("Time for the client to deliver a body; then 408.", 30_000, minimum=1)
     drain_timeout_ms: int = option("Time that running answers get at shutdown.", 30_000, minimum=0)
@@ -142,27 +173,44 @@ class ServerOptions:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayOptions:
     connect_timeout_ms: int = option("Time to connect to vLLM.", 2_000, minimum=1)
-    first_byte_timeout_ms: int = option("Time from the request to the first byte of the answer; 0 is no limit.", 600_000, minimum=0)
+    first_byte_timeout_ms: int = option(
+        "Time from the request to the first byte of the answer; 0 is no limit.", 600_000, minimum=0
+    )
     idle_timeout_ms: int = option("Longest silence inside an answer; 0 is no limit.", 300_000, minimum=0)
     total_timeout_ms: int = option("Longest time of a whole answer; 0 is no limit.", 0, minimum=0)
-    api_key_file: str | None = option("File with the key that vLLM wants; sent as `Authorization: Bearer`.", None)
+    api_key_file: str | None = option(
+        "File (relative to this one) with the key that vLLM wants; sent as `Authorization: Bearer`.", None
+    )
     forward_authorization: bool = option("Pass the client's `Authorization` on to vLLM.", False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierOptions:
-    providers: tuple[Literal["cpu", "cuda", "tensorrt"], ...] = option("ONNX Runtime providers in order; empty follows `use_cpu`.", ())
-    threads: int = option("Runs side by side, each on one core; 0 takes every core that the process may use.", 0, minimum=0)
+    providers: tuple[Literal["cpu", "cuda", "tensorrt"], ...] = option(
+        "ONNX Runtime providers in order; empty follows `use_cpu`.", ()
+    )
+    threads: int = option(
+        "Runs side by side, each on one core; 0 takes every core that the process may use.", 0, minimum=0
+    )
     batch_tokens: int = option("Most tokens in one run.", 128, minimum=1)
     deadline_ms: int = option("Longest wait for a class; then the fallback answers.", 500, minimum=1)
     cache_entries: int = option("Texts whose class is remembered; 0 remembers none.", 10_000, minimum=0)
-    max_tokens: int | None = option("Tokens that are read of a prompt; the artifact's own limit when not set.", None, minimum=8)
-    head_share: float = option("Of a longer prompt, the share of `max_tokens` taken from its head; the rest from its tail.", 0.5, minimum=0, maximum=1)
+    max_tokens: int | None = option(
+        "Tokens that are read of a prompt; the artifact's own limit when not set.", None, minimum=8
+    )
+    head_share: float = option(
+        "Of a longer prompt, the share of `max_tokens` taken from its head; the rest from its tail.",
+        0.5,
+        minimum=0,
+        maximum=1,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingOptions:
-    split: Literal["best", "score"] = option("`best`: the highest score wins; `score`: scores are shares (A/B), fixed per conversation.", "best")
+    split: Literal["best", "score"] = option(
+        "`best`: the highest score wins; `score`: scores are shares (A/B), fixed per conversation.", "best"
+    )
     sticky: bool = option("A follow-up turn keeps its conversation's category.", True)
     switch_margin: float = option("By how much another category must beat it to switch.", 0.2, minimum=0, maximum=1)
     sticky_entries: int = option("Conversations that are remembered.", 10_000, minimum=1)
@@ -198,10 +246,14 @@ class Config:
     model_config: Mapping[str, Model] = option("The base models, by the name that vLLM serves them under.", _EMPTY)
     default_model: str = option("Answers when no category fits; a base model or an adapter.")
     categories: tuple[Category, ...] = option("The categories and who answers them.", ())
-    reasoning_families: Mapping[str, ReasoningFamily] = option("Added to, or in place of, the built-in families.", _EMPTY)
+    reasoning_families: Mapping[str, ReasoningFamily] = option(
+        "Added to, or in place of, the built-in families.", _EMPTY
+    )
     default_reasoning_effort: Effort = option("Effort when an entry sets none.", "medium")
     auto_model_name: str = option("The model name that asks for routing; `auto` always does too.", "MoM")
-    include_config_models_in_list: bool = option("Accepted for compatibility; `/v1/models` always lists what is there.", True)
+    include_config_models_in_list: bool = option(
+        "Accepted for compatibility; `/v1/models` always lists what is there.", True
+    )
     pointsman: Options = option("Pointsman's own options.", Options())
 
     @property

@@ -1,0 +1,82 @@
+"""`pointsman check FILE`: every error and warning of a config, and who answers what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TextIO
+
+from pointsman.classify import artifact
+from pointsman.config.labels import cover
+from pointsman.config.lint import lint
+from pointsman.config.load import Loaded, load
+from pointsman.errors import ArtifactError, ConfigError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from pointsman.config.model import Category
+
+
+def run(path: Path, out: TextIO) -> int:
+    """Check a config file and its classifier's labels; 0 when the service could start, else 1."""
+    try:
+        loaded = load(path)
+    except ConfigError as error:
+        _print("error", error.problems, path, out)
+        print(_count(len(error.problems)), file=out)
+        return 1
+    category_model = loaded.config.classifier.category_model
+    try:
+        labels = artifact.read_manifest(artifact.resolve(category_model.model_id, loaded.folder)).labels
+    except ArtifactError as error:
+        where = ("classifier", "category_model", "model_id")
+        message, _, mend = str(error).partition("; ")
+        _print("error", [loaded.places.problem(where, message, mend)], path, out)
+        _print("warning", loaded.warnings, path, out)
+        print(_count(1), file=out)
+        return 1
+    findings = lint(loaded, labels)
+    _print("error", findings.errors, path, out)
+    _print("warning", findings.warnings, path, out)
+    if findings.errors:
+        print(_count(len(findings.errors)), file=out)
+        return 1
+    print("\n".join(_summary(loaded, labels)), file=out)
+    return 0
+
+
+def _print(kind: str, problems: Iterable[Problem], path: Path, out: TextIO) -> None:
+    for problem in problems:
+        print(f"{kind}: {problem.render(str(path))}", file=out)
+
+
+def _count(errors: int) -> str:
+    return f"{errors} error{'' if errors == 1 else 's'}: the service would not start"
+
+
+def _summary(loaded: Loaded, labels: list[str]) -> Iterator[str]:
+    config = loaded.config
+    coverage = cover(config, labels)
+    rows = [("category", "labels", "answered by")]
+    rows += [
+        (category.name, ", ".join(coverage.labels_of[category.name]) or "none", _answer(category))
+        for category in config.categories
+    ]
+    if coverage.uncovered:
+        rows.append(("(none)", ", ".join(coverage.uncovered), config.default_model))
+    model = config.classifier.category_model
+    below = f"category {model.fallback_category}" if model.fallback_category else config.default_model
+    rows.append(("(unsure)", f"probability below {model.threshold:g}", below))
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    yield f"{loaded.path}: the service can start"
+    yield ""
+    for name, covered, answer in rows:
+        yield f"{name:{widths[0]}}  {covered:{widths[1]}}  {answer}"
+
+
+def _answer(category: Category) -> str:
+    """The models of a category, the one that is asked first in front."""
+    ranked = sorted(category.model_scores, key=lambda entry: -entry.score)
+    return ", else ".join(
+        f"{entry.lora_name} (on {entry.model})" if entry.lora_name else entry.model for entry in ranked
+    )

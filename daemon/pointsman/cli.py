@@ -1,0 +1,159 @@
+"""The command line. Exit codes: 0 well, 1 failed, 2 usage, 3 cannot start."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import gc
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pointsman import __version__
+from pointsman.errors import CannotStart, ConfigError
+
+if TYPE_CHECKING:
+    from pointsman.classify.classifier import Classifier
+    from pointsman.config.model import Config
+
+DEFAULT_CONFIG = Path("config/config.yaml")
+CANNOT_START = 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["export"]:
+        return _export(arguments[1:])
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+    except CannotStart as error:
+        print(f"pointsman: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 1
+    return CANNOT_START
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pointsman", description="Routes OpenAI requests to the LoRA adapter that fits."
+    )
+    parser.add_argument("--version", action="version", version=f"pointsman {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the service")
+    _config_option(serve)
+    serve.add_argument("--vllm", metavar="HOST:PORT", help="a vLLM to use in place of the config's endpoints")
+    serve.add_argument("--demo", action="store_true", help="also run a stand-in for vLLM at the config's endpoints")
+    serve.set_defaults(run=_serve)
+
+    check = commands.add_parser("check", help="print a config's errors and warnings")
+    check.add_argument("file", type=Path, nargs="?", default=DEFAULT_CONFIG, metavar="FILE")
+    check.set_defaults(run=_check)
+
+    explain = commands.add_parser("explain", help="show how a prompt would be routed, and why")
+    explain.add_argument("text", metavar="TEXT")
+    _config_option(explain)
+    explain.add_argument("--json", action="store_true", help="as POST /v1/route answers it")
+    explain.set_defaults(run=_explain)
+
+    commands.add_parser("export", help="turn a ModernBERT classifier into an artifact", add_help=False)
+    version = commands.add_parser("version", help="print the version")
+    version.set_defaults(run=_version)
+    return parser
+
+
+def _config_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="default: %(default)s")
+
+
+def _serve(options: argparse.Namespace) -> int:
+    import uvloop
+
+    from pointsman.server import serve
+
+    ready = _load(options.config, options.vllm)
+    gc.freeze()  # what start-up left will not be garbage: full collections need not walk it
+    try:
+        uvloop.run(serve(ready.config, ready.classifier, warnings=ready.warnings, stand_in=options.demo))
+    finally:
+        ready.classifier.close()
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from pointsman.check import run
+
+    return run(options.file, sys.stdout)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    import asyncio
+
+    import msgspec
+
+    from pointsman import openai
+    from pointsman.adapters import Served
+    from pointsman.explain import describe, render
+    from pointsman.router import Router
+
+    ready = _load(options.config, None)
+    router = Router(ready.config, ready.classifier, Served)
+    body = {"model": ready.config.auto_model_name, "messages": [{"role": "user", "content": options.text}]}
+    request = openai.parse(openai.Api.CHAT, msgspec.json.encode(body))
+    description = describe(router, request, asyncio.run(router.route(request)))
+    ready.classifier.close()
+    print(msgspec.json.format(msgspec.json.encode(description)).decode() if options.json else render(description))
+    return 0
+
+
+def _export(arguments: list[str]) -> int:
+    try:
+        from pointsman_export.main import main as export
+    except ImportError as error:
+        print(f"pointsman: export needs pointsman[export] ({error})", file=sys.stderr)
+        return CANNOT_START
+    return export(arguments)
+
+
+def _version(_: argparse.Namespace) -> int:
+    print(f"pointsman {__version__}")
+    return 0
+
+
+def _load(path: Path, vllm: str | None) -> Ready:
+    """Everything that is read from disk, checked, and the classifier warm."""
+    from pointsman.classify import artifact
+    from pointsman.classify.classifier import load_classifier
+    from pointsman.config.lint import lint
+    from pointsman.config.load import load
+    from pointsman.config.model import Endpoint
+
+    loaded = load(path)
+    config = loaded.config
+    folder = artifact.resolve(config.classifier.category_model.model_id, loaded.folder)
+    found = artifact.load(folder)
+    findings = lint(loaded, found.manifest.labels)
+    if findings.errors:
+        raise ConfigError(str(path), findings.errors)
+    if vllm is not None:
+        config = dataclasses.replace(config, vllm_endpoints=(Endpoint(name="vllm", address=vllm),))
+        models = {
+            name: dataclasses.replace(model, preferred_endpoints=()) for name, model in config.model_config.items()
+        }
+        config = dataclasses.replace(config, model_config=models)
+    warnings = tuple(problem.render(str(path)) for problem in findings.warnings)
+    return Ready(config, load_classifier(config, found), warnings)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ready:
+    """A checked config, its classifier, and the warnings that `check` would print."""
+
+    config: Config
+    classifier: Classifier
+    warnings: tuple[str, ...]

@@ -1,0 +1,98 @@
+"""The forms of addresses: where Pointsman listens, and where a vLLM is."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+_LONGEST_SOCKET_PATH = 107
+"""Linux's sun_path, less its closing NUL."""
+_NAME = re.compile(
+    r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tcp:
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unix:
+    path: str
+
+
+def listen(text: str) -> Tcp | Unix:
+    """`host:port`, `[IPv6]:port` or `unix:/path`; port 0 is any free one. ValueError says what to write."""
+    if text.startswith("unix:"):
+        return Unix(_socket_path(text))
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port:
+        raise ValueError("write host:port, 0.0.0.0:port for every interface, or unix:/path")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError("write an IPv6 address in brackets: [::1]:8080")
+    if not port.isascii() or not port.isdigit() or int(port[:6]) > 65535:
+        raise ValueError("write a port from 0 to 65535")
+    _check_host(host)
+    return Tcp(host, int(port))
+
+
+def check_endpoint(address: str, port: int | None) -> None:
+    """Check a vLLM's address and port together; ValueError says what to write."""
+    if address.startswith("unix:"):
+        _socket_path(address)
+        if port is not None:
+            raise ValueError("remove port: a Unix socket has none")
+    elif "://" in address:
+        _check_url(address, port)
+    else:
+        _check_bare(address, port)
+
+
+def _check_url(address: str, port: int | None) -> None:
+    if not address.startswith(("http://", "https://")):
+        raise ValueError("write http:// or https://, in small letters")
+    try:
+        parts = urlsplit(address)
+        own_port = parts.port
+    except ValueError:
+        raise ValueError("write http://host:port/prefix, an IPv6 address in brackets") from None
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("take the credentials out and name a file with the key in pointsman.relay.api_key_file")
+    if parts.query or parts.fragment or re.search(r"[\s\\]", address):
+        raise ValueError("write http://host:port/prefix without spaces, `?` and `#`")
+    if own_port is not None and port is not None:
+        raise ValueError("the port is given twice: remove the key port, or the port in the address")
+    _check_host(parts.hostname or "")
+
+
+def _check_bare(address: str, port: int | None) -> None:
+    host, colon, own_port = address.rpartition(":")
+    if colon and ":" not in host and own_port.isdigit():
+        raise ValueError(f"write the port in a key of its own: address: {host} and port: {own_port}")
+    _check_host(address.removeprefix("[").removesuffix("]"))
+    if port is None:
+        raise ValueError("add port, vLLM's own is 8000")
+
+
+def _check_host(host: str) -> None:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        last = host.rstrip(".").rpartition(".")[2]
+        if not _NAME.fullmatch(host) or last.isdigit():
+            raise ValueError("write an IP address or a host name") from None
+
+
+def _socket_path(text: str) -> str:
+    path = text.removeprefix("unix:")
+    if not path.startswith("/") or len(path.encode()) > _LONGEST_SOCKET_PATH or "\0" in path:
+        raise ValueError(
+            f"write unix: and an absolute path of at most {_LONGEST_SOCKET_PATH} bytes: unix:/run/vllm.sock"
+        )
+    return path

@@ -1,0 +1,137 @@
+"""Which of the classifier's labels each category covers; pure.
+
+A category covers the labels in its `mmlu_categories` (or `labels`). Without them it covers the label of its
+own name, and without such a label those that `COMMON` has for its name, as far as no other category covers
+them. The category named by `fallback_category`, else the one named `general`, covers what is left, unless it
+lists its labels itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pointsman.config.words import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pointsman.config.model import Category, Config
+
+GENERAL = "general"
+
+_COMPUTING = ("computer science", "engineering")
+_HEALTH = ("health",)
+_LAW = ("law",)
+_MONEY = ("business", "economics")
+_SCIENCE = ("biology", "chemistry", "physics")
+
+COMMON: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("technical", "technology", "tech", "it"), _COMPUTING),
+    **dict.fromkeys(("programming", "coding", "code", "software", "software engineering"), _COMPUTING),
+    **dict.fromkeys(("computing", "computers", "cs"), ("computer science",)),
+    **dict.fromkeys(("medical", "medicine", "healthcare", "health care", "clinical"), _HEALTH),
+    **dict.fromkeys(("legal", "laws", "jurisprudence"), _LAW),
+    **dict.fromkeys(("finance", "financial", "commerce"), _MONEY),
+    **dict.fromkeys(("economy", "economic"), ("economics",)),
+    **dict.fromkeys(("accounting", "management", "marketing"), ("business",)),
+    **dict.fromkeys(("science", "sciences", "natural science", "natural sciences"), _SCIENCE),
+    "stem": (*_SCIENCE, "math", *_COMPUTING),
+    **dict.fromkeys(("maths", "mathematics", "mathematical"), ("math",)),
+    **dict.fromkeys(("humanities", "liberal arts"), ("history", "philosophy")),
+    "historical": ("history",),
+    "ethics": ("philosophy",),
+    **dict.fromkeys(("psychological", "mental health"), ("psychology",)),
+    **dict.fromkeys(("social science", "social sciences"), ("economics", "psychology")),
+    **dict.fromkeys(("misc", "miscellaneous", "chat", "smalltalk"), ("other",)),
+}
+"""Common names of categories and the labels that they mean."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """Who covers what. A label that two categories claim is the first one's in `labels_of`."""
+
+    labels_of: Mapping[str, tuple[str, ...]]
+    """Category to its labels; every category is a key."""
+    builtin: Mapping[str, tuple[str, ...]]
+    """Categories whose labels come from `COMMON`."""
+    unreachable: tuple[str, ...]
+    """Categories that can never be chosen."""
+    uncovered: tuple[str, ...]
+    """Labels whose prompts go to `default_model`."""
+    unknown: Mapping[str, tuple[str, ...]]
+    """Category to the labels that it lists and the classifier does not have."""
+    doubled: Mapping[str, tuple[str, ...]]
+    """Label to the categories, two or more, that claim it."""
+
+
+def cover(config: Config, labels: Sequence[str]) -> Coverage:
+    """Decide the labels of each category."""
+    by_name = {fold(label): label for label in labels}
+    claims = {category.name: _claim(category, by_name) for category in config.categories}
+    claimed = {label for found in claims.values() for label in found}
+    builtin = _builtin(config.categories, claims, by_name, claimed)
+    claims |= builtin
+    rest = catch_all(config)
+    if rest is not None and not _listed(rest):
+        taken = {label for name, found in claims.items() if name != rest.name for label in found}
+        claims[rest.name] = tuple(x for x in labels if x not in taken)
+        builtin.pop(rest.name, None)
+    owners: dict[str, list[str]] = {}
+    for name, found in claims.items():
+        for label in found:
+            owners.setdefault(label, []).append(name)
+    return Coverage(
+        labels_of={name: tuple(x for x in found if owners[x][0] == name) for name, found in claims.items()},
+        builtin=builtin,
+        unreachable=_unreachable(config, claims),
+        uncovered=tuple(label for label in labels if label not in owners),
+        unknown={x.name: missing for x in config.categories if (missing := _missing(x, by_name))},
+        doubled={label: tuple(names) for label, names in owners.items() if len(names) > 1},
+    )
+
+
+def catch_all(config: Config) -> Category | None:
+    """The category that covers what no other does."""
+    name = config.classifier.category_model.fallback_category
+    if name is not None:
+        return next((category for category in config.categories if category.name == name), None)
+    return next((category for category in config.categories if fold(category.name) == GENERAL), None)
+
+
+def _listed(category: Category) -> tuple[str, ...]:
+    return category.mmlu_categories or category.labels
+
+
+def _claim(category: Category, by_name: Mapping[str, str]) -> tuple[str, ...]:
+    """The labels that a category claims by list or name, each once, in the classifier's spelling."""
+    wanted: Iterable[str] = _listed(category) or (category.name,)
+    return tuple(dict.fromkeys(by_name[fold(name)] for name in wanted if fold(name) in by_name))
+
+
+def _builtin(
+    categories: Sequence[Category],
+    claims: Mapping[str, tuple[str, ...]],
+    by_name: Mapping[str, str],
+    claimed: set[str],
+) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for category in categories:
+        if claims[category.name] or _listed(category):
+            continue
+        meant = (by_name.get(label) for label in COMMON.get(fold(category.name), ()))
+        free = tuple(label for label in meant if label is not None and label not in claimed)
+        if free:
+            found[category.name] = free
+    return found
+
+
+def _unreachable(config: Config, claims: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    fallback = config.classifier.category_model.fallback_category
+    names = (category.name for category in config.categories)
+    return tuple(name for name in names if not claims[name] and name != fallback)
+
+
+def _missing(category: Category, by_name: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(label for label in _listed(category) if fold(label) not in by_name)

@@ -1,0 +1,190 @@
+"""What can only be judged with the classifier's labels and the files beside the config."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pointsman.config.labels import Coverage, cover
+from pointsman.config.load import Loaded, in_order
+from pointsman.config.words import Keys, choose, closest, fold, listing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pointsman.errors import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """`errors` keep the service from starting; `warnings` include those of loading."""
+
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+def lint(loaded: Loaded, labels: Sequence[str]) -> Findings:
+    """Judge a loaded config against the labels of its classifier."""
+    coverage = cover(loaded.config, labels)
+    mapping_errors, mapping_warnings = _mapping(loaded, labels)
+    errors = [*_unknown(loaded, coverage, labels), *_doubled(loaded, coverage), *mapping_errors]
+    warnings = [
+        *loaded.warnings,
+        *mapping_warnings,
+        *_unreachable(loaded, coverage, labels),
+        *_uncovered(loaded, coverage),
+        *_builtin(loaded, coverage),
+        *_families(loaded),
+        *_unswitched(loaded),
+        *_reasoning_not_given(loaded),
+        *_doubled_prefix(loaded),
+        *_weight(loaded),
+        *_key_file(loaded),
+    ]
+    return Findings(in_order(errors), in_order(warnings))
+
+
+def _category(loaded: Loaded, name: str) -> Keys:
+    names = [category.name for category in loaded.config.categories]
+    return ("categories", names.index(name))
+
+
+def _unknown(loaded: Loaded, coverage: Coverage, labels: Sequence[str]) -> Iterator[Problem]:
+    for name, missing in coverage.unknown.items():
+        keys = _category(loaded, name)
+        category = loaded.config.categories[int(keys[1])]
+        field = "mmlu_categories" if category.mmlu_categories else "labels"
+        listed = category.mmlu_categories or category.labels
+        for label in missing:
+            message = f'the classifier has no label "{label}"'
+            where = (*keys, field, listed.index(label))
+            yield loaded.places.problem(where, message, choose(label, labels))
+
+
+def _doubled(loaded: Loaded, coverage: Coverage) -> Iterator[Problem]:
+    for label, names in coverage.doubled.items():
+        message = f'the label "{label}" is covered by {listing(names)}: its probability would count for each'
+        mend = "give mmlu_categories in each, so that one alone has it"
+        yield loaded.places.problem(_category(loaded, names[1]), message, mend)
+
+
+def _unreachable(loaded: Loaded, coverage: Coverage, labels: Sequence[str]) -> Iterator[Problem]:
+    for name in coverage.unreachable:
+        if name in coverage.unknown:
+            continue
+        description = loaded.config.categories[int(_category(loaded, name)[1])].description
+        near = _suggest(name, description, labels)
+        mend = f"map it: mmlu_categories: [{listing(near)}]" if near else f"choose from: {listing(labels)}"
+        message = f'the category "{name}" can never be chosen: it covers no label that is left for it'
+        yield loaded.places.problem(_category(loaded, name), message, mend)
+
+
+def _suggest(name: str, description: str, labels: Sequence[str]) -> list[str]:
+    """Labels that the name or a word of the description resembles."""
+    words = {name, *description.replace(",", " ").split()}
+    near = {closest(word, labels) for word in words if len(word) > 2}
+    near |= {label for label in labels if fold(label) in fold(description)}
+    return [label for label in labels if label in near]
+
+
+def _uncovered(loaded: Loaded, coverage: Coverage) -> Iterator[Problem]:
+    if coverage.uncovered:
+        default = loaded.config.default_model
+        message = f"no category covers {listing(coverage.uncovered)}: such prompts go to {default}"
+        mend = "add them to mmlu_categories of a category, or add a category named general"
+        yield loaded.places.problem(("categories",), message, mend)
+
+
+def _builtin(loaded: Loaded, coverage: Coverage) -> Iterator[Problem]:
+    for name, labels in coverage.builtin.items():
+        message = f'"{name}" is no label of the classifier; the built-in table takes it for {listing(labels)}'
+        mend = f"say so: mmlu_categories: [{listing(labels)}]"
+        yield loaded.places.problem(_category(loaded, name), message, mend)
+
+
+def _families(loaded: Loaded) -> Iterator[Problem]:
+    families = loaded.config.families
+    for base, model in loaded.config.model_config.items():
+        if model.reasoning_family is not None and model.reasoning_family not in families:
+            message = f'no reasoning family is named "{model.reasoning_family}": reasoning is left as it is'
+            mend = f"{choose(model.reasoning_family, families)}; or define it in reasoning_families"
+            yield loaded.places.problem(("model_config", base, "reasoning_family"), message, mend)
+
+
+def _unswitched(loaded: Loaded) -> Iterator[Problem]:
+    models = loaded.config.model_config
+    for i, category in enumerate(loaded.config.categories):
+        for j, entry in enumerate(category.model_scores):
+            if entry.use_reasoning and models[entry.model].reasoning_family is None:
+                message = f'use_reasoning has no effect: the model "{entry.model}" has no reasoning_family'
+                mend = f"set its reasoning_family to one of: {listing(loaded.config.families)}"
+                where = ("categories", i, "model_scores", j, "use_reasoning")
+                yield loaded.places.problem(where, message, mend)
+
+
+def _reasoning_not_given(loaded: Loaded) -> Iterator[Problem]:
+    missing: list[Keys] = [
+        ("categories", i, "model_scores", j, "use_reasoning")
+        for i, category in enumerate(loaded.config.categories)
+        for j in range(len(category.model_scores))
+        if ("categories", i, "model_scores", j, "use_reasoning") not in loaded.places.given
+    ]
+    if missing:
+        others = "" if len(missing) == 1 else f", nor in {len(missing) - 1} more entries"
+        message = f"use_reasoning is not given here{others}; false is taken, semantic-router would refuse the file"
+        yield loaded.places.problem(missing[0], message, "add `use_reasoning: false`")
+
+
+def _doubled_prefix(loaded: Loaded) -> Iterator[Problem]:
+    for i, endpoint in enumerate(loaded.config.vllm_endpoints):
+        if "://" in endpoint.address and endpoint.address.rstrip("/").endswith("/v1"):
+            message = "the prefix ends in /v1, and requests bring /v1 along: they would go to /v1/v1/…"
+            yield loaded.places.problem(("vllm_endpoints", i, "address"), message, "remove /v1 from the address")
+
+
+def _weight(loaded: Loaded) -> Iterator[Problem]:
+    endpoints = loaded.config.vllm_endpoints
+    if len(endpoints) == 1 and endpoints[0].weight != 1:
+        message = "the weight of the only endpoint has no effect"
+        yield loaded.places.problem(("vllm_endpoints", 0, "weight"), message, "remove it")
+
+
+def _key_file(loaded: Loaded) -> Iterator[Problem]:
+    name = loaded.config.pointsman.relay.api_key_file
+    if name is not None and not (loaded.folder / name).is_file():
+        message = f"there is no file {loaded.folder / name}"
+        mend = "create it before the service starts, with the key in it"
+        yield loaded.places.problem(("pointsman", "relay", "api_key_file"), message, mend)
+
+
+def _mapping(loaded: Loaded, labels: Sequence[str]) -> tuple[list[Problem], list[Problem]]:
+    """The errors and warnings of `category_mapping_path`."""
+    name = loaded.config.classifier.category_model.category_mapping_path
+    where = ("classifier", "category_model", "category_mapping_path")
+    if name is None:
+        return [], []
+    path = loaded.folder / name
+    mend = "remove the key: the classifier's artifact knows its labels"
+    try:
+        said = _read_mapping(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return [], [loaded.places.problem(where, f"there is no file {path}, and none is needed", mend)]
+    except OSError as error:
+        return [loaded.places.problem(where, f"{path} cannot be read ({error.strerror})", mend)], []
+    except ValueError:
+        message = f'{path} is not of the form {{"category_to_idx": {{"LABEL": 0, …}}}}'
+        return [loaded.places.problem(where, message, mend)], []
+    if said == list(labels):
+        return [], []
+    message = f"{path} has other labels than the classifier, or in another order: {listing(said)}"
+    return [loaded.places.problem(where, message, f"{mend}: {listing(labels)}")], []
+
+
+def _read_mapping(text: str) -> list[str]:
+    """The labels by index; ValueError where the text has another form."""
+    content = json.loads(text)
+    index = content.get("category_to_idx") if isinstance(content, dict) else None
+    if not isinstance(index, dict) or set(index.values()) != set(range(len(index))):
+        raise ValueError(text)
+    return sorted(index, key=lambda label: int(index[label]))

@@ -1,0 +1,74 @@
+"""From a file to a `Config`: read, parse, build, judge; every problem of the file in one ConfigError."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pointsman.config import decisions, foreign, tree
+from pointsman.config.model import Config
+from pointsman.config.places import Places
+from pointsman.config.validate import validate
+from pointsman.config.walk import Walker
+from pointsman.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A config that holds together, with what is odd about it and where its values stand in the file."""
+
+    config: Config
+    warnings: tuple[Problem, ...]
+    path: Path
+    places: Places
+
+    @property
+    def folder(self) -> Path:
+        """What the config's relative paths are relative to."""
+        return self.path.resolve().parent
+
+
+def load(path: Path) -> Loaded:
+    """Load a config file; raises ConfigError with every problem that it has."""
+    parsed = tree.parse(_read(path))
+    newer = foreign.newer_form(parsed.root) if parsed.root else None
+    if parsed.root is None or newer is not None:
+        raise ConfigError(str(path), (newer,) if newer else parsed.problems)
+    rewritten = decisions.rewrite(parsed.root)
+    walker = Walker()
+    config: Config = walker.build(Config, rewritten.root)
+    places = walker.places
+    if rewritten.problems:
+        # A decision that was refused is a category short: do not report its name as unknown, too.
+        places = Places(places.given, places.broken | {("classifier", "category_model", "fallback_category")})
+    problems = [*parsed.problems, *rewritten.problems, *walker.problems, *validate(config, places)]
+    if problems:
+        raise ConfigError(str(path), in_order(problems))
+    warnings = [*rewritten.warnings, *walker.warnings]
+    return Loaded(config, in_order(warnings), path, places)
+
+
+def in_order(problems: list[Problem]) -> tuple[Problem, ...]:
+    """Problems in the order of the file; those without a line first."""
+    return tuple(sorted(problems, key=lambda problem: problem.line or 0))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise _unreadable(path, "no such file", "check the path") from None
+    except IsADirectoryError:
+        raise _unreadable(path, "is a folder", "name the file in it") from None
+    except OSError as error:
+        raise _unreadable(path, f"cannot be read ({error.strerror})", "check its permissions") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise _unreadable(path, "not UTF-8", "save the file as UTF-8", line) from error
+
+
+def _unreadable(path: Path, message: str, mend: str, line: int | None = None) -> ConfigError:
+    return ConfigError(str(path), (Problem(path="", line=line, message=message, mend=mend),))

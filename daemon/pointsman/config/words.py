@@ -1,0 +1,50 @@
+"""Small pieces of the sentences that problems are written in."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Keys = tuple[str | int, ...]
+"""A key path: the names of mappings' keys and the indexes of lists' items, from the root."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def show(keys: Keys) -> str:
+    """`categories[1].name`; names that hold more than letters, digits, `_` and `-` are quoted."""
+    path = ""
+    for key in keys:
+        if isinstance(key, int):
+            path += f"[{key}]"
+        else:
+            path += ("." if path else "") + (key if _PLAIN.fullmatch(key) else f'"{key}"')
+    return path
+
+
+def fold(name: str) -> str:
+    """A name without case, `_` and `-`, as categories and labels are compared."""
+    return " ".join(re.split(r"[\s_-]+", name.casefold().strip()))
+
+
+def closest(word: str, names: Iterable[str]) -> str | None:
+    """The name that was probably meant."""
+    by_fold = {fold(name): name for name in names}
+    found = difflib.get_close_matches(fold(word), by_fold, n=1, cutoff=0.65)
+    return by_fold[found[0]] if found else None
+
+
+def listing(names: Iterable[str]) -> str:
+    """`a, b, c`, or `none`."""
+    return ", ".join(names) or "none"
+
+
+def choose(word: str, names: Iterable[str]) -> str:
+    """A mend for a name that is not one of `names`."""
+    known = list(names)
+    near = closest(word, known)
+    return f"did you mean {near}?" if near else f"choose one of: {listing(known)}"

@@ -1,0 +1,37 @@
+"""A bounded table that forgets the least recently used entry first."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Lru(Generic[K, V]):
+    """At most `capacity` entries; zero remembers nothing. Not for use from several threads."""
+
+    __slots__ = ("_capacity", "_entries", "evicted")
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._entries: dict[K, V] = {}
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: K) -> V | None:
+        """The value, which becomes the most recently used; None when it is not there."""
+        value = self._entries.pop(key, None)
+        if value is not None:
+            self._entries[key] = value  # a dict keeps insertion order: the oldest is first
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        """Add or replace; the oldest entry makes room."""
+        self._entries.pop(key, None)
+        self._entries[key] = value
+        if len(self._entries) > self._capacity:
+            del self._entries[next(iter(self._entries))]
+            self.evicted += 1

@@ -1,0 +1,311 @@
+"""OpenAI and Anthropic request bodies: bytes in, what routing reads out; edits in, bytes out. Pure.
+
+A body is decoded one level deep and its values stay raw bytes, so whatever is not edited leaves as it came:
+the spelling of numbers, escapes, unknown fields, order. Only what routing reads is decoded further.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from pointsman.errors import RequestError
+
+
+class Api(enum.Enum):
+    """The request forms that are routed; the value is the path."""
+
+    CHAT = "/v1/chat/completions"
+    COMPLETIONS = "/v1/completions"
+    RESPONSES = "/v1/responses"
+    MESSAGES = "/v1/messages"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """`key` is a hash of the first messages, the same in every turn. `follow_up`: there was an answer before.
+
+    `continues`: the last message is not the user's (a tool's result, say), so there is no new text to judge.
+    """
+
+    key: bytes
+    follow_up: bool
+    continues: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A parsed body. `model` is None where none was asked for; `text` is what the classifier reads."""
+
+    api: Api
+    body: bytes
+    fields: dict[str, msgspec.Raw]
+    model: str | None
+    stream: bool
+    text: str
+    conversation: Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """How a model's reasoning is switched: `effort` is None when it is off."""
+
+    type: Literal["chat_template_kwargs", "reasoning_effort"]
+    parameter: str
+    effort: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPrompt:
+    text: str
+    mode: Literal["replace", "insert"]
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """All that may change in a body."""
+
+    model: str | None = None
+    reasoning: Reasoning | None = None
+    system_prompt: SystemPrompt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """The body to send, and the names of the top-level fields that differ from the client's."""
+
+    body: bytes
+    changed: tuple[str, ...]
+
+
+class _Message(msgspec.Struct):
+    role: Any = None
+    type: Any = None
+
+
+class _Content(msgspec.Struct):
+    content: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Part(msgspec.Struct):
+    type: Any = None
+    text: Any = None
+
+
+def parse(api: Api, body: bytes) -> Request:
+    """Read a request body; raises RequestError (400) for what is not a JSON object with a usable `model`.
+
+    What the messages hold is vLLM's to judge: a body without usable messages parses, with an empty text.
+    """
+    fields = _decode_object(body)
+    model = _decode(fields.get("model"), None)
+    if model is not None and not isinstance(model, str):
+        raise RequestError("`model` must be a string", status=400, code="invalid_type", param="model")
+    text, conversation = _read(api, fields)
+    return Request(
+        api=api,
+        body=body,
+        fields=fields,
+        model=model or None,
+        stream=_decode(fields.get("stream"), None) is True,
+        text=text,
+        conversation=conversation,
+    )
+
+
+def apply(request: Request, edits: Edits) -> Edited:
+    """The body with the edits that this form of request has a place for; untouched bytes when there are none."""
+    changes: dict[str, Any] = {}
+    if edits.model is not None and edits.model != request.model:
+        changes["model"] = edits.model
+    if edits.reasoning is not None:
+        changes |= _reasoning_change(request, edits.reasoning)
+    if edits.system_prompt is not None:
+        changes |= _system_prompt_change(request, edits.system_prompt)
+    if not changes:
+        return Edited(request.body, ())
+    return Edited(msgspec.json.encode(request.fields | changes), tuple(changes))
+
+
+def model_of(body: bytes) -> str | None:
+    """The model that a JSON body names; None where it names none, or is no JSON object."""
+    try:
+        model = _decode(_decode_object(body).get("model"), None)
+    except RequestError:
+        return None
+    return model if isinstance(model, str) else None
+
+
+def form_of(body: bytes) -> Api:
+    """The form of a body that came without a path that tells it; raises RequestError as `parse` does."""
+    fields = _decode_object(body)
+    if "prompt" in fields:
+        return Api.COMPLETIONS
+    return Api.RESPONSES if "input" in fields else Api.CHAT
+
+
+# --- reading ---------------------------------------------------------------------------------------------------
+
+
+def _decode_object(body: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        str(body, "utf-8")  # msgspec does not look inside raw values
+        return msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except UnicodeDecodeError as error:
+        message = f"the body is not UTF-8 (byte {error.start})"
+    except RecursionError:
+        message = "the body is nested too deeply"
+    except msgspec.ValidationError:
+        message = "the body is not a JSON object"
+    except msgspec.DecodeError as error:
+        message = f"the body is not JSON ({error})"
+    raise RequestError(message, status=400, code="invalid_json")
+
+
+def _decode(raw: msgspec.Raw | None, default: Any, type: Any = Any) -> Any:  # noqa: A002 - msgspec's name
+    """A raw value as `type`; `default` where it is absent or of another type."""
+    if raw is None:
+        return default
+    try:
+        return msgspec.json.decode(raw, type=type)
+    except (msgspec.MsgspecError, RecursionError):
+        return default
+
+
+def _read(api: Api, fields: dict[str, msgspec.Raw]) -> tuple[str, Conversation]:
+    """The text that is classified and the conversation it belongs to."""
+    if api is Api.COMPLETIONS:
+        return _alone(_joined(fields.get("prompt")))
+    messages: list[msgspec.Raw] | None = _decode(fields.get(_messages_field(api)), None, list[msgspec.Raw])
+    if messages is None:  # `input` of the Responses API may be a plain string
+        return _alone(_joined(fields.get(_messages_field(api))))
+    return _last_user_text(messages), _conversation(messages)
+
+
+def _messages_field(api: Api) -> str:
+    return "input" if api is Api.RESPONSES else "messages"
+
+
+def _alone(text: str) -> tuple[str, Conversation]:
+    return text, Conversation(_hash([text.encode("utf-8", "surrogatepass")]), follow_up=False, continues=False)
+
+
+def _last_user_text(messages: list[msgspec.Raw]) -> str:
+    """Text of the last user message that has any; without one, all text there is."""
+    for raw in reversed(messages):
+        if _role(raw) == "user" and (text := _content_text(raw)):
+            return text
+    return " ".join(filter(None, map(_content_text, messages)))
+
+
+def _conversation(messages: list[msgspec.Raw]) -> Conversation:
+    roles = [_role(raw) for raw in messages]
+    first_user = roles.index("user") if "user" in roles else len(roles) - 1
+    return Conversation(
+        key=_hash([bytes(raw) for raw in messages[: first_user + 1]]),
+        follow_up="assistant" in roles,
+        # Anthropic's form carries a tool's result in a user message without text.
+        continues=bool(messages) and (roles[-1] != "user" or not _content_text(messages[-1])),
+    )
+
+
+def _hash(parts: list[bytes]) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.digest()
+
+
+def _role(raw: msgspec.Raw) -> Any:
+    return _decode(raw, _Message(), _Message).role
+
+
+def _content_text(raw: msgspec.Raw) -> str:
+    return _joined(_decode(raw, _Content(), _Content).content)
+
+
+def _joined(raw: msgspec.Raw | None) -> str:
+    """A string, or the strings and text parts of a list joined by a space; anything else has no text."""
+    text = _decode(raw, None, str)
+    if isinstance(text, str):
+        return text
+    return " ".join(filter(None, map(_part_text, _decode(raw, [], list[msgspec.Raw]))))
+
+
+def _part_text(raw: msgspec.Raw) -> str:
+    text = _decode(raw, None, str)
+    if not isinstance(text, str):
+        text = _decode(raw, _Part(), _Part).text
+    return text if isinstance(text, str) else ""
+
+
+# --- editing ---------------------------------------------------------------------------------------------------
+
+
+def _reasoning_change(request: Request, reasoning: Reasoning) -> dict[str, Any]:
+    """A value that the client set itself stays; an effort cannot be switched off, only left out."""
+    on = reasoning.effort is not None
+    if reasoning.type == "chat_template_kwargs" and request.api in {Api.CHAT, Api.RESPONSES, Api.MESSAGES}:
+        return _set_inside(request, "chat_template_kwargs", reasoning.parameter, on)
+    if not on:
+        return {}
+    if request.api is Api.CHAT:
+        unset = _decode(request.fields.get(reasoning.parameter), None) is None
+        return {reasoning.parameter: reasoning.effort} if unset else {}
+    if request.api is Api.RESPONSES:
+        return _set_inside(request, "reasoning", "effort", reasoning.effort)
+    return {}
+
+
+def _set_inside(request: Request, field: str, key: str, value: Any) -> dict[str, Any]:
+    raw = request.fields.get(field)
+    inner: dict[str, msgspec.Raw] | None = _decode(raw, None, dict[str, msgspec.Raw] | None)
+    if inner is None and _decode(raw, None) is not None:
+        return {}  # not an object: vLLM will say so
+    if inner is not None and _decode(inner.get(key), None) is not None:
+        return {}
+    return {field: (inner or {}) | {key: value}}
+
+
+def _system_prompt_change(request: Request, prompt: SystemPrompt) -> dict[str, Any]:
+    if request.api is Api.CHAT:
+        return _chat_prompt_change(request, prompt)
+    if request.api is Api.COMPLETIONS:
+        return {}
+    field = "instructions" if request.api is Api.RESPONSES else "system"
+    return {field: _combined(request.fields.get(field), prompt)}
+
+
+def _chat_prompt_change(request: Request, prompt: SystemPrompt) -> dict[str, Any]:
+    messages: list[Any] | None = _decode(request.fields.get("messages"), None, list[msgspec.Raw])
+    if not messages:
+        return {}
+    if _role(messages[0]) not in {"system", "developer"}:
+        return {"messages": [{"role": "system", "content": prompt.text}, *messages]}
+    first: dict[str, Any] = _decode(messages[0], {}, dict[str, msgspec.Raw])
+    first["content"] = _combined(first.get("content"), prompt)
+    return {"messages": [first, *messages[1:]]}
+
+
+def _combined(raw: msgspec.Raw | None, prompt: SystemPrompt) -> Any:
+    """Ours alone, or before the client's: a string or a list of content parts."""
+    theirs = _decode(raw, None, str | list[msgspec.Raw] | None)
+    if prompt.mode == "replace" or not theirs:
+        return prompt.text
+    if isinstance(theirs, str):
+        return f"{prompt.text}\n\n{theirs}"
+    return [{"type": "text", "text": f"{prompt.text}\n\n"}, *theirs]
+
+
+def diff(before: bytes, after: bytes) -> Iterator[tuple[str, bytes | None, bytes]]:
+    """(field, old raw value or None, new raw value) for every top-level field that differs."""
+    old = _decode_object(before)
+    for name, value in _decode_object(after).items():
+        if name not in old or bytes(old[name]) != bytes(value):
+            yield name, bytes(old[name]) if name in old else None, bytes(value)

@@ -1,0 +1,181 @@
+"""From probabilities, config and live adapters to a Decision. Pure."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+from pointsman.adapters import Served
+from pointsman.config.labels import cover
+from pointsman.config.model import Category, Config, Endpoint, ModelScore
+from pointsman.openai import Edits, Reasoning, SystemPrompt
+
+
+class Reason(enum.StrEnum):
+    """Why a request goes where it goes; stable strings for headers, log and metrics."""
+
+    EXPLICIT_MODEL = "explicit_model"
+    CLASSIFIED = "classified"
+    STICKY = "sticky"
+    LOW_CONFIDENCE = "low_confidence"
+    NO_TEXT = "no_text"
+    DEADLINE = "deadline"
+    OVERLOADED = "overloaded"
+    CLASSIFIER_ERROR = "classifier_error"
+    ADAPTER_MISSING = "adapter_missing"
+    NO_CATEGORY = "no_category"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A category (None for no category), how probable it is, and why it was taken."""
+
+    category: str | None
+    confidence: float | None
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Where a request goes. `endpoints` are those that may serve `model`; `reasoning` is None when left as it came."""
+
+    model: str
+    base_model: str
+    endpoints: tuple[Endpoint, ...]
+    category: str | None
+    confidence: float | None
+    reason: Reason
+    reasoning: bool | None
+    edits: Edits
+
+
+class Policy:
+    """The rules of one config for one classifier's labels."""
+
+    def __init__(self, config: Config, labels: Sequence[str]) -> None:
+        self._config = config
+        self._threshold = config.classifier.category_model.threshold
+        self._categories = {category.name: category for category in config.categories}
+        covered = cover(config, labels).labels_of
+        index = {label: position for position, label in enumerate(labels)}
+        self._covered = {name: tuple(index[label] for label in covered[name]) for name in self._categories}
+
+    def scores(self, probabilities: Sequence[float]) -> dict[str, float]:
+        """A category's score is the sum of its labels' probabilities."""
+        return {name: sum(probabilities[i] for i in labels) for name, labels in self._covered.items()}
+
+    def choose(self, probabilities: Sequence[float], remembered: str | None) -> Choice:
+        """The best category, unless it is too unsure or the conversation's own (`remembered`) is close behind."""
+        scores = self.scores(probabilities)
+        best, score = max(scores.items(), key=lambda item: item[1], default=(None, 0.0))
+        sure = best is not None and score >= self._threshold
+        if remembered in scores:
+            margin = self._config.pointsman.routing.switch_margin
+            if not sure or (best != remembered and score - scores[remembered] <= margin):
+                return Choice(remembered, scores[remembered], Reason.STICKY)
+        if sure:
+            return Choice(best, score, Reason.CLASSIFIED)
+        nowhere = 1.0 - sum(scores.values())
+        reason = Reason.NO_CATEGORY if nowhere >= max(self._threshold, score) else Reason.LOW_CONFIDENCE
+        return Choice(self.fallback, score, reason)
+
+    @property
+    def fallback(self) -> str | None:
+        """The category that answers when none was found."""
+        return self._config.classifier.category_model.fallback_category
+
+    def explicit(self, model: str, served: Served) -> Decision:
+        """The client named a model: no edits, to an endpoint that serves it."""
+        candidates = self._config.endpoints_of(model)
+        return Decision(
+            model=model,
+            base_model=self._config.base_of(model),
+            endpoints=served.serving(model, candidates)
+            or served.serving(model, self._config.vllm_endpoints)
+            or candidates,
+            category=None,
+            confidence=None,
+            reason=Reason.EXPLICIT_MODEL,
+            reasoning=None,
+            edits=Edits(),
+        )
+
+    def decide(self, choice: Choice, share: float, served: Served) -> Decision:
+        """Who answers a choice. `share`, in [0, 1), is the conversation's place among split scores."""
+        if choice.category is None:
+            default = self._config.default_model
+            return self._decision(choice, self._target([default], served), Edits())
+        category = self._categories[choice.category]
+        entries = self._ranked(category.model_scores, share)
+        target = self._target([entry.target for entry in entries], served)
+        entry = next((entry for entry in entries if entry.target == target.wanted), entries[0])
+        edits = Edits(reasoning=self._reasoning(entry), system_prompt=_system_prompt(category))
+        return self._decision(choice, target, edits, entry.use_reasoning)
+
+    def _decision(self, choice: Choice, target: _Target, edits: Edits, reasoning: bool | None = None) -> Decision:
+        return Decision(
+            model=target.model,
+            base_model=target.base_model,
+            endpoints=target.endpoints,
+            category=choice.category,
+            confidence=choice.confidence,
+            reason=choice.reason if target.first else Reason.ADAPTER_MISSING,
+            reasoning=reasoning,
+            edits=replace(edits, model=target.model),
+        )
+
+    def _target(self, wanted: list[str], served: Served) -> _Target:
+        """The first name that some endpoint serves, else the first name's base model."""
+        for name in wanted:
+            target = self._find(name, served)
+            if target.endpoints:
+                return replace(target, first=name == wanted[0])
+        base = self._find(self._config.base_of(wanted[0]), served)
+        return replace(
+            base,
+            endpoints=base.endpoints or self._config.endpoints_of(base.base_model),
+            first=wanted[0] == base.base_model,
+        )
+
+    def _find(self, name: str, served: Served) -> _Target:
+        base = self._config.base_of(name)
+        candidates = self._config.endpoints_of(name)
+        model = served.base_name(name, candidates) if name == base else name
+        return _Target(name, model, base, served.serving(model, candidates))
+
+    def _ranked(self, entries: tuple[ModelScore, ...], share: float) -> list[ModelScore]:
+        """Best first; ties keep the config's order. With `split: score` the entry at `share` comes first."""
+        ranked = sorted(entries, key=lambda entry: -entry.score)
+        if self._config.pointsman.routing.split == "score":
+            point = share * sum(entry.score for entry in entries)
+            ends = accumulate(entry.score for entry in entries)
+            picked = next((entry for entry, end in zip(entries, ends, strict=True) if point < end), entries[-1])
+            ranked.sort(key=lambda entry: entry is not picked)
+        return ranked
+
+    def _reasoning(self, entry: ModelScore) -> Reasoning | None:
+        model = self._config.model_config.get(entry.model)
+        family = self._config.families.get(model.reasoning_family or "") if model else None
+        if family is None:
+            return None
+        effort = (entry.reasoning_effort or self._config.default_reasoning_effort) if entry.use_reasoning else None
+        return Reasoning(family.type, family.parameter, effort)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """`wanted` is the config's name, `model` the one that vLLM serves it under; `first`: it was the first choice."""
+
+    wanted: str
+    model: str
+    base_model: str
+    endpoints: tuple[Endpoint, ...]
+    first: bool = True
+
+
+def _system_prompt(category: Category) -> SystemPrompt | None:
+    if not category.system_prompt or not category.system_prompt_enabled:
+        return None
+    return SystemPrompt(category.system_prompt, category.system_prompt_mode)

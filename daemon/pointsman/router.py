@@ -1,0 +1,81 @@
+"""From a parsed request to a decision and the body to send: what the server, the dry run and `explain` share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pointsman import openai
+from pointsman.adapters import Served
+from pointsman.classify.classifier import Classification, Classifier
+from pointsman.config.model import Config
+from pointsman.errors import ClassifierError
+from pointsman.lru import Lru
+from pointsman.openai import Conversation, Edited, Request
+from pointsman.policy import Choice, Decision, Policy, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """`decide` is the seconds that the decision and the edits took, without the wait for the classifier."""
+
+    decision: Decision
+    edited: Edited
+    classification: Classification | None
+    decide: float
+
+
+class Router:
+    """One config and one classifier; `served` gives the latest snapshot of what the endpoints serve."""
+
+    def __init__(self, config: Config, classifier: Classifier, served: Callable[[], Served]) -> None:
+        self.config = config
+        self.classifier = classifier
+        self.policy = Policy(config, classifier.labels)
+        self.served = served
+        routing = config.pointsman.routing
+        self._conversations: Lru[bytes, str] = Lru(routing.sticky_entries if routing.sticky else 0)
+
+    async def route(self, request: Request, *, remember: bool = True) -> Routed:
+        """Decide; `remember` makes follow-up turns stick to it.
+
+        A classifier that fails costs at most its deadline: the fallback answers and the reason says so.
+        """
+        if request.model is not None and request.model not in self.config.auto_names:
+            return self._explicit(request, request.model)
+        conversation = request.conversation
+        remembered = self._conversations.get(conversation.key) if conversation.follow_up else None
+        classification: Classification | None = None
+        failed: Reason | None = None
+        if not request.text.strip():
+            failed = Reason.NO_TEXT
+        elif remembered is None or not conversation.continues:
+            try:
+                classification = await self.classifier.classify(request.text)
+            except ClassifierError as error:
+                failed = Reason(error.reason)
+        started = time.perf_counter()
+        choice = self._choice(classification, failed, remembered)
+        decision = self.policy.decide(choice, _share(conversation), self.served())
+        if remember and decision.category is not None and failed is None:
+            self._conversations.put(conversation.key, decision.category)
+        edited = openai.apply(request, decision.edits)
+        return Routed(decision, edited, classification, time.perf_counter() - started)
+
+    def _explicit(self, request: Request, model: str) -> Routed:
+        started = time.perf_counter()
+        decision = self.policy.explicit(model, self.served())
+        return Routed(decision, Edited(request.body, ()), None, time.perf_counter() - started)
+
+    def _choice(self, found: Classification | None, failed: Reason | None, remembered: str | None) -> Choice:
+        if found is not None:
+            return self.policy.choose(found.probabilities, remembered)
+        if failed is not None:
+            return Choice(remembered or self.policy.fallback, None, failed)
+        return Choice(remembered, None, Reason.STICKY)
+
+
+def _share(conversation: Conversation) -> float:
+    """The conversation's place in [0, 1): the same in every turn, so that a split sticks to it."""
+    return int.from_bytes(conversation.key[:8], "little") / 2**64

@@ -1,0 +1,176 @@
+"""Listeners and the life cycle: load, listen, serve until a signal, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from pointsman import __version__, demo
+from pointsman.adapters import Poller
+from pointsman.api import Service, health_routes, json_response, openai_errors, routes
+from pointsman.classify.classifier import Classifier
+from pointsman.config.model import Config
+from pointsman.errors import CannotStart
+from pointsman.relay.endpoints import Endpoints
+from pointsman.relay.upstream import Upstream
+from pointsman.router import Router
+from pointsman.telemetry import Log, Metrics
+
+# Longer than the 60 s for which vllm bench keeps a connection, so that the client closes first, not we.
+KEEPALIVE_SECONDS = 75
+
+
+async def serve(
+    config: Config, classifier: Classifier, *, warnings: Sequence[str] = (), stand_in: bool = False
+) -> None:
+    """Serve until SIGTERM or SIGINT, then let running answers end; raises CannotStart."""
+    options = config.pointsman
+    log = Log(options.log.level)
+    for warning in warnings:
+        log.write("warning", "config", message=warning)
+    _adopt_logging(log)
+    stop = _stop_event()
+    async with contextlib.AsyncExitStack() as stack:
+        if stand_in:
+            for runner in await demo.start(config):
+                stack.push_async_callback(runner.cleanup)
+        service = await stack.enter_async_context(running(config, classifier, log))
+        data, admin = _apps(service)
+        drain = options.server.drain_timeout_ms / 1000
+        await _listen(stack, admin, [options.server.admin_listen], drain)
+        await _listen(stack, data, options.server.listen, drain)
+        log.write(
+            "info",
+            "ready",
+            version=__version__,
+            listen=options.server.listen,
+            admin=options.server.admin_listen,
+            classifier=classifier.artifact.folder.name,
+            endpoints={endpoint.name: endpoint.address for endpoint in config.vllm_endpoints},
+        )
+        await stop.wait()
+        log.write("info", "stopping", in_flight=sum(service.endpoints.in_flight.values()))
+
+
+@contextlib.asynccontextmanager
+async def running(config: Config, classifier: Classifier, log: Log) -> AsyncIterator[Service]:
+    """Everything behind the listeners."""
+    async with Upstream(config.vllm_endpoints, config.pointsman.relay) as upstream:
+        poller = Poller(
+            config.vllm_endpoints,
+            upstream.models,
+            lambda endpoint, state: log.write("info", "endpoint", endpoint=endpoint, state=state),
+        )
+        router = Router(config, classifier, lambda: poller.served)
+        metrics = Metrics(_names(config))
+        _watch(metrics, classifier)
+        service = Service(
+            config=config,
+            router=router,
+            upstream=upstream,
+            poller=poller,
+            endpoints=Endpoints(),
+            metrics=metrics,
+            log=log,
+            started=time.time(),
+        )
+        interval = config.pointsman.adapters.poll_interval_ms / 1000
+        task = asyncio.create_task(poller.run(interval)) if interval else None
+        try:
+            yield service
+        finally:
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+
+def _apps(service: Service) -> tuple[web.Application, web.Application]:
+    data = web.Application(client_max_size=service.config.pointsman.server.max_body_bytes, middlewares=[openai_errors])
+    data.add_routes([*routes(service), *health_routes(service.router)])
+    admin = web.Application(middlewares=[openai_errors])
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=service.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def config(_: web.Request) -> web.Response:
+        return json_response(dataclasses.asdict(service.config))
+
+    admin.add_routes([web.get("/metrics", metrics), web.get("/config", config), *health_routes(service.router)])
+    return data, admin
+
+
+async def _listen(
+    stack: contextlib.AsyncExitStack, app: web.Application, addresses: Iterable[str], drain: float
+) -> None:
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handler_cancellation=True,  # a client that leaves ends its handler, which closes the request to vLLM
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        shutdown_timeout=drain,
+    )
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    for address in addresses:
+        try:
+            await _site(runner, address).start()
+        except OSError as error:
+            raise CannotStart(
+                f"cannot listen at {address} ({error.strerror or error}); "
+                "change pointsman.server.listen or admin_listen, or stop what listens there"
+            ) from error
+
+
+def _site(runner: web.AppRunner, address: str) -> web.BaseSite:
+    if address.startswith("unix:"):
+        path = Path(address.removeprefix("unix:"))
+        if path.is_socket():
+            path.unlink()  # left by a process that was killed; a live one would keep the TCP port too
+        return web.UnixSite(runner, path)
+    host, _, port = address.rpartition(":")
+    return web.TCPSite(runner, host.strip("[]"), int(port))
+
+
+def _stop_event() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _names(config: Config) -> frozenset[str]:
+    loras = (lora.name for model in config.model_config.values() for lora in model.loras)
+    return frozenset({*config.model_config, config.default_model, *loras})
+
+
+def _watch(metrics: Metrics, classifier: Classifier) -> None:
+    metrics.watch("classifier_queue", "Texts that wait for a worker.", lambda: classifier.queued)
+    metrics.watch("classifier_cache_evictions", "Classes forgotten to make room.", lambda: classifier.evicted)
+
+
+class _Bridge(logging.Handler):
+    """What libraries log, as one line each: aiohttp logs a traceback for every malformed request."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        self._log.write(
+            "warning", "library", logger=record.name, message=record.getMessage(), error=error and repr(error)
+        )
+
+
+def _adopt_logging(log: Log) -> None:
+    logging.basicConfig(handlers=[_Bridge(log)], level=logging.WARNING, force=True)

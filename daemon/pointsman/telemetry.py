@@ -1,0 +1,176 @@
+"""Metrics, the log on stderr, and `Server-Timing`. Never prompt text, never a key."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TextIO
+
+import msgspec
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from pointsman.router import Routed
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they double every series and nobody reads them
+
+_SEVERITY = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_MILLISECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+_ANSWERS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+class Log:
+    """JSON lines."""
+
+    def __init__(self, level: str = "info", stream: TextIO = sys.stderr) -> None:
+        self._least = _SEVERITY[level]
+        self._stream = stream
+
+    def write(self, level: Literal["debug", "info", "warning", "error"], event: str, **fields: Any) -> None:
+        """One line; fields that are None are left out."""
+        if _SEVERITY[level] < self._least:
+            return
+        stamp = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+        known = {name: value for name, value in fields.items() if value is not None}
+        line = msgspec.json.encode({"ts": stamp, "level": level, "event": event, **known})
+        self._stream.write(line.decode() + "\n")
+        self._stream.flush()
+
+
+@dataclass(slots=True)
+class Record:
+    """What is known of one request, filled as it goes; one line and the metrics come out at its end."""
+
+    request_id: str
+    path: str
+    started: float = field(default_factory=time.perf_counter)
+    original_model: str | None = None
+    routed: Routed | None = None
+    endpoint: str | None = None
+    status: int = 0
+    phase: str = "body"
+    upstream: float | None = None
+    tokens: tuple[int, int] | None = None
+    error: str | None = None
+
+    def phases(self) -> dict[str, float]:
+        """Seconds by phase, as far as the request came."""
+        seconds: dict[str, float] = {}
+        if self.routed is not None:
+            if self.routed.classification is not None:
+                timing = self.routed.classification.timing
+                seconds |= {"queue": timing.queue, "tokenize": timing.tokenize, "infer": timing.infer}
+            seconds["decide"] = self.routed.decide
+        if self.upstream is not None:
+            seconds["upstream"] = self.upstream
+        return seconds
+
+    def server_timing(self) -> str:
+        """The value of `Server-Timing`, durations in milliseconds."""
+        return ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in self.phases().items())
+
+
+class Metrics:
+    """Prometheus metrics; every label's values are bounded by the config."""
+
+    def __init__(self, models: frozenset[str]) -> None:
+        """`models` are the names that may be a label; any other is `other`."""
+        self._models = models
+        self.registry = CollectorRegistry()
+        self.requests = self._make(
+            Counter,
+            "requests",
+            "Answered requests by path and status; 499 is a client that left.",
+            "path",
+            "status",
+        )
+        self.decisions = self._make(
+            Counter, "decisions", "Decisions by reason, category and model.", "reason", "category", "model"
+        )
+        self.classifications = self._make(
+            Counter, "classifications", "Classified texts: run, hit (cache) or coalesced.", "source"
+        )
+        self.truncated = self._make(Counter, "truncated_prompts", "Prompts that were read only at head and tail.")
+        self.tokens = self._make(Counter, "tokens", "Tokens that vLLM reported.", "model", "kind")
+        self.left = self._make(Counter, "clients_left", "Clients that left before the end, by phase.", "phase")
+        self.upstream_errors = self._make(Counter, "upstream_errors", "Failures of an endpoint.", "endpoint", "code")
+        self.phase_seconds = Histogram(
+            "pointsman_phase_seconds",
+            "Time by phase; upstream is the time to vLLM's head.",
+            ["phase"],
+            buckets=_MILLISECONDS,
+            registry=self.registry,
+        )
+        self.request_seconds = Histogram(
+            "pointsman_request_seconds", "Whole requests.", ["path"], buckets=_ANSWERS, registry=self.registry
+        )
+        self.in_flight = Gauge("pointsman_requests_in_flight", "Requests now being served.", registry=self.registry)
+
+    def _make(self, kind: type[Counter], name: str, doc: str, *labels: str) -> Counter:
+        return kind(f"pointsman_{name}_total", doc, labels, registry=self.registry)
+
+    def watch(self, name: str, doc: str, read: Callable[[], float]) -> None:
+        """A gauge whose value is read when it is scraped."""
+        Gauge(f"pointsman_{name}", doc, registry=self.registry).set_function(read)
+
+    def render(self) -> bytes:
+        """The text exposition."""
+        return generate_latest(self.registry)
+
+    def count(self, record: Record) -> None:
+        """Count a request at its end."""
+        self.requests.labels(record.path, str(record.status)).inc()
+        self.request_seconds.labels(record.path).observe(time.perf_counter() - record.started)
+        for phase, seconds in record.phases().items():
+            self.phase_seconds.labels(phase).observe(seconds)
+        if record.routed is not None:
+            self._count_routed(record, record.routed)
+
+    def _count_routed(self, record: Record, routed: Routed) -> None:
+        decision = routed.decision
+        model = decision.model if decision.model in self._models else "other"
+        self.decisions.labels(decision.reason, decision.category or "", model).inc()
+        if routed.classification is not None:
+            self.classifications.labels(routed.classification.source).inc()
+            self.truncated.inc(routed.classification.cut)
+        for kind, count in zip(("prompt", "completion"), record.tokens or (), strict=False):
+            self.tokens.labels(model, kind).inc(count)
+
+
+def request_fields(record: Record) -> dict[str, Any]:
+    """The fields of a request's log line."""
+    fields: dict[str, Any] = {
+        "request_id": record.request_id,
+        "path": record.path,
+        "status": record.status,
+        "original_model": record.original_model,
+        "endpoint": record.endpoint,
+        "error": record.error,
+    }
+    if record.routed is not None:
+        decision = record.routed.decision
+        fields |= {
+            "selected_model": decision.model,
+            "category": decision.category,
+            "confidence": None if decision.confidence is None else round(decision.confidence, 4),
+            "reason": decision.reason,
+            "reasoning": decision.reasoning,
+            "edited": record.routed.edited.changed or None,
+        }
+    if record.tokens is not None:
+        fields |= {"prompt_tokens": record.tokens[0], "completion_tokens": record.tokens[1]}
+    if record.status == 499:
+        fields["left_in"] = record.phase
+    fields["ms"] = {name: round(seconds * 1000, 3) for name, seconds in record.phases().items()} | {
+        "total": round((time.perf_counter() - record.started) * 1000, 3)
+    }
+    return fields
