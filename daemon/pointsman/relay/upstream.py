@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from pointsman.relay.headers import Pairs
 
 # vLLM closes a connection that was idle for 5 s; a request sent at that moment would be lost.
 IDLE_CONNECTION_SECONDS = 3.0
+# A larger body is written in pieces: in one write it would hold the event loop.
+LARGE_BODY_BYTES = 2**20
 _AUTOMATIC = frozenset({"Accept", "Accept-Encoding", "Content-Type", "User-Agent"})
 
 
@@ -109,7 +112,7 @@ class Upstream:
                     method,
                     URL(endpoint.base_url + target, encoded=True),
                     headers=CIMultiDict(headers),
-                    data=body,
+                    data=io.BytesIO(body) if body and len(body) > LARGE_BODY_BYTES else body,
                     allow_redirects=False,
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

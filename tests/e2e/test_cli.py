@@ -1,0 +1,138 @@
+"""The command line: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+import yaml
+
+import pointsman
+from support.daemon import run_daemon
+from support.process import reserve_port
+from support.service import CHAT, CONFIG, MEDICAL, TECHNICAL, chat, shipped_config
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pointsman", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_explain_shows_the_decision_the_edits_and_the_times() -> None:
+    done = run("explain", TECHNICAL, "--config", CONFIG)
+
+    assert done.returncode == 0
+    for expected in (
+        "technical-lora",
+        "classified",
+        "computer science",
+        "You are an expert software engineer.",
+        "infer",
+    ):
+        assert expected in done.stdout
+
+
+def test_explain_as_json_is_what_the_dry_run_answers() -> None:
+    done = run("explain", MEDICAL, "--json", "--config", CONFIG)
+
+    answer = json.loads(done.stdout)
+    assert answer["decision"]["model"] == "medical-lora"
+    assert set(answer) == {"decision", "categories", "labels", "edits", "text", "timing_ms"}
+
+
+def test_check_accepts_the_shipped_config() -> None:
+    done = run("check", CONFIG)
+
+    assert (done.returncode, "can start" in done.stdout) == (0, True)
+
+
+def test_check_and_serve_name_every_fault_of_a_config(tmp_path: Path) -> None:
+    """`check` fails with 1, `serve` cannot start: 3."""
+    config = shipped_config(8000)
+    config["categories"][0]["model_scores"][0]["lora_name"] = "technical-lorra"
+    config["default_model"] = "nobody"
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(config))
+
+    check, serve = run("check", file), run("serve", "--config", file)
+
+    assert (check.returncode, serve.returncode) == (1, 3)
+    for output in (check.stdout, serve.stderr):
+        assert "technical-lorra" in output
+        assert "nobody" in output
+        assert "Traceback" not in output
+
+
+def test_serve_says_what_is_missing_and_exits_with_3(tmp_path: Path) -> None:
+    missing = run("serve", "--config", tmp_path / "none.yaml")
+    config = shipped_config(8000)
+    config["classifier"]["category_model"]["model_id"] = "nowhere"
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    no_artifact = run("serve", "--config", tmp_path / "config.yaml")
+
+    assert (missing.returncode, no_artifact.returncode) == (3, 3)
+    assert "none.yaml" in missing.stderr
+    assert "nowhere" in no_artifact.stderr
+    assert "Traceback" not in missing.stderr + no_artifact.stderr
+
+
+def test_usage_errors_exit_with_2() -> None:
+    assert [run("no-such-command").returncode, run("serve", "--no-such-option").returncode] == [2, 2]
+
+
+def test_version() -> None:
+    assert [run(form).stdout for form in ("version", "--version")] == [f"pointsman {pointsman.__version__}\n"] * 2
+
+
+async def test_an_address_in_use_is_named_and_exits_with_3(tmp_path: Path) -> None:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    address = "127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+    config = shipped_config(8000)
+    config["pointsman"] = {"server": {"listen": [address], "admin_listen": f"unix:{tmp_path}/admin.sock"}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+
+    done = await asyncio.to_thread(run, "serve", "--config", tmp_path / "config.yaml")
+    server.close()
+
+    assert (done.returncode, address in done.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_the_demo_shows_the_whole_path_and_says_what_it_is(tmp_path: Path, streaming: bool) -> None:
+    config = shipped_config(reserve_port())
+    async with (
+        run_daemon(config, tmp_path, args=["--demo"]) as daemon,
+        aiohttp.ClientSession() as http,
+        http.post(daemon.base_url + CHAT, json=chat(MEDICAL, stream=streaming)) as response,
+    ):
+        text = await response.text()
+        assert response.headers["x-vsr-selected-model"] == "medical-lora"
+
+    assert "stand-in" in text
+    assert "medical-lora" in text
+
+
+async def test_the_demo_does_not_hide_a_vllm_that_is_there(tmp_path: Path) -> None:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(shipped_config(port)))
+
+    done = await asyncio.to_thread(run, "serve", "--demo", "--config", tmp_path / "config.yaml")
+    server.close()
+
+    assert (done.returncode, f"127.0.0.1:{port}" in done.stderr) == (3, True)
+
+
+async def test_vllm_on_the_command_line_replaces_the_endpoints(tmp_path: Path) -> None:
+    nobody = reserve_port()
+    async with (
+        run_daemon(shipped_config(8000), tmp_path, args=["--vllm", f"127.0.0.1:{nobody}"]) as daemon,
+        aiohttp.ClientSession() as http,
+        http.post(daemon.base_url + CHAT, json=chat()) as response,
+    ):
+        assert str(nobody) in (await response.json())["error"]["message"]

@@ -1,0 +1,160 @@
+"""`pointsman serve` as a real process on free ports, for as long as an `async with` block lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import yaml
+
+from support.process import eventually, log_tail, no_survivors, reserve_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 45.0  # above the 30 s that running answers get by default
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A running daemon; `config` is the file that it was given, `log` what it writes to stderr and stdout."""
+
+    base_url: str
+    admin_url: str
+    process: asyncio.subprocess.Process
+    config: Path
+    log: Path
+
+    def log_text(self) -> str:
+        return self.log.read_text()
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """What it logged so far; fails on a line that is not a JSON object."""
+        lines = []
+        for line in self.log_text().splitlines(keepends=True):
+            if not line.endswith("\n"):
+                break  # still being written
+            try:
+                fields = json.loads(line)
+            except ValueError:
+                fields = None
+            assert isinstance(fields, dict), f"a log line that is not a JSON object: {line!r}"
+            lines.append(fields)
+        return lines
+
+    async def logged(self, event: str, *, within_s: float = 5.0, **fields: Any) -> dict[str, Any]:
+        """The first line of this event with these fields; waits for it."""
+        wanted = {"event": event, **fields}
+        found: list[dict[str, Any]] = []
+
+        def look() -> bool:
+            found[:] = [line for line in self.log_lines() if wanted.items() <= line.items()]
+            return bool(found)
+
+        await eventually(look, f"the daemon logs {wanted}", within_s=within_s)
+        return found[0]
+
+
+@contextlib.asynccontextmanager
+async def run_daemon(
+    config: str | Path | Mapping[str, Any],
+    tmp_path: Path,
+    *,
+    args: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    exit_code: int = 0,
+) -> AsyncIterator[Daemon]:
+    """Start it, yield once `/ready` is 200, end it with SIGTERM unless the block did.
+
+    `config` is YAML text, a file, or what YAML would be read into; its TCP addresses are replaced by free
+    ones and it is written into `tmp_path`, so relative paths in it count from there. After a block that did
+    not fail, the daemon must end with `exit_code` and have logged no traceback.
+    """
+    data_port, admin_port = reserve_port(), reserve_port()
+    file = tmp_path / f"pointsman-{data_port}.yaml"
+    file.write_text(_on_ports(config, data_port, admin_port))
+    log = tmp_path / f"pointsman-{data_port}.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "pointsman", "serve", "--config", str(file), *args),
+            env=os.environ | (env or {}),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+    with no_survivors(process.pid):
+        daemon = Daemon(
+            base_url=f"http://127.0.0.1:{data_port}",
+            admin_url=f"http://127.0.0.1:{admin_port}",
+            process=process,
+            config=file,
+            log=log,
+        )
+        try:
+            await _wait_until_ready(daemon)
+            yield daemon
+        finally:
+            await _stop(daemon)
+    assert process.returncode == exit_code, f"it exited with {process.returncode}:\n{log_tail(log)}"
+    assert "Traceback (most recent call last)" not in daemon.log_text(), log_tail(log, 200)
+
+
+def _on_ports(config: str | Path | Mapping[str, Any], data_port: int, admin_port: int) -> str:
+    """The config as YAML, listening on these ports and on the Unix sockets that it names itself."""
+    if isinstance(config, Mapping):
+        tree = dict(config)
+    else:
+        tree = yaml.safe_load(config.read_text() if isinstance(config, Path) else config)
+    options = dict(tree.get("pointsman") or {})
+    server = dict(options.get("server") or {})
+    sockets = [address for address in server.get("listen", ()) if address.startswith("unix:")]
+    server |= {
+        "listen": [f"127.0.0.1:{data_port}", *sockets],
+        "admin_listen": f"127.0.0.1:{admin_port}",
+    }
+    return yaml.safe_dump(tree | {"pointsman": options | {"server": server}}, sort_keys=False)
+
+
+async def _wait_until_ready(daemon: Daemon) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+        while not await _is_ready(session, daemon.base_url):
+            if daemon.process.returncode is not None:
+                reason = f"the daemon exited with {daemon.process.returncode} before it was ready"
+            elif time.monotonic() > deadline:
+                reason = f"the daemon was not ready within {START_TIMEOUT_S:g} s"
+            else:
+                await asyncio.sleep(0.02)
+                continue
+            raise AssertionError(f"{reason}:\n{log_tail(daemon.log)}")
+
+
+async def _is_ready(session: aiohttp.ClientSession, base_url: str) -> bool:
+    try:
+        async with session.get(base_url + "/ready") as response:
+            return response.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+async def _stop(daemon: Daemon) -> None:
+    """SIGTERM; what has not ended when its time is over is left to `no_survivors`."""
+    with contextlib.suppress(ProcessLookupError):
+        daemon.process.terminate()
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await daemon.process.wait()
+    except TimeoutError:
+        daemon.process.kill()
+        await daemon.process.wait()

@@ -1,0 +1,72 @@
+"""Child processes that never outlive the test that started them, and ports that stay free until they bind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+# Reads until the other end of its input is closed, by us or by our death, and then kills the group.
+_GUARD = 'read -r _; kill -s KILL -- "-$1"'
+
+
+def reserve_port() -> int:
+    """A free TCP port of 127.0.0.1 that no one else is given for the next minute."""
+    with socket.socket() as server, socket.socket() as client:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("127.0.0.1", 0))
+        server.listen(1)
+        client.connect(server.getsockname())
+        accepted, _ = server.accept()
+        # The end that closes first keeps the port in TIME_WAIT: the kernel no longer hands it out, while a
+        # server that sets SO_REUSEADDR, as asyncio does, can bind it all the same.
+        accepted.close()
+        port: int = server.getsockname()[1]
+        return port
+
+
+def kill_group(group: int) -> None:
+    """SIGKILL to what is left of a process group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def no_survivors(group: int) -> Iterator[None]:
+    """Kill the process group at the end of the block, and also when this process dies before that."""
+    guard = subprocess.Popen(
+        ["sh", "-c", _GUARD, "sh", str(group)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.communicate()
+        kill_group(group)
+
+
+def log_tail(path: Path, lines: int = 40) -> str:
+    """The end of a log file, to put into an error."""
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
+async def eventually(holds: Callable[[], bool], what: str, *, within_s: float = 5.0) -> float:
+    """Poll until `holds()`; the seconds that it took. Fails with `what` after `within_s`."""
+    start = time.monotonic()
+    while not await asyncio.to_thread(holds):
+        if time.monotonic() - start > within_s:
+            raise AssertionError(f"not within {within_s:g} s: {what}")
+        await asyncio.sleep(0.01)
+    return time.monotonic() - start
