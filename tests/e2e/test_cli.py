@@ -91,7 +91,7 @@ def test_version() -> None:
 
 async def test_an_address_in_use_is_named_and_exits_with_3(tmp_path: Path) -> None:
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    address = "127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+    address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     config = shipped_config(8000)
     config["pointsman"] = {"server": {"listen": [address], "admin_listen": f"unix:{tmp_path}/admin.sock"}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))

@@ -1,0 +1,53 @@
+# The two commands of a fresh machine: `make run` and `make test`.
+PYTHON ?= python3
+CONFIG ?= config/config.yaml
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: run run-vllm test lint wheel docs bench-startup clean
+
+# The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
+run: .venv/installed
+	.venv/bin/pointsman serve --config $(CONFIG) $(if $(VLLM),--vllm $(VLLM),--demo)
+
+# The same in front of a real vLLM on CPU that serves a tiny random Llama with three LoRA adapters.
+run-vllm: .venv/installed .venv-test/installed
+	.venv-test/bin/python tests/support/run_vllm.py
+
+# Everything, as CI runs it: lint, types, and all tests on the built wheel, with a real vLLM.
+test: lint wheel
+	tests/support/install_vllm.sh .venv-vllm
+	.venv-test/bin/python -m pytest
+
+lint: .venv-test/installed
+	.venv-test/bin/ruff check
+	.venv-test/bin/ruff format --check
+	.venv-test/bin/mypy
+	PYTHONPATH=daemon .venv-test/bin/python -m pointsman.config.reference --check
+
+# Builds the wheel and installs it where the tests run.
+wheel: .venv-test/installed
+	rm -rf dist
+	.venv-test/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	.venv-test/bin/pip install --quiet --no-deps --force-reinstall dist/*.whl
+
+# What is generated from the code: the configuration reference, the JSON schema, the benchmark report.
+docs: .venv-test/installed
+	PYTHONPATH=daemon .venv-test/bin/python -m pointsman.config.reference
+	.venv-test/bin/python benchmarks/report.py
+
+bench-startup: .venv/installed
+	.venv/bin/python benchmarks/startup.py
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --editable '.[cpu]'
+	touch $@
+
+.venv-test/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-test
+	.venv-test/bin/pip install --quiet --upgrade 'pip>=25.1'
+	.venv-test/bin/pip install --quiet '.[cpu,export]' --group test --group lint --group build
+	touch $@
+
+clean:
+	rm -rf .venv .venv-test .venv-vllm .cache dist

@@ -1,0 +1,65 @@
+"""What end-to-end tests share: a real vLLM, and a daemon in front of an upstream that misbehaves on demand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from support import vllm_server
+from support.daemon import run_daemon
+from support.fake_vllm import run_fake_vllm
+from support.service import Service, shipped_config
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from support.daemon import Daemon
+    from support.fake_vllm import FakeVllm
+    from support.vllm_server import VllmServer
+
+
+@pytest.fixture(scope="session")
+def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
+    """A vLLM with the base model `llama2-7b` and three adapters; where none is installed its tests skip.
+
+    In CI (CI=true) they fail instead.
+    """
+    venv = Path(os.environ.get("VLLM_VENV", vllm_server.DEFAULT_VENV))
+    if not vllm_server.is_installed(venv):
+        reason = f"no vLLM in {venv}: install it with `{vllm_server.INSTALLER} {venv}`, or set VLLM_VENV"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("vllm")
+    vllm_server.build_model(venv, folder / "model")
+    with vllm_server.run_vllm(venv, folder / "model", folder / "vllm.log") as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def fake_vllm() -> AsyncIterator[FakeVllm]:
+    """The upstream that `service` forwards to."""
+    async with run_fake_vllm() as fake:
+        yield fake
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_daemon(fake_vllm: FakeVllm, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
+    """One daemon with the shipped config for all tests that need nothing else."""
+    config = shipped_config(fake_vllm.port)
+    config["pointsman"] = {"adapters": {"poll_interval_ms": 200}}
+    async with run_daemon(config, tmp_path_factory.mktemp("daemon")) as daemon:
+        yield daemon
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def service(shared_daemon: Daemon, fake_vllm: FakeVllm) -> AsyncIterator[Service]:
+    """A daemon in front of an upstream that has forgotten the tests before."""
+    fake_vllm.reset()
+    async with aiohttp.ClientSession(auto_decompress=False) as http:
+        yield Service(shared_daemon, fake_vllm, http)

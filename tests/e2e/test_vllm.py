@@ -1,0 +1,499 @@
+"""The daemon in front of a real vLLM with LoRA adapters, with the config that is shipped.
+
+"As direct" means: what vLLM itself answers to the same request, without the daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import openai
+import pytest
+import pytest_asyncio
+import yaml
+
+from support.daemon import Daemon, run_daemon
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from support.vllm_server import VllmServer
+
+pytestmark = [pytest.mark.vllm, pytest.mark.asyncio(loop_scope="module")]
+
+CONFIG = Path(__file__).parents[2] / "config" / "config.yaml"
+
+CHAT = "/v1/chat/completions"
+TECHNICAL = "Explain async/await in JavaScript"
+MEDICAL = "What causes high blood pressure?"
+BY_ADAPTER = [("technical-lora", TECHNICAL), ("medical-lora", MEDICAL)]
+# Differ from one answer to the next, whoever is asked.
+VOLATILE = frozenset({"id", "created", "created_at", "completed_at", "item_id"})
+
+# So many tokens take vLLM far longer (7 s on an idle core) than the tests wait for it to give up.
+LONG = 1900
+SOON_S = 4.0
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Json:
+        value: Json = json.loads(self.body)
+        return value
+
+    @property
+    def text(self) -> str:
+        text: str = self.json["choices"][0]["message"]["content"]
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Sends to the daemon and to vLLM."""
+
+    http: aiohttp.ClientSession
+    daemon: Daemon
+    vllm: VllmServer
+
+    async def ask(self, path: str, body: Json | bytes, **headers: str) -> Answer:
+        return await self._post(self.daemon.base_url, path, body, headers)
+
+    async def ask_directly(self, path: str, body: Json | bytes, **headers: str) -> Answer:
+        return await self._post(self.vllm.base_url, path, body, headers)
+
+    async def _post(self, base: str, path: str, body: Json | bytes, headers: Mapping[str, str]) -> Answer:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"Content-Type": "application/json", **headers}
+        async with self.http.post(base + path, data=data, headers=sent) as response:
+            return Answer(response.status, response.headers.copy(), await response.read())
+
+
+@pytest.fixture(scope="module")
+def config(vllm: VllmServer) -> Json:
+    """The shipped config; only vLLM's port differs."""
+    tree: Json = yaml.safe_load(CONFIG.read_text())
+    (endpoint,) = tree["vllm_endpoints"]
+    endpoint["port"] = vllm.port
+    return tree
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def session(config: Json, vllm: VllmServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Session]:
+    async with (
+        run_daemon(config, tmp_path_factory.mktemp("daemon")) as daemon,
+        aiohttp.ClientSession() as http,
+    ):
+        yield Session(http, daemon, vllm)
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The official client, pointed at the daemon and at vLLM."""
+
+    routed: openai.AsyncOpenAI
+    direct: openai.AsyncOpenAI
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def clients(session: Session) -> AsyncIterator[Clients]:
+    async with AsyncExitStack() as stack:
+
+        async def client(base_url: str) -> openai.AsyncOpenAI:
+            made = openai.AsyncOpenAI(base_url=base_url + "/v1", api_key="unused", max_retries=0)
+            return await stack.enter_async_context(made)
+
+        yield Clients(await client(session.daemon.base_url), await client(session.vllm.base_url))
+
+
+def system_prompt(config: Json, adapter: str) -> str:
+    """What the config puts before a conversation that goes to this adapter."""
+    (prompt,) = (
+        category["system_prompt"]
+        for category in config["categories"]
+        if any(score.get("lora_name") == adapter for score in category["model_scores"])
+    )
+    assert isinstance(prompt, str)
+    assert prompt
+    return prompt
+
+
+def chat(model: str, text: str, *, system: str | None = None, **fields: Any) -> Json:
+    messages = [{"role": "user", "content": text}]
+    if system is not None:
+        messages.insert(0, {"role": "system", "content": system})
+    return {"model": model, "messages": messages, "temperature": 0, "max_tokens": 32, **fields}
+
+
+def stable(value: Any) -> Any:
+    """The same JSON without what differs from one answer to the next."""
+    if isinstance(value, dict):
+        return {key: stable(inner) for key, inner in value.items() if key not in VOLATILE}
+    return [stable(inner) for inner in value] if isinstance(value, list) else value
+
+
+def events(body: bytes) -> list[Json]:
+    """The events of a stream, which must end with [DONE] and nothing after it."""
+    *frames, done, end = body.split(b"\n\n")
+    assert (done, end) == (b"data: [DONE]", b"")
+    assert all(frame.startswith(b"data: ") for frame in frames)
+    return [json.loads(frame.removeprefix(b"data: ")) for frame in frames]
+
+
+def merged(stream: list[Json]) -> list[Json]:
+    """The events, neighbours with nothing but text made one: under load vLLM puts several tokens in one."""
+    result: list[Json] = []
+    for event in stable(stream):
+        delta = event["choices"][0]["delta"] if event["choices"] else {}
+        if set(delta) == {"content"} and len(result) > 1:
+            text = result[-1]["choices"][0]["delta"]["content"]
+            delta["content"] = text + delta["content"]
+            result.pop()
+        result.append(event)
+    return result
+
+
+# --- routing ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("adapter", "question"), BY_ADAPTER)
+async def test_the_guides_request_is_answered_by_the_adapter_of_its_domain(
+    session: Session, config: Json, adapter: str, question: str
+) -> None:
+    """vLLM names the adapter, the header does, and the text is the adapter's own and not the base model's."""
+    body = b'{"model": "MoM", "messages": [{"role": "user", "content": "%s"}]}' % question.encode()
+    answer = await session.ask(CHAT, body)
+
+    assert answer.status == 200
+    assert answer.json["model"] == adapter
+    assert answer.headers["x-vsr-selected-model"] == adapter
+    assert answer.headers["x-vsr-selected-category"] == adapter.removesuffix("-lora")
+    assert answer.headers["x-pointsman-reason"] == "classified"
+
+    same = {
+        "messages": [
+            {"role": "system", "content": system_prompt(config, adapter)},
+            {"role": "user", "content": question},
+        ]
+    }
+    assert answer.text == (await session.ask_directly(CHAT, {"model": adapter, **same})).text
+    assert answer.text != (await session.ask_directly(CHAT, {"model": session.vllm.base_model, **same})).text
+
+
+async def test_the_log_tells_which_adapter_a_request_got(session: Session) -> None:
+    request_id = uuid.uuid4().hex
+    await session.ask(CHAT, chat("MoM", MEDICAL), **{"X-Request-Id": request_id})
+
+    line = await session.daemon.logged("routing_decision", request_id=request_id)
+
+    assert line["original_model"] == "MoM"
+    assert line["selected_model"] == "medical-lora"
+    assert line["category"] == "medical"
+    assert line["reason"] == "classified"
+    assert line["status"] == 200
+
+
+async def test_the_same_question_gets_the_same_model_and_text_three_times(session: Session) -> None:
+    answers = [await session.ask(CHAT, chat("MoM", TECHNICAL)) for _ in range(3)]
+
+    assert {(answer.json["model"], answer.text) for answer in answers} == {("technical-lora", answers[0].text)}
+
+
+@pytest.mark.parametrize("question", [TECHNICAL, MEDICAL])
+async def test_a_request_that_names_an_adapter_goes_to_it_whatever_it_is_about(session: Session, question: str) -> None:
+    """Nothing is put before the conversation either: the answer is as direct."""
+    body = chat("legal-lora", question)
+    answer = await session.ask(CHAT, body)
+
+    assert answer.status == 200
+    assert answer.json["model"] == "legal-lora"
+    assert answer.headers["x-pointsman-reason"] == "explicit_model"
+    assert stable(answer.json) == stable((await session.ask_directly(CHAT, body)).json)
+
+
+async def test_the_model_list_has_the_auto_name_the_base_and_the_adapters_with_their_parent(
+    session: Session,
+) -> None:
+    async with session.http.get(session.daemon.base_url + "/v1/models") as response:
+        assert response.status == 200
+        listed = (await response.json())["data"]
+
+    base = session.vllm.base_model
+    assert {entry["id"]: entry.get("parent") for entry in listed} == {
+        "MoM": None,
+        base: None,
+        "technical-lora": base,
+        "medical-lora": base,
+        "legal-lora": base,
+    }
+    assert len(listed) == 5
+
+
+# --- transparency -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(chat("nobody-lora", TECHNICAL), id="unknown model"),
+        pytest.param(chat("nobody-lora", TECHNICAL, stream=True), id="unknown model, streamed"),
+        pytest.param(chat("legal-lora", TECHNICAL, max_tokens=100_000), id="too many tokens"),
+        pytest.param(chat("legal-lora", TECHNICAL, reasoning_effort="bogus"), id="bad value"),
+    ],
+)
+async def test_an_error_of_vllm_comes_through_byte_for_byte(session: Session, body: Json) -> None:
+    answer = await session.ask(CHAT, body)
+    direct = await session.ask_directly(CHAT, body)
+
+    assert 400 <= direct.status < 500
+    assert (answer.status, answer.body) == (direct.status, direct.body)
+    assert answer.headers["Content-Type"] == direct.headers["Content-Type"]
+
+
+async def test_the_404_of_an_unknown_model_is_vllms(session: Session) -> None:
+    answer = await session.ask(CHAT, chat("nobody-lora", TECHNICAL))
+
+    assert answer.status == 404
+    assert answer.json["error"]["type"] == "NotFoundError"
+    assert "`nobody-lora` does not exist" in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("model", ["MoM", "legal-lora"])
+@pytest.mark.parametrize("include_usage", [False, True])
+async def test_a_streamed_answer_is_as_direct(session: Session, config: Json, model: str, include_usage: bool) -> None:
+    """The same events, which end the same way, under the request id that the client gave."""
+    request_id = uuid.uuid4().hex
+    fields: Json = {"stream": True, "max_tokens": 100}
+    if include_usage:
+        fields["stream_options"] = {"include_usage": True}
+    adapter, system = model, None
+    if model == "MoM":
+        adapter, system = "technical-lora", system_prompt(config, "technical-lora")
+
+    answer = await session.ask(CHAT, chat(model, TECHNICAL, **fields), **{"X-Request-Id": request_id})
+    direct = await session.ask_directly(CHAT, chat(adapter, TECHNICAL, system=system, **fields))
+
+    assert answer.status == direct.status == 200
+    assert answer.headers["Content-Type"] == direct.headers["Content-Type"]
+    got = events(answer.body)
+    assert merged(got) == merged(events(direct.body))
+    assert {event["model"] for event in got} == {adapter}
+    assert {event["id"] for event in got} == {f"chatcmpl-{request_id}"}
+    assert [event["usage"]["completion_tokens"] for event in got if event.get("usage")] == [100] * include_usage
+
+
+async def test_the_first_tokens_arrive_while_vllm_still_writes(session: Session) -> None:
+    body = chat("MoM", TECHNICAL, stream=True, max_tokens=LONG)
+    async with session.http.post(session.daemon.base_url + CHAT, json=body) as response:
+        assert b"data: " in await response.content.readany()
+        await session.vllm.wait_running(1)
+    await session.vllm.wait_running(0)
+
+
+# --- a client that leaves -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["MoM", "legal-lora"])
+async def test_a_client_that_leaves_mid_stream_stops_vllm(session: Session, model: str) -> None:
+    request_id = uuid.uuid4().hex
+    response = await session.http.post(
+        session.daemon.base_url + CHAT,
+        json=chat(model, TECHNICAL, stream=True, max_tokens=LONG),
+        headers={"X-Request-Id": request_id},
+    )
+    assert b"data: " in await response.content.readany()
+    await session.vllm.wait_running(1)
+
+    response.close()
+
+    await _must_be_aborted(session, request_id)
+
+
+@pytest.mark.parametrize("model", ["MoM", "legal-lora"])
+async def test_a_client_that_leaves_while_it_waits_stops_vllm(session: Session, model: str) -> None:
+    request_id = uuid.uuid4().hex
+    waiting = asyncio.create_task(
+        session.ask(CHAT, chat(model, MEDICAL, max_tokens=LONG), **{"X-Request-Id": request_id})
+    )
+    await session.vllm.wait_running(1)
+
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    await _must_be_aborted(session, request_id)
+
+
+async def _must_be_aborted(session: Session, request_id: str) -> None:
+    await session.vllm.wait_running(0, within_s=SOON_S)
+    await session.vllm.wait_log(f"Request chatcmpl-{request_id} aborted", within_s=SOON_S)
+
+
+# --- the official client ------------------------------------------------------------------------------------
+
+
+def messages(text: str, system: str | None = None) -> Any:
+    return chat("", text, system=system)["messages"]
+
+
+async def test_openai_client_chat(clients: Clients) -> None:
+    raw = await clients.routed.chat.completions.with_raw_response.create(
+        model="MoM", messages=messages(MEDICAL), max_tokens=16, temperature=0
+    )
+    completion = raw.parse()
+
+    assert raw.headers["x-vsr-selected-model"] == "medical-lora"
+    assert completion.model == "medical-lora"
+    assert completion.choices[0].finish_reason == "length"
+    assert completion.usage is not None
+    assert completion.usage.completion_tokens == 16
+
+
+async def test_openai_client_streamed_chat_has_the_text_of_the_whole_one(clients: Clients) -> None:
+    whole = await clients.routed.chat.completions.create(
+        model="MoM", messages=messages(TECHNICAL), max_tokens=40, temperature=0
+    )
+    stream = await clients.routed.chat.completions.create(
+        model="MoM",
+        messages=messages(TECHNICAL),
+        max_tokens=40,
+        temperature=0,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    chunks = [chunk async for chunk in stream]
+
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == whole.choices[0].message.content
+    assert chunks[-1].usage == whole.usage
+    assert {chunk.model for chunk in chunks} == {"technical-lora"}
+
+
+async def test_openai_client_extra_body_top_k_reaches_vllm(clients: Clients) -> None:
+    """At a high temperature `top_k: 1` alone gives the greedy text."""
+    greedy = await clients.routed.chat.completions.create(
+        model="MoM", messages=messages(TECHNICAL), max_tokens=32, temperature=0
+    )
+    top_1 = await clients.routed.chat.completions.create(
+        model="MoM", messages=messages(TECHNICAL), max_tokens=32, temperature=2, extra_body={"top_k": 1}
+    )
+
+    assert top_1.choices[0].message.content == greedy.choices[0].message.content
+
+
+async def test_openai_client_extra_body_chat_template_kwargs_reach_the_template(clients: Clients, config: Json) -> None:
+    """The model's template writes them into the prompt, so the prompt is longer by as much as direct."""
+
+    async def prompt_tokens(client: openai.AsyncOpenAI, model: str, system: str | None, **extra: Any) -> int:
+        completion = await client.chat.completions.create(
+            model=model, messages=messages(MEDICAL, system), max_tokens=1, extra_body=extra
+        )
+        assert completion.usage is not None
+        return completion.usage.prompt_tokens
+
+    thinking = {"chat_template_kwargs": {"enable_thinking": True}}
+    plain = await prompt_tokens(clients.routed, "MoM", None)
+    longer = await prompt_tokens(clients.routed, "MoM", None, **thinking)
+    prompt = system_prompt(config, "medical-lora")
+    assert longer == await prompt_tokens(clients.direct, "medical-lora", prompt, **thinking)
+    assert longer > plain
+
+
+async def test_openai_client_unknown_field_is_accepted_as_direct(clients: Clients) -> None:
+    for client, model in ((clients.direct, "medical-lora"), (clients.routed, "MoM")):
+        completion = await client.chat.completions.create(
+            model=model, messages=messages(MEDICAL), max_tokens=4, extra_body={"test_field": "kept"}
+        )
+        assert completion.model == "medical-lora"
+
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        pytest.param({"messages": messages(TECHNICAL), "tools": [TOOL]}, id="tools without a parser"),
+        pytest.param(
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": TECHNICAL}, IMAGE]}]},
+            id="image for a text model",
+        ),
+    ],
+)
+async def test_openai_client_gets_the_error_that_vllm_gives_directly(clients: Clients, refused: Json) -> None:
+    with pytest.raises(openai.BadRequestError) as routed:
+        await clients.routed.chat.completions.create(model="MoM", **refused)
+    with pytest.raises(openai.BadRequestError) as direct:
+        await clients.direct.chat.completions.create(model="technical-lora", **refused)
+
+    assert routed.value.response.content == direct.value.response.content
+    assert routed.value.response.headers["x-vsr-selected-model"] == "technical-lora"
+
+
+@pytest.mark.parametrize(("adapter", "question"), BY_ADAPTER)
+async def test_openai_client_completions(clients: Clients, adapter: str, question: str) -> None:
+    """A bare prompt is routed; there is no place for a system prompt in it."""
+    routed = await clients.routed.completions.create(model="MoM", prompt=question, max_tokens=24, temperature=0)
+    direct = await clients.direct.completions.create(model=adapter, prompt=question, max_tokens=24, temperature=0)
+
+    assert routed.model == adapter
+    assert stable(routed.to_dict()) == stable(direct.to_dict())
+
+
+@pytest.mark.parametrize(("adapter", "question"), BY_ADAPTER)
+async def test_openai_client_responses(clients: Clients, config: Json, adapter: str, question: str) -> None:
+    routed = await clients.routed.responses.create(model="MoM", input=question, max_output_tokens=24, temperature=0)
+    direct = await clients.direct.responses.create(
+        model=adapter,
+        input=question,
+        instructions=system_prompt(config, adapter),
+        max_output_tokens=24,
+        temperature=0,
+    )
+
+    assert routed.model == adapter
+    assert routed.output_text
+    assert stable(routed.to_dict()) == stable(direct.to_dict())
+
+
+async def test_openai_client_streamed_responses_have_the_text_of_the_whole_one(clients: Clients) -> None:
+    whole = await clients.routed.responses.create(model="MoM", input=TECHNICAL, max_output_tokens=24, temperature=0)
+    stream = await clients.routed.responses.create(
+        model="MoM", input=TECHNICAL, max_output_tokens=24, temperature=0, stream=True
+    )
+    received = [event async for event in stream]
+
+    text = "".join(event.delta for event in received if event.type == "response.output_text.delta")
+    assert text == whole.output_text
+    assert received[0].type == "response.created"
+
+
+# --- Anthropic's form ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("adapter", "question"), BY_ADAPTER)
+async def test_anthropic_messages(session: Session, config: Json, adapter: str, question: str) -> None:
+    def body(model: str, **fields: Any) -> Json:
+        return {"model": model, "messages": messages(question), "max_tokens": 24, "temperature": 0, **fields}
+
+    answer = await session.ask("/v1/messages", body("MoM"))
+    direct = await session.ask_directly("/v1/messages", body(adapter, system=system_prompt(config, adapter)))
+
+    assert answer.status == direct.status == 200
+    assert answer.json["model"] == adapter
+    assert answer.json["content"][0]["text"]
+    assert stable(answer.json) == stable(direct.json)
