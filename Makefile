@@ -10,8 +10,8 @@ run: .venv/installed
 	.venv/bin/pointsman serve --config $(CONFIG) $(if $(VLLM),--vllm $(VLLM),--demo)
 
 # The same in front of a real vLLM on CPU that serves a tiny random Llama with three LoRA adapters.
-run-vllm: .venv/installed .venv-test/installed
-	.venv-test/bin/python tests/support/run_vllm.py
+run-vllm: .venv/installed
+	PYTHONPATH=tests .venv/bin/python -m support.run_vllm
 
 # Everything, as CI runs it: lint, types, and all tests on the built wheel, with a real vLLM.
 test: lint wheel

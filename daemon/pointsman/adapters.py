@@ -57,7 +57,7 @@ def parse_models(body: bytes) -> tuple[Card, ...]:
     """The cards of a `/v1/models` answer; raises UpstreamError."""
     try:
         return tuple(msgspec.json.decode(body, type=_Cards).data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise UpstreamError(f"`/v1/models` answered with something else ({error})") from error
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TextIO
 
 from pointsman.classify import artifact
 from pointsman.config.labels import cover
 from pointsman.config.lint import lint
 from pointsman.config.load import Loaded, load
+from pointsman.config.model import Category
 from pointsman.errors import ArtifactError, ConfigError, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from pointsman.config.model import Category
 
 
 def run(path: Path, out: TextIO) -> int:

@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="run the service")
     _config_option(serve)
-    serve.add_argument("--vllm", metavar="HOST:PORT", help="a vLLM to use in place of the config's endpoints")
+    serve.add_argument(
+        "--vllm", type=_address, metavar="HOST:PORT", help="a vLLM to use in place of the config's endpoints"
+    )
     serve.add_argument("--demo", action="store_true", help="also run a stand-in for vLLM at the config's endpoints")
     serve.set_defaults(run=_serve)
 
@@ -69,6 +71,18 @@ def _parser() -> argparse.ArgumentParser:
 
 def _config_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="default: %(default)s")
+
+
+def _address(text: str) -> str:
+    """`host:port` as a URL; `http(s)://...` and `unix:/path` as they are."""
+    from pointsman.config.address import check_endpoint
+
+    address = text if text.startswith("unix:") or "://" in text else f"http://{text}"
+    try:
+        check_endpoint(address, None)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+    return address
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -30,6 +30,8 @@ class Lru(Generic[K, V]):
 
     def put(self, key: K, value: V) -> None:
         """Add or replace; the oldest entry makes room."""
+        if self._capacity == 0:
+            return
         self._entries.pop(key, None)
         self._entries[key] = value
         if len(self._entries) > self._capacity:

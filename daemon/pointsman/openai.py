@@ -85,7 +85,6 @@ class Edited:
 
 class _Message(msgspec.Struct):
     role: Any = None
-    type: Any = None
 
 
 class _Content(msgspec.Struct):
@@ -93,8 +92,11 @@ class _Content(msgspec.Struct):
 
 
 class _Part(msgspec.Struct):
-    type: Any = None
     text: Any = None
+
+
+# Decoded in one go: a prompt may be a list of 100,000 token ids.
+_Text = str | list[str | _Part | int | float | bool | list[Any] | None]
 
 
 def parse(api: Api, body: bytes) -> Request:
@@ -103,8 +105,8 @@ def parse(api: Api, body: bytes) -> Request:
     What the messages hold is vLLM's to judge: a body without usable messages parses, with an empty text.
     """
     fields = _decode_object(body)
-    model = _decode(fields.get("model"), None)
-    if model is not None and not isinstance(model, str):
+    model: str | None = _decode(fields.get("model"), None, str)
+    if model is None and _given(fields.get("model")):
         raise RequestError("`model` must be a string", status=400, code="invalid_type", param="model")
     text, conversation = _read(api, fields)
     return Request(
@@ -135,10 +137,10 @@ def apply(request: Request, edits: Edits) -> Edited:
 def model_of(body: bytes) -> str | None:
     """The model that a JSON body names; None where it names none, or is no JSON object."""
     try:
-        model = _decode(_decode_object(body).get("model"), None)
+        model: str | None = _decode(_decode_object(body).get("model"), None, str)
     except RequestError:
         return None
-    return model if isinstance(model, str) else None
+    return model
 
 
 def form_of(body: bytes) -> Api:
@@ -177,6 +179,11 @@ def _decode(raw: msgspec.Raw | None, default: Any, type: Any = Any) -> Any:  # n
         return default
 
 
+def _given(raw: msgspec.Raw | None) -> bool:
+    """Whether a value is there and not null."""
+    return raw is not None and bytes(raw) != b"null"
+
+
 def _read(api: Api, fields: dict[str, msgspec.Raw]) -> tuple[str, Conversation]:
     """The text that is classified and the conversation it belongs to."""
     if api is Api.COMPLETIONS:
@@ -208,7 +215,8 @@ def _conversation(messages: list[msgspec.Raw]) -> Conversation:
     first_user = roles.index("user") if "user" in roles else len(roles) - 1
     return Conversation(
         key=_hash([bytes(raw) for raw in messages[: first_user + 1]]),
-        follow_up="assistant" in roles,
+        # The Responses API has no role for what a model did: a tool's call and its result are items of their own.
+        follow_up=any(role not in {"system", "developer", "user"} for role in roles),
         # Anthropic's form carries a tool's result in a user message without text.
         continues=bool(messages) and (roles[-1] != "user" or not _content_text(messages[-1])),
     )
@@ -222,8 +230,9 @@ def _hash(parts: list[bytes]) -> bytes:
     return digest.digest()
 
 
-def _role(raw: msgspec.Raw) -> Any:
-    return _decode(raw, _Message(), _Message).role
+def _role(raw: msgspec.Raw) -> str | None:
+    role = _decode(raw, _Message(), _Message).role
+    return role if isinstance(role, str) else None
 
 
 def _content_text(raw: msgspec.Raw) -> str:
@@ -232,16 +241,12 @@ def _content_text(raw: msgspec.Raw) -> str:
 
 def _joined(raw: msgspec.Raw | None) -> str:
     """A string, or the strings and text parts of a list joined by a space; anything else has no text."""
-    text = _decode(raw, None, str)
-    if isinstance(text, str):
-        return text
-    return " ".join(filter(None, map(_part_text, _decode(raw, [], list[msgspec.Raw]))))
+    content = _decode(raw, "", _Text)
+    return content if isinstance(content, str) else " ".join(filter(None, map(_part_text, content)))
 
 
-def _part_text(raw: msgspec.Raw) -> str:
-    text = _decode(raw, None, str)
-    if not isinstance(text, str):
-        text = _decode(raw, _Part(), _Part).text
+def _part_text(part: Any) -> str:
+    text = part.text if isinstance(part, _Part) else part
     return text if isinstance(text, str) else ""
 
 
@@ -256,8 +261,8 @@ def _reasoning_change(request: Request, reasoning: Reasoning) -> dict[str, Any]:
     if not on:
         return {}
     if request.api is Api.CHAT:
-        unset = _decode(request.fields.get(reasoning.parameter), None) is None
-        return {reasoning.parameter: reasoning.effort} if unset else {}
+        given = _given(request.fields.get(reasoning.parameter))
+        return {} if given else {reasoning.parameter: reasoning.effort}
     if request.api is Api.RESPONSES:
         return _set_inside(request, "reasoning", "effort", reasoning.effort)
     return {}
@@ -265,12 +270,11 @@ def _reasoning_change(request: Request, reasoning: Reasoning) -> dict[str, Any]:
 
 def _set_inside(request: Request, field: str, key: str, value: Any) -> dict[str, Any]:
     raw = request.fields.get(field)
-    inner: dict[str, msgspec.Raw] | None = _decode(raw, None, dict[str, msgspec.Raw] | None)
-    if inner is None and _decode(raw, None) is not None:
+    inner: dict[str, msgspec.Raw] | None = _decode(raw, None, dict[str, msgspec.Raw])
+    if inner is None and _given(raw):
         return {}  # not an object: vLLM will say so
-    if inner is not None and _decode(inner.get(key), None) is not None:
-        return {}
-    return {field: (inner or {}) | {key: value}}
+    inner = inner or {}
+    return {} if _given(inner.get(key)) else {field: inner | {key: value}}
 
 
 def _system_prompt_change(request: Request, prompt: SystemPrompt) -> dict[str, Any]:

@@ -58,9 +58,10 @@ class Policy:
         self._config = config
         self._threshold = config.classifier.category_model.threshold
         self._categories = {category.name: category for category in config.categories}
-        covered = cover(config, labels).labels_of
+        coverage = cover(config, labels)
+        self._rest = coverage.rest
         index = {label: position for position, label in enumerate(labels)}
-        self._covered = {name: tuple(index[label] for label in covered[name]) for name in self._categories}
+        self._covered = {name: tuple(index[label] for label in coverage.labels_of[name]) for name in self._categories}
 
     def scores(self, probabilities: Sequence[float]) -> dict[str, float]:
         """A category's score is the sum of its labels' probabilities."""
@@ -71,15 +72,19 @@ class Policy:
         scores = self.scores(probabilities)
         best, score = max(scores.items(), key=lambda item: item[1], default=(None, 0.0))
         sure = best is not None and score >= self._threshold
-        if remembered in scores:
-            margin = self._config.pointsman.routing.switch_margin
-            if not sure or (best != remembered and score - scores[remembered] <= margin):
-                return Choice(remembered, scores[remembered], Reason.STICKY)
+        if remembered in scores and not (sure and self._takes_over(best, score, remembered, scores[remembered])):
+            return Choice(remembered, scores[remembered], Reason.STICKY)
         if sure:
             return Choice(best, score, Reason.CLASSIFIED)
         nowhere = 1.0 - sum(scores.values())
         reason = Reason.NO_CATEGORY if nowhere >= max(self._threshold, score) else Reason.LOW_CONFIDENCE
         return Choice(self.fallback, score, reason)
+
+    def _takes_over(self, best: str | None, score: float, remembered: str, own: float) -> bool:
+        """Whether a conversation leaves its category. "Thanks" is no change of subject: the rest never takes over."""
+        if best == remembered:
+            return True
+        return best != self._rest and score - own > self._config.pointsman.routing.switch_margin
 
     @property
     def fallback(self) -> str | None:
@@ -112,7 +117,7 @@ class Policy:
         target = self._target([entry.target for entry in entries], served)
         entry = next((entry for entry in entries if entry.target == target.wanted), entries[0])
         edits = Edits(reasoning=self._reasoning(entry), system_prompt=_system_prompt(category))
-        return self._decision(choice, target, edits, entry.use_reasoning)
+        return self._decision(choice, target, edits, None if edits.reasoning is None else entry.use_reasoning)
 
     def _decision(self, choice: Choice, target: _Target, edits: Edits, reasoning: bool | None = None) -> Decision:
         return Decision(

@@ -18,6 +18,8 @@ from pointsman import __version__, demo
 from pointsman.adapters import Poller
 from pointsman.api import Service, health_routes, json_response, openai_errors, routes
 from pointsman.classify.classifier import Classifier
+from pointsman.config.address import Tcp
+from pointsman.config.address import listen as parse_address
 from pointsman.config.model import Config
 from pointsman.errors import CannotStart
 from pointsman.relay.endpoints import Endpoints
@@ -131,13 +133,13 @@ async def _listen(
 
 
 def _site(runner: web.AppRunner, address: str) -> web.BaseSite:
-    if address.startswith("unix:"):
-        path = Path(address.removeprefix("unix:"))
-        if path.is_socket():
-            path.unlink()  # left by a process that was killed; a live one would keep the TCP port too
-        return web.UnixSite(runner, path)
-    host, _, port = address.rpartition(":")
-    return web.TCPSite(runner, host.strip("[]"), int(port))
+    where = parse_address(address)
+    if isinstance(where, Tcp):
+        return web.TCPSite(runner, where.host, where.port)
+    path = Path(where.path)
+    if path.is_socket():
+        path.unlink()  # left by a process that was killed; a live one would keep the TCP port too
+    return web.UnixSite(runner, path)
 
 
 def _stop_event() -> asyncio.Event:

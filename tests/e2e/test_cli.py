@@ -82,7 +82,9 @@ def test_serve_says_what_is_missing_and_exits_with_3(tmp_path: Path) -> None:
 
 
 def test_usage_errors_exit_with_2() -> None:
-    assert [run("no-such-command").returncode, run("serve", "--no-such-option").returncode] == [2, 2]
+    wrong = (["no-such-command"], ["serve", "--no-such-option"], ["serve", "--vllm", "http://user:key@host:1"])
+
+    assert [run(*arguments).returncode for arguments in wrong] == [2, 2, 2]
 
 
 def test_version() -> None:

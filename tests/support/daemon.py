@@ -149,9 +149,10 @@ async def _is_ready(session: aiohttp.ClientSession, base_url: str) -> bool:
 
 
 async def _stop(daemon: Daemon) -> None:
-    """SIGTERM; what has not ended when its time is over is left to `no_survivors`."""
-    with contextlib.suppress(ProcessLookupError):
-        daemon.process.terminate()
+    """SIGTERM, unless it is stopping already; what has not ended when its time is over is killed."""
+    if '"event":"stopping"' not in daemon.log_text():  # its handler is gone at the very end: a second one would kill
+        with contextlib.suppress(ProcessLookupError):
+            daemon.process.terminate()
     try:
         async with asyncio.timeout(STOP_TIMEOUT_S):
             await daemon.process.wait()

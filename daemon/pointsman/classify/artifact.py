@@ -77,7 +77,10 @@ def load(folder: Path) -> Artifact:
         path = folder / name
         if not path.is_file():
             raise ArtifactError(f"{folder}: {name} is missing; export the classifier again")
-        found = sha256(path)
+        try:
+            found = sha256(path)
+        except OSError as error:
+            raise _unreadable(path, error) from error
         if found != digest:
             raise ArtifactError(
                 f"{path}: SHA-256 is {found[:12]}…, the manifest says {digest[:12]}…: the file is damaged or was "
@@ -91,10 +94,10 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ArtifactError(_not_an_artifact(folder)) from None
     except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+        raise _unreadable(path, error) from error
     try:
         version = msgspec.json.decode(data, type=dict[str, Any]).get("format_version")
         if version != FORMAT_VERSION:
@@ -103,7 +106,7 @@ def read_manifest(folder: Path) -> Manifest:
                 "export the classifier again"
             )
         manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{path}: not a manifest ({error}); export the classifier again") from error
     if not {MODEL, TOKENIZER} <= manifest.files.keys() or len(set(manifest.labels)) < len(manifest.labels):
         raise ArtifactError(f"{path}: names no {MODEL} and {TOKENIZER}, or a label twice; export the classifier again")
@@ -114,6 +117,10 @@ def sha256(path: Path) -> str:
     """Hex SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unreadable(path: Path, error: OSError) -> ArtifactError:
+    return ArtifactError(f"{path}: cannot be read ({error.strerror}); check its permissions")
 
 
 def _not_an_artifact(folder: Path) -> str:

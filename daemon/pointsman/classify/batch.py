@@ -31,11 +31,15 @@ SMOOTHING = 0.1
 
 @dataclass(eq=False, slots=True)
 class Job(Generic[T]):
-    """A text that waits or runs. `result` resolves to a value or a ClassifierError and is never cancelled."""
+    """A text that waits or runs. `result` resolves to a value or a ClassifierError and is never cancelled.
+
+    `settled` is called at that very moment, so that nobody joins a job that is over.
+    """
 
     text: str
     tokens: int
     result: asyncio.Future[T | ClassifierError]
+    settled: Callable[[T | ClassifierError], None]
     waiters: int = 0
     queued_at: float = field(default_factory=time.perf_counter)
     started_at: float = 0.0
@@ -78,13 +82,13 @@ class Batcher(Generic[T]):
         ahead = self._pending_tokens / self._workers
         return (ahead + tokens) * self._seconds_per_token
 
-    def submit(self, text: str, tokens: int, deadline: float) -> Job[T]:
+    def submit(self, text: str, tokens: int, deadline: float, settled: Callable[[T | ClassifierError], None]) -> Job[T]:
         """Queue a text of about `tokens`; raises Overloaded when `deadline` seconds cannot be met."""
         if not self.healthy:
             raise ClassifierError("the classifier stopped")
         if self._idle == 0 and self.estimated_wait(tokens) > deadline:
             raise Overloaded(f"{len(self._queue)} texts wait")
-        job: Job[T] = Job(text, tokens, asyncio.get_running_loop().create_future())
+        job: Job[T] = Job(text, tokens, asyncio.get_running_loop().create_future(), settled)
         self._queue.append(job)
         self._pending_tokens += tokens
         asyncio.get_running_loop().call_soon(self._dispatch)
@@ -139,4 +143,5 @@ class Batcher(Generic[T]):
 
     def _settle(self, job: Job[T], result: T | ClassifierError) -> None:
         self._pending_tokens -= job.tokens
+        job.settled(result)
         job.result.set_result(result)

@@ -14,7 +14,7 @@ from pointsman.classify.batch import Batcher, Job, usable_cores
 from pointsman.classify.engine import Engine, default_providers
 from pointsman.classify.tokenize import Tokenizer, Window
 from pointsman.config.model import ClassifierOptions, Config
-from pointsman.errors import ClassifierError, DeadlineMissed
+from pointsman.errors import ArtifactError, ClassifierError, DeadlineMissed
 from pointsman.lru import Lru
 
 # Only a guess until the tokens are counted, in a worker: it bounds a batch and the estimate of the wait.
@@ -62,7 +62,7 @@ class Classifier:
             self._executor,
             workers=workers,
             batch_tokens=options.batch_tokens,
-            seconds_per_token=self._warm_up(),
+            seconds_per_token=self._warm_up(artifact),
         )
         self._cache: Lru[bytes, Classification] = Lru(options.cache_entries)
         self._running: dict[bytes, Job[Classification]] = {}
@@ -92,9 +92,10 @@ class Classifier:
         job = self._running.get(key)
         if job is None:
             source = "run"
-            job = self._batcher.submit(read, self._guess(read), self._deadline)
+            job = self._batcher.submit(
+                read, self._guess(read), self._deadline, lambda result: self._remember(key, result)
+            )
             self._running[key] = job
-            job.result.add_done_callback(lambda done: self._remember(key, done.result()))
         result = await self._wait(job)
         timing = replace(result.timing, queue=job.started_at - job.queued_at)
         return replace(result, timing=timing, source=source, cut=result.cut or read is not text)
@@ -132,11 +133,14 @@ class Classifier:
             for item, row in zip(encoded, rows, strict=True)
         ]
 
-    def _warm_up(self) -> float:
-        """Run once so that the first request finds warm caches; seconds a token."""
-        for text in WARM_UP_TEXTS:
-            started = time.perf_counter()
-            tokens = self._work([text])[0].tokens
+    def _warm_up(self, artifact: Artifact) -> float:
+        """Run once so that the first request finds warm caches; seconds a token. Raises ArtifactError."""
+        try:
+            for text in WARM_UP_TEXTS:
+                started = time.perf_counter()
+                tokens = self._work([text])[0].tokens
+        except Exception as error:
+            raise ArtifactError(f"{artifact.folder}: does not run ({error}); export the classifier again") from error
         return (time.perf_counter() - started) / tokens
 
     def close(self) -> None:

@@ -64,10 +64,10 @@ class Engine:
                 f"{artifact.model_path}: has inputs {inputs} and outputs {list(outputs)}, the manifest says "
                 f"{manifest.inputs} and {manifest.output}; export the classifier again"
             )
-        width = outputs[manifest.output][-1]
-        if isinstance(width, int) and width != len(manifest.labels):
+        width = outputs[manifest.output][-1:]  # what the graph leaves open shows in the first run
+        if width and isinstance(width[0], int) and width[0] != len(manifest.labels):
             raise ArtifactError(
-                f"{artifact.model_path}: gives {width} logits for {len(manifest.labels)} labels; "
+                f"{artifact.model_path}: gives {width[0]} logits for {len(manifest.labels)} labels; "
                 "export the classifier again"
             )
 

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
+from pointsman.errors import ArtifactError
+
 Ids = npt.NDArray[np.int64]
 
 # Tokenizing is linear in the text and most of a 200 kB prompt is cut away afterwards, so what cannot matter is cut
@@ -44,7 +46,11 @@ class Tokenizer:
     """The artifact's tokenizer."""
 
     def __init__(self, path: Path, window: Window) -> None:
-        self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        """Raises ArtifactError."""
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        except Exception as error:
+            raise ArtifactError(f"{path}: not a tokenizer ({error}); export the classifier again") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._window = window

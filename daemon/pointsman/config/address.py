@@ -29,8 +29,8 @@ def listen(text: str) -> Tcp | Unix:
     """`host:port`, `[IPv6]:port` or `unix:/path`; port 0 is any free one. ValueError says what to write."""
     if text.startswith("unix:"):
         return Unix(_socket_path(text))
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port:
+    host, _, port = text.rpartition(":")
+    if not host or not port:
         raise ValueError("write host:port, 0.0.0.0:port for every interface, or unix:/path")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
@@ -66,6 +66,8 @@ def _check_url(address: str, port: int | None) -> None:
         raise ValueError("take the credentials out and name a file with the key in pointsman.relay.api_key_file")
     if parts.query or parts.fragment or re.search(r"[\s\\]", address):
         raise ValueError("write http://host:port/prefix without spaces, `?` and `#`")
+    if parts.netloc.endswith(":"):
+        raise ValueError("write the port after the colon, or remove the colon")
     if own_port is not None and port is not None:
         raise ValueError("the port is given twice: remove the key port, or the port in the address")
     _check_host(parts.hostname or "")

@@ -7,15 +7,12 @@ keep the key paths and lines of the file.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pointsman.config.tree import Items, Node, Scalar, Table, describe
 from pointsman.config.words import choose, show
 from pointsman.errors import Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _OWN = {"name", "description", "priority", "rules", "modelRefs", "plugins"}
 _PROMPT = {"system_prompt": "system_prompt", "enabled": "system_prompt_enabled", "mode": "system_prompt_mode"}
@@ -93,7 +90,7 @@ class _Reader:
     def finish(self) -> None:
         """Warns of domains that nobody answers."""
         for name, node in self._domains.items():
-            if name not in self.categories and not self.problems:
+            if name not in self.categories:
                 message = "no decision is about this category, so default_model answers it"
                 self.warnings.append(_problem(node, message, "add a decision, or give it model_scores"))
 
@@ -125,7 +122,7 @@ class _Reader:
 
     def _plugins(self, plugins: Node | None) -> dict[str, Node]:
         found: dict[str, Node] = {}
-        for plugin in plugins.items if isinstance(plugins, Items) else ():
+        for plugin in plugins.items if isinstance(plugins, Items) else (plugins,) if plugins else ():
             kind = _text(plugin.entries.get("type")) if isinstance(plugin, Table) else None
             settings = plugin.entries.get("configuration") if isinstance(plugin, Table) else None
             if kind == "system_prompt" and isinstance(settings, Table):
@@ -151,9 +148,13 @@ def _named(categories: Node | None) -> Iterator[tuple[str, Table]]:
 
 
 def _with_categories(root: Table, categories: dict[str, Node]) -> Table:
+    """The root without `decisions`; categories of a wrong form stay, for the walk to report."""
     entries = {key: node for key, node in root.entries.items() if key != "decisions"}
-    decisions = root.entries["decisions"]
-    entries["categories"] = Items(decisions.keys, decisions.line, tuple(categories.values()))
+    given, decisions = root.entries.get("categories"), root.entries["decisions"]
+    if given is None or isinstance(given, Items):
+        named = [node for _, node in _named(given)]
+        others = [node for node in given.items if node not in named] if given else []
+        entries["categories"] = Items(decisions.keys, decisions.line, (*categories.values(), *others))
     return Table(root.keys, root.line, entries)
 
 

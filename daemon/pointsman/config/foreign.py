@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
 from pointsman.config import model
+from pointsman.config.tree import Table
 from pointsman.config.words import listing
 from pointsman.errors import Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pointsman.config.tree import Table
 
 _REMOVE = "remove it if only Pointsman reads this file"
 _KEY_FILE = "put the key in a file and name that file in pointsman.relay.api_key_file"

@@ -8,15 +8,11 @@ lists its labels itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pointsman.config.model import Category, Config
 from pointsman.config.words import fold
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from pointsman.config.model import Category, Config
 
 GENERAL = "general"
 
@@ -54,6 +50,8 @@ class Coverage:
 
     labels_of: Mapping[str, tuple[str, ...]]
     """Category to its labels; every category is a key."""
+    rest: str | None
+    """The category that covers what no other does."""
     builtin: Mapping[str, tuple[str, ...]]
     """Categories whose labels come from `COMMON`."""
     unreachable: tuple[str, ...]
@@ -73,8 +71,8 @@ def cover(config: Config, labels: Sequence[str]) -> Coverage:
     claimed = {label for found in claims.values() for label in found}
     builtin = _builtin(config.categories, claims, by_name, claimed)
     claims |= builtin
-    rest = catch_all(config)
-    if rest is not None and not _listed(rest):
+    rest = _rest(config)
+    if rest is not None:
         taken = {label for name, found in claims.items() if name != rest.name for label in found}
         claims[rest.name] = tuple(x for x in labels if x not in taken)
         builtin.pop(rest.name, None)
@@ -83,6 +81,7 @@ def cover(config: Config, labels: Sequence[str]) -> Coverage:
         for label in found:
             owners.setdefault(label, []).append(name)
     return Coverage(
+        rest=None if rest is None else rest.name,
         labels_of={name: tuple(x for x in found if owners[x][0] == name) for name, found in claims.items()},
         builtin=builtin,
         unreachable=_unreachable(config, claims),
@@ -92,12 +91,12 @@ def cover(config: Config, labels: Sequence[str]) -> Coverage:
     )
 
 
-def catch_all(config: Config) -> Category | None:
-    """The category that covers what no other does."""
+def _rest(config: Config) -> Category | None:
+    """The category that covers what no other does; none where the one for it lists its labels itself."""
     name = config.classifier.category_model.fallback_category
-    if name is not None:
-        return next((category for category in config.categories if category.name == name), None)
-    return next((category for category in config.categories if fold(category.name) == GENERAL), None)
+    named = (x for x in config.categories if (x.name == name if name is not None else fold(x.name) == GENERAL))
+    rest = next(named, None)
+    return None if rest is None or _listed(rest) else rest
 
 
 def _listed(category: Category) -> tuple[str, ...]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pointsman.config.labels import Coverage, cover
 from pointsman.config.load import Loaded, in_order
 from pointsman.config.words import Keys, choose, closest, fold, listing
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from pointsman.errors import Problem
+from pointsman.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,7 @@ def _unreachable(loaded: Loaded, coverage: Coverage, labels: Sequence[str]) -> I
 def _suggest(name: str, description: str, labels: Sequence[str]) -> list[str]:
     """Labels that the name or a word of the description resembles."""
     words = {name, *description.replace(",", " ").split()}
-    near = {closest(word, labels) for word in words if len(word) > 2}
+    near = {closest(word, labels) for word in words if len(word) > 3}
     near |= {label for label in labels if fold(label) in fold(description)}
     return [label for label in labels if label in near]
 
@@ -108,7 +105,7 @@ def _families(loaded: Loaded) -> Iterator[Problem]:
     for base, model in loaded.config.model_config.items():
         if model.reasoning_family is not None and model.reasoning_family not in families:
             message = f'no reasoning family is named "{model.reasoning_family}": reasoning is left as it is'
-            mend = f"{choose(model.reasoning_family, families)}; or define it in reasoning_families"
+            mend = f"{choose(model.reasoning_family, families)}; or define it in reasoning_families, or remove the key"
             yield loaded.places.problem(("model_config", base, "reasoning_family"), message, mend)
 
 
@@ -152,8 +149,8 @@ def _weight(loaded: Loaded) -> Iterator[Problem]:
 
 def _key_file(loaded: Loaded) -> Iterator[Problem]:
     name = loaded.config.pointsman.relay.api_key_file
-    if name is not None and not (loaded.folder / name).is_file():
-        message = f"there is no file {loaded.folder / name}"
+    if name is not None and not Path(name).is_file():
+        message = f"there is no file {name}"
         mend = "create it before the service starts, with the key in it"
         yield loaded.places.problem(("pointsman", "relay", "api_key_file"), message, mend)
 
@@ -185,6 +182,9 @@ def _read_mapping(text: str) -> list[str]:
     """The labels by index; ValueError where the text has another form."""
     content = json.loads(text)
     index = content.get("category_to_idx") if isinstance(content, dict) else None
-    if not isinstance(index, dict) or set(index.values()) != set(range(len(index))):
-        raise ValueError(text)
-    return sorted(index, key=lambda label: int(index[label]))
+    if not isinstance(index, dict) or not all(isinstance(value, int) for value in index.values()):
+        raise ValueError("no mapping of labels to numbers")
+    labels = sorted(index, key=lambda label: int(index[label]))
+    if [index[label] for label in labels] != list(range(len(labels))):
+        raise ValueError("the numbers are not 0 and up")
+    return labels

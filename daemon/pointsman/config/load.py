@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pointsman.config import decisions, foreign, tree
 from pointsman.config.model import Config
@@ -11,9 +11,6 @@ from pointsman.config.places import Places
 from pointsman.config.validate import validate
 from pointsman.config.walk import Walker
 from pointsman.errors import ConfigError, Problem
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +41,28 @@ def load(path: Path) -> Loaded:
     if rewritten.problems:
         # A decision that was refused is a category short: do not report its name as unknown, too.
         places = Places(places.given, places.broken | {("classifier", "category_model", "fallback_category")})
-    problems = [*parsed.problems, *rewritten.problems, *walker.problems, *validate(config, places)]
+    # What the parser refused is empty to the walker: do not report it twice.
+    refused = {(problem.path, problem.line) for problem in parsed.problems}
+    built = [problem for problem in walker.problems if (problem.path, problem.line) not in refused]
+    problems = [*parsed.problems, *rewritten.problems, *built, *validate(config, places)]
     if problems:
         raise ConfigError(str(path), in_order(problems))
     warnings = [*rewritten.warnings, *walker.warnings]
-    return Loaded(config, in_order(warnings), path, places)
+    return Loaded(_anchored(config, path.resolve().parent), in_order(warnings), path, places)
 
 
 def in_order(problems: list[Problem]) -> tuple[Problem, ...]:
     """Problems in the order of the file; those without a line first."""
     return tuple(sorted(problems, key=lambda problem: problem.line or 0))
+
+
+def _anchored(config: Config, folder: Path) -> Config:
+    """The config with `api_key_file` made absolute, so that its reader need not know the file's folder."""
+    relay = config.pointsman.relay
+    if relay.api_key_file is None:
+        return config
+    relay = replace(relay, api_key_file=str(folder / relay.api_key_file))
+    return replace(config, pointsman=replace(config.pointsman, relay=relay))
 
 
 def _read(path: Path) -> str:

@@ -6,16 +6,14 @@ never ends.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import yaml
 
 from pointsman.config.words import Keys, show
 from pointsman.errors import Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 _TAG = "tag:yaml.org,2002:"
 _CONSTRUCTED = {_TAG + name for name in ("null", "bool", "int", "float")}
@@ -69,7 +67,8 @@ def parse(text: str) -> Parsed:
     except yaml.YAMLError as error:
         return Parsed(None, (_syntax(error, text),))
     except RecursionError:
-        return Parsed(None, (_problem((), None, "nested too deeply", "flatten it"),))
+        message = "nested without end: too deep, or with aliases inside aliases"
+        return Parsed(None, (_problem((), None, message, "write the values out"),))
     if root is None or _is_null(root):
         mend = "write at least vllm_endpoints, default_model and categories, or start from config/config.yaml"
         return Parsed(None, (*builder.problems, _problem((), None, "the file is empty", mend)))
@@ -104,23 +103,12 @@ class _Builder:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self._constructor = yaml.SafeLoader("")
-        self._open: set[int] = set()
         self._count = 0
 
     def build(self, node: yaml.Node, keys: Keys, line: int) -> Node:
         self._count += 1
-        if self._count > _MOST_VALUES or id(node) in self._open:
-            if self._count <= _MOST_VALUES + 1:
-                message = f"an alias refers to itself, or aliases unfold to over {_MOST_VALUES:,} values"
-                self._report(keys, line, message, "write the values out")
-            return Scalar(keys, line, None, "")
-        self._open.add(id(node))
-        try:
-            return self._build(node, keys, line)
-        finally:
-            self._open.discard(id(node))
-
-    def _build(self, node: yaml.Node, keys: Keys, line: int) -> Node:
+        if self._count > _MOST_VALUES:
+            raise RecursionError
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             return Table(keys, line, dict(self._entries(node, keys)))
         if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
@@ -207,6 +195,6 @@ def _syntax_mend(said: str) -> str:
         return "keep one document: remove the line `---` and what follows it"
     if "undefined alias" in said:
         return "define the anchor before it, or put text that begins with * in quotes"
-    if "mapping values are not allowed" in said or "':'" in said:
+    if "mapping values" in said or "':'" in said:
         return "check the indentation, put a space after each colon, and put text with a colon in quotes"
     return "check the indentation, brackets and quotes at this line and the one before"

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pointsman.config import address
+from pointsman.config.model import Category, Config, ModelScore
+from pointsman.config.places import Places
 from pointsman.config.words import Keys, choose, fold, listing
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from pointsman.config.model import Category, Config, ModelScore
-    from pointsman.config.places import Places
-    from pointsman.errors import Problem
+from pointsman.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +142,7 @@ def _entry(subject: _Subject, keys: Keys, entry: ModelScore) -> Iterator[Problem
                 f"available: {listing(available)}"
             )
             near = choose(entry.lora_name, available)
-            mend = near if available and near.startswith("did") else "add it to the model's loras, or remove the key"
+            mend = near if near.startswith("did") else "add it to the model's loras, or remove the key"
             yield subject.problem(*keys, "lora_name", message=message, mend=mend)
 
 
@@ -172,8 +168,18 @@ def _auto_name(subject: _Subject) -> Iterator[Problem]:
     taken = subject.config.auto_names & set(subject.served())
     for clash in sorted(taken - {""}):
         message = f'"{clash}" asks for routing and is a model or adapter too, which no client could reach'
-        keys: Keys = ("model_config", clash) if clash in subject.config.model_config else ("auto_model_name",)
+        given = clash == name and ("auto_model_name",) in subject.places.given
+        keys: Keys = ("auto_model_name",) if given else _defined(subject.config, clash)
         yield subject.problem(*keys, message=message, mend="rename one of them")
+
+
+def _defined(config: Config, name: str) -> Keys:
+    """Where a model or adapter is defined."""
+    for base, model in config.model_config.items():
+        for i, lora in enumerate(model.loras):
+            if lora.name == name:
+                return ("model_config", base, "loras", i, "name")
+    return ("model_config", name)
 
 
 def _listeners(subject: _Subject) -> Iterator[Problem]:

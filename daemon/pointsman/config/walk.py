@@ -61,10 +61,10 @@ def expected(kind: Any, limits: Mapping[str, Any] = _NO_LIMITS) -> str:
 def _range(limits: Mapping[str, Any]) -> str:
     low, high, above = (limits.get(name) for name in ("minimum", "maximum", "above"))
     if above is not None:
-        return f" above {above:g}"
-    if low is not None and high is not None:
-        return f" from {low:g} to {high:g}"
-    return "" if low is None else f" of {low:g} or more"
+        return f" above {above:.15g}"
+    if high is not None:
+        return f" from {low:.15g} to {high:.15g}" if low is not None else f" of at most {high:.15g}"
+    return "" if low is None else f" of {low:.15g} or more"
 
 
 class Walker:
@@ -161,6 +161,8 @@ class Walker:
     def _scalar(self, kind: Any, node: Node, where: Keys, limits: Mapping[str, Any]) -> Any:
         if isinstance(node, Scalar) and _fits(kind, node.value) and _within(kind, node.value, limits):
             return float(node.value) if kind is float else node.value  # type: ignore[arg-type]
+        if isinstance(node, Scalar) and isinstance(node.value, int) and node.value > LARGEST:
+            limits = {"maximum": LARGEST, **{name: x for name, x in limits.items() if x is not None}}
         self._wrong(node, where, expected(kind, limits), _mend(kind, node, limits))
         return node.text if kind is str and isinstance(node, Scalar) and node.text else None
 
@@ -200,7 +202,7 @@ def _mend(kind: Any, node: Node, limits: Mapping[str, Any]) -> str:
     if not isinstance(node, Scalar):
         return f"write {expected(kind, limits)}"
     if node.value is None:
-        return f"write {expected(kind, limits)}, or remove the key"
+        return f"write {expected(kind, limits)} after the colon"
     if kind is str:
         return f'put it in quotes: "{node.text}"'
     if get_origin(kind) is Literal:
@@ -211,9 +213,9 @@ def _mend(kind: Any, node: Node, limits: Mapping[str, Any]) -> str:
     number = _number(node.text)
     if number is not None and _within(kind, number, limits):
         if kind is float and isinstance(node.value, str):
-            return f"write {number:.15g}, without quotes"
+            return f"write {number:.15g}, a number without quotes"
         if kind is int and number.is_integer():
-            return f"write {number:.0f}, without quotes or decimals"
+            return f"write {number:.0f}, a number without quotes and decimals"
     return f"write {expected(kind, limits)}"
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from collections.abc import Iterable
 
 Keys = tuple[str | int, ...]
 """A key path: the names of mappings' keys and the indexes of lists' items, from the root."""
@@ -33,14 +30,14 @@ def fold(name: str) -> str:
 
 def closest(word: str, names: Iterable[str]) -> str | None:
     """The name that was probably meant."""
-    by_fold = {fold(name): name for name in names}
+    by_fold = {fold(name): name for name in names if name}
     found = difflib.get_close_matches(fold(word), by_fold, n=1, cutoff=0.65)
     return by_fold[found[0]] if found else None
 
 
 def listing(names: Iterable[str]) -> str:
     """`a, b, c`, or `none`."""
-    return ", ".join(names) or "none"
+    return ", ".join(name for name in names if name) or "none"
 
 
 def choose(word: str, names: Iterable[str]) -> str:

@@ -13,11 +13,20 @@ from collections.abc import Iterable
 Pairs = list[tuple[str, str]]
 
 _HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authorization",  # meant for us, the next hop
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
 )
 # vLLM reads these to pick an engine rank: a client must not steer it.
 _STEERING = frozenset({"x-data-parallel-rank", "x-data-parallel-host"})
-_CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "cookie", "proxy-authorization"})
+_CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "cookie"})
 _OURS = frozenset({"host", "content-length", "expect", "x-request-id"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 

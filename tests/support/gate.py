@@ -1,0 +1,40 @@
+"""Holds a real engine at its door, for tests of what happens meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from pointsman.classify.classifier import Classifier
+from pointsman.classify.engine import Probabilities
+
+LIMIT_S = 10.0
+
+
+class Gate:
+    """Stands before a classifier's engine: counts the runs, and holds them while it is closed."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.runs: list[int] = []
+        self._entered = threading.Semaphore(0)
+        self._open = threading.Event()
+        self._engine_run = classifier._engine.run
+        classifier._engine.run = self._run  # type: ignore[method-assign]
+        self.open()
+
+    def open(self) -> None:
+        self._open.set()
+
+    def close(self) -> None:
+        self._open.clear()
+
+    async def entered(self) -> None:
+        assert await asyncio.to_thread(self._entered.acquire, timeout=LIMIT_S)
+
+    def _run(self, batch: Sequence[Any]) -> Probabilities:
+        self.runs.append(len(batch))
+        self._entered.release()
+        assert self._open.wait(LIMIT_S)
+        return self._engine_run(batch)

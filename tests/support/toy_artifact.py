@@ -1,0 +1,98 @@
+"""A real artifact that is small enough to build in a test: the words of a text vote for labels.
+
+Each known word gives its label WEIGHT; one word makes a label nearly certain, two words of two labels make a tie, and
+a text without a known word is spread evenly over all labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tokenizers
+from onnx import TensorProto, helper, numpy_helper
+
+from pointsman.classify.artifact import FORMAT_VERSION, MANIFEST, MODEL, TOKENIZER
+from support.config_files import LABELS
+
+WEIGHT = 8.0
+WORDS: Mapping[str, str] = {
+    "javascript": "computer science",
+    "python": "computer science",
+    "bridge": "engineering",
+    "blood": "health",
+    "pressure": "health",
+    "landlord": "law",
+    "weather": "other",
+}
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+
+
+def model(
+    labels: Sequence[str] = LABELS,
+    words: Mapping[str, str] = WORDS,
+    *,
+    inputs: Sequence[str] = ("input_ids",),
+    shape: Sequence[str | int] | None = None,
+) -> bytes:
+    """The graph: `logits` is the sum over the tokens of a row for each. `shape` is what it declares for them."""
+    votes = np.zeros((len(_SPECIAL) + len(words), len(labels)), dtype=np.float32)
+    for row, label in enumerate(words.values(), start=len(_SPECIAL)):
+        votes[row, labels.index(label)] = WEIGHT
+    nodes = [
+        helper.make_node("Gather", ["votes", "input_ids"], ["rows"]),
+        helper.make_node("ReduceSum", ["rows", "axis"], ["logits"], keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "toy",
+        [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in inputs],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape or ["batch", len(labels)])],
+        [numpy_helper.from_array(votes, "votes"), numpy_helper.from_array(np.array([1]), "axis")],
+    )
+    built = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return bytes(built.SerializeToString())
+
+
+def tokenizer(words: Mapping[str, str] = WORDS) -> bytes:
+    """One token a word, between `[CLS]` and `[SEP]`, as ModernBERT's has them."""
+    vocabulary = {token: position for position, token in enumerate((*_SPECIAL, *words))}
+    built = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]"))  # noqa: S106 - no password
+    built.normalizer = tokenizers.normalizers.Lowercase()
+    built.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    built.add_special_tokens(["[CLS]", "[SEP]"])
+    built.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return built.to_str().encode()
+
+
+def build(folder: Path, contents: Mapping[str, bytes] | None = None, **manifest: Any) -> Path:
+    """Write an artifact into `folder`; `contents` of files and `manifest` replace parts of it. The hashes agree."""
+    contents = {MODEL: model(), TOKENIZER: tokenizer()} | dict(contents or {})
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    fields = {
+        "format_version": FORMAT_VERSION,
+        "labels": LABELS,
+        "max_tokens": 512,
+        "inputs": ["input_ids"],
+        "output": "logits",
+        "opset": 18,
+        "precision": "fp32",
+        "target": "cpu",
+        "temperature": 1.0,
+        "suggested_threshold": None,
+        "source": {"name": "toy", "sha256": ""},
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+        "verification": {},
+        "versions": {},
+        "created": "2026-01-01T00:00:00Z",
+    }
+    (folder / MANIFEST).write_text(json.dumps(fields | manifest))
+    return folder

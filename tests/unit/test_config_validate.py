@@ -1,0 +1,336 @@
+"""What a config must hold beyond types: references, names, addresses, weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.config_files import ENDPOINTS, MINIMAL, MODELS, category, loaded, problems, the_problem
+
+CATEGORIES = MINIMAL + "categories:\n"
+
+PROBLEMS = [
+    # references
+    (
+        MINIMAL.replace("default_model: base", "default_model: lw-lora"),
+        "default_model",
+        10,
+        '"lw-lora" is neither a model in model_config nor one of their loras',
+        "did you mean law-lora?",
+    ),
+    (
+        ENDPOINTS + "default_model: base\n",
+        "default_model",
+        5,
+        '"base" is neither a model',
+        "add it to model_config: `base: {}`",
+    ),
+    (
+        CATEGORIES + category("law").replace("model: base", "model: law-lora"),
+        "categories[0].model_scores[0].model",
+        14,
+        'the model "law-lora" is not defined in model_config',
+        "write model: base and lora_name: law-lora",
+    ),
+    (
+        CATEGORIES + category("law").replace("model: base", "model: base\n        lora_name: legal"),
+        "categories[0].model_scores[0].lora_name",
+        15,
+        'lora_name "legal" is not defined in model "base" loras; available: law-lora, code-lora',
+        "add it to the model's loras",
+    ),
+    (
+        CATEGORIES.replace("  base:\n", "  plain: {}\n  base:\n")
+        + category("law").replace("model: base", "model: plain\n        lora_name: law-lora"),
+        "categories[0].model_scores[0].lora_name",
+        16,
+        "available: none",
+        "add it to the model's loras",
+    ),
+    (
+        CATEGORIES + category("law") + "classifier: {category_model: {fallback_category: Law}}\n",
+        "classifier.category_model.fallback_category",
+        16,
+        'no category is named "Law"',
+        "did you mean law?",
+    ),
+    (
+        MINIMAL.replace("    loras:", "    preferred_endpoints: [a, b]\n    loras:"),
+        "model_config.base.preferred_endpoints[1]",
+        7,
+        'no endpoint is named "b"',
+        "choose one of: a",
+    ),
+    # names
+    (CATEGORIES + category('""'), "categories[0].name", 12, "the name is empty", "write a name"),
+    (
+        CATEGORIES + category("law") + category("LAW"),
+        "categories[1].name",
+        16,
+        'the name "LAW" is taken already, on line 12',
+        "rename",
+    ),
+    (
+        MINIMAL.replace("    port: 8000\n", "    port: 8000\n  - {name: a, address: b, port: 1}\n"),
+        "vllm_endpoints[1].name",
+        5,
+        'the name "a" is taken already, on line 2',
+        "rename",
+    ),
+    (
+        MINIMAL.replace("default_model", "  two: {loras: [{name: law-lora}]}\ndefault_model"),
+        "model_config.two.loras[0].name",
+        10,
+        'the name "law-lora" is taken already, on line 8',
+        "rename",
+    ),
+    (
+        MINIMAL.replace("law-lora", "base"),
+        "model_config.base.loras[0].name",
+        8,
+        'the name "base" is taken already, on line 6',
+        "rename",
+    ),
+    (MINIMAL + "auto_model_name: law-lora\n", "auto_model_name", 11, '"law-lora" asks for routing', "rename"),
+    (
+        MINIMAL.replace("code-lora", "auto"),
+        "model_config.base.loras[1].name",
+        9,
+        '"auto" asks for routing',
+        "rename",
+    ),
+    (MINIMAL.replace("code-lora", "MoM"), "model_config.base.loras[1].name", 9, '"MoM" asks for routing', "rename"),
+    (
+        MINIMAL.replace("code-lora", "auto") + "auto_model_name: router\n",
+        "model_config.base.loras[1].name",
+        9,
+        '"auto" asks for routing',
+        "rename",
+    ),
+    (MINIMAL + 'auto_model_name: ""\n', "auto_model_name", 11, "the name is empty", "remove the key"),
+    (
+        MINIMAL + "reasoning_families: {x: {type: reasoning_effort, parameter: ''}}\n",
+        "reasoning_families.x.parameter",
+        11,
+        "the text is empty",
+        "write the key",
+    ),
+    # categories
+    (
+        CATEGORIES + "  - {name: law, model_scores: []}\n",
+        "categories[0].model_scores",
+        12,
+        "no model answers this category",
+        "add one with model",
+    ),
+    (
+        CATEGORIES + category("law").replace("model: base", "model: base\n        score: 0"),
+        "categories[0].model_scores[0].score",
+        15,
+        "expected a number above 0, found the number 0",
+        "above 0",
+    ),
+    (
+        CATEGORIES + category("law", "labels: [law]", "mmlu_categories: [math]"),
+        "categories[0].labels",
+        13,
+        "are given with different lists",
+        "keep one",
+    ),
+    # endpoints
+    ("vllm_endpoints: []\n" + MODELS, "vllm_endpoints", 1, "no endpoint is given", "add one"),
+    (
+        MINIMAL.replace("port: 8000", "port: 8000\n    weight: 0"),
+        "vllm_endpoints[0].weight",
+        5,
+        "every endpoint has the weight 0",
+        "above 0",
+    ),
+    (
+        MINIMAL.replace(
+            "    port: 8000\n", "    port: 8000\n    weight: 0\n  - {name: b, address: b, port: 1}\n"
+        ).replace("    loras:", "    preferred_endpoints: [a]\n    loras:"),
+        "model_config.base.preferred_endpoints",
+        9,
+        "every endpoint of base has the weight 0",
+        "prefer another endpoint",
+    ),
+    # listeners
+    (
+        MINIMAL + "pointsman: {server: {listen: []}}\n",
+        "pointsman.server.listen",
+        11,
+        "no address is given",
+        "127.0.0.1:8080",
+    ),
+    (
+        MINIMAL + "pointsman: {server: {admin_listen: localhost}}\n",
+        "pointsman.server.admin_listen",
+        11,
+        'expected an address, found "localhost"',
+        "host:port",
+    ),
+    (
+        MINIMAL + "pointsman: {server: {admin_listen: '127.0.0.1:8080'}}\n",
+        "pointsman.server.admin_listen",
+        11,
+        'the address "127.0.0.1:8080" is given twice',
+        "another port",
+    ),
+    (
+        MINIMAL + "pointsman: {server: {listen: ['unix:/p', 'unix:/p']}}\n",
+        "pointsman.server.listen[1]",
+        11,
+        'the address "unix:/p" is given twice',
+        "another port",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "path", "line", "message", "mend"), PROBLEMS)
+def test_a_contradiction_is_one_problem_at_its_line(
+    tmp_path: Path, text: str, path: str, line: int, message: str, mend: str
+) -> None:
+    """What refers to something must find it; names, weights and addresses must be usable."""
+    problem = the_problem(tmp_path, text)
+
+    assert (problem.path, problem.line) == (path, line)
+    assert message in problem.message
+    assert mend in problem.mend
+
+
+ADDRESSES = [
+    ("localhost", None, "add port"),
+    ("localhost:8000", None, "address: localhost and port: 8000"),
+    ("host:name", None, "an IP address or a host name"),
+    ("8000", 80, "an IP address or a host name"),
+    ("300.1.2.3", 80, "an IP address or a host name"),
+    ("two words", 80, "an IP address or a host name"),
+    ("http://h:80", 80, "given twice"),
+    ("http://h:99999", None, "http://host:port/prefix"),
+    ("http://h:", None, "after the colon"),
+    ("http://", None, "an IP address or a host name"),
+    ("http://h/p?x=1", None, "without spaces"),
+    ("http://h/a b", None, "without spaces"),
+    ("http://h/#x", None, "without spaces"),
+    ("HTTP://h", None, "in small letters"),
+    ("grpc://h:1", None, "http:// or https://"),
+    ("unix:run/vllm.sock", None, "absolute path"),
+    ("unix:/" + "x" * 107, None, "at most 107 bytes"),
+    ("unix:/run/vllm.sock", 80, "remove port"),
+]
+
+
+@pytest.mark.parametrize(("address", "port", "mend"), ADDRESSES)
+def test_an_address_in_another_form_is_told_what_to_write(
+    tmp_path: Path, address: str, port: int | None, mend: str
+) -> None:
+    """An IP or host name wants a port, a URL may hold one, a Unix socket has none."""
+    given = "" if port is None else f"    port: {port}\n"
+    text = f'vllm_endpoints:\n  - name: a\n    address: "{address}"\n{given}' + MODELS
+    problem = the_problem(tmp_path, text)
+
+    assert (problem.path, problem.line) == ("vllm_endpoints[0].address", 3)
+    assert problem.message.endswith(f'found "{address}"' + ("" if port is None else f" and port {port}"))
+    assert mend in problem.mend
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "url"),
+    [
+        ("10.0.0.1", 8000, "http://10.0.0.1:8000"),
+        ("::1", 8000, "http://[::1]:8000"),
+        ("[::1]", 8000, "http://[::1]:8000"),
+        ("vllm_1.internal", 8000, "http://vllm_1.internal:8000"),
+        ("http://h", 8000, "http://h:8000"),
+        ("http://h/prefix/", 8000, "http://h:8000/prefix"),
+        ("https://h:8443/prefix", None, "https://h:8443/prefix"),
+        ("https://vllm.example.com", None, "https://vllm.example.com"),
+        ("http://[::1]:8000", None, "http://[::1]:8000"),
+        ("unix:/run/vllm.sock", None, "http://localhost"),
+    ],
+)
+def test_every_documented_form_of_address_loads(tmp_path: Path, address: str, port: int | None, url: str) -> None:
+    """And means the URL that it should."""
+    given = "" if port is None else f"    port: {port}\n"
+    text = f'vllm_endpoints:\n  - name: a\n    address: "{address}"\n{given}' + MODELS
+
+    assert loaded(tmp_path, text).config.vllm_endpoints[0].base_url == url
+
+
+@pytest.mark.parametrize("credentials", ["user:hunter2", "hunter2", ":hunter2"])
+def test_credentials_in_an_address_are_not_repeated(tmp_path: Path, credentials: str) -> None:
+    """They would end up in a terminal or log."""
+    text = f'vllm_endpoints:\n  - name: a\n    address: "http://{credentials}@h:8000"\n' + MODELS
+    problem = the_problem(tmp_path, text)
+
+    assert "hunter2" not in problem.render("config.yaml")
+    assert "pointsman.relay.api_key_file" in problem.mend
+
+
+def test_default_model_may_be_an_adapter(tmp_path: Path) -> None:
+    """An adapter is as good a default as a base."""
+    assert loaded(tmp_path, MINIMAL.replace("default_model: base", "default_model: law-lora")).config.default_model
+
+
+def test_equal_labels_and_mmlu_categories_are_fine(tmp_path: Path) -> None:
+    """Order and case do not make them different."""
+    text = CATEGORIES + category("x", "labels: [law, math]", "mmlu_categories: [Math, LAW]")
+
+    assert loaded(tmp_path, text).config.categories[0].labels == ("law", "math")
+
+
+def test_free_ports_may_be_asked_for_twice(tmp_path: Path) -> None:
+    """Port 0 is another port each time."""
+    text = MINIMAL + 'pointsman: {server: {listen: ["127.0.0.1:0"], admin_listen: "127.0.0.1:0"}}\n'
+
+    assert loaded(tmp_path, text).config.pointsman.server.admin_listen == "127.0.0.1:0"
+
+
+STAND_INS = [
+    (
+        "vllm_endpoints: 5\n" + MODELS.replace("    loras:", "    preferred_endpoints: [a]\n    loras:"),
+        "vllm_endpoints",
+    ),
+    (
+        MINIMAL.replace("    loras:", "    preferred_endpoints: [[a]]\n    loras:"),
+        "model_config.base.preferred_endpoints[0]",
+    ),
+    (ENDPOINTS + "model_config: 5\ndefault_model: base\ncategories:\n" + category("law"), "model_config"),
+    (MINIMAL.replace("default_model: base", "default_model: [x]"), "default_model"),
+    (CATEGORIES + category("law").replace("model: base", "model: [x]"), "categories[0].model_scores[0].model"),
+    (
+        CATEGORIES + category("law").replace("model: base", "model: base\n        lora_name: [x]"),
+        "categories[0].model_scores[0].lora_name",
+    ),
+    (
+        MINIMAL.replace("    loras:\n      - name: law-lora\n      - name: code-lora\n", "    loras: law-lora\n")
+        + ("categories:\n" + category("law").replace("model: base", "model: base\n        lora_name: law-lora")),
+        "model_config.base.loras",
+    ),
+    (MINIMAL + "categories: 5\nclassifier: {category_model: {fallback_category: law}}\n", "categories"),
+    (
+        MINIMAL + "classifier: {category_model: {fallback_category: [x]}}\n",
+        "classifier.category_model.fallback_category",
+    ),
+    (
+        MINIMAL + "reasoning_families: {x: {type: reasoning_effort, parameter: []}}\n",
+        "reasoning_families.x.parameter",
+    ),
+    (MINIMAL + "auto_model_name: []\n", "auto_model_name"),
+    (MINIMAL + "pointsman: {server: {listen: [[]]}}\n", "pointsman.server.listen[0]"),
+]
+
+
+@pytest.mark.parametrize(("text", "path"), STAND_INS)
+def test_a_wrong_value_is_not_judged_as_a_reference(tmp_path: Path, text: str, path: str) -> None:
+    """What stands in for it makes nothing undefined, empty or missing."""
+    assert [problem.path for problem in problems(tmp_path, text)] == [path]
+
+
+def test_a_weight_has_no_upper_bound(tmp_path: Path) -> None:
+    """Only whole numbers have one."""
+    text = MINIMAL.replace("port: 8000", "port: 8000\n    weight: 3000000000")
+
+    assert loaded(tmp_path, text).config.vllm_endpoints[0].weight == 3e9
