@@ -25,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments[:1] == ["export"]:
-        return _export(arguments[1:])
+        from pointsman_export.main import main as export
+
+        return export(arguments[1:])
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -123,15 +125,6 @@ def _explain(options: argparse.Namespace) -> int:
     ready.classifier.close()
     print(msgspec.json.format(msgspec.json.encode(description)).decode() if options.json else render(description))
     return 0
-
-
-def _export(arguments: list[str]) -> int:
-    try:
-        from pointsman_export.main import main as export
-    except ImportError as error:
-        print(f"pointsman: export needs pointsman[export] ({error})", file=sys.stderr)
-        return CANNOT_START
-    return export(arguments)
 
 
 def _version(_: argparse.Namespace) -> int:

@@ -51,18 +51,14 @@ def config(
         for name in dict.fromkeys(score.lora_name for item in chosen for score in item.model_scores)
         if name is not None
     )
-    return Config(
-        **{
-            "vllm_endpoints": tuple(endpoints),
-            "model_config": {BASE: base or Model(reasoning_family="qwen3", loras=loras)},
-            "default_model": BASE,
-            "categories": chosen,
-            "classifier": ClassifierSection(
-                category_model=CategoryModel(threshold=threshold, fallback_category=fallback)
-            ),
-            "pointsman": Options(
-                routing=routing or RoutingOptions(), classifier=classifier or ClassifierOptions(threads=2)
-            ),
-        }
-        | fields
-    )
+    built: dict[str, Any] = {
+        "vllm_endpoints": tuple(endpoints),
+        "model_config": {BASE: base or Model(reasoning_family="qwen3", loras=loras)},
+        "default_model": BASE,
+        "categories": chosen,
+        "classifier": ClassifierSection(category_model=CategoryModel(threshold=threshold, fallback_category=fallback)),
+        "pointsman": Options(
+            routing=routing or RoutingOptions(), classifier=classifier or ClassifierOptions(threads=2)
+        ),
+    }
+    return Config(**(built | fields))

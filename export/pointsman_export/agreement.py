@@ -1,0 +1,69 @@
+"""Whether the int8 graph chooses the float graph's labels on real text."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pointsman.classify.tokenize import Ids
+from pointsman_export.errors import AgreementError
+from pointsman_export.runtime import Graph
+
+_WORST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The labels of each text, by the float graph and by the int8 graph."""
+
+    expected: list[str]
+    found: list[str]
+
+    @property
+    def texts(self) -> int:
+        return len(self.expected)
+
+    @property
+    def agreeing(self) -> int:
+        return sum(one == other for one, other in zip(self.expected, self.found, strict=True))
+
+    @property
+    def share(self) -> float:
+        return self.agreeing / self.texts
+
+    def worst(self) -> str:
+        """The labels that lose most of their texts, and to which."""
+        lost: dict[str, Counter[str]] = {}
+        for one, other in zip(self.expected, self.found, strict=True):
+            if one != other:
+                lost.setdefault(one, Counter())[other] += 1
+        totals = Counter(self.expected)
+        ranked = sorted(lost, key=lambda label: (-lost[label].total(), label))[:_WORST]
+        return "; ".join(
+            f"{label}: {lost[label].total()} of {totals[label]} became {', '.join(sorted(lost[label]))}"
+            for label in ranked
+        )
+
+
+def check_agreement(floats: Graph, int8: Graph, prompts: Sequence[Ids], labels: list[str], gate: float) -> Agreement:
+    """Label each prompt with both graphs; raises AgreementError where fewer than `gate` of them agree."""
+    agreement = Agreement(_chosen(floats, prompts, labels), _chosen(int8, prompts, labels))
+    if agreement.share < gate:
+        raise AgreementError(
+            f"int8 chooses the float graph's label for {agreement.agreeing} of {agreement.texts} texts "
+            f"({percent(agreement.share)}), the gate is {percent(gate)}; worst: {agreement.worst()}; "
+            "try texts of your own with --texts, or accept the loss with a lower --gate"
+        )
+    return agreement
+
+
+def percent(share: float) -> str:
+    """Rounded down, so that 100 % means all and a share under the gate never reads like the gate."""
+    return f"{math.floor(share * 1000) / 10:g} %"
+
+
+def _chosen(graph: Graph, prompts: Sequence[Ids], labels: list[str]) -> list[str]:
+    """The label of each prompt, run alone."""
+    return [labels[graph.logits([prompt])[0].argmax()] for prompt in prompts]

@@ -1,0 +1,112 @@
+"""`pointsman export`: the command line of the export."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pointsman_export.errors import ExportError
+from pointsman_export.libraries import quiet
+
+_DESCRIPTION = """\
+Turn a ModernBERT classifier into an artifact that `pointsman serve` runs: an int8 ONNX graph for the CPU, the
+tokenizer and a manifest. The graph is proved against the checkpoint before anything is written."""
+
+_EPILOG = """\
+The proof: names, axes, shapes and values of the float graph against torch; a prompt's logits alone, in a batch and
+padded; the labels of both graphs on real text. What fails is named, nothing is written, and the exit code is 1."""
+
+_DONE, _FAILED = 0, 1
+
+_LEAST_TOKENS = 8
+"""The daemon's own least `max_tokens`."""
+
+
+def main(argv: list[str]) -> int:
+    """Export as `argv` says: 0 well, 1 failed; wrong usage leaves by SystemExit with 2."""
+    options = _parser().parse_args(argv)
+    try:
+        with quiet(), _termination_as_interrupt():
+            # torch and transformers take seconds to import, which --help need not wait for
+            from pointsman_export.pipeline import Request, export
+
+            report = export(Request(**vars(options)), _progress)
+    except ExportError as error:
+        print(f"pointsman export: {error}", file=sys.stderr)
+    except ImportError as error:
+        print(f"pointsman export: needs the extra pointsman[export] ({error}); install it", file=sys.stderr)
+    except OSError as error:
+        print(f"pointsman export: {error}; make room or check the permissions", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("pointsman export: interrupted, nothing was written", file=sys.stderr)
+    else:
+        print(f"{options.output}\n{report.table()}")
+        return _DONE
+    return _FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pointsman export",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", metavar="SOURCE", help="folder or Hugging Face hub id of the checkpoint")
+    parser.add_argument(
+        "-o", dest="output", type=Path, required=True, metavar="DIR", help="the artifact's folder; must not exist yet"
+    )
+    parser.add_argument(
+        "--gate",
+        type=_share,
+        default=0.99,
+        metavar="SHARE",
+        help="share of the texts that must keep their label in int8 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--texts",
+        type=Path,
+        metavar="FILE",
+        help='texts for the gate: a line each, plain or {"text": ...}; without it a built-in set',
+    )
+    parser.add_argument(
+        "--max-tokens",
+        type=_tokens,
+        metavar="N",
+        help="tokens that are read of a prompt (default: 512, or what the model was made for)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace an artifact that is there already")
+    parser.add_argument("--target", choices=["cpu"], default="cpu", help="where it will run (default: %(default)s)")
+    return parser
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _tokens(text: str) -> int:
+    value = int(text)
+    if value < _LEAST_TOKENS:
+        raise argparse.ArgumentTypeError(f"{text} is less than {_LEAST_TOKENS}")
+    return value
+
+
+def _progress(step: str) -> None:
+    print(f"{step} …", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """SIGTERM unwinds like Ctrl-C, so that it leaves no half-written artifact either."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

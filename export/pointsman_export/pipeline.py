@@ -1,0 +1,100 @@
+"""The steps of an export, in order."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import onnx
+
+from pointsman.classify import artifact
+from pointsman.classify.tokenize import Tokenizer, Window
+from pointsman_export import destination
+from pointsman_export.checkpoint import Checkpoint, open_checkpoint
+from pointsman_export.errors import CheckpointError
+from pointsman_export.graph import INPUTS, OUTPUT, export_float, load_model
+from pointsman_export.proof import Trial, prove
+from pointsman_export.quantize import quantize
+from pointsman_export.report import Report
+from pointsman_export.texts import BUILT_IN, read_texts
+
+DEFAULT_MAX_TOKENS = 512
+_LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime")
+_HEAD_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the command line asks for. `texts` None stands for the built-in ones, `max_tokens` None for the default."""
+
+    source: str
+    output: Path
+    gate: float
+    texts: Path | None
+    max_tokens: int | None
+    force: bool
+    target: str
+
+
+def export(request: Request, progress: Callable[[str], None]) -> Report:
+    """Write the artifact; raises ExportError, after which nothing is left behind."""
+    destination.check(request.output, force=request.force)
+    texts = BUILT_IN if request.texts is None else read_texts(request.texts)
+    progress(f"checking {request.source}")
+    checkpoint = open_checkpoint(request.source)
+    trial = _trial(checkpoint, request, texts)
+    with destination.workspace(request.output) as work:
+        built = work / "artifact"
+        built.mkdir()
+        paths = {"float": work / "float.onnx", "int8": built / artifact.MODEL}
+        progress("exporting the float graph")
+        model = load_model(checkpoint)
+        export_float(model, paths["float"])
+        progress("quantizing to int8")
+        quantize(paths["float"], paths["int8"], checkpoint.layers)
+        report = prove(checkpoint, model, paths, trial, progress)
+        progress(f"writing {request.output}")
+        shutil.copyfile(checkpoint.tokenizer, built / artifact.TOKENIZER)
+        manifest = _manifest(checkpoint, request, report, built)
+        (built / artifact.MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+        destination.publish(built, request.output, force=request.force)
+    return report
+
+
+def _trial(checkpoint: Checkpoint, request: Request, texts: list[str]) -> Trial:
+    limit = checkpoint.max_positions
+    max_tokens = request.max_tokens or min(limit, DEFAULT_MAX_TOKENS)
+    if max_tokens > limit:
+        raise CheckpointError(
+            f"{request.source}: was made for at most {limit} tokens, --max-tokens asks for {max_tokens}; ask for less"
+        )
+    tokenizer = Tokenizer(checkpoint.tokenizer, Window(max_tokens, _HEAD_SHARE))
+    prompts = [encoded.ids for encoded in tokenizer.encode(texts)]
+    origin = "built-in" if request.texts is None else request.texts.name
+    return Trial(prompts=prompts, origin=origin, gate=request.gate, max_tokens=max_tokens)
+
+
+def _manifest(checkpoint: Checkpoint, request: Request, report: Report, built: Path) -> artifact.Manifest:
+    opset = onnx.load(built / artifact.MODEL, load_external_data=False).opset_import[0].version
+    return artifact.Manifest(
+        format_version=artifact.FORMAT_VERSION,
+        labels=checkpoint.labels,
+        max_tokens=report.max_tokens,
+        inputs=INPUTS,
+        output=OUTPUT,
+        opset=opset,
+        precision="int8",
+        target=request.target,
+        temperature=1.0,
+        suggested_threshold=None,
+        source=artifact.Source(name=checkpoint.name, sha256=artifact.sha256(checkpoint.weights)),
+        files={name: artifact.sha256(built / name) for name in (artifact.MODEL, artifact.TOKENIZER)},
+        verification=report.figures(),
+        versions={name: version(name) for name in _LIBRARIES},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

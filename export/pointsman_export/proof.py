@@ -1,0 +1,57 @@
+"""All checks of a pair of graphs, and the figures that they give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pointsman.classify.tokenize import Ids
+from pointsman_export import latency, verify
+from pointsman_export.agreement import check_agreement
+from pointsman_export.checkpoint import Checkpoint
+from pointsman_export.report import Report
+from pointsman_export.runtime import Graph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What the graphs are tried on: tokenized texts, where they come from, and the share that has to agree."""
+
+    prompts: Sequence[Ids]
+    origin: str
+    gate: float
+    max_tokens: int
+
+
+def prove(
+    checkpoint: Checkpoint, model: Any, paths: dict[str, Path], trial: Trial, progress: Callable[[str], None]
+) -> Report:
+    """Check the graphs in `paths`, `float` and `int8`, against the torch model; raises VerificationError."""
+    labels, vocabulary = len(checkpoint.labels), checkpoint.vocabulary
+    for path in paths.values():
+        verify.check_interface(path, labels)
+    graphs = {name: Graph(path) for name, path in paths.items()}
+    random = verify.random_prompts(vocabulary, trial.max_tokens)
+    progress("comparing the float graph with torch")
+    values = verify.check_values(model, graphs["float"], random)
+    progress("comparing prompts alone, batched and padded")
+    batch = {name: verify.check_batch(graph, name, vocabulary, trial.max_tokens) for name, graph in graphs.items()}
+    padding = {name: verify.check_padding(graph, name, random) for name, graph in graphs.items()}
+    progress(f"labelling {len(trial.prompts)} texts with both graphs")
+    agreement = check_agreement(graphs["float"], graphs["int8"], trial.prompts, checkpoint.labels, trial.gate)
+    progress("measuring the latency of both graphs")
+    return Report(
+        labels=labels,
+        max_tokens=trial.max_tokens,
+        values=values,
+        batch=batch,
+        padding=padding,
+        agreement=agreement,
+        texts=trial.origin,
+        gate=trial.gate,
+        latency_ms=latency.measure(paths, vocabulary),
+        cpu=latency.cpu_model(),
+        bytes={name: path.stat().st_size for name, path in paths.items()},
+    )

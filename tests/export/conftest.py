@@ -1,0 +1,56 @@
+"""A checkpoint at the built-in's shape, and what `pointsman export` makes of it."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pointsman_export.libraries import quiet
+from pointsman_export.main import main
+from pointsman_export.texts import BUILT_IN
+from support.checkpoint import TINY, make_checkpoint
+from support.export import Export, Outcome
+
+with quiet():
+    import pointsman_export.pipeline  # noqa: F401 - torch warns when it is imported: here, once for all tests
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete checkpoint; not to be changed."""
+    folder = tmp_path_factory.mktemp("source") / "tiny"
+    make_checkpoint(folder, BUILT_IN, TINY)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artifact of `tiny`; not to be changed."""
+    folder = tmp_path_factory.mktemp("exported") / "tiny-onnx"
+    assert main([str(tiny), "-o", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def copy(tiny: Path, tmp_path: Path) -> Path:
+    """A copy of `tiny` to change."""
+    return shutil.copytree(tiny, tmp_path / "copy")
+
+
+@pytest.fixture
+def export(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Export:
+    """Runs the command into a folder that is not there yet, in a parent that is empty."""
+    folder = tmp_path / "target" / "out"
+    folder.parent.mkdir()
+
+    def run(source: Path | str, *options: str) -> Outcome:
+        capfd.readouterr()
+        code = main([str(source), "-o", str(folder), *options])
+        return Outcome(code, *capfd.readouterr(), folder)
+
+    return run

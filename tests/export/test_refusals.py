@@ -1,0 +1,203 @@
+"""What is refused: exit code 1, a message that says what, where and how to mend, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import huggingface_hub
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pointsman_export.main import main
+from pointsman_export.texts import BUILT_IN
+from support.checkpoint import LABELS, edit_json, save_tokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.export import Export, Outcome
+
+
+def refused(outcome: Outcome, *parts: str) -> None:
+    """The outcome is a failure that says all of `parts` and left neither the folder nor a temporary one."""
+    assert (outcome.code, outcome.out, outcome.left) == (1, "", [])
+    assert outcome.message.startswith("pointsman export: ")
+    assert "Traceback" not in outcome.err
+    for part in parts:
+        assert part in outcome.message
+
+
+def rewrite(path: Path, change: Any) -> None:
+    """Save the tensors of a safetensors file as `change` leaves them."""
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path)
+
+
+def test_another_architecture(copy: Path, export: Export) -> None:
+    """A BERT classifier is no ModernBERT."""
+    edit_json(copy / "config.json", model_type="bert", architectures=["BertForSequenceClassification"])
+
+    refused(export(copy), str(copy / "config.json"), "'bert'", "'modernbert'", "fine-tuned as a sequence classifier")
+
+
+def test_base_model_by_its_config(copy: Path, export: Export) -> None:
+    """A ModernBERT that says it is a masked language model has no labels."""
+    edit_json(copy / "config.json", architectures=["ModernBertForMaskedLM"])
+
+    refused(export(copy), "['ModernBertForMaskedLM']", "['ModernBertForSequenceClassification']")
+
+
+def test_base_model_by_its_weights(copy: Path, export: Export) -> None:
+    """Weights without a classifier are not filled up at random."""
+    rewrite(copy / "model.safetensors", lambda tensors: tensors.pop("classifier.weight"))
+
+    refused(export(copy), str(copy / "model.safetensors"), "no classifier.weight", "fine-tune it")
+
+
+def test_a_missing_layer(copy: Path, export: Export) -> None:
+    """Nor is any other tensor that is missing."""
+    rewrite(copy / "model.safetensors", lambda tensors: tensors.pop("model.layers.2.attn.Wo.weight"))
+
+    refused(export(copy), "holds no model.layers.2.attn.Wo.weight", "saved whole")
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_missing_file(copy: Path, export: Export, name: str) -> None:
+    """Each file that is read is named when it is not there."""
+    (copy / name).unlink()
+
+    refused(export(copy), str(copy / name), "save" if name != "config.json" else "name a folder")
+
+
+@pytest.mark.parametrize("kept", [1_000_000, 500, 3])
+def test_truncated_weights(copy: Path, export: Export, kept: int) -> None:
+    """A download that broke off is told by its length: in the data, in the header, before it."""
+    path = copy / "model.safetensors"
+    whole = path.stat().st_size
+    with path.open("rb+") as file:
+        file.truncate(kept)
+
+    expected = [f"{kept:,} bytes", f"{whole:,}"] if kept == 1_000_000 else []
+    refused(export(copy), str(path), "fetch or", *expected)
+
+
+def test_weights_of_another_kind(copy: Path, export: Export) -> None:
+    """A file that only has the name of a safetensors file is not read into memory."""
+    (copy / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+
+    refused(export(copy), "not a safetensors file")
+
+
+def test_labels_that_disagree(copy: Path, export: Export) -> None:
+    """Two files that name labels in another order are both shown: only the operator knows which is right."""
+    names = ["business", "biology", *LABELS[2:]]
+    pairs = {"category_to_idx": {name: i for i, name in enumerate(names)}, "idx_to_category": dict(enumerate(names))}
+    (copy / "category_mapping.json").write_text(json.dumps(pairs))
+
+    refused(
+        export(copy),
+        "config.json: biology, business, chemistry",
+        "category_mapping.json: business, biology, chemistry",
+        "mend the one",
+    )
+
+
+def test_labels_that_do_not_fit_the_weights(copy: Path, export: Export) -> None:
+    """As many labels as the classifier has outputs."""
+    edit_json(copy / "config.json", id2label={"0": "yes", "1": "no"})
+
+    refused(export(copy), "14 outputs", "2 labels (yes, no)", "mend id2label")
+
+
+@pytest.mark.parametrize("labels", [{"0": "a", "2": "b"}, {"0": "a", "1": "a"}, {}])
+def test_labels_that_are_no_list(copy: Path, export: Export, labels: dict[str, str]) -> None:
+    """Labels without gaps, and each once."""
+    edit_json(copy / "config.json", id2label=labels)
+
+    refused(export(copy), str(copy / "config.json"), "mend")
+
+
+def test_another_models_tokenizer(copy: Path, export: Export) -> None:
+    """Token ids beyond the embedding table would fail in service, at the first prompt that has one."""
+    rewrite(
+        copy / "model.safetensors",
+        lambda tensors: tensors.update(
+            {"model.embeddings.tok_embeddings.weight": tensors["model.embeddings.tok_embeddings.weight"][:500].clone()}
+        ),
+    )
+    edit_json(copy / "config.json", vocab_size=500)
+    save_tokenizer(copy)
+
+    refused(export(copy), str(copy / "tokenizer.json"), "ends at 499")
+
+
+def test_a_damaged_tokenizer(copy: Path, export: Export) -> None:
+    """A tokenizer.json that cannot be read is named."""
+    (copy / "tokenizer.json").write_text("{")
+
+    refused(export(copy), str(copy / "tokenizer.json"), "not a tokenizer")
+
+
+def test_no_such_source(export: Export, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is neither a folder nor to be had from the hub."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+    refused(export("nobody/nothing"), "nobody/nothing: no such folder", "hub", "check the path")
+
+
+def test_more_tokens_than_the_model_has_positions(tiny: Path, export: Export) -> None:
+    """--max-tokens cannot stretch a model."""
+    refused(export(tiny, "--max-tokens", "2000"), "at most 1024 tokens", "asks for 2000")
+
+
+def test_unusable_texts(tiny: Path, tmp_path: Path, export: Export) -> None:
+    """The file of --texts is read before the minutes of work."""
+    outcome = export(tiny, "--texts", str(tmp_path / "none.txt"))
+
+    refused(outcome, "none.txt", "one text a line")
+    assert outcome.steps == []
+
+
+def test_the_gate(copy: Path, tmp_path: Path, export: Export) -> None:
+    """An int8 graph that changes labels is refused, with the count and the labels that suffer most."""
+
+    def add_outliers(tensors: dict[str, torch.Tensor]) -> None:
+        """A channel so large that int8 keeps nothing of the others; the weights behind it undo it for floats."""
+        for layer in range(4):
+            tensors[f"model.layers.{layer}.mlp_norm.weight"][0] *= 2000
+            tensors[f"model.layers.{layer}.mlp.Wi.weight"][:, 0] /= 2000
+
+    rewrite(copy / "model.safetensors", add_outliers)
+    texts = tmp_path / "unseen"
+    texts.write_text("\n".join(text[::-1] for text in BUILT_IN if "\n" not in text))
+
+    outcome = export(copy, "--texts", str(texts))
+
+    refused(outcome, "int8 chooses the float graph's label for", "the gate is 99 %", "worst: ", "became", "--gate")
+
+
+def test_an_output_that_exists(tiny: Path, export: Export) -> None:
+    """Nothing is overwritten unasked, and --force replaces nothing but an artifact."""
+    folder = export("nobody").folder
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work")
+
+    plain, forced = export(tiny), export(tiny, "--force")
+
+    assert (plain.code, forced.code) == (1, 1)
+    assert f"{folder}: exists already" in plain.message
+    assert "holds no pointsman.json" in forced.message
+    assert (folder / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("options", [[], ["-o", "x", "--gate", "1.5"], ["-o", "x", "--max-tokens", "none"]])
+def test_wrong_usage(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A command line that makes no sense exits with 2 and says how it goes."""
+    with pytest.raises(SystemExit) as exit_:
+        main(["source", *options])
+
+    assert exit_.value.code == 2
+    assert "usage: pointsman export" in capsys.readouterr().err
