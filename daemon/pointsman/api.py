@@ -19,6 +19,7 @@ from pointsman.config.model import Config, Endpoint, ServerOptions
 from pointsman.errors import HttpError, RequestError, UpstreamError, error_body
 from pointsman.explain import describe
 from pointsman.openai import Api
+from pointsman.policy import Choice, Reason
 from pointsman.relay.endpoints import Endpoints
 from pointsman.relay.headers import Pairs, request_id, to_client, to_upstream
 from pointsman.relay.upstream import Answer, Upstream
@@ -182,10 +183,14 @@ async def _routed(service: Service, api: Api, request: web.Request, record: Reco
 
 async def _relayed(service: Service, request: web.Request, record: Record) -> web.StreamResponse:
     body = await read_body(request, service.config.pointsman.server)
+    policy, served = service.router.policy, service.poller.served
     endpoints = service.config.vllm_endpoints
     model = openai.model_of(body) if _is_json(request) else None
-    if model is not None and model not in service.config.auto_names:
-        endpoints = service.router.policy.explicit(model, service.poller.served).endpoints
+    if model in service.config.auto_names:  # vLLM knows no such model
+        decision = policy.decide(Choice(None, None, Reason.NO_CATEGORY), 0.0, served)
+        endpoints, body = decision.endpoints, openai.with_model(body, decision.model)
+    elif model is not None:
+        endpoints = policy.explicit(model, served).endpoints
     return await _forward(service, request, record, endpoints, body or None, [])
 
 

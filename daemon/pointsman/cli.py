@@ -119,7 +119,8 @@ def _explain(options: argparse.Namespace) -> int:
 
     ready = _load(options.config, None)
     router = Router(ready.config, ready.classifier, Served)
-    body = {"model": ready.config.auto_model_name, "messages": [{"role": "user", "content": options.text}]}
+    text = options.text.encode(errors="surrogateescape").decode(errors="replace")  # as the shell gave it
+    body = {"model": ready.config.auto_model_name, "messages": [{"role": "user", "content": text}]}
     request = openai.parse(openai.Api.CHAT, msgspec.json.encode(body))
     description = describe(router, request, asyncio.run(router.route(request)))
     ready.classifier.close()

@@ -143,6 +143,11 @@ def model_of(body: bytes) -> str | None:
     return model
 
 
+def with_model(body: bytes, model: str) -> bytes:
+    """A JSON object with another `model`; raises RequestError as `parse` does."""
+    return msgspec.json.encode(_decode_object(body) | {"model": model})
+
+
 def form_of(body: bytes) -> Api:
     """The form of a body that came without a path that tells it; raises RequestError as `parse` does."""
     fields = _decode_object(body)

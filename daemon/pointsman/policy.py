@@ -110,8 +110,7 @@ class Policy:
     def decide(self, choice: Choice, share: float, served: Served) -> Decision:
         """Who answers a choice. `share`, in [0, 1), is the conversation's place among split scores."""
         if choice.category is None:
-            default = self._config.default_model
-            return self._decision(choice, self._target([default], served), Edits())
+            return self._decision(choice, self._target([self._config.default_model], served), Edits())
         category = self._categories[choice.category]
         entries = self._ranked(category.model_scores, share)
         target = self._target([entry.target for entry in entries], served)

@@ -137,7 +137,7 @@ class Metrics:
 
     def _count_routed(self, record: Record, routed: Routed) -> None:
         decision = routed.decision
-        model = decision.model if decision.model in self._models else "other"
+        model = next((name for name in (decision.model, decision.base_model) if name in self._models), "other")
         self.decisions.labels(decision.reason, decision.category or "", model).inc()
         if routed.classification is not None:
             self.classifications.labels(routed.classification.source).inc()

@@ -45,6 +45,13 @@ def test_explain_as_json_is_what_the_dry_run_answers() -> None:
     assert set(answer) == {"decision", "categories", "labels", "edits", "text", "timing_ms"}
 
 
+def test_explain_takes_what_is_not_utf_8() -> None:
+    command = [sys.executable, "-m", "pointsman", "explain", b"caf\xe9 code", "--config", str(CONFIG)]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_check_accepts_the_shipped_config() -> None:
     done = run("check", CONFIG)
 

@@ -195,10 +195,17 @@ async def test_an_upstream_redirect_is_never_passed_on(service: Service) -> None
 
 @pytest.mark.parametrize("path", ["/v1/embeddings", "/tokenize", "/v1/rerank", "/v1/audio/transcriptions"])
 async def test_listed_paths_are_relayed_untouched(service: Service, path: str) -> None:
-    body = b'{"model" : "MoM", "input":"x"}'
+    body = b'{"model" : "llama2-7b", "input":"x"}'
     reply = await service.post(path, body, {"Content-Type": "application/json"})
 
     assert (reply.status, service.vllm.last.target, service.vllm.last.body) == (200, path, body)
+
+
+async def test_the_auto_name_on_a_relayed_path_means_the_default_model(service: Service) -> None:
+    """vLLM has no model of that name: a client that counts tokens first would never get further."""
+    await service.post("/v1/messages/count_tokens", {"model": "MoM", "messages": []})
+
+    assert service.vllm.last.json == {"model": "llama2-7b", "messages": []}
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
-"""Which endpoint takes the next request: least in flight by weight, then least served by weight."""
+"""Which endpoint takes the next request: the least in flight by weight, and by chance where that is equal."""
 
 from __future__ import annotations
 
 import contextlib
+import random
 from collections import Counter
 from collections.abc import Iterator
 
@@ -10,24 +11,23 @@ from pointsman.config.model import Endpoint
 
 
 class Endpoints:
-    """Counts what is in flight and what was served, by endpoint name."""
+    """Counts what is in flight, by endpoint name."""
 
     def __init__(self) -> None:
         self.in_flight: Counter[str] = Counter()
-        self._served: Counter[str] = Counter()
 
     @contextlib.contextmanager
     def lease(self, candidates: tuple[Endpoint, ...]) -> Iterator[Endpoint]:
         """The best of `candidates`, counted as in flight until the block ends."""
         endpoint = min(candidates, key=self._load)
         self.in_flight[endpoint.name] += 1
-        self._served[endpoint.name] += 1
         try:
             yield endpoint
         finally:
             self.in_flight[endpoint.name] -= 1
 
     def _load(self, endpoint: Endpoint) -> tuple[float, float]:
+        """Weighted chance by Efraimidis and Spirakis (2006): the greatest u^(1/weight) wins as often as its share."""
         if endpoint.weight == 0:
             return float("inf"), 0.0
-        return self.in_flight[endpoint.name] / endpoint.weight, (self._served[endpoint.name] + 1) / endpoint.weight
+        return self.in_flight[endpoint.name] / endpoint.weight, -(random.random() ** (1 / endpoint.weight))  # noqa: S311

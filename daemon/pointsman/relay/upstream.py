@@ -46,14 +46,14 @@ class Answer:
         try:
             async with asyncio.timeout(self._idle) as timer:
                 while chunk := await self._response.content.readany():
-                    if self._idle is None:
+                    deadline = timer.when()
+                    if self._idle is None or deadline is None:
                         yield chunk
                         continue
-                    deadline = timer.when()
+                    left = deadline - loop.time() if _only_comments(chunk) else self._idle
                     timer.reschedule(None)  # the time that the client takes to read is not vLLM's
                     yield chunk
-                    # vLLM's keep-alive comments go on even when its engine is dead.
-                    timer.reschedule(deadline if chunk.startswith(b": ") else loop.time() + self._idle)
+                    timer.reschedule(loop.time() + left)
         except TimeoutError:
             raise UpstreamTimeout("vLLM fell silent, or took too long, in the middle of its answer") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -138,6 +138,11 @@ class Upstream:
         if answer.status != 200:
             raise UpstreamError(f"endpoint {endpoint.name} answers `/v1/models` with status {answer.status}")
         return body
+
+
+def _only_comments(chunk: bytes) -> bool:
+    """vLLM's keep-alive comments go on even when its engine is dead, so they are no progress."""
+    return chunk.startswith(b":") and all(line[:1] in {b":", b""} for line in chunk.split(b"\n"))
 
 
 def _blame(endpoint: Endpoint, error: Exception) -> UpstreamError:

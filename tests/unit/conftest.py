@@ -1,0 +1,47 @@
+"""What unit tests share: a classifier that is real and small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pointsman.classify import artifact
+from pointsman.classify.classifier import Classifier
+from pointsman.config.model import ClassifierOptions
+from support import toy_artifact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+
+@pytest.fixture(scope="session")
+def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the toy artifact."""
+    return toy_artifact.build(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture
+def make_classifier(toy_folder: Path) -> Callable[..., AbstractContextManager[Classifier]]:
+    """Opens a classifier of the toy artifact with the options given."""
+
+    @contextmanager
+    def make(folder: Path = toy_folder, **options: Any) -> Iterator[Classifier]:
+        classifier = Classifier(artifact.load(folder), ClassifierOptions(**({"threads": 1} | options)))
+        try:
+            yield classifier
+        finally:
+            classifier.close()
+
+    return make
+
+
+@pytest.fixture
+def classifier(make_classifier: Callable[..., AbstractContextManager[Classifier]]) -> Iterator[Classifier]:
+    """One worker, and time enough for a slow machine."""
+    with make_classifier(deadline_ms=10_000) as made:
+        yield made

@@ -1,0 +1,170 @@
+"""What each vLLM serves, and what is asked of it when."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from pointsman.adapters import Card, Poller, Served, parse_models
+from pointsman.config.model import Endpoint
+from pointsman.errors import UpstreamError, UpstreamUnreachable
+from support.toy_config import A, B
+
+BASE, LORA = Card("base"), Card("lora", "base")
+
+
+def listing(*cards: Any) -> bytes:
+    return json.dumps({"object": "list", "data": cards}).encode()
+
+
+# --- /v1/models ------------------------------------------------------------------------------------------------
+
+
+def test_vllms_answer_is_read_and_what_we_do_not_know_is_skipped() -> None:
+    body = listing(
+        {"id": "base", "object": "model", "root": "/m", "parent": None, "max_model_len": 4096, "permission": [{}]},
+        {"id": "lora", "object": "model", "root": "/l", "parent": "base", "max_model_len": None},
+        {"id": "plain"},
+    )
+    assert parse_models(body) == (Card("base", None, 4096), Card("lora", "base"), Card("plain"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"data":null}',
+        b'{"data":[{}]}',
+        b'{"data":[{"id":5}]}',
+        b'{"data":[{"id":"\xff"}]}',
+        b'{"data":' + b"[" * 100_000,
+    ],
+)
+def test_any_other_answer_is_the_endpoints_fault(body: bytes) -> None:
+    with pytest.raises(UpstreamError, match="answered with something else"):
+        parse_models(body)
+
+
+# --- the snapshot ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cards", "serving"),
+    [
+        pytest.param({}, (A, B), id="nothing known: any may"),
+        pytest.param({"a": (BASE, LORA)}, (A, B), id="one known, the other may"),
+        pytest.param({"a": (BASE,), "b": (BASE, LORA)}, (B,), id="both known"),
+        pytest.param({"a": (BASE,)}, (B,), id="one known not to"),
+        pytest.param({"a": (), "b": ()}, (), id="none"),
+    ],
+)
+def test_who_serves_a_name(cards: dict[str, tuple[Card, ...]], serving: tuple[Endpoint, ...]) -> None:
+    assert Served(cards).serving("lora", (A, B)) == serving
+    assert Served(cards).serving("lora", (A,)) == tuple(endpoint for endpoint in serving if endpoint is A)
+
+
+PATH, OTHER = Card("org/model"), Card("other")
+
+
+@pytest.mark.parametrize(
+    ("cards", "name"),
+    [
+        pytest.param({}, "base", id="nothing known"),
+        pytest.param({"a": (BASE, PATH), "b": ()}, "base", id="served by its name"),
+        pytest.param({"a": (PATH, Card("lora", "org/model")), "b": (PATH,)}, "org/model", id="all agree on another"),
+        pytest.param({"a": (PATH,)}, "base", id="one is not known yet"),
+        pytest.param({"a": (PATH,), "b": (OTHER,)}, "base", id="they disagree"),
+        pytest.param({"a": (PATH, OTHER), "b": ()}, "base", id="one has two"),
+        pytest.param({"a": (), "b": ()}, "base", id="none has any"),
+    ],
+)
+def test_the_name_that_a_base_is_served_under(cards: dict[str, tuple[Card, ...]], name: str) -> None:
+    assert Served(cards).base_name("base", (A, B)) == name
+
+
+# --- the poller ------------------------------------------------------------------------------------------------
+
+
+class Vllms:
+    """Two servers: what each answers, or the error that it fails with."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, bytes | UpstreamError] = {"a": listing({"id": "base"}), "b": listing({"id": "base"})}
+        self.reports: list[tuple[str, str]] = []
+        self.poller = Poller((A, B), self.fetch, lambda *report: self.reports.append(report))
+
+    async def fetch(self, endpoint: Endpoint) -> bytes:
+        answer = self.answers[endpoint.name]
+        if isinstance(answer, UpstreamError):
+            raise answer
+        return answer
+
+
+async def test_before_the_first_poll_nothing_is_known() -> None:
+    assert Vllms().poller.served == Served()
+
+
+async def test_an_endpoint_that_fails_keeps_what_it_last_said_and_the_others_go_on() -> None:
+    vllms = Vllms()
+    assert await vllms.poller.refresh() == Served({"a": (BASE,), "b": (BASE,)})
+    vllms.answers = {"a": UpstreamUnreachable("gone"), "b": listing({"id": "base"}, {"id": "lora", "parent": "base"})}
+    await vllms.poller.refresh()
+    assert vllms.poller.served == Served({"a": (BASE,), "b": (BASE, LORA)})
+
+
+async def test_an_endpoint_that_never_answered_is_not_known() -> None:
+    vllms = Vllms()
+    vllms.answers["b"] = b"not JSON \xff"
+    assert await vllms.poller.refresh() == Served({"a": (BASE,)})
+
+
+async def test_only_a_change_is_reported() -> None:
+    vllms = Vllms()
+    for answer in (
+        listing({"id": "base"}),
+        listing({"id": "base"}),
+        UpstreamUnreachable("gone"),
+        UpstreamUnreachable("gone"),
+    ):
+        vllms.answers["a"] = answer
+        await vllms.poller.refresh()
+    vllms.answers["a"] = listing({"id": "base"}, {"id": "lora"})
+    await vllms.poller.refresh()
+    assert [report for report in vllms.reports if report[0] == "a"] == [
+        ("a", "serves base"),
+        ("a", "models unknown: gone"),
+        ("a", "serves base, lora"),
+    ]
+
+
+async def test_endpoints_are_asked_side_by_side() -> None:
+    barrier = asyncio.Barrier(2)
+
+    async def fetch(_: Endpoint) -> bytes:
+        await barrier.wait()
+        return listing({"id": "base"})
+
+    async with asyncio.timeout(10):
+        served = await Poller((A, B), fetch, lambda *_: None).refresh()
+    assert served.cards.keys() == {"a", "b"}
+
+
+async def test_it_polls_again_and_again_until_cancelled() -> None:
+    polls: asyncio.Queue[str] = asyncio.Queue()
+
+    async def fetch(endpoint: Endpoint) -> bytes:
+        polls.put_nowait(endpoint.name)
+        raise UpstreamUnreachable("gone")
+
+    task = asyncio.create_task(Poller((A,), fetch, lambda *_: None).run(0.001))
+    async with asyncio.timeout(10):
+        assert [await polls.get() for _ in range(3)] == ["a", "a", "a"]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

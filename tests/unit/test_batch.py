@@ -1,0 +1,292 @@
+"""The scheduler's rules, with real threads that run and wait as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from pointsman.classify.batch import Batcher, Job
+from pointsman.errors import ClassifierError, Overloaded
+
+LIMIT_S = 10.0
+FOREVER = 1e9
+
+
+class Work:
+    """Says when a run starts, and ends it only when it is let; `broken` runs raise."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.broken: set[str] = set()
+        self._started = threading.Semaphore(0)
+        self._let = threading.Semaphore(0)
+
+    def __call__(self, texts: list[str]) -> list[str]:
+        self.batches.append(texts)
+        self._started.release()
+        assert self._let.acquire(timeout=LIMIT_S)
+        if self.broken.intersection(texts):
+            raise ValueError("broken")
+        return [text.upper() for text in texts]
+
+    async def started(self, runs: int = 1) -> None:
+        for _ in range(runs):
+            assert await asyncio.to_thread(self._started.acquire, timeout=LIMIT_S)
+
+    def let(self, runs: int = 100) -> None:
+        self._let.release(runs)
+
+
+@contextmanager
+def batching(work: Work, *, workers: int = 1, **options: Any) -> Iterator[Batcher[str]]:
+    executor = ThreadPoolExecutor(workers)
+    fields = {"workers": workers, "batch_tokens": 100, "seconds_per_token": 0.0} | options
+    try:
+        yield Batcher(work, fields.pop("executor", executor), **fields)
+    finally:
+        work.let()
+        executor.shutdown()
+
+
+@pytest.fixture
+def work() -> Work:
+    return Work()
+
+
+@pytest.fixture
+async def single(work: Work) -> AsyncIterator[Batcher[str]]:
+    """One worker."""
+    with batching(work) as batcher:
+        yield batcher
+
+
+def submit(batcher: Batcher[str], text: str, tokens: int = 1, *, deadline: float = FOREVER) -> Job[str]:
+    """Queue a text that somebody waits for."""
+    job = batcher.submit(text, tokens, deadline, lambda _: None)
+    job.waiters = 1
+    return job
+
+
+async def result(job: Job[str]) -> str | ClassifierError:
+    async with asyncio.timeout(LIMIT_S):
+        return await asyncio.shield(job.result)
+
+
+# --- rule 1: no timer, batches grow out of load ----------------------------------------------------------------
+
+
+async def test_a_text_that_comes_while_a_worker_is_idle_starts_at_once(work: Work, single: Batcher[str]) -> None:
+    job = submit(single, "a")
+    await work.started()
+    assert (work.batches, single.queued, job.result.done()) == ([["a"]], 0, False)
+    work.let()
+    assert await result(job) == "A"
+
+
+async def test_what_comes_meanwhile_is_taken_together_by_the_next_free_worker(work: Work, single: Batcher[str]) -> None:
+    first = submit(single, "a")
+    await work.started()
+    rest = [submit(single, text) for text in "bcd"]
+    await asyncio.sleep(0)
+    assert (work.batches, single.queued) == ([["a"]], 3)
+    work.let()
+    assert [await result(job) for job in (first, *rest)] == ["A", "B", "C", "D"]
+    assert work.batches == [["a"], ["b", "c", "d"]]
+
+
+async def test_another_idle_worker_takes_a_text_while_the_first_one_runs(work: Work) -> None:
+    with batching(work, workers=2) as batcher:
+        jobs = [submit(batcher, "a")]
+        await work.started()
+        jobs.append(submit(batcher, "b"))
+        await work.started()
+        work.let()
+        assert [await result(job) for job in jobs] == ["A", "B"]
+    assert work.batches == [["a"], ["b"]]
+
+
+# --- rule 2: first come, first served, up to batch_tokens, split over the idle workers -------------------------
+
+
+@pytest.mark.parametrize(
+    ("tokens", "batches"),
+    [
+        pytest.param({"b": 4, "c": 4, "d": 4}, [["b", "c"], ["d"]], id="up to batch_tokens"),
+        pytest.param({"b": 5, "c": 5, "d": 1}, [["b", "c"], ["d"]], id="exactly batch_tokens"),
+        pytest.param({"b": 4, "c": 9, "d": 1}, [["b"], ["c", "d"]], id="a small one does not overtake"),
+        pytest.param({"b": 50, "c": 1, "d": 1}, [["b"], ["c", "d"]], id="one above batch_tokens runs alone"),
+    ],
+)
+async def test_a_batch_is_bounded_by_tokens_in_the_order_of_arrival(
+    work: Work, tokens: dict[str, int], batches: list[list[str]]
+) -> None:
+    with batching(work, batch_tokens=10) as batcher:
+        jobs = [submit(batcher, "a")]
+        await work.started()
+        jobs += [submit(batcher, text, count) for text, count in tokens.items()]
+        work.let()
+        for job in jobs:
+            await result(job)
+    assert work.batches[1:] == batches
+
+
+@pytest.mark.parametrize(
+    ("tokens", "batches"),
+    [
+        ({"a": 1, "b": 1, "c": 1, "d": 1}, [["a", "b"], ["c", "d"]]),
+        ({"a": 1, "b": 1, "c": 1}, [["a"], ["b", "c"]]),
+        ({"a": 30, "b": 1, "c": 1}, [["a"], ["b", "c"]]),
+    ],
+)
+async def test_what_waits_is_split_over_the_idle_workers(
+    work: Work, tokens: dict[str, int], batches: list[list[str]]
+) -> None:
+    with batching(work, workers=2) as batcher:
+        jobs = [submit(batcher, text, count) for text, count in tokens.items()]
+        await work.started(2)
+        assert sorted(work.batches) == batches
+        work.let()
+        for job in jobs:
+            assert await result(job) == job.text.upper()
+
+
+# --- rule 3: a text whose waiters all left is dropped before it runs -------------------------------------------
+
+
+async def test_a_text_that_nobody_waits_for_is_dropped(work: Work, single: Batcher[str]) -> None:
+    submit(single, "a")
+    await work.started()
+    left, stayed = submit(single, "left"), submit(single, "stayed")
+    left.waiters = 0
+    work.let()
+    assert await result(stayed) == "STAYED"
+    assert isinstance(await result(left), ClassifierError)
+    assert work.batches == [["a"], ["stayed"]]
+
+
+async def test_a_dropped_text_takes_no_room_from_the_others(work: Work) -> None:
+    with batching(work, batch_tokens=10) as batcher:
+        submit(batcher, "a")
+        await work.started()
+        jobs = [submit(batcher, text, 5) for text in ("b", "left", "c")]
+        jobs[1].waiters = 0
+        work.let()
+        for job in jobs:
+            await result(job)
+    assert work.batches == [["a"], ["b", "c"]]
+
+
+async def test_when_all_have_left_the_worker_is_idle_again(work: Work, single: Batcher[str]) -> None:
+    submit(single, "a")
+    await work.started()
+    left = submit(single, "left")
+    left.waiters = 0
+    work.let()
+    await result(left)
+    assert await result(submit(single, "b")) == "B"
+    assert (work.batches, single.queued) == ([["a"], ["b"]], 0)
+
+
+async def test_a_job_is_settled_in_the_moment_it_is_over(work: Work, single: Batcher[str]) -> None:
+    seen: list[tuple[str | ClassifierError, bool]] = []
+    job = single.submit("a", 1, FOREVER, lambda value: seen.append((value, job.result.done())))
+    job.waiters = 1
+    work.let()
+    await result(job)
+    assert seen == [("A", False)]
+
+
+# --- rule 4: a failed run fails every text in it, and nothing is ever left waiting ------------------------------
+
+
+async def test_a_failed_run_fails_all_of_its_batch_and_the_next_one_works(work: Work, single: Batcher[str]) -> None:
+    work.broken = {"c"}
+    first = submit(single, "a")
+    await work.started()
+    batch = [submit(single, text) for text in "bcd"]
+    work.let()
+    assert await result(first) == "A"
+    for job in batch:
+        error = await result(job)
+        assert isinstance(error, ClassifierError)
+        assert "broken" in str(error)
+    assert single.healthy
+    assert await result(submit(single, "e")) == "E"
+
+
+async def test_an_executor_that_was_shut_down_makes_it_unhealthy_and_nobody_hangs(work: Work) -> None:
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    with batching(work, workers=2, executor=executor) as batcher:
+        jobs = [submit(batcher, text) for text in "abc"]
+        assert batcher.healthy
+        for job in jobs:
+            assert isinstance(await result(job), ClassifierError)
+        assert not batcher.healthy
+        with pytest.raises(ClassifierError):
+            submit(batcher, "d")
+
+
+async def test_runs_that_the_executor_gave_up_fail_and_what_waits_behind_them_too(work: Work) -> None:
+    executor = ThreadPoolExecutor(1)
+    with batching(work, workers=2, executor=executor) as batcher:
+        running = submit(batcher, "a")
+        await work.started()
+        given_up = submit(batcher, "b")
+        await asyncio.sleep(0)
+        behind = submit(batcher, "c")
+        await asyncio.sleep(0)
+        executor.shutdown(wait=False, cancel_futures=True)
+        assert isinstance(await result(given_up), ClassifierError)
+        assert isinstance(await result(behind), ClassifierError)
+        assert not batcher.healthy
+        work.let()
+        assert await result(running) == "A"
+
+
+# --- overload --------------------------------------------------------------------------------------------------
+
+
+async def test_a_text_is_refused_when_what_is_ahead_of_it_takes_longer_than_its_deadline(work: Work) -> None:
+    with batching(work, workers=2, seconds_per_token=1.0) as batcher:
+        jobs = [submit(batcher, "a", 6), submit(batcher, "b", 6)]
+        await work.started(2)
+        assert batcher.estimated_wait(4) == 10.0
+        with pytest.raises(Overloaded):
+            submit(batcher, "c", 4, deadline=9.99)
+        assert (batcher.queued, batcher.estimated_wait(4)) == (0, 10.0)
+        jobs.append(submit(batcher, "c", 4, deadline=10.0))
+        work.let()
+        assert [await result(job) for job in jobs] == ["A", "B", "C"]
+
+
+async def test_an_idle_worker_refuses_nobody(work: Work) -> None:
+    with batching(work, seconds_per_token=1.0) as batcher:
+        job = submit(batcher, "a", 100, deadline=0.001)
+        work.let()
+        assert await result(job) == "A"
+
+
+async def test_what_is_over_counts_no_more(work: Work) -> None:
+    work.broken = {"b"}
+    with batching(work, seconds_per_token=1.0, batch_tokens=1) as batcher:
+        jobs = [submit(batcher, text, 5) for text in "abc"]
+        await work.started()
+        jobs[2].waiters = 0
+        work.let()
+        for job in jobs:
+            await result(job)
+        assert batcher.estimated_wait(0) == 0.0
+
+
+async def test_the_estimate_follows_what_runs_cost(work: Work) -> None:
+    with batching(work, seconds_per_token=1000.0) as batcher:
+        work.let()
+        await result(submit(batcher, "a", 10))
+        assert batcher.estimated_wait(1) == pytest.approx(900.0, rel=0.01)

@@ -1,0 +1,281 @@
+"""A text in, probabilities out: one run for one text, a deadline, and a bounded cache. The engine is a real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from pointsman.classify.classifier import Classification, Classifier, Timing
+from pointsman.errors import ArtifactError, ClassifierError, DeadlineMissed, Overloaded
+from support import toy_artifact
+from support.config_files import LABELS
+from support.gate import Gate
+
+Make = Callable[..., AbstractContextManager[Classifier]]
+LIMIT_S = 10.0
+
+
+@pytest.fixture
+def gate(classifier: Classifier) -> Iterator[Gate]:
+    made = Gate(classifier)
+    yield made
+    made.open()
+
+
+def best(classifier: Classifier, found: Classification) -> str:
+    return classifier.labels[found.probabilities.index(max(found.probabilities))]
+
+
+async def busy(classifier: Classifier, gate: Gate) -> asyncio.Task[Classification]:
+    """Occupy the only worker."""
+    gate.close()
+    task = asyncio.create_task(classifier.classify("occupied"))
+    await gate.entered()
+    return task
+
+
+# --- what comes out --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [("some Python here", "computer science"), ("my LANDLORD", "law"), ("high blood pressure", "health")],
+)
+async def test_the_label_of_a_text(classifier: Classifier, text: str, label: str) -> None:
+    found = await classifier.classify(text)
+    assert best(classifier, found) == label
+    assert found.tokens == len(text.split()) + 2
+    assert not found.cut
+
+
+@pytest.mark.parametrize("text", ["python", "python landlord", "none of these", "", "x " * 1000])
+async def test_probabilities_sum_to_one(classifier: Classifier, text: str) -> None:
+    found = await classifier.classify(text)
+    assert len(found.probabilities) == len(classifier.labels)
+    assert sum(found.probabilities) == pytest.approx(1.0, abs=1e-5)
+
+
+async def test_a_texts_class_is_the_same_alone_and_in_a_batch(classifier: Classifier, gate: Gate) -> None:
+    texts = ["python", "my landlord sues", "blood", "no idea", "python and python and blood"]
+    task = await busy(classifier, gate)
+    together = asyncio.gather(*map(classifier.classify, texts))
+    await asyncio.sleep(0)
+    gate.open()
+    batched = await together
+    await task
+    assert gate.runs == [1, 5]
+    for text, found in zip(texts, batched, strict=True):
+        alone = await classifier.classify(text + "  ")  # the same tokens, another text: the cache does not know it
+        assert alone.source == "run"
+        assert alone.probabilities == found.probabilities
+
+
+async def test_a_run_tells_its_phases(classifier: Classifier) -> None:
+    timing = (await classifier.classify("python")).timing
+    assert min(timing.queue, timing.tokenize, timing.infer) > 0
+
+
+# --- long texts ------------------------------------------------------------------------------------------------
+
+
+async def test_a_long_text_is_read_at_head_and_tail(make_classifier: Make) -> None:
+    with make_classifier(max_tokens=10, head_share=0.5) as classifier:
+        filler = "x " * 50
+        for text, label in ((f"python {filler}", "computer science"), (f"{filler} landlord", "law")):
+            found = await classifier.classify(text)
+            assert (best(classifier, found), found.tokens, found.cut) == (label, 10, True)
+        middle = await classifier.classify(f"{filler} blood {filler}")
+        assert max(middle.probabilities) == pytest.approx(1 / len(classifier.labels))
+
+
+async def test_a_text_that_was_cut_before_it_was_tokenized_is_cut_in_a_hit_too(make_classifier: Make) -> None:
+    with make_classifier(max_tokens=8) as classifier:
+        text = "x" * 8 * 20 + " " + "x" * 8 * 20  # two tokens
+        found = [await classifier.classify(text) for _ in range(2)]
+        assert [(one.source, one.cut, one.tokens) for one in found] == [("run", True, 4), ("hit", True, 4)]
+
+
+async def test_the_configs_max_tokens_cannot_exceed_the_artifacts(make_classifier: Make, tmp_path: Path) -> None:
+    with make_classifier(toy_artifact.build(tmp_path, max_tokens=16), max_tokens=64) as classifier:
+        assert (await classifier.classify("x " * 50)).tokens == 16
+
+
+# --- one run for one text --------------------------------------------------------------------------------------
+
+
+async def test_identical_texts_in_flight_share_one_run(classifier: Classifier, gate: Gate) -> None:
+    gate.close()
+    first = asyncio.create_task(classifier.classify("python"))
+    await gate.entered()
+    others = [asyncio.create_task(classifier.classify("python")) for _ in range(9)]
+    await asyncio.sleep(0)
+    gate.open()
+    found = await asyncio.gather(first, *others)
+    assert gate.runs == [1]
+    assert [one.source for one in found] == ["run"] + ["coalesced"] * 9
+    assert len({one.probabilities for one in found}) == 1
+
+
+async def test_a_text_that_was_classified_is_not_run_again(classifier: Classifier, gate: Gate) -> None:
+    run = await classifier.classify("python")
+    hit = await classifier.classify("python")
+    assert gate.runs == [1]
+    assert (hit.source, hit.timing) == ("hit", Timing())
+    assert hit.probabilities == run.probabilities
+
+
+async def test_the_cache_is_bounded(make_classifier: Make) -> None:
+    with make_classifier(cache_entries=2, deadline_ms=10_000) as classifier:
+        sources = [(await classifier.classify(text)).source for text in ("a", "b", "a", "c", "a", "b")]
+        assert sources == ["run", "run", "hit", "run", "hit", "run"]
+        assert classifier.evicted == 2
+
+
+async def test_a_cache_of_nothing_still_shares_what_is_in_flight(make_classifier: Make) -> None:
+    with make_classifier(cache_entries=0, deadline_ms=10_000) as classifier:
+        found = await asyncio.gather(*(classifier.classify("a") for _ in range(3)))
+        assert [one.source for one in found] == ["run", "coalesced", "coalesced"]
+        assert (await classifier.classify("a")).source == "run"
+        assert classifier.evicted == 0
+
+
+async def test_a_failure_is_not_remembered(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(classifier._engine, "run", lambda _: 1 / 0)
+        with pytest.raises(ClassifierError, match="ZeroDivisionError"):
+            await classifier.classify("python")
+    assert (await classifier.classify("python")).source == "run"
+    assert classifier.healthy
+
+
+# --- deadline and cancellation ---------------------------------------------------------------------------------
+
+
+async def test_a_blocked_engine_costs_the_deadline_and_no_more(make_classifier: Make) -> None:
+    with make_classifier(deadline_ms=50) as classifier:
+        gate = Gate(classifier)
+        gate.close()
+        try:
+            started = asyncio.get_running_loop().time()
+            async with asyncio.timeout(LIMIT_S):
+                with pytest.raises(DeadlineMissed):
+                    await classifier.classify("python")
+            assert 0.05 <= asyncio.get_running_loop().time() - started < 1.0
+        finally:
+            gate.open()
+
+
+async def test_a_late_class_is_remembered_for_the_next_one_who_asks(make_classifier: Make) -> None:
+    with make_classifier(deadline_ms=50) as classifier:
+        gate = Gate(classifier)
+        gate.close()
+        with pytest.raises(DeadlineMissed):
+            await classifier.classify("python")
+        (job,) = classifier._running.values()
+        gate.open()
+        await job.result
+        assert (await classifier.classify("python")).source == "hit"
+
+
+async def test_a_queue_that_cannot_meet_the_deadline_refuses_at_once(make_classifier: Make) -> None:
+    with make_classifier(deadline_ms=50) as classifier:
+        gate = Gate(classifier)
+        gate.close()
+        classifier._batcher._seconds_per_token = 1.0
+        try:
+            task = asyncio.create_task(classifier.classify("python"))
+            await gate.entered()
+            with pytest.raises(Overloaded):
+                await classifier.classify("another")
+            with pytest.raises(DeadlineMissed):
+                await task
+        finally:
+            gate.open()
+
+
+async def test_one_waiter_that_leaves_does_not_cost_the_other_its_class(classifier: Classifier, gate: Gate) -> None:
+    task = await busy(classifier, gate)
+    leaving, staying = (asyncio.create_task(classifier.classify("python")) for _ in range(2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    gate.open()
+    assert best(classifier, await staying) == "computer science"
+    await task
+
+
+async def test_a_text_that_all_have_left_is_never_run(classifier: Classifier, gate: Gate) -> None:
+    task = await busy(classifier, gate)
+    leaving = [asyncio.create_task(classifier.classify("python")) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert classifier.queued == 1
+    for one in leaving:
+        one.cancel()
+    await asyncio.wait(leaving)
+    gate.open()
+    await task
+    await classifier.classify("landlord")
+    assert (gate.runs, classifier.queued) == ([1, 1], 0)
+
+
+async def test_a_text_that_comes_back_before_it_was_dropped_is_run(classifier: Classifier, gate: Gate) -> None:
+    task = await busy(classifier, gate)
+    leaving = asyncio.create_task(classifier.classify("python"))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    again = asyncio.create_task(classifier.classify("python"))
+    await asyncio.sleep(0)
+    gate.open()
+    assert best(classifier, await again) == "computer science"
+    await task
+
+
+async def test_a_text_that_comes_back_in_the_moment_it_was_dropped_is_run_too(
+    classifier: Classifier, gate: Gate
+) -> None:
+    task = await busy(classifier, gate)
+    leaving = asyncio.create_task(classifier.classify("python"))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    gate.open()
+    while classifier.queued:  # noqa: ASYNC110 - looks in each turn of the loop, so as not to miss the first one
+        await asyncio.sleep(0)
+    assert best(classifier, await classifier.classify("python")) == "computer science"
+    await task
+
+
+async def test_a_classifier_that_was_closed_is_unhealthy_and_says_so_at_once(make_classifier: Make) -> None:
+    with make_classifier(deadline_ms=10_000) as classifier:
+        assert classifier.healthy
+        classifier.close()
+        async with asyncio.timeout(LIMIT_S):
+            for text in ("python", "landlord"):
+                with pytest.raises(ClassifierError) as caught:
+                    await classifier.classify(text)
+                assert not isinstance(caught.value, DeadlineMissed)
+        assert not classifier.healthy
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        pytest.param({"model.onnx": toy_artifact.model(LABELS[1:], {}, shape=["b", "n"])}, id="labels"),
+        pytest.param(
+            {"tokenizer.json": toy_artifact.tokenizer(dict.fromkeys([*"abcdefgh", "warm"], "law"))},
+            id="vocabulary",
+        ),
+    ],
+)
+def test_an_artifact_whose_parts_do_not_fit_together_fails_at_start(
+    make_classifier: Make, tmp_path: Path, contents: dict[str, bytes]
+) -> None:
+    folder = toy_artifact.build(tmp_path, contents)
+    with pytest.raises(ArtifactError, match="export the classifier again"), make_classifier(folder):
+        pass

@@ -1,0 +1,200 @@
+"""Artifacts that load, those that do not and what the operator is told, and the numbers that a graph gives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from pointsman.classify import artifact
+from pointsman.classify.engine import Engine, default_providers, softmax
+from pointsman.errors import ArtifactError, CannotStart
+from support import toy_artifact
+from support.config_files import LABELS
+
+CPU = ("cpu",)
+
+
+def ids(*tokens: int) -> Any:
+    return np.array(tokens, dtype=np.int64)
+
+
+def engine(folder: Path) -> Engine:
+    return Engine(artifact.load(folder), CPU)
+
+
+# --- the artifact ----------------------------------------------------------------------------------------------
+
+
+def test_an_artifact_that_is_what_it_says_loads(toy_folder: Path) -> None:
+    loaded = artifact.load(toy_folder)
+    assert tuple(loaded.manifest.labels) == LABELS
+    assert loaded.model_path.is_file()
+    assert loaded.tokenizer_path.is_file()
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    (toy_artifact.build(tmp_path) / name).unlink()
+    with pytest.raises(ArtifactError, match=f"{name} is missing"):
+        artifact.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "model.onnx.data"])
+def test_a_file_that_was_changed_is_named(tmp_path: Path, name: str) -> None:
+    toy_artifact.build(tmp_path, {"model.onnx.data": b"weights"})
+    artifact.load(tmp_path)
+    path = tmp_path / name
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ArtifactError, match=rf"{path}: SHA-256 is .* damaged or was replaced"):
+        artifact.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "pointsman.json"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+    path = toy_artifact.build(tmp_path) / name
+    path.unlink()
+    path.symlink_to("/proc/self/mem")  # opens, and then fails to be read, for root too
+    with pytest.raises(ArtifactError, match=rf"{path}: cannot be read \(.*\); check its permissions"):
+        artifact.load(tmp_path)
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_another_format_version_is_refused_whatever_else_it_says(tmp_path: Path, version: Any) -> None:
+    (tmp_path / "pointsman.json").write_text(json.dumps({"format_version": version, "new": "field"}))
+    with pytest.raises(ArtifactError, match=r"format_version is .*, this release reads 1"):
+        artifact.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"format_version":1}', b'{"a":"\xff"}', b"[" * 100_000])
+def test_a_manifest_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "pointsman.json").write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"pointsman\.json: not a manifest"):
+        artifact.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"labels": [*LABELS[1:], LABELS[1]]}, {"files": {"model.onnx": ""}}, {"files": {"tokenizer.json": ""}}]
+)
+def test_a_manifest_with_a_label_twice_or_a_file_short_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ArtifactError, match="or a label twice"):
+        artifact.load(toy_artifact.build(tmp_path, **wrong))
+
+
+def test_a_checkpoint_that_was_not_exported_prints_the_command_that_does_it(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ArtifactError) as caught:
+        artifact.load(tmp_path)
+    assert f"`pointsman export {tmp_path} -o {tmp_path}-onnx`" in str(caught.value)
+
+
+def test_a_folder_that_holds_nothing_says_how_to_fill_it(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=f"`pointsman export SOURCE -o {tmp_path}`"):
+        artifact.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "file"])
+def test_what_is_no_folder_is_said_to_be_none(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match="no such folder"):
+        artifact.load(tmp_path / name)
+
+
+def test_a_model_id_is_builtin_absolute_or_relative_to_the_config(tmp_path: Path) -> None:
+    assert artifact.resolve("builtin", tmp_path) == artifact.BUILTIN
+    assert artifact.resolve("models/x", tmp_path) == tmp_path / "models" / "x"
+    assert artifact.resolve(str(tmp_path / "x"), Path("/elsewhere")) == tmp_path / "x"
+
+
+# --- the graph -------------------------------------------------------------------------------------------------
+
+
+def test_a_model_file_that_is_none_is_named(tmp_path: Path) -> None:
+    folder = toy_artifact.build(tmp_path, {"model.onnx": b"not a graph"})
+    with pytest.raises(ArtifactError, match=r"model\.onnx: ONNX Runtime cannot load it"):
+        engine(folder)
+
+
+@pytest.mark.parametrize("wrong", [{"inputs": ["tokens"]}, {"inputs": ["input_ids", "mask"]}, {"output": "scores"}])
+def test_names_that_the_graph_does_not_have_are_told(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ArtifactError, match=r"has inputs \['input_ids'\] and outputs \['logits'\], the manifest says"):
+        engine(toy_artifact.build(tmp_path, **wrong))
+
+
+def test_an_input_that_the_manifest_does_not_name_is_told(tmp_path: Path) -> None:
+    model = toy_artifact.model(inputs=("input_ids", "attention_mask"))
+    with pytest.raises(ArtifactError, match="'attention_mask'"):
+        engine(toy_artifact.build(tmp_path, {"model.onnx": model}))
+
+
+def test_another_number_of_labels_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="gives 14 logits for 13 labels"):
+        engine(toy_artifact.build(tmp_path, labels=LABELS[:13]))
+
+
+def test_a_graph_that_leaves_its_shape_open_loads(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Cast", ["input_ids"], ["cast"], to=TensorProto.FLOAT),
+        helper.make_node("Shape", ["input_ids"], ["shape"]),
+        helper.make_node("Unique", ["shape"], ["unknown"]),
+        helper.make_node("Reshape", ["cast", "unknown"], ["logits"]),
+    ]
+    inputs = [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "tokens"])]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)]
+    graph = helper.make_graph(nodes, "open", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    made = engine(toy_artifact.build(tmp_path, {"model.onnx": model.SerializeToString()}))
+    with pytest.raises(ValueError, match="shape"):
+        made.run([ids(2, 3, 4)])
+
+
+def test_a_provider_that_is_not_there_says_what_to_install(toy_folder: Path) -> None:
+    missing = "tensorrt"
+    with pytest.raises(CannotStart, match=r"no TensorrtExecutionProvider: install pointsman\[gpu\]"):
+        Engine(artifact.load(toy_folder), (missing,))
+
+
+def test_with_use_cpu_only_the_cpu_is_used() -> None:
+    assert default_providers(use_cpu=True) == CPU
+
+
+# --- the numbers -----------------------------------------------------------------------------------------------
+
+
+def test_prompts_of_any_length_come_back_in_order_and_unaffected_by_each_other(toy_folder: Path) -> None:
+    made = engine(toy_folder)
+    batch = [ids(2, 4, 3), ids(2, 10, 1, 1, 3), ids(2, 9, 3), ids(2, 7, 7, 3), ids(2, 3)]
+    together = made.run(batch)
+    assert together.shape == (5, len(LABELS))
+    for prompt, row in zip(batch, together, strict=True):
+        assert np.array_equal(made.run([prompt])[0], row)
+    assert [LABELS[position] for position in together[:4].argmax(axis=1)] == [
+        "computer science",
+        "other",
+        "law",
+        "health",
+    ]
+
+
+def test_a_graph_that_wants_an_attention_mask_gets_one(tmp_path: Path, toy_folder: Path) -> None:
+    inputs = ("input_ids", "attention_mask")
+    folder = toy_artifact.build(tmp_path, {"model.onnx": toy_artifact.model(inputs=inputs)}, inputs=inputs)
+    prompt = ids(2, 4, 3)
+    assert np.array_equal(engine(folder).run([prompt]), engine(toy_folder).run([prompt]))
+
+
+def test_the_temperature_divides_the_logits(tmp_path: Path, toy_folder: Path) -> None:
+    cool, warm = engine(toy_folder), engine(toy_artifact.build(tmp_path, temperature=2.0))
+    once, twice = ids(2, 4, 3), ids(2, 4, 4, 3)
+    assert warm.run([twice]) == pytest.approx(cool.run([once]), rel=1e-5)
+    assert warm.run([once]).max() < cool.run([once]).max()
+
+
+def test_softmax_sums_to_one_and_does_not_overflow() -> None:
+    rows = softmax(np.array([[1e4, 0.0, -1e4], [-1e4, -1e4, -1e4]], dtype=np.float32))
+    assert rows[0].tolist() == [1.0, 0.0, 0.0]
+    assert rows.sum(axis=1) == pytest.approx([1.0, 1.0])

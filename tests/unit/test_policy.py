@@ -1,0 +1,340 @@
+"""From probabilities, config and what is served to a decision."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from pointsman.adapters import Card, Served
+from pointsman.config.model import BUILTIN_FAMILIES, Category, Config, Model, ReasoningFamily, RoutingOptions
+from pointsman.openai import Edits, Reasoning, SystemPrompt
+from pointsman.policy import Choice, Decision, Policy, Reason
+from support.toy_config import BASE, A, B, category, config, entry
+
+LABELS = ("computer science", "engineering", "health", "law", "other")
+ANYTHING = Served()
+
+
+def policy(made: Config | None = None, labels: tuple[str, ...] = LABELS) -> Policy:
+    return Policy(made or config(), labels)
+
+
+def served(**cards: Mapping[str, str | None]) -> Served:
+    """By endpoint: model name to its parent."""
+    return Served({name: tuple(Card(*card) for card in models.items()) for name, models in cards.items()})
+
+
+def chosen(name: str | None) -> Choice:
+    return Choice(name, 0.9, Reason.CLASSIFIED)
+
+
+def decide(made: Config, name: str | None, now: Served = ANYTHING, share: float = 0.0) -> Decision:
+    return policy(made).decide(chosen(name), share, now)
+
+
+# --- choosing --------------------------------------------------------------------------------------------------
+
+
+def test_a_categorys_score_is_the_sum_over_its_labels() -> None:
+    scores = policy().scores((0.5, 0.125, 0.25, 0.0625, 0.0625))
+    assert scores == {"technical": 0.625, "medical": 0.25, "legal": 0.0625}
+
+
+def test_the_greatest_category_wins_even_when_another_has_the_greatest_label() -> None:
+    choice = policy(config(threshold=0.5)).choose((0.25, 0.25, 0.375, 0.125, 0.0), None)
+    assert choice == Choice("technical", 0.5, Reason.CLASSIFIED)
+
+
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [
+        (0.75, Choice("medical", 0.75, Reason.CLASSIFIED)),
+        (0.7499999, Choice(None, 0.7499999, Reason.LOW_CONFIDENCE)),
+    ],
+)
+def test_a_score_at_the_threshold_is_enough(score: float, expected: Choice) -> None:
+    assert policy(config(threshold=0.75)).choose((1 - score, 0.0, score, 0.0, 0.0), None) == expected
+
+
+def test_ties_go_to_the_first() -> None:
+    two = config(category("medical"), category("legal"), threshold=0.5)
+    assert policy(two).choose((0.0, 0.0, 0.5, 0.5, 0.0), None).category == "medical"
+    turned = config(category("legal"), category("medical"), threshold=0.5)
+    assert policy(turned).choose((0.0, 0.0, 0.5, 0.5, 0.0), None).category == "legal"
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "reason"),
+    [
+        pytest.param((0.0, 0.0, 0.25, 0.0, 0.75), Reason.NO_CATEGORY, id="surely none"),
+        pytest.param((0.0, 0.0, 0.5, 0.0, 0.5), Reason.LOW_CONFIDENCE, id="none, but not surely"),
+        pytest.param((0.25, 0.25, 0.25, 0.25, 0.0), Reason.LOW_CONFIDENCE, id="one of several"),
+    ],
+)
+def test_no_category_is_for_prompts_that_are_surely_about_something_else(
+    probabilities: tuple[float, ...], reason: Reason
+) -> None:
+    assert policy().choose(probabilities, None).reason is reason
+
+
+def test_the_fallback_category_answers_what_is_unsure() -> None:
+    choice = policy(config(fallback="legal")).choose((0.25, 0.25, 0.5, 0.0, 0.0), None)
+    assert choice == Choice("legal", 0.5, Reason.LOW_CONFIDENCE)
+
+
+def test_without_categories_there_is_none_to_choose() -> None:
+    none = Policy(Config(vllm_endpoints=(A,), default_model=BASE), LABELS)
+    assert none.choose((0.2,) * 5, None) == Choice(None, 0.0, Reason.NO_CATEGORY)
+
+
+MARGIN = RoutingOptions(switch_margin=0.25)
+
+
+@pytest.mark.parametrize(
+    ("medical", "legal", "expected"),
+    [
+        pytest.param(0.625, 0.375, Choice("legal", 0.375, Reason.STICKY), id="beaten by the margin: stays"),
+        pytest.param(0.6875, 0.3125, Choice("medical", 0.6875, Reason.CLASSIFIED), id="beaten by more: switches"),
+        pytest.param(0.5625, 0.4375, Choice("legal", 0.4375, Reason.STICKY), id="close behind"),
+        pytest.param(0.25, 0.75, Choice("legal", 0.75, Reason.CLASSIFIED), id="its own is the best: nothing to stick"),
+        pytest.param(0.5, 0.0, Choice("legal", 0.0, Reason.STICKY), id="far ahead but unsure"),
+    ],
+)
+def test_a_conversation_keeps_its_category_unless_beaten_by_more_than_the_margin(
+    medical: float, legal: float, expected: Choice
+) -> None:
+    made = policy(config(threshold=0.5625, routing=MARGIN))
+    assert made.choose((1 - medical - legal, 0.0, medical, legal, 0.0), "legal") == expected
+
+
+def test_a_margin_of_nothing_still_keeps_the_category_of_a_tie() -> None:
+    made = policy(config(threshold=0.5, routing=RoutingOptions(switch_margin=0)))
+    assert made.choose((0.0, 0.0, 0.5, 0.5, 0.0), "legal") == Choice("legal", 0.5, Reason.STICKY)
+
+
+REST, OWN = category("general"), category("general", labels=("other",))
+
+
+@pytest.mark.parametrize(
+    ("general", "probabilities", "remembered", "expected"),
+    [
+        pytest.param(REST, (0, 0, 0, 0, 1.0), "medical", Choice("medical", 0, Reason.STICKY), id="the rest"),
+        pytest.param(
+            OWN, (0, 0, 0, 0, 1.0), "medical", Choice("general", 1.0, Reason.CLASSIFIED), id="by its own label"
+        ),
+        pytest.param(
+            REST, (0, 0, 0, 0, 1.0), "general", Choice("general", 1.0, Reason.CLASSIFIED), id="stays the rest"
+        ),
+        pytest.param(REST, (0, 0, 1.0, 0, 0), "general", Choice("medical", 1.0, Reason.CLASSIFIED), id="over the rest"),
+    ],
+)
+def test_the_category_for_the_rest_takes_no_conversation_over(
+    general: Category, probabilities: tuple[float, ...], remembered: str, expected: Choice
+) -> None:
+    assert policy(config(category("medical"), general)).choose(probabilities, remembered) == expected
+
+
+def test_a_remembered_category_that_is_no_more_does_not_stick() -> None:
+    assert policy().choose((0.0, 0.0, 1.0, 0.0, 0.0), "gone") == Choice("medical", 1.0, Reason.CLASSIFIED)
+
+
+# --- deciding --------------------------------------------------------------------------------------------------
+
+
+def test_a_category_is_answered_by_its_adapter() -> None:
+    decision = decide(config(), "medical")
+    assert (decision.model, decision.base_model, decision.category) == ("medical-lora", BASE, "medical")
+    assert (decision.endpoints, decision.reason) == ((A,), Reason.CLASSIFIED)
+    assert decision.edits.model == "medical-lora"
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.ADAPTER_MISSING])
+def test_the_reason_of_the_choice_is_the_decisions(reason: Reason) -> None:
+    assert policy().decide(Choice("medical", None, reason), 0.0, ANYTHING).reason is reason
+    assert policy().decide(Choice(None, None, reason), 0.0, ANYTHING).reason is reason
+
+
+def test_no_category_is_answered_by_the_default_model_with_no_other_edit() -> None:
+    decision = decide(config(), None)
+    assert decision.edits == Edits(model=BASE)
+    assert (decision.model, decision.category, decision.reasoning) == (BASE, None, None)
+
+
+def test_the_default_model_may_be_an_adapter() -> None:
+    made = config(default_model="legal-lora")
+    assert decide(made, None).model == "legal-lora"
+    missing = decide(made, None, served(a={BASE: None}))
+    assert (missing.model, missing.reason) == (BASE, Reason.ADAPTER_MISSING)
+
+
+RANKED = config(category("legal", entry("third", 0.25), entry("first", 1.0), entry("second", 1.0), entry(None, 0.5)))
+
+
+@pytest.mark.parametrize(
+    ("loras", "model", "reason"),
+    [
+        pytest.param(("first", "second", "third"), "first", Reason.CLASSIFIED, id="the highest, ties to the first"),
+        pytest.param(("second", "third"), "second", Reason.ADAPTER_MISSING, id="the next"),
+        pytest.param(("third",), BASE, Reason.ADAPTER_MISSING, id="the base where it ranks higher"),
+        pytest.param((), BASE, Reason.ADAPTER_MISSING, id="the base"),
+    ],
+)
+def test_a_missing_adapter_gives_way_to_the_next_entry(loras: tuple[str, ...], model: str, reason: Reason) -> None:
+    decision = decide(RANKED, "legal", served(a={BASE: None} | dict.fromkeys(loras, BASE)))
+    assert (decision.model, decision.edits.model, decision.reason) == (model, model, reason)
+    assert decision.endpoints == (A,)
+
+
+def test_without_any_entry_served_the_first_ones_base_answers() -> None:
+    decision = decide(config(), "medical", served(a={BASE: None}))
+    assert (decision.model, decision.base_model, decision.reason) == (BASE, BASE, Reason.ADAPTER_MISSING)
+    assert (decision.category, decision.endpoints) == ("medical", (A,))
+
+
+def test_an_endpoint_that_serves_nothing_we_know_is_asked_for_the_base_all_the_same() -> None:
+    now = served(a={"x": None, "y": None})
+    decision = decide(config(), "medical", now)
+    assert (decision.model, decision.endpoints, decision.reason) == (BASE, (A,), Reason.ADAPTER_MISSING)
+    default = decide(config(), None, now)
+    assert (default.model, default.endpoints, default.reason) == (BASE, (A,), Reason.CLASSIFIED)
+
+
+def test_an_adapter_is_asked_for_only_where_it_is_served() -> None:
+    now = served(a={BASE: None}, b={BASE: None, "medical-lora": BASE})
+    assert decide(config(endpoints=(A, B)), "medical", now).endpoints == (B,)
+    assert decide(config(endpoints=(A, B)), "legal", now).endpoints == (A, B)
+
+
+def test_an_endpoint_that_never_answered_may_serve_anything() -> None:
+    decision = decide(config(endpoints=(A, B)), "medical", served(a={BASE: None}))
+    assert (decision.model, decision.endpoints, decision.reason) == ("medical-lora", (B,), Reason.CLASSIFIED)
+
+
+def test_an_adapter_inherits_its_bases_endpoints() -> None:
+    made = config(endpoints=(A, B))
+    loras = made.model_config[BASE].loras
+    bound = config(endpoints=(A, B), base=Model(preferred_endpoints=("b",), loras=loras))
+    assert decide(bound, "medical").endpoints == (B,)
+    assert decide(bound, None).endpoints == (B,)
+
+
+def test_a_base_that_is_served_under_another_single_name_is_asked_for_by_that_name() -> None:
+    now = served(a={"meta-llama/Llama-2-7b": None, "legal-lora": "meta-llama/Llama-2-7b"})
+    default = decide(config(), None, now)
+    assert (default.model, default.base_model, default.reason) == ("meta-llama/Llama-2-7b", BASE, Reason.CLASSIFIED)
+    assert default.edits.model == "meta-llama/Llama-2-7b"
+    missing = decide(config(), "medical", now)
+    assert (missing.model, missing.reason) == ("meta-llama/Llama-2-7b", Reason.ADAPTER_MISSING)
+
+
+# --- an explicit model -----------------------------------------------------------------------------------------
+
+LORAS = config().model_config[BASE].loras
+ON_A = config(endpoints=(A, B), base=Model(preferred_endpoints=("a",), loras=LORAS))
+
+
+@pytest.mark.parametrize(
+    ("model", "now", "endpoints"),
+    [
+        pytest.param("legal-lora", ANYTHING, (A,), id="configured: its base's endpoints"),
+        pytest.param("legal-lora", served(a={}, b={"legal-lora": BASE}), (B,), id="served elsewhere"),
+        pytest.param("new-lora", served(a={BASE: None}, b={"new-lora": BASE}), (B,), id="not configured but served"),
+        pytest.param("legal-lora", served(a={}, b={}), (A,), id="served nowhere: its own endpoints say so"),
+        pytest.param("nonsense", served(a={}, b={}), (A, B), id="unknown: any endpoint says so"),
+    ],
+)
+def test_an_explicit_model_goes_where_it_is_served(model: str, now: Served, endpoints: tuple[Any, ...]) -> None:
+    decision = policy(ON_A).explicit(model, now)
+    assert decision.endpoints == endpoints
+    assert (decision.model, decision.edits, decision.reason) == (model, Edits(), Reason.EXPLICIT_MODEL)
+    assert (decision.category, decision.confidence, decision.reasoning) == (None, None, None)
+
+
+def test_an_explicit_adapters_base_is_known() -> None:
+    assert policy().explicit("legal-lora", ANYTHING).base_model == BASE
+    assert policy().explicit("other", ANYTHING).base_model == "other"
+
+
+# --- split -----------------------------------------------------------------------------------------------------
+
+SPLIT = config(
+    category("legal", entry("low", 1.0), entry("high", 3.0), entry("none", 4.0)), routing=RoutingOptions(split="score")
+)
+
+
+def test_split_scores_are_shares_of_the_conversations() -> None:
+    models = Counter(decide(SPLIT, "legal", share=number / 8000).model for number in range(8000))
+    assert models == {"low": 1000, "high": 3000, "none": 4000}
+
+
+@pytest.mark.parametrize(
+    ("share", "model"), [(0.0, "low"), (0.124, "low"), (0.125, "high"), (0.5, "none"), (0.999, "none"), (1.0, "none")]
+)
+def test_a_share_belongs_to_one_entry(share: float, model: str) -> None:
+    assert decide(SPLIT, "legal", share=share).model == model
+
+
+def test_a_split_entry_that_is_missing_gives_way_to_the_best_of_the_others() -> None:
+    now = served(a={BASE: None, "high": BASE, "none": BASE})
+    decision = decide(SPLIT, "legal", now, share=0.0)
+    assert (decision.model, decision.reason) == ("none", Reason.ADAPTER_MISSING)
+
+
+# --- edits of the chosen entry ---------------------------------------------------------------------------------
+
+
+def test_reasoning_comes_from_the_entry_that_answers_not_from_the_first() -> None:
+    made = config(
+        category("legal", entry("plain", 0.5), entry("thinker", 1.0, use_reasoning=True, reasoning_effort="low"))
+    )
+    thinking = decide(made, "legal")
+    assert (thinking.reasoning, thinking.edits.reasoning) == (
+        True,
+        Reasoning("chat_template_kwargs", "enable_thinking", "low"),
+    )
+    plain = decide(made, "legal", served(a={"plain": BASE}))
+    assert (plain.reasoning, plain.edits.reasoning) == (
+        False,
+        Reasoning("chat_template_kwargs", "enable_thinking", None),
+    )
+
+
+@pytest.mark.parametrize("family", ["qwen3", "deepseek", "gpt-oss", "gpt"])
+def test_an_adapter_inherits_its_bases_reasoning_family(family: str) -> None:
+    made = config(
+        category("legal", entry("legal-lora", use_reasoning=True)),
+        base=Model(reasoning_family=family, loras=LORAS),
+        default_reasoning_effort="high",
+    )
+    known = BUILTIN_FAMILIES[family]
+    assert decide(made, "legal").edits.reasoning == Reasoning(known.type, known.parameter, "high")
+
+
+def test_the_configs_own_family_replaces_a_built_in_one() -> None:
+    family = ReasoningFamily(type="chat_template_kwargs", parameter="think_harder")
+    made = config(category("legal", entry("legal-lora", use_reasoning=True)), reasoning_families={"qwen3": family})
+    assert decide(made, "legal").edits.reasoning == Reasoning("chat_template_kwargs", "think_harder", "medium")
+
+
+@pytest.mark.parametrize("base", [Model(loras=LORAS), Model(reasoning_family="unheard-of", loras=LORAS)])
+def test_without_a_known_family_reasoning_is_left_as_it_came_and_said_so(base: Model) -> None:
+    decision = decide(config(category("legal", entry("legal-lora", use_reasoning=True)), base=base), "legal")
+    assert (decision.reasoning, decision.edits.reasoning) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"system_prompt": "Be a lawyer."}, SystemPrompt("Be a lawyer.", "replace")),
+        ({"system_prompt": "Be.", "system_prompt_mode": "insert"}, SystemPrompt("Be.", "insert")),
+        ({"system_prompt": "Be.", "system_prompt_enabled": False}, None),
+        ({}, None),
+    ],
+)
+def test_the_system_prompt_is_the_categorys(fields: dict[str, Any], expected: SystemPrompt | None) -> None:
+    made = config(category("legal", **fields))
+    assert decide(made, "legal").edits.system_prompt == expected
+    assert decide(made, "legal", served(a={BASE: None})).edits.system_prompt == expected

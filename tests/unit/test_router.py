@@ -1,0 +1,251 @@
+"""From a request to a decision and a body, with a real classifier."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+
+from pointsman.adapters import Card, Served
+from pointsman.classify.classifier import Classifier
+from pointsman.config.model import Config, RoutingOptions
+from pointsman.openai import Api, Request, parse
+from pointsman.policy import Reason
+from pointsman.router import Routed, Router
+from support.gate import Gate
+from support.toy_config import BASE, category, config, entry
+
+Make = Callable[..., AbstractContextManager[Classifier]]
+
+
+@pytest.fixture
+def router(classifier: Classifier) -> Router:
+    return Router(config(), classifier, Served)
+
+
+@pytest.fixture
+def hurried(make_classifier: Make) -> Iterator[tuple[Router, Gate]]:
+    """A router whose classifier has a short deadline and can be held."""
+    with make_classifier(deadline_ms=50) as classifier:
+        gate = Gate(classifier)
+        yield Router(config(fallback="legal"), classifier, Served), gate
+        gate.open()
+
+
+def request(*turns: Any, model: str | None = "MoM", api: Api = Api.CHAT, **fields: Any) -> Request:
+    """The user's and the assistant's turns alternate; a mapping is a message as it stands."""
+    messages = [
+        turn if isinstance(turn, dict) else {"role": ("user", "assistant")[position % 2], "content": turn}
+        for position, turn in enumerate(turns)
+    ]
+    return parse(api, json.dumps({"model": model, "messages": messages} | fields).encode())
+
+
+def outcome(routed: Routed) -> tuple[str | None, Reason]:
+    return routed.decision.category, routed.decision.reason
+
+
+TOOL = {"role": "tool", "tool_call_id": "c", "content": "landlord"}
+
+
+@pytest.mark.parametrize("model", ["MoM", "auto", "", None])
+async def test_a_request_for_the_auto_model_is_classified_and_rewritten(router: Router, model: str | None) -> None:
+    routed = await router.route(request("Fix my Python", model=model))
+    assert outcome(routed) == ("technical", Reason.CLASSIFIED)
+    assert json.loads(routed.edited.body)["model"] == "technical-lora"
+    assert routed.decision.confidence == pytest.approx(0.9956, abs=1e-3)
+
+
+@pytest.mark.parametrize("model", ["legal-lora", BASE, "mom", "Auto", "unheard-of"])
+async def test_any_other_name_is_explicit_and_nothing_is_read_or_edited(router: Router, model: str) -> None:
+    asked = request("Fix my Python", model=model)
+    routed = await router.route(asked)
+    assert (routed.decision.model, routed.decision.reason) == (model, Reason.EXPLICIT_MODEL)
+    assert routed.edited.body is asked.body
+    assert routed.classification is None
+
+
+async def test_the_configs_own_auto_name_takes_the_place_of_mom(classifier: Classifier) -> None:
+    router = Router(config(auto_model_name="best"), classifier, Served)
+    assert (await router.route(request("python", model="best"))).decision.reason is Reason.CLASSIFIED
+    assert (await router.route(request("python", model="MoM"))).decision.reason is Reason.EXPLICIT_MODEL
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("python landlord", (None, Reason.LOW_CONFIDENCE)),
+        ("the weather", (None, Reason.NO_CATEGORY)),
+        ("", (None, Reason.NO_TEXT)),
+        (" \n\t", (None, Reason.NO_TEXT)),
+    ],
+)
+async def test_what_fits_nowhere_goes_to_the_default_model(
+    router: Router, text: str, expected: tuple[None, Reason]
+) -> None:
+    routed = await router.route(request(text))
+    assert outcome(routed) == expected
+    assert (routed.decision.model, json.loads(routed.edited.body)["model"]) == (BASE, BASE)
+
+
+async def test_without_text_the_fallback_category_answers(classifier: Classifier) -> None:
+    routed = await Router(config(fallback="legal"), classifier, Served).route(request(""))
+    assert outcome(routed) == ("legal", Reason.NO_TEXT)
+    assert routed.classification is None
+
+
+async def test_a_missing_adapter_is_never_asked_for(classifier: Classifier) -> None:
+    router = Router(config(), classifier, lambda: Served({"a": (Card(BASE), Card("legal-lora", BASE))}))
+    routed = await router.route(request("python"))
+    assert outcome(routed) == ("technical", Reason.ADAPTER_MISSING)
+    assert json.loads(routed.edited.body)["model"] == BASE
+
+
+# --- a classifier that fails -----------------------------------------------------------------------------------
+
+
+async def test_a_class_that_comes_too_late_is_not_waited_for(hurried: tuple[Router, Gate]) -> None:
+    router, gate = hurried
+    gate.close()
+    assert outcome(await router.route(request("python"))) == ("legal", Reason.DEADLINE)
+
+
+async def test_a_full_queue_is_said_to_be_the_reason(hurried: tuple[Router, Gate]) -> None:
+    router, gate = hurried
+    gate.close()
+    assert outcome(await router.route(request("python"))) == ("legal", Reason.DEADLINE)
+    router.classifier._batcher._seconds_per_token = 1.0
+    assert outcome(await router.route(request("another"))) == ("legal", Reason.OVERLOADED)
+
+
+async def test_a_classifier_that_stopped_is_said_to_be_the_reason(router: Router) -> None:
+    router.classifier.close()
+    assert outcome(await router.route(request("python"))) == (None, Reason.CLASSIFIER_ERROR)
+
+
+async def test_when_the_classifier_fails_a_conversation_keeps_its_category(hurried: tuple[Router, Gate]) -> None:
+    router, gate = hurried
+    await router.route(request("python"))
+    gate.close()
+    assert outcome(await router.route(request("python", "answer", "blood"))) == ("technical", Reason.DEADLINE)
+
+
+async def test_what_answered_for_want_of_a_class_does_not_stick(hurried: tuple[Router, Gate]) -> None:
+    router, gate = hurried
+    gate.close()
+    assert outcome(await router.route(request("python"))) == ("legal", Reason.DEADLINE)
+    gate.open()
+    # Nothing is remembered: `python landlord` is unsure, and legal is only the fallback.
+    routed = await router.route(request("python", "answer", "python landlord"))
+    assert outcome(routed) == ("legal", Reason.LOW_CONFIDENCE)
+
+
+# --- conversations ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("turn", "expected"),
+    [
+        pytest.param("python landlord", ("technical", Reason.STICKY), id="unsure"),
+        pytest.param("thanks, and now?", ("technical", Reason.STICKY), id="about nothing"),
+        pytest.param("more python", ("technical", Reason.CLASSIFIED), id="the same again"),
+        pytest.param("high blood pressure", ("medical", Reason.CLASSIFIED), id="surely another"),
+    ],
+)
+async def test_a_follow_up_turn_keeps_its_conversations_category(
+    router: Router, turn: str, expected: tuple[str, Reason]
+) -> None:
+    await router.route(request("python"))
+    assert outcome(await router.route(request("python", "answer", turn))) == expected
+
+
+async def test_a_switch_is_remembered(router: Router) -> None:
+    await router.route(request("python"))
+    await router.route(request("python", "answer", "blood"))
+    routed = await router.route(request("python", "answer", "blood", "answer", "and now?"))
+    assert outcome(routed) == ("medical", Reason.STICKY)
+
+
+async def test_a_first_turn_does_not_stick_to_another_conversation_that_began_the_same(router: Router) -> None:
+    await router.route(request("weather"))
+    await router.route(request("weather", "answer", "python"))
+    assert outcome(await router.route(request("weather"))) == (None, Reason.NO_CATEGORY)
+
+
+async def test_another_conversation_is_not_affected(router: Router) -> None:
+    await router.route(request("python"))
+    routed = await router.route(request("hello", "answer", "python landlord"))
+    assert outcome(routed) == (None, Reason.LOW_CONFIDENCE)
+
+
+async def test_a_tools_result_keeps_the_last_decision_without_a_look_at_the_text(router: Router) -> None:
+    await router.route(request("blood"))
+    await router.route(request("blood", "answer", "python"))
+    routed = await router.route(request("blood", "answer", "python", "call", TOOL))
+    assert outcome(routed) == ("technical", Reason.STICKY)
+    assert routed.classification is None
+
+
+async def test_a_function_call_of_the_responses_api_keeps_the_last_decision(router: Router) -> None:
+    def asked(*items: Any) -> Request:
+        first = {"role": "user", "content": "python"}
+        return parse(Api.RESPONSES, json.dumps({"model": "MoM", "input": [first, *items]}).encode())
+
+    await router.route(asked())
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    routed = await router.route(asked(call, {"type": "function_call_output", "call_id": "c", "output": "5"}))
+    assert outcome(routed) == ("technical", Reason.STICKY)
+    assert routed.classification is None
+
+
+async def test_a_tools_result_of_a_conversation_that_was_forgotten_is_classified_by_its_question(
+    router: Router,
+) -> None:
+    routed = await router.route(request("python", "call", TOOL))
+    assert outcome(routed) == ("technical", Reason.CLASSIFIED)
+
+
+async def test_a_dry_run_leaves_no_trace(router: Router) -> None:
+    await router.route(request("python"), remember=False)
+    routed = await router.route(request("python", "answer", "python landlord"))
+    assert outcome(routed) == (None, Reason.LOW_CONFIDENCE)
+
+
+@pytest.mark.parametrize(
+    "routing", [RoutingOptions(sticky=False), RoutingOptions(sticky_entries=1)], ids=["switched off", "bounded"]
+)
+async def test_no_more_conversations_are_remembered_than_the_config_says(
+    classifier: Classifier, routing: RoutingOptions
+) -> None:
+    router = Router(config(routing=routing), classifier, Served)
+    await router.route(request("python"))
+    await router.route(request("blood"))
+    routed = await router.route(request("python", "answer", "python landlord"))
+    assert outcome(routed) == (None, Reason.LOW_CONFIDENCE)
+
+
+# --- split -----------------------------------------------------------------------------------------------------
+
+
+def split_config() -> Config:
+    entries = (entry("quarter", 1.0), entry("rest", 3.0))
+    return config(category("technical", *entries), routing=RoutingOptions(split="score"))
+
+
+async def test_a_split_gives_each_entry_its_share_of_conversations_and_each_conversation_one_entry(
+    classifier: Classifier,
+) -> None:
+    router = Router(split_config(), classifier, Served)
+    models: Counter[str] = Counter()
+    for number in range(2000):
+        opening = ({"role": "system", "content": str(number)}, {"role": "user", "content": "python"})
+        first = await router.route(request(*opening))
+        second = await router.route(request(*opening, {"role": "assistant", "content": "a"}, opening[1]))
+        assert first.decision.model == second.decision.model
+        models[first.decision.model] += 1
+    assert models.keys() == {"quarter", "rest"}
+    assert models["quarter"] == pytest.approx(500, abs=80)  # four standard deviations; the keys are the same each run

@@ -1,0 +1,195 @@
+"""The log's lines and the metrics' labels."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import json
+import time
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from pointsman.adapters import Served
+from pointsman.classify.classifier import Classifier
+from pointsman.openai import Api, parse
+from pointsman.policy import Reason
+from pointsman.router import Routed, Router
+from pointsman.telemetry import Log, Metrics, Record, request_fields
+from support.toy_config import BASE, config
+
+SECRET = "python xyzzy-secret"
+
+
+async def route(classifier: Classifier, model: str = "MoM", text: str = SECRET) -> Routed:
+    body = {"model": model, "messages": [{"role": "user", "content": text}]}
+    return await Router(config(), classifier, Served).route(parse(Api.CHAT, json.dumps(body).encode()))
+
+
+def record(routed: Routed | None = None, **fields: Any) -> Record:
+    return Record("id", "/v1/chat/completions", routed=routed, **({"status": 200} | fields))
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+# --- the log ---------------------------------------------------------------------------------------------------
+
+
+def test_a_line_is_one_json_object_whatever_is_in_it() -> None:
+    stream = io.StringIO()
+    Log(stream=stream).write("info", "event", text='two\nlines "quoted" \x00 é', reason=Reason.STICKY, names=("a", "b"))
+    assert stream.getvalue().count("\n") == 1
+    (line,) = lines(stream)
+    assert line["text"] == 'two\nlines "quoted" \x00 é'
+    assert (line["level"], line["event"], line["reason"], line["names"]) == ("info", "event", "sticky", ["a", "b"])
+
+
+def test_a_line_has_its_time_with_its_zone() -> None:
+    stream = io.StringIO()
+    Log(stream=stream).write("info", "event")
+    stamp = datetime.datetime.fromisoformat(lines(stream)[0]["ts"])
+    assert stamp.utcoffset() == datetime.timedelta(0)
+    assert abs(stamp.timestamp() - time.time()) < 60
+
+
+def test_none_is_left_out_and_what_is_merely_false_is_not() -> None:
+    stream = io.StringIO()
+    Log(stream=stream).write("info", "event", none=None, zero=0, false=False, empty="")
+    assert lines(stream)[0].keys() == {"ts", "level", "event", "zero", "false", "empty"}
+
+
+@pytest.mark.parametrize(
+    ("least", "written"),
+    [
+        ("debug", ["debug", "info", "warning", "error"]),
+        ("info", ["info", "warning", "error"]),
+        ("warning", ["warning", "error"]),
+        ("error", ["error"]),
+    ],
+)
+def test_what_is_less_severe_than_the_level_is_not_written(least: str, written: list[str]) -> None:
+    stream = io.StringIO()
+    log = Log(least, stream)
+    log.write("debug", "event")
+    log.write("info", "event")
+    log.write("warning", "event")
+    log.write("error", "event")
+    assert [line["level"] for line in lines(stream)] == written
+
+
+async def test_a_requests_line_tells_the_decision_and_never_the_prompt(classifier: Classifier) -> None:
+    stream = io.StringIO()
+    done = record(await route(classifier), original_model="MoM", endpoint="a", tokens=(7, 3), upstream=0.5)
+    Log(stream=stream).write("info", "routing_decision", **request_fields(done))
+    assert "secret" not in stream.getvalue()
+    (line,) = lines(stream)
+    assert line["ms"].keys() == {"queue", "tokenize", "infer", "decide", "upstream", "total"}
+    assert line["ms"]["upstream"] == 500.0
+    del line["ms"], line["ts"]
+    assert line == {
+        "level": "info",
+        "event": "routing_decision",
+        "request_id": "id",
+        "path": "/v1/chat/completions",
+        "status": 200,
+        "original_model": "MoM",
+        "endpoint": "a",
+        "selected_model": "technical-lora",
+        "category": "technical",
+        "confidence": pytest.approx(0.9956, abs=1e-3),
+        "reason": "classified",
+        "reasoning": False,
+        "edited": ["model", "chat_template_kwargs"],
+        "prompt_tokens": 7,
+        "completion_tokens": 3,
+    }
+
+
+async def test_an_explicit_models_line_has_no_more_than_there_is_to_tell(classifier: Classifier) -> None:
+    fields = request_fields(record(await route(classifier, BASE), original_model=BASE))
+    assert fields["ms"].keys() == {"decide", "total"}
+    told = {name for name, value in fields.items() if value is not None}
+    assert told == {"request_id", "path", "status", "original_model", "selected_model", "reason", "ms"}
+
+
+@pytest.mark.parametrize(("status", "phase"), [(499, "stream"), (200, None), (502, None)])
+def test_only_a_client_that_left_has_a_phase_in_which_it_did(status: int, phase: str | None) -> None:
+    assert request_fields(record(status=status, phase="stream")).get("left_in") == phase
+
+
+async def test_server_timing_is_in_milliseconds(classifier: Classifier) -> None:
+    done = record(await route(classifier), upstream=0.25)
+    parts = [part.split(";dur=") for part in done.server_timing().split(", ")]
+    assert [name for name, _ in parts] == ["queue", "tokenize", "infer", "decide", "upstream"]
+    assert dict(parts)["upstream"] == "250.000"
+    assert record().server_timing() == ""
+
+
+# --- the metrics -----------------------------------------------------------------------------------------------
+
+
+def samples(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:
+    """Label values (in the order of their names) to value."""
+    return {
+        tuple(value for _, value in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(metrics.render().decode())
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+async def test_a_request_is_counted_once_in_each_metric(classifier: Classifier) -> None:
+    metrics = Metrics(frozenset({BASE, "technical-lora"}))
+    metrics.count(record(await route(classifier), tokens=(7, 3)))
+    path = "/v1/chat/completions"
+    assert samples(metrics, "pointsman_requests_total") == {(path, "200"): 1}
+    assert samples(metrics, "pointsman_decisions_total") == {("technical", "technical-lora", "classified"): 1}
+    assert samples(metrics, "pointsman_classifications_total") == {("run",): 1}
+    assert samples(metrics, "pointsman_truncated_prompts_total") == {(): 0}
+    assert samples(metrics, "pointsman_tokens_total") == {
+        ("prompt", "technical-lora"): 7,
+        ("completion", "technical-lora"): 3,
+    }
+    assert samples(metrics, "pointsman_request_seconds_count") == {(path,): 1}
+    phases = samples(metrics, "pointsman_phase_seconds_count")
+    assert phases == {("queue",): 1, ("tokenize",): 1, ("infer",): 1, ("decide",): 1}
+
+
+async def test_names_that_clients_invent_do_not_become_labels(classifier: Classifier) -> None:
+    metrics = Metrics(frozenset({BASE}))
+    for number in range(10):
+        metrics.count(record(await route(classifier, f"invented-{number}"), tokens=(1, 1)))
+    metrics.count(record(await route(classifier, BASE)))
+    assert samples(metrics, "pointsman_decisions_total") == {
+        ("", "other", "explicit_model"): 10,
+        ("", BASE, "explicit_model"): 1,
+    }
+    assert samples(metrics, "pointsman_tokens_total") == {("prompt", "other"): 10, ("completion", "other"): 10}
+
+
+async def test_a_text_that_was_cut_is_counted(classifier: Classifier) -> None:
+    metrics = Metrics(frozenset())
+    metrics.count(record(await route(classifier, text="x " * 1000)))
+    assert samples(metrics, "pointsman_truncated_prompts_total") == {(): 1}
+
+
+def test_a_request_that_was_never_routed_is_counted_too() -> None:
+    metrics = Metrics(frozenset())
+    metrics.count(record(status=400))
+    assert samples(metrics, "pointsman_requests_total") == {("/v1/chat/completions", "400"): 1}
+    assert samples(metrics, "pointsman_decisions_total") == {}
+
+
+def test_a_watched_value_is_read_when_it_is_scraped() -> None:
+    metrics, values = Metrics(frozenset()), iter((1.0, 2.0))
+    metrics.watch("queue", "What waits.", lambda: next(values))
+    assert [samples(metrics, "pointsman_queue") for _ in range(2)] == [{(): 1.0}, {(): 2.0}]
+
+
+def test_two_services_in_one_process_do_not_share_metrics() -> None:
+    one, two = Metrics(frozenset()), Metrics(frozenset())
+    one.count(record())
+    assert samples(two, "pointsman_requests_total") == {}
