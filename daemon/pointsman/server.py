@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import logging
+import os
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
@@ -136,10 +139,21 @@ def _site(runner: web.AppRunner, address: str) -> web.BaseSite:
     where = parse_address(address)
     if isinstance(where, Tcp):
         return web.TCPSite(runner, where.host, where.port)
-    path = Path(where.path)
-    if path.is_socket():
-        path.unlink()  # left by a process that was killed; a live one would keep the TCP port too
-    return web.UnixSite(runner, path)
+    _remove_stale(Path(where.path))
+    return web.UnixSite(runner, where.path)
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the socket of a process that was killed; raises OSError where one listens."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
 def _stop_event() -> asyncio.Event:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -98,17 +99,33 @@ def test_version() -> None:
     assert [run(form).stdout for form in ("version", "--version")] == [f"pointsman {pointsman.__version__}\n"] * 2
 
 
-async def test_an_address_in_use_is_named_and_exits_with_3(tmp_path: Path) -> None:
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_an_address_in_use_is_named_and_exits_with_3(tmp_path: Path, family: socket.AddressFamily) -> None:
     config = shipped_config(8000)
-    config["pointsman"] = {"server": {"listen": [address], "admin_listen": f"unix:{tmp_path}/admin.sock"}}
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    with socket.socket(family) as used:
+        used.bind(("127.0.0.1", 0) if family is socket.AF_INET else f"{tmp_path}/used.sock")
+        used.listen()
+        name = used.getsockname()
+        address = f"unix:{name}" if isinstance(name, str) else f"127.0.0.1:{name[1]}"
+        config["pointsman"] = {"server": {"listen": [address], "admin_listen": f"unix:{tmp_path}/admin.sock"}}
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
 
-    done = await asyncio.to_thread(run, "serve", "--config", tmp_path / "config.yaml")
-    server.close()
+        done = run("serve", "--config", tmp_path / "config.yaml")
 
     assert (done.returncode, address in done.stderr) == (3, True)
+
+
+async def test_a_socket_that_a_killed_process_left_is_taken_over(tmp_path: Path) -> None:
+    left = tmp_path / "left.sock"
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(left))
+    config = shipped_config(8000) | {"pointsman": {"server": {"listen": [f"unix:{left}"]}}}
+    async with (
+        run_daemon(config, tmp_path),
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(left))) as http,
+        http.get("http://localhost/health") as response,
+    ):
+        assert response.status == 200
 
 
 @pytest.mark.parametrize("streaming", [True, False])
