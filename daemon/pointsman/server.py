@@ -48,6 +48,7 @@ async def serve(
         if stand_in:
             for runner in await demo.start(config):
                 stack.push_async_callback(runner.cleanup)
+            log.write("warning", "stand_in", message="no vLLM: a stand-in says which model it was asked for")
         service = await stack.enter_async_context(running(config, classifier, log))
         data, admin = _apps(service)
         drain = options.server.drain_timeout_ms / 1000

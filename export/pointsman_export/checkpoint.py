@@ -51,7 +51,8 @@ class Checkpoint:
 
 def open_checkpoint(source: str) -> Checkpoint:
     """The checkpoint in a folder or under a hub id; raises CheckpointError."""
-    folder = Path(source) if Path(source).is_dir() else _download(source)
+    local = Path(source).is_dir()
+    folder = Path(source) if local else _download(source)
     config = _read_config(folder)
     shapes = tensor_shapes(folder / WEIGHTS)
     labels = _labels(folder, config)
@@ -66,7 +67,8 @@ def open_checkpoint(source: str) -> Checkpoint:
             f"id2label in {CONFIG} names {len(labels)} labels ({', '.join(labels)}); mend id2label"
         )
     _check_tokenizer(folder / TOKENIZER, int(config["vocab_size"]))
-    return Checkpoint(source, folder, config, labels)
+    # the manifest travels with the artifact: where a folder lies on this host is nobody's business
+    return Checkpoint(folder.resolve().name if local else source, folder, config, labels)
 
 
 def _download(source: str) -> Path:

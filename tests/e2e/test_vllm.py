@@ -295,14 +295,6 @@ async def test_a_streamed_answer_is_as_direct(session: Session, config: Json, mo
     assert [event["usage"]["completion_tokens"] for event in got if event.get("usage")] == [100] * include_usage
 
 
-async def test_the_first_tokens_arrive_while_vllm_still_writes(session: Session) -> None:
-    body = chat("MoM", TECHNICAL, stream=True, max_tokens=LONG)
-    async with session.http.post(session.daemon.base_url + CHAT, json=body) as response:
-        assert b"data: " in await response.content.readany()
-        await session.vllm.wait_running(1)
-    await session.vllm.wait_running(0)
-
-
 # --- a client that leaves -----------------------------------------------------------------------------------
 
 
