@@ -36,7 +36,7 @@ def test_manifest_describes_the_graph(tiny: Path, exported: Path, manifest: arti
     assert (manifest.inputs, manifest.output) == (["input_ids", "attention_mask"], "logits")
     assert (manifest.max_tokens, manifest.precision, manifest.target) == (512, "int8", "cpu")
     assert (manifest.temperature, manifest.suggested_threshold) == (1.0, None)
-    assert manifest.source == artifact.Source(name=str(tiny), sha256=artifact.sha256(tiny / "model.safetensors"))
+    assert manifest.source == artifact.Source(name=tiny.name, sha256=artifact.sha256(tiny / "model.safetensors"))
     assert manifest.opset == onnx.load(exported / "model.onnx").opset_import[0].version
     assert {"torch", "transformers", "optimum", "onnx", "onnxruntime"} <= manifest.versions.keys()
 
