@@ -7,13 +7,15 @@ The state is saved after every epoch in `CHECKPOINT_DIR.work`, and a run that wa
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import random
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +23,10 @@ from torch import Tensor, nn
 
 from pointsman_export.train_data import (
     DEV_GROUPS,
+    EXAMS,
     LABELS,
     NEVER_TRAINED_ON,
+    REPEATS,
     Corpus,
     MissingDataError,
     Row,
@@ -33,15 +37,11 @@ from pointsman_export.train_data import (
 from pointsman_export.train_model import MAX_TOKENS, Student, build_classifier, build_tokenizer
 from pointsman_export.train_teacher import Lessons, default_encoder, teach
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
 _TRAIN_TOKENS = 256
 _BATCH_TOKENS = 2048
 _TOKEN_DROPOUT = 0.1
 _SMOOTHING = 0.05
 _WARMUP = 0.06
-_VALID_SHARE = 0.05
 _EMBEDDING_LOSS = 2.0
 """Weight of `1 - cosine` to the encoder's embedding, next to the cross entropy."""
 _LOG_EVERY = 100
@@ -163,17 +163,20 @@ def train(data_dir: Path, output: Path, encoder: Path, settings: Settings) -> No
     work = output.with_name(f"{output.name}.work")
     work.mkdir(parents=True, exist_ok=True)
     rng = random.Random(settings.seed)  # noqa: S311
-    corpus = load_corpus(data_dir, _VALID_SHARE, rng)
+    corpus = load_corpus(data_dir, rng)
     print(f"{len(corpus.train)} train, {len(corpus.valid)} valid, {len(corpus.unlabelled)} unlabelled", flush=True)
+    _write_users(corpus.valid, work / "users.jsonl")
     own, others = teach(corpus.train, corpus.unlabelled, encoder, work, rng)
     torch.manual_seed(settings.seed)
     tokenizer, kept = build_tokenizer(encoder, [row.text for row in (*corpus.train, *corpus.unlabelled)])
     student = Student(build_classifier(encoder, kept), own.embeddings.shape[1])
     trainer = Trainer(student, tokenizer, settings, work / "state.pt")
     trainer.resume()
+    repeated = [i for i, row in enumerate(corpus.train) for _ in range(REPEATS.get(row.source, 1))]
     while trainer.epoch < settings.epochs:
         chosen = _sample(len(corpus.unlabelled), settings, trainer.epoch)
-        trainer.run_epoch([*corpus.train, *(corpus.unlabelled[i] for i in chosen)], _join(own, others, chosen))
+        rows = [*(corpus.train[i] for i in repeated), *(corpus.unlabelled[i] for i in chosen)]
+        trainer.run_epoch(rows, _join(own, repeated, others, chosen))
         trainer.save()
         valid = _accuracy(student.classifier, tokenizer, corpus.valid)
         print(f"epoch {trainer.epoch}: validation accuracy {valid:.4f}", flush=True)
@@ -217,11 +220,17 @@ def _sample(n: int, settings: Settings, epoch: int) -> list[int]:
     return rng.sample(range(n), min(settings.unlabelled_per_epoch, n))
 
 
-def _join(own: Lessons, others: Lessons, chosen: list[int]) -> Lessons:
+def _join(own: Lessons, repeated: list[int], others: Lessons, chosen: list[int]) -> Lessons:
     return Lessons(
-        np.concatenate([own.probabilities, others.probabilities[chosen]]),
-        np.concatenate([own.embeddings, others.embeddings[chosen]]),
+        np.concatenate([own.probabilities[repeated], others.probabilities[chosen]]),
+        np.concatenate([own.embeddings[repeated], others.embeddings[chosen]]),
     )
+
+
+def _write_users(rows: Sequence[Row], path: Path) -> None:
+    """The validation rows that users wrote: what `pointsman export --calibrate` wants."""
+    lines = [json.dumps({"text": row.text, "label": row.label}) for row in rows if row.source not in EXAMS]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _decayed(student: nn.Module) -> list[dict[str, Any]]:
@@ -238,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("data_dir", type=Path, help="holds train.jsonl, unlabelled.jsonl and dev_*.jsonl")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the checkpoint folder to write")
     parser.add_argument("--encoder", type=Path, help="folder of all-MiniLM-L6-v2 (default: the installed package's)")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--unlabelled-per-epoch", type=int, default=30_000)
     parser.add_argument("--seed", type=int, default=0)

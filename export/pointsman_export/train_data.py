@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pointsman_export.prompts import user_prompts
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
 LABELS = (
     "biology",
@@ -43,6 +40,15 @@ DEV_GROUPS = {
 
 NEVER_TRAINED_ON = ("Explain async/await in JavaScript", "What causes high blood pressure?")
 """The questions that the guide shows; they stay out of the training so that they test it."""
+
+EXAMS = frozenset({"mmlu", "mmlu-pro"})
+"""Sources that are exam questions; the others hold what users write."""
+
+VALID_SHARE, USER_VALID_SHARE = 0.05, 0.12
+"""Of exam questions and of users' texts; the calibration wants more of the latter than there are many."""
+
+REPEATS = {"expertqa": 4, "dolly-openqa": 2, "pointsman": 2}
+"""How often an epoch reads a source: experts asking in their own field are what the exams lack."""
 
 MAX_CHARS = 2000
 """Texts are cut here before they are tokenized; about 500 tokens of prose."""
@@ -79,19 +85,21 @@ class Corpus:
     dev_out_of_scope: list[Row]
 
 
-def load_corpus(data_dir: Path, valid_share: float, rng: random.Random) -> Corpus:
-    """Read `data_dir` and split `valid_share` of every (source, label) off its labelled rows."""
+def load_corpus(data_dir: Path, rng: random.Random) -> Corpus:
+    """Read `data_dir` and split a share of every (source, label) off its labelled rows for validation."""
     dev = [_read(data_dir / f"dev_{name}.jsonl") for name in ("mmlu_pro", "user_prompts", "out_of_scope")]
     seen = {_normal(row.text) for rows in dev for row in rows} | {_normal(text) for text in NEVER_TRAINED_ON}
     labelled = _unseen(_read(data_dir / "train.jsonl"), seen)
     unlabelled = _unseen(_read(data_dir / "unlabelled.jsonl"), seen)
-    train, valid = _split(labelled, valid_share, rng)
+    train, valid = _split(labelled, rng)
     ours = [Row(text, label, "pointsman") for text, label in user_prompts()]
     return Corpus(train + _unseen(ours, seen), valid, unlabelled, *dev)
 
 
 def augment(text: str, rng: random.Random) -> str:
-    """`text` as a user might type it: perhaps without its final mark, with a greeting, or thanks."""
+    """`text` as a user might type it: perhaps without its final mark, with a typo, a greeting, or thanks."""
+    if rng.random() < 0.15:
+        text = _mistype(text, rng)
     if rng.random() < 0.3:
         text = text.rstrip(" ?.:")
     if rng.random() < 0.15:
@@ -99,6 +107,15 @@ def augment(text: str, rng: random.Random) -> str:
     if rng.random() < 0.07:
         text += rng.choice(_THANKS)
     return text
+
+
+def _mistype(text: str, rng: random.Random) -> str:
+    """Two neighbouring letters swapped, or one lost or doubled."""
+    i = rng.randrange(max(1, len(text) - 1))
+    pair = text[i : i + 2]
+    if not pair.isalpha():
+        return text
+    return text[:i] + rng.choice((pair[::-1], pair[0], pair[0] + pair)) + text[i + 2 :]
 
 
 def batches(lengths: Sequence[int], max_tokens: int, rng: random.Random) -> list[list[int]]:
@@ -153,15 +170,15 @@ def _unseen(rows: list[Row], seen: set[str]) -> list[Row]:
     return fresh
 
 
-def _split(rows: list[Row], share: float, rng: random.Random) -> tuple[list[Row], list[Row]]:
+def _split(rows: list[Row], rng: random.Random) -> tuple[list[Row], list[Row]]:
     kinds: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         kinds[row.source, row.label].append(row)
     train: list[Row] = []
     valid: list[Row] = []
-    for kind in kinds.values():
+    for (source, _), kind in kinds.items():
         rng.shuffle(kind)
-        cut = round(len(kind) * share)
+        cut = round(len(kind) * (VALID_SHARE if source in EXAMS else USER_VALID_SHARE))
         valid += kind[:cut]
         train += kind[cut:]
     return train, valid
