@@ -25,7 +25,7 @@ from pointsman.relay.headers import Pairs, request_id, to_client, to_upstream
 from pointsman.relay.upstream import Answer, Upstream
 from pointsman.relay.usage import Tail
 from pointsman.router import Routed, Router
-from pointsman.telemetry import Log, Metrics, Record, request_fields
+from pointsman.telemetry import Log, Metrics, Record, Texts, request_fields
 
 # What a client of an inference host has a use for. Everything else that vLLM serves, its LoRA administration and the
 # paths that its --api-key leaves open among it, is not reachable through the data port.
@@ -65,6 +65,7 @@ class Service:
     endpoints: Endpoints
     metrics: Metrics
     log: Log
+    texts: Texts | None
     started: float
 
 
@@ -176,9 +177,19 @@ async def _routed(service: Service, api: Api, request: web.Request, record: Reco
     record.phase = "classify"
     routed = await service.router.route(parsed)
     record.routed = routed
+    _keep_text(service, parsed.text, routed)
     return await _forward(
         service, request, record, routed.decision.endpoints, routed.edited.body, decision_headers(routed)
     )
+
+
+def _keep_text(service: Service, text: str, routed: Routed) -> None:
+    if service.texts is None or routed.classification is None:
+        return
+    try:
+        service.texts.keep(routed.classification.text_hash, service.router.classifier.read(text))
+    except OSError as error:  # a full disk is no reason to refuse a request
+        service.log.write("warning", "texts_file", message=f"a text was not kept: {error.strerror}")
 
 
 async def _relayed(service: Service, request: web.Request, record: Record) -> web.StreamResponse:

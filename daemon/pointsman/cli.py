@@ -28,8 +28,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pointsman_export.main import main as export
 
         return export(arguments[1:])
-    options = _parser().parse_args(arguments)
+    if arguments[:1] == ["fit"]:
+        from pointsman_export.fit import main as fit
+
+        return fit(arguments[1:])
     try:
+        if arguments[:1] == ["eval"]:
+            from pointsman.evaluation.main import main as evaluate
+
+            return evaluate(arguments[1:])
+        options = _parser().parse_args(arguments)
         return int(options.run(options))
     except ConfigError as error:
         print(error, file=sys.stderr)
@@ -65,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--json", action="store_true", help="as POST /v1/route answers it")
     explain.set_defaults(run=_explain)
 
+    commands.add_parser("eval", help="measure a classifier, or replay a decision log", add_help=False)
     commands.add_parser("export", help="turn a ModernBERT classifier into an artifact", add_help=False)
+    commands.add_parser("fit", help="train a head for your own labels on an artifact", add_help=False)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version)
     return parser

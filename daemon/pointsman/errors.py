@@ -10,6 +10,7 @@ PointsmanError
 │       ├── UpstreamUnreachable
 │       ├── UpstreamTimeout
 │       └── UpstreamBroken
+├── EvaluationError         the operator's: a file for `pointsman eval` that cannot be judged by; it exits with 1
 └── ClassifierError         ours: the request goes on with the fallback, the reason says why
     ├── DeadlineMissed
     └── Overloaded
@@ -56,6 +57,10 @@ class ConfigError(CannotStart):
 
 class ArtifactError(CannotStart):
     """A classifier folder that cannot be served; the message says which file, why, and the mend."""
+
+
+class EvaluationError(PointsmanError):
+    """A file of prompts, texts or decisions that cannot be used; a line for each fault, with file and line."""
 
 
 class ClassifierError(PointsmanError):

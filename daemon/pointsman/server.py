@@ -28,7 +28,7 @@ from pointsman.errors import CannotStart
 from pointsman.relay.endpoints import Endpoints
 from pointsman.relay.upstream import Upstream
 from pointsman.router import Router
-from pointsman.telemetry import Log, Metrics
+from pointsman.telemetry import Log, Metrics, Texts
 
 # Longer than the 60 s for which vllm bench keeps a connection, so that the client closes first, not we.
 KEEPALIVE_SECONDS = 75
@@ -77,6 +77,8 @@ async def running(config: Config, classifier: Classifier, log: Log) -> AsyncIter
             lambda endpoint, state: log.write("info", "endpoint", endpoint=endpoint, state=state),
         )
         router = Router(config, classifier, lambda: poller.served)
+        texts_file = config.pointsman.log.texts_file
+        texts = None if texts_file is None else Texts(Path(texts_file))
         metrics = Metrics(_names(config))
         _watch(metrics, classifier)
         service = Service(
@@ -87,6 +89,7 @@ async def running(config: Config, classifier: Classifier, log: Log) -> AsyncIter
             endpoints=Endpoints(),
             metrics=metrics,
             log=log,
+            texts=texts,
             started=time.time(),
         )
         interval = config.pointsman.adapters.poll_interval_ms / 1000
@@ -97,6 +100,8 @@ async def running(config: Config, classifier: Classifier, log: Log) -> AsyncIter
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+            if texts is not None:
+                texts.close()
 
 
 def _apps(service: Service) -> tuple[web.Application, web.Application]:

@@ -1,12 +1,14 @@
-"""Metrics, the log on stderr, and `Server-Timing`. Never prompt text, never a key."""
+"""Metrics, the log on stderr, and `Server-Timing`: never prompt text, never a key. And, where asked for, the texts."""
 
 from __future__ import annotations
 
 import datetime
+import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, TextIO
 
 import msgspec
@@ -19,11 +21,16 @@ from prometheus_client import (
     generate_latest,
 )
 
+from pointsman.errors import CannotStart
+from pointsman.lru import Lru
 from pointsman.router import Routed
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double every series and nobody reads them
 
 _SEVERITY = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+# Hashes of texts that are in the file already, 15 MB of them at most; one that is forgotten may come a second time.
+KEPT_TEXTS = 100_000
+
 _MILLISECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _ANSWERS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
@@ -44,6 +51,31 @@ class Log:
         line = msgspec.json.encode({"ts": stamp, "level": level, "event": event, **known})
         self._stream.write(line.decode() + "\n")
         self._stream.flush()
+
+
+class Texts:
+    """The texts that an operator chose to keep: JSON lines `{"hash", "text"}` in a file that only its owner reads."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens the file, or makes it; raises CannotStart."""
+        try:
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.fchmod(self._file, 0o600)  # one that was there before may be open to others
+        except OSError as error:
+            raise CannotStart(
+                f"pointsman.log.texts_file: {path} cannot be written ({error.strerror}); check path and permissions"
+            ) from error
+        self._kept: Lru[str, bool] = Lru(KEPT_TEXTS)
+
+    def keep(self, text_hash: str, text: str) -> None:
+        """Append a text, once; raises OSError."""
+        if self._kept.get(text_hash) is None:
+            os.write(self._file, msgspec.json.encode({"hash": text_hash, "text": text}) + b"\n")
+            self._kept.put(text_hash, True)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
 
 
 @dataclass(slots=True)
@@ -166,6 +198,8 @@ def request_fields(record: Record) -> dict[str, Any]:
             "reasoning": decision.reasoning,
             "edited": record.routed.edited.changed or None,
         }
+        if record.routed.classification is not None:
+            fields["text_hash"] = record.routed.classification.text_hash
     if record.tokens is not None:
         fields |= {"prompt_tokens": record.tokens[0], "completion_tokens": record.tokens[1]}
     if record.status == 499:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import io
 import json
+import os
+import stat
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +17,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pointsman.adapters import Served
 from pointsman.classify.classifier import Classifier
+from pointsman.errors import CannotStart
 from pointsman.openai import Api, parse
 from pointsman.policy import Reason
 from pointsman.router import Routed, Router
-from pointsman.telemetry import Log, Metrics, Record, request_fields
+from pointsman.telemetry import Log, Metrics, Record, Texts, request_fields
 from support.toy_config import BASE, config
 
 SECRET = "python xyzzy-secret"
@@ -103,6 +108,7 @@ async def test_a_requests_line_tells_the_decision_and_never_the_prompt(classifie
         "reason": "classified",
         "reasoning": False,
         "edited": ["model", "chat_template_kwargs"],
+        "text_hash": hashlib.blake2b(SECRET.encode(), digest_size=16).hexdigest(),
         "prompt_tokens": 7,
         "completion_tokens": 3,
     }
@@ -126,6 +132,59 @@ async def test_server_timing_is_in_milliseconds(classifier: Classifier) -> None:
     assert [name for name, _ in parts] == ["queue", "tokenize", "infer", "decide", "upstream"]
     assert dict(parts)["upstream"] == "250.000"
     assert record().server_timing() == ""
+
+
+async def test_a_texts_hash_is_the_same_from_the_cache_and_tells_texts_apart(classifier: Classifier) -> None:
+    texts = ("one", "one", "two")
+    routed = [await route(classifier, text=text) for text in texts]
+    hashes = [request_fields(record(found))["text_hash"] for found in routed]
+
+    assert [found.classification and found.classification.source for found in routed] == ["run", "hit", "run"]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+# --- the texts -------------------------------------------------------------------------------------------------
+
+
+def kept(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def test_each_text_is_kept_once_by_a_process(tmp_path: Path) -> None:
+    texts = Texts(tmp_path / "texts.jsonl")
+    for text_hash, text in (("a", "two\nlines é"), ("b", "x"), ("a", "two\nlines é")):
+        texts.keep(text_hash, text)
+    texts.close()
+
+    assert kept(tmp_path / "texts.jsonl") == [{"hash": "a", "text": "two\nlines é"}, {"hash": "b", "text": "x"}]
+
+
+def test_a_restart_appends_to_the_texts(tmp_path: Path) -> None:
+    for text in ("x", "y"):
+        texts = Texts(tmp_path / "texts.jsonl")
+        texts.keep(text, text)
+        texts.close()
+
+    assert [row["text"] for row in kept(tmp_path / "texts.jsonl")] == ["x", "y"]
+
+
+def test_only_the_owner_reads_the_texts(tmp_path: Path) -> None:
+    """Also where the file was there and open to others, and whatever the umask."""
+    new, old = tmp_path / "new.jsonl", tmp_path / "old.jsonl"
+    old.touch(0o644)
+    before = os.umask(0)
+    try:
+        for path in (new, old):
+            Texts(path).close()
+    finally:
+        os.umask(before)
+
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (new, old)] == [0o600, 0o600]
+
+
+def test_a_file_of_texts_that_cannot_be_written_keeps_the_service_from_starting(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match=r"pointsman\.log\.texts_file: .*nowhere/texts.jsonl cannot be written"):
+        Texts(tmp_path / "nowhere" / "texts.jsonl")
 
 
 # --- the metrics -----------------------------------------------------------------------------------------------

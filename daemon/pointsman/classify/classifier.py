@@ -41,6 +41,8 @@ class Classification:
     timing: Timing
     source: str
     """`run`, `hit` (from the cache) or `coalesced` (shared a run with the same text)."""
+    text_hash: str = ""
+    """`text_key` of what was read of the text, in hex."""
 
 
 class Classifier:
@@ -82,12 +84,16 @@ class Classifier:
         """Classes that the cache forgot to make room."""
         return self._cache.evicted
 
+    def read(self, text: str) -> str:
+        """What a text is classified by: all of it, or the head and the tail of a very long one."""
+        return self._window.cut_text(text)
+
     async def classify(self, text: str) -> Classification:
         """The class of a text; raises DeadlineMissed, Overloaded, or ClassifierError. Cancel at will."""
-        read = self._window.cut_text(text)
-        key = hashlib.blake2b(read.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        read = self.read(text)
+        key = text_key(read)
         if (hit := self._cache.get(key)) is not None:
-            return replace(hit, timing=Timing(), source="hit", cut=hit.cut or read is not text)
+            return replace(hit, timing=Timing(), source="hit", cut=hit.cut or read is not text, text_hash=key.hex())
         source = "coalesced"
         job = self._running.get(key)
         if job is None:
@@ -98,7 +104,7 @@ class Classifier:
             self._running[key] = job
         result = await self._wait(job)
         timing = replace(result.timing, queue=job.started_at - job.queued_at)
-        return replace(result, timing=timing, source=source, cut=result.cut or read is not text)
+        return replace(result, timing=timing, source=source, cut=result.cut or read is not text, text_hash=key.hex())
 
     async def _wait(self, job: Job[Classification]) -> Classification:
         job.waiters += 1
@@ -146,6 +152,11 @@ class Classifier:
     def close(self) -> None:
         """Wait for the running batches and stop the workers."""
         self._executor.shutdown()
+
+
+def text_key(read: str) -> bytes:
+    """The BLAKE2b hash, 16 bytes, by which a text is known to the cache and in the log."""
+    return hashlib.blake2b(read.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def load_classifier(config: Config, artifact: Artifact) -> Classifier:

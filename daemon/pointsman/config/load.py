@@ -57,12 +57,15 @@ def in_order(problems: list[Problem]) -> tuple[Problem, ...]:
 
 
 def _anchored(config: Config, folder: Path) -> Config:
-    """The config with `api_key_file` made absolute, so that its reader need not know the file's folder."""
-    relay = config.pointsman.relay
-    if relay.api_key_file is None:
-        return config
-    relay = replace(relay, api_key_file=str(folder / relay.api_key_file))
-    return replace(config, pointsman=replace(config.pointsman, relay=relay))
+    """The config with its files' paths made absolute, so that their readers need not know the config's folder."""
+    options = config.pointsman
+    relay = replace(options.relay, api_key_file=_absolute(options.relay.api_key_file, folder))
+    log = replace(options.log, texts_file=_absolute(options.log.texts_file, folder))
+    return replace(config, pointsman=replace(options, relay=relay, log=log))
+
+
+def _absolute(path: str | None, folder: Path) -> str | None:
+    return None if path is None else str(folder / path)
 
 
 def _read(path: Path) -> str:

@@ -225,6 +225,11 @@ class AdapterOptions:
 class LogOptions:
     level: Literal["debug", "info", "warning", "error"] = option("Least severe line that is written.", "info")
     requests: bool = option("One `routing_decision` line for each request.", True)
+    texts_file: str | None = option(
+        "File (relative to this one) to which the text of classified prompts is appended, under the `text_hash` of the "
+        "log's lines, for `pointsman eval --replay`. It holds what users wrote: not set, no text is kept.",
+        None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,68 @@
+"""From scores to probabilities that can be believed, and to the threshold that gives a wanted precision; pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from pointsman.evaluation.metrics import Bools, Floats, Ints
+
+LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.2, 5.0
+LEAST_ROWS = 30
+"""Fewer rows above a threshold prove nothing: 30 right ones of 30 still allow a precision of 0.89."""
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_TOLERANCE = 1e-4  # of the log-temperature
+
+
+def fit_temperature(logits: Floats, truth: Ints) -> float:
+    """The temperature, 0.2 to 5, that makes softmax(logits / temperature) likeliest; 1.0 without rows.
+
+    Guo et al., On Calibration of Modern Neural Networks, 2017: one number, fitted on rows that were not trained on,
+    mends most of the overconfidence and changes no label. `logits` has shape [n, labels], `truth` [n]. The loss has one
+    minimum in the temperature, so a golden section search over its logarithm finds it.
+    """
+    if len(truth) == 0:
+        return 1.0
+    exact = logits.astype(np.float64)
+    low, high = math.log(LEAST_TEMPERATURE), math.log(MOST_TEMPERATURE)
+    return math.exp(_minimum(lambda log: negative_log_likelihood(exact / math.exp(log), truth), low, high))
+
+
+def negative_log_likelihood(logits: Floats, truth: Ints) -> float:
+    """The mean over the rows, in nats."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(axis=-1)) - shifted[np.arange(len(truth)), truth]
+    return float(losses.mean())
+
+
+def suggest_threshold(confidence: Floats, correct: Bools, precision: float) -> float | None:
+    """The lowest threshold at and above which at least `precision` of the rows are right; None when there is none.
+
+    `confidence` and `correct` have shape [n]. At least LEAST_ROWS rows must be at or above it.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    ranked = confidence[order]
+    rows = np.arange(1, len(ranked) + 1)
+    share = np.cumsum(correct[order].astype(bool)) / rows
+    last_of_ties = np.append(ranked[1:] != ranked[:-1], True)[: len(ranked)]  # a threshold takes all equal rows
+    good = np.flatnonzero(last_of_ties & (rows >= LEAST_ROWS) & (share >= precision))
+    return float(ranked[good[-1]]) if len(good) else None
+
+
+def _minimum(loss: Callable[[float], float], low: float, high: float) -> float:
+    """Golden section search for the minimum of a function that has one between `low` and `high`."""
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    at_left, at_right = loss(left), loss(right)
+    while high - low > _TOLERANCE:
+        if at_left < at_right:
+            high, right, at_right = right, left, at_left
+            left = high - _GOLDEN * (high - low)
+            at_left = loss(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + _GOLDEN * (high - low)
+            at_right = loss(right)
+    return (low + high) / 2

@@ -1,0 +1,99 @@
+"""The operator's files: JSON lines in, checked rows out, every fault with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from pointsman.config.words import choose, closest, fold
+from pointsman.errors import EvaluationError
+from pointsman.evaluation.scheme import Labels, Scheme
+
+OUT_OF_SCOPE = "out_of_scope"
+"""The label of a row that belongs to no domain, unless a class has this name."""
+
+MOST_FAULTS = 20
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A prompt and the class that is right for it; None: it is out of scope. `line` counts from 1."""
+
+    line: int
+    text: str
+    truth: int | None
+
+
+def read_rows(path: Path, scheme: Scheme) -> list[Row]:
+    """The rows of a file of `{"text", "label"}`; raises EvaluationError."""
+    return read_lines(path, lambda number, fields: _row(number, fields, scheme))
+
+
+def read_lines(path: Path, build: Callable[[int, dict[str, Any]], T]) -> list[T]:
+    """What `build(line, object)` makes of each line; its ValueErrors are faults of their lines, like bad JSON.
+
+    A fault of several lines is told once, with the first of them. Raises EvaluationError with all faults.
+    """
+    built: list[T] = []
+    faults: dict[str, list[int]] = {}
+    for number, line in numbered(path):
+        try:
+            built.append(build(number, _object(line)))
+        except ValueError as error:
+            faults.setdefault(str(error), []).append(number)
+    if faults:
+        raise EvaluationError("\n".join(_told(path, faults)))
+    if not built:
+        raise EvaluationError(f"{path}: no rows in it; write one JSON object a line")
+    return built
+
+
+def _told(path: Path, faults: dict[str, list[int]]) -> Iterator[str]:
+    for message, lines in list(faults.items())[:MOST_FAULTS]:
+        yield f"{path}:{lines[0]}: {message}" + (f" (in {len(lines):,} lines)" if len(lines) > 1 else "")
+    if len(faults) > MOST_FAULTS:
+        yield f"{path}: {len(faults) - MOST_FAULTS:,} more faults"
+
+
+def numbered(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file that are not blank, counted from 1; raises EvaluationError."""
+    try:
+        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be read ({error.strerror}); check path and permissions") from error
+    return ((number, line) for number, line in enumerate(content.split(b"\n"), start=1) if line.strip())
+
+
+def text_of(fields: dict[str, Any], key: str) -> str:
+    """The text under a key; raises ValueError where it is missing, no text, or blank."""
+    if key not in fields:
+        raise ValueError(f'no "{key}"; its keys are: {", ".join(fields) or "none"}')
+    value = fields[key]
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f'"{key}" must be text that is not blank, found {msgspec.json.encode(value).decode()[:60]}')
+    return value
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(line, type=dict[str, Any])
+    except RecursionError as error:
+        raise ValueError("JSON that is nested too deeply") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(f"not a JSON object ({error})") from error
+
+
+def _row(number: int, fields: dict[str, Any], scheme: Scheme) -> Row:
+    text, label = text_of(fields, "text"), text_of(fields, "label")
+    truth = scheme.truth(label)
+    if truth is None and fold(label) != fold(OUT_OF_SCOPE):
+        mend = choose(label, [*scheme.known(), OUT_OF_SCOPE])
+        if isinstance(scheme, Labels) and closest(label, scheme.known()) is None:
+            mend += ", or give the --config whose category it is"
+        raise ValueError(f'unknown label "{label}"; {mend}')
+    return Row(number, text, truth)

@@ -1,0 +1,190 @@
+"""From rows and what a classifier made of them to a report; pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pointsman.evaluation import metrics
+from pointsman.evaluation.dataset import OUT_OF_SCOPE, Row
+from pointsman.evaluation.metrics import Bin, Floats, Ints, LabelScore, Point
+from pointsman.evaluation.provenance import Provenance
+from pointsman.evaluation.reader import Reading
+from pointsman.evaluation.scheme import Categories, Scheme
+
+MOST_MISTAKES = 50
+STEPS = 100  # of the curve's thresholds, from 0 to 1
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """`part` of `whole`, with Wilson's 95 % interval."""
+
+    part: int
+    whole: int
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Figures of the rows that have a class."""
+
+    accuracy: Share
+    right_model: Share | None
+    """Rows that the right model answers, whatever their category; None without a config."""
+    macro_f1: float
+    calibration_error: float
+    labels: dict[str, LabelScore]
+    confusion: list[list[int]]
+    """Rows by true class (first index) and chosen class, in the order of `Report.classes`."""
+    reliability: list[Bin]
+    curve: list[Point]
+    """Coverage and accuracy of the likeliest class at STEPS thresholds and at those of `Thresholds`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfScope:
+    """Rows that belong to no domain: `caught` when kept out of every one; `chosen` counts all of them by class."""
+
+    caught: Share
+    threshold: float
+    right: list[str]
+    """The classes that are right for them, whatever the confidence."""
+    chosen: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    suggested: float | None
+    """The artifact's."""
+    config: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds to tokenize and classify one prompt, on one thread, of `timed` prompts; tokens of all prompts."""
+
+    timed: int
+    median_ms: float
+    p95_ms: float
+    median_tokens: float
+    p95_tokens: float
+    cut: int
+    """Prompts that were read only at head and tail, `max_tokens` in all."""
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A row that was given a wrong class, by its line: a report can be passed on without the prompts."""
+
+    line: int
+    truth: str
+    chosen: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    provenance: Provenance
+    classes: list[str]
+    rows: int
+    judged: Judged | None
+    out_of_scope: OutOfScope | None
+    thresholds: Thresholds
+    latency: Latency
+    mistakes: list[Mistake]
+    """The most confident first."""
+
+
+def evaluate(rows: Sequence[Row], reading: Reading, scheme: Scheme, origin: Provenance) -> Report:
+    """Judge a reading of `rows`, of which there is at least one."""
+    scores, chosen = scheme.scores(reading.probabilities), scheme.chosen(reading.probabilities)
+    inside = np.array([row.truth is not None for row in rows])
+    truth = np.array([row.truth for row in rows if row.truth is not None], dtype=np.int64)
+    config = scheme.threshold if isinstance(scheme, Categories) else None
+    thresholds = Thresholds(suggested=origin.artifact.suggested_threshold, config=config)
+    caught = scheme.caught(reading.probabilities)
+    wrong = np.ones(len(rows), dtype=bool)
+    wrong[inside] = chosen[inside] != truth
+    wrong[~inside] = ~caught[~inside]
+    return Report(
+        provenance=origin,
+        classes=list(scheme.names),
+        rows=len(rows),
+        judged=_judge(truth, scores[inside], chosen[inside], scheme, thresholds) if inside.any() else None,
+        out_of_scope=None if inside.all() else _out_of_scope(caught[~inside], chosen[~inside], scheme),
+        thresholds=thresholds,
+        latency=_latency(reading),
+        mistakes=_mistakes(rows, np.flatnonzero(wrong), chosen, scores.max(axis=-1), scheme),
+    )
+
+
+def share(part: int, whole: int) -> Share:
+    """A share of at least one row, with its interval."""
+    return Share(part, whole, part / whole, *metrics.accuracy_interval(part, whole))
+
+
+def _judge(truth: Ints, scores: Floats, chosen: Ints, scheme: Scheme, thresholds: Thresholds) -> Judged:
+    matrix = metrics.confusion(truth, chosen, len(scheme.names))
+    by_label = metrics.label_scores(matrix)
+    confidence, likeliest = scores.max(axis=-1), scores.argmax(axis=-1) == truth
+    marks = {mark for mark in (thresholds.suggested, thresholds.config) if mark is not None}
+    steps = sorted({step / STEPS for step in range(STEPS + 1)} | marks)
+    return Judged(
+        accuracy=share(int((chosen == truth).sum()), len(truth)),
+        right_model=_right_model(truth, chosen, scheme) if isinstance(scheme, Categories) else None,
+        macro_f1=metrics.macro_f1(by_label),
+        calibration_error=metrics.expected_calibration_error(confidence, likeliest),
+        labels=dict(zip(scheme.names, by_label, strict=True)),
+        confusion=matrix.tolist(),
+        reliability=metrics.reliability(confidence, likeliest),
+        curve=metrics.coverage_curve(confidence, likeliest, steps),
+    )
+
+
+def _right_model(truth: Ints, chosen: Ints, scheme: Categories) -> Share:
+    models = np.array(scheme.models())
+    return share(int((models[truth] == models[chosen]).sum()), len(truth))
+
+
+def _out_of_scope(caught: metrics.Bools, chosen: Ints, scheme: Scheme) -> OutOfScope:
+    counts = Counter(scheme.names[position] for position in chosen.tolist())
+    return OutOfScope(
+        caught=share(int(caught.sum()), len(caught)),
+        threshold=scheme.threshold,
+        right=list(scheme.outside),
+        chosen=dict(counts.most_common()),
+    )
+
+
+def _latency(reading: Reading) -> Latency:
+    median_ms, p95_ms = np.percentile(reading.seconds * 1000, (50, 95)).tolist()
+    median_tokens, p95_tokens = np.percentile(reading.tokens, (50, 95)).tolist()
+    return Latency(
+        timed=len(reading.seconds),
+        median_ms=median_ms,
+        p95_ms=p95_ms,
+        median_tokens=median_tokens,
+        p95_tokens=p95_tokens,
+        cut=reading.cut,
+        max_tokens=reading.max_tokens,
+    )
+
+
+def _mistakes(rows: Sequence[Row], wrong: Ints, chosen: Ints, confidence: Floats, scheme: Scheme) -> list[Mistake]:
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST_MISTAKES]
+    return [
+        Mistake(
+            line=rows[i].line,
+            truth=OUT_OF_SCOPE if (truth := rows[i].truth) is None else scheme.names[truth],
+            chosen=scheme.names[chosen[i]],
+            confidence=float(confidence[i]),
+        )
+        for i in worst.tolist()
+    ]

@@ -1,0 +1,206 @@
+"""`pointsman eval`: the command line of the evaluation."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from pointsman.classify import artifact
+from pointsman.classify.artifact import Artifact
+from pointsman.config.lint import lint
+from pointsman.config.load import load
+from pointsman.config.model import Config
+from pointsman.errors import ConfigError, EvaluationError
+from pointsman.evaluation import html, replay, table
+from pointsman.evaluation.dataset import read_rows
+from pointsman.evaluation.evaluate import evaluate
+from pointsman.evaluation.metrics import Floats
+from pointsman.evaluation.provenance import provenance
+from pointsman.evaluation.reader import Reader, Reading
+from pointsman.evaluation.scheme import Categories, Labels, Scheme
+
+_DESCRIPTION = """\
+Measure a classifier on prompts whose label is known, or show what another classifier or threshold would change for
+the requests of a decision log."""
+
+_EPILOG = """\
+Labels are the classifier's, or, with --config, the config's categories; a prompt of no domain has the label
+out_of_scope. The HTML report shows the prompts of the most confident mistakes; the table and the JSON show none.
+
+A replay needs the texts: the file that the config's pointsman.log.texts_file kept, or --texts. It compares ARTIFACT
+with --against, or its own threshold with --threshold, or, with --config alone, the log with what ARTIFACT decides."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Evaluate as `argv` says: 0 well, 1 a file is at fault; wrong usage leaves by SystemExit with 2.
+
+    Raises CannotStart for an artifact or a config that cannot be used.
+    """
+    parser = _parser()
+    options = parser.parse_intermixed_args(argv)
+    if fault := _misuse(options):
+        parser.error(fault)
+    try:
+        return _replay(options) if options.replay else _evaluate(options)
+    except EvaluationError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pointsman eval",
+        usage="%(prog)s ARTIFACT FILE.jsonl [--config FILE] [--json FILE] [--html FILE]\n"
+        "       %(prog)s --replay LOG ARTIFACT [--against ARTIFACT] [--threshold T] [--texts FILE] [--config FILE]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("artifact", metavar="ARTIFACT", help="folder of an exported artifact, or `builtin`")
+    parser.add_argument("file", type=Path, nargs="?", metavar="FILE.jsonl", help='rows {"text", "label"}')
+    parser.add_argument("--config", type=Path, metavar="FILE", help="judge by this config's categories and threshold")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON, too")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the report as one HTML page, too")
+    parser.add_argument("--replay", type=Path, metavar="LOG", help="decide again what this log of `serve` decided")
+    parser.add_argument("--texts", type=Path, metavar="FILE", help='the texts of a replay: rows {"hash", "text"}')
+    parser.add_argument("--against", metavar="ARTIFACT", help="another artifact that decides after ARTIFACT")
+    parser.add_argument("--threshold", type=_share, metavar="T", help="another threshold that is decided by after")
+    return parser
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _misuse(options: argparse.Namespace) -> str | None:
+    """What is wrong with options that go together, or None."""
+    if options.replay is None:
+        if options.file is None:
+            return "name a FILE.jsonl with labelled prompts, or a log with --replay"
+        stray = [name for name in ("texts", "against", "threshold") if getattr(options, name) is not None]
+        return f"--{stray[0]} needs --replay" if stray else None
+    if options.file is not None or options.html is not None:
+        return "--replay takes an ARTIFACT and no file of labelled prompts, and writes no HTML"
+    if options.against is None and options.threshold is None and options.config is None:
+        return "nothing to compare: give --against, --threshold or --config"
+    return None
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    found = _artifact(options.artifact)
+    labels = found.manifest.labels
+    config = _config(options.config, labels)
+    scheme: Scheme = (
+        Labels(labels, found.manifest.suggested_threshold) if config is None else Categories(config, labels)
+    )
+    rows = read_rows(options.file, scheme)
+    reading = _read(found, config, [row.text for row in rows])
+    report = evaluate(rows, reading, scheme, provenance(found, options.file, options.config))
+    print(table.render(report))
+    if options.json:
+        _write(options.json, _json(report))
+    if options.html:
+        _write(options.html, html.render(report, {row.line: row.text for row in rows}))
+    return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    artifacts = [_artifact(name) for name in (options.artifact, options.against) if name is not None]
+    config = None
+    for found in artifacts:
+        config = _config(options.config, found.manifest.labels)
+    lines = replay.read_log(options.replay)
+    texts = replay.read_texts(_texts_file(options.texts, config))
+    known = [line for line in lines if line.text_hash in texts]
+    if not known:
+        raise EvaluationError(
+            f"{options.replay}: none of its {len(lines):,} decisions has its text in the file of texts"
+        )
+    judges = [
+        replay.Judge(name, found, config, _probabilities(found, config, known, texts))
+        for name, found in zip(_names(artifacts), artifacts, strict=True)
+    ]
+    first, last = judges[0], judges[-1]
+    alone = options.against is None and options.threshold is None
+    before = replay.as_logged(known) if alone else first.side(first.threshold)
+    threshold = last.threshold if options.threshold is None else options.threshold
+    origin = provenance(artifacts[0], options.replay, options.config, *artifacts[1:])
+    result = replay.compare(known, len(lines), before, last, threshold, origin)
+    print(replay.render(result))
+    if options.json:
+        _write(options.json, _json(result))
+    return 0
+
+
+def _artifact(name: str) -> Artifact:
+    return artifact.load(artifact.resolve(name, Path.cwd()))
+
+
+def _names(artifacts: Sequence[Artifact]) -> list[str]:
+    """The folders' names, with the start of the model's hash where two are the same."""
+    names = [found.folder.name for found in artifacts]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{found.folder.name} {found.manifest.files[artifact.MODEL][:8]}" for found in artifacts]
+
+
+def _config(path: Path | None, labels: Sequence[str]) -> Config | None:
+    """The config, checked as `serve` checks it with a classifier of these labels."""
+    if path is None:
+        return None
+    loaded = load(path)
+    findings = lint(loaded, labels)
+    if findings.errors:
+        raise ConfigError(str(path), findings.errors)
+    if not loaded.config.categories:
+        raise EvaluationError(f"{path}: has no categories; leave --config out to judge by the classifier's labels")
+    return loaded.config
+
+
+def _texts_file(given: Path | None, config: Config | None) -> Path:
+    kept = None if config is None else config.pointsman.log.texts_file
+    if given is None and kept is None:
+        raise EvaluationError("no texts to replay: give --texts FILE, or --config with pointsman.log.texts_file set")
+    return given or Path(str(kept))
+
+
+def _probabilities(
+    found: Artifact, config: Config | None, lines: Sequence[replay.Logged], texts: dict[str, str]
+) -> Floats:
+    """Of each line, shape [lines, labels]; each text is read once."""
+    position = {text_hash: i for i, text_hash in enumerate(dict.fromkeys(line.text_hash for line in lines))}
+    read = _read(found, config, [texts[text_hash] for text_hash in position])
+    return read.probabilities[[position[line.text_hash] for line in lines]]
+
+
+def _read(found: Artifact, config: Config | None, texts: Sequence[str]) -> Reading:
+    if config is None:
+        reader = Reader(found)
+    else:
+        reader = Reader(found, config.pointsman.classifier, config.classifier.category_model)
+    return reader.read(texts, _progress) if sys.stderr.isatty() else reader.read(texts)
+
+
+def _progress(done: int, total: int) -> None:
+    if done == total:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    elif done % 20 == 0:
+        print(f"\r{done:,} of {total:,} prompts", end="", file=sys.stderr, flush=True)
+
+
+def _json(report: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(report)).decode() + "\n"
+
+
+def _write(path: Path, content: str) -> None:
+    try:
+        path.write_text(content, "utf-8")
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be written ({error.strerror}); check path and permissions") from error

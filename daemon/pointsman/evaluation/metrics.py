@@ -1,0 +1,132 @@
+"""Figures of a classifier on labelled rows; pure.
+
+`probabilities` has shape [n, labels]; `truth` and `predicted` have shape [n] and index the labels; `confidence` (a
+probability) and `correct` (a truth value) have shape [n].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating[Any]]
+Ints = npt.NDArray[np.integer[Any]]
+Bools = npt.NDArray[np.bool_]
+
+# The 97.5 % quantile of the normal distribution: two-sided 95 %.
+_Z = 1.959964
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """One label's rows and how well they are told apart; None where nothing can be said."""
+
+    rows: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """The rows whose confidence is in (low, high]; the first bin has its lower edge, too. None in an empty bin."""
+
+    low: float
+    high: float
+    rows: int
+    confidence: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What answers at a threshold: the share of the rows at or above it, and the accuracy among them (None: no row)."""
+
+    threshold: float
+    coverage: float
+    accuracy: float | None
+
+
+def accuracy_interval(correct: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share, which holds for few rows and near 0 and 1, too; (0, 1) without rows."""
+    if n == 0:
+        return 0.0, 1.0
+    share = correct / n
+    spread = _Z**2 / n
+    middle = (share + spread / 2) / (1 + spread)
+    half = _Z * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def confusion(truth: Ints, predicted: Ints, labels: int) -> npt.NDArray[np.int64]:
+    """Rows by true label (first axis) and predicted label (second), shape [labels, labels]."""
+    counts = np.bincount(truth * labels + predicted, minlength=labels * labels)
+    return counts.astype(np.int64).reshape(labels, labels)
+
+
+def label_scores(matrix: npt.NDArray[np.int64]) -> list[LabelScore]:
+    """Rows, precision, recall and F1 of each label of a confusion matrix."""
+    hits, rows, named = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+    return [
+        LabelScore(
+            rows=int(rows[i]),
+            precision=_ratio(hits[i], named[i]),
+            recall=_ratio(hits[i], rows[i]),
+            f1=_ratio(2 * hits[i], rows[i] + named[i]),
+        )
+        for i in range(len(matrix))
+    ]
+
+
+def macro_f1(scores: Sequence[LabelScore]) -> float:
+    """The mean F1 of the labels that have rows; a label that a file has nothing of tells nothing about a classifier."""
+    known = [score.f1 for score in scores if score.rows and score.f1 is not None]
+    return sum(known) / len(known) if known else 0.0
+
+
+def reliability(confidence: Floats, correct: Bools, bins: int = 15) -> list[Bin]:
+    """Mean confidence and accuracy in `bins` bins of equal width."""
+    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    return [
+        Bin(
+            low=i / bins,
+            high=(i + 1) / bins,
+            rows=int(inside.sum()),
+            confidence=_mean(confidence[inside]),
+            accuracy=_mean(correct[inside]),
+        )
+        for i in range(bins)
+        for inside in [place == i]
+    ]
+
+
+def expected_calibration_error(confidence: Floats, correct: Bools, bins: int = 15) -> float:
+    """The mean distance of confidence and accuracy over the bins of `reliability`, weighted by their rows."""
+    gaps = (
+        bin_.rows * abs(bin_.accuracy - bin_.confidence)
+        for bin_ in reliability(confidence, correct, bins)
+        if bin_.accuracy is not None and bin_.confidence is not None
+    )
+    return sum(gaps) / max(1, len(confidence))
+
+
+def coverage_curve(confidence: Floats, correct: Bools, thresholds: Sequence[float]) -> list[Point]:
+    """Coverage and accuracy at each threshold."""
+    points = []
+    for threshold in thresholds:
+        kept = confidence >= threshold
+        points.append(Point(threshold, _mean(kept) or 0.0, _mean(correct[kept])))
+    return points
+
+
+def _ratio(part: np.int64, whole: np.int64) -> float | None:
+    return float(part / whole) if whole else None
+
+
+def _mean(values: npt.NDArray[Any]) -> float | None:
+    return float(values.mean()) if len(values) else None

@@ -1,0 +1,90 @@
+"""Where a result comes from: artifact, data, config, machine, versions, time."""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointsman import __version__
+from pointsman.classify.artifact import MANIFEST, Artifact, sha256
+from pointsman.classify.batch import usable_cores
+
+LIBRARIES = ("numpy", "onnxruntime", "tokenizers")
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactId:
+    """`sha256` is the manifest's, which names the hashes of the other files in `files`."""
+
+    name: str
+    sha256: str
+    files: dict[str, str]
+    precision: str
+    labels: int
+    max_tokens: int
+    temperature: float
+    suggested_threshold: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileId:
+    """A file by its name, without its folder, and its content."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    time: str
+    artifact: ArtifactId
+    against: ArtifactId | None
+    data: FileId
+    config: FileId | None
+    machine: dict[str, str | int]
+    versions: dict[str, str]
+
+
+def provenance(artifact: Artifact, data: Path, config: Path | None, against: Artifact | None = None) -> Provenance:
+    """Raises OSError where a file is gone by now."""
+    return Provenance(
+        time=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        artifact=identify(artifact),
+        against=None if against is None else identify(against),
+        data=FileId(data.name, sha256(data)),
+        config=None if config is None else FileId(config.name, sha256(config)),
+        machine={"cpu": cpu_model(), "cores": usable_cores(), "system": platform.platform()},
+        versions={
+            "pointsman": __version__,
+            "python": platform.python_version(),
+            **{name: importlib.import_module(name).__version__ for name in LIBRARIES},
+        },
+    )
+
+
+def identify(artifact: Artifact) -> ArtifactId:
+    """What tells one artifact from another."""
+    manifest = artifact.manifest
+    return ArtifactId(
+        name=artifact.folder.name,
+        sha256=sha256(artifact.folder / MANIFEST),
+        files=manifest.files,
+        precision=manifest.precision,
+        labels=len(manifest.labels),
+        max_tokens=manifest.max_tokens,
+        temperature=manifest.temperature,
+        suggested_threshold=manifest.suggested_threshold,
+    )
+
+
+def cpu_model() -> str:
+    """The processor's name, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())

@@ -1,0 +1,94 @@
+"""Texts in, probabilities and times out: each text runs alone, so that nothing depends on its neighbours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from pointsman.classify.artifact import Artifact
+from pointsman.classify.batch import usable_cores
+from pointsman.classify.classifier import WARM_UP_TEXTS
+from pointsman.classify.engine import Engine, Probabilities, default_providers
+from pointsman.classify.tokenize import Tokenizer, Window
+from pointsman.config.model import CategoryModel, ClassifierOptions
+from pointsman.evaluation.metrics import Floats, Ints
+
+TIMED = 200
+"""Texts that are timed, one after the other on one thread; the others share the cores."""
+
+Progress = Callable[[int, int], None]
+"""Called with the texts done and the texts in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a classifier made of n texts."""
+
+    probabilities: Probabilities
+    """Shape [n, labels]."""
+    tokens: Ints
+    """Tokens that were read, shape [n]."""
+    cut: int
+    """Texts that were read only at head and tail, `max_tokens` in all."""
+    max_tokens: int
+    seconds: Floats
+    """Time to tokenize and classify, of up to TIMED texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _One:
+    probabilities: Probabilities
+    tokens: int
+    cut: bool
+    seconds: float
+
+
+class Reader:
+    """One artifact, as the service would run it with these options; raises CannotStart."""
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        options: ClassifierOptions = ClassifierOptions(),  # noqa: B008 - frozen
+        model: CategoryModel = CategoryModel(),  # noqa: B008
+    ) -> None:
+        own = artifact.manifest.max_tokens
+        self._window = Window(min(options.max_tokens or own, own), options.head_share)
+        self._tokenizer = Tokenizer(artifact.tokenizer_path, self._window)
+        self._engine = Engine(artifact, options.providers or default_providers(use_cpu=model.use_cpu))
+        for text in WARM_UP_TEXTS:
+            self._one(text)
+
+    def read(self, texts: Sequence[str], progress: Progress = lambda done, total: None) -> Reading:
+        """Classify all texts; at least one."""
+        total = len(texts)
+        timed = set(np.linspace(0, total - 1, min(TIMED, total)).astype(int).tolist())
+        found: dict[int, _One] = {}
+        for position in sorted(timed):
+            found[position] = self._one(texts[position])
+            progress(len(found), total)
+        rest = [position for position in range(total) if position not in timed]
+        with ThreadPoolExecutor(usable_cores()) as executor:
+            for position, one in zip(rest, executor.map(lambda i: self._one(texts[i]), rest), strict=True):
+                found[position] = one
+                progress(len(found), total)
+        ordered = [found[position] for position in range(total)]
+        return Reading(
+            probabilities=np.stack([one.probabilities for one in ordered]),
+            tokens=np.array([one.tokens for one in ordered]),
+            cut=sum(one.cut for one in ordered),
+            max_tokens=self._window.max_tokens,
+            seconds=np.array([found[position].seconds for position in sorted(timed)]),
+        )
+
+    def _one(self, text: str) -> _One:
+        started = time.perf_counter()
+        read = self._window.cut_text(text)
+        (encoded,) = self._tokenizer.encode([read])
+        probabilities = self._engine.run([encoded.ids])[0]
+        seconds = time.perf_counter() - started
+        return _One(probabilities, len(encoded.ids), encoded.cut or read is not text, seconds)

@@ -1,0 +1,205 @@
+"""What another classifier or threshold would change for the requests of a decision log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from pointsman.classify.artifact import Artifact
+from pointsman.classify.classifier import text_key
+from pointsman.config.model import Config
+from pointsman.errors import EvaluationError
+from pointsman.evaluation.dataset import numbered, read_lines, text_of
+from pointsman.evaluation.evaluate import Share, share
+from pointsman.evaluation.metrics import Floats
+from pointsman.evaluation.provenance import Provenance
+from pointsman.evaluation.scheme import DEFAULT_THRESHOLD, NONE, Categories, Labels
+from pointsman.evaluation.table import artifact_line, columns, interval, percent
+
+UNSURE = "(unsure)"
+"""What a label under the threshold is where no config says who answers then."""
+STEPS = 20  # of the thresholds that are swept, from 0 to 1
+MOST_SWITCHES = 15
+
+
+class Logged(msgspec.Struct, frozen=True):
+    """The fields of a log line that a replay reads."""
+
+    event: str
+    text_hash: str
+    selected_model: str | None = None
+    category: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What is decided for each request, in their order; `models` are None where no config names any."""
+
+    name: str
+    chosen: list[str]
+    models: list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """At a threshold: the share of the requests that are sure, and the share that would change against `before`."""
+
+    threshold: float
+    sure: float
+    changed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Counts are requests: a text that came ten times counts ten times."""
+
+    provenance: Provenance
+    logged: int
+    """Decisions in the log that have a hash."""
+    texts: int
+    """Distinct texts that were found for them."""
+    before: str
+    after: str
+    changed: Share
+    other_model: Share | None
+    as_logged: Share | None
+    """Requests for which `before` decides as the log says, which stickiness and other versions keep from being all."""
+    matrix: dict[str, dict[str, int]]
+    """Requests by decision before and after."""
+    sweep: list[Step]
+
+
+class Judge:
+    """Decides by one artifact's probabilities, shape [n, labels], at any threshold."""
+
+    def __init__(self, name: str, artifact: Artifact, config: Config | None, probabilities: Floats) -> None:
+        self._labels = artifact.manifest.labels
+        self._config = config
+        self._probabilities = probabilities
+        suggested = artifact.manifest.suggested_threshold
+        self.threshold = DEFAULT_THRESHOLD if suggested is None else suggested
+        if config is not None:
+            self.threshold = config.classifier.category_model.threshold
+        self.name = name
+        self.confidence: Floats = self._scheme(self.threshold).scores(probabilities).max(axis=-1)
+
+    def _scheme(self, threshold: float) -> Categories | Labels:
+        if self._config is None:
+            return Labels(self._labels, threshold)
+        return Categories(_with_threshold(self._config, threshold), self._labels)
+
+    def side(self, threshold: float) -> Side:
+        """The decisions at a threshold."""
+        scheme = self._scheme(threshold)
+        chosen = scheme.chosen(self._probabilities).tolist()
+        name = f"{self.name} at {threshold:.2f}"
+        if isinstance(scheme, Categories):
+            models = scheme.models()
+            return Side(name, [scheme.names[i] for i in chosen], [models[i] for i in chosen])
+        sure = (self.confidence >= threshold).tolist()
+        return Side(name, [scheme.names[i] if s else UNSURE for i, s in zip(chosen, sure, strict=True)], None)
+
+
+def read_log(path: Path) -> list[Logged]:
+    """The decisions of a log that have a `text_hash`; whatever else stands in it is skipped. Raises EvaluationError."""
+    found = [line for _, text in numbered(path) if (line := _logged(text)) is not None]
+    if not found:
+        raise EvaluationError(
+            f"{path}: no routing_decision with a text_hash in it; give the log of `pointsman serve` (its stderr), "
+            "as it was written"
+        )
+    return found
+
+
+def read_texts(path: Path) -> dict[str, str]:
+    """Texts by hash, of a file of `{"hash", "text"}`; a row without a hash is hashed. Raises EvaluationError."""
+    rows = read_lines(path, lambda _, fields: (text_of(fields, "text"), fields.get("hash")))
+    return {text_key(text).hex() if found is None else str(found): text for text, found in rows}
+
+
+def as_logged(lines: Sequence[Logged]) -> Side:
+    """What the service decided."""
+    return Side("the log", [line.category or NONE for line in lines], [line.selected_model or "" for line in lines])
+
+
+def compare(
+    lines: Sequence[Logged], logged: int, before: Side, judge: Judge, threshold: float, origin: Provenance
+) -> Replay:
+    """What changes from `before` to `judge` at `threshold`; `lines` are those of `logged` whose text was found."""
+    after = judge.side(threshold)
+    log = as_logged(lines)
+    matrix: dict[str, Counter[str]] = {}
+    for one, other in zip(before.chosen, after.chosen, strict=True):
+        matrix.setdefault(one, Counter())[other] += 1
+    models = None if before.models is None or after.models is None else _differing(before.models, after.models)
+    same = (
+        None if before.models is None or before.name == log.name else len(lines) - _differing(before.chosen, log.chosen)
+    )
+    return Replay(
+        provenance=origin,
+        logged=logged,
+        texts=len({line.text_hash for line in lines}),
+        before=before.name,
+        after=after.name,
+        changed=share(_differing(before.chosen, after.chosen), len(lines)),
+        other_model=None if models is None else share(models, len(lines)),
+        as_logged=None if same is None else share(same, len(lines)),
+        matrix={one: dict(others.most_common()) for one, others in sorted(matrix.items())},
+        sweep=[_step(step / STEPS, before, judge) for step in range(STEPS + 1)],
+    )
+
+
+def render(replay: Replay) -> str:
+    """The replay for a terminal."""
+    found = replay.changed.whole
+    origin = replay.provenance
+    lines = [
+        f"{origin.data.name}: {replay.logged:,} decisions, {found:,} with their text ({replay.texts:,} texts)",
+        *(f"{one.name}: {artifact_line(one)}" for one in (origin.artifact, origin.against) if one is not None),
+        "",
+        f"from {replay.before} to {replay.after}",
+        f"  changed      {interval(replay.changed)}",
+    ]
+    if replay.other_model is not None:
+        lines.append(f"  other model  {interval(replay.other_model)}")
+    if replay.as_logged is not None:
+        lines.append(f"  {replay.before} decides as the log: {interval(replay.as_logged)}")
+    switches = list(_switches(replay.matrix))[:MOST_SWITCHES]
+    if switches:
+        pairs = [(one, other, f"{count:,}", percent(count / found)) for one, other, count in switches]
+        lines += ["", *columns([("from", "to", "requests", "of all"), *pairs], left=2)]
+    steps = [(f"{step.threshold:.2f}", percent(step.sure), percent(step.changed)) for step in replay.sweep]
+    lines += ["", *columns([("threshold", "sure", "changed"), *steps], left=0)]
+    return "\n".join(lines)
+
+
+def _logged(line: bytes) -> Logged | None:
+    try:
+        found = msgspec.json.decode(line, type=Logged)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return found if found.event == "routing_decision" else None
+
+
+def _with_threshold(config: Config, threshold: float) -> Config:
+    model = replace(config.classifier.category_model, threshold=threshold)
+    return replace(config, classifier=replace(config.classifier, category_model=model))
+
+
+def _step(threshold: float, before: Side, judge: Judge) -> Step:
+    changed = _differing(before.chosen, judge.side(threshold).chosen)
+    return Step(threshold, float((judge.confidence >= threshold).mean()), changed / len(before.chosen))
+
+
+def _differing(one: Sequence[str], other: Sequence[str]) -> int:
+    return sum(a != b for a, b in zip(one, other, strict=True))
+
+
+def _switches(matrix: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str, int]]:
+    """Decisions that change, the most frequent first."""
+    pairs = [(one, other, count) for one, others in matrix.items() for other, count in others.items() if one != other]
+    return iter(sorted(pairs, key=lambda pair: -pair[2]))

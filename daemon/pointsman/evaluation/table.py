@@ -1,0 +1,145 @@
+"""A report for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from pointsman.evaluation.dataset import OUT_OF_SCOPE
+from pointsman.evaluation.evaluate import Judged, Report, Share, Thresholds
+from pointsman.evaluation.metrics import Point
+from pointsman.evaluation.provenance import ArtifactId
+
+MOST_CONFUSIONS = 10
+MOST_CHOSEN = 6
+
+
+def render(report: Report) -> str:
+    """The whole report, lines of up to about 90 characters."""
+    origin = report.provenance
+    blocks = [[f"{origin.artifact.name} on {origin.data.name}: {report.rows:,} rows", artifact_line(origin.artifact)]]
+    if report.judged is not None:
+        blocks += [
+            list(_summary(report.judged)),
+            list(_labels(report.judged)),
+            list(_confusions(report, report.judged)),
+            list(_curve(report.judged, report.thresholds)),
+        ]
+    blocks += [list(_out_of_scope(report)), list(_latency(report))]
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def artifact_line(artifact: ArtifactId) -> str:
+    """What tells an artifact from another, on one line."""
+    suggested = artifact.suggested_threshold
+    return (
+        f"{artifact.precision}, {artifact.labels} labels, temperature {artifact.temperature:.2f}, suggested threshold "
+        f"{'none' if suggested is None else format(suggested, '.2f')}, SHA-256 {artifact.sha256[:12]}…"
+    )
+
+
+def columns(rows: Iterable[Sequence[str]], left: int = 1) -> Iterator[str]:
+    """Rows under each other, two spaces between columns; the first `left` columns to the left, the others right."""
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (
+            f"{cell:<{width}}" if position < left else f"{cell:>{width}}"
+            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def percent(share: float | None) -> str:
+    """`81.3 %`, or a dash."""
+    return "-" if share is None else f"{share * 100:.1f} %"
+
+
+def interval(share: Share) -> str:
+    """A share with its interval and its rows."""
+    low, high = percent(share.low).removesuffix(" %"), percent(share.high)
+    return f"{percent(share.share)}  (95 %: {low} to {high}; {share.part:,} of {share.whole:,})"
+
+
+def confusions(report: Report, judged: Judged) -> list[tuple[str, str, int]]:
+    """True class, chosen class and rows of every mistake, the most frequent first."""
+    names = report.classes
+    pairs = (
+        (names[i], names[j], count)
+        for i, row in enumerate(judged.confusion)
+        for j, count in enumerate(row)
+        if i != j and count
+    )
+    return sorted(pairs, key=lambda pair: -pair[2])
+
+
+def marked(judged: Judged, thresholds: Thresholds) -> list[tuple[Point, str]]:
+    """The curve's points at tenths and at the thresholds, which are named."""
+    names = {thresholds.suggested: "the artifact's", thresholds.config: "the config's"}
+    if thresholds.suggested == thresholds.config:
+        names = {thresholds.config: "the artifact's and the config's"}
+    points = ((point, names.get(point.threshold, "")) for point in judged.curve)
+    return [(point, mark) for point, mark in points if mark or round(point.threshold * 10, 6) % 1 == 0]
+
+
+def _summary(judged: Judged) -> Iterator[str]:
+    yield f"accuracy     {interval(judged.accuracy)}"
+    if judged.right_model is not None:
+        yield f"right model  {interval(judged.right_model)}"
+    yield f"macro-F1     {judged.macro_f1:.3f}"
+    yield f"ECE          {judged.calibration_error:.3f}  (mean distance of confidence and accuracy, 15 bins)"
+
+
+def _labels(judged: Judged) -> Iterator[str]:
+    rows = [("label", "rows", "precision", "recall", "F1")]
+    rows += [
+        (name, f"{score.rows:,}", percent(score.precision), percent(score.recall), _number(score.f1))
+        for name, score in judged.labels.items()
+        if score.f1 is not None
+    ]
+    return columns(rows)
+
+
+def _confusions(report: Report, judged: Judged) -> Iterator[str]:
+    pairs = confusions(report, judged)[:MOST_CONFUSIONS]
+    if not pairs:
+        return iter(())
+    rows = [("most confused", "taken for", "rows", "of its label")]
+    rows += [
+        (truth, chosen, f"{count:,}", percent(count / judged.labels[truth].rows)) for truth, chosen, count in pairs
+    ]
+    return columns(rows, left=2)
+
+
+def _curve(judged: Judged, thresholds: Thresholds) -> Iterator[str]:
+    rows = [("threshold", "coverage", "accuracy", "")]
+    rows += [
+        (f"{point.threshold:.2f}", percent(point.coverage), percent(point.accuracy), f"<- {mark}" if mark else "")
+        for point, mark in marked(judged, thresholds)
+    ]
+    width = max(len(row[3]) for row in rows)
+    return columns([(*row[:3], row[3].ljust(width)) for row in rows], left=0)
+
+
+def _out_of_scope(report: Report) -> Iterator[str]:
+    found = report.out_of_scope
+    if found is None:
+        return
+    yield f"{OUT_OF_SCOPE} caught  {interval(found.caught)}, threshold {found.threshold:.2f}"
+    most = list(found.chosen.items())[:MOST_CHOSEN]
+    yield "  chosen: " + ", ".join(f"{name} {count:,}" for name, count in most)
+
+
+def _latency(report: Report) -> Iterator[str]:
+    latency, machine = report.latency, report.provenance.machine
+    yield (
+        f"latency  median {latency.median_ms:.2f} ms, p95 {latency.p95_ms:.2f} ms a prompt "
+        f"({latency.timed:,} prompts alone on one thread; {machine['cpu']})"
+    )
+    yield (
+        f"tokens   median {latency.median_tokens:.0f}, p95 {latency.p95_tokens:.0f}; "
+        f"{latency.cut:,} of {report.rows:,} prompts were cut to {latency.max_tokens}"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

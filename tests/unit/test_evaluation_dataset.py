@@ -1,0 +1,111 @@
+"""A file of labelled prompts: what is read, and how its faults are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pointsman.errors import EvaluationError
+from pointsman.evaluation.dataset import MOST_FAULTS, Row, read_rows
+from pointsman.evaluation.scheme import Categories, Labels
+from support.config_files import LABELS
+from support.toy_config import config
+
+SCHEME = Labels(LABELS, None)
+
+
+def rows(folder: Path, content: str | bytes, scheme: Labels | Categories = SCHEME) -> list[Row]:
+    path = folder / "rows.jsonl"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_rows(path, scheme)
+
+
+def faults(folder: Path, content: str | bytes, scheme: Labels | Categories = SCHEME) -> list[str]:
+    """The faults without the file's folder."""
+    with pytest.raises(EvaluationError) as caught:
+        rows(folder, content, scheme)
+    return str(caught.value).replace(f"{folder}/", "").splitlines()
+
+
+def test_a_row_is_a_text_and_its_class_and_keeps_its_line(tmp_path: Path) -> None:
+    """Other keys, blank lines, a byte order mark and Windows' line ends do not matter."""
+    content = '\ufeff{"text": "a", "label": "Law", "source": "x"}\r\n\n{"label": "OTHER", "text": "b\\n"}'
+
+    assert rows(tmp_path, content) == [Row(1, "a", LABELS.index("law")), Row(3, "b\n", LABELS.index("other"))]
+
+
+@pytest.mark.parametrize("label", ["out_of_scope", "Out of scope"])
+def test_out_of_scope_is_no_class(tmp_path: Path, label: str) -> None:
+    (row,) = rows(tmp_path, f'{{"text": "hi", "label": "{label}"}}')
+    assert row.truth is None
+
+
+def test_a_class_that_is_named_out_of_scope_is_a_class(tmp_path: Path) -> None:
+    (row,) = rows(tmp_path, '{"text": "hi", "label": "out_of_scope"}', Labels(("law", "out_of_scope"), None))
+    assert row.truth == 1
+
+
+FAULTS = [
+    ('{"text": "a", "label": "helth"}', 'unknown label "helth"; did you mean health?'),
+    ('{"text": "a", "label": "zzz"}', 'unknown label "zzz"; choose one of: biology, business'),
+    ('{"txt": "a", "label": "law"}', 'no "text"; its keys are: txt, label'),
+    ('{"text": "a"}', 'no "label"; its keys are: text'),
+    ("{}", 'no "text"; its keys are: none'),
+    ('{"text": " ", "label": "law"}', '"text" must be text that is not blank, found " "'),
+    ('{"text": "a", "label": 3}', '"label" must be text that is not blank, found 3'),
+    ("text: a", "not a JSON object (JSON is malformed"),
+    ('["a", "law"]', "not a JSON object (Expected `object`, got `array`)"),
+    (b'{"text": "\xff", "label": "law"}', "not a JSON object ("),
+    ("[" * 100_000, "not a JSON object"),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), FAULTS)
+def test_a_fault_is_told_with_file_and_line(tmp_path: Path, line: str | bytes, expected: str) -> None:
+    good = b'{"text": "a", "label": "law"}\n\n'
+    content = line if isinstance(line, bytes) else line.encode()
+
+    (told,) = faults(tmp_path, good + content)
+
+    assert told.startswith(f"rows.jsonl:3: {expected}")
+
+
+def test_a_label_that_may_be_a_categorys_points_to_the_config(tmp_path: Path) -> None:
+    row = '{"text": "a", "label": "technical"}'
+
+    assert "--config" in faults(tmp_path, row)[0]
+    assert rows(tmp_path, row, Categories(config(), LABELS))
+
+
+def test_the_closest_label_may_be_a_category(tmp_path: Path) -> None:
+    (told,) = faults(tmp_path, '{"text": "a", "label": "techncal"}', Categories(config(), LABELS))
+    assert told.endswith("did you mean technical?")
+
+
+def test_a_fault_of_several_lines_is_told_once(tmp_path: Path) -> None:
+    """And another one beside it."""
+    content = '{"text": "a", "label": "helth"}\n' * 3 + '{"text": "a"}\n'
+
+    assert faults(tmp_path, content) == [
+        'rows.jsonl:1: unknown label "helth"; did you mean health? (in 3 lines)',
+        'rows.jsonl:4: no "label"; its keys are: text',
+    ]
+
+
+def test_only_so_many_faults_are_told(tmp_path: Path) -> None:
+    content = "".join(f'{{"text": "a", "label": "unknown {i}"}}\n' for i in range(MOST_FAULTS + 5))
+
+    told = faults(tmp_path, content)
+
+    assert (len(told), told[-1]) == (MOST_FAULTS + 1, "rows.jsonl: 5 more faults")
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_an_empty_file_is_a_fault(tmp_path: Path, content: str) -> None:
+    assert faults(tmp_path, content) == ["rows.jsonl: no rows in it; write one JSON object a line"]
+
+
+def test_a_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match=r"none\.jsonl: cannot be read"):
+        read_rows(tmp_path / "none.jsonl", SCHEME)

@@ -1,0 +1,208 @@
+"""From rows and probabilities to a report, its table, its JSON and its page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from pointsman.classify import artifact
+from pointsman.evaluation import html, table
+from pointsman.evaluation.dataset import Row
+from pointsman.evaluation.evaluate import Report, evaluate
+from pointsman.evaluation.provenance import Provenance, provenance
+from pointsman.evaluation.reader import TIMED, Reader, Reading
+from pointsman.evaluation.scheme import Categories, Labels, Scheme
+from support import toy_artifact
+from support.config_files import LABELS
+from support.toy_config import category, config
+
+THREE = ("law", "health", "other")
+SECRET = "<b>my landlord</b>"
+
+
+@pytest.fixture
+def origin(toy_folder: Path, tmp_path: Path) -> Provenance:
+    """Of the toy artifact and a file that stands for the data."""
+    data = tmp_path / "rows.jsonl"
+    data.touch()
+    return provenance(artifact.load(toy_folder), data, None)
+
+
+def reading(probabilities: Sequence[Sequence[float]]) -> Reading:
+    count = len(probabilities)
+    return Reading(np.array(probabilities), np.full(count, 7), 0, 512, np.full(count, 0.002))
+
+
+def report(origin: Provenance, rows: Sequence[tuple[int | None, Sequence[float]]], scheme: Scheme) -> Report:
+    """A report of rows given as truth and probabilities."""
+    numbered = [Row(line, f"{SECRET} {line}", truth) for line, (truth, _) in enumerate(rows, start=1)]
+    return evaluate(numbered, reading([probabilities for _, probabilities in rows]), scheme, origin)
+
+
+ROWS = [
+    (0, (0.9, 0.1, 0.0)),
+    (0, (0.2, 0.8, 0.0)),
+    (1, (0.3, 0.7, 0.0)),
+    (2, (0.1, 0.4, 0.5)),
+    (None, (0.1, 0.1, 0.8)),
+    (None, (0.5, 0.4, 0.1)),
+    (None, (0.95, 0.0, 0.05)),
+]
+"""Three of four labelled rows are right; of those out of scope one is `other`, one unsure, one is missed."""
+
+
+@pytest.fixture
+def of_labels(origin: Provenance) -> Report:
+    return report(origin, ROWS, Labels(THREE, None))
+
+
+# --- figures ---------------------------------------------------------------------------------------------------
+
+
+def test_rows_out_of_scope_count_apart(of_labels: Report) -> None:
+    judged, outside = of_labels.judged, of_labels.out_of_scope
+    assert judged is not None
+    assert outside is not None
+    assert (judged.accuracy.part, judged.accuracy.whole) == (3, 4)
+    assert judged.confusion == [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
+    assert (outside.caught.part, outside.caught.whole) == (2, 3)
+    assert outside.chosen == {"law": 2, "other": 1}
+    assert sum(found.rows for found in judged.reliability) == 4
+
+
+def test_the_most_confident_mistakes_come_first(of_labels: Report) -> None:
+    told = [(mistake.line, mistake.truth, mistake.chosen, mistake.confidence) for mistake in of_labels.mistakes]
+    assert told == [(7, "out_of_scope", "law", 0.95), (2, "law", "health", 0.8)]
+
+
+def test_only_rows_out_of_scope_are_a_report_too(origin: Provenance) -> None:
+    found = report(origin, ROWS[4:], Labels(THREE, None))
+
+    assert found.judged is None
+    assert "out_of_scope caught" in table.render(found)
+    assert "out of scope" in html.render(found, {3: "a prompt"})
+
+
+def test_with_a_config_the_decision_counts_and_its_model_apart(origin: Provenance) -> None:
+    """An unsure prompt of the rest is not given its category, and is answered by the right model all the same."""
+    made = config(category("law"), category("health"), category("general"), threshold=0.6)
+    scheme = Categories(made, THREE)
+    rows = [(2, (0.3, 0.2, 0.5)), (0, (0.9, 0.1, 0.0))]
+
+    judged = report(origin, rows, scheme).judged
+
+    assert judged is not None
+    assert (judged.accuracy.part, judged.right_model and judged.right_model.part) == (1, 1)
+    points = {point.threshold: (point.coverage, point.accuracy) for point in judged.curve}
+    assert (points[0.0], points[0.6]) == ((1.0, 1.0), (0.5, 1.0))
+
+
+def test_the_curve_has_the_thresholds_of_artifact_and_config(toy_folder: Path, tmp_path: Path) -> None:
+    """Table and page name them."""
+    folder = toy_artifact.build(tmp_path / "artifact", suggested_threshold=0.65)
+    (tmp_path / "rows.jsonl").touch()
+    origin = provenance(artifact.load(folder), tmp_path / "rows.jsonl", None)
+    scheme = Categories(config(category("law"), category("health"), threshold=0.725), THREE)
+
+    found = report(origin, [(0, (0.7, 0.2, 0.1))], scheme)
+    told, page = table.render(found), html.render(found, {1: "a prompt"})
+
+    assert re.search(r"0\.65 +100\.0 % +100\.0 %  <- the artifact's", told)
+    assert re.search(r"0\.72 +0\.0 % +-  <- the config's", told)
+    assert "suggested 0.65</text>" in page
+    assert "config&#x27;s 0.72</text>" in page
+
+
+# --- what it is told in ----------------------------------------------------------------------------------------
+
+
+def test_the_table_has_the_figures(of_labels: Report) -> None:
+    told = table.render(of_labels)
+
+    for expected in (
+        r"toy\S* on rows\.jsonl: 7 rows",
+        r"accuracy +75\.0 %  \(95 %: 30\.1 to 95\.4 %; 3 of 4\)",
+        r"macro-F1 +0\.778",
+        r"law +2 +100\.0 % +50\.0 % +0\.667",
+        r"law +health +1 +50\.0 %",
+        r" 0\.90 +25\.0 % +100\.0 %",
+        r"out_of_scope caught  66\.7 %",
+        r"median 2\.00 ms, p95 2\.00 ms",
+    ):
+        assert re.search(expected, told), expected
+    assert max(map(len, told.splitlines())) <= 120
+
+
+def test_table_and_json_hold_no_prompt_and_no_folder(of_labels: Report, toy_folder: Path) -> None:
+    encoded = msgspec.json.encode(of_labels).decode()
+
+    for told in (table.render(of_labels), encoded):
+        assert "landlord" not in told
+        assert str(toy_folder.parent) not in told
+    assert msgspec.json.decode(encoded, type=Report) == of_labels
+
+
+def test_the_json_says_where_it_comes_from(of_labels: Report, toy_folder: Path) -> None:
+    origin = of_labels.provenance
+
+    assert origin.artifact.sha256 == artifact.sha256(toy_folder / artifact.MANIFEST)
+    assert origin.artifact.files.keys() == {artifact.MODEL, artifact.TOKENIZER}
+    assert origin.versions.keys() == {"pointsman", "python", "numpy", "onnxruntime", "tokenizers"}
+    assert origin.machine.keys() == {"cpu", "cores", "system"}
+
+
+def test_the_page_is_one_file_without_script_or_network(of_labels: Report) -> None:
+    page = html.render(of_labels, {row: f"{SECRET} {row}" for row in range(1, 8)})
+
+    assert page.startswith("<!doctype html>")
+    assert not re.search(r"<script|<link|<img|@import|url\(|https?:|\son\w+=", page)
+    assert page.count('<svg class="plot"') == 3
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_the_page_shows_prompts_as_text(of_labels: Report) -> None:
+    page = html.render(of_labels, {row: f"{SECRET} {row}" for row in range(1, 8)})
+
+    assert "&lt;b&gt;my landlord&lt;/b&gt; 7" in page
+    assert SECRET not in page
+
+
+def test_names_in_the_page_are_text(origin: Provenance) -> None:
+    page = html.render(report(origin, ROWS, Labels(("<i>", "health", "other"), None)), dict.fromkeys(range(1, 8), "x"))
+
+    assert "<i>" not in page
+    assert "&lt;i&gt;" in page
+
+
+# --- the reader ------------------------------------------------------------------------------------------------
+
+
+def test_each_text_gives_the_same_whatever_is_read_with_it(toy_folder: Path) -> None:
+    """In the order of the texts, also of more than are timed."""
+    reader = Reader(artifact.load(toy_folder))
+    words = [*toy_artifact.WORDS, "unknown"]
+    texts = [f"{words[i % len(words)]} {'x ' * (i % 5)}" for i in range(TIMED + 50)]
+
+    found = reader.read(texts)
+
+    assert len(found.seconds) == TIMED
+    for i in (0, 1, 77, TIMED + 49):
+        alone = reader.read([texts[i]])
+        assert found.probabilities[i].tolist() == alone.probabilities[0].tolist()
+        assert found.tokens[i] == alone.tokens[0] == len(texts[i].split()) + 2
+    assert LABELS[found.probabilities[0].argmax()] == toy_artifact.WORDS[words[0]]
+
+
+def test_progress_counts_every_text(toy_folder: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    Reader(artifact.load(toy_folder)).read(["x"] * (TIMED + 5), lambda done, total: seen.append((done, total)))
+    assert seen == [(done, TIMED + 5) for done in range(1, TIMED + 6)]
+
+
+def test_a_text_that_is_cut_is_counted(toy_folder: Path) -> None:
+    assert Reader(artifact.load(toy_folder)).read(["x " * 600, "x", "x" * 100_000]).cut == 2

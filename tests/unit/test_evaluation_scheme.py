@@ -1,0 +1,124 @@
+"""What a row can be: the classifier's labels, or a config's categories chosen as the service chooses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pointsman.evaluation.metrics import Floats
+from pointsman.evaluation.scheme import DEFAULT_THRESHOLD, NONE, Categories, Labels
+from pointsman.policy import Policy
+from support.config_files import LABELS
+from support.toy_config import BASE, category, config, entry
+
+
+def probabilities(**shares: float) -> Floats:
+    """One row; what is not named shares the rest. `_` stands for a blank."""
+    named = {name.replace("_", " "): share for name, share in shares.items()}
+    rest = (1 - sum(named.values())) / (len(LABELS) - len(named))
+    return np.array([[named.get(label, rest) for label in LABELS]], dtype=np.float32)
+
+
+def categories(**options: object) -> Categories:
+    """The toy config's technical, medical and legal."""
+    return Categories(config(**options), LABELS)  # type: ignore[arg-type]
+
+
+def name(scheme: Labels | Categories, row: Floats) -> str:
+    return scheme.names[scheme.chosen(row)[0]]
+
+
+# --- labels ----------------------------------------------------------------------------------------------------
+
+
+def test_the_likeliest_label_is_chosen_however_unsure() -> None:
+    assert name(Labels(LABELS, None), probabilities(law=0.2)) == "law"
+
+
+@pytest.mark.parametrize("label", ["computer science", "Computer Science", "COMPUTER_SCIENCE", " computer-science "])
+def test_labels_are_known_without_regard_to_case(label: str) -> None:
+    assert Labels(LABELS, None).truth(label) == LABELS.index("computer science")
+    assert Labels(LABELS, None).truth("computer scientist") is None
+
+
+def test_out_of_scope_is_caught_by_other_or_under_the_suggested_threshold() -> None:
+    scheme = Labels(LABELS, 0.7)
+
+    assert scheme.caught(probabilities(other=0.9))[0]
+    assert scheme.caught(probabilities(law=0.69))[0]
+    assert not scheme.caught(probabilities(law=0.71))[0]
+
+
+def test_without_a_suggested_threshold_it_is_the_configs_default() -> None:
+    assert Labels(LABELS, None).threshold == DEFAULT_THRESHOLD == config().classifier.category_model.threshold
+
+
+def test_a_classifier_without_other_catches_by_the_threshold_alone() -> None:
+    scheme = Labels(("law", "health"), 0.6)
+
+    assert scheme.caught(np.array([[0.5, 0.5], [0.9, 0.1]])).tolist() == [True, False]
+
+
+# --- categories ------------------------------------------------------------------------------------------------
+
+
+def test_categories_are_scored_and_chosen_as_the_policy_does() -> None:
+    made = config(threshold=0.4, fallback="legal")
+    scheme, policy = Categories(made, LABELS), Policy(made, LABELS)
+    random = np.random.default_rng(5)
+    rows = random.dirichlet(np.full(len(LABELS), 0.3), 500)
+
+    for row, scores, chosen in zip(rows.tolist(), scheme.scores(rows), scheme.chosen(rows), strict=True):
+        assert scores.tolist() == list(policy.scores(row).values())
+        assert scheme.names[chosen] == policy.choose(row, None).category
+
+
+def test_a_categorys_score_is_the_sum_of_its_labels() -> None:
+    scheme = categories()
+    row = probabilities(computer_science=0.4, engineering=0.3)
+
+    assert scheme.scores(row)[0][scheme.names.index("technical")] == pytest.approx(0.7)
+    assert name(scheme, row) == "technical"
+
+
+def test_under_the_threshold_the_fallback_category_answers_or_none() -> None:
+    unsure = probabilities(law=0.5)
+
+    assert name(categories(), unsure) == NONE
+    assert name(categories(fallback="medical"), unsure) == "medical"
+    assert NONE not in categories(fallback="medical").names
+
+
+def test_a_label_of_the_classifier_means_the_category_that_covers_it() -> None:
+    """What none covers means the fallback."""
+    scheme = categories()
+
+    meant = {label: scheme.names[scheme.truth(label) or 0] for label in ("Engineering", "health", "Legal", "math")}
+    assert meant == {"Engineering": "technical", "health": "medical", "Legal": "legal", "math": NONE}
+    assert scheme.truth("nonsense") is None
+
+
+def test_a_category_goes_before_a_label_of_the_same_name() -> None:
+    made = config(category("law", labels=("health",)), category("rights", labels=("law",)))
+    scheme = Categories(made, LABELS)
+
+    assert scheme.names[scheme.truth("law") or 0] == "law"
+
+
+def test_out_of_scope_is_caught_by_the_fallback_and_by_the_category_of_the_rest() -> None:
+    scheme = Categories(config(category("technical"), category("general")), LABELS)
+
+    rows = np.concatenate([probabilities(other=0.9), probabilities(math=0.9), probabilities(law=0.3), probabilities()])
+    assert scheme.caught(rows).tolist() == [True, True, True, True]
+    assert not scheme.caught(probabilities(engineering=0.9))[0]
+    assert scheme.outside == ("general", NONE)
+
+
+def test_each_class_has_the_model_that_answers_it() -> None:
+    scheme = Categories(config(category("technical"), category("general", entry(None))), LABELS)
+
+    assert dict(zip(scheme.names, scheme.models(), strict=True)) == {
+        "technical": "technical-lora",
+        "general": BASE,
+        NONE: BASE,
+    }
