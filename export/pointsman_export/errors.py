@@ -1,10 +1,12 @@
-"""Why an export failed; every message says what was found, what was expected, and how to mend it.
+"""Why an export or a fit failed; every message says what was found, what was expected, and how to mend it.
 
 ExportError
 ├── CheckpointError         the source is not a complete ModernBERT classifier
 ├── TextsError              the file of --texts cannot be used
+├── RowsError               the file of --calibrate or --labelled cannot be used
 ├── DestinationError        the artifact cannot be written where it was asked for
-├── GraphError              the graph does not have the form that the quantizer knows
+├── GraphError              the graph does not have the form that the quantizer or `pointsman fit` knows
+├── FitDataError            the rows of `pointsman fit` cannot be used
 └── VerificationError       the graph was made, and the proof found a difference
     ├── NamesError
     ├── AxesError
@@ -12,7 +14,8 @@ ExportError
     ├── ValuesError
     ├── BatchError
     ├── PaddingError
-    └── AgreementError
+    ├── AgreementError
+    └── AccuracyError
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from pointsman.errors import PointsmanError
 
 
 class ExportError(PointsmanError):
-    """Root of what `pointsman export` reports and exits with 1 for."""
+    """Root of what `pointsman export` and `pointsman fit` report and exit with 1 for."""
 
 
 class CheckpointError(ExportError):
@@ -32,12 +35,20 @@ class TextsError(ExportError):
     """The file of texts cannot be used."""
 
 
+class RowsError(ExportError):
+    """The file of labelled rows cannot be used."""
+
+
 class DestinationError(ExportError):
     """The artifact cannot be written where it was asked for."""
 
 
 class GraphError(ExportError):
-    """The exported graph does not have the form that the quantizer knows."""
+    """A graph does not have the form that the quantizer or `pointsman fit` knows."""
+
+
+class FitDataError(ExportError):
+    """The labelled rows cannot be used."""
 
 
 class VerificationError(ExportError):
@@ -57,7 +68,7 @@ class ShapeError(VerificationError):
 
 
 class ValuesError(VerificationError):
-    """The float graph's logits are not the torch model's."""
+    """The float graph's logits are not the torch model's, or a fitted graph's not the fitted head's."""
 
 
 class BatchError(VerificationError):
@@ -70,3 +81,7 @@ class PaddingError(VerificationError):
 
 class AgreementError(VerificationError):
     """The int8 graph chooses another label than the float graph too often."""
+
+
+class AccuracyError(VerificationError):
+    """The int8 graph is right less often than the float graph by too much."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pointsman_export.fit import main as fit_main
 from pointsman_export.libraries import quiet
 from pointsman_export.main import main
 from pointsman_export.texts import BUILT_IN
@@ -51,6 +52,20 @@ def export(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Export:
     def run(source: Path | str, *options: str) -> Outcome:
         capfd.readouterr()
         code = main([str(source), "-o", str(folder), *options])
+        return Outcome(code, *capfd.readouterr(), folder)
+
+    return run
+
+
+@pytest.fixture
+def fit(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Export:
+    """Runs `pointsman fit` on a file of rows into a folder that is not there yet, in a parent that is empty."""
+    folder = tmp_path / "target" / "out"
+    folder.parent.mkdir()
+
+    def run(data: Path, *options: str) -> Outcome:
+        capfd.readouterr()
+        code = fit_main(["--data", str(data), "-o", str(folder), *options])
         return Outcome(code, *capfd.readouterr(), folder)
 
     return run
