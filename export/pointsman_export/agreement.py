@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from pointsman.classify.tokenize import Ids
 from pointsman_export.errors import AgreementError
-from pointsman_export.runtime import Graph
+from pointsman_export.runtime import Graph, alone
 
-_WORST = 5
+WORST = 3
+"""Labels that a refusal names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Agreement:
             if one != other:
                 lost.setdefault(one, Counter())[other] += 1
         totals = Counter(self.expected)
-        ranked = sorted(lost, key=lambda label: (-lost[label].total(), label))[:_WORST]
+        ranked = sorted(lost, key=lambda label: (-lost[label].total(), label))[:WORST]
         return "; ".join(
             f"{label}: {lost[label].total()} of {totals[label]} became {', '.join(sorted(lost[label]))}"
             for label in ranked
@@ -54,7 +55,8 @@ def check_agreement(floats: Graph, int8: Graph, prompts: Sequence[Ids], labels: 
         raise AgreementError(
             f"int8 chooses the float graph's label for {agreement.agreeing} of {agreement.texts} texts "
             f"({percent(agreement.share)}), the gate is {percent(gate)}; worst: {agreement.worst()}; "
-            "try texts of your own with --texts, or accept the loss with a lower --gate"
+            "try texts of your own with --texts, keep more layers in float with a lower --max-error, "
+            "or accept the loss with a lower --gate"
         )
     return agreement
 
@@ -66,4 +68,4 @@ def percent(share: float) -> str:
 
 def _chosen(graph: Graph, prompts: Sequence[Ids], labels: list[str]) -> list[str]:
     """The label of each prompt, run alone."""
-    return [labels[graph.logits([prompt])[0].argmax()] for prompt in prompts]
+    return [labels[index] for index in alone(graph, prompts).argmax(axis=1)]

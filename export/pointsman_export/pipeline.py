@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,14 +14,15 @@ import msgspec
 import onnx
 
 from pointsman.classify import artifact
-from pointsman.classify.tokenize import Tokenizer, Window
+from pointsman.classify.tokenize import Ids, Tokenizer, Window
 from pointsman_export import destination
 from pointsman_export.checkpoint import Checkpoint, open_checkpoint
 from pointsman_export.errors import CheckpointError
 from pointsman_export.graph import INPUTS, OUTPUT, export_float, load_model
+from pointsman_export.labelled import Labelled, read_labelled
 from pointsman_export.proof import Trial, prove
-from pointsman_export.quantize import quantize
 from pointsman_export.report import Report
+from pointsman_export.selection import quantize_within
 from pointsman_export.texts import BUILT_IN, read_texts
 
 DEFAULT_MAX_TOKENS = 512
@@ -30,12 +32,18 @@ _HEAD_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the command line asks for. `texts` None stands for the built-in ones, `max_tokens` None for the default."""
+    """What the command line asks for. `texts` None stands for the built-in ones, `max_tokens` None for the default,
+    `labelled` None for the rows of `calibrate`."""
 
     source: str
     output: Path
     gate: float
     texts: Path | None
+    max_error: float
+    labelled: Path | None
+    max_drop: float
+    calibrate: Path | None
+    precision: float
     max_tokens: int | None
     force: bool
     target: str
@@ -56,8 +64,8 @@ def export(request: Request, progress: Callable[[str], None]) -> Report:
         model = load_model(checkpoint)
         export_float(model, paths["float"])
         progress("quantizing to int8")
-        quantize(paths["float"], paths["int8"], checkpoint.layers)
-        report = prove(checkpoint, model, paths, trial, progress)
+        selection = quantize_within(model, paths, checkpoint.layers, trial.prompts, request.max_error, progress)
+        report = prove(checkpoint, model, paths, trial, selection, progress)
         progress(f"writing {request.output}")
         shutil.copyfile(checkpoint.tokenizer, built / artifact.TOKENIZER)
         manifest = _manifest(checkpoint, request, report, built)
@@ -73,13 +81,32 @@ def _trial(checkpoint: Checkpoint, request: Request, texts: list[str]) -> Trial:
         raise CheckpointError(
             f"{request.source}: was made for at most {limit} tokens, --max-tokens asks for {max_tokens}; ask for less"
         )
-    tokenizer = Tokenizer(checkpoint.tokenizer, Window(max_tokens, _HEAD_SHARE))
-    prompts = [encoded.ids for encoded in tokenizer.encode(texts)]
-    origin = "built-in" if request.texts is None else request.texts.name
-    return Trial(prompts=prompts, origin=origin, gate=request.gate, max_tokens=max_tokens)
+    window = Window(max_tokens, _HEAD_SHARE)
+    tokenizer = Tokenizer(checkpoint.tokenizer, window)
+
+    def tokenized(texts: list[str]) -> list[Ids]:
+        return [encoded.ids for encoded in tokenizer.encode([window.cut_text(text) for text in texts])]
+
+    @cache
+    def labelled(path: Path) -> Labelled:
+        rows = read_labelled(path, checkpoint.labels)
+        return Labelled(tokenized(rows.texts), rows.truth, rows.origin)
+
+    judged = request.labelled or request.calibrate
+    return Trial(
+        prompts=tokenized(texts),
+        origin="built-in" if request.texts is None else request.texts.name,
+        gate=request.gate,
+        labelled=None if judged is None else labelled(judged),
+        max_drop=request.max_drop,
+        calibration=None if request.calibrate is None else labelled(request.calibrate),
+        precision=request.precision,
+        max_tokens=max_tokens,
+    )
 
 
 def _manifest(checkpoint: Checkpoint, request: Request, report: Report, built: Path) -> artifact.Manifest:
+    calibration = report.calibration
     opset = onnx.load(built / artifact.MODEL, load_external_data=False).opset_import[0].version
     return artifact.Manifest(
         format_version=artifact.FORMAT_VERSION,
@@ -90,8 +117,8 @@ def _manifest(checkpoint: Checkpoint, request: Request, report: Report, built: P
         opset=opset,
         precision="int8",
         target=request.target,
-        temperature=1.0,
-        suggested_threshold=None,
+        temperature=1.0 if calibration is None else calibration.temperature,
+        suggested_threshold=None if calibration is None else calibration.threshold,
         source=artifact.Source(name=checkpoint.name, sha256=artifact.sha256(checkpoint.weights)),
         files={name: artifact.sha256(built / name) for name in (artifact.MODEL, artifact.TOKENIZER)},
         verification=report.figures(),

@@ -1,7 +1,8 @@
 """Prompts as users type them, written for this project; Apache-2.0 like the rest of it.
 
 Public question sets are thin here: they hold exam questions, not the landlord, the rash and the traceback.
-A template is filled in a few ways with words from `_SLOTS`; a line of `_PLAIN` is a prompt as it stands.
+A template is filled in a few ways with words from `_SLOTS`, or with those that its slot holds, as {this|that};
+a line of `_PLAIN` is a prompt as it stands.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import random
 import re
 from typing import TYPE_CHECKING
 
+from pointsman_export.prompts_by_subject import BY_SUBJECT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FILLINGS = 12
-"""How many prompts one template gives, at most."""
+_FILLINGS, _SUBJECT_FILLINGS = 12, 24
+"""How many prompts one template gives, at most: one of `_TEMPLATES`, and one of `BY_SUBJECT`."""
 
 _SLOTS = {
     "language": (
@@ -930,16 +933,21 @@ def user_prompts() -> list[tuple[str, str]]:
     """Every prompt with its label, the same ones in the same order at each call."""
     rng = random.Random(0)  # noqa: S311 (a choice of words, not a secret)
     prompts = [(text, label) for label, block in _PLAIN.items() for text in _lines(block)]
-    for label, block in _TEMPLATES.items():
-        for template in _lines(block):
-            fillings = {_fill(template, rng) for _ in range(_FILLINGS)}
-            prompts += [(text, label) for text in sorted(fillings)]
+    for blocks, most in ((_TEMPLATES, _FILLINGS), (BY_SUBJECT, _SUBJECT_FILLINGS)):
+        for label, block in blocks.items():
+            for template in _lines(block):
+                fillings = {_fill(template, rng) for _ in range(most)}
+                prompts += [(text, label) for text in sorted(fillings)]
     return prompts
 
 
 def _lines(block: str) -> Iterator[str]:
-    return (line.strip() for line in block.strip().splitlines())
+    return (re.sub(r" {4,}", " ", line.strip()) for line in block.strip().splitlines())
 
 
 def _fill(template: str, rng: random.Random) -> str:
-    return re.sub(r"\{(\w+)\}", lambda slot: rng.choice(_SLOTS[slot[1]].split("|")), template)
+    return re.sub(r"\{([^{}]+)\}", lambda slot: rng.choice(_choices(slot[1])), template)
+
+
+def _choices(slot: str) -> list[str]:
+    return (slot if "|" in slot else _SLOTS[slot]).split("|")

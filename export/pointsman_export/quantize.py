@@ -3,7 +3,7 @@
 Each linear layer of the encoder becomes MatMulInteger with two scales: one per token for the activation, found while
 it runs, and one per output column for the weight, fixed here. Both are symmetric. The token embeddings become int8
 rows with one scale each. Attention, the norms, the head and the classifier stay float: they are small, and the last
-two decide between labels.
+two decide between labels. So do the layers that the caller names.
 
 onnxruntime's quantize_dynamic is not used, since it takes one activation scale for a whole batch: a prompt's logits
 would move with its batch-mates. A scale per token makes them independent, and the error several times smaller.
@@ -14,6 +14,7 @@ weights are 2.4 times slower there, signed activations 13 times.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -29,23 +30,29 @@ Bytes = npt.NDArray[np.int8]
 LINEARS_PER_LAYER = 4
 """Wqkv and Wo of the attention, Wi and Wo of the MLP."""
 
-_GREATEST = 127
-_SMALLEST_SCALE = 1e-10
+GREATEST = 127
+SMALLEST_SCALE = 1e-10
 """Keeps the scale of an all-zero row or column above zero."""
 
 
-def quantize(source: Path, target: Path, layers: int) -> None:
-    """Write the int8 form of the graph in `source` to `target`; raises GraphError on an unknown form."""
+def quantize(source: Path, target: Path, layers: int, float_layers: Collection[str] = ()) -> list[str]:
+    """Write the int8 form of the graph in `source` to `target`; raises GraphError on an unknown form.
+
+    Returns the names of what can be int8, as the checkpoint has them without `model.`: the linear layers of `layers`
+    encoder layers and the token embeddings. Those in `float_layers` are left as they are.
+    """
     model = onnx.load(source)
-    _Pass(model).run(layers)
+    names = _Pass(model, float_layers).run(layers)
     onnx.save(model, target)
+    return names
 
 
 class _Pass:
     """One walk over a graph: each node is kept or replaced by others that write the same output."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, float_layers: Collection[str]) -> None:
         self._graph = model.graph
+        self._float_layers = float_layers
         self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
         self._nodes: list[NodeProto] = []
         self._constants: dict[str, TensorProto] = {}
@@ -53,24 +60,26 @@ class _Pass:
         self._activations: dict[str, tuple[str, str]] = {}
         self._shapes: dict[int, str] = {}
 
-    def run(self, layers: int) -> None:
-        linears = embeddings = 0
-        self._prepare()
-        for node in self._graph.node:
-            if self._is_linear(node):
-                self._linear(node)
-                linears += 1
-            elif self._is_embedding(node):
-                self._embedding(node)
-                embeddings += 1
-            else:
-                self._nodes.append(node)
-        if (linears, embeddings) != (layers * LINEARS_PER_LAYER, 1):
+    def run(self, layers: int) -> list[str]:
+        linears = [node for node in self._graph.node if self._is_linear(node)]
+        embeddings = [node for node in self._graph.node if self._is_embedding(node)]
+        if (len(linears), len(embeddings)) != (layers * LINEARS_PER_LAYER, 1):
             raise GraphError(
-                f"the graph has {linears} linear layers and {embeddings} token embeddings, expected "
+                f"the graph has {len(linears)} linear layers and {len(embeddings)} token embeddings, expected "
                 f"{layers * LINEARS_PER_LAYER} and 1; use the versions that the extra pointsman[export] names"
             )
+        self._prepare()
+        for node in self._graph.node:
+            if _name(node) in self._float_layers:
+                self._nodes.append(node)
+            elif self._is_linear(node):
+                self._linear(node)
+            elif self._is_embedding(node):
+                self._embedding(node)
+            else:
+                self._nodes.append(node)
         self._replace()
+        return [_name(node) for node in [*embeddings, *linears]]
 
     def _is_linear(self, node: NodeProto) -> bool:
         return node.op_type == "MatMul" and "/layers." in node.name and node.input[1] in self._weights
@@ -79,9 +88,9 @@ class _Pass:
         return node.op_type == "Gather" and "/tok_embeddings/" in node.name and node.input[0] in self._weights
 
     def _prepare(self) -> None:
-        self._constant("int8/zero_point", np.array(_GREATEST + 1, np.uint8))
-        self._constant("int8/step", np.array(1 / _GREATEST, np.float32))
-        self._constant("int8/smallest", np.array(_SMALLEST_SCALE, np.float32))
+        self._constant("int8/zero_point", np.array(GREATEST + 1, np.uint8))
+        self._constant("int8/step", np.array(1 / GREATEST, np.float32))
+        self._constant("int8/smallest", np.array(SMALLEST_SCALE, np.float32))
         self._constant("int8/last_axis", np.array([-1], np.int64))
         self._node("Shape", ["input_ids"], "int8/tokens")
 
@@ -151,7 +160,12 @@ class _Pass:
         self._graph.initializer.extend([*kept, *self._constants.values()])
 
 
+def _name(node: NodeProto) -> str:
+    """`layers.0.mlp.Wi` of `/model/layers.0/mlp/Wi/MatMul`."""
+    return ".".join(node.name.split("/")[2:-1])
+
+
 def _symmetric(weight: Floats, axis: int) -> tuple[Bytes, Floats]:
     """int8 values and the float step along `axis` (kept as an axis of 1), so that value * step is the weight."""
-    scale = np.maximum(np.abs(weight).max(axis, keepdims=True) / _GREATEST, _SMALLEST_SCALE)
+    scale = np.maximum(np.abs(weight).max(axis, keepdims=True) / GREATEST, SMALLEST_SCALE)
     return np.rint(weight / scale).astype(np.int8), scale.astype(np.float32)

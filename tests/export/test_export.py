@@ -50,6 +50,8 @@ def test_verification_is_stored(manifest: artifact.Manifest) -> None:
         assert max(found[check]["max_difference"].values()) <= found[check]["tolerance"]
     assert found["agreement"]["texts"] == len(BUILT_IN)
     assert found["agreement"]["share"] >= found["agreement"]["gate"] == 0.99
+    assert found["logit_error"]["share"] <= found["logit_error"]["bound"] == 0.02
+    assert (found["float_layers"], found["accuracy"], found["calibration"]) == ([], None, None)
     assert found["latency_ms"]["median_by_tokens"].keys() == {"32", "128"}
 
 

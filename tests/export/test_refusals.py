@@ -10,8 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from pointsman.classify.tokenize import Tokenizer, Window
+from pointsman_export.checkpoint import open_checkpoint
+from pointsman_export.graph import load_model
 from pointsman_export.main import main
 from pointsman_export.texts import BUILT_IN
+from pointsman_export.verify import torch_logits
 from support.checkpoint import LABELS, edit_json, save_tokenizer
 
 if TYPE_CHECKING:
@@ -34,6 +38,13 @@ def rewrite(path: Path, change: Any) -> None:
     tensors = load_file(path)
     change(tensors)
     save_file(tensors, path)
+
+
+def add_outliers(tensors: dict[str, torch.Tensor]) -> None:
+    """A channel so large that int8 keeps nothing of the others; the weights behind it undo it for floats."""
+    for layer in range(4):
+        tensors[f"model.layers.{layer}.mlp_norm.weight"][0] *= 2000
+        tensors[f"model.layers.{layer}.mlp.Wi.weight"][:, 0] /= 2000
 
 
 def test_another_architecture(copy: Path, export: Export) -> None:
@@ -162,21 +173,45 @@ def test_unusable_texts(tiny: Path, tmp_path: Path, export: Export) -> None:
 
 
 def test_the_gate(copy: Path, tmp_path: Path, export: Export) -> None:
-    """An int8 graph that changes labels is refused, with the count and the labels that suffer most."""
-
-    def add_outliers(tensors: dict[str, torch.Tensor]) -> None:
-        """A channel so large that int8 keeps nothing of the others; the weights behind it undo it for floats."""
-        for layer in range(4):
-            tensors[f"model.layers.{layer}.mlp_norm.weight"][0] *= 2000
-            tensors[f"model.layers.{layer}.mlp.Wi.weight"][:, 0] /= 2000
-
+    """An int8 graph that changes labels is refused, with the count and the three labels that suffer most."""
     rewrite(copy / "model.safetensors", add_outliers)
     texts = tmp_path / "unseen"
     texts.write_text("\n".join(text[::-1] for text in BUILT_IN if "\n" not in text))
 
-    outcome = export(copy, "--texts", str(texts))
+    outcome = export(copy, "--texts", str(texts), "--max-error", "1")
 
-    refused(outcome, "int8 chooses the float graph's label for", "the gate is 99 %", "worst: ", "became", "--gate")
+    refused(outcome, "int8 chooses the float graph's label for", "the gate is 99 %", "worst: ", "--gate")
+    assert outcome.message.count("became") == 3
+
+
+def test_a_drop_in_accuracy(copy: Path, tmp_path: Path, export: Export) -> None:
+    """An int8 graph that is right less often than the float graph is refused, whatever share of labels it keeps."""
+    rewrite(copy / "model.safetensors", add_outliers)
+    texts = [text[::-1] for text in BUILT_IN if len(text) < 1000]
+    tokenizer = Tokenizer(copy / "tokenizer.json", Window(512, 0.5))
+    right = torch_logits(load_model(open_checkpoint(str(copy))), [item.ids for item in tokenizer.encode(texts)])
+    path = tmp_path / "rows.jsonl"
+    labels = [LABELS[index] for index in right.argmax(axis=1)]
+    path.write_text(
+        "\n".join(json.dumps({"text": text, "label": label}) for text, label in zip(texts, labels, strict=True))
+    )
+
+    outcome = export(copy, "--labelled", str(path), "--gate", "0", "--max-error", "1")
+
+    refused(outcome, "labelled rows, the float graph on 100 %", "allowed 1.00 points", "worst: ", "--max-drop")
+    assert outcome.message.count("became") == 3
+
+
+@pytest.mark.parametrize("option", ["--calibrate", "--labelled"])
+def test_unusable_rows(tiny: Path, tmp_path: Path, export: Export, option: str) -> None:
+    """Labelled rows are read before the minutes of work."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "What is osmosis?", "label": "botany"}\n')
+
+    outcome = export(tiny, option, str(path))
+
+    refused(outcome, f'{path}:1: the model has no label "botany"')
+    assert len(outcome.steps) == 1
 
 
 def test_an_output_that_exists(tiny: Path, export: Export) -> None:

@@ -1,0 +1,95 @@
+"""The rows of --calibrate and --labelled, and what is asked of int8 on them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pointsman_export.accuracy import check_accuracy
+from pointsman_export.errors import AccuracyError, RowsError
+from pointsman_export.labelled import LEAST_ROWS, read_labelled
+
+LABELS = ["computer science", "law", "math", "other"]
+
+
+def write(path: Path, rows: list[object]) -> Path:
+    """A JSON lines file."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_labels_are_read_as_eval_reads_them(tmp_path: Path) -> None:
+    """Whatever their case, `_` and `-`; other keys do not matter."""
+    spelled = ["law", "Computer_Science", "OTHER", "math"] * (LEAST_ROWS // 4)
+    path = write(tmp_path / "rows", [{"text": "a", "label": label, "source": "us"} for label in spelled])
+
+    found = read_labelled(path, LABELS)
+
+    assert found.truth[:4].tolist() == [1, 0, 3, 2]
+    assert (len(found.texts), found.origin) == (LEAST_ROWS, "rows")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"text": "a", "label": "laws"}, ':101: the model has no label "laws"; did you mean law?'),
+        ({"text": "a", "label": "xyz"}, "choose one of: computer science, law, math, other"),
+        ({"text": " ", "label": "law"}, ':101: "text" must be text'),
+        ({"text": "a"}, ':101: no "label"'),
+        (["a", "law"], ":101: not a JSON object"),
+    ],
+)
+def test_unusable_rows(tmp_path: Path, row: object, message: str) -> None:
+    """The error names the file, the line and the mend."""
+    path = write(tmp_path / "rows", [*([{"text": "a", "label": "law"}] * LEAST_ROWS), row])
+
+    with pytest.raises(RowsError) as error:
+        read_labelled(path, LABELS)
+
+    assert str(error.value).startswith(str(path))
+    assert message in str(error.value)
+
+
+def test_too_few_rows(tmp_path: Path) -> None:
+    """One row would move the accuracy by more than the drop that is allowed."""
+    path = write(tmp_path / "rows", [{"text": "a", "label": "law"}] * (LEAST_ROWS - 1))
+
+    with pytest.raises(RowsError, match="has 99 rows, at least 100 are needed; label more"):
+        read_labelled(path, LABELS)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """As for any other fault of the file."""
+    with pytest.raises(RowsError, match=r"none\.jsonl: cannot be read"):
+        read_labelled(tmp_path / "none.jsonl", LABELS)
+
+
+def test_a_drop_in_accuracy_is_refused() -> None:
+    """Over the drop that is allowed, with the three labels that lose most; exactly that drop is allowed."""
+    truth = np.repeat(np.arange(4), 25)
+    expected = np.eye(4, dtype=np.float32)[truth]
+    found = expected.copy()
+    for label, lost in enumerate([3, 1, 2, 4]):
+        rows = np.flatnonzero(truth == label)[:lost]
+        found[rows] = np.roll(found[rows], 1, axis=1)
+
+    with pytest.raises(AccuracyError) as error:
+        check_accuracy(expected, found, truth, LABELS, 0.09)
+
+    assert "int8 is right on 90 % of 100 labelled rows, the float graph on 100 %" in str(error.value)
+    assert "a drop of 10.00 points, allowed 9.00 points" in str(error.value)
+    worst = "worst: other: 25 right of 25 became 21; computer science: 25 right of 25 became 22; math: 25"
+    assert worst in str(error.value)
+    assert "law" not in str(error.value)
+    assert check_accuracy(expected, found, truth, LABELS, 0.1).drop == 0.1
+
+
+def test_a_gain_is_no_drop() -> None:
+    """Rows that int8 alone gets right make up for those that it loses."""
+    truth = np.array([0, 1])
+    one, other = np.eye(2, dtype=np.float32)[[0, 0]], np.eye(2, dtype=np.float32)[[1, 1]]
+
+    assert check_accuracy(one, other, truth, LABELS[:2], 0.0).drop == 0

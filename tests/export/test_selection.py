@@ -1,0 +1,123 @@
+"""Which layers stay in float."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from pointsman.classify.tokenize import Ids, Tokenizer, Window
+from pointsman_export import verify
+from pointsman_export.checkpoint import open_checkpoint
+from pointsman_export.graph import export_float, load_model
+from pointsman_export.libraries import quiet
+from pointsman_export.runtime import Graph
+from pointsman_export.selection import logit_error, quantize_within, rank, rounded
+from pointsman_export.texts import BUILT_IN
+
+LAYERS = 4
+OUTLIER = "layers.1.mlp.Wo"
+
+
+@pytest.fixture(scope="module")
+def prompts(tiny: Path) -> list[Ids]:
+    tokenizer = Tokenizer(tiny / "tokenizer.json", Window(64, 0.5))
+    return [encoded.ids for encoded in tokenizer.encode(BUILT_IN[:40])]
+
+
+@pytest.fixture(scope="module")
+def model(tiny: Path) -> Any:
+    """One input of one layer weighs so much that int8 keeps little of the layer's others; not to be changed."""
+    with quiet():
+        model = load_model(open_checkpoint(str(tiny)))
+    model.model.get_submodule(OUTLIER).weight.data[:, 7] *= 1000
+    return model
+
+
+@pytest.fixture(scope="module")
+def float_path(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("outlier") / "float.onnx"
+    with quiet():
+        export_float(model, path)
+    return path
+
+
+@pytest.fixture
+def paths(float_path: Path, tmp_path: Path) -> dict[str, Path]:
+    return {"float": float_path, "int8": tmp_path / "int8.onnx"}
+
+
+def test_a_layer_that_hurts_stays_in_float(model: Any, paths: dict[str, Path], prompts: list[Ids]) -> None:
+    """The layer with the outlier alone, since that is enough; the graph that is written has the error that is told."""
+    steps: list[str] = []
+
+    found = quantize_within(model, paths, LAYERS, prompts, 0.02, steps.append)
+
+    assert found.float_layers == [OUTLIER]
+    assert found.error <= found.bound == 0.02 < found.int8_error
+    assert (found.layers, found.texts, len(steps)) == (17, 40, 2)
+    nodes = {node.name: node.op_type for node in onnx.load(paths["int8"]).graph.node}
+    assert nodes["/model/layers.1/mlp/Wo/MatMul"] == "MatMul"
+    assert list(nodes.values()).count("MatMulInteger") == LAYERS * 4 - 1
+    both = [np.concatenate([Graph(paths[name]).logits([prompt]) for prompt in prompts]) for name in ("float", "int8")]
+    assert logit_error(*both) == pytest.approx(found.error)
+
+
+def test_no_layer_is_measured_when_int8_throughout_is_near_enough(
+    model: Any, paths: dict[str, Path], prompts: list[Ids]
+) -> None:
+    """Under the bound the list is empty, and the time is saved."""
+    steps: list[str] = []
+
+    found = quantize_within(model, paths, LAYERS, prompts, 0.5, steps.append)
+
+    assert (found.float_layers, steps, found.error) == ([], [], found.int8_error)
+
+
+def test_an_error_bound_of_zero_keeps_every_layer(model: Any, paths: dict[str, Path], prompts: list[Ids]) -> None:
+    """A bound that nothing else can meet ends with all in float rather than without an end."""
+    found = quantize_within(model, paths, LAYERS, prompts[:4], 0.0, lambda _: None)
+
+    assert (len(found.float_layers), found.error) == (17, 0.0)
+
+
+def test_a_rounded_layer_computes_what_its_int8_form_does(
+    model: Any, paths: dict[str, Path], prompts: list[Ids]
+) -> None:
+    """With all layers rounded, torch is far nearer to the int8 graph than the float graph is."""
+    int8_error = quantize_within(model, paths, LAYERS, prompts, 1.0, lambda _: None).int8_error
+    names = ["embeddings.tok_embeddings", *_linears()]
+
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(rounded(model.model.get_submodule(name)))
+        torch = verify.torch_logits(model, prompts[:8])
+
+    assert logit_error(Graph(paths["int8"]).logits(prompts[:8]), torch) < int8_error / 4
+
+
+def test_ranking_leaves_the_model_as_it_was(model: Any, prompts: list[Ids]) -> None:
+    """Rounded weights and inputs are put back."""
+    before = verify.torch_logits(model, prompts[:4])
+
+    ranked = rank(model, _linears(), prompts[:4])
+
+    assert ranked[0] == OUTLIER
+    np.testing.assert_array_equal(verify.torch_logits(model, prompts[:4]), before)
+
+
+def test_what_changes_no_probability_is_no_error() -> None:
+    """A constant added to all labels of a text does not count; a difference counts as a share of the spread."""
+    logits = np.array([[1, -1, 0], [2, 0, -2]], np.float32)
+
+    assert logit_error(logits, logits + 5) == pytest.approx(0, abs=1e-6)
+    assert logit_error(logits, logits * np.float32(1.1)) == pytest.approx(0.1)
+
+
+def _linears() -> list[str]:
+    kinds = ("attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo")
+    return [f"layers.{layer}.{kind}" for layer in range(LAYERS) for kind in kinds]
