@@ -3,7 +3,7 @@ PYTHON ?= python3
 CONFIG ?= config/config.yaml
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run run-vllm test lint wheel docs bench-startup clean
+.PHONY: run run-vllm test lint wheel docs bench-startup bench-accuracy clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: .venv/installed
@@ -37,6 +37,10 @@ docs: .venv-test/installed
 
 bench-startup: .venv/installed
 	.venv/bin/python benchmarks/startup.py
+
+# DATA=folder judges the dev_ files there as well.
+bench-accuracy: .venv/installed
+	.venv/bin/python benchmarks/accuracy.py $(DATA)
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

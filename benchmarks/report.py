@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 RESULTS = ROOT / "benchmarks" / "results"
 
 
 def main() -> None:
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(["# Benchmarks", "", *startup(load("startup"))]))
+    figures = "\n".join(accuracy())
+    for card in (ROOT / "docs" / "model-card.md", ROOT / "daemon" / "pointsman" / "assets" / "builtin" / "README.md"):
+        before, _, rest = card.read_text().partition(BEGIN)
+        card.write_text(f"{before}{BEGIN}\n{figures}\n{END}{rest.partition(END)[2]}")
 
 
 def load(name: str) -> dict[str, Any]:
@@ -42,6 +47,42 @@ def startup(result: dict[str, Any]) -> list[str]:
         ),
         "",
     ]
+
+
+def accuracy() -> list[str]:
+    """The table of a model card."""
+    names = ("prompts", "prompts_by_category", "dev_mmlu_pro", "dev_user_prompts", "dev_out_of_scope")
+    found = {name: load(f"accuracy-{name}") for name in names}
+    titles = {
+        "prompts": "hand-written prompts, 14 labels",
+        "prompts_by_category": "hand-written prompts, sent to the right model",
+        "dev_mmlu_pro": "dev_mmlu_pro, 14 labels",
+        "dev_user_prompts": "dev_user_prompts, sent to the right model",
+        "dev_out_of_scope": "dev_out_of_scope, caught",
+    }
+    artifact = found["prompts"]["provenance"]["artifact"]
+    latency = found["prompts"]["latency"]
+    rows = [accuracy_row(titles[name], found[name]) for name in names]
+    settings = f"Temperature {artifact['temperature']:.3f}, suggested threshold {artifact['suggested_threshold']}."
+    speed = (
+        f"The hand-written prompts (median {latency['median_tokens']:.0f} tokens) take {latency['median_ms']:.2f} ms at "
+        f"the median and {latency['p95_ms']:.2f} ms at the 95th percentile, alone on one thread."
+    )
+    return [
+        "| what | rows | result | 95 % interval | macro-F1 | calibration error |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *rows,
+        "",
+        f"{settings} {speed}",
+    ]
+
+
+def accuracy_row(title: str, result: dict[str, Any]) -> str:
+    judged = result["judged"]
+    share = result["out_of_scope"]["caught"] if judged is None else judged["right_model"] or judged["accuracy"]
+    cells = [title, str(share["whole"]), f"{share['share']:.3f}", f"{share['low']:.3f} to {share['high']:.3f}"]
+    cells += ["", ""] if judged is None else [f"{judged['macro_f1']:.3f}", f"{judged['calibration_error']:.3f}"]
+    return f"| {' | '.join(cells)} |"
 
 
 def origin(result: dict[str, Any]) -> str:
