@@ -6,26 +6,23 @@ import asyncio
 import functools
 import traceback
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
-from dataclasses import dataclass
 from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
 
 from pointsman import intents, openai
-from pointsman.adapters import Card, Poller
-from pointsman.config.model import Config, Endpoint, ServerOptions
+from pointsman.adapters import Card
+from pointsman.config.model import Config, ServerOptions
 from pointsman.errors import HttpError, RequestError, UpstreamError, error_body
 from pointsman.explain import describe
 from pointsman.openai import Api
 from pointsman.policy import Choice, Reason
-from pointsman.relay.endpoints import Endpoints
-from pointsman.relay.headers import Pairs, request_id, to_client, to_upstream
-from pointsman.relay.upstream import Answer, Upstream
-from pointsman.relay.usage import Tail
+from pointsman.relay.forward import forward
+from pointsman.relay.headers import Pairs, request_id
 from pointsman.router import Routed, Router
-from pointsman.telemetry import Log, Metrics, Record, Texts, request_fields
+from pointsman.service import Service
+from pointsman.telemetry import Record, request_fields
 
 # What a client of an inference host has a use for. Everything else that vLLM serves, its LoRA administration and the
 # paths that its --api-key leaves open among it, is not reachable through the data port.
@@ -52,21 +49,6 @@ RELAYED = (
 _ID = "{id:[A-Za-z0-9_-]+}"  # nothing that could lead out of its place in vLLM's path
 
 Work = Callable[[web.Request, Record], Awaitable[web.StreamResponse]]
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What the handlers work with."""
-
-    config: Config
-    router: Router
-    upstream: Upstream
-    poller: Poller
-    endpoints: Endpoints
-    metrics: Metrics
-    log: Log
-    texts: Texts | None
-    started: float
 
 
 def routes(service: Service) -> list[web.RouteDef]:
@@ -171,14 +153,14 @@ def _error_response(service: Service, record: Record, error: HttpError) -> web.R
 async def _routed(service: Service, api: Api, request: web.Request, record: Record) -> web.StreamResponse:
     body = await read_body(request, service.config.pointsman.server)
     if not _is_json(request):
-        return await _forward(service, request, record, service.config.vllm_endpoints, body, [])  # vLLM says why not
+        return await forward(service, request, record, service.config.vllm_endpoints, body, [])  # vLLM says why not
     parsed = openai.parse(api, body)
     record.original_model = parsed.model
     record.phase = "classify"
     routed = await service.router.route(parsed)
     record.routed = routed
     _keep_text(service, parsed.text, routed)
-    return await _forward(
+    return await forward(
         service, request, record, routed.decision.endpoints, routed.edited.body, decision_headers(routed)
     )
 
@@ -202,7 +184,7 @@ async def _relayed(service: Service, request: web.Request, record: Record) -> we
         endpoints, body = decision.endpoints, openai.with_model(body, decision.model)
     elif model is not None:
         endpoints = policy.explicit(model, served).endpoints
-    return await _forward(service, request, record, endpoints, body or None, [])
+    return await forward(service, request, record, endpoints, body or None, [])
 
 
 async def _models(service: Service, request: web.Request, record: Record) -> web.StreamResponse:
@@ -232,7 +214,7 @@ async def _dry_run(service: Service, request: web.Request, record: Record) -> we
     record.phase = "classify"
     routed = await service.router.route(parsed, remember=False)
     response = json_response(describe(service.router, parsed, routed))
-    _add_all(response, decision_headers(routed))
+    response.headers.extend(decision_headers(routed))
     return response
 
 
@@ -256,72 +238,6 @@ def _configured(config: Config) -> dict[str, Card]:
     }
 
 
-# --- relay -----------------------------------------------------------------------------------------------------
-
-
-async def _forward(
-    service: Service,
-    request: web.Request,
-    record: Record,
-    candidates: tuple[Endpoint, ...],
-    body: bytes | None,
-    ours: Pairs,
-) -> web.StreamResponse:
-    relay = service.config.pointsman.relay
-    headers = to_upstream(
-        request.headers.items(),
-        request_id=record.request_id,
-        api_key=service.upstream.api_key,
-        pass_credentials=relay.forward_authorization,
-    )
-    target = record.path.format_map(request.match_info) + (
-        f"?{request.rel_url.raw_query_string}" if request.query_string else ""
-    )
-    with service.endpoints.lease(candidates) as endpoint:
-        record.endpoint = endpoint.name
-        record.phase = "upstream"
-        async with service.upstream.send(endpoint, request.method, target, headers, body) as answer:
-            record.upstream = answer.seconds
-            response = _head(answer, record, ours)
-            await response.prepare(request)
-            record.phase = "stream"
-            await _stream(service, request, record, answer, response)
-    return response
-
-
-def _head(answer: Answer, record: Record, ours: Pairs) -> web.StreamResponse:
-    response = web.StreamResponse(status=answer.status, reason=answer.reason)
-    _add_all(response, to_client(answer.headers))
-    _add_all(response, ours)
-    response.headers["X-Request-Id"] = record.request_id
-    if timing := record.server_timing():
-        response.headers["Server-Timing"] = timing
-    if answer.streams:
-        response.headers["X-Accel-Buffering"] = "no"  # or an nginx in front would hold the stream back
-    return response
-
-
-async def _stream(
-    service: Service, request: web.Request, record: Record, answer: Answer, response: web.StreamResponse
-) -> None:
-    tail = Tail()
-    try:
-        async with aclosing(answer.chunks()) as chunks:
-            async for chunk in chunks:
-                tail.feed(chunk)
-                await response.write(chunk)
-    except UpstreamError as error:
-        record.error = error.message
-        service.metrics.upstream_errors.labels(record.endpoint or "", error.code).inc()
-        if answer.streams:
-            await response.write(b"\n\ndata: " + msgspec.json.encode(error.body()) + b"\n\n")
-        if request.transport is not None:
-            request.transport.close()  # without the last chunk: the client sees that the answer is not whole
-        return
-    record.tokens = tail.tokens()
-    await response.write_eof()
-
-
 def decision_headers(routed: Routed) -> Pairs:
     """What was chosen and why; semantic-router's names where it has one."""
     decision = routed.decision
@@ -342,11 +258,6 @@ def decision_headers(routed: Routed) -> Pairs:
 def _header_value(text: str) -> str:
     """Names from the config may hold any character; a header may not."""
     return text if text.isascii() and text.isprintable() else quote(text)
-
-
-def _add_all(response: web.StreamResponse, pairs: Pairs) -> None:
-    for name, value in pairs:
-        response.headers.add(name, value)
 
 
 def _is_json(request: web.Request) -> bool:

@@ -19,7 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from pointsman import __version__, demo
 from pointsman.adapters import Poller
-from pointsman.api import Service, health_routes, json_response, openai_errors, routes
+from pointsman.api import health_routes, json_response, openai_errors, routes
 from pointsman.classify.classifier import Classifier
 from pointsman.config.address import Tcp
 from pointsman.config.address import listen as parse_address
@@ -28,6 +28,7 @@ from pointsman.errors import CannotStart
 from pointsman.relay.endpoints import Endpoints
 from pointsman.relay.upstream import Upstream
 from pointsman.router import Router
+from pointsman.service import Service
 from pointsman.telemetry import Log, Metrics, Texts
 
 # Longer than the 60 s for which vllm bench keeps a connection, so that the client closes first, not we.
