@@ -92,6 +92,7 @@ class FitReport:
             ("rows", self._learning()),
             ("calibration", f"temperature {self.temperature:.2f}, expected error {self.calibration_error:.3f}"),
             ("threshold", self._threshold()),
+            ("", "both are fitted and measured on the same rows, so expect somewhat less on new ones"),
             ("graph", f"within {self.difference:.1e} of the fitted head (allowed {VALUES_TOLERANCE:.0e})"),
             ("time", f"{self.seconds:.1f} s"),
         ]

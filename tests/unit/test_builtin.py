@@ -26,10 +26,10 @@ from pointsman_export.prompts import user_prompts
 from support.config_files import LABELS, REPOSITORY
 
 # About 5 points under what was measured on tests/data/prompts.jsonl; the measured value stands behind.
-LEAST_ACCURACY = 0.63  # 0.686
-LEAST_GROUP_ACCURACY = 0.83  # 0.881
-LEAST_RECALL = 0.11  # 0.167, of history
-LEAST_CAUGHT = 0.91  # 0.968
+LEAST_ACCURACY = 0.82  # 0.868
+LEAST_GROUP_ACCURACY = 0.89  # 0.937
+LEAST_RECALL = 0.50  # 0.556, of history
+LEAST_CAUGHT = 0.95  # 1.000
 
 # What the project promises on the full data.
 LEAST_EXAM_ACCURACY = 0.80
