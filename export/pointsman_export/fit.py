@@ -7,9 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from pointsman.errors import CannotStart
-from pointsman_export.errors import ExportError
-from pointsman_export.signals import termination_as_interrupt
+from pointsman_export.command import run
 
 _DESCRIPTION = """\
 Train a head for your own labels on the encoder of an artifact, from a few labelled examples of each (20 to 200), and
@@ -22,8 +20,6 @@ that you do not want to route: without one, each prompt is forced into one of th
 The figures are by cross-validation: each row is judged by a head that did not see it. They hold for prompts that are
 like the rows, so take rows from what your users write."""
 
-_DONE, _FAILED = 0, 1
-
 
 def main(argv: list[str]) -> int:
     """Fit as `argv` says: 0 well, 1 failed; wrong usage leaves by SystemExit with 2."""
@@ -31,25 +27,15 @@ def main(argv: list[str]) -> int:
     # Read when numpy is imported. The regression's products are small: two threads that wait for each other took 13
     # times as long on a busy machine as one.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    try:
-        with termination_as_interrupt():
-            # onnx is in an extra that is perhaps not installed, and --help must not need it
-            from pointsman_export.fit_pipeline import FitRequest, fit
-            from pointsman_export.fit_progress import Progress
 
-            report = fit(FitRequest(**vars(options)), Progress(sys.stderr))
-    except (ExportError, CannotStart) as error:
-        print(f"pointsman fit: {error}", file=sys.stderr)
-    except ImportError as error:
-        print(f"pointsman fit: needs the extra pointsman[fit] ({error}); install it", file=sys.stderr)
-    except OSError as error:
-        print(f"pointsman fit: {error}; make room or check the permissions", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("pointsman fit: interrupted, nothing was written", file=sys.stderr)
-    else:
-        print(f"{options.output}\n{report.table()}")
-        return _DONE
-    return _FAILED
+    def work() -> str:
+        # onnx is in an extra that is perhaps not installed, and --help must not need it
+        from pointsman_export.fit_pipeline import FitRequest, fit
+        from pointsman_export.fit_progress import Progress
+
+        return fit(FitRequest(**vars(options)), Progress(sys.stderr)).table()
+
+    return run("fit", options.output, work)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,10 +1,10 @@
 """Surgery on an artifact's graph: what it computes before its classifier, and the graph with another classifier.
 
 The new head reads the pooled output of the encoder, and the old head (dense, GELU, norm) goes: that was trained to
-tell the base's labels apart and folds away what others need. Measured on an earlier built-in with 30 rows for each of five
-everyday domains, mean of ten 5-fold cross-validations: accuracy 0.86 before the head, 0.72 behind it. Only where the
-labels are the base's own is it a little better behind. What has no such head, as what `pointsman fit` wrote, has the
-pooled output as its classifier's input already.
+tell the base's labels apart and folds away what others need. Measured on an earlier built-in with 30 rows for each of
+five everyday domains, mean of ten 5-fold cross-validations: accuracy 0.86 before the head, 0.72 behind it. Only where
+the labels are the base's own is it a little better behind. What has no such head, as what `pointsman fit` wrote, has
+the pooled output as its classifier's input already.
 """
 
 from __future__ import annotations

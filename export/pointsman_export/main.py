@@ -6,9 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from pointsman_export.errors import ExportError
+from pointsman_export.command import run
 from pointsman_export.libraries import quiet
-from pointsman_export.signals import termination_as_interrupt
 
 _DESCRIPTION = """\
 Turn a ModernBERT classifier into an artifact that `pointsman serve` runs: an int8 ONNX graph for the CPU, the
@@ -23,8 +22,6 @@ Rows are JSON lines {"text": ..., "label": ...}, at least 100. Take rows for --c
 on and that are like what users write: a model is surer of what it has seen, so a temperature and a threshold from
 training rows promise a precision that users will not get."""
 
-_DONE, _FAILED = 0, 1
-
 _LEAST_TOKENS = 8
 """The daemon's own least `max_tokens`."""
 
@@ -32,24 +29,15 @@ _LEAST_TOKENS = 8
 def main(argv: list[str]) -> int:
     """Export as `argv` says: 0 well, 1 failed; wrong usage leaves by SystemExit with 2."""
     options = _parser().parse_args(argv)
-    try:
-        with quiet(), termination_as_interrupt():
+
+    def work() -> str:
+        with quiet():
             # torch and transformers take seconds to import, which --help need not wait for
             from pointsman_export.pipeline import Request, export
 
-            report = export(Request(**vars(options)), _progress)
-    except ExportError as error:
-        print(f"pointsman export: {error}", file=sys.stderr)
-    except ImportError as error:
-        print(f"pointsman export: needs the extra pointsman[export] ({error}); install it", file=sys.stderr)
-    except OSError as error:
-        print(f"pointsman export: {error}; make room or check the permissions", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("pointsman export: interrupted, nothing was written", file=sys.stderr)
-    else:
-        print(f"{options.output}\n{report.table()}")
-        return _DONE
-    return _FAILED
+            return export(Request(**vars(options)), _progress).table()
+
+    return run("export", options.output, work)
 
 
 def _parser() -> argparse.ArgumentParser:
