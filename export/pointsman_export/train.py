@@ -158,12 +158,12 @@ def predict(classifier: Any, tokenizer: Any, texts: Sequence[str]) -> Tensor:
     return found
 
 
-def train(data_dir: Path, output: Path, encoder: Path, settings: Settings) -> None:
+def train(data_dir: Path, output: Path, encoder: Path, settings: Settings, held_out: str | None) -> None:
     """Train on `data_dir` with the teacher's `encoder`, and write the checkpoint folder `output`."""
     work = output.with_name(f"{output.name}.work")
     work.mkdir(parents=True, exist_ok=True)
     rng = random.Random(settings.seed)  # noqa: S311
-    corpus = load_corpus(data_dir, rng)
+    corpus = load_corpus(data_dir, rng, held_out)
     print(f"{len(corpus.train)} train, {len(corpus.valid)} valid, {len(corpus.unlabelled)} unlabelled", flush=True)
     _write_users(corpus.valid, work / "users.jsonl")
     own, others = teach(corpus.train, corpus.unlabelled, encoder, work, rng)
@@ -250,13 +250,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--unlabelled-per-epoch", type=int, default=30_000)
+    parser.add_argument("--hold-out", metavar="SOURCE", help="keep this source out and validate on all of it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
     settings = Settings(args.epochs, args.learning_rate, args.unlabelled_per_epoch, args.seed)
     try:
-        train(args.data_dir, args.output, args.encoder or default_encoder(), settings)
+        train(args.data_dir, args.output, args.encoder or default_encoder(), settings, args.hold_out)
     except MissingDataError as missing:
         print(f"train: {missing}", file=sys.stderr)
         return 3

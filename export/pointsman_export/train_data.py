@@ -85,13 +85,20 @@ class Corpus:
     dev_out_of_scope: list[Row]
 
 
-def load_corpus(data_dir: Path, rng: random.Random) -> Corpus:
-    """Read `data_dir` and split a share of every (source, label) off its labelled rows for validation."""
+def load_corpus(data_dir: Path, rng: random.Random, held_out: str | None = None) -> Corpus:
+    """Read `data_dir` and split a share of every (source, label) off its labelled rows for validation.
+
+    With the source `held_out` its rows alone are the validation: how the model does on text of an origin it never saw.
+    """
     dev = [_read(data_dir / f"dev_{name}.jsonl") for name in ("mmlu_pro", "user_prompts", "out_of_scope")]
     seen = {_normal(row.text) for rows in dev for row in rows} | {_normal(text) for text in NEVER_TRAINED_ON}
     labelled = _unseen(_read(data_dir / "train.jsonl"), seen)
     unlabelled = _unseen(_read(data_dir / "unlabelled.jsonl"), seen)
-    train, valid = _split(labelled, rng)
+    if held_out is None:
+        train, valid = _split(labelled, rng)
+    else:
+        train = [row for row in labelled if row.source != held_out]
+        valid = [row for row in labelled if row.source == held_out]
     ours = [Row(text, label, "pointsman") for text, label in user_prompts()]
     return Corpus(train + _unseen(ours, seen), valid, unlabelled, *dev)
 
