@@ -53,7 +53,7 @@ def publish(built: Path, folder: Path, *, force: bool) -> None:
         folder.rename(replaced)
     try:
         built.rename(folder)
-    except BaseException:
+    except BaseException:  # a Ctrl-C, too, must not lose the artifact that was there
         if replaced.is_dir():
             replaced.rename(folder)
         raise

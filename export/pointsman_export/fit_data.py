@@ -67,11 +67,6 @@ def read_rows(path: Path) -> Rows:
     return _rows(rows, repeated)
 
 
-def label_counts(rows: Rows) -> dict[str, int]:
-    """Rows by label."""
-    return dict(zip(rows.labels, np.bincount(rows.truth).tolist(), strict=True))
-
-
 def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8-sig").split("\n")  # a text may hold U+2028, where splitlines cuts

@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from pointsman_export.errors import FitDataError
-from pointsman_export.fit_data import Rows, label_counts, read_rows
+from pointsman_export.fit_data import Rows, read_rows
+
+
+def label_counts(rows: Rows) -> dict[str, int]:
+    """Rows by label."""
+    return {label: int((rows.truth == index).sum()) for index, label in enumerate(rows.labels)}
 
 
 def rows(**counts: int) -> list[str]:

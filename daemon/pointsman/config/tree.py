@@ -30,7 +30,6 @@ class Scalar:
     line: int
     value: str | int | float | bool | None
     text: str
-    quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ class _Builder:
             items = enumerate(node.value)
             return Items(keys, line, tuple(self.build(x, (*keys, i), x.start_mark.line + 1) for i, x in items))
         if isinstance(node, yaml.ScalarNode) and node.tag in _TEXT:
-            return Scalar(keys, line, node.value, node.value, node.style is not None)
+            return Scalar(keys, line, node.value, node.value)
         if isinstance(node, yaml.ScalarNode) and node.tag in _CONSTRUCTED:
             return self._constructed(node, keys, line)
         shown = node.tag.replace(_TAG, "!!")
