@@ -2,19 +2,23 @@
 
 Public question sets are thin here: they hold exam questions, not the landlord, the rash and the traceback.
 A template is filled in a few ways with words from `_SLOTS`, or with those that its slot holds, as {this|that};
-a line of `_PLAIN` is a prompt as it stands.
+a line of `_PLAIN` is a prompt as it stands, and so is one of `experts/<label>.txt`, which hold what people who
+work in a field ask in its own words.
 """
 
 from __future__ import annotations
 
 import random
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pointsman_export.prompts_by_subject import BY_SUBJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_EXPERTS = Path(__file__).with_name("experts")
 
 _FILLINGS, _SUBJECT_FILLINGS = 12, 24
 """How many prompts one template gives, at most: one of `_TEMPLATES`, and one of `BY_SUBJECT`."""
@@ -929,8 +933,11 @@ _PLAIN = {
 }
 
 
-def user_prompts() -> list[tuple[str, str]]:
-    """Every prompt with its label, the same ones in the same order at each call."""
+def user_prompts() -> list[tuple[str, str, str]]:
+    """Every prompt with its label and its source, the same ones in the same order at each call.
+
+    The source is `pointsman-experts` of what stands in `experts/<label>.txt`, with _ for a space, else `pointsman`.
+    """
     rng = random.Random(0)  # noqa: S311 (a choice of words, not a secret)
     prompts = [(text, label) for label, block in _PLAIN.items() for text in _lines(block)]
     for blocks, most in ((_TEMPLATES, _FILLINGS), (BY_SUBJECT, _SUBJECT_FILLINGS)):
@@ -938,11 +945,16 @@ def user_prompts() -> list[tuple[str, str]]:
             for template in _lines(block):
                 fillings = {_fill(template, rng) for _ in range(most)}
                 prompts += [(text, label) for text in sorted(fillings)]
-    return prompts
+    experts = [
+        (text, path.stem.replace("_", " "), "pointsman-experts")
+        for path in sorted(_EXPERTS.glob("*.txt"))
+        for text in _lines(path.read_text(encoding="utf-8"))
+    ]
+    return [(text, label, "pointsman") for text, label in prompts] + experts
 
 
 def _lines(block: str) -> Iterator[str]:
-    return (re.sub(r" {4,}", " ", line.strip()) for line in block.strip().splitlines())
+    return (re.sub(r" {4,}", " ", line.strip()) for line in block.splitlines() if line.strip())
 
 
 def _fill(template: str, rng: random.Random) -> str:

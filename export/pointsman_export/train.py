@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import random
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,19 +19,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pointsman_export.train_augment import Pool, augment, pool
 from pointsman_export.train_data import (
     DEV_GROUPS,
     EXAMS,
     LABELS,
     NEVER_TRAINED_ON,
-    REPEATS,
+    OURS,
     Corpus,
     MissingDataError,
     Row,
-    augment,
     batches,
     load_corpus,
+    repeated,
 )
+from pointsman_export.train_loop import Progress, accuracy_by_source, resume, save, set_learning_rate
 from pointsman_export.train_model import MAX_TOKENS, Student, build_classifier, build_tokenizer
 from pointsman_export.train_teacher import Lessons, default_encoder, teach
 
@@ -41,10 +41,8 @@ _TRAIN_TOKENS = 256
 _BATCH_TOKENS = 2048
 _TOKEN_DROPOUT = 0.1
 _SMOOTHING = 0.05
-_WARMUP = 0.06
 _EMBEDDING_LOSS = 2.0
 """Weight of `1 - cosine` to the encoder's embedding, next to the cross entropy."""
-_LOG_EVERY = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,44 +73,24 @@ class Trainer:
         self.tokenizer = tokenizer
         self.settings = settings
         self.state = state
-        self.epoch = 0
-        self.optimizer = torch.optim.AdamW(_decayed(student), lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
+        groups = [{**group, "peak": settings.learning_rate} for group in _decayed(student)]
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
+        self.epoch = resume(state, student, self.optimizer)
 
-    def resume(self) -> None:
-        """Take up the saved state, if there is one."""
-        if not self.state.exists():
-            return
-        saved = torch.load(self.state, weights_only=True)
-        self.student.load_state_dict(saved["student"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.epoch = saved["epoch"]
-        print(f"resumed after epoch {self.epoch}", flush=True)
-
-    def save(self) -> None:
-        """Write the state; a stop while writing leaves the former one."""
-        fresh = self.state.with_suffix(".new")
-        state = {"student": self.student.state_dict(), "optimizer": self.optimizer.state_dict()}
-        torch.save({**state, "epoch": self.epoch}, fresh)
-        fresh.replace(self.state)
-
-    def run_epoch(self, rows: Sequence[Row], lessons: Lessons) -> None:
+    def run_epoch(self, rows: Sequence[Row], lessons: Lessons, pool: Pool) -> None:
         """One pass over `rows`; the epoch's number seeds it, so a resumed run does what it would have done."""
         rng = random.Random(f"{self.settings.seed}-{self.epoch}")  # noqa: S311
         torch.manual_seed(rng.getrandbits(32))
-        texts = [augment(row.text, rng) for row in rows]
+        texts = [augment(row, pool, rng) for row in rows]
         ids = self.tokenizer(texts, truncation=True, max_length=_TRAIN_TOKENS)["input_ids"]
         plan = batches([len(one) for one in ids], _BATCH_TOKENS, rng)
         self.student.train()
-        started, recent = time.monotonic(), []
+        progress = Progress(f"epoch {self.epoch + 1}", len(plan))
         for step, chosen in enumerate(plan, 1):
-            self._set_learning_rate((self.epoch + step / len(plan)) / self.settings.epochs)
-            batch = self._batch([ids[i] for i in chosen], lessons, chosen)
-            recent.append(self._step(batch))
-            if step % _LOG_EVERY == 0 or step == len(plan):
-                loss, seconds = sum(recent) / len(recent), time.monotonic() - started
-                print(f"epoch {self.epoch + 1} {step}/{len(plan)} loss {loss:.4f} {seconds:.0f} s", flush=True)
-                recent.clear()
+            set_learning_rate(self.optimizer, (self.epoch + step / len(plan)) / self.settings.epochs)
+            progress.step(self._step(self._batch([ids[i] for i in chosen], lessons, chosen)))
         self.epoch += 1
+        save(self.state, self.student, self.optimizer, self.epoch)
 
     def _step(self, batch: Batch) -> float:
         with torch.autocast("cpu", torch.bfloat16):
@@ -137,13 +115,6 @@ class Trainer:
             torch.from_numpy(lessons.embeddings[chosen]),
         )
 
-    def _set_learning_rate(self, progress: float) -> None:
-        """`progress` in 0..1 over the whole run: a linear warm-up, then a cosine down to nothing."""
-        rest = max(0.0, progress - _WARMUP) / (1 - _WARMUP)
-        factor = min(progress / _WARMUP, (1 + math.cos(math.pi * rest)) / 2)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * factor
-
 
 def predict(classifier: Any, tokenizer: Any, texts: Sequence[str]) -> Tensor:
     """Probabilities [n, labels] of `texts`."""
@@ -166,20 +137,18 @@ def train(data_dir: Path, output: Path, encoder: Path, settings: Settings, held_
     corpus = load_corpus(data_dir, rng, held_out)
     print(f"{len(corpus.train)} train, {len(corpus.valid)} valid, {len(corpus.unlabelled)} unlabelled", flush=True)
     _write_users(corpus.valid, work / "users.jsonl")
-    own, others = teach(corpus.train, corpus.unlabelled, encoder, work, rng)
+    own, others = teach(corpus, encoder, work, rng, settings.seed)
     torch.manual_seed(settings.seed)
     tokenizer, kept = build_tokenizer(encoder, [row.text for row in (*corpus.train, *corpus.unlabelled)])
     student = Student(build_classifier(encoder, kept), own.embeddings.shape[1])
     trainer = Trainer(student, tokenizer, settings, work / "state.pt")
-    trainer.resume()
-    repeated = [i for i, row in enumerate(corpus.train) for _ in range(REPEATS.get(row.source, 1))]
+    labelled, neighbours = repeated(corpus.train), pool(corpus.train)
     while trainer.epoch < settings.epochs:
         chosen = _sample(len(corpus.unlabelled), settings, trainer.epoch)
-        rows = [*(corpus.train[i] for i in repeated), *(corpus.unlabelled[i] for i in chosen)]
-        trainer.run_epoch(rows, _join(own, repeated, others, chosen))
-        trainer.save()
-        valid = _accuracy(student.classifier, tokenizer, corpus.valid)
-        print(f"epoch {trainer.epoch}: validation accuracy {valid:.4f}", flush=True)
+        rows = [*(corpus.train[i] for i in labelled), *(corpus.unlabelled[i] for i in chosen)]
+        trainer.run_epoch(rows, _join(own, labelled, others, chosen), neighbours)
+        best = predict(student.classifier, tokenizer, [row.text for row in corpus.valid]).argmax(-1).tolist()
+        print(f"epoch {trainer.epoch}: {accuracy_by_source(corpus.valid, best)}", flush=True)
     student.classifier.save_pretrained(output)
     tokenizer.save_pretrained(output)
     print(report(student.classifier, tokenizer, corpus))
@@ -220,16 +189,20 @@ def _sample(n: int, settings: Settings, epoch: int) -> list[int]:
     return rng.sample(range(n), min(settings.unlabelled_per_epoch, n))
 
 
-def _join(own: Lessons, repeated: list[int], others: Lessons, chosen: list[int]) -> Lessons:
+def _join(own: Lessons, labelled: list[int], others: Lessons, chosen: list[int]) -> Lessons:
     return Lessons(
-        np.concatenate([own.probabilities[repeated], others.probabilities[chosen]]),
-        np.concatenate([own.embeddings[repeated], others.embeddings[chosen]]),
+        np.concatenate([own.probabilities[labelled], others.probabilities[chosen]]),
+        np.concatenate([own.embeddings[labelled], others.embeddings[chosen]]),
     )
 
 
 def _write_users(rows: Sequence[Row], path: Path) -> None:
-    """The validation rows that users wrote: what `pointsman export --calibrate` wants."""
-    lines = [json.dumps({"text": row.text, "label": row.label}) for row in rows if row.source not in EXAMS]
+    """The validation rows that users wrote: what `pointsman export --calibrate` wants.
+
+    Ours are left out: they are of one style with what was trained on, and would make the probabilities too bold.
+    """
+    users = [row for row in rows if row.source not in EXAMS | OURS]
+    lines = [json.dumps({"text": row.text, "label": row.label}) for row in users]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

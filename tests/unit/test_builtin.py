@@ -203,7 +203,7 @@ def test_each_of_the_guides_questions_comes_with_ten_paraphrases() -> None:
 
 
 def test_no_prompt_is_a_training_prompt() -> None:
-    trained = {normal(text) for text, _ in user_prompts()}
+    trained = {normal(text) for text, _, _ in user_prompts()}
     assert [row.text for row in PROMPTS + PARAPHRASES if normal(row.text) in trained] == []
 
 
