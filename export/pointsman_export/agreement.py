@@ -1,4 +1,4 @@
-"""Whether the int8 graph chooses the float graph's labels on real text."""
+"""Whether the graph that is shipped chooses the float graph's labels on real text."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ from pointsman_export.runtime import Graph, alone
 
 WORST = 3
 """Labels that a refusal names."""
+MORE_FLOAT = {
+    "int8": " keep more layers in float with a lower --max-error,",
+    "fp16": " export for the CPU,",
+    "fp32": "",
+}
+"""What else can be done about a loss, by the precision of the graph that has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The labels of each text, by the float graph and by the int8 graph."""
+    """The labels of each text, by the float graph and by the one that is shipped."""
 
     expected: list[str]
     found: list[str]
@@ -48,15 +54,16 @@ class Agreement:
         )
 
 
-def check_agreement(floats: Graph, int8: Graph, prompts: Sequence[Ids], labels: list[str], gate: float) -> Agreement:
+def check_agreement(
+    floats: Graph, shipped: Graph, precision: str, prompts: Sequence[Ids], labels: list[str], gate: float
+) -> Agreement:
     """Label each prompt with both graphs; raises AgreementError where fewer than `gate` of them agree."""
-    agreement = Agreement(_chosen(floats, prompts, labels), _chosen(int8, prompts, labels))
+    agreement = Agreement(_chosen(floats, prompts, labels), _chosen(shipped, prompts, labels))
     if agreement.share < gate:
         raise AgreementError(
-            f"int8 chooses the float graph's label for {agreement.agreeing} of {agreement.texts} texts "
+            f"{precision} chooses the float graph's label for {agreement.agreeing} of {agreement.texts} texts "
             f"({percent(agreement.share)}), the gate is {percent(gate)}; worst: {agreement.worst()}; "
-            "try texts of your own with --texts, keep more layers in float with a lower --max-error, "
-            "or accept the loss with a lower --gate"
+            f"try texts of your own with --texts,{MORE_FLOAT[precision]} or accept the loss with a lower --gate"
         )
     return agreement
 

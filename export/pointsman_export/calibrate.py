@@ -1,4 +1,4 @@
-"""Temperature and suggested threshold of the int8 graph, from labelled rows that were not trained on."""
+"""Temperature and suggested threshold of the graph that is shipped, from labelled rows that were not trained on."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Calibration:
 
 
 def calibrate(logits: Logits, truth: Ints, precision: float) -> Calibration:
-    """Fit to the int8 graph's logits [rows, labels] and the labels' indices [rows]."""
+    """Fit to the shipped graph's logits [rows, labels] and the labels' indices [rows]."""
     temperature = fit_temperature(logits, truth)
     correct = logits.argmax(axis=1) == truth
     before, after = softmax(logits).max(axis=1), softmax(logits / temperature).max(axis=1)

@@ -17,6 +17,7 @@ ARCHITECTURE = "ModernBertForSequenceClassification"
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 MAPPING = "category_mapping.json"
+_FULL, _SLIDING = "full_attention", "sliding_attention"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,41 @@ def open_checkpoint(source: str) -> Checkpoint:
     _check_tokenizer(folder / TOKENIZER, int(config["vocab_size"]))
     # the manifest travels with the artifact: where a folder lies on this host is nobody's business
     return Checkpoint(folder.resolve().name if local else source, folder, config, labels)
+
+
+def as_transformers_4(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The config in the words of transformers 4, which optimum and our own builder read; raises CheckpointError.
+
+    transformers 5 says `rope_parameters` and `layer_types` where 4 says `*_rope_theta` and
+    `global_attn_every_n_layers`. 4 ignores the new words and would take its defaults without a word.
+    """
+    config = {**checkpoint.config, "reference_compile": False}
+    path = checkpoint.folder / CONFIG
+    rope = config.pop("rope_parameters", None) or {}
+    for kind, key in ((_FULL, "global_rope_theta"), (_SLIDING, "local_rope_theta")):
+        parameters = rope.get(kind) or {}
+        if parameters.get("rope_type", "default") != "default":
+            raise CheckpointError(
+                f"{path}: rope_parameters.{kind}.rope_type is {parameters['rope_type']!r}, only 'default' can be "
+                "exported; take a checkpoint without RoPE scaling"
+            )
+        if "rope_theta" in parameters:
+            config[key] = parameters["rope_theta"]
+    layers = config.pop("layer_types", None)
+    if layers:
+        config["global_attn_every_n_layers"] = _period(layers, path)
+    return config
+
+
+def _period(layers: list[str], path: Path) -> int:
+    """The n for which every n-th layer, from the first on, is global and no other is."""
+    for period in range(1, len(layers) + 1):
+        if layers == [_SLIDING if index % period else _FULL for index in range(len(layers))]:
+            return period
+    raise CheckpointError(
+        f"{path}: layer_types is {layers}, expected '{_FULL}' at every n-th layer from the first on and "
+        f"'{_SLIDING}' between; other layouts cannot be exported"
+    )
 
 
 def _download(source: str) -> Path:

@@ -6,6 +6,7 @@ ExportError
 ├── RowsError               the file of --calibrate or --labelled cannot be used
 ├── DestinationError        the artifact cannot be written where it was asked for
 ├── GraphError              the graph does not have the form that the quantizer or `pointsman fit` knows
+├── UnknownFormError        the checkpoint is none that the fast graph is built for
 ├── FitDataError            the rows of `pointsman fit` cannot be used
 └── VerificationError       the graph was made, and the proof found a difference
     ├── NamesError
@@ -45,6 +46,10 @@ class DestinationError(ExportError):
 
 class GraphError(ExportError):
     """A graph does not have the form that the quantizer or `pointsman fit` knows."""
+
+
+class UnknownFormError(ExportError):
+    """The checkpoint is none that the fast graph is built for; `--level plain` takes any."""
 
 
 class FitDataError(ExportError):

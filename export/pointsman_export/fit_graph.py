@@ -9,7 +9,7 @@ the pooled output as its classifier's input already.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import onnx
 import onnxruntime
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from pointsman.classify import packing
 from pointsman.classify.tokenize import Ids
 from pointsman.evaluation.metrics import Floats
 from pointsman_export.errors import GraphError
@@ -47,12 +48,12 @@ def run(model: ModelProto, prompts: Sequence[Ids], progress: Callable[[int], Non
     """
     session = _session(model)
     inputs = [item.name for item in session.get_inputs()]
+    feed_of = packing.pack if inputs == list(packing.INPUTS) else _stacked
     found = []
     done = 0
     batches = _batches(prompts)
     for batch in batches:
-        ids = np.stack([prompts[place] for place in batch])
-        feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        feed = feed_of([prompts[place] for place in batch])
         values = session.run(None, {name: feed[name] for name in inputs})[0]
         if values.ndim != 2:
             raise GraphError(f"the features have {values.ndim} axes, expected 2: prompts and width; {_FORM}")
@@ -127,6 +128,12 @@ def _batches(prompts: Sequence[Ids]) -> list[list[int]]:
     ]
 
 
+def _stacked(prompts: Sequence[Ids]) -> dict[str, Ids]:
+    """The feed of a graph that is not packed, for prompts of one length."""
+    ids = np.stack(prompts)
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+
+
 def _constants(model: ModelProto) -> set[str]:
     """Weights, and what is made of them alone: the exporter writes equal weights once and copies them by Identity."""
     constants = {tensor.name for tensor in model.graph.initializer}
@@ -170,6 +177,14 @@ def _sources(name: str, makers: dict[str, NodeProto], constants: set[str]) -> tu
     return linears, others
 
 
+def _read(node: NodeProto) -> Iterator[str]:
+    """The names that a node reads, and those that its branches do: these may be made outside of them."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from _read(inner)
+
+
 def _ending_in(model: ModelProto, output: onnx.ValueInfoProto) -> ModelProto:
     """A copy with one output, and only the nodes and weights that it needs."""
     needed = {output.name}
@@ -177,7 +192,7 @@ def _ending_in(model: ModelProto, output: onnx.ValueInfoProto) -> ModelProto:
     for node in reversed(model.graph.node):
         if needed.intersection(node.output):
             nodes.append(node)
-            needed.update(node.input)
+            needed.update(_read(node))
     tensors = [tensor for tensor in model.graph.initializer if tensor.name in needed]
     copy = ModelProto()
     copy.CopyFrom(model)

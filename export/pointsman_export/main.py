@@ -10,13 +10,18 @@ from pointsman_export.command import run
 from pointsman_export.libraries import quiet
 
 _DESCRIPTION = """\
-Turn a ModernBERT classifier into an artifact that `pointsman serve` runs: an int8 ONNX graph for the CPU, the
-tokenizer and a manifest. The graph is proved against the checkpoint before anything is written."""
+Turn a ModernBERT classifier into an artifact that `pointsman serve` runs: an ONNX graph, int8 for the CPU or fp16 for
+a GPU, the tokenizer and a manifest. The graph is proved against the checkpoint before anything is written.
+
+By default the graph is built from the weights, for speed: prompts are packed into one row without padding. For a
+checkpoint of a form that the builder does not know, and with --level plain, optimum exports it; for a GPU that graph
+is float32, and TensorRT makes it fp16 when it loads it."""
 
 _EPILOG = """\
-The proof: names, axes, shapes and values of the float graph against torch; a prompt's logits alone, in a batch and
-padded; the labels of both graphs on real text, and how often they are right on labelled rows. What fails is named,
-nothing is written, and the exit code is 1.
+The proof: names, axes, shapes and values of the float graph against torch; a prompt's logits alone, in a batch and,
+where the graph pads, padded; the labels of both graphs on real text, and how often they are right on labelled rows.
+What fails is named, nothing is written, and the exit code is 1. A graph for a GPU is proved on CUDA; where this host
+has none, on the CPU, which rounds the weights to fp16 but not the activations.
 
 Rows are JSON lines {"text": ..., "label": ...}, at least 100. Take rows for --calibrate that the model was NOT trained
 on and that are like what users write: a model is surer of what it has seen, so a temperature and a threshold from
@@ -28,7 +33,12 @@ _LEAST_TOKENS = 8
 
 def main(argv: list[str]) -> int:
     """Export as `argv` says: 0 well, 1 failed; wrong usage leaves by SystemExit with 2."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.level == "plain" and options.activations == "tensor":
+        parser.error("--activations tensor needs --level fast: the plain graph has its scales per token")
+    if options.target == "gpu" and options.activations == "tensor":
+        parser.error("--activations tensor needs --target cpu: nothing is int8 on a GPU")
 
     def work() -> str:
         with quiet():
@@ -56,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_share,
         default=0.99,
         metavar="SHARE",
-        help="share of the texts that must keep their label in int8 (default: %(default)s)",
+        help="share of the texts that must keep their label (default: %(default)s)",
     )
     parser.add_argument(
         "--texts",
@@ -76,14 +86,14 @@ def _parser() -> argparse.ArgumentParser:
         "--labelled",
         type=Path,
         metavar="FILE",
-        help="labelled rows on which int8 has to be about as often right as float (default: those of --calibrate)",
+        help="labelled rows on which the graph has to be about as often right as float (default: those of --calibrate)",
     )
     parser.add_argument(
         "--max-drop",
         type=_share,
         default=0.01,
         metavar="SHARE",
-        help="accuracy that int8 may lose on the labelled rows (default: %(default)s)",
+        help="accuracy that the graph may lose on the labelled rows (default: %(default)s)",
     )
     parser.add_argument(
         "--calibrate",
@@ -104,8 +114,23 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="tokens that are read of a prompt (default: 512, or what the model was made for)",
     )
+    parser.add_argument(
+        "--level",
+        choices=["fast", "plain"],
+        default="fast",
+        help="fast: our own graph; plain: optimum's, up to three times slower (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--activations",
+        choices=["token", "tensor"],
+        default="token",
+        help="what shares an int8 scale: the numbers of a token, or all of a run, which is up to a fifth faster but "
+        "lets a prompt's score depend on what it is run with (default: %(default)s)",
+    )
     parser.add_argument("--force", action="store_true", help="replace an artifact that is there already")
-    parser.add_argument("--target", choices=["cpu"], default="cpu", help="where it will run (default: %(default)s)")
+    parser.add_argument(
+        "--target", choices=["cpu", "gpu"], default="cpu", help="where it will run (default: %(default)s)"
+    )
     return parser
 
 

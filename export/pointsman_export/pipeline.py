@@ -18,9 +18,12 @@ from pointsman.classify.tokenize import Ids, Tokenizer, Window
 from pointsman_export import destination
 from pointsman_export.checkpoint import Checkpoint, open_checkpoint
 from pointsman_export.errors import CheckpointError
-from pointsman_export.graph import INPUTS, OUTPUT, export_float, load_model
+from pointsman_export.fast.linear import Activations
+from pointsman_export.graph import load_model
+from pointsman_export.interface import OUTPUT
 from pointsman_export.labelled import Labelled, read_labelled
 from pointsman_export.proof import Trial, prove
+from pointsman_export.recipe import Recipe, choose_recipe
 from pointsman_export.report import Report
 from pointsman_export.selection import quantize_within
 from pointsman_export.texts import BUILT_IN, read_texts
@@ -47,6 +50,8 @@ class Request:
     max_tokens: int | None
     force: bool
     target: str
+    level: str
+    activations: Activations
 
 
 def export(request: Request, progress: Callable[[str], None]) -> Report:
@@ -59,16 +64,23 @@ def export(request: Request, progress: Callable[[str], None]) -> Report:
     with destination.workspace(request.output) as work:
         built = work / "artifact"
         built.mkdir()
-        paths = {"float": work / "float.onnx", "int8": built / artifact.MODEL}
         progress("exporting the float graph")
         model = load_model(checkpoint)
-        export_float(model, paths["float"])
-        progress("quantizing to int8")
-        selection = quantize_within(model, paths, checkpoint.layers, trial.prompts, request.max_error, progress)
-        report = prove(checkpoint, model, paths, trial, selection, progress)
+        recipe = choose_recipe(checkpoint, model, request.level, request.activations, progress)
+        precision = "int8" if request.target == "cpu" else recipe.gpu_precision
+        paths = {"float": work / "float.onnx", precision: built / artifact.MODEL}
+        recipe.write_float(paths["float"])
+        selection = None
+        if request.target == "cpu":
+            progress("quantizing to int8")
+            selection = quantize_within(recipe, model, paths, trial.prompts, request.max_error, progress)
+        else:
+            progress(f"writing the {precision} graph for a GPU")
+            recipe.write_gpu(paths[precision])
+        report = prove(checkpoint, model, recipe, paths, trial, selection, progress)
         progress(f"writing {request.output}")
         shutil.copyfile(checkpoint.tokenizer, built / artifact.TOKENIZER)
-        manifest = _manifest(checkpoint, request, report, built)
+        manifest = _manifest(checkpoint, request, recipe, report, built)
         (built / artifact.MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
         destination.publish(built, request.output, force=request.force)
     return report
@@ -94,6 +106,7 @@ def _trial(checkpoint: Checkpoint, request: Request, texts: list[str]) -> Trial:
 
     judged = request.labelled or request.calibrate
     return Trial(
+        target=request.target,
         prompts=tokenized(texts),
         origin="built-in" if request.texts is None else request.texts.name,
         gate=request.gate,
@@ -105,17 +118,19 @@ def _trial(checkpoint: Checkpoint, request: Request, texts: list[str]) -> Trial:
     )
 
 
-def _manifest(checkpoint: Checkpoint, request: Request, report: Report, built: Path) -> artifact.Manifest:
+def _manifest(
+    checkpoint: Checkpoint, request: Request, recipe: Recipe, report: Report, built: Path
+) -> artifact.Manifest:
     calibration = report.calibration
     opset = onnx.load(built / artifact.MODEL, load_external_data=False).opset_import[0].version
     return artifact.Manifest(
         format_version=artifact.FORMAT_VERSION,
         labels=checkpoint.labels,
         max_tokens=report.max_tokens,
-        inputs=INPUTS,
+        inputs=recipe.interface.names,
         output=OUTPUT,
         opset=opset,
-        precision="int8",
+        precision=report.precision,
         target=request.target,
         temperature=1.0 if calibration is None else calibration.temperature,
         suggested_threshold=None if calibration is None else calibration.threshold,

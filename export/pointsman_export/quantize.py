@@ -27,24 +27,27 @@ from pointsman_export.errors import GraphError
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.int8]
 
-LINEARS_PER_LAYER = 4
-"""Wqkv and Wo of the attention, Wi and Wo of the MLP."""
+EMBEDDINGS = "embeddings.tok_embeddings"
+_LINEARS = ("attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo")
 
 GREATEST = 127
 SMALLEST_SCALE = 1e-10
 """Keeps the scale of an all-zero row or column above zero."""
 
 
-def quantize(source: Path, target: Path, layers: int, float_layers: Collection[str] = ()) -> list[str]:
+def quantizable(layers: int) -> list[str]:
+    """What can be int8 in `layers` encoder layers, named as in the checkpoint, without `model.`."""
+    return [EMBEDDINGS, *(f"layers.{layer}.{linear}" for layer in range(layers) for linear in _LINEARS)]
+
+
+def quantize(source: Path, target: Path, layers: int, float_layers: Collection[str] = ()) -> None:
     """Write the int8 form of the graph in `source` to `target`; raises GraphError on an unknown form.
 
-    Returns the names of what can be int8, as the checkpoint has them without `model.`: the linear layers of `layers`
-    encoder layers and the token embeddings. Those in `float_layers` are left as they are.
+    What is `quantizable` is made int8, but for `float_layers`.
     """
     model = onnx.load(source)
-    names = _Pass(model, float_layers).run(layers)
+    _Pass(model, float_layers).run(quantizable(layers))
     onnx.save(model, target)
-    return names
 
 
 class _Pass:
@@ -60,13 +63,12 @@ class _Pass:
         self._activations: dict[str, tuple[str, str]] = {}
         self._shapes: dict[int, str] = {}
 
-    def run(self, layers: int) -> list[str]:
-        linears = [node for node in self._graph.node if self._is_linear(node)]
-        embeddings = [node for node in self._graph.node if self._is_embedding(node)]
-        if (len(linears), len(embeddings)) != (layers * LINEARS_PER_LAYER, 1):
+    def run(self, names: list[str]) -> None:
+        found = [_name(node) for node in self._graph.node if self._is_linear(node) or self._is_embedding(node)]
+        if sorted(found) != sorted(names):
             raise GraphError(
-                f"the graph has {len(linears)} linear layers and {len(embeddings)} token embeddings, expected "
-                f"{layers * LINEARS_PER_LAYER} and 1; use the versions that the extra pointsman[export] names"
+                f"the graph has {len(found)} linear layers and token embeddings, expected the {len(names)} of the "
+                "checkpoint; use the versions that the extra pointsman[export] names"
             )
         self._prepare()
         for node in self._graph.node:
@@ -79,7 +81,6 @@ class _Pass:
             else:
                 self._nodes.append(node)
         self._replace()
-        return [_name(node) for node in [*embeddings, *linears]]
 
     def _is_linear(self, node: NodeProto) -> bool:
         return node.op_type == "MatMul" and "/layers." in node.name and node.input[1] in self._weights
@@ -97,7 +98,7 @@ class _Pass:
     def _linear(self, node: NodeProto) -> None:
         """[batch, sequence, k] x [k, n], computed as [tokens, k] x [k, n]."""
         weight = self._weight(node.input[1])
-        quantized, scale = _symmetric(weight, axis=0)
+        quantized, scale = symmetric(weight, axis=0)
         activation, token_scale = self._activation(node.input[0], weight.shape[0])
         name = node.name
         matrix = self._constant(f"{name}/weight", quantized)
@@ -126,7 +127,7 @@ class _Pass:
 
     def _embedding(self, node: NodeProto) -> None:
         """[vocabulary, width] rows, looked up as int8 and scaled after."""
-        quantized, scale = _symmetric(self._weight(node.input[0]), axis=1)
+        quantized, scale = symmetric(self._weight(node.input[0]), axis=1)
         table = self._constant("embeddings/rows", quantized)
         scales = self._constant("embeddings/scale", scale)
         rows = self._node("Gather", [table, node.input[1]], "embeddings/looked_up")
@@ -165,7 +166,7 @@ def _name(node: NodeProto) -> str:
     return ".".join(node.name.split("/")[2:-1])
 
 
-def _symmetric(weight: Floats, axis: int) -> tuple[Bytes, Floats]:
+def symmetric(weight: Floats, axis: int) -> tuple[Bytes, Floats]:
     """int8 values and the float step along `axis` (kept as an axis of 1), so that value * step is the weight."""
     scale = np.maximum(np.abs(weight).max(axis, keepdims=True) / GREATEST, SMALLEST_SCALE)
     return np.rint(weight / scale).astype(np.int8), scale.astype(np.float32)

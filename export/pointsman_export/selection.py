@@ -18,7 +18,9 @@ import numpy as np
 import torch
 
 from pointsman.classify.tokenize import Ids
-from pointsman_export.quantize import GREATEST, SMALLEST_SCALE, quantize
+from pointsman_export.fast.linear import Activations
+from pointsman_export.quantize import GREATEST, SMALLEST_SCALE
+from pointsman_export.recipe import Recipe
 from pointsman_export.runtime import Graph, Logits, alone
 from pointsman_export.verify import torch_logits
 
@@ -42,38 +44,36 @@ class Selection:
 
 
 def quantize_within(
+    recipe: Recipe,
     model: Any,
     paths: dict[str, Path],
-    layers: int,
     prompts: Sequence[Ids],
     bound: float,
     progress: Callable[[str], None],
 ) -> Selection:
-    """Write the int8 graph of `paths["float"]` to `paths["int8"]`, with an error of at most `bound` on `prompts`.
+    """Write the int8 graph of `recipe` to `paths["int8"]`, with an error of at most `bound` on `prompts`.
 
-    `model` is the torch model of the graph and `layers` its encoder layers. Raises GraphError on an unknown form.
+    `model` is the torch model, and its float graph is in `paths["float"]`. Raises GraphError on an unknown form.
     """
     sample = spread(prompts, _MEASURED, _MEASURED_TOKENS)
     expected = alone(Graph(paths["float"]), sample)
 
-    def measure() -> float:
+    def error(float_layers: Sequence[str]) -> float:
+        recipe.write_int8(paths["int8"], float_layers)
         return logit_error(expected, alone(Graph(paths["int8"]), sample))
 
-    def error(float_layers: Sequence[str]) -> float:
-        quantize(paths["float"], paths["int8"], layers, float_layers)
-        return measure()
-
-    names = quantize(paths["float"], paths["int8"], layers)
-    int8_error = measure()
+    int8_error = error(())
     kept: list[str] = []
     if int8_error > bound:
-        progress(f"measuring what int8 does to each of {len(names)} layers")
-        ranked = rank(model, names, spread(prompts, _RANKED, _RANKED_TOKENS))
+        progress(f"measuring what int8 does to each of {len(recipe.layers)} layers")
+        ranked = rank(
+            recipe.to_round(model), recipe.layers, spread(prompts, _RANKED, _RANKED_TOKENS), recipe.activations
+        )
         progress("looking for the fewest layers to keep in float")
         kept = ranked[: _fewest(len(ranked), lambda count: error(ranked[:count]) <= bound)]
     return Selection(
         float_layers=kept,
-        layers=len(names),
+        layers=len(recipe.layers),
         texts=len(sample),
         error=error(kept) if kept else int8_error,
         int8_error=int8_error,
@@ -99,25 +99,26 @@ def logit_error(expected: Logits, found: Logits) -> float:
     return moved / float(np.sqrt(np.square(expected).mean())) if moved else 0.0
 
 
-def rank(model: Any, names: Sequence[str], prompts: list[Ids]) -> list[str]:
+def rank(model: Any, names: Sequence[str], prompts: list[Ids], activations: Activations = "token") -> list[str]:
     """`names`, the one first whose rounding alone moves the torch model's logits most."""
     errors = {}
     with _one_thread():
         expected = torch_logits(model, prompts)
         for name in names:
-            with rounded(model.model.get_submodule(name)):
+            with rounded(model.model.get_submodule(name), activations):
                 errors[name] = logit_error(expected, torch_logits(model, prompts))
     return sorted(names, key=lambda name: -errors[name])
 
 
 @contextmanager
-def rounded(module: Any) -> Iterator[None]:
+def rounded(module: Any, activations: Activations = "token") -> Iterator[None]:
     """The linear layer or embedding computes with what its int8 form would: rounded weights and, if linear, inputs."""
     weight = module.weight.data
+    axes = (-1,) if activations == "token" else (-3, -2, -1)
     hooks = []
     if isinstance(module, torch.nn.Linear):
-        hooks.append(module.register_forward_pre_hook(lambda _, inputs: (_rounded(inputs[0]),)))
-    module.weight.data = _rounded(weight)
+        hooks.append(module.register_forward_pre_hook(lambda _, inputs: (_rounded(inputs[0], axes),)))
+    module.weight.data = _rounded(weight, (-1,))
     try:
         yield
     finally:
@@ -144,7 +145,7 @@ def spread(prompts: Sequence[Ids], count: int, tokens: int) -> list[Ids]:
     return [prompts[index][:tokens] for index in chosen]
 
 
-def _rounded(values: Any) -> Any:
-    """Symmetric int8 with a step for each slice along the last axis: an output's weights, a token's activation."""
-    step = (values.abs().amax(-1, keepdim=True) / GREATEST).clamp(min=SMALLEST_SCALE)
+def _rounded(values: Any, axes: tuple[int, ...]) -> Any:
+    """Symmetric int8 with a step for each slice along `axes`: an output's weights, a token's or a run's activations."""
+    step = (values.abs().amax(axes, keepdim=True) / GREATEST).clamp(min=SMALLEST_SCALE)
     return (values / step).round() * step

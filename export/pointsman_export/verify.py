@@ -14,18 +14,22 @@ import torch
 
 from pointsman.classify.tokenize import Ids
 from pointsman_export.errors import AxesError, BatchError, NamesError, PaddingError, ShapeError, ValuesError
-from pointsman_export.graph import INPUTS, OUTPUT
+from pointsman_export.interface import OUTPUT, Interface
 from pointsman_export.runtime import Graph, Logits, alone, padded
 
-VALUES_TOLERANCE = 1e-4
-INDEPENDENCE_TOLERANCE = 1e-4
+TOLERANCE = 1e-4
+HALF_TOLERANCE = 2e-2
 LENGTHS = (1, 2, 17, 66, 131, 300, 1024)
 """Tokens of the random prompts: below, at and above the local layers' window of 128. Positions are computed in the
 graph and not looked up, so longer ones would prove nothing more."""
 
 _BATCH = 8
 _PADDING = 40
-_AXES = [*((name, ["batch_size", "sequence_length"]) for name in INPUTS), (OUTPUT, ["batch_size", None])]
+
+
+def tolerance(precision: str) -> float:
+    """By how much a logit may differ."""
+    return HALF_TOLERANCE if precision == "fp16" else TOLERANCE
 
 
 def random_prompts(vocabulary: int, max_tokens: int) -> list[Ids]:
@@ -34,16 +38,17 @@ def random_prompts(vocabulary: int, max_tokens: int) -> list[Ids]:
     return [random.integers(0, vocabulary, length) for length in LENGTHS if length <= max_tokens]
 
 
-def check_interface(path: Path, labels: int) -> None:
+def check_interface(path: Path, interface: Interface, labels: int) -> None:
     """Names, dynamic axes and declared shapes; raises NamesError, AxesError or ShapeError."""
     graph = onnx.load(path, load_external_data=False).graph
     inputs, outputs = [value.name for value in graph.input], [value.name for value in graph.output]
-    if (inputs, outputs) != (INPUTS, [OUTPUT]):
+    if (inputs, outputs) != (interface.names, [OUTPUT]):
         raise NamesError(
-            f"the graph maps {inputs} to {outputs}, expected {INPUTS} to {[OUTPUT]}; "
+            f"the graph maps {inputs} to {outputs}, expected {interface.names} to {[OUTPUT]}; "
             "use the versions that the extra pointsman[export] names"
         )
-    for value, (name, expected) in zip([*graph.input, *graph.output], _AXES, strict=True):
+    known = [*interface.inputs.items(), (OUTPUT, [interface.rows, None])]
+    for value, (name, expected) in zip([*graph.input, *graph.output], known, strict=True):
         axes = [dimension.dim_param or None for dimension in value.type.tensor_type.shape.dim]
         if axes != expected:
             raise AxesError(f"{name} of the graph has the dynamic axes {axes}, expected {expected}")
@@ -52,8 +57,8 @@ def check_interface(path: Path, labels: int) -> None:
         raise ShapeError(f"{OUTPUT} of the graph has {columns} columns, the checkpoint has {labels} labels")
 
 
-def check_values(model: Any, graph: Graph, prompts: list[Ids]) -> float:
-    """The greatest difference to the torch model, alone and padded together; raises ShapeError or ValuesError."""
+def check_values(model: Any, graph: Graph, precision: str, prompts: list[Ids]) -> float:
+    """The greatest difference to the torch model, alone and together; raises ShapeError or ValuesError."""
     short = [prompt for prompt in prompts if len(prompt) <= LENGTHS[3]]
     worst = 0.0
     for batch in [*([prompt] for prompt in prompts), short]:
@@ -61,25 +66,28 @@ def check_values(model: Any, graph: Graph, prompts: list[Ids]) -> float:
         if expected.shape != found.shape:
             raise ShapeError(f"the graph's logits are {found.shape}, the torch model's {expected.shape}")
         difference = _difference(expected, found)
-        if not difference <= VALUES_TOLERANCE:
+        if not difference <= tolerance(precision):
             raise ValuesError(
-                f"logits differ by {difference:.2g}, allowed {VALUES_TOLERANCE:.0e}, for {len(batch)} prompts of up to "
-                f"{max(map(len, batch))} tokens{_sides('torch', expected, 'graph', found)}"
+                f"{precision}: logits differ by {difference:.2g}, allowed {tolerance(precision):.0e}, for {len(batch)} "
+                f"prompts of up to {max(map(len, batch))} tokens{_sides('torch', expected, 'graph', found)}"
             )
         worst = max(worst, difference)
     return worst
 
 
-def check_batch(graph: Graph, precision: str, vocabulary: int, max_tokens: int) -> float:
-    """The greatest change of a prompt's logits by batch-mates of its own length; raises BatchError."""
-    random = np.random.default_rng(1)
-    prompts = list(random.integers(0, vocabulary, (_BATCH, min(48, max_tokens))))
+def prompts_of_one_length(vocabulary: int, max_tokens: int) -> list[Ids]:
+    """A batch of random tokens in which nothing is padded."""
+    return list(np.random.default_rng(1).integers(0, vocabulary, (_BATCH, min(48, max_tokens))))
+
+
+def check_batch(graph: Graph, precision: str, prompts: list[Ids]) -> float:
+    """The greatest change of a prompt's logits by those that it is run with; raises BatchError."""
     single, together = alone(graph, prompts), graph.logits(prompts)
     difference = _difference(single, together)
-    if not difference <= INDEPENDENCE_TOLERANCE:
+    if not difference <= tolerance(precision):
         raise BatchError(
-            f"{precision}: the logits of a prompt move by {difference:.2g} in a batch of {_BATCH}, allowed "
-            f"{INDEPENDENCE_TOLERANCE:.0e}{_sides('alone', single, 'together', together)}"
+            f"{precision}: the logits of a prompt move by {difference:.2g} in a batch of {len(prompts)}, allowed "
+            f"{tolerance(precision):.0e}{_sides('alone', single, 'together', together)}"
         )
     return difference
 
@@ -91,10 +99,10 @@ def check_padding(graph: Graph, precision: str, prompts: list[Ids]) -> float:
     worst = 0.0
     for how, found in ((f"padded by {_PADDING} tokens", wider), ("beside longer prompts", graph.logits(prompts))):
         difference = _difference(single, found)
-        if not difference <= INDEPENDENCE_TOLERANCE:
+        if not difference <= tolerance(precision):
             raise PaddingError(
                 f"{precision}: the logits of a prompt move by {difference:.2g} {how}, allowed "
-                f"{INDEPENDENCE_TOLERANCE:.0e}{_sides('unpadded', single, 'padded', found)}"
+                f"{tolerance(precision):.0e}{_sides('unpadded', single, 'padded', found)}"
             )
         worst = max(worst, difference)
     return worst

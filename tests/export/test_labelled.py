@@ -77,14 +77,14 @@ def test_a_drop_in_accuracy_is_refused() -> None:
         found[rows] = np.roll(found[rows], 1, axis=1)
 
     with pytest.raises(AccuracyError) as error:
-        check_accuracy(expected, found, truth, LABELS, 0.09)
+        check_accuracy(expected, found, "int8", truth, LABELS, 0.09)
 
     assert "int8 is right on 90 % of 100 labelled rows, the float graph on 100 %" in str(error.value)
     assert "a drop of 10.00 points, allowed 9.00 points" in str(error.value)
     worst = "worst: other: 25 right of 25 became 21; computer science: 25 right of 25 became 22; math: 25"
     assert worst in str(error.value)
     assert "law" not in str(error.value)
-    assert check_accuracy(expected, found, truth, LABELS, 0.1).drop == 0.1
+    assert check_accuracy(expected, found, "int8", truth, LABELS, 0.1).drop == 0.1
 
 
 def test_a_gain_is_no_drop() -> None:
@@ -92,4 +92,4 @@ def test_a_gain_is_no_drop() -> None:
     truth = np.array([0, 1])
     one, other = np.eye(2, dtype=np.float32)[[0, 0]], np.eye(2, dtype=np.float32)[[1, 1]]
 
-    assert check_accuracy(one, other, truth, LABELS[:2], 0.0).drop == 0
+    assert check_accuracy(one, other, "int8", truth, LABELS[:2], 0.0).drop == 0

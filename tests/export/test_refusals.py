@@ -41,10 +41,11 @@ def rewrite(path: Path, change: Any) -> None:
 
 
 def add_outliers(tensors: dict[str, torch.Tensor]) -> None:
-    """A channel so large that int8 keeps nothing of the others; the weights behind it undo it for floats."""
+    """An input so large that int8 keeps nothing of the others; the weights behind it undo it for floats."""
     for layer in range(4):
-        tensors[f"model.layers.{layer}.mlp_norm.weight"][0] *= 2000
-        tensors[f"model.layers.{layer}.mlp.Wi.weight"][:, 0] /= 2000
+        inner = tensors[f"model.layers.{layer}.mlp.Wo.weight"]
+        tensors[f"model.layers.{layer}.mlp.Wi.weight"][inner.shape[1]] *= 2000
+        inner[:, 0] /= 2000
 
 
 def test_another_architecture(copy: Path, export: Export) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from safetensors.torch import load_file, save_file
 
 from pointsman.classify.tokenize import Ids, Tokenizer, Window
 from pointsman_export import verify
-from pointsman_export.checkpoint import open_checkpoint
-from pointsman_export.graph import export_float, load_model
+from pointsman_export.checkpoint import Checkpoint, open_checkpoint
+from pointsman_export.graph import load_model
 from pointsman_export.libraries import quiet
+from pointsman_export.quantize import quantizable
+from pointsman_export.recipe import FastRecipe, PlainRecipe, Recipe
 from pointsman_export.runtime import Graph
 from pointsman_export.selection import logit_error, quantize_within, rank, rounded
 from pointsman_export.texts import BUILT_IN
@@ -30,19 +34,32 @@ def prompts(tiny: Path) -> list[Ids]:
 
 
 @pytest.fixture(scope="module")
-def model(tiny: Path) -> Any:
-    """One input of one layer weighs so much that int8 keeps little of the layer's others; not to be changed."""
-    with quiet():
-        model = load_model(open_checkpoint(str(tiny)))
-    model.model.get_submodule(OUTLIER).weight.data[:, 7] *= 1000
-    return model
+def checkpoint(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """One input of one layer weighs so much that int8 keeps little of the layer's others."""
+    folder = shutil.copytree(tiny, tmp_path_factory.mktemp("outlier") / "outlier")
+    tensors = load_file(folder / "model.safetensors")
+    tensors[f"model.{OUTLIER}.weight"][:, 7] *= 1000
+    save_file(tensors, folder / "model.safetensors")
+    return open_checkpoint(str(folder))
 
 
 @pytest.fixture(scope="module")
-def float_path(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("outlier") / "float.onnx"
+def model(checkpoint: Checkpoint) -> Any:
+    """Not to be changed."""
     with quiet():
-        export_float(model, path)
+        return load_model(checkpoint)
+
+
+@pytest.fixture(scope="module", params=["fast", "plain"])
+def recipe(checkpoint: Checkpoint, model: Any, request: pytest.FixtureRequest) -> Recipe:
+    return FastRecipe(checkpoint, "token") if request.param == "fast" else PlainRecipe(checkpoint, model)
+
+
+@pytest.fixture(scope="module")
+def float_path(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("float") / "float.onnx"
+    with quiet():
+        recipe.write_float(path)
     return path
 
 
@@ -51,51 +68,56 @@ def paths(float_path: Path, tmp_path: Path) -> dict[str, Path]:
     return {"float": float_path, "int8": tmp_path / "int8.onnx"}
 
 
-def test_a_layer_that_hurts_stays_in_float(model: Any, paths: dict[str, Path], prompts: list[Ids]) -> None:
+def test_a_layer_that_hurts_stays_in_float(
+    recipe: Recipe, model: Any, paths: dict[str, Path], prompts: list[Ids]
+) -> None:
     """The layer with the outlier alone, since that is enough; the graph that is written has the error that is told."""
     steps: list[str] = []
 
-    found = quantize_within(model, paths, LAYERS, prompts, 0.02, steps.append)
+    found = quantize_within(recipe, model, paths, prompts, 0.02, steps.append)
 
     assert found.float_layers == [OUTLIER]
     assert found.error <= found.bound == 0.02 < found.int8_error
     assert (found.layers, found.texts, len(steps)) == (17, 40, 2)
-    nodes = {node.name: node.op_type for node in onnx.load(paths["int8"]).graph.node}
-    assert nodes["/model/layers.1/mlp/Wo/MatMul"] == "MatMul"
-    assert list(nodes.values()).count("MatMulInteger") == LAYERS * 4 - 1
+    linears = [tensor for tensor in onnx.load(paths["int8"]).graph.initializer if list(tensor.dims) == [384, 256]]
+    types = [tensor.data_type for tensor in linears]
+    assert types.count(onnx.TensorProto.FLOAT) == 1
+    assert types.count(onnx.TensorProto.INT8) == LAYERS - 1
     both = [np.concatenate([Graph(paths[name]).logits([prompt]) for prompt in prompts]) for name in ("float", "int8")]
     assert logit_error(*both) == pytest.approx(found.error)
 
 
 def test_no_layer_is_measured_when_int8_throughout_is_near_enough(
-    model: Any, paths: dict[str, Path], prompts: list[Ids]
+    recipe: Recipe, model: Any, paths: dict[str, Path], prompts: list[Ids]
 ) -> None:
     """Under the bound the list is empty, and the time is saved."""
     steps: list[str] = []
 
-    found = quantize_within(model, paths, LAYERS, prompts, 0.5, steps.append)
+    found = quantize_within(recipe, model, paths, prompts, 0.5, steps.append)
 
     assert (found.float_layers, steps, found.error) == ([], [], found.int8_error)
 
 
-def test_an_error_bound_of_zero_keeps_every_layer(model: Any, paths: dict[str, Path], prompts: list[Ids]) -> None:
+def test_an_error_bound_of_zero_keeps_every_layer(
+    recipe: Recipe, model: Any, paths: dict[str, Path], prompts: list[Ids]
+) -> None:
     """A bound that nothing else can meet ends with all in float rather than without an end."""
-    found = quantize_within(model, paths, LAYERS, prompts[:4], 0.0, lambda _: None)
+    found = quantize_within(recipe, model, paths, prompts[:4], 0.0, lambda _: None)
 
     assert (len(found.float_layers), found.error) == (17, 0.0)
 
 
 def test_a_rounded_layer_computes_what_its_int8_form_does(
-    model: Any, paths: dict[str, Path], prompts: list[Ids]
+    recipe: Recipe, model: Any, paths: dict[str, Path], prompts: list[Ids]
 ) -> None:
     """With all layers rounded, torch is far nearer to the int8 graph than the float graph is."""
-    int8_error = quantize_within(model, paths, LAYERS, prompts, 1.0, lambda _: None).int8_error
-    names = ["embeddings.tok_embeddings", *_linears()]
+    int8_error = quantize_within(recipe, model, paths, prompts, 1.0, lambda _: None).int8_error
+    balanced = recipe.to_round(model)
 
     with ExitStack() as stack:
-        for name in names:
-            stack.enter_context(rounded(model.model.get_submodule(name)))
-        torch = verify.torch_logits(model, prompts[:8])
+        for name in recipe.layers:
+            stack.enter_context(rounded(balanced.model.get_submodule(name)))
+        torch = verify.torch_logits(balanced, prompts[:8])
 
     assert logit_error(Graph(paths["int8"]).logits(prompts[:8]), torch) < int8_error / 4
 
@@ -104,7 +126,7 @@ def test_ranking_leaves_the_model_as_it_was(model: Any, prompts: list[Ids]) -> N
     """Rounded weights and inputs are put back."""
     before = verify.torch_logits(model, prompts[:4])
 
-    ranked = rank(model, _linears(), prompts[:4])
+    ranked = rank(model, quantizable(LAYERS), prompts[:4])
 
     assert ranked[0] == OUTLIER
     np.testing.assert_array_equal(verify.torch_logits(model, prompts[:4]), before)
@@ -116,8 +138,3 @@ def test_what_changes_no_probability_is_no_error() -> None:
 
     assert logit_error(logits, logits + 5) == pytest.approx(0, abs=1e-6)
     assert logit_error(logits, logits * np.float32(1.1)) == pytest.approx(0.1)
-
-
-def _linears() -> list[str]:
-    kinds = ("attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo")
-    return [f"layers.{layer}.{kind}" for layer in range(LAYERS) for kind in kinds]

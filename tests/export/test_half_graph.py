@@ -1,0 +1,133 @@
+"""The graph for a GPU. Without one, ONNX Runtime computes it on the CPU: weights in float16, all else in float32."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+from safetensors.torch import load_file, save_file
+
+from pointsman.classify import artifact
+from pointsman.classify.engine import Engine
+from pointsman.classify.gpu import fill
+from pointsman.classify.packing import pack
+from pointsman_export.checkpoint import as_transformers_4, open_checkpoint
+from pointsman_export.fast.architecture import architecture
+from pointsman_export.fast.encoder import build_half_graph
+from pointsman_export.fast.weights import load_weights
+from pointsman_export.graph import load_model
+from pointsman_export.interface import PACKED, PADDED
+from pointsman_export.libraries import quiet
+from pointsman_export.main import main
+from pointsman_export.runtime import Graph, alone
+from pointsman_export.verify import HALF_TOLERANCE, torch_logits
+from support.checkpoint import edit_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from pointsman.classify.tokenize import Ids
+    from support.export import Export
+
+PROMPTS: list[Ids] = [np.random.default_rng(3).integers(0, 2000, length) for length in (1, 5, 65, 66, 200)]
+
+
+def build(folder: Path) -> Any:
+    checkpoint = open_checkpoint(str(folder))
+    form = architecture(as_transformers_4(checkpoint))
+    return build_half_graph(form, load_weights(checkpoint.weights, form))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"classifier_pooling": "mean", "max_position_embeddings": 256},  # fewer than the packed row has tokens
+        {"classifier_pooling": "cls"},
+        {"classifier_pooling": "cls", "num_hidden_layers": 3},  # its last layer is local
+    ],
+)
+def test_it_computes_what_torch_does(copy: Path, tmp_path: Path, config: dict[str, Any]) -> None:
+    """Alone and packed, and beside filler up to a bucket, which is nobody's prompt and leaves no NaN."""
+    edit_json(copy / "config.json", **config)
+    with quiet():
+        model = load_model(open_checkpoint(str(copy)))
+    expected = np.concatenate([torch_logits(model, [prompt]) for prompt in PROMPTS])
+    onnx.save(build(copy), tmp_path / "half.onnx")
+    graph = Graph(tmp_path / "half.onnx", prefer_cuda=True)
+
+    filled = graph._run(fill(pack(PROMPTS), 512))
+
+    assert np.isfinite(filled).all()
+    for found in (alone(graph, PROMPTS), graph.logits(PROMPTS), filled[: len(PROMPTS)]):
+        np.testing.assert_allclose(found, expected, atol=HALF_TOLERANCE)
+
+
+def test_a_cuda_graph_can_hold_it(tiny: Path) -> None:
+    """No branches, no loops, and no shapes that a CPU would have to compute; both masks are made once."""
+    graph = build(tiny).graph
+
+    operators = Counter(node.op_type for node in graph.node)
+    assert not operators.keys() & {"If", "Loop", "Shape", "Slice", "Range", "Expand", "Reshape"}
+    assert (operators["MultiHeadAttention"], operators["Where"]) == (4, 2)
+
+
+def test_weights_are_float16_but_for_the_head(tiny: Path) -> None:
+    """What decides between labels keeps its floats, and nothing else does."""
+    graph = build(tiny).graph
+
+    floats = {tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT}
+    assert floats == {"head.dense.weight", "head.norm.weight", "classifier.weight", "classifier.bias"}
+
+
+def test_onnx_accepts_it(tiny: Path) -> None:
+    """Operators and attributes are as the standard has them, but for those of ONNX Runtime."""
+    onnx.checker.check_model(build(tiny))
+
+
+def test_the_artifact_for_a_gpu(tiny: Path, export: Export) -> None:
+    """The manifest says what it is for and what the proof ran on, and a host without a GPU can run it all the same."""
+    outcome = export(tiny, "--target", "gpu", "--max-tokens", "64")
+
+    loaded = artifact.load(outcome.folder)
+    manifest, found = loaded.manifest, loaded.manifest.verification
+    assert (outcome.code, manifest.target, manifest.precision, manifest.inputs) == (0, "gpu", "fp16", PACKED.names)
+    assert found["values"]["max_difference"].keys() == {"float", "fp16"}
+    assert found["batch"]["max_difference"].keys() == {"float", "fp16"}
+    assert (found["logit_error"], found["float_layers"], found["latency_ms"]["median_by_tokens"]) == (None, None, {})
+    assert found["provider"] in outcome.out
+    assert np.allclose(Engine(loaded, ["cpu"]).run(PROMPTS[1:3]).sum(axis=1), 1)
+
+
+def test_the_plain_graph_for_tensorrt(tiny: Path, export: Export) -> None:
+    """`--level plain` leaves the float graph as optimum exported it, for TensorRT knows ONNX's own operators alone."""
+    outcome = export(tiny, "--target", "gpu", "--level", "plain", "--max-tokens", "64")
+
+    manifest = artifact.load(outcome.folder).manifest
+    assert (outcome.code, manifest.precision, manifest.inputs) == (0, "fp32", PADDED.names)
+    assert not [node for node in onnx.load(outcome.folder / "model.onnx").graph.node if node.domain]
+
+
+def test_weights_beyond_float16_are_refused(copy: Path, export: Export) -> None:
+    """They are found by the proof, not by users."""
+    tensors = load_file(copy / "model.safetensors")
+    tensors["model.layers.0.attn.Wqkv.weight"][-256:] *= 1e8
+    tensors["model.layers.0.attn.Wo.weight"] /= 1e8
+    save_file(tensors, copy / "model.safetensors")
+
+    outcome = export(copy, "--target", "gpu", "--max-tokens", "64")
+
+    assert (outcome.code, outcome.left) == (1, [])
+    assert outcome.message.startswith("pointsman export: fp16: logits differ by nan, allowed 2e-02")
+
+
+def test_nothing_is_int8_on_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    """An option that would have no effect is refused."""
+    with pytest.raises(SystemExit) as exit_:
+        main(["source", "-o", "x", "--target", "gpu", "--activations", "tensor"])
+
+    assert exit_.value.code == 2
+    assert "needs --target cpu" in capsys.readouterr().err
