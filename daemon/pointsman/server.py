@@ -17,7 +17,7 @@ from pathlib import Path
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from pointsman import __version__, demo
+from pointsman import __version__, demo, loop_lag
 from pointsman.adapters import Poller
 from pointsman.api import health_routes, json_response, openai_errors, routes
 from pointsman.classify.classifier import Classifier
@@ -43,6 +43,9 @@ async def serve(
     log = Log(options.log.level)
     for warning in warnings:
         log.write("warning", "config", message=warning)
+    for note in classifier.notes:
+        log.write("warning", "classifier", message=note)
+    log.write("info", "classifier", **classifier.settings())
     _adopt_logging(log)
     stop = _stop_event()
     async with contextlib.AsyncExitStack() as stack:
@@ -94,13 +97,15 @@ async def running(config: Config, classifier: Classifier, log: Log) -> AsyncIter
             started=time.time(),
         )
         interval = config.pointsman.adapters.poll_interval_ms / 1000
-        task = asyncio.create_task(poller.run(interval)) if interval else None
+        tasks = [asyncio.create_task(loop_lag.watch(metrics.loop_lag_seconds.observe))]
+        if interval:
+            tasks.append(asyncio.create_task(poller.run(interval)))
         try:
             yield service
         finally:
-            if task is not None:
+            for task in tasks:
                 task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             if texts is not None:
                 texts.close()
 
@@ -178,7 +183,22 @@ def _names(config: Config) -> frozenset[str]:
 
 def _watch(metrics: Metrics, classifier: Classifier) -> None:
     metrics.watch("classifier_queue", "Texts that wait for a worker.", lambda: classifier.queued)
-    metrics.watch("classifier_cache_evictions", "Classes forgotten to make room.", lambda: classifier.evicted)
+
+    def read() -> dict[str, tuple[str, float]]:
+        counts, lookups = classifier.counts, classifier.lookups
+        return {
+            "classifier_cache_hits": ("Texts whose class was remembered.", lookups.hits),
+            "classifier_cache_misses": ("Texts that asked for a run.", lookups.misses),
+            "classifier_cache_coalesced": ("Texts that shared the run of the same text.", lookups.coalesced),
+            "classifier_cache_evictions": ("Classes forgotten to make room.", classifier.evicted),
+            "classifier_runs": ("Runs of the classifier.", counts.runs),
+            "classifier_run_texts": ("Texts that were run.", counts.texts),
+            "classifier_run_tokens": ("Tokens that were run, as estimated from the texts.", counts.tokens),
+            "classifier_shed": ("Texts refused because the deadline could not be met.", counts.shed),
+            "classifier_dropped": ("Texts that nobody waited for any more.", counts.dropped),
+        }
+
+    metrics.watch_counters(read)
 
 
 class _Bridge(logging.Handler):

@@ -6,7 +6,7 @@ import datetime
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -20,6 +20,8 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from pointsman.errors import CannotStart
 from pointsman.lru import Lru
@@ -128,9 +130,6 @@ class Metrics:
         self.decisions = self._make(
             Counter, "decisions", "Decisions by reason, category and model.", "reason", "category", "model"
         )
-        self.classifications = self._make(
-            Counter, "classifications", "Classified texts: run, hit (cache) or coalesced.", "source"
-        )
         self.truncated = self._make(Counter, "truncated_prompts", "Prompts that were read only at head and tail.")
         self.tokens = self._make(Counter, "tokens", "Tokens that vLLM reported.", "model", "kind")
         self.left = self._make(Counter, "clients_left", "Clients that left before the end, by phase.", "phase")
@@ -145,6 +144,12 @@ class Metrics:
         self.request_seconds = Histogram(
             "pointsman_request_seconds", "Whole requests.", ["path"], buckets=_ANSWERS, registry=self.registry
         )
+        self.loop_lag_seconds = Histogram(
+            "pointsman_loop_lag_seconds",
+            "By how much the event loop was late.",
+            buckets=_MILLISECONDS,
+            registry=self.registry,
+        )
         self.in_flight = Gauge("pointsman_requests_in_flight", "Requests now being served.", registry=self.registry)
 
     def _make(self, kind: type[Counter], name: str, doc: str, *labels: str) -> Counter:
@@ -153,6 +158,10 @@ class Metrics:
     def watch(self, name: str, doc: str, read: Callable[[], float]) -> None:
         """A gauge whose value is read when it is scraped."""
         Gauge(f"pointsman_{name}", doc, registry=self.registry).set_function(read)
+
+    def watch_counters(self, read: Callable[[], Mapping[str, tuple[str, float]]]) -> None:
+        """Counters that are kept elsewhere: name to documentation and value, read when they are scraped."""
+        self.registry.register(_Counters(read))
 
     def render(self) -> bytes:
         """The text exposition."""
@@ -172,10 +181,18 @@ class Metrics:
         model = next((name for name in (decision.model, decision.base_model) if name in self._models), "other")
         self.decisions.labels(decision.reason, decision.category or "", model).inc()
         if routed.classification is not None:
-            self.classifications.labels(routed.classification.source).inc()
             self.truncated.inc(routed.classification.cut)
         for kind, count in zip(("prompt", "completion"), record.tokens or (), strict=False):
             self.tokens.labels(model, kind).inc(count)
+
+
+class _Counters(Collector):
+    def __init__(self, read: Callable[[], Mapping[str, tuple[str, float]]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        for name, (doc, value) in self._read().items():
+            yield CounterMetricFamily(f"pointsman_{name}", doc, value=value)
 
 
 def request_fields(record: Record) -> dict[str, Any]:

@@ -33,8 +33,8 @@ class Gate:
     async def entered(self) -> None:
         assert await asyncio.to_thread(self._entered.acquire, timeout=LIMIT_S)
 
-    def _run(self, batch: Sequence[Any]) -> Probabilities:
+    def _run(self, batch: Sequence[Any], *, wide: bool = False) -> Probabilities:
         self.runs.append(len(batch))
         self._entered.release()
         assert self._open.wait(LIMIT_S)
-        return self._engine_run(batch)
+        return self._engine_run(batch, wide=wide)

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tokenizers
 from onnx import TensorProto, helper, numpy_helper
 
 from pointsman.classify.artifact import FORMAT_VERSION, MANIFEST, MODEL, TOKENIZER
+from pointsman.classify.packing import INPUTS
 from support.config_files import LABELS
 
 WEIGHT = 8.0
@@ -40,20 +42,48 @@ def model(
     shape: Sequence[str | int] | None = None,
 ) -> bytes:
     """The graph: `logits` is the sum over the tokens of a row for each. `shape` is what it declares for them."""
-    votes = np.zeros((len(_SPECIAL) + len(words), len(labels)), dtype=np.float32)
-    for row, label in enumerate(words.values(), start=len(_SPECIAL)):
-        votes[row, labels.index(label)] = WEIGHT
     nodes = [
         helper.make_node("Gather", ["votes", "input_ids"], ["rows"]),
         helper.make_node("ReduceSum", ["rows", "axis"], ["logits"], keepdims=0),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "toy",
-        [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in inputs],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape or ["batch", len(labels)])],
-        [numpy_helper.from_array(votes, "votes"), numpy_helper.from_array(np.array([1]), "axis")],
-    )
+    wanted = [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in inputs]
+    constants = {"votes": _votes(labels, words), "axis": np.array([1])}
+    return _model(nodes, wanted, shape or ["batch", len(labels)], constants)
+
+
+def packed_model(labels: Sequence[str] = LABELS, words: Mapping[str, str] = WORDS) -> bytes:
+    """The same for prompts in one row: a prompt's `logits` are the sum over the tokens of its segment."""
+    nodes = [
+        helper.make_node("Gather", ["votes", "input_ids"], ["rows"]),
+        helper.make_node("Shape", ["starts"], ["prompts"]),
+        helper.make_node("Squeeze", ["prompts"], ["count"]),
+        helper.make_node("Range", ["zero", "count", "one"], ["each"]),
+        helper.make_node("Unsqueeze", ["each", "axis"], ["column"]),
+        helper.make_node("Equal", ["column", "segment_ids"], ["own"]),
+        helper.make_node("Cast", ["own"], ["share"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["share", "rows"], ["logits"]),
+    ]
+    wanted = [
+        helper.make_tensor_value_info(name, TensorProto.INT64, ["prompts" if name == "starts" else "tokens"])
+        for name in INPUTS
+    ]
+    constants = {"votes": _votes(labels, words), "axis": np.array([1]), "zero": np.array(0), "one": np.array(1)}
+    return _model(nodes, wanted, ["prompts", len(labels)], constants)
+
+
+def _votes(labels: Sequence[str], words: Mapping[str, str]) -> npt.NDArray[np.float32]:
+    votes = np.zeros((len(_SPECIAL) + len(words), len(labels)), dtype=np.float32)
+    for row, label in enumerate(words.values(), start=len(_SPECIAL)):
+        votes[row, labels.index(label)] = WEIGHT
+    return votes
+
+
+def _model(
+    nodes: Sequence[Any], inputs: Sequence[Any], shape: Sequence[str | int], constants: Mapping[str, Any]
+) -> bytes:
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)]
+    initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "toy", inputs, outputs, initializers)
     built = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     return bytes(built.SerializeToString())
 

@@ -5,17 +5,26 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from pointsman.classify.batch import Batcher, Job
+from pointsman.classify.batch import WAIT_SHARE, Batcher, Job
+from pointsman.classify.cost import Curve
 from pointsman.errors import ClassifierError, Overloaded
+from support.process import eventually
 
 LIMIT_S = 10.0
 FOREVER = 1e9
+
+
+def curve(workers: int = 1, seconds_per_token: float = 1e-9, wide: float = 1.0) -> Curve:
+    """A straight one; `wide` is the share of a run's time that it takes on all threads."""
+    tokens = (1, 1000)
+    seconds = tuple(n * seconds_per_token for n in tokens)
+    return Curve(workers, tokens, seconds, seconds, tuple(value * wide for value in seconds))
 
 
 class Work:
@@ -23,12 +32,14 @@ class Work:
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
+        self.wide: list[bool] = []
         self.broken: set[str] = set()
         self._started = threading.Semaphore(0)
         self._let = threading.Semaphore(0)
 
-    def __call__(self, texts: list[str]) -> list[str]:
+    def __call__(self, texts: list[str], wide: bool) -> list[str]:
         self.batches.append(texts)
+        self.wide.append(wide)
         self._started.release()
         assert self._let.acquire(timeout=LIMIT_S)
         if self.broken.intersection(texts):
@@ -44,14 +55,15 @@ class Work:
 
 
 @contextmanager
-def batching(work: Work, *, workers: int = 1, **options: Any) -> Iterator[Batcher[str]]:
-    executor = ThreadPoolExecutor(workers)
-    fields = {"workers": workers, "batch_tokens": 100, "seconds_per_token": 0.0} | options
+def batching(
+    work: Work, *, workers: int = 1, batch_tokens: int = 100, executor: Executor | None = None, **costs: Any
+) -> Iterator[Batcher[str]]:
+    own = ThreadPoolExecutor(workers)
     try:
-        yield Batcher(work, fields.pop("executor", executor), **fields)
+        yield Batcher(work, executor or own, curve(workers, **costs), batch_tokens=batch_tokens)
     finally:
         work.let()
-        executor.shutdown()
+        own.shutdown()
 
 
 @pytest.fixture
@@ -121,6 +133,7 @@ async def test_another_idle_worker_takes_a_text_while_the_first_one_runs(work: W
         pytest.param({"b": 5, "c": 5, "d": 1}, [["b", "c"], ["d"]], id="exactly batch_tokens"),
         pytest.param({"b": 4, "c": 9, "d": 1}, [["b"], ["c", "d"]], id="a small one does not overtake"),
         pytest.param({"b": 50, "c": 1, "d": 1}, [["b"], ["c", "d"]], id="one above batch_tokens runs alone"),
+        pytest.param({"b": 1, "c": 50, "d": 1}, [["b"], ["c"], ["d"]], id="and is not overtaken"),
     ],
 )
 async def test_a_batch_is_bounded_by_tokens_in_the_order_of_arrival(
@@ -156,7 +169,69 @@ async def test_what_waits_is_split_over_the_idle_workers(
             assert await result(job) == job.text.upper()
 
 
-# --- rule 3: a text whose waiters all left is dropped before it runs -------------------------------------------
+# --- rule 2: while short texts wait, one worker takes no long one ----------------------------------------------
+
+
+async def test_long_texts_leave_a_worker_to_the_short_ones(work: Work) -> None:
+    with batching(work, workers=2, batch_tokens=10) as batcher:
+        jobs = [submit(batcher, "long", 50)]
+        await work.started()
+        jobs += [submit(batcher, text, tokens) for text, tokens in (("longer", 60), ("a", 1), ("b", 1))]
+        await work.started()
+        assert work.batches == [["long"], ["a", "b"]]
+        work.let()
+        assert [await result(job) for job in jobs] == ["LONG", "LONGER", "A", "B"]
+
+
+async def test_long_texts_take_every_worker_while_no_short_one_waits(work: Work) -> None:
+    with batching(work, workers=2, batch_tokens=10) as batcher:
+        jobs = [submit(batcher, text, 50) for text in ("one", "two")]
+        await work.started(2)
+        assert sorted(work.batches) == [["one"], ["two"]]
+        work.let()
+        for job in jobs:
+            await result(job)
+
+
+# --- rule 3: alone on an idle host, and long enough, it runs on all threads ------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tokens", "wide", "expected"),
+    [
+        pytest.param(1000, 0.5, True, id="worth it"),
+        pytest.param(999, 0.5, False, id="shorter than what was measured to be worth it"),
+        pytest.param(1000, 0.95, False, id="hardly faster"),
+    ],
+)
+async def test_a_lone_text_runs_on_all_threads_where_that_pays(
+    work: Work, tokens: int, wide: float, expected: bool
+) -> None:
+    # One token is as fast on one thread: the curve crosses between 1 and 1000.
+    made = Curve(2, (1, 1000), (1e-9, 1e-6), (1e-9, 1e-6), (1e-9, wide * 1e-6))
+    executor = ThreadPoolExecutor(2)
+    work.let()
+    await result(submit(Batcher(work, executor, made, batch_tokens=100), "lone", tokens))
+    assert work.wide == [expected]
+    executor.shutdown()
+
+
+async def test_a_text_that_is_not_alone_runs_on_one_thread(work: Work) -> None:
+    with batching(work, workers=2, wide=0.5) as batcher:
+        jobs = [submit(batcher, "lone", 500)]
+        await work.started()
+        jobs.append(submit(batcher, "second", 500))
+        await work.started()
+        work.let()
+        for job in jobs:
+            await result(job)
+        both = [submit(batcher, text, 500) for text in ("one", "two")]
+        for job in both:
+            await result(job)
+    assert work.wide == [True, False, False, False]
+
+
+# --- rule 4: a text whose waiters all left is dropped before it runs -------------------------------------------
 
 
 async def test_a_text_that_nobody_waits_for_is_dropped(work: Work, single: Batcher[str]) -> None:
@@ -202,7 +277,7 @@ async def test_a_job_is_settled_in_the_moment_it_is_over(work: Work, single: Bat
     assert seen == [("A", False)]
 
 
-# --- rule 4: a failed run fails every text in it, and nothing is ever left waiting ------------------------------
+# --- rule 5: a failed run fails every text in it, and nothing is ever left waiting ------------------------------
 
 
 async def test_a_failed_run_fails_all_of_its_batch_and_the_next_one_works(work: Work, single: Batcher[str]) -> None:
@@ -250,25 +325,61 @@ async def test_runs_that_the_executor_gave_up_fail_and_what_waits_behind_them_to
         assert await result(running) == "A"
 
 
-# --- overload --------------------------------------------------------------------------------------------------
+# --- rule 6: overload ------------------------------------------------------------------------------------------
 
 
-async def test_a_text_is_refused_when_what_is_ahead_of_it_takes_longer_than_its_deadline(work: Work) -> None:
-    with batching(work, workers=2, seconds_per_token=1.0) as batcher:
+async def test_a_text_is_refused_when_it_would_wait_too_long_for_its_own_run(work: Work) -> None:
+    with batching(work, workers=2, seconds_per_token=10.0) as batcher:
         jobs = [submit(batcher, "a", 6), submit(batcher, "b", 6)]
         await work.started(2)
-        assert batcher.estimated_wait(4) == 10.0
+        wait, run = batcher.estimated_wait(4), 40
+        assert wait == pytest.approx(60, abs=1)
         with pytest.raises(Overloaded):
-            submit(batcher, "c", 4, deadline=9.99)
-        assert (batcher.queued, batcher.estimated_wait(4)) == (0, 10.0)
-        jobs.append(submit(batcher, "c", 4, deadline=10.0))
+            submit(batcher, "c", 4, deadline=run + wait / WAIT_SHARE - 2)
+        assert (batcher.queued, batcher.counts.shed) == (0, 1)
+        jobs.append(submit(batcher, "c", 4, deadline=run + wait / WAIT_SHARE))
         work.let()
         assert [await result(job) for job in jobs] == ["A", "B", "C"]
 
 
-async def test_an_idle_worker_refuses_nobody(work: Work) -> None:
+async def test_a_long_text_is_taken_while_all_workers_run_if_they_end_soon(work: Work) -> None:
+    """Its own run needs nearly all of the deadline, and is no reason to refuse it."""
+    with batching(work, batch_tokens=10, seconds_per_token=1.0) as batcher:
+        jobs = [submit(batcher, "a", 4)]
+        await work.started()
+        jobs.append(submit(batcher, "long", 100, deadline=100 + 10))
+        work.let()
+        assert [await result(job) for job in jobs] == ["A", "LONG"]
+
+
+async def test_what_runs_counts_only_with_what_is_left_of_it(work: Work) -> None:
+    with batching(work, seconds_per_token=0.001) as batcher:
+        job = submit(batcher, "a", 100)
+        await work.started()
+        await eventually(lambda: batcher.estimated_wait(1) == 0, "the run is overdue", within_s=LIMIT_S)
+        work.let()
+        await result(job)
+
+
+async def test_short_texts_wait_for_their_own_kind_alone_and_long_ones_share_the_other_workers(work: Work) -> None:
+    with batching(work, workers=2, batch_tokens=10, seconds_per_token=1.0) as batcher:
+        jobs = [submit(batcher, "long", 100)]
+        await work.started()
+        jobs.append(submit(batcher, "short", 4))
+        await work.started()
+        jobs.append(submit(batcher, "longer", 100))
+        assert batcher.estimated_wait(6) == pytest.approx(4, abs=1)
+        assert batcher.estimated_wait(50) == pytest.approx(100 + 100, abs=1)
+        work.let()
+        for job in jobs:
+            await result(job)
+
+
+async def test_an_idle_worker_refuses_nobody_but_those_behind_the_first(work: Work) -> None:
     with batching(work, seconds_per_token=1.0) as batcher:
         job = submit(batcher, "a", 100, deadline=0.001)
+        with pytest.raises(Overloaded):  # before the first one has even started
+            submit(batcher, "b", 1, deadline=0.001)
         work.let()
         assert await result(job) == "A"
 
@@ -282,11 +393,24 @@ async def test_what_is_over_counts_no_more(work: Work) -> None:
         work.let()
         for job in jobs:
             await result(job)
-        assert batcher.estimated_wait(0) == 0.0
+        assert batcher.estimated_wait(1) == 0
+        assert batcher.counts.dropped == 1
 
 
-async def test_the_estimate_follows_what_runs_cost(work: Work) -> None:
-    with batching(work, seconds_per_token=1000.0) as batcher:
+async def test_the_estimate_follows_what_runs_take(work: Work) -> None:
+    with batching(work, seconds_per_token=1.0) as batcher:
+        work.let(1)
+        await result(submit(batcher, "a", 100))
+        job = submit(batcher, "b", 100)
+        await work.started(2)
+        assert batcher.estimated_wait(1) < 50
         work.let()
-        await result(submit(batcher, "a", 10))
-        assert batcher.estimated_wait(1) == pytest.approx(900.0, rel=0.01)
+        assert await result(job) == "B"
+
+
+async def test_runs_and_what_is_in_them_are_counted(work: Work, single: Batcher[str]) -> None:
+    work.let()
+    for job in [submit(single, text, 5) for text in "abc"]:
+        await result(job)
+    counts = single.counts
+    assert (counts.runs, counts.texts, counts.tokens, counts.shed, counts.dropped) == (1, 3, 15, 0, 0)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
+from pointsman.adapters import Served
+from pointsman.api import health_routes
+from pointsman.classify import classifier as module
+from pointsman.classify import curve_file
 from pointsman.classify.classifier import Classification, Classifier, Timing
+from pointsman.classify.cost import Curve
+from pointsman.classify.engine import Engine, Probabilities
+from pointsman.classify.measure import Measured
+from pointsman.classify.tokenize import Ids
 from pointsman.errors import ArtifactError, ClassifierError, DeadlineMissed, Overloaded
+from pointsman.router import Router
 from support import toy_artifact
 from support.config_files import LABELS
 from support.gate import Gate
+from support.toy_config import config
 
 Make = Callable[..., AbstractContextManager[Classifier]]
 LIMIT_S = 10.0
@@ -145,11 +157,96 @@ async def test_a_cache_of_nothing_still_shares_what_is_in_flight(make_classifier
 
 async def test_a_failure_is_not_remembered(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(classifier._engine, "run", lambda _: 1 / 0)
+        patch.setattr(classifier._engine, "run", lambda *_, **__: 1 / 0)
         with pytest.raises(ClassifierError, match="ZeroDivisionError"):
             await classifier.classify("python")
     assert (await classifier.classify("python")).source == "run"
     assert classifier.healthy
+
+
+# --- what is measured ------------------------------------------------------------------------------------------
+
+
+CURVE = Curve(1, (16, 512), (0.001, 0.01), (0.001, 0.01), ())
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each measurement that follows is disturbed; one is used up each time."""
+    disturbed: list[bool] = []
+    monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(CURVE, disturbed.pop(0)))
+    return disturbed
+
+
+def test_what_was_measured_is_kept_for_the_next_start(
+    make_classifier: Make, tmp_path: Path, measured: list[bool]
+) -> None:
+    folder = toy_artifact.build(tmp_path)
+    measured.append(False)
+    for _ in range(2):
+        with make_classifier(folder) as classifier:
+            assert (classifier.curve, classifier.notes) == (CURVE, ())
+
+
+def test_what_was_measured_on_a_busy_host_is_used_once_and_said_to_be_so(
+    make_classifier: Make, tmp_path: Path, measured: list[bool]
+) -> None:
+    folder = toy_artifact.build(tmp_path)
+    measured += [True, False]
+    with make_classifier(folder) as classifier:
+        assert "the next start measures again" in classifier.notes[0]
+    with make_classifier(folder) as classifier:
+        assert classifier.notes == ()
+    assert measured == []
+
+
+def test_where_nothing_can_be_kept_it_starts_and_says_so(
+    make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: list[bool]
+) -> None:
+    monkeypatch.setattr(curve_file, "places", lambda _: (tmp_path / "model.onnx",))
+    measured.append(False)
+    with make_classifier(toy_artifact.build(tmp_path)) as classifier:
+        assert "was not kept" in classifier.notes[0]
+
+
+def test_the_deadline_is_a_quarter_of_a_second_beyond_the_longest_text(make_classifier: Make) -> None:
+    with make_classifier(deadline_ms=None) as classifier:
+        assert classifier._deadline == pytest.approx(0.25 + classifier.curve.seconds(512))
+
+
+def test_what_was_chosen_is_told(make_classifier: Make, tmp_path: Path, measured: list[bool]) -> None:
+    measured.append(False)
+    with make_classifier(toy_artifact.build(tmp_path), deadline_ms=None) as classifier:
+        assert classifier.settings() == {
+            "provider": "cpu",
+            "workers": 1,
+            "batch_tokens": 512,
+            "wide_from_tokens": None,
+            "deadline_ms": 250 + 10,
+        }
+
+
+@pytest.mark.parametrize(("text", "tokens"), [("abcd" * 10, 2 + 10), ("分类" * 10, 2 + 15), ("x" * 10_000, 512)])
+async def test_tokens_are_guessed_by_the_bytes_of_what_is_read(classifier: Classifier, text: str, tokens: int) -> None:
+    await classifier.classify(text)
+    assert classifier.counts.tokens == tokens
+
+
+def test_what_is_captured_on_a_gpu_is_captured_at_the_start(
+    make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: list[bool]
+) -> None:
+    tokens: list[int] = []
+
+    class Captured(Engine):
+        def run(self, batch: Sequence[Ids], *, wide: bool = False) -> Probabilities:
+            self.captured = (64, 1024)
+            tokens.append(sum(map(len, batch)))
+            return super().run(batch, wide=wide)
+
+    monkeypatch.setattr(module, "Engine", Captured)
+    measured.append(False)
+    with make_classifier(toy_artifact.build(tmp_path)):
+        assert tokens[-2:] == [64, 1024]
 
 
 # --- deadline and cancellation ---------------------------------------------------------------------------------
@@ -185,7 +282,7 @@ async def test_a_queue_that_cannot_meet_the_deadline_refuses_at_once(make_classi
     with make_classifier(deadline_ms=50) as classifier:
         gate = Gate(classifier)
         gate.close()
-        classifier._batcher._seconds_per_token = 1.0
+        classifier._batcher._pace._taken = 1e6  # seconds: runs have become very slow
         try:
             task = asyncio.create_task(classifier.classify("python"))
             await gate.entered()
@@ -261,6 +358,18 @@ async def test_a_classifier_that_was_closed_is_unhealthy_and_says_so_at_once(mak
                     await classifier.classify(text)
                 assert not isinstance(caught.value, DeadlineMissed)
         assert not classifier.healthy
+
+
+async def test_a_classifier_that_stopped_takes_readiness_down(classifier: Classifier) -> None:
+    app = web.Application()
+    app.add_routes(health_routes(Router(config(), classifier, Served)))
+    async with TestClient(TestServer(app)) as client:
+        assert (await client.get("/ready")).status == 200
+        classifier.close()
+        with pytest.raises(ClassifierError):
+            await classifier.classify("python")
+        assert (await client.get("/ready")).status == 503
+        assert (await client.get("/health")).status == 200
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ from onnx import TensorProto, helper
 
 from pointsman.classify import artifact
 from pointsman.classify.engine import Engine, default_providers, softmax
+from pointsman.classify.gpu import TENSORRT_ROWS
+from pointsman.classify.packing import INPUTS
+from pointsman.classify.runtime import LEFT_BEHIND_S, PROVIDERS
 from pointsman.errors import ArtifactError, CannotStart
 from support import toy_artifact
 from support.config_files import LABELS
@@ -152,23 +157,47 @@ def test_a_graph_that_leaves_its_shape_open_loads(tmp_path: Path) -> None:
         made.run([ids(2, 3, 4)])
 
 
-def test_a_provider_that_is_not_there_says_what_to_install(toy_folder: Path) -> None:
-    missing = "tensorrt"
-    with pytest.raises(CannotStart, match=r"no TensorrtExecutionProvider: install pointsman\[gpu\]"):
-        Engine(artifact.load(toy_folder), (missing,))
+# --- the provider ----------------------------------------------------------------------------------------------
 
 
-def test_with_use_cpu_only_the_cpu_is_used() -> None:
-    assert default_providers(use_cpu=True) == CPU
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_provider_that_is_not_there_says_what_to_install_and_how_to_do_without(
+    toy_folder: Path, provider: str
+) -> None:
+    with pytest.raises(CannotStart) as caught:
+        Engine(artifact.load(toy_folder), (provider,))
+    assert f"no {PROVIDERS[provider]}: install pointsman[gpu]" in str(caught.value)
+    assert "pointsman.classifier.providers to [cpu]" in str(caught.value)
+
+
+def test_the_first_provider_that_is_there_is_used_and_what_was_missed_is_told(toy_folder: Path) -> None:
+    made = Engine(artifact.load(toy_folder), ("tensorrt", "cuda", "cpu"))
+    assert made.provider == "cpu"
+    assert [PROVIDERS[name] in note for name, note in zip(("tensorrt", "cuda"), made.notes, strict=True)] == [True] * 2
+    assert made.run([ids(2, 4, 3)]).shape == (1, len(LABELS))
+
+
+@pytest.mark.parametrize(("use_cpu", "providers"), [(True, ("cpu",)), (False, ("cuda",))])
+def test_without_use_cpu_it_is_the_gpu_or_nothing(use_cpu: bool, providers: tuple[str, ...]) -> None:
+    assert default_providers(use_cpu=use_cpu) == providers
 
 
 # --- the numbers -----------------------------------------------------------------------------------------------
 
 
-def test_prompts_of_any_length_come_back_in_order_and_unaffected_by_each_other(toy_folder: Path) -> None:
-    made = engine(toy_folder)
+@pytest.fixture(params=["plain", "packed"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    if request.param == "plain":
+        return toy_artifact.build(tmp_path)
+    return toy_artifact.build(tmp_path, {"model.onnx": toy_artifact.packed_model()}, inputs=list(INPUTS))
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_prompts_of_any_length_come_back_in_order_and_unaffected_by_each_other(folder: Path, wide: bool) -> None:
+    made = Engine(artifact.load(folder), CPU, threads=2)
+    assert made.has_wide
     batch = [ids(2, 4, 3), ids(2, 10, 1, 1, 3), ids(2, 9, 3), ids(2, 7, 7, 3), ids(2, 3)]
-    together = made.run(batch)
+    together = made.run(batch, wide=wide)
     assert together.shape == (5, len(LABELS))
     for prompt, row in zip(batch, together, strict=True):
         assert np.array_equal(made.run([prompt])[0], row)
@@ -178,6 +207,44 @@ def test_prompts_of_any_length_come_back_in_order_and_unaffected_by_each_other(t
         "law",
         "health",
     ]
+
+
+def test_more_prompts_of_one_length_than_a_call_takes_come_back_in_order(toy_folder: Path) -> None:
+    made = engine(toy_folder)
+    batch = [ids(2, 4 + number % len(toy_artifact.WORDS), 3) for number in range(2 * TENSORRT_ROWS + 1)]
+    assert np.array_equal(made.run(batch), np.concatenate([made.run([prompt]) for prompt in batch]))
+
+
+def test_what_both_sessions_share_leaves_nothing_in_the_state_directory(
+    toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    made = Engine(artifact.load(toy_folder), CPU, threads=2)
+    assert (made.has_wide, made.notes) == (True, [])
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_weights_that_a_killed_process_left_behind_are_removed_and_no_others(
+    toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    for name, age in (("weights-old", LEFT_BEHIND_S + 60), ("weights-loading", 0), ("else", LEFT_BEHIND_S + 60)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").write_bytes(b"1")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    Engine(artifact.load(toy_folder), CPU, threads=2)
+    assert {path.name for path in tmp_path.iterdir()} == {"weights-loading", "else"}
+
+
+def test_without_a_state_directory_it_runs_on_one_thread_and_says_so(
+    toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "file" / "state"))
+    made = Engine(artifact.load(toy_folder), CPU, threads=2)
+    assert not made.has_wide
+    assert "cannot be written (Not a directory)" in made.notes[0]
+    assert np.array_equal(made.run([ids(2, 4, 3)], wide=True), engine(toy_folder).run([ids(2, 4, 3)]))
 
 
 def test_a_graph_that_wants_an_attention_mask_gets_one(tmp_path: Path, toy_folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import hashlib
 import io
@@ -9,6 +10,8 @@ import json
 import os
 import stat
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +24,11 @@ from pointsman.errors import CannotStart
 from pointsman.openai import Api, parse
 from pointsman.policy import Reason
 from pointsman.router import Routed, Router
+from pointsman.server import _watch as watch_classifier
 from pointsman.telemetry import Log, Metrics, Record, Texts, request_fields
 from support.toy_config import BASE, config
 
+Make = Callable[..., AbstractContextManager[Classifier]]
 SECRET = "python xyzzy-secret"
 
 
@@ -206,7 +211,6 @@ async def test_a_request_is_counted_once_in_each_metric(classifier: Classifier) 
     path = "/v1/chat/completions"
     assert samples(metrics, "pointsman_requests_total") == {(path, "200"): 1}
     assert samples(metrics, "pointsman_decisions_total") == {("technical", "technical-lora", "classified"): 1}
-    assert samples(metrics, "pointsman_classifications_total") == {("run",): 1}
     assert samples(metrics, "pointsman_truncated_prompts_total") == {(): 0}
     assert samples(metrics, "pointsman_tokens_total") == {
         ("prompt", "technical-lora"): 7,
@@ -246,6 +250,22 @@ def test_a_watched_value_is_read_when_it_is_scraped() -> None:
     metrics, values = Metrics(frozenset()), iter((1.0, 2.0))
     metrics.watch("queue", "What waits.", lambda: next(values))
     assert [samples(metrics, "pointsman_queue") for _ in range(2)] == [{(): 1.0}, {(): 2.0}]
+
+
+async def test_what_the_scheduler_and_the_cache_did_is_counted(make_classifier: Make) -> None:
+    metrics = Metrics(frozenset())
+    with make_classifier(deadline_ms=10_000, cache_entries=1) as classifier:
+        watch_classifier(metrics, classifier)
+        await asyncio.gather(*map(classifier.classify, ("python", "python")))
+        for text in ("python", "blood"):
+            await classifier.classify(text)
+        names = ("runs", "run_texts", "run_tokens", "shed", "dropped")
+        found = [samples(metrics, f"pointsman_classifier_{name}_total")[()] for name in names]
+        cache = ("hits", "misses", "coalesced", "evictions")
+        looked_up = [samples(metrics, f"pointsman_classifier_cache_{name}_total")[()] for name in cache]
+    assert found == [2, 2, 3 + 3, 0, 0]
+    assert looked_up == [1, 2, 1, 1]
+    assert samples(metrics, "pointsman_classifier_queue") == {(): 0}
 
 
 def test_two_services_in_one_process_do_not_share_metrics() -> None:

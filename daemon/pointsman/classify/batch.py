@@ -3,9 +3,13 @@
 Rules:
 1. There is no timer. A text that comes while a worker is idle starts at once; what comes meanwhile waits and is taken
    together by the next worker that is free. Batches grow out of load, and an idle service adds no delay.
-2. First come, first served, up to `batch_tokens` a run, split over the idle workers.
-3. A text whose waiters all left is dropped before it runs.
-4. A failed run fails every text in it. Nothing is ever left waiting.
+2. First come, first served, up to `batch_tokens` a run, split over the idle workers. A text above `batch_tokens` is
+   long: it runs alone, and while short ones wait, one worker takes no long one.
+3. A text that is alone on an idle host, and long enough for it, runs on all threads.
+4. A text whose waiters all left is dropped before it runs.
+5. A failed run fails every text in it. Nothing is ever left waiting.
+6. A text is refused when it would wait for more than half of what its own run leaves of the deadline. The first text
+   that comes to an idle worker waits for nothing.
 
 All state belongs to the event loop; a worker thread gets a list of texts and returns a list of results.
 """
@@ -21,28 +25,79 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from pointsman.classify.cost import Curve, Pace
 from pointsman.errors import ClassifierError, Overloaded
 
 T = TypeVar("T")
 
-# The cost estimate follows the host within some tens of runs, and a single slow run does not refuse anyone.
-SMOOTHING = 0.1
+# Of the time that a text can wait. Estimates err by half where other processes want the same cores, and 99 in 100 of
+# those that are admitted are to be in time; a shorter queue keeps the workers as busy.
+WAIT_SHARE = 0.5
 
 
 @dataclass(eq=False, slots=True)
 class Job(Generic[T]):
     """A text that waits or runs. `result` resolves to a value or a ClassifierError and is never cancelled.
 
-    `settled` is called at that very moment, so that nobody joins a job that is over.
+    `settled` is called at that very moment, so that nobody joins a job that is over. `seconds` are its share of the run
+    that it will be part of, as the curve says.
     """
 
     text: str
     tokens: int
+    seconds: float
     result: asyncio.Future[T | ClassifierError]
     settled: Callable[[T | ClassifierError], None]
     waiters: int = 0
     queued_at: float = field(default_factory=time.perf_counter)
     started_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened so far; `tokens` are those that were guessed from the texts, as are all in this module."""
+
+    runs: int = 0
+    texts: int = 0
+    tokens: int = 0
+    shed: int = 0
+    dropped: int = 0
+
+
+class _Lane(Generic[T]):
+    """Jobs in order of arrival, with their tokens and seconds together."""
+
+    __slots__ = ("jobs", "seconds", "tokens")
+
+    def __init__(self) -> None:
+        self.jobs: deque[Job[T]] = deque()
+        self.tokens = 0
+        self.seconds = 0.0
+
+    def push(self, job: Job[T]) -> None:
+        self.jobs.append(job)
+        self.tokens += job.tokens
+        self.seconds += job.seconds
+
+    def pop(self) -> Job[T]:
+        job = self.jobs.popleft()
+        self.tokens -= job.tokens
+        self.seconds = self.seconds - job.seconds if self.jobs else 0.0  # no rounding errors add up
+        return job
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Run(Generic[T]):
+    """`seconds` are what the curve says."""
+
+    batch: list[Job[T]]
+    long: bool
+    seconds: float
+    started_at: float
+
+    def left(self, now: float, pace: float) -> float:
+        """Seconds until it will have ended."""
+        return max(0.0, pace * self.seconds - (now - self.started_at))
 
 
 def usable_cores() -> int:
@@ -51,97 +106,140 @@ def usable_cores() -> int:
 
 
 class Batcher(Generic[T]):
-    """Runs `work(texts)` on `workers` threads of `executor`."""
+    """Runs `work` on the threads of `executor`, of which there are `curve.workers`.
+
+    `work` is given texts and whether it may use all threads, and gives a result for each.
+    """
 
     def __init__(
-        self,
-        work: Callable[[list[str]], Sequence[T]],
-        executor: Executor,
-        *,
-        workers: int,
-        batch_tokens: int,
-        seconds_per_token: float,
+        self, work: Callable[[list[str], bool], Sequence[T]], executor: Executor, curve: Curve, *, batch_tokens: int
     ) -> None:
         self._work = work
         self._executor = executor
-        self._workers = workers
-        self._idle = workers
+        self._curve = curve
         self._batch_tokens = batch_tokens
-        self._seconds_per_token = seconds_per_token
-        self._queue: deque[Job[T]] = deque()
-        self._pending_tokens = 0
+        self._seconds_per_token = curve.seconds(batch_tokens) / batch_tokens
+        self._wide_from = curve.wide_from
+        self._workers = curve.workers
+        self._pace = Pace()
+        self._short: _Lane[T] = _Lane()
+        self._long: _Lane[T] = _Lane()
+        self._running: set[_Run[T]] = set()
+        self.counts = Counts()
         self.healthy = True
 
     @property
     def queued(self) -> int:
         """Texts that no worker has taken yet."""
-        return len(self._queue)
+        return len(self._short.jobs) + len(self._long.jobs)
 
     def estimated_wait(self, tokens: int) -> float:
-        """Seconds until a text of `tokens` that came now would have its result."""
-        ahead = self._pending_tokens / self._workers
-        return (ahead + tokens) * self._seconds_per_token
+        """Seconds until a worker would take a text of `tokens` that came now.
+
+        The first worker is free after its share of all that is ahead, at the latest. One worker leaves the long texts
+        to the others, so that a short one has at most its own kind before it there, and a long one shares less workers.
+        """
+        now, pace = time.perf_counter(), self._pace.factor
+        short = [run.left(now, pace) for run in self._running if not run.long]
+        long = [run.left(now, pace) for run in self._running if run.long]
+        all_short = sum(short) + pace * self._short.seconds
+        all_long = sum(long) + pace * self._long.seconds
+        wait = (all_short + all_long) / self._workers
+        if self._workers == 1:
+            return wait
+        if self._is_long(tokens):
+            return max(wait, all_long / (self._workers - 1))
+        return min(wait, all_short + (min(long) if len(long) == self._workers else 0.0))
 
     def submit(self, text: str, tokens: int, deadline: float, settled: Callable[[T | ClassifierError], None]) -> Job[T]:
         """Queue a text of about `tokens`; raises Overloaded when `deadline` seconds cannot be met."""
         if not self.healthy:
             raise ClassifierError("the classifier stopped")
-        if self._idle == 0 and self.estimated_wait(tokens) > deadline:
-            raise Overloaded(f"{len(self._queue)} texts wait")
-        job: Job[T] = Job(text, tokens, asyncio.get_running_loop().create_future(), settled)
-        self._queue.append(job)
-        self._pending_tokens += tokens
-        asyncio.get_running_loop().call_soon(self._dispatch)
+        long = self._is_long(tokens)
+        if self.queued or len(self._running) == self._workers:
+            shared = tokens if long else min(self._short.tokens + tokens, self._batch_tokens)
+            run = self._pace.factor * self._curve.seconds(shared)
+            if self.estimated_wait(tokens) > WAIT_SHARE * (deadline - run):
+                self.counts.shed += 1
+                raise Overloaded(f"{self.queued} texts wait")
+        loop = asyncio.get_running_loop()
+        seconds = self._curve.seconds(tokens) if long else tokens * self._seconds_per_token
+        job: Job[T] = Job(text, tokens, seconds, loop.create_future(), settled)
+        (self._long if long else self._short).push(job)
+        loop.call_soon(self._dispatch)
         return job
 
+    def _is_long(self, tokens: int) -> bool:
+        return tokens > self._batch_tokens
+
     def _dispatch(self) -> None:
-        while self._idle and (batch := self._take()):
-            self._idle -= 1
+        while len(self._running) < self._workers and (batch := self._take()):
             self._start(batch)
 
     def _take(self) -> list[Job[T]]:
-        """The next batch: first come, first served, within this worker's share of what waits."""
-        share = sum(job.tokens for job in self._queue) // self._idle
+        """The next batch; empty when nothing waits."""
+        self._drop(self._long)
+        self._drop(self._short)
+        if self._long_is_next():
+            return [self._long.pop()]
+        share = self._short.tokens // (self._workers - len(self._running))
         budget = min(self._batch_tokens, share)
         batch: list[Job[T]] = []
-        while self._queue and (not batch or self._queue[0].tokens <= budget):
-            job = self._queue.popleft()
-            if job.waiters == 0:
-                self._settle(job, ClassifierError("nobody waits"))
-                continue
+        while self._short.jobs and (not batch or self._short.jobs[0].tokens <= budget) and not self._long_is_next():
+            job = self._short.pop()
             budget -= job.tokens
             batch.append(job)
+            self._drop(self._short)
         return batch
+
+    def _long_is_next(self) -> bool:
+        if not self._long.jobs or not self._short.jobs:
+            return bool(self._long.jobs)
+        taken = sum(run.long for run in self._running)
+        allowed = taken < self._workers - 1 or self._workers == 1
+        return allowed and self._long.jobs[0].queued_at < self._short.jobs[0].queued_at
+
+    def _drop(self, lane: _Lane[T]) -> None:
+        while lane.jobs and lane.jobs[0].waiters == 0:
+            self.counts.dropped += 1
+            _settle(lane.pop(), ClassifierError("nobody waits"))
 
     def _start(self, batch: list[Job[T]]) -> None:
         now = time.perf_counter()
         for job in batch:
             job.started_at = now
+        tokens = sum(job.tokens for job in batch)
+        alone = not self._running and not self.queued
+        wide = alone and self._wide_from is not None and tokens >= self._wide_from
+        run = _Run(batch, self._is_long(tokens), self._curve.seconds(tokens, wide=wide), now)
+        self._running.add(run)
+        self.counts.runs += 1
+        self.counts.texts += len(batch)
+        self.counts.tokens += tokens
+        texts = [job.text for job in batch]
         try:
-            future = asyncio.get_running_loop().run_in_executor(self._executor, self._work, [job.text for job in batch])
+            future = asyncio.get_running_loop().run_in_executor(self._executor, self._work, texts, wide)
         except RuntimeError as error:  # the executor was shut down: nothing will ever run again
             self.healthy = False
-            self._finish(batch, [ClassifierError(str(error))] * len(batch))
+            self._finish(run, [ClassifierError(str(error))] * len(batch))
             return
-        future.add_done_callback(lambda done: self._finished(batch, done))
+        future.add_done_callback(lambda done: self._finished(run, done))
 
-    def _finished(self, batch: list[Job[T]], done: asyncio.Future[Sequence[T]]) -> None:
+    def _finished(self, run: _Run[T], done: asyncio.Future[Sequence[T]]) -> None:
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
         if error is not None:
-            self._finish(batch, [ClassifierError(f"inference failed: {error!r}")] * len(batch))
+            self._finish(run, [ClassifierError(f"inference failed: {error!r}")] * len(run.batch))
         else:
-            tokens = sum(job.tokens for job in batch)
-            cost = (time.perf_counter() - batch[0].started_at) / tokens
-            self._seconds_per_token += SMOOTHING * (cost - self._seconds_per_token)
-            self._finish(batch, done.result())
+            self._pace.observe(run.seconds, time.perf_counter() - run.started_at)
+            self._finish(run, done.result())
         self._dispatch()
 
-    def _finish(self, batch: list[Job[T]], results: Sequence[T | ClassifierError]) -> None:
-        self._idle += 1
-        for job, result in zip(batch, results, strict=True):
-            self._settle(job, result)
+    def _finish(self, run: _Run[T], results: Sequence[T | ClassifierError]) -> None:
+        self._running.remove(run)
+        for job, result in zip(run.batch, results, strict=True):
+            _settle(job, result)
 
-    def _settle(self, job: Job[T], result: T | ClassifierError) -> None:
-        self._pending_tokens -= job.tokens
-        job.settled(result)
-        job.result.set_result(result)
+
+def _settle(job: Job[T], result: T | ClassifierError) -> None:
+    job.settled(result)
+    job.result.set_result(result)

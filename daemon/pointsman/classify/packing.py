@@ -17,7 +17,7 @@ INPUTS = ("input_ids", "position_ids", "segment_ids", "starts")
 
 
 def pack(prompts: Sequence[Ids]) -> dict[str, Ids]:
-    """The feed for `prompts`, each [its tokens] and none empty; prompt i has the segment id i and the row i of logits."""
+    """The feed for `prompts`, each [its tokens] and none empty; prompt i has segment id i and row i of logits."""
     lengths = [len(prompt) for prompt in prompts]
     starts = np.cumsum([0, *lengths[:-1]], dtype=np.int64)
     input_ids = np.concatenate(prompts)

@@ -143,7 +143,7 @@ class CategoryModel:
     use_modernbert: bool = option("Accepted for compatibility; only ModernBERT is served.", True)
     threshold: float = option("A category's probability below this is the fallback.", 0.6, minimum=0, maximum=1)
     use_cpu: bool = option(
-        "CPU; `false` means CUDA where it is available. `pointsman.classifier.providers` says more.", True
+        "CPU; `false` means CUDA, and an error where there is none. `pointsman.classifier.providers` says more.", True
     )
     category_mapping_path: str | None = option(
         "File (relative to this one) that must agree with the artifact's labels where it exists.", None
@@ -187,13 +187,26 @@ class RelayOptions:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierOptions:
     providers: tuple[Literal["cpu", "cuda", "tensorrt"], ...] = option(
-        "ONNX Runtime providers in order; empty follows `use_cpu`.", ()
+        "ONNX Runtime providers: the first that this host has is used, and it is an error if it has none of them. "
+        "Empty follows `use_cpu`; `[cuda, cpu]` falls back to CPU.",
+        (),
+    )
+    device_id: int = option("Number of the GPU.", 0, minimum=0)
+    gpu_mem_limit_mb: int | None = option(
+        "GPU memory that ONNX Runtime may take, in MiB; no limit when not set.", None, minimum=1
     )
     threads: int = option(
-        "Runs side by side, each on one core; 0 takes every core that the process may use.", 0, minimum=0
+        "Cores that the classifier may use; 0 takes every core that the process may use.", 0, minimum=0
     )
-    batch_tokens: int = option("Most tokens in one run.", 128, minimum=1)
-    deadline_ms: int = option("Longest wait for a class; then the fallback answers.", 500, minimum=1)
+    batch_tokens: int | None = option(
+        "Most tokens in one run, unless one text has more; measured on this host when not set.", None, minimum=1
+    )
+    deadline_ms: int | None = option(
+        "Longest wait for a class; then the fallback answers. When not set it is 250 ms more than the longest text "
+        "takes on this host while all workers run, as measured.",
+        None,
+        minimum=1,
+    )
     cache_entries: int = option("Texts whose class is remembered; 0 remembers none.", 10_000, minimum=0)
     max_tokens: int | None = option(
         "Tokens that are read of a prompt; the artifact's own limit when not set.", None, minimum=8

@@ -1,0 +1,109 @@
+"""Keeps a measured cost curve for the next start: in the artifact's folder, or else in the state directory."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from pointsman.classify.artifact import BUILTIN, Artifact
+from pointsman.classify.cost import Curve
+
+CPU_INFO = Path("/proc/cpuinfo")
+# What kernels are chosen by, on x86 and on ARM. A hypervisor may give very different CPUs the same model name.
+CPU_FIELDS = frozenset(
+    {
+        *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
+        *("CPU implementer", "CPU architecture", "CPU part", "Features"),
+    }
+)
+
+Key = Mapping[str, str | int]
+
+
+class _Content(msgspec.Struct, forbid_unknown_fields=True):
+    key: dict[str, str | int]
+    curve: Curve
+
+
+def key(artifact: Artifact, *, runtime: str, provider: str, cores: int, threads: int) -> Key:
+    """All that a curve depends on; `runtime` is ONNX Runtime's version."""
+    files = "".join(f"{name}={digest}\n" for name, digest in sorted(artifact.manifest.files.items()))
+    return {
+        "model": hashlib.sha256(files.encode()).hexdigest(),
+        "runtime": runtime,
+        "provider": provider,
+        "cpu": cpu(),
+        "cores": cores,
+        "threads": threads,
+    }
+
+
+def cpu() -> str:
+    """A hash of what `/proc/cpuinfo` says of the first processor; empty where it says nothing."""
+    try:
+        lines = CPU_INFO.read_text("utf-8", "replace").partition("\n\n")[0].splitlines()
+    except OSError:
+        return ""
+    known = [line for line in lines if line.partition(":")[0].strip() in CPU_FIELDS]
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()
+
+
+def state_folder() -> Path:
+    """Where the service may keep what it can make again: systemd's `StateDirectory=`, else the user's."""
+    if given := os.environ.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])  # systemd lists them all, ours is the only one
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "pointsman"
+
+
+def places(artifact: Artifact) -> tuple[Path, ...]:
+    """The folders in the order in which they are tried; the package's own is left as it was installed."""
+    return (state_folder(),) if artifact.folder.resolve() == BUILTIN.resolve() else (artifact.folder, state_folder())
+
+
+def load(folders: Iterable[Path], wanted: Key) -> Curve | None:
+    """The curve that was stored for this key; None where there is none, or only a damaged or a foreign one."""
+    for folder in folders:
+        with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            content = msgspec.json.decode((folder / _name(wanted)).read_bytes(), type=_Content)
+            if content.key == wanted:
+                return content.curve
+    return None
+
+
+def store(folders: Iterable[Path], wanted: Key, curve: Curve) -> str | None:
+    """Write the curve into the first folder that takes it; what to tell the operator where none does."""
+    content = msgspec.json.format(msgspec.json.encode(_Content(dict(wanted), curve)))
+    tried = []
+    for folder in folders:
+        try:
+            _write(folder, _name(wanted), content)
+        except OSError as error:
+            tried.append(f"{folder} ({error.strerror})")
+        else:
+            return None
+    return f"the measured cost curve was not kept, the next start measures again: cannot write to {', '.join(tried)}"
+
+
+def _write(folder: Path, name: str, content: bytes) -> None:
+    """Whole or not at all, whoever reads or writes at the same time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(temporary).replace(folder / name)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+
+
+def _name(wanted: Key) -> str:
+    digest = hashlib.sha256(msgspec.json.encode(dict(sorted(wanted.items())))).hexdigest()
+    return f"cost-{digest[:12]}.json"

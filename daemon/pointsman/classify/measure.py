@@ -1,0 +1,122 @@
+"""Measures the cost curve of an engine on this host, within a time budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import accumulate
+from threading import Barrier
+
+from pointsman.classify.cost import NEARLY_BEST, Curve
+
+SIZES = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+TYPICAL = 64
+"""Tokens of the run by which the number of workers is chosen."""
+
+# A small model is measured within a second, so that the service is ready in two; a large one takes in proportion.
+BUDGET_S = 0.8
+BUDGET_RUNS = 40
+
+SHORT_S = 0.05
+"""A run that is shorter is taken as the best of several: what disturbs a run only ever makes it longer."""
+REPEATS = 3
+SIDE_BY_SIDE_S = 0.02
+"""Runs go on side by side for so long at least, or their beginnings and ends would count more than they do."""
+
+# Threads that get less of the cores share them with somebody, and what is measured then is of no use later.
+UNDISTURBED = 0.85
+
+Run = Callable[[int, bool], object]
+"""Runs one prompt of so many tokens, on all threads or on one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """`disturbed`: the threads did not get the cores that they asked for, so the curve is only good for now."""
+
+    curve: Curve
+    disturbed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    seconds: float
+    """Of one run."""
+    share: float
+    """Of the cores that the runs could have used."""
+
+
+def measure(run: Run, *, threads: int, wide: bool, longest: int) -> Measured:
+    """The curve up to `longest` tokens, or up to where the budget ends; `wide`: whether `run` can use all threads."""
+    started = time.perf_counter()
+    typical = min(TYPICAL, longest)
+    run(typical, False)
+    budget = BUDGET_S + BUDGET_RUNS * _alone(run, typical, wide=False)
+    workers, disturbed = _workers(run, typical, threads)
+    rows: list[tuple[int, float, float, float]] = []
+    last = 0.0
+    for tokens in (*(size for size in SIZES if size < longest), longest):
+        begun = time.perf_counter()
+        if tokens > typical and begun - started + 2.5 * last > budget:  # twice the tokens, and what attention adds
+            break
+        alone = _alone(run, tokens, wide=False)
+        beside = alone if workers == 1 else _side_by_side(run, tokens, workers, alone).seconds
+        rows.append((tokens, alone, beside, _alone(run, tokens, wide=True) if wide else 0.0))
+        last = time.perf_counter() - begun
+    sizes, alone_s, beside_s, wide_s = zip(*rows, strict=True)
+    curve = Curve(
+        workers=workers,
+        tokens=sizes,
+        alone=tuple(accumulate(alone_s, max)),
+        beside=tuple(accumulate(beside_s, max)),
+        wide=tuple(accumulate(wide_s, max)) if wide else (),
+    )
+    return Measured(curve, disturbed)
+
+
+def _workers(run: Run, tokens: int, threads: int) -> tuple[int, bool]:
+    """Most runs side by side that have nearly the best rate, and whether somebody else wanted the cores.
+
+    Most, because more of them keep a short prompt from waiting behind long ones; all threads where nothing can be told.
+    """
+    alone = _alone(run, tokens, wide=False)
+    counts = [*(1 << power for power in range(threads.bit_length()) if 1 << power < threads), threads]
+    found = {count: _side_by_side(run, tokens, count, alone) for count in counts}
+    if found[threads].share < UNDISTURBED:
+        return threads, True
+    rates = {count: count / beside.seconds for count, beside in found.items()}
+    return max(count for count, rate in rates.items() if rate >= NEARLY_BEST * max(rates.values())), False
+
+
+def _alone(run: Run, tokens: int, *, wide: bool) -> float:
+    best = _timed(run, tokens, wide=wide)
+    if best < SHORT_S:
+        best = min(best, *(_timed(run, tokens, wide=wide) for _ in range(REPEATS - 1)))
+    return best
+
+
+def _timed(run: Run, tokens: int, *, wide: bool) -> float:
+    started = time.perf_counter()
+    run(tokens, wide)
+    return time.perf_counter() - started
+
+
+def _side_by_side(run: Run, tokens: int, count: int, alone: float) -> _Beside:
+    """The mean of `count` threads' runs; two each at least, so that their ends overlap."""
+    barrier = Barrier(count)
+    runs = max(2, round(SIDE_BY_SIDE_S / alone))
+
+    def work(_: int) -> float:
+        barrier.wait()
+        started = time.perf_counter()
+        for _ in range(runs):
+            run(tokens, False)
+        return (time.perf_counter() - started) / runs
+
+    with ThreadPoolExecutor(count) as executor:
+        started, cpu = time.perf_counter(), time.process_time()
+        seconds = sum(executor.map(work, range(count))) / count
+        wall, used = time.perf_counter() - started, time.process_time() - cpu
+    return _Beside(seconds, used / (wall * count))

@@ -1,0 +1,102 @@
+"""More texts than the host can classify: a real daemon with the built-in classifier, and long texts all at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from support.daemon import run_daemon
+from support.service import Service, chat, shipped_config
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from support.fake_vllm import FakeVllm
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+AT_ONCE = 400
+BATCH = "/api/v1/classify/batch"
+LIMIT_S = 300.0
+
+
+def long_text(number: int) -> str:
+    """More tokens than the classifier reads, and no other number's text."""
+    return f"{number} " + "How does the compiler allocate registers? " * 100
+
+
+@contextlib.asynccontextmanager
+async def serving(vllm: FakeVllm, folder: Path, **options: Any) -> AsyncIterator[Service]:
+    """A daemon with these options of the classifier, and as many connections to it as are asked for."""
+    config = shipped_config(vllm.port) | {"pointsman": {"classifier": options, "log": {"requests": False}}}
+    unlimited = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=LIMIT_S)
+    )
+    async with run_daemon(config, folder) as daemon, unlimited as http:
+        yield Service(daemon, vllm, http)
+
+
+async def metric(service: Service, name: str) -> float:
+    exposition = (await service.get("/metrics", admin=True)).body.decode()
+    samples = [sample for family in text_string_to_metric_families(exposition) for sample in family.samples]
+    return next(sample.value for sample in samples if sample.name == f"pointsman_{name}")
+
+
+async def until(service: Service, name: str, holds: Callable[[float], bool]) -> None:
+    """Poll a metric until its value is right."""
+    async with asyncio.timeout(LIMIT_S):
+        while not holds(await metric(service, name)):  # noqa: ASYNC110 - the event is in another process
+            await asyncio.sleep(0.01)
+
+
+async def test_the_admitted_have_their_class_in_time_and_the_others_the_fallback(
+    fake_vllm: FakeVllm, tmp_path: Path
+) -> None:
+    answers: list[Any] = []
+    reasons: Counter[str] = Counter()
+    async with serving(fake_vllm, tmp_path, threads=1) as service, asyncio.timeout(LIMIT_S):
+        deadline_ms = (await service.daemon.logged("classifier", provider="cpu"))["deadline_ms"]
+        while not (any(answer["text"] for answer in answers) and reasons["overloaded"]):
+            numbers = range(len(answers), len(answers) + AT_ONCE)
+            replies = await asyncio.gather(*(service.post("/v1/route", chat(long_text(number))) for number in numbers))
+            answers += [reply.json for reply in replies]
+            reasons = Counter(answer["decision"]["reason"] for answer in answers)
+        assert reasons["overloaded"] == await metric(service, "classifier_shed_total")
+    admitted = [answer["timing_ms"] for answer in answers if answer["text"] is not None]
+    assert len(admitted) + reasons["overloaded"] + reasons["deadline"] == len(answers)
+    for timing in admitted:
+        assert timing["queue"] + timing["tokenize"] + timing["infer"] <= deadline_ms
+    for answer in answers:
+        if answer["decision"]["reason"] == "overloaded":
+            assert answer["decision"]["model"] == "llama2-7b"
+            assert answer["timing_ms"].keys() == {"decide"}
+
+
+async def test_long_texts_that_wait_leave_a_worker_to_the_short_ones(fake_vllm: FakeVllm, tmp_path: Path) -> None:
+    """Behind the long ones, a short one would be answered when none of them waits any more."""
+    async with serving(fake_vllm, tmp_path, threads=2, batch_tokens=64, deadline_ms=600_000) as service:
+        texts = [long_text(number) for number in range(200)]
+        long = [asyncio.create_task(service.post(BATCH, {"texts": texts[start::2]})) for start in range(2)]
+        await until(service, "classifier_cache_misses_total", lambda value: value == len(texts))
+        for number in range(5):
+            short = (await service.post("/v1/route", chat(f"What is {number} squared?"))).json
+            assert short["text"]["source"] == "run"
+        assert await metric(service, "classifier_queue") > 0
+
+        for task in long:
+            task.cancel()
+        await asyncio.wait(long)
+        await until(service, "classifier_queue", lambda value: value == 0)
+        assert await metric(service, "classifier_dropped_total") > 0
+
+
+async def test_the_event_loops_lag_is_told(service: Service) -> None:
+    before = await metric(service, "loop_lag_seconds_count")
+    await until(service, "loop_lag_seconds_count", lambda value: value > before)

@@ -1,0 +1,126 @@
+"""What a GPU is given. Nothing here needs one: the buffers are in the host's memory, all else are plain values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from pointsman.classify.gpu import (
+    BUCKETS,
+    TOKENS_PER_PROMPT,
+    BucketRunner,
+    Device,
+    bucket_for,
+    calls,
+    cuda_options,
+    fill,
+    tensorrt_options,
+)
+from pointsman.classify.packing import pack
+from pointsman.classify.runtime import PROVIDERS
+from support import toy_artifact
+from support.config_files import LABELS
+
+
+def prompts(*lengths: int) -> list[Any]:
+    return [np.arange(1, length + 1) for length in lengths]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "count", "bucket"),
+    [
+        (1, 1, 64),
+        (64, 8, 64),
+        (65, 1, 128),
+        (64, 9, 128),
+        (4096, 512, 4096),
+        (4096, 513, None),
+        (4097, 1, None),
+    ],
+)
+def test_the_bucket_is_the_smallest_that_holds_tokens_and_prompts(tokens: int, count: int, bucket: int | None) -> None:
+    assert bucket_for(tokens, count) == bucket
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [
+        ([], []),
+        ([4096, 1], [[4096], [1]]),
+        ([2000, 2000, 2000, 5000, 3], [[2000, 2000], [2000], [5000], [3]]),
+        ([3] * 600, [[3] * 512, [3] * 88]),
+    ],
+)
+def test_a_batch_is_cut_in_order_into_calls_that_fit(lengths: list[int], expected: list[list[int]]) -> None:
+    assert [[len(prompt) for prompt in call] for call in calls(prompts(*lengths))] == expected
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_filler_belongs_to_nobody_and_every_call_of_a_bucket_has_the_same_shapes(bucket: int) -> None:
+    feed = pack(prompts(3, 5))
+    filled = fill(feed, bucket)
+    assert {name: len(values) for name, values in filled.items()} == {
+        "input_ids": bucket,
+        "position_ids": bucket,
+        "segment_ids": bucket,
+        "starts": bucket // TOKENS_PER_PROMPT,
+    }
+    for name, values in feed.items():
+        assert filled[name].dtype == np.int64
+        assert filled[name][: len(values)].tolist() == values.tolist()
+    assert set(filled["segment_ids"][8:].tolist()) == {-1}
+    for name in ("input_ids", "position_ids"):
+        assert not filled[name][8:].any()
+    assert not filled["starts"][2:].any()
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [
+        (Device(), {"device_id": "0", "enable_cuda_graph": "1"}),
+        (Device(1, 512), {"device_id": "1", "enable_cuda_graph": "1", "gpu_mem_limit": "536870912"}),
+    ],
+)
+def test_device_and_memory_limit_reach_cuda(device: Device, expected: dict[str, str]) -> None:
+    options = cuda_options(device, capture=True)
+    assert options == expected | {"arena_extend_strategy": "kSameAsRequested"}
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [
+        (Device(), {"device_id": "0"}),
+        (Device(2, 512), {"device_id": "2", "trt_max_workspace_size": "536870912"}),
+    ],
+)
+def test_tensorrt_builds_one_engine_for_all_shapes_and_keeps_it(device: Device, expected: dict[str, str]) -> None:
+    options = tensorrt_options(device, Path("/state/tensorrt"), ["input_ids", "attention_mask"], 64)
+    assert options == expected | {
+        "trt_fp16_enable": "1",
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": "/state/tensorrt",
+        "trt_timing_cache_enable": "1",
+        "trt_profile_min_shapes": "input_ids:1x1,attention_mask:1x1",
+        "trt_profile_opt_shapes": "input_ids:8x64,attention_mask:8x64",
+        "trt_profile_max_shapes": "input_ids:32x64,attention_mask:32x64",
+    }
+
+
+class OnTheHost(BucketRunner):
+    """The same with buffers that a session on CPU can read and write."""
+
+    def _on_device(self, shape: list[int], kind: Any) -> Any:
+        return onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, kind, "cpu")
+
+
+def test_calls_on_fixed_buffers_give_what_the_graph_gives_for_each_prompt() -> None:
+    session = onnxruntime.InferenceSession(toy_artifact.packed_model(), providers=[PROVIDERS["cpu"]])
+    runner = OnTheHost(onnxruntime, session, "logits", len(LABELS), Device())
+    random = np.random.default_rng(0)
+    for lengths in ((5,), (3, 60, 7), (5000,), (64,), (4000, 200, 1), (2,) * 20, (3, 60, 7)):
+        batch = [random.integers(0, len(toy_artifact.WORDS), length) for length in lengths]
+        assert runner.logits(batch) == pytest.approx(session.run(["logits"], pack(batch))[0])
