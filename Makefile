@@ -1,9 +1,10 @@
 # The two commands of a fresh machine: `make run` and `make test`.
 PYTHON ?= python3
 CONFIG ?= config/config.yaml
+WORK ?= .cache/inference
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run run-vllm test lint wheel docs bench-startup bench-accuracy clean
+.PHONY: run run-vllm test lint wheel docs bench-startup bench-accuracy bench-inference clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: .venv/installed
@@ -41,6 +42,11 @@ bench-startup: .venv/installed
 # DATA=folder judges the dev_ files there as well.
 bench-accuracy: .venv/installed
 	.venv/bin/python benchmarks/accuracy.py $(DATA)
+
+# Beside its peers: 12 GB in WORK for their venvs and for models, and half an hour on a quiet machine.
+bench-inference: wheel
+	-PYTHON=$(PYTHON) benchmarks/inference/peers/install.sh $(WORK)/peers
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m inference $(WORK)
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("pointsman", "aiohttp", "msgspec", "numpy", "onnxruntime", "tokenizers", "uvloop")
+PACKAGES = ("pointsman", "aiohttp", "msgspec", "numpy", "onnxruntime", "onnxruntime-gpu", "tokenizers", "uvloop")
 
 
 def provenance() -> dict[str, Any]:
@@ -19,6 +19,7 @@ def provenance() -> dict[str, Any]:
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True, check=False
     ).stdout.strip()
+    installed = {found.name: found.version for found in importlib.metadata.distributions()}
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": commit,
@@ -29,7 +30,7 @@ def provenance() -> dict[str, Any]:
             "system": platform.platform(),
         },
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": {name: installed[name] for name in PACKAGES if name in installed},
     }
 
 

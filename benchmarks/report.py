@@ -10,10 +10,19 @@ ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 BUILTIN = ROOT / "daemon" / "pointsman" / "assets" / "builtin"
 RESULTS = ROOT / "benchmarks" / "results"
+CLASSIFICATION = (
+    "## Classification",
+    "",
+    "[How fast a prompt is classified](../benchmarks/results/inference.md), alone, over HTTP and under overload,",
+    "beside PyTorch, optimum, OpenVINO and infinity (`make bench-inference`).",
+    "",
+    "`python benchmarks/gpu.py ARTIFACT` measures latency and throughput on CUDA. It has not been run on a GPU yet.",
+)
 
 
 def main() -> None:
-    (ROOT / "docs" / "benchmarks.md").write_text("\n".join(["# Benchmarks", "", *startup(load("startup"))]))
+    lines = ["# Benchmarks", "", *startup(load("startup")), *CLASSIFICATION]
+    (ROOT / "docs" / "benchmarks.md").write_text("\n".join(lines) + "\n")
     figures = "\n".join(accuracy())
     for card in (ROOT / "docs" / "model-card.md", BUILTIN / "README.md"):
         before, _, rest = card.read_text().partition(BEGIN)

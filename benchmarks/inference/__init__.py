@@ -1,0 +1,1 @@
+"""How fast classification is on this host, beside others and beside what the hardware allows."""

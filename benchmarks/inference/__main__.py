@@ -1,0 +1,99 @@
+"""Runs the benchmarks: PYTHONPATH=benchmarks:tests python -m inference WORK [PART ...]
+
+WORK is a folder for models, peers' venvs (`peers/install.sh WORK/peers`) and logs: 12 GB. Each part is a process with a
+limit, and writes WORK/results/PART.json; a part whose file is there already is not run again, so that what was broken
+off goes on with the next call. In the end the results go to benchmarks/results and the report is rendered.
+
+`WORK soak --anew --share 30` is a soak of an hour in place of two minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from provenance import provenance
+
+from inference.workplace import HERE, Workplace
+
+RESULTS = HERE.parent / "results"
+PARTS = {"batch1": 540, "serving": 840, "routed": 240, "soak": 240, "overload": 120}
+"""Seconds after which a part is given up."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument("--share", type=float, default=1.0, help="of the rounds and seconds: 0.1 tries a part out")
+    parser.add_argument("--anew", action="store_true", help="measure what was measured already, too")
+    parser.add_argument("--here", action="store_true", help="one part, in this process")
+    options = parser.parse_args()
+    work = Workplace(options.work.resolve())
+    parts = options.parts or list(PARTS)
+    if options.here:
+        _measure(work, parts[0], options.share)
+        return
+    from inference.models import make_models  # torch, which takes seconds and which no part needs
+
+    make_models(work)
+    for part in parts:
+        if options.anew or not _result(work, part).exists():
+            _spawn(work, part, options.share)
+    RESULTS.mkdir(exist_ok=True)
+    for part in PARTS:
+        if _result(work, part).exists():
+            shutil.copyfile(_result(work, part), RESULTS / f"inference-{part}.json")
+    subprocess.run([sys.executable, "-m", "inference.report"], check=True)
+
+
+def _measure(work: Workplace, part: str, share: float) -> None:
+    os.environ["STATE_DIRECTORY"] = str(work.part("state"))  # where the daemons keep what they measure
+    started = time.monotonic()
+    found = importlib.import_module(f"inference.{part}").measure(work, share)
+    whole = provenance() | {"peers": _versions(work), "seconds": round(time.monotonic() - started), "found": found}
+    half = _result(work, part).with_suffix(".half")
+    half.write_text(json.dumps(whole, indent=1) + "\n")
+    half.rename(_result(work, part))
+
+
+def _spawn(work: Workplace, part: str, share: float) -> None:
+    print(f"== {part}", flush=True)
+    command = [sys.executable, "-m", "inference", str(work.folder), part, "--share", str(share), "--here"]
+    try:
+        subprocess.run(command, check=True, timeout=PARTS[part] * max(1.0, share))
+    except (subprocess.SubprocessError, OSError) as error:
+        print(f"{part} has no result: {error}", file=sys.stderr)
+
+
+def _result(work: Workplace, part: str) -> Path:
+    return work.part("results") / f"{part}.json"
+
+
+def _versions(work: Workplace) -> dict[str, dict[str, str]]:
+    """Of the packages that matter in each peer's venv."""
+    packages = {
+        "optimum": ("optimum", "optimum-onnx", "onnxruntime", "transformers", "torch"),
+        "openvino": ("openvino", "nncf"),
+        "infinity": ("infinity-emb", "optimum-onnx", "onnxruntime", "transformers", "torch"),
+    }
+    ask = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
+    found = {}
+    for peer, names in packages.items():
+        if work.python(peer).exists():
+            done = subprocess.run(
+                [str(work.python(peer)), "-c", ask, *names], capture_output=True, text=True, check=False
+            )
+            found[peer] = json.loads(done.stdout or "{}")
+    return found
+
+
+if __name__ == "__main__":
+    main()

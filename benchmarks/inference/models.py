@@ -1,0 +1,100 @@
+"""The models under test: ModernBERT-base's shape with random weights, as each program wants it.
+
+A cost doesn't depend on weights, so nothing is downloaded. What is made stays in the folder and isn't made again; what
+can't be made is said, and the benchmarks go on without it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from inference.workplace import HERE, MAX_TOKENS, Workplace
+from pointsman_export.checkpoint import open_checkpoint
+from pointsman_export.recipe import FastRecipe
+from pointsman_export.texts import BUILT_IN
+from support.checkpoint import BASE, make_checkpoint
+
+PROOF_TEXTS = 28
+
+
+def make_models(work: Workplace) -> None:
+    """All that is missing."""
+    makers: dict[str, Callable[[Workplace, Path], None]] = {
+        "checkpoint": _checkpoint,
+        "optimum": _optimum,
+        "optimum-int8": _optimum_int8,
+        "openvino-int8": _openvino_int8,
+        "int8-token": lambda work, path: _export(work, path, "--activations", "token"),
+        "int8-tensor": lambda work, path: _export(work, path, "--activations", "tensor"),
+        "float": _float,
+        "padded": lambda work, path: _export(work, path, "--level", "plain"),
+    }
+    for name, make in makers.items():
+        path = work.model(name)
+        if path.exists():
+            continue
+        print(f"making {name} …", flush=True)
+        half = path.with_name(f"{name}.half")
+        shutil.rmtree(half, ignore_errors=True)
+        try:
+            make(work, half)
+        except Exception as error:  # noqa: BLE001 - any library's, and the others can still be measured
+            print(f"{name} cannot be made: {error}", file=sys.stderr)
+        else:
+            half.rename(path)
+
+
+def _checkpoint(_: Workplace, path: Path) -> None:
+    make_checkpoint(path, BUILT_IN[:PROOF_TEXTS], BASE)
+    names = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": MAX_TOKENS, **names}
+    inputs = {"model_input_names": ["input_ids", "attention_mask"]}
+    (path / "tokenizer_config.json").write_text(json.dumps(about | inputs))
+
+
+def _optimum(work: Workplace, path: Path) -> None:
+    from optimum.exporters.onnx import main_export
+
+    main_export(str(work.model("checkpoint")), path, task="text-classification", do_validation=False)
+
+
+def _optimum_int8(work: Workplace, path: Path) -> None:
+    """The best of optimum's: dynamic, signed weights per channel, and MatMul alone, not the embedding."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    shutil.copytree(work.model("optimum"), path, ignore=shutil.ignore_patterns("*.onnx*"))
+    source = work.model("optimum") / "model.onnx"
+    quantize_dynamic(
+        source, path / "model.onnx", per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"]
+    )
+
+
+def _openvino_int8(work: Workplace, path: Path) -> None:
+    program = HERE / "peers" / "quantize_openvino.py"
+    path.mkdir()
+    _run([str(work.python("openvino")), str(program), str(work.model("optimum") / "model.onnx"), str(path)])
+
+
+def _float(work: Workplace, path: Path) -> None:
+    """Our graph before it is quantized, which `export` proves and throws away."""
+    path.mkdir()
+    FastRecipe(open_checkpoint(str(work.model("checkpoint"))), "token").write_float(path / "model.onnx")
+
+
+def _export(work: Workplace, path: Path, *options: str) -> None:
+    texts = work.part("models") / "texts"
+    texts.write_text("\n".join(BUILT_IN[:PROOF_TEXTS]))
+    source = str(work.model("checkpoint"))
+    command = [sys.executable, "-m", "pointsman", "export", source, "-o", str(path), "--texts", str(texts), *options]
+    _run([*command, "--max-tokens", str(MAX_TOKENS)])
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit {done.returncode}")

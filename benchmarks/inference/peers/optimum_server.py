@@ -1,0 +1,41 @@
+"""optimum's pipeline behind a threaded server: optimum_server.py MODEL_DIR PORT. Runs in the venv `optimum`."""
+
+from __future__ import annotations
+
+import sys
+
+import uvicorn
+from fastapi import FastAPI
+from optimum.onnxruntime import ORTModelForSequenceClassification
+from pydantic import BaseModel
+from transformers import AutoTokenizer, pipeline
+
+
+class Asked(BaseModel):
+    text: str
+
+
+def main() -> None:
+    folder, port = sys.argv[1:]
+    classify = pipeline(
+        "text-classification",
+        model=ORTModelForSequenceClassification.from_pretrained(folder),
+        tokenizer=AutoTokenizer.from_pretrained(folder),
+        top_k=None,
+        truncation=True,
+    )
+    app = FastAPI()
+
+    @app.get("/health")
+    def health() -> str:
+        return "ok"
+
+    @app.post("/classify")
+    def answer(asked: Asked) -> object:
+        return classify(asked.text)
+
+    uvicorn.run(app, port=int(port), log_level="error", access_log=False)
+
+
+if __name__ == "__main__":
+    main()

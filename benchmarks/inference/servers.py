@@ -1,0 +1,130 @@
+"""The servers under test, ours and the peers', each a process of its own for as long as a `with` block lasts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from inference.load import get, post
+from inference.workplace import HERE, Workplace
+from support.process import log_tail, no_survivors, reserve_port
+from support.service import shipped_config
+
+START_TIMEOUT_S = 180.0  # infinity and optimum import torch first
+NO_DEADLINE_MS = 600_000
+NOBODY = 9  # a port at which no upstream listens
+
+PEERS = {
+    "infinity, torch": ("infinity", "checkpoint", "torch"),
+    "infinity, optimum int8": ("infinity", "optimum-int8", "optimum"),
+    "optimum int8 pipeline": ("optimum", "optimum-int8", ""),
+}
+"""Name: venv, model, infinity's engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """`request` makes the request that classifies a text."""
+
+    pid: int
+    port: int
+    request: Callable[[str], bytes]
+    admin_port: int = 0
+
+
+@contextlib.contextmanager
+def pointsman(work: Workplace, name: str, model: Path | str, vllm: int = NOBODY, **options: Any) -> Iterator[Server]:
+    """The daemon with the shipped config; `options` are those of `pointsman.classifier`."""
+    port, admin = reserve_port(), reserve_port()
+    config = shipped_config(vllm)
+    config["classifier"]["category_model"]["model_id"] = str(model)
+    config["pointsman"] = {
+        "server": {"listen": [f"127.0.0.1:{port}"], "admin_listen": f"127.0.0.1:{admin}"},
+        "classifier": options,
+    }
+    file = work.part("configs") / f"{name}.yaml"
+    file.write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "pointsman", "serve", "--config", str(file)]
+    with _running(work, name, command, port, "/ready") as pid:
+        yield Server(pid, port, lambda text: post("/api/v1/classify/intent", {"text": text}), admin)
+
+
+@contextlib.contextmanager
+def peer(work: Workplace, name: str) -> Iterator[Server]:
+    """One of PEERS; raises RuntimeError where it is not installed or does not start."""
+    venv, model, engine = PEERS[name]
+    python, folder, port = work.python(venv), work.model(model), reserve_port()
+    if not python.exists() or not folder.exists():
+        raise RuntimeError(f"{python if not python.exists() else folder} is not there")
+    if venv == "infinity":
+        # Its warm-up only prints how fast it is, which takes minutes; ours comes before the first window.
+        options = ["--model-id", str(folder), "--served-model-name", "base", "--engine", engine, "--no-model-warmup"]
+        options += ["--device", "cpu", "--log-level", "error", "--port", str(port)]
+        command = [str(python.with_name("infinity_emb")), "v2", *options]
+        body: Callable[[str], Any] = lambda text: {"model": "base", "input": [text]}  # noqa: E731 - one of two
+    else:
+        command = [str(python), str(HERE / "peers" / "optimum_server.py"), str(folder), str(port)]
+        body = lambda text: {"text": text}  # noqa: E731
+    with _running(work, name, command, port, "/health") as pid:
+        yield Server(pid, port, lambda text: post("/classify", body(text)))
+
+
+@contextlib.contextmanager
+def queue_and_pad(work: Workplace, model: Path) -> Iterator[Server]:
+    """The naive batcher on our graph."""
+    port = reserve_port()
+    command = [sys.executable, str(HERE / "peers" / "queue_and_pad.py"), str(model), str(port)]
+    with _running(work, "queue-and-pad", command, port, "/health") as pid:
+        yield Server(pid, port, lambda text: post("/classify", {"text": text}))
+
+
+@contextlib.contextmanager
+def upstream(work: Workplace, delay: float) -> Iterator[int]:
+    """A stand-in for vLLM; its port."""
+    command = [sys.executable, "-m", "inference.upstream", str(delay)]
+    with _started(work, "upstream", command, stdout=subprocess.PIPE) as process:
+        yield int(process.stdout.readline())
+
+
+@contextlib.contextmanager
+def _running(work: Workplace, name: str, command: list[str], port: int, ready: str) -> Iterator[int]:
+    log = work.part("logs") / f"{name}.log"
+    # A peer's venv must not find our modules, and none of them may look for models elsewhere.
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(work.part("cache")), "DO_NOT_TRACK": "1"}
+    with _started(work, name, command, env=environment) as process:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not _is_ready(port, ready):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{name} does not start:\n{log_tail(log, 8)}")
+            time.sleep(0.2)
+        yield process.pid
+
+
+@contextlib.contextmanager
+def _started(work: Workplace, name: str, command: list[str], **options: Any) -> Iterator[Any]:
+    log = (work.part("logs") / f"{name}.log").open("wb")
+    defaults = {"stdout": log, "stderr": log, "stdin": subprocess.DEVNULL}
+    process = subprocess.Popen(command, start_new_session=True, text=True, **(defaults | options))
+    log.close()
+    with no_survivors(process.pid):
+        yield process
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+    process.wait()
+
+
+def _is_ready(port: int, path: str) -> bool:
+    with contextlib.suppress(OSError, EOFError):
+        return get(port, path)[0] == 200
+    return False

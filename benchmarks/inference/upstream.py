@@ -1,0 +1,28 @@
+"""The vLLM behind the daemon: answers every request after DELAY seconds. Prints its port: upstream.py DELAY."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import uvloop
+from aiohttp import web
+
+from support.fake_vllm import completion, run_fake_vllm
+
+
+async def serve(delay: float) -> None:
+    async with run_fake_vllm() as vllm:
+
+        async def late(request: web.Request, body: bytes) -> web.StreamResponse:
+            await asyncio.sleep(delay)
+            vllm.received.clear()
+            return await completion(request, body)
+
+        vllm.answer = late
+        print(vllm.port, flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(float(sys.argv[1])))

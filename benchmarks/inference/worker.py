@@ -1,0 +1,138 @@
+"""One variant in a process of its own, so that no other's threads spin in it: worker.py KIND PATH THREADS.
+
+Reads `TOKENS RUNS` a line and answers with the seconds of the last run; says `ready` first. Runs in a peer's venv, so
+that it imports nothing of ours but for our own graph's feed.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+VOCABULARY = 2000
+GEMM_ROWS = 512
+LAYER_WEIGHTS = ((768, 2304), (768, 768), (768, 2304), (1152, 768))
+"""ModernBERT-base's linear layers, one layer's."""
+
+Run = Callable[[Any], object]
+
+
+def torch_float(path: Path, threads: int) -> tuple[Callable[[int], Any], Run]:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    torch.set_num_threads(threads)
+    model = AutoModelForSequenceClassification.from_pretrained(path, reference_compile=False).eval()
+
+    def run(ids: torch.Tensor) -> object:
+        with torch.inference_mode():
+            return model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+
+    return lambda tokens: torch.from_numpy(_ids(tokens)), run
+
+
+def onnxruntime_graph(path: Path, threads: int) -> tuple[Callable[[int], Any], Run]:
+    session = _session(str(path / "model.onnx"), threads)
+    packed = "starts" in [item.name for item in session.get_inputs()]
+
+    def feed(tokens: int) -> Any:
+        ids = _ids(tokens)
+        if not packed:
+            return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        from pointsman.classify.packing import pack
+
+        return pack(list(ids))
+
+    return feed, lambda inputs: session.run(None, inputs)
+
+
+def openvino_graph(path: Path, threads: int) -> tuple[Callable[[int], Any], Run]:
+    import openvino
+
+    options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+    request = openvino.Core().compile_model(path / "model.xml", "CPU", options).create_infer_request()
+
+    def feed(tokens: int) -> Any:
+        ids = _ids(tokens)
+        return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+
+    return feed, request.infer
+
+
+def int8_gemm(_: Path, threads: int) -> tuple[Callable[[int], Any], Run]:
+    """A layer's products of u8 activations and s8 weights, whatever the tokens; the rate is what is wanted."""
+    return _gemm("MatMulInteger", np.uint8, np.int8, threads)
+
+
+def float_gemm(_: Path, threads: int) -> tuple[Callable[[int], Any], Run]:
+    return _gemm("MatMul", np.float32, np.float32, threads)
+
+
+KINDS = {
+    "torch": torch_float,
+    "onnxruntime": onnxruntime_graph,
+    "openvino": openvino_graph,
+    "int8 product": int8_gemm,
+    "float product": float_gemm,
+}
+
+
+def main() -> None:
+    kind, path, threads = sys.argv[1:]
+    feed, run = KINDS[kind](Path(path), int(threads))
+    print("ready", flush=True)
+    for line in sys.stdin:
+        tokens, runs = map(int, line.split())
+        inputs = feed(tokens)
+        for _ in range(runs):
+            started = time.perf_counter()
+            run(inputs)
+            seconds = time.perf_counter() - started
+        print(seconds, flush=True)
+
+
+def _ids(tokens: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.random.default_rng(tokens).integers(3, VOCABULARY, (1, tokens))
+
+
+def _session(model: str | bytes, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _gemm(operator: str, activation: type, weight: type, threads: int) -> tuple[Callable[[int], Any], Run]:
+    from onnx import helper, numpy_helper
+
+    random = np.random.default_rng(0)
+    nodes, weights, inputs, outputs = [], [], {}, []
+    for index, (rows, columns) in enumerate(LAYER_WEIGHTS):
+        values = random.integers(-100, 100, (rows, columns)).astype(weight)
+        weights.append(numpy_helper.from_array(values, f"weight{index}"))
+        inputs[f"in{rows}"] = random.integers(0, 200, (GEMM_ROWS, rows)).astype(activation)
+        nodes.append(helper.make_node(operator, [f"in{rows}", f"weight{index}"], [f"out{index}"]))
+        outputs.append(f"out{index}")
+    kinds = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in inputs.items()}
+    product = helper.np_dtype_to_tensor_dtype(np.dtype(np.int32 if weight is np.int8 else np.float32))
+    graph = helper.make_graph(
+        nodes,
+        "gemm",
+        [helper.make_tensor_value_info(name, kind, [GEMM_ROWS, None]) for name, kind in kinds.items()],
+        [helper.make_tensor_value_info(name, product, [GEMM_ROWS, None]) for name in outputs],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    session = _session(model.SerializeToString(), threads)
+    return lambda _: inputs, lambda feed: session.run(None, feed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The arithmetic of the inference benchmarks: each figure against a value that is known otherwise."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import statistics
+from typing import Any
+
+import pytest
+from inference import metrics, targets
+from inference.batch1 import floor_ms
+from inference.ceiling import prompts_per_second
+from inference.load import Reply, Window, quantile
+from inference.operators import by_operator
+from inference.prompts import MIX_LIMIT, mixed_lengths
+from inference.soak import growth
+from inference.targets import Target, ratio
+
+from pointsman.classify.cost import Curve
+
+
+@pytest.mark.parametrize(
+    ("measured", "at_least", "verdict"),
+    [
+        (3.0, True, "met"),
+        (2.9, True, "not met"),
+        (3.0, False, "met"),
+        (3.1, False, "not met"),
+        (math.nan, True, "not measured"),
+    ],
+)
+def test_a_target_is_met_at_its_bound_and_never_by_what_was_not_measured(
+    measured: float, at_least: bool, verdict: str
+) -> None:
+    target = Target("x", measured, 3.0, at_least)
+    assert target.met == (verdict == "met")
+    assert target.row().endswith(f"| {verdict} |")
+
+
+def test_a_slow_round_that_hits_both_leaves_their_ratio_as_it_is() -> None:
+    assert ratio([4.0, 40.0, 4.0], [2.0, 20.0, 2.0]) == 2.0
+    assert math.isnan(ratio([], [1.0]))
+
+
+def test_the_worst_length_decides() -> None:
+    cell = {"optimum float": [30.0], "ours int8 per tensor": [10.0], "int8 product": [1.0], "float product": [1.0]}
+    slow = cell | {"ours int8 per tensor": [20.0]}
+    cells = {"32": cell, "128": slow, "2048": cell}
+    found = {row.what: row for row in targets.batch1({"threads": {"2": cells}})}
+    row = found["times optimum's float, from 32 tokens"]
+    assert (row.measured, row.at, row.met) == (1.5, "(128 tokens)", False)
+
+
+def test_a_peer_is_the_best_of_its_cell_and_not_of_all() -> None:
+    def window(per_second: float) -> list[dict[str, float]]:
+        return [{"per_second": per_second, "p95_ms": 1000 / per_second}]
+
+    def cell(torch: float, pipeline: float) -> dict[str, Any]:
+        ours = {"ours int8": window(100.0), "queue-and-pad int8": window(10.0)}
+        return ours | {"infinity, torch": window(torch), "optimum int8 pipeline": window(pipeline)}
+
+    closed = {name: {"1": cell(50, 40), "8": cell(20, 50), "32": cell(25, 20)} for name in ("short", "mix")}
+    rows = targets.serving({"closed": closed, "ceiling": {}}, "ours int8")
+    found = {row.what: row for row in rows}
+    assert found["short: times the best peer, 8 and 32"].measured == 2.0
+    assert found["short: times the best peer, 1 client"].measured == 2.0
+    assert found["mix: p95 over the best peer's, 8"].measured == pytest.approx(0.5)
+
+
+def test_the_floor_of_a_linear_layer_is_its_share_of_the_measured_product() -> None:
+    assert floor_ms(512, 10.0, 0.0) == pytest.approx(22 * 10.0)
+    assert floor_ms(128, 10.0, 0.0) == pytest.approx(22 * 10.0 / 4)
+    # 8 global layers over 512 tokens and 14 over a window of 129, two products of 768 each way
+    attention = 4 * 768 * 512 * (8 * 512 + 14 * 129)
+    products = 2 * 512 * (768 * 2304 * 2 + 768 * 768 + 1152 * 768)
+    assert floor_ms(512, 0.0, 1.0) == pytest.approx(attention / products)
+
+
+def test_what_fails_counts_for_no_throughput_and_no_latency() -> None:
+    replies = [Reply(0.0, 0.1, 200, ""), Reply(0.0, 0.3, 200, ""), Reply(0.0, 9.0, 503, ""), Reply(0.0, 10.0, 0, "")]
+    summary = Window(replies, 2.0).summary()
+    assert summary == {"answered": 2, "failed": 2, "per_second": 1.0, "p50_ms": 100.0, "p95_ms": 300.0, "p99_ms": 300.0}
+
+
+def test_a_quantile_is_a_value_that_was_measured() -> None:
+    assert [quantile(range(1, 101), share) for share in (0.5, 0.99, 1.0)] == [50, 99, 100]
+    assert math.isnan(quantile([], 0.5))
+
+
+def test_the_lag_is_that_of_the_time_in_between() -> None:
+    before = {0.001: 90.0, 0.005: 100.0, math.inf: 100.0}
+    after = {0.001: 90.0, 0.005: 190.0, math.inf: 200.0}
+    assert metrics.quantile_bound(metrics.since(before, after), 0.5) == 0.005
+    assert metrics.quantile_bound(metrics.since(before, after), 0.99) == math.inf
+    assert metrics.quantile_bound({}, 0.5) is None
+
+
+def test_memory_that_grows_while_it_warms_up_is_flat_and_a_leak_is_not() -> None:
+    assert growth([{"mib": mib} for mib in (100.0, 150.0, *[200.0] * 6)]) == 1.0
+    assert growth([{"mib": 100.0 + 10 * step} for step in range(8)]) == pytest.approx(165 / 125)
+
+
+def test_the_mix_has_the_median_and_the_tail_that_it_is_said_to_have() -> None:
+    lengths = sorted(itertools.islice(mixed_lengths(random.Random(1)), 16 * 200))  # noqa: S311
+    assert statistics.median(lengths) == pytest.approx(40, rel=0.05)
+    assert quantile(lengths, 0.95) == pytest.approx(500, rel=0.05)
+    assert lengths[-1] == MIX_LIMIT
+
+
+def test_the_ceiling_is_all_workers_at_the_best_rate() -> None:
+    curve = Curve(workers=2, tokens=(16, 64, 512), alone=(1.0, 1.0, 8.0), beside=(1.0, 1.0, 8.0), wide=())
+    assert prompts_per_second(curve, [16, 16]) == pytest.approx(2 / 0.25)  # four prompts share a run of 64 tokens
+    assert prompts_per_second(curve, [512]) == pytest.approx(2 / 8.0)
+
+
+def test_a_profile_leaves_out_the_first_run_and_what_only_encloses_others() -> None:
+    def kernel(operator: str, at: int, micros: int) -> dict[str, Any]:
+        return {"name": f"{operator}_1_kernel_time", "ts": at, "dur": micros, "args": {"op_name": operator}}
+
+    runs = [{"name": "model_run", "ts": at, "dur": 9} for at in (0, 100, 200)]
+    kernels = [kernel("MatMul", 1, 90_000), kernel("MatMul", 101, 2000), kernel("MatMul", 201, 4000)]
+    events = [*runs, *kernels, kernel("If", 102, 50_000), kernel("Add", 103, 1000)]
+    assert by_operator(events) == {"MatMul": 3.0, "Add": 0.5}
