@@ -12,7 +12,15 @@ import numpy.typing as npt
 from pointsman.classify import packing
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.curve_file import state_folder
-from pointsman.classify.gpu import BUCKETS, TENSORRT_ROWS, BucketRunner, Device, cuda_options, tensorrt_options, unsuited
+from pointsman.classify.gpu import (
+    BUCKETS,
+    TENSORRT_ROWS,
+    BucketRunner,
+    Device,
+    cuda_options,
+    tensorrt_options,
+    unsuited,
+)
 from pointsman.classify.runtime import Unavailable, import_runtime, open_cpu, require
 from pointsman.classify.tokenize import Ids
 from pointsman.errors import ArtifactError, CannotStart
