@@ -38,5 +38,7 @@ def _outcome(window: Window) -> dict[str, Any]:
     return {
         "offered": len(window.replies),
         "admitted": window.only(lambda reply: reply.outcome not in REFUSED).summary(),
-        "outcomes": {found: window.only(lambda reply, found=found: reply.outcome == found).summary() for found in outcomes},
+        "outcomes": {
+            found: window.only(lambda reply, found=found: reply.outcome == found).summary() for found in outcomes
+        },
     }

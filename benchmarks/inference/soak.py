@@ -32,7 +32,12 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
             seconds.append(seconds[-1] + closed_loop(server.port, requests, CONCURRENCY, STEP_S).seconds)
             mib.append(_resident_mib(server.pid))
             print(f"{seconds[-1]:.0f} s: {mib[-1]} MiB", flush=True)
-        return {"seconds": seconds, "mib": mib, "growth": growth(mib), "lag_p99_ms": lag_p99_ms(before, loop_lag(server))}
+        return {
+            "seconds": seconds,
+            "mib": mib,
+            "growth": growth(mib),
+            "lag_p99_ms": lag_p99_ms(before, loop_lag(server)),
+        }
 
 
 def growth(mib: Sequence[float]) -> float:

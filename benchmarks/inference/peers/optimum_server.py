@@ -32,7 +32,8 @@ def main() -> None:
 
     @app.post("/classify")
     def answer(asked: Asked) -> object:
-        return classify(asked.input)
+        [text] = asked.input
+        return classify(text)
 
     uvicorn.run(app, port=int(port), log_level="error", access_log=False)
 
