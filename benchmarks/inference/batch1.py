@@ -22,7 +22,7 @@ from pointsman.classify.artifact import BUILTIN, read_manifest
 THREADS = 2
 PAUSE_S = 0.03
 LAYERS, GLOBAL_LAYERS, WIDTH, WINDOW = 22, 8, 768, 129
-SECONDS = {16: 15, 32: 15, 64: 20, 128: 30, 256: 40, 512: 45, 2048: 75}
+SECONDS = {16: 15, 32: 15, 64: 15, 128: 25, 256: 30, 512: 40, 2048: 75}
 """After which no further round begins, by tokens."""
 FEWEST_ROUNDS = 3
 LONGEST_WARMED = 512

@@ -16,6 +16,8 @@ from typing import Any
 
 import uvloop
 
+PATIENCE_S = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -75,29 +77,9 @@ def rotated(requests: Sequence[bytes], start: int) -> Iterator[bytes]:
 
 def closed_loop(port: int, requests: Iterator[bytes], concurrency: int, seconds: float) -> Window:
     """`concurrency` clients that each wait for an answer before they ask again, for `seconds` or until all is asked."""
-    return _run(_closed_loop(port, requests, concurrency, seconds))
-
-
-def open_loop(port: int, requests: Iterator[bytes], rate: float, seconds: float, patience: float = 10.0) -> Window:
-    """Poisson arrivals at `rate` a second, whatever the server does; after `patience` seconds a client gives up."""
-    return _run(_open_loop(port, requests, rate, seconds, patience))
-
-
-def _run(load: Coroutine[Any, Any, list[Reply]]) -> Window:
-    gc.collect()
-    gc.disable()
-    try:
-        started = time.perf_counter()
-        return Window(uvloop.run(load), time.perf_counter() - started)
-    finally:
-        gc.enable()
-
-
-async def _closed_loop(port: int, requests: Iterator[bytes], concurrency: int, seconds: float) -> list[Reply]:
     replies: list[Reply] = []
-    ends = time.perf_counter() + seconds
 
-    async def client() -> None:
+    async def client(ends: float) -> None:
         connection = await _Connection.open(port)
         for request in requests:
             if (sent := time.perf_counter()) > ends:
@@ -106,11 +88,15 @@ async def _closed_loop(port: int, requests: Iterator[bytes], concurrency: int, s
             replies.append(Reply(time.perf_counter() - sent, status, outcome))
         connection.close()
 
-    await asyncio.gather(*(client() for _ in range(concurrency)))
-    return replies
+    async def load() -> None:
+        ends = time.perf_counter() + seconds
+        await asyncio.gather(*(client(ends) for _ in range(concurrency)))
+
+    return Window(replies, _run(load()))
 
 
-async def _open_loop(port: int, requests: Iterator[bytes], rate: float, seconds: float, patience: float) -> list[Reply]:
+def open_loop(port: int, requests: Iterator[bytes], rate: float, seconds: float) -> Window:
+    """Poisson arrivals at `rate` a second, whatever the server does; after PATIENCE_S a client gives up."""
     replies: list[Reply] = []
     idle: list[_Connection] = []
     arrivals = random.Random(0)  # noqa: S311 - the same arrivals for every server
@@ -118,7 +104,7 @@ async def _open_loop(port: int, requests: Iterator[bytes], rate: float, seconds:
     async def client(request: bytes, due: float) -> None:
         status, outcome, connection = 0, "no answer", None
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(PATIENCE_S):
                 connection = idle.pop() if idle else await _Connection.open(port)
                 status, outcome = await connection.exchange(request)
             idle.append(connection)
@@ -128,15 +114,29 @@ async def _open_loop(port: int, requests: Iterator[bytes], rate: float, seconds:
         # Since it was due, so that a late client hides no wait.
         replies.append(Reply(time.perf_counter() - due, status, outcome))
 
-    due = time.perf_counter()
-    ends = due + seconds
-    async with asyncio.TaskGroup() as clients:
-        while (due := due + arrivals.expovariate(rate)) < ends:
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            clients.create_task(client(next(requests), due))
-    for connection in idle:
-        connection.close()
-    return replies
+    async def load() -> None:
+        due = time.perf_counter()
+        ends = due + seconds
+        async with asyncio.TaskGroup() as clients:
+            while (due := due + arrivals.expovariate(rate)) < ends:
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+                clients.create_task(client(next(requests), due))
+        for connection in idle:
+            connection.close()
+
+    return Window(replies, _run(load()))
+
+
+def _run(load: Coroutine[Any, Any, None]) -> float:
+    """Its seconds, undisturbed by garbage collection."""
+    gc.collect()
+    gc.disable()
+    try:
+        started = time.perf_counter()
+        uvloop.run(load)
+        return time.perf_counter() - started
+    finally:
+        gc.enable()
 
 
 class _Connection:

@@ -17,10 +17,9 @@ Buckets = dict[float, float]
 
 def loop_lag(server: Server) -> Buckets:
     """How late the event loop was, since the start."""
-    _, text = get(server.admin_port, "/metrics")
     return {
         float(sample.labels["le"]): sample.value
-        for family in text_string_to_metric_families(text)
+        for family in text_string_to_metric_families(get(server.admin_port, "/metrics"))
         for sample in family.samples
         if sample.name == f"{LOOP_LAG}_bucket"
     }

@@ -25,7 +25,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     with pointsman(work, "overload", work.model("int8-token"), cache_entries=0, deadline_ms=deadline_ms) as server:
         for workload in ("mix", "short"):
             requests = [post("/v1/route", chat(text)) for text in make_prompts(work.tokenizer, workload, PROMPTS)]
-            sustained = _outcome(closed_loop(server.port, rotated(requests, 0), 4, FIND_S * share))["admitted"]
+            sustained = _outcome(closed_loop(server.port, rotated(requests, 0), 8, FIND_S * share))["admitted"]
             rate = TIMES * sustained["per_second"]
             overloaded = _outcome(open_loop(server.port, rotated(requests, 0), rate, OVERLOAD_S * share))
             found[workload] = {"sustained": sustained} | overloaded

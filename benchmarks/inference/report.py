@@ -209,14 +209,14 @@ def _plot(folder: Path, name: str, svg: str) -> str:
 
 
 def _origin(result: Result) -> str:
-    machine, versions = result["machine"], result["versions"]
-    ours = f"onnxruntime {versions['onnxruntime']}"
-    peers = [
-        f"{peer}'s venv {', '.join(f'{package} {version}' for package, version in packages.items())}"
-        for peer, packages in result["peers"].items()
+    machine, parts = result["machine"], {"onnxruntime": result["versions"]["onnxruntime"]}
+    venvs = {"": parts} | (result["peers"] if "missing" in result["found"] else {})
+    versions = [
+        f"{peer and f'venv {peer}: '}{', '.join(f'{package} {version}' for package, version in packages.items())}"
+        for peer, packages in venvs.items()
     ]
     return (
-        f"{machine['cores']} cores of {machine['cpu']}, Python {result['python']}, {'; '.join([ours, *peers])}; "
+        f"{machine['cores']} cores of {machine['cpu']}, Python {result['python']}, {'; '.join(versions)}; "
         f"commit {result['commit']}, {result['time'][:10]}, {result['seconds']} s."
     )
 

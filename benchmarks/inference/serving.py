@@ -22,13 +22,13 @@ from inference.workplace import Workplace
 
 OURS, TENSOR, BUILT_IN, PADDED = "ours int8", "ours int8 per tensor", "built-in", "queue-and-pad int8"
 OUR_MODELS = {OURS: "int8-token", TENSOR: "int8-tensor"}
-WINDOW_S = {"short": 2.5, "mix": 4.0}
+WINDOW_S = {"short": 2.0, "mix": 3.5}
 CONCURRENCY = (1, 8, 32)
 ROUNDS = 3
 PROMPTS = 1024
 CELL_S = 15.0
-"""A server that spent this on a cell has shown what it can: one that pads takes 30 s for a window of 4."""
-LOADS = (0.2, 0.4, 0.6, 0.8, 0.9)
+"""A server that spent this on a cell has shown what it can: one that pads takes 30 s for a window of 3.5."""
+LOADS = (0.25, 0.5, 0.75, 0.9)
 OPEN_S = 6.0
 
 Summary = dict[str, float]
