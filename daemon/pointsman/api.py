@@ -93,7 +93,7 @@ def health_routes(ready: Callable[[], str | None]) -> list[Route]:
 def abandoned(service: Service, request: Request) -> None:
     """A request that was sent ahead by a client that left before its turn came."""
     record = Record(request_id(request.headers.get("X-Request-Id")), "queued", phase="queue", status=499)
-    service.metrics.left.labels(record.phase).inc()
+    service.metrics.left.add(record.phase)
     _outcome(service, record)
 
 
@@ -105,7 +105,7 @@ def _recorded(service: Service, path: str, work: Work) -> Callable[[Request], Aw
         record = Record(request_id(request.headers.get("X-Request-Id")), path)
         response: Response | None = None
         if metrics.in_flight >= most:
-            metrics.refused.labels("in_flight").inc()
+            metrics.refused.add("in_flight")
             busy = TooBusy("too many requests at once (pointsman.server.max_in_flight)")
             response = _failed(service, record, busy)
             _outcome(service, record)
@@ -120,7 +120,7 @@ def _recorded(service: Service, path: str, work: Work) -> Callable[[Request], Aw
         except asyncio.CancelledError:
             if request.connection.transport.is_closing():
                 record.status = 499  # nginx's number for a client that closed the connection
-                metrics.left.labels(record.phase).inc()
+                metrics.left.add(record.phase)
                 raise
             response = _failed(service, record, ShuttingDown("the service is shutting down"))
         except Exception:  # noqa: BLE001 - the last resort: whatever it is, the client gets an answer
@@ -144,9 +144,9 @@ def _outcome(service: Service, record: Record) -> None:
 def _failed(service: Service, record: Record, error: HttpError) -> Response:
     record.status, record.error = error.status, error.message
     if isinstance(error, UpstreamError):
-        service.metrics.upstream_errors.labels(record.endpoint or "", error.code).inc()
+        service.metrics.upstream_errors.add(record.endpoint or "", error.code)
     if error.code == "request_timeout":
-        service.metrics.refused.labels("body_timeout").inc()
+        service.metrics.refused.add("body_timeout")
     response = error_response(error)
     response.headers.append(("X-Request-Id", record.request_id))
     return response

@@ -15,6 +15,9 @@ from pointsman.lru import Lru
 from pointsman.openai import Conversation, Edited, Request
 from pointsman.policy import Choice, Decision, Policy, Reason
 
+# Names that clients ask for; the decision on each holds until what is served changes.
+EXPLICIT_ENTRIES = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Routed:
@@ -35,6 +38,8 @@ class Router:
         self.policy = Policy(config, classifier.labels)
         self.served = served
         self.auto_names = config.auto_names
+        self._explicit: dict[str, Decision] = {}
+        self._explicit_served: Served | None = None
         routing = config.pointsman.routing
         self._conversations: Lru[bytes, str] = Lru(routing.sticky_entries if routing.sticky else 0)
 
@@ -67,7 +72,15 @@ class Router:
     def explicit(self, body: bytes, model: str) -> Routed:
         """The client named a model, which is none of the auto names."""
         started = time.perf_counter()
-        decision = self.policy.explicit(model, self.served())
+        served = self.served()
+        if served is not self._explicit_served:
+            self._explicit_served = served
+            self._explicit.clear()
+        decision = self._explicit.get(model)
+        if decision is None:
+            decision = self.policy.explicit(model, served)
+            if len(self._explicit) < EXPLICIT_ENTRIES:
+                self._explicit[model] = decision
         return Routed(decision, Edited(body, ()), None, time.perf_counter() - started)
 
     def _choice(self, found: Classification | None, failed: Reason | None, remembered: str | None) -> Choice:

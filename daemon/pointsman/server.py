@@ -25,7 +25,7 @@ from pointsman.http.routes import Route, Routes
 from pointsman.http.server import Limits, Server
 from pointsman.relay import ask
 from pointsman.relay.endpoints import Endpoints, Upstream
-from pointsman.relay.passage import Timeouts
+from pointsman.relay.watch import Watch
 from pointsman.router import Router
 from pointsman.service import Service
 from pointsman.telemetry import Log, Metrics, Texts
@@ -96,7 +96,7 @@ async def running(config: Config, classifier: Classifier, log: Log) -> AsyncIter
         router=router,
         poller=poller,
         endpoints=endpoints,
-        timeouts=Timeouts(relay.first_byte_timeout_ms, relay.idle_timeout_ms, relay.total_timeout_ms),
+        watch=Watch(relay),
         key_line=key_line,
         pass_credentials=relay.forward_authorization and not key_line,
         metrics=metrics,
@@ -105,7 +105,10 @@ async def running(config: Config, classifier: Classifier, log: Log) -> AsyncIter
         started=time.time(),
         loop=asyncio.get_running_loop(),
     )
-    tasks = [asyncio.create_task(loop_lag.watch(metrics.loop_lag_seconds.observe))]
+    tasks = [
+        asyncio.create_task(service.watch.run()),
+        asyncio.create_task(loop_lag.watch(metrics.loop_lag_seconds.add)),
+    ]
     if interval := config.pointsman.adapters.poll_interval_ms:
         tasks.append(asyncio.create_task(poller.run(interval / 1000)))
     if interval := relay.health_interval_ms:
@@ -136,7 +139,7 @@ def _servers(service: Service) -> tuple[Server, Server]:
     data = Server(
         routes(service, ready),
         limits,
-        lambda reason: metrics.refused.labels(reason).inc(),
+        metrics.refused.add,
         lambda request: abandoned(service, request),
     )
     metrics.watch("connections", "Clients' connections to the data port.", lambda: len(data.connections))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pointsman.adapters import Poller
 from pointsman.config.model import Config
 from pointsman.relay.endpoints import Endpoints
-from pointsman.relay.passage import Timeouts
+from pointsman.relay.watch import Watch
 from pointsman.router import Router
 from pointsman.telemetry import Log, Metrics, Texts
 
@@ -24,7 +24,7 @@ class Service:
     router: Router
     poller: Poller
     endpoints: Endpoints
-    timeouts: Timeouts
+    watch: Watch
     key_line: bytes
     pass_credentials: bool
     metrics: Metrics

@@ -10,25 +10,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TextIO, TypeVar
+from typing import Any, Literal, TextIO
 
 import msgspec
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    generate_latest,
-)
+from prometheus_client import CollectorRegistry, Gauge, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from pointsman.errors import CannotStart
 from pointsman.lru import Lru
 from pointsman.router import Routed
-
-M = TypeVar("M", Counter, Histogram)
+from pointsman.tally import Counts, Spread
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double every series and nobody reads them
 
@@ -38,6 +30,8 @@ _SEVERITY = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 KEPT_TEXTS = 100_000
 
 _MILLISECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+# A request's line is written with those that end within so many seconds: one system call for all of them.
+HELD_SECONDS = 0.01
 _ANSWERS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
@@ -47,37 +41,36 @@ class Log:
     def __init__(self, level: str = "info", stream: TextIO = sys.stderr) -> None:
         self._least = _SEVERITY[level]
         self._stream = stream
-        self._held: list[str] = []
+        self._held: list[bytes] = []
+        self._encode = msgspec.json.Encoder().encode
 
     def write(self, level: Level, event: str, **fields: Any) -> None:
         """One line; fields that are None are left out."""
         if _SEVERITY[level] >= self._least:
-            self._held.append(_line(level, event, fields))
+            known = {name: value for name, value in fields.items() if value is not None}
+            self._held.append(self._encode({"ts": _stamp(), "level": level, "event": event, **known}))
             self.flush()
 
     def soon(self, event: str, fields: dict[str, Any]) -> None:
-        """The same at the level info, together with what else happens in this turn of the event loop: one write."""
+        """The same at the level info, at most HELD_SECONDS later; no field may be None."""
         if self._least > _SEVERITY["info"]:
             return
         if not self._held:
-            asyncio.get_running_loop().call_soon(self.flush)
-        self._held.append(_line("info", event, fields))
+            asyncio.get_running_loop().call_later(HELD_SECONDS, self.flush)
+        self._held.append(self._encode({"ts": _stamp(), "level": "info", "event": event, **fields}))
 
     def flush(self) -> None:
         """Write what is held."""
         if self._held:
-            lines = "".join(self._held)
+            lines = b"\n".join(self._held)
             self._held.clear()
-            self._stream.write(lines)
+            self._stream.write(lines.decode() + "\n")
             self._stream.flush()
 
 
-def _line(level: Level, event: str, fields: dict[str, Any]) -> str:
+def _stamp() -> str:
     now = time.time()
-    stamp = f"{_second(int(now))}.{int(now % 1 * 1000):03d}+00:00"
-    line: dict[str, Any] = {"ts": stamp, "level": level, "event": event}
-    line |= {name: value for name, value in fields.items() if value is not None}
-    return msgspec.json.encode(line).decode() + "\n"
+    return f"{_second(int(now))}.{int(now % 1 * 1000):03d}+00:00"
 
 
 @functools.lru_cache(1)
@@ -123,9 +116,11 @@ class Record:
     status: int = 0
     phase: str = "body"
     upstream: float | None = None
-    retried: list[dict[str, str]] = field(default_factory=list)
+    retried: list[dict[str, str]] | None = None
     tokens: tuple[int, int] | None = None
     error: str | None = None
+    seconds: float | None = None
+    """Of the whole request, once it is over."""
 
     def phases(self) -> dict[str, float]:
         """Seconds by phase, as far as the request came."""
@@ -141,7 +136,7 @@ class Record:
 
     def server_timing(self) -> str:
         """The value of `Server-Timing`, durations in milliseconds."""
-        return ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in self.phases().items())
+        return ", ".join([f"{name};dur={seconds * 1000:.3f}" for name, seconds in self.phases().items()])
 
 
 class Metrics:
@@ -150,62 +145,46 @@ class Metrics:
     def __init__(self, models: frozenset[str]) -> None:
         """`models` are the names that may be a label; any other is `other`."""
         self._models = models
-        self._children: dict[tuple[object, ...], Any] = {}
         self.registry = CollectorRegistry()
-        self.requests = self._make(
-            Counter,
-            "requests",
-            "Answered requests by path and status; 499 is a client that left.",
-            "path",
-            "status",
-        )
-        self.decisions = self._make(
-            Counter, "decisions", "Decisions by reason, category and model.", "reason", "category", "model"
-        )
-        self.truncated = self._make(Counter, "truncated_prompts", "Prompts that were read only at head and tail.")
-        self.tokens = self._make(Counter, "tokens", "Tokens that vLLM reported.", "model", "kind")
-        self.left = self._make(
-            Counter,
+        self.requests = self._counter("requests", "Answered requests; 499 is a client that left.", "path", "status")
+        self.decisions = self._counter("decisions", "Decisions on where to.", "reason", "category", "model")
+        self.truncated = self._counter("truncated_prompts", "Prompts that were read only at head and tail.")
+        self.tokens = self._counter("tokens", "Tokens that vLLM reported.", "model", "kind")
+        self.left = self._counter(
             "clients_left",
             "Clients that left before the end, by phase: queue (behind another request of theirs), body, classify, "
             "connect, head (of vLLM's answer), stream.",
             "phase",
         )
-        self.refused = self._make(
-            Counter,
+        self.refused = self._counter(
             "refused",
             "Requests and connections refused unread: in_flight, connections, header_timeout, body_timeout, malformed.",
             "reason",
         )
-        self.retries = self._make(
-            Counter,
+        self.retries = self._counter(
             "retries",
             "Requests sent again because vLLM cannot have started them: connect (no connection), reused (a connection "
             "that was idle had been closed).",
             "reason",
         )
-        self.upstream_errors = self._make(Counter, "upstream_errors", "Failures of an endpoint.", "endpoint", "code")
-        self.phase_seconds = Histogram(
-            "pointsman_phase_seconds",
-            "Time by phase; upstream is the time to vLLM's head.",
-            ["phase"],
-            buckets=_MILLISECONDS,
-            registry=self.registry,
+        self.upstream_errors = self._counter("upstream_errors", "Failures of an endpoint.", "endpoint", "code")
+        self.phase_seconds = self._spread(
+            "phase_seconds", "Time by phase; upstream is the time to vLLM's head.", _MILLISECONDS, "phase"
         )
-        self.request_seconds = Histogram(
-            "pointsman_request_seconds", "Whole requests.", ["path"], buckets=_ANSWERS, registry=self.registry
-        )
-        self.loop_lag_seconds = Histogram(
-            "pointsman_loop_lag_seconds",
-            "By how much the event loop was late.",
-            buckets=_MILLISECONDS,
-            registry=self.registry,
-        )
+        self.request_seconds = self._spread("request_seconds", "Whole requests.", _ANSWERS, "path")
+        self.loop_lag_seconds = self._spread("loop_lag_seconds", "By how much the event loop was late.", _MILLISECONDS)
         self.in_flight = 0
         self.watch("requests_in_flight", "Requests now being served.", lambda: self.in_flight)
 
-    def _make(self, kind: type[Counter], name: str, doc: str, *labels: str) -> Counter:
-        return kind(f"pointsman_{name}_total", doc, labels, registry=self.registry)
+    def _counter(self, name: str, doc: str, *labels: str) -> Counts:
+        counter = Counts(f"pointsman_{name}", doc, labels)
+        self.registry.register(counter)
+        return counter
+
+    def _spread(self, name: str, doc: str, buckets: tuple[float, ...], label: str | None = None) -> Spread:
+        spread = Spread(f"pointsman_{name}", doc, buckets, label)
+        self.registry.register(spread)
+        return spread
 
     def watch(self, name: str, doc: str, read: Callable[[], float]) -> None:
         """A gauge whose value is read when it is scraped."""
@@ -225,29 +204,26 @@ class Metrics:
 
     def count(self, record: Record) -> None:
         """Count a request at its end."""
-        self._child(self.requests, record.path, str(record.status)).inc()
-        self._child(self.request_seconds, record.path).observe(time.perf_counter() - record.started)
+        if record.seconds is None:
+            record.seconds = time.perf_counter() - record.started
+        self.requests.add(record.path, str(record.status))
+        self.request_seconds.add(record.seconds, record.path)
         for phase, seconds in record.phases().items():
-            self._child(self.phase_seconds, phase).observe(seconds)
+            self.phase_seconds.add(seconds, phase)
         if record.routed is not None:
             self._count_routed(record, record.routed)
 
     def _count_routed(self, record: Record, routed: Routed) -> None:
         decision = routed.decision
-        model = next((name for name in (decision.model, decision.base_model) if name in self._models), "other")
-        self._child(self.decisions, decision.reason, decision.category or "", model).inc()
+        model = decision.model
+        if model not in self._models:
+            model = decision.base_model if decision.base_model in self._models else "other"
+        self.decisions.add(decision.reason, decision.category or "", model)
         if routed.classification is not None:
-            self.truncated.inc(routed.classification.cut)
-        for kind, count in zip(("prompt", "completion"), record.tokens or (), strict=False):
-            self._child(self.tokens, model, kind).inc(count)
-
-    def _child(self, metric: M, *labels: str) -> M:
-        """`metric.labels(*labels)`, remembered: there are few of them, and prometheus_client checks them each time."""
-        key = (id(metric), *labels)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = metric.labels(*labels)
-        return child
+            self.truncated.add(by=routed.classification.cut)
+        if record.tokens is not None:
+            self.tokens.add(model, "prompt", by=record.tokens[0])
+            self.tokens.add(model, "completion", by=record.tokens[1])
 
 
 class _Counters(Collector):
@@ -271,33 +247,40 @@ class _EndpointGauge(Collector):
 
 
 def request_fields(record: Record) -> dict[str, Any]:
-    """The fields of a request's log line."""
-    fields: dict[str, Any] = {
-        "request_id": record.request_id,
-        "path": record.path,
-        "status": record.status,
-        "original_model": record.original_model,
-        "endpoint": record.endpoint,
-        "error": record.error,
-        "retried": record.retried or None,
-    }
+    """The fields of a request's log line, those that there are."""
+    fields: dict[str, Any] = {"request_id": record.request_id, "path": record.path, "status": record.status}
+    if record.original_model is not None:
+        fields["original_model"] = record.original_model
+    if record.endpoint is not None:
+        fields["endpoint"] = record.endpoint
+    if record.error is not None:
+        fields["error"] = record.error
+    if record.retried is not None:
+        fields["retried"] = record.retried
     if record.routed is not None:
-        decision = record.routed.decision
-        fields |= {
-            "selected_model": decision.model,
-            "category": decision.category,
-            "confidence": None if decision.confidence is None else round(decision.confidence, 4),
-            "reason": decision.reason,
-            "reasoning": decision.reasoning,
-            "edited": record.routed.edited.changed or None,
-        }
-        if record.routed.classification is not None:
-            fields["text_hash"] = record.routed.classification.text_hash
+        _add_decision(fields, record.routed)
     if record.tokens is not None:
-        fields |= {"prompt_tokens": record.tokens[0], "completion_tokens": record.tokens[1]}
+        fields["prompt_tokens"], fields["completion_tokens"] = record.tokens
     if record.status == 499:
         fields["left_in"] = record.phase
-    fields["ms"] = {name: round(seconds * 1000, 3) for name, seconds in record.phases().items()} | {
-        "total": round((time.perf_counter() - record.started) * 1000, 3)
-    }
+    milliseconds = {name: round(seconds * 1000, 3) for name, seconds in record.phases().items()}
+    seconds = time.perf_counter() - record.started if record.seconds is None else record.seconds
+    milliseconds["total"] = round(seconds * 1000, 3)
+    fields["ms"] = milliseconds
     return fields
+
+
+def _add_decision(fields: dict[str, Any], routed: Routed) -> None:
+    decision = routed.decision
+    fields["selected_model"] = decision.model
+    if decision.category is not None:
+        fields["category"] = decision.category
+    if decision.confidence is not None:
+        fields["confidence"] = round(decision.confidence, 4)
+    fields["reason"] = decision.reason
+    if decision.reasoning is not None:
+        fields["reasoning"] = decision.reasoning
+    if routed.edited.changed:
+        fields["edited"] = routed.edited.changed
+    if routed.classification is not None:
+        fields["text_hash"] = routed.classification.text_hash

@@ -27,7 +27,8 @@ class World:
     def take(self, *tried: str) -> Upstream:
         chosen = self.endpoints.choose(self.candidates, self.now, tried)
         assert chosen is not None
-        chosen.began(self.now)
+        chosen.in_flight += 1
+        chosen.breaker.sent(self.now)
         return chosen
 
     def fail(self, name: str, times: int = 1) -> None:
@@ -50,7 +51,7 @@ def test_one_request_after_another_is_shared_by_weight(weights: dict[str, float]
     for _ in range(400):
         chosen = world.take()
         taken[chosen.name] += 1
-        chosen.ended()
+        chosen.in_flight -= 1
     for name, weight in weights.items():
         assert taken[name] == pytest.approx(400 * weight / sum(weights.values()), abs=30)
 
@@ -66,10 +67,10 @@ def test_requests_side_by_side_are_shared_by_weight(weights: dict[str, float]) -
 
 def test_a_busy_endpoint_is_passed_over() -> None:
     world = World({"a": 1, "b": 1})
-    world.endpoints.all["a"].began(world.now)
+    world.endpoints.all["a"].in_flight += 1
     for _ in range(10):
         chosen = world.take()
-        chosen.ended()
+        chosen.in_flight -= 1
         assert chosen.name == "b"
 
 

@@ -16,15 +16,20 @@ def up(*pairs: tuple[str, str], credentials: bool = False) -> Pairs:
     raw = [(name.encode(), value.encode()) for name, value in pairs]
     nominating = ",".join(value for name, value in pairs if name.lower() == "connection") or None
     lines = request_lines(raw, nominating, credentials=credentials)
-    assert all(line.endswith(b"\r\n") for line in lines)
-    return [(name.decode(), value.decode()) for name, value in (line[:-2].split(b": ", 1) for line in lines)]
+    assert not lines or lines.endswith(b"\r\n")
+    return _pairs(lines)
 
 
 def down(*pairs: tuple[str, str]) -> Pairs:
     """What the client gets."""
     text = "".join(f"{name}: {value}\r\n" for name, value in pairs)
-    lines = read_head(f"HTTP/1.1 200 OK\r\n{text}\r\n".encode()).lines
-    return [(name.decode(), value.decode()) for name, value in (line[:-2].split(b": ", 1) for line in lines)]
+    lines = read_head(f"HTTP/1.1 200 OK\r\n{text}\r\n".encode()).block
+    return _pairs(lines)
+
+
+def _pairs(block: bytes) -> Pairs:
+    lines = block.decode().split("\r\n")[:-1]
+    return [(name, value) for name, value in (line.split(": ", 1) for line in lines)]
 
 
 END_TO_END = (
@@ -163,7 +168,7 @@ def test_the_head_tells_whether_the_connection_stays(head: bytes, persistent: bo
 
 def test_a_head_needs_no_reason_and_no_headers() -> None:
     head = read_head(b"HTTP/1.1 503\r\n\r\n")
-    assert (head.status, head.reason, head.lines, head.retry_after) == (503, b"", [], False)
+    assert (head.status, head.reason, head.block, head.retry_after) == (503, b"", b"", False)
 
 
 def test_a_stream_is_known_by_its_type() -> None:

@@ -70,15 +70,6 @@ class Upstream:
         """Whether requests should go to it."""
         return self.reachable and self.breaker.passes(now)
 
-    def began(self, now: float) -> None:
-        """A request goes to it; `ended` must follow."""
-        self.in_flight += 1
-        self.breaker.sent(now)
-
-    def ended(self) -> None:
-        """The request is over, however."""
-        self.in_flight -= 1
-
 
 class Endpoints:
     """All endpoints of the config."""

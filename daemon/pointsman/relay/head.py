@@ -6,10 +6,11 @@ and those that `Connection` nominates stay (RFC 9110, section 7.6.1).
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 RawPairs = Iterable[tuple[bytes, bytes]]
 
@@ -36,6 +37,9 @@ _BLOCKED_WITH_CREDENTIALS = _BLOCKED | _CREDENTIALS
 # Of an answer; those of our own that are read on the way.
 _READ = _HOP_BY_HOP | {b"content-length", b"content-type", b"x-request-id", b"retry-after"}
 
+# A Connection header that names one of these is nonsense, and the body would lose its meaning.
+_NEVER_NOMINATED = frozenset({b"", b"close", b"keep-alive", b"content-length", b"content-type"})
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 # Strict on purpose: a head that two readers could read in two ways is no answer.
 _HEAD = re.compile(
@@ -48,16 +52,15 @@ class BadHead(Exception):
     """An answer's head that cannot be understood in one way only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """An answer's head. `lines` are its end-to-end headers as they came, each with its line end.
+class Head(NamedTuple):
+    """An answer's head. `block` is its end-to-end header lines as they came.
 
     `length` is None where no Content-Length tells it. `persistent`: the connection may be used again.
     """
 
     status: int
     reason: bytes
-    lines: list[bytes]
+    block: bytes
     length: int | None
     chunked: bool
     content_type: bytes
@@ -75,6 +78,7 @@ class Head:
         return self.status in {204, 304}
 
 
+@functools.lru_cache(128)  # the heads of streams differ by their date alone, and that once a second
 def read_head(data: bytes) -> Head:  # noqa: C901 - one loop on purpose: it runs for every answer
     """A whole head, blank line included; raises BadHead."""
     match = _HEAD.fullmatch(data)
@@ -83,10 +87,9 @@ def read_head(data: bytes) -> Head:  # noqa: C901 - one loop on purpose: it runs
     minor, status, reason, block = match.groups(b"")
     lines: list[bytes] = []
     length: int | None = None
-    coding = content_type = b""
-    connection: list[bytes] = []
+    coding = content_type = connection = b""
     retry_after = False
-    for line in block.splitlines(keepends=True):
+    for line in block.split(b"\r\n"):
         name, _, value = line.partition(b":")
         name = name.lower()
         if name not in _READ:
@@ -95,26 +98,29 @@ def read_head(data: bytes) -> Head:  # noqa: C901 - one loop on purpose: it runs
             lines.append(line)
             content_type = value.partition(b";")[0].strip().lower()
         elif name == b"content-length":
-            found = _length(value.strip())
-            if length is not None and found != length:
-                raise BadHead("it has two lengths")
+            found = _length(value.strip(b" \t"))
             if length is None:
                 lines.append(line)
+            elif found != length:
+                raise BadHead("it has two lengths")
             length = found
         elif name == b"transfer-encoding":
-            coding = coding + b"," + value.strip().lower() if coding else value.strip().lower()
+            coding = b"%b, %b" % (coding, value) if coding else value.strip(b" \t").lower()
         elif name == b"connection":
-            connection += [token.strip() for token in value.lower().split(b",")]
+            connection = b"%b,%b" % (connection, value.lower())
         elif name == b"retry-after":
             lines.append(line)
             retry_after = True
     if coding and (coding != b"chunked" or length is not None or minor == b"0"):
         raise BadHead("its Transfer-Encoding leaves its length open")
-    persistent = b"close" not in connection and (minor == b"1" or b"keep-alive" in connection)
+    persistent = minor == b"1"
     if connection:
-        nominated = frozenset(connection) - {b"close", b"keep-alive", b"content-length", b"content-type"}
+        tokens = {token.strip() for token in connection.split(b",")}
+        persistent = b"close" not in tokens and (persistent or b"keep-alive" in tokens)
+        nominated = tokens - _NEVER_NOMINATED
         lines = [line for line in lines if line.partition(b":")[0].lower() not in nominated]
-    return Head(int(status), reason, lines, length, bool(coding), content_type, persistent, retry_after)
+    kept = b"\r\n".join(lines)  # the last line is empty
+    return Head(int(status), reason, kept, length, bool(coding), content_type, persistent, retry_after)
 
 
 def _length(value: bytes) -> int:
@@ -123,13 +129,15 @@ def _length(value: bytes) -> int:
     return int(value)
 
 
-def request_lines(raw: RawPairs, connection: str | None, *, credentials: bool) -> list[bytes]:
+def request_lines(raw: RawPairs, connection: str | None, *, credentials: bool) -> bytes:
     """A client's headers as vLLM gets them, each with its line end; `connection` is the value of its `Connection`."""
     blocked = _BLOCKED if credentials else _BLOCKED_WITH_CREDENTIALS
     if connection is not None:
         nominated = {token.strip().lower() for token in connection.encode("utf-8", "surrogateescape").split(b",")}
         blocked = blocked | nominated
-    return [b"%b: %b\r\n" % pair for pair in raw if pair[0].lower() not in blocked]
+    lines = [name + b": " + value for name, value in raw if name.lower() not in blocked]
+    lines.append(b"")
+    return b"\r\n".join(lines)
 
 
 def request_id(given: str | None) -> str:

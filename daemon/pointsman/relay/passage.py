@@ -1,10 +1,10 @@
-"""One answer on its way from vLLM to the client: written as it comes, watched by one timer."""
+"""One answer on its way from vLLM to the client: written as it comes."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,25 +18,13 @@ if TYPE_CHECKING:
     from pointsman.http.message import Request
     from pointsman.relay.channel import Channel
     from pointsman.relay.head import Head
+    from pointsman.relay.watch import Watch
+    from pointsman.telemetry import Record
 
 # vLLM's keep-alive comments go on even when its engine is dead, so they are no progress.
 _COMMENTS = re.compile(rb"(?:[0-9a-f]+\r\n)?(?::[^\n]*\n|\r?\n)+(?:\r\n)?", re.IGNORECASE)
-
-
-Tell = Callable[["Passage", "Head"], bytes]
-"""The header lines of an answer that are ours, each with its line end."""
-
-
-class Timeouts:
-    """Seconds; None is no limit. `first_byte` and `total` count from the request, `idle` from the last progress."""
-
-    __slots__ = ("first_byte", "idle", "total")
-
-    def __init__(self, first_byte_ms: int, idle_ms: int, total_ms: int) -> None:
-        """0 is no limit."""
-        self.first_byte = first_byte_ms / 1000 or None
-        self.idle = idle_ms / 1000 or None
-        self.total = total_ms / 1000 or None
+# What an overloaded vLLM does not say: when to come again.
+RETRY_AFTER = b"Retry-After: 1\r\n"
 
 
 class Passage:
@@ -50,74 +38,75 @@ class Passage:
         "_connection",
         "_framing",
         "_loop",
-        "_mute",
+        "_ours",
+        "_paused",
         "_pending",
         "_progress",
+        "_record",
         "_request",
         "_sent",
-        "_tell",
-        "_timeouts",
-        "_timer",
-        "_where",
+        "_started",
+        "_watch",
         "done",
-        "seconds",
         "status",
         "streams",
         "tail",
     )
 
-    def __init__(self, request: Request, tell: Tell, timeouts: Timeouts) -> None:
-        """`tell` composes the lines that are ours once the head has come."""
-        connection = request.connection
-        self._loop = loop = asyncio.get_running_loop()
+    def __init__(self, request: Request, record: Record, ours: bytes, watch: Watch) -> None:
+        """`ours` are header lines of the answer that are ours; `record` learns when the head came."""
+        self._loop = watch.loop
         self._request = request
-        self._connection: Connection = connection
-        self._tell = tell
-        self._timeouts = timeouts
+        self._connection: Connection = request.connection
+        self._record = record
+        self._ours = ours
+        self._watch = watch
         self._channel: Channel | None = None
         self._framing: Framing | None = None
         self._pending = b""
-        self._timer: asyncio.TimerHandle | None = None
-        self._sent = self._progress = 0.0
-        self._mute = False
-        self.done: asyncio.Future[UpstreamError | None] = loop.create_future()
+        self._sent = self._progress = self._started = 0.0
+        self._paused = False
+        self.done: asyncio.Future[UpstreamError | None] = self._loop.create_future()
         self.status = 0
-        self.seconds: float | None = None
         self.streams = False
         self.tail = Tail()
 
     def begin(self, channel: Channel, head: bytes, body: bytes) -> None:
         """Send the request."""
         self._channel = channel
+        self._started = time.perf_counter()
         self._sent = self._progress = self._loop.time()
+        self._watch.add(self)
         channel.request(head, body, self)
-        self._arm()
 
     # --- what the channel tells --------------------------------------------------------------------------------
 
     def head(self, head: Head) -> Framing:
-        self.seconds = self._loop.time() - self._sent
         if 300 <= head.status < 400 and head.status != 304:
-            where = self._channel.pool.where if self._channel is not None else "vLLM"
-            raise UpstreamError(f"{where} redirects (status {head.status}); check its address")
-        request = self._request
+            raise UpstreamError(f"{self._where} redirects (status {head.status}); check its address")
+        request, record = self._request, self._record
+        record.phase = "stream"
+        record.upstream = time.perf_counter() - self._started
         self.status = head.status
         self.streams = head.streams
         framing, line = self._frame(head, request)
-        keep = request.keep_alive = self._connection.keeps_alive(request) and not (
-            request.old and not isinstance(framing, Length)
+        keep = request.keep_alive = self._connection.keeps_alive(request) and (
+            not request.old or isinstance(framing, Length)
         )
         if keep is request.old:
             line += b"Connection: keep-alive\r\n" if keep else b"Connection: close\r\n"
+        if head.streams:
+            line += b"X-Accel-Buffering: no\r\n"  # or an nginx in front would hold the stream back
+        if head.status == 503 and not head.retry_after:
+            line += RETRY_AFTER
         self._framing = framing
-        self._pending = b"".join(
-            (
-                b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason),
-                *head.lines,
-                line,
-                self._tell(self, head),
-                b"\r\n",
-            )
+        self._pending = b"HTTP/1.1 %d %b\r\n%b%b%bServer-Timing: %b\r\n\r\n" % (
+            head.status,
+            head.reason,
+            head.block,
+            line,
+            self._ours,
+            record.server_timing().encode(),
         )
         return framing
 
@@ -126,10 +115,10 @@ class Passage:
             return Length(0), b""
         if head.length is not None:
             return Length(head.length), b""
-        chunked = b"" if request.old else b"Transfer-Encoding: chunked\r\n"
+        line = b"" if request.old else b"Transfer-Encoding: chunked\r\n"
         if head.chunked:
-            return Chunked(verbatim=not request.old), chunked
-        return UntilClose(chunked=not request.old), chunked
+            return Chunked(verbatim=not request.old), line
+        return UntilClose(chunked=not request.old), line
 
     def data(self, data: bytes) -> None:
         if self._pending:
@@ -138,20 +127,14 @@ class Passage:
             self._pending = b""
             self._progress = self._loop.time()
             if self._framing is not None and not self._framing.done:
-                self._goes_on()
+                connection.flow = self
+                if connection.choked:
+                    self.pause()
         elif data:
             self._connection.write(data)
             if not self.streams or b"data:" in data or not _COMMENTS.fullmatch(data):
                 self._progress = self._loop.time()
         self.tail.feed(data)
-
-    def _goes_on(self) -> None:
-        """The head is written, the body is not whole yet."""
-        connection = self._connection
-        connection.flow = self
-        if connection.choked:
-            self.pause()
-        self._arm()
 
     def end(self) -> None:
         self._finish(None)
@@ -162,9 +145,7 @@ class Passage:
         self._finish(error)
 
     def _finish(self, error: UpstreamError | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._watch.discard(self)
         self._connection.flow = None
         self._channel = None
         if not self.done.done():
@@ -174,13 +155,13 @@ class Passage:
 
     def pause(self) -> None:
         """The client is slow."""
-        self._mute = True
+        self._paused = True
         if self._channel is not None:
             self._channel.pause()
 
     def resume(self) -> None:
         """It has caught up. The time that it took to read is not vLLM's."""
-        self._mute = False
+        self._paused = False
         self._progress = self._loop.time()
         if self._channel is not None:
             self._channel.resume()
@@ -192,9 +173,7 @@ class Passage:
             channel.abort()
         if error is not None and self.status:
             self._break_off(error)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._watch.discard(self)
         self._connection.flow = None
 
     def _break_off(self, error: HttpError) -> None:
@@ -212,36 +191,21 @@ class Passage:
 
     # --- time --------------------------------------------------------------------------------------------------
 
-    def _due(self) -> tuple[float, str]:
-        timeouts = self._timeouts
-        due, what = float("inf"), ""
-        if not self.status:
-            if timeouts.first_byte is not None:
-                due, what = self._sent + timeouts.first_byte, "did not answer in time"
-        elif timeouts.idle is not None:
-            since = self._loop.time() if self._mute else self._progress
-            due, what = since + timeouts.idle, "fell silent in the middle of its answer"
-        if timeouts.total is not None and self._sent + timeouts.total < due:
-            due, what = self._sent + timeouts.total, "took too long for its answer"
-        return due, what
+    @property
+    def _where(self) -> str:
+        return "vLLM" if self._channel is None else self._channel.pool.where
 
-    def _arm(self) -> None:
-        due, _ = self._due()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if due != float("inf"):
-            self._timer = self._loop.call_at(due, self._tick)
-
-    def _tick(self) -> None:
-        """Progress does not touch the timer; it is set anew when it rings."""
-        self._timer = None
-        due, what = self._due()
-        if self._loop.time() < due:
-            self._arm()
+    def check(self, now: float, first_byte: float, idle: float, total: float) -> None:
+        """End the answer if it is too late; the limits are in seconds, `inf` is none."""
+        if now - self._sent > total:
+            what = "took too long for its answer"
+        elif not self.status and now - self._sent > first_byte:
+            what = "did not answer in time"
+        elif self.status and not self._paused and now - self._progress > idle:
+            what = "fell silent in the middle of its answer"
+        else:
             return
-        channel, self._channel = self._channel, None
-        where = "vLLM" if channel is None else channel.pool.where
-        if channel is not None:
-            channel.abort()
-        self.fail(UpstreamTimeout(f"{where} {what}"))
+        error = UpstreamTimeout(f"{self._where} {what}")
+        if self._channel is not None:
+            self._channel.abort()
+        self.fail(error)
