@@ -86,6 +86,8 @@ def objection(message: RawRequestMessage) -> Response | None:
             return refusal(400, "HTTP/1.0 has no Transfer-Encoding", "malformed_request")
     elif message.version != (1, 1):
         return refusal(505, "HTTP/1.1 is spoken here", "http_version_not_supported")
+    elif "Transfer-Encoding" in message.headers and _codings(message) != ["chunked"]:
+        return refusal(400, "the only Transfer-Encoding here is chunked", "malformed_request")
     target = message.path
     absolute = target[0] != "/" and target != "*" and message.method != "CONNECT"
     if absolute and message.url.authority.lower() != message.headers.get("Host", "").lower():
@@ -93,6 +95,10 @@ def objection(message: RawRequestMessage) -> Response | None:
     if "#" in target:
         return refusal(400, "a request's target has no fragment", "malformed_request")
     return None
+
+
+def _codings(message: RawRequestMessage) -> list[str]:
+    return [value.strip().lower() for value in message.headers.getall("Transfer-Encoding")]
 
 
 class Request:

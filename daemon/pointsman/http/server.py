@@ -90,7 +90,7 @@ class Server:
             return
         for connection in list(self.connections):
             connection.cancel()
-        await self._emptied(0.5, interrupt)  # for what they still write
+        await self._emptied(0.5, asyncio.Event())  # for what they still write, a last word to each client
         for connection in list(self.connections):
             connection.transport.abort()
         await self._emptied(0.5, asyncio.Event())
