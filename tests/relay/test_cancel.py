@@ -50,17 +50,10 @@ async def leavers(relay: Relay, *phases: str) -> AsyncIterator[Callable[[], str]
     before = await counted()
     yield next_id
     for request_id in given:
-        line = await logged(relay, request_id)
+        line = await relay.outcome(request_id)
         assert line["status"] == 499
         assert line["left_in"] in phases
     assert await counted() == before + len(given)
-
-
-async def logged(relay: Relay, request_id: str) -> dict[str, Any]:
-    """The one line of a request."""
-    await relay.daemon.logged("routing_decision", request_id=request_id)
-    (line,) = [line for line in relay.daemon.log_lines() if line.get("request_id") == request_id]
-    return line
 
 
 async def left_after(exchange: Exchange, at: float) -> float:
@@ -200,7 +193,7 @@ async def leaves_in_time(relay: Relay, leave: Leave, model: str, others: int, *p
                 await asyncio.sleep(0.05)  # it is in flight before its body was read
                 at = time.time()
                 leave(client)
-                line = await logged(relay, request_id)
+                line = await relay.outcome(request_id)
             seconds.append(datetime.datetime.fromisoformat(line["ts"]).timestamp() - at)
     assert statistics.median(seconds) < BOUND_S, seconds
 
@@ -215,10 +208,16 @@ async def test_while_a_connection_to_vllm_is_made(tmp_path: Path, leave: Leave) 
 async def test_while_it_waits_for_its_class(tmp_path: Path, upstream: Hostile, leave: Leave) -> None:
     """The built-in classifier is busy with long texts of others; what nobody waits for is not classified."""
     options: Any = {"classifier": {"threads": 1, "deadline_ms": 600_000}, "adapters": {"poll_interval_ms": 0}}
-    texts = [f"{number} " + "How does the compiler allocate registers? " * 100 for number in range(400)]
-    async with run_relay(tmp_path, upstream, model_id="builtin", **options) as relay, relay.client() as busy:
-        busy.send(post({"texts": texts}, path="/api/v1/classify/batch"))
+    texts = [f"{number} " + "How does the compiler allocate registers? " * 100 for number in range(300)]
+    async with (
+        run_relay(tmp_path, upstream, model_id="builtin", **options) as relay,
+        relay.client() as one,
+        relay.client() as two,
+        relay.client() as three,
+    ):
+        for number, busy in enumerate((one, two, three)):
+            busy.send(post({"texts": texts[number::3]}, path="/api/v1/classify/batch"))
         await until(relay.daemon, "classifier_cache_misses_total", len(texts))
-        await leaves_in_time(relay, leave, "MoM", 1, "queue", "classify")
+        await leaves_in_time(relay, leave, "MoM", 3, "queue", "classify")
         assert (await relay.metrics()).total("classifier_queue") > 0
     assert upstream.requests == []

@@ -184,7 +184,7 @@ async def test_a_chunked_body_that_ends_short_is_seen_to_be_cut(relay: Relay, en
 
 
 async def broken_stream(relay: Relay, events: bytes, ending: Any) -> bytes:
-    """What comes after these events where the upstream ends without the end of its answer; it must be seen to be cut."""
+    """What comes after these events where the upstream breaks off; the client must see that it is not whole."""
 
     async def script(exchange: Exchange) -> None:
         await exchange.body()
@@ -196,7 +196,7 @@ async def broken_stream(relay: Relay, events: bytes, ending: Any) -> bytes:
     async with relay.client() as client:
         client.send(post(chat(stream=True)))
         assert (await client.head())[0] == 200
-        with pytest.raises(Cut):
+        with pytest.raises(Cut):  # noqa: PT012 - what came before it counts
             async for data in client.chunks():
                 got += data
                 if got == events:

@@ -12,6 +12,7 @@ from support import toy_artifact
 from support.daemon import Daemon, run_daemon
 from support.hostile import Hostile
 from support.metrics import Metrics, scrape
+from support.process import eventually
 from support.raw_client import Got, RawClient, ask, chat, connect
 
 Options = Mapping[str, Mapping[str, Any]]
@@ -34,6 +35,18 @@ class Relay:
 
     async def metrics(self) -> Metrics:
         return await scrape(self.daemon)
+
+    async def outcome(self, request_id: str) -> dict[str, Any]:
+        """The line of a request in the log; fails where it has more than one."""
+        found: list[dict[str, Any]] = []
+
+        def look() -> bool:
+            found[:] = [line for line in self.daemon.log_lines() if line.get("request_id") == request_id]
+            return bool(found)
+
+        await eventually(look, f"the daemon logs {request_id}")
+        (line,) = found
+        return line
 
 
 def relay_config(model_id: str, *ports: int, **options: Mapping[str, Any]) -> dict[str, Any]:
