@@ -65,11 +65,18 @@ def relay_config(model_id: str, *ports: int, **options: Mapping[str, Any]) -> di
 
 @contextlib.asynccontextmanager
 async def run_relay(
-    folder: Path, *upstreams: Hostile, model_id: str | None = None, exit_code: int = 0, **options: Any
+    folder: Path,
+    *upstreams: Hostile,
+    model_id: str | None = None,
+    weights: Mapping[str, float] | None = None,
+    exit_code: int = 0,
+    **options: Any,
 ) -> AsyncIterator[Relay]:
     """A daemon before these upstreams; `relay.upstream` is the first. Its classifier is a toy unless told otherwise."""
     if model_id is None:
         model_id = str(toy_artifact.build(folder / "toy"))
     config = relay_config(model_id, *(upstream.port for upstream in upstreams), **options)
+    for endpoint in config["vllm_endpoints"]:
+        endpoint["weight"] = (weights or {}).get(endpoint["name"], 1)
     async with run_daemon(config, folder, exit_code=exit_code) as daemon:
         yield Relay(daemon, upstreams[0])
