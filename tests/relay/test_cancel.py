@@ -174,8 +174,14 @@ async def test_while_its_body_comes_in(relay: Relay, leave: Leave) -> None:
 
 async def test_a_request_that_waits_behind_another_on_its_connection_is_never_sent(relay: Relay, leave: Leave) -> None:
     relay.upstream.script = stall
-    async with leavers(relay, "head") as next_id, relay.client() as client:
-        client.send(post(chat("first"), f"X-Request-Id: {next_id()}") + post(chat("second")))
+    async with (
+        leavers(relay, "head") as first_id,
+        leavers(relay, "queue") as second_id,
+        relay.client() as client,
+    ):
+        client.send(
+            post(chat("first"), f"X-Request-Id: {first_id()}") + post(chat("second"), f"X-Request-Id: {second_id()}")
+        )
         exchange = await relay.upstream.arrived()
         assert await left_after(exchange, leave(client)) < 10
     assert [exchange.request.json["messages"][0]["content"] for exchange in relay.upstream.requests] == ["first"]
@@ -218,6 +224,6 @@ async def test_while_it_waits_for_its_class(tmp_path: Path, upstream: Hostile, l
         for number, busy in enumerate((one, two, three)):
             busy.send(post({"texts": texts[number::3]}, path="/api/v1/classify/batch"))
         await until(relay.daemon, "classifier_cache_misses_total", len(texts))
-        await leaves_in_time(relay, leave, "MoM", 3, "queue", "classify")
+        await leaves_in_time(relay, leave, "MoM", 3, "classify")
         assert (await relay.metrics()).total("classifier_queue") > 0
     assert upstream.requests == []

@@ -75,7 +75,9 @@ async def test_the_log_has_the_proof_of_a_second_try(relay: Relay) -> None:
     request_id = f"proof-{id(relay)}"
     await relay.ask(chat(), f"X-Request-Id: {request_id}")
 
-    assert (await relay.outcome(request_id))["retries"], "which endpoint failed, and how, before a byte"
+    (tried,) = (await relay.outcome(request_id))["retried"]
+    assert (tried["endpoint"], tried["why"]) == ("a", "reused")
+    assert tried["proof"]
 
 
 async def test_a_second_try_on_a_new_connection_is_the_last(relay: Relay, ending: Ending) -> None:
