@@ -16,7 +16,8 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from support.hostile import DONE, Hostile, completion, sends, stall, stall_in_stream, streams
+from support import toy_artifact
+from support.hostile import DONE, Exchange, Hostile, completion, sends, stall, stall_in_stream, streams
 from support.metrics import until
 from support.process import reserve_port
 from support.raw_client import CHAT, Got, RawClient, chat, post, request_head
@@ -96,19 +97,17 @@ async def test_health_metrics_and_models_are_answered_when_all_leases_are_out(bo
 
 async def test_a_lease_lasts_to_the_last_byte_and_no_longer(bounded: Relay) -> None:
     go_on = asyncio.Event()
-    bounded.upstream.script = streams(["x"] * 3)
-    held = bounded.upstream.script
 
-    async def script(exchange: Any) -> None:
+    async def script(exchange: Exchange) -> None:
         await go_on.wait()
-        await held(exchange)
+        await streams()(exchange)
 
     bounded.upstream.script = script
     tasks = [asyncio.create_task(bounded.ask(chat(stream=True))) for _ in range(BOUND)]
     await bounded.upstream.arrived(BOUND)
     assert is_refusal(await bounded.ask())
     go_on.set()
-    assert all((await task).body.endswith(DONE) for task in tasks)
+    assert all(got.body.endswith(DONE) for got in await asyncio.gather(*tasks))
     await until(bounded.daemon, "requests_in_flight", 0)
     assert [(await bounded.ask()).status for _ in range(2 * BOUND)] == [200] * 2 * BOUND
 
@@ -140,7 +139,7 @@ async def test_every_way_to_end_gives_the_lease_back(bounded: Relay) -> None:
 async def test_a_storm_over_the_bound_is_refused_and_never_more_than_the_bound_forwarded(bounded: Relay) -> None:
     most, now = 0, 0
 
-    async def script(exchange: Any) -> None:
+    async def script(exchange: Exchange) -> None:
         nonlocal most, now
         now += 1
         most = max(most, now)
@@ -159,14 +158,14 @@ async def test_a_storm_over_the_bound_is_refused_and_never_more_than_the_bound_f
 # --- files ------------------------------------------------------------------------------------------------------
 
 
-def starts_with(files: int, folder: Path, artifact: Path, **server: Any) -> subprocess.CompletedProcess[str]:
+def starts_with(files: int, folder: Path, **server: Any) -> subprocess.CompletedProcess[str]:
     """`serve` where it may open only so many files; it must not start."""
-    config = relay_config(str(artifact), reserve_port(), server=server)
+    config = relay_config(str(toy_artifact.build(folder / "toy")), reserve_port(), server=server)
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(config))
     return subprocess.run(
         [sys.executable, "-m", "pointsman", "serve", "--config", str(file)],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),  # noqa: PLW1509
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
         capture_output=True,
         text=True,
         timeout=60,
@@ -175,12 +174,8 @@ def starts_with(files: int, folder: Path, artifact: Path, **server: Any) -> subp
 
 
 async def test_too_few_files_for_the_bounds_is_no_start(tmp_path: Path) -> None:
-    from support import toy_artifact
-
-    address = f"127.0.0.1:{reserve_port()}"
-    artifact = toy_artifact.build(tmp_path / "toy")
-    listen = {"listen": [address], "admin_listen": f"127.0.0.1:{reserve_port()}"}
-    done = await asyncio.to_thread(starts_with, 256, tmp_path, artifact, max_connections=1000, **listen)
+    listen = {"listen": [f"127.0.0.1:{reserve_port()}"], "admin_listen": f"127.0.0.1:{reserve_port()}"}
+    done = await asyncio.to_thread(starts_with, 256, tmp_path, max_connections=1000, **listen)
 
     assert done.returncode == 3
     assert "LimitNOFILE" in done.stderr
@@ -189,7 +184,7 @@ async def test_too_few_files_for_the_bounds_is_no_start(tmp_path: Path) -> None:
 
 async def test_the_soft_limit_of_files_is_raised_to_the_hard_one(relay: Relay) -> None:
     """Distributions give 1,024 to a service that does not ask for more."""
-    limits = Path(f"/proc/{relay.daemon.process.pid}/limits").read_text()
+    limits = await asyncio.to_thread(Path(f"/proc/{relay.daemon.process.pid}/limits").read_text)
     (line,) = [line for line in limits.splitlines() if line.startswith("Max open files")]
     soft, hard = line.split()[3:5]
 

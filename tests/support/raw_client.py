@@ -181,7 +181,11 @@ async def connect(base_url: str, *, receive_buffer: int | None = None) -> AsyncI
     if receive_buffer is not None:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     raw.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(raw, (host, int(port)))
+    try:
+        await asyncio.get_running_loop().sock_connect(raw, (host, int(port)))
+    except OSError:
+        raw.close()
+        raise
     reader, writer = await asyncio.open_connection(sock=raw, limit=receive_buffer or 2**20)
     try:
         yield RawClient(reader, writer)
