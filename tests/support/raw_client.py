@@ -123,7 +123,7 @@ class RawClient:
     async def chunks(self) -> AsyncIterator[bytes]:
         """The chunks of a chunked body after its head, as they come. Raises Cut."""
         try:
-            while size := int(await self.reader.readuntil(b"\r\n"), 16):
+            while size := int((await self.reader.readuntil(b"\r\n")).partition(b";")[0], 16):
                 yield await self.reader.readexactly(size)
                 assert await self.reader.readexactly(2) == b"\r\n"
             while await self.reader.readuntil(b"\r\n") != b"\r\n":
