@@ -93,14 +93,13 @@ async def admin_ready(relay: Relay) -> tuple[int, Any]:
 
 
 async def test_idle_connections_are_closed_at_once(tmp_path: Path, upstream: Hostile) -> None:
-    """Or it would wait for clients that have nothing to ask."""
-    async with run_relay(tmp_path, upstream, **LONG) as relay, relay.client() as idle, relay.client() as fresh:
+    """Those that had an answer: a connection that never asked anything may have its request on the way."""
+    async with run_relay(tmp_path, upstream, **LONG) as relay, relay.client() as idle:
         idle.send(post(chat()))
         assert (await idle.answer()).status == 200
         started = time.monotonic()
         relay.daemon.process.terminate()
         assert await idle.rest() == b""
-        assert await fresh.rest() == b""
         async with asyncio.timeout(10):
             assert await relay.daemon.process.wait() == 0
         assert time.monotonic() - started < 10
