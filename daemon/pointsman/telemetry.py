@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
+import asyncio
+import functools
 import os
 import sys
 import time
@@ -12,28 +13,25 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 import msgspec
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    generate_latest,
-)
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Gauge, disable_created_metrics, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from pointsman.errors import CannotStart
 from pointsman.lru import Lru
 from pointsman.router import Routed
+from pointsman.tally import Counts, Spread
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double every series and nobody reads them
 
+Level = Literal["debug", "info", "warning", "error"]
 _SEVERITY = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # Hashes of texts that are in the file already, 15 MB of them at most; one that is forgotten may come a second time.
 KEPT_TEXTS = 100_000
 
 _MILLISECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+# A request's line is written with those that end within so many seconds: one system call for all of them.
+HELD_SECONDS = 0.01
 _ANSWERS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
@@ -43,16 +41,41 @@ class Log:
     def __init__(self, level: str = "info", stream: TextIO = sys.stderr) -> None:
         self._least = _SEVERITY[level]
         self._stream = stream
+        self._held: list[bytes] = []
+        self._encode = msgspec.json.Encoder().encode
 
-    def write(self, level: Literal["debug", "info", "warning", "error"], event: str, **fields: Any) -> None:
+    def write(self, level: Level, event: str, **fields: Any) -> None:
         """One line; fields that are None are left out."""
-        if _SEVERITY[level] < self._least:
+        if _SEVERITY[level] >= self._least:
+            known = {name: value for name, value in fields.items() if value is not None}
+            self._held.append(self._encode({"ts": _stamp(), "level": level, "event": event, **known}))
+            self.flush()
+
+    def soon(self, event: str, fields: dict[str, Any]) -> None:
+        """The same at the level info, at most HELD_SECONDS later; no field may be None."""
+        if self._least > _SEVERITY["info"]:
             return
-        stamp = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-        known = {name: value for name, value in fields.items() if value is not None}
-        line = msgspec.json.encode({"ts": stamp, "level": level, "event": event, **known})
-        self._stream.write(line.decode() + "\n")
-        self._stream.flush()
+        if not self._held:
+            asyncio.get_running_loop().call_later(HELD_SECONDS, self.flush)
+        self._held.append(self._encode({"ts": _stamp(), "level": "info", "event": event, **fields}))
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self._held:
+            lines = b"\n".join(self._held)
+            self._held.clear()
+            self._stream.write(lines.decode() + "\n")
+            self._stream.flush()
+
+
+def _stamp() -> str:
+    now = time.time()
+    return f"{_second(int(now))}.{int(now % 1 * 1000):03d}+00:00"
+
+
+@functools.lru_cache(1)
+def _second(now: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
 
 
 class Texts:
@@ -93,8 +116,11 @@ class Record:
     status: int = 0
     phase: str = "body"
     upstream: float | None = None
+    retried: list[dict[str, str]] | None = None
     tokens: tuple[int, int] | None = None
     error: str | None = None
+    seconds: float | None = None
+    """Of the whole request, once it is over."""
 
     def phases(self) -> dict[str, float]:
         """Seconds by phase, as far as the request came."""
@@ -110,7 +136,7 @@ class Record:
 
     def server_timing(self) -> str:
         """The value of `Server-Timing`, durations in milliseconds."""
-        return ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in self.phases().items())
+        return ", ".join([f"{name};dur={seconds * 1000:.3f}" for name, seconds in self.phases().items()])
 
 
 class Metrics:
@@ -120,44 +146,53 @@ class Metrics:
         """`models` are the names that may be a label; any other is `other`."""
         self._models = models
         self.registry = CollectorRegistry()
-        self.requests = self._make(
-            Counter,
-            "requests",
-            "Answered requests by path and status; 499 is a client that left.",
-            "path",
-            "status",
+        self.requests = self._counter("requests", "Answered requests; 499 is a client that left.", "path", "status")
+        self.decisions = self._counter("decisions", "Decisions on where to.", "reason", "category", "model")
+        self.truncated = self._counter("truncated_prompts", "Prompts that were read only at head and tail.")
+        self.tokens = self._counter("tokens", "Tokens that vLLM reported.", "model", "kind")
+        self.left = self._counter(
+            "clients_left",
+            "Clients that left before the end, by phase: queue (behind another request of theirs), body, classify, "
+            "connect, head (of vLLM's answer), stream.",
+            "phase",
         )
-        self.decisions = self._make(
-            Counter, "decisions", "Decisions by reason, category and model.", "reason", "category", "model"
+        self.refused = self._counter(
+            "refused",
+            "Requests and connections refused unread: in_flight, connections, header_timeout, body_timeout, malformed.",
+            "reason",
         )
-        self.truncated = self._make(Counter, "truncated_prompts", "Prompts that were read only at head and tail.")
-        self.tokens = self._make(Counter, "tokens", "Tokens that vLLM reported.", "model", "kind")
-        self.left = self._make(Counter, "clients_left", "Clients that left before the end, by phase.", "phase")
-        self.upstream_errors = self._make(Counter, "upstream_errors", "Failures of an endpoint.", "endpoint", "code")
-        self.phase_seconds = Histogram(
-            "pointsman_phase_seconds",
-            "Time by phase; upstream is the time to vLLM's head.",
-            ["phase"],
-            buckets=_MILLISECONDS,
-            registry=self.registry,
+        self.retries = self._counter(
+            "retries",
+            "Requests sent again because vLLM cannot have started them: connect (no connection), reused (a connection "
+            "that was idle had been closed).",
+            "reason",
         )
-        self.request_seconds = Histogram(
-            "pointsman_request_seconds", "Whole requests.", ["path"], buckets=_ANSWERS, registry=self.registry
+        self.upstream_errors = self._counter("upstream_errors", "Failures of an endpoint.", "endpoint", "code")
+        self.phase_seconds = self._spread(
+            "phase_seconds", "Time by phase; upstream is the time to vLLM's head.", _MILLISECONDS, "phase"
         )
-        self.loop_lag_seconds = Histogram(
-            "pointsman_loop_lag_seconds",
-            "By how much the event loop was late.",
-            buckets=_MILLISECONDS,
-            registry=self.registry,
-        )
-        self.in_flight = Gauge("pointsman_requests_in_flight", "Requests now being served.", registry=self.registry)
+        self.request_seconds = self._spread("request_seconds", "Whole requests.", _ANSWERS, "path")
+        self.loop_lag_seconds = self._spread("loop_lag_seconds", "By how much the event loop was late.", _MILLISECONDS)
+        self.in_flight = 0
+        self.watch("requests_in_flight", "Requests now being served.", lambda: self.in_flight)
 
-    def _make(self, kind: type[Counter], name: str, doc: str, *labels: str) -> Counter:
-        return kind(f"pointsman_{name}_total", doc, labels, registry=self.registry)
+    def _counter(self, name: str, doc: str, *labels: str) -> Counts:
+        counter = Counts(f"pointsman_{name}", doc, labels)
+        self.registry.register(counter)
+        return counter
+
+    def _spread(self, name: str, doc: str, buckets: tuple[float, ...], label: str | None = None) -> Spread:
+        spread = Spread(f"pointsman_{name}", doc, buckets, label)
+        self.registry.register(spread)
+        return spread
 
     def watch(self, name: str, doc: str, read: Callable[[], float]) -> None:
         """A gauge whose value is read when it is scraped."""
         Gauge(f"pointsman_{name}", doc, registry=self.registry).set_function(read)
+
+    def watch_endpoints(self, name: str, doc: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """A gauge for each endpoint, read when it is scraped."""
+        self.registry.register(_EndpointGauge(name, doc, read))
 
     def watch_counters(self, read: Callable[[], Mapping[str, tuple[str, float]]]) -> None:
         """Counters that are kept elsewhere: name to documentation and value, read when they are scraped."""
@@ -169,21 +204,26 @@ class Metrics:
 
     def count(self, record: Record) -> None:
         """Count a request at its end."""
-        self.requests.labels(record.path, str(record.status)).inc()
-        self.request_seconds.labels(record.path).observe(time.perf_counter() - record.started)
+        if record.seconds is None:
+            record.seconds = time.perf_counter() - record.started
+        self.requests.add(record.path, str(record.status))
+        self.request_seconds.add(record.seconds, record.path)
         for phase, seconds in record.phases().items():
-            self.phase_seconds.labels(phase).observe(seconds)
+            self.phase_seconds.add(seconds, phase)
         if record.routed is not None:
             self._count_routed(record, record.routed)
 
     def _count_routed(self, record: Record, routed: Routed) -> None:
         decision = routed.decision
-        model = next((name for name in (decision.model, decision.base_model) if name in self._models), "other")
-        self.decisions.labels(decision.reason, decision.category or "", model).inc()
+        model = decision.model
+        if model not in self._models:
+            model = decision.base_model if decision.base_model in self._models else "other"
+        self.decisions.add(decision.reason, decision.category or "", model)
         if routed.classification is not None:
-            self.truncated.inc(routed.classification.cut)
-        for kind, count in zip(("prompt", "completion"), record.tokens or (), strict=False):
-            self.tokens.labels(model, kind).inc(count)
+            self.truncated.add(by=routed.classification.cut)
+        if record.tokens is not None:
+            self.tokens.add(model, "prompt", by=record.tokens[0])
+            self.tokens.add(model, "completion", by=record.tokens[1])
 
 
 class _Counters(Collector):
@@ -195,33 +235,52 @@ class _Counters(Collector):
             yield CounterMetricFamily(f"pointsman_{name}", doc, value=value)
 
 
+class _EndpointGauge(Collector):
+    def __init__(self, name: str, doc: str, read: Callable[[], Mapping[str, float]]) -> None:
+        self._name, self._doc, self._read = name, doc, read
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(f"pointsman_{self._name}", self._doc, labels=["endpoint"])
+        for endpoint, value in self._read().items():
+            family.add_metric([endpoint], value)
+        yield family
+
+
 def request_fields(record: Record) -> dict[str, Any]:
-    """The fields of a request's log line."""
-    fields: dict[str, Any] = {
-        "request_id": record.request_id,
-        "path": record.path,
-        "status": record.status,
-        "original_model": record.original_model,
-        "endpoint": record.endpoint,
-        "error": record.error,
-    }
+    """The fields of a request's log line, those that there are."""
+    fields: dict[str, Any] = {"request_id": record.request_id, "path": record.path, "status": record.status}
+    if record.original_model is not None:
+        fields["original_model"] = record.original_model
+    if record.endpoint is not None:
+        fields["endpoint"] = record.endpoint
+    if record.error is not None:
+        fields["error"] = record.error
+    if record.retried is not None:
+        fields["retried"] = record.retried
     if record.routed is not None:
-        decision = record.routed.decision
-        fields |= {
-            "selected_model": decision.model,
-            "category": decision.category,
-            "confidence": None if decision.confidence is None else round(decision.confidence, 4),
-            "reason": decision.reason,
-            "reasoning": decision.reasoning,
-            "edited": record.routed.edited.changed or None,
-        }
-        if record.routed.classification is not None:
-            fields["text_hash"] = record.routed.classification.text_hash
+        _add_decision(fields, record.routed)
     if record.tokens is not None:
-        fields |= {"prompt_tokens": record.tokens[0], "completion_tokens": record.tokens[1]}
+        fields["prompt_tokens"], fields["completion_tokens"] = record.tokens
     if record.status == 499:
         fields["left_in"] = record.phase
-    fields["ms"] = {name: round(seconds * 1000, 3) for name, seconds in record.phases().items()} | {
-        "total": round((time.perf_counter() - record.started) * 1000, 3)
-    }
+    milliseconds = {name: round(seconds * 1000, 3) for name, seconds in record.phases().items()}
+    seconds = time.perf_counter() - record.started if record.seconds is None else record.seconds
+    milliseconds["total"] = round(seconds * 1000, 3)
+    fields["ms"] = milliseconds
     return fields
+
+
+def _add_decision(fields: dict[str, Any], routed: Routed) -> None:
+    decision = routed.decision
+    fields["selected_model"] = decision.model
+    if decision.category is not None:
+        fields["category"] = decision.category
+    if decision.confidence is not None:
+        fields["confidence"] = round(decision.confidence, 4)
+    fields["reason"] = decision.reason
+    if decision.reasoning is not None:
+        fields["reasoning"] = decision.reasoning
+    if routed.edited.changed:
+        fields["edited"] = routed.edited.changed
+    if routed.classification is not None:
+        fields["text_hash"] = routed.classification.text_hash

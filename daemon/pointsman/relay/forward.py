@@ -1,83 +1,166 @@
-"""A request on its way to vLLM, and the answer on its way back."""
+"""A request on its way to vLLM: which endpoint, which connection, and what may be tried again."""
 
 from __future__ import annotations
 
-from contextlib import aclosing
+import asyncio
+from typing import TYPE_CHECKING
 
-import msgspec
-from aiohttp import web
+from pointsman.errors import ShuttingDown, UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from pointsman.relay.channel import NotStarted
+from pointsman.relay.head import request_lines
+from pointsman.relay.passage import Passage
 
-from pointsman.config.model import Endpoint
-from pointsman.errors import UpstreamError
-from pointsman.relay.headers import Pairs, to_client, to_upstream
-from pointsman.relay.upstream import Answer
-from pointsman.relay.usage import Tail
-from pointsman.service import Service
-from pointsman.telemetry import Record
+if TYPE_CHECKING:
+    from pointsman.config.model import Endpoint
+    from pointsman.http.message import Request
+    from pointsman.relay.endpoints import Upstream
+    from pointsman.service import Service
+    from pointsman.telemetry import Record
+
+_ENDPOINT_FAILS = frozenset({502, 503, 504})
 
 
 async def forward(
     service: Service,
-    request: web.Request,
+    request: Request,
     record: Record,
     candidates: tuple[Endpoint, ...],
-    body: bytes | None,
-    ours: Pairs,
-) -> web.StreamResponse:
-    """Send a request to one of `candidates` and pass the answer on as it comes, with `ours` among its headers.
+    body: bytes,
+    ours: bytes = b"",
+) -> None:
+    """Send a request to one of `candidates` and pass the answer on as it comes, with the header lines `ours`.
 
     Raises UpstreamError as long as nothing was answered; an answer that breaks later is ended as a broken one.
     """
-    relay = service.config.pointsman.relay
-    headers = to_upstream(
-        request.headers.items(),
-        request_id=record.request_id,
-        api_key=service.upstream.api_key,
-        pass_credentials=relay.forward_authorization,
-    )
-    target = record.path.format_map(request.match_info) + (
-        f"?{request.rel_url.raw_query_string}" if request.query_string else ""
-    )
-    with service.endpoints.lease(candidates) as endpoint:
-        record.endpoint = endpoint.name
-        record.phase = "upstream"
-        async with service.upstream.send(endpoint, request.method, target, headers, body) as answer:
-            record.upstream = answer.seconds
-            response = _head(answer, record, ours)
-            await response.prepare(request)
-            record.phase = "stream"
-            await _stream(service, request, record, answer, response)
-    return response
+    job = _Job(service, request, record, candidates, body, ours)
+    upstream = service.endpoints.choose(candidates, service.loop.time())
+    while upstream is not None:
+        upstream.in_flight += 1
+        try:
+            following = await job.attempt(upstream)
+        finally:
+            upstream.in_flight -= 1
+        upstream = following
 
 
-def _head(answer: Answer, record: Record, ours: Pairs) -> web.StreamResponse:
-    response = web.StreamResponse(status=answer.status, reason=answer.reason)
-    response.headers.extend(to_client(answer.headers))
-    response.headers.extend(ours)
-    response.headers["X-Request-Id"] = record.request_id
-    if timing := record.server_timing():
-        response.headers["Server-Timing"] = timing
-    if answer.streams:
-        response.headers["X-Accel-Buffering"] = "no"  # or an nginx in front would hold the stream back
-    return response
+class _Job:
+    """A request until it is answered."""
+
+    __slots__ = ("_body", "_candidates", "_lines", "_ours", "_record", "_request", "_reusing", "_service", "_tried")
+
+    def __init__(
+        self,
+        service: Service,
+        request: Request,
+        record: Record,
+        candidates: tuple[Endpoint, ...],
+        body: bytes,
+        ours: bytes,
+    ) -> None:
+        self._service = service
+        self._request = request
+        self._record = record
+        self._candidates = candidates
+        self._body = body
+        self._tried: list[str] = []
+        self._reusing = True
+        id_line = b"X-Request-Id: %b\r\n" % record.request_id.encode()
+        self._ours = ours + id_line
+        headers = request.headers
+        connection = ",".join(headers.getall("Connection")) if "Connection" in headers else None
+        length = b"" if request.method == "GET" and not body else b"Content-Length: %d\r\n" % len(body)
+        self._lines = b"%b%b%b%b\r\n" % (
+            request_lines(request.raw_headers, connection, credentials=service.pass_credentials),
+            id_line,
+            service.key_line,
+            length,
+        )
+
+    async def attempt(self, upstream: Upstream) -> Upstream | None:
+        """One connection to one endpoint. None when the request is answered, else who has it next."""
+        service, record, request = self._service, self._record, self._request
+        now = service.loop.time()
+        record.endpoint = upstream.name
+        upstream.breaker.sent(now)
+        channel = upstream.pool.take() if self._reusing else None
+        if channel is None:
+            record.phase = "connect"
+            try:
+                channel = await upstream.pool.connect()
+            except UpstreamUnreachable as unreachable:
+                return self._unreachable(upstream, unreachable)
+        record.phase = "head"
+        passage = Passage(request, record, self._ours, service.watch)
+        try:
+            passage.begin(channel, self._head(upstream), self._body)
+            error = await passage.done
+        except asyncio.CancelledError:
+            if request.connection.transport.is_closing() or not passage.status:
+                passage.give_up()
+                raise
+            stopping = ShuttingDown("the service is shutting down")
+            passage.give_up(stopping)
+            record.status, record.error = passage.status, stopping.message
+            return None
+        if isinstance(error, NotStarted):
+            # vLLM closed the connection while it was idle, so it cannot have read the request.
+            self._reusing = False
+            self._retried(upstream, "reused", error)
+            return upstream
+        record.status = passage.status
+        _judge(service, record, upstream, passage, error)
+        if error is not None and not passage.status:
+            raise error
+        return None
+
+    def _head(self, upstream: Upstream) -> bytes:
+        request, pool, path = self._request, upstream.pool, self._record.path
+        target = path.format_map(request.parameters) if request.parameters else path
+        if request.query:
+            target = f"{target}?{request.query}"
+        return b"%b %b%b HTTP/1.1\r\n%b%b" % (
+            request.method.encode(),
+            pool.prefix,
+            target.encode("utf-8", "surrogateescape"),
+            pool.host_line,
+            self._lines,
+        )
+
+    def _unreachable(self, upstream: Upstream, error: UpstreamUnreachable) -> Upstream:
+        """Nothing was sent, so another endpoint may have it; raises the error where there is none."""
+        endpoints, now = self._service.endpoints, self._service.loop.time()
+        endpoints.failed(upstream, "no connection", now)
+        endpoints.unreachable(upstream, error.message)
+        self._tried.append(upstream.name)
+        other = endpoints.choose(self._candidates, now, self._tried)
+        if other is None:
+            raise error
+        self._service.metrics.upstream_errors.add(upstream.name, error.code)
+        self._retried(upstream, "connect", error)
+        return other
+
+    def _retried(self, upstream: Upstream, why: str, error: UpstreamError) -> None:
+        proof = {"endpoint": upstream.name, "why": why, "proof": error.message}
+        self._record.retried = [*(self._record.retried or ()), proof]
+        self._service.metrics.retries.add(why)
 
 
-async def _stream(
-    service: Service, request: web.Request, record: Record, answer: Answer, response: web.StreamResponse
-) -> None:
-    tail = Tail()
-    try:
-        async with aclosing(answer.chunks()) as chunks:
-            async for chunk in chunks:
-                tail.feed(chunk)
-                await response.write(chunk)
-    except UpstreamError as error:
-        record.error = error.message
-        service.metrics.upstream_errors.labels(record.endpoint or "", error.code).inc()
-        if answer.streams:
-            await response.write(b"\n\ndata: " + msgspec.json.encode(error.body()) + b"\n\n")
-        if request.transport is not None:
-            request.transport.close()  # without the last chunk: the client sees that the answer is not whole
+def _judge(service: Service, record: Record, upstream: Upstream, passage: Passage, error: UpstreamError | None) -> None:
+    """What the answer says of the endpoint, and of the request for the log."""
+    endpoints, metrics = service.endpoints, service.metrics
+    if error is not None:
+        if passage.status:
+            record.error = error.message
+            metrics.upstream_errors.add(upstream.name, error.code)
+        if isinstance(error, UpstreamBroken | UpstreamTimeout):
+            endpoints.failed(upstream, error.message, service.loop.time())
         return
-    record.tokens = tail.tokens()
-    await response.write_eof()
+    record.tokens = passage.tail.tokens()
+    if passage.status in _ENDPOINT_FAILS:
+        endpoints.failed(upstream, f"status {passage.status}", service.loop.time())
+    elif passage.streams and passage.tail.failed():
+        record.error = "vLLM ended its stream with an error"
+        metrics.upstream_errors.add(upstream.name, "in_stream")
+        endpoints.failed(upstream, "an error in a stream", service.loop.time())
+    else:
+        endpoints.succeeded(upstream)

@@ -1,0 +1,211 @@
+"""One answer on its way from vLLM to the client: written as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pointsman.errors import HttpError, UpstreamError, UpstreamTimeout
+from pointsman.relay.framing import Chunked, Framing, Length, UntilClose
+from pointsman.relay.usage import Tail
+
+if TYPE_CHECKING:
+    from pointsman.http.connection import Connection
+    from pointsman.http.message import Request
+    from pointsman.relay.channel import Channel
+    from pointsman.relay.head import Head
+    from pointsman.relay.watch import Watch
+    from pointsman.telemetry import Record
+
+# vLLM's keep-alive comments go on even when its engine is dead, so they are no progress.
+_COMMENTS = re.compile(rb"(?:[0-9a-f]+\r\n)?(?::[^\n]*\n|\r?\n)+(?:\r\n)?", re.IGNORECASE)
+# What an overloaded vLLM does not say: when to come again.
+RETRY_AFTER = b"Retry-After: 1\r\n"
+
+
+class Passage:
+    """Takes the answer of one channel and writes it to one client.
+
+    `done` gets None when the answer is whole, else the error; with an error and no `status`, nothing was written.
+    """
+
+    __slots__ = (
+        "_channel",
+        "_connection",
+        "_framing",
+        "_loop",
+        "_ours",
+        "_paused",
+        "_pending",
+        "_progress",
+        "_record",
+        "_request",
+        "_sent",
+        "_started",
+        "_watch",
+        "done",
+        "status",
+        "streams",
+        "tail",
+    )
+
+    def __init__(self, request: Request, record: Record, ours: bytes, watch: Watch) -> None:
+        """`ours` are header lines of the answer that are ours; `record` learns when the head came."""
+        self._loop = watch.loop
+        self._request = request
+        self._connection: Connection = request.connection
+        self._record = record
+        self._ours = ours
+        self._watch = watch
+        self._channel: Channel | None = None
+        self._framing: Framing | None = None
+        self._pending = b""
+        self._sent = self._progress = self._started = 0.0
+        self._paused = False
+        self.done: asyncio.Future[UpstreamError | None] = self._loop.create_future()
+        self.status = 0
+        self.streams = False
+        self.tail = Tail()
+
+    def begin(self, channel: Channel, head: bytes, body: bytes) -> None:
+        """Send the request."""
+        self._channel = channel
+        self._started = time.perf_counter()
+        self._sent = self._progress = self._loop.time()
+        self._watch.add(self)
+        channel.request(head, body, self)
+
+    # --- what the channel tells --------------------------------------------------------------------------------
+
+    def head(self, head: Head) -> Framing:
+        if 300 <= head.status < 400 and head.status != 304:
+            raise UpstreamError(f"{self._where} redirects (status {head.status}); check its address")
+        request, record = self._request, self._record
+        record.phase = "stream"
+        record.upstream = time.perf_counter() - self._started
+        self.status = head.status
+        self.streams = head.streams
+        framing, line = self._frame(head, request)
+        keep = request.keep_alive = self._connection.keeps_alive(request) and (
+            not request.old or isinstance(framing, Length)
+        )
+        if keep is request.old:
+            line += b"Connection: keep-alive\r\n" if keep else b"Connection: close\r\n"
+        if head.streams:
+            line += b"X-Accel-Buffering: no\r\n"  # or an nginx in front would hold the stream back
+        if head.status == 503 and not head.retry_after:
+            line += RETRY_AFTER
+        self._framing = framing
+        self._pending = b"HTTP/1.1 %d %b\r\n%b%b%bServer-Timing: %b\r\n\r\n" % (
+            head.status,
+            head.reason,
+            head.block,
+            line,
+            self._ours,
+            record.server_timing().encode(),
+        )
+        return framing
+
+    def _frame(self, head: Head, request: Request) -> tuple[Framing, bytes]:
+        if head.bodiless:
+            return Length(0), b""
+        if head.length is not None:
+            return Length(head.length), b""
+        line = b"" if request.old else b"Transfer-Encoding: chunked\r\n"
+        if head.chunked:
+            return Chunked(verbatim=not request.old), line
+        return UntilClose(chunked=not request.old), line
+
+    def data(self, data: bytes) -> None:
+        if self._pending:
+            connection = self._connection
+            connection.write(self._pending + data)
+            self._pending = b""
+            self._progress = self._loop.time()
+            if self._framing is not None and not self._framing.done:
+                connection.flow = self
+                if connection.choked:
+                    self.pause()
+        elif data:
+            self._connection.write(data)
+            if not self.streams or b"data:" in data or not _COMMENTS.fullmatch(data):
+                self._progress = self._loop.time()
+        self.tail.feed(data)
+
+    def end(self) -> None:
+        self._finish(None)
+
+    def fail(self, error: UpstreamError) -> None:
+        if self.status:
+            self._break_off(error)
+        self._finish(error)
+
+    def _finish(self, error: UpstreamError | None) -> None:
+        self._watch.discard(self)
+        self._connection.flow = None
+        self._channel = None
+        if not self.done.done():
+            self.done.set_result(error)
+
+    # --- the client's side -------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """The client is slow."""
+        self._paused = True
+        if self._channel is not None:
+            self._channel.pause()
+
+    def resume(self) -> None:
+        """It has caught up. The time that it took to read is not vLLM's."""
+        self._paused = False
+        self._progress = self._loop.time()
+        if self._channel is not None:
+            self._channel.resume()
+
+    def give_up(self, error: HttpError | None = None) -> None:
+        """Close the request to vLLM; `error` tells a client that is still there why its answer ends."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.abort()
+        if error is not None and self.status:
+            self._break_off(error)
+        self._watch.discard(self)
+        self._connection.flow = None
+
+    def _break_off(self, error: HttpError) -> None:
+        """What is on its way cannot be mended, but a client must be able to tell that it is not whole."""
+        self._request.keep_alive = False
+        text = b"\n\ndata: " + msgspec.json.encode(error.body()) + b"\n\n" if self.streams else b""
+        framing = self._framing
+        if self._pending:
+            self._connection.write(self._pending)
+            self._pending = b""
+        if text and framing is not None:
+            self._connection.write(framing.interrupted(text))
+        elif self._request.old and not isinstance(framing, Length):
+            self._connection.transport.abort()  # to a client of HTTP/1.0 a mere end of the connection is a good one
+
+    # --- time --------------------------------------------------------------------------------------------------
+
+    @property
+    def _where(self) -> str:
+        return "vLLM" if self._channel is None else self._channel.pool.where
+
+    def check(self, now: float, first_byte: float, idle: float, total: float) -> None:
+        """End the answer if it is too late; the limits are in seconds, `inf` is none."""
+        if now - self._sent > total:
+            what = "took too long for its answer"
+        elif not self.status and now - self._sent > first_byte:
+            what = "did not answer in time"
+        elif self.status and not self._paused and now - self._progress > idle:
+            what = "fell silent in the middle of its answer"
+        else:
+            return
+        error = UpstreamTimeout(f"{self._where} {what}")
+        if self._channel is not None:
+            self._channel.abort()
+        self.fail(error)
