@@ -1,0 +1,212 @@
+"""A lease covers a whole answer; what is over the bound is refused at once, before its body is read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import yaml
+
+from support import toy_artifact
+from support.hostile import DONE, Exchange, Hostile, completion, sends, stall, stall_in_stream, streams
+from support.metrics import until
+from support.process import reserve_port
+from support.raw_client import CHAT, Got, RawClient, chat, post, request_head
+from support.relay import Relay, relay_config, run_relay
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+BOUND = 4
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def bounded_daemon(shared_upstream: Hostile, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Relay]:
+    options: Any = {"server": {"max_in_flight": BOUND}, "relay": {"breaker_failures": 0}}
+    async with run_relay(tmp_path_factory.mktemp("bounded"), shared_upstream, **options) as relay:
+        yield relay
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def bounded(bounded_daemon: Relay, upstream: Hostile) -> AsyncIterator[Relay]:
+    """Whatever a test did, every lease is back at its end."""
+    yield bounded_daemon
+    await until(bounded_daemon.daemon, "requests_in_flight", 0)
+
+
+@asynccontextmanager
+async def full(relay: Relay) -> AsyncIterator[list[RawClient]]:
+    """Streams that hold every lease; their clients leave at the end."""
+    relay.upstream.script = stall_in_stream
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(relay.client()) for _ in range(BOUND)]
+        for client in clients:
+            client.send(post(chat(stream=True)))
+            await client.until(b"\n\n")
+        yield clients
+
+
+def is_refusal(got: Got) -> bool:
+    """A 503 (or 429) in OpenAI's form that says when to come again."""
+    assert got.status in {429, 503}
+    assert got.code == "overloaded"
+    assert int(got.value("Retry-After") or 0) >= 1
+    return True
+
+
+async def test_one_over_the_bound_is_refused_before_its_body_is_read(bounded: Relay) -> None:
+    """No byte of the body is sent, so an answer at all is the proof."""
+    async with full(bounded), bounded.client() as client:
+        client.send(request_head(30_000_000))
+        assert is_refusal(await client.answer(within_s=5))
+    assert len(bounded.upstream.requests) == BOUND
+
+
+async def test_what_is_refused_is_counted(bounded: Relay) -> None:
+    async def refused() -> float:
+        return (await bounded.metrics()).total("refused_total", reason="in_flight")
+
+    before = await refused()
+    async with full(bounded):
+        for _ in range(3):
+            assert is_refusal(await bounded.ask())
+        assert await refused() == before + 3
+
+
+async def test_a_refused_client_that_sends_its_body_all_the_same_gets_the_answer(bounded: Relay) -> None:
+    """Were its connection closed over the bytes that it sent, the answer would be lost on the way."""
+    async with full(bounded):
+        for _ in range(5):
+            assert is_refusal(await bounded.ask(chat("x" * 4_000_000)))
+
+
+async def test_health_metrics_and_models_are_answered_when_all_leases_are_out(bounded: Relay) -> None:
+    async with full(bounded), bounded.client() as client:
+        client.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await client.answer()).status == 200
+        assert (await bounded.metrics()).total("requests_in_flight") == BOUND
+
+
+async def test_a_lease_lasts_to_the_last_byte_and_no_longer(bounded: Relay) -> None:
+    go_on = asyncio.Event()
+
+    async def script(exchange: Exchange) -> None:
+        await go_on.wait()
+        await streams()(exchange)
+
+    bounded.upstream.script = script
+    tasks = [asyncio.create_task(bounded.ask(chat(stream=True))) for _ in range(BOUND)]
+    await bounded.upstream.arrived(BOUND)
+    assert is_refusal(await bounded.ask())
+    go_on.set()
+    assert all(got.body.endswith(DONE) for got in await asyncio.gather(*tasks))
+    await until(bounded.daemon, "requests_in_flight", 0)
+    assert [(await bounded.ask()).status for _ in range(2 * BOUND)] == [200] * 2 * BOUND
+
+
+async def test_every_way_to_end_gives_the_lease_back(bounded: Relay) -> None:
+    """Bad requests, answers that break, refusals, and clients that leave in each phase: none of them leaks."""
+    for _ in range(BOUND + 1):
+        assert (await bounded.ask(b"{")).status == 400
+        assert (await bounded.ask(b"{}", path="/nowhere")).status == 404
+        bounded.upstream.script = sends(then=lambda exchange: exchange.reset())
+        assert (await bounded.ask()).status == 502
+        bounded.upstream.script = stall
+        async with bounded.client() as client:
+            client.send(post(chat()))
+            await bounded.upstream.arrived(len(bounded.upstream.requests) + 1)
+            client.leave()
+        async with bounded.client() as client:
+            client.send(request_head(100) + b"{")
+            await until(bounded.daemon, "requests_in_flight", 1)
+            client.leave()
+        await until(bounded.daemon, "requests_in_flight", 0)
+    async with full(bounded):
+        assert is_refusal(await bounded.ask())
+    await until(bounded.daemon, "requests_in_flight", 0)
+    bounded.upstream.script = completion
+    assert (await bounded.ask()).status == 200
+
+
+async def test_a_storm_over_the_bound_is_refused_and_never_more_than_the_bound_forwarded(bounded: Relay) -> None:
+    most, now = 0, 0
+
+    async def script(exchange: Exchange) -> None:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.02)
+        now -= 1
+        await completion(exchange)
+
+    bounded.upstream.script = script
+    answers = await asyncio.gather(*(bounded.ask() for _ in range(200)))
+
+    assert most <= BOUND
+    assert {got.status for got in answers} == {200, 503}
+    assert all(got.status == 200 or is_refusal(got) for got in answers)
+
+
+# --- files ------------------------------------------------------------------------------------------------------
+
+
+def starts_with(files: int, folder: Path, **server: Any) -> subprocess.CompletedProcess[str]:
+    """`serve` where it may open only so many files; it must not start."""
+    config = relay_config(str(toy_artifact.build(folder / "toy")), reserve_port(), server=server)
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(config))
+    return subprocess.run(
+        [sys.executable, "-m", "pointsman", "serve", "--config", str(file)],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+async def test_too_few_files_for_the_bounds_is_no_start(tmp_path: Path) -> None:
+    listen = {"listen": [f"127.0.0.1:{reserve_port()}"], "admin_listen": f"127.0.0.1:{reserve_port()}"}
+    done = await asyncio.to_thread(starts_with, 256, tmp_path, max_connections=1000, **listen)
+
+    assert done.returncode == 3
+    assert "LimitNOFILE" in done.stderr
+    assert "max_connections" in done.stderr
+
+
+async def test_the_soft_limit_of_files_is_raised_to_the_hard_one(relay: Relay) -> None:
+    """Distributions give 1,024 to a service that does not ask for more."""
+    limits = await asyncio.to_thread(Path(f"/proc/{relay.daemon.process.pid}/limits").read_text)
+    (line,) = [line for line in limits.splitlines() if line.startswith("Max open files")]
+    soft, hard = line.split()[3:5]
+
+    assert soft == hard
+
+
+async def test_connections_over_the_cap_are_refused_and_the_others_served(tmp_path: Path, upstream: Hostile) -> None:
+    async with run_relay(tmp_path, upstream, server={"max_connections": 20}) as relay, AsyncExitStack() as stack:
+        await until(relay.daemon, "connections", 0)
+        clients = [await stack.enter_async_context(relay.client()) for _ in range(20)]
+        for client in clients:
+            client.send(post(chat()))
+            assert (await client.answer()).status == 200
+        async with relay.client() as late:
+            late.send(post(chat()))
+            assert is_refusal(await late.answer(within_s=5))
+        assert (await relay.metrics()).total("refused_total", reason="connections") == 1
+        for client in clients:
+            client.send(post(chat()))
+            assert (await client.answer()).status == 200
+            client.close()
+        await until(relay.daemon, "connections", 0)
+        assert (await relay.ask()).status == 200
+    assert CHAT in {exchange.request.target for exchange in upstream.requests}
+    assert json.loads(upstream.requests[-1].request.body)["model"] == "base"

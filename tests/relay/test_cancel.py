@@ -1,0 +1,229 @@
+"""A client that leaves is noticed within 100 ms, whatever its request waits for, and its generation is ended."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import itertools
+import statistics
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.hostile import STREAM, Exchange, Hostile, chunk, deaf_port, event, head, stall, stall_in_stream
+from support.metrics import until
+from support.raw_client import RawClient, chat, post, request_head
+from support.relay import Relay, run_relay
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+ROUNDS = 9
+BOUND_S = 0.1
+
+_numbers = itertools.count()
+Leave = Callable[[RawClient], float]
+
+
+@pytest.fixture(params=["FIN", "RST"])
+def leave(request: pytest.FixtureRequest) -> Leave:
+    """A client that closes, and one whose process is killed."""
+    return RawClient.close if request.param == "FIN" else RawClient.leave
+
+
+@asynccontextmanager
+async def leavers(relay: Relay, *phases: str) -> AsyncIterator[Callable[[], str]]:
+    """Gives request ids; at the end each of them must have left in one of these phases, counted once."""
+    given: list[str] = []
+
+    def next_id() -> str:
+        given.append(f"leaver-{next(_numbers)}")
+        return given[-1]
+
+    async def counted() -> float:
+        by_phase = (await relay.metrics()).by("clients_left_total", "phase")
+        return sum(by_phase.get(phase, 0) for phase in phases)
+
+    before = await counted()
+    yield next_id
+    for request_id in given:
+        line = await relay.outcome(request_id)
+        assert line["status"] == 499
+        assert line["left_in"] in phases
+    assert await counted() == before + len(given)
+
+
+async def left_after(exchange: Exchange, at: float) -> float:
+    """Seconds from the client's leaving to the end of the connection that carried its request."""
+    async with asyncio.timeout(10):
+        await exchange.connection.gone.wait()
+    assert exchange.connection.left is not None
+    return exchange.connection.left - at
+
+
+async def generations(
+    relay: Relay, phase: str, leave: Leave, body: dict[str, Any], ready: Callable[[RawClient], Awaitable[Any]]
+) -> None:
+    """Leave as soon as `ready`, several times: half of the times the upstream hears of it within the bound."""
+    seconds = []
+    async with leavers(relay, phase) as next_id:
+        for count in range(1, ROUNDS + 1):
+            async with relay.client() as client:
+                client.send(post(body, f"X-Request-Id: {next_id()}"))
+                exchange = await relay.upstream.arrived(count)
+                await ready(client)
+                seconds.append(await left_after(exchange, leave(client)))
+    assert statistics.median(seconds) < BOUND_S, seconds
+
+
+async def nothing(_: RawClient) -> None:
+    """The request has arrived, and that is enough."""
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_before_the_head_of_the_answer(relay: Relay, leave: Leave, stream: bool) -> None:
+    """vLLM sends no byte before the first token, which may take minutes."""
+    relay.upstream.script = stall
+    await generations(relay, "head", leave, chat(stream=stream), nothing)
+
+
+async def test_within_a_stream_that_is_silent(relay: Relay, leave: Leave) -> None:
+    """Not only when the next chunk cannot be written."""
+
+    async def first_event(client: RawClient) -> None:
+        await client.until(b"\n\n")
+
+    relay.upstream.script = stall_in_stream
+    await generations(relay, "stream", leave, chat(stream=True), first_event)
+
+
+async def test_within_an_answer_that_is_no_stream(relay: Relay, leave: Leave) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.body()
+        await exchange.send(head("200 OK", "Content-Type: application/json", "Content-Length: 1000") + b'{"id":')
+        await exchange.hold()
+
+    async def begun(client: RawClient) -> None:
+        await client.until(b'{"id":')
+
+    relay.upstream.script = script
+    await generations(relay, "stream", leave, chat(), begun)
+
+
+async def test_within_a_stream_that_the_client_does_not_read(relay: Relay, leave: Leave) -> None:
+    """Its connection is full, so nothing is written to it that could fail."""
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.body()
+        await exchange.send(STREAM)
+        while not exchange.connection.gone.is_set():
+            await exchange.send(chunk(event("x" * 65536)))
+
+    relay.upstream.script = script
+    seconds = []
+    async with leavers(relay, "stream") as next_id:
+        for count in range(1, ROUNDS + 1):
+            async with relay.client(receive_buffer=4096) as client:
+                client.send(post(chat(stream=True), f"X-Request-Id: {next_id()}"))
+                exchange = await relay.upstream.arrived(count)
+                await client.until(b"\r\n\r\n")
+                await _stands_still(exchange)
+                seconds.append(await left_after(exchange, leave(client)))
+    assert statistics.median(seconds) < BOUND_S, seconds
+
+
+async def _stands_still(exchange: Exchange) -> None:
+    """Wait until the upstream cannot write any more."""
+    async with asyncio.timeout(20):
+        while True:
+            sent = exchange.connection.sent
+            await asyncio.sleep(0.2)
+            if exchange.connection.sent == sent:
+                return
+
+
+async def test_while_its_body_is_on_the_way_to_vllm(relay: Relay, leave: Leave) -> None:
+    """The upstream does not read, so the body is stuck half way."""
+
+    async def script(exchange: Exchange) -> None:
+        exchange.connection.transport.pause_reading()
+        await asyncio.sleep(0.2)
+        exchange.connection.transport.resume_reading()
+        await exchange.hold()
+
+    relay.upstream.script = script
+    async with leavers(relay, "head") as next_id, relay.client() as client:
+        client.send(post(chat("x" * 16_000_000), f"X-Request-Id: {next_id()}"))
+        exchange = await relay.upstream.arrived()
+        leave(client)
+        async with asyncio.timeout(10):
+            await exchange.connection.gone.wait()
+    assert not exchange.request.whole.is_set()
+
+
+async def test_while_its_body_comes_in(relay: Relay, leave: Leave) -> None:
+    async with leavers(relay, "body") as next_id, relay.client() as client:
+        client.send(request_head(1000, f"X-Request-Id: {next_id()}") + b'{"model": ')
+        await until(relay.daemon, "requests_in_flight", 1)
+        leave(client)
+    assert relay.upstream.requests == []
+
+
+async def test_a_request_that_waits_behind_another_on_its_connection_is_never_sent(relay: Relay, leave: Leave) -> None:
+    relay.upstream.script = stall
+    async with (
+        leavers(relay, "head") as first_id,
+        leavers(relay, "queue") as second_id,
+        relay.client() as client,
+    ):
+        client.send(
+            post(chat("first"), f"X-Request-Id: {first_id()}") + post(chat("second"), f"X-Request-Id: {second_id()}")
+        )
+        exchange = await relay.upstream.arrived()
+        assert await left_after(exchange, leave(client)) < 10
+    assert [exchange.request.json["messages"][0]["content"] for exchange in relay.upstream.requests] == ["first"]
+
+
+async def leaves_in_time(relay: Relay, leave: Leave, model: str, others: int, *phases: str) -> None:
+    """Leave once in flight beside `others`: no upstream hears of it, so half of the lines in the log come in time."""
+    seconds = []
+    async with leavers(relay, *phases) as next_id:
+        for _ in range(ROUNDS):
+            request_id = next_id()
+            async with relay.client() as client:
+                client.send(post(chat("Which landlord?", model), f"X-Request-Id: {request_id}"))
+                await until(relay.daemon, "requests_in_flight", others + 1)
+                await asyncio.sleep(0.05)  # it is in flight before its body was read
+                at = time.time()
+                leave(client)
+                line = await relay.outcome(request_id)
+            seconds.append(datetime.datetime.fromisoformat(line["ts"]).timestamp() - at)
+    assert statistics.median(seconds) < BOUND_S, seconds
+
+
+async def test_while_a_connection_to_vllm_is_made(tmp_path: Path, leave: Leave) -> None:
+    options: Any = {"relay": {"connect_timeout_ms": 60_000}, "adapters": {"poll_interval_ms": 0}}
+    with deaf_port() as port:
+        async with run_relay(tmp_path, Hostile(port=port), **options) as relay:
+            await leaves_in_time(relay, leave, "base", 0, "connect")
+
+
+async def test_while_it_waits_for_its_class(tmp_path: Path, upstream: Hostile, leave: Leave) -> None:
+    """The built-in classifier is busy with long texts of others; what nobody waits for is not classified."""
+    options: Any = {"classifier": {"threads": 1, "deadline_ms": 600_000}, "adapters": {"poll_interval_ms": 0}}
+    texts = [f"{number} " + "How does the compiler allocate registers? " * 100 for number in range(300)]
+    async with (
+        run_relay(tmp_path, upstream, model_id="builtin", **options) as relay,
+        relay.client() as one,
+        relay.client() as two,
+        relay.client() as three,
+    ):
+        for number, busy in enumerate((one, two, three)):
+            busy.send(post({"texts": texts[number::3]}, path="/api/v1/classify/batch"))
+        await until(relay.daemon, "classifier_cache_misses_total", len(texts))
+        await leaves_in_time(relay, leave, "MoM", 3, "classify")
+        assert (await relay.metrics()).total("classifier_queue") > 0
+    assert upstream.requests == []
