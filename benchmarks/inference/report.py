@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from inference import plot, targets
+import plot
+from inference import targets
 from inference.serving import OURS, TENSOR, median
 from inference.workplace import HERE
 from pointsman.classify.artifact import BUILTIN, read_manifest

@@ -6,7 +6,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ import yaml
 
 from inference.load import get, post
 from inference.workplace import HERE, Workplace
-from support.process import log_tail, no_survivors, reserve_port
+from programs import running, started
+from support.process import reserve_port
 from support.service import shipped_config
 
 START_TIMEOUT_S = 180.0  # infinity and optimum import torch first
@@ -91,37 +91,18 @@ def queue_and_pad(work: Workplace, model: Path) -> Iterator[Server]:
 def upstream(work: Workplace, delay: float) -> Iterator[int]:
     """A stand-in for vLLM; its port."""
     command = [sys.executable, "-m", "inference.upstream", str(delay)]
-    with _started(work, "upstream", command, stdout=subprocess.PIPE) as process:
+    with started(work.part("logs") / "upstream.log", command, stdout=subprocess.PIPE) as process:
         yield int(process.stdout.readline())
 
 
 @contextlib.contextmanager
 def _running(work: Workplace, name: str, command: list[str], port: int, ready: str) -> Iterator[int]:
-    log = work.part("logs") / f"{name}.log"
     # A peer's venv must not find our modules, and none of them may look for models elsewhere.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     environment |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(work.part("cache")), "DO_NOT_TRACK": "1"}
-    with _started(work, name, command, env=environment) as process:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not _is_ready(port, ready):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{name} does not start:\n{log_tail(log, 8)}")
-            time.sleep(0.2)
+    log = work.part("logs") / f"{name}.log"
+    with running(log, command, lambda: _is_ready(port, ready), START_TIMEOUT_S, env=environment) as process:
         yield process.pid
-
-
-@contextlib.contextmanager
-def _started(work: Workplace, name: str, command: list[str], **options: Any) -> Iterator[Any]:
-    log = (work.part("logs") / f"{name}.log").open("wb")
-    defaults = {"stdout": log, "stderr": log, "stdin": subprocess.DEVNULL}
-    process = subprocess.Popen(command, start_new_session=True, text=True, **(defaults | options))
-    log.close()
-    with no_survivors(process.pid):
-        yield process
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=10)
-    process.wait()
 
 
 def _is_ready(port: int, path: str) -> bool:
