@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import plot
+
 from inference import targets
 from inference.serving import OURS, TENSOR, median
 from inference.workplace import HERE

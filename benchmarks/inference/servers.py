@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from programs import running, started
 
 from inference.load import get, post
 from inference.workplace import HERE, Workplace
-from programs import running, started
 from support.process import reserve_port
 from support.service import shipped_config
 

@@ -65,10 +65,13 @@ STREAM_HEAD = (
     b"content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
 )
 _BEFORE, _AFTER = (
-    b'data: {"id":"chatcmpl-8bf241b51422f1b4","object":"chat.completion.chunk","created":1795559642,"model":"'
-    + MODEL.encode()
-    + b'","choices":[{"index":0,"delta":{"content":"@'
-), b'"},"logprobs":null,"finish_reason":null,"token_ids":null}]}\n\n'
+    (
+        b'data: {"id":"chatcmpl-8bf241b51422f1b4","object":"chat.completion.chunk","created":1795559642,"model":"'
+        + MODEL.encode()
+        + b'","choices":[{"index":0,"delta":{"content":"@'
+    ),
+    b'"},"logprobs":null,"finish_reason":null,"token_ids":null}]}\n\n',
+)
 STREAM_END = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 SENT = re.compile(rb"@(\d{19})")

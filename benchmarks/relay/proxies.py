@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from programs import running
+
 from relay import cpu, exchange, nginx
 from relay.workplace import Workplace
 from support.process import reserve_port
@@ -57,9 +57,7 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def start(
-    work: Workplace, names: Sequence[str], upstream: int
-) -> Iterator[tuple[dict[str, Proxy], dict[str, str]]]:
+def start(work: Workplace, names: Sequence[str], upstream: int) -> Iterator[tuple[dict[str, Proxy], dict[str, str]]]:
     """Those of COMMANDS that are named, all stopped; and why the others do not run, by name."""
     found: dict[str, Proxy] = {}
     missing: dict[str, str] = {}

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from programs import running
+
 from relay import cpu, exchange
 from relay.proxies import COMMANDS, POINTSMAN, Proxy, exchange_once, nginx_upstream, start
 from relay.workplace import Workplace

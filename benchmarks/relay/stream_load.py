@@ -9,6 +9,7 @@ It uses sockets and epoll without asyncio in between, which leaves half a core f
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -22,12 +23,14 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-
-from relay import exchange
 from target import quantile
 
+from relay import exchange
+from relay.arrivals import Arrivals
+
 GOLDEN = 0.6180339887
-RAMP_INTERVALS = 50
+RAMP = 0.25
+"""Of a stream's length: within it all streams begin."""
 READ = 1 << 16
 _STREAM = re.compile(rb'"stream":\s*true')
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
@@ -43,9 +46,9 @@ class Window(msgspec.Struct, frozen=True):
     limit_s: float
 
 
-def starts(streams: int, interval: float) -> list[float]:
-    """Seconds at which the streams begin: within RAMP_INTERVALS, their chunks spread evenly over the interval."""
-    steps = min(RAMP_INTERVALS, streams)
+def starts(streams: int, ramp: float, interval: float) -> list[float]:
+    """Seconds at which the streams begin: spread over the `ramp`, and their chunks evenly over the interval."""
+    steps = max(1, min(streams, round(ramp / interval)))
     return sorted((index * steps // streams + index * GOLDEN % 1.0) * interval for index in range(streams))
 
 
@@ -67,7 +70,7 @@ class _Answered:
             self.loop.forget(self.socket)
             return
         self.received += data
-        if (whole := _request_length(self.received)) is not None:
+        if (whole := request_length(self.received)) is not None:
             asked, self.received = self.received[:whole], self.received[whole:]
             self.answer(asked)
 
@@ -93,41 +96,30 @@ class _Answered:
             self.unsent = data[self.socket.send(data) :]
         except BlockingIOError:
             self.unsent = data
-        except OSError:
+        except ConnectionError:
             self.left = 0
 
 
 class _Reader:
     """A client with one stream."""
 
-    __slots__ = ("begun", "chunks", "first", "loop", "over", "rest", "socket")
+    __slots__ = ("arrivals", "begun", "loop", "socket")
 
     def __init__(self, loop: _Loop, connection: socket.socket) -> None:
         self.loop, self.socket = loop, connection
-        self.rest = b""
-        self.begun = self.first = self.chunks = 0
-        self.over = False
+        self.arrivals = Arrivals(loop.delays)
+        self.begun = 0
 
     def begin(self) -> None:
         self.begun = time.monotonic_ns()
-        self.socket.send(self.loop.request)
+        with contextlib.suppress(ConnectionError):
+            self.socket.send(self.loop.request)
 
     def read(self) -> None:
         data = _receive(self.socket)
-        now = time.monotonic_ns()
-        if data and self.rest:
-            data = self.rest + data
-        found = exchange.SENT.findall(data)
-        if found:
-            if not self.first:
-                self.first = now
-            for sent in found:
-                self.loop.delays.append(now - int(sent))
-            self.chunks += len(found)
-            data = data[data.rindex(found[-1]) + len(found[-1]) :]
-        self.rest = data[-exchange.SENT_BYTES :]
-        if not self.over and (not data or self.rest.endswith(exchange.LAST_CHUNK)):
-            self.over = True
+        if data:
+            self.arrivals.feed(data, time.monotonic_ns())
+        if not data or self.arrivals.ended:
             self.loop.open -= 1
             self.loop.forget(self.socket)
 
@@ -198,7 +190,8 @@ class _Loop:
             readers.append(_Reader(self, connection))
             self.watch(connection, readers[-1].read)
         cpu, began = time.process_time(), time.monotonic()
-        waiting = deque(zip(starts(window.streams, self.interval), readers, strict=True))
+        ramp = RAMP * window.chunks * self.interval
+        waiting = deque(zip(starts(window.streams, ramp, self.interval), readers, strict=True))
         while self.open and time.monotonic() < began + window.limit_s:
             now = time.monotonic()
             while waiting and began + waiting[0][0] <= now:
@@ -207,18 +200,23 @@ class _Loop:
         seconds, busy = time.monotonic() - began, time.process_time() - cpu
         for reader in readers:
             self.forget(reader.socket)
-        first = [(reader.first - reader.begun) / 1e3 - window.interval_ms * 1e3 for reader in readers if reader.first]
+        first = [
+            (reader.arrivals.first - reader.begun) / 1e9 - self.interval for reader in readers if reader.arrivals.first
+        ]
         return {
-            "whole": sum(reader.over and reader.chunks == window.chunks for reader in readers),
+            "whole": sum(reader.arrivals.ended and reader.arrivals.chunks == window.chunks for reader in readers),
             "chunks": len(self.delays),
             "seconds": round(seconds, 3),
             "load_busy": round(busy / seconds, 3),
-            "late_p99_us": round(quantile(self.late, 0.99) * 1e6, 1),
-            "first_p50_us": round(quantile(first, 0.5), 1),
-            "first_p99_us": round(quantile(first, 0.99), 1),
-            "delay_p50_us": round(quantile(self.delays, 0.5) / 1e3, 1),
-            "delay_p99_us": round(quantile(self.delays, 0.99) / 1e3, 1),
+            "late_p99_us": round(quantile(self.late, 0.99) * 1e6, 1) if self.late else 0.0,
+            **_spread("first", first, window.limit_s),
+            **_spread("delay", [delay / 1e9 for delay in self.delays], window.limit_s),
         }
+
+
+def _spread(name: str, seconds: list[float], limit: float) -> dict[str, float]:
+    """Microseconds; where nothing came it is as late as the window is long."""
+    return {f"{name}_p{share}_us": round(quantile(seconds or [limit], share / 100) * 1e6, 1) for share in (50, 99)}
 
 
 def _head(length: int) -> bytes:
@@ -227,7 +225,7 @@ def _head(length: int) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def _request_length(data: bytes) -> int | None:
+def request_length(data: bytes) -> int | None:
     """Where the first request ends; None while it is not whole."""
     end = data.find(b"\r\n\r\n") + 4
     if end < 4:
@@ -245,9 +243,7 @@ def _receive(connection: socket.socket) -> bytes:
     """Empty when the other end is gone."""
     try:
         return connection.recv(READ)
-    except BlockingIOError:  # pragma: no cover - epoll said that there is something
-        raise
-    except OSError:
+    except ConnectionError:
         return b""
 
 
