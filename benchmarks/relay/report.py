@@ -39,8 +39,8 @@ def render(folder: Path) -> list[str]:
         "medians over the rounds, ratios and differences are medians of the rounds' own. The proxy under test has a",
         "core for itself, the others are stopped meanwhile; what asks and what answers share another core. CPU is that",
         "of all processes of the proxy. All do the same, pass a chat with an explicit model on to one upstream, except",
-        f'for "{HIT}", whose model is the automatic one. nginx, Envoy and the routers write no line a request;',
-        f"{POINTSMAN} does, unless it says otherwise.",
+        f'for "{HIT}", whose model is the automatic one. {POINTSMAN} and sglang-router write a line a',
+        "request to their log, as they come; the others write none.",
         "",
         *judged([*targets.requests(requests), *targets.streams(streams)]),
         "",
@@ -97,9 +97,9 @@ def _streams(found: Result, folder: Path) -> list[str]:
         "## Streams",
         "",
         f"Streams of {found['chunks']} chunks, one every {found['interval_ms']:g} ms, spread evenly: no two streams",
-        "send at the same time. They begin within the first quarter of that time. Each chunk carries the moment at which",
-        "it was sent. Microseconds of CPU a chunk, the request's included, and what a proxy adds to the first chunk's way",
-        "(from the request on, less the interval) and to every chunk's:",
+        "send at the same time. They begin within the first quarter of it. Each chunk carries the moment at which it",
+        "was sent. Microseconds of CPU a chunk, the request's included, and what a proxy adds to the way of the first",
+        "chunk (from the request on, less the interval) and of every chunk:",
     ]
     for streams, cell in cells.items():
         rows = [
