@@ -73,7 +73,7 @@ _BEFORE, _AFTER = (
     b'"},"logprobs":null,"finish_reason":null,"token_ids":null}]}\n\n',
 )
 STREAM_END = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
-LAST_CHUNK = b"0\r\n\r\n"
+LAST_CHUNK = b"\r\n0\r\n\r\n"  # without the first line end, a head that ends in a 0 would pass for it
 SENT = re.compile(rb"@(\d{19})")
 SENT_BYTES = 20
 _SIZE = b"%x\r\n" % (len(_BEFORE) + 19 + len(_AFTER))

@@ -234,8 +234,8 @@ def request_length(data: bytes) -> int | None:
         whole = end + int(found[1])
         return whole if len(data) >= whole else None
     if b"chunked" in data[:end].lower():
-        last = data.find(b"\r\n" + exchange.LAST_CHUNK, end - 2)
-        return None if last < 0 else last + 2 + len(exchange.LAST_CHUNK)
+        last = data.find(exchange.LAST_CHUNK, end - 2)
+        return None if last < 0 else last + len(exchange.LAST_CHUNK)
     return end
 
 

@@ -97,6 +97,12 @@ def test_a_stream_is_read_the_same_however_it_is_cut(step: int) -> None:
     assert ended == [False] * (len(ended) - 1) + [True]
 
 
+def test_a_head_that_ends_in_a_nought_is_not_the_end_of_a_stream() -> None:
+    arrivals = Arrivals([])
+    arrivals.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nServer-Timing: upstream;dur=0.070\r\n\r\n", 1)
+    assert not arrivals.ended
+
+
 def test_a_chunk_has_the_size_that_its_frame_says() -> None:
     size, _, rest = exchange.chunk(123).partition(b"\r\n")
     assert len(rest) == int(size, 16) + 2
