@@ -119,8 +119,9 @@ def _streams(found: Result, folder: Path) -> list[str]:
         name: [(float(streams), _median(cell, name, "delay_p99_us")) for streams, cell in cells.items() if name in cell]
         for name in next(iter(cells.values()))
     }
+    # Only the first round's windows: what an allocator has once taken it keeps, so later ones show the most of all.
     memory = [
-        [name, f"{mib:.1f}", *(f"{max(column(cell, name, 'growth_kib'), default=0.0):.1f}" for cell in cells.values())]
+        [name, f"{mib:.1f}", *(f"{cell[name][0]['growth_kib']:.1f}" if name in cell else "" for cell in cells.values())]
         for name, mib in found["at_rest_mib"].items()
     ]
     return [
