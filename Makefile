@@ -45,7 +45,7 @@ bench-startup: .venv/installed
 bench-accuracy: .venv/installed
 	.venv/bin/python benchmarks/accuracy.py $(DATA)
 
-# Beside its peers: 12 GB in WORK for their venvs and for models, and half an hour on a quiet machine.
+# Beside its peers: 12 GB in WORK for their venvs and for models, and 25 minutes on a quiet machine once those are made.
 bench-inference: wheel
 	-PYTHON=$(PYTHON) benchmarks/inference/peers/install.sh $(WORK)/peers
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m inference $(WORK)

@@ -15,4 +15,4 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def judged(targets: Iterable[Target]) -> list[str]:
     """The lines of a table of targets."""
-    return table(["target", "measured", "wanted", ""], (target.row() for target in targets))
+    return ["| target | measured | wanted | |", "| --- | --- | --- | --- |", *(target.row() for target in targets)]

@@ -26,11 +26,12 @@ class Target:
         """False for what could not be measured, too."""
         return self.measured >= self.wanted if self.sign == "at least" else self.measured <= self.wanted
 
-    def row(self) -> list[str]:
-        """The cells of a table: what, measured, wanted, verdict."""
+    def row(self) -> str:
+        """A row of a table: what, measured, wanted, verdict."""
         unknown = math.isnan(self.measured) or math.isnan(self.wanted)
         verdict = "not measured" if unknown else "met" if self.met else "not met"
-        return [self.what, f"{_figure(self.measured)} {self.at}", f"{self.sign} {_figure(self.wanted)}", verdict]
+        measured = f"{_figure(self.measured)} {self.at}".strip()
+        return f"| {self.what} | {measured} | {self.sign} {_figure(self.wanted)} | {verdict} |"
 
 
 def at_least(what: str, wanted: float, measured: Mapping[str, float]) -> Target:

@@ -1,10 +1,10 @@
 """Runs the benchmarks: PYTHONPATH=benchmarks:tests python -m inference WORK [PART ...]
 
 WORK is a folder for models, peers' venvs (`peers/install.sh WORK/peers`) and logs: 12 GB. Each part is a process with a
-limit, and writes WORK/results/PART.json; a part whose file is there already is not run again, so that what was broken
+limit, and writes WORK/results/PART.json. Without a PART, those that have no such file are run, so that what was broken
 off goes on with the next call. In the end the results go to benchmarks/results and the report is rendered.
 
-`WORK soak --anew --share 30` is a soak of an hour in place of two minutes.
+`WORK soak --share 30` is a soak of an hour in place of two minutes.
 """
 
 from __future__ import annotations
@@ -24,30 +24,33 @@ from provenance import provenance
 from inference.workplace import HERE, Workplace
 
 RESULTS = HERE.parent / "results"
-PARTS = {"batch1": 540, "serving": 840, "routed": 240, "soak": 240, "overload": 120}
+PARTS = {"batch1": 540, "serving": 900, "routed": 240, "soak": 240, "overload": 120}
 """Seconds after which a part is given up."""
+
+PEER_PACKAGES = {
+    "optimum": ("optimum", "optimum-onnx", "onnxruntime", "transformers", "torch"),
+    "openvino": ("openvino", "nncf"),
+    "infinity": ("infinity-emb", "optimum-onnx", "onnxruntime", "transformers", "torch"),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--share", type=float, default=1.0, help="of the rounds and seconds: 0.1 tries a part out")
-    parser.add_argument("--anew", action="store_true", help="measure what was measured already, too")
-    parser.add_argument("--here", action="store_true", help="one part, in this process")
+    parser.add_argument("--here", action="store_true", help="in this process, and without a report")
     options = parser.parse_args()
     work = Workplace(options.work.resolve())
-    parts = options.parts or list(PARTS)
     if options.here:
-        _measure(work, parts[0], options.share)
+        for part in options.parts:
+            _measure(work, part, options.share)
         return
     from inference.models import make_models  # torch, which takes seconds and which no part needs
 
     make_models(work)
-    for part in parts:
-        if options.anew or not _result(work, part).exists():
-            _spawn(work, part, options.share)
-    RESULTS.mkdir(exist_ok=True)
+    for part in options.parts or [part for part in PARTS if not _result(work, part).exists()]:
+        _spawn(work, part, options.share)
     for part in PARTS:
         if _result(work, part).exists():
             shutil.copyfile(_result(work, part), RESULTS / f"inference-{part}.json")
@@ -79,18 +82,12 @@ def _result(work: Workplace, part: str) -> Path:
 
 def _versions(work: Workplace) -> dict[str, dict[str, str]]:
     """Of the packages that matter in each peer's venv."""
-    packages = {
-        "optimum": ("optimum", "optimum-onnx", "onnxruntime", "transformers", "torch"),
-        "openvino": ("openvino", "nncf"),
-        "infinity": ("infinity-emb", "optimum-onnx", "onnxruntime", "transformers", "torch"),
-    }
     ask = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
     found = {}
-    for peer, names in packages.items():
+    for peer, names in PEER_PACKAGES.items():
         if work.python(peer).exists():
-            done = subprocess.run(
-                [str(work.python(peer)), "-c", ask, *names], capture_output=True, text=True, check=False
-            )
+            command = [str(work.python(peer)), "-c", ask, *names]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
             found[peer] = json.loads(done.stdout or "{}")
     return found
 

@@ -1,20 +1,22 @@
-"""What the daemon's own cost curve says that this host can do."""
+"""What the cost curve says that this host can do."""
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
+from pointsman.classify import artifact
+from pointsman.classify.classifier import Classifier
 from pointsman.classify.cost import Curve
+from pointsman.config.model import ClassifierOptions
 
 
-def stored_curve(artifact: Path) -> Curve | None:
-    """The curve that a daemon measured at its start; None where the host was too busy for it to be kept."""
-    files = sorted(artifact.glob("cost-*.json"), key=lambda file: file.stat().st_mtime)
-    return msgspec.convert(msgspec.json.decode(files[-1].read_bytes())["curve"], Curve) if files else None
+def measured(model: Path) -> tuple[Curve, int]:
+    """The curve, which is kept for the daemons that start next, and the default deadline in ms that follows from it."""
+    with contextlib.closing(Classifier(artifact.load(model), ClassifierOptions())) as classifier:
+        return classifier.curve, classifier.settings()["deadline_ms"]
 
 
 def prompts_per_second(curve: Curve, lengths: Sequence[int]) -> float:

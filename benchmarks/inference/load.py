@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import itertools
 import json
-import math
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+import urllib.request
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import uvloop
+from target import quantile
+
+PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`sent` is in seconds since the window began: when it was due, so that a late client hides no wait.
+    """`outcome` is the daemon's `x-pointsman-reason`, else the status; that is 0 where there was no answer in time."""
 
-    `status` is 0 for what was not answered in time or at all; `reason` is the daemon's `x-pointsman-reason`.
-    """
-
-    sent: float
     seconds: float
     status: int
-    reason: str
+    outcome: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +34,9 @@ class Window:
 
     replies: list[Reply]
     seconds: float
+
+    def only(self, wanted: Callable[[Reply], bool]) -> Window:
+        return Window([reply for reply in self.replies if wanted(reply)], self.seconds)
 
     def summary(self) -> dict[str, float]:
         """Throughput and latency of what was answered well; `failed` counts the rest."""
@@ -48,12 +49,6 @@ class Window:
         }
 
 
-def quantile(values: Iterable[float], share: float) -> float:
-    """The nearest rank; not a number where there are no values."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
-
-
 def post(path: str, body: Any) -> bytes:
     """A whole request, as it goes over the wire."""
     payload = json.dumps(body).encode()
@@ -63,25 +58,10 @@ def post(path: str, body: Any) -> bytes:
     return head.encode() + payload
 
 
-def closed_loop(port: int, requests: Iterator[bytes], concurrency: int, seconds: float) -> Window:
-    """`concurrency` clients that each wait for an answer before they ask again, for `seconds` or until all is asked."""
-    return _run(_closed_loop(port, requests, concurrency, seconds))
-
-
-def open_loop(port: int, requests: Iterator[bytes], rate: float, seconds: float, patience: float = 10.0) -> Window:
-    """Poisson arrivals at `rate` a second, whatever the server does; after `patience` seconds a client gives up."""
-    return _run(_open_loop(port, requests, rate, seconds, patience))
-
-
-def get(port: int, path: str) -> tuple[int, str]:
-    """Status and body."""
-
-    async def ask() -> tuple[int, str]:
-        async with _Connection.opened(port) as connection:
-            status, _, body = await connection.exchange(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
-        return status, body.decode()
-
-    return uvloop.run(ask())
+def get(port: int, path: str) -> str:
+    """The body; raises OSError without one."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
+        return response.read().decode()
 
 
 def rotated(requests: Sequence[bytes], start: int) -> Iterator[bytes]:
@@ -89,58 +69,68 @@ def rotated(requests: Sequence[bytes], start: int) -> Iterator[bytes]:
     return itertools.islice(itertools.cycle(requests), start % len(requests), None)
 
 
-def _run(load: Any) -> Window:
-    gc.collect()
-    gc.disable()
-    try:
-        window: Window = uvloop.run(load)
-    finally:
-        gc.enable()
-    return window
-
-
-async def _closed_loop(port: int, requests: Iterator[bytes], concurrency: int, seconds: float) -> Window:
+def closed_loop(port: int, requests: Iterator[bytes], concurrency: int, seconds: float) -> Window:
+    """`concurrency` clients that each wait for an answer before they ask again, for `seconds` or until all is asked."""
     replies: list[Reply] = []
-    started = time.perf_counter()
 
-    async def client() -> None:
-        async with _Connection.opened(port) as connection:
-            for request in requests:
-                if (sent := time.perf_counter()) > started + seconds:
-                    break
-                status, reason, _ = await connection.exchange(request)
-                replies.append(Reply(sent - started, time.perf_counter() - sent, status, reason))
+    async def client(ends: float) -> None:
+        connection = await _Connection.open(port)
+        for request in requests:
+            if (sent := time.perf_counter()) > ends:
+                break
+            status, outcome = await connection.exchange(request)
+            replies.append(Reply(time.perf_counter() - sent, status, outcome))
+        connection.close()
 
-    await asyncio.gather(*(client() for _ in range(concurrency)))
-    return Window(replies, time.perf_counter() - started)
+    async def load() -> None:
+        ends = time.perf_counter() + seconds
+        await asyncio.gather(*(client(ends) for _ in range(concurrency)))
+
+    return Window(replies, _run(load()))
 
 
-async def _open_loop(port: int, requests: Iterator[bytes], rate: float, seconds: float, patience: float) -> Window:
+def open_loop(port: int, requests: Iterator[bytes], rate: float, seconds: float) -> Window:
+    """Poisson arrivals at `rate` a second, whatever the server does; after PATIENCE_S a client gives up."""
     replies: list[Reply] = []
     idle: list[_Connection] = []
     arrivals = random.Random(0)  # noqa: S311 - the same arrivals for every server
-    started = time.perf_counter()
 
     async def client(request: bytes, due: float) -> None:
-        status, reason = 0, ""
-        connection = None
-        with contextlib.suppress(OSError, EOFError, TimeoutError):
-            async with asyncio.timeout(patience):
+        status, outcome, connection = 0, "no answer", None
+        try:
+            async with asyncio.timeout(PATIENCE_S):
                 connection = idle.pop() if idle else await _Connection.open(port)
-                status, reason, _ = await connection.exchange(request)
+                status, outcome = await connection.exchange(request)
             idle.append(connection)
-        if connection is not None and status == 0:
-            connection.close()
-        replies.append(Reply(due - started, time.perf_counter() - due, status, reason))
+        except (OSError, EOFError):
+            if connection is not None:
+                connection.close()
+        # Since it was due, so that a late client hides no wait.
+        replies.append(Reply(time.perf_counter() - due, status, outcome))
 
-    due = started
-    async with asyncio.TaskGroup() as clients:
-        while (due := due + arrivals.expovariate(rate)) < started + seconds:
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            clients.create_task(client(next(requests), due))
-    for connection in idle:
-        connection.close()
-    return Window(replies, time.perf_counter() - started)
+    async def load() -> None:
+        due = time.perf_counter()
+        ends = due + seconds
+        async with asyncio.TaskGroup() as clients:
+            while (due := due + arrivals.expovariate(rate)) < ends:
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+                clients.create_task(client(next(requests), due))
+        for connection in idle:
+            connection.close()
+
+    return Window(replies, _run(load()))
+
+
+def _run(load: Coroutine[Any, Any, None]) -> float:
+    """Its seconds, undisturbed by garbage collection."""
+    gc.collect()
+    gc.disable()
+    try:
+        started = time.perf_counter()
+        uvloop.run(load)
+        return time.perf_counter() - started
+    finally:
+        gc.enable()
 
 
 class _Connection:
@@ -153,21 +143,13 @@ class _Connection:
     async def open(cls, port: int) -> _Connection:
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
-    @classmethod
-    @contextlib.asynccontextmanager
-    async def opened(cls, port: int) -> Any:
-        connection = await cls.open(port)
-        try:
-            yield connection
-        finally:
-            connection.close()
-
-    async def exchange(self, request: bytes) -> tuple[int, str, bytes]:
-        """Status, reason of the decision, body."""
+    async def exchange(self, request: bytes) -> tuple[int, str]:
+        """Status and outcome."""
         self._writer.write(request)
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
-        body = await self._reader.readexactly(int(_header(head, b"content-length")))
-        return int(head[9:12]), _header(head, b"x-pointsman-reason").decode(), body
+        await self._reader.readexactly(int(_header(head, b"content-length")))
+        status = int(head[9:12])
+        return status, _header(head, b"x-pointsman-reason").decode() or f"status {status}"
 
     def close(self) -> None:
         self._writer.close()

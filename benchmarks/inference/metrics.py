@@ -1,6 +1,8 @@
-"""What the daemon says of itself on its admin port."""
+"""What the daemon says of its event loop on its admin port."""
 
 from __future__ import annotations
+
+import math
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -10,28 +12,21 @@ from inference.servers import Server
 LOOP_LAG = "pointsman_loop_lag_seconds"
 
 Buckets = dict[float, float]
-"""Cumulative counts by upper bound in seconds; empty where the daemon has no such histogram."""
+"""Cumulative counts by upper bound in seconds."""
 
 
 def loop_lag(server: Server) -> Buckets:
     """How late the event loop was, since the start."""
-    _, text = get(server.admin_port, "/metrics")
     return {
         float(sample.labels["le"]): sample.value
-        for family in text_string_to_metric_families(text)
+        for family in text_string_to_metric_families(get(server.admin_port, "/metrics"))
         for sample in family.samples
         if sample.name == f"{LOOP_LAG}_bucket"
     }
 
 
-def since(before: Buckets, after: Buckets) -> Buckets:
-    """The counts in between."""
-    return {bound: count - before.get(bound, 0.0) for bound, count in after.items()}
-
-
-def quantile_bound(buckets: Buckets, share: float) -> float | None:
-    """The upper bound, in seconds, of the bucket that holds the quantile; None without observations."""
-    whole = max(buckets.values(), default=0.0)
-    if not whole:
-        return None
-    return min(bound for bound, count in buckets.items() if count >= share * whole)
+def lag_p99_ms(before: Buckets, after: Buckets) -> float:
+    """The upper bound of the bucket that holds the quantile of what came in between; not a number if nothing came."""
+    counts = {bound: count - before.get(bound, 0.0) for bound, count in after.items()}
+    whole = max(counts.values(), default=0.0)
+    return min(bound * 1000 for bound, count in counts.items() if count >= 0.99 * whole) if whole else math.nan

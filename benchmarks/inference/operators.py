@@ -14,7 +14,7 @@ import onnxruntime
 from inference.worker import VOCABULARY
 from pointsman.classify.packing import pack
 
-RUNS = 5
+RUNS = 3
 CONTROL_FLOW = {"If", "Loop"}
 """Their time is that of the operators inside, which are listed too."""
 

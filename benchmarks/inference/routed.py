@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import math
+import statistics
 import time
 from typing import Any
 
@@ -28,7 +29,6 @@ ROUNDS = 3
 WINDOW_S = 2.5
 CACHE, HITS, MISSES = 256, 64, 2048
 """A miss is a text that the cache forgot again before its turn comes round."""
-HIT_CALLS = 20_000
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
@@ -38,32 +38,34 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     hits, misses = asked[:HITS], asked[HITS:]
     directly = post(CHAT, chat(texts[0], model="llama2-7b"))
     options = {"cache_entries": CACHE, "deadline_ms": NO_DEADLINE_MS}
-    result: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(upstream(work, DELAY_S))
         ways = {"direct": (port, itertools.repeat(directly))}
         for name, model in (("base", work.model("int8-token")), ("built-in", "builtin")):
             server = stack.enter_context(pointsman(work, f"routed-{name}", model, port, **options))
-            ways |= {f"{name}, miss": (server.port, itertools.cycle(misses))}
-            ways |= {f"{name}, hit": (server.port, itertools.cycle(hits))}
+            ways[f"{name}, miss"] = server.port, itertools.cycle(misses)
+            ways[f"{name}, hit"] = server.port, itertools.cycle(hits)
+        found: dict[str, Any] = {str(load): {way: [] for way in ways} for load in CONCURRENCY}
         for _ in range(max(1, round(ROUNDS * share))):
-            for concurrency in CONCURRENCY:
-                for way, (target, requests) in ways.items():
-                    if way.endswith("hit"):  # the misses before threw them out
-                        closed_loop(target, iter(hits), 8, math.inf)
-                    window = closed_loop(target, requests, concurrency, WINDOW_S * share)
-                    cell = result.setdefault(str(concurrency), {}).setdefault(way, [])
-                    cell.append(window.summary())
-                    print(concurrency, way, cell[-1], flush=True)
-    return {"delay_ms": DELAY_S * 1000, "ways": result, "hit_us": round(asyncio.run(_hit_us(texts[0])), 2)}
+            for load, (way, (target, requests)) in itertools.product(CONCURRENCY, ways.items()):
+                if way.endswith("hit"):  # the misses before threw them out
+                    closed_loop(target, iter(hits), 8, math.inf)
+                window = closed_loop(target, requests, load, WINDOW_S * min(1.0, share))
+                found[str(load)][way].append(window.summary())
+                print(load, way, window.summary(), flush=True)
+    return {"delay_ms": DELAY_S * 1000, "ways": found, "built_in_us": asyncio.run(_built_in_us(texts))}
 
 
-async def _hit_us(text: str) -> float:
-    """Microseconds for a class that the classifier remembers."""
-    classifier = Classifier(artifact.load(artifact.BUILTIN), ClassifierOptions())
+async def _built_in_us(texts: list[str]) -> dict[str, float]:
+    """Median microseconds for a class of the built-in, without a daemon: all texts once, and once more."""
+    classifier = Classifier(artifact.load(artifact.BUILTIN), ClassifierOptions(cache_entries=len(texts)))
+    found = {}
     with contextlib.closing(classifier):
-        await classifier.classify(text)
-        started = time.perf_counter()
-        for _ in range(HIT_CALLS):
-            await classifier.classify(text)
-        return (time.perf_counter() - started) / HIT_CALLS * 1e6
+        for way in ("miss", "hit"):
+            times = []
+            for text in texts:
+                started = time.perf_counter()
+                await classifier.classify(text)
+                times.append(time.perf_counter() - started)
+            found[way] = round(statistics.median(times) * 1e6, 2)
+    return found

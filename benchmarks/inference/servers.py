@@ -23,6 +23,8 @@ START_TIMEOUT_S = 180.0  # infinity and optimum import torch first
 NO_DEADLINE_MS = 600_000
 NOBODY = 9  # a port at which no upstream listens
 
+# Its warm-up only prints how fast it is, which takes minutes; ours comes before the first window.
+INFINITY = ["v2", "--served-model-name", "base", "--device", "cpu", "--no-model-warmup", "--log-level", "error"]
 PEERS = {
     "infinity, torch": ("infinity", "checkpoint", "torch"),
     "infinity, optimum int8": ("infinity", "optimum-int8", "optimum"),
@@ -60,22 +62,16 @@ def pointsman(work: Workplace, name: str, model: Path | str, vllm: int = NOBODY,
 
 @contextlib.contextmanager
 def peer(work: Workplace, name: str) -> Iterator[Server]:
-    """One of PEERS; raises RuntimeError where it is not installed or does not start."""
+    """One of PEERS; raises OSError or RuntimeError where it is not installed or does not start."""
     venv, model, engine = PEERS[name]
-    python, folder, port = work.python(venv), work.model(model), reserve_port()
-    if not python.exists() or not folder.exists():
-        raise RuntimeError(f"{python if not python.exists() else folder} is not there")
-    if venv == "infinity":
-        # Its warm-up only prints how fast it is, which takes minutes; ours comes before the first window.
-        options = ["--model-id", str(folder), "--served-model-name", "base", "--engine", engine, "--no-model-warmup"]
-        options += ["--device", "cpu", "--log-level", "error", "--port", str(port)]
-        command = [str(python.with_name("infinity_emb")), "v2", *options]
-        body: Callable[[str], Any] = lambda text: {"model": "base", "input": [text]}  # noqa: E731 - one of two
+    python, folder, port = work.python(venv), str(work.model(model)), str(reserve_port())
+    if engine:
+        command = [str(python.with_name("infinity_emb")), *INFINITY, "--engine", engine, "--model-id", folder]
+        command += ["--port", port]
     else:
-        command = [str(python), str(HERE / "peers" / "optimum_server.py"), str(folder), str(port)]
-        body = lambda text: {"text": text}  # noqa: E731
-    with _running(work, name, command, port, "/health") as pid:
-        yield Server(pid, port, lambda text: post("/classify", body(text)))
+        command = [str(python), str(HERE / "peers" / "optimum_server.py"), folder, port]
+    with _running(work, name, command, int(port), "/health") as pid:
+        yield Server(pid, int(port), _classify)
 
 
 @contextlib.contextmanager
@@ -84,7 +80,7 @@ def queue_and_pad(work: Workplace, model: Path) -> Iterator[Server]:
     port = reserve_port()
     command = [sys.executable, str(HERE / "peers" / "queue_and_pad.py"), str(model), str(port)]
     with _running(work, "queue-and-pad", command, port, "/health") as pid:
-        yield Server(pid, port, lambda text: post("/classify", {"text": text}))
+        yield Server(pid, port, _classify)
 
 
 @contextlib.contextmanager
@@ -93,6 +89,11 @@ def upstream(work: Workplace, delay: float) -> Iterator[int]:
     command = [sys.executable, "-m", "inference.upstream", str(delay)]
     with started(work.part("logs") / "upstream.log", command, stdout=subprocess.PIPE) as process:
         yield int(process.stdout.readline())
+
+
+def _classify(text: str) -> bytes:
+    """What infinity takes, and so the others too."""
+    return post("/classify", {"model": "base", "input": [text]})
 
 
 @contextlib.contextmanager
@@ -106,6 +107,7 @@ def _running(work: Workplace, name: str, command: list[str], port: int, ready: s
 
 
 def _is_ready(port: int, path: str) -> bool:
-    with contextlib.suppress(OSError, EOFError):
-        return get(port, path)[0] == 200
+    with contextlib.suppress(OSError):
+        get(port, path)
+        return True
     return False

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from inference import metrics
 from inference.load import closed_loop, rotated
+from inference.metrics import lag_p99_ms, loop_lag
 from inference.prompts import make_prompts
 from inference.servers import NO_DEADLINE_MS, pointsman
 from inference.workplace import Workplace
@@ -19,36 +21,31 @@ PROMPTS = 2048
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
-    """MiB after every step of load, and the lag's quantiles as bounds in ms."""
+    """`seconds` and `mib` after every step of load."""
     texts = make_prompts(work.tokenizer, "random", PROMPTS)
-    steps: list[dict[str, float]] = []
+    seconds, mib = [0.0], []
     with pointsman(work, "soak", work.model("int8-token"), cache_entries=0, deadline_ms=NO_DEADLINE_MS) as server:
         requests = rotated([server.request(text) for text in texts], 0)
-        ready = _resident_mib(server.pid)
-        before = metrics.loop_lag(server)
-        seconds = 0.0
-        while seconds < MINUTES * 60 * share:
-            window = closed_loop(server.port, requests, CONCURRENCY, STEP_S)
-            seconds += window.seconds
-            steps.append({"seconds": round(seconds, 1), "mib": _resident_mib(server.pid)} | window.summary())
-            print(steps[-1], flush=True)
-        lag = metrics.since(before, metrics.loop_lag(server))
-    return {"ready_mib": ready, "steps": steps, "growth": growth(steps), "lag_ms": lag_ms(lag)}
+        mib.append(_resident_mib(server.pid))
+        before = loop_lag(server)
+        while seconds[-1] < MINUTES * 60 * share:
+            seconds.append(seconds[-1] + closed_loop(server.port, requests, CONCURRENCY, STEP_S).seconds)
+            mib.append(_resident_mib(server.pid))
+            print(f"{seconds[-1]:.0f} s: {mib[-1]} MiB", flush=True)
+        return {
+            "seconds": seconds,
+            "mib": mib,
+            "growth": growth(mib),
+            "lag_p99_ms": lag_p99_ms(before, loop_lag(server)),
+        }
 
 
-def growth(steps: list[dict[str, float]]) -> float:
+def growth(mib: Sequence[float]) -> float:
     """The last quarter's memory over the second one's; 1 is a flat line. The first quarter is for warming up."""
-    quarter = max(1, len(steps) // 4)
-    memory = [step["mib"] for step in steps]
-    return round(statistics.median(memory[-quarter:]) / statistics.median(memory[quarter : 2 * quarter] or memory), 4)
-
-
-def lag_ms(lag: metrics.Buckets) -> dict[str, float | None]:
-    """Upper bounds of the buckets that hold the quantiles."""
-    bounds = {f"p{share}": metrics.quantile_bound(lag, share / 100) for share in (50, 95, 99)}
-    return {name: None if bound is None else round(bound * 1000, 3) for name, bound in bounds.items()}
+    quarter = max(1, len(mib) // 4)
+    return statistics.median(mib[-quarter:]) / statistics.median(mib[quarter : 2 * quarter])
 
 
 def _resident_mib(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return round(next(int(line.split()[1]) for line in lines if line.startswith("Rss:")) / 1024, 1)
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)

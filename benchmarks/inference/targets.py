@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+from target import Target, at_least, at_most, ratio
 
 from inference.batch1 import floor_ms
 from inference.overload import REFUSED
@@ -20,166 +20,114 @@ FLAT = 1.02
 AT_ONCE_MS = 20.0
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """`measured` and `wanted` are numbers of one kind; `at` says where the measured one, the worst, was found."""
-
-    what: str
-    measured: float
-    wanted: float
-    at_least: bool
-    at: str = ""
-
-    @property
-    def met(self) -> bool:
-        """False for what could not be measured, too."""
-        return self.measured >= self.wanted if self.at_least else self.measured <= self.wanted
-
-    def row(self) -> str:
-        sign = "at least" if self.at_least else "at most"
-        unknown = math.isnan(self.measured) or math.isnan(self.wanted)
-        verdict = "not measured" if unknown else "met" if self.met else "not met"
-        return f"| {self.what} | {_figure(self.measured)} {self.at} | {sign} {_figure(self.wanted)} | {verdict} |"
-
-
-def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
-    """The median of the rounds' ratios: a slow moment hits both."""
-    pairs = list(zip(numerators, denominators, strict=False))
-    return statistics.median(a / b for a, b in pairs) if pairs else math.nan
-
-
 def floors(cell: Mapping[str, Sequence[float]], tokens: int) -> list[float]:
     """The floor in ms, round by round."""
     return [floor_ms(tokens, *rates) for rates in zip(cell["int8 product"], cell["float product"], strict=True)]
 
 
 def batch1(found: Found) -> list[Target]:
-    """Ours with one scale per tensor, on two threads."""
-    cells = {int(tokens): cell for tokens, cell in found["threads"]["2"].items()}
+    """Ours with one scale per tensor."""
+    cells = {int(tokens): cell for tokens, cell in found["ms"].items()}
     ours = "ours int8 per tensor"
 
-    def faster(what: str, peer: str, wanted: float, lengths: Callable[[int], bool]) -> Target:
-        chosen = {tokens: cell for tokens, cell in cells.items() if lengths(tokens)}
-        ratios = {tokens: ratio(cell.get(peer, ()), cell.get(ours, ())) for tokens, cell in chosen.items()}
-        return _worst(what, ratios, wanted, at_least=True)
+    def times(above: str, below: str, first: int = 0, last: int = 2048) -> dict[str, float]:
+        return {
+            f"{tokens:,} tokens": ratio(cell.get(above, ()), cell.get(below, ()))
+            for tokens, cell in cells.items()
+            if first <= tokens <= last
+        }
 
-    slower = {tokens: ratio(cell.get("ours int8 per token", ()), cell.get(ours, ())) for tokens, cell in cells.items()}
-    above_floor = ratio(cells[128].get(ours, ()), floors(cells[128], 128))
     return [
-        faster("times optimum's float, from 32 tokens", "optimum float", 3.0, lambda tokens: tokens >= 32),
-        faster("times optimum's int8, up to 256", "optimum int8", 1.15, lambda tokens: tokens <= 256),
-        faster("times optimum's int8, from 512", "optimum int8", 1.4, lambda tokens: tokens >= 512),
-        faster("times OpenVINO's int8", "OpenVINO int8", 1.0, lambda _: True),
-        faster("times OpenVINO's int8, at 2,048", "OpenVINO int8", 1.3, lambda tokens: tokens == 2048),
-        _worst("times the floor's time, at 128", {128: above_floor}, 1.5, at_least=False),
-        _worst("per token, times the time per tensor", slower, 1.2, at_least=False),
+        at_least("times as fast as optimum's float, from 32", 3.0, times("optimum float", ours, first=32)),
+        at_least("times as fast as optimum's int8, up to 256", 1.15, times("optimum int8", ours, last=256)),
+        at_least("times as fast as optimum's int8, from 512", 1.4, times("optimum int8", ours, first=512)),
+        at_least("times as fast as OpenVINO's int8", 1.0, times("OpenVINO int8", ours)),
+        at_least("times as fast as OpenVINO's int8, at 2,048", 1.3, times("OpenVINO int8", ours, first=2048)),
+        at_most("times the floor, at 128", 1.5, {"": ratio(cells[128].get(ours, ()), floors(cells[128], 128))}),
+        at_most("per token, times the time per tensor", 1.2, times("ours int8 per token", ours)),
         *(
-            Target(
-                f"the built-in at {tokens} tokens, ms",
-                _median(cells[tokens].get("built-in", ())),
-                wanted,
-                at_least=False,
-            )
+            at_most(f"the built-in at {tokens}, ms", wanted, {"": statistics.median(cells[tokens]["built-in"])})
             for tokens, wanted in ((32, 3.0), (128, 8.0))
         ),
     ]
 
 
-def labels_kept(name: str, verification: Found) -> Target:
-    """How often int8 chooses the float graph's label; `verification` is the manifest's."""
-    agreement = verification["agreement"]
-    what = f"{name}: texts that keep their label in int8"
-    return Target(what, agreement["share"], 0.99, at_least=True, at=f"({agreement['texts']:,} texts)")
-
-
-def independence(name: str, verification: Found) -> Target:
-    """How far neighbours move a logit of an int8 graph with a scale per token."""
-    moved = verification["batch"]["max_difference"]["int8"]
-    return Target(f"{name}: what neighbours move a logit by", moved, 1e-4, at_least=False)
+def proofs(built_in: Found, models: Mapping[str, Found]) -> list[Target]:
+    """From the manifests: of the built-in, whose weights are trained, and of the models under test, by name."""
+    agreement = built_in["agreement"]
+    kept = {f"({agreement['texts']:,} texts)": agreement["share"]}
+    moved = {name: proof["batch"]["max_difference"]["int8"] for name, proof in models.items()}
+    return [
+        at_least("share of texts that keep their label in the built-in's int8", 0.99, kept),
+        at_most("what neighbours move a logit by, per token", 1e-4, moved),
+    ]
 
 
 def serving(found: Found, ours: str) -> list[Target]:
     """Throughput of one of our servers beside the best peer's of the cell."""
-    closed = found["closed"]
 
-    def column(workload: str, concurrency: int, name: str, figure: str = "per_second") -> list[float]:
-        return [window[figure] for window in closed.get(workload, {}).get(str(concurrency), {}).get(name, ())]
+    def column(workload: str, load: int, name: str, figure: str = "per_second") -> list[float]:
+        return [window[figure] for window in found["closed"][workload][str(load)].get(name, ())]
 
-    def best(workload: str, concurrency: int) -> str:
-        figures = {name: column(workload, concurrency, name) for name in PEERS}
-        measured = {name: statistics.median(values) for name, values in figures.items() if values}
-        return max(measured, key=measured.__getitem__, default="")
+    def best(workload: str, load: int) -> str:
+        measured = {name: rounds for name in PEERS if (rounds := column(workload, load, name))}
+        return max(measured, key=lambda name: statistics.median(measured[name]), default="no peer")
 
-    def times(what: str, workload: str, rival: Callable[[int], str], wanted: float, loads: Iterable[int]) -> Target:
-        ratios = {load: ratio(column(workload, load, ours), column(workload, load, rival(load))) for load in loads}
-        return _worst(what, ratios, wanted, at_least=True, unit="clients")
+    def times(workload: str, loads: Collection[int], rival: str = "") -> dict[str, float]:
+        rivals = {load: rival or best(workload, load) for load in loads}
+        return {
+            f"{load} client{'s' * (load > 1)}, {name}": ratio(
+                column(workload, load, ours), column(workload, load, name)
+            )
+            for load, name in rivals.items()
+        }
 
-    mix = best("mix", 8)
-    slowest = ratio(column("mix", 8, ours, "p95_ms"), column("mix", 8, mix, "p95_ms"))
-    ceiling = found["ceiling"].get(ours, {})
+    rival = best("mix", 8)
+    slower = ratio(column("mix", 8, ours, "p95_ms"), column("mix", 8, rival, "p95_ms"))
     shares = {
-        load: statistics.median(column(workload, load, ours)) / ceiling[workload] if ceiling else math.nan
-        for workload, load in (("short", 32), ("mix", 32))
-        if column(workload, load, ours)
+        workload: statistics.median(column(workload, 32, ours)) / ceiling
+        for workload, ceiling in found["ceiling"].get(ours, {}).items()
     }
     return [
-        times("short: times the best peer, 8 and 32", "short", lambda load: best("short", load), 1.6, (8, 32)),
-        times("short: times infinity as it comes, 8 and 32", "short", lambda _: "infinity, torch", 4.0, (8, 32)),
-        times("short: times the best peer, 1 client", "short", lambda load: best("short", load), 1.0, (1,)),
-        times("mix: times the best peer, 8", "mix", lambda load: best("mix", load), 1.25, (8,)),
-        Target("mix: p95 over the best peer's, 8", slowest, 0.5, at_least=False, at=f"against {mix}"),
-        times("mix: times queue-and-pad, 8", "mix", lambda _: PADDED, 3.0, (8,)),
-        _worst("share of what the cost curve says, 32", shares, 0.85, at_least=True, unit="clients"),
+        at_least("short: times the best peer's throughput, 8 and 32", 1.6, times("short", (8, 32))),
+        at_least("short: times infinity's as it comes, 8 and 32", 4.0, times("short", (8, 32), "infinity, torch")),
+        at_least("short: times the best peer's, 1", 1.0, times("short", (1,))),
+        at_least("mix: times the best peer's, 8", 1.25, times("mix", (8,))),
+        at_most("mix: p95 over the best peer's, 8", 0.5, {rival: slower}),
+        at_least("mix: times queue-and-pad's, 8", 3.0, times("mix", (8,), PADDED)),
+        at_least("share of what the cost curve says, 32", 0.85, shares),
     ]
 
 
 def routed(found: Found) -> list[Target]:
-    """What a hit costs, in the classifier and through the whole daemon."""
-    alone = found["ways"]["1"]
-    hit, direct = (_median([window["p50_ms"] for window in alone[way]]) for way in ("built-in, hit", "direct"))
+    """What a class costs in the classifier, and what the whole daemon adds to that."""
+    p50 = {way: statistics.median(window["p50_ms"] for window in rounds) for way, rounds in found["ways"]["1"].items()}
+    alone = found["built_in_us"]
+    added = {way: p50[f"built-in, {way}"] - p50["direct"] - alone[way] / 1000 for way in ("miss", "hit")}
     return [
-        Target("a hit in the classifier, microseconds", found["hit_us"], 20.0, at_least=False),
-        Target("a hit through the daemon, 1 client, added p50 ms", hit - direct, 1.0, at_least=False),
+        at_most("a hit in the classifier, microseconds", 20.0, {"": alone["hit"]}),
+        at_most("added p50 beyond the class, built-in, 1 client, ms", 1.0, added),
     ]
 
 
 def soak(found: Found) -> list[Target]:
     """Memory and the event loop."""
-    lag = found["lag_ms"]["p99"]
     return [
-        Target("the last quarter's memory over the second's", found["growth"], FLAT, at_least=False),
-        Target("p99 of the event loop's lag while saturated, ms", _number(lag), 5.0, at_least=False),
+        at_most("the last quarter's memory over the second's", FLAT, {"": found["growth"]}),
+        at_most("p99 of the event loop's lag while saturated, ms", 5.0, {"": found["lag_p99_ms"]}),
     ]
 
 
 def overload(found: Found) -> list[Target]:
     """The deadline holds for those admitted, and the rest need not wait."""
-    targets = []
-    for workload in ("mix", "short"):
-        outcome, deadline = found[workload], _number(found["deadline_ms"])
-        refused = [told["p99_ms"] for reason, told in outcome["by_reason"].items() if reason in REFUSED]
-        targets += [
-            Target(f"{workload}: p99 of the admitted, ms", outcome["admitted_p99_ms"], deadline, at_least=False),
-            Target(f"{workload}: p99 of the refused, ms", max(refused, default=math.nan), AT_ONCE_MS, at_least=False),
-        ]
-    return targets
-
-
-def _figure(value: float) -> str:
-    return "?" if math.isnan(value) else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def _worst(what: str, values: Mapping[int, float], wanted: float, *, at_least: bool, unit: str = "tokens") -> Target:
-    measured = {at: value for at, value in values.items() if not math.isnan(value)}
-    if not measured:
-        return Target(what, math.nan, wanted, at_least)
-    at = (min if at_least else max)(measured, key=measured.__getitem__)
-    return Target(what, measured[at], wanted, at_least, f"({at:,} {unit})")
-
-
-def _median(values: Sequence[float]) -> float:
-    return statistics.median(values) if values else math.nan
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+    admitted = {name: outcome["admitted"]["p99_ms"] for name, outcome in found["workloads"].items()}
+    refused = {
+        f"{name}, {reason}": told["p99_ms"]
+        for name, outcome in found["workloads"].items()
+        for reason, told in outcome["outcomes"].items()
+        if reason in REFUSED
+    }
+    return [
+        at_most("p99 of the admitted, ms", found["deadline_ms"], admitted),
+        at_most("p99 of the refused, ms", AT_ONCE_MS, refused),
+    ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ GEMM_ROWS = 512
 LAYER_WEIGHTS = ((768, 2304), (768, 768), (768, 2304), (1152, 768))
 """ModernBERT-base's linear layers, one layer's."""
 
+Feed = Callable[[int], Any]
+"""The inputs of a prompt of so many tokens."""
 Run = Callable[[Any], object]
 
 
-def torch_float(path: Path, threads: int) -> tuple[Callable[[int], Any], Run]:
+def torch_float(path: Path, threads: int) -> tuple[Feed, Run]:
     import torch
     from transformers import AutoModelForSequenceClassification
 
@@ -36,7 +39,7 @@ def torch_float(path: Path, threads: int) -> tuple[Callable[[int], Any], Run]:
     return lambda tokens: torch.from_numpy(_ids(tokens)), run
 
 
-def onnxruntime_graph(path: Path, threads: int) -> tuple[Callable[[int], Any], Run]:
+def onnxruntime_graph(path: Path, threads: int) -> tuple[Feed, Run]:
     session = _session(str(path / "model.onnx"), threads)
     packed = "starts" in [item.name for item in session.get_inputs()]
 
@@ -51,7 +54,7 @@ def onnxruntime_graph(path: Path, threads: int) -> tuple[Callable[[int], Any], R
     return feed, lambda inputs: session.run(None, inputs)
 
 
-def openvino_graph(path: Path, threads: int) -> tuple[Callable[[int], Any], Run]:
+def openvino_graph(path: Path, threads: int) -> tuple[Feed, Run]:
     import openvino
 
     options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
@@ -64,21 +67,38 @@ def openvino_graph(path: Path, threads: int) -> tuple[Callable[[int], Any], Run]
     return feed, request.infer
 
 
-def int8_gemm(_: Path, threads: int) -> tuple[Callable[[int], Any], Run]:
-    """A layer's products of u8 activations and s8 weights, whatever the tokens; the rate is what is wanted."""
-    return _gemm("MatMulInteger", np.uint8, np.int8, threads)
+def product(operator: str, activation: type, weight: type, _: Path, threads: int) -> tuple[Feed, Run]:
+    """A layer's bare products, of GEMM_ROWS rows whatever the tokens; the rate is what is wanted."""
+    from onnx import helper, numpy_helper
+
+    random = np.random.default_rng(0)
+    nodes, weights, inputs, outputs = [], [], {}, []
+    for index, (rows, columns) in enumerate(LAYER_WEIGHTS):
+        values = random.integers(-100, 100, (rows, columns)).astype(weight)
+        weights.append(numpy_helper.from_array(values, f"weight{index}"))
+        inputs[f"in{rows}"] = random.integers(0, 200, (GEMM_ROWS, rows)).astype(activation)
+        nodes.append(helper.make_node(operator, [f"in{rows}", f"weight{index}"], [f"out{index}"]))
+        outputs.append(f"out{index}")
+    kinds = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in inputs.items()}
+    result = helper.np_dtype_to_tensor_dtype(np.dtype(np.int32 if weight is np.int8 else np.float32))
+    graph = helper.make_graph(
+        nodes,
+        "product",
+        [helper.make_tensor_value_info(name, kind, [GEMM_ROWS, None]) for name, kind in kinds.items()],
+        [helper.make_tensor_value_info(name, result, [GEMM_ROWS, None]) for name in outputs],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    session = _session(model.SerializeToString(), threads)
+    return lambda _: inputs, lambda feed: session.run(None, feed)
 
 
-def float_gemm(_: Path, threads: int) -> tuple[Callable[[int], Any], Run]:
-    return _gemm("MatMul", np.float32, np.float32, threads)
-
-
-KINDS = {
+KINDS: dict[str, Callable[[Path, int], tuple[Feed, Run]]] = {
     "torch": torch_float,
     "onnxruntime": onnxruntime_graph,
     "openvino": openvino_graph,
-    "int8 product": int8_gemm,
-    "float product": float_gemm,
+    "int8 product": partial(product, "MatMulInteger", np.uint8, np.int8),
+    "float product": partial(product, "MatMul", np.float32, np.float32),
 }
 
 
@@ -107,31 +127,6 @@ def _session(model: str | bytes, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def _gemm(operator: str, activation: type, weight: type, threads: int) -> tuple[Callable[[int], Any], Run]:
-    from onnx import helper, numpy_helper
-
-    random = np.random.default_rng(0)
-    nodes, weights, inputs, outputs = [], [], {}, []
-    for index, (rows, columns) in enumerate(LAYER_WEIGHTS):
-        values = random.integers(-100, 100, (rows, columns)).astype(weight)
-        weights.append(numpy_helper.from_array(values, f"weight{index}"))
-        inputs[f"in{rows}"] = random.integers(0, 200, (GEMM_ROWS, rows)).astype(activation)
-        nodes.append(helper.make_node(operator, [f"in{rows}", f"weight{index}"], [f"out{index}"]))
-        outputs.append(f"out{index}")
-    kinds = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in inputs.items()}
-    product = helper.np_dtype_to_tensor_dtype(np.dtype(np.int32 if weight is np.int8 else np.float32))
-    graph = helper.make_graph(
-        nodes,
-        "gemm",
-        [helper.make_tensor_value_info(name, kind, [GEMM_ROWS, None]) for name, kind in kinds.items()],
-        [helper.make_tensor_value_info(name, product, [GEMM_ROWS, None]) for name in outputs],
-        weights,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    session = _session(model.SerializeToString(), threads)
-    return lambda _: inputs, lambda feed: session.run(None, feed)
 
 
 if __name__ == "__main__":

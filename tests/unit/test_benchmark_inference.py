@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import random
 import statistics
+from pathlib import Path
 from typing import Any
 
 import pytest
-from inference import metrics, targets
+from inference import targets
 from inference.batch1 import floor_ms
 from inference.ceiling import prompts_per_second
-from inference.load import Reply, Window, quantile
+from inference.load import Reply, Window
+from inference.metrics import lag_p99_ms
 from inference.operators import by_operator
 from inference.prompts import MIX_LIMIT, mixed_lengths
+from inference.report import render
 from inference.soak import growth
-from inference.targets import Target, ratio
+from target import at_least, at_most, quantile, ratio
 
 from pointsman.classify.cost import Curve
 
 
-@pytest.mark.parametrize(
-    ("measured", "at_least", "verdict"),
-    [
-        (3.0, True, "met"),
-        (2.9, True, "not met"),
-        (3.0, False, "met"),
-        (3.1, False, "not met"),
-        (math.nan, True, "not measured"),
-    ],
-)
-def test_a_target_is_met_at_its_bound_and_never_by_what_was_not_measured(
-    measured: float, at_least: bool, verdict: str
-) -> None:
-    target = Target("x", measured, 3.0, at_least)
-    assert target.met == (verdict == "met")
-    assert target.row().endswith(f"| {verdict} |")
+def test_a_target_is_met_at_its_bound_and_judges_the_worst() -> None:
+    assert at_least("x", 3.0, {"a": 4.0, "b": 3.0}).row() == "| x | 3 b | at least 3 | met |"
+    assert at_least("x", 3.0, {"a": 4.0, "b": 2.9}).row() == "| x | 2.9 b | at least 3 | not met |"
+    assert at_most("x", 3.0, {"a": 3.0, "b": 1.0}).row() == "| x | 3 a | at most 3 | met |"
+    assert at_most("x", 3.0, {"a": 3.1, "b": 1.0}).row() == "| x | 3.1 a | at most 3 | not met |"
+
+
+def test_what_was_not_measured_meets_no_target_and_hides_nothing_that_was() -> None:
+    for judged in (at_least, at_most):
+        assert judged("x", 3.0, {"a": math.nan}).row().endswith("| not measured |")
+        assert not judged("x", 3.0, {}).met
+    assert at_least("x", 3.0, {"a": math.nan, "b": 2.0}).at == "b"
 
 
 def test_a_slow_round_that_hits_both_leaves_their_ratio_as_it_is() -> None:
@@ -44,13 +44,13 @@ def test_a_slow_round_that_hits_both_leaves_their_ratio_as_it_is() -> None:
     assert math.isnan(ratio([], [1.0]))
 
 
-def test_the_worst_length_decides() -> None:
+def test_the_slowest_length_is_judged() -> None:
     cell = {"optimum float": [30.0], "ours int8 per tensor": [10.0], "int8 product": [1.0], "float product": [1.0]}
+    cell |= {"built-in": [1.0]}
     slow = cell | {"ours int8 per tensor": [20.0]}
-    cells = {"32": cell, "128": slow, "2048": cell}
-    found = {row.what: row for row in targets.batch1({"threads": {"2": cells}})}
-    row = found["times optimum's float, from 32 tokens"]
-    assert (row.measured, row.at, row.met) == (1.5, "(128 tokens)", False)
+    found = {row.what: row for row in targets.batch1({"ms": {"32": cell, "128": slow, "2048": cell}})}
+    row = found["times as fast as optimum's float, from 32"]
+    assert (row.measured, row.at, row.met) == (1.5, "128 tokens", False)
 
 
 def test_a_peer_is_the_best_of_its_cell_and_not_of_all() -> None:
@@ -62,11 +62,13 @@ def test_a_peer_is_the_best_of_its_cell_and_not_of_all() -> None:
         return ours | {"infinity, torch": window(torch), "optimum int8 pipeline": window(pipeline)}
 
     closed = {name: {"1": cell(50, 40), "8": cell(20, 50), "32": cell(25, 20)} for name in ("short", "mix")}
-    rows = targets.serving({"closed": closed, "ceiling": {}}, "ours int8")
-    found = {row.what: row for row in rows}
-    assert found["short: times the best peer, 8 and 32"].measured == 2.0
-    assert found["short: times the best peer, 1 client"].measured == 2.0
-    assert found["mix: p95 over the best peer's, 8"].measured == pytest.approx(0.5)
+    ceiling = {"ours int8": {"short": 110.0, "mix": 200.0}}
+    rows = targets.serving({"closed": closed, "ceiling": ceiling}, "ours int8")
+    found = {row.what: (row.measured, row.at) for row in rows}
+    assert found["short: times the best peer's throughput, 8 and 32"] == (2.0, "8 clients, optimum int8 pipeline")
+    assert found["short: times the best peer's, 1"] == (2.0, "1 client, infinity, torch")
+    assert found["mix: p95 over the best peer's, 8"] == (pytest.approx(0.5), "optimum int8 pipeline")
+    assert found["share of what the cost curve says, 32"] == (0.5, "mix")
 
 
 def test_the_floor_of_a_linear_layer_is_its_share_of_the_measured_product() -> None:
@@ -79,7 +81,7 @@ def test_the_floor_of_a_linear_layer_is_its_share_of_the_measured_product() -> N
 
 
 def test_what_fails_counts_for_no_throughput_and_no_latency() -> None:
-    replies = [Reply(0.0, 0.1, 200, ""), Reply(0.0, 0.3, 200, ""), Reply(0.0, 9.0, 503, ""), Reply(0.0, 10.0, 0, "")]
+    replies = [Reply(0.1, 200, ""), Reply(0.3, 200, ""), Reply(9.0, 503, ""), Reply(10.0, 0, "")]
     summary = Window(replies, 2.0).summary()
     assert summary == {"answered": 2, "failed": 2, "per_second": 1.0, "p50_ms": 100.0, "p95_ms": 300.0, "p99_ms": 300.0}
 
@@ -90,16 +92,15 @@ def test_a_quantile_is_a_value_that_was_measured() -> None:
 
 
 def test_the_lag_is_that_of_the_time_in_between() -> None:
-    before = {0.001: 90.0, 0.005: 100.0, math.inf: 100.0}
-    after = {0.001: 90.0, 0.005: 190.0, math.inf: 200.0}
-    assert metrics.quantile_bound(metrics.since(before, after), 0.5) == 0.005
-    assert metrics.quantile_bound(metrics.since(before, after), 0.99) == math.inf
-    assert metrics.quantile_bound({}, 0.5) is None
+    before = {0.001: 1000.0, 0.005: 1000.0, math.inf: 1000.0}
+    assert lag_p99_ms(before, {0.001: 1090.0, 0.005: 1099.0, math.inf: 1100.0}) == 5.0
+    assert lag_p99_ms(before, {0.001: 1090.0, 0.005: 1098.0, math.inf: 1100.0}) == math.inf
+    assert math.isnan(lag_p99_ms(before, before))
 
 
 def test_memory_that_grows_while_it_warms_up_is_flat_and_a_leak_is_not() -> None:
-    assert growth([{"mib": mib} for mib in (100.0, 150.0, *[200.0] * 6)]) == 1.0
-    assert growth([{"mib": 100.0 + 10 * step} for step in range(8)]) == pytest.approx(165 / 125)
+    assert growth([100.0, 150.0, *[200.0] * 6]) == 1.0
+    assert growth([100.0 + 10 * step for step in range(8)]) == pytest.approx(165 / 125)
 
 
 def test_the_mix_has_the_median_and_the_tail_that_it_is_said_to_have() -> None:
@@ -123,3 +124,17 @@ def test_a_profile_leaves_out_the_first_run_and_what_only_encloses_others() -> N
     kernels = [kernel("MatMul", 1, 90_000), kernel("MatMul", 101, 2000), kernel("MatMul", 201, 4000)]
     events = [*runs, *kernels, kernel("If", 102, 50_000), kernel("Add", 103, 1000)]
     assert by_operator(events) == {"MatMul": 3.0, "Add": 0.5}
+
+
+def test_a_report_names_what_was_not_measured_and_shows_the_rest(tmp_path: Path) -> None:
+    cell = {"ours int8 per tensor": [10.0], "int8 product": [1.0], "float product": [1.0], "built-in": [1.0]}
+    found = {"missing": ["OpenVINO int8"], "ms": {"32": cell, "128": cell}, "operators": {}, "proofs": {}}
+    machine = {"cores": 2, "cpu": "x"}
+    head = {"machine": machine, "versions": {"onnxruntime": "1"}, "python": "3", "commit": "c", "time": "t"}
+    (tmp_path / "inference-batch1.json").write_text(json.dumps(head | {"peers": {}, "seconds": 1, "found": found}))
+    lines = render(tmp_path)
+    assert "Not measured, since it could not be run: OpenVINO int8." in lines
+    assert "| times as fast as OpenVINO's int8 | ? | at least 1 | not measured |" in lines
+    assert "| ours int8 per tensor | 10.0 | 10.0 |" in lines
+    assert "`serving` was not measured." in lines
+    assert (tmp_path / "inference-batch1.svg").read_text().startswith("<svg")

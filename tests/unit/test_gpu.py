@@ -19,6 +19,7 @@ from pointsman.classify.gpu import (
     cuda_options,
     fill,
     tensorrt_options,
+    unsuited,
 )
 from pointsman.classify.packing import pack
 from pointsman.classify.runtime import PROVIDERS
@@ -124,3 +125,25 @@ def test_calls_on_fixed_buffers_give_what_the_graph_gives_for_each_prompt() -> N
     for lengths in ((5,), (3, 60, 7), (5000,), (64,), (4000, 200, 1), (2,) * 20, (3, 60, 7)):
         batch = [random.integers(0, len(toy_artifact.WORDS), length) for length in lengths]
         assert runner.logits(batch) == pytest.approx(session.run(["logits"], pack(batch))[0])
+
+
+@pytest.mark.parametrize(
+    ("provider", "target", "packed", "mend"),
+    [
+        ("cuda", "cpu", True, "--target gpu"),
+        ("cuda", "cpu", False, "--target gpu"),
+        ("tensorrt", "cpu", False, "--target gpu"),
+        ("tensorrt", "gpu", True, "--target gpu --level plain"),
+    ],
+)
+def test_a_graph_that_the_provider_cannot_run_is_refused_with_the_export_that_can(
+    provider: str, target: str, packed: bool, mend: str
+) -> None:
+    refusal = unsuited(provider, target, packed=packed)
+    assert refusal is not None
+    assert refusal.endswith(mend)
+
+
+@pytest.mark.parametrize(("provider", "packed"), [("cuda", True), ("cuda", False), ("tensorrt", False)])
+def test_a_graph_that_was_exported_for_it_is_run_on_the_gpu(provider: str, packed: bool) -> None:
+    assert unsuited(provider, "gpu", packed=packed) is None

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, pipeline
 
 
 class Asked(BaseModel):
-    text: str
+    input: list[str]
 
 
 def main() -> None:
@@ -32,7 +32,8 @@ def main() -> None:
 
     @app.post("/classify")
     def answer(asked: Asked) -> object:
-        return classify(asked.text)
+        [text] = asked.input
+        return classify(text)
 
     uvicorn.run(app, port=int(port), log_level="error", access_log=False)
 

@@ -62,7 +62,8 @@ def application(folder: Path) -> web.Application:
 
     async def classify(request: web.Request) -> web.Response:
         future: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
-        waiting.put_nowait((msgspec.json.decode(await request.read())["text"], future))
+        [text] = msgspec.json.decode(await request.read())["input"]
+        waiting.put_nowait((text, future))
         return web.Response(body=msgspec.json.encode(await future), content_type="application/json")
 
     async def health(_: web.Request) -> web.Response:

@@ -12,7 +12,15 @@ import numpy.typing as npt
 from pointsman.classify import packing
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.curve_file import state_folder
-from pointsman.classify.gpu import BUCKETS, TENSORRT_ROWS, BucketRunner, Device, cuda_options, tensorrt_options
+from pointsman.classify.gpu import (
+    BUCKETS,
+    TENSORRT_ROWS,
+    BucketRunner,
+    Device,
+    cuda_options,
+    tensorrt_options,
+    unsuited,
+)
 from pointsman.classify.runtime import Unavailable, import_runtime, open_cpu, require
 from pointsman.classify.tokenize import Ids
 from pointsman.errors import ArtifactError, CannotStart
@@ -82,10 +90,10 @@ class Engine:
 
     def _open_gpu(self, provider: str, name: str, device: Device) -> None:
         manifest = self._artifact.manifest
+        if refusal := unsuited(provider, manifest.target, packed=self._packed):
+            raise Unavailable(refusal)
         if provider == "cuda":
             chosen = cuda_options(device, capture=self._packed)
-        elif self._packed:
-            raise Unavailable("TensorRT has no packed attention: export the classifier with --target gpu --level plain")
         else:
             chosen = tensorrt_options(device, state_folder() / "tensorrt", manifest.inputs, manifest.max_tokens)
         options = self._runtime.SessionOptions()

@@ -69,6 +69,15 @@ def fill(feed: Mapping[str, Ids], bucket: int) -> dict[str, Ids]:
     }
 
 
+def unsuited(provider: str, target: str, *, packed: bool) -> str | None:
+    """Why the provider, `cuda` or `tensorrt`, cannot run a graph that was exported for `target`; None if it can."""
+    if target != "gpu":  # int8 has no kernels there, and a captured graph can hold no loop over the prompts
+        return "the classifier was exported for the CPU: export its checkpoint with --target gpu"
+    if provider == "tensorrt" and packed:
+        return "TensorRT has no packed attention: export the classifier with --target gpu --level plain"
+    return None
+
+
 def cuda_options(device: Device, *, capture: bool) -> dict[str, str]:
     """ONNX Runtime's options of `cuda`."""
     options = {
