@@ -2,9 +2,11 @@
 PYTHON ?= python3
 CONFIG ?= config/config.yaml
 WORK ?= .cache/inference
+RELAY ?= .cache/relay
+SHARE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run run-vllm test lint wheel docs bench-startup bench-accuracy bench-inference clean
+.PHONY: run run-vllm test lint wheel docs bench-startup bench-accuracy bench-inference bench-relay clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: .venv/installed
@@ -47,6 +49,11 @@ bench-accuracy: .venv/installed
 bench-inference: wheel
 	-PYTHON=$(PYTHON) benchmarks/inference/peers/install.sh $(WORK)/peers
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m inference $(WORK)
+
+# Beside other proxies: 1.2 GB in RELAY for them, and 15 minutes on a quiet machine; SHARE=0.1 tries it out.
+bench-relay: wheel
+	-PYTHON=$(PYTHON) benchmarks/relay/peers/install.sh $(RELAY)/peers
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m relay $(RELAY) --share $(SHARE)
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

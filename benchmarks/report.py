@@ -19,9 +19,17 @@ CLASSIFICATION = (
     "`python benchmarks/gpu.py ARTIFACT` measures latency and throughput on CUDA. It has not been run on a GPU yet.",
 )
 
+RELAY = (
+    "",
+    "## Relay",
+    "",
+    "[What it costs to pass a request or a stream on](../benchmarks/results/relay.md): CPU, latency and memory beside",
+    "nginx, Envoy, vllm-router, sglang-router and LiteLLM, and with the classifier in the path (`make bench-relay`).",
+)
+
 
 def main() -> None:
-    lines = ["# Benchmarks", "", *startup(load("startup")), *CLASSIFICATION]
+    lines = ["# Benchmarks", "", *startup(load("startup")), *CLASSIFICATION, *RELAY]
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(lines) + "\n")
     figures = "\n".join(accuracy())
     for card in (ROOT / "docs" / "model-card.md", BUILTIN / "README.md"):

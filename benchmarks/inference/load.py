@@ -6,15 +6,15 @@ import asyncio
 import gc
 import itertools
 import json
-import math
 import random
 import time
 import urllib.request
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import uvloop
+from target import quantile
 
 PATIENCE_S = 10.0
 
@@ -47,12 +47,6 @@ class Window:
             "per_second": round(len(answered) / self.seconds, 3),
             **{f"p{share}_ms": round(quantile(answered, share / 100) * 1000, 3) for share in (50, 95, 99)},
         }
-
-
-def quantile(values: Iterable[float], share: float) -> float:
-    """The nearest rank; not a number where there are no values."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
 
 
 def post(path: str, body: Any) -> bytes:

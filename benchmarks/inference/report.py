@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from inference import plot, targets
+import plot
+from markdown import judged, table
+
+from inference import targets
 from inference.serving import OURS, TENSOR, median
 from inference.workplace import HERE
 from pointsman.classify.artifact import BUILTIN, read_manifest
@@ -59,11 +61,11 @@ def batch1(found: Result, folder: Path) -> list[str]:
     lines = [
         "## One prompt at a time",
         "",
-        *_targets([*targets.batch1(found), *targets.proofs(built_in, alike)]),
+        *judged([*targets.batch1(found), *targets.proofs(built_in, alike)]),
         "",
         "Milliseconds on two threads, by tokens:",
         "",
-        *_table(["", *(f"{int(tokens):,}" for tokens in medians)], rows),
+        *table(["", *(f"{int(tokens):,}" for tokens in medians)], rows),
         "",
         _plot(folder, "batch1", plot.lines(series, "tokens", "ms", logarithmic=True)),
         "",
@@ -99,14 +101,14 @@ def _operators(name: str, by_tokens: dict[str, dict[str, float]]) -> list[str]:
     return [
         f"Where the time of {name} goes, by ONNX Runtime's profile on one thread (ms; from {LEAST_SHARE:.0%} on):",
         "",
-        *_table(["", *(f"{int(tokens):,} tokens" for tokens in by_tokens)], rows),
+        *table(["", *(f"{int(tokens):,} tokens" for tokens in by_tokens)], rows),
     ]
 
 
 def serving(found: Result, folder: Path) -> list[str]:
     lines = ["## Over HTTP"]
     for ours in (OURS, TENSOR):
-        lines += ["", f"{ours}, beside the others:", "", *_targets(targets.serving(found, ours))]
+        lines += ["", f"{ours}, beside the others:", "", *judged(targets.serving(found, ours))]
     for workload, cells in found["closed"].items():
         tokens = found["tokens"][workload]
         rows = [
@@ -129,7 +131,7 @@ def serving(found: Result, folder: Path) -> list[str]:
             f"`{workload}`: {tokens['mean']} tokens on average, median {tokens['median']}, p95 {tokens['p95']}.",
             "Answers a second (p50 / p95 in ms) by clients that each wait for their answer:",
             "",
-            *_table(["", *cells], rows),
+            *table(["", *cells], rows),
             "",
             "Latency over Poisson arrivals:",
             "",
@@ -146,12 +148,12 @@ def routed(found: Result, _: Path) -> list[str]:
     return [
         "## Through the daemon",
         "",
-        *_targets(targets.routed(found)),
+        *judged(targets.routed(found)),
         "",
         "Milliseconds that a routed chat completion takes more than a direct one (p50 / p95), by clients; the",
         f"upstream answers after {found['delay_ms']:.0f} ms:",
         "",
-        *_table(["", *found["ways"]], [[way, *(added(cell, way) for cell in found["ways"].values())] for way in ways]),
+        *table(["", *found["ways"]], [[way, *(added(cell, way) for cell in found["ways"].values())] for way in ways]),
     ]
 
 
@@ -160,7 +162,7 @@ def soak(found: Result, folder: Path) -> list[str]:
     return [
         "## Memory and the event loop",
         "",
-        *_targets(targets.soak(found)),
+        *judged(targets.soak(found)),
         "",
         "Prompts of 4 to 512 tokens, as many as the daemon can take, resident MiB over seconds:",
         "",
@@ -169,7 +171,7 @@ def soak(found: Result, folder: Path) -> list[str]:
 
 
 def overload(found: Result, _: Path) -> list[str]:
-    lines = ["## Overload", "", *_targets(targets.overload(found)), ""]
+    lines = ["## Overload", "", *judged(targets.overload(found)), ""]
     for workload, outcome in found["workloads"].items():
         rows = [
             [reason, f"{told['answered'] / outcome['offered']:.1%}", f"{told['p50_ms']:.1f}", f"{told['p99_ms']:.1f}"]
@@ -180,22 +182,13 @@ def overload(found: Result, _: Path) -> list[str]:
             f"`{workload}`: {outcome['offered']:,} requests came, ten times the {sustained:.1f} a second that could be",
             f"sustained, and {admitted:.1f} a second were admitted:",
             "",
-            *_table(["reason of the decision", "share", "p50 ms", "p99 ms"], rows),
+            *table(["reason of the decision", "share", "p50 ms", "p99 ms"], rows),
             "",
         ]
     return lines[:-1]
 
 
 SECTIONS = {"batch1": batch1, "serving": serving, "routed": routed, "soak": soak, "overload": overload}
-
-
-def _targets(rows: Iterable[targets.Target]) -> list[str]:
-    return ["| target | measured | wanted | |", "| --- | --- | --- | --- |", *(target.row() for target in rows)]
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    marks = ["---", *["---:"] * (len(head) - 1)]
-    return [f"| {' | '.join(cells)} |" for cells in (head, marks, *rows)]
 
 
 def _served(rounds: list[dict[str, float]]) -> str:

@@ -6,17 +6,17 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from programs import running, started
 
 from inference.load import get, post
 from inference.workplace import HERE, Workplace
-from support.process import log_tail, no_survivors, reserve_port
+from support.process import reserve_port
 from support.service import shipped_config
 
 START_TIMEOUT_S = 180.0  # infinity and optimum import torch first
@@ -87,7 +87,7 @@ def queue_and_pad(work: Workplace, model: Path) -> Iterator[Server]:
 def upstream(work: Workplace, delay: float) -> Iterator[int]:
     """A stand-in for vLLM; its port."""
     command = [sys.executable, "-m", "inference.upstream", str(delay)]
-    with _started(work, "upstream", command, stdout=subprocess.PIPE) as process:
+    with started(work.part("logs") / "upstream.log", command, stdout=subprocess.PIPE) as process:
         yield int(process.stdout.readline())
 
 
@@ -101,30 +101,9 @@ def _running(work: Workplace, name: str, command: list[str], port: int, ready: s
     # A peer's venv must not find our modules, and none of them may look for models elsewhere.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     environment |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(work.part("cache")), "DO_NOT_TRACK": "1"}
-    with _started(work, name, command, env=environment) as process:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not _is_ready(port, ready):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{name} does not start:\n{log_tail(_log(work, name), 8)}")
-            time.sleep(0.2)
+    log = work.part("logs") / f"{name}.log"
+    with running(log, command, lambda: _is_ready(port, ready), START_TIMEOUT_S, env=environment) as process:
         yield process.pid
-
-
-@contextlib.contextmanager
-def _started(work: Workplace, name: str, command: list[str], **options: Any) -> Iterator[Any]:
-    with _log(work, name).open("w") as log:
-        defaults = {"stdout": log, "stderr": log, "stdin": subprocess.DEVNULL}
-        process = subprocess.Popen(command, start_new_session=True, text=True, **(defaults | options))
-    with no_survivors(process.pid):
-        yield process
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=10)
-    process.wait()
-
-
-def _log(work: Workplace, name: str) -> Path:
-    return work.part("logs") / f"{name}.log"
 
 
 def _is_ready(port: int, path: str) -> bool:

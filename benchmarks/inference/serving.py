@@ -14,8 +14,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+from target import quantile
+
 from inference.ceiling import measured, prompts_per_second
-from inference.load import closed_loop, open_loop, quantile, rotated
+from inference.load import closed_loop, open_loop, rotated
 from inference.prompts import count_tokens, make_prompts
 from inference.servers import NO_DEADLINE_MS, PEERS, Server, peer, pointsman, queue_and_pad
 from inference.workplace import Workplace

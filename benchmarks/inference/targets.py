@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from target import Target, at_least, at_most, ratio
 
 from inference.batch1 import floor_ms
 from inference.overload import REFUSED
@@ -18,42 +18,6 @@ Found = Mapping[str, Any]
 FLAT = 1.02
 """Growth of the memory that a soak of minutes cannot tell from noise."""
 AT_ONCE_MS = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """`measured` and `wanted` are numbers of one kind; `at` says where the measured one, the worst, was found."""
-
-    what: str
-    measured: float
-    sign: str
-    wanted: float
-    at: str = ""
-
-    @property
-    def met(self) -> bool:
-        """False for what could not be measured, too."""
-        return self.measured >= self.wanted if self.sign == "at least" else self.measured <= self.wanted
-
-    def row(self) -> str:
-        verdict = "not measured" if math.isnan(self.measured) else "met" if self.met else "not met"
-        return f"| {self.what} | {_figure(self.measured)} {self.at} | {self.sign} {_figure(self.wanted)} | {verdict} |"
-
-
-def at_least(what: str, wanted: float, measured: Mapping[str, float]) -> Target:
-    """`measured` by where; the least one is judged."""
-    return _worst(what, measured, "at least", wanted)
-
-
-def at_most(what: str, wanted: float, measured: Mapping[str, float]) -> Target:
-    """`measured` by where; the greatest one is judged."""
-    return _worst(what, measured, "at most", wanted)
-
-
-def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
-    """The median of the rounds' ratios: a slow moment hits both."""
-    pairs = list(zip(numerators, denominators, strict=False))
-    return statistics.median(a / b for a, b in pairs) if pairs else math.nan
 
 
 def floors(cell: Mapping[str, Sequence[float]], tokens: int) -> list[float]:
@@ -167,13 +131,3 @@ def overload(found: Found) -> list[Target]:
         at_most("p99 of the admitted, ms", found["deadline_ms"], admitted),
         at_most("p99 of the refused, ms", AT_ONCE_MS, refused),
     ]
-
-
-def _worst(what: str, measured: Mapping[str, float], sign: str, wanted: float) -> Target:
-    known = {at: value for at, value in measured.items() if not math.isnan(value)}
-    at = (min if sign == "at least" else max)(known, key=known.__getitem__, default="")
-    return Target(what, known.get(at, math.nan), sign, wanted, at)
-
-
-def _figure(value: float) -> str:
-    return "?" if math.isnan(value) else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

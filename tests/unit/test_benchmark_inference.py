@@ -14,13 +14,13 @@ import pytest
 from inference import targets
 from inference.batch1 import floor_ms
 from inference.ceiling import prompts_per_second
-from inference.load import Reply, Window, quantile
+from inference.load import Reply, Window
 from inference.metrics import lag_p99_ms
 from inference.operators import by_operator
 from inference.prompts import MIX_LIMIT, mixed_lengths
 from inference.report import render
 from inference.soak import growth
-from inference.targets import at_least, at_most, ratio
+from target import at_least, at_most, quantile, ratio
 
 from pointsman.classify.cost import Curve
 
@@ -134,7 +134,7 @@ def test_a_report_names_what_was_not_measured_and_shows_the_rest(tmp_path: Path)
     (tmp_path / "inference-batch1.json").write_text(json.dumps(head | {"peers": {}, "seconds": 1, "found": found}))
     lines = render(tmp_path)
     assert "Not measured, since it could not be run: OpenVINO int8." in lines
-    assert "| times as fast as OpenVINO's int8 | ?  | at least 1 | not measured |" in lines
+    assert "| times as fast as OpenVINO's int8 | ? | at least 1 | not measured |" in lines
     assert "| ours int8 per tensor | 10.0 | 10.0 |" in lines
     assert "`serving` was not measured." in lines
     assert (tmp_path / "inference-batch1.svg").read_text().startswith("<svg")

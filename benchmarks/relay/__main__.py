@@ -1,0 +1,44 @@
+"""Runs the benchmark: PYTHONPATH=benchmarks:tests python -m relay WORK
+
+WORK is a folder with the peers (`peers/install.sh WORK/peers`), for configs and logs. The result goes to
+benchmarks/results/relay.json, and the report is rendered from it: 15 minutes on two cores that have nothing else to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+from provenance import provenance
+
+from relay import report, requests, streams
+from relay.proxies import versions
+from relay.workplace import Workplace
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--share", type=float, default=1.0, help="of the rounds and the chunks: 0.1 tries it out")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the result and the report")
+    options = parser.parse_args()
+    work = Workplace.here(options.work)
+    os.sched_setaffinity(0, {work.load_core})  # what measures is no neighbour of what is measured
+    started = time.monotonic()
+    found = {"requests": requests.measure(work, options.share), "streams": streams.measure(work, options.share)}
+    result = provenance() | {
+        "peers": versions(work),
+        "cores": {"load": work.load_core, "proxy": work.proxy_core},
+        "seconds": round(time.monotonic() - started),
+        "found": found,
+    }
+    options.results.mkdir(parents=True, exist_ok=True)
+    (options.results / "relay.json").write_text(json.dumps(result, indent=1) + "\n")
+    (options.results / "relay.md").write_text("\n".join(report.render(options.results)) + "\n")
+
+
+if __name__ == "__main__":
+    main()

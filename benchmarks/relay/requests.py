@@ -1,0 +1,140 @@
+"""Whole requests: what each costs a proxy, by size and by clients, from wrk.
+
+The proxy has its core for itself; wrk and the nginx that answers share another. A window's request goes out as fast as
+the answers come back.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from programs import running
+
+from relay import cpu, exchange
+from relay.proxies import COMMANDS, POINTSMAN, Proxy, exchange_once, nginx_upstream, start
+from relay.workplace import Workplace
+from support.process import reserve_port
+
+SIZES = {"1 KiB": exchange.KIB, "64 KiB": 64 * exchange.KIB}
+CONCURRENCY = (1, 16, 64)
+ROUNDS = 4
+WINDOW_S = 2
+DIRECT = "direct"
+HIT = f"{POINTSMAN}, cache hit"
+_MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6}
+
+
+def measure(work: Workplace, share: float) -> dict[str, Any]:
+    """`cells`: by size, clients and way, the windows in the order of the rounds; `missing`: why, by proxy."""
+    cells: dict[str, Any] = {}
+    port = reserve_port()
+    scripts = {(size, model): _script(work, size, model) for size in SIZES for model in (exchange.MODEL, exchange.AUTO)}
+    with ExitStack() as stack:
+        command = work.pinned(work.load_core, nginx_upstream(work, port))
+        log = work.part("logs") / "upstream.log"
+        upstream = stack.enter_context(running(log, command, lambda: _answers(port), 10.0))
+        proxies, missing = stack.enter_context(start(work, list(COMMANDS), port))
+        ways: dict[str, tuple[Proxy | None, str]] = {DIRECT: (None, exchange.MODEL)}
+        ways |= {name: (proxy, exchange.MODEL) for name, proxy in proxies.items()}
+        if POINTSMAN in proxies:
+            ways[HIT] = proxies[POINTSMAN], exchange.AUTO
+        for _ in range(max(1, round(ROUNDS * share))):
+            for size in SIZES:
+                for concurrency in CONCURRENCY:
+                    for name, (proxy, model) in ways.items():
+                        window = _window(work, proxy, port, upstream.pid, concurrency, scripts[size, model])
+                        cells.setdefault(size, {}).setdefault(str(concurrency), {}).setdefault(name, []).append(window)
+                        print(size, concurrency, name, window, flush=True)
+    return {"cells": cells, "missing": missing}
+
+
+def _window(
+    work: Workplace, proxy: Proxy | None, port: int, upstream: int, concurrency: int, script: str
+) -> dict[str, float]:
+    with ExitStack() as stack:
+        if proxy is not None:
+            stack.enter_context(proxy.alone())
+            port = proxy.port
+        trees = [] if proxy is None else proxy.tree(), cpu.tree(upstream)
+        before = [*map(cpu.spent, trees)], _children(), cpu.machine(), time.perf_counter()
+        said = _wrk(work, port, concurrency, script)
+        seconds = time.perf_counter() - before[3]
+        trees = trees if proxy is None else (proxy.tree(), trees[1])
+        used, answered = (cpu.since(was, cpu.spent(tree)) for was, tree in zip(before[0], trees, strict=True))
+        asked = _children() - before[1]
+        others = cpu.machine() - before[2] - used - answered - asked
+    found = parse(said)
+    return {
+        **found,
+        "cpu_us": round(used / max(1.0, found["requests"]) * 1e6, 2),
+        "proxy_busy": round(used / seconds, 3),
+        "load_busy": round((asked + answered) / seconds, 3),
+        "others_busy": round(max(0.0, others) / seconds, 2),
+    }
+
+
+def parse(said: str) -> dict[str, float]:
+    """wrk's output: requests, requests a second, latency, and what was not answered well."""
+
+    def number(pattern: str) -> float:
+        found = re.search(pattern, said)
+        return float(found[1]) if found else 0.0
+
+    def latency(share: int) -> float:
+        found = re.search(rf"\s{share}%\s+([\d.]+)(us|ms|s)\b", said)
+        return float(found[1]) * _MICROSECONDS[found[2]] if found else 0.0
+
+    sockets = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
+    return {
+        "requests": number(r"(\d+) requests in"),
+        "per_second": number(r"Requests/sec:\s+([\d.]+)"),
+        "p50_us": latency(50),
+        "p99_us": latency(99),
+        "failed": number(r"Non-2xx or 3xx responses: (\d+)") + (sum(map(int, sockets.groups())) if sockets else 0),
+    }
+
+
+def _wrk(work: Workplace, port: int, concurrency: int, script: str) -> str:
+    program = str(work.peer("wrk", "usr/bin/wrk"))
+    libraries = work.peer("wrk", "usr/lib")
+    options = ["--threads", "1", "--connections", str(concurrency), "--duration", f"{WINDOW_S}s", "--latency"]
+    command = [program, *options, "--script", script, f"http://127.0.0.1:{port}{exchange.PATH}"]
+    path = os.pathsep.join([str(libraries), *map(str, libraries.glob("*-linux-*"))])
+    done = subprocess.run(
+        work.pinned(work.load_core, command),
+        env=os.environ | {"LD_LIBRARY_PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def _script(work: Workplace, size: str, model: str) -> str:
+    """The request as wrk wants it: it is put together once, and costs nothing in the window."""
+    headers: Mapping[str, str] = exchange.HEADERS
+    lines = ['wrk.method = "POST"', f"wrk.body = [==[{exchange.request(SIZES[size], model).decode()}]==]"]
+    lines += [f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items()]
+    file = work.part("configs") / f"{size.replace(' ', '-')}-{model}.lua"
+    file.write_text("\n".join(lines) + "\n")
+    return str(file)
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _answers(port: int) -> bool:
+    try:
+        exchange_once(port)
+    except OSError:
+        return False
+    return True

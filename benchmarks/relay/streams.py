@@ -1,0 +1,108 @@
+"""Streams: what each chunk costs a proxy, by streams at once, and what the proxy adds to the time of each."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from programs import started
+
+from relay import cpu
+from relay.proxies import COMMANDS, QUIET, Proxy, start
+from relay.requests import DIRECT
+from relay.workplace import Workplace
+
+STREAMS = (16, 64, 512)
+CHUNKS = 200
+LEAST_CHUNKS = 50
+INTERVAL_MS = 10.0
+ROUNDS = 3
+REST_S = 0.2
+SAMPLE_S = 0.1
+
+
+def measure(work: Workplace, share: float) -> dict[str, Any]:
+    """`cells`: by streams and way, the windows in the order of the rounds; `missing`: why, by proxy; `at_rest_mib`."""
+    chunks = max(LEAST_CHUNKS, round(CHUNKS * share))
+    cells: dict[str, Any] = {}
+    unable: dict[str, int] = {}
+    names = [name for name in COMMANDS if name != QUIET]
+    with _Load.started(work) as load, start(work, names, load.port) as (proxies, missing):
+        at_rest = {name: _warm_up(load, proxy) for name, proxy in proxies.items()}
+        for _ in range(max(1, round(ROUNDS * share))):
+            for streams in STREAMS:
+                for name, proxy in ({DIRECT: None} | proxies).items():
+                    if streams >= unable.get(name, streams + 1):
+                        continue  # it has shown that it cannot, and would take its time
+                    resident_kib = at_rest[name]["resident_kib"] if proxy is not None else 0
+                    window = _window(load, proxy, streams, chunks, resident_kib)
+                    if window["whole"] < streams:
+                        unable[name] = streams
+                    cells.setdefault(str(streams), {}).setdefault(name, []).append(window)
+                    print(streams, name, window, flush=True)
+    return {
+        "cells": cells,
+        "missing": missing,
+        "at_rest_mib": {name: round(found["proportional_kib"] / 1024, 1) for name, found in at_rest.items()},
+        "chunks": chunks,
+        "interval_ms": INTERVAL_MS,
+    }
+
+
+class _Load:
+    """`relay.stream_load` in its process; `port` is the upstream's."""
+
+    def __init__(self, process: Any) -> None:
+        self._process = process
+        self.port = int(process.stdout.readline())
+
+    @classmethod
+    @contextlib.contextmanager
+    def started(cls, work: Workplace) -> Iterator[_Load]:
+        command = work.pinned(work.load_core, [sys.executable, "-m", "relay.stream_load"])
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with started(work.part("logs") / "stream-load.log", command, **pipes) as process:
+            yield cls(process)
+
+    def run(self, port: int, streams: int, chunks: int, watched: list[int]) -> tuple[dict[str, Any], int]:
+        """One window; and the most KiB that the `watched` processes had resident meanwhile."""
+        limit = 4 * chunks * INTERVAL_MS / 1000 + 2
+        asked = {"port": port, "streams": streams, "chunks": chunks, "interval_ms": INTERVAL_MS, "limit_s": limit}
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        most = 0
+        while not select.select([self._process.stdout], [], [], SAMPLE_S)[0]:
+            most = max(most, cpu.resident_kib(watched))
+        found: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return found, most
+
+
+def _warm_up(load: _Load, proxy: Proxy) -> dict[str, int]:
+    """What it has in memory once it has had a few streams."""
+    with proxy.alone():
+        load.run(proxy.port, STREAMS[0], 10, [])
+        tree = proxy.tree()
+        return {"resident_kib": cpu.resident_kib(tree), "proportional_kib": cpu.proportional_kib(tree)}
+
+
+def _window(load: _Load, proxy: Proxy | None, streams: int, chunks: int, resident_kib: int) -> dict[str, Any]:
+    with proxy.alone() if proxy is not None else contextlib.nullcontext():
+        tree = [] if proxy is None else proxy.tree()
+        before, machine, began = cpu.spent(tree), cpu.machine(), time.perf_counter()
+        found, most = load.run(load.port if proxy is None else proxy.port, streams, chunks, tree)
+        time.sleep(REST_S)  # what a proxy does once a client has gone is its cost too
+        used = cpu.since(before, cpu.spent(tree))
+        busy = cpu.machine() - machine - used - found["load_busy"] * found["seconds"]
+        seconds = time.perf_counter() - began
+    return found | {
+        "cpu_us": round(used / max(1, found["chunks"]) * 1e6, 2),
+        "proxy_busy": round(used / found["seconds"], 3),
+        "others_busy": round(max(0.0, busy) / seconds, 2),
+        "growth_kib": round((most - resident_kib) / streams, 1),
+    }

@@ -1,0 +1,80 @@
+"""What was promised of the relay, beside what was measured. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from target import Target, at_least, at_most, difference, median, ratio
+
+from relay.proxies import POINTSMAN
+from relay.requests import DIRECT, HIT
+
+Found = Mapping[str, Any]
+MANY, MOST = "64", "512"
+
+
+def requests(found: Found) -> list[Target]:
+    """CPU of the proxy's whole process tree; a ratio below 1 is less than the peer's."""
+    cells = {
+        (size, concurrency): cell
+        for size, by_concurrency in found["cells"].items()
+        for concurrency, cell in by_concurrency.items()
+    }
+
+    def times(peer: str) -> dict[str, float]:
+        return {
+            f"({size}, {concurrency} clients)": ratio(column(cell, POINTSMAN, "cpu_us"), column(cell, peer, "cpu_us"))
+            for (size, concurrency), cell in cells.items()
+        }
+
+    def added(name: str, size: str) -> float:
+        cell = cells[size, "1"]
+        return difference(column(cell, name, "p50_us"), column(cell, DIRECT, "p50_us"))
+
+    more = {
+        f"({concurrency} clients)": difference(column(cell, HIT, "cpu_us"), column(cell, POINTSMAN, "cpu_us"))
+        for (size, concurrency), cell in cells.items()
+        if size == "1 KiB"
+    }
+    return [
+        at_most("CPU a request, times vllm-router's", 1.0, times("vllm-router")),
+        at_most("CPU a request, times Envoy's", 1.0, times("Envoy")),
+        at_most("CPU a request, times nginx's (aim)", 2.0, times("nginx")),
+        *(
+            at_most(
+                f"added p50 at 1 client, {size}, us: vllm-router's",
+                added("vllm-router", size),
+                {"": added(POINTSMAN, size)},
+            )
+            for size in found["cells"]
+        ),
+        at_most("CPU more with a cache hit, 1 KiB, us", 40.0, more),
+    ]
+
+
+def streams(found: Found) -> list[Target]:
+    """CPU and time of a chunk."""
+    many, most = (found["cells"].get(streams, {}) for streams in (MANY, MOST))
+    ours = column(many, POINTSMAN, "cpu_us")
+    late = difference(column(most, POINTSMAN, "delay_p99_us"), column(most, DIRECT, "delay_p99_us")) / 1000
+    whole = median(column(most, POINTSMAN, "whole")) / int(MOST)
+    return [
+        at_most(
+            f"CPU a chunk at {MANY} streams, times vllm-router's",
+            1.0,
+            {"": ratio(ours, column(many, "vllm-router", "cpu_us"))},
+        ),
+        at_most(
+            f"CPU a chunk at {MANY} streams, times nginx's (aim)",
+            1.0,
+            {"": ratio(ours, column(many, "nginx", "cpu_us"))},
+        ),
+        at_least(f"share of {MOST} streams that came whole", 1.0, {"": whole}),
+        at_most(f"added p99 of a chunk at {MOST} streams, ms", 5.0, {"": late}),
+    ]
+
+
+def column(cell: Found, name: str, figure: str) -> Sequence[float]:
+    """A figure of one way, round by round; empty where it was not measured."""
+    return [window[figure] for window in cell.get(name, ())]

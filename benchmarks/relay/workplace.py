@@ -1,0 +1,39 @@
+"""Where things lie, and which core does what."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """A folder with the peers (`peers/install.sh FOLDER/peers`), logs and configs; the cores, by their numbers."""
+
+    folder: Path
+    load_core: int
+    proxy_core: int
+
+    @classmethod
+    def here(cls, folder: Path) -> Workplace:
+        """On this host; raises RuntimeError where the process may not use two cores."""
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) < 2:
+            raise RuntimeError("two cores are needed: one for the proxy, one for the load and what answers it")
+        return cls(folder.resolve(), cores[0], cores[-1])
+
+    def peer(self, name: str, program: str) -> Path:
+        return self.folder / "peers" / name / program
+
+    def part(self, name: str) -> Path:
+        """A folder for what is of use only to this run."""
+        path = self.folder / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def pinned(self, core: int, command: Sequence[str]) -> list[str]:
+        return ["taskset", "-c", str(core), *command]

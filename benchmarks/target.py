@@ -1,0 +1,77 @@
+"""What was promised, beside what was measured. Pure."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Sign = Literal["at least", "at most"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`measured` and `wanted` are numbers of one kind; `at` says where the measured one, the worst, was found."""
+
+    what: str
+    measured: float
+    sign: Sign
+    wanted: float
+    at: str = ""
+
+    @property
+    def met(self) -> bool:
+        """False for what could not be measured, too."""
+        return self.measured >= self.wanted if self.sign == "at least" else self.measured <= self.wanted
+
+    def row(self) -> str:
+        """A row of a table: what, measured, wanted, verdict."""
+        unknown = math.isnan(self.measured) or math.isnan(self.wanted)
+        verdict = "not measured" if unknown else "met" if self.met else "not met"
+        measured = f"{_figure(self.measured)} {self.at}".strip()
+        return f"| {self.what} | {measured} | {self.sign} {_figure(self.wanted)} | {verdict} |"
+
+
+def at_least(what: str, wanted: float, measured: Mapping[str, float]) -> Target:
+    """`measured` by where; the least one is judged."""
+    return _worst(what, measured, "at least", wanted)
+
+
+def at_most(what: str, wanted: float, measured: Mapping[str, float]) -> Target:
+    """`measured` by where; the greatest one is judged."""
+    return _worst(what, measured, "at most", wanted)
+
+
+def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
+    """The median of the rounds' ratios: a slow moment hits both. Not a number where a round is missing on a side."""
+    pairs = list(zip(numerators, denominators, strict=False))
+    return statistics.median(a / b for a, b in pairs) if pairs else math.nan
+
+
+def difference(minuends: Sequence[float], subtrahends: Sequence[float]) -> float:
+    """The median of the rounds' differences, for the same reason."""
+    pairs = list(zip(minuends, subtrahends, strict=False))
+    return statistics.median(a - b for a, b in pairs) if pairs else math.nan
+
+
+def median(values: Sequence[float]) -> float:
+    """Not a number where there are no values."""
+    return statistics.median(values) if values else math.nan
+
+
+def quantile(values: Iterable[float], share: float) -> float:
+    """The nearest rank; not a number where there are no values."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
+
+
+def _worst(what: str, measured: Mapping[str, float], sign: Sign, wanted: float) -> Target:
+    known = {at: value for at, value in measured.items() if not math.isnan(value)}
+    at = (min if sign == "at least" else max)(known, key=known.__getitem__, default="")
+    return Target(what, known.get(at, math.nan), sign, wanted, at)
+
+
+def _figure(value: float) -> str:
+    return "?" if math.isnan(value) else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

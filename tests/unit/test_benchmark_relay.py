@@ -1,0 +1,171 @@
+"""The arithmetic of the relay's benchmark: each figure against a value that is known otherwise."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import target
+from relay import cpu, exchange, requests, targets
+from relay.arrivals import Arrivals
+from relay.stream_load import request_length, starts
+
+WRK = """\
+Running 2s test @ http://127.0.0.1:9010/v1/chat/completions
+  Latency Distribution
+     50%  174.00us
+     75%    1.02ms
+     99%    2.03s
+  154893 requests in 2.10s, 187.07MB read
+  Socket errors: connect 1, read 2, write 3, timeout 4
+  Non-2xx or 3xx responses: 5
+Requests/sec:  73765.35
+"""
+# Starts a child that works, tells when it is done, and waits: the work is the child's, not the parent's.
+PARENT = """
+import subprocess, sys
+work = "import time\\nwhile time.process_time() < 0.2: pass\\nprint(1, flush=True)\\ninput()"
+child = subprocess.Popen([sys.executable, "-c", work], stdout=subprocess.PIPE, stdin=sys.stdin)
+print(child.stdout.readline().decode(), flush=True)
+child.wait()
+"""
+
+
+def test_the_cpu_of_a_proxy_is_that_of_its_workers_too() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    parent.stdout.readline()
+    tree = cpu.tree(parent.pid)
+    whole, alone = (cpu.since({}, cpu.spent(pids)) for pids in (tree, [parent.pid]))
+    resident, proportional = cpu.resident_kib(tree), cpu.proportional_kib(tree)
+    parent.communicate(b"\n")
+    assert len(tree) == 2
+    assert whole - alone >= 0.2
+    assert resident >= proportional > 0
+
+
+def test_the_cpu_of_a_process_is_what_it_says_itself() -> None:
+    assert cpu.spent([os.getpid()])[os.getpid()] == pytest.approx(sum(os.times()[:2]), abs=0.1)
+
+
+def test_a_process_that_began_meanwhile_counts_from_its_beginning_and_one_that_ended_not_at_all() -> None:
+    assert cpu.since({1: 1.0, 2: 5.0}, {1: 1.5, 3: 0.25}) == pytest.approx(0.75)
+
+
+def test_a_programs_name_does_not_hide_its_parent() -> None:
+    assert cpu.parent_of("12 (a) b (c) S 7 12 12 0 -1") == 7
+
+
+def test_requests_and_answers_have_the_size_that_they_are_said_to_have() -> None:
+    for size in requests.SIZES.values():
+        body = exchange.request(size, exchange.AUTO)
+        assert len(body) == size
+        assert json.loads(body)["model"] == exchange.AUTO
+    assert len(exchange.completion()) == exchange.KIB
+    assert json.loads(exchange.completion())["object"] == "chat.completion"
+
+
+def test_what_wrk_says_is_read_in_its_units() -> None:
+    assert requests.parse(WRK) == pytest.approx(
+        {
+            "requests": 154893,
+            "per_second": 73765.35,
+            "p50_us": 174.0,
+            "p99_us": 2_030_000.0,
+            "failed": 15,
+        }
+    )
+
+
+@pytest.mark.parametrize("step", [1, 7, 300, 10_000])
+def test_a_stream_is_read_the_same_however_it_is_cut(step: int) -> None:
+    whole = exchange.STREAM_HEAD + b"".join(exchange.chunk(1000 * sent) for sent in (1, 2, 3)) + exchange.STREAM_END
+    delays: list[int] = []
+    arrivals = Arrivals(delays)
+    ended = []
+    for at in range(0, len(whole), step):
+        arrivals.feed(whole[at : at + step], 5000)
+        ended.append(arrivals.ended)
+    assert delays == [4000, 3000, 2000]
+    assert (arrivals.chunks, arrivals.first) == (3, 5000)
+    assert ended == [False] * (len(ended) - 1) + [True]
+
+
+def test_a_head_that_ends_in_a_nought_is_not_the_end_of_a_stream() -> None:
+    arrivals = Arrivals([])
+    arrivals.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nServer-Timing: upstream;dur=0.070\r\n\r\n", 1)
+    assert not arrivals.ended
+
+
+def test_a_chunk_has_the_size_that_its_frame_says() -> None:
+    size, _, rest = exchange.chunk(123).partition(b"\r\n")
+    assert len(rest) == int(size, 16) + 2
+    assert json.loads(rest.removeprefix(b"data: "))["choices"][0]["delta"]["content"] == f"@{123:019}"
+
+
+def test_streams_do_not_send_at_the_same_time() -> None:
+    begun = starts(512, 0.5, 0.01)
+    phases = sorted(at % 0.01 for at in begun)
+    gaps = [after - before for before, after in itertools.pairwise(phases)]
+    assert 0.0 <= begun[0] < begun[-1] <= 0.51
+    assert max(gaps) < 3 * 0.01 / 512
+    assert len(starts(16, 0.5, 0.01)) == 16
+
+
+def test_a_request_is_whole_with_its_last_byte_and_the_next_one_does_not_count() -> None:
+    sized = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"
+    chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    bare = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    for asked in (sized, chunked, bare):
+        assert [request_length(asked[:end]) for end in range(len(asked))] == [None] * len(asked)
+        assert request_length(asked) == request_length(asked + bare) == len(asked)
+
+
+def window(cpu_us: float, p50_us: float = 0.0) -> list[dict[str, float]]:
+    return [{"cpu_us": cpu_us, "p50_us": p50_us}]
+
+
+def test_the_worst_size_and_load_decide_and_a_peer_that_is_missing_decides_nothing() -> None:
+    def cell(ours: float, hit: float) -> dict[str, Any]:
+        return {
+            "direct": window(0.0, 20.0),
+            "nginx": window(20.0, 100.0),
+            "vllm-router": window(50.0, 140.0),
+            "Pointsman": window(ours, 120.0),
+            "Pointsman, cache hit": window(hit),
+        }
+
+    found = {"cells": {"1 KiB": {"1": cell(40, 60), "64": cell(45, 95)}, "64 KiB": {"1": cell(30, 900)}}}
+    rows = {row.what: row for row in targets.requests(found)}
+    router = rows["CPU a request, times vllm-router's"]
+    assert (router.measured, router.at, router.met) == (0.9, "(1 KiB, 64 clients)", True)
+    assert not rows["CPU a request, times nginx's (aim)"].met
+    assert math.isnan(rows["CPU a request, times Envoy's"].measured)
+    assert rows["CPU a request, times Envoy's"].row().endswith("| not measured |")
+    added = rows["added p50 at 1 client, 1 KiB, us: vllm-router's"]
+    assert (added.measured, added.wanted, added.met) == (100.0, 120.0, True)
+    hit = rows["CPU more with a cache hit, 1 KiB, us"]
+    assert (hit.measured, hit.at, hit.met) == (50.0, "(64 clients)", False)
+
+
+def test_what_a_chunk_waits_without_a_proxy_is_not_the_proxys() -> None:
+    def most(p99_us: float, whole: int) -> list[dict[str, float]]:
+        return [{"cpu_us": 10.0, "delay_p99_us": p99_us, "whole": whole}]
+
+    found = {"cells": {"512": {"direct": most(1000.0, 512), "Pointsman": most(5500.0, 511)}}}
+    rows = {row.what: row for row in targets.streams(found)}
+    assert rows["added p99 of a chunk at 512 streams, ms"].measured == 4.5
+    assert not rows["share of 512 streams that came whole"].met
+    assert math.isnan(rows["CPU a chunk at 64 streams, times nginx's (aim)"].measured)
+
+
+def test_a_slow_round_that_hits_both_leaves_ratio_and_difference_as_they_are() -> None:
+    assert target.ratio([4.0, 40.0, 4.0], [2.0, 20.0, 2.0]) == 2.0
+    assert target.difference([4.0, 40.0, 4.0], [2.0, 38.0, 2.0]) == 2.0
+    assert math.isnan(target.difference([], [1.0]))
