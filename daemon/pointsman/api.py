@@ -8,18 +8,17 @@ import traceback
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
-import msgspec
-from aiohttp import web
-
 from pointsman import intents, openai
 from pointsman.adapters import Card
-from pointsman.config.model import Config, ServerOptions
-from pointsman.errors import HttpError, RequestError, UpstreamError, error_body
+from pointsman.config.model import Config
+from pointsman.errors import HttpError, RequestError, ShuttingDown, TooBusy, UpstreamError, error_body
 from pointsman.explain import describe
+from pointsman.http.message import Pairs, Request, Response, error_response, json_response, too_large
+from pointsman.http.routes import Route, Routes
 from pointsman.openai import Api
 from pointsman.policy import Choice, Reason
 from pointsman.relay.forward import forward
-from pointsman.relay.headers import Pairs, request_id
+from pointsman.relay.head import request_id
 from pointsman.router import Routed, Router
 from pointsman.service import Service
 from pointsman.telemetry import Record, request_fields
@@ -46,13 +45,12 @@ RELAYED = (
     ("POST", "/detokenize"),
 )
 
-_ID = "{id:[A-Za-z0-9_-]+}"  # nothing that could lead out of its place in vLLM's path
+Work = Callable[[Request, Record], Awaitable[Response | None]]
+"""Answers, or returns None where the answer was written and its status is in the record."""
 
-Work = Callable[[web.Request, Record], Awaitable[web.StreamResponse]]
 
-
-def routes(service: Service) -> list[web.RouteDef]:
-    """All routes of the data port; a trailing slash is the same path (vLLM would redirect to its own address)."""
+def routes(service: Service, ready: Callable[[], str | None]) -> Routes:
+    """All routes of the data port."""
     table: list[tuple[str, str, Work]] = [
         *(("POST", api.value, functools.partial(_routed, service, api)) for api in Api),
         *((method, path, functools.partial(_relayed, service)) for method, path in RELAYED),
@@ -61,108 +59,121 @@ def routes(service: Service) -> list[web.RouteDef]:
         ("POST", "/api/v1/classify/intent", functools.partial(_intent, service)),
         ("POST", "/api/v1/classify/batch", functools.partial(_batch, service)),
     ]
-    return [
-        web.route(method, path.replace("{id}", _ID) + slash, _recorded(service, path, work))
-        for method, path, work in table
-        for slash in ("", "/")
-    ]
+    recorded = [Route(method, path, _recorded(service, path, work)) for method, path, work in table]
+    return Routes([*recorded, *health_routes(ready)])
 
 
-def health_routes(router: Router) -> list[web.RouteDef]:
-    """`/health`: the process answers. `/ready`: it can classify."""
+def readiness(router: Router, draining: Callable[[], bool]) -> Callable[[], str | None]:
+    """Why no requests should come, or None."""
 
-    async def health(_: web.Request) -> web.Response:
+    def ready() -> str | None:
+        if draining():
+            return "the service is shutting down"
+        return None if router.classifier.healthy else "the classifier stopped; restart the service"
+
+    return ready
+
+
+def health_routes(ready: Callable[[], str | None]) -> list[Route]:
+    """`/health`: the process answers. `/ready`: it takes requests; `ready` tells why not."""
+
+    async def health(_: Request) -> Response:
         return json_response({"status": "healthy", "service": "pointsman"})
 
-    async def ready(_: web.Request) -> web.Response:
-        if router.classifier.healthy:
+    async def answer(_: Request) -> Response:
+        message = ready()
+        if message is None:
             return json_response({"status": "ready"})
-        message = "the classifier stopped; restart the service"
         return json_response(error_body(message, type="internal_error", param=None, code="not_ready"), status=503)
 
-    return [web.get("/health", health), web.get("/ready", ready)]
+    both = (("/health", health), ("/ready", answer))
+    return [Route(method, path, handler) for path, handler in both for method in ("GET", "HEAD")]
 
 
-def json_response(value: object, status: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
+def abandoned(service: Service, request: Request) -> None:
+    """A request that was sent ahead by a client that left before its turn came."""
+    record = Record(request_id(request.headers.get("X-Request-Id")), "queued", phase="queue", status=499)
+    service.metrics.left.labels(record.phase).inc()
+    _outcome(service, record)
 
 
-@web.middleware
-async def openai_errors(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Errors of the HTTP server itself (404, 405, ...) in OpenAI's form."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        message = f"{request.method} {request.path}: {error.reason}"
-        body = error_body(
-            message, type="invalid_request_error", param=None, code=error.reason.lower().replace(" ", "_")
-        )
-        response = json_response(body, error.status)
-        if allow := error.headers.get("Allow"):
-            response.headers["Allow"] = allow
-        return response
-
-
-def _recorded(service: Service, path: str, work: Work) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _recorded(service: Service, path: str, work: Work) -> Callable[[Request], Awaitable[Response | None]]:
     """Wraps a handler so that every request, however it ends, has one outcome in the log and in the metrics."""
+    metrics, most = service.metrics, service.config.pointsman.server.max_in_flight
 
-    async def handler(request: web.Request) -> web.StreamResponse:
+    async def handler(request: Request) -> Response | None:
         record = Record(request_id(request.headers.get("X-Request-Id")), path)
-        service.metrics.in_flight.inc()
+        response: Response | None = None
+        if metrics.in_flight >= most:
+            metrics.refused.labels("in_flight").inc()
+            busy = TooBusy("too many requests at once (pointsman.server.max_in_flight)")
+            response = _failed(service, record, busy)
+            _outcome(service, record)
+            return response
+        metrics.in_flight += 1
         try:
             response = await work(request, record)
-            record.status = response.status
+            if response is not None:
+                record.status = response.status
         except HttpError as error:
-            response = _error_response(service, record, error)
-        except (asyncio.CancelledError, ConnectionResetError):
-            record.status = 499  # nginx's number for a client that closed the connection
-            service.metrics.left.labels(record.phase).inc()
-            raise
+            response = _failed(service, record, error)
+        except asyncio.CancelledError:
+            if request.connection.transport.is_closing():
+                record.status = 499  # nginx's number for a client that closed the connection
+                metrics.left.labels(record.phase).inc()
+                raise
+            response = _failed(service, record, ShuttingDown("the service is shutting down"))
         except Exception:  # noqa: BLE001 - the last resort: whatever it is, the client gets an answer
             service.log.write("error", "internal_error", request_id=record.request_id, traceback=traceback.format_exc())
-            response = _error_response(service, record, HttpError("internal error; see the service's log"))
+            response = _failed(service, record, HttpError("internal error; see the service's log"))
         finally:
-            service.metrics.in_flight.dec()
-            service.metrics.count(record)
-            if service.config.pointsman.log.requests:
-                event = "request" if record.routed is None else "routing_decision"
-                service.log.write("info", event, **request_fields(record))
+            metrics.in_flight -= 1
+            _outcome(service, record)
         return response
 
     return handler
 
 
-def _error_response(service: Service, record: Record, error: HttpError) -> web.Response:
+def _outcome(service: Service, record: Record) -> None:
+    service.metrics.count(record)
+    if service.config.pointsman.log.requests:
+        event = "request" if record.routed is None else "routing_decision"
+        service.log.soon(event, request_fields(record))
+
+
+def _failed(service: Service, record: Record, error: HttpError) -> Response:
     record.status, record.error = error.status, error.message
     if isinstance(error, UpstreamError):
         service.metrics.upstream_errors.labels(record.endpoint or "", error.code).inc()
-    response = json_response(error.body(), error.status)
-    response.headers["X-Request-Id"] = record.request_id
-    if error.status in {408, 413}:
-        response.force_close()  # what is left of the body will never be read
+    if error.code == "request_timeout":
+        service.metrics.refused.labels("body_timeout").inc()
+    response = error_response(error)
+    response.headers.append(("X-Request-Id", record.request_id))
     return response
 
 
 # --- handlers --------------------------------------------------------------------------------------------------
 
 
-async def _routed(service: Service, api: Api, request: web.Request, record: Record) -> web.StreamResponse:
-    body = await read_body(request, service.config.pointsman.server)
+async def _routed(service: Service, api: Api, request: Request, record: Record) -> Response | None:
+    body = await read_body(service, request)
     if not _is_json(request):
-        return await forward(service, request, record, service.config.vllm_endpoints, body, [])  # vLLM says why not
-    parsed = openai.parse(api, body)
-    record.original_model = parsed.model
-    record.phase = "classify"
-    routed = await service.router.route(parsed)
+        await forward(service, request, record, service.config.vllm_endpoints, body)  # vLLM says why not
+        return None
+    fields = openai.fields_of(body)
+    record.original_model = model = openai.asked_model(fields)
+    router = service.router
+    if model is not None and model not in router.auto_names:
+        routed = router.explicit(body, model)
+    else:
+        parsed = openai.parse(api, body, fields)
+        record.phase = "classify"
+        routed = await router.route(parsed)
+        _keep_text(service, parsed.text, routed)
     record.routed = routed
-    _keep_text(service, parsed.text, routed)
-    return await forward(
-        service, request, record, routed.decision.endpoints, routed.edited.body, decision_headers(routed)
-    )
+    decision = routed.decision
+    await forward(service, request, record, decision.endpoints, routed.edited.body, _decision_lines(routed))
+    return None
 
 
 def _keep_text(service: Service, text: str, routed: Routed) -> None:
@@ -174,8 +185,8 @@ def _keep_text(service: Service, text: str, routed: Routed) -> None:
         service.log.write("warning", "texts_file", message=f"a text was not kept: {error.strerror}")
 
 
-async def _relayed(service: Service, request: web.Request, record: Record) -> web.StreamResponse:
-    body = await read_body(request, service.config.pointsman.server)
+async def _relayed(service: Service, request: Request, record: Record) -> Response | None:
+    body = await read_body(service, request)
     policy, served = service.router.policy, service.poller.served
     endpoints = service.config.vllm_endpoints
     model = openai.model_of(body) if _is_json(request) else None
@@ -184,11 +195,12 @@ async def _relayed(service: Service, request: web.Request, record: Record) -> we
         endpoints, body = decision.endpoints, openai.with_model(body, decision.model)
     elif model is not None:
         endpoints = policy.explicit(model, served).endpoints
-    return await forward(service, request, record, endpoints, body or None, [])
+    await forward(service, request, record, endpoints, body)
+    return None
 
 
-async def _models(service: Service, request: web.Request, record: Record) -> web.StreamResponse:
-    record.phase = "upstream"
+async def _models(service: Service, request: Request, record: Record) -> Response | None:
+    record.phase = "head"
     served = await service.poller.refresh()
     cards = {card.id: card for cards in served.cards.values() for card in cards} or _configured(service.config)
     auto = Card(service.config.auto_model_name)
@@ -207,8 +219,8 @@ async def _models(service: Service, request: web.Request, record: Record) -> web
     return json_response({"object": "list", "data": data})
 
 
-async def _dry_run(service: Service, request: web.Request, record: Record) -> web.StreamResponse:
-    body = await read_body(request, service.config.pointsman.server)
+async def _dry_run(service: Service, request: Request, record: Record) -> Response | None:
+    body = await read_body(service, request)
     parsed = openai.parse(openai.form_of(body), body)
     record.original_model = parsed.model
     record.phase = "classify"
@@ -218,14 +230,14 @@ async def _dry_run(service: Service, request: web.Request, record: Record) -> we
     return response
 
 
-async def _intent(service: Service, request: web.Request, record: Record) -> web.StreamResponse:
-    body = await read_body(request, service.config.pointsman.server)
+async def _intent(service: Service, request: Request, record: Record) -> Response | None:
+    body = await read_body(service, request)
     record.phase = "classify"
     return json_response(await intents.intent(service.router, body))
 
 
-async def _batch(service: Service, request: web.Request, record: Record) -> web.StreamResponse:
-    body = await read_body(request, service.config.pointsman.server)
+async def _batch(service: Service, request: Request, record: Record) -> Response | None:
+    body = await read_body(service, request)
     record.phase = "classify"
     return json_response(await intents.batch(service.router, body))
 
@@ -255,30 +267,25 @@ def decision_headers(routed: Routed) -> Pairs:
     return [(name, _header_value(value)) for name, value in pairs]
 
 
+def _decision_lines(routed: Routed) -> bytes:
+    return "".join([f"{name}: {value}\r\n" for name, value in decision_headers(routed)]).encode("ascii")
+
+
 def _header_value(text: str) -> str:
     """Names from the config may hold any character; a header may not."""
     return text if text.isascii() and text.isprintable() else quote(text)
 
 
-def _is_json(request: web.Request) -> bool:
-    return request.content_type == "application/json" or request.content_type.endswith("+json")
+def _is_json(request: Request) -> bool:
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")
 
 
-async def read_body(request: web.Request, options: ServerOptions) -> bytes:
+async def read_body(service: Service, request: Request) -> bytes:
     """The whole body; raises RequestError: 408 when it comes too slowly, 413 too large, 415 compressed."""
+    options = service.config.pointsman.server
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise RequestError("compressed request bodies are not accepted", status=415, code="unsupported_encoding")
-    too_large = RequestError(
-        f"the body is larger than {options.max_body_bytes} bytes (pointsman.server.max_body_bytes)",
-        status=413,
-        code="body_too_large",
-    )
-    if (request.content_length or 0) > options.max_body_bytes:
-        raise too_large
-    try:
-        async with asyncio.timeout(options.body_timeout_ms / 1000):
-            return await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise too_large from None
-    except TimeoutError:
-        raise RequestError("the body did not arrive in time", status=408, code="request_timeout") from None
+    if int(request.headers.get("Content-Length", 0)) > options.max_body_bytes:
+        raise too_large(options.max_body_bytes)
+    return await request.read(options.body_timeout_ms / 1000)

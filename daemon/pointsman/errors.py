@@ -6,6 +6,8 @@ PointsmanError
 │   └── ArtifactError       a classifier folder that is not what it should be
 ├── HttpError               becomes an answer in OpenAI form
 │   ├── RequestError        the client's: answered with its `status` and never forwarded
+│   ├── TooBusy             nobody's: more at once than the operator allows
+│   ├── ShuttingDown        the operator's: the service ends
 │   └── UpstreamError       vLLM's, or the way to it
 │       ├── UpstreamUnreachable
 │       ├── UpstreamTimeout
@@ -87,6 +89,8 @@ class HttpError(PointsmanError):
     status = 500
     type = "internal_error"
     code: str = "internal_error"
+    retry_after: int | None = None
+    """Seconds after which another try makes sense, for `Retry-After`."""
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -107,6 +111,24 @@ class RequestError(HttpError):
         super().__init__(message, param=param)
         self.status = status
         self.code = code
+
+
+class TooBusy(HttpError):
+    """More at once than the service takes; the request was not looked at."""
+
+    status = 503
+    type = "overloaded_error"
+    code = "overloaded"
+    retry_after = 1
+
+
+class ShuttingDown(HttpError):
+    """The service ends before the answer did."""
+
+    status = 503
+    type = "overloaded_error"
+    code = "shutting_down"
+    retry_after = 5
 
 
 class UpstreamError(HttpError):

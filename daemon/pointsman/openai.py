@@ -99,21 +99,34 @@ class _Part(msgspec.Struct):
 _Text = str | list[str | _Part | int | float | bool | list[Any] | None]
 
 
-def parse(api: Api, body: bytes) -> Request:
-    """Read a request body; raises RequestError (400) for what is not a JSON object with a usable `model`.
+def fields_of(body: bytes) -> dict[str, msgspec.Raw]:
+    """The top level of a request body; raises RequestError (400) for what is not a JSON object."""
+    return _decode_object(body)
+
+
+def asked_model(fields: dict[str, msgspec.Raw]) -> str | None:
+    """The model that a request asks for, None where it leaves the choice; raises RequestError (400) for no string."""
+    raw = fields.get("model")
+    model: str | None = _decode(raw, None, str)
+    if model is None and _given(raw):
+        raise RequestError("`model` must be a string", status=400, code="invalid_type", param="model")
+    return model or None
+
+
+def parse(api: Api, body: bytes, fields: dict[str, msgspec.Raw] | None = None) -> Request:
+    """Read a request body, or the `fields_of` it; raises RequestError (400) as `fields_of` and `asked_model` do.
 
     What the messages hold is vLLM's to judge: a body without usable messages parses, with an empty text.
     """
-    fields = _decode_object(body)
-    model: str | None = _decode(fields.get("model"), None, str)
-    if model is None and _given(fields.get("model")):
-        raise RequestError("`model` must be a string", status=400, code="invalid_type", param="model")
+    if fields is None:
+        fields = fields_of(body)
+    model = asked_model(fields)
     text, conversation = _read(api, fields)
     return Request(
         api=api,
         body=body,
         fields=fields,
-        model=model or None,
+        model=model,
         stream=_decode(fields.get("stream"), None) is True,
         text=text,
         conversation=conversation,

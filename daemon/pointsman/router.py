@@ -34,6 +34,7 @@ class Router:
         self.classifier = classifier
         self.policy = Policy(config, classifier.labels)
         self.served = served
+        self.auto_names = config.auto_names
         routing = config.pointsman.routing
         self._conversations: Lru[bytes, str] = Lru(routing.sticky_entries if routing.sticky else 0)
 
@@ -42,8 +43,8 @@ class Router:
 
         A classifier that fails costs at most its deadline: the fallback answers and the reason says so.
         """
-        if request.model is not None and request.model not in self.config.auto_names:
-            return self._explicit(request, request.model)
+        if request.model is not None and request.model not in self.auto_names:
+            return self.explicit(request.body, request.model)
         conversation = request.conversation
         remembered = self._conversations.get(conversation.key) if conversation.follow_up else None
         classification: Classification | None = None
@@ -63,10 +64,11 @@ class Router:
         edited = openai.apply(request, decision.edits)
         return Routed(decision, edited, classification, time.perf_counter() - started)
 
-    def _explicit(self, request: Request, model: str) -> Routed:
+    def explicit(self, body: bytes, model: str) -> Routed:
+        """The client named a model, which is none of the auto names."""
         started = time.perf_counter()
         decision = self.policy.explicit(model, self.served())
-        return Routed(decision, Edited(request.body, ()), None, time.perf_counter() - started)
+        return Routed(decision, Edited(body, ()), None, time.perf_counter() - started)
 
     def _choice(self, found: Classification | None, failed: Reason | None, remembered: str | None) -> Choice:
         if found is not None:

@@ -1,38 +1,37 @@
-"""Listeners and the life cycle: load, listen, serve until a signal, drain."""
+"""The life cycle: load, listen, serve until a signal, drain."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import dataclasses
-import errno
 import logging
-import os
+import resource
 import signal
-import socket
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from pointsman import __version__, demo, loop_lag
 from pointsman.adapters import Poller
-from pointsman.api import health_routes, json_response, openai_errors, routes
+from pointsman.api import abandoned, health_routes, readiness, routes
 from pointsman.classify.classifier import Classifier
-from pointsman.config.address import Tcp
-from pointsman.config.address import listen as parse_address
-from pointsman.config.model import Config
+from pointsman.config.model import Config, ServerOptions
 from pointsman.errors import CannotStart
-from pointsman.relay.endpoints import Endpoints
-from pointsman.relay.upstream import Upstream
+from pointsman.http.message import Request, Response, json_response
+from pointsman.http.routes import Route, Routes
+from pointsman.http.server import Limits, Server
+from pointsman.relay import ask
+from pointsman.relay.endpoints import Endpoints, Upstream
+from pointsman.relay.passage import Timeouts
 from pointsman.router import Router
 from pointsman.service import Service
 from pointsman.telemetry import Log, Metrics, Texts
 
-# Longer than the 60 s for which vllm bench keeps a connection, so that the client closes first, not we.
-KEEPALIVE_SECONDS = 75
+# For listeners, the admin port, files of the classifier, probes, and whatever a library opens.
+SPARE_FILES = 128
 
 
 async def serve(
@@ -47,17 +46,21 @@ async def serve(
         log.write("warning", "classifier", message=note)
     log.write("info", "classifier", **classifier.settings())
     _adopt_logging(log)
-    stop = _stop_event()
+    _check_files(options.server)
+    stop, interrupt = _signals()
     async with contextlib.AsyncExitStack() as stack:
         if stand_in:
             for runner in await demo.start(config):
                 stack.push_async_callback(runner.cleanup)
             log.write("warning", "stand_in", message="no vLLM: a stand-in says which model it was asked for")
         service = await stack.enter_async_context(running(config, classifier, log))
-        data, admin = _apps(service)
-        drain = options.server.drain_timeout_ms / 1000
-        await _listen(stack, admin, [options.server.admin_listen], drain)
-        await _listen(stack, data, options.server.listen, drain)
+        data, admin = _servers(service)
+        stack.callback(log.flush)
+        stack.push_async_callback(admin.drain, 0, interrupt)
+        await admin.listen(options.server.admin_listen)
+        stack.push_async_callback(data.drain, options.server.drain_timeout_ms / 1000, interrupt)
+        for address in options.server.listen:
+            await data.listen(address)
         log.write(
             "info",
             "ready",
@@ -68,112 +71,104 @@ async def serve(
             endpoints={endpoint.name: endpoint.address for endpoint in config.vllm_endpoints},
         )
         await stop.wait()
-        log.write("info", "stopping", in_flight=sum(service.endpoints.in_flight.values()))
+        log.write("info", "stopping", in_flight=service.metrics.in_flight)
 
 
 @contextlib.asynccontextmanager
 async def running(config: Config, classifier: Classifier, log: Log) -> AsyncIterator[Service]:
     """Everything behind the listeners."""
-    async with Upstream(config.vllm_endpoints, config.pointsman.relay) as upstream:
-        poller = Poller(
-            config.vllm_endpoints,
-            upstream.models,
-            lambda endpoint, state: log.write("info", "endpoint", endpoint=endpoint, state=state),
-        )
-        router = Router(config, classifier, lambda: poller.served)
-        texts_file = config.pointsman.log.texts_file
-        texts = None if texts_file is None else Texts(Path(texts_file))
-        metrics = Metrics(_names(config))
-        _watch(metrics, classifier)
-        service = Service(
-            config=config,
-            router=router,
-            upstream=upstream,
-            poller=poller,
-            endpoints=Endpoints(),
-            metrics=metrics,
-            log=log,
-            texts=texts,
-            started=time.time(),
-        )
-        interval = config.pointsman.adapters.poll_interval_ms / 1000
-        tasks = [asyncio.create_task(loop_lag.watch(metrics.loop_lag_seconds.observe))]
-        if interval:
-            tasks.append(asyncio.create_task(poller.run(interval)))
-        try:
-            yield service
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            if texts is not None:
-                texts.close()
+    relay = config.pointsman.relay
+    key_line = ask.read_key(relay.api_key_file)
+
+    def report(endpoint: str, state: str) -> None:
+        log.write("info", "endpoint", endpoint=endpoint, state=state)
+
+    endpoints = Endpoints(config.vllm_endpoints, relay, report)
+    poller = Poller(config.vllm_endpoints, lambda endpoint: ask.models(endpoints.all[endpoint.name], key_line), report)
+    router = Router(config, classifier, lambda: poller.served)
+    texts_file = config.pointsman.log.texts_file
+    texts = None if texts_file is None else Texts(Path(texts_file))
+    metrics = Metrics(_names(config))
+    _watch(metrics, classifier)
+    _watch_endpoints(metrics, endpoints)
+    service = Service(
+        config=config,
+        router=router,
+        poller=poller,
+        endpoints=endpoints,
+        timeouts=Timeouts(relay.first_byte_timeout_ms, relay.idle_timeout_ms, relay.total_timeout_ms),
+        key_line=key_line,
+        pass_credentials=relay.forward_authorization and not key_line,
+        metrics=metrics,
+        log=log,
+        texts=texts,
+        started=time.time(),
+        loop=asyncio.get_running_loop(),
+    )
+    tasks = [asyncio.create_task(loop_lag.watch(metrics.loop_lag_seconds.observe))]
+    if interval := config.pointsman.adapters.poll_interval_ms:
+        tasks.append(asyncio.create_task(poller.run(interval / 1000)))
+    if interval := relay.health_interval_ms:
+        probe = endpoints.probe(lambda upstream: ask.health(upstream, key_line), interval / 1000)
+        tasks.append(asyncio.create_task(probe))
+    try:
+        yield service
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        endpoints.close()
+        if texts is not None:
+            texts.close()
 
 
-def _apps(service: Service) -> tuple[web.Application, web.Application]:
-    data = web.Application(client_max_size=service.config.pointsman.server.max_body_bytes, middlewares=[openai_errors])
-    data.add_routes([*routes(service), *health_routes(service.router)])
-    admin = web.Application(middlewares=[openai_errors])
+def _servers(service: Service) -> tuple[Server, Server]:
+    options, metrics = service.config.pointsman.server, service.metrics
+    limits = Limits(options.header_timeout_ms / 1000, options.max_body_bytes, options.max_connections)
+    ready = readiness(service.router, lambda: data.draining)
 
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=service.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def exposition(_: Request) -> Response:
+        return Response(body=metrics.render(), content_type=CONTENT_TYPE_LATEST)
 
-    async def config(_: web.Request) -> web.Response:
+    async def config(_: Request) -> Response:
         return json_response(dataclasses.asdict(service.config))
 
-    admin.add_routes([web.get("/metrics", metrics), web.get("/config", config), *health_routes(service.router)])
+    data = Server(
+        routes(service, ready),
+        limits,
+        lambda reason: metrics.refused.labels(reason).inc(),
+        lambda request: abandoned(service, request),
+    )
+    metrics.watch("connections", "Clients' connections to the data port.", lambda: len(data.connections))
+    own = [Route("GET", "/metrics", exposition), Route("GET", "/config", config), *health_routes(ready)]
+    admin = Server(Routes(own), limits, lambda _: None, lambda _: None)
     return data, admin
 
 
-async def _listen(
-    stack: contextlib.AsyncExitStack, app: web.Application, addresses: Iterable[str], drain: float
-) -> None:
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handler_cancellation=True,  # a client that leaves ends its handler, which closes the request to vLLM
-        keepalive_timeout=KEEPALIVE_SECONDS,
-        shutdown_timeout=drain,
-    )
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    for address in addresses:
-        try:
-            await _site(runner, address).start()
-        except OSError as error:
-            raise CannotStart(
-                f"cannot listen at {address} ({error.strerror or error}); "
-                "change pointsman.server.listen or admin_listen, or stop what listens there"
-            ) from error
+def _check_files(options: ServerOptions) -> None:
+    """Take all the file descriptors that we may have; raises CannotStart where they are too few for the limits."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    needed = options.max_connections + options.max_in_flight + SPARE_FILES
+    if most != resource.RLIM_INFINITY and needed > most:
+        raise CannotStart(
+            f"{options.max_connections} connections and {options.max_in_flight} requests at once need {needed} open "
+            f"files, and this process may have {most}: raise LimitNOFILE (ulimit -Hn), or lower "
+            "pointsman.server.max_connections or max_in_flight"
+        )
 
 
-def _site(runner: web.AppRunner, address: str) -> web.BaseSite:
-    where = parse_address(address)
-    if isinstance(where, Tcp):
-        return web.TCPSite(runner, where.host, where.port)
-    _remove_stale(Path(where.path))
-    return web.UnixSite(runner, where.path)
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Set by the first SIGTERM or SIGINT, and by the second."""
+    stop, interrupt = asyncio.Event(), asyncio.Event()
 
+    def received() -> None:
+        (interrupt if stop.is_set() else stop).set()
 
-def _remove_stale(path: Path) -> None:
-    """Remove the socket of a process that was killed; raises OSError where one listens."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except FileNotFoundError:
-            return
-        except ConnectionRefusedError:
-            path.unlink()
-            return
-    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-
-
-def _stop_event() -> asyncio.Event:
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
+        loop.add_signal_handler(number, received)
+    return stop, interrupt
 
 
 def _names(config: Config) -> frozenset[str]:
@@ -199,6 +194,18 @@ def _watch(metrics: Metrics, classifier: Classifier) -> None:
         }
 
     metrics.watch_counters(read)
+
+
+def _watch_endpoints(metrics: Metrics, endpoints: Endpoints) -> None:
+    upstreams = endpoints.all
+
+    def each(name: str, doc: str, read: Callable[[Upstream], float]) -> None:
+        metrics.watch_endpoints(name, doc, lambda: {key: read(upstream) for key, upstream in upstreams.items()})
+
+    each("endpoint_up", "1 while the endpoint gets requests.", lambda up: up.healthy(asyncio.get_running_loop().time()))
+    each("endpoint_reachable", "1 while its `/health` answers.", lambda up: up.reachable)
+    each("endpoint_breaker_open", "1 while its breaker is open.", lambda up: up.breaker.opened)
+    each("endpoint_in_flight", "Requests that are with the endpoint.", lambda up: up.in_flight)
 
 
 class _Bridge(logging.Handler):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
+import asyncio
+import functools
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, TypeVar
 
 import msgspec
 from prometheus_client import (
@@ -20,15 +21,18 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from pointsman.errors import CannotStart
 from pointsman.lru import Lru
 from pointsman.router import Routed
 
+M = TypeVar("M", Counter, Histogram)
+
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double every series and nobody reads them
 
+Level = Literal["debug", "info", "warning", "error"]
 _SEVERITY = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # Hashes of texts that are in the file already, 15 MB of them at most; one that is forgotten may come a second time.
 KEPT_TEXTS = 100_000
@@ -43,16 +47,42 @@ class Log:
     def __init__(self, level: str = "info", stream: TextIO = sys.stderr) -> None:
         self._least = _SEVERITY[level]
         self._stream = stream
+        self._held: list[str] = []
 
-    def write(self, level: Literal["debug", "info", "warning", "error"], event: str, **fields: Any) -> None:
+    def write(self, level: Level, event: str, **fields: Any) -> None:
         """One line; fields that are None are left out."""
-        if _SEVERITY[level] < self._least:
+        if _SEVERITY[level] >= self._least:
+            self._held.append(_line(level, event, fields))
+            self.flush()
+
+    def soon(self, event: str, fields: dict[str, Any]) -> None:
+        """The same at the level info, together with what else happens in this turn of the event loop: one write."""
+        if self._least > _SEVERITY["info"]:
             return
-        stamp = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-        known = {name: value for name, value in fields.items() if value is not None}
-        line = msgspec.json.encode({"ts": stamp, "level": level, "event": event, **known})
-        self._stream.write(line.decode() + "\n")
-        self._stream.flush()
+        if not self._held:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._held.append(_line("info", event, fields))
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self._held:
+            lines = "".join(self._held)
+            self._held.clear()
+            self._stream.write(lines)
+            self._stream.flush()
+
+
+def _line(level: Level, event: str, fields: dict[str, Any]) -> str:
+    now = time.time()
+    stamp = f"{_second(int(now))}.{int(now % 1 * 1000):03d}+00:00"
+    line: dict[str, Any] = {"ts": stamp, "level": level, "event": event}
+    line |= {name: value for name, value in fields.items() if value is not None}
+    return msgspec.json.encode(line).decode() + "\n"
+
+
+@functools.lru_cache(1)
+def _second(now: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
 
 
 class Texts:
@@ -93,6 +123,7 @@ class Record:
     status: int = 0
     phase: str = "body"
     upstream: float | None = None
+    retried: list[dict[str, str]] = field(default_factory=list)
     tokens: tuple[int, int] | None = None
     error: str | None = None
 
@@ -119,6 +150,7 @@ class Metrics:
     def __init__(self, models: frozenset[str]) -> None:
         """`models` are the names that may be a label; any other is `other`."""
         self._models = models
+        self._children: dict[tuple[object, ...], Any] = {}
         self.registry = CollectorRegistry()
         self.requests = self._make(
             Counter,
@@ -132,7 +164,26 @@ class Metrics:
         )
         self.truncated = self._make(Counter, "truncated_prompts", "Prompts that were read only at head and tail.")
         self.tokens = self._make(Counter, "tokens", "Tokens that vLLM reported.", "model", "kind")
-        self.left = self._make(Counter, "clients_left", "Clients that left before the end, by phase.", "phase")
+        self.left = self._make(
+            Counter,
+            "clients_left",
+            "Clients that left before the end, by phase: queue (behind another request of theirs), body, classify, "
+            "connect, head (of vLLM's answer), stream.",
+            "phase",
+        )
+        self.refused = self._make(
+            Counter,
+            "refused",
+            "Requests and connections refused unread: in_flight, connections, header_timeout, body_timeout, malformed.",
+            "reason",
+        )
+        self.retries = self._make(
+            Counter,
+            "retries",
+            "Requests sent again because vLLM cannot have started them: connect (no connection), reused (a connection "
+            "that was idle had been closed).",
+            "reason",
+        )
         self.upstream_errors = self._make(Counter, "upstream_errors", "Failures of an endpoint.", "endpoint", "code")
         self.phase_seconds = Histogram(
             "pointsman_phase_seconds",
@@ -150,7 +201,8 @@ class Metrics:
             buckets=_MILLISECONDS,
             registry=self.registry,
         )
-        self.in_flight = Gauge("pointsman_requests_in_flight", "Requests now being served.", registry=self.registry)
+        self.in_flight = 0
+        self.watch("requests_in_flight", "Requests now being served.", lambda: self.in_flight)
 
     def _make(self, kind: type[Counter], name: str, doc: str, *labels: str) -> Counter:
         return kind(f"pointsman_{name}_total", doc, labels, registry=self.registry)
@@ -158,6 +210,10 @@ class Metrics:
     def watch(self, name: str, doc: str, read: Callable[[], float]) -> None:
         """A gauge whose value is read when it is scraped."""
         Gauge(f"pointsman_{name}", doc, registry=self.registry).set_function(read)
+
+    def watch_endpoints(self, name: str, doc: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """A gauge for each endpoint, read when it is scraped."""
+        self.registry.register(_EndpointGauge(name, doc, read))
 
     def watch_counters(self, read: Callable[[], Mapping[str, tuple[str, float]]]) -> None:
         """Counters that are kept elsewhere: name to documentation and value, read when they are scraped."""
@@ -169,21 +225,29 @@ class Metrics:
 
     def count(self, record: Record) -> None:
         """Count a request at its end."""
-        self.requests.labels(record.path, str(record.status)).inc()
-        self.request_seconds.labels(record.path).observe(time.perf_counter() - record.started)
+        self._child(self.requests, record.path, str(record.status)).inc()
+        self._child(self.request_seconds, record.path).observe(time.perf_counter() - record.started)
         for phase, seconds in record.phases().items():
-            self.phase_seconds.labels(phase).observe(seconds)
+            self._child(self.phase_seconds, phase).observe(seconds)
         if record.routed is not None:
             self._count_routed(record, record.routed)
 
     def _count_routed(self, record: Record, routed: Routed) -> None:
         decision = routed.decision
         model = next((name for name in (decision.model, decision.base_model) if name in self._models), "other")
-        self.decisions.labels(decision.reason, decision.category or "", model).inc()
+        self._child(self.decisions, decision.reason, decision.category or "", model).inc()
         if routed.classification is not None:
             self.truncated.inc(routed.classification.cut)
         for kind, count in zip(("prompt", "completion"), record.tokens or (), strict=False):
-            self.tokens.labels(model, kind).inc(count)
+            self._child(self.tokens, model, kind).inc(count)
+
+    def _child(self, metric: M, *labels: str) -> M:
+        """`metric.labels(*labels)`, remembered: there are few of them, and prometheus_client checks them each time."""
+        key = (id(metric), *labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = metric.labels(*labels)
+        return child
 
 
 class _Counters(Collector):
@@ -195,6 +259,17 @@ class _Counters(Collector):
             yield CounterMetricFamily(f"pointsman_{name}", doc, value=value)
 
 
+class _EndpointGauge(Collector):
+    def __init__(self, name: str, doc: str, read: Callable[[], Mapping[str, float]]) -> None:
+        self._name, self._doc, self._read = name, doc, read
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(f"pointsman_{self._name}", self._doc, labels=["endpoint"])
+        for endpoint, value in self._read().items():
+            family.add_metric([endpoint], value)
+        yield family
+
+
 def request_fields(record: Record) -> dict[str, Any]:
     """The fields of a request's log line."""
     fields: dict[str, Any] = {
@@ -204,6 +279,7 @@ def request_fields(record: Record) -> dict[str, Any]:
         "original_model": record.original_model,
         "endpoint": record.endpoint,
         "error": record.error,
+        "retried": record.retried or None,
     }
     if record.routed is not None:
         decision = record.routed.decision

@@ -8,11 +8,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
 
 from pointsman.adapters import Served
-from pointsman.api import health_routes
+from pointsman.api import readiness
 from pointsman.classify import classifier as module
 from pointsman.classify import curve_file
 from pointsman.classify.classifier import Classification, Classifier, Timing
@@ -361,15 +359,12 @@ async def test_a_classifier_that_was_closed_is_unhealthy_and_says_so_at_once(mak
 
 
 async def test_a_classifier_that_stopped_takes_readiness_down(classifier: Classifier) -> None:
-    app = web.Application()
-    app.add_routes(health_routes(Router(config(), classifier, Served)))
-    async with TestClient(TestServer(app)) as client:
-        assert (await client.get("/ready")).status == 200
-        classifier.close()
-        with pytest.raises(ClassifierError):
-            await classifier.classify("python")
-        assert (await client.get("/ready")).status == 503
-        assert (await client.get("/health")).status == 200
+    ready = readiness(Router(config(), classifier, Served), lambda: False)
+    assert ready() is None
+    classifier.close()
+    with pytest.raises(ClassifierError):
+        await classifier.classify("python")
+    assert ready() == "the classifier stopped; restart the service"
 
 
 @pytest.mark.parametrize(

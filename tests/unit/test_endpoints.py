@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from contextlib import ExitStack
 
 import pytest
 
-from pointsman.config.model import Endpoint
-from pointsman.relay.endpoints import Endpoints
+from pointsman.config.model import Endpoint, RelayOptions
+from pointsman.relay.endpoints import Breaker, Endpoints, Upstream
 
 
 def endpoint(name: str, weight: float = 1.0) -> Endpoint:
     return Endpoint(name=name, address="127.0.0.1", port=8000, weight=weight)
+
+
+class World:
+    """Endpoints, and a clock that stands still."""
+
+    def __init__(self, weights: dict[str, float], **options: int) -> None:
+        self.candidates = tuple(endpoint(*item) for item in weights.items())
+        self.told: list[tuple[str, str]] = []
+        self.now = 100.0
+        self.endpoints = Endpoints(self.candidates, RelayOptions(**options), lambda *told: self.told.append(told))
+
+    def take(self, *tried: str) -> Upstream:
+        chosen = self.endpoints.choose(self.candidates, self.now, tried)
+        assert chosen is not None
+        chosen.began(self.now)
+        return chosen
+
+    def fail(self, name: str, times: int = 1) -> None:
+        for _ in range(times):
+            self.endpoints.failed(self.endpoints.all[name], "status 503", self.now)
 
 
 WEIGHTS = [
@@ -27,46 +46,93 @@ WEIGHTS = [
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_one_request_after_another_is_shared_by_weight(weights: dict[str, float]) -> None:
     random.seed(1)
-    endpoints, candidates = Endpoints(), tuple(endpoint(*item) for item in weights.items())
-    taken: Counter[str] = Counter()
+    world, taken = World(weights), Counter[str]()
     for _ in range(400):
-        with endpoints.lease(candidates) as chosen:
-            taken[chosen.name] += 1
+        chosen = world.take()
+        taken[chosen.name] += 1
+        chosen.ended()
     for name, weight in weights.items():
         assert taken[name] == pytest.approx(400 * weight / sum(weights.values()), abs=30)
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_requests_side_by_side_are_shared_by_weight(weights: dict[str, float]) -> None:
-    endpoints, candidates = Endpoints(), tuple(endpoint(*item) for item in weights.items())
-    with ExitStack() as stack:
-        for _ in range(40):
-            stack.enter_context(endpoints.lease(candidates))
-        for name, weight in weights.items():
-            assert endpoints.in_flight[name] == pytest.approx(40 * weight / sum(weights.values()), abs=1)
+    world = World(weights)
+    for _ in range(40):
+        world.take()
+    for name, weight in weights.items():
+        assert world.endpoints.all[name].in_flight == pytest.approx(40 * weight / sum(weights.values()), abs=1)
 
 
 def test_a_busy_endpoint_is_passed_over() -> None:
-    endpoints, candidates = Endpoints(), (endpoint("a"), endpoint("b"))
-    with endpoints.lease(candidates[:1]):
-        for _ in range(10):
-            with endpoints.lease(candidates) as chosen:
-                assert chosen.name == "b"
+    world = World({"a": 1, "b": 1})
+    world.endpoints.all["a"].began(world.now)
+    for _ in range(10):
+        chosen = world.take()
+        chosen.ended()
+        assert chosen.name == "b"
 
 
 def test_a_weight_of_nothing_serves_what_no_other_endpoint_can() -> None:
-    with Endpoints().lease((endpoint("a", 0.0),)) as chosen:
-        assert chosen.name == "a"
+    assert World({"a": 0.0}).take().name == "a"
+    assert World({"a": 0.0, "b": 1.0}).take("b").name == "a"
 
 
-def test_a_lease_ends_however_its_block_ends() -> None:
-    endpoints = Endpoints()
+def test_an_endpoint_that_was_tried_is_not_tried_again() -> None:
+    world = World({"a": 1, "b": 1})
+    assert [world.take("a").name for _ in range(3)] == ["b", "b", "b"]
+    assert world.endpoints.choose(world.candidates, world.now, ("a", "b")) is None
 
-    def fail() -> None:
-        with endpoints.lease((endpoint("a"),)):
-            assert endpoints.in_flight["a"] == 1
-            raise ConnectionError
 
-    with pytest.raises(ConnectionError):
-        fail()
-    assert endpoints.in_flight["a"] == 0
+def test_an_endpoint_that_is_down_gets_nothing_until_it_is_up_again() -> None:
+    world = World({"a": 1, "b": 1})
+    world.endpoints.unreachable(world.endpoints.all["a"], "gone")
+    assert {world.take().name for _ in range(5)} == {"b"}
+    world.endpoints.reached(world.endpoints.all["a"])
+    assert world.take().name == "a"
+    assert world.told == [("a", "down: gone"), ("a", "up")]
+
+
+def test_where_all_are_down_all_are_tried() -> None:
+    world = World({"a": 1, "b": 1})
+    for upstream in world.endpoints.all.values():
+        world.endpoints.unreachable(upstream, "gone")
+    assert {world.take().name, world.take().name} == {"a", "b"}
+
+
+def test_failures_in_a_row_send_the_requests_elsewhere() -> None:
+    world = World({"a": 1, "b": 1}, breaker_failures=3)
+    world.fail("a", 2)
+    world.endpoints.succeeded(world.endpoints.all["a"])
+    world.fail("a", 2)
+    assert {world.take().name for _ in range(2)} == {"a", "b"}
+    world.fail("a")
+    assert {world.take().name for _ in range(10)} == {"b"}
+    assert world.told == [("a", "fails: status 503")]
+
+
+def test_an_open_breaker_lets_one_request_through_at_a_time() -> None:
+    breaker = Breaker(2, 5.0)
+    breaker.failed(0.0)
+    breaker.failed(0.0)
+    assert (breaker.passes(4.9), breaker.passes(5.0)) == (False, True)
+    breaker.sent(5.0)
+    assert (breaker.passes(5.1), breaker.passes(10.0)) == (False, True)
+
+
+def test_one_success_closes_a_breaker_and_one_failure_keeps_it_open() -> None:
+    breaker = Breaker(2, 5.0)
+    breaker.failed(0.0)
+    breaker.failed(0.0)
+    breaker.sent(5.0)
+    breaker.failed(6.0)
+    assert (breaker.passes(10.9), breaker.passes(11.0)) == (False, True)
+    breaker.succeeded()
+    assert (breaker.opened, breaker.passes(0.0)) == (False, True)
+
+
+def test_a_breaker_without_a_number_never_opens() -> None:
+    breaker = Breaker(0, 5.0)
+    for _ in range(100):
+        breaker.failed(0.0)
+    assert breaker.passes(0.0)

@@ -165,6 +165,13 @@ class ServerOptions:
     admin_listen: str = option(
         "Address of the admin port (metrics, config): `host:port` or `unix:/path`.", "127.0.0.1:9190"
     )
+    max_in_flight: int = option(
+        "Requests served at once, each until the last byte of its answer; one more is refused with 503.",
+        1_024,
+        minimum=1,
+    )
+    max_connections: int = option("Client connections at once; one more is refused with 503.", 2_048, minimum=1)
+    header_timeout_ms: int = option("Time for the client to deliver a request's head; then 408.", 10_000, minimum=1)
     max_body_bytes: int = option("A larger request body is refused with 413.", 32 * 1024 * 1024, minimum=1024)
     body_timeout_ms: int = option("Time for the client to deliver a body; then 408.", 30_000, minimum=1)
     drain_timeout_ms: int = option("Time that running answers get at shutdown.", 30_000, minimum=0)
@@ -178,6 +185,18 @@ class RelayOptions:
     )
     idle_timeout_ms: int = option("Longest silence inside an answer; 0 is no limit.", 300_000, minimum=0)
     total_timeout_ms: int = option("Longest time of a whole answer; 0 is no limit.", 0, minimum=0)
+    health_interval_ms: int = option(
+        "How often each endpoint's `/health` is asked; one that fails twice gets no requests. 0 is never.",
+        2_000,
+        minimum=0,
+    )
+    breaker_failures: int = option(
+        "Failures in a row (connection, first byte, 502, 503, 504) after which others get an endpoint's requests; "
+        "0 is never.",
+        5,
+        minimum=0,
+    )
+    breaker_open_ms: int = option("Time until such an endpoint is tried again with one request.", 5_000, minimum=1)
     api_key_file: str | None = option(
         "File (relative to this one) with the key that vLLM wants; sent as `Authorization: Bearer`.", None
     )

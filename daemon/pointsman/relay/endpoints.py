@@ -1,33 +1,151 @@
-"""Which endpoint takes the next request: the least in flight by weight, and by chance where that is equal."""
+"""Which endpoint takes the next request: of the healthy ones that with the least in flight by weight.
+
+An endpoint is healthy while its probe of `/health` succeeds and its breaker is closed. Where none is, all are taken as
+healthy: a guess that may fail is better than a refusal that is certain to.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import random
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterable
 
-from pointsman.config.model import Endpoint
+from pointsman.config.model import Endpoint, RelayOptions
+from pointsman.relay.channel import Pool
+
+Report = Callable[[str, str], None]
+"""Told of an endpoint's name and its new state."""
+
+
+class Breaker:
+    """Opens after `failures` in a row, and lets one request through after each `open_seconds` until one succeeds."""
+
+    __slots__ = ("_failed", "_failures", "_open_seconds", "_until", "opened")
+
+    def __init__(self, failures: int, open_seconds: float) -> None:
+        """`failures` of 0: it never opens."""
+        self._failures = failures
+        self._open_seconds = open_seconds
+        self._failed = 0
+        self._until = 0.0
+        self.opened = False
+
+    def passes(self, now: float) -> bool:
+        """Whether a request may go; `now` is in seconds of any steady clock."""
+        return not self.opened or now >= self._until
+
+    def sent(self, now: float) -> None:
+        """A request goes: while the breaker is open it is the only one until its outcome or the next try is due."""
+        if self.opened:
+            self._until = now + self._open_seconds
+
+    def succeeded(self) -> None:
+        """An answer came."""
+        self._failed = 0
+        self.opened = False
+
+    def failed(self, now: float) -> None:
+        """The endpoint failed, not the client."""
+        self._failed += 1
+        if self._failures and self._failed >= self._failures:
+            self.opened = True
+            self._until = now + self._open_seconds
+
+
+class Upstream:
+    """One endpoint: its connections, what is in flight, and how it does."""
+
+    __slots__ = ("breaker", "endpoint", "in_flight", "name", "pool", "reachable", "weight")
+
+    def __init__(self, endpoint: Endpoint, options: RelayOptions) -> None:
+        self.endpoint = endpoint
+        self.name = endpoint.name
+        self.weight = endpoint.weight
+        self.pool = Pool(endpoint, options.connect_timeout_ms / 1000)
+        self.breaker = Breaker(options.breaker_failures, options.breaker_open_ms / 1000)
+        self.in_flight = 0
+        self.reachable = True
+
+    def healthy(self, now: float) -> bool:
+        """Whether requests should go to it."""
+        return self.reachable and self.breaker.passes(now)
+
+    def began(self, now: float) -> None:
+        """A request goes to it; `ended` must follow."""
+        self.in_flight += 1
+        self.breaker.sent(now)
+
+    def ended(self) -> None:
+        """The request is over, however."""
+        self.in_flight -= 1
 
 
 class Endpoints:
-    """Counts what is in flight, by endpoint name."""
+    """All endpoints of the config."""
 
-    def __init__(self) -> None:
-        self.in_flight: Counter[str] = Counter()
+    def __init__(self, endpoints: Iterable[Endpoint], options: RelayOptions, report: Report) -> None:
+        self.all = {endpoint.name: Upstream(endpoint, options) for endpoint in endpoints}
+        self._report = report
 
-    @contextlib.contextmanager
-    def lease(self, candidates: tuple[Endpoint, ...]) -> Iterator[Endpoint]:
-        """The best of `candidates`, counted as in flight until the block ends."""
-        endpoint = min(candidates, key=self._load)
-        self.in_flight[endpoint.name] += 1
-        try:
-            yield endpoint
-        finally:
-            self.in_flight[endpoint.name] -= 1
+    def choose(self, candidates: tuple[Endpoint, ...], now: float, tried: Iterable[str] = ()) -> Upstream | None:
+        """The best of `candidates` that was not `tried`; None when there is none left. `now` as for the breaker."""
+        if len(candidates) == 1 and not tried:
+            return self.all[candidates[0].name]
+        left = [self.all[endpoint.name] for endpoint in candidates if endpoint.name not in tried]
+        if not left:
+            return None
+        return min([upstream for upstream in left if upstream.healthy(now)] or left, key=_load)
 
-    def _load(self, endpoint: Endpoint) -> tuple[float, float]:
-        """Weighted chance by Efraimidis and Spirakis (2006): the greatest u^(1/weight) wins as often as its share."""
-        if endpoint.weight == 0:
-            return float("inf"), 0.0
-        return self.in_flight[endpoint.name] / endpoint.weight, -(random.random() ** (1 / endpoint.weight))  # noqa: S311
+    def succeeded(self, upstream: Upstream) -> None:
+        """It answered a request."""
+        if upstream.breaker.opened:
+            self._report(upstream.name, "answers again")
+        upstream.breaker.succeeded()
+
+    def failed(self, upstream: Upstream, why: str, now: float) -> None:
+        """It failed a request: connection, time, 502, 503, 504, or an error inside a stream."""
+        opened = upstream.breaker.opened
+        upstream.breaker.failed(now)
+        if upstream.breaker.opened and not opened:
+            self._report(upstream.name, f"fails: {why}")
+
+    def unreachable(self, upstream: Upstream, why: str) -> None:
+        """No connection to it, or its `/health` does not answer."""
+        if upstream.reachable:
+            upstream.reachable = False
+            self._report(upstream.name, f"down: {why}")
+
+    def reached(self, upstream: Upstream) -> None:
+        """Its `/health` answers, or a connection came about."""
+        if not upstream.reachable:
+            upstream.reachable = True
+            self._report(upstream.name, "up")
+
+    async def probe(self, ask: Callable[[Upstream], Awaitable[str | None]], interval: float) -> None:
+        """Ask every endpoint each `interval` seconds until cancelled; `ask` tells what is wrong, or None."""
+        await asyncio.gather(*(self._probe(upstream, ask, interval) for upstream in self.all.values()))
+
+    async def _probe(
+        self, upstream: Upstream, ask: Callable[[Upstream], Awaitable[str | None]], interval: float
+    ) -> None:
+        failures = 0
+        while True:
+            why = await ask(upstream)
+            failures = failures + 1 if why else 0
+            if why is None:
+                self.reached(upstream)
+            elif failures >= 2:  # one may be lost to a busy moment
+                self.unreachable(upstream, why)
+            await asyncio.sleep(interval)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for upstream in self.all.values():
+            upstream.pool.close()
+
+
+def _load(upstream: Upstream) -> tuple[float, float]:
+    """Weighted chance by Efraimidis and Spirakis (2006): the greatest u^(1/weight) wins as often as its share."""
+    if upstream.weight == 0:
+        return float("inf"), 0.0
+    return upstream.in_flight / upstream.weight, -(random.random() ** (1 / upstream.weight))  # noqa: S311

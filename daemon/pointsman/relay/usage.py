@@ -1,4 +1,4 @@
-"""Token counts from the tail of an answer, for the log and the metrics; the answer itself is never parsed."""
+"""What the tail of an answer tells, for the log and the metrics; the answer itself is never parsed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import re
 
 # `usage` is the last thing in an answer or in a stream's last event; this much holds it with room to spare.
 TAIL_BYTES = 4096
+# The framing of chunks is passed on, so it is also in the tail.
+_FRAMING = re.compile(rb"\r\n[0-9A-Fa-f]+\r\n")
+_ERROR = re.compile(rb'(?:^|\n)data: ?\{"error"')
 _PROMPT = re.compile(rb'"(?:prompt|input)_tokens":\s*(\d+)')
 _COMPLETION = re.compile(rb'"(?:completion|output)_tokens":\s*(\d+)')
 
@@ -24,7 +27,14 @@ class Tail:
 
     def tokens(self) -> tuple[int, int] | None:
         """(prompt tokens, completion tokens) of the last `usage`; None where there is none."""
-        start = self._tail.rfind(b'"usage"')
-        usage = self._tail[start:] if start >= 0 else b""
+        if b'"usage"' not in self._tail and b"\r\n" not in self._tail:
+            return None
+        tail = _FRAMING.sub(b"", self._tail)
+        start = tail.rfind(b'"usage"')
+        usage = tail[start:] if start >= 0 else b""
         prompt, completion = _PROMPT.search(usage), _COMPLETION.search(usage)
         return (int(prompt[1]), int(completion[1])) if prompt and completion else None
+
+    def failed(self) -> bool:
+        """Whether a stream ended with an error event, as vLLM's do when its engine dies."""
+        return b'"error"' in self._tail and _ERROR.search(_FRAMING.sub(b"", self._tail)) is not None

@@ -1,0 +1,65 @@
+"""Which handler answers a path. Nothing but what is listed here is reachable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pointsman.http.message import Handler, Request, Response, refusal
+
+# Nothing that could lead out of its place in vLLM's path.
+_ID = "(?P<id>[A-Za-z0-9_-]+)"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`path` may hold `{id}`, one segment of letters, digits, `_` and `-`."""
+
+    method: str
+    path: str
+    handler: Handler
+
+
+class Routes:
+    """Answers each request by its route, or with a 404 or 405. A trailing slash means the same path.
+
+    vLLM would redirect it to its own address. Paths are compared as they came: an encoded one is another.
+    """
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._exact: dict[str, dict[str, Handler]] = {}
+        self._patterns: list[tuple[re.Pattern[str], dict[str, Handler]]] = []
+        for route in routes:
+            if "{id}" in route.path:
+                pattern = re.compile(re.escape(route.path).replace(re.escape("{id}"), _ID) + "/?")
+                self._patterns.append((pattern, {route.method: route.handler}))
+            else:
+                for path in (route.path, f"{route.path}/"):
+                    self._exact.setdefault(path, {})[route.method] = route.handler
+
+    async def __call__(self, request: Request) -> Response | None:
+        """A handler of all requests."""
+        methods = self._exact.get(request.path) or self._matched(request)
+        if methods is None:
+            return _refused(request, 404, "Not Found", "not_found")
+        handler = methods.get(request.method)
+        if handler is None:
+            response = _refused(request, 405, "Method Not Allowed", "method_not_allowed")
+            response.headers.append(("Allow", ", ".join(sorted(methods))))
+            return response
+        return await handler(request)
+
+    def _matched(self, request: Request) -> dict[str, Handler] | None:
+        for pattern, methods in self._patterns:
+            if match := pattern.fullmatch(request.path):
+                request.parameters = match.groupdict()
+                return methods
+        return None
+
+
+def _refused(request: Request, status: int, reason: str, code: str) -> Response:
+    path = request.path if request.path.isascii() and len(request.path) <= 200 else "this path"
+    response = refusal(status, f"{request.method} {path}: {reason}", code)
+    response.close = not request.complete
+    return response

@@ -1,0 +1,120 @@
+"""Listeners, the connections that came through them, and how both end."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointsman.config.address import Tcp
+from pointsman.config.address import listen as parse_address
+from pointsman.errors import CannotStart
+from pointsman.http.connection import Connection
+from pointsman.http.message import Handler, Request
+
+BACKLOG = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`header_timeout` is in seconds."""
+
+    header_timeout: float
+    max_body_bytes: int
+    max_connections: int
+
+
+class Server:
+    """Hands each request to `handler`. `draining`: no answer keeps its connection open any more."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits,
+        count_refused: Callable[[str], None],
+        abandoned: Callable[[Request], None],
+    ) -> None:
+        """`abandoned` hears of requests that were sent ahead by a client that left before their turn came."""
+        self.handler = handler
+        self.limits = limits
+        self.count_refused = count_refused
+        self.abandoned = abandoned
+        self.draining = False
+        self.loop = asyncio.get_running_loop()
+        self.connections: set[Connection] = set()
+        self._listeners: list[asyncio.Server] = []
+        self._idle: asyncio.Event = asyncio.Event()
+
+    async def listen(self, address: str) -> None:
+        """Listen at `host:port` or `unix:/path`; raises CannotStart."""
+        where = parse_address(address)
+        try:
+            if isinstance(where, Tcp):
+                listener = await self.loop.create_server(
+                    lambda: Connection(self), where.host, where.port, backlog=BACKLOG
+                )
+            else:
+                _remove_stale(Path(where.path))
+                listener = await self.loop.create_unix_server(lambda: Connection(self), where.path, backlog=BACKLOG)
+        except OSError as error:
+            raise CannotStart(
+                f"cannot listen at {address} ({error.strerror or error}); "
+                "change pointsman.server.listen or admin_listen, or stop what listens there"
+            ) from error
+        self._listeners.append(listener)
+
+    def opened(self, connection: Connection) -> bool:
+        """A client connected; False where there are too many already."""
+        self.connections.add(connection)
+        return len(self.connections) <= self.limits.max_connections and not self.draining
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        if self.draining and not self.connections:
+            self._idle.set()
+
+    async def drain(self, seconds: float, interrupt: asyncio.Event) -> None:
+        """Listen no more, let what runs end for so many `seconds` or until `interrupt`, then cancel it."""
+        self.draining = True
+        for listener in self._listeners:
+            listener.close()
+        for connection in list(self.connections):
+            if not connection.busy:
+                connection.close()
+        if await self._emptied(seconds, interrupt):
+            return
+        for connection in list(self.connections):
+            connection.cancel()
+        await self._emptied(0.5, interrupt)  # for what they still write
+        for connection in list(self.connections):
+            connection.transport.abort()
+        await self._emptied(0.5, asyncio.Event())
+
+    async def _emptied(self, seconds: float, interrupt: asyncio.Event) -> bool:
+        if not self.connections:
+            return True
+        if interrupt.is_set():
+            return False
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._idle, interrupt)]
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        return not self.connections
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the socket of a process that was killed; raises OSError where one listens."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))

@@ -1,0 +1,114 @@
+"""Where an answer's body ends, however it is cut into pieces, and how one that broke is told from a whole one."""
+
+from __future__ import annotations
+
+import pytest
+
+from pointsman.relay.framing import Chunked, Framing, Length, Malformed, UntilClose, chunk
+
+CHUNKS = b"5\r\nhello\r\n1;ext=1\r\n!\r\nA\r\n0123456789\r\n"
+WHOLE = CHUNKS + b"0\r\n\r\n"
+WITH_TRAILER = CHUNKS + b"0\r\nX-Sum: 1\r\nY: 2\r\n\r\n"
+PAYLOAD = b"hello!0123456789"
+
+
+def fed(framing: Framing, data: bytes, size: int) -> bytes:
+    return b"".join(framing.feed(data[start : start + size]) for start in range(0, len(data), size))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 11, 1000])
+@pytest.mark.parametrize("answer", [WHOLE, WITH_TRAILER])
+def test_chunks_pass_as_they_came_however_they_are_cut(answer: bytes, size: int) -> None:
+    framing = Chunked(verbatim=True)
+    assert fed(framing, answer, size) == answer
+    assert (framing.done, framing.surplus) == (True, False)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 11, 1000])
+@pytest.mark.parametrize("answer", [WHOLE, WITH_TRAILER])
+def test_the_framing_can_be_taken_off(answer: bytes, size: int) -> None:
+    framing = Chunked(verbatim=False)
+    assert fed(framing, answer, size) == PAYLOAD
+    assert framing.done
+
+
+@pytest.mark.parametrize("cut", range(len(WITH_TRAILER)))
+def test_chunks_that_end_early_are_not_whole_and_their_last_line_is_held_back(cut: int) -> None:
+    framing = Chunked(verbatim=True)
+    passed = framing.feed(WITH_TRAILER[:cut])
+    assert not framing.done
+    assert WITH_TRAILER.startswith(passed)
+    assert not passed[len(CHUNKS) :]
+
+
+@pytest.mark.parametrize("cut", range(len(WHOLE)))
+@pytest.mark.parametrize("text", [b"x", b"a longer text than any chunk has room for"])
+def test_a_last_word_fits_wherever_chunks_break_off(cut: int, text: bytes) -> None:
+    """A client that reads chunks gets all that was passed on and then the text, or its beginning, and no end."""
+    framing, reader = Chunked(verbatim=True), Chunked(verbatim=False)
+    passed = framing.feed(WHOLE[:cut])
+    read = reader.feed(passed + framing.interrupted(text))
+    assert read.endswith(text)
+    assert PAYLOAD.startswith(read.removesuffix(text))
+    assert not reader.done
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\r\nhello",
+        b"x\r\n",
+        b"+5\r\nhello\r\n",
+        b"5 5\r\nhello",
+        b"5\nhello",
+        b"5\r\nhello!!",
+        b"-1\r\n",
+        b"0x5\r\nhello",
+    ],
+)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_chunk_without_a_sound_size_is_no_chunk(answer: bytes, size: int) -> None:
+    with pytest.raises(Malformed):
+        fed(Chunked(verbatim=True), answer, size)
+
+
+def test_what_is_held_back_has_a_bound() -> None:
+    with pytest.raises(Malformed):
+        fed(Chunked(verbatim=True), b"5;" + b"x" * 100_000, 1000)
+    with pytest.raises(Malformed):
+        fed(Chunked(verbatim=True), b"0\r\n" + b"x: y\r\n" * 100_000, 1000)
+
+
+@pytest.mark.parametrize(("framing", "answer"), [(Length(5), b"hello"), (Chunked(verbatim=True), b"0\r\n\r\n")])
+def test_what_comes_behind_the_end_is_cut_off(framing: Framing, answer: bytes) -> None:
+    assert framing.feed(answer + b"HTTP/1.1 200 OK\r\n") == answer
+    assert (framing.done, framing.surplus) == (True, True)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_a_length_is_counted_down(size: int) -> None:
+    framing = Length(5)
+    assert fed(framing, b"hello", size) == b"hello"
+    assert (framing.done, framing.surplus) == (True, False)
+
+
+def test_nothing_is_whole_at_once() -> None:
+    assert Length(0).done
+    assert not Length(1).done
+
+
+def test_a_last_word_never_makes_a_length_whole() -> None:
+    framing = Length(10)
+    framing.feed(b"hello")
+    assert framing.interrupted(b"0123456789") == b"0123"
+
+
+def test_a_body_until_the_end_of_the_connection_is_framed_for_those_who_read_frames() -> None:
+    framing = UntilClose(chunked=True)
+    assert framing.feed(b"hello") + framing.feed(b"") + framing.end() == b"5\r\nhello\r\n0\r\n\r\n"
+    plain = UntilClose(chunked=False)
+    assert plain.feed(b"hello") + plain.end() == b"hello"
+
+
+def test_a_chunk_has_its_size_in_hexadecimal() -> None:
+    assert chunk(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"
