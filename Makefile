@@ -4,9 +4,13 @@ CONFIG ?= config/config.yaml
 WORK ?= .cache/inference
 RELAY ?= .cache/relay
 SHARE ?= 1
+PREFIX ?= /opt/pointsman
+EXTRA ?= cpu
+UNITS = /usr/lib/systemd/system
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run run-vllm test lint wheel docs bench-startup bench-accuracy bench-inference bench-relay clean
+.PHONY: run run-vllm test lint wheel docs install uninstall
+.PHONY: bench-startup bench-accuracy bench-inference bench-relay clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: .venv/installed
@@ -37,6 +41,26 @@ wheel: .venv-test/installed
 docs: .venv-test/installed
 	PYTHONPATH=daemon .venv-test/bin/python -m pointsman.config.reference
 	.venv-test/bin/python benchmarks/report.py
+
+# As root; EXTRA=gpu for CUDA. DESTDIR is a folder to install under, for packages and tests.
+install:
+	$(PYTHON) -m venv $(DESTDIR)$(PREFIX)
+	$(DESTDIR)$(PREFIX)/bin/pip install --quiet --upgrade '.[$(EXTRA)]'
+	$(if $(DESTDIR),sed -i '1s|^#!$(DESTDIR)|#!|' $(DESTDIR)$(PREFIX)/bin/pointsman)
+	install -d $(addprefix $(DESTDIR),/etc/pointsman $(UNITS) /usr/lib/sysusers.d $(PREFIX)/share/pointsman)
+	test -e $(DESTDIR)/etc/pointsman/config.yaml || install -m 644 config/config.yaml $(DESTDIR)/etc/pointsman
+	sed 's|@PREFIX@|$(PREFIX)|' systemd/pointsman.service > $(DESTDIR)$(UNITS)/pointsman.service
+	install -m 644 systemd/pointsman.socket $(DESTDIR)$(UNITS)
+	install -m 644 systemd/sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/pointsman.conf
+	install -m 644 systemd/drop-ins/*.conf $(DESTDIR)$(PREFIX)/share/pointsman
+	$(if $(DESTDIR),,systemd-sysusers pointsman.conf && systemctl daemon-reload)
+
+# Leaves /etc/pointsman, /var/lib/pointsman and the user.
+uninstall:
+	$(if $(DESTDIR),,systemctl disable --now pointsman.service pointsman.socket)
+	rm -rf $(DESTDIR)$(PREFIX)
+	rm -f $(addprefix $(DESTDIR),$(UNITS)/pointsman.service $(UNITS)/pointsman.socket /usr/lib/sysusers.d/pointsman.conf)
+	$(if $(DESTDIR),,systemctl daemon-reload)
 
 bench-startup: .venv/installed
 	.venv/bin/python benchmarks/startup.py

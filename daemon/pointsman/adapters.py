@@ -71,12 +71,16 @@ class Poller:
         self._report = report
         self._state: dict[str, str] = {}
         self.served = Served()
+        self.answered = asyncio.Event()
+        """Set once an endpoint has."""
 
     async def refresh(self) -> Served:
         """Ask every endpoint once, side by side."""
         results = await asyncio.gather(*map(self._ask, self._endpoints))
         fresh = {name: cards for name, cards in results if cards is not None}
         self.served = Served({**self.served.cards, **fresh})
+        if fresh:
+            self.answered.set()
         return self.served
 
     async def run(self, interval: float) -> None:

@@ -98,14 +98,20 @@ def _address(text: str) -> str:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    import os
+
     import uvloop
 
     from pointsman.server import serve
+    from pointsman.systemd import take
 
+    systemd = take(os.environ)
     ready = _load(options.config, options.vllm)
     gc.freeze()  # what start-up left will not be garbage: full collections need not walk it
     try:
-        uvloop.run(serve(ready.config, ready.classifier, warnings=ready.warnings, stand_in=options.demo))
+        uvloop.run(
+            serve(ready.config, ready.classifier, warnings=ready.warnings, stand_in=options.demo, systemd=systemd)
+        )
     finally:
         ready.classifier.close()
     return 0

@@ -8,6 +8,7 @@ import dataclasses
 import logging
 import resource
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -28,16 +29,30 @@ from pointsman.relay.endpoints import Endpoints, Upstream
 from pointsman.relay.watch import Watch
 from pointsman.router import Router
 from pointsman.service import Service
+from pointsman.systemd import Systemd
 from pointsman.telemetry import Log, Metrics, Texts
 
 # For listeners, the admin port, files of the classifier, probes, and whatever a library opens.
 SPARE_FILES = 128
+# FileDescriptorName= of the socket units whose sockets are ours.
+DATA_SOCKET, ADMIN_SOCKET = "data", "admin"
+# What starts after us waits so long for a vLLM; it may take minutes to load its model, and we answer for it meanwhile.
+GRACE_S = 5.0
+STATUS_S = 5.0
 
 
 async def serve(
-    config: Config, classifier: Classifier, *, warnings: Sequence[str] = (), stand_in: bool = False
+    config: Config,
+    classifier: Classifier,
+    *,
+    warnings: Sequence[str] = (),
+    stand_in: bool = False,
+    systemd: Systemd,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then let running answers end; raises CannotStart."""
+    """Serve until SIGTERM or SIGINT, then let running answers end; raises CannotStart.
+
+    The sockets that `systemd` hands over take the place of the config's addresses.
+    """
     options = config.pointsman
     log = Log(options.log.level)
     for warning in warnings:
@@ -57,20 +72,22 @@ async def serve(
         data, admin = _servers(service)
         stack.callback(log.flush)
         stack.push_async_callback(admin.drain, 0, interrupt)
-        await admin.listen(options.server.admin_listen)
+        admin_at = await _listen(admin, (options.server.admin_listen,), systemd, ADMIN_SOCKET)
         stack.push_async_callback(data.drain, options.server.drain_timeout_ms / 1000, interrupt)
-        for address in options.server.listen:
-            await data.listen(address)
+        data_at = await _listen(data, options.server.listen, systemd, DATA_SOCKET)
         log.write(
             "info",
             "ready",
             version=__version__,
-            listen=options.server.listen,
-            admin=options.server.admin_listen,
+            listen=data_at,
+            admin=admin_at,
             classifier=classifier.artifact.folder.name,
             endpoints={endpoint.name: endpoint.address for endpoint in config.vllm_endpoints},
         )
+        telling = asyncio.create_task(_tell(service, systemd))
+        stack.callback(telling.cancel)
         await stop.wait()
+        systemd.notify.stopping(f"stopping; {service.metrics.in_flight} in flight")
         log.write("info", "stopping", in_flight=service.metrics.in_flight)
 
 
@@ -146,6 +163,50 @@ def _servers(service: Service) -> tuple[Server, Server]:
     own = [Route("GET", "/metrics", exposition), Route("GET", "/config", config), *health_routes(ready)]
     admin = Server(Routes(own), limits, lambda _: None, lambda _: None)
     return data, admin
+
+
+async def _listen(server: Server, addresses: Sequence[str], systemd: Systemd, name: str) -> list[str]:
+    """Where it listens now: at the sockets of this name, or else at the addresses."""
+    adopted = [listener for found, listener in systemd.listeners if found == name]
+    for listener in adopted:
+        await server.adopt(listener)
+    if adopted:
+        return [_address(listener) for listener in adopted]
+    for address in addresses:
+        await server.listen(address)
+    return list(addresses)
+
+
+def _address(listener: socket.socket) -> str:
+    where = listener.getsockname()
+    return f"unix:{where}" if listener.family == socket.AF_UNIX else f"{where[0]}:{where[1]}"
+
+
+async def _tell(service: Service, systemd: Systemd) -> None:
+    """Keeps systemd told how it goes, until cancelled. A loop that hangs does not get here, and that is the point."""
+    grace = GRACE_S if service.config.pointsman.adapters.poll_interval_ms else 0
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(service.poller.answered.wait(), grace)
+    systemd.notify.ready(_status(service))
+    interval = STATUS_S if systemd.watchdog_s is None else min(STATUS_S, systemd.watchdog_s / 3)
+    told = ""
+    while True:
+        if service.router.classifier.healthy:
+            systemd.notify.alive()
+        if (status := _status(service)) != told:
+            systemd.notify.status(status)
+            told = status
+        await asyncio.sleep(interval)
+
+
+def _status(service: Service) -> str:
+    """What an operator asks first, in one line."""
+    if not service.router.classifier.healthy:
+        return "the classifier hangs or has stopped"
+    now, upstreams = service.loop.time(), service.endpoints.all.values()
+    up = [upstream for upstream in upstreams if upstream.name in service.poller.served.cards and upstream.healthy(now)]
+    cards = {card.id for cards in service.poller.served.cards.values() for card in cards if card.parent is not None}
+    return f"{len(up)} of {len(upstreams)} vLLM up; {len(cards)} adapters; {service.metrics.in_flight} in flight"
 
 
 def _check_files(options: ServerOptions) -> None:

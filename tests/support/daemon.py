@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -72,22 +73,27 @@ async def run_daemon(
     *,
     args: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
+    listener: socket.socket | None = None,
     exit_code: int = 0,
 ) -> AsyncIterator[Daemon]:
     """Start it, yield once `/ready` is 200, end it with SIGTERM unless the block did.
+
+    `listener` is a listening TCP socket that it inherits as its data port, as a socket unit of systemd would pass it.
 
     `config` is YAML text, a file, or what YAML would be read into; its TCP addresses are replaced by free
     ones and it is written into `tmp_path`, so relative paths in it count from there. After a block that did
     not fail, the daemon must end with `exit_code` and have logged no traceback.
     """
-    data_port, admin_port = reserve_port(), reserve_port()
+    data_port, admin_port = reserve_port() if listener is None else listener.getsockname()[1], reserve_port()
     file = tmp_path / f"pointsman-{data_port}.yaml"
     file.write_text(_on_ports(config, data_port, admin_port))
     log = tmp_path / f"pointsman-{data_port}.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
+            *_inheriting(listener),
             *(sys.executable, "-m", "pointsman", "serve", "--config", str(file), *args),
             env=os.environ | (env or {}),
+            pass_fds=() if listener is None else (listener.fileno(),),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
@@ -108,6 +114,14 @@ async def run_daemon(
             await _stop(daemon)
     assert process.returncode == exit_code, f"it exited with {process.returncode}:\n{log_tail(log)}"
     assert "Traceback (most recent call last)" not in daemon.log_text(), log_tail(log, 200)
+
+
+def _inheriting(listener: socket.socket | None) -> list[str]:
+    """A shell that makes the socket the first inherited one and then becomes the daemon."""
+    if listener is None:
+        return []
+    told = "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=data"
+    return ["bash", "-c", f'exec 3<&{listener.fileno()}; {told} exec "$@"', "bash"]
 
 
 def _on_ports(config: str | Path | Mapping[str, Any], data_port: int, admin_port: int) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 import target
-from relay import cpu, exchange, requests, targets
 from relay.arrivals import Arrivals
 from relay.stream_load import request_length, starts
+
+from relay import cpu, exchange, requests, targets
 
 WRK = """\
 Running 2s test @ http://127.0.0.1:9010/v1/chat/completions

@@ -25,7 +25,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from pointsman.classify.cost import Curve, Pace
+from pointsman.classify.cost import SURPRISE, Curve, Pace
 from pointsman.errors import ClassifierError, Overloaded
 
 T = TypeVar("T")
@@ -33,6 +33,8 @@ T = TypeVar("T")
 # Of the time that a text can wait. Estimates err by half where other processes want the same cores, and 99 in 100 of
 # those that are admitted are to be in time; a shorter queue keeps the workers as busy.
 WAIT_SHARE = 0.5
+# A run that is so much later than a surprise can make it hangs.
+HUNG_S = 10.0
 
 
 @dataclass(eq=False, slots=True)
@@ -126,7 +128,15 @@ class Batcher(Generic[T]):
         self._long: _Lane[T] = _Lane()
         self._running: set[_Run[T]] = set()
         self.counts = Counts()
-        self.healthy = True
+        self._stopped = False
+
+    @property
+    def healthy(self) -> bool:
+        """False once nothing will run any more, and while a worker hangs."""
+        if self._stopped:
+            return False
+        now, pace = time.perf_counter(), self._pace.factor
+        return all(now - run.started_at < HUNG_S + SURPRISE * pace * run.seconds for run in self._running)
 
     @property
     def queued(self) -> int:
@@ -220,7 +230,7 @@ class Batcher(Generic[T]):
         try:
             future = asyncio.get_running_loop().run_in_executor(self._executor, self._work, texts, wide)
         except RuntimeError as error:  # the executor was shut down: nothing will ever run again
-            self.healthy = False
+            self._stopped = True
             self._finish(run, [ClassifierError(str(error))] * len(batch))
             return
         future.add_done_callback(lambda done: self._finished(run, done))

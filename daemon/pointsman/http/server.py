@@ -54,18 +54,25 @@ class Server:
         where = parse_address(address)
         try:
             if isinstance(where, Tcp):
-                listener = await self.loop.create_server(
-                    lambda: Connection(self), where.host, where.port, backlog=BACKLOG
-                )
+                listener = await self.loop.create_server(self._connection, where.host, where.port, backlog=BACKLOG)
             else:
                 _remove_stale(Path(where.path))
-                listener = await self.loop.create_unix_server(lambda: Connection(self), where.path, backlog=BACKLOG)
+                listener = await self.loop.create_unix_server(self._connection, where.path, backlog=BACKLOG)
         except OSError as error:
             raise CannotStart(
                 f"cannot listen at {address} ({error.strerror or error}); "
                 "change pointsman.server.listen or admin_listen, or stop what listens there"
             ) from error
         self._listeners.append(listener)
+
+    async def adopt(self, listener: socket.socket) -> None:
+        """Accept from a socket that listens already."""
+        unix = listener.family == socket.AF_UNIX
+        create = self.loop.create_unix_server if unix else self.loop.create_server
+        self._listeners.append(await create(self._connection, sock=listener, backlog=BACKLOG))
+
+    def _connection(self) -> Connection:
+        return Connection(self)
 
     def opened(self, connection: Connection) -> bool:
         """A client connected; False where there are too many already."""

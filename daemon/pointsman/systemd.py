@@ -1,0 +1,79 @@
+"""What systemd tells this service and what it wants to hear: sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+
+_FIRST_FD = 3  # SD_LISTEN_FDS_START
+_LISTEN = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+_WATCHDOG = ("WATCHDOG_PID", "WATCHDOG_USEC")
+_NOTIFY = "NOTIFY_SOCKET"
+
+
+class Notifier:
+    """Sends states to the socket at `address`; without one, nowhere. Whoever does not listen misses it."""
+
+    def __init__(self, address: str | None) -> None:
+        self._address = f"\0{address[1:]}" if address and address.startswith("@") else address
+
+    def send(self, *states: str) -> None:
+        """One message, `KEY=value` each."""
+        if not self._address:
+            return
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.setblocking(False)
+            channel.sendto("\n".join(states).encode(), self._address)
+
+    def ready(self, status: str) -> None:
+        """Started, or reloaded."""
+        self.send("READY=1", f"STATUS={status}")
+
+    def reloading(self) -> None:
+        """Since systemd 253 a reload without the time at which it began hangs until the start timeout."""
+        self.send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+    def stopping(self, status: str) -> None:
+        self.send("STOPPING=1", f"STATUS={status}")
+
+    def status(self, status: str) -> None:
+        """The line that `systemctl status` shows."""
+        self.send(f"STATUS={status}")
+
+    def alive(self) -> None:
+        """Feeds the watchdog."""
+        self.send("WATCHDOG=1")
+
+
+@dataclass(frozen=True, slots=True)
+class Systemd:
+    """What this process was started with; all empty where nothing like systemd started it."""
+
+    notify: Notifier = field(default_factory=lambda: Notifier(None))
+    watchdog_s: float | None = None
+    """systemd kills a service that was not `alive` for so long."""
+    listeners: tuple[tuple[str, socket.socket], ...] = ()
+    """Listening sockets with the names that their units gave them (`FileDescriptorName=`)."""
+
+
+def take(environment: MutableMapping[str, str]) -> Systemd:
+    """What `environment` says of this process. It is taken out of it: no child is meant."""
+    told = {name: environment.pop(name, "") for name in (*_LISTEN, *_WATCHDOG, _NOTIFY)}
+    own = str(os.getpid())
+    listeners: list[tuple[str, socket.socket]] = []
+    if told["LISTEN_PID"] == own and told["LISTEN_FDS"].isdecimal():
+        names = told["LISTEN_FDNAMES"].split(":")
+        for number in range(int(told["LISTEN_FDS"])):
+            os.set_inheritable(_FIRST_FD + number, False)
+            name = names[number] if number < len(names) else ""
+            listeners.append((name, socket.socket(fileno=_FIRST_FD + number)))
+    watched = told["WATCHDOG_PID"] in {"", own} and told["WATCHDOG_USEC"].isdecimal()
+    return Systemd(
+        Notifier(told[_NOTIFY] or None),
+        int(told["WATCHDOG_USEC"]) / 1e6 if watched else None,
+        tuple(listeners),
+    )
