@@ -34,8 +34,8 @@ from pointsman.telemetry import Log, Metrics, Texts
 
 # For listeners, the admin port, files of the classifier, probes, and whatever a library opens.
 SPARE_FILES = 128
-# FileDescriptorName= of the socket units whose sockets are ours.
-DATA_SOCKET, ADMIN_SOCKET = "data", "admin"
+# FileDescriptorName= of the socket unit whose sockets are the admin port; all others are the data port.
+ADMIN_SOCKET = "admin"
 # What starts after us waits so long for a vLLM; it may take minutes to load its model, and we answer for it meanwhile.
 GRACE_S = 5.0
 STATUS_S = 5.0
@@ -72,9 +72,12 @@ async def serve(
         data, admin = _servers(service)
         stack.callback(log.flush)
         stack.push_async_callback(admin.drain, 0, interrupt)
-        admin_at = await _listen(admin, (options.server.admin_listen,), systemd, ADMIN_SOCKET)
+        inherited: dict[bool, list[socket.socket]] = {True: [], False: []}
+        for name, listener in systemd.listeners:
+            inherited[name == ADMIN_SOCKET].append(listener)
+        admin_at = await _listen(admin, (options.server.admin_listen,), inherited[True])
         stack.push_async_callback(data.drain, options.server.drain_timeout_ms / 1000, interrupt)
-        data_at = await _listen(data, options.server.listen, systemd, DATA_SOCKET)
+        data_at = await _listen(data, options.server.listen, inherited[False])
         log.write(
             "info",
             "ready",
@@ -165,13 +168,12 @@ def _servers(service: Service) -> tuple[Server, Server]:
     return data, admin
 
 
-async def _listen(server: Server, addresses: Sequence[str], systemd: Systemd, name: str) -> list[str]:
-    """Where it listens now: at the sockets of this name, or else at the addresses."""
-    adopted = [listener for found, listener in systemd.listeners if found == name]
-    for listener in adopted:
+async def _listen(server: Server, addresses: Sequence[str], inherited: Sequence[socket.socket]) -> list[str]:
+    """Where it listens now: at the inherited sockets, or else at the addresses."""
+    for listener in inherited:
         await server.adopt(listener)
-    if adopted:
-        return [_address(listener) for listener in adopted]
+    if inherited:
+        return [_address(listener) for listener in inherited]
     for address in addresses:
         await server.listen(address)
     return list(addresses)
