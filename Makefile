@@ -2,9 +2,10 @@
 PYTHON ?= python3
 CONFIG ?= config/config.yaml
 WORK ?= .cache/inference
+CHAOS_SECONDS ?= 600
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run run-vllm test lint wheel docs bench-startup bench-accuracy bench-inference clean
+.PHONY: run run-vllm test lint wheel docs bench-startup bench-accuracy bench-inference chaos clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: .venv/installed
@@ -47,6 +48,10 @@ bench-accuracy: .venv/installed
 bench-inference: wheel
 	-PYTHON=$(PYTHON) benchmarks/inference/peers/install.sh $(WORK)/peers
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m inference $(WORK)
+
+# Random clients against random upstreams: nothing may be lost. CHAOS_SECONDS=60 is a short one, which writes no result.
+chaos: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m chaos --seconds $(CHAOS_SECONDS)
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
