@@ -8,11 +8,11 @@ import random
 import time
 import zlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chaos.verdict import Body, Ran
-from support.hostile import DONE, STREAM, Exchange, Hostile, chunk, event, head, whole
+from support.hostile import DONE, STREAM, Connection, Exchange, Hostile, chunk, event, head, whole
 
 NAMES = ("base", "law-lora", "code-lora")
 _MODELS = {
@@ -259,6 +259,7 @@ class Chaotic(Hostile):
         self.calm = True
         self.ran: list[Ran] = []
         self.running: list[Answer] = []
+        self._latest: dict[Connection, int] = {}
         self.models = whole(json.dumps(_MODELS).encode())
         self.idle_close_s = 0.05
 
@@ -276,12 +277,23 @@ class Chaotic(Hostile):
         finally:
             answer.ended = time.monotonic()
             self.running.remove(answer)
+            self._latest[exchange.connection] = len(self.ran)
             self.ran.append(answer.record())
         return None
 
     def forget(self) -> None:
         """Drop connections that are gone: what is kept of them is in `ran`."""
+        self.requests.clear()
         self.connections = [connection for connection in self.connections if not connection.gone.is_set()]
+        self._latest = {
+            connection: self._latest[connection] for connection in self._latest if not connection.gone.is_set()
+        }
+
+    async def die(self) -> None:
+        for connection, index in self._latest.items():
+            if not connection.gone.is_set():
+                self.ran[index] = replace(self.ran[index], torn=True)
+        await super().die()
 
     async def lapses(self, stop: asyncio.Event) -> None:
         """Now and then be dead for a while, as one that is killed and started again."""

@@ -66,6 +66,8 @@ class Ran:
     body: Body = NO_BODY
     alone: bool = True
     """Whether it was the first on its connection: only one that was not may be sent again."""
+    torn: bool = False
+    """Its connection was reset after it was sent: what a slow reader had not taken yet is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,7 @@ def _replaced(item: Asked, run: Ran) -> str | None:
     """Of an answer that is not the upstream's."""
     if item.code not in OUR_CODES:
         return f"in place of the upstream's {run.status}, and no code of ours says why"
-    if run.whole and item.code != "upstream_timeout":
+    if run.whole and not run.torn and item.code != "upstream_timeout":
         return f"in place of the upstream's {run.status}"
     return None
 
@@ -208,7 +210,7 @@ def _passed_on(item: Asked, run: Ran) -> str | None:
     """Of an answer that is the upstream's."""
     if item.end == "whole" and not run.whole:
         return "a broken answer that looks whole"
-    if item.end == "cut" and run.whole:
+    if item.end == "cut" and run.whole and not run.torn:
         return "a whole answer that was broken"
     if item.end == "whole" and item.body != run.body:
         return f"{item.body} arrived, {run.body} was sent"

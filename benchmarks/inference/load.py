@@ -118,7 +118,7 @@ async def _closed_loop(port: int, requests: Iterator[bytes], concurrency: int, s
 async def _open_loop(port: int, requests: Iterator[bytes], rate: float, seconds: float, patience: float) -> Window:
     replies: list[Reply] = []
     idle: list[_Connection] = []
-    arrivals = random.Random(0)  # noqa: S311 - the same arrivals for every server
+    arrivals = random.Random(0)  # the same arrivals for every server
     started = time.perf_counter()
 
     async def client(request: bytes, due: float) -> None:
