@@ -105,6 +105,39 @@ async def test_idle_connections_are_closed_at_once(tmp_path: Path, upstream: Hos
         assert time.monotonic() - started < 10
 
 
+async def test_a_connection_that_has_not_asked_yet_may_still_ask(tmp_path: Path, upstream: Hostile) -> None:
+    """Its request may be on the way: with a head that has begun, or with none; the answer says that it was the last."""
+    request = post(chat())
+    async with run_relay(tmp_path, upstream, **LONG) as relay, relay.client() as silent, relay.client() as begun:
+        begun.send(post(chat()))
+        assert (await begun.answer()).status == 200
+        begun.send(request[:20])
+        async with relay.client() as last:  # once it is answered, what came before has been read
+            last.send(post(chat()))
+            assert (await last.answer()).status == 200
+        await stopping(relay)
+        for client, data in ((silent, request), (begun, request[20:])):
+            client.send(data)
+            got = await client.answer()
+            assert (got.status, got.value("Connection")) == (200, "close")
+            assert await client.rest() == b""
+        async with asyncio.timeout(10):
+            assert await relay.daemon.process.wait() == 0
+
+
+async def test_a_connection_that_never_asks_holds_the_end_up_no_longer_than_the_bound(
+    tmp_path: Path, upstream: Hostile
+) -> None:
+    async with run_relay(tmp_path, upstream, **SHORT) as relay, relay.client() as silent:
+        async with relay.client() as last:  # accepted in order, so the silent one is, too
+            last.send(post(chat()))
+            assert (await last.answer()).status == 200
+        await stopping(relay)
+        assert await silent.rest() == b""
+        async with asyncio.timeout(10):
+            assert await relay.daemon.process.wait() == 0
+
+
 async def test_an_answer_that_ends_while_it_drains_says_that_the_connection_does(
     tmp_path: Path, upstream: Hostile
 ) -> None:

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from pointsman.config.model import Endpoint, RelayOptions
+from pointsman.relay import ask
+from pointsman.relay.endpoints import Upstream
 from support.hostile import DONE, STREAM, Exchange, Hostile, Script, chunk, completion, event, run_hostile, stall, whole
 from support.metrics import until
 from support.raw_client import Cut, Got, chat, post
@@ -267,3 +270,14 @@ async def test_streams_of_a_killed_upstream_end_with_an_error_event(tmp_path: Pa
         await spared.die()
         await asyncio.wait(tasks)
         await killed.listen()
+
+
+async def test_no_request_gets_the_connection_of_a_probe(upstream: Hostile) -> None:
+    """A probe closes its own once it has read its answer; a request that got it in between would hang for ever."""
+    endpoint = Endpoint(name="a", address="127.0.0.1", port=upstream.port)
+    probed = Upstream(endpoint, RelayOptions())
+    probe = asyncio.create_task(ask.health(probed, b""))
+    while not probe.done():
+        assert probed.pool.take() is None
+        await asyncio.sleep(0)
+    assert await probe is None

@@ -55,6 +55,7 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_partial",
         "_refusal",
+        "_served",
         "_server",
         "_since",
         "_task",
@@ -86,6 +87,7 @@ class Connection(asyncio.Protocol):
         self._refusal: Response | None = None  # what is written when those before it are answered
         self._deaf = False  # nothing more is read from this client
         self._partial = False  # a head has begun
+        self._served = False  # a request was answered
         self._since = self._loop.time()  # when the head began, or when the connection fell idle
         self.choked = False
         self.flow: Flow | None = None
@@ -197,6 +199,7 @@ class Connection(asyncio.Protocol):
 
     def _finished(self, request: Request) -> None:
         self._current = self._task = None
+        self._served = True
         self._parser.message_consumed()
         if self.transport.is_closing():
             return
@@ -258,14 +261,16 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     @property
-    def busy(self) -> bool:
-        """Whether a request is being answered."""
-        return self._task is not None
+    def idle(self) -> bool:
+        """Whether it had an answer, and no other request has begun."""
+        return self._served and self._current is None and not self._partial
 
     def cancel(self) -> None:
         """End the running request's handler, which may still answer."""
         if self._task is not None:
             self._task.cancel()
+        else:
+            self.close()
 
     # --- time --------------------------------------------------------------------------------------------------
 

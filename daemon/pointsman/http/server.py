@@ -70,7 +70,7 @@ class Server:
     def opened(self, connection: Connection) -> bool:
         """A client connected; False where there are too many already."""
         self.connections.add(connection)
-        return len(self.connections) <= self.limits.max_connections and not self.draining
+        return len(self.connections) <= self.limits.max_connections
 
     def closed(self, connection: Connection) -> None:
         """A connection is gone."""
@@ -79,12 +79,16 @@ class Server:
             self._idle.set()
 
     async def drain(self, seconds: float, interrupt: asyncio.Event) -> None:
-        """Listen no more, let what runs end for so many `seconds` or until `interrupt`, then cancel it."""
+        """Listen no more, let what runs end for so many `seconds` or until `interrupt`, then cancel it.
+
+        A connection that has not asked yet may still do so: whoever made it was let in, and would lose its request.
+        """
         self.draining = True
         for listener in self._listeners:
             listener.close()
+        await asyncio.sleep(0)  # a connection that was accepted in this turn of the loop is known in the next
         for connection in list(self.connections):
-            if not connection.busy:
+            if connection.idle:
                 connection.close()
         if await self._emptied(seconds, interrupt):
             return

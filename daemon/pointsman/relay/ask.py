@@ -54,7 +54,8 @@ async def ask(upstream: Upstream, path: str, key_line: bytes) -> tuple[int, byte
     channel = None
     try:
         async with asyncio.timeout(QUESTION_SECONDS):
-            channel = await pool.connect()
+            # Were it kept, a request could have it before the answer is read here, and `abort` would take it away.
+            channel = await pool.connect(kept=False)
             collector = _Collector()
             channel.request(head, b"", collector)
             body = await collector.done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ssl
 from collections import deque
 from typing import Protocol, cast
@@ -45,6 +46,7 @@ class Channel(asyncio.Protocol):
         "_early",
         "_framing",
         "_head",
+        "_kept",
         "_persistent",
         "_receiver",
         "_transport",
@@ -53,8 +55,10 @@ class Channel(asyncio.Protocol):
         "reused",
     )
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, kept: bool) -> None:
+        """`kept`: once it has answered, the pool may give it to the next request."""
         self.pool = pool
+        self._kept = kept
         self.reused = False
         self.idle_since = 0.0
         self._receiver: Receiver | None = None
@@ -149,7 +153,7 @@ class Channel(asyncio.Protocol):
         receiver, self._receiver = self._receiver, None
         transport = self._transport
         # vLLM may answer before it has read all of the body: what is still to be written is no new request's start.
-        if self._persistent and not framing.surplus and not transport.get_write_buffer_size():
+        if self._kept and self._persistent and not framing.surplus and not transport.get_write_buffer_size():
             self.pool.put(self)
         else:
             transport.abort()
@@ -212,17 +216,16 @@ class Pool:
                 return channel
         return None
 
-    async def connect(self) -> Channel:
-        """A new connection; raises UpstreamUnreachable."""
+    async def connect(self, *, kept: bool = True) -> Channel:
+        """A new connection, `kept` after its first answer or not; raises UpstreamUnreachable."""
         loop = asyncio.get_running_loop()
+        make = functools.partial(Channel, self, kept=kept)
         try:
             async with asyncio.timeout(self._connect_timeout):
                 if self.endpoint.socket_path is not None:
-                    _, channel = await loop.create_unix_connection(lambda: Channel(self), self.endpoint.socket_path)
+                    _, channel = await loop.create_unix_connection(make, self.endpoint.socket_path)
                 else:
-                    _, channel = await loop.create_connection(
-                        lambda: Channel(self), self._host, self._port, ssl=self._tls
-                    )
+                    _, channel = await loop.create_connection(make, self._host, self._port, ssl=self._tls)
         except (OSError, TimeoutError) as error:
             why = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
             raise UpstreamUnreachable(f"no connection to {self.where}; is vLLM running there? ({why})") from error
