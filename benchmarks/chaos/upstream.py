@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import time
@@ -43,6 +44,9 @@ class Answer:
         return self.asked.get("stream") is True
 
     async def send(self, data: bytes) -> None:
+        """Raises ConnectionError where nobody is there any more."""
+        if self.exchange.connection.gone.is_set():
+            raise ConnectionError
         await self.exchange.send(data)
 
     async def head(self, status: str, *fields: str) -> None:
@@ -67,8 +71,7 @@ class Answer:
         """So many events, with the pauses of a model that generates."""
         for number in range(count):
             await self.body(event(f"word {number} " + "x" * self.dice.randrange(60)), framed=True)
-            if self.dice.random() < 0.3:
-                await asyncio.sleep(self.dice.uniform(0, 0.02))
+            await asyncio.sleep(self.dice.uniform(0, 0.02) if self.dice.random() < 0.3 else 0)
 
     async def end_stream(self) -> None:
         await self.body(DONE, framed=True)
@@ -273,7 +276,8 @@ class Chaotic(Hostile):
         try:
             if name not in EARLY or self._dice.random() < 0.5:
                 answer.asked = json.loads(await exchange.body())
-            await kinds[name](answer)
+            with contextlib.suppress(ConnectionError):
+                await kinds[name](answer)
         finally:
             answer.ended = time.monotonic()
             self.running.remove(answer)
