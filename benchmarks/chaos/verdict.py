@@ -15,9 +15,10 @@ from typing import Any, Literal, NamedTuple
 OUTCOMES = frozenset({"request", "routing_decision"})
 """The events of the log that are a request's outcome."""
 OUR_CODES = frozenset({"upstream_unreachable", "upstream_broken", "upstream_timeout"})
-STAYS_MILLISECONDS = 100.0
-"""How long a generation may go on after its client left; a busy machine alone makes some later than that."""
-WORST_SECONDS = 1.0
+BOUND_SECONDS, WORST_SECONDS = 0.1, 1.0
+LATE_SHARE = 0.05
+"""A generation may outlive its client by the bound. A moment in which the machine did something else makes a few later:
+so many of them, and none by more than the worst."""
 LATE_SECONDS = 0.2
 """After a client left, an answer may still be logged as given for so long: the daemon has not heard of it yet."""
 DESCRIPTORS = 8
@@ -106,7 +107,7 @@ def judge(evidence: Evidence) -> dict[str, Any]:
         *answers(asked, ran),
         *repeats(ran, by_id),
         *never_ended(ran),
-        *([f"a generation outlived its client by {late[-1]:.3f} s"] if late and late[-1] > WORST_SECONDS else []),
+        *lingering(late),
         *left_over(evidence.gauges),
         *counts(asked, by_id, evidence.refused, evidence.counted),
         *grown(evidence.samples),
@@ -130,7 +131,7 @@ def judge(evidence: Evidence) -> dict[str, Any]:
             "generations": len(milliseconds),
             "median_ms": round(statistics.median(milliseconds), 2) if milliseconds else None,
             "worst_ms": round(milliseconds[-1], 2) if milliseconds else None,
-            "over_100_ms": sum(one > STAYS_MILLISECONDS for one in milliseconds),
+            "over_100_ms": _over(late),
         },
         "descriptors": {"start": evidence.start.descriptors, "end": evidence.end.descriptors}
         | {"most": max((sample.descriptors for sample in evidence.samples), default=0)},
@@ -248,6 +249,19 @@ def outlived(asked: Iterable[Asked], ran: Iterable[Ran]) -> list[float]:
         for item in ran
         if item.ended is not None and (at := left.get(item.id)) is not None and item.ended > at
     ]
+
+
+def lingering(seconds: Sequence[float]) -> list[str]:
+    """Generations that outlived their clients for too long, by the `seconds` of all that did."""
+    worst, over = max(seconds, default=0.0), _over(seconds)
+    faults = [f"a generation outlived its client by {worst:.3f} s"] if worst > WORST_SECONDS else []
+    if over > LATE_SHARE * len(seconds):
+        faults.append(f"{over} of {len(seconds)} generations outlived their clients by more than {BOUND_SECONDS:g} s")
+    return faults
+
+
+def _over(seconds: Iterable[float]) -> int:
+    return sum(one > BOUND_SECONDS for one in seconds)
 
 
 def left_over(gauges: Mapping[str, float]) -> list[str]:

@@ -19,6 +19,7 @@ from chaos.verdict import (
     judge,
     leaked,
     left_over,
+    lingering,
     never_ended,
     outcomes,
     outlived,
@@ -62,7 +63,7 @@ def test_a_run_without_loss_has_no_faults() -> None:
         {"ran": [replace(RAN, whole=False)]},
         {"ran": [replace(RAN, began=0.0, status=None, alone=False), RAN]},
         {"ran": [RAN, replace(RAN, id="b", ended=None)]},
-        {"asked": [replace(LEFT, left=0.5)], "lines": [line(499)]},
+        {"asked": [replace(LEFT, left=1.5)], "lines": [line(499)]},
         {"gauges": STILL | {"pointsman_connections[]": 1.0}},
         {"refused": 1},
         {"counted": 2},
@@ -155,6 +156,13 @@ def test_a_generation_ends_with_its_client() -> None:
     assert outlived([ASKED], [replace(RAN, ended=10.5)]) == []
     assert never_ended([replace(RAN, ended=None)])
     assert not never_ended([RAN])
+
+
+def test_few_generations_are_late_and_none_by_much() -> None:
+    assert not lingering([0.01] * 99 + [0.5])
+    assert len(lingering([0.01] * 99 + [1.5])) == 1
+    assert len(lingering([0.01] * 90 + [0.2] * 10)) == 1
+    assert not lingering([])
 
 
 def test_every_gauge_is_back_to_zero_and_there() -> None:
