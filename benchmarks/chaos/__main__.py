@@ -1,0 +1,42 @@
+"""Random clients against random upstreams, one daemon between them: PYTHONPATH=benchmarks:tests python -m chaos
+
+A run of ten minutes or more writes benchmarks/results/chaos.json. Exits with 1 where anything was lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from provenance import provenance
+
+from chaos.run import run
+
+RESULT = Path(__file__).parents[1] / "results" / "chaos.json"
+FULL_SECONDS = 600
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=FULL_SECONDS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="folder for the daemon's config and log")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        kept = options.keep or Path(folder)
+        kept.mkdir(parents=True, exist_ok=True)
+        found = asyncio.run(run(kept, options.seconds, options.seed))
+    result = provenance() | {"seconds": options.seconds, "seed": options.seed} | found
+    text = json.dumps(result, indent=2) + "\n"
+    print(text)
+    if options.seconds >= FULL_SECONDS:
+        RESULT.write_text(text)
+    sys.exit(1 if result["faults"] else 0)
+
+
+if __name__ == "__main__":
+    main()
