@@ -93,7 +93,7 @@ def open_loop(port: int, requests: Iterator[bytes], rate: float, seconds: float)
     """Poisson arrivals at `rate` a second, whatever the server does; after PATIENCE_S a client gives up."""
     replies: list[Reply] = []
     idle: list[_Connection] = []
-    arrivals = random.Random(0)  # noqa: S311 - the same arrivals for every server
+    arrivals = random.Random(0)
 
     async def client(request: bytes, due: float) -> None:
         status, outcome, connection = 0, "no answer", None

@@ -64,7 +64,6 @@ class Connection(asyncio.Protocol):
         "choked",
         "flow",
         "transport",
-        "write",
     )
 
     def __init__(self, server: Server) -> None:
@@ -96,7 +95,6 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self.write = self.transport.write
         limits = self._server.limits
         self._timer = self._loop.call_later(limits.header_timeout, self._tick)
         if not self._server.opened(self):
@@ -220,6 +218,14 @@ class Connection(asyncio.Protocol):
         """After a pause for a client that sent too far ahead: what the parser kept back comes first."""
         self.transport.resume_reading()
         self.data_received(b"")
+
+    def write(self, data: bytes) -> None:
+        """Send; what comes for a client that is gone is dropped.
+
+        Between the moment when uvloop closes a broken transport and `connection_lost`, its `write` raises.
+        """
+        if not self.transport.is_closing():
+            self.transport.write(data)
 
     # --- refusals and the end ----------------------------------------------------------------------------------
 
