@@ -55,7 +55,7 @@ class FakeVllm:
 
     @property
     def last(self) -> Received:
-        """The latest request but for polls of `/v1/models`."""
+        """The latest request but for polls of `/v1/models` and probes of `/health`."""
         return self.received[-1]
 
     def reset(self) -> None:
@@ -67,6 +67,8 @@ class FakeVllm:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if request.path == "/v1/models":
             return web.json_response(self.models)
+        if request.path == "/health":
+            return web.Response()
         body = await request.read()
         headers = [(name.decode(), value.decode()) for name, value in request.raw_headers]
         self.received.append(Received(request.method, request.raw_path, headers, body))
