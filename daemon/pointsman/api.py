@@ -13,7 +13,7 @@ from pointsman.adapters import Card
 from pointsman.config.model import Config
 from pointsman.errors import HttpError, RequestError, ShuttingDown, TooBusy, UpstreamError, error_body
 from pointsman.explain import describe
-from pointsman.http.message import Pairs, Request, Response, error_response, json_response, too_large
+from pointsman.http.message import Request, Response, error_response, json_response, too_large
 from pointsman.http.routes import Route, Routes
 from pointsman.openai import Api
 from pointsman.policy import Choice, Reason
@@ -21,7 +21,7 @@ from pointsman.relay.forward import forward
 from pointsman.relay.head import request_id
 from pointsman.router import Routed, Router
 from pointsman.service import Service
-from pointsman.telemetry import Record, request_fields
+from pointsman.telemetry import Record, request_line
 
 # What a client of an inference host has a use for. Everything else that vLLM serves, its LoRA administration and the
 # paths that its --api-key leaves open among it, is not reachable through the data port.
@@ -44,6 +44,9 @@ RELAYED = (
     ("POST", "/tokenize"),
     ("POST", "/detokenize"),
 )
+
+# The fields of the forms that hold a system prompt.
+_PROMPTS = {"messages", "system", "instructions"}
 
 Work = Callable[[Request, Record], Awaitable[Response | None]]
 """Answers, or returns None where the answer was written and its status is in the record."""
@@ -138,7 +141,7 @@ def _outcome(service: Service, record: Record) -> None:
     service.metrics.count(record)
     if service.config.pointsman.log.requests:
         event = "request" if record.routed is None else "routing_decision"
-        service.log.soon(event, request_fields(record))
+        service.log.soon(request_line(event, record))
 
 
 def _failed(service: Service, record: Record, error: HttpError) -> Response:
@@ -160,19 +163,18 @@ async def _routed(service: Service, api: Api, request: Request, record: Record) 
     if not _is_json(request):
         await forward(service, request, record, service.config.vllm_endpoints, body)  # vLLM says why not
         return None
-    fields = openai.fields_of(body)
-    record.original_model = model = openai.asked_model(fields)
+    record.original_model = model = openai.asked_model(body)
     router = service.router
     if model is not None and model not in router.auto_names:
         routed = router.explicit(body, model)
     else:
-        parsed = openai.parse(api, body, fields)
+        parsed = openai.parse(api, body)
         record.phase = "classify"
         routed = await router.route(parsed)
         _keep_text(service, parsed.text, routed)
     record.routed = routed
     decision = routed.decision
-    await forward(service, request, record, decision.endpoints, routed.edited.body, _decision_lines(routed))
+    await forward(service, request, record, decision.endpoints, routed.edited.body, decision_lines(routed))
     return None
 
 
@@ -226,7 +228,7 @@ async def _dry_run(service: Service, request: Request, record: Record) -> Respon
     record.phase = "classify"
     routed = await service.router.route(parsed, remember=False)
     response = json_response(describe(service.router, parsed, routed))
-    response.headers.extend(decision_headers(routed))
+    response.lines = decision_lines(routed)
     return response
 
 
@@ -250,25 +252,28 @@ def _configured(config: Config) -> dict[str, Card]:
     }
 
 
-def decision_headers(routed: Routed) -> Pairs:
-    """What was chosen and why; semantic-router's names where it has one."""
+def decision_lines(routed: Routed) -> bytes:
+    """Header lines that tell what was chosen and why; semantic-router's names where it has one."""
     decision = routed.decision
-    pairs = [("x-vsr-selected-model", decision.model), ("x-pointsman-reason", decision.reason.value)]
-    if decision.category is not None:
-        pairs.append(("x-vsr-selected-category", decision.category))
-    if decision.reasoning is not None:
-        pairs.append(("x-vsr-selected-reasoning", "on" if decision.reasoning else "off"))
-    if not {"messages", "system", "instructions"}.isdisjoint(routed.edited.changed):
-        pairs.append(("x-vsr-injected-system-prompt", "true"))
+    injected = bool(routed.edited.changed) and not _PROMPTS.isdisjoint(routed.edited.changed)
+    lines = _named_lines(decision.model, decision.reason, decision.category, decision.reasoning, injected)
     if decision.confidence is not None:
-        pairs.append(("x-pointsman-confidence", f"{decision.confidence:.4f}"))
+        lines += b"x-pointsman-confidence: %.4f\r\n" % decision.confidence
     if routed.classification is not None and routed.classification.cut:
-        pairs.append(("x-pointsman-truncated", "true"))
-    return [(name, _header_value(value)) for name, value in pairs]
+        lines += b"x-pointsman-truncated: true\r\n"
+    return lines
 
 
-def _decision_lines(routed: Routed) -> bytes:
-    return "".join([f"{name}: {value}\r\n" for name, value in decision_headers(routed)]).encode("ascii")
+@functools.lru_cache(1024)
+def _named_lines(model: str, reason: Reason, category: str | None, reasoning: bool | None, injected: bool) -> bytes:
+    pairs = [("x-vsr-selected-model", model), ("x-pointsman-reason", reason.value)]
+    if category is not None:
+        pairs.append(("x-vsr-selected-category", category))
+    if reasoning is not None:
+        pairs.append(("x-vsr-selected-reasoning", "on" if reasoning else "off"))
+    if injected:
+        pairs.append(("x-vsr-injected-system-prompt", "true"))
+    return "".join([f"{name}: {_header_value(value)}\r\n" for name, value in pairs]).encode("ascii")
 
 
 def _header_value(text: str) -> str:

@@ -10,9 +10,10 @@ import enum
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
+from msgspec.json import Decoder
 
 from pointsman.errors import RequestError
 
@@ -83,51 +84,65 @@ class Edited:
     changed: tuple[str, ...]
 
 
+_NULL = msgspec.Raw(b"null")
+
+
 class _Message(msgspec.Struct):
     role: Any = None
-
-
-class _Content(msgspec.Struct):
-    content: msgspec.Raw = msgspec.Raw(b"null")
+    content: msgspec.Raw = _NULL
 
 
 class _Part(msgspec.Struct):
     text: Any = None
 
 
-# Decoded in one go: a prompt may be a list of 100,000 token ids.
-_Text = str | list[str | _Part | int | float | bool | list[Any] | None]
+class _Asked(msgspec.Struct):
+    model: msgspec.Raw = _NULL
 
 
-def fields_of(body: bytes) -> dict[str, msgspec.Raw]:
-    """The top level of a request body; raises RequestError (400) for what is not a JSON object."""
-    return _decode_object(body)
+T = TypeVar("T")
+
+# Made once: to read a type costs more than to decode a short message by it.
+_OBJECT = Decoder(dict[str, msgspec.Raw])
+_ASKED = Decoder(_Asked)
+_ANY: Decoder[Any] = Decoder()
+_STRING = Decoder(str)
+_LIST = Decoder(list[msgspec.Raw])
+_MESSAGE = Decoder(_Message)
+# In one go: a prompt may be a list of 100,000 token ids.
+_TEXT: Decoder[Any] = Decoder(str | list[str | _Part | int | float | bool | list[Any] | None])
+_PROMPT: Decoder[Any] = Decoder(str | list[msgspec.Raw] | None)
 
 
-def asked_model(fields: dict[str, msgspec.Raw]) -> str | None:
-    """The model that a request asks for, None where it leaves the choice; raises RequestError (400) for no string."""
-    raw = fields.get("model")
-    model: str | None = _decode(raw, None, str)
+def asked_model(body: bytes) -> str | None:
+    """The model that a request asks for, None where it leaves the choice.
+
+    Raises RequestError (400) for what is not a JSON object or names no model by a string.
+    """
+    return _asked_model(_decode_object(body, _ASKED).model)
+
+
+def _asked_model(raw: msgspec.Raw | None) -> str | None:
+    model: str | None = _decode(raw, None, _STRING)
     if model is None and _given(raw):
         raise RequestError("`model` must be a string", status=400, code="invalid_type", param="model")
     return model or None
 
 
-def parse(api: Api, body: bytes, fields: dict[str, msgspec.Raw] | None = None) -> Request:
-    """Read a request body, or the `fields_of` it; raises RequestError (400) as `fields_of` and `asked_model` do.
+def parse(api: Api, body: bytes) -> Request:
+    """Read a request body; raises RequestError (400) as `asked_model` does.
 
     What the messages hold is vLLM's to judge: a body without usable messages parses, with an empty text.
     """
-    if fields is None:
-        fields = fields_of(body)
-    model = asked_model(fields)
+    fields = _decode_object(body, _OBJECT)
+    model = _asked_model(fields.get("model"))
     text, conversation = _read(api, fields)
     return Request(
         api=api,
         body=body,
         fields=fields,
         model=model,
-        stream=_decode(fields.get("stream"), None) is True,
+        stream=_decode(fields.get("stream"), None, _ANY) is True,
         text=text,
         conversation=conversation,
     )
@@ -150,7 +165,7 @@ def apply(request: Request, edits: Edits) -> Edited:
 def model_of(body: bytes) -> str | None:
     """The model that a JSON body names; None where it names none, or is no JSON object."""
     try:
-        model: str | None = _decode(_decode_object(body).get("model"), None, str)
+        model: str | None = _decode(_decode_object(body, _ASKED).model, None, _STRING)
     except RequestError:
         return None
     return model
@@ -158,12 +173,12 @@ def model_of(body: bytes) -> str | None:
 
 def with_model(body: bytes, model: str) -> bytes:
     """A JSON object with another `model`; raises RequestError as `parse` does."""
-    return msgspec.json.encode(_decode_object(body) | {"model": model})
+    return msgspec.json.encode(_decode_object(body, _OBJECT) | {"model": model})
 
 
 def form_of(body: bytes) -> Api:
     """The form of a body that came without a path that tells it; raises RequestError as `parse` does."""
-    fields = _decode_object(body)
+    fields = _decode_object(body, _OBJECT)
     if "prompt" in fields:
         return Api.COMPLETIONS
     return Api.RESPONSES if "input" in fields else Api.CHAT
@@ -172,10 +187,10 @@ def form_of(body: bytes) -> Api:
 # --- reading ---------------------------------------------------------------------------------------------------
 
 
-def _decode_object(body: bytes) -> dict[str, msgspec.Raw]:
+def _decode_object(body: bytes, decoder: Decoder[T]) -> T:
     try:
         str(body, "utf-8")  # msgspec does not look inside raw values
-        return msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        return decoder.decode(body)
     except UnicodeDecodeError as error:
         message = f"the body is not UTF-8 (byte {error.start})"
     except RecursionError:
@@ -187,12 +202,12 @@ def _decode_object(body: bytes) -> dict[str, msgspec.Raw]:
     raise RequestError(message, status=400, code="invalid_json")
 
 
-def _decode(raw: msgspec.Raw | None, default: Any, type: Any = Any) -> Any:  # noqa: A002 - msgspec's name
-    """A raw value as `type`; `default` where it is absent or of another type."""
+def _decode(raw: msgspec.Raw | None, default: Any, decoder: Decoder[Any]) -> Any:
+    """A raw value by `decoder`; `default` where it is absent or of another type."""
     if raw is None:
         return default
     try:
-        return msgspec.json.decode(raw, type=type)
+        return decoder.decode(raw)
     except (msgspec.MsgspecError, RecursionError):
         return default
 
@@ -206,10 +221,14 @@ def _read(api: Api, fields: dict[str, msgspec.Raw]) -> tuple[str, Conversation]:
     """The text that is classified and the conversation it belongs to."""
     if api is Api.COMPLETIONS:
         return _alone(_joined(fields.get("prompt")))
-    messages: list[msgspec.Raw] | None = _decode(fields.get(_messages_field(api)), None, list[msgspec.Raw])
+    messages: list[msgspec.Raw] | None = _decode(fields.get(_messages_field(api)), None, _LIST)
     if messages is None:  # `input` of the Responses API may be a plain string
         return _alone(_joined(fields.get(_messages_field(api))))
-    return _last_user_text(messages), _conversation(messages)
+    read = [_message(raw) for raw in messages]
+    roles = [message.role for message in read]
+    new = _joined(read[-1].content) if roles and roles[-1] == "user" else ""
+    # Anthropic's form carries a tool's result in a user message without text.
+    return new or _last_user_text(read), _conversation(messages, roles, continues=bool(roles) and not new)
 
 
 def _messages_field(api: Api) -> str:
@@ -220,23 +239,21 @@ def _alone(text: str) -> tuple[str, Conversation]:
     return text, Conversation(_hash([text.encode("utf-8", "surrogatepass")]), follow_up=False, continues=False)
 
 
-def _last_user_text(messages: list[msgspec.Raw]) -> str:
+def _last_user_text(messages: list[_Message]) -> str:
     """Text of the last user message that has any; without one, all text there is."""
-    for raw in reversed(messages):
-        if _role(raw) == "user" and (text := _content_text(raw)):
+    for message in reversed(messages):
+        if message.role == "user" and (text := _joined(message.content)):
             return text
-    return " ".join(filter(None, map(_content_text, messages)))
+    return " ".join(filter(None, [_joined(message.content) for message in messages]))
 
 
-def _conversation(messages: list[msgspec.Raw]) -> Conversation:
-    roles = [_role(raw) for raw in messages]
+def _conversation(messages: list[msgspec.Raw], roles: list[Any], *, continues: bool) -> Conversation:
     first_user = roles.index("user") if "user" in roles else len(roles) - 1
     return Conversation(
         key=_hash([bytes(raw) for raw in messages[: first_user + 1]]),
         # The Responses API has no role for what a model did: a tool's call and its result are items of their own.
-        follow_up=any(role not in {"system", "developer", "user"} for role in roles),
-        # Anthropic's form carries a tool's result in a user message without text.
-        continues=bool(messages) and (roles[-1] != "user" or not _content_text(messages[-1])),
+        follow_up=any(role not in ("system", "developer", "user") for role in roles),
+        continues=continues,
     )
 
 
@@ -248,18 +265,14 @@ def _hash(parts: list[bytes]) -> bytes:
     return digest.digest()
 
 
-def _role(raw: msgspec.Raw) -> str | None:
-    role = _decode(raw, _Message(), _Message).role
-    return role if isinstance(role, str) else None
-
-
-def _content_text(raw: msgspec.Raw) -> str:
-    return _joined(_decode(raw, _Content(), _Content).content)
+def _message(raw: msgspec.Raw) -> _Message:
+    message: _Message = _decode(raw, None, _MESSAGE) or _Message()
+    return message
 
 
 def _joined(raw: msgspec.Raw | None) -> str:
     """A string, or the strings and text parts of a list joined by a space; anything else has no text."""
-    content = _decode(raw, "", _Text)
+    content = _decode(raw, "", _TEXT)
     return content if isinstance(content, str) else " ".join(filter(None, map(_part_text, content)))
 
 
@@ -288,7 +301,7 @@ def _reasoning_change(request: Request, reasoning: Reasoning) -> dict[str, Any]:
 
 def _set_inside(request: Request, field: str, key: str, value: Any) -> dict[str, Any]:
     raw = request.fields.get(field)
-    inner: dict[str, msgspec.Raw] | None = _decode(raw, None, dict[str, msgspec.Raw])
+    inner: dict[str, msgspec.Raw] | None = _decode(raw, None, _OBJECT)
     if inner is None and _given(raw):
         return {}  # not an object: vLLM will say so
     inner = inner or {}
@@ -305,19 +318,19 @@ def _system_prompt_change(request: Request, prompt: SystemPrompt) -> dict[str, A
 
 
 def _chat_prompt_change(request: Request, prompt: SystemPrompt) -> dict[str, Any]:
-    messages: list[Any] | None = _decode(request.fields.get("messages"), None, list[msgspec.Raw])
+    messages: list[Any] | None = _decode(request.fields.get("messages"), None, _LIST)
     if not messages:
         return {}
-    if _role(messages[0]) not in {"system", "developer"}:
+    if _message(messages[0]).role not in ("system", "developer"):
         return {"messages": [{"role": "system", "content": prompt.text}, *messages]}
-    first: dict[str, Any] = _decode(messages[0], {}, dict[str, msgspec.Raw])
+    first: dict[str, Any] = _decode(messages[0], {}, _OBJECT)
     first["content"] = _combined(first.get("content"), prompt)
     return {"messages": [first, *messages[1:]]}
 
 
 def _combined(raw: msgspec.Raw | None, prompt: SystemPrompt) -> Any:
     """Ours alone, or before the client's: a string or a list of content parts."""
-    theirs = _decode(raw, None, str | list[msgspec.Raw] | None)
+    theirs = _decode(raw, None, _PROMPT)
     if prompt.mode == "replace" or not theirs:
         return prompt.text
     if isinstance(theirs, str):
@@ -327,7 +340,7 @@ def _combined(raw: msgspec.Raw | None, prompt: SystemPrompt) -> Any:
 
 def diff(before: bytes, after: bytes) -> Iterator[tuple[str, bytes | None, bytes]]:
     """(field, old raw value or None, new raw value) for every top-level field that differs."""
-    old = _decode_object(before)
-    for name, value in _decode_object(after).items():
+    old = _decode_object(before, _OBJECT)
+    for name, value in _decode_object(after, _OBJECT).items():
         if name not in old or bytes(old[name]) != bytes(value):
             yield name, bytes(old[name]) if name in old else None, bytes(value)

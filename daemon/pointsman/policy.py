@@ -1,4 +1,4 @@
-"""From probabilities, config and live adapters to a Decision. Pure."""
+"""From probabilities, config and live adapters to a Decision. Pure, but for a memo."""
 
 from __future__ import annotations
 
@@ -62,6 +62,8 @@ class Policy:
         self._rest = coverage.rest
         index = {label: position for position, label in enumerate(labels)}
         self._covered = {name: tuple(index[label] for label in coverage.labels_of[name]) for name in self._categories}
+        self._planned_for: Served | None = None
+        self._plans: dict[tuple[str | None, int | None], _Plan] = {}
 
     def scores(self, probabilities: Sequence[float]) -> dict[str, float]:
         """A category's score is the sum of its labels' probabilities."""
@@ -109,26 +111,35 @@ class Policy:
 
     def decide(self, choice: Choice, share: float, served: Served) -> Decision:
         """Who answers a choice. `share`, in [0, 1), is the conversation's place among split scores."""
-        if choice.category is None:
-            return self._decision(choice, self._target([self._config.default_model], served), Edits())
-        category = self._categories[choice.category]
-        entries = self._ranked(category.model_scores, share)
-        target = self._target([entry.target for entry in entries], served)
-        entry = next((entry for entry in entries if entry.target == target.wanted), entries[0])
-        edits = Edits(reasoning=self._reasoning(entry), system_prompt=_system_prompt(category))
-        return self._decision(choice, target, edits, None if edits.reasoning is None else entry.use_reasoning)
-
-    def _decision(self, choice: Choice, target: _Target, edits: Edits, reasoning: bool | None = None) -> Decision:
+        if served is not self._planned_for:
+            self._planned_for = served
+            self._plans.clear()
+        category = None if choice.category is None else self._categories[choice.category]
+        drawn = None if category is None else self._drawn(category.model_scores, share)
+        plan = self._plans.get((choice.category, drawn))
+        if plan is None:
+            plan = self._plans[choice.category, drawn] = self._plan(category, drawn, served)
         return Decision(
-            model=target.model,
-            base_model=target.base_model,
-            endpoints=target.endpoints,
+            model=plan.target.model,
+            base_model=plan.target.base_model,
+            endpoints=plan.target.endpoints,
             category=choice.category,
             confidence=choice.confidence,
-            reason=choice.reason if target.first else Reason.ADAPTER_MISSING,
-            reasoning=reasoning,
-            edits=replace(edits, model=target.model),
+            reason=choice.reason if plan.target.first else Reason.ADAPTER_MISSING,
+            reasoning=plan.reasoning,
+            edits=plan.edits,
         )
+
+    def _plan(self, category: Category | None, drawn: int | None, served: Served) -> _Plan:
+        if category is None:
+            target = self._target([self._config.default_model], served)
+            return _Plan(target, Edits(model=target.model), None)
+        entries = self._ranked(category.model_scores, drawn)
+        target = self._target([entry.target for entry in entries], served)
+        entry = next((entry for entry in entries if entry.target == target.wanted), entries[0])
+        reasoning = self._reasoning(entry)
+        edits = Edits(target.model, reasoning, _system_prompt(category))
+        return _Plan(target, edits, None if reasoning is None else entry.use_reasoning)
 
     def _target(self, wanted: list[str], served: Served) -> _Target:
         """The first name that some endpoint serves, else the first name's base model."""
@@ -149,15 +160,18 @@ class Policy:
         model = served.base_name(name, candidates) if name == base else name
         return _Target(name, model, base, served.serving(model, candidates))
 
-    def _ranked(self, entries: tuple[ModelScore, ...], share: float) -> list[ModelScore]:
-        """Best first; ties keep the config's order. With `split: score` the entry at `share` comes first."""
-        ranked = sorted(entries, key=lambda entry: -entry.score)
-        if self._config.pointsman.routing.split == "score":
-            point = share * sum(entry.score for entry in entries)
-            ends = accumulate(entry.score for entry in entries)
-            picked = next((entry for entry, end in zip(entries, ends, strict=True) if point < end), entries[-1])
-            ranked.sort(key=lambda entry: entry is not picked)
-        return ranked
+    def _drawn(self, entries: tuple[ModelScore, ...], share: float) -> int | None:
+        """With `split: score` the place of the entry at `share`."""
+        if self._config.pointsman.routing.split != "score":
+            return None
+        point = share * sum(entry.score for entry in entries)
+        ends = accumulate(entry.score for entry in entries)
+        return next((place for place, end in enumerate(ends) if point < end), len(entries) - 1)
+
+    def _ranked(self, entries: tuple[ModelScore, ...], drawn: int | None) -> list[ModelScore]:
+        """Best first; ties keep the config's order. The entry that was drawn comes before all."""
+        places = sorted(range(len(entries)), key=lambda place: (place != drawn, -entries[place].score))
+        return [entries[place] for place in places]
 
     def _reasoning(self, entry: ModelScore) -> Reasoning | None:
         model = self._config.model_config.get(entry.model)
@@ -166,6 +180,15 @@ class Policy:
             return None
         effort = (entry.reasoning_effort or self._config.default_reasoning_effort) if entry.use_reasoning else None
         return Reasoning(family.type, family.parameter, effort)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a category's requests have in common for as long as the same is served."""
+
+    target: _Target
+    edits: Edits
+    reasoning: bool | None
 
 
 @dataclass(frozen=True, slots=True)

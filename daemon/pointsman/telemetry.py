@@ -41,30 +41,29 @@ class Log:
     def __init__(self, level: str = "info", stream: TextIO = sys.stderr) -> None:
         self._least = _SEVERITY[level]
         self._stream = stream
-        self._held: list[bytes] = []
-        self._encode = msgspec.json.Encoder().encode
+        self._held: list[dict[str, Any] | RequestLine] = []
+        self._encode = msgspec.json.Encoder().encode_lines
 
     def write(self, level: Level, event: str, **fields: Any) -> None:
         """One line; fields that are None are left out."""
         if _SEVERITY[level] >= self._least:
             known = {name: value for name, value in fields.items() if value is not None}
-            self._held.append(self._encode({"ts": _stamp(), "level": level, "event": event, **known}))
+            self._held.append({"ts": _stamp(), "level": level, "event": event, **known})
             self.flush()
 
-    def soon(self, event: str, fields: dict[str, Any]) -> None:
-        """The same at the level info, at most HELD_SECONDS later; no field may be None."""
+    def soon(self, line: RequestLine) -> None:
+        """The same at the level info, at most HELD_SECONDS later."""
         if self._least > _SEVERITY["info"]:
             return
         if not self._held:
             asyncio.get_running_loop().call_later(HELD_SECONDS, self.flush)
-        self._held.append(self._encode({"ts": _stamp(), "level": "info", "event": event, **fields}))
+        self._held.append(line)
 
     def flush(self) -> None:
         """Write what is held."""
         if self._held:
-            lines = b"\n".join(self._held)
-            self._held.clear()
-            self._stream.write(lines.decode() + "\n")
+            lines, self._held = self._held, []
+            self._stream.write(self._encode(lines).decode())
             self._stream.flush()
 
 
@@ -246,41 +245,77 @@ class _EndpointGauge(Collector):
         yield family
 
 
-def request_fields(record: Record) -> dict[str, Any]:
-    """The fields of a request's log line, those that there are."""
-    fields: dict[str, Any] = {"request_id": record.request_id, "path": record.path, "status": record.status}
-    if record.original_model is not None:
-        fields["original_model"] = record.original_model
-    if record.endpoint is not None:
-        fields["endpoint"] = record.endpoint
-    if record.error is not None:
-        fields["error"] = record.error
-    if record.retried is not None:
-        fields["retried"] = record.retried
-    if record.routed is not None:
-        _add_decision(fields, record.routed)
-    if record.tokens is not None:
-        fields["prompt_tokens"], fields["completion_tokens"] = record.tokens
-    if record.status == 499:
-        fields["left_in"] = record.phase
-    milliseconds = {name: round(seconds * 1000, 3) for name, seconds in record.phases().items()}
+class Milliseconds(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """How long a request's phases took."""
+
+    queue: float | None = None
+    tokenize: float | None = None
+    infer: float | None = None
+    decide: float | None = None
+    upstream: float | None = None
+    total: float
+
+
+class RequestLine(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The fields of a request's line in the log, those that there are."""
+
+    ts: str
+    level: str
+    event: str
+    request_id: str
+    path: str
+    status: int
+    original_model: str | None = None
+    endpoint: str | None = None
+    error: str | None = None
+    retried: list[dict[str, str]] | None = None
+    selected_model: str | None = None
+    category: str | None = None
+    confidence: float | None = None
+    reason: str | None = None
+    reasoning: bool | None = None
+    edited: tuple[str, ...] | None = None
+    text_hash: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    left_in: str | None = None
+    ms: Milliseconds
+
+
+def request_line(event: str, record: Record) -> RequestLine:
+    """What the log tells of a request, as it is now."""
     seconds = time.perf_counter() - record.started if record.seconds is None else record.seconds
-    milliseconds["total"] = round(seconds * 1000, 3)
-    fields["ms"] = milliseconds
-    return fields
+    phases = {name: round(seconds * 1000, 3) for name, seconds in record.phases().items()}
+    line = RequestLine(
+        ts=_stamp(),
+        level="info",
+        event=event,
+        request_id=record.request_id,
+        path=record.path,
+        status=record.status,
+        original_model=record.original_model,
+        endpoint=record.endpoint,
+        error=record.error,
+        retried=record.retried,
+        ms=Milliseconds(**phases, total=round(seconds * 1000, 3)),
+    )
+    if record.routed is not None:
+        _add_decision(line, record.routed)
+    if record.tokens is not None:
+        line.prompt_tokens, line.completion_tokens = record.tokens
+    if record.status == 499:
+        line.left_in = record.phase
+    return line
 
 
-def _add_decision(fields: dict[str, Any], routed: Routed) -> None:
+def _add_decision(line: RequestLine, routed: Routed) -> None:
     decision = routed.decision
-    fields["selected_model"] = decision.model
-    if decision.category is not None:
-        fields["category"] = decision.category
+    line.selected_model = decision.model
+    line.category = decision.category
     if decision.confidence is not None:
-        fields["confidence"] = round(decision.confidence, 4)
-    fields["reason"] = decision.reason
-    if decision.reasoning is not None:
-        fields["reasoning"] = decision.reasoning
-    if routed.edited.changed:
-        fields["edited"] = routed.edited.changed
+        line.confidence = round(decision.confidence, 4)
+    line.reason = decision.reason
+    line.reasoning = decision.reasoning
+    line.edited = routed.edited.changed or None
     if routed.classification is not None:
-        fields["text_hash"] = routed.classification.text_hash
+        line.text_hash = routed.classification.text_hash

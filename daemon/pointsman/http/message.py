@@ -31,19 +31,20 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 @dataclass(slots=True)
 class Response:
-    """An answer of ours. `close`: the connection is not used again."""
+    """An answer of ours. `lines` are whole header lines; `close`: the connection is not used again."""
 
     status: int = 200
     body: bytes = b""
     content_type: str = "application/json"
     headers: Pairs = field(default_factory=list)
+    lines: bytes = b""
     close: bool = False
 
     def encode(self, *, keep_alive: bool, old: bool, bodiless: bool = False) -> bytes:
         """As bytes, for a client of HTTP/1.0 if `old`, for a HEAD request if `bodiless`."""
         connection = "" if keep_alive is not old else f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n"
         head = _head(self, connection)
-        return head.encode("latin-1") + (b"" if bodiless else self.body)
+        return b"%b%b\r\n%b" % (head.encode("latin-1"), self.lines, b"" if bodiless else self.body)
 
 
 def _head(response: Response, connection: str) -> str:
@@ -51,7 +52,7 @@ def _head(response: Response, connection: str) -> str:
     return (
         f"HTTP/1.1 {response.status} {_REASONS.get(response.status, '')}\r\n"
         f"Content-Type: {response.content_type}\r\nContent-Length: {len(response.body)}\r\n"
-        f"Date: {_date(int(time.time()))}\r\n{connection}{more}\r\n"
+        f"Date: {_date(int(time.time()))}\r\n{connection}{more}"
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import ssl
+import time
 from collections import deque
 from typing import Protocol, cast
 from urllib.parse import urlsplit
@@ -206,7 +207,7 @@ class Pool:
 
     def take(self) -> Channel | None:
         """The connection that was used last, if one is idle for less than IDLE_CONNECTION_SECONDS."""
-        oldest = asyncio.get_running_loop().time() - IDLE_CONNECTION_SECONDS
+        oldest = time.monotonic() - IDLE_CONNECTION_SECONDS
         while self._idle:
             channel = self._idle.pop()
             if channel.idle_since < oldest:
@@ -237,11 +238,10 @@ class Pool:
 
     def put(self, channel: Channel) -> None:
         """Keep a connection for the next request."""
-        loop = asyncio.get_running_loop()
-        channel.idle_since = loop.time()
+        channel.idle_since = time.monotonic()
         self._idle.append(channel)
         if self._sweep is None:
-            self._sweep = loop.call_later(IDLE_CONNECTION_SECONDS, self._close_idle)
+            self._sweep = asyncio.get_running_loop().call_later(IDLE_CONNECTION_SECONDS, self._close_idle)
 
     def forget(self, channel: Channel) -> None:
         """A connection is gone."""
@@ -251,14 +251,13 @@ class Pool:
                 self._idle.remove(channel)
 
     def _close_idle(self) -> None:
-        loop = asyncio.get_running_loop()
-        oldest = loop.time() - IDLE_CONNECTION_SECONDS
+        oldest = time.monotonic() - IDLE_CONNECTION_SECONDS
         while self._idle and self._idle[0].idle_since <= oldest:
             self._idle.popleft().abort()
         self._sweep = None
         if self._idle:
             delay = self._idle[0].idle_since - oldest
-            self._sweep = loop.call_later(delay, self._close_idle)
+            self._sweep = asyncio.get_running_loop().call_later(delay, self._close_idle)
 
     def close(self) -> None:
         """Close every connection; running answers are lost."""

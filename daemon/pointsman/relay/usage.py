@@ -27,12 +27,13 @@ class Tail:
 
     def tokens(self) -> tuple[int, int] | None:
         """(prompt tokens, completion tokens) of the last `usage`; None where there is none."""
-        if b'"usage"' not in self._tail and b"\r\n" not in self._tail:
-            return None
-        tail = _FRAMING.sub(b"", self._tail)
+        tail = self._tail
+        if b"\r\n" in tail:
+            tail = _FRAMING.sub(b"", tail)
         start = tail.rfind(b'"usage"')
-        usage = tail[start:] if start >= 0 else b""
-        prompt, completion = _PROMPT.search(usage), _COMPLETION.search(usage)
+        if start < 0:
+            return None
+        prompt, completion = _PROMPT.search(tail, start), _COMPLETION.search(tail, start)
         return (int(prompt[1]), int(completion[1])) if prompt and completion else None
 
     def failed(self) -> bool:
