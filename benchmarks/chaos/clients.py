@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chaos.upstream import NAMES
-from chaos.verdict import Asked, Body
+from chaos.verdict import Asked, Body, Expected
 from support.raw_client import Cut, RawClient, chat, connect, post, request_head
 
 WORDS = ("javascript", "python", "bridge", "blood", "pressure", "landlord", "weather", "and", "what", "is")
@@ -144,7 +144,7 @@ class Clients:
             left = client.leave() if resets else client.close()
             if not resets:
                 await client.writer.wait_closed()
-        expected = "outcome or nothing" if resets and stays < 0.1 else "outcome"
+        expected: Expected = "outcome or nothing" if resets and stays < 0.1 else "outcome"
         self.asked.append(replace(asked, expected=expected, end="left", left=left))
 
     async def _leaves_in_answer(self, asked: Asked) -> None:

@@ -227,3 +227,27 @@ async def test_while_it_waits_for_its_class(tmp_path: Path, upstream: Hostile, l
         await leaves_in_time(relay, leave, "MoM", 3, "classify")
         assert (await relay.metrics()).total("classifier_queue") > 0
     assert upstream.requests == []
+
+
+async def test_leaving_in_the_middle_of_a_flood_is_no_exception_in_the_log(relay: Relay) -> None:
+    """Its connection is closed by the event loop before anybody is told, and the next bytes from vLLM are there."""
+
+    async def flood(exchange: Exchange) -> None:
+        await exchange.body()
+        await exchange.send(STREAM)
+        while not exchange.connection.gone.is_set():
+            await exchange.send(chunk(event("word") * 20))
+            await asyncio.sleep(0)
+
+    async def leaver(number: int) -> None:
+        for turn in range(10):
+            async with relay.client() as client:
+                client.send(post(chat(stream=True), f"X-Request-Id: flood-{number}-{turn}"))
+                for _ in range(turn + 1):
+                    await client.until(b"\n\n")
+                client.leave()
+            assert (await relay.outcome(f"flood-{number}-{turn}"))["status"] == 499
+
+    relay.upstream.script = flood
+    await asyncio.gather(*map(leaver, range(8)))
+    assert not [line for line in relay.daemon.log_lines() if line["event"] == "library"]
