@@ -23,8 +23,8 @@ RELAY = (
     "",
     "## Relay",
     "",
-    "[What it costs to pass a request or a stream on](../benchmarks/results/relay.md): CPU, latency and memory beside",
-    "nginx, Envoy, vllm-router, sglang-router and LiteLLM, and with the classifier in the path (`make bench-relay`).",
+    "`make bench-relay` measures what it costs to pass a request or a stream on: CPU, latency and memory beside",
+    "nginx, Envoy, vllm-router, sglang-router and LiteLLM, and with the classifier in the path. No full run stands yet.",
 )
 
 
