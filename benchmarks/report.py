@@ -24,7 +24,8 @@ RELAY = (
     "## Relay",
     "",
     "`make bench-relay` measures what it costs to pass a request or a stream on: CPU, latency and memory beside",
-    "nginx, Envoy, vllm-router, sglang-router and LiteLLM, and with the classifier in the path. No full run stands yet.",
+    "nginx, Envoy, vllm-router, sglang-router and LiteLLM, and with the classifier in the path.",
+    "No full run stands yet.",
 )
 
 
