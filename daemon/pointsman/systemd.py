@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 
@@ -30,12 +29,8 @@ class Notifier:
             channel.sendto("\n".join(states).encode(), self._address)
 
     def ready(self, status: str) -> None:
-        """Started, or reloaded."""
+        """Started."""
         self.send("READY=1", f"STATUS={status}")
-
-    def reloading(self) -> None:
-        """Since systemd 253 a reload without the time at which it began hangs until the start timeout."""
-        self.send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self, status: str) -> None:
         self.send("STOPPING=1", f"STATUS={status}")

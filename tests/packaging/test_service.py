@@ -43,6 +43,13 @@ def test_the_service_may_do_little(unit: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_a_reload_is_not_offered_before_the_service_knows_one() -> None:
+    """SIGHUP, which a reload would send, ends the process."""
+    service = (UNITS / "pointsman.service").read_text()
+    assert "Type=notify\n" in service
+    assert "ExecReload" not in service
+
+
 def test_install_and_uninstall_leave_what_the_operator_wrote(tmp_path: Path) -> None:
     def make(target: str) -> None:
         command = ["make", "-C", ROOT, target, f"DESTDIR={tmp_path}", "PREFIX=/opt/pointsman"]

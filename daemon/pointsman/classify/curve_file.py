@@ -99,7 +99,7 @@ def _write(folder: Path, name: str, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         Path(temporary).replace(folder / name)
-    except BaseException:
+    except BaseException:  # a Ctrl-C, too, must leave no half of a file
         Path(temporary).unlink()
         raise
 
