@@ -47,9 +47,10 @@ class VllmError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class VllmServer:
-    """A running server. `adapters` are the names it serves besides `base_model`."""
+    """A running server of the folder `model`. `adapters` are the names it serves besides `base_model`."""
 
     base_url: str
+    model: Path
     base_model: str
     adapters: tuple[str, ...]
     log: Path
@@ -156,6 +157,7 @@ def run_vllm(
     with no_survivors(process.pid):
         server = VllmServer(
             base_url=f"http://127.0.0.1:{port}",
+            model=model,
             base_model=base_model,
             adapters=tuple(adapter.name for adapter in adapters),
             log=log,
