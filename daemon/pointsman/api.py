@@ -13,13 +13,14 @@ from pointsman.adapters import Card
 from pointsman.config.model import Config
 from pointsman.errors import HttpError, RequestError, ShuttingDown, TooBusy, UpstreamError, error_body
 from pointsman.explain import describe
+from pointsman.generations import Generations
 from pointsman.http.message import Request, Response, error_response, json_response, too_large
 from pointsman.http.routes import Route, Routes
 from pointsman.openai import Api
 from pointsman.policy import Choice, Reason
 from pointsman.relay.forward import forward
 from pointsman.relay.head import request_id
-from pointsman.router import Routed, Router
+from pointsman.router import Routed
 from pointsman.service import Service
 from pointsman.telemetry import Record, request_line
 
@@ -48,31 +49,31 @@ RELAYED = (
 # The fields of the forms that hold a system prompt.
 _PROMPTS = {"messages", "system", "instructions"}
 
-Work = Callable[[Request, Record], Awaitable[Response | None]]
+Work = Callable[[Service, Request, Record], Awaitable[Response | None]]
 """Answers, or returns None where the answer was written and its status is in the record."""
 
 
-def routes(service: Service, ready: Callable[[], str | None]) -> Routes:
+def routes(generations: Generations, ready: Callable[[], str | None]) -> Routes:
     """All routes of the data port."""
     table: list[tuple[str, str, Work]] = [
-        *(("POST", api.value, functools.partial(_routed, service, api)) for api in Api),
-        *((method, path, functools.partial(_relayed, service)) for method, path in RELAYED),
-        ("GET", "/v1/models", functools.partial(_models, service)),
-        ("POST", "/v1/route", functools.partial(_dry_run, service)),
-        ("POST", "/api/v1/classify/intent", functools.partial(_intent, service)),
-        ("POST", "/api/v1/classify/batch", functools.partial(_batch, service)),
+        *(("POST", api.value, functools.partial(_routed, api)) for api in Api),
+        *((method, path, _relayed) for method, path in RELAYED),
+        ("GET", "/v1/models", _models),
+        ("POST", "/v1/route", _dry_run),
+        ("POST", "/api/v1/classify/intent", _intent),
+        ("POST", "/api/v1/classify/batch", _batch),
     ]
-    recorded = [Route(method, path, _recorded(service, path, work)) for method, path, work in table]
+    recorded = [Route(method, path, _recorded(generations, path, work)) for method, path, work in table]
     return Routes([*recorded, *health_routes(ready)])
 
 
-def readiness(router: Router, draining: Callable[[], bool]) -> Callable[[], str | None]:
+def readiness(healthy: Callable[[], bool], draining: Callable[[], bool]) -> Callable[[], str | None]:
     """Why no requests should come, or None."""
 
     def ready() -> str | None:
         if draining():
             return "the service is shutting down"
-        return None if router.classifier.healthy else "the classifier stopped; restart the service"
+        return None if healthy() else "the classifier stopped; restart the service"
 
     return ready
 
@@ -100,22 +101,18 @@ def abandoned(service: Service, request: Request) -> None:
     _outcome(service, record)
 
 
-def _recorded(service: Service, path: str, work: Work) -> Callable[[Request], Awaitable[Response | None]]:
+def _recorded(generations: Generations, path: str, work: Work) -> Callable[[Request], Awaitable[Response | None]]:
     """Wraps a handler so that every request, however it ends, has one outcome in the log and in the metrics."""
-    metrics, most = service.metrics, service.config.pointsman.server.max_in_flight
+    metrics = generations.metrics
 
     async def handler(request: Request) -> Response | None:
+        service = generations.enter()
         record = Record(request_id(request.headers.get("X-Request-Id")), path)
         response: Response | None = None
-        if metrics.in_flight >= most:
-            metrics.refused.add("in_flight")
-            busy = TooBusy("too many requests at once (pointsman.server.max_in_flight)")
-            response = _failed(service, record, busy)
-            _outcome(service, record)
-            return response
         metrics.in_flight += 1
         try:
-            response = await work(request, record)
+            _admit(service)
+            response = await work(service, request, record)
             if response is not None:
                 record.status = response.status
         except HttpError as error:
@@ -132,9 +129,17 @@ def _recorded(service: Service, path: str, work: Work) -> Callable[[Request], Aw
         finally:
             metrics.in_flight -= 1
             _outcome(service, record)
+            generations.leave(service)
         return response
 
     return handler
+
+
+def _admit(service: Service) -> None:
+    """Raises TooBusy where a request, which counts already, is one too many."""
+    if service.metrics.in_flight > service.config.pointsman.server.max_in_flight:
+        service.metrics.refused.add("in_flight")
+        raise TooBusy("too many requests at once (pointsman.server.max_in_flight)")
 
 
 def _outcome(service: Service, record: Record) -> None:
@@ -158,7 +163,7 @@ def _failed(service: Service, record: Record, error: HttpError) -> Response:
 # --- handlers --------------------------------------------------------------------------------------------------
 
 
-async def _routed(service: Service, api: Api, request: Request, record: Record) -> Response | None:
+async def _routed(api: Api, service: Service, request: Request, record: Record) -> Response | None:
     body = await read_body(service, request)
     if not _is_json(request):
         await forward(service, request, record, service.config.vllm_endpoints, body)  # vLLM says why not

@@ -9,28 +9,23 @@ import logging
 import resource
 import signal
 import socket
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from pointsman import __version__, demo, loop_lag
-from pointsman.adapters import Poller
 from pointsman.api import abandoned, health_routes, readiness, routes
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config, ServerOptions
 from pointsman.errors import CannotStart
+from pointsman.generations import Generations
 from pointsman.http.message import Request, Response, json_response
 from pointsman.http.routes import Route, Routes
 from pointsman.http.server import Limits, Server
-from pointsman.relay import ask
-from pointsman.relay.endpoints import Endpoints, Upstream
-from pointsman.relay.watch import Watch
-from pointsman.router import Router
+from pointsman.relay.endpoints import Upstream
 from pointsman.service import Service
 from pointsman.systemd import Systemd
-from pointsman.telemetry import Log, Metrics, Texts
+from pointsman.telemetry import Log, Metrics
 
 # For listeners, the admin port, files of the classifier, probes, and whatever a library opens.
 SPARE_FILES = 128
@@ -68,8 +63,8 @@ async def serve(
             for runner in await demo.start(config):
                 stack.push_async_callback(runner.cleanup)
             log.write("warning", "stand_in", message="no vLLM: a stand-in says which model it was asked for")
-        service = await stack.enter_async_context(running(config, classifier, log))
-        data, admin = _servers(service)
+        generations = await stack.enter_async_context(running(config, classifier, log))
+        data, admin = _servers(generations)
         stack.callback(log.flush)
         stack.push_async_callback(admin.drain, 0, interrupt)
         inherited: dict[bool, list[socket.socket]] = {True: [], False: []}
@@ -87,80 +82,44 @@ async def serve(
             classifier=classifier.artifact.folder.name,
             endpoints={endpoint.name: endpoint.address for endpoint in config.vllm_endpoints},
         )
-        telling = asyncio.create_task(_tell(service, systemd))
+        telling = asyncio.create_task(_tell(generations, systemd))
         stack.callback(telling.cancel)
         await stop.wait()
-        systemd.notify.stopping(f"stopping; {service.metrics.in_flight} in flight")
-        log.write("info", "stopping", in_flight=service.metrics.in_flight)
+        systemd.notify.stopping(f"stopping; {generations.metrics.in_flight} in flight")
+        log.write("info", "stopping", in_flight=generations.metrics.in_flight)
 
 
 @contextlib.asynccontextmanager
-async def running(config: Config, classifier: Classifier, log: Log) -> AsyncIterator[Service]:
+async def running(config: Config, classifier: Classifier, log: Log) -> AsyncIterator[Generations]:
     """Everything behind the listeners."""
-    relay = config.pointsman.relay
-    key_line = ask.read_key(relay.api_key_file)
-
-    def report(endpoint: str, state: str) -> None:
-        log.write("info", "endpoint", endpoint=endpoint, state=state)
-
-    endpoints = Endpoints(config.vllm_endpoints, relay, report)
-    poller = Poller(config.vllm_endpoints, lambda endpoint: ask.models(endpoints.all[endpoint.name], key_line), report)
-    router = Router(config, classifier, lambda: poller.served)
-    texts_file = config.pointsman.log.texts_file
-    texts = None if texts_file is None else Texts(Path(texts_file))
-    metrics = Metrics(_names(config))
-    _watch(metrics, classifier)
-    _watch_endpoints(metrics, endpoints)
-    service = Service(
-        config=config,
-        router=router,
-        poller=poller,
-        endpoints=endpoints,
-        watch=Watch(relay),
-        key_line=key_line,
-        pass_credentials=relay.forward_authorization and not key_line,
-        metrics=metrics,
-        log=log,
-        texts=texts,
-        started=time.time(),
-        loop=asyncio.get_running_loop(),
-    )
-    tasks = [
-        asyncio.create_task(service.watch.run()),
-        asyncio.create_task(loop_lag.watch(metrics.loop_lag_seconds.add)),
-    ]
-    if interval := config.pointsman.adapters.poll_interval_ms:
-        tasks.append(asyncio.create_task(poller.run(interval / 1000)))
-    if interval := relay.health_interval_ms:
-        probe = endpoints.probe(lambda upstream: ask.health(upstream, key_line), interval / 1000)
-        tasks.append(asyncio.create_task(probe))
+    generations = Generations(config, classifier, log)
+    metrics = generations.metrics
+    _watch(metrics, lambda: generations.current.router.classifier)
+    _watch_endpoints(metrics, lambda: generations.current.endpoints.all)
+    lag = asyncio.create_task(loop_lag.watch(metrics.loop_lag_seconds.add))
     try:
-        yield service
+        yield generations
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        endpoints.close()
-        if texts is not None:
-            texts.close()
+        lag.cancel()
+        await generations.close()
 
 
-def _servers(service: Service) -> tuple[Server, Server]:
-    options, metrics = service.config.pointsman.server, service.metrics
+def _servers(generations: Generations) -> tuple[Server, Server]:
+    metrics, options = generations.metrics, generations.current.config.pointsman.server
     limits = Limits(options.header_timeout_ms / 1000, options.max_body_bytes, options.max_connections)
-    ready = readiness(service.router, lambda: data.draining)
+    ready = readiness(lambda: generations.current.router.classifier.healthy, lambda: data.draining)
 
     async def exposition(_: Request) -> Response:
         return Response(body=metrics.render(), content_type=CONTENT_TYPE_LATEST)
 
     async def config(_: Request) -> Response:
-        return json_response(dataclasses.asdict(service.config))
+        return json_response(dataclasses.asdict(generations.current.config))
 
     data = Server(
-        routes(service, ready),
+        routes(generations, ready),
         limits,
         metrics.refused.add,
-        lambda request: abandoned(service, request),
+        lambda request: abandoned(generations.current, request),
     )
     metrics.watch("connections", "Clients' connections to the data port.", lambda: len(data.connections))
     own = [Route("GET", "/metrics", exposition), Route("GET", "/config", config), *health_routes(ready)]
@@ -184,8 +143,9 @@ def _address(listener: socket.socket) -> str:
     return f"unix:{where}" if listener.family == socket.AF_UNIX else f"{where[0]}:{where[1]}"
 
 
-async def _tell(service: Service, systemd: Systemd) -> None:
+async def _tell(generations: Generations, systemd: Systemd) -> None:
     """Keeps systemd told how it goes, until cancelled. A loop that hangs does not get here, and that is the point."""
+    service = generations.current
     grace = GRACE_S if service.config.pointsman.adapters.poll_interval_ms else 0
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(service.poller.answered.wait(), grace)
@@ -193,6 +153,7 @@ async def _tell(service: Service, systemd: Systemd) -> None:
     interval = STATUS_S if systemd.watchdog_s is None else min(STATUS_S, systemd.watchdog_s / 3)
     told = ""
     while True:
+        service = generations.current
         if service.router.classifier.healthy:
             systemd.notify.alive()
         if (status := _status(service)) != told:
@@ -237,15 +198,11 @@ def _signals() -> tuple[asyncio.Event, asyncio.Event]:
     return stop, interrupt
 
 
-def _names(config: Config) -> frozenset[str]:
-    loras = (lora.name for model in config.model_config.values() for lora in model.loras)
-    return frozenset({*config.model_config, config.default_model, *loras})
-
-
-def _watch(metrics: Metrics, classifier: Classifier) -> None:
-    metrics.watch("classifier_queue", "Texts that wait for a worker.", lambda: classifier.queued)
+def _watch(metrics: Metrics, current: Callable[[], Classifier]) -> None:
+    metrics.watch("classifier_queue", "Texts that wait for a worker.", lambda: current().queued)
 
     def read() -> dict[str, tuple[str, float]]:
+        classifier = current()
         counts, lookups = classifier.counts, classifier.lookups
         return {
             "classifier_cache_hits": ("Texts whose class was remembered.", lookups.hits),
@@ -262,11 +219,9 @@ def _watch(metrics: Metrics, classifier: Classifier) -> None:
     metrics.watch_counters(read)
 
 
-def _watch_endpoints(metrics: Metrics, endpoints: Endpoints) -> None:
-    upstreams = endpoints.all
-
+def _watch_endpoints(metrics: Metrics, current: Callable[[], Mapping[str, Upstream]]) -> None:
     def each(name: str, doc: str, read: Callable[[Upstream], float]) -> None:
-        metrics.watch_endpoints(name, doc, lambda: {key: read(upstream) for key, upstream in upstreams.items()})
+        metrics.watch_endpoints(name, doc, lambda: {key: read(upstream) for key, upstream in current().items()})
 
     each("endpoint_up", "1 while the endpoint gets requests.", lambda up: up.healthy(asyncio.get_running_loop().time()))
     each("endpoint_reachable", "1 while its `/health` answers.", lambda up: up.reachable)

@@ -13,11 +13,12 @@ from pointsman.router import Router
 from pointsman.telemetry import Log, Metrics, Texts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Service:
-    """Everything behind the listeners; `started` is in seconds since the epoch.
+    """Everything behind the listeners, as one config has it; a request keeps to the one that it began with.
 
-    `key_line` is the header line with vLLM's key, empty without one; `pass_credentials`: the client's own may cross.
+    `key_line` is the header line with vLLM's key, empty without one; `pass_credentials`: the client's own may cross;
+    `started` is when the process did, in seconds since the epoch.
     """
 
     config: Config

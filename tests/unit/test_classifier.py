@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.adapters import Served
 from pointsman.api import readiness
 from pointsman.classify import classifier as module
 from pointsman.classify import curve_file
@@ -19,11 +18,9 @@ from pointsman.classify.engine import Engine, Probabilities
 from pointsman.classify.measure import Measured
 from pointsman.classify.tokenize import Ids
 from pointsman.errors import ArtifactError, ClassifierError, DeadlineMissed, Overloaded
-from pointsman.router import Router
 from support import toy_artifact
 from support.config_files import LABELS
 from support.gate import Gate
-from support.toy_config import config
 
 Make = Callable[..., AbstractContextManager[Classifier]]
 LIMIT_S = 10.0
@@ -359,7 +356,7 @@ async def test_a_classifier_that_was_closed_is_unhealthy_and_says_so_at_once(mak
 
 
 async def test_a_classifier_that_stopped_takes_readiness_down(classifier: Classifier) -> None:
-    ready = readiness(Router(config(), classifier, Served), lambda: False)
+    ready = readiness(lambda: classifier.healthy, lambda: False)
     assert ready() is None
     classifier.close()
     with pytest.raises(ClassifierError):
