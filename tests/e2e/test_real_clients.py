@@ -1,4 +1,4 @@
-"""The clients that people have get from the daemon what they get from vLLM itself: `openai` for Node, curl, vLLM's bench.
+"""curl, `openai` for Node and vLLM's bench get from the daemon what they get from vLLM itself.
 
 `openai` for Python is in test_vllm.py.
 """
@@ -19,6 +19,7 @@ import pytest
 import pytest_asyncio
 
 from support import vllm_server
+from support.answers import collapsed, events, stable
 from support.daemon import run_daemon
 from support.service import CHAT, TECHNICAL, shipped_config
 
@@ -32,8 +33,6 @@ pytestmark = [pytest.mark.vllm, pytest.mark.asyncio(loop_scope="module")]
 NODE = Path(__file__).parents[1] / "support" / "node"
 NODE_CACHE = vllm_server.ROOT / ".cache" / "node"
 ADAPTER = "technical-lora"
-# Differ from one answer to the next, whoever is asked.
-VOLATILE = frozenset({"id", "created", "created_at", "completed_at", "item_id", "sequence_number"})
 
 Json = dict[str, Any]
 
@@ -88,32 +87,6 @@ def chat(model: str, system: str | None = None, **fields: Any) -> Json:
     return {"model": model, "messages": messages, "temperature": 0, "max_tokens": 24, **fields}
 
 
-def stable(value: Any) -> Any:
-    """The same JSON without what differs from one answer to the next."""
-    if isinstance(value, dict):
-        return {key: stable(inner) for key, inner in value.items() if key not in VOLATILE}
-    return [stable(inner) for inner in value] if isinstance(value, list) else value
-
-
-def collapsed(stream: list[Json]) -> list[tuple[Json, str]]:
-    """The events and their text, neighbours that differ in their text alone made one: vLLM joins tokens under load."""
-    result: list[tuple[Json, str]] = []
-    for event in stable(stream):
-        text = _take_text(event)
-        if result and result[-1][0] == event:
-            text = result.pop()[1] + text
-        result.append((event, text))
-    return result
-
-
-def _take_text(event: Json) -> str:
-    """Take the text out of an event of chat completions, completions or responses."""
-    choice = (event.get("choices") or [event])[0]
-    owner = choice["delta"] if isinstance(choice.get("delta"), dict) else choice
-    taken = (owner.pop(name, None) for name in ("content", "text", "delta"))
-    return "".join(text for text in taken if isinstance(text, str))
-
-
 # --- curl -------------------------------------------------------------------------------------------------------
 
 LONG = "x" * 1_500_000  # above the 1 MB from which on curl asks before it sends
@@ -121,7 +94,7 @@ LONG = "x" * 1_500_000  # above the 1 MB from which on curl asks before it sends
 
 @dataclass(frozen=True, slots=True)
 class Curl:
-    """A way to send a request: its options, fields of its body, and what `curl -v` must show so that it was this way."""
+    """A way to send a request: options, fields of the body, and what `curl -v` must show for it."""
 
     options: Sequence[str]
     fields: Json
@@ -158,13 +131,6 @@ async def test_curl(sides: Sides, way: Curl) -> None:
         assert collapsed(events(routed)) == collapsed(events(direct))
     else:
         assert stable(json.loads(routed)) == stable(json.loads(direct))
-
-
-def events(body: bytes) -> list[Json]:
-    """The events of a stream, which must end with [DONE] and nothing after it."""
-    *frames, done, end = body.split(b"\n\n")
-    assert (done, end) == (b"data: [DONE]", b"")
-    return [json.loads(frame.removeprefix(b"data: ")) for frame in frames]
 
 
 # --- openai for Node --------------------------------------------------------------------------------------------
@@ -228,10 +194,10 @@ async def test_openai_for_node_sees_no_difference_but_the_model(sides: Sides, no
 async def test_leaving_a_stream_of_openai_for_node_frees_vllm(sides: Sides, node_modules: Path) -> None:
     request_id = uuid.uuid4().hex
     body = chat("MoM", stream=True) | {"max_tokens": 1900}
-    call = {"method": "chat.completions.create", "body": body, "headers": {"X-Request-Id": request_id}, "leave": True}
+    call = {"method": "chat.completions.create", "body": body, "headers": {"X-Request-Id": request_id}, "leave": 5}
     (answer,) = await node(sides.routed, node_modules, call)
 
-    assert [event["model"] for event in answer["events"]] == [ADAPTER]
+    assert [event["model"] for event in answer["events"]] == [ADAPTER] * 5
     await sides.vllm.wait_log(f"Request chatcmpl-{request_id} aborted", within_s=4.0)
 
 

@@ -19,6 +19,7 @@ import pytest
 import pytest_asyncio
 import yaml
 
+from support.answers import collapsed, events, stable
 from support.daemon import Daemon, run_daemon
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ CHAT = "/v1/chat/completions"
 TECHNICAL = "Explain async/await in JavaScript"
 MEDICAL = "What causes high blood pressure?"
 BY_ADAPTER = [("technical-lora", TECHNICAL), ("medical-lora", MEDICAL)]
-# Differ from one answer to the next, whoever is asked.
-VOLATILE = frozenset({"id", "created", "created_at", "completed_at", "item_id"})
 
 # So many tokens take vLLM far longer (7 s on an idle core) than the tests wait for it to give up.
 LONG = 1900
@@ -136,34 +135,6 @@ def chat(model: str, text: str, *, system: str | None = None, **fields: Any) -> 
     if system is not None:
         messages.insert(0, {"role": "system", "content": system})
     return {"model": model, "messages": messages, "temperature": 0, "max_tokens": 32, **fields}
-
-
-def stable(value: Any) -> Any:
-    """The same JSON without what differs from one answer to the next."""
-    if isinstance(value, dict):
-        return {key: stable(inner) for key, inner in value.items() if key not in VOLATILE}
-    return [stable(inner) for inner in value] if isinstance(value, list) else value
-
-
-def events(body: bytes) -> list[Json]:
-    """The events of a stream, which must end with [DONE] and nothing after it."""
-    *frames, done, end = body.split(b"\n\n")
-    assert (done, end) == (b"data: [DONE]", b"")
-    assert all(frame.startswith(b"data: ") for frame in frames)
-    return [json.loads(frame.removeprefix(b"data: ")) for frame in frames]
-
-
-def merged(stream: list[Json]) -> list[Json]:
-    """The events, neighbours with nothing but text made one: under load vLLM puts several tokens in one."""
-    result: list[Json] = []
-    for event in stable(stream):
-        delta = event["choices"][0]["delta"] if event["choices"] else {}
-        if set(delta) == {"content"} and len(result) > 1:
-            text = result[-1]["choices"][0]["delta"]["content"]
-            delta["content"] = text + delta["content"]
-            result.pop()
-        result.append(event)
-    return result
 
 
 # --- routing ------------------------------------------------------------------------------------------------
@@ -289,7 +260,7 @@ async def test_a_streamed_answer_is_as_direct(session: Session, config: Json, mo
     assert answer.status == direct.status == 200
     assert answer.headers["Content-Type"] == direct.headers["Content-Type"]
     got = events(answer.body)
-    assert merged(got) == merged(events(direct.body))
+    assert collapsed(got) == collapsed(events(direct.body))
     assert {event["model"] for event in got} == {adapter}
     assert {event["id"] for event in got} == {f"chatcmpl-{request_id}"}
     assert [event["usage"]["completion_tokens"] for event in got if event.get("usage")] == [100] * include_usage

@@ -1,0 +1,44 @@
+"""Answers of a model made comparable: what a client got through the daemon against what it gets directly."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+Json = dict[str, Any]
+
+# Differ from one answer to the next, whoever is asked; the numbers of a stream's events, as it is cut.
+VOLATILE = frozenset({"id", "created", "created_at", "completed_at", "item_id", "sequence_number"})
+
+
+def events(body: bytes) -> list[Json]:
+    """The events of a stream, which must end with [DONE] and nothing after it."""
+    *frames, done, end = body.split(b"\n\n")
+    assert (done, end) == (b"data: [DONE]", b"")
+    return [json.loads(frame.removeprefix(b"data: ")) for frame in frames]
+
+
+def stable(value: Any) -> Any:
+    """The same JSON without what differs from one answer to the next."""
+    if isinstance(value, dict):
+        return {key: stable(inner) for key, inner in value.items() if key not in VOLATILE}
+    return [stable(inner) for inner in value] if isinstance(value, list) else value
+
+
+def collapsed(stream: list[Json]) -> list[tuple[Json, str]]:
+    """The events and their text, neighbours that differ in their text alone made one: vLLM joins tokens under load."""
+    result: list[tuple[Json, str]] = []
+    for event in stable(stream):
+        text = _take_text(event)
+        if result and result[-1][0] == event:
+            text = result.pop()[1] + text
+        result.append((event, text))
+    return result
+
+
+def _take_text(event: Json) -> str:
+    """Take the text out of an event of chat completions, completions or responses."""
+    choice = (event.get("choices") or [event])[0]
+    owner = choice["delta"] if isinstance(choice.get("delta"), dict) else choice
+    taken = (owner.pop(name, None) for name in ("content", "text", "delta"))
+    return "".join(text for text in taken if isinstance(text, str))
