@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pointsman import intents, openai
 from pointsman.adapters import Card
 from pointsman.config.model import Config
-from pointsman.errors import HttpError, RequestError, ShuttingDown, TooBusy, UpstreamError, error_body
+from pointsman.errors import HttpError, OverShare, RequestError, ShuttingDown, TooBusy, UpstreamError, error_body
 from pointsman.explain import describe
 from pointsman.generations import Generations
 from pointsman.http.message import Request, Response, error_response, json_response, too_large
@@ -22,6 +22,7 @@ from pointsman.relay.forward import forward
 from pointsman.relay.head import request_id
 from pointsman.router import Routed
 from pointsman.service import Service
+from pointsman.shares import Shares
 from pointsman.telemetry import Record, request_line
 
 # What a client of an inference host has a use for. Everything else that vLLM serves, its LoRA administration and the
@@ -63,8 +64,9 @@ def routes(generations: Generations, ready: Callable[[], str | None]) -> Routes:
         ("POST", "/api/v1/classify/intent", _intent),
         ("POST", "/api/v1/classify/batch", _batch),
     ]
-    recorded = [Route(method, path, _recorded(generations, path, work)) for method, path, work in table]
-    return Routes([*recorded, *health_routes(ready)])
+    shares = Shares()
+    recorded = [Route(method, path, _recorded(generations, shares, path, work)) for method, path, work in table]
+    return Routes([*recorded, *health_routes(ready)], functools.partial(_not_routed, generations))
 
 
 def readiness(healthy: Callable[[], bool], draining: Callable[[], bool]) -> Callable[[], str | None]:
@@ -101,7 +103,9 @@ def abandoned(service: Service, request: Request) -> None:
     _outcome(service, record)
 
 
-def _recorded(generations: Generations, path: str, work: Work) -> Callable[[Request], Awaitable[Response | None]]:
+def _recorded(
+    generations: Generations, shares: Shares, path: str, work: Work
+) -> Callable[[Request], Awaitable[Response | None]]:
     """Wraps a handler so that every request, however it ends, has one outcome in the log and in the metrics."""
     metrics = generations.metrics
 
@@ -110,8 +114,9 @@ def _recorded(generations: Generations, path: str, work: Work) -> Callable[[Requ
         record = Record(request_id(request.headers.get("X-Request-Id")), path)
         response: Response | None = None
         metrics.in_flight += 1
+        lease = ""
         try:
-            _admit(service)
+            lease = _admit(service, shares, request)
             response = await work(service, request, record)
             if response is not None:
                 record.status = response.status
@@ -128,6 +133,8 @@ def _recorded(generations: Generations, path: str, work: Work) -> Callable[[Requ
             response = _failed(service, record, HttpError("internal error; see the service's log"))
         finally:
             metrics.in_flight -= 1
+            if lease:
+                shares.give_back(lease)
             _outcome(service, record)
             generations.leave(service)
         return response
@@ -135,11 +142,31 @@ def _recorded(generations: Generations, path: str, work: Work) -> Callable[[Requ
     return handler
 
 
-def _admit(service: Service) -> None:
-    """Raises TooBusy where a request, which counts already, is one too many."""
-    if service.metrics.in_flight > service.config.pointsman.server.max_in_flight:
-        service.metrics.refused.add("in_flight")
+def _admit(service: Service, shares: Shares, request: Request) -> str:
+    """The lease of a request, which counts already, empty where none is needed; raises TooBusy and OverShare."""
+    limits, refused = service.config.pointsman.server, service.metrics.refused
+    if service.metrics.in_flight > limits.max_in_flight:
+        refused.add("in_flight")
         raise TooBusy("too many requests at once (pointsman.server.max_in_flight)")
+    if not limits.max_in_flight_per_client:
+        return ""
+    try:
+        return shares.take(request.connection, limits.max_in_flight_per_client)
+    except OverShare:
+        refused.add("client")
+        raise
+
+
+def _not_routed(generations: Generations, request: Request, error: RequestError) -> Response:
+    """The answer to a request for what is not listed.
+
+    Its path is the client's, who could make any number of them: it stands in the log, in the error, and is no label.
+    """
+    service = generations.current
+    record = Record(request_id(request.headers.get("X-Request-Id")), "other")
+    response = _failed(service, record, error)
+    _outcome(service, record)
+    return response
 
 
 def _outcome(service: Service, record: Record) -> None:

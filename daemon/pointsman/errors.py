@@ -6,6 +6,8 @@ PointsmanError
 │   └── ArtifactError       a classifier folder that is not what it should be
 ├── HttpError               becomes an answer in OpenAI form
 │   ├── RequestError        the client's: answered with its `status` and never forwarded
+│   │   └── MethodNotAllowed
+│   ├── OverShare           the client's: more at once than the operator allows to one
 │   ├── TooBusy             nobody's: more at once than the operator allows
 │   ├── ShuttingDown        the operator's: the service ends
 │   └── UpstreamError       vLLM's, or the way to it
@@ -111,6 +113,23 @@ class RequestError(HttpError):
         super().__init__(message, param=param)
         self.status = status
         self.code = code
+
+
+class MethodNotAllowed(RequestError):
+    """The path has other methods: `allowed`, as the header says it."""
+
+    def __init__(self, message: str, allowed: str) -> None:
+        super().__init__(message, status=405, code="method_not_allowed")
+        self.allowed = allowed
+
+
+class OverShare(HttpError):
+    """More at once than one client may have; the request was not looked at."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+    retry_after = 1
 
 
 class TooBusy(HttpError):

@@ -157,7 +157,8 @@ class Metrics:
         )
         self.refused = self._counter(
             "refused",
-            "Requests and connections refused unread: in_flight, connections, header_timeout, body_timeout, malformed.",
+            "Requests and connections refused unread: in_flight, client (over its share), connections, header_timeout, "
+            "body_timeout, malformed.",
             "reason",
         )
         self.retries = self._counter(

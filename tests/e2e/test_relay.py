@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from support.daemon import run_daemon
 from support.fake_vllm import FakeVllm, event, stream
+from support.metrics import scrape
 from support.process import reserve_port
 from support.service import CHAT, MEDICAL, Service, chat, shipped_config
 
@@ -232,6 +234,21 @@ async def test_the_wrong_method_is_a_405_in_openais_form(service: Service) -> No
     reply = await service.get(CHAT)
 
     assert (reply.status, reply.headers["Allow"], reply.json["error"]["code"]) == (405, "POST", "method_not_allowed")
+
+
+@pytest.mark.parametrize(("path", "status"), [("/nowhere?secret=1", 404), (CHAT, 405)])
+async def test_what_is_not_listed_has_a_line_in_the_log_and_is_counted(
+    service: Service, path: str, status: int
+) -> None:
+    """The path that was asked for stands in the error: clients could make any number of labels of it."""
+    request_id = uuid.uuid4().hex
+    async with service.http.get(service.daemon.base_url + path, headers={"X-Request-Id": request_id}) as response:
+        assert (response.status, response.headers["X-Request-Id"]) == (status, request_id)
+    line = await service.daemon.logged("request", request_id=request_id)
+
+    assert (line["path"], line["status"]) == ("other", status)
+    assert line["error"].startswith(f"GET {path.partition('?')[0]}: ")
+    assert (await scrape(service.daemon)).total("requests_total", path="other", status=str(status)) >= 1
 
 
 async def test_no_vllm_is_a_502_that_names_the_endpoint(tmp_path: Path) -> None:

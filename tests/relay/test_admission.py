@@ -155,6 +155,62 @@ async def test_a_storm_over_the_bound_is_refused_and_never_more_than_the_bound_f
     assert all(got.status == 200 or is_refusal(got) for got in answers)
 
 
+# --- one client's share -----------------------------------------------------------------------------------------
+
+SHARE = 2
+HOG, OTHER = "127.0.0.2", "127.0.0.3"
+
+
+@asynccontextmanager
+async def hogged(folder: Path, upstream: Hostile, **options: Any) -> AsyncIterator[tuple[Relay, list[RawClient]]]:
+    """A daemon with a share for each client, and streams that hold all of HOG's."""
+    server = {"max_in_flight_per_client": SHARE, "max_in_flight": BOUND, **options}
+    upstream.script = stall_in_stream
+    async with run_relay(folder, upstream, server=server) as relay, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(relay.client(source=HOG)) for _ in range(SHARE)]
+        for client in clients:
+            client.send(post(chat(stream=True)))
+            await client.until(b"\n\n")
+        yield relay, clients
+
+
+async def test_one_client_over_its_share_gets_a_429_before_its_body_is_read_and_others_are_served(
+    tmp_path: Path, upstream: Hostile
+) -> None:
+    async with hogged(tmp_path, upstream) as (relay, clients):
+        async with relay.client(source=HOG) as client:
+            client.send(request_head(30_000_000, "X-Request-Id: over"))
+            got = await client.answer(within_s=5)
+        assert (got.status, got.code, got.value("Retry-After")) == (429, "rate_limit_exceeded", "1")
+        assert (await relay.outcome("over"))["status"] == 429
+        assert (await relay.metrics()).by("refused_total", "reason") == {"client": 1}
+
+        upstream.script = completion
+        assert (await relay.ask(source=OTHER)).status == 200
+        clients[0].leave()
+        await until(relay.daemon, "requests_in_flight", SHARE - 1)
+        assert [(await relay.ask(source=HOG)).status for _ in range(3)] == [200] * 3
+
+
+async def test_the_bound_of_all_is_a_503_for_whoever_comes(tmp_path: Path, upstream: Hostile) -> None:
+    async with hogged(tmp_path, upstream, max_in_flight=SHARE) as (relay, _):
+        assert [(await relay.ask(source=source)).status for source in (HOG, OTHER)] == [503, 503]
+
+
+async def test_clients_of_a_unix_socket_have_no_share(tmp_path: Path, upstream: Hostile) -> None:
+    """They have no address to be told apart by."""
+    path = tmp_path / "socket"
+    async with hogged(tmp_path, upstream, listen=[f"unix:{path}"]) as (relay, _):
+        upstream.script = stall
+        open_ones = [await asyncio.open_unix_connection(str(path)) for _ in range(SHARE)]
+        for _, writer in open_ones:
+            writer.write(post(chat()))
+        await until(relay.daemon, "requests_in_flight", 2 * SHARE)
+        for _, writer in open_ones:
+            writer.close()
+        await until(relay.daemon, "requests_in_flight", SHARE)
+
+
 # --- files ------------------------------------------------------------------------------------------------------
 
 

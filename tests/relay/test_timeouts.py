@@ -148,19 +148,22 @@ async def test_a_body_that_falls_silent_is_seen_to_be_cut(hurried: Relay) -> Non
         [b": keep-alive\n\n"],
         [b": keep-alive\n\n: keep-alive\n\n"],
         [b": keep-alive\r\n\r\n"],
+        [b": keep-alive dead beef data " * 3 + b"\n\n"],
     ],
-    ids=["one", "two at once", "CRLF"],
+    ids=["one", "two at once", "CRLF", "long"],
 )
-async def test_comments_are_passed_on_and_are_no_progress(hurried: Relay, comments: list[bytes]) -> None:
-    """vLLM's front end sends them for minutes after its engine died."""
+@pytest.mark.parametrize("piece", [1000, 5], ids=["whole", "in pieces"])
+async def test_comments_are_passed_on_and_are_no_progress(hurried: Relay, comments: list[bytes], piece: int) -> None:
+    """vLLM's front end sends them for minutes after its engine died; a network may cut them anywhere."""
 
     async def script(exchange: Exchange) -> None:
         await exchange.body()
         await exchange.send(STREAM + chunk(event("one")))
         while True:
-            for comment in comments:
-                await exchange.send(chunk(comment))
-                await asyncio.sleep(0.02)
+            for framed in map(chunk, comments):
+                for start in range(0, len(framed), piece):
+                    await exchange.send(framed[start : start + piece])
+                    await asyncio.sleep(0.002)
 
     hurried.upstream.script = script
     async with hurried.client() as client, asyncio.timeout(20 * LIMIT_S):

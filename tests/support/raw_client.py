@@ -174,12 +174,19 @@ class RawClient:
 
 
 @contextlib.asynccontextmanager
-async def connect(base_url: str, *, receive_buffer: int | None = None) -> AsyncIterator[RawClient]:
-    """Connect to `http://host:port`; a small `receive_buffer` (bytes) makes a reader that is slow felt soon."""
+async def connect(
+    base_url: str, *, receive_buffer: int | None = None, source: str | None = None
+) -> AsyncIterator[RawClient]:
+    """Connect to `http://host:port`; a small `receive_buffer` (bytes) makes a reader that is slow felt soon.
+
+    `source` is the address to come from, 127.0.0.0/8 on Linux.
+    """
     host, _, port = base_url.removeprefix("http://").partition(":")
     raw = socket.socket()
     if receive_buffer is not None:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    if source is not None:
+        raw.bind((source, 0))
     raw.setblocking(False)
     try:
         await asyncio.get_running_loop().sock_connect(raw, (host, int(port)))
@@ -193,8 +200,10 @@ async def connect(base_url: str, *, receive_buffer: int | None = None) -> AsyncI
         writer.transport.abort()
 
 
-async def ask(base_url: str, body: Mapping[str, Any] | bytes, *fields: str, path: str = CHAT) -> Got:
+async def ask(
+    base_url: str, body: Mapping[str, Any] | bytes, *fields: str, path: str = CHAT, source: str | None = None
+) -> Got:
     """One request on a connection of its own."""
-    async with connect(base_url) as client:
+    async with connect(base_url, source=source) as client:
         client.send(post(body, *fields, path=path))
         return await client.answer()

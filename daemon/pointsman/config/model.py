@@ -170,6 +170,12 @@ class ServerOptions:
         1_024,
         minimum=1,
     )
+    max_in_flight_per_client: int = option(
+        "Of these, those of one client address; one more is refused with 429. 0 is no limit, as it must be behind a "
+        "reverse proxy, whose address is that of all clients. Clients of a Unix socket have no address and no limit.",
+        0,
+        minimum=0,
+    )
     max_connections: int = option("Client connections at once; one more is refused with 503.", 2_048, minimum=1)
     header_timeout_ms: int = option("Time for the client to deliver a request's head; then 408.", 10_000, minimum=1)
     max_body_bytes: int = option("A larger request body is refused with 413.", 32 * 1024 * 1024, minimum=1024)

@@ -30,6 +30,9 @@ KEEPALIVE_SECONDS = 75.0
 # For a client that is still sending when it is refused: were the connection closed at once, its kernel would throw the
 # answer away unread.
 LINGER_SECONDS = 2.0
+# A client that was let in before the service stops to listen may have its first request on the way: TCP sends a lost
+# packet again after a second at most.
+FRESH_SECONDS = 2.0
 # A reader of the parser never asks for a pause: the body is taken out of it as it comes, and its size is bounded.
 _NO_PAUSE = 2**30
 
@@ -178,6 +181,12 @@ class Connection(asyncio.Protocol):
 
     # --- requests ----------------------------------------------------------------------------------------------
 
+    @property
+    def client_address(self) -> str:
+        """The client's IP address; empty where it came through a Unix socket."""
+        peer = self.transport.get_extra_info("peername")
+        return peer[0] if isinstance(peer, tuple) else ""
+
     def _start(self, request: Request) -> None:
         self._current = request
         self._task = self._loop.create_task(self._answer(request))
@@ -266,10 +275,13 @@ class Connection(asyncio.Protocol):
         else:
             self.transport.close()
 
-    @property
-    def idle(self) -> bool:
-        """Whether it had an answer, and no other request has begun."""
-        return self._served and self._current is None and not self._partial
+    def drain(self) -> None:
+        """Close if no request has begun; to a client that connected just now the time that its first one may take."""
+        if self._current is None and not self._partial:
+            if self._served:
+                self.close()
+            else:
+                self._rearm(self._since + FRESH_SECONDS)
 
     def cancel(self) -> None:
         """End the running request's handler, which may still answer."""
@@ -284,13 +296,17 @@ class Connection(asyncio.Protocol):
         self._timer.cancel()
         self._timer = self._loop.call_at(due, self._tick)
 
+    @property
+    def _patience(self) -> float:
+        """Seconds for which it may stay as it is, without a request."""
+        if self._partial:
+            return self._server.limits.header_timeout
+        return FRESH_SECONDS if self._server.draining else KEEPALIVE_SECONDS
+
     def _tick(self) -> None:
         """One timer for a connection, set anew only when it rings: requests come and go without touching it."""
         now = self._loop.time()
-        if self._current is not None:
-            due = now + KEEPALIVE_SECONDS
-        else:
-            due = self._since + (self._server.limits.header_timeout if self._partial else KEEPALIVE_SECONDS)
+        due = now + KEEPALIVE_SECONDS if self._current is not None else self._since + self._patience
         if now < due:
             self._timer = self._loop.call_at(due, self._tick)
         elif self._partial:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pointsman.errors import HttpError, RequestError, error_body
+from pointsman.errors import HttpError, MethodNotAllowed, RequestError, error_body
 
 if TYPE_CHECKING:
     from aiohttp.http import RawRequestMessage
@@ -71,6 +71,8 @@ def error_response(error: HttpError) -> Response:
     response = json_response(error.body(), error.status)
     if error.retry_after is not None:
         response.headers.append(("Retry-After", str(error.retry_after)))
+    if isinstance(error, MethodNotAllowed):
+        response.headers.append(("Allow", error.allowed))
     return response
 
 

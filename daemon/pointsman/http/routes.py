@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pointsman.http.message import Handler, Request, Response, refusal
+from pointsman.errors import MethodNotAllowed, RequestError
+from pointsman.http.message import Handler, Request, Response, error_response
 
 # Nothing that could lead out of its place in vLLM's path.
 _ID = "(?P<id>[A-Za-z0-9_-]+)"
@@ -27,7 +28,13 @@ class Routes:
     vLLM would redirect it to its own address. Paths are compared as they came: an encoded one is another.
     """
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        refuse: Callable[[Request, RequestError], Response] = lambda _, error: error_response(error),
+    ) -> None:
+        """`refuse` makes the answer to a request that has no route."""
+        self._refuse = refuse
         self._exact: dict[str, dict[str, Handler]] = {}
         self._patterns: list[tuple[re.Pattern[str], dict[str, Handler]]] = []
         for route in routes:
@@ -42,12 +49,11 @@ class Routes:
         """A handler of all requests."""
         methods = self._exact.get(request.path) or self._matched(request)
         if methods is None:
-            return _refused(request, 404, "Not Found", "not_found")
+            return self._refuse(request, RequestError(f"{_asked(request)}: Not Found", status=404, code="not_found"))
         handler = methods.get(request.method)
         if handler is None:
-            response = _refused(request, 405, "Method Not Allowed", "method_not_allowed")
-            response.headers.append(("Allow", ", ".join(sorted(methods))))
-            return response
+            allowed = ", ".join(sorted(methods))
+            return self._refuse(request, MethodNotAllowed(f"{_asked(request)}: Method Not Allowed", allowed))
         return await handler(request)
 
     def _matched(self, request: Request) -> dict[str, Handler] | None:
@@ -58,8 +64,6 @@ class Routes:
         return None
 
 
-def _refused(request: Request, status: int, reason: str, code: str) -> Response:
+def _asked(request: Request) -> str:
     path = request.path if request.path.isascii() and len(request.path) <= 200 else "this path"
-    response = refusal(status, f"{request.method} {path}: {reason}", code)
-    response.close = not request.complete
-    return response
+    return f"{request.method} {path}"

@@ -88,15 +88,14 @@ class Server:
     async def drain(self, seconds: float, interrupt: asyncio.Event) -> None:
         """Listen no more, let what runs end for so many `seconds` or until `interrupt`, then cancel it.
 
-        A connection that has not asked yet may still do so: whoever made it was let in, and would lose its request.
+        A connection of just now may still ask: whoever made it was let in, and would lose its request.
         """
         self.draining = True
         for listener in self._listeners:
             listener.close()
         await asyncio.sleep(0)  # a connection that was accepted in this turn of the loop is known in the next
         for connection in list(self.connections):
-            if connection.idle:
-                connection.close()
+            connection.drain()
         if await self._emptied(seconds, interrupt):
             return
         for connection in list(self.connections):

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from pointsman.relay.watch import Watch
     from pointsman.telemetry import Record
 
-# vLLM's keep-alive comments go on even when its engine is dead, so they are no progress.
-_COMMENTS = re.compile(rb"(?:[0-9a-f]+\r\n)?(?::[^\n]*\n|\r?\n)+(?:\r\n)?", re.IGNORECASE)
+# vLLM's keep-alive comments go on even when its engine is dead, so they are no progress: lines that are comments, are
+# empty, or are the size of a chunk, of which the last may be still on its way.
+_COMMENTS = re.compile(rb"(?:(?::[^\n]*|[0-9a-f]*\r?)\n)*(?::[^\n]*|[0-9a-f]*\r?)", re.IGNORECASE)
 # What an overloaded vLLM does not say: when to come again.
 RETRY_AFTER = b"Retry-After: 1\r\n"
 
@@ -132,7 +133,7 @@ class Passage:
                     self.pause()
         elif data:
             self._connection.write(data)
-            if not self.streams or b"data:" in data or not _COMMENTS.fullmatch(data):
+            if not self.streams or b"data:" in data or not _COMMENTS.fullmatch(self.tail.unfinished() + data):
                 self._progress = self._loop.time()
         self.tail.feed(data)
 

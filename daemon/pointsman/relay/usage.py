@@ -25,6 +25,10 @@ class Tail:
         """Remember the end of a chunk."""
         self._tail = (self._tail + chunk)[-TAIL_BYTES:] if len(chunk) < TAIL_BYTES else chunk[-TAIL_BYTES:]
 
+    def unfinished(self) -> bytes:
+        """The line that the next chunk goes on with."""
+        return self._tail[self._tail.rfind(b"\n") + 1 :]
+
     def tokens(self) -> tuple[int, int] | None:
         """(prompt tokens, completion tokens) of the last `usage`; None where there is none."""
         tail = self._tail
