@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from provenance import provenance
@@ -34,7 +35,7 @@ PEER_PACKAGES = {
 }
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
@@ -45,16 +46,23 @@ def main() -> None:
     if options.here:
         for part in options.parts:
             _measure(work, part, options.share)
-        return
+        return 0
     from inference.models import make_models  # torch, which takes seconds and which no part needs
 
     make_models(work)
-    for part in options.parts or [part for part in PARTS if not _result(work, part).exists()]:
-        _spawn(work, part, options.share)
+    parts = options.parts or [part for part in PARTS if not _result(work, part).exists()]
+    status = run_parts(work, parts, options.share)
     for part in PARTS:
         if _result(work, part).exists():
             shutil.copyfile(_result(work, part), RESULTS / f"inference-{part}.json")
     subprocess.run([sys.executable, "-m", "inference.report"], check=True)
+    return status
+
+
+def run_parts(work: Workplace, parts: Sequence[str], share: float) -> int:
+    """All of them, one after another; the exit status, 1 where one of them failed."""
+    measured = [_spawn(work, part, share) for part in parts]
+    return 0 if all(measured) else 1
 
 
 def _measure(work: Workplace, part: str, share: float) -> None:
@@ -67,13 +75,16 @@ def _measure(work: Workplace, part: str, share: float) -> None:
     half.rename(_result(work, part))
 
 
-def _spawn(work: Workplace, part: str, share: float) -> None:
+def _spawn(work: Workplace, part: str, share: float) -> bool:
+    """Whether the part has run to its end."""
     print(f"== {part}", flush=True)
     command = [sys.executable, "-m", "inference", str(work.folder), part, "--share", str(share), "--here"]
     try:
         subprocess.run(command, check=True, timeout=PARTS[part] * max(1.0, share))
     except (subprocess.SubprocessError, OSError) as error:
         print(f"{part} has no result: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def _result(work: Workplace, part: str) -> Path:
@@ -93,4 +104,4 @@ def _versions(work: Workplace) -> dict[str, dict[str, str]]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

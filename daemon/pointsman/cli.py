@@ -1,10 +1,11 @@
-"""The command line. Exit codes: 0 well, 1 failed, 2 usage, 3 cannot start."""
+"""The command line. Exit codes: 0 well, 1 failed, 2 usage, 3 cannot start, 141 nobody reads the output any more."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +20,23 @@ if TYPE_CHECKING:
 
 DEFAULT_CONFIG = Path("config/config.yaml")
 CANNOT_START = 3
+READER_LEFT = 141  # what a shell says of a program that SIGPIPE ended
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
+    try:
+        try:
+            return _run(sys.argv[1:] if argv is None else list(argv))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # `pointsman eval ... | head`: whoever reads has enough. What is still buffered must not fail again at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_LEFT
+
+
+def _run(arguments: list[str]) -> int:
     if arguments[:1] == ["export"]:
         from pointsman_export.main import main as export
 
@@ -61,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
         "--vllm", type=_address, metavar="HOST:PORT", help="a vLLM to use in place of the config's endpoints"
     )
     serve.add_argument("--demo", action="store_true", help="also run a stand-in for vLLM at the config's endpoints")
+    levels = ("debug", "info", "warning", "error")
+    serve.add_argument("--log-level", choices=levels, help="least severe line of the log; wins over the config's")
     serve.set_defaults(run=_serve)
 
     check = commands.add_parser("check", help="print a config's errors and warnings")
@@ -98,8 +113,6 @@ def _address(text: str) -> str:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    import os
-
     import uvloop
 
     from pointsman.server import serve
@@ -110,7 +123,14 @@ def _serve(options: argparse.Namespace) -> int:
     gc.freeze()  # what start-up left will not be garbage: full collections need not walk it
     try:
         uvloop.run(
-            serve(ready.config, ready.classifier, warnings=ready.warnings, stand_in=options.demo, systemd=systemd)
+            serve(
+                ready.config,
+                ready.classifier,
+                warnings=ready.warnings,
+                log_level=options.log_level,
+                stand_in=options.demo,
+                systemd=systemd,
+            )
         )
     finally:
         ready.classifier.close()

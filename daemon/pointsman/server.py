@@ -41,15 +41,16 @@ async def serve(
     classifier: Classifier,
     *,
     warnings: Sequence[str] = (),
+    log_level: str | None = None,
     stand_in: bool = False,
     systemd: Systemd,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let running answers end; raises CannotStart.
 
-    The sockets that `systemd` hands over take the place of the config's addresses.
+    The sockets that `systemd` hands over take the place of the config's addresses, `log_level` that of the config's.
     """
     options = config.pointsman
-    log = Log(options.log.level)
+    log = Log(log_level or options.log.level)
     for warning in warnings:
         log.write("warning", "config", message=warning)
     for note in classifier.notes:

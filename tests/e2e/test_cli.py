@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import pointsman
 from support.daemon import run_daemon
 from support.process import reserve_port
 from support.service import CHAT, CONFIG, MEDICAL, TECHNICAL, chat, shipped_config
+
+FIVE_DOMAINS = Path(__file__).parents[2] / "export" / "examples" / "five-domains.jsonl"
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -51,6 +54,43 @@ def test_explain_takes_what_is_not_utf_8() -> None:
     done = subprocess.run(command, capture_output=True, check=False, timeout=60)
 
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("version",),
+        ("check", CONFIG),
+        ("explain", MEDICAL, "--config", CONFIG),
+        ("eval", "builtin", "rows.jsonl"),
+        ("fit", "--data", FIVE_DOMAINS, "-o", "fitted"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_reader_that_has_enough_ends_a_command_quietly(arguments: tuple[str | Path, ...], tmp_path: Path) -> None:
+    """`pointsman eval ... | head`: no traceback, and the exit code that a shell gives to a program without a reader."""
+    (tmp_path / "rows.jsonl").write_text('{"text": "What causes high blood pressure?", "label": "health"}\n')
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        command = [sys.executable, "-m", "pointsman", *map(str, arguments)]
+        done = subprocess.run(
+            command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=60, cwd=tmp_path
+        )
+    finally:
+        os.close(writer)
+
+    assert done.returncode == 141, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+@pytest.mark.parametrize(("level", "told"), [("debug", True), ("info", True), ("warning", False)])
+async def test_the_log_level_of_the_command_line_wins_over_the_configs(level: str, told: bool, tmp_path: Path) -> None:
+    config = shipped_config(reserve_port()) | {"pointsman": {"log": {"level": "error"}}}
+    async with run_daemon(config, tmp_path, args=("--log-level", level)) as daemon:
+        pass
+    assert ("ready" in [line["event"] for line in daemon.log_lines()]) is told
 
 
 def test_check_accepts_the_shipped_config() -> None:

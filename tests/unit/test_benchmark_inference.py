@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import random
 import statistics
+import sys
 from pathlib import Path
 from typing import Any
 
+import inference.__main__
 import pytest
 from inference import targets
 from inference.batch1 import floor_ms
@@ -20,6 +23,7 @@ from inference.operators import by_operator
 from inference.prompts import MIX_LIMIT, mixed_lengths
 from inference.report import render
 from inference.soak import growth
+from inference.workplace import Workplace
 from target import at_least, at_most, quantile, ratio
 
 from pointsman.classify.cost import Curve
@@ -78,6 +82,18 @@ def test_the_floor_of_a_linear_layer_is_its_share_of_the_measured_product() -> N
     attention = 4 * 768 * 512 * (8 * 512 + 14 * 129)
     products = 2 * 512 * (768 * 2304 * 2 + 768 * 768 + 1152 * 768)
     assert floor_ms(512, 0.0, 1.0) == pytest.approx(attention / products)
+
+
+def test_a_part_that_fails_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In an empty folder there are no models to measure; the exit status of the whole must not be 0."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    assert inference.__main__.run_parts(Workplace(tmp_path), ["overload", "soak"], 0.01) == 1
+    assert [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "overload has no result",
+        "soak has no result",
+    ]
 
 
 def test_what_fails_counts_for_no_throughput_and_no_latency() -> None:
