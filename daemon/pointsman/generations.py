@@ -53,7 +53,7 @@ class Generations:
             router=Router(config, classifier, lambda: poller.served),
             poller=poller,
             endpoints=endpoints,
-            watch=Watch(relay),
+            watch=Watch(relay, self.metrics.chunk_gap_seconds.add),
             key_line=key_line,
             pass_credentials=relay.forward_authorization and not key_line,
             metrics=self.metrics,

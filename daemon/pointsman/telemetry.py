@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 import msgspec
-from prometheus_client import CollectorRegistry, Gauge, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -29,9 +29,11 @@ _SEVERITY = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # Hashes of texts that are in the file already, 15 MB of them at most; one that is forgotten may come a second time.
 KEPT_TEXTS = 100_000
 
-_MILLISECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+_OURS = (5e-5, 1e-4, 2e-4, 5e-4, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 # A request's line is written with those that end within so many seconds: one system call for all of them.
 HELD_SECONDS = 0.01
+_LONGER = (5.0, 10.0, 30.0, 60.0, 300.0)
+_GAPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, *_LONGER)
 _ANSWERS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
@@ -115,6 +117,8 @@ class Record:
     status: int = 0
     phase: str = "body"
     upstream: float | None = None
+    first_byte: float | None = None
+    """Seconds until the first byte of vLLM's body went on to the client."""
     retried: list[dict[str, str]] | None = None
     tokens: tuple[int, int] | None = None
     error: str | None = None
@@ -146,7 +150,9 @@ class Metrics:
         self._models = models
         self.registry = CollectorRegistry()
         self.requests = self._counter("requests", "Answered requests; 499 is a client that left.", "path", "status")
-        self.decisions = self._counter("decisions", "Decisions on where to.", "reason", "category", "model")
+        self.decisions = self._counter(
+            "decisions", "Requests that were decided on, by their outcome.", "reason", "category", "model", "status"
+        )
         self.truncated = self._counter("truncated_prompts", "Prompts that were read only at head and tail.")
         self.tokens = self._counter("tokens", "Tokens that vLLM reported.", "model", "kind")
         self.left = self._counter(
@@ -169,10 +175,20 @@ class Metrics:
         )
         self.upstream_errors = self._counter("upstream_errors", "Failures of an endpoint.", "endpoint", "code")
         self.phase_seconds = self._spread(
-            "phase_seconds", "Time by phase; upstream is the time to vLLM's head.", _MILLISECONDS, "phase"
+            "phase_seconds",
+            "Time by phase: queue, tokenize, infer, decide; upstream is the time to vLLM's head.",
+            (*_OURS, *_LONGER),
+            "phase",
+        )
+        self.first_byte_seconds = self._spread(
+            "first_byte_seconds", "From a request's head to the first byte of vLLM's answer.", _ANSWERS, "path"
+        )
+        self.chunk_gap_seconds = self._spread(
+            "chunk_gap_seconds", "Between what comes of a stream; comments do not count.", _GAPS
         )
         self.request_seconds = self._spread("request_seconds", "Whole requests.", _ANSWERS, "path")
-        self.loop_lag_seconds = self._spread("loop_lag_seconds", "By how much the event loop was late.", _MILLISECONDS)
+        self.loop_lag_seconds = self._spread("loop_lag_seconds", "By how much the event loop was late.", _OURS)
+        ProcessCollector(namespace="pointsman", registry=self.registry)
         self.in_flight = 0
         self.watch("requests_in_flight", "Requests now being served.", lambda: self.in_flight)
 
@@ -208,6 +224,8 @@ class Metrics:
             record.seconds = time.perf_counter() - record.started
         self.requests.add(record.path, str(record.status))
         self.request_seconds.add(record.seconds, record.path)
+        if record.first_byte is not None:
+            self.first_byte_seconds.add(record.first_byte, record.path)
         for phase, seconds in record.phases().items():
             self.phase_seconds.add(seconds, phase)
         if record.routed is not None:
@@ -218,7 +236,7 @@ class Metrics:
         model = decision.model
         if model not in self._models:
             model = decision.base_model if decision.base_model in self._models else "other"
-        self.decisions.add(decision.reason, decision.category or "", model)
+        self.decisions.add(decision.reason, decision.category or "", model, str(record.status))
         if routed.classification is not None:
             self.truncated.add(by=routed.classification.cut)
         if record.tokens is not None:

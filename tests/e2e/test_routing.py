@@ -244,7 +244,7 @@ async def test_metrics_count_decisions(service: Service) -> None:
     await service.post(CHAT, chat())
     exposition = (await service.get("/metrics", admin=True)).body.decode()
 
-    wanted = 'pointsman_decisions_total{category="technical",model="technical-lora",reason="classified"}'
+    wanted = 'pointsman_decisions_total{category="technical",model="technical-lora",reason="classified",status="200"}'
     assert [line for line in exposition.splitlines() if line.startswith(wanted)]
 
 

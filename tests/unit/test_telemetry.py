@@ -219,7 +219,7 @@ async def test_a_request_is_counted_once_in_each_metric(classifier: Classifier) 
     metrics.count(record(await route(classifier), tokens=(7, 3)))
     path = "/v1/chat/completions"
     assert samples(metrics, "pointsman_requests_total") == {(path, "200"): 1}
-    assert samples(metrics, "pointsman_decisions_total") == {("technical", "technical-lora", "classified"): 1}
+    assert samples(metrics, "pointsman_decisions_total") == {("technical", "technical-lora", "classified", "200"): 1}
     assert samples(metrics, "pointsman_truncated_prompts_total") == {(): 0}
     assert samples(metrics, "pointsman_tokens_total") == {
         ("prompt", "technical-lora"): 7,
@@ -236,8 +236,8 @@ async def test_names_that_clients_invent_do_not_become_labels(classifier: Classi
         metrics.count(record(await route(classifier, f"invented-{number}"), tokens=(1, 1)))
     metrics.count(record(await route(classifier, BASE)))
     assert samples(metrics, "pointsman_decisions_total") == {
-        ("", "other", "explicit_model"): 10,
-        ("", BASE, "explicit_model"): 1,
+        ("", "other", "explicit_model", "200"): 10,
+        ("", BASE, "explicit_model", "200"): 1,
     }
     assert samples(metrics, "pointsman_tokens_total") == {("prompt", "other"): 10, ("completion", "other"): 10}
 

@@ -127,14 +127,19 @@ class Passage:
             connection.write(self._pending + data)
             self._pending = b""
             self._progress = self._loop.time()
+            self._record.first_byte = time.perf_counter() - self._record.started
             if self._framing is not None and not self._framing.done:
                 connection.flow = self
                 if connection.choked:
                     self.pause()
         elif data:
             self._connection.write(data)
-            if not self.streams or b"data:" in data or not _COMMENTS.fullmatch(self.tail.unfinished() + data):
+            if not self.streams:
                 self._progress = self._loop.time()
+            elif b"data:" in data or not _COMMENTS.fullmatch(self.tail.unfinished() + data):
+                now = self._loop.time()
+                self._watch.gap(now - self._progress)
+                self._progress = now
         self.tail.feed(data)
 
     def end(self) -> None:

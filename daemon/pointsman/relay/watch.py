@@ -6,6 +6,7 @@ A timer for each request would cost more than the rest of its bookkeeping.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,9 @@ _SHARE, _FINEST, _COARSEST = 1 / 8, 0.01, 0.25
 class Watch:
     """Checks every passage that was added and not discarded."""
 
-    def __init__(self, options: RelayOptions) -> None:
+    def __init__(self, options: RelayOptions, gap: Callable[[float], object]) -> None:
+        """`gap` hears of the seconds between what comes of a stream."""
+        self.gap = gap
         self.loop = asyncio.get_running_loop()
         milliseconds = (options.first_byte_timeout_ms, options.idle_timeout_ms, options.total_timeout_ms)
         self._limits = tuple(limit / 1000 if limit else inf for limit in milliseconds)
