@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,15 @@ RELAY = (
 def main() -> None:
     lines = ["# Benchmarks", "", *startup(load("startup")), *CLASSIFICATION, *RELAY]
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(lines) + "\n")
-    figures = "\n".join(accuracy())
     for card in (ROOT / "docs" / "model-card.md", BUILTIN / "README.md"):
-        before, _, rest = card.read_text().partition(BEGIN)
-        card.write_text(f"{before}{BEGIN}\n{figures}\n{END}{rest.partition(END)[2]}")
+        put(accuracy(), card)
+    put(sizing(), ROOT / "docs" / "operations.md")
+
+
+def put(figures: list[str], page: Path) -> None:
+    """Write them between the marks of a page."""
+    before, _, rest = page.read_text().partition(BEGIN)
+    page.write_text("\n".join([f"{before}{BEGIN}", *figures, f"{END}{rest.partition(END)[2]}"]))
 
 
 def load(name: str) -> dict[str, Any]:
@@ -67,6 +73,28 @@ def startup(result: dict[str, Any]) -> list[str]:
             if key in median
         ),
         "",
+    ]
+
+
+def sizing() -> list[str]:
+    """What a core classifies, and the memory that it takes: the load of 8 clients, who ask as soon as they are told."""
+    serving, soak = load("inference-serving"), load("inference-soak")
+    cores, found = serving["machine"]["cores"], serving["found"]
+    memory = {"built-in": load("startup")["median"]["used_rss_mib"], "ours int8": max(soak["found"]["mib"])}
+    names = {"built-in": "built-in", "ours int8": "ModernBERT-base, int8"}
+    rows = []
+    for name, title in names.items():
+        for workload, cells in found["closed"].items():
+            rounds = cells["8"][name]
+            rate, late = (statistics.median(each[key] for each in rounds) for key in ("per_second", "p95_ms"))
+            tokens = found["tokens"][workload]["mean"]
+            rows.append(f"| {title} | {tokens:.0f} | {rate / cores:,.0f} | {late:.0f} ms | {memory[name]:.0f} MiB |")
+    return [
+        "| classifier | tokens of a prompt, mean | new prompts a second on a core | p95 of 8 clients | memory |",
+        "| --- | --- | --- | --- | --- |",
+        *rows,
+        "",
+        f"With the clients on the same cores. {origin(serving)}",
     ]
 
 

@@ -1,0 +1,100 @@
+"""What the code can say to an operator, the docs explain."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pointsman
+from pointsman.config.foreign import _NEWER
+from pointsman.policy import Reason
+
+DOCS = Path(__file__).parents[2] / "docs"
+SOURCE = Path(pointsman.__file__).parent
+# Of the stand-in for vLLM that `make run` has.
+STAND_IN = SOURCE / "demo.py"
+
+
+def told(tree: ast.AST) -> Iterator[str]:
+    """The error codes of a module, and the reasons that it counts."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.keyword(arg="code", value=ast.Constant(value=str(code))):
+                yield code
+            case ast.ClassDef(body=body):
+                yield from (found for statement in body for found in assigned(statement))
+            case ast.Call(func=ast.Name(id="refusal"), args=[_, _, ast.Constant(value=str(code))]):
+                yield code
+            case ast.Call(func=ast.Attribute(attr="count_refused"), args=[ast.Constant(value=str(reason))]):
+                yield reason
+            case ast.Call(
+                func=ast.Attribute(attr="add", value=ast.Attribute(attr=counter) | ast.Name(id=counter)),
+                args=[*_, ast.Constant(value=str(reason))],
+            ) if counter in {"refused", "upstream_errors"}:
+                yield reason
+            case ast.Call(func=ast.Attribute(attr="_retried"), args=arguments):
+                yield from (each.value for each in arguments if isinstance(each, ast.Constant))
+
+
+def assigned(statement: ast.stmt) -> Iterator[str]:
+    """The `code` or `reason` of a class of errors."""
+    match statement:
+        case (
+            ast.Assign(targets=[ast.Name(id="code" | "reason")], value=ast.Constant(value=str(code)))
+            | ast.AnnAssign(target=ast.Name(id="code" | "reason"), value=ast.Constant(value=str(code)))
+        ):
+            yield code
+
+
+def all_told() -> set[str]:
+    files = [file for file in SOURCE.rglob("*.py") if file != STAND_IN]
+    return {word for file in files for word in told(ast.parse(file.read_text("utf-8")))} | set(Reason)
+
+
+def test_the_reasons_and_codes_are_found() -> None:
+    """A sample of each way in which the code writes them."""
+    assert all_told() >= {
+        *("adapter_missing", "deadline", "invalid_json", "overloaded", "internal_error", "not_found"),
+        *("method_not_allowed", "malformed_request", "in_flight", "client", "connections", "body_timeout"),
+        *("in_stream", "reused", "connect", "not_ready", "http_version_not_supported"),
+    }
+
+
+@pytest.mark.parametrize("word", sorted(all_told()))
+def test_each_reason_and_code_has_a_line_that_says_what_to_do(word: str) -> None:
+    text = (DOCS / "operations.md").read_text("utf-8")
+    section = text.partition("## What to do for each reason")[2].partition("\n## ")[0]
+    explained = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+
+    assert any(f"`{word}`" in cell for cell in explained)
+
+
+@pytest.mark.parametrize("section", _NEWER)
+def test_each_section_of_the_newer_form_is_in_the_migration_notes(section: str) -> None:
+    assert f"`{section}`" in (DOCS / "migration.md").read_text("utf-8")
+
+
+def anchors(page: Path) -> set[str]:
+    """GitHub's names of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+PAGES = [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_inside_the_docs_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        if "://" not in link and (not target.exists() or (anchor and anchor not in anchors(target))):
+            broken.append(link)
+
+    assert broken == []
