@@ -64,13 +64,26 @@ def parse_models(body: bytes) -> tuple[Card, ...]:
 class Poller:
     """Keeps `served` fresh; an endpoint that fails keeps what it last said."""
 
-    def __init__(self, endpoints: tuple[Endpoint, ...], fetch: Fetch, report: Callable[[str, str], None]) -> None:
-        """`report(endpoint name, message)` is called when an endpoint's state changes."""
+    def __init__(
+        self,
+        endpoints: tuple[Endpoint, ...],
+        fetch: Fetch,
+        report: Callable[[str, str], None],
+        previous: Poller | None = None,
+    ) -> None:
+        """`report(endpoint name, message)` is called when an endpoint's state changes.
+
+        What `previous` knows of endpoints that are the same stays known.
+        """
         self._endpoints = endpoints
         self._fetch = fetch
         self._report = report
         self._state: dict[str, str] = {}
         self.served = Served()
+        if previous is not None:
+            same = {endpoint.name for endpoint in previous._endpoints if endpoint in endpoints}
+            self._state = {name: state for name, state in previous._state.items() if name in same}
+            self.served = Served({name: cards for name, cards in previous.served.cards.items() if name in same})
         self.answered = asyncio.Event()
         """Set once an endpoint has."""
 

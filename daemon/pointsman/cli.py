@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import gc
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pointsman import __version__
 from pointsman.errors import CannotStart, ConfigError
-
-if TYPE_CHECKING:
-    from pointsman.classify.classifier import Classifier
-    from pointsman.config.model import Config
 
 DEFAULT_CONFIG = Path("config/config.yaml")
 CANNOT_START = 3
@@ -115,25 +109,15 @@ def _address(text: str) -> str:
 def _serve(options: argparse.Namespace) -> int:
     import uvloop
 
+    from pointsman.reload import Source
     from pointsman.server import serve
     from pointsman.systemd import take
 
     systemd = take(os.environ)
-    ready = _load(options.config, options.vllm)
+    source = Source(options.config, options.vllm, options.log_level)
+    prepared = source.prepare()
     gc.freeze()  # what start-up left will not be garbage: full collections need not walk it
-    try:
-        uvloop.run(
-            serve(
-                ready.config,
-                ready.classifier,
-                warnings=ready.warnings,
-                log_level=options.log_level,
-                stand_in=options.demo,
-                systemd=systemd,
-            )
-        )
-    finally:
-        ready.classifier.close()
+    uvloop.run(serve(source, prepared, stand_in=options.demo, systemd=systemd))
     return 0
 
 
@@ -151,15 +135,16 @@ def _explain(options: argparse.Namespace) -> int:
     from pointsman import openai
     from pointsman.adapters import Served
     from pointsman.explain import describe, render
+    from pointsman.prepare import prepare
     from pointsman.router import Router
 
-    ready = _load(options.config, None)
-    router = Router(ready.config, ready.classifier, Served)
+    prepared = prepare(options.config)
+    router = Router(prepared.config, prepared.classifier, Served)
     text = options.text.encode(errors="surrogateescape").decode(errors="replace")  # as the shell gave it
-    body = {"model": ready.config.auto_model_name, "messages": [{"role": "user", "content": text}]}
+    body = {"model": prepared.config.auto_model_name, "messages": [{"role": "user", "content": text}]}
     request = openai.parse(openai.Api.CHAT, msgspec.json.encode(body))
     description = describe(router, request, asyncio.run(router.route(request)))
-    ready.classifier.close()
+    prepared.classifier.close()
     print(msgspec.json.format(msgspec.json.encode(description)).decode() if options.json else render(description))
     return 0
 
@@ -167,37 +152,3 @@ def _explain(options: argparse.Namespace) -> int:
 def _version(_: argparse.Namespace) -> int:
     print(f"pointsman {__version__}")
     return 0
-
-
-def _load(path: Path, vllm: str | None) -> Ready:
-    """Everything that is read from disk, checked, and the classifier warm."""
-    from pointsman.classify import artifact
-    from pointsman.classify.classifier import load_classifier
-    from pointsman.config.lint import lint
-    from pointsman.config.load import load
-    from pointsman.config.model import Endpoint
-
-    loaded = load(path)
-    config = loaded.config
-    folder = artifact.resolve(config.classifier.category_model.model_id, loaded.folder)
-    found = artifact.load(folder)
-    findings = lint(loaded, found.manifest.labels)
-    if findings.errors:
-        raise ConfigError(str(path), findings.errors)
-    if vllm is not None:
-        config = dataclasses.replace(config, vllm_endpoints=(Endpoint(name="vllm", address=vllm),))
-        models = {
-            name: dataclasses.replace(model, preferred_endpoints=()) for name, model in config.model_config.items()
-        }
-        config = dataclasses.replace(config, model_config=models)
-    warnings = tuple(problem.render(str(path)) for problem in findings.warnings)
-    return Ready(config, load_classifier(config, found), warnings)
-
-
-@dataclasses.dataclass(frozen=True)
-class Ready:
-    """A checked config, its classifier, and the warnings that `check` would print."""
-
-    config: Config
-    classifier: Classifier
-    warnings: tuple[str, ...]

@@ -28,6 +28,13 @@ class Lru(Generic[K, V]):
             self._entries[key] = value  # a dict keeps insertion order: the oldest is first
         return value
 
+    def resize(self, capacity: int) -> None:
+        """Hold so many from now on; the oldest entries go first."""
+        self._capacity = capacity
+        while len(self._entries) > capacity:
+            del self._entries[next(iter(self._entries))]
+            self.evicted += 1
+
     def put(self, key: K, value: V) -> None:
         """Add or replace; the oldest entry makes room."""
         if self._capacity == 0:

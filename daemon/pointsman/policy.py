@@ -65,6 +65,10 @@ class Policy:
         self._planned_for: Served | None = None
         self._plans: dict[tuple[str | None, int | None], _Plan] = {}
 
+    def knows(self, category: str) -> bool:
+        """Whether the config has it; what a conversation remembers may be an earlier config's."""
+        return category in self._categories
+
     def scores(self, probabilities: Sequence[float]) -> dict[str, float]:
         """A category's score is the sum of its labels' probabilities."""
         return {name: sum(probabilities[i] for i in labels) for name, labels in self._covered.items()}

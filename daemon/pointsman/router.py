@@ -32,7 +32,10 @@ class Routed:
 class Router:
     """One config and one classifier; `served` gives the latest snapshot of what the endpoints serve."""
 
-    def __init__(self, config: Config, classifier: Classifier, served: Callable[[], Served]) -> None:
+    def __init__(
+        self, config: Config, classifier: Classifier, served: Callable[[], Served], previous: Router | None = None
+    ) -> None:
+        """What the conversations of `previous` stick to is kept."""
         self.config = config
         self.classifier = classifier
         self.policy = Policy(config, classifier.labels)
@@ -41,7 +44,8 @@ class Router:
         self._explicit: dict[str, Decision] = {}
         self._explicit_served: Served | None = None
         routing = config.pointsman.routing
-        self._conversations: Lru[bytes, str] = Lru(routing.sticky_entries if routing.sticky else 0)
+        self._conversations: Lru[bytes, str] = Lru(0) if previous is None else previous._conversations
+        self._conversations.resize(routing.sticky_entries if routing.sticky else 0)
 
     async def route(self, request: Request, *, remember: bool = True) -> Routed:
         """Decide; `remember` makes follow-up turns stick to it.
@@ -52,6 +56,8 @@ class Router:
             return self.explicit(request.body, request.model)
         conversation = request.conversation
         remembered = self._conversations.get(conversation.key) if conversation.follow_up else None
+        if remembered is not None and not self.policy.knows(remembered):
+            remembered = None
         classification: Classification | None = None
         failed: Reason | None = None
         if not request.text.strip():

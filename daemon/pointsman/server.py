@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -16,19 +15,16 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pointsman import __version__, demo, loop_lag
 from pointsman.api import abandoned, health_routes, readiness, routes
 from pointsman.classify.classifier import Classifier
-from pointsman.config.model import Config, ServerOptions
-from pointsman.errors import CannotStart
 from pointsman.generations import Generations
 from pointsman.http.message import Request, Response, json_response
 from pointsman.http.routes import Route, Routes
 from pointsman.http.server import Limits, Server
+from pointsman.prepare import Prepared
 from pointsman.relay.endpoints import Upstream
-from pointsman.service import Service
+from pointsman.reload import Reloader, Source
 from pointsman.systemd import Systemd
 from pointsman.telemetry import Log, Metrics
 
-# For listeners, the admin port, files of the classifier, probes, and whatever a library opens.
-SPARE_FILES = 128
 # FileDescriptorName= of the socket unit whose sockets are the admin port; all others are the data port.
 ADMIN_SOCKET = "admin"
 # What starts after us waits so long for a vLLM; it may take minutes to load its model, and we answer for it meanwhile.
@@ -36,43 +32,37 @@ GRACE_S = 5.0
 STATUS_S = 5.0
 
 
-async def serve(
-    config: Config,
-    classifier: Classifier,
-    *,
-    warnings: Sequence[str] = (),
-    log_level: str | None = None,
-    stand_in: bool = False,
-    systemd: Systemd,
-) -> None:
+async def serve(source: Source, prepared: Prepared, *, stand_in: bool = False, systemd: Systemd) -> None:
     """Serve until SIGTERM or SIGINT, then let running answers end; raises CannotStart.
 
-    The sockets that `systemd` hands over take the place of the config's addresses, `log_level` that of the config's.
+    `prepared` is what `source` was read to. The sockets that `systemd` hands over take the place of its addresses.
     """
-    options = config.pointsman
-    log = Log(log_level or options.log.level)
-    for warning in warnings:
+    config, options = prepared.config, prepared.config.pointsman
+    log = Log(options.log.level)
+    for warning in prepared.warnings:
         log.write("warning", "config", message=warning)
-    for note in classifier.notes:
-        log.write("warning", "classifier", message=note)
-    log.write("info", "classifier", **classifier.settings())
     _adopt_logging(log)
-    _check_files(options.server)
     stop, interrupt = _signals()
     async with contextlib.AsyncExitStack() as stack:
         if stand_in:
             for runner in await demo.start(config):
                 stack.push_async_callback(runner.cleanup)
             log.write("warning", "stand_in", message="no vLLM: a stand-in says which model it was asked for")
-        generations = await stack.enter_async_context(running(config, classifier, log))
-        data, admin = _servers(generations)
+        generations = await stack.enter_async_context(running(prepared, log))
+        reloader = Reloader(source, prepared, generations, systemd.notify)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask, "SIGHUP")
+        data, admin = _servers(generations, reloader)
         stack.callback(log.flush)
         stack.push_async_callback(admin.drain, 0, interrupt)
         inherited: dict[bool, list[socket.socket]] = {True: [], False: []}
         for name, listener in systemd.listeners:
             inherited[name == ADMIN_SOCKET].append(listener)
         admin_at = await _listen(admin, (options.server.admin_listen,), inherited[True])
-        stack.push_async_callback(data.drain, options.server.drain_timeout_ms / 1000, interrupt)
+
+        async def drain() -> None:
+            await data.drain(generations.current.config.pointsman.server.drain_timeout_ms / 1000, interrupt)
+
+        stack.push_async_callback(drain)
         data_at = await _listen(data, options.server.listen, inherited[False])
         log.write(
             "info",
@@ -80,20 +70,20 @@ async def serve(
             version=__version__,
             listen=data_at,
             admin=admin_at,
-            classifier=classifier.artifact.folder.name,
+            classifier=prepared.classifier.artifact.folder.name,
             endpoints={endpoint.name: endpoint.address for endpoint in config.vllm_endpoints},
         )
-        telling = asyncio.create_task(_tell(generations, systemd))
-        stack.callback(telling.cancel)
+        living = asyncio.create_task(_live(generations, reloader, systemd))
+        stack.callback(living.cancel)
         await stop.wait()
         systemd.notify.stopping(f"stopping; {generations.metrics.in_flight} in flight")
         log.write("info", "stopping", in_flight=generations.metrics.in_flight)
 
 
 @contextlib.asynccontextmanager
-async def running(config: Config, classifier: Classifier, log: Log) -> AsyncIterator[Generations]:
+async def running(prepared: Prepared, log: Log) -> AsyncIterator[Generations]:
     """Everything behind the listeners."""
-    generations = Generations(config, classifier, log)
+    generations = Generations(prepared, log)
     metrics = generations.metrics
     _watch(metrics, lambda: generations.current.router.classifier)
     _watch_endpoints(metrics, lambda: generations.current.endpoints.all)
@@ -105,16 +95,25 @@ async def running(config: Config, classifier: Classifier, log: Log) -> AsyncIter
         await generations.close()
 
 
-def _servers(generations: Generations) -> tuple[Server, Server]:
-    metrics, options = generations.metrics, generations.current.config.pointsman.server
-    limits = Limits(options.header_timeout_ms / 1000, options.max_body_bytes, options.max_connections)
+def _servers(generations: Generations, reloader: Reloader) -> tuple[Server, Server]:
+    metrics = generations.metrics
     ready = readiness(lambda: generations.current.router.classifier.healthy, lambda: data.draining)
 
     async def exposition(_: Request) -> Response:
         return Response(body=metrics.render(), content_type=CONTENT_TYPE_LATEST)
 
     async def config(_: Request) -> Response:
-        return json_response(dataclasses.asdict(generations.current.config))
+        return json_response(
+            {
+                "generation": reloader.generation,
+                "loaded": int(reloader.loaded),
+                "sha256": reloader.serving.sha256(),
+                "config": dataclasses.asdict(generations.current.config),
+            }
+        )
+
+    def limits() -> Limits:
+        return generations.current.limits
 
     data = Server(
         routes(generations, ready),
@@ -123,7 +122,12 @@ def _servers(generations: Generations) -> tuple[Server, Server]:
         lambda request: abandoned(generations.current, request),
     )
     metrics.watch("connections", "Clients' connections to the data port.", lambda: len(data.connections))
-    own = [Route("GET", "/metrics", exposition), Route("GET", "/config", config), *health_routes(ready)]
+    own = [
+        Route("GET", "/metrics", exposition),
+        Route("GET", "/config", config),
+        Route("POST", "/reload", reloader.answer),
+        *health_routes(ready),
+    ]
     admin = Server(Routes(own), limits, lambda _: None, lambda _: None)
     return data, admin
 
@@ -144,46 +148,27 @@ def _address(listener: socket.socket) -> str:
     return f"unix:{where}" if listener.family == socket.AF_UNIX else f"{where[0]}:{where[1]}"
 
 
-async def _tell(generations: Generations, systemd: Systemd) -> None:
-    """Keeps systemd told how it goes, until cancelled. A loop that hangs does not get here, and that is the point."""
+async def _live(generations: Generations, reloader: Reloader, systemd: Systemd) -> None:
+    """What goes on besides requests, until cancelled: systemd is told how it goes, and reloads are done."""
     service = generations.current
     grace = GRACE_S if service.config.pointsman.adapters.poll_interval_ms else 0
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(service.poller.answered.wait(), grace)
-    systemd.notify.ready(_status(service))
+    systemd.notify.ready(reloader.status())
+    await asyncio.gather(reloader.run(), reloader.watch(), _tell(generations, reloader, systemd))
+
+
+async def _tell(generations: Generations, reloader: Reloader, systemd: Systemd) -> None:
+    """Feeds the watchdog. A loop that hangs does not get here, and that is the point."""
     interval = STATUS_S if systemd.watchdog_s is None else min(STATUS_S, systemd.watchdog_s / 3)
     told = ""
     while True:
-        service = generations.current
-        if service.router.classifier.healthy:
+        if generations.current.router.classifier.healthy:
             systemd.notify.alive()
-        if (status := _status(service)) != told:
+        if (status := reloader.status()) != told:
             systemd.notify.status(status)
             told = status
         await asyncio.sleep(interval)
-
-
-def _status(service: Service) -> str:
-    """What an operator asks first, in one line."""
-    if not service.router.classifier.healthy:
-        return "the classifier hangs or has stopped"
-    now, upstreams = service.loop.time(), service.endpoints.all.values()
-    up = [upstream for upstream in upstreams if upstream.name in service.poller.served.cards and upstream.healthy(now)]
-    cards = {card.id for cards in service.poller.served.cards.values() for card in cards if card.parent is not None}
-    return f"{len(up)} of {len(upstreams)} vLLM up; {len(cards)} adapters; {service.metrics.in_flight} in flight"
-
-
-def _check_files(options: ServerOptions) -> None:
-    """Take all the file descriptors that we may have; raises CannotStart where they are too few for the limits."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    needed = options.max_connections + options.max_in_flight + SPARE_FILES
-    if most != resource.RLIM_INFINITY and needed > most:
-        raise CannotStart(
-            f"{options.max_connections} connections and {options.max_in_flight} requests at once need {needed} open "
-            f"files, and this process may have {most}: raise LimitNOFILE (ulimit -Hn), or lower "
-            "pointsman.server.max_connections or max_in_flight"
-        )
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pointsman.adapters import Poller
 from pointsman.config.model import Config
+from pointsman.http.server import Limits
 from pointsman.relay.endpoints import Endpoints
 from pointsman.relay.watch import Watch
 from pointsman.router import Router
@@ -22,6 +23,7 @@ class Service:
     """
 
     config: Config
+    limits: Limits
     router: Router
     poller: Poller
     endpoints: Endpoints
@@ -33,3 +35,12 @@ class Service:
     texts: Texts | None
     started: float
     loop: asyncio.AbstractEventLoop
+
+    def status(self) -> str:
+        """What an operator asks first, in one line."""
+        if not self.router.classifier.healthy:
+            return "the classifier hangs or has stopped"
+        now, upstreams = self.loop.time(), self.endpoints.all.values()
+        up = [upstream for upstream in upstreams if upstream.name in self.poller.served.cards and upstream.healthy(now)]
+        cards = {card.id for cards in self.poller.served.cards.values() for card in cards if card.parent is not None}
+        return f"{len(up)} of {len(upstreams)} vLLM up; {len(cards)} adapters; {self.metrics.in_flight} in flight"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 
@@ -29,8 +30,12 @@ class Notifier:
             channel.sendto("\n".join(states).encode(), self._address)
 
     def ready(self, status: str) -> None:
-        """Started."""
+        """Started, or done with `reloading`."""
         self.send("READY=1", f"STATUS={status}")
+
+    def reloading(self) -> None:
+        """Takes in a new config, until it is `ready` again; sd_notify(3) wants to know when it began."""
+        self.send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self, status: str) -> None:
         self.send("STOPPING=1", f"STATUS={status}")

@@ -41,10 +41,14 @@ class Log:
     """JSON lines."""
 
     def __init__(self, level: str = "info", stream: TextIO = sys.stderr) -> None:
-        self._least = _SEVERITY[level]
+        self.set_level(level)
         self._stream = stream
         self._held: list[dict[str, Any] | RequestLine] = []
         self._encode = msgspec.json.Encoder().encode_lines
+
+    def set_level(self, level: str) -> None:
+        """The least severe that is written from now on."""
+        self._least = _SEVERITY[level]
 
     def write(self, level: Level, event: str, **fields: Any) -> None:
         """One line; fields that are None are left out."""
@@ -174,6 +178,11 @@ class Metrics:
             "reason",
         )
         self.upstream_errors = self._counter("upstream_errors", "Failures of an endpoint.", "endpoint", "code")
+        self.reloads = self._counter(
+            "reloads",
+            "Reloads of the config: applied, unchanged (nothing to apply), failed (the one of before serves).",
+            "result",
+        )
         self.phase_seconds = self._spread(
             "phase_seconds",
             "Time by phase: queue, tokenize, infer, decide; upstream is the time to vLLM's head.",
@@ -191,6 +200,10 @@ class Metrics:
         ProcessCollector(namespace="pointsman", registry=self.registry)
         self.in_flight = 0
         self.watch("requests_in_flight", "Requests now being served.", lambda: self.in_flight)
+
+    def know(self, models: frozenset[str]) -> None:
+        """These names may be a label, too."""
+        self._models |= models
 
     def _counter(self, name: str, doc: str, *labels: str) -> Counts:
         counter = Counts(f"pointsman_{name}", doc, labels)

@@ -252,7 +252,7 @@ async def test_health_ready_and_config_answer(service: Service) -> None:
     assert [(await service.get(path)).status for path in ("/health", "/ready")] == [200, 200]
     admin = [await service.get(path, admin=True) for path in ("/health", "/ready", "/config")]
     assert [reply.status for reply in admin] == [200, 200, 200]
-    assert json.loads(admin[2].body)["default_model"] == "llama2-7b"
+    assert admin[2].json["config"]["default_model"] == "llama2-7b"
 
 
 async def test_admin_paths_are_not_on_the_data_port(service: Service) -> None:

@@ -237,8 +237,11 @@ class Classifier:
         self._engine.run([np.resize(self._sample_ids, length) for length in lengths], wide=wide)
 
     def close(self) -> None:
-        """Wait for the running batches and stop the workers."""
+        """Wait for the running batches, stop the workers and give the memory back; it can classify no more."""
         self._executor.shutdown()
+        # The scheduler refers to this object and this to the scheduler: the weights must not wait for a collection.
+        del self._engine, self._tokenizer
+        trim_memory()
 
 
 def text_key(read: str) -> bytes:

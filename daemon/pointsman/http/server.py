@@ -34,13 +34,16 @@ class Server:
     def __init__(
         self,
         handler: Handler,
-        limits: Limits,
+        limits: Callable[[], Limits],
         count_refused: Callable[[str], None],
         abandoned: Callable[[Request], None],
     ) -> None:
-        """`abandoned` hears of requests that were sent ahead by a client that left before their turn came."""
+        """`limits` tells those of now.
+
+        `abandoned` hears of requests that were sent ahead by a client that left before their turn came.
+        """
         self.handler = handler
-        self.limits = limits
+        self._limits = limits
         self.count_refused = count_refused
         self.abandoned = abandoned
         self.draining = False
@@ -48,6 +51,11 @@ class Server:
         self.connections: set[Connection] = set()
         self._listeners: list[asyncio.Server] = []
         self._idle: asyncio.Event = asyncio.Event()
+
+    @property
+    def limits(self) -> Limits:
+        """What clients must keep to."""
+        return self._limits()
 
     async def listen(self, address: str) -> None:
         """Listen at `host:port` or `unix:/path`; raises CannotStart."""

@@ -200,7 +200,7 @@ class Pool:
         self.host_line = b"Host: %b\r\n" % address.netloc.encode("idna" if not address.netloc.isascii() else "ascii")
         self._tls = ssl.create_default_context() if address.scheme == "https" else None
         self._host, self._port = address.hostname or "", address.port or (443 if self._tls else 80)
-        self._connect_timeout = connect_timeout
+        self.connect_timeout = connect_timeout
         self._idle: deque[Channel] = deque()
         self._open: set[Channel] = set()
         self._sweep: asyncio.TimerHandle | None = None
@@ -222,7 +222,7 @@ class Pool:
         loop = asyncio.get_running_loop()
         make = functools.partial(Channel, self, kept=kept)
         try:
-            async with asyncio.timeout(self._connect_timeout):
+            async with asyncio.timeout(self.connect_timeout):
                 if self.endpoint.socket_path is not None:
                     _, channel = await loop.create_unix_connection(make, self.endpoint.socket_path)
                 else:

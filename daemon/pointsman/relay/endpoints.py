@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 
 from pointsman.config.model import Endpoint, RelayOptions
 from pointsman.relay.channel import Pool
@@ -20,12 +21,12 @@ Report = Callable[[str, str], None]
 class Breaker:
     """Opens after `failures` in a row, and lets one request through after each `open_seconds` until one succeeds."""
 
-    __slots__ = ("_failed", "_failures", "_open_seconds", "_until", "opened")
+    __slots__ = ("_failed", "_until", "failures", "open_seconds", "opened")
 
     def __init__(self, failures: int, open_seconds: float) -> None:
         """`failures` of 0: it never opens."""
-        self._failures = failures
-        self._open_seconds = open_seconds
+        self.failures = failures
+        self.open_seconds = open_seconds
         self._failed = 0
         self._until = 0.0
         self.opened = False
@@ -37,7 +38,7 @@ class Breaker:
     def sent(self, now: float) -> None:
         """A request goes: while the breaker is open it is the only one until its outcome or the next try is due."""
         if self.opened:
-            self._until = now + self._open_seconds
+            self._until = now + self.open_seconds
 
     def succeeded(self) -> None:
         """An answer came."""
@@ -47,20 +48,19 @@ class Breaker:
     def failed(self, now: float) -> None:
         """The endpoint failed, not the client."""
         self._failed += 1
-        if self._failures and self._failed >= self._failures:
+        if self.failures and self._failed >= self.failures:
             self.opened = True
-            self._until = now + self._open_seconds
+            self._until = now + self.open_seconds
 
 
 class Upstream:
-    """One endpoint: its connections, what is in flight, and how it does."""
+    """One endpoint: its connections, what is in flight, and how it does. It outlives a config that keeps it."""
 
-    __slots__ = ("breaker", "endpoint", "in_flight", "name", "pool", "reachable", "weight")
+    __slots__ = ("breaker", "endpoint", "in_flight", "name", "pool", "reachable")
 
     def __init__(self, endpoint: Endpoint, options: RelayOptions) -> None:
         self.endpoint = endpoint
         self.name = endpoint.name
-        self.weight = endpoint.weight
         self.pool = Pool(endpoint, options.connect_timeout_ms / 1000)
         self.breaker = Breaker(options.breaker_failures, options.breaker_open_ms / 1000)
         self.in_flight = 0
@@ -70,12 +70,24 @@ class Upstream:
         """Whether requests should go to it."""
         return self.reachable and self.breaker.passes(now)
 
+    def close(self) -> None:
+        """Close its connections."""
+        self.pool.close()
+
 
 class Endpoints:
     """All endpoints of the config."""
 
-    def __init__(self, endpoints: Iterable[Endpoint], options: RelayOptions, report: Report) -> None:
-        self.all = {endpoint.name: Upstream(endpoint, options) for endpoint in endpoints}
+    def __init__(
+        self,
+        endpoints: Collection[Endpoint],
+        options: RelayOptions,
+        report: Report,
+        previous: Mapping[str, Upstream] | None = None,
+    ) -> None:
+        """Those of `previous` that have the same name and address are taken over, and `options` count for them, too."""
+        self.all = {endpoint.name: _taken_over(endpoint, options, previous or {}) for endpoint in endpoints}
+        self._weights = {endpoint.name: endpoint.weight for endpoint in endpoints}
         self._report = report
 
     def choose(self, candidates: tuple[Endpoint, ...], now: float, tried: Iterable[str] = ()) -> Upstream | None:
@@ -85,7 +97,7 @@ class Endpoints:
         left = [self.all[endpoint.name] for endpoint in candidates if endpoint.name not in tried]
         if not left:
             return None
-        return min([upstream for upstream in left if upstream.healthy(now)] or left, key=_load)
+        return min([upstream for upstream in left if upstream.healthy(now)] or left, key=self._load)
 
     def succeeded(self, upstream: Upstream) -> None:
         """It answered a request."""
@@ -129,14 +141,19 @@ class Endpoints:
                 self.unreachable(upstream, why)
             await asyncio.sleep(interval)
 
-    def close(self) -> None:
-        """Close all connections."""
-        for upstream in self.all.values():
-            upstream.pool.close()
+    def _load(self, upstream: Upstream) -> tuple[float, float]:
+        """Weighted chance by Efraimidis and Spirakis (2006): the greatest u^(1/weight) wins as often as its share."""
+        weight = self._weights[upstream.name]
+        if weight == 0:
+            return float("inf"), 0.0
+        return upstream.in_flight / weight, -(random.random() ** (1 / weight))  # noqa: S311
 
 
-def _load(upstream: Upstream) -> tuple[float, float]:
-    """Weighted chance by Efraimidis and Spirakis (2006): the greatest u^(1/weight) wins as often as its share."""
-    if upstream.weight == 0:
-        return float("inf"), 0.0
-    return upstream.in_flight / upstream.weight, -(random.random() ** (1 / upstream.weight))  # noqa: S311
+def _taken_over(endpoint: Endpoint, options: RelayOptions, previous: Mapping[str, Upstream]) -> Upstream:
+    upstream = previous.get(endpoint.name)
+    if upstream is None or replace(upstream.endpoint, weight=endpoint.weight) != endpoint:
+        return Upstream(endpoint, options)
+    upstream.pool.connect_timeout = options.connect_timeout_ms / 1000
+    upstream.breaker.failures = options.breaker_failures
+    upstream.breaker.open_seconds = options.breaker_open_ms / 1000
+    return upstream

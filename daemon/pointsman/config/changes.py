@@ -1,0 +1,59 @@
+"""What is different between two configs, by key path."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+LONGEST_TEXT = 200
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """`path` as in `categories[law].system_prompt`; None where a key is on one side only. Long texts are cut."""
+
+    path: str
+    old: Any = msgspec.field(name="from")
+    new: Any = msgspec.field(name="to")
+
+
+def changes(old: Any, new: Any, path: str = "") -> Iterator[Change]:
+    """The changes from one config, or a part of it, to another, in the order of the keys."""
+    if old == new:
+        return
+    if dataclasses.is_dataclass(old) and type(old) is type(new):
+        for field in dataclasses.fields(old):
+            below = f"{path}.{field.name}" if path else field.name
+            yield from changes(getattr(old, field.name), getattr(new, field.name), below)
+        return
+    before, after = _by_name(old), _by_name(new)
+    if before is None or after is None:
+        yield Change(path=path, old=_shown(old), new=_shown(new))
+        return
+    for name in dict.fromkeys((*before, *after)):
+        yield from changes(before.get(name), after.get(name), f"{path}[{name}]")
+    if [name for name in before if name in after] != [name for name in after if name in before]:
+        yield Change(path=path, old=list(before), new=list(after))  # the order decides ties
+
+
+def _by_name(value: Any) -> Mapping[str, Any] | None:
+    """The items of a mapping, or of a list of things that have names; None where it is neither."""
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, tuple) and value and all(hasattr(item, "name") for item in value):
+        return {item.name: item for item in value}
+    return {} if value == () else None
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST_TEXT else f"{value[:LONGEST_TEXT]}…"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _shown(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _shown(item) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return [_shown(item) for item in value]
+    return value
