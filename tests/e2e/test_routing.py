@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from support.service import CHAT, MEDICAL, TECHNICAL, Service, chat

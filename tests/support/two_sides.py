@@ -1,0 +1,152 @@
+"""Two configs, `a` and `b`, that differ in all that decides a request, and a load that tells by which it was decided.
+
+The endpoint's path, its key, the adapter, the system prompt and the category all carry the name of their side, and a
+prompt between two categories is sure enough for `b` alone: a request that was decided half by one config and half by
+the other shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+from aiohttp import web
+
+from support.daemon import Daemon
+from support.service import CHAT, chat
+
+SIDES = ("a", "b")
+THRESHOLDS = {"a": 0.6, "b": 0.4}
+BETWEEN_REASONS = {"a": "low_confidence", "b": "classified"}
+
+
+def config(side: str, port: int, folder: Path, model_id: str, **options: Any) -> dict[str, Any]:
+    """The config of a side; its key is written into `folder`. `options` are keys of `pointsman`."""
+    key = folder / f"key-{side}"
+    key.write_text(side)
+    covers = {"technical": ["computer science"], "legal": ["law"], "rest": ["other"]}
+    return {
+        "classifier": {
+            "category_model": {
+                "model_id": model_id,
+                "threshold": THRESHOLDS[side],
+                "fallback_category": f"rest {side}",
+            }
+        },
+        "vllm_endpoints": [{"name": f"vllm {side}", "address": f"http://127.0.0.1:{port}/{side}"}],
+        "model_config": {"base": {"loras": [{"name": f"{name}-{side}"} for name in covers]}},
+        "default_model": "base",
+        "categories": [
+            {
+                "name": f"{name} {side}",
+                "labels": labels,
+                "system_prompt": f"You are {name}, said {side}",
+                "model_scores": [{"model": "base", "lora_name": f"{name}-{side}"}],
+            }
+            for name, labels in covers.items()
+        ],
+        "pointsman": {
+            "adapters": {"poll_interval_ms": 0},
+            "relay": {"api_key_file": str(key)},
+            **options,
+        },
+    }
+
+
+async def answer(request: web.Request, body: bytes) -> web.StreamResponse:
+    """What an upstream answers: what it was asked, in a stream of several pieces if that was asked for."""
+    asked = json.loads(body)
+    system, model = asked["messages"][0]["content"], asked["model"]
+    seen = [request.path.split("/")[1], request.headers["Authorization"].split()[1], model, system]
+    if not asked.get("stream"):
+        return web.json_response(seen)
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    for part in seen:
+        await response.write(b"data: " + json.dumps(part).encode() + b"\n\n")
+        await asyncio.sleep(0.01)
+    await response.write(b"data: [DONE]\n\n")
+    return response
+
+
+@dataclass
+class Load:
+    """Requests one after another from several clients, until `over`; half of them are streams."""
+
+    url: str
+    sure: str
+    """A prompt of one category."""
+    between: str
+    """A prompt whose likeliest category is less probable than `a` wants and more than `b` does."""
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    sides: list[str] = field(default_factory=list)
+    """Of each request that was decided by one config."""
+    mixed: list[set[str]] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    async def run(self, clients: int) -> None:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+            await asyncio.gather(*(self._client(http, number) for number in range(clients)))
+
+    async def _client(self, http: aiohttp.ClientSession, number: int) -> None:
+        count = number
+        while not self.over.is_set():
+            count += 1
+            await self._ask(http, stream=count % 2 == 0, between=count % 3 == 0)
+
+    async def _ask(self, http: aiohttp.ClientSession, *, stream: bool, between: bool) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        text = self.between if between else self.sure
+        try:
+            async with http.post(self.url, json=chat(text, stream=stream)) as response:
+                body = await response.text()
+        except aiohttp.ClientError as error:
+            self.dropped.append(repr(error))
+            return
+        self.seconds.append(loop.time() - started)
+        seen = _streamed(body) if stream else body
+        if response.status != 200 or seen is None:
+            self.dropped.append(f"{response.status}: {body}")
+            return
+        headers = response.headers
+        marks = [*json.loads(seen), headers["x-vsr-selected-model"], headers["x-vsr-selected-category"]]
+        found = {mark[-1] for mark in marks}
+        reason = BETWEEN_REASONS if between else dict.fromkeys(SIDES, "classified")
+        if len(found) == 1 and headers["x-pointsman-reason"] == reason[min(found)]:
+            self.sides.append(min(found))
+        else:
+            self.mixed.append({*marks, headers["x-pointsman-reason"]})
+
+
+def _streamed(body: str) -> str | None:
+    """The parts of a stream as a list; None where it is not whole."""
+    parts = body.split("\n\n")
+    if parts[-2:] != ["data: [DONE]", ""]:
+        return None
+    return f"[{','.join(part.removeprefix('data: ') for part in parts[:-2])}]"
+
+
+def put(file: Path, tree: Any) -> None:
+    """Write a config as YAML in one step: another file takes the old one's place. Addresses to listen at stay."""
+    server = (yaml.safe_load(file.read_text()) or {})["pointsman"]["server"]
+    options = {"server": server} | tree.get("pointsman", {})
+    other = file.with_suffix(".new")
+    other.write_text(yaml.safe_dump(tree | {"pointsman": options}, sort_keys=False))
+    other.replace(file)
+
+
+async def reload(daemon: Daemon) -> tuple[int, Any]:
+    """`POST /reload`: status and answer."""
+    async with aiohttp.ClientSession() as http, http.post(daemon.admin_url + "/reload") as response:
+        return response.status, await response.json()
+
+
+def url(daemon: Daemon) -> str:
+    return daemon.base_url + CHAT
