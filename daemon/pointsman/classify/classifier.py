@@ -240,7 +240,8 @@ class Classifier:
         """Wait for the running batches, stop the workers and give the memory back; it can classify no more."""
         self._executor.shutdown()
         # The scheduler refers to this object and this to the scheduler: the weights must not wait for a collection.
-        del self._engine, self._tokenizer
+        vars(self).pop("_engine", None)
+        vars(self).pop("_tokenizer", None)
         trim_memory()
 
 
