@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.classify.batch import WAIT_SHARE, Batcher, Job
+from pointsman.classify.batch import CROWDED_S, WAIT_SHARE, Batcher, Job
 from pointsman.classify.cost import Curve
 from pointsman.errors import ClassifierError, Overloaded
 from support.process import eventually
@@ -217,7 +218,7 @@ async def test_a_lone_text_runs_on_all_threads_where_that_pays(
 
 
 async def test_a_text_that_is_not_alone_runs_on_one_thread(work: Work) -> None:
-    with batching(work, workers=2, wide=0.5) as batcher:
+    with batching(work, workers=2, wide=0.5, seconds_per_token=1.0) as batcher:
         jobs = [submit(batcher, "lone", 500)]
         await work.started()
         jobs.append(submit(batcher, "second", 500))
@@ -229,6 +230,20 @@ async def test_a_text_that_is_not_alone_runs_on_one_thread(work: Work) -> None:
         for job in both:
             await result(job)
     assert work.wide == [True, False, False, False]
+
+
+async def test_runs_stay_on_one_thread_for_a_while_once_others_have_the_cores(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads that wait for each other are the slower the less of the cores they get."""
+    work.let()
+    with batching(work, workers=2, wide=0.5, seconds_per_token=1e-9) as batcher:  # slower than that every run is
+        for text in ("slower", "soon after"):
+            await result(submit(batcher, text, 1000))
+        later = time.perf_counter() + CROWDED_S
+        monkeypatch.setattr(time, "perf_counter", lambda: later)
+        await result(submit(batcher, "later", 1000))
+    assert work.wide == [True, False, True]
 
 
 # --- rule 4: a text whose waiters all left is dropped before it runs -------------------------------------------

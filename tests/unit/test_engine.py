@@ -20,6 +20,7 @@ from pointsman.classify.runtime import LEFT_BEHIND_S, PROVIDERS
 from pointsman.errors import ArtifactError, CannotStart
 from support import toy_artifact
 from support.config_files import LABELS
+from support.process import eventually
 
 CPU = ("cpu",)
 
@@ -213,6 +214,31 @@ def test_more_prompts_of_one_length_than_a_call_takes_come_back_in_order(toy_fol
     made = engine(toy_folder)
     batch = [ids(2, 4 + number % len(toy_artifact.WORDS), 3) for number in range(2 * TENSORRT_ROWS + 1)]
     assert np.array_equal(made.run(batch), np.concatenate([made.run([prompt]) for prompt in batch]))
+
+
+async def test_threads_sleep_once_a_wide_run_ended() -> None:
+    """Or they would burn the cores that vLLM wants: ONNX Runtime's go on spinning for 30 ms."""
+    tasks, runs = Path("/proc/self/task"), 10
+    before = set(tasks.iterdir())
+    made = Engine(artifact.load(artifact.BUILTIN), CPU, threads=2)
+    pool = set(tasks.iterdir()) - before
+    assert pool
+
+    def cpu_ns() -> int:
+        return sum(int((thread / "schedstat").read_text().split()[0]) for thread in pool)
+
+    while_running = afterwards = 0
+    for _ in range(runs):
+        started = cpu_ns()
+        made.run([np.arange(3, 131)], wide=True)
+        ended = cpu_ns()
+        await eventually(
+            lambda: all((thread / "stat").read_text().split()[2] == "S" for thread in pool), "the threads sleep"
+        )
+        while_running += ended - started
+        afterwards += cpu_ns() - ended
+    assert while_running > 0
+    assert afterwards < runs * 10e6
 
 
 def test_what_both_sessions_share_leaves_nothing_in_the_state_directory(

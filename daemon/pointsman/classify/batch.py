@@ -5,7 +5,8 @@ Rules:
    together by the next worker that is free. Batches grow out of load, and an idle service adds no delay.
 2. First come, first served, up to `batch_tokens` a run, split over the idle workers. A text above `batch_tokens` is
    long: it runs alone, and while short ones wait, one worker takes no long one.
-3. A text that is alone on an idle host, and long enough for it, runs on all threads.
+3. A text that is alone on an idle host, and long enough for it, runs on all threads; not for a while after such a run
+   was slower than one thread is, since others have the cores then.
 4. A text whose waiters all left is dropped before it runs.
 5. A failed run fails every text in it. Nothing is ever left waiting.
 6. A text is refused when it would wait for more than half of what its own run leaves of the deadline. The first text
@@ -33,6 +34,8 @@ T = TypeVar("T")
 # Of the time that a text can wait. Estimates err by half where other processes want the same cores, and 99 in 100 of
 # those that are admitted are to be in time; a shorter queue keeps the workers as busy.
 WAIT_SHARE = 0.5
+# How long runs stay on one thread once others were seen to have the cores.
+CROWDED_S = 1.0
 # A run that is so much later than a surprise can make it hangs.
 HUNG_S = 10.0
 
@@ -90,10 +93,12 @@ class _Lane(Generic[T]):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Run(Generic[T]):
-    """`seconds` are what the curve says."""
+    """`seconds` are what the curve says; `wide`: on all threads."""
 
     batch: list[Job[T]]
     long: bool
+    wide: bool
+    tokens: int
     seconds: float
     started_at: float
 
@@ -123,6 +128,7 @@ class Batcher(Generic[T]):
         self._seconds_per_token = curve.seconds(batch_tokens) / batch_tokens
         self._wide_from = curve.wide_from
         self._workers = curve.workers
+        self._narrow_until = 0.0
         self._pace = Pace()
         self._short: _Lane[T] = _Lane()
         self._long: _Lane[T] = _Lane()
@@ -220,8 +226,8 @@ class Batcher(Generic[T]):
             job.started_at = now
         tokens = sum(job.tokens for job in batch)
         alone = not self._running and not self.queued
-        wide = alone and self._wide_from is not None and tokens >= self._wide_from
-        run = _Run(batch, self._is_long(tokens), self._curve.seconds(tokens, wide=wide), now)
+        wide = alone and self._wide_from is not None and tokens >= self._wide_from and now >= self._narrow_until
+        run = _Run(batch, self._is_long(tokens), wide, tokens, self._curve.seconds(tokens, wide=wide), now)
         self._running.add(run)
         self.counts.runs += 1
         self.counts.texts += len(batch)
@@ -240,7 +246,10 @@ class Batcher(Generic[T]):
         if error is not None:
             self._finish(run, [ClassifierError(f"inference failed: {error!r}")] * len(run.batch))
         else:
-            self._pace.observe(run.seconds, time.perf_counter() - run.started_at)
+            now = time.perf_counter()
+            self._pace.observe(run.seconds, now - run.started_at)
+            if run.wide and now - run.started_at > self._curve.seconds(run.tokens):
+                self._narrow_until = now + CROWDED_S
             self._finish(run, done.result())
         self._dispatch()
 

@@ -66,9 +66,9 @@ def open_cpu(runtime: ModuleType, model: Path, threads: int, scratch: Path) -> C
     Runs side by side on a single-threaded session give 1.1 to 1.3 times the tokens of runs that share a pool of
     threads, and a long prompt on an idle host is up to twice as fast on two. A single-threaded session runs on the
     thread that calls it, so there is one pool, the other session's. It is that session's own: ONNX Runtime's global
-    pool spins, and from Python it cannot be told not to. To keep the weights once, they are written as the kernels want
-    them into a file in the folder `scratch`, which both sessions map into memory and which has no name any more when
-    this returns. Raises what ONNX Runtime raises.
+    pool goes on spinning between runs, and from Python it cannot be told not to. To keep the weights once, they are
+    written as the kernels want them into a file in the folder `scratch`, which both sessions map into memory and which
+    has no name any more when this returns. Raises what ONNX Runtime raises.
     """
     if threads == 1:
         return CpuSessions(_session(runtime, model, 1), None)
@@ -114,7 +114,9 @@ def _options(runtime: ModuleType, threads: int) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it would burn vLLM's cores
+    # Within a run of a few ms, threads that sleep between its hundreds of operators double its time; after it they
+    # would burn vLLM's cores.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     options.enable_cpu_mem_arena = False  # an arena keeps the largest shape it ever saw, for each odd length
     options.log_severity_level = 3
     return options
