@@ -218,10 +218,14 @@ def test_more_prompts_of_one_length_than_a_call_takes_come_back_in_order(toy_fol
 
 async def test_threads_sleep_once_a_wide_run_ended() -> None:
     """Or they would burn the cores that vLLM wants: ONNX Runtime's go on spinning for 30 ms."""
-    tasks, runs = Path("/proc/self/task"), 10
-    before = set(tasks.iterdir())
+    runs = 10
+
+    def threads() -> set[Path]:
+        return set(Path("/proc/self/task").iterdir())
+
+    before = threads()
     made = Engine(artifact.load(artifact.BUILTIN), CPU, threads=2)
-    pool = set(tasks.iterdir()) - before
+    pool = threads() - before
     assert pool
 
     def cpu_ns() -> int:
