@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
+import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 import pytest_asyncio
-from aiohttp import web
 
 from support.daemon import run_daemon
-from support.fake_vllm import FakeVllm, event, run_fake_vllm
+from support.fake_vllm import FakeVllm, run_fake_vllm
 from support.process import eventually
-from support.service import CHAT, chat, shipped_config
+from support.restart import WHOLE, restart_under_load
+from support.service import shipped_config
+from support.two_sides import reload
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 CLIENTS = 8
@@ -89,59 +89,47 @@ async def test_the_watchdog_is_fed_more_often_than_it_bites(
 
 async def test_a_restart_under_load_refuses_nobody(upstream: FakeVllm, tmp_path: Path) -> None:
     """On an inherited socket: who comes between two processes waits for the second, and a running stream ends whole."""
-    go_on, streaming, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
     config = shipped_config(upstream.port)
 
-    async def answer(request: web.Request, body: bytes) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        await response.write(event("llama2-7b", "first"))
-        if b'"stays"' in body:
-            streaming.set()
-            await go_on.wait()
-        await response.write(b"data: [DONE]\n\n")
-        return response
+    restart = await restart_under_load(config, upstream, tmp_path, CLIENTS, 10)
 
-    upstream.answer = answer
-    outcomes: list[tuple[int, bytes]] = []
+    assert restart.staying == (200, WHOLE)
+    assert set(restart.answers) == {(200, WHOLE)}
 
-    async def ask(url: str, text: str) -> tuple[int, bytes]:
-        connector = aiohttp.TCPConnector(force_close=True)  # a kept connection may close at any time, and clients know
-        async with (
-            aiohttp.ClientSession(connector=connector) as http,
-            http.post(url, json=chat(text, "llama2-7b", stream=True)) as response,
-        ):
-            return response.status, await response.read()
 
-    async def keep_asking(url: str) -> None:
-        while not over.is_set():
-            outcomes.append(await ask(url, "short"))
+async def test_systemd_is_told_when_a_reload_begins_and_ends(
+    manager: Manager, upstream: FakeVllm, tmp_path: Path
+) -> None:
+    """The protocol of `Type=notify-reload`: without the time systemd would wait until its patience ends."""
+    async with run_daemon(shipped_config(upstream.port), tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}) as daemon:
+        await eventually(lambda: "READY=1" in manager.told(), "READY")
+        for number, trigger in enumerate((signal.SIGHUP, None), start=2):
+            asked = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+            if trigger is None:
+                await reload(daemon)
+            else:
+                daemon.process.send_signal(trigger)
+            await eventually(lambda number=number: manager.told().count("READY=1") == number, "READY again")
+            told = manager.told()
+            begun = len(told) - told[::-1].index("RELOADING=1") - 1
+            name, _, microseconds = told[begun + 1].partition("=")
+            assert name == "MONOTONIC_USEC"
+            assert asked < int(microseconds) < time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+            assert "READY=1" in told[begun:]
 
-    def ready_in(folder: Path) -> Any:
-        return run_daemon(config, folder, listener=listener)
 
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}{CHAT}"
-        for name in ("first", "second"):
-            (tmp_path / name).mkdir()
-        async with asyncio.TaskGroup() as group:
-            async with ready_in(tmp_path / "first") as daemon:
-                staying = group.create_task(ask(url, "stays"))
-                for _ in range(CLIENTS):
-                    group.create_task(keep_asking(url))
-                await streaming.wait()
-                await eventually(lambda: len(outcomes) > 10 * CLIENTS, "a load")
-                daemon.process.terminate()
-                await daemon.logged("stopping")
-                go_on.set()
-            before = len(outcomes)
-            async with ready_in(tmp_path / "second"):
-                await eventually(lambda: len(outcomes) > before + 10 * CLIENTS, "the second serves")
-                over.set()
-
-    whole = event("llama2-7b", "first") + b"data: [DONE]\n\n"
-    assert await staying == (200, whole)
-    assert set(outcomes) == {(200, whole)}
+async def test_the_status_says_that_a_reload_failed_until_one_succeeds(
+    manager: Manager, upstream: FakeVllm, tmp_path: Path
+) -> None:
+    status = "1 of 1 vLLM up; 3 adapters; 0 in flight"
+    async with run_daemon(shipped_config(upstream.port), tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}) as daemon:
+        await eventually(lambda: f"STATUS={status}" in manager.told(), status)
+        good = daemon.config.read_text()
+        for text, line in (("colour: red", f"the config was not reloaded, see the log; {status}"), (good, status)):
+            daemon.config.write_text(text)
+            daemon.process.send_signal(signal.SIGHUP)
+            wanted = ["READY=1", f"STATUS={line}"]
+            await eventually(lambda wanted=wanted: manager.told()[-2:] == wanted, line)
 
 
 async def test_the_log_names_the_inherited_socket(upstream: FakeVllm, tmp_path: Path) -> None:

@@ -8,46 +8,32 @@ from pathlib import Path
 
 import pytest
 
+from support import units
+
 ROOT = Path(__file__).parents[2]
-UNITS = ROOT / "systemd"
-MOST_EXPOSED = 1.5  # of 10; what Debian's nginx and haproxy have is 9.4
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is NOT installed")
 
 
-@pytest.fixture
-def unit(tmp_path: Path) -> Path:
-    """The units as they are installed, with a program that exists."""
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "pointsman").symlink_to("/bin/true")
-    service = tmp_path / "pointsman.service"
-    service.write_text((UNITS / "pointsman.service").read_text().replace("@PREFIX@", str(tmp_path)))
-    shutil.copy(UNITS / "pointsman.socket", tmp_path)
-    return service
+@needs_systemd
+@pytest.mark.parametrize("drop_in", sorted(path.name for path in (units.UNITS / "drop-ins").iterdir()))
+def test_systemd_finds_no_fault_in_the_units(drop_in: str, tmp_path: Path) -> None:
+    assert units.faults(units.install(tmp_path, "before-253.conf", drop_in)) == []
 
 
 @needs_systemd
-def test_systemd_finds_no_fault_in_the_units(unit: Path) -> None:
-    command = ["systemd-analyze", "verify", "--man=no", unit, unit.with_suffix(".socket")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-
-    assert [line for line in done.stderr.splitlines() if "pointsman" in line] == []
-
-
-@needs_systemd
-def test_the_service_may_do_little(unit: Path) -> None:
+def test_the_service_may_do_little(tmp_path: Path) -> None:
     """`systemd-analyze security` gives it at most 1.5 of 10."""
-    command = ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSED * 10:.0f}", unit]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-
-    assert done.returncode == 0, done.stdout
+    assert units.exposure(units.install(tmp_path)) <= units.MOST_EXPOSED
 
 
-def test_a_reload_is_not_offered_before_the_service_knows_one() -> None:
-    """SIGHUP, which a reload would send, ends the process."""
-    service = (UNITS / "pointsman.service").read_text()
-    assert "Type=notify\n" in service
-    assert "ExecReload" not in service
+def test_systemd_waits_for_a_reload_and_an_older_one_can_ask_for_it() -> None:
+    """SIGHUP comes by itself with `notify-reload`; before systemd 253 a drop-in sends it."""
+    older = (units.UNITS / "drop-ins" / "before-253.conf").read_text()
+
+    assert "Type=notify-reload\n" in (units.UNITS / "pointsman.service").read_text()
+    assert "Type=notify\n" in older
+    assert "ExecReload=/bin/kill -HUP $MAINPID\n" in older
 
 
 def test_install_and_uninstall_leave_what_the_operator_wrote(tmp_path: Path) -> None:

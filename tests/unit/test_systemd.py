@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,17 @@ def test_readiness_and_status_arrive_in_one_message(manager: tuple[socket.socket
     Notifier(address).ready("2 endpoints")
 
     assert channel.recv(4096) == b"READY=1\nSTATUS=2 endpoints"
+
+
+def test_a_reload_tells_the_clock_of_its_beginning(manager: tuple[socket.socket, str]) -> None:
+    channel, address = manager
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+    Notifier(address).reloading()
+
+    first, _, second = channel.recv(4096).decode().partition("\n")
+    assert first == "RELOADING=1"
+    assert before <= int(second.removeprefix("MONOTONIC_USEC=")) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
 
 
 def test_a_manager_that_does_not_read_holds_nothing_up(manager: tuple[socket.socket, str]) -> None:
