@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.classify.batch import CROWDED_S, WAIT_SHARE, Batcher, Job
+from pointsman.classify.batch import CROWDED_S, LONG_S, WAIT_SHARE, Batcher, Job
 from pointsman.classify.cost import Curve
 from pointsman.errors import ClassifierError, Overloaded
 from support.process import eventually
@@ -170,11 +170,26 @@ async def test_what_waits_is_split_over_the_idle_workers(
             assert await result(job) == job.text.upper()
 
 
-# --- rule 2: while short texts wait, one worker takes no long one ----------------------------------------------
+# --- rule 2: while others wait, one worker takes none that would hold it for LONG_S ----------------------------
+
+
+async def test_all_workers_take_texts_above_batch_tokens_in_their_turn(work: Work) -> None:
+    with batching(work, workers=2, batch_tokens=10, seconds_per_token=LONG_S / 60) as batcher:
+        jobs = [submit(batcher, text, 50) for text in ("one", "two")]
+        await work.started(2)
+        waiting = {"three": 50, "a": 1, "four": 50, "b": 1}
+        jobs += [submit(batcher, text, tokens) for text, tokens in waiting.items()]
+        for text in waiting:
+            work.let(1)
+            await work.started()
+            assert work.batches[-1] == [text]
+        work.let()
+        for job in jobs:
+            await result(job)
 
 
 async def test_long_texts_leave_a_worker_to_the_short_ones(work: Work) -> None:
-    with batching(work, workers=2, batch_tokens=10) as batcher:
+    with batching(work, workers=2, batch_tokens=10, seconds_per_token=LONG_S / 50) as batcher:
         jobs = [submit(batcher, "long", 50)]
         await work.started()
         jobs += [submit(batcher, text, tokens) for text, tokens in (("longer", 60), ("a", 1), ("b", 1))]
@@ -185,7 +200,7 @@ async def test_long_texts_leave_a_worker_to_the_short_ones(work: Work) -> None:
 
 
 async def test_long_texts_take_every_worker_while_no_short_one_waits(work: Work) -> None:
-    with batching(work, workers=2, batch_tokens=10) as batcher:
+    with batching(work, workers=2, batch_tokens=10, seconds_per_token=LONG_S / 50) as batcher:
         jobs = [submit(batcher, text, 50) for text in ("one", "two")]
         await work.started(2)
         assert sorted(work.batches) == [["one"], ["two"]]
