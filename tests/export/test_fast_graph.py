@@ -158,6 +158,17 @@ def test_outliers_behind_a_norm_cost_int8_nothing(copy: Path, graph: Built) -> N
     assert with_outliers < 2 * usual
 
 
+def test_a_token_of_zeros_has_products_of_zero(copy: Path, graph: Built) -> None:
+    """It has a scale of zero, by which nothing can be divided."""
+    tensors = load_file(copy / "model.safetensors")
+    for layer in range(4):
+        tensors[f"model.layers.{layer}.mlp.Wi.weight"][:] = 0
+    save_file(tensors, copy / "model.safetensors")
+    expected = alone(graph(copy), PROMPTS)
+
+    np.testing.assert_allclose(alone(graph(copy, "token"), PROMPTS), expected, atol=0.01 * np.abs(expected).max())
+
+
 def test_a_dead_channel_is_left_alone() -> None:
     """A norm's weight of zero, or a weight column of zeros, has no factor: nothing becomes infinite."""
     form = Architecture(

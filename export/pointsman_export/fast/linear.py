@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pointsman_export.fast.weights import Weights
 from pointsman_export.fast.writer import CONTRIB, Writer
-from pointsman_export.quantize import EMBEDDINGS, GREATEST, SMALLEST_SCALE, symmetric
+from pointsman_export.quantize import EMBEDDINGS, GREATEST, symmetric
 
 Activations = Literal["token", "tensor"]
 
@@ -95,7 +95,8 @@ class Linears:
         if rows not in self._zero_points:
             self._zero_points[rows] = op("Expand", zero_point, op("Shape", rows))
         greatest = op("ReduceMax", op("Abs", activation.name), last, keepdims=1)
-        scale = op("Max", op("Mul", greatest, number(1 / GREATEST)), number(SMALLEST_SCALE))
+        # Zero for a row of zeros: whatever it is quantized to, its products are zero once they are multiplied with it.
+        scale = op("Mul", greatest, number(1 / GREATEST))
         quantized = op("QuantizeLinear", activation.name, op("Reshape", scale, last), self._zero_points[rows], axis=1)
         pending = scale if activation.scale is None else op("Mul", scale, activation.scale)
         return _Rows(quantized, number(1.0), zero_point, pending)
