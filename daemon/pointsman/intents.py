@@ -15,8 +15,10 @@ from pointsman.router import Router
 
 T = TypeVar("T")
 
-# More texts than this at once are a job for several calls; the queue is shared with the requests that are routed.
+# More texts than this are a job for several calls.
 MOST_TEXTS = 100
+# Whoever sends a batch waits for its answer. A request that is routed has a fallback, and a shorter deadline.
+BATCH_DEADLINE_S = 60.0
 
 
 class _Options(msgspec.Struct):
@@ -69,7 +71,14 @@ async def batch(router: Router, body: bytes) -> dict[str, Any]:
     if not 1 <= len(asked.texts) <= MOST_TEXTS:
         raise _invalid(f"`texts` must hold 1 to {MOST_TEXTS} texts", "texts")
     started = time.perf_counter()
-    results = await asyncio.gather(*(_classify(router, text) for text in asked.texts))
+    # No more than the workers can take, or what comes meanwhile would have to wait behind the whole batch.
+    room = asyncio.Semaphore(router.classifier.at_once)
+
+    async def classify(text: str) -> _Result:
+        async with room:
+            return await _classify(router, text, BATCH_DEADLINE_S)
+
+    results = await asyncio.gather(*(classify(text) for text in asked.texts))
     least = _threshold(router, asked.options)
     return {
         "results": [_row(result, asked.options) for result in results],
@@ -83,12 +92,12 @@ async def batch(router: Router, body: bytes) -> dict[str, Any]:
     }
 
 
-async def _classify(router: Router, text: str) -> _Result:
+async def _classify(router: Router, text: str, deadline: float | None = None) -> _Result:
     if not text.strip():
         raise _invalid("`text` is empty", "text")
     started = time.perf_counter()
     try:
-        found = await router.classifier.classify(text)
+        found = await router.classifier.classify(text, deadline)
     except ClassifierError as error:
         raise _Unavailable(f"not classified: {error}; try again") from error
     labels = dict(zip(router.classifier.labels, found.probabilities, strict=True))

@@ -79,11 +79,22 @@ async def test_the_admitted_have_their_class_in_time_and_the_others_the_fallback
             assert answer["timing_ms"].keys() == {"decide"}
 
 
-async def test_texts_whose_clients_left_are_never_classified(fake_vllm: FakeVllm, tmp_path: Path) -> None:
-    async with serving(fake_vllm, tmp_path, threads=2, batch_tokens=64, deadline_ms=600_000) as service:
-        texts = [long_text(number) for number in range(200)]
-        asked = [asyncio.create_task(service.post(BATCH, {"texts": texts[start::2]})) for start in range(2)]
-        await until(service, "classifier_cache_misses_total", lambda value: value == len(texts))
+async def test_a_batch_that_takes_longer_than_the_deadline_is_classified_whole(
+    fake_vllm: FakeVllm, tmp_path: Path
+) -> None:
+    """It does not fill the queue, in which what comes meanwhile has its turn."""
+    async with serving(fake_vllm, tmp_path, threads=1) as service, asyncio.timeout(LIMIT_S):
+        batch = asyncio.create_task(service.post(BATCH, {"texts": [long_text(number) for number in range(100)]}))
+        await until(service, "classifier_runs_total", lambda value: value > 0)
+        short = (await service.post("/v1/route", chat("What is seven squared?"))).json
+        assert (short["text"]["source"], batch.done()) == ("run", False)
+        assert (await batch).json["total_count"] == 100
+
+
+async def test_texts_whose_client_left_are_never_classified(fake_vllm: FakeVllm, tmp_path: Path) -> None:
+    async with serving(fake_vllm, tmp_path, threads=1, deadline_ms=600_000) as service:
+        asked = [asyncio.create_task(service.post("/v1/route", chat(long_text(number)))) for number in range(AT_ONCE)]
+        await until(service, "classifier_cache_misses_total", lambda value: value == AT_ONCE)
         for task in asked:
             task.cancel()
         await asyncio.wait(asked)

@@ -18,7 +18,7 @@ from pointsman.classify.batch import Batcher, Counts, Job, usable_cores
 from pointsman.classify.cost import Curve
 from pointsman.classify.engine import Engine, default_providers
 from pointsman.classify.gpu import BUCKETS, Device
-from pointsman.classify.measure import measure
+from pointsman.classify.measure import TYPICAL, measure
 from pointsman.classify.runtime import trim_memory
 from pointsman.classify.tokenize import Tokenizer, Window
 from pointsman.config.model import ClassifierOptions, Config
@@ -134,8 +134,17 @@ class Classifier:
         """What a text is classified by: all of it, or the head and the tail of a very long one."""
         return self._window.cut_text(text)
 
-    async def classify(self, text: str) -> Classification:
-        """The class of a text; raises DeadlineMissed, Overloaded, or ClassifierError. Cancel at will."""
+    @property
+    def at_once(self) -> int:
+        """About how many texts the workers can take at the same time."""
+        return self.curve.workers * max(1, self._batch_tokens // TYPICAL)
+
+    async def classify(self, text: str, deadline: float | None = None) -> Classification:
+        """The class of a text; raises DeadlineMissed, Overloaded, or ClassifierError. Cancel at will.
+
+        `deadline`: seconds, by default what the options say.
+        """
+        deadline = self._deadline if deadline is None else deadline
         read = self.read(text)
         key = text_key(read)
         if (hit := self._cache.get(key)) is not None:
@@ -148,22 +157,20 @@ class Classifier:
         else:
             source = "run"
             self.lookups.misses += 1
-            job = self._batcher.submit(
-                read, self._guess(read), self._deadline, lambda result: self._remember(key, result)
-            )
+            job = self._batcher.submit(read, self._guess(read), deadline, lambda result: self._remember(key, result))
             self._running[key] = job
-        result = await self._wait(job)
+        result = await self._wait(job, deadline)
         timing = replace(result.timing, queue=job.started_at - job.queued_at)
         return replace(result, timing=timing, source=source, cut=result.cut or read is not text, text_hash=key.hex())
 
-    async def _wait(self, job: Job[Classification]) -> Classification:
+    async def _wait(self, job: Job[Classification], deadline: float) -> Classification:
         job.waiters += 1
         try:
-            done, _ = await asyncio.wait({job.result}, timeout=self._deadline)
+            done, _ = await asyncio.wait({job.result}, timeout=deadline)
         finally:
             job.waiters -= 1
         if not done:
-            raise DeadlineMissed(f"no class within {self._deadline * 1000:.0f} ms")
+            raise DeadlineMissed(f"no class within {deadline * 1000:.0f} ms")
         result = job.result.result()
         if isinstance(result, ClassifierError):
             raise result
