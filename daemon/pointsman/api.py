@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 from pointsman import intents, openai
-from pointsman.adapters import Card
+from pointsman.adapters import Card, Served
 from pointsman.config.model import Config
 from pointsman.errors import HttpError, OverShare, RequestError, ShuttingDown, TooBusy, UpstreamError, error_body
 from pointsman.explain import describe
@@ -17,9 +17,10 @@ from pointsman.generations import Generations
 from pointsman.http.message import Request, Response, error_response, json_response, too_large
 from pointsman.http.routes import Route, Routes
 from pointsman.openai import Api
-from pointsman.policy import Choice, Reason
-from pointsman.relay.forward import forward
+from pointsman.policy import Choice, Decision, Reason
+from pointsman.relay.forward import forward, retried
 from pointsman.relay.head import request_id
+from pointsman.relay.refusal import ModelRefused
 from pointsman.router import Routed
 from pointsman.service import Service
 from pointsman.shares import Shares
@@ -52,6 +53,9 @@ _PROMPTS = {"messages", "system", "instructions"}
 
 Work = Callable[[Service, Request, Record], Awaitable[Response | None]]
 """Answers, or returns None where the answer was written and its status is in the record."""
+
+_Plan = tuple[Decision, bytes, bytes]
+"""Where a request goes, its body, and the header lines that tell of it."""
 
 
 def routes(generations: Generations, ready: Callable[[], str | None]) -> Routes:
@@ -198,16 +202,44 @@ async def _routed(api: Api, service: Service, request: Request, record: Record) 
     record.original_model = model = openai.asked_model(body)
     router = service.router
     if model is not None and model not in router.auto_names:
-        routed = router.explicit(body, model)
-    else:
-        parsed = openai.parse(api, body)
-        record.phase = "classify"
-        routed = await router.route(parsed)
-        _keep_text(service, parsed.text, routed)
-    record.routed = routed
-    decision = routed.decision
-    await forward(service, request, record, decision.endpoints, routed.edited.body, decision_lines(routed))
+        routed = record.routed = router.explicit(body, model)
+        await forward(service, request, record, routed.decision.endpoints, body, decision_lines(routed))
+        return None
+    parsed = openai.parse(api, body)
+    record.phase = "classify"
+    routed = record.routed = await router.route(parsed)
+    _keep_text(service, parsed.text, routed)
+
+    def again(served: Served) -> _Plan:
+        other = record.routed = router.again(parsed, routed, served)
+        return other.decision, other.edited.body, decision_lines(other)
+
+    plan = routed.decision, routed.edited.body, decision_lines(routed)
+    await _forward_chosen(service, request, record, plan, again)
     return None
+
+
+async def _forward_chosen(
+    service: Service, request: Request, record: Record, plan: _Plan, again: Callable[[Served], _Plan]
+) -> None:
+    """Forward what we chose the model for. While vLLM does not know the adapter, the plan is made `again`."""
+    gone: list[tuple[str, str]] = []
+    while True:
+        decision, body, lines = plan
+        chosen = decision.model if decision.adapter else None
+        try:
+            await forward(service, request, record, decision.endpoints, body, lines, chosen)
+        except ModelRefused as refused:
+            endpoint = record.endpoint or ""
+            retried(service, record, endpoint, "adapter", refused)
+            service.poller.refused(endpoint, decision.model)
+            gone.append((endpoint, decision.model))
+            served = service.poller.served
+            for missing in gone:  # also where vLLM's list has it again: or the two could take turns for ever
+                served = served.without(*missing)
+            plan = again(served)
+        else:
+            return
 
 
 def _keep_text(service: Service, text: str, routed: Routed) -> None:
@@ -222,21 +254,24 @@ def _keep_text(service: Service, text: str, routed: Routed) -> None:
 async def _relayed(service: Service, request: Request, record: Record) -> Response | None:
     body = await read_body(service, request)
     policy, served = service.router.policy, service.poller.served
-    endpoints = service.config.vllm_endpoints
+
+    def plan(served: Served) -> _Plan:
+        decision = policy.decide(Choice(None, None, Reason.NO_CATEGORY), 0.0, served)
+        return decision, openai.with_model(body, decision.model), b""
+
     model = openai.model_of(body) if _is_json(request) else None
     if model in service.config.auto_names:  # vLLM knows no such model
-        decision = policy.decide(Choice(None, None, Reason.NO_CATEGORY), 0.0, served)
-        endpoints, body = decision.endpoints, openai.with_model(body, decision.model)
-    elif model is not None:
-        endpoints = policy.explicit(model, served).endpoints
-    await forward(service, request, record, endpoints, body)
+        await _forward_chosen(service, request, record, plan(served), plan)
+    else:
+        endpoints = service.config.vllm_endpoints if model is None else policy.explicit(model, served).endpoints
+        await forward(service, request, record, endpoints, body)
     return None
 
 
 async def _models(service: Service, request: Request, record: Record) -> Response | None:
     record.phase = "head"
     served = await service.poller.refresh()
-    cards = {card.id: card for cards in served.cards.values() for card in cards} or _configured(service.config)
+    cards = served.models() or _configured(service.config)
     auto = Card(service.config.auto_model_name)
     data = [
         {

@@ -82,6 +82,13 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--json", action="store_true", help="as POST /v1/route answers it")
     explain.set_defaults(run=_explain)
 
+    adapters = commands.add_parser("adapters", help="show, load and unload the adapters of a running service's vLLM")
+    adapters.add_argument("action", nargs="?", choices=("list", "load", "unload"), default="list")
+    adapters.add_argument("name", nargs="?", metavar="NAME", help="adapter to load or unload")
+    _config_option(adapters)
+    adapters.add_argument("--json", action="store_true", help="as the admin port answers it")
+    adapters.set_defaults(run=_adapters, parser=adapters)
+
     commands.add_parser("eval", help="measure a classifier, or replay a decision log", add_help=False)
     commands.add_parser("export", help="turn a ModernBERT classifier into an artifact", add_help=False)
     commands.add_parser("fit", help="train a head for your own labels on an artifact", add_help=False)
@@ -147,6 +154,33 @@ def _explain(options: argparse.Namespace) -> int:
     prepared.classifier.close()
     print(msgspec.json.format(msgspec.json.encode(description)).decode() if options.json else render(description))
     return 0
+
+
+def _adapters(options: argparse.Namespace) -> int:
+    import json
+
+    from pointsman.admin_client import AdminError, ask
+    from pointsman.config.load import load
+    from pointsman.inventory import render, render_change
+
+    changes = options.action != "list"
+    if changes is not (options.name is not None):
+        options.parser.error("load and unload need a NAME, list takes none")
+    address = load(options.config).config.pointsman.server.admin_listen
+    try:
+        if changes:
+            answer = ask(address, "POST", f"/adapters/{options.action}", {"name": options.name})
+            failed = any(answer["endpoints"].values())
+        else:
+            answer, failed = ask(address, "GET", "/adapters"), False
+    except AdminError as error:
+        print(f"pointsman: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps(answer, indent=2))
+    else:
+        print(render_change(answer, options.action) if changes else render(answer))
+    return int(failed)
 
 
 def _version(_: argparse.Namespace) -> int:

@@ -14,13 +14,15 @@ from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config, ServerOptions
 from pointsman.errors import CannotStart
 from pointsman.http.server import Limits
+from pointsman.loader import Loader
 from pointsman.prepare import Prepared
 from pointsman.relay import ask
 from pointsman.relay.endpoints import Endpoints, Upstream
+from pointsman.relay.lora import LoraApi
 from pointsman.relay.watch import Watch
 from pointsman.router import Router
 from pointsman.service import Service
-from pointsman.telemetry import Log, Metrics, Texts
+from pointsman.telemetry import Level, Log, Metrics, Texts
 
 # For listeners, the admin port, files of the classifier, probes, and whatever a library opens.
 SPARE_FILES = 128
@@ -79,6 +81,8 @@ class Generations:
             self._report,
             previous.poller if previous else None,
         )
+        loader = Loader(config, poller, LoraApi(endpoints.all, key_line), self._changed)
+        endpoints.recovered = loader.recovered
         router = Router(config, prepared.classifier, lambda: poller.served, previous.router if previous else None)
         if previous is None or previous.router.classifier is not prepared.classifier:
             for note in prepared.classifier.notes:
@@ -90,6 +94,7 @@ class Generations:
             limits=Limits(server.header_timeout_ms / 1000, server.max_body_bytes, server.max_connections),
             router=router,
             poller=poller,
+            loader=loader,
             endpoints=endpoints,
             watch=Watch(relay, self.metrics.chunk_gap_seconds.add),
             key_line=key_line,
@@ -106,7 +111,7 @@ class Generations:
         options, key_line = service.config.pointsman, service.key_line
         self._asking = []
         if interval := options.adapters.poll_interval_ms:
-            self._asking.append(asyncio.create_task(service.poller.run(interval / 1000)))
+            self._asking.append(asyncio.create_task(service.poller.run(interval / 1000, service.loader.settle)))
         if interval := options.relay.health_interval_ms:
             probe = service.endpoints.probe(lambda upstream: ask.health(upstream, key_line), interval / 1000)
             self._asking.append(asyncio.create_task(probe))
@@ -126,6 +131,11 @@ class Generations:
 
     def _report(self, endpoint: str, state: str) -> None:
         self.log.write("info", "endpoint", endpoint=endpoint, state=state)
+
+    def _changed(self, endpoint: str, adapter: str, outcome: str, error: str | None) -> None:
+        self.metrics.adapter_changes.add(endpoint, outcome)
+        level: Level = "info" if error is None else "warning"
+        self.log.write(level, "adapter", endpoint=endpoint, adapter=adapter, state=outcome, error=error)
 
     async def close(self) -> None:
         """End what runs; requests are lost."""

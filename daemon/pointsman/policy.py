@@ -39,7 +39,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Where a request goes. `endpoints` are those that may serve `model`; `reasoning` is None when left as it came."""
+    """Where a request goes. `endpoints` are those that may serve `model`; `reasoning` is None when left as it came.
+
+    `adapter`: `model` is an adapter that the client did not ask for by its name.
+    """
 
     model: str
     base_model: str
@@ -49,6 +52,7 @@ class Decision:
     reason: Reason
     reasoning: bool | None
     edits: Edits
+    adapter: bool = False
 
 
 class Policy:
@@ -132,6 +136,7 @@ class Policy:
             reason=choice.reason if plan.target.first else Reason.ADAPTER_MISSING,
             reasoning=plan.reasoning,
             edits=plan.edits,
+            adapter=plan.target.wanted != plan.target.base_model,
         )
 
     def _plan(self, category: Category | None, drawn: int | None, served: Served) -> _Plan:

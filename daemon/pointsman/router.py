@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pointsman import openai
 from pointsman.adapters import Served
@@ -74,6 +74,13 @@ class Router:
             self._conversations.put(conversation.key, decision.category)
         edited = openai.apply(request, decision.edits)
         return Routed(decision, edited, classification, time.perf_counter() - started)
+
+    def again(self, request: Request, routed: Routed, served: Served) -> Routed:
+        """The same choice decided anew, since less is served than was known."""
+        old = routed.decision
+        choice = Choice(old.category, old.confidence, old.reason)
+        decision = self.policy.decide(choice, _share(request.conversation), served)
+        return replace(routed, decision=decision, edited=openai.apply(request, decision.edits))
 
     def explicit(self, body: bytes, model: str) -> Routed:
         """The client named a model, which is none of the auto names."""

@@ -13,15 +13,18 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from pointsman import __version__, demo, loop_lag
+from pointsman.admin_api import adapter_routes
 from pointsman.api import abandoned, health_routes, readiness, routes
 from pointsman.classify.classifier import Classifier
 from pointsman.generations import Generations
 from pointsman.http.message import Request, Response, json_response
 from pointsman.http.routes import Route, Routes
 from pointsman.http.server import Limits, Server
+from pointsman.inventory import counts
 from pointsman.prepare import Prepared
 from pointsman.relay.endpoints import Upstream
 from pointsman.reload import Reloader, Source
+from pointsman.service import Service
 from pointsman.systemd import Systemd
 from pointsman.telemetry import Log, Metrics
 
@@ -87,6 +90,7 @@ async def running(prepared: Prepared, log: Log) -> AsyncIterator[Generations]:
     metrics = generations.metrics
     _watch(metrics, lambda: generations.current.router.classifier)
     _watch_endpoints(metrics, lambda: generations.current.endpoints.all)
+    _watch_adapters(metrics, lambda: generations.current)
     lag = asyncio.create_task(loop_lag.watch(metrics.loop_lag_seconds.add))
     try:
         yield generations
@@ -126,6 +130,7 @@ def _servers(generations: Generations, reloader: Reloader) -> tuple[Server, Serv
         Route("GET", "/metrics", exposition),
         Route("GET", "/config", config),
         Route("POST", "/reload", reloader.answer),
+        *adapter_routes(lambda: generations.current),
         *health_routes(ready),
     ]
     admin = Server(Routes(own), limits, lambda _: None, lambda _: None)
@@ -213,6 +218,18 @@ def _watch_endpoints(metrics: Metrics, current: Callable[[], Mapping[str, Upstre
     each("endpoint_reachable", "1 while its `/health` answers.", lambda up: up.reachable)
     each("endpoint_breaker_open", "1 while its breaker is open.", lambda up: up.breaker.opened)
     each("endpoint_in_flight", "Requests that are with the endpoint.", lambda up: up.in_flight)
+
+
+def _watch_adapters(metrics: Metrics, current: Callable[[], Service]) -> None:
+    def each(place: int) -> Callable[[], dict[str, float]]:
+        def read() -> dict[str, float]:
+            service = current()
+            return {name: counted[place] for name, counted in counts(service.config, service.poller).items()}
+
+        return read
+
+    metrics.watch_endpoints("adapters_configured", "Adapters that the endpoint is meant to serve.", each(0))
+    metrics.watch_endpoints("adapters_served", "Those of them that it serves.", each(1))
 
 
 class _Bridge(logging.Handler):

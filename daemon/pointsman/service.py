@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pointsman.adapters import Poller
 from pointsman.config.model import Config
 from pointsman.http.server import Limits
+from pointsman.loader import Loader
 from pointsman.relay.endpoints import Endpoints
 from pointsman.relay.watch import Watch
 from pointsman.router import Router
@@ -26,6 +27,7 @@ class Service:
     limits: Limits
     router: Router
     poller: Poller
+    loader: Loader
     endpoints: Endpoints
     watch: Watch
     key_line: bytes
@@ -42,5 +44,5 @@ class Service:
             return "the classifier hangs or has stopped"
         now, upstreams = self.loop.time(), self.endpoints.all.values()
         up = [upstream for upstream in upstreams if upstream.name in self.poller.served.cards and upstream.healthy(now)]
-        cards = {card.id for cards in self.poller.served.cards.values() for card in cards if card.parent is not None}
-        return f"{len(up)} of {len(upstreams)} vLLM up; {len(cards)} adapters; {self.metrics.in_flight} in flight"
+        adapters = [card for card in self.poller.served.models().values() if card.parent is not None]
+        return f"{len(up)} of {len(upstreams)} vLLM up; {len(adapters)} adapters; {self.metrics.in_flight} in flight"

@@ -174,7 +174,7 @@ class Metrics:
         self.retries = self._counter(
             "retries",
             "Requests sent again because vLLM cannot have started them: connect (no connection), reused (a connection "
-            "that was idle had been closed).",
+            "that was idle had been closed), adapter (vLLM did not know the adapter that was chosen).",
             "reason",
         )
         self.upstream_errors = self._counter("upstream_errors", "Failures of an endpoint.", "endpoint", "code")
@@ -182,6 +182,9 @@ class Metrics:
             "reloads",
             "Reloads of the config: applied, unchanged (nothing to apply), failed (the one of before serves).",
             "result",
+        )
+        self.adapter_changes = self._counter(
+            "adapter_changes", "Adapters loaded, unloaded, and failed to load.", "endpoint", "outcome"
         )
         self.phase_seconds = self._spread(
             "phase_seconds",

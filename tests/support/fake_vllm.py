@@ -109,9 +109,9 @@ async def stream(request: web.Request, events: list[bytes]) -> web.StreamRespons
 
 
 @contextlib.asynccontextmanager
-async def run_fake_vllm() -> AsyncIterator[FakeVllm]:
+async def run_fake_vllm(fake: FakeVllm | None = None) -> AsyncIterator[FakeVllm]:
     """Listening on a free port of 127.0.0.1 for as long as the block lasts."""
-    fake = FakeVllm()
+    fake = fake or FakeVllm()
     app = web.Application(client_max_size=2**30)
     app.router.add_route("*", "/{path:.*}", fake.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)

@@ -162,9 +162,12 @@ async def test_it_polls_again_and_again_until_cancelled() -> None:
         polls.put_nowait(endpoint.name)
         raise UpstreamUnreachable("gone")
 
-    task = asyncio.create_task(Poller((A,), fetch, lambda *_: None).run(0.001))
+    async def settle(_: Endpoint) -> None:
+        polls.put_nowait("settled")
+
+    task = asyncio.create_task(Poller((A,), fetch, lambda *_: None).run(0.001, settle))
     async with asyncio.timeout(10):
-        assert [await polls.get() for _ in range(3)] == ["a", "a", "a"]
+        assert [await polls.get() for _ in range(4)] == ["a", "settled"] * 2
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

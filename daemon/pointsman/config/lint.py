@@ -38,6 +38,7 @@ def lint(loaded: Loaded, labels: Sequence[str]) -> Findings:
         *_doubled_prefix(loaded),
         *_weight(loaded),
         *_key_file(loaded),
+        *_nothing_to_load(loaded),
     ]
     return Findings(in_order(errors), in_order(warnings))
 
@@ -153,6 +154,14 @@ def _key_file(loaded: Loaded) -> Iterator[Problem]:
         message = f"there is no file {name}"
         mend = "create it before the service starts, with the key in it"
         yield loaded.places.problem(("pointsman", "relay", "api_key_file"), message, mend)
+
+
+def _nothing_to_load(loaded: Loaded) -> Iterator[Problem]:
+    loras = [lora for model in loaded.config.model_config.values() for lora in model.loras]
+    if loaded.config.pointsman.adapters.load and all(lora.path is None for lora in loras):
+        message = "no adapter has a path, so none can be loaded"
+        mend = "add `path` to the entries in loras, or remove load"
+        yield loaded.places.problem(("pointsman", "adapters", "load"), message, mend)
 
 
 def _mapping(loaded: Loaded, labels: Sequence[str]) -> tuple[list[Problem], list[Problem]]:

@@ -67,6 +67,11 @@ class Endpoint:
 class Lora:
     name: str = option("The adapter's name in vLLM (`--lora-modules name=path`).")
     description: str = option("For people; not used in routing.", "")
+    path: str | None = option(
+        "The adapter's folder as vLLM sees it, or a name that vLLM resolves; for `pointsman.adapters.load` and "
+        "`pointsman adapters load`.",
+        None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +262,11 @@ class RoutingOptions:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterOptions:
     poll_interval_ms: int = option("How often each endpoint's `/v1/models` is read; 0 is never.", 10_000, minimum=0)
+    load: bool = option(
+        "Load adapters that have a `path` into each endpoint that serves their base model and does not have them; "
+        "vLLM must run with `VLLM_ALLOW_RUNTIME_LORA_UPDATING=True`.",
+        False,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,7 @@ def validate(config: Config, places: Places) -> tuple[Problem, ...]:
         _families,
         _auto_name,
         _listeners,
+        _loading,
     )
     return tuple(problem for check in checks for problem in check(subject))
 
@@ -201,6 +202,14 @@ def _listeners(subject: _Subject) -> Iterator[Problem]:
         if found in taken and not (isinstance(found, address.Tcp) and found.port == 0):
             yield subject.problem(*keys, message=f'the address "{text}" is given twice', mend="use another port")
         taken.add(found)
+
+
+def _loading(subject: _Subject) -> Iterator[Problem]:
+    adapters = subject.config.pointsman.adapters
+    if adapters.load and not adapters.poll_interval_ms and subject.places.known("pointsman", "adapters"):
+        message = "adapters are loaded when a poll finds them missing, and poll_interval_ms is 0: never"
+        mend = "remove poll_interval_ms, or load"
+        yield subject.problem("pointsman", "adapters", "load", message=message, mend=mend)
 
 
 def _names(subject: _Subject, named: Iterable[tuple[Keys, str]], key: Callable[[str], str] = str) -> Iterator[Problem]:

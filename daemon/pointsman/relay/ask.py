@@ -47,19 +47,24 @@ class _Collector:
             self.done.set_exception(error)
 
 
-async def ask(upstream: Upstream, path: str, key_line: bytes) -> tuple[int, bytes]:
-    """Status and body of a GET on a connection of its own; raises UpstreamError after QUESTION_SECONDS at most."""
+async def ask(
+    upstream: Upstream, path: str, key_line: bytes, body: bytes | None = None, seconds: float = QUESTION_SECONDS
+) -> tuple[int, bytes]:
+    """Status and body of a GET, or of a POST of JSON, on a connection of its own; raises UpstreamError."""
     pool = upstream.pool
-    head = b"GET %b%b HTTP/1.1\r\n%b%b\r\n" % (pool.prefix, path.encode(), pool.host_line, key_line)
+    method, about = b"GET", b""
+    if body is not None:
+        method, about = b"POST", b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+    head = b"%b %b%b HTTP/1.1\r\n%b%b%b\r\n" % (method, pool.prefix, path.encode(), pool.host_line, key_line, about)
     channel = None
     try:
-        async with asyncio.timeout(QUESTION_SECONDS):
+        async with asyncio.timeout(seconds):
             # Were it kept, a request could have it before the answer is read here, and `abort` would take it away.
             channel = await pool.connect(kept=False)
             collector = _Collector()
-            channel.request(head, b"", collector)
-            body = await collector.done
-            return collector.status, body
+            channel.request(head, body or b"", collector)
+            answer = await collector.done
+            return collector.status, answer
     except TimeoutError:
         raise UpstreamTimeout(f"endpoint {upstream.name} does not answer `{path}`") from None
     finally:
@@ -71,10 +76,23 @@ async def models(upstream: Upstream, key_line: bytes) -> bytes:
     """The body of the endpoint's `/v1/models`; raises UpstreamError."""
     status, body = await ask(upstream, "/v1/models", key_line)
     if status == 401:
-        raise UpstreamError(f"endpoint {upstream.name} wants a key: set pointsman.relay.api_key_file")
+        raise unauthorized(upstream, key_line)
     if status != 200:
         raise UpstreamError(f"endpoint {upstream.name} answers `/v1/models` with status {status}")
     return body
+
+
+def unauthorized(upstream: Upstream, key_line: bytes) -> UpstreamError:
+    """What a 401 means."""
+    if key_line:
+        return UpstreamError(
+            f"endpoint {upstream.name} refuses the key in pointsman.relay.api_key_file; "
+            "put the one of vLLM's --api-key there"
+        )
+    return UpstreamError(
+        f"endpoint {upstream.name} wants the key of vLLM's --api-key; put it in a file and name that in "
+        "pointsman.relay.api_key_file"
+    )
 
 
 async def health(upstream: Upstream, key_line: bytes) -> str | None:

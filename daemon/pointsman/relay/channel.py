@@ -89,6 +89,10 @@ class Channel(asyncio.Protocol):
         else:
             self._transport.writelines((head, body))  # the transport keeps what the socket does not take, uncopied
 
+    def divert(self, receiver: Receiver) -> None:
+        """The rest of the answer, whose head has just come, goes to another."""
+        self._receiver = receiver
+
     def pause(self) -> None:
         """Read no more until `resume`: the client is slow."""
         if not self._transport.is_closing():
@@ -117,6 +121,7 @@ class Channel(asyncio.Protocol):
                 if rest is None:
                     return
                 framing, data = rest
+                receiver = self._receiver or receiver  # `head` may have had it taken over
             receiver.data(framing.feed(data))
         except (Malformed, BadHead) as error:
             self._fail(UpstreamBroken(f"{self.pool.where} answered with something else than HTTP ({error})"))

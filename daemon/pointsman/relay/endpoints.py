@@ -89,6 +89,8 @@ class Endpoints:
         self.all = {endpoint.name: _taken_over(endpoint, options, previous or {}) for endpoint in endpoints}
         self._weights = {endpoint.name: endpoint.weight for endpoint in endpoints}
         self._report = report
+        self.recovered: Callable[[str], None] = lambda _: None
+        """Told the name of an endpoint that is well again, perhaps as another process."""
 
     def choose(self, candidates: tuple[Endpoint, ...], now: float, tried: Iterable[str] = ()) -> Upstream | None:
         """The best of `candidates` that was not `tried`; None when there is none left. `now` as for the breaker."""
@@ -103,6 +105,7 @@ class Endpoints:
         """It answered a request."""
         if upstream.breaker.opened:
             self._report(upstream.name, "answers again")
+            self.recovered(upstream.name)
         upstream.breaker.succeeded()
 
     def failed(self, upstream: Upstream, why: str, now: float) -> None:
@@ -123,6 +126,7 @@ class Endpoints:
         if not upstream.reachable:
             upstream.reachable = True
             self._report(upstream.name, "up")
+            self.recovered(upstream.name)
 
     async def probe(self, ask: Callable[[Upstream], Awaitable[str | None]], interval: float) -> None:
         """Ask every endpoint each `interval` seconds until cancelled; `ask` tells what is wrong, or None."""

@@ -9,6 +9,7 @@ from pointsman.errors import ShuttingDown, UpstreamBroken, UpstreamError, Upstre
 from pointsman.relay.channel import NotStarted
 from pointsman.relay.head import request_lines
 from pointsman.relay.passage import Passage
+from pointsman.relay.refusal import ModelRefused
 
 if TYPE_CHECKING:
     from pointsman.config.model import Endpoint
@@ -27,12 +28,15 @@ async def forward(
     candidates: tuple[Endpoint, ...],
     body: bytes,
     ours: bytes = b"",
+    chosen: str | None = None,
 ) -> None:
     """Send a request to one of `candidates` and pass the answer on as it comes, with the header lines `ours`.
 
     Raises UpstreamError as long as nothing was answered; an answer that breaks later is ended as a broken one.
+    `chosen` is the model name in the body if the client did not ask for it: where vLLM does not know it, ModelRefused
+    is raised.
     """
-    job = _Job(service, request, record, candidates, body, ours)
+    job = _Job(service, request, record, candidates, body, ours, chosen)
     upstream = service.endpoints.choose(candidates, service.loop.time())
     while upstream is not None:
         upstream.in_flight += 1
@@ -46,7 +50,18 @@ async def forward(
 class _Job:
     """A request until it is answered."""
 
-    __slots__ = ("_body", "_candidates", "_lines", "_ours", "_record", "_request", "_reusing", "_service", "_tried")
+    __slots__ = (
+        "_body",
+        "_candidates",
+        "_chosen",
+        "_lines",
+        "_ours",
+        "_record",
+        "_request",
+        "_reusing",
+        "_service",
+        "_tried",
+    )
 
     def __init__(
         self,
@@ -56,8 +71,10 @@ class _Job:
         candidates: tuple[Endpoint, ...],
         body: bytes,
         ours: bytes,
+        chosen: str | None,
     ) -> None:
         self._service = service
+        self._chosen = chosen
         self._request = request
         self._record = record
         self._candidates = candidates
@@ -90,7 +107,7 @@ class _Job:
             except UpstreamUnreachable as unreachable:
                 return self._unreachable(upstream, unreachable)
         record.phase = "head"
-        passage = Passage(request, record, self._ours, service.watch)
+        passage = Passage(request, record, self._ours, service.watch, self._chosen)
         try:
             passage.begin(channel, self._head(upstream), self._body)
             error = await passage.done
@@ -140,9 +157,13 @@ class _Job:
         return other
 
     def _retried(self, upstream: Upstream, why: str, error: UpstreamError) -> None:
-        proof = {"endpoint": upstream.name, "why": why, "proof": error.message}
-        self._record.retried = [*(self._record.retried or ()), proof]
-        self._service.metrics.retries.add(why)
+        retried(self._service, self._record, upstream.name, why, error)
+
+
+def retried(service: Service, record: Record, endpoint: str, why: str, error: UpstreamError) -> None:
+    """Count and log that a request is sent again, and why it cannot have started at `endpoint`."""
+    record.retried = [*(record.retried or ()), {"endpoint": endpoint, "why": why, "proof": error.message}]
+    service.metrics.retries.add(why)
 
 
 def _judge(service: Service, record: Record, upstream: Upstream, passage: Passage, error: UpstreamError | None) -> None:
@@ -154,6 +175,8 @@ def _judge(service: Service, record: Record, upstream: Upstream, passage: Passag
             metrics.upstream_errors.add(upstream.name, error.code)
         if isinstance(error, UpstreamBroken | UpstreamTimeout):
             endpoints.failed(upstream, error.message, service.loop.time())
+        elif isinstance(error, ModelRefused):
+            endpoints.succeeded(upstream)
         return
     record.tokens = passage.tail.tokens()
     if passage.status in _ENDPOINT_FAILS:

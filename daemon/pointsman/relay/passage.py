@@ -11,6 +11,7 @@ import msgspec
 
 from pointsman.errors import HttpError, UpstreamError, UpstreamTimeout
 from pointsman.relay.framing import Chunked, Framing, Length, UntilClose
+from pointsman.relay.refusal import Refusal
 from pointsman.relay.usage import Tail
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Passage:
 
     __slots__ = (
         "_channel",
+        "_chosen",
         "_connection",
         "_framing",
         "_loop",
@@ -54,14 +56,18 @@ class Passage:
         "tail",
     )
 
-    def __init__(self, request: Request, record: Record, ours: bytes, watch: Watch) -> None:
-        """`ours` are header lines of the answer that are ours; `record` learns when the head came."""
+    def __init__(self, request: Request, record: Record, ours: bytes, watch: Watch, chosen: str | None = None) -> None:
+        """`ours` are header lines of the answer that are ours; `record` learns when the head came.
+
+        `chosen` is a model name that we chose: where vLLM does not know it, `done` gets ModelRefused.
+        """
         self._loop = watch.loop
         self._request = request
         self._connection: Connection = request.connection
         self._record = record
         self._ours = ours
         self._watch = watch
+        self._chosen = chosen
         self._channel: Channel | None = None
         self._framing: Framing | None = None
         self._pending = b""
@@ -85,6 +91,10 @@ class Passage:
     def head(self, head: Head) -> Framing:
         if 300 <= head.status < 400 and head.status != 304:
             raise UpstreamError(f"{self._where} redirects (status {head.status}); check its address")
+        if head.status == 404 and self._chosen is not None and self._channel is not None and Refusal.may_be(head):
+            refusal, self._chosen = Refusal(self, head, self._chosen), None
+            self._channel.divert(refusal)
+            return refusal.head(head)
         request, record = self._request, self._record
         record.phase = "stream"
         record.upstream = time.perf_counter() - self._started
