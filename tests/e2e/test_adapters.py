@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from aiohttp import web
 
 from support.daemon import run_daemon
@@ -25,6 +26,8 @@ from support.lora_vllm import BASE, LoraVllm, refusal
 from support.metrics import Metrics, scrape, until
 from support.process import eventually
 from support.service import CHAT, MEDICAL, TECHNICAL, Reply, Service, chat, shipped_config
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NEVER = 600_000
 SOON: Any = {"poll_interval_ms": 50}
@@ -129,6 +132,20 @@ async def run_world(
         yield world
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    async with run_world(tmp_path_factory.mktemp("quiet"), adapters={"poll_interval_ms": NEVER}) as world:
+        yield world
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def quiet(shared: World) -> World:
+    """One vLLM, which serves all adapters and is asked what it serves only where there is a reason to."""
+    shared.vllm.reset()
+    await shared.adapters()
+    return shared
+
+
 async def ill(_: web.Request, __: bytes) -> web.StreamResponse:
     return web.Response(status=500)
 
@@ -147,39 +164,34 @@ async def ill(_: web.Request, __: bytes) -> web.StreamResponse:
     ],
 )
 async def test_the_base_answers_when_vllm_does_not_know_the_adapter_any_more(
-    tmp_path: Path, path: str, fields: dict[str, Any]
+    quiet: World, path: str, fields: dict[str, Any]
 ) -> None:
     """In every form of vLLM's errors, streamed or not; the client sees who answered and why."""
-    async with run_world(tmp_path, adapters={"poll_interval_ms": NEVER}) as world:
-        world.vllm.listed.remove("technical-lora")
-        reply = await world.ask(path=path, **fields)
+    quiet.vllm.listed.remove("technical-lora")
+    reply = await quiet.ask(path=path, **fields)
 
-        assert reply.status == 200
-        assert reply.headers["x-vsr-selected-model"] == BASE
-        assert reply.headers["x-vsr-selected-category"] == "technical"
-        assert reply.headers["x-pointsman-reason"] == "adapter_missing"
-        assert world.vllm.paths == [f"{path} technical-lora", f"{path} {BASE}"]
-        assert world.vllm.last.json["model"] == BASE
+    assert reply.status == 200
+    assert reply.headers["x-vsr-selected-model"] == BASE
+    assert reply.headers["x-vsr-selected-category"] == "technical"
+    assert reply.headers["x-pointsman-reason"] == "adapter_missing"
+    assert quiet.vllm.paths == [f"{path} technical-lora", f"{path} {BASE}"]
+    assert quiet.vllm.last.json["model"] == BASE
 
 
-async def test_such_a_404_is_counted_and_logged_and_vllm_is_asked_at_once(tmp_path: Path) -> None:
-    async with run_world(tmp_path, adapters={"poll_interval_ms": NEVER}) as world:
-        world.vllm.listed.remove("technical-lora")
-        await world.ask()
+async def test_such_a_404_is_counted_and_logged_and_vllm_is_asked_at_once(quiet: World) -> None:
+    quiet.vllm.listed.remove("technical-lora")
+    before = (await quiet.metrics()).total("retries_total", reason="adapter")
+    await quiet.service.post(CHAT, chat(), {"X-Request-Id": "told"})
 
-        line = await world.service.daemon.logged("routing_decision")
-        assert (line["selected_model"], line["reason"], line["status"]) == (BASE, "adapter_missing", 200)
-        assert line["retried"] == [
-            {"endpoint": "vllm0", "why": "adapter", "proof": "vLLM does not know technical-lora"}
-        ]
-        assert (await world.metrics()).by("retries_total", "reason") == {"adapter": 1}
-        await world.service.daemon.logged(
-            "endpoint", endpoint="vllm0", state=f"serves {BASE}, medical-lora, legal-lora"
-        )
+    line = await quiet.service.daemon.logged("routing_decision", request_id="told")
+    assert (line["selected_model"], line["reason"], line["status"]) == (BASE, "adapter_missing", 200)
+    assert line["retried"] == [{"endpoint": "vllm0", "why": "adapter", "proof": "vLLM does not know technical-lora"}]
+    assert (await quiet.metrics()).total("retries_total", reason="adapter") == before + 1
+    await quiet.service.daemon.logged("endpoint", endpoint="vllm0", state=f"serves {BASE}, medical-lora, legal-lora")
 
-        world.vllm.paths.clear()
-        assert (await world.ask()).headers["x-pointsman-reason"] == "adapter_missing"
-        assert world.vllm.paths == [f"{CHAT} {BASE}"]
+    quiet.vllm.paths.clear()
+    assert (await quiet.ask()).headers["x-pointsman-reason"] == "adapter_missing"
+    assert quiet.vllm.paths == [f"{CHAT} {BASE}"]
 
 
 async def test_another_endpoint_that_has_the_adapter_is_asked_first(tmp_path: Path) -> None:
@@ -232,40 +244,37 @@ async def test_a_vllm_that_lists_what_it_does_not_know_costs_each_request_one_mo
         pytest.param(b"technical-lora" * 10_000, id="too long to be about a model"),
     ],
 )
-async def test_a_404_about_something_else_is_the_clients(tmp_path: Path, body: bytes) -> None:
-    async with run_world(tmp_path, adapters={"poll_interval_ms": NEVER}) as world:
+async def test_a_404_about_something_else_is_the_clients(quiet: World, body: bytes) -> None:
 
-        async def answer(_: web.Request, __: bytes) -> web.StreamResponse:
-            return web.Response(status=404, body=body, content_type="application/json", headers={"x-own": "1"})
+    async def answer(_: web.Request, __: bytes) -> web.StreamResponse:
+        return web.Response(status=404, body=body, content_type="application/json", headers={"x-own": "1"})
 
-        world.vllm.steps[CHAT] = answer
-        for _ in range(2):  # on the same connection
-            reply = await world.ask()
-            assert (reply.status, reply.body) == (404, body)
-            assert (reply.headers["x-own"], reply.headers["x-vsr-selected-model"]) == ("1", "technical-lora")
-        assert world.vllm.paths == [f"{CHAT} technical-lora"] * 2
-
-
-async def test_the_404_of_a_base_that_nobody_serves_is_the_clients(tmp_path: Path) -> None:
-    async with run_world(tmp_path, adapters={"poll_interval_ms": NEVER}) as world:
-
-        async def unknown(request: web.Request, body: bytes) -> web.StreamResponse:
-            return world.vllm.unknown(request.path, json.loads(body)["model"])
-
-        world.vllm.steps[CHAT] = unknown
-        reply = await world.ask()
-
-        assert (reply.status, f"`{BASE}`" in reply.json["error"]["message"]) == (404, True)
-        assert world.vllm.paths == [f"{CHAT} technical-lora", f"{CHAT} {BASE}"]
+    quiet.vllm.steps[CHAT] = answer
+    for _ in range(2):  # on the same connection
+        reply = await quiet.ask()
+        assert (reply.status, reply.body) == (404, body)
+        assert (reply.headers["x-own"], reply.headers["x-vsr-selected-model"]) == ("1", "technical-lora")
+    assert quiet.vllm.paths == [f"{CHAT} technical-lora"] * 2
 
 
-async def test_the_404_of_an_adapter_that_the_client_named_is_the_clients(tmp_path: Path) -> None:
-    async with run_world(tmp_path, adapters={"poll_interval_ms": NEVER}) as world:
-        world.vllm.listed.remove("technical-lora")
-        reply = await world.ask(model="technical-lora")
+async def test_the_404_of_a_base_that_nobody_serves_is_the_clients(quiet: World) -> None:
 
-        assert (reply.status, reply.json["error"]["param"]) == (404, "model")
-        assert world.vllm.paths == [f"{CHAT} technical-lora"]
+    async def unknown(request: web.Request, body: bytes) -> web.StreamResponse:
+        return quiet.vllm.unknown(request.path, json.loads(body)["model"])
+
+    quiet.vllm.steps[CHAT] = unknown
+    reply = await quiet.ask()
+
+    assert (reply.status, f"`{BASE}`" in reply.json["error"]["message"]) == (404, True)
+    assert quiet.vllm.paths == [f"{CHAT} technical-lora", f"{CHAT} {BASE}"]
+
+
+async def test_the_404_of_an_adapter_that_the_client_named_is_the_clients(quiet: World) -> None:
+    quiet.vllm.listed.remove("technical-lora")
+    reply = await quiet.ask(model="technical-lora")
+
+    assert (reply.status, reply.json["error"]["param"]) == (404, "model")
+    assert quiet.vllm.paths == [f"{CHAT} technical-lora"]
 
 
 async def test_a_relayed_path_falls_back_to_the_base_too(tmp_path: Path) -> None:
@@ -624,13 +633,12 @@ async def test_the_command_line_shows_loads_and_unloads(tmp_path: Path) -> None:
     ],
 )
 async def test_what_cannot_be_done_is_refused_with_the_reason(
-    tmp_path: Path, arguments: tuple[str, str], told: str
+    quiet: World, arguments: tuple[str, str], told: str
 ) -> None:
-    async with run_world(tmp_path) as world:
-        done = await world.cli(*arguments)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert told in done.stderr
-        assert world.vllm.paths == []
+    done = await quiet.cli(*arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert told in done.stderr
+    assert quiet.vllm.paths == []
 
 
 async def test_a_load_that_fails_fails_the_command_too(tmp_path: Path) -> None:
@@ -656,16 +664,14 @@ async def test_a_command_without_a_service_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"name": 5}', b'{"name": "\xff"}'])
-async def test_a_bad_body_on_the_admin_port_is_a_400(tmp_path: Path, body: bytes) -> None:
-    async with run_world(tmp_path) as world:
-        reply = await world.change("load", body)
-        assert (reply.status, reply.json["error"]["code"]) == (400, "invalid_json")
+async def test_a_bad_body_on_the_admin_port_is_a_400(quiet: World, body: bytes) -> None:
+    reply = await quiet.change("load", body)
+    assert (reply.status, reply.json["error"]["code"]) == (400, "invalid_json")
 
 
-async def test_adapters_cannot_be_administered_through_the_data_port(tmp_path: Path) -> None:
-    async with run_world(tmp_path) as world:
-        for path in ("/v1/load_lora_adapter", "/v1/unload_lora_adapter", "/adapters", "/adapters/load"):
-            reply = await world.service.post(path, {"name": "x", "lora_name": "x", "lora_path": "/x"})
-            assert (path, reply.status) == (path, 404)
-        assert (await world.service.get("/adapters")).status == 404
-        assert world.vllm.paths == []
+async def test_adapters_cannot_be_administered_through_the_data_port(quiet: World) -> None:
+    for path in ("/v1/load_lora_adapter", "/v1/unload_lora_adapter", "/adapters", "/adapters/load"):
+        reply = await quiet.service.post(path, {"name": "x", "lora_name": "x", "lora_path": "/x"})
+        assert (path, reply.status) == (path, 404)
+    assert (await quiet.service.get("/adapters")).status == 404
+    assert quiet.vllm.paths == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -67,6 +68,13 @@ def test_any_other_answer_is_the_endpoints_fault(body: bytes) -> None:
 def test_who_serves_a_name(cards: dict[str, tuple[Card, ...]], serving: tuple[Endpoint, ...]) -> None:
     assert Served(cards).serving("lora", (A, B)) == serving
     assert Served(cards).serving("lora", (A,)) == tuple(endpoint for endpoint in serving if endpoint is A)
+
+
+def test_a_withheld_name_is_served_by_nobody_whether_or_not_its_endpoint_is_known() -> None:
+    served = Served({"a": (BASE, LORA)}).without("a", "lora").without("b", "lora")
+    assert served.serving("lora", (A, B)) == ()
+    assert served.serving("base", (A, B)) == (A, B)
+    assert served.models() == {"base": BASE}
 
 
 PATH, OTHER = Card("org/model"), Card("other")
@@ -141,6 +149,33 @@ async def test_only_a_change_is_reported() -> None:
         ("a", "models unknown: gone"),
         ("a", "serves base, lora"),
     ]
+
+
+async def test_what_an_endpoint_refused_is_not_served_until_it_lists_it_anew() -> None:
+    vllms = Vllms()
+    vllms.answers["a"] = listing({"id": "base"}, {"id": "lora", "parent": "base"})
+    await vllms.poller.refresh()
+    vllms.poller.refused("a", "lora")
+    assert vllms.poller.served.serving("lora", (A, B)) == ()
+    assert vllms.poller.hosts["a"].wake.is_set()
+    await vllms.poller.refresh()
+    assert vllms.poller.served.serving("lora", (A, B)) == (A,)
+
+
+async def test_decisions_keep_what_they_know_while_nothing_changes() -> None:
+    """The very object: what is worked out for it holds as long."""
+    vllms = Vllms()
+    served = await vllms.poller.refresh()
+    assert await vllms.poller.refresh() is served
+
+
+async def test_a_new_config_keeps_what_is_known_of_endpoints_that_stay() -> None:
+    vllms = Vllms()
+    await vllms.poller.refresh()
+    heavier, moved = replace(A, weight=5.0), replace(B, port=9)
+    poller = Poller((heavier, moved), vllms.fetch, lambda *_: None, vllms.poller)
+    assert poller.served == Served({"a": (BASE,)})
+    assert poller.answered.is_set()
 
 
 async def test_endpoints_are_asked_side_by_side() -> None:
