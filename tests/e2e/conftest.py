@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from support import vllm_server
+from support import needs, vllm_server
 from support.daemon import run_daemon
 from support.fake_vllm import run_fake_vllm
 from support.service import Service, shipped_config
@@ -31,10 +31,7 @@ def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
     """
     venv = Path(os.environ.get("VLLM_VENV", vllm_server.DEFAULT_VENV))
     if not vllm_server.is_installed(venv):
-        reason = f"no vLLM in {venv}: install it with `{vllm_server.INSTALLER} {venv}`, or set VLLM_VENV"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+        needs.lacking(f"no vLLM in {venv}: install it with `{vllm_server.INSTALLER} {venv}`, or set VLLM_VENV")
     folder = tmp_path_factory.mktemp("vllm")
     vllm_server.build_model(venv, folder / "model")
     with vllm_server.run_vllm(venv, folder / "model", folder / "vllm.log") as server:

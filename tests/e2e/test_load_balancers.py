@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import re
-import shutil
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from support import needs
 from support.hostile import DONE, Exchange, Hostile, run_hostile
 from support.process import log_tail, no_survivors, reserve_port
 from support.raw_client import Cut, Got, ask, connect, post
@@ -81,8 +80,7 @@ def chats(relay: Relay) -> list[Any]:
 @pytest_asyncio.fixture(loop_scope="module", params=[haproxy, nginx], ids=["HAProxy", "nginx"])
 async def balanced(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Balanced]:
     make: Callable[[int, list[Relay], Path], list[str]] = request.param
-    if shutil.which(make.__name__) is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no {make.__name__}: apt-get install it")
+    needs.program(make.__name__)
     async with contextlib.AsyncExitStack() as stack:
         relays = []
         for name in ("one", "two"):

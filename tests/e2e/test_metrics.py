@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import shutil
 import string
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ import pytest
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
+from support import needs
 from support.fake_vllm import event
 from support.raw_client import connect, post
 from support.service import CHAT, MEDICAL, TECHNICAL, Service, chat
@@ -40,11 +39,8 @@ async def used(service: Service) -> str:
 
 
 async def test_promtool_finds_nothing_to_object_to(service: Service) -> None:
-    program = shutil.which("promtool")
-    if program is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no promtool: apt-get install prometheus")
+    command = (needs.program("promtool", "prometheus"), "check", "metrics")
     text = await used(service)
-    command = (program, "check", "metrics")
     done = await asyncio.to_thread(
         subprocess.run, command, input=text, capture_output=True, text=True, timeout=60, check=False
     )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from support import vllm_server
+from support import needs, vllm_server
 from support.answers import collapsed, events, stable
 from support.daemon import run_daemon
 from support.service import CHAT, TECHNICAL, shipped_config
@@ -53,13 +53,6 @@ async def sides(vllm: VllmServer, tmp_path_factory: pytest.TempPathFactory) -> A
     (system,) = (category["system_prompt"] for category in config["categories"] if category["name"] == "technical")
     async with run_daemon(config, tmp_path_factory.mktemp("daemon")) as daemon:
         yield Sides(daemon.base_url, vllm.base_url, system, vllm)
-
-
-def needs(*programs: str) -> None:
-    """Skip, or in CI fail, where one of these is not installed."""
-    for program in programs:
-        if shutil.which(program) is None:
-            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no {program}: apt-get install {program}")
 
 
 async def run(
@@ -116,7 +109,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 async def test_curl(sides: Sides, way: Curl) -> None:
-    needs("curl")
+    needs.program("curl")
 
     async def ask(base: str, body: Json) -> tuple[bytes, str]:
         command = ("curl", "-sSv", "-H", "Content-Type: application/json", *way.options, base + CHAT)
@@ -139,11 +132,15 @@ async def test_curl(sides: Sides, way: Curl) -> None:
 @pytest.fixture(scope="module")
 def node_modules() -> Path:
     """Where `openai` for Node is installed; from npm's registry at the first time."""
-    needs("node", "npm")
+    needs.program("node", "nodejs")
+    npm = needs.program("npm")
     NODE_CACHE.mkdir(parents=True, exist_ok=True)
     shutil.copy(NODE / "package.json", NODE_CACHE)
     quiet = ("--no-audit", "--no-fund", "--no-package-lock", "--prefer-offline")
-    subprocess.run(["npm", "install", *quiet, "--prefix", NODE_CACHE], check=True, capture_output=True, timeout=300)
+    command = [npm, "install", *quiet, "--prefix", NODE_CACHE]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        needs.lacking(f"`openai` for Node is not installed, and npm cannot: {done.stderr[-500:]}")
     return NODE_CACHE / "node_modules"
 
 

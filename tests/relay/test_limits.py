@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
 
+from support import needs
 from support.hostile import Hostile, stall
 from support.metrics import until
 from support.raw_client import CHAT, Got, RawClient, chat, post, request_head
@@ -248,11 +247,7 @@ async def test_a_client_that_sends_far_ahead_is_not_read_from(limited: Relay) ->
     ],
 )
 async def test_slowhttptest_finds_the_service_available_throughout(limited: Relay, mode: tuple[str, ...]) -> None:
-    program = shutil.which("slowhttptest")
-    if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no slowhttptest: apt-get install slowhttptest", pytrace=False)
-        pytest.skip("no slowhttptest: apt-get install slowhttptest")
+    program = needs.program("slowhttptest")
     url = limited.url + ("/v1/models" if mode[0] == "-X" else CHAT)
     command = (program, *mode, "-c", "300", "-r", "150", "-l", "6", "-p", "2", "-u", url)
     process = await asyncio.create_subprocess_exec(

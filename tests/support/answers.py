@@ -25,15 +25,15 @@ def stable(value: Any) -> Any:
     return [stable(inner) for inner in value] if isinstance(value, list) else value
 
 
-def collapsed(stream: list[Json]) -> list[tuple[Json, str]]:
-    """The events and their text, neighbours that differ in their text alone made one: vLLM joins tokens under load."""
-    result: list[tuple[Json, str]] = []
+def collapsed(stream: list[Json]) -> tuple[list[Json], str]:
+    """The kinds of events in their order, and all their text: under load vLLM puts several tokens in one event."""
+    kinds: list[Json] = []
+    texts = []
     for event in stable(stream):
-        text = _take_text(event)
-        if result and result[-1][0] == event:
-            text = result.pop()[1] + text
-        result.append((event, text))
-    return result
+        texts.append(_take_text(event))
+        if not kinds or kinds[-1] != event:
+            kinds.append(event)
+    return kinds, "".join(texts)
 
 
 def _take_text(event: Json) -> str:
