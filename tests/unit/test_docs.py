@@ -36,7 +36,9 @@ def told(tree: ast.AST) -> Iterator[str]:
                 args=[*_, ast.Constant(value=str(reason))],
             ) if counter in {"refused", "upstream_errors"}:
                 yield reason
-            case ast.Call(func=ast.Attribute(attr="_retried"), args=arguments):
+            case ast.Call(
+                func=ast.Name(id="retried" | "_retried") | ast.Attribute(attr="retried" | "_retried"), args=arguments
+            ):
                 yield from (each.value for each in arguments if isinstance(each, ast.Constant))
 
 
@@ -60,7 +62,7 @@ def test_the_reasons_and_codes_are_found() -> None:
     assert all_told() >= {
         *("adapter_missing", "deadline", "invalid_json", "overloaded", "internal_error", "not_found"),
         *("method_not_allowed", "malformed_request", "in_flight", "client", "connections", "body_timeout"),
-        *("in_stream", "reused", "connect", "not_ready", "http_version_not_supported"),
+        *("in_stream", "reused", "connect", "adapter", "not_ready", "http_version_not_supported"),
     }
 
 
