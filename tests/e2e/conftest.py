@@ -24,17 +24,26 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
-    """A vLLM with the base model `llama2-7b` and three adapters; where none is installed its tests skip.
-
-    In CI (CI=true) they fail instead.
-    """
+def vllm_venv() -> Path:
+    """Where vLLM is installed."""
     venv = Path(os.environ.get("VLLM_VENV", vllm_server.DEFAULT_VENV))
     if not vllm_server.is_installed(venv):
         needs.lacking(f"no vLLM in {venv}: install it with `{vllm_server.INSTALLER} {venv}`, or set VLLM_VENV")
-    folder = tmp_path_factory.mktemp("vllm")
-    vllm_server.build_model(venv, folder / "model")
-    with vllm_server.run_vllm(venv, folder / "model", folder / "vllm.log") as server:
+    return venv
+
+
+@pytest.fixture(scope="session")
+def tiny_model(vllm_venv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the tiny Llama and its adapters."""
+    folder = tmp_path_factory.mktemp("tiny-llama")
+    vllm_server.build_model(vllm_venv, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vllm(vllm_venv: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
+    """A vLLM with the base model `llama2-7b` and three adapters."""
+    with vllm_server.run_vllm(vllm_venv, tiny_model, tmp_path_factory.mktemp("vllm") / "vllm.log") as server:
         yield server
 
 

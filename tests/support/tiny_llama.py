@@ -2,6 +2,7 @@
 
     OUT/base                    a Llama of 2 layers with its tokenizer, as `vllm serve` takes it
     OUT/adapters/<name>         PEFT LoRA adapters: technical-lora, medical-lora, legal-lora
+    OUT/faulty/<name>           bigrank-lora, of a rank of 64, and broken-lora, whose config says next to nothing
 
 Every build gives the same bytes. The text that the models write is noise, but each of them writes its own
 noise, so a test can tell from an answer which one wrote it. Needs numpy, safetensors and tokenizers.
@@ -81,6 +82,10 @@ def build(out: Path) -> None:
     _write_base(base)
     for seed, name in enumerate(ADAPTERS, start=1):
         _write_adapter(out / "adapters" / name, seed)
+    _write_adapter(out / "faulty" / "bigrank-lora", 4, rank=64)
+    broken = out / "faulty" / "broken-lora"
+    _write_adapter(broken, 5)
+    _write_json(broken / "adapter_config.json", {"peft_type": "LORA"})
 
 
 def _write_tokenizer(folder: Path) -> None:
@@ -161,14 +166,14 @@ def _write_base(folder: Path) -> None:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def _write_adapter(folder: Path, seed: int) -> None:
+def _write_adapter(folder: Path, seed: int, rank: int = RANK) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": "base",
-        "r": RANK,
-        "lora_alpha": 2 * RANK,
+        "r": rank,
+        "lora_alpha": 2 * rank,
         "lora_dropout": 0.0,
         "bias": "none",
         "inference_mode": True,
@@ -180,8 +185,8 @@ def _write_adapter(folder: Path, seed: int) -> None:
     for layer, (name, (rows, columns)) in itertools.product(range(LAYERS), PROJECTIONS.items()):
         prefix = f"base_model.model.model.layers.{layer}.{name}"
         # Far larger than a trained adapter's: the first tokens already have to differ from the base model's.
-        tensors[f"{prefix}.lora_A.weight"] = _noise(chance, RANK, columns)
-        tensors[f"{prefix}.lora_B.weight"] = _noise(chance, rows, RANK)
+        tensors[f"{prefix}.lora_A.weight"] = _noise(chance, rank, columns)
+        tensors[f"{prefix}.lora_B.weight"] = _noise(chance, rows, rank)
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
 
 

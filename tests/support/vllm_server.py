@@ -29,7 +29,6 @@ _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
-    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
     # One thread and no compiler: so small a model gains from neither, and compiling takes longer than a test.
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "OMP_NUM_THREADS": "1",
@@ -124,13 +123,17 @@ def run_vllm(
     *,
     base_model: str = "llama2-7b",
     port: int | None = None,
+    adapters: Sequence[str] | None = None,
+    runtime_loading: bool = True,
     args: Sequence[str] = (),
 ) -> Iterator[VllmServer]:
-    """Serve the folder that `build_model` made, with all its adapters; yields once every model is listed.
+    """Serve the folder that `build_model` made; yields once every model is listed.
 
-    The three processes of vLLM are gone when the block is left, and also when this process is killed in it.
+    `adapters` are those that it starts with, all when not given. The three processes of vLLM are gone when the block is
+    left, and also when this process is killed in it.
     """
-    adapters = sorted((model / "adapters").iterdir())
+    if adapters is None:
+        adapters = sorted(adapter.name for adapter in (model / "adapters").iterdir())
     if port is None:
         port = reserve_port()
     else:
@@ -141,14 +144,14 @@ def run_vllm(
         *("--dtype", "float32", "--enforce-eager", "--max-num-seqs", "64"),
         *("--kv-cache-memory-bytes", str(64 * 1024 * 1024)),
         *("--enable-lora", "--max-loras", "4", "--max-cpu-loras", "8", "--max-lora-rank", "16"),
-        *("--lora-modules", *(f"{adapter.name}={adapter}" for adapter in adapters)),
+        *("--lora-modules", *(f"{name}={model / 'adapters' / name}" for name in adapters)),
         "--enable-log-requests",  # without it an abort leaves no trace
         *args,
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
-            env=os.environ | _ENVIRONMENT,
+            env=os.environ | _ENVIRONMENT | {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": str(runtime_loading)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -159,7 +162,7 @@ def run_vllm(
             base_url=f"http://127.0.0.1:{port}",
             model=model,
             base_model=base_model,
-            adapters=tuple(adapter.name for adapter in adapters),
+            adapters=tuple(adapters),
             log=log,
             process=process,
         )
