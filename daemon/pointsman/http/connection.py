@@ -277,11 +277,12 @@ class Connection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Close if no request has begun; to a client that connected just now the time that its first one may take."""
-        if self._current is None and not self._partial:
-            if self._served:
-                self.close()
-            else:
-                self._rearm(self._since + FRESH_SECONDS)
+        if self._current is not None or self._partial or self._deaf:
+            return  # it ends when that has ended
+        if self._served:
+            self.close()
+        else:
+            self._rearm(self._since + FRESH_SECONDS)
 
     def cancel(self) -> None:
         """End the running request's handler, which may still answer."""
