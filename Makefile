@@ -11,7 +11,7 @@ UNITS = /usr/lib/systemd/system
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: run run-vllm test lint wheel docs install uninstall
-.PHONY: bench-startup bench-accuracy bench-inference bench-relay chaos clean
+.PHONY: bench-startup bench-accuracy bench-inference bench-relay bench-reload bench-service chaos clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: .venv/installed
@@ -79,6 +79,14 @@ bench-inference: wheel
 bench-relay: wheel
 	-PYTHON=$(PYTHON) benchmarks/relay/peers/install.sh $(RELAY)/peers
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m relay $(RELAY) --share $(SHARE)
+
+# Fifty reloads under load.
+bench-reload: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/reload.py
+
+# Restarts under load, and how exposed the unit is.
+bench-service: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/service.py
 
 # Random clients against random upstreams: nothing may be lost. CHAOS_SECONDS=60 is a short one, which writes no result.
 chaos: wheel

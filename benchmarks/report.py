@@ -31,7 +31,15 @@ RELAY = (
 
 
 def main() -> None:
-    lines = ["# Benchmarks", "", *startup(load("startup")), *CLASSIFICATION, *RELAY]
+    lines = [
+        "# Benchmarks",
+        "",
+        *startup(load("startup")),
+        *CLASSIFICATION,
+        *RELAY,
+        *reloads(load("reload")),
+        *restarts(load("service")),
+    ]
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(lines) + "\n")
     for card in (ROOT / "docs" / "model-card.md", BUILTIN / "README.md"):
         put(accuracy(), card)
@@ -95,6 +103,58 @@ def sizing() -> list[str]:
         *rows,
         "",
         f"With the clients on the same cores. {origin(serving)}",
+    ]
+
+
+def reloads(result: dict[str, Any]) -> list[str]:
+    latency, taken, resident = result["latency_ms"], result["reload_ms"], result["resident_mib"]
+    lag = result["loop_lag_p99_ms"]
+    rows = [
+        ("requests", result["requests"]),
+        ("lost", result["dropped"]),
+        ("decided half by one config and half by the other", result["mixed"]),
+        ("an answer in one piece before the reloads, p50 and p99", p50_and_p99(latency["quiet"])),
+        ("one that met a reload, p50 and p99", p50_and_p99(latency["during_reloads"])),
+        ("a reload, p50 and p99", p50_and_p99(taken["classifier_kept"])),
+        ("a reload with another classifier, p50 and p99", p50_and_p99(taken["classifier_loaded"])),
+        ("p99 of the event loop's lag, before and with reloads", f"{lag['quiet']:g} and {lag['with_reloads']:g} ms"),
+        (
+            "resident memory before, after a fifth of the reloads, after all",
+            f"{resident['before']:.0f}, {resident['fifth']:.0f}, {resident['end']:.0f} MiB",
+        ),
+    ]
+    return [
+        "",
+        "## Reload and restart",
+        "",
+        f"{result['reloads']} reloads with {result['clients']} clients that ask one thing after another, half of them",
+        "streams (`make bench-reload`). Each changes categories, adapters, prompts, threshold, endpoint and key, and",
+        f"{result['classifiers_loaded']} of them the classifier, too. For {result['classifiers_measured']} of those",
+        "the host was measured anew, as it had been busy each time before. Clients and upstream share its cores.",
+        origin(result),
+        "",
+        "| what | |",
+        "| --- | --- |",
+        *(f"| {what} | {figure} |" for what, figure in rows),
+    ]
+
+
+def p50_and_p99(spread: dict[str, float]) -> str:
+    return f"{spread['p50']:.0f} and {spread['p99']:.0f} ms"
+
+
+def restarts(result: dict[str, Any]) -> list[str]:
+    exposure = result["exposure"]
+    return [
+        "",
+        f"{result['restarts']} restarts on a socket that stays open, as `pointsman.socket` keeps it, with",
+        f"{result['clients']} clients (`make bench-service`). Of {result['requests']} requests on as many connections,",
+        f"{result['refused']} were refused or cut off, and {result['streams_cut_off']} of the streams that ran through",
+        f"the end of a process. Whoever came meanwhile waited for {result['longest_wait_s']} s at most (median of the",
+        f"restarts). {origin(result)}",
+        "",
+        f"`systemd-analyze security` gives the unit {exposure['cpu']} of 10 and, with `gpu.conf`, {exposure['gpu']};",
+        "less is safer.",
     ]
 
 

@@ -7,7 +7,6 @@ import math
 from prometheus_client.parser import text_string_to_metric_families
 
 from inference.load import get
-from inference.servers import Server
 
 LOOP_LAG = "pointsman_loop_lag_seconds"
 
@@ -15,11 +14,11 @@ Buckets = dict[float, float]
 """Cumulative counts by upper bound in seconds."""
 
 
-def loop_lag(server: Server) -> Buckets:
+def loop_lag(admin_port: int) -> Buckets:
     """How late the event loop was, since the start."""
     return {
         float(sample.labels["le"]): sample.value
-        for family in text_string_to_metric_families(get(server.admin_port, "/metrics"))
+        for family in text_string_to_metric_families(get(admin_port, "/metrics"))
         for sample in family.samples
         if sample.name == f"{LOOP_LAG}_bucket"
     }

@@ -27,7 +27,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     with pointsman(work, "soak", work.model("int8-token"), cache_entries=0, deadline_ms=NO_DEADLINE_MS) as server:
         requests = rotated([server.request(text) for text in texts], 0)
         mib.append(_resident_mib(server.pid))
-        before = loop_lag(server)
+        before = loop_lag(server.admin_port)
         while seconds[-1] < MINUTES * 60 * share:
             seconds.append(seconds[-1] + closed_loop(server.port, requests, CONCURRENCY, STEP_S).seconds)
             mib.append(_resident_mib(server.pid))
@@ -36,7 +36,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
             "seconds": seconds,
             "mib": mib,
             "growth": growth(mib),
-            "lag_p99_ms": lag_p99_ms(before, loop_lag(server)),
+            "lag_p99_ms": lag_p99_ms(before, loop_lag(server.admin_port)),
         }
 
 

@@ -20,9 +20,9 @@ from aiohttp import web
 from support.daemon import Daemon
 from support.service import CHAT, chat
 
-SIDES = ("a", "b")
 THRESHOLDS = {"a": 0.6, "b": 0.4}
-BETWEEN_REASONS = {"a": "low_confidence", "b": "classified"}
+BETWEEN_REASONS = {"low_confidence": "a", "classified": "b"}
+"""By which side a prompt between two categories was decided; what an overloaded classifier says does not tell."""
 
 
 def config(side: str, port: int, folder: Path, model_id: str, **options: Any) -> dict[str, Any]:
@@ -60,6 +60,8 @@ def config(side: str, port: int, folder: Path, model_id: str, **options: Any) ->
 
 async def answer(request: web.Request, body: bytes) -> web.StreamResponse:
     """What an upstream answers: what it was asked, in a stream of several pieces if that was asked for."""
+    if request.path.endswith("/health"):
+        return web.Response()
     asked = json.loads(body)
     system, model = asked["messages"][0]["content"], asked["model"]
     seen = [request.path.split("/")[1], request.headers["Authorization"].split()[1], model, system]
@@ -86,9 +88,15 @@ class Load:
     over: asyncio.Event = field(default_factory=asyncio.Event)
     sides: list[str] = field(default_factory=list)
     """Of each request that was decided by one config."""
-    mixed: list[set[str]] = field(default_factory=list)
+    mixed: list[list[str]] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    spans: list[tuple[float, float]] = field(default_factory=list)
+    """The loop's times of the beginning and the end of each answer in one piece."""
+
+    @property
+    def requests(self) -> int:
+        """All that have ended."""
+        return len(self.sides) + len(self.mixed) + len(self.dropped)
 
     async def run(self, clients: int) -> None:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
@@ -103,26 +111,28 @@ class Load:
     async def _ask(self, http: aiohttp.ClientSession, *, stream: bool, between: bool) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        text = self.between if between else self.sure
+        text = self.between if between else f"{self.sure} {self.requests}"  # its class is not remembered
         try:
             async with http.post(self.url, json=chat(text, stream=stream)) as response:
                 body = await response.text()
         except aiohttp.ClientError as error:
             self.dropped.append(repr(error))
             return
-        self.seconds.append(loop.time() - started)
+        if not stream:
+            self.spans.append((started, loop.time()))
         seen = _streamed(body) if stream else body
         if response.status != 200 or seen is None:
             self.dropped.append(f"{response.status}: {body}")
             return
         headers = response.headers
         marks = [*json.loads(seen), headers["x-vsr-selected-model"], headers["x-vsr-selected-category"]]
+        if between:
+            marks.append(BETWEEN_REASONS.get(headers["x-pointsman-reason"], marks[0]))
         found = {mark[-1] for mark in marks}
-        reason = BETWEEN_REASONS if between else dict.fromkeys(SIDES, "classified")
-        if len(found) == 1 and headers["x-pointsman-reason"] == reason[min(found)]:
+        if len(found) == 1:
             self.sides.append(min(found))
         else:
-            self.mixed.append({*marks, headers["x-pointsman-reason"]})
+            self.mixed.append(marks)
 
 
 def _streamed(body: str) -> str | None:

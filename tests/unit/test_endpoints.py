@@ -101,6 +101,19 @@ def test_where_all_are_down_all_are_tried() -> None:
     assert {world.take().name, world.take().name} == {"a", "b"}
 
 
+def test_an_endpoint_that_is_taken_over_is_as_it_was_and_keeps_to_the_new_options() -> None:
+    world = World({"a": 1, "b": 1}, breaker_failures=3)
+    world.fail("a", 2)
+    upstream = world.endpoints.all["a"]
+    options = RelayOptions(breaker_failures=1, breaker_open_ms=1, connect_timeout_ms=7)
+    after = Endpoints([endpoint("a", 9.0)], options, lambda *_: None, world.endpoints.all)
+    assert after.all == {"a": upstream}
+    after.failed(upstream, "status 503", world.now)
+    assert upstream.breaker.opened
+    assert upstream.breaker.passes(world.now + 0.002)
+    assert upstream.pool.connect_timeout == 0.007
+
+
 def test_failures_in_a_row_send_the_requests_elsewhere() -> None:
     world = World({"a": 1, "b": 1}, breaker_failures=3)
     world.fail("a", 2)

@@ -50,3 +50,14 @@ def test_a_value_that_is_false_is_a_value() -> None:
     table = filled(2, "a")
     assert table.get("a") == 0
     assert len(table) == 1
+
+
+def test_a_table_that_shrinks_forgets_the_oldest() -> None:
+    table: Lru[str, int] = Lru(3)
+    for number, key in enumerate("abc"):
+        table.put(key, number)
+    table.get("a")
+    table.resize(2)
+    assert [table.get(key) for key in "abc"] == [0, None, 2]
+    table.put("d", 3)
+    assert (len(table), table.evicted) == (2, 2)

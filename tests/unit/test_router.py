@@ -228,6 +228,24 @@ async def test_no_more_conversations_are_remembered_than_the_config_says(
     assert outcome(routed) == (None, Reason.LOW_CONFIDENCE)
 
 
+async def test_another_config_keeps_what_conversations_stick_to(router: Router, classifier: Classifier) -> None:
+    await router.route(request("python"))
+    after = Router(config(threshold=0.7), classifier, Served, router)
+    routed = await after.route(request("python", "answer", "hello"))
+    assert outcome(routed) == ("technical", Reason.STICKY)
+
+
+@pytest.mark.parametrize("turn", ["hello", ""], ids=["classified", "without text"])
+async def test_a_conversation_whose_category_is_gone_begins_anew(
+    router: Router, classifier: Classifier, turn: str
+) -> None:
+    await router.route(request("python"))
+    after = Router(config(category("medical"), fallback="medical"), classifier, Served, router)
+    routed = await after.route(request("python", "answer", turn))
+    assert routed.decision.category == "medical"
+    assert routed.decision.reason is not Reason.STICKY
+
+
 # --- split -----------------------------------------------------------------------------------------------------
 
 

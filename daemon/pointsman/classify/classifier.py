@@ -246,7 +246,8 @@ class Classifier:
     def close(self) -> None:
         """Wait for the running batches, stop the workers and give the memory back; it can classify no more."""
         self._executor.shutdown()
-        # The scheduler refers to this object and this to the scheduler: the weights must not wait for a collection.
+        # The scheduler refers to this object and this to the scheduler: what is large must not wait for a collection.
+        self._cache.resize(0)
         vars(self).pop("_engine", None)
         vars(self).pop("_tokenizer", None)
         trim_memory()

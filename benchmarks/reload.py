@@ -1,0 +1,138 @@
+"""Fifty reloads under load: whether a request is lost or mixed, and what they cost those that come meanwhile.
+
+Each reload changes all that decides a request (categories, adapters, prompts, threshold, endpoint, key), and each fifth
+takes another classifier, too. Clients and upstream are one process beside the daemon. Writes
+benchmarks/results/reload.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inference.metrics import lag_p99_ms, loop_lag
+from provenance import provenance
+from startup import RESULT, memory
+from target import median, quantile
+
+from pointsman.classify.artifact import BUILTIN, MANIFEST
+from support.daemon import Daemon, run_daemon
+from support.fake_vllm import run_fake_vllm
+from support.two_sides import Load, answer, config, put, reload, url
+
+CLIENTS = 4
+RELOADS = 50
+SWAP_EACH = 5
+QUIET_S = 10.0
+PAUSE_S = 0.3
+# What the daemon logs where no figures of an earlier, quieter moment were found.
+MEASURED = "the host was busy while the classifier was measured"
+SURE = "How do I sort a list in Python? Case"
+BETWEEN = "May I reverse engineer a program under its licence?"
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """`began` and `ended` are the loop's times."""
+
+    began: float
+    ended: float
+    loaded: bool
+
+    def met(self, span: tuple[float, float]) -> bool:
+        """Whether a request was there while it went on."""
+        return span[0] < self.ended and span[1] > self.began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--reloads", type=int, default=RELOADS)
+    with tempfile.TemporaryDirectory() as folder:
+        result = provenance() | asyncio.run(measure(Path(folder), parser.parse_args().reloads))
+    print(json.dumps(result, indent=2))
+    RESULT.with_name("reload.json").write_text(json.dumps(result, indent=2) + "\n")
+    sys.exit(bool(result["dropped"] or result["mixed"]))
+
+
+async def measure(folder: Path, reloads: int) -> dict[str, Any]:
+    """Quiet first, then with reloads."""
+    artifacts = [str(BUILTIN), str(other_classifier(folder / "other"))]
+    async with run_fake_vllm() as upstream, asyncio.TaskGroup() as group:
+        upstream.answer = answer
+        first = config("a", upstream.port, folder, artifacts[0])
+        async with run_daemon(first, folder, env={"STATE_DIRECTORY": str(folder)}) as daemon:
+            admin_port = int(daemon.admin_url.rpartition(":")[2])
+            load = Load(url(daemon), SURE, BETWEEN)
+            group.create_task(load.run(CLIENTS))
+            await asyncio.sleep(QUIET_S)
+            quiet, calm = len(load.spans), await asyncio.to_thread(loop_lag, admin_port)
+            done: list[Reload] = []
+            measured = daemon.log_text().count(MEASURED)
+            settled = memory(daemon.process.pid)["Rss"]
+            resident: list[float] = []
+            for number in range(reloads):
+                model_id = artifacts[(number + 1) // SWAP_EACH % 2]
+                put(daemon.config, config("ba"[number % 2], upstream.port, folder, model_id))
+                done.append(await reloaded(daemon))
+                await asyncio.sleep(PAUSE_S)
+                resident.append(memory(daemon.process.pid)["Rss"])
+            after = await asyncio.to_thread(loop_lag, admin_port)
+            load.over.set()
+    met = [span for span in load.spans[quiet:] if any(one.met(span) for one in done)]
+    return {
+        "clients": CLIENTS,
+        "reloads": len(done),
+        "classifiers_loaded": sum(one.loaded for one in done),
+        "classifiers_measured": daemon.log_text().count(MEASURED) - measured,
+        "requests": load.requests,
+        "dropped": len(load.dropped),
+        "mixed": len(load.mixed),
+        "latency_ms": {"quiet": spread(load.spans[:quiet]), "during_reloads": spread(met)},
+        "reload_ms": {
+            kind: spread((one.began, one.ended) for one in done if one.loaded is loaded)
+            for kind, loaded in (("classifier_kept", False), ("classifier_loaded", True))
+        },
+        "loop_lag_p99_ms": {"quiet": lag_p99_ms({}, calm), "with_reloads": lag_p99_ms(calm, after)},
+        "resident_mib": {"before": settled, "fifth": middle(resident, 1 / 5), "end": middle(resident, 1)},
+    }
+
+
+async def reloaded(daemon: Daemon) -> Reload:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    status, told = await reload(daemon)
+    if status != 200 or told["result"] != "applied":
+        raise RuntimeError(f"not reloaded: {told}")
+    return Reload(began, loop.time(), told["classifier"] == "loaded")
+
+
+def spread(spans: Iterable[tuple[float, float]]) -> dict[str, float]:
+    """Median and 99th percentile in milliseconds, and how many there are."""
+    lengths = [(end - start) * 1000 for start, end in spans]
+    return {"count": len(lengths), "p50": round(quantile(lengths, 0.5), 2), "p99": round(quantile(lengths, 0.99), 2)}
+
+
+def middle(sizes: list[float], share: float) -> float:
+    """The median of the five that end at this share: memory goes up and down with each classifier that is loaded."""
+    end = round(share * len(sizes))
+    return median(sizes[max(0, end - 5) : end])
+
+
+def other_classifier(folder: Path) -> Path:
+    """The built-in one with another temperature: another classifier that judges nearly the same."""
+    shutil.copytree(BUILTIN, folder)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps(manifest | {"temperature": manifest["temperature"] * 1.01}))
+    return folder
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""Generations of a config, and the order of reloads: real parts, without a vLLM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pointsman.classify.classifier import Classifier
+from pointsman.config.model import AdapterOptions, Config, Options, RelayOptions
+from pointsman.errors import CannotStart
+from pointsman.generations import Generations
+from pointsman.prepare import Prepared
+from pointsman.reload import Reloader, Source
+from pointsman.systemd import Notifier
+from pointsman.telemetry import Log
+from support.process import eventually
+from support.toy_config import A, B, config
+
+Make = Callable[..., AbstractContextManager[Classifier]]
+QUIET = Options(relay=RelayOptions(health_interval_ms=0), adapters=AdapterOptions(poll_interval_ms=0))
+
+
+@pytest.fixture
+def classifiers(make_classifier: Make) -> Iterator[Callable[[], Classifier]]:
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(make_classifier())
+
+
+def prepared(classifier: Classifier, served: Config | None = None) -> Prepared:
+    return Prepared(replace(served or config(), pointsman=QUIET), classifier, b"", ())
+
+
+@contextlib.asynccontextmanager
+async def serving(first: Prepared) -> AsyncIterator[Generations]:
+    generations = Generations(first, Log("error", io.StringIO()))
+    try:
+        yield generations
+    finally:
+        await generations.close()
+
+
+def is_closed(classifier: Classifier) -> bool:
+    try:
+        classifier._executor.submit(int)
+    except RuntimeError:
+        return True
+    return False
+
+
+# --- generations ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_classifier_is_closed_once_the_last_request_before_the_change_has_ended(
+    classifiers: Callable[[], Classifier],
+) -> None:
+    old, new = classifiers(), classifiers()
+    async with serving(prepared(old)) as generations:
+        requests = [generations.enter(), generations.enter()]
+        generations.swap(prepared(new))
+        generations.leave(requests[0])
+        await asyncio.to_thread(int)  # as long as it takes where it would be closed already
+        assert not is_closed(old)
+        assert generations.current.router.classifier is new
+        generations.leave(requests[1])
+        await eventually(lambda: is_closed(old), "the old classifier is closed")
+        assert not is_closed(new)
+
+
+async def test_what_a_later_config_shares_outlives_the_one_before(classifiers: Callable[[], Classifier]) -> None:
+    shared = classifiers()
+    async with serving(prepared(shared)) as generations:
+        upstream = generations.current.endpoints.all["a"]
+        generations.swap(prepared(shared, config(threshold=0.7)))
+        generations.leave(generations.enter())
+        assert generations.current.endpoints.all["a"] is upstream
+        assert generations.current.config.classifier.category_model.threshold == 0.7
+        assert not is_closed(shared)
+
+
+async def test_what_the_last_but_one_used_is_closed_though_the_one_between_ended_first(
+    classifiers: Callable[[], Classifier],
+) -> None:
+    first, last = classifiers(), classifiers()
+    async with serving(prepared(first)) as generations:
+        request = generations.enter()
+        generations.swap(prepared(first, config(threshold=0.7)))
+        generations.swap(prepared(last))
+        await asyncio.to_thread(int)
+        assert not is_closed(first)
+        generations.leave(request)
+        await eventually(lambda: is_closed(first), "the first classifier is closed")
+
+
+async def test_an_endpoint_at_another_address_is_another(classifiers: Callable[[], Classifier]) -> None:
+    classifier = classifiers()
+    async with serving(prepared(classifier, config(endpoints=(A, B)))) as generations:
+        before = generations.current.endpoints.all
+        moved, heavier = replace(A, port=9000), replace(B, weight=5.0)
+        before["b"].breaker.failed(0.0)
+        before["b"].in_flight = 3
+        generations.swap(prepared(classifier, config(endpoints=(moved, heavier))))
+        after = generations.current.endpoints.all
+        assert after["a"] is not before["a"]
+        assert after["b"] is before["b"]
+
+
+async def test_a_swap_that_fails_changes_nothing(classifiers: Callable[[], Classifier], tmp_path: Path) -> None:
+    before, other = classifiers(), classifiers()
+    bad = replace(QUIET, log=replace(QUIET.log, texts_file=str(tmp_path / "nowhere" / "texts"), level="debug"))
+    async with serving(prepared(before)) as generations:
+        service = generations.current
+        with pytest.raises(CannotStart, match="texts_file"):
+            generations.swap(replace(prepared(other), config=replace(config(), pointsman=bad)))
+        assert generations.current is service
+        generations.leave(generations.enter())
+        assert not is_closed(before)
+
+
+# --- the order of reloads ------------------------------------------------------------------------------------------
+
+
+class Held(Source):
+    """Reads nothing: each reading waits until it is let go, and gives what `found` says."""
+
+    def __init__(self, found: Prepared) -> None:
+        super().__init__(Path("nowhere"))
+        self.found = found
+        self.readings = 0
+        self.go = threading.Semaphore(0)
+
+    def prepare(self, previous: Prepared | None = None) -> Prepared:
+        self.readings += 1
+        self.go.acquire()
+        return self.found
+
+
+@contextlib.asynccontextmanager
+async def reloading(source: Held, first: Prepared) -> AsyncIterator[Reloader]:
+    async with serving(first) as generations:
+        reloader = Reloader(source, first, generations, Notifier(None))
+        task = asyncio.create_task(reloader.run())
+        try:
+            yield reloader
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_who_asks_during_a_reload_shares_one_more(classifiers: Callable[[], Classifier]) -> None:
+    """The one that runs may have read the file before it was changed."""
+    first = prepared(classifiers())
+    source = Held(first)
+    async with reloading(source, first) as reloader:
+        running = reloader.ask("SIGHUP")
+        await eventually(lambda: source.readings == 1, "it reads")
+        later = [reloader.ask("request") for _ in range(5)]
+        source.found = prepared(first.classifier, config(threshold=0.7))
+        source.go.release(5)
+        assert (await running).generation == 2
+        assert {(await asked).result for asked in later} == {"unchanged"}
+        assert source.readings == 2
+
+
+async def test_one_who_leaves_takes_nobody_elses_answer_along(classifiers: Callable[[], Classifier]) -> None:
+    first = prepared(classifiers())
+    source = Held(first)
+    async with reloading(source, first) as reloader:
+        request = object()
+        leaving, staying = (asyncio.create_task(reloader.answer(request)) for _ in range(2))  # type: ignore[arg-type]
+        await eventually(lambda: source.readings == 1, "it reads")
+        leaving.cancel()
+        source.go.release(5)
+        assert (await staying).status == 200
+
+
+async def test_a_fault_of_ours_is_no_end_of_reloads(classifiers: Callable[[], Classifier]) -> None:
+    first = prepared(classifiers())
+    source = Held(first)
+    source.go.release(5)
+    async with reloading(source, first) as reloader:
+        source.found = None  # type: ignore[assignment]  # which no code expects
+        assert (await reloader.ask("request")).response().status == 500
+        source.found = first
+        assert (await reloader.ask("request")).response().status == 200
+
+
+async def test_a_classifier_that_was_loaded_in_vain_is_closed(
+    classifiers: Callable[[], Classifier], tmp_path: Path
+) -> None:
+    first, other = prepared(classifiers()), prepared(classifiers())
+    bad = replace(QUIET, log=replace(QUIET.log, texts_file=str(tmp_path / "nowhere" / "texts")))
+    source = Held(replace(other, config=replace(other.config, pointsman=bad)))
+    source.go.release()
+    async with reloading(source, first) as reloader:
+        assert (await reloader.ask("request")).result == "failed"
+        assert (is_closed(first.classifier), is_closed(other.classifier)) == (False, True)
+
+
+# --- the file ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "config.yaml").write_text("a")
+    (tmp_path / "data").symlink_to("one")
+    source = Source(tmp_path / "data" / "config.yaml")
+    with pytest.raises(CannotStart):
+        source.prepare()
+    return source
+
+
+def test_a_file_that_was_read_is_no_news(source: Source) -> None:
+    assert source.news() is None
+
+
+def test_a_file_that_is_away_is_no_news_until_it_is_back(source: Source, tmp_path: Path) -> None:
+    file = tmp_path / "one" / "config.yaml"
+    file.unlink()
+    assert source.news() is None
+    file.write_text("ab")
+    assert source.news() is not None
+
+
+def write(folder: Path) -> None:
+    (folder / "one" / "config.yaml").write_text("ab")
+
+
+def touch(folder: Path) -> None:
+    os.utime(folder / "one" / "config.yaml", ns=(1, 1))
+
+
+def rename(folder: Path) -> None:
+    (folder / "other").write_text("b")
+    (folder / "other").replace(folder / "one" / "config.yaml")
+
+
+def swap_link(folder: Path) -> None:
+    (folder / "two").mkdir()
+    (folder / "two" / "config.yaml").write_text("a")
+    (folder / "other").symlink_to("two")
+    (folder / "other").replace(folder / "data")
+
+
+@pytest.mark.parametrize("change", [write, touch, rename, swap_link])
+def test_a_file_that_changed_is_news_until_it_is_read(
+    source: Source, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    change(tmp_path)
+    assert source.news() is not None
+    with pytest.raises(CannotStart):
+        source.prepare()
+    assert source.news() is None
