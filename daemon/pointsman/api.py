@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from urllib.parse import quote
 
 from pointsman import intents, openai
 from pointsman.adapters import Card, Served
 from pointsman.config.model import Config
-from pointsman.errors import HttpError, OverShare, RequestError, ShuttingDown, TooBusy, UpstreamError, error_body
+from pointsman.eager import in_task
+from pointsman.errors import HttpError, RequestError, error_body
+from pointsman.exchange import Exchange, failure, outcome
 from pointsman.explain import describe
 from pointsman.generations import Generations
-from pointsman.http.message import Request, Response, error_response, json_response, too_large
+from pointsman.http.message import Handler, Request, Response, json_response, too_large
 from pointsman.http.routes import Route, Routes
 from pointsman.openai import Api
 from pointsman.policy import Choice, Decision, Reason
-from pointsman.relay.forward import forward, retried
+from pointsman.relay.forward import forward
 from pointsman.relay.head import request_id
-from pointsman.relay.refusal import ModelRefused
+from pointsman.relay.refusal import Chosen, ModelRefused
 from pointsman.router import Routed
 from pointsman.service import Service
 from pointsman.shares import Shares
-from pointsman.telemetry import Record, request_line
+from pointsman.telemetry import Record
 
 # What a client of an inference host has a use for. Everything else that vLLM serves, its LoRA administration and the
 # paths that its --api-key leaves open among it, is not reachable through the data port.
@@ -51,8 +51,8 @@ RELAYED = (
 # The fields of the forms that hold a system prompt.
 _PROMPTS = {"messages", "system", "instructions"}
 
-Work = Callable[[Service, Request, Record], Awaitable[Response | None]]
-"""Answers, or returns None where the answer was written and its status is in the record."""
+Work = Callable[[Exchange], Coroutine[None, None, Response | None]]
+"""Answers, or returns None where vLLM's answer is to come. Like every handler, in no task until it asks for one."""
 
 _Plan = tuple[Decision, bytes, bytes]
 """Where a request goes, its body, and the header lines that tell of it."""
@@ -102,63 +102,24 @@ def health_routes(ready: Callable[[], str | None]) -> list[Route]:
 
 def abandoned(service: Service, request: Request) -> None:
     """A request that was sent ahead by a client that left before its turn came."""
-    record = Record(request_id(request.headers.get("X-Request-Id")), "queued", phase="queue", status=499)
+    record = Record(request_id(request.head.values.get(b"x-request-id")), "queued", phase="queue", status=499)
     service.metrics.left.add(record.phase)
-    _outcome(service, record)
+    outcome(service, record)
 
 
-def _recorded(
-    generations: Generations, shares: Shares, path: str, work: Work
-) -> Callable[[Request], Awaitable[Response | None]]:
+def _recorded(generations: Generations, shares: Shares, path: str, work: Work) -> Handler:
     """Wraps a handler so that every request, however it ends, has one outcome in the log and in the metrics."""
-    metrics = generations.metrics
 
-    async def handler(request: Request) -> Response | None:
-        service = generations.enter()
-        record = Record(request_id(request.headers.get("X-Request-Id")), path)
-        response: Response | None = None
-        metrics.in_flight += 1
-        lease = ""
-        try:
-            lease = _admit(service, shares, request)
-            response = await work(service, request, record)
-            if response is not None:
-                record.status = response.status
-        except HttpError as error:
-            response = _failed(service, record, error)
-        except asyncio.CancelledError:
-            if request.connection.transport.is_closing():
-                record.status = 499  # nginx's number for a client that closed the connection
-                metrics.left.add(record.phase)
-                raise
-            response = _failed(service, record, ShuttingDown("the service is shutting down"))
-        except Exception:  # noqa: BLE001 - the last resort: whatever it is, the client gets an answer
-            service.log.write("error", "internal_error", request_id=record.request_id, traceback=traceback.format_exc())
-            response = _failed(service, record, HttpError("internal error; see the service's log"))
-        finally:
-            metrics.in_flight -= 1
-            if lease:
-                shares.give_back(lease)
-            _outcome(service, record)
-            generations.leave(service)
-        return response
+    def handler(request: Request) -> Coroutine[None, None, Response | None]:
+        exchange = Exchange(generations, shares, request, path)
+        refused = exchange.refused()
+        return exchange.settle(work(exchange) if refused is None else _raise(refused))
 
     return handler
 
 
-def _admit(service: Service, shares: Shares, request: Request) -> str:
-    """The lease of a request, which counts already, empty where none is needed; raises TooBusy and OverShare."""
-    limits, refused = service.config.pointsman.server, service.metrics.refused
-    if service.metrics.in_flight > limits.max_in_flight:
-        refused.add("in_flight")
-        raise TooBusy("too many requests at once (pointsman.server.max_in_flight)")
-    if not limits.max_in_flight_per_client:
-        return ""
-    try:
-        return shares.take(request.connection, limits.max_in_flight_per_client)
-    except OverShare:
-        refused.add("client")
-        raise
+async def _raise(error: HttpError) -> Response:
+    raise error
 
 
 def _not_routed(generations: Generations, request: Request, error: RequestError) -> Response:
@@ -167,79 +128,65 @@ def _not_routed(generations: Generations, request: Request, error: RequestError)
     Its path is the client's, who could make any number of them: it stands in the log, in the error, and is no label.
     """
     service = generations.current
-    record = Record(request_id(request.headers.get("X-Request-Id")), "other")
-    response = _failed(service, record, error)
-    _outcome(service, record)
-    return response
-
-
-def _outcome(service: Service, record: Record) -> None:
-    service.metrics.count(record)
-    if service.config.pointsman.log.requests:
-        event = "request" if record.routed is None else "routing_decision"
-        service.log.soon(request_line(event, record))
-
-
-def _failed(service: Service, record: Record, error: HttpError) -> Response:
-    record.status, record.error = error.status, error.message
-    if isinstance(error, UpstreamError):
-        service.metrics.upstream_errors.add(record.endpoint or "", error.code)
-    if error.code == "request_timeout":
-        service.metrics.refused.add("body_timeout")
-    response = error_response(error)
-    response.headers.append(("X-Request-Id", record.request_id))
+    record = Record(request_id(request.head.values.get(b"x-request-id")), "other")
+    response = failure(service, record, error)
+    outcome(service, record)
     return response
 
 
 # --- handlers --------------------------------------------------------------------------------------------------
 
 
-async def _routed(api: Api, service: Service, request: Request, record: Record) -> Response | None:
-    body = await read_body(service, request)
-    if not _is_json(request):
-        await forward(service, request, record, service.config.vllm_endpoints, body)  # vLLM says why not
+async def _routed(api: Api, exchange: Exchange) -> Response | None:
+    service, record = exchange.service, exchange.record
+    body = await read_body(exchange)
+    if not _is_json(exchange.request):
+        await forward(exchange, service.config.vllm_endpoints, body)  # vLLM says why not
         return None
     record.original_model = model = openai.asked_model(body)
     router = service.router
     if model is not None and model not in router.auto_names:
-        routed = record.routed = router.explicit(body, model)
-        await forward(service, request, record, routed.decision.endpoints, body, decision_lines(routed))
+        routed = router.explicit(body, model)
+        record.decided(routed)
+        await forward(exchange, routed.decision.endpoints, body, decision_lines(routed))
         return None
     parsed = openai.parse(api, body)
     record.phase = "classify"
-    routed = record.routed = await router.route(parsed)
+    routed = await router.route(parsed)
+    record.decided(routed)
     _keep_text(service, parsed.text, routed)
 
     def again(served: Served) -> _Plan:
-        other = record.routed = router.again(parsed, routed, served)
+        other = router.again(parsed, routed, served)
+        record.decided(other)
         return other.decision, other.edited.body, decision_lines(other)
 
     plan = routed.decision, routed.edited.body, decision_lines(routed)
-    await _forward_chosen(service, request, record, plan, again)
+    await _forward_chosen(exchange, plan, again)
     return None
 
 
 async def _forward_chosen(
-    service: Service, request: Request, record: Record, plan: _Plan, again: Callable[[Served], _Plan]
+    exchange: Exchange, plan: _Plan, again: Callable[[Served], _Plan], gone: tuple[tuple[str, str], ...] = ()
 ) -> None:
-    """Forward what we chose the model for. While vLLM does not know the adapter, the plan is made `again`."""
-    gone: list[tuple[str, str]] = []
-    while True:
-        decision, body, lines = plan
-        chosen = decision.model if decision.adapter else None
-        try:
-            await forward(service, request, record, decision.endpoints, body, lines, chosen)
-        except ModelRefused as refused:
-            endpoint = record.endpoint or ""
-            retried(service, record, endpoint, "adapter", refused)
-            service.poller.refused(endpoint, decision.model)
-            gone.append((endpoint, decision.model))
-            served = service.poller.served
-            for missing in gone:  # also where vLLM's list has it again: or the two could take turns for ever
-                served = served.without(*missing)
-            plan = again(served)
-        else:
-            return
+    """Forward what we chose the model for. While vLLM does not know the adapter, the plan is made `again`.
+
+    `gone` are the endpoints and adapters where it was so already.
+    """
+    decision, body, lines = plan
+
+    async def refused(error: ModelRefused) -> None:
+        endpoint, poller = exchange.record.endpoint or "", exchange.service.poller
+        exchange.retried(endpoint, "adapter", error)
+        poller.refused(endpoint, decision.model)
+        missing = (*gone, (endpoint, decision.model))
+        served = poller.served
+        for each in missing:  # also where vLLM's list has it again: or the two could take turns for ever
+            served = served.without(*each)
+        await _forward_chosen(exchange, again(served), again, missing)
+
+    chosen = Chosen(decision.model, refused) if decision.adapter else None
+    await forward(exchange, decision.endpoints, body, lines, chosen)
 
 
 def _keep_text(service: Service, text: str, routed: Routed) -> None:
@@ -251,25 +198,28 @@ def _keep_text(service: Service, text: str, routed: Routed) -> None:
         service.log.write("warning", "texts_file", message=f"a text was not kept: {error.strerror}")
 
 
-async def _relayed(service: Service, request: Request, record: Record) -> Response | None:
-    body = await read_body(service, request)
+async def _relayed(exchange: Exchange) -> Response | None:
+    body = await read_body(exchange)
+    service = exchange.service
     policy, served = service.router.policy, service.poller.served
 
     def plan(served: Served) -> _Plan:
         decision = policy.decide(Choice(None, None, Reason.NO_CATEGORY), 0.0, served)
         return decision, openai.with_model(body, decision.model), b""
 
-    model = openai.model_of(body) if _is_json(request) else None
+    model = openai.model_of(body) if _is_json(exchange.request) else None
     if model in service.config.auto_names:  # vLLM knows no such model
-        await _forward_chosen(service, request, record, plan(served), plan)
+        await _forward_chosen(exchange, plan(served), plan)
     else:
         endpoints = service.config.vllm_endpoints if model is None else policy.explicit(model, served).endpoints
-        await forward(service, request, record, endpoints, body)
+        await forward(exchange, endpoints, body)
     return None
 
 
-async def _models(service: Service, request: Request, record: Record) -> Response | None:
-    record.phase = "head"
+async def _models(exchange: Exchange) -> Response | None:
+    await in_task()
+    service = exchange.service
+    exchange.record.phase = "head"
     served = await service.poller.refresh()
     cards = served.models() or _configured(service.config)
     auto = Card(service.config.auto_model_name)
@@ -288,8 +238,9 @@ async def _models(service: Service, request: Request, record: Record) -> Respons
     return json_response({"object": "list", "data": data})
 
 
-async def _dry_run(service: Service, request: Request, record: Record) -> Response | None:
-    body = await read_body(service, request)
+async def _dry_run(exchange: Exchange) -> Response | None:
+    body = await read_body(exchange)
+    service, record = exchange.service, exchange.record
     parsed = openai.parse(openai.form_of(body), body)
     record.original_model = parsed.model
     record.phase = "classify"
@@ -299,16 +250,18 @@ async def _dry_run(service: Service, request: Request, record: Record) -> Respon
     return response
 
 
-async def _intent(service: Service, request: Request, record: Record) -> Response | None:
-    body = await read_body(service, request)
-    record.phase = "classify"
-    return json_response(await intents.intent(service.router, body))
+async def _intent(exchange: Exchange) -> Response | None:
+    body = await read_body(exchange)
+    await in_task()
+    exchange.record.phase = "classify"
+    return json_response(await intents.intent(exchange.service.router, body))
 
 
-async def _batch(service: Service, request: Request, record: Record) -> Response | None:
-    body = await read_body(service, request)
-    record.phase = "classify"
-    return json_response(await intents.batch(service.router, body))
+async def _batch(exchange: Exchange) -> Response | None:
+    body = await read_body(exchange)
+    await in_task()
+    exchange.record.phase = "classify"
+    return json_response(await intents.batch(exchange.service.router, body))
 
 
 def _configured(config: Config) -> dict[str, Card]:
@@ -349,15 +302,15 @@ def _header_value(text: str) -> str:
 
 
 def _is_json(request: Request) -> bool:
-    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return kind == "application/json" or kind.endswith("+json")
+    kind = request.head.values.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    return kind == b"application/json" or kind.endswith(b"+json")
 
 
-async def read_body(service: Service, request: Request) -> bytes:
+async def read_body(exchange: Exchange) -> bytes:
     """The whole body; raises RequestError: 408 when it comes too slowly, 413 too large, 415 compressed."""
-    options = service.config.pointsman.server
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    request, options = exchange.request, exchange.service.config.pointsman.server
+    if request.head.values.get(b"content-encoding", b"identity").lower() != b"identity":
         raise RequestError("compressed request bodies are not accepted", status=415, code="unsupported_encoding")
-    if int(request.headers.get("Content-Length", 0)) > options.max_body_bytes:
+    if request.head.length > options.max_body_bytes:
         raise too_large(options.max_body_bytes)
     return await request.read(options.body_timeout_ms / 1000)

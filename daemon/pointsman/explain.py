@@ -6,7 +6,6 @@ from typing import Any
 
 from pointsman.openai import Request, diff
 from pointsman.router import Routed, Router
-from pointsman.telemetry import Record
 
 
 def describe(router: Router, request: Request, routed: Routed) -> dict[str, Any]:
@@ -41,9 +40,7 @@ def describe(router: Router, request: Request, routed: Routed) -> dict[str, Any]
             "truncated": classification.cut,
             "source": classification.source,
         },
-        "timing_ms": {
-            phase: round(seconds * 1000, 3) for phase, seconds in Record("", "", routed=routed).phases().items()
-        },
+        "timing_ms": {phase: round(seconds * 1000, 3) for phase, seconds in routed.phases().items()},
     }
 
 

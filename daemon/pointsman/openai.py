@@ -27,8 +27,7 @@ class Api(enum.Enum):
     MESSAGES = "/v1/messages"
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(msgspec.Struct, frozen=True):
     """`key` is a hash of the first messages, the same in every turn. `follow_up`: there was an answer before.
 
     `continues`: the last message is not the user's (a tool's result, say), so there is no new text to judge.
@@ -39,15 +38,13 @@ class Conversation:
     continues: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A parsed body. `model` is None where none was asked for; `text` is what the classifier reads."""
 
     api: Api
     body: bytes
     fields: dict[str, msgspec.Raw]
     model: str | None
-    stream: bool
     text: str
     conversation: Conversation
 
@@ -76,8 +73,7 @@ class Edits:
     system_prompt: SystemPrompt | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Edited:
+class Edited(msgspec.Struct, frozen=True):
     """The body to send, and the names of the top-level fields that differ from the client's."""
 
     body: bytes
@@ -105,7 +101,6 @@ T = TypeVar("T")
 # Made once: to read a type costs more than to decode a short message by it.
 _OBJECT = Decoder(dict[str, msgspec.Raw])
 _ASKED = Decoder(_Asked)
-_ANY: Decoder[Any] = Decoder()
 _STRING = Decoder(str)
 _LIST = Decoder(list[msgspec.Raw])
 _MESSAGE = Decoder(_Message)
@@ -142,7 +137,6 @@ def parse(api: Api, body: bytes) -> Request:
         body=body,
         fields=fields,
         model=model,
-        stream=_decode(fields.get("stream"), None, _ANY) is True,
         text=text,
         conversation=conversation,
     )

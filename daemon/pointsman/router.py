@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from pointsman import openai
 from pointsman.adapters import Served
@@ -19,14 +20,20 @@ from pointsman.policy import Choice, Decision, Policy, Reason
 EXPLICIT_ENTRIES = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Routed:
+class Routed(msgspec.Struct, frozen=True):
     """`decide` is the seconds that the decision and the edits took, without the wait for the classifier."""
 
     decision: Decision
     edited: Edited
     classification: Classification | None
     decide: float
+
+    def phases(self) -> dict[str, float]:
+        """Seconds by phase."""
+        if self.classification is None:
+            return {"decide": self.decide}
+        timing = self.classification.timing
+        return {"queue": timing.queue, "tokenize": timing.tokenize, "infer": timing.infer, "decide": self.decide}
 
 
 class Router:
@@ -80,7 +87,7 @@ class Router:
         old = routed.decision
         choice = Choice(old.category, old.confidence, old.reason)
         decision = self.policy.decide(choice, _share(request.conversation), served)
-        return replace(routed, decision=decision, edited=openai.apply(request, decision.edits))
+        return Routed(decision, openai.apply(request, decision.edits), routed.classification, routed.decide)
 
     def explicit(self, body: bytes, model: str) -> Routed:
         """The client named a model, which is none of the auto names."""

@@ -13,9 +13,9 @@ Pairs = list[tuple[str, str]]
 
 def up(*pairs: tuple[str, str], credentials: bool = False) -> Pairs:
     """What vLLM gets."""
-    raw = [(name.encode(), value.encode()) for name, value in pairs]
+    raw = [(name.lower().encode(), f"{name}: {value}".encode()) for name, value in pairs]
     nominating = ",".join(value for name, value in pairs if name.lower() == "connection") or None
-    lines = request_lines(raw, nominating, credentials=credentials)
+    lines = request_lines(raw, nominating and nominating.encode(), credentials=credentials)
     assert not lines or lines.endswith(b"\r\n")
     return _pairs(lines)
 
@@ -99,13 +99,14 @@ def test_the_answers_own_request_id_gives_way_to_ours() -> None:
 
 @pytest.mark.parametrize("given", ["a", "req-1.2_3:4", "x" * 128, "0af7651916cd43dd"])
 def test_a_short_plain_request_id_is_kept(given: str) -> None:
-    assert request_id(given) == given
+    assert request_id(given.encode()) == given
 
 
 @pytest.mark.parametrize("given", [None, "", "x" * 129, "a b", "a\n", "a\r\nX: y", "é", '"', "a/b", "٣"])
 def test_any_other_request_id_is_made_anew(given: str | None) -> None:
-    assert re.fullmatch("[0-9a-f]{32}", request_id(given))
-    assert request_id(given) != request_id(given)
+    raw = None if given is None else given.encode()
+    assert re.fullmatch("[0-9a-f]{32}", request_id(raw))
+    assert request_id(raw) != request_id(raw)
 
 
 # --- answers ---------------------------------------------------------------------------------------------------

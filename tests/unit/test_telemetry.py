@@ -38,8 +38,13 @@ async def route(classifier: Classifier, model: str = "MoM", text: str = SECRET) 
     return await Router(config(), classifier, Served).route(parse(Api.CHAT, json.dumps(body).encode()))
 
 
-def record(routed: Routed | None = None, **fields: Any) -> Record:
-    return Record("id", "/v1/chat/completions", routed=routed, **({"status": 200} | fields))
+def record(routed: Routed | None = None, upstream: float | None = None, **fields: Any) -> Record:
+    made = Record("id", "/v1/chat/completions", **({"status": 200} | fields))
+    if routed is not None:
+        made.decided(routed)
+    if upstream is not None:
+        made.phases["upstream"] = upstream
+    return made
 
 
 def told(done: Record) -> dict[str, Any]:

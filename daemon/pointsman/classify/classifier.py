@@ -22,6 +22,7 @@ from pointsman.classify.measure import TYPICAL, measure
 from pointsman.classify.runtime import trim_memory
 from pointsman.classify.tokenize import Tokenizer, Window
 from pointsman.config.model import ClassifierOptions, Config
+from pointsman.eager import in_task
 from pointsman.errors import ArtifactError, ClassifierError, DeadlineMissed
 from pointsman.lru import Lru
 
@@ -166,6 +167,7 @@ class Classifier:
     async def _wait(self, job: Job[Classification], deadline: float) -> Classification:
         job.waiters += 1
         try:
+            await in_task()
             done, _ = await asyncio.wait({job.result}, timeout=deadline)
         finally:
             job.waiters -= 1

@@ -1,8 +1,4 @@
-"""One client's connection: its requests one after another, their limits, and what is refused.
-
-What a request is, aiohttp's parser alone decides: its strictness is what keeps a request from being smuggled. Around
-it aiohttp's own server spends more on a request than the rest of the relay.
-"""
+"""One client's connection: its requests one after another, their limits, and what is refused."""
 
 from __future__ import annotations
 
@@ -10,16 +6,14 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Protocol, cast
 
-from aiohttp.http import HttpProcessingError, HttpRequestParser
-
+from pointsman import eager
 from pointsman.errors import RequestError, TooBusy
-from pointsman.http.message import Request, Response, error_response, objection, refusal
+from pointsman.http.head import malformed, may_begin, read_head
+from pointsman.http.message import Request, Response, error_response, refusal
+from pointsman.relay.framing import Malformed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from aiohttp.http import RawRequestMessage
-    from aiohttp.streams import StreamReader
+    from collections.abc import Coroutine
 
     from pointsman.http.server import Server
 
@@ -33,8 +27,6 @@ LINGER_SECONDS = 2.0
 # A client that was let in before the service stops to listen may have its first request on the way: TCP sends a lost
 # packet again after a second at most.
 FRESH_SECONDS = 2.0
-# A reader of the parser never asks for a pause: the body is taken out of it as it comes, and its size is bounded.
-_NO_PAUSE = 2**30
 
 
 class Flow(Protocol):
@@ -47,47 +39,50 @@ class Flow(Protocol):
         """It has caught up."""
 
 
+class Job(Protocol):
+    """What answers a request, and can be told to stop."""
+
+    def cancel(self) -> object:
+        """The client left, or the service ends; in that case it may still answer."""
+
+
 class Connection(asyncio.Protocol):
-    """Reads requests and has them answered by the server's handler, one at a time and in order."""
+    """Reads requests and has them answered by the server's handler, one at a time and in order.
+
+    `job` answers the current one; whoever takes it over puts itself there.
+    """
 
     __slots__ = (
+        "_behind",
         "_current",
         "_deaf",
+        "_held",
         "_incoming",
         "_loop",
-        "_parser",
         "_partial",
         "_refusal",
         "_served",
         "_server",
         "_since",
-        "_task",
         "_timer",
         "_waiting",
         "choked",
         "flow",
+        "job",
         "transport",
     )
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._loop = server.loop
-        self._parser = HttpRequestParser(
-            self,  # type: ignore[arg-type]  # of a protocol it only calls `pause_reading` and `resume_reading`
-            self._loop,
-            _NO_PAUSE,
-            max_line_size=8190,
-            max_field_size=8190,
-            max_headers=128,
-            auto_decompress=False,
-            max_msg_queue_size=PIPELINED,
-        )
         self._current: Request | None = None
-        self._task: asyncio.Task[None] | None = None
+        self.job: Job | None = None
         self._waiting: deque[Request] = deque()
         self._incoming: Request | None = None  # the one whose body is still coming
         self._refusal: Response | None = None  # what is written when those before it are answered
         self._deaf = False  # nothing more is read from this client
+        self._behind = b""  # what came and is not read yet
+        self._held = False  # for there are requests enough that wait
         self._partial = False  # a head has begun
         self._served = False  # a request was answered
         self._since = self._loop.time()  # when the head began, or when the connection fell idle
@@ -109,13 +104,14 @@ class Connection(asyncio.Protocol):
         self._deaf = True
         self.flow = None
         self._server.closed(self)
-        if self._task is not None:
-            self._task.cancel()
+        job, self.job = self.job, None
+        if job is not None:
+            job.cancel()
         while self._waiting:
             self._server.abandoned(self._waiting.popleft())
 
     def eof_received(self) -> bool:
-        if self._task is not None:
+        if self._current is not None:
             # A client that is gone and one that only has nothing more to send look the same. The first is the rule,
             # and every second of it is a GPU's.
             self.transport.abort()
@@ -134,50 +130,81 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        if self._behind:
+            data, self._behind = self._behind + data, b""
+        if self._incoming is not None:
+            data = self._fed(self._incoming, data)
         try:
-            messages, upgraded, _ = self._parser.feed_data(data)
-        except HttpProcessingError as error:
-            self._malformed(error)
+            for _ in range(PIPELINED):
+                if not data or self._unanswered == PIPELINED:
+                    break
+                data = self._taken(data)
+        except RequestError as error:
+            self._refuse_in_turn(error)
+        else:
+            if data:
+                self._hold(data)
+
+    @property
+    def _unanswered(self) -> int:
+        return len(self._waiting) + (self._current is not None)
+
+    def _taken(self, data: bytes) -> bytes:
+        """Take the request that `data` begins with; what is behind it comes back. Raises RequestError."""
+        if data.startswith(b"\r\n"):  # some clients end a body with one too many
+            data = data[2:]
+        end = data.find(b"\r\n\r\n") + 4
+        if end == 3:
+            self._await_head(data)
+            return b""
+        self._partial = False
+        head = read_head(data[:end])
+        request = Request(self, head, self._server.limits.max_body_bytes)
+        if b"upgrade" in head.values:
+            request.keep_alive = False  # no other protocol is spoken here; what follows is not HTTP
+        data = self._fed(request, data[end:])
+        if self._current is None:
+            self._start(request)
+        else:
+            self._waiting.append(request)
+        return data
+
+    def _await_head(self, data: bytes) -> None:
+        """The beginning of one has come. Raises RequestError where it can be none."""
+        self._behind = data
+        if not data:
             return
-        incoming = self._incoming
-        if incoming is not None:
-            incoming.arrived()
-            if incoming.complete:
-                self._incoming = None
-        if messages:
-            self._take(messages, upgraded)
-        elif incoming is None and self._current is None and data and not self._partial:
+        if not may_begin(data):
+            raise malformed("its head is not well-formed HTTP/1.1, or too long")
+        if self._current is None and not self._partial:
             self._partial = True
             self._since = self._loop.time()
             self._rearm(self._since + self._server.limits.header_timeout)
 
-    def _take(self, messages: Sequence[tuple[RawRequestMessage, StreamReader]], upgraded: bool) -> None:
-        """Requests whose heads are whole; only of the last may the body be still on the way."""
-        self._partial = False
-        for message, payload in messages:
-            if (refused := objection(message)) is not None:
-                self._refuse_in_turn(refused)
-                return
-            request = Request(self, message, payload, self._server.limits.max_body_bytes)
-            if message.upgrade or upgraded or request.method == "CONNECT":
-                request.keep_alive = False  # no other protocol is spoken here; what follows is not HTTP
-                self._deaf = request.complete
-            if not request.complete:
-                self._incoming = request
-            if self._current is None:
-                self._start(request)
-            else:
-                self._waiting.append(request)
-        if len(self._waiting) >= PIPELINED - 1:
-            self.transport.pause_reading()
+    def _fed(self, request: Request, data: bytes) -> bytes:
+        """More for a request's body; what is behind it comes back."""
+        try:
+            data = request.feed(data)
+        except Malformed:
+            self._server.count_refused("malformed")
+            self._deaf = True
+            request.broken(malformed("the framing of its body"))
+            data = b""
+        done = request.complete or self._deaf
+        self._incoming = None if done else request
+        if done and not request.keep_alive:
+            self._deaf = True
+            return b""
+        return data
 
-    # --- what the parser's reader of bodies asks of a protocol -------------------------------------------------
-
-    def pause_reading(self) -> None:
-        """Never: see _NO_PAUSE."""
-
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        """A body is whole."""
+    def _hold(self, data: bytes) -> None:
+        """The client is far ahead of its answers: what it sent has to wait, and it is not read from meanwhile."""
+        self._behind = data
+        self.transport.pause_reading()
+        if self._current is None:
+            self._loop.call_soon(self._read_on)  # all were answered at once: others have their turn first
+        else:
+            self._held = True
 
     # --- requests ----------------------------------------------------------------------------------------------
 
@@ -189,44 +216,57 @@ class Connection(asyncio.Protocol):
 
     def _start(self, request: Request) -> None:
         self._current = request
-        self._task = self._loop.create_task(self._answer(request))
+        self.run(self._server.handler(request))
 
-    async def _answer(self, request: Request) -> None:
-        response = await self._server.handler(request)
+    def run(self, work: Coroutine[None, None, Response | None]) -> None:
+        """Let `work` answer the current request; None from it means that it leaves that to a new `job`."""
+        task = eager.run(self._answer(work), self._loop)
+        if task is not None:
+            self.job = task
+
+    async def _answer(self, work: Coroutine[None, None, Response | None]) -> None:
+        response = await work
         if response is not None:
+            self.answer(response)
+
+    def answer(self, response: Response) -> None:
+        """Write an answer of ours to the current request, which it ends."""
+        request = self._current
+        if request is not None:
             request.keep_alive = self.keeps_alive(request) and not response.close
-            self.write(
-                response.encode(keep_alive=request.keep_alive, old=request.old, bodiless=request.method == "HEAD")
-            )
-        self._finished(request)
+            bodiless = request.head.method == "HEAD"
+            self.write(response.encode(keep_alive=request.keep_alive, old=request.head.old, bodiless=bodiless))
+            self.answered(request)
 
     def keeps_alive(self, request: Request) -> bool:
         """Whether another request may follow on this connection once this one is answered."""
         return request.keep_alive and request.complete and not self._server.draining
 
-    def _finished(self, request: Request) -> None:
-        self._current = self._task = None
+    def answered(self, request: Request) -> None:
+        """The current request's answer is written; the next one has its turn."""
+        self._current = self.job = None
         self._served = True
-        self._parser.message_consumed()
         if self.transport.is_closing():
             return
         if not request.keep_alive:
             self.close(linger=not request.complete or bool(self._waiting))
         elif self._waiting:
             self._start(self._waiting.popleft())
-            if not self._waiting:
-                self._read_on()
         elif self._refusal is not None:
             self._refuse(self._refusal)
         elif self._server.draining:
             self.close()
         else:
             self._since = self._loop.time()
+        if self._held and not self._waiting:
+            self._held = False
+            self._loop.call_soon(self._read_on)
 
     def _read_on(self) -> None:
-        """After a pause for a client that sent too far ahead: what the parser kept back comes first."""
-        self.transport.resume_reading()
-        self.data_received(b"")
+        """After a pause for a client that sent too far ahead: what was kept back comes first."""
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+            self.data_received(b"")
 
     def write(self, data: bytes) -> None:
         """Send; what comes for a client that is gone is dropped.
@@ -238,25 +278,14 @@ class Connection(asyncio.Protocol):
 
     # --- refusals and the end ----------------------------------------------------------------------------------
 
-    def _malformed(self, error: HttpProcessingError) -> None:
-        incoming, self._incoming = self._incoming, None
-        if incoming is None:
-            # Nothing of what came is repeated: it may be another's, or an attack on whoever reads it.
-            kind = type(error).__name__
-            self._refuse_in_turn(refusal(400, f"the request is not well-formed HTTP/1.1 ({kind})", "malformed_request"))
-        else:
-            self._server.count_refused("malformed")
-            self._deaf = True
-            incoming.broken(RequestError("the body's framing is malformed", status=400, code="malformed_request"))
-
-    def _refuse_in_turn(self, response: Response) -> None:
+    def _refuse_in_turn(self, error: RequestError) -> None:
         """Read no more, and refuse once the requests before this one are answered."""
         self._server.count_refused("malformed")
         self._deaf = True
         if self._current is None:
-            self._refuse(response)
+            self._refuse(error_response(error))
         else:
-            self._refusal = response
+            self._refusal = error_response(error)
 
     def _refuse(self, response: Response) -> None:
         self.write(response.encode(keep_alive=False, old=False))
@@ -285,9 +314,9 @@ class Connection(asyncio.Protocol):
             self._rearm(self._since + FRESH_SECONDS)
 
     def cancel(self) -> None:
-        """End the running request's handler, which may still answer."""
-        if self._task is not None:
-            self._task.cancel()
+        """End what answers the current request, which may still do so."""
+        if self.job is not None:
+            self.job.cancel()
         else:
             self.close()
 

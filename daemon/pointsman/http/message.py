@@ -6,25 +6,27 @@ import asyncio
 import email.utils
 import functools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from pointsman.eager import in_task
 from pointsman.errors import HttpError, MethodNotAllowed, RequestError, error_body
+from pointsman.http.head import Head
+from pointsman.relay.framing import Chunked, Framing, Length
 
 if TYPE_CHECKING:
-    from aiohttp.http import RawRequestMessage
-    from aiohttp.streams import StreamReader
-    from multidict import CIMultiDictProxy
-
     from pointsman.http.connection import Connection
 
 Pairs = list[tuple[str, str]]
-Handler = Callable[["Request"], Awaitable["Response | None"]]
-"""Answers a request, or returns None where the answer was written already. Raises nothing but CancelledError."""
+Handler = Callable[["Request"], Coroutine[None, None, "Response | None"]]
+"""Answers a request; None where a `job` of its connection goes on with that. Raises nothing but CancelledError.
+
+It runs in no task until it awaits `eager.in_task()`.
+"""
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
@@ -82,85 +84,44 @@ def refusal(status: int, message: str, code: str) -> Response:
     return Response(status, msgspec.json.encode(body), close=True)
 
 
-def objection(message: RawRequestMessage) -> Response | None:
-    """What aiohttp's parser lets pass and two servers in a row could read in two ways, or a version nobody speaks."""
-    if message.version == (1, 0):
-        if "Transfer-Encoding" in message.headers:  # of HTTP/1.1; a server of 1.0 would take the body for a request
-            return refusal(400, "HTTP/1.0 has no Transfer-Encoding", "malformed_request")
-    elif message.version != (1, 1):
-        return refusal(505, "HTTP/1.1 is spoken here", "http_version_not_supported")
-    elif "Transfer-Encoding" in message.headers and _codings(message) != ["chunked"]:
-        return refusal(400, "the only Transfer-Encoding here is chunked", "malformed_request")
-    target = message.path
-    absolute = target[0] != "/" and target != "*" and message.method != "CONNECT"
-    if absolute and message.url.authority.lower() != message.headers.get("Host", "").lower():
-        return refusal(400, "the target's host is not the Host header's", "malformed_request")
-    if "#" in target:
-        return refusal(400, "a request's target has no fragment", "malformed_request")
-    return None
-
-
-def _codings(message: RawRequestMessage) -> list[str]:
-    return [value.strip().lower() for value in message.headers.getall("Transfer-Encoding")]
-
-
 class Request:
-    """One request. Its body may still be on the way; `read` waits for it.
-
-    `path` and `query` are as they came, percent-encoding and all. `old`: the client speaks HTTP/1.0.
-    """
+    """One request. Its body may still be on the way; `read` waits for it."""
 
     __slots__ = (
-        "_complete",
         "_error",
+        "_framing",
         "_limit",
         "_parts",
-        "_payload",
         "_size",
         "_waiter",
         "connection",
-        "headers",
+        "head",
         "keep_alive",
-        "method",
-        "old",
         "parameters",
-        "path",
-        "query",
-        "raw_headers",
     )
 
-    def __init__(self, connection: Connection, message: RawRequestMessage, payload: StreamReader, limit: int) -> None:
+    def __init__(self, connection: Connection, head: Head, limit: int) -> None:
         """At most `limit` bytes of the body are kept."""
         self.connection = connection
-        self.method = message.method
-        self.path, _, self.query = message.path.partition("?")
-        if self.path[0] != "/":  # absolute form, and `*`
-            self.path = message.url.raw_path
-        self.headers: CIMultiDictProxy[str] = message.headers
-        self.raw_headers: tuple[tuple[bytes, bytes], ...] = message.raw_headers
-        self.old = message.version == (1, 0)
-        self.keep_alive = not message.should_close
+        self.head = head
+        self.keep_alive = head.keep_alive
         self.parameters: dict[str, str] = {}
-        self._payload = payload
+        self._framing: Framing = Chunked(verbatim=False) if head.chunked else Length(head.length)
         self._limit = limit
         self._parts: list[bytes] = []
         self._size = 0
-        self._complete = False
         self._error: HttpError | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self.arrived()
 
     @property
     def complete(self) -> bool:
         """Whether the whole body has come."""
-        return self._complete
+        return self._framing.done
 
-    def arrived(self) -> None:
-        """More of the body is there, or its end."""
-        payload = self._payload
-        # Taken out at once: the parser's reader also remembers where each chunk ended.
-        data = payload.read_nowait()
-        self._complete = payload.is_eof()
+    def feed(self, data: bytes) -> bytes:
+        """More of the body; what is behind it comes back. Raises Malformed."""
+        framing = self._framing
+        data = framing.feed(data)
         if data:
             self._size += len(data)
             if self._size > self._limit:
@@ -168,8 +129,9 @@ class Request:
                 self._error = too_large(self._limit)
             else:
                 self._parts.append(data)
-        if (self._complete or self._error is not None) and self._waiter is not None:
+        if self._waiter is not None and (framing.done or self._error is not None):
             self._wake()
+        return framing.surplus
 
     def broken(self, error: HttpError) -> None:
         """The body cannot be read to its end."""
@@ -183,9 +145,12 @@ class Request:
 
     async def read(self, seconds: float) -> bytes:
         """The whole body; raises RequestError: 408 after so many seconds, 413 when it is too large."""
-        if not self._complete and self._error is None:
-            if self.headers.get("Expect", "").lower() == "100-continue" and not self._size and not self.old:
+        if not self.complete and self._error is None:
+            head = self.head
+            if head.values.get(b"expect", b"").lower() == b"100-continue" and not self._size and not head.old:
                 self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            await in_task()
+        if not self.complete and self._error is None:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 async with asyncio.timeout(seconds):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 
 from pointsman.errors import MethodNotAllowed, RequestError
@@ -45,25 +45,26 @@ class Routes:
                 for path in (route.path, f"{route.path}/"):
                     self._exact.setdefault(path, {})[route.method] = route.handler
 
-    async def __call__(self, request: Request) -> Response | None:
+    def __call__(self, request: Request) -> Coroutine[None, None, Response | None]:
         """A handler of all requests."""
-        methods = self._exact.get(request.path) or self._matched(request)
+        methods = self._exact.get(request.head.path) or self._matched(request)
+        handler = None if methods is None else methods.get(request.head.method)
+        return self._refused(request, methods) if handler is None else handler(request)
+
+    async def _refused(self, request: Request, methods: Iterable[str] | None) -> Response:
         if methods is None:
             return self._refuse(request, RequestError(f"{_asked(request)}: Not Found", status=404, code="not_found"))
-        handler = methods.get(request.method)
-        if handler is None:
-            allowed = ", ".join(sorted(methods))
-            return self._refuse(request, MethodNotAllowed(f"{_asked(request)}: Method Not Allowed", allowed))
-        return await handler(request)
+        allowed = ", ".join(sorted(methods))
+        return self._refuse(request, MethodNotAllowed(f"{_asked(request)}: Method Not Allowed", allowed))
 
     def _matched(self, request: Request) -> dict[str, Handler] | None:
         for pattern, methods in self._patterns:
-            if match := pattern.fullmatch(request.path):
+            if match := pattern.fullmatch(request.head.path):
                 request.parameters = match.groupdict()
                 return methods
         return None
 
 
 def _asked(request: Request) -> str:
-    path = request.path if request.path.isascii() and len(request.path) <= 200 else "this path"
-    return f"{request.method} {path}"
+    path = request.head.path if request.head.path.isascii() and len(request.head.path) <= 200 else "this path"
+    return f"{request.head.method} {path}"

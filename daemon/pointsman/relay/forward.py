@@ -2,188 +2,190 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
+from pointsman.eager import in_task
 from pointsman.errors import ShuttingDown, UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from pointsman.relay.channel import NotStarted
 from pointsman.relay.head import request_lines
 from pointsman.relay.passage import Passage
-from pointsman.relay.refusal import ModelRefused
+from pointsman.relay.refusal import Chosen, ModelRefused
 
 if TYPE_CHECKING:
     from pointsman.config.model import Endpoint
-    from pointsman.http.message import Request
+    from pointsman.exchange import Exchange
+    from pointsman.relay.channel import Channel
     from pointsman.relay.endpoints import Upstream
-    from pointsman.service import Service
-    from pointsman.telemetry import Record
 
 _ENDPOINT_FAILS = frozenset({502, 503, 504})
 
 
 async def forward(
-    service: Service,
-    request: Request,
-    record: Record,
+    exchange: Exchange,
     candidates: tuple[Endpoint, ...],
     body: bytes,
     ours: bytes = b"",
-    chosen: str | None = None,
+    chosen: Chosen | None = None,
 ) -> None:
-    """Send a request to one of `candidates` and pass the answer on as it comes, with the header lines `ours`.
+    """Send a request to one of `candidates`; its answer, with the header lines `ours`, is passed on as it comes.
 
-    Raises UpstreamError as long as nothing was answered; an answer that breaks later is ended as a broken one.
-    `chosen` is the model name in the body if the client did not ask for it: where vLLM does not know it, ModelRefused
-    is raised.
+    Raises UpstreamError where there is no connection. From then on it is the connection's job, and ends the exchange.
+    `chosen` is the model in the body if the client did not ask for it.
     """
-    job = _Job(service, request, record, candidates, body, ours, chosen)
+    service = exchange.service
     upstream = service.endpoints.choose(candidates, service.loop.time())
-    while upstream is not None:
-        upstream.in_flight += 1
-        try:
-            following = await job.attempt(upstream)
-        finally:
-            upstream.in_flight -= 1
-        upstream = following
+    if upstream is None:
+        raise UpstreamUnreachable("no endpoint may serve this")
+    await _Job(exchange, candidates, body, ours, chosen).send(upstream)
 
 
-class _Job:
+class _Job(Passage):
     """A request until it is answered."""
 
-    __slots__ = (
-        "_body",
-        "_candidates",
-        "_chosen",
-        "_lines",
-        "_ours",
-        "_record",
-        "_request",
-        "_reusing",
-        "_service",
-        "_tried",
-    )
+    __slots__ = ("_body", "_candidates", "_lines", "_reusing", "_tried", "_upstream")
+
+    _upstream: Upstream
 
     def __init__(
         self,
-        service: Service,
-        request: Request,
-        record: Record,
+        exchange: Exchange,
         candidates: tuple[Endpoint, ...],
         body: bytes,
         ours: bytes,
-        chosen: str | None,
+        chosen: Chosen | None,
     ) -> None:
-        self._service = service
-        self._chosen = chosen
-        self._request = request
-        self._record = record
+        service, request = exchange.service, exchange.request
+        id_line = b"X-Request-Id: %b\r\n" % exchange.record.request_id.encode()
+        super().__init__(exchange, ours + id_line, chosen)
         self._candidates = candidates
         self._body = body
         self._tried: list[str] = []
         self._reusing = True
-        id_line = b"X-Request-Id: %b\r\n" % record.request_id.encode()
-        self._ours = ours + id_line
-        headers = request.headers
-        connection = ",".join(headers.getall("Connection")) if "Connection" in headers else None
-        length = b"" if request.method == "GET" and not body else b"Content-Length: %d\r\n" % len(body)
+        head = request.head
+        length = b"" if head.method == "GET" and not body else b"Content-Length: %d\r\n" % len(body)
         self._lines = b"%b%b%b%b\r\n" % (
-            request_lines(request.raw_headers, connection, credentials=service.pass_credentials),
+            request_lines(head.fields, head.values.get(b"connection"), credentials=service.pass_credentials),
             id_line,
             service.key_line,
             length,
         )
 
-    async def attempt(self, upstream: Upstream) -> Upstream | None:
-        """One connection to one endpoint. None when the request is answered, else who has it next."""
-        service, record, request = self._service, self._record, self._request
-        now = service.loop.time()
+    async def send(self, upstream: Upstream) -> None:
+        """Send it over one connection, to `upstream` or whoever may have it instead; raises UpstreamError."""
+        while True:
+            upstream.in_flight += 1
+            try:
+                channel = await self._connected(upstream)
+            except UpstreamUnreachable as unreachable:
+                upstream.in_flight -= 1
+                upstream = self._unreachable(upstream, unreachable)
+            except BaseException:
+                upstream.in_flight -= 1
+                raise
+            else:
+                self._upstream = upstream
+                self._exchange.record.phase = "head"
+                self._connection.job = self
+                self.begin(channel, self._head(upstream), self._body)
+                return
+
+    async def _connected(self, upstream: Upstream) -> Channel:
+        """One that is idle, or a new one; raises UpstreamUnreachable."""
+        record = self._exchange.record
         record.endpoint = upstream.name
-        upstream.breaker.sent(now)
+        upstream.breaker.sent(self._exchange.service.loop.time())
         channel = upstream.pool.take() if self._reusing else None
         if channel is None:
             record.phase = "connect"
-            try:
-                channel = await upstream.pool.connect()
-            except UpstreamUnreachable as unreachable:
-                return self._unreachable(upstream, unreachable)
-        record.phase = "head"
-        passage = Passage(request, record, self._ours, service.watch, self._chosen)
-        try:
-            passage.begin(channel, self._head(upstream), self._body)
-            error = await passage.done
-        except asyncio.CancelledError:
-            if request.connection.transport.is_closing() or not passage.status:
-                passage.give_up()
-                raise
-            stopping = ShuttingDown("the service is shutting down")
-            passage.give_up(stopping)
-            record.status, record.error = passage.status, stopping.message
-            return None
+            await in_task()
+            channel = await upstream.pool.connect()
+        return channel
+
+    def ended(self, error: UpstreamError | None) -> None:
+        exchange, upstream = self._exchange, self._upstream
+        upstream.in_flight -= 1
         if isinstance(error, NotStarted):
             # vLLM closed the connection while it was idle, so it cannot have read the request.
             self._reusing = False
-            self._retried(upstream, "reused", error)
-            return upstream
-        record.status = passage.status
-        _judge(service, record, upstream, passage, error)
-        if error is not None and not passage.status:
-            raise error
-        return None
+            exchange.retried(upstream.name, "reused", error)
+            self._connection.run(exchange.settle(self.send(upstream)))
+            return
+        self._judge(error)
+        if isinstance(error, ModelRefused):
+            self._connection.run(exchange.settle(error.chosen.refused(error)))
+        elif error is not None and not self.status:
+            self._connection.answer(exchange.failed(error))
+        else:
+            self._answered()
+
+    def cancel(self) -> None:
+        """The client left, or the service ends."""
+        exchange, connection = self._exchange, self._connection
+        self._upstream.in_flight -= 1
+        if connection.transport.is_closing():
+            self.give_up()
+            exchange.left()
+            return
+        stopping = ShuttingDown("the service is shutting down")
+        self.give_up(stopping)
+        if self.status:
+            exchange.record.error = stopping.message
+            self._answered()
+        else:
+            connection.answer(exchange.failed(stopping))
+
+    def _answered(self) -> None:
+        exchange = self._exchange
+        exchange.record.status = self.status
+        exchange.end()
+        self._connection.answered(exchange.request)
 
     def _head(self, upstream: Upstream) -> bytes:
-        request, pool, path = self._request, upstream.pool, self._record.path
+        request, pool, path = self._exchange.request, upstream.pool, self._exchange.record.path
         target = path.format_map(request.parameters) if request.parameters else path
-        if request.query:
-            target = f"{target}?{request.query}"
+        if request.head.query:
+            target = f"{target}?{request.head.query}"
         return b"%b %b%b HTTP/1.1\r\n%b%b" % (
-            request.method.encode(),
+            request.head.method.encode(),
             pool.prefix,
-            target.encode("utf-8", "surrogateescape"),
+            target.encode(),
             pool.host_line,
             self._lines,
         )
 
     def _unreachable(self, upstream: Upstream, error: UpstreamUnreachable) -> Upstream:
         """Nothing was sent, so another endpoint may have it; raises the error where there is none."""
-        endpoints, now = self._service.endpoints, self._service.loop.time()
+        service = self._exchange.service
+        endpoints, now = service.endpoints, service.loop.time()
         endpoints.failed(upstream, "no connection", now)
         endpoints.unreachable(upstream, error.message)
         self._tried.append(upstream.name)
         other = endpoints.choose(self._candidates, now, self._tried)
         if other is None:
             raise error
-        self._service.metrics.upstream_errors.add(upstream.name, error.code)
-        self._retried(upstream, "connect", error)
+        service.metrics.upstream_errors.add(upstream.name, error.code)
+        self._exchange.retried(upstream.name, "connect", error)
         return other
 
-    def _retried(self, upstream: Upstream, why: str, error: UpstreamError) -> None:
-        retried(self._service, self._record, upstream.name, why, error)
-
-
-def retried(service: Service, record: Record, endpoint: str, why: str, error: UpstreamError) -> None:
-    """Count and log that a request is sent again, and why it cannot have started at `endpoint`."""
-    record.retried = [*(record.retried or ()), {"endpoint": endpoint, "why": why, "proof": error.message}]
-    service.metrics.retries.add(why)
-
-
-def _judge(service: Service, record: Record, upstream: Upstream, passage: Passage, error: UpstreamError | None) -> None:
-    """What the answer says of the endpoint, and of the request for the log."""
-    endpoints, metrics = service.endpoints, service.metrics
-    if error is not None:
-        if passage.status:
-            record.error = error.message
-            metrics.upstream_errors.add(upstream.name, error.code)
-        if isinstance(error, UpstreamBroken | UpstreamTimeout):
-            endpoints.failed(upstream, error.message, service.loop.time())
-        elif isinstance(error, ModelRefused):
+    def _judge(self, error: UpstreamError | None) -> None:
+        """What the answer says of the endpoint, and of the request for the log."""
+        service, record, upstream = self._exchange.service, self._exchange.record, self._upstream
+        endpoints, metrics = service.endpoints, service.metrics
+        if error is not None:
+            if self.status:
+                record.error = error.message
+                metrics.upstream_errors.add(upstream.name, error.code)
+            if isinstance(error, UpstreamBroken | UpstreamTimeout):
+                endpoints.failed(upstream, error.message, service.loop.time())
+            elif isinstance(error, ModelRefused):
+                endpoints.succeeded(upstream)
+            return
+        record.tokens = self.tail.tokens()
+        if self.status in _ENDPOINT_FAILS:
+            endpoints.failed(upstream, f"status {self.status}", service.loop.time())
+        elif self.streams and self.tail.failed():
+            record.error = "vLLM ended its stream with an error"
+            metrics.upstream_errors.add(upstream.name, "in_stream")
+            endpoints.failed(upstream, "an error in a stream", service.loop.time())
+        else:
             endpoints.succeeded(upstream)
-        return
-    record.tokens = passage.tail.tokens()
-    if passage.status in _ENDPOINT_FAILS:
-        endpoints.failed(upstream, f"status {passage.status}", service.loop.time())
-    elif passage.streams and passage.tail.failed():
-        record.error = "vLLM ended its stream with an error"
-        metrics.upstream_errors.add(upstream.name, "in_stream")
-        endpoints.failed(upstream, "an error in a stream", service.loop.time())
-    else:
-        endpoints.succeeded(upstream)

@@ -24,12 +24,12 @@ class Framing(Protocol):
     def feed(self, data: bytes) -> bytes:
         """What may go on to the client of `data` and what was held back; raises Malformed.
 
-        What comes behind the end of the body is cut off, and `surplus` says so.
+        What comes behind the end of the body is cut off, and stays in `surplus`.
         """
 
     @property
-    def surplus(self) -> bool:
-        """Whether bytes came that belong to no answer."""
+    def surplus(self) -> bytes:
+        """What came last and is no part of the body."""
 
     @property
     def ends_with_connection(self) -> bool:
@@ -48,7 +48,7 @@ class Length:
     def __init__(self, length: int) -> None:
         self._left = length
         self.done = length == 0
-        self.surplus = False
+        self.surplus = b""
 
     def feed(self, data: bytes) -> bytes:
         left = self._left - len(data)
@@ -56,8 +56,8 @@ class Length:
             self._left = left
             return data
         if left < 0:
+            self.surplus = data[self._left :]
             data = data[: self._left]
-            self.surplus = True
         self._left = 0
         self.done = True
         return data
@@ -70,7 +70,7 @@ class UntilClose:
     """A body that ends with the connection. `chunked` frames it anew, so that a client of HTTP/1.1 sees its end."""
 
     __slots__ = ("_chunked", "done")
-    surplus = False
+    surplus = b""
     ends_with_connection = True
 
     def __init__(self, *, chunked: bool) -> None:
@@ -100,7 +100,7 @@ class Chunked:
         self._crlf = False  # whether the line end behind a chunk's data is still to come
         self._held = b""
         self.done = False
-        self.surplus = False
+        self.surplus = b""
 
     def feed(self, data: bytes) -> bytes:
         if self._held:
@@ -122,7 +122,8 @@ class Chunked:
                     self._held = data[at:]
                     break
                 at = after
-        self.surplus = self.done and at < end
+        if self.done:
+            self.surplus = data[at:]
         if self._verbatim:
             return data if at == end else data[:at]
         return b"".join(payload)

@@ -12,8 +12,6 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-RawPairs = Iterable[tuple[bytes, bytes]]
-
 LONGEST_HEAD_BYTES = 65_536
 
 _HOP_BY_HOP = frozenset(
@@ -40,7 +38,7 @@ _READ = _HOP_BY_HOP | {b"content-length", b"content-type", b"x-request-id", b"re
 # A Connection header that names one of these is nonsense, and the body would lose its meaning.
 _NEVER_NOMINATED = frozenset({b"", b"close", b"keep-alive", b"content-length", b"content-type"})
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
 # Strict on purpose: a head that two readers could read in two ways is no answer.
 _HEAD = re.compile(
     rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([^\r\n\0]*))?\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r\n)*)\r\n"
@@ -129,19 +127,21 @@ def _length(value: bytes) -> int:
     return int(value)
 
 
-def request_lines(raw: RawPairs, connection: str | None, *, credentials: bool) -> bytes:
-    """A client's headers as vLLM gets them, each with its line end; `connection` is the value of its `Connection`."""
+def request_lines(fields: Iterable[tuple[bytes, bytes]], connection: bytes | None, *, credentials: bool) -> bytes:
+    """A client's headers as vLLM gets them, each with its line end, from its lines behind their names in small letters.
+
+    `connection` is the value of its `Connection`.
+    """
     blocked = _BLOCKED if credentials else _BLOCKED_WITH_CREDENTIALS
     if connection is not None:
-        nominated = {token.strip().lower() for token in connection.encode("utf-8", "surrogateescape").split(b",")}
-        blocked = blocked | nominated
-    lines = [name + b": " + value for name, value in raw if name.lower() not in blocked]
+        blocked = blocked | {token.strip(b" \t") for token in connection.lower().split(b",")}
+    lines = [line for name, line in fields if name not in blocked]
     lines.append(b"")
     return b"\r\n".join(lines)
 
 
-def request_id(given: str | None) -> str:
+def request_id(given: bytes | None) -> str:
     """The client's own id where it is short and plain (vLLM repeats it in every chunk), else a new one."""
     if given is not None and _REQUEST_ID.fullmatch(given):
-        return given
+        return given.decode()
     return f"{random.getrandbits(128):032x}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import abc
 import re
 import time
 from typing import TYPE_CHECKING
@@ -11,16 +11,15 @@ import msgspec
 
 from pointsman.errors import HttpError, UpstreamError, UpstreamTimeout
 from pointsman.relay.framing import Chunked, Framing, Length, UntilClose
-from pointsman.relay.refusal import Refusal
+from pointsman.relay.refusal import Chosen, Refusal
 from pointsman.relay.usage import Tail
 
 if TYPE_CHECKING:
+    from pointsman.exchange import Exchange
     from pointsman.http.connection import Connection
     from pointsman.http.message import Request
     from pointsman.relay.channel import Channel
     from pointsman.relay.head import Head
-    from pointsman.relay.watch import Watch
-    from pointsman.telemetry import Record
 
 # vLLM's keep-alive comments go on even when its engine is dead, so they are no progress: lines that are comments, are
 # empty, or are the size of a chunk, of which the last may be still on its way.
@@ -29,16 +28,14 @@ _COMMENTS = re.compile(rb"(?:(?::[^\n]*|[0-9a-f]*\r?)\n)*(?::[^\n]*|[0-9a-f]*\r?
 RETRY_AFTER = b"Retry-After: 1\r\n"
 
 
-class Passage:
-    """Takes the answer of one channel and writes it to one client.
-
-    `done` gets None when the answer is whole, else the error; with an error and no `status`, nothing was written.
-    """
+class Passage(abc.ABC):
+    """Takes the answer of one channel and writes it to one client. Without a `status`, nothing was written."""
 
     __slots__ = (
         "_channel",
         "_chosen",
         "_connection",
+        "_exchange",
         "_framing",
         "_loop",
         "_ours",
@@ -50,30 +47,29 @@ class Passage:
         "_sent",
         "_started",
         "_watch",
-        "done",
         "status",
         "streams",
         "tail",
     )
 
-    def __init__(self, request: Request, record: Record, ours: bytes, watch: Watch, chosen: str | None = None) -> None:
-        """`ours` are header lines of the answer that are ours; `record` learns when the head came.
+    def __init__(self, exchange: Exchange, ours: bytes, chosen: Chosen | None) -> None:
+        """`ours` are header lines of the answer that are ours; the exchange's record learns when the head came.
 
-        `chosen` is a model name that we chose: where vLLM does not know it, `done` gets ModelRefused.
+        Where vLLM does not know the model that we have `chosen`, `ended` gets ModelRefused.
         """
-        self._loop = watch.loop
-        self._request = request
-        self._connection: Connection = request.connection
-        self._record = record
+        self._exchange = exchange
+        self._watch = exchange.service.watch
+        self._loop = self._watch.loop
+        self._request: Request = exchange.request
+        self._connection: Connection = self._request.connection
+        self._record = exchange.record
         self._ours = ours
-        self._watch = watch
         self._chosen = chosen
         self._channel: Channel | None = None
         self._framing: Framing | None = None
         self._pending = b""
         self._sent = self._progress = self._started = 0.0
         self._paused = False
-        self.done: asyncio.Future[UpstreamError | None] = self._loop.create_future()
         self.status = 0
         self.streams = False
         self.tail = Tail()
@@ -97,14 +93,14 @@ class Passage:
             return refusal.head(head)
         request, record = self._request, self._record
         record.phase = "stream"
-        record.upstream = time.perf_counter() - self._started
+        record.phases["upstream"] = time.perf_counter() - self._started
         self.status = head.status
         self.streams = head.streams
         framing, line = self._frame(head, request)
         keep = request.keep_alive = self._connection.keeps_alive(request) and (
-            not request.old or isinstance(framing, Length)
+            not request.head.old or isinstance(framing, Length)
         )
-        if keep is request.old:
+        if keep is request.head.old:
             line += b"Connection: keep-alive\r\n" if keep else b"Connection: close\r\n"
         if head.streams:
             line += b"X-Accel-Buffering: no\r\n"  # or an nginx in front would hold the stream back
@@ -126,10 +122,10 @@ class Passage:
             return Length(0), b""
         if head.length is not None:
             return Length(head.length), b""
-        line = b"" if request.old else b"Transfer-Encoding: chunked\r\n"
+        line = b"" if request.head.old else b"Transfer-Encoding: chunked\r\n"
         if head.chunked:
-            return Chunked(verbatim=not request.old), line
-        return UntilClose(chunked=not request.old), line
+            return Chunked(verbatim=not request.head.old), line
+        return UntilClose(chunked=not request.head.old), line
 
     def data(self, data: bytes) -> None:
         if self._pending:
@@ -164,8 +160,11 @@ class Passage:
         self._watch.discard(self)
         self._connection.flow = None
         self._channel = None
-        if not self.done.done():
-            self.done.set_result(error)
+        self.ended(error)
+
+    @abc.abstractmethod
+    def ended(self, error: UpstreamError | None) -> None:
+        """The answer is whole, or for this reason never will be."""
 
     # --- the client's side -------------------------------------------------------------------------------------
 
@@ -202,7 +201,7 @@ class Passage:
             self._pending = b""
         if text and framing is not None:
             self._connection.write(framing.interrupted(text))
-        elif self._request.old and not isinstance(framing, Length):
+        elif self._request.head.old and not isinstance(framing, Length):
             self._connection.transport.abort()  # to a client of HTTP/1.0 a mere end of the connection is a good one
 
     # --- time --------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,17 +19,29 @@ if TYPE_CHECKING:
 LONGEST_REFUSAL_BYTES = 16_384
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A model that we chose, by its name, and what goes on with the request where vLLM does not know it."""
+
+    model: str
+    refused: Callable[[ModelRefused], Coroutine[None, None, None]]
+
+
 class ModelRefused(UpstreamError):
     """vLLM does not know the model that we chose, so nothing was generated: another may be asked."""
+
+    def __init__(self, chosen: Chosen) -> None:
+        super().__init__(f"vLLM does not know {chosen.model}")
+        self.chosen = chosen
 
 
 class Refusal:
     """Takes the answer of a channel in place of its passage, which gets it if it is about something else."""
 
-    def __init__(self, passage: Passage, head: Head, model: str) -> None:
+    def __init__(self, passage: Passage, head: Head, chosen: Chosen) -> None:
         self._passage = passage
         self._head = head
-        self._model = model
+        self._chosen = chosen
         self._body = b""
 
     @staticmethod
@@ -44,8 +58,8 @@ class Refusal:
     def end(self) -> None:
         passage = self._passage
         # In each of vLLM's forms, and in OpenAI's: The model `NAME` does not exist.
-        if b"`%b`" % msgspec.json.encode(self._model)[1:-1] in self._body:
-            passage.fail(ModelRefused(f"vLLM does not know {self._model}"))
+        if b"`%b`" % msgspec.json.encode(self._chosen.model)[1:-1] in self._body:
+            passage.fail(ModelRefused(self._chosen))
             return
         framing = passage.head(self._head)
         passage.data(framing.feed(self._body))

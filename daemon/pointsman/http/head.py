@@ -1,0 +1,105 @@
+"""The head of a client's request: read in the one way that it can be read in, or refused. Pure.
+
+What two servers in a row could read in two ways is how a request is smuggled past the first of them. So this is the
+grammar of RFC 9112 without what it merely lets a server tolerate: no folded lines, no bare line feeds, nothing twice
+that decides where the body ends.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from pointsman.errors import RequestError
+
+LONGEST_HEAD_BYTES = 65_536
+
+# At most 128 fields, and 8190 bytes for a name, a value, or the target.
+_HEAD = re.compile(
+    rb"([A-Za-z]{1,20}) ([!\"$-~]{1,8190}) HTTP/([0-9]\.[0-9])\r\n"
+    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]{1,8190}:[\t -~\x80-\xff]{0,8190}\r\n){0,128})\r\n"
+)
+# Nothing else begins a request, so whoever speaks TLS here need not wait for the head's time to be over.
+_START = re.compile(rb"[A-Za-z]{1,20}(?: |$)")
+_ABSOLUTE = re.compile(r"https?://([^/]+)(/.*)?", re.IGNORECASE)
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
+
+
+class Head(NamedTuple):
+    """`path` and `query` are as they came, percent-encoding and all. `old`: the client speaks HTTP/1.0.
+
+    `fields` are all header lines, each behind its name in small letters; `values` are the values by these names, joined
+    by a comma where there are several. `length` is the body's, where `chunked` does not leave it open.
+    """
+
+    method: str
+    path: str
+    query: str
+    old: bool
+    fields: list[tuple[bytes, bytes]]
+    values: Mapping[bytes, bytes]
+    length: int
+    chunked: bool
+    keep_alive: bool
+
+
+def may_begin(data: bytes) -> bool:
+    """Whether `data`, which is not a whole head, can become one."""
+    return len(data) <= LONGEST_HEAD_BYTES and (data == b"\r" or _START.match(data) is not None)
+
+
+def read_head(data: bytes) -> Head:
+    """A whole head, blank line included; raises RequestError: 400, or 505 for another version of HTTP."""
+    match = _HEAD.fullmatch(data)
+    if match is None or len(data) > LONGEST_HEAD_BYTES:
+        raise malformed("its head is not well-formed HTTP/1.1, or too long")
+    method, target, version, block = match.groups()
+    old = version == b"1.0"
+    if not old and version != b"1.1":
+        raise RequestError("HTTP/1.1 is spoken here", status=505, code="http_version_not_supported")
+    values: dict[bytes, bytes] = {}
+    fields: list[tuple[bytes, bytes]] = []
+    lines = block.split(b"\r\n")
+    lines.pop()  # behind the last line end
+    for line in lines:
+        name, _, value = line.partition(b":")
+        name = name.lower()
+        value = value.strip(b" \t")
+        if name in values:
+            if name in _ONCE:
+                raise malformed(f"its {name.decode()} is there twice")
+            value = b"%b,%b" % (values[name], value)
+        values[name] = value
+        fields.append((name, line))
+    path, query = _asked(target.decode("ascii"), values.get(b"host"), old)
+    chunked = b"transfer-encoding" in values
+    length = values.get(b"content-length")
+    if chunked and (old or length is not None or values[b"transfer-encoding"].lower() != b"chunked"):
+        raise malformed("its Transfer-Encoding leaves its length open")
+    if length is not None and not _LENGTH.fullmatch(length):
+        raise malformed("its Content-Length is no number")
+    keep_alive = not old
+    if b"connection" in values:
+        tokens = {token.strip(b" \t") for token in values[b"connection"].lower().split(b",")}
+        keep_alive = b"close" not in tokens and (not old or b"keep-alive" in tokens)
+    return Head(method.decode(), path, query, old, fields, values, int(length or 0), chunked, keep_alive)
+
+
+def _asked(target: str, host: bytes | None, old: bool) -> tuple[str, str]:
+    """Path and query."""
+    if host is None and not old:
+        raise malformed("it has no Host")
+    path, _, query = target.partition("?")
+    if path[:1] == "/" or target == "*":
+        return path, query
+    match = _ABSOLUTE.fullmatch(path)
+    if match is None or match[1].lower().encode() != (host or b"").lower():
+        raise malformed("its target is no path, or of another host than its Host header")
+    return match[2] or "/", query
+
+
+def malformed(why: str) -> RequestError:
+    """A request that makes no sense; `why` repeats nothing of it: it may be an attack on whoever reads the answer."""
+    return RequestError(f"the request is malformed: {why}", status=400, code="malformed_request")
