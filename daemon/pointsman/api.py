@@ -69,7 +69,9 @@ def routes(generations: Generations, ready: Callable[[], str | None]) -> Routes:
         ("POST", "/api/v1/classify/batch", _batch),
     ]
     shares = Shares()
-    recorded = [Route(method, path, _recorded(generations, shares, path, work)) for method, path, work in table]
+    recorded = [
+        Route(method, path, _recorded(generations, shares, path, work), eager=True) for method, path, work in table
+    ]
     return Routes([*recorded, *health_routes(ready)], functools.partial(_not_routed, generations))
 
 

@@ -75,12 +75,13 @@ class Policy:
 
     def scores(self, probabilities: Sequence[float]) -> dict[str, float]:
         """A category's score is the sum of its labels' probabilities."""
-        return {name: sum(probabilities[i] for i in labels) for name, labels in self._covered.items()}
+        return {name: sum([probabilities[i] for i in labels]) for name, labels in self._covered.items()}
 
     def choose(self, probabilities: Sequence[float], remembered: str | None) -> Choice:
         """The best category, unless it is too unsure or the conversation's own (`remembered`) is close behind."""
         scores = self.scores(probabilities)
-        best, score = max(scores.items(), key=lambda item: item[1], default=(None, 0.0))
+        best = max(scores, key=scores.__getitem__, default=None)
+        score = 0.0 if best is None else scores[best]
         sure = best is not None and score >= self._threshold
         if remembered in scores and not (sure and self._takes_over(best, score, remembered, scores[remembered])):
             return Choice(remembered, scores[remembered], Reason.STICKY)

@@ -15,7 +15,6 @@ from typing import Literal
 from pointsman.classify.artifact import MODEL
 from pointsman.classify.classifier import Classifier
 from pointsman.config.changes import Change, changes
-from pointsman.eager import in_task
 from pointsman.errors import CannotStart, ConfigError, error_body
 from pointsman.generations import Generations
 from pointsman.http.message import Request, Response, json_response
@@ -139,7 +138,6 @@ class Reloader:
 
     async def answer(self, _: Request) -> Response:
         """Handles `POST /reload`."""
-        await in_task()
         return (await asyncio.shield(self.ask("request"))).response()
 
     async def watch(self) -> None:

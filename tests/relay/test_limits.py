@@ -235,6 +235,12 @@ async def test_a_client_that_sends_far_ahead_is_not_read_from(limited: Relay) ->
     assert len(limited.upstream.requests) == 1000
 
 
+async def test_far_ahead_of_answers_that_need_nobody_each_request_has_its_own(limited: Relay) -> None:
+    async with limited.client() as client:
+        client.send(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n" * 1000)
+        assert [(await client.answer()).status for _ in range(1000)] == [200] * 1000
+
+
 # --- slowhttptest -----------------------------------------------------------------------------------------------
 
 

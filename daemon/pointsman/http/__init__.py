@@ -1,1 +1,1 @@
-"""HTTP/1.1 towards clients: aiohttp's request parser, and around it as little as a relay needs."""
+"""HTTP/1.1 towards clients: as little of it as a relay needs, and none of it in two ways."""

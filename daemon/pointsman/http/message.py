@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 Pairs = list[tuple[str, str]]
 Handler = Callable[["Request"], Coroutine[None, None, "Response | None"]]
 """Answers a request; None where a `job` of its connection goes on with that. Raises nothing but CancelledError.
-
-It runs in no task until it awaits `eager.in_task()`.
 """
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -144,7 +142,7 @@ class Request:
             waiter.set_result(None)
 
     async def read(self, seconds: float) -> bytes:
-        """The whole body; raises RequestError: 408 after so many seconds, 413 when it is too large."""
+        """The whole body, once; raises RequestError: 408 after so many seconds, 413 when it is too large."""
         if not self.complete and self._error is None:
             head = self.head
             if head.values.get(b"expect", b"").lower() == b"100-continue" and not self._size and not head.old:

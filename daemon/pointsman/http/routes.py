@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 
+from pointsman.eager import in_task
 from pointsman.errors import MethodNotAllowed, RequestError
 from pointsman.http.message import Handler, Request, Response, error_response
 
@@ -15,11 +16,15 @@ _ID = "(?P<id>[A-Za-z0-9_-]+)"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`path` may hold `{id}`, one segment of letters, digits, `_` and `-`."""
+    """`path` may hold `{id}`, one segment of letters, digits, `_` and `-`.
+
+    An `eager` handler is in no task until it asks for one by `eager.in_task`.
+    """
 
     method: str
     path: str
     handler: Handler
+    eager: bool = False
 
 
 class Routes:
@@ -38,12 +43,13 @@ class Routes:
         self._exact: dict[str, dict[str, Handler]] = {}
         self._patterns: list[tuple[re.Pattern[str], dict[str, Handler]]] = []
         for route in routes:
+            handler = route.handler if route.eager else _in_task(route.handler)
             if "{id}" in route.path:
                 pattern = re.compile(re.escape(route.path).replace(re.escape("{id}"), _ID) + "/?")
-                self._patterns.append((pattern, {route.method: route.handler}))
+                self._patterns.append((pattern, {route.method: handler}))
             else:
                 for path in (route.path, f"{route.path}/"):
-                    self._exact.setdefault(path, {})[route.method] = route.handler
+                    self._exact.setdefault(path, {})[route.method] = handler
 
     def __call__(self, request: Request) -> Coroutine[None, None, Response | None]:
         """A handler of all requests."""
@@ -63,6 +69,14 @@ class Routes:
                 request.parameters = match.groupdict()
                 return methods
         return None
+
+
+def _in_task(handler: Handler) -> Handler:
+    async def in_its_task(request: Request) -> Response | None:
+        await in_task()
+        return await handler(request)
+
+    return in_its_task
 
 
 def _asked(request: Request) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING
 
 from pointsman.eager import in_task
@@ -14,19 +15,18 @@ from pointsman.relay.refusal import Chosen, ModelRefused
 if TYPE_CHECKING:
     from pointsman.config.model import Endpoint
     from pointsman.exchange import Exchange
-    from pointsman.relay.channel import Channel
     from pointsman.relay.endpoints import Upstream
 
 _ENDPOINT_FAILS = frozenset({502, 503, 504})
 
 
-async def forward(
+def forward(
     exchange: Exchange,
     candidates: tuple[Endpoint, ...],
     body: bytes,
     ours: bytes = b"",
     chosen: Chosen | None = None,
-) -> None:
+) -> Coroutine[None, None, None]:
     """Send a request to one of `candidates`; its answer, with the header lines `ours`, is passed on as it comes.
 
     Raises UpstreamError where there is no connection. From then on it is the connection's job, and ends the exchange.
@@ -36,7 +36,7 @@ async def forward(
     upstream = service.endpoints.choose(candidates, service.loop.time())
     if upstream is None:
         raise UpstreamUnreachable("no endpoint may serve this")
-    await _Job(exchange, candidates, body, ours, chosen).send(upstream)
+    return _Job(exchange, candidates, body, ours, chosen).send(upstream)
 
 
 class _Job(Passage):
@@ -72,10 +72,17 @@ class _Job(Passage):
 
     async def send(self, upstream: Upstream) -> None:
         """Send it over one connection, to `upstream` or whoever may have it instead; raises UpstreamError."""
+        record = self._exchange.record
         while True:
+            record.endpoint = upstream.name
+            upstream.breaker.sent(self._exchange.service.loop.time())
             upstream.in_flight += 1
+            channel = upstream.pool.take() if self._reusing else None
             try:
-                channel = await self._connected(upstream)
+                if channel is None:
+                    record.phase = "connect"
+                    await in_task()
+                    channel = await upstream.pool.connect()
             except UpstreamUnreachable as unreachable:
                 upstream.in_flight -= 1
                 upstream = self._unreachable(upstream, unreachable)
@@ -84,22 +91,10 @@ class _Job(Passage):
                 raise
             else:
                 self._upstream = upstream
-                self._exchange.record.phase = "head"
+                record.phase = "head"
                 self._connection.job = self
                 self.begin(channel, self._head(upstream), self._body)
                 return
-
-    async def _connected(self, upstream: Upstream) -> Channel:
-        """One that is idle, or a new one; raises UpstreamUnreachable."""
-        record = self._exchange.record
-        record.endpoint = upstream.name
-        upstream.breaker.sent(self._exchange.service.loop.time())
-        channel = upstream.pool.take() if self._reusing else None
-        if channel is None:
-            record.phase = "connect"
-            await in_task()
-            channel = await upstream.pool.connect()
-        return channel
 
     def ended(self, error: UpstreamError | None) -> None:
         exchange, upstream = self._exchange, self._upstream

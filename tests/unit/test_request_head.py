@@ -1,0 +1,79 @@
+"""What a client's head says, once it is read; what is refused is in tests/relay/test_smuggling.py, against a daemon."""
+
+from __future__ import annotations
+
+import pytest
+
+from pointsman.errors import RequestError
+from pointsman.http.head import Head, may_begin, read_head
+
+
+def read(*fields: str, line: str = "POST /v1/score?a=b%20c HTTP/1.1", host: str | None = "Host: test") -> Head:
+    lines = [line, *([] if host is None else [host]), *fields]
+    return read_head("".join(f"{each}\r\n" for each in lines).encode("latin-1") + b"\r\n")
+
+
+def test_path_and_query_stay_as_they_came() -> None:
+    head = read()
+    assert (head.method, head.path, head.query) == ("POST", "/v1/score", "a=b%20c")
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [("http://TEST/a?b=http://c/d", "/a", "b=http://c/d"), ("http://test", "/", ""), ("http://test?b", "/", "b")],
+)
+def test_a_target_may_name_the_host_again(target: str, path: str, query: str) -> None:
+    head = read(line=f"GET {target} HTTP/1.1")
+    assert (head.path, head.query) == (path, query)
+
+
+def test_lines_stay_as_they_came_and_values_of_one_name_are_joined() -> None:
+    head = read("X-A:  one ", "x-a: two")
+    assert head.fields == [(b"host", b"Host: test"), (b"x-a", b"X-A:  one "), (b"x-a", b"x-a: two")]
+    assert head.values == {b"host": b"test", b"x-a": b"one,two"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "length", "chunked"),
+    [([], 0, False), (["Content-Length: 007"], 7, False), (["Transfer-Encoding: Chunked"], 0, True)],
+)
+def test_where_the_body_ends_is_known(fields: list[str], length: int, chunked: bool) -> None:
+    head = read(*fields)
+    assert (head.length, head.chunked) == (length, chunked)
+
+
+@pytest.mark.parametrize(
+    ("version", "connection", "kept"),
+    [
+        ("1.1", None, True),
+        ("1.1", "keep-alive, Close", False),
+        ("1.0", None, False),
+        ("1.0", "Keep-Alive", True),
+        ("1.0", "keep-alive, close", False),
+    ],
+)
+def test_the_connection_is_kept_where_the_client_wants_it(version: str, connection: str | None, kept: bool) -> None:
+    fields = [] if connection is None else [f"Connection: {connection}"]
+    assert read(*fields, line=f"GET / HTTP/{version}").keep_alive is kept
+
+
+def test_only_http_1_0_needs_no_host() -> None:
+    assert read(line="GET / HTTP/1.0", host=None).old
+    with pytest.raises(RequestError, match="no Host"):
+        read(host=None)
+
+
+def test_another_version_is_a_505() -> None:
+    with pytest.raises(RequestError) as refused:
+        read(line="GET / HTTP/2.0")
+    assert (refused.value.status, refused.value.code) == (505, "http_version_not_supported")
+
+
+@pytest.mark.parametrize("start", [b"P", b"POST", b"POST ", b"POST /v1\r\nHost: ", b"\r"])
+def test_what_can_become_a_head_is_waited_for(start: bytes) -> None:
+    assert may_begin(start)
+
+
+@pytest.mark.parametrize("start", [b"\x16\x03\x01", b" POST", b"P\0ST", b"X" * 21, b"POST /" + b"x" * 70_000])
+def test_what_cannot_is_not(start: bytes) -> None:
+    assert not may_begin(start)
