@@ -73,10 +73,10 @@ async def ask_anything(service: Service, seed: int) -> None:
         await service.post("/v1/responses", {"model": next(names), "input": "x"}, {"X-Request-Id": next(names)})
         await service.post(f"/{next(names)}/{next(names)}", {})
         await service.get(f"/v1/responses/{next(names)}")
-        for method, status in ((next(names).upper(), 400), ("OPTIONS", 405), ("PROPFIND", 405)):
+        for method in (next(names).upper(), "OPTIONS", "PROPFIND"):
             async with connect(service.daemon.base_url) as client:
                 client.send(post({}, path=f"{CHAT}?{next(names)}").replace(b"POST", method.encode(), 1))
-                assert (await client.answer()).status == status
+                assert (await client.answer()).status == 405
 
 
 def series(text: str) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
