@@ -158,8 +158,10 @@ class Poller:
             host.wake.clear()
             await self.poll(endpoint)
             await settle(endpoint)
+            # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(host.wake.wait(), interval)
+                async with asyncio.timeout(interval):
+                    await host.wake.wait()
 
     async def poll(self, endpoint: Endpoint) -> None:
         """Ask one endpoint."""

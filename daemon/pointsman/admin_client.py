@@ -9,6 +9,7 @@ from typing import Any
 
 from pointsman.config.address import Tcp, listen
 from pointsman.errors import PointsmanError
+from pointsman.relay.lora import words
 
 # Adapters are loaded one after another, and each may take minutes.
 ANSWER_SECONDS = 600.0
@@ -24,15 +25,16 @@ def ask(address: str, method: str, path: str, body: object = None) -> Any:
     try:
         connection.request(method, path, None if body is None else json.dumps(body))
         response = connection.getresponse()
-        answer = json.loads(response.read())
+        body = response.read()
+        answer = json.loads(body)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise AdminError(
             f"no answer from the service's admin port at {address} ({error}); does it run, with this config?"
         ) from error
     finally:
         connection.close()
-    if response.status >= 400 and "error" in answer:
-        raise AdminError(answer["error"]["message"])
+    if response.status >= 400 and "endpoints" not in answer:
+        raise AdminError(words(response.status, body))
     return answer
 
 

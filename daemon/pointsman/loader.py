@@ -117,8 +117,8 @@ class Loader:
         poller, name = self._poller, lora.name
         host = poller.hosts[endpoint.name]
         async with host.lock:
-            if host.lists(name) and name not in host.withheld:
-                return
+            if name in host.held or (host.lists(name) and name not in host.withheld):
+                return  # it was unloaded, or loaded, while this waited for the lock
             host.loading = name
             host.withheld.add(name)
             poller.publish()

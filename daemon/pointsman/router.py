@@ -99,8 +99,9 @@ class Router:
         decision = self._explicit.get(model)
         if decision is None:
             decision = self.policy.explicit(model, served)
-            if len(self._explicit) < EXPLICIT_ENTRIES:
-                self._explicit[model] = decision
+            if len(self._explicit) >= EXPLICIT_ENTRIES:
+                self._explicit.clear()
+            self._explicit[model] = decision
         return Routed(decision, Edited(body, ()), None, time.perf_counter() - started)
 
     def _choice(self, found: Classification | None, failed: Reason | None, remembered: str | None) -> Choice:

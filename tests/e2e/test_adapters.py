@@ -32,6 +32,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 NEVER = 600_000
 SOON: Any = {"poll_interval_ms": 50}
 LOAD: Any = {"poll_interval_ms": 50, "load": True}
+TECHNICAL_PATH = {"technical-lora": "/srv/technical"}
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ async def run_world(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with run_world(tmp_path_factory.mktemp("quiet"), adapters={"poll_interval_ms": NEVER}) as world:
+    never: Any = {"poll_interval_ms": NEVER}
+    async with run_world(tmp_path_factory.mktemp("quiet"), adapters=never, paths=TECHNICAL_PATH) as world:
         yield world
 
 
@@ -142,7 +144,8 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worl
 async def quiet(shared: World) -> World:
     """One vLLM, which serves all adapters and is asked what it serves only where there is a reason to."""
     shared.vllm.reset()
-    await shared.adapters()
+    await shared.change("load", {"name": "technical-lora"})  # so that no failure of the test before is remembered
+    shared.vllm.paths.clear()
     return shared
 
 
@@ -358,7 +361,6 @@ async def test_a_401_says_which_key_is_missing_and_where_it_belongs(tmp_path: Pa
 
 # --- loading ------------------------------------------------------------------------------------------------------
 
-TECHNICAL_PATH = {"technical-lora": "/srv/technical"}
 LOADED = ["/v1/load_lora_adapter technical-lora", "/v1/completions technical-lora"]
 
 
@@ -448,108 +450,107 @@ async def test_an_adapter_is_not_loaded_where_its_base_is_not_served(tmp_path: P
         assert (await world.change("load", {"name": "technical-lora"})).json["endpoints"] == {"vllm1": None}
 
 
-FAILURES = [
-    pytest.param(
-        refusal,
-        (500, "InternalServerError", "Call to add_lora method failed: LoRA rank 64 is greater than 16."),
-        "Call to add_lora method failed: LoRA rank 64 is greater than 16.",
-        id="the engine refuses it",
-    ),
-    pytest.param(
-        refusal,
-        (404, "NotFoundError", "Loading lora x failed: No adapter found for <path>"),
-        "Loading lora x failed: No adapter found for <path>",
-        id="no such path",
-    ),
-    pytest.param(
-        refusal,
-        (400, "InvalidUserInput", "The lora adapter 'x' conflicts with a served base model."),
-        "The lora adapter 'x' conflicts with a served base model.",
-        id="a base's name",
-    ),
-    pytest.param(
-        web.json_response,
-        ({"detail": "Not Found"},),
-        "vLLM has runtime loading switched off; start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True",
-        id="switched off",
-    ),
-    pytest.param(
-        web.json_response,
-        ({"error": "Unauthorized"},),
-        "endpoint vllm0 wants the key of vLLM's --api-key; put it in "
-        "a file and name that in pointsman.relay.api_key_file",
-        id="no key",
-    ),
-    pytest.param(web.Response, (), "vLLM answers with status 502", id="an empty answer"),
-    pytest.param(lambda: web.Response(status=503, text="\x1b[2Jbusy\nnow"), (), "?[2Jbusy now", id="plain text"),
-]
-STATUS = {"switched off": 404, "no key": 401, "an empty answer": 502}
-
-
-@pytest.mark.parametrize(("make", "arguments", "told"), FAILURES)
-async def test_a_failure_is_told_in_vllms_words_and_takes_no_traffic_down(
-    tmp_path: Path, request: pytest.FixtureRequest, make: Any, arguments: Any, told: str
-) -> None:
+async def test_a_failure_takes_no_traffic_down_and_is_not_tried_again_at_once(tmp_path: Path) -> None:
     vllm = without("technical-lora")
-    status = STATUS.get(request.node.callspec.id)
-
-    async def fail(_: web.Request, __: bytes) -> web.StreamResponse:
-        made: web.Response = make(*arguments) if status is None else make(*arguments, status=status)
-        return made
-
-    vllm.steps["/v1/load_lora_adapter"] = fail
+    vllm.steps["/v1/load_lora_adapter"] = ill
     async with run_world(tmp_path, vllm, adapters=LOAD, paths=TECHNICAL_PATH, known=False) as world:
         found = await world.reaches("failed")
-        assert (found["error"], found["failures"]) == (told, 1)
+        assert (found["error"], found["failures"]) == ("vLLM answers with status 500", 1)
         assert 5 < found["retry_in_s"] <= 10
         line = await world.service.daemon.logged("adapter", adapter="technical-lora", state="failed")
-        assert (line["level"], line["error"]) == ("warning", told)
+        assert (line["level"], line["error"]) == ("warning", found["error"])
         assert (await world.ask()).json["model"] == BASE
 
         polls = vllm.polls
         await eventually(lambda: vllm.polls > polls + 2, "it is polled")
-        assert vllm.paths.count(LOADED[0]) == 1  # it waits before it tries again
+        assert vllm.paths.count(LOADED[0]) == 1
         assert (await world.metrics()).total("adapter_changes_total", outcome="failed") == 1
-        assert f"failed: {told} (1 times, next try in " in (await world.cli()).stdout
+        assert "failed: vLLM answers with status 500 (1 times, next try in " in (await world.cli()).stdout
 
 
-async def test_an_adapter_that_loads_and_does_not_answer_is_taken_away_again(tmp_path: Path) -> None:
-    vllm = without("technical-lora")
+def error(message: str, status: int, kind: str) -> bytes:
+    return json.dumps({"error": {"message": message, "type": kind, "param": None, "code": status}}).encode()
+
+
+RANK = "Call to add_lora method failed: Worker failed with error 'LoRA rank 64 is greater than max_lora_rank 16.'"
+CLASH = "The lora adapter 'x' conflicts with a served base model."
+NOWHERE = "Loading lora x failed: No adapter found for <path>"
+KEY = "the key of vLLM's --api-key; put it in a file and name that in pointsman.relay.api_key_file"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        pytest.param(500, error(RANK, 500, "InternalServerError"), RANK, id="the engine refuses it"),
+        pytest.param(404, error(NOWHERE, 404, "NotFoundError"), NOWHERE, id="no such path"),
+        pytest.param(400, error(CLASH, 400, "InvalidUserInput"), CLASH, id="a base's name"),
+        pytest.param(
+            404,
+            b'{"detail":"Not Found"}',
+            "vLLM has runtime loading switched off; start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True",
+            id="switched off",
+        ),
+        pytest.param(401, b'{"error":"Unauthorized"}', f"endpoint vllm0 wants {KEY}", id="no key"),
+        pytest.param(502, b"", "vLLM answers with status 502", id="nothing"),
+        pytest.param(503, b"\x1b[2Jbusy\nnow", "?[2Jbusy now", id="plain text, unfit for a terminal"),
+        pytest.param(500, b'{"error":' + b"[" * 5000, '{"error":' + "[" * 291, id="too deep, too long"),
+        pytest.param(200, b"Success: ...", "vLLM says that it is loaded and does not list it", id="a lie"),
+    ],
+)
+async def test_a_failure_is_told_in_vllms_words(quiet: World, status: int, body: bytes, told: str) -> None:
+    quiet.vllm.listed.remove("technical-lora")
+
+    async def fail(_: web.Request, __: bytes) -> web.StreamResponse:
+        return web.Response(status=status, body=body)
+
+    quiet.vllm.steps["/v1/load_lora_adapter"] = fail
+    reply = await quiet.change("load", {"name": "technical-lora"})
+
+    assert (reply.status, reply.json["endpoints"]) == (502, {"vllm0": told})
+    found = await quiet.state()
+    assert (found["state"], found["error"], found["retry_in_s"]) == ("failed", told, None)
+    assert (await quiet.ask()).json["model"] == BASE
+
+
+async def test_what_is_loaded_already_is_well(quiet: World) -> None:
+    """By somebody else, a moment ago."""
+    quiet.vllm.listed.remove("technical-lora")
+
+    async def twice(_: web.Request, body: bytes) -> web.StreamResponse:
+        quiet.vllm.load(json.loads(body)["lora_name"])
+        return quiet.vllm.load(json.loads(body)["lora_name"])
+
+    quiet.vllm.steps["/v1/load_lora_adapter"] = twice
+    assert (await quiet.change("load", {"name": "technical-lora"})).status == 200
+    assert (await quiet.state())["state"] == "served"
+
+
+async def test_an_adapter_that_loads_and_does_not_answer_is_taken_away_again(quiet: World) -> None:
+    quiet.vllm.listed.remove("technical-lora")
 
     async def dead(_: web.Request, __: bytes) -> web.StreamResponse:
         return refusal(500, "InternalServerError", "EngineCore encountered an issue")
 
-    vllm.steps["/v1/completions"] = dead
-    async with run_world(tmp_path, vllm, adapters=LOAD, paths=TECHNICAL_PATH, known=False) as world:
-        found = await world.reaches("failed")
-        assert found["error"] == "it is loaded and does not answer: EngineCore encountered an issue"
-        assert vllm.paths == [*LOADED, "/v1/unload_lora_adapter technical-lora"]
-        assert "technical-lora" not in vllm.listed
+    quiet.vllm.steps["/v1/completions"] = dead
+    reply = await quiet.change("load", {"name": "technical-lora"})
+
+    told = "it is loaded and does not answer: EngineCore encountered an issue"
+    assert (reply.status, reply.json["endpoints"]) == (502, {"vllm0": told})
+    assert quiet.vllm.paths == [*LOADED, "/v1/unload_lora_adapter technical-lora"]
+    assert "technical-lora" not in quiet.vllm.listed
 
 
-async def test_one_that_cannot_be_taken_away_again_gets_no_traffic(tmp_path: Path) -> None:
-    vllm = without("technical-lora")
-    vllm.steps |= {"/v1/completions": ill, "/v1/unload_lora_adapter": ill}
-    async with run_world(tmp_path, vllm, adapters=LOAD, paths=TECHNICAL_PATH, known=False) as world:
-        await world.reaches("failed")
-        assert "technical-lora" in vllm.listed
-        assert (await world.ask()).json["model"] == BASE
+async def test_one_that_cannot_be_taken_away_again_gets_no_traffic_until_it_answers(quiet: World) -> None:
+    quiet.vllm.listed.remove("technical-lora")
+    quiet.vllm.steps |= {"/v1/completions": ill, "/v1/unload_lora_adapter": ill}
+    assert (await quiet.change("load", {"name": "technical-lora"})).status == 502
+    assert "technical-lora" in quiet.vllm.listed
+    assert (await quiet.ask()).json["model"] == BASE
 
-        vllm.steps.clear()
-        reply = await world.change("load", {"name": "technical-lora"})
-        assert (reply.status, reply.json) == (200, {"name": "technical-lora", "endpoints": {"vllm0": None}})
-        assert (await world.ask()).json["model"] == "technical-lora"
-
-
-async def test_success_that_is_not_in_the_list_is_a_failure(tmp_path: Path) -> None:
-    vllm = without("technical-lora")
-
-    async def lie(_: web.Request, __: bytes) -> web.StreamResponse:
-        return web.Response(text="Success: LoRA adapter 'technical-lora' added successfully.")
-
-    vllm.steps["/v1/load_lora_adapter"] = lie
-    async with run_world(tmp_path, vllm, adapters=LOAD, paths=TECHNICAL_PATH, known=False) as world:
-        assert (await world.reaches("failed"))["error"] == "vLLM says that it is loaded and does not list it"
+    quiet.vllm.steps.clear()
+    reply = await quiet.change("load", {"name": "technical-lora"})
+    assert (reply.status, reply.json) == (200, {"name": "technical-lora", "endpoints": {"vllm0": None}})
+    assert (await quiet.ask()).json["model"] == "technical-lora"
 
 
 @pytest.mark.parametrize("deadly", [False, True])
@@ -598,28 +599,24 @@ async def test_what_an_operator_unloads_stays_away_until_it_is_loaded_by_hand(tm
         assert (await world.ask()).json["model"] == "technical-lora"
 
 
-async def test_the_command_line_shows_loads_and_unloads(tmp_path: Path) -> None:
-    async with run_world(tmp_path, without("technical-lora"), paths=TECHNICAL_PATH) as world:
-        world.vllm.listed.append("stranger")
-        shown = await world.cli()
-        assert shown.returncode == 0
-        assert [line.split() for line in shown.stdout.splitlines()] == [
-            ["ENDPOINT", "ADAPTER", "BASE", "MODEL", "STATE"],
-            ["vllm0", "technical-lora", BASE, "missing"],
-            ["vllm0", "medical-lora", BASE, "served"],
-            ["vllm0", "legal-lora", BASE, "served"],
-            ["vllm0", "stranger", BASE, "served,", "not", "in", "the", "config"],
-        ]
-        loaded = await world.cli("load", "technical-lora")
-        assert (loaded.returncode, loaded.stdout) == (0, "vllm0: loaded\n")
-        assert json.loads((await world.cli("--json")).stdout) == (await world.service.get("/adapters", admin=True)).json
-        assert (await world.state())["state"] == "served"
-        unloaded = await world.cli("unload", "stranger")
-        assert (unloaded.returncode, unloaded.stdout, "stranger" in world.vllm.listed) == (
-            0,
-            "vllm0: unloaded\n",
-            False,
-        )
+async def test_the_command_line_shows_loads_and_unloads(quiet: World) -> None:
+    quiet.vllm.listed[:] = ["medical-lora", "legal-lora", "stranger"]
+    shown = await quiet.cli()
+    assert shown.returncode == 0
+    assert [line.split() for line in shown.stdout.splitlines()] == [
+        ["ENDPOINT", "ADAPTER", "BASE", "MODEL", "STATE"],
+        ["vllm0", "technical-lora", BASE, "missing"],
+        ["vllm0", "medical-lora", BASE, "served"],
+        ["vllm0", "legal-lora", BASE, "served"],
+        ["vllm0", "stranger", BASE, "served,", "not", "in", "the", "config"],
+    ]
+    loaded = await quiet.cli("load", "technical-lora")
+    assert (loaded.returncode, loaded.stdout) == (0, "vllm0: loaded\n")
+    assert json.loads((await quiet.cli("--json")).stdout) == (await quiet.service.get("/adapters", admin=True)).json
+    assert (await quiet.state())["state"] == "served"
+    unloaded = await quiet.cli("unload", "stranger")
+    assert (unloaded.returncode, unloaded.stdout) == (0, "vllm0: unloaded\n")
+    assert "stranger" not in quiet.vllm.listed
 
 
 @pytest.mark.parametrize(
@@ -641,18 +638,11 @@ async def test_what_cannot_be_done_is_refused_with_the_reason(
     assert quiet.vllm.paths == []
 
 
-async def test_a_load_that_fails_fails_the_command_too(tmp_path: Path) -> None:
-    vllm = without("technical-lora")
-
-    async def fail(_: web.Request, __: bytes) -> web.StreamResponse:
-        return refusal(500, "InternalServerError", "no room")
-
-    vllm.steps["/v1/load_lora_adapter"] = fail
-    async with run_world(tmp_path, vllm, paths=TECHNICAL_PATH) as world:
-        done = await world.cli("load", "technical-lora")
-        assert (done.returncode, done.stdout) == (1, "vllm0: no room\n")
-        found = await world.state()
-        assert (found["state"], found["error"], found["retry_in_s"]) == ("failed", "no room", None)
+async def test_a_load_that_fails_fails_the_command_too(quiet: World) -> None:
+    quiet.vllm.listed.remove("technical-lora")
+    quiet.vllm.steps["/v1/load_lora_adapter"] = ill
+    done = await quiet.cli("load", "technical-lora")
+    assert (done.returncode, done.stdout) == (1, "vllm0: vLLM answers with status 500\n")
 
 
 async def test_a_command_without_a_service_says_so(tmp_path: Path) -> None:

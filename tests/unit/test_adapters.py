@@ -206,3 +206,21 @@ async def test_it_polls_again_and_again_until_cancelled() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_it_can_be_cancelled_at_the_moment_when_it_is_woken(turns: int) -> None:
+    """So many turns of the event loop later."""
+
+    async def settle(_: Endpoint) -> None:
+        pass
+
+    poller = Poller((A,), Vllms().fetch, lambda *_: None)
+    task = asyncio.create_task(poller.run(600, settle))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    poller.wake("a")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    assert await asyncio.wait([task], timeout=2) == ({task}, set())
