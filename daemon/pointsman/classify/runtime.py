@@ -26,6 +26,7 @@ SHARED_BYTES = 1024
 # Loading takes seconds; a folder of weights that is so old was left by a process that was killed while it loaded.
 LEFT_BEHIND_S = 3600.0
 WEIGHTS = "weights-"
+M_ARENA_MAX = -8  # malloc.h
 
 
 def import_runtime() -> ModuleType:
@@ -97,6 +98,16 @@ def _remove_left_behind(scratch: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             if time.time() - folder.stat().st_mtime > LEFT_BEHIND_S:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def share_arenas() -> None:
+    """Let all threads allocate from the same few places; before there are any.
+
+    glibc gives each thread its own, and a classifier that is loaded beside another leaves holes in all that it used.
+    """
+    tune = getattr(ctypes.CDLL(None), "mallopt", None)
+    if tune is not None:
+        tune(M_ARENA_MAX, 2)
 
 
 def trim_memory() -> None:
