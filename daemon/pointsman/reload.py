@@ -100,13 +100,7 @@ class Outcome:
 class Reloader:
     """Reloads when asked, one reload after another; those who ask during one share the next."""
 
-    def __init__(
-        self,
-        source: Source,
-        prepared: Prepared,
-        generations: Generations,
-        notify: Notifier,
-    ) -> None:
+    def __init__(self, source: Source, prepared: Prepared, generations: Generations, notify: Notifier) -> None:
         """`prepared` is what `source` was read to, and serves."""
         self._source = source
         self.serving = prepared
@@ -224,7 +218,8 @@ def _other_files(before: Prepared, after: Prepared) -> Iterator[Change]:
     old, new = _name(before.classifier), _name(after.classifier)
     if old != new:
         yield Change(path="classifier", old=old, new=new)
-    if before.key_line != after.key_line:
+    files = [one.config.pointsman.relay.api_key_file for one in (before, after)]
+    if files[0] == files[1] and before.key_line != after.key_line:
         yield Change(path="pointsman.relay.api_key_file", old="(a key)", new="(another key)")
 
 

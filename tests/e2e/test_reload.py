@@ -198,11 +198,16 @@ async def test_a_key_that_was_replaced_is_used_and_not_shown(upstream: FakeVllm,
         told = (await reload(daemon))[1]
         async with http.post(url(daemon), json=chat()) as response:
             assert response.status == 200
+        (tmp_path / "other").write_text("third-secret")
+        tree["pointsman"]["relay"]["api_key_file"] = str(tmp_path / "other")
+        put(daemon.config, tree)
+        moved = (await reload(daemon))[1]
         log = daemon.log_text()
 
     assert upstream.last.values("authorization") == ["Bearer second-secret"]
-    assert [change["path"] for change in told["changes"]] == ["pointsman.relay.api_key_file"]
-    assert "secret" not in log + json.dumps(told)
+    for one in (told, moved):
+        assert [change["path"] for change in one["changes"]] == ["pointsman.relay.api_key_file"]
+    assert "secret" not in log + json.dumps([told, moved])
 
 
 async def test_the_classifier_keeps_what_it_remembers_unless_it_is_another(upstream: FakeVllm, tmp_path: Path) -> None:
