@@ -33,7 +33,7 @@ def test_systemd_waits_for_a_reload_and_an_older_one_can_ask_for_it() -> None:
 
     assert "Type=notify-reload\n" in (units.UNITS / "pointsman.service").read_text()
     assert "Type=notify\n" in older
-    assert "ExecReload=/bin/kill -HUP $MAINPID\n" in older
+    assert 'ExecReload=/bin/sh -c "kill -HUP $MAINPID"\n' in older
 
 
 def test_install_and_uninstall_leave_what_the_operator_wrote(tmp_path: Path) -> None:

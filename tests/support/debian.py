@@ -63,7 +63,7 @@ def install(root: Path, source: Path) -> None:
     """Follow the handbook: the sources to /root/pointsman, and `make install` there."""
     shutil.copytree(source, root / "root/pointsman", ignore=shutil.ignore_patterns(".*", "__pycache__", "dist"))
     kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or "_proxy" in name.lower()}
-    path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
+    path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "SYSTEMD_OFFLINE": "1"}
     _run("chroot", str(root), "make", "-C", "/root/pointsman", "install", env=kept | path)
 
 
