@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -37,6 +37,8 @@ class Served:
 
     cards: Mapping[str, tuple[Card, ...]] = field(default_factory=dict)
     withheld: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    down: frozenset[str] = frozenset()
+    """Endpoints that cannot be reached."""
 
     def serving(self, name: str, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
         """Those of `endpoints` that serve `name`, or may."""
@@ -46,6 +48,13 @@ class Served:
             if (endpoint.name not in self.cards or any(card.id == name for card in self.cards[endpoint.name]))
             and name not in self.withheld.get(endpoint.name, ())
         )
+
+    def available(self, name: str, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+        """Those that serve it; none where they are all down and another of `endpoints` could answer with another."""
+        serving = self.serving(name, endpoints)
+        if not self.down or self.down.issuperset(endpoint.name for endpoint in endpoints):
+            return serving
+        return () if self.down.issuperset(endpoint.name for endpoint in serving) else serving
 
     def base_name(self, base: str, endpoints: tuple[Endpoint, ...]) -> str:
         """The name under which `base` is served.
@@ -67,9 +76,14 @@ class Served:
             if card.id not in self.withheld.get(endpoint, ())
         }
 
+    def down_too(self, endpoints: tuple[Endpoint, ...]) -> Served:
+        """The same with these endpoints down."""
+        return replace(self, down=self.down.union(endpoint.name for endpoint in endpoints))
+
     def without(self, endpoint: str, name: str) -> Served:
         """The same but for one name of one endpoint."""
-        return Served(self.cards, {**self.withheld, endpoint: self.withheld.get(endpoint, frozenset()) | {name}})
+        withheld = {**self.withheld, endpoint: self.withheld.get(endpoint, frozenset()) | {name}}
+        return replace(self, withheld=withheld)
 
 
 def parse_models(body: bytes) -> tuple[Card, ...]:
@@ -109,6 +123,8 @@ class Host:
     """Adapters that an operator unloaded: they stay away until one loads them."""
     failures: dict[str, Failure] = field(default_factory=dict)
     loading: str | None = None
+    down: bool = False
+    """No connection to it comes about."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while its adapters are changed."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -194,6 +210,7 @@ class Poller:
         served = Served(
             {name: host.cards for name, host in self.hosts.items() if host.cards is not None},
             {name: frozenset(gone) for name, host in self.hosts.items() if (gone := host.refused | host.withheld)},
+            frozenset(name for name, host in self.hosts.items() if host.down),
         )
         if served != self.served:
             self.served = served

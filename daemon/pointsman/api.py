@@ -10,7 +10,7 @@ from pointsman import intents, openai
 from pointsman.adapters import Card, Served
 from pointsman.config.model import Config
 from pointsman.eager import in_task
-from pointsman.errors import HttpError, RequestError, error_body
+from pointsman.errors import HttpError, RequestError, UpstreamUnreachable, error_body
 from pointsman.exchange import Exchange, failure, outcome
 from pointsman.explain import describe
 from pointsman.generations import Generations
@@ -171,24 +171,40 @@ async def _routed(api: Api, exchange: Exchange) -> Response | None:
 async def _forward_chosen(
     exchange: Exchange, plan: _Plan, again: Callable[[Served], _Plan], gone: tuple[tuple[str, str], ...] = ()
 ) -> None:
-    """Forward what we chose the model for. While vLLM does not know the adapter, the plan is made `again`.
+    """Forward what we chose the model for.
 
-    `gone` are the endpoints and adapters where it was so already.
+    Where vLLM does not know the adapter, or none that has it can be reached, nothing has begun: the plan is made
+    `again`. `gone` are the endpoints and adapters where it was so already.
     """
     decision, body, lines = plan
+    record, service = exchange.record, exchange.service
 
     async def refused(error: ModelRefused) -> None:
-        endpoint, poller = exchange.record.endpoint or "", exchange.service.poller
+        endpoint = record.endpoint or ""
         exchange.retried(endpoint, "adapter", error)
-        poller.refused(endpoint, decision.model)
+        service.poller.refused(endpoint, decision.model)
         missing = (*gone, (endpoint, decision.model))
-        served = poller.served
-        for each in missing:  # also where vLLM's list has it again: or the two could take turns for ever
-            served = served.without(*each)
-        await _forward_chosen(exchange, again(served), again, missing)
+        await _forward_chosen(exchange, again(_less(service.poller.served, missing)), again, missing)
 
     chosen = Chosen(decision.model, refused) if decision.adapter else None
-    await forward(exchange, decision.endpoints, body, lines, chosen)
+    try:
+        await forward(exchange, decision.endpoints, body, lines, chosen)
+    except UpstreamUnreachable as error:
+        if not decision.adapter:
+            raise
+        other = again(_less(service.poller.served, gone).down_too(decision.endpoints))
+        if other[0].model == decision.model:
+            raise
+        service.metrics.upstream_errors.add(record.endpoint or "", error.code)
+        exchange.retried(record.endpoint or "", "connect", error)
+        await _forward_chosen(exchange, other, again, gone)
+
+
+def _less(served: Served, gone: tuple[tuple[str, str], ...]) -> Served:
+    """Also less what vLLM lists again but has refused this request: or the two could take turns for ever."""
+    for endpoint, name in gone:
+        served = served.without(endpoint, name)
+    return served
 
 
 def _keep_text(service: Service, text: str, routed: Routed) -> None:

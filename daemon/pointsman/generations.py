@@ -82,7 +82,7 @@ class Generations:
             previous.poller if previous else None,
         )
         loader = Loader(config, poller, LoraApi(endpoints.all, key_line), self._changed)
-        endpoints.recovered = loader.recovered
+        endpoints.turned = loader.turned
         router = Router(config, prepared.classifier, lambda: poller.served, previous.router if previous else None)
         if previous is None or previous.router.classifier is not prepared.classifier:
             for note in prepared.classifier.notes:

@@ -67,9 +67,13 @@ class Loader:
         host = self._poller.hosts[endpoint.name]
         return host.lists(name) and (name == base or name not in self._config.model_config)
 
-    def recovered(self, endpoint: str) -> None:
-        """An endpoint is back, perhaps as another process: what it refused before it may take now."""
+    def turned(self, endpoint: str, well: bool) -> None:
+        """An endpoint is down, or back, perhaps as another process: what it refused before it may take now."""
         host = self._poller.hosts[endpoint]
+        host.down = not well
+        self._poller.publish()
+        if not well:
+            return
         host.failures = {name: failure for name, failure in host.failures.items() if failure.deadly}
         self._poller.wake(endpoint)
 

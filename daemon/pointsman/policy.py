@@ -168,7 +168,7 @@ class Policy:
         base = self._config.base_of(name)
         candidates = self._config.endpoints_of(name)
         model = served.base_name(name, candidates) if name == base else name
-        return _Target(name, model, base, served.serving(model, candidates))
+        return _Target(name, model, base, served.available(model, candidates))
 
     def _drawn(self, entries: tuple[ModelScore, ...], share: float) -> int | None:
         """With `split: score` the place of the entry at `share`."""

@@ -293,6 +293,51 @@ async def test_a_relayed_path_falls_back_to_the_base_too(tmp_path: Path) -> None
         assert (reply.status, reply.json["model"]) == (200, BASE)
 
 
+# --- an adapter whose endpoint is down ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("probed", [True, False])
+async def test_where_only_an_endpoint_that_is_down_has_the_adapter_the_base_answers_at_another(
+    tmp_path: Path, probed: bool
+) -> None:
+    """From the very request that finds it out; the adapter answers again when it is back, even if never probed."""
+    never: Any = {"poll_interval_ms": NEVER}
+    async with contextlib.AsyncExitStack() as other:
+        fake = await other.enter_async_context(run_fake_vllm(LoraVllm()))
+
+        def second(config: Any) -> None:
+            config["vllm_endpoints"].append({"name": "other", "address": "127.0.0.1", "port": fake.port})
+
+        options: Any = {"relay": {"health_interval_ms": 100 if probed else 0}}
+        async with run_world(tmp_path, without("technical-lora"), adapters=never, change=second, **options) as world:
+            await world.service.daemon.logged("endpoint", endpoint="other")
+            assert (await world.ask()).json["model"] == "technical-lora"
+
+            await other.aclose()
+            replies = [await world.ask() for _ in range(5)]
+            assert {(reply.status, reply.json["model"]) for reply in replies} == {(200, BASE)}
+            assert {reply.headers["x-pointsman-reason"] for reply in replies} == {"adapter_missing"}
+            retries = (await world.metrics()).total("retries_total", reason="connect")
+            assert retries <= 1 if probed else retries >= 5  # where it is known to be down it is not even tried
+
+            explicit = await world.ask(model="technical-lora")
+            assert (explicit.status, explicit.json["error"]["code"]) == (502, "upstream_unreachable")
+
+            back = LoraVllm(port=fake.port)
+            await other.enter_async_context(run_fake_vllm(back))
+            if probed:
+                await until(world.service.daemon, "endpoint_reachable", 1, endpoint="other")
+            assert (await world.ask()).json["model"] == "technical-lora"
+
+
+async def test_where_every_endpoint_is_down_the_adapter_is_not_given_up(tmp_path: Path) -> None:
+    """A guess that may fail, and no other answer for a blip of the only vLLM."""
+    async with run_world(tmp_path, adapters={"poll_interval_ms": NEVER}, relay={"health_interval_ms": 20}) as world:
+        world.vllm.steps["/health"] = ill
+        await until(world.service.daemon, "endpoint_reachable", 0, endpoint="vllm0")
+        assert (await world.ask()).json["model"] == "technical-lora"
+
+
 # --- when vLLM is asked what it serves ----------------------------------------------------------------------------
 
 

@@ -110,13 +110,13 @@ async def stream(request: web.Request, events: list[bytes]) -> web.StreamRespons
 
 @contextlib.asynccontextmanager
 async def run_fake_vllm(fake: FakeVllm | None = None) -> AsyncIterator[FakeVllm]:
-    """Listening on a free port of 127.0.0.1 for as long as the block lasts."""
+    """Listening on 127.0.0.1, on its port or else a free one, for as long as the block lasts."""
     fake = fake or FakeVllm()
     app = web.Application(client_max_size=2**30)
     app.router.add_route("*", "/{path:.*}", fake.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", fake.port)
     await site.start()
     fake.port = runner.addresses[0][1]
     try:

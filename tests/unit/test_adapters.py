@@ -77,6 +77,23 @@ def test_a_withheld_name_is_served_by_nobody_whether_or_not_its_endpoint_is_know
     assert served.models() == {"base": BASE}
 
 
+@pytest.mark.parametrize(
+    ("down", "available"),
+    [
+        pytest.param((), (B,), id="none is down"),
+        pytest.param(("a",), (B,), id="it is with one that is up"),
+        pytest.param(("b",), (), id="it is with one that is down, and another is up"),
+        pytest.param(("a", "b"), (B,), id="all are down: it may be a mistake"),
+    ],
+)
+def test_a_name_is_not_available_where_only_an_endpoint_that_is_down_serves_it(
+    down: tuple[str, ...], available: tuple[Endpoint, ...]
+) -> None:
+    served = Served({"a": (BASE,), "b": (BASE, LORA)}, down=frozenset(down))
+    assert served.available("lora", (A, B)) == available
+    assert served.serving("lora", (A, B)) == (B,)
+
+
 PATH, OTHER = Card("org/model"), Card("other")
 
 

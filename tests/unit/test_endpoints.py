@@ -150,3 +150,25 @@ def test_a_breaker_without_a_number_never_opens() -> None:
     for _ in range(100):
         breaker.failed(0.0)
     assert breaker.passes(0.0)
+
+
+def test_where_no_health_is_asked_a_lost_connection_shuts_no_endpoint_out_for_good() -> None:
+    """Nobody would find out that it is back."""
+    world = World({"a": 1, "b": 1}, health_interval_ms=0)
+    world.endpoints.unreachable(world.endpoints.all["a"], "no connection")
+    assert world.endpoints.all["a"].healthy(world.now)
+
+
+def test_it_is_told_when_an_endpoint_goes_down_and_when_it_is_back() -> None:
+    world = World({"a": 1}, breaker_failures=1)
+    turns: list[tuple[str, bool]] = []
+    world.endpoints.turned = lambda *turn: turns.append(turn)
+    upstream = world.endpoints.all["a"]
+    for _ in range(2):
+        world.endpoints.unreachable(upstream, "no connection")
+    for _ in range(2):
+        world.endpoints.reached(upstream)
+    assert turns == [("a", False), ("a", True)]
+    world.fail("a")
+    world.endpoints.succeeded(upstream)
+    assert turns[2:] == [("a", True)]

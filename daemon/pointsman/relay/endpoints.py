@@ -89,8 +89,9 @@ class Endpoints:
         self.all = {endpoint.name: _taken_over(endpoint, options, previous or {}) for endpoint in endpoints}
         self._weights = {endpoint.name: endpoint.weight for endpoint in endpoints}
         self._report = report
-        self.recovered: Callable[[str], None] = lambda _: None
-        """Told the name of an endpoint that is well again, perhaps as another process."""
+        self._probed = options.health_interval_ms > 0
+        self.turned: Callable[[str, bool], None] = lambda _name, _well: None
+        """Told the name of an endpoint that is down, or well again, perhaps as another process."""
 
     def choose(self, candidates: tuple[Endpoint, ...], now: float, tried: Iterable[str] = ()) -> Upstream | None:
         """The best of `candidates` that was not `tried`; None when there is none left. `now` as for the breaker."""
@@ -105,7 +106,7 @@ class Endpoints:
         """It answered a request."""
         if upstream.breaker.opened:
             self._report(upstream.name, "answers again")
-            self.recovered(upstream.name)
+            self.turned(upstream.name, True)
         upstream.breaker.succeeded()
 
     def failed(self, upstream: Upstream, why: str, now: float) -> None:
@@ -117,16 +118,17 @@ class Endpoints:
 
     def unreachable(self, upstream: Upstream, why: str) -> None:
         """No connection to it, or its `/health` does not answer."""
-        if upstream.reachable:
+        if upstream.reachable and self._probed:  # or nobody would find out that it is back; the breaker does
             upstream.reachable = False
             self._report(upstream.name, f"down: {why}")
+            self.turned(upstream.name, False)
 
     def reached(self, upstream: Upstream) -> None:
         """Its `/health` answers, or a connection came about."""
         if not upstream.reachable:
             upstream.reachable = True
             self._report(upstream.name, "up")
-            self.recovered(upstream.name)
+            self.turned(upstream.name, True)
 
     async def probe(self, ask: Callable[[Upstream], Awaitable[str | None]], interval: float) -> None:
         """Ask every endpoint each `interval` seconds until cancelled; `ask` tells what is wrong, or None."""
