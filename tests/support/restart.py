@@ -84,8 +84,7 @@ async def restart_under_load(config: Any, upstream: FakeVllm, folder: Path, clie
         async with asyncio.TaskGroup() as group:
             async with run_daemon(config, folder / "first", listener=listener) as daemon:
                 staying = group.create_task(ask("stays"))
-                for _ in range(clients):
-                    group.create_task(keep_asking())
+                asking = [group.create_task(keep_asking()) for _ in range(clients)]
                 await streaming.wait()
                 await eventually(lambda: answers.total() > each * clients, "a load", within_s=60)
                 daemon.process.terminate()
@@ -95,4 +94,5 @@ async def restart_under_load(config: Any, upstream: FakeVllm, folder: Path, clie
             async with run_daemon(config, folder / "second", listener=listener):
                 await eventually(lambda: answers.total() > before + each * clients, "the second serves", within_s=60)
                 over.set()
+                await asyncio.wait(asking)  # whoever came when this one stops, too, would wait for a third
     return Restart(answers, staying.result(), longest)
