@@ -25,16 +25,16 @@ def ask(address: str, method: str, path: str, body: object = None) -> Any:
     try:
         connection.request(method, path, None if body is None else json.dumps(body))
         response = connection.getresponse()
-        body = response.read()
-        answer = json.loads(body)
+        said = response.read()
+        answer = json.loads(said)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise AdminError(
             f"no answer from the service's admin port at {address} ({error}); does it run, with this config?"
         ) from error
     finally:
         connection.close()
-    if response.status >= 400 and "endpoints" not in answer:
-        raise AdminError(words(response.status, body))
+    if response.status >= 400 and not (isinstance(answer, dict) and "endpoints" in answer):
+        raise AdminError(words(response.status, said))
     return answer
 
 

@@ -12,17 +12,7 @@ from pointsman.loader import configured
 
 def inventory(config: Config, poller: Poller, now: float) -> list[dict[str, Any]]:
     """Every endpoint with its adapters; `now` is the event loop's time."""
-    return [
-        {
-            "endpoint": endpoint.name,
-            "address": endpoint.base_url if endpoint.socket_path is None else f"unix:{endpoint.socket_path}",
-            "base_models": [card.id for card in host.cards or () if card.parent is None],
-            "error": host.trouble,
-            "adapters": list(_adapters(config, endpoint, host, now)),
-        }
-        for endpoint in config.vllm_endpoints
-        for host in (poller.hosts[endpoint.name],)
-    ]
+    return [_endpoint(config, endpoint, poller.hosts[endpoint.name], now) for endpoint in config.vllm_endpoints]
 
 
 def counts(config: Config, poller: Poller) -> dict[str, tuple[int, int]]:
@@ -31,6 +21,16 @@ def counts(config: Config, poller: Poller) -> dict[str, tuple[int, int]]:
     return {
         endpoint: (len(wanted), sum(_state(poller.hosts[endpoint], name) == "served" for name in wanted))
         for endpoint, wanted in names.items()
+    }
+
+
+def _endpoint(config: Config, endpoint: Endpoint, host: Host, now: float) -> dict[str, Any]:
+    return {
+        "endpoint": endpoint.name,
+        "address": endpoint.base_url if endpoint.socket_path is None else endpoint.address,
+        "base_models": [card.id for card in host.cards or () if card.parent is None],
+        "error": host.trouble,
+        "adapters": list(_adapters(config, endpoint, host, now)),
     }
 
 

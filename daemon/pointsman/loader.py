@@ -5,24 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol
 
 from pointsman.adapters import Failure, Poller
 from pointsman.config.model import Config, Endpoint, Lora
 from pointsman.errors import RequestError, UpstreamBroken, UpstreamError, UpstreamTimeout
+from pointsman.relay.lora import LoraApi
 
-FIRST_PAUSE_SECONDS = 5.0
+FIRST_PAUSE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 300.0
-
-
-class Administration(Protocol):
-    """vLLM's own way to change its adapters; every method raises UpstreamError."""
-
-    async def load(self, endpoint: Endpoint, name: str, path: str) -> None: ...
-
-    async def unload(self, endpoint: Endpoint, name: str) -> None: ...
-
-    async def probe(self, endpoint: Endpoint, name: str) -> None: ...
+# Of what may take vLLM down with it, each time.
+LONGEST_DEADLY_PAUSE_SECONDS = 86_400.0
 
 
 Note = Callable[[str, str, str, str | None], None]
@@ -32,7 +24,7 @@ Note = Callable[[str, str, str, str | None], None]
 class Loader:
     """Changes one vLLM's adapters one at a time. What it loads gets no requests before it has answered one of ours."""
 
-    def __init__(self, config: Config, poller: Poller, vllm: Administration, note: Note) -> None:
+    def __init__(self, config: Config, poller: Poller, vllm: LoraApi, note: Note) -> None:
         self._config = config
         self._poller = poller
         self._vllm = vllm
@@ -82,10 +74,9 @@ class Loader:
 
         By endpoint: what went wrong, or None. Raises RequestError where there is nothing to try.
         """
-        base = self._config.base_of(name)
-        model = self._config.model_config.get(base)
-        lora = next((lora for lora in model.loras if lora.name == name), None) if model else None
-        if lora is None:
+        found = [(base, lora) for base, model in self._config.model_config.items() for lora in model.loras]
+        base, lora = next(((base, lora) for base, lora in found if lora.name == name), (None, None))
+        if base is None or lora is None:
             raise _impossible(f"the config has no adapter {name}; add it to the loras of its model", 404)
         if lora.path is None:
             raise _impossible(f"the config has no path for {name}; add `path` beside its name", 400)
@@ -165,8 +156,7 @@ class Loader:
         times = failures[name].times + 1 if name in failures else 1
         # It may have taken vLLM down, and would again and again.
         deadly = isinstance(error, UpstreamBroken | UpstreamTimeout)
-        pause = FIRST_PAUSE_SECONDS * 2**times if deadly else min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**times)
-        again = asyncio.get_running_loop().time() + pause
+        again = asyncio.get_running_loop().time() + pause(times, deadly=deadly)
         failures[name] = Failure(times, error.message, again, deadly)
         self._note(endpoint.name, name, "failed", error.message)
 
@@ -187,6 +177,12 @@ class Loader:
                 poller.publish()
             host.failures.pop(name, None)
             self._note(endpoint.name, name, "unloaded", None)
+
+
+def pause(times: int, *, deadly: bool) -> float:
+    """Seconds until the next try after so many failures in a row."""
+    longest = LONGEST_DEADLY_PAUSE_SECONDS if deadly else LONGEST_PAUSE_SECONDS
+    return min(longest, FIRST_PAUSE_SECONDS * 2.0 ** min(times - 1, 30))
 
 
 def configured(config: Config, endpoint: Endpoint) -> Iterator[tuple[str, Lora]]:

@@ -18,6 +18,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+import yaml
 from aiohttp import web
 
 from support.daemon import run_daemon
@@ -26,6 +27,7 @@ from support.lora_vllm import BASE, LoraVllm, refusal
 from support.metrics import Metrics, scrape, until
 from support.process import eventually
 from support.service import CHAT, MEDICAL, TECHNICAL, Reply, Service, chat, shipped_config
+from support.two_sides import put, reload
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -625,6 +627,25 @@ async def test_a_vllm_that_came_back_is_given_what_it_refused_but_not_what_kille
         polls = vllm.polls
         await eventually(lambda: vllm.polls > polls + 2, "it is polled")
         assert vllm.paths == [LOADED[0]]
+
+
+async def test_an_adapter_is_added_by_a_new_config_and_what_was_known_stays_known(tmp_path: Path) -> None:
+    """Neither Pointsman nor vLLM is restarted. What an operator unloaded stays unloaded."""
+    vllm = without("technical-lora", "legal-lora")
+    async with run_world(tmp_path, vllm, adapters=LOAD, paths={"medical-lora": "/srv/medical"}) as world:
+        assert (await world.change("unload", {"name": "medical-lora"})).status == 200
+        assert (await world.ask()).json["model"] == BASE
+
+        config = yaml.safe_load(world.service.daemon.config.read_text())
+        for lora in config["model_config"][BASE]["loras"]:
+            lora["path"] = f"/srv/{lora['name']}"
+        put(world.service.daemon.config, config)
+        assert (await reload(world.service.daemon))[0] == 200
+
+        await world.reaches("served")
+        await world.reaches("served", "legal-lora")
+        assert (await world.ask()).json["model"] == "technical-lora"
+        assert (await world.state("medical-lora"))["state"] == "unloaded"
 
 
 # --- by hand ------------------------------------------------------------------------------------------------------
