@@ -262,6 +262,50 @@ async def test_a_404_about_something_else_is_the_clients(quiet: World, body: byt
     assert quiet.vllm.paths == [f"{CHAT} technical-lora"] * 2
 
 
+async def test_a_404_that_breaks_off_is_a_broken_answer(quiet: World) -> None:
+    async def broken(request: web.Request, _: bytes) -> web.StreamResponse:
+        response = web.StreamResponse(status=404, headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b'{"error":{"message":"The model `technical-lora` does')
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    quiet.vllm.steps[CHAT] = broken
+    reply = await quiet.ask()
+    assert (reply.status, reply.json["error"]["code"]) == (502, "upstream_broken")
+    assert quiet.vllm.paths == [f"{CHAT} technical-lora"]
+
+
+async def test_a_404_that_does_not_come_to_its_end_is_late_and_a_client_that_leaves_it_frees_vllm(
+    tmp_path: Path,
+) -> None:
+    left = asyncio.Event()
+
+    async def stalls(request: web.Request, _: bytes) -> web.StreamResponse:
+        response = web.StreamResponse(status=404, headers={"Content-Length": "100"})
+        try:
+            await response.prepare(request)
+            await response.write(b"half")
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+        return response
+
+    never: Any = {"poll_interval_ms": NEVER}
+    async with run_world(tmp_path, adapters=never, relay={"first_byte_timeout_ms": 1000}) as world:
+        world.vllm.steps[CHAT] = stalls
+        reply = await world.ask()
+        assert (reply.status, reply.json["error"]["code"]) == (504, "upstream_timeout")
+        await asyncio.wait_for(left.wait(), 10)
+
+        left.clear()
+        leaves = asyncio.create_task(world.ask())
+        await eventually(lambda: len(world.vllm.paths) == 2, "it is asked")
+        leaves.cancel()
+        await asyncio.wait_for(left.wait(), 10)
+
+
 async def test_the_404_of_a_base_that_nobody_serves_is_the_clients(quiet: World) -> None:
 
     async def unknown(request: web.Request, body: bytes) -> web.StreamResponse:
