@@ -83,7 +83,7 @@ def _told(adapter: dict[str, Any]) -> str:
         told += ", not in the config"
     if adapter["error"]:
         again = "" if adapter["retry_in_s"] is None else f", next try in {adapter['retry_in_s']} s"
-        told += f": {adapter['error']} ({adapter['failures']} times{again})"
+        told += f": {adapter['error']} (failures: {adapter['failures']}{again})"
     return told
 
 
