@@ -85,6 +85,13 @@ async def test_the_head_of_a_second_request_has_the_same_time(limited: Relay) ->
         await refused(client, 408, "request_timeout")
 
 
+async def test_so_has_one_that_began_before_the_first_was_answered(limited: Relay) -> None:
+    async with limited.client() as client:
+        client.send(post(chat()) + HEAD)
+        assert (await client.answer()).status == 200
+        await refused(client, 408, "request_timeout")
+
+
 async def test_a_connection_that_is_idle_between_requests_is_not_cut(limited: Relay) -> None:
     async with limited.client() as client:
         for _ in range(2):

@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol):
         self._refusal: Response | None = None  # what is written when those before it are answered
         self._deaf = False  # nothing more is read from this client
         self._behind = b""  # what came and is not read yet
-        self._held = False  # for there are requests enough that wait
+        self._held = False  # whole requests are behind, and those before them come first
         self._partial = False  # a head has begun
         self._served = False  # a request was answered
         self._since = self._loop.time()  # when the head began, or when the connection fell idle
@@ -177,9 +177,12 @@ class Connection(asyncio.Protocol):
         if not may_begin(data):
             raise malformed("its head is not well-formed HTTP/1.1, or too long")
         if self._current is None and not self._partial:
-            self._partial = True
-            self._since = self._loop.time()
-            self._rearm(self._since + self._server.limits.header_timeout)
+            self._clock_head()
+
+    def _clock_head(self) -> None:
+        self._partial = True
+        self._since = self._loop.time()
+        self._rearm(self._since + self._server.limits.header_timeout)
 
     def _fed(self, request: Request, data: bytes) -> bytes:
         """More for a request's body; what is behind it comes back."""
@@ -256,6 +259,8 @@ class Connection(asyncio.Protocol):
             self._refuse(self._refusal)
         elif self._server.draining:
             self.close()
+        elif self._behind and not self._held:
+            self._clock_head()  # the time that the answer took is not the client's
         else:
             self._since = self._loop.time()
         if self._held and not self._waiting:
