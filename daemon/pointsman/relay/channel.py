@@ -51,6 +51,7 @@ class Channel(asyncio.Protocol):
         "_persistent",
         "_receiver",
         "_transport",
+        "_unsent",
         "idle_since",
         "pool",
         "reused",
@@ -67,6 +68,7 @@ class Channel(asyncio.Protocol):
         self._head = b""
         self._early = True  # whether no byte of an answer has come
         self._persistent = True
+        self._unsent: tuple[bytes, bytes] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -78,16 +80,25 @@ class Channel(asyncio.Protocol):
         return self._receiver is None and not self._transport.is_closing()
 
     def request(self, head: bytes, body: bytes, receiver: Receiver) -> None:
-        """Send a request, head and body in one write; its answer goes to `receiver`."""
+        """Send a request, head and body in one write, in this turn of the loop; its answer goes to `receiver`."""
         self._receiver = receiver
         self._framing = None
         self._head = b""
         self._early = True
         self._persistent = True
+        self._unsent = head, body
+        self.pool.send_soon(self)
+
+    def send(self) -> None:
+        """Write the request, whose turn has come."""
+        unsent, self._unsent = self._unsent, None
+        if unsent is None or self._transport.is_closing():
+            return
+        head, body = unsent
         if len(body) <= 65_536:
             self._transport.write(head + body)
         else:
-            self._transport.writelines((head, body))  # the transport keeps what the socket does not take, uncopied
+            self._transport.writelines(unsent)  # the transport keeps what the socket does not take, uncopied
 
     def divert(self, receiver: Receiver) -> None:
         """The rest of the answer, whose head has just come, goes to another."""
@@ -159,7 +170,8 @@ class Channel(asyncio.Protocol):
         receiver, self._receiver = self._receiver, None
         transport = self._transport
         # vLLM may answer before it has read all of the body: what is still to be written is no new request's start.
-        if self._kept and self._persistent and not framing.surplus and not transport.get_write_buffer_size():
+        written = self._unsent is None and not transport.get_write_buffer_size()
+        if self._kept and self._persistent and not framing.surplus and written:
             self.pool.put(self)
         else:
             transport.abort()
@@ -208,6 +220,7 @@ class Pool:
         self.connect_timeout = connect_timeout
         self._idle: deque[Channel] = deque()
         self._open: set[Channel] = set()
+        self._unsent: list[Channel] = []
         self._sweep: asyncio.TimerHandle | None = None
 
     def take(self) -> Channel | None:
@@ -240,6 +253,20 @@ class Pool:
     def opened(self, channel: Channel) -> None:
         """A connection is there."""
         self._open.add(channel)
+
+    def send_soon(self, channel: Channel) -> None:
+        """Have it send with all others of this turn of the loop.
+
+        Were they written one by one between answers to clients, vLLM would fall asleep and be woken for each.
+        """
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._unsent.append(channel)
+
+    def _send(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        for channel in unsent:
+            channel.send()
 
     def put(self, channel: Channel) -> None:
         """Keep a connection for the next request."""
