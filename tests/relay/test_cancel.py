@@ -213,7 +213,9 @@ async def test_while_a_connection_to_vllm_is_made(tmp_path: Path, leave: Leave) 
 
 async def test_while_it_waits_for_its_class(tmp_path: Path, upstream: Hostile, leave: Leave) -> None:
     """The built-in classifier is busy with long texts of others; what nobody waits for is not classified."""
-    options: Any = {"classifier": {"threads": 1, "deadline_ms": 600_000}, "adapters": {"poll_interval_ms": 0}}
+    # A batch gives the queue as many texts at a time as the workers could take.
+    classifier = {"threads": 1, "deadline_ms": 600_000, "batch_tokens": 6400}
+    options: Any = {"classifier": classifier, "adapters": {"poll_interval_ms": 0}}
     texts = [f"{number} " + "How does the compiler allocate registers? " * 100 for number in range(300)]
     async with (
         run_relay(tmp_path, upstream, model_id="builtin", **options) as relay,
