@@ -31,6 +31,7 @@ from support.two_sides import Load, answer, config, put, reload, url
 CLIENTS = 4
 RELOADS = 50
 SWAP_EACH = 5
+SETTLE_S = 2.0
 QUIET_S = 10.0
 PAUSE_S = 0.3
 # What the daemon logs where no figures of an earlier, quieter moment were found.
@@ -71,12 +72,14 @@ async def measure(folder: Path, reloads: int) -> dict[str, Any]:
         async with run_daemon(first, folder, env={"STATE_DIRECTORY": str(folder)}) as daemon:
             admin_port = int(daemon.admin_url.rpartition(":")[2])
             load = Load(url(daemon), SURE, BETWEEN)
-            group.create_task(load.run(CLIENTS))
+            running = group.create_task(load.run(CLIENTS))
+            await asyncio.sleep(SETTLE_S)
+            settled, begun = len(load.spans), await asyncio.to_thread(loop_lag, admin_port)
             await asyncio.sleep(QUIET_S)
             quiet, calm = len(load.spans), await asyncio.to_thread(loop_lag, admin_port)
             done: list[Reload] = []
             measured = daemon.log_text().count(MEASURED)
-            settled = memory(daemon.process.pid)["Rss"]
+            before = memory(daemon.process.pid)["Rss"]
             resident: list[float] = []
             for number in range(reloads):
                 model_id = artifacts[(number + 1) // SWAP_EACH % 2]
@@ -86,6 +89,7 @@ async def measure(folder: Path, reloads: int) -> dict[str, Any]:
                 resident.append(memory(daemon.process.pid)["Rss"])
             after = await asyncio.to_thread(loop_lag, admin_port)
             load.over.set()
+            await running
     met = [span for span in load.spans[quiet:] if any(one.met(span) for one in done)]
     return {
         "clients": CLIENTS,
@@ -95,13 +99,13 @@ async def measure(folder: Path, reloads: int) -> dict[str, Any]:
         "requests": load.requests,
         "dropped": len(load.dropped),
         "mixed": len(load.mixed),
-        "latency_ms": {"quiet": spread(load.spans[:quiet]), "during_reloads": spread(met)},
+        "latency_ms": {"quiet": spread(load.spans[settled:quiet]), "during_reloads": spread(met)},
         "reload_ms": {
             kind: spread((one.began, one.ended) for one in done if one.loaded is loaded)
             for kind, loaded in (("classifier_kept", False), ("classifier_loaded", True))
         },
-        "loop_lag_p99_ms": {"quiet": lag_p99_ms({}, calm), "with_reloads": lag_p99_ms(calm, after)},
-        "resident_mib": {"before": settled, "fifth": middle(resident, 1 / 5), "end": middle(resident, 1)},
+        "loop_lag_p99_ms": {"quiet": lag_p99_ms(begun, calm), "with_reloads": lag_p99_ms(calm, after)},
+        "resident_mib": {"before": before, "fifth": middle(resident, 1 / 5), "end": middle(resident, 1)},
     }
 
 

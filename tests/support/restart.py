@@ -22,6 +22,8 @@ from support.service import CHAT, chat
 WHOLE = event("llama2-7b", "first") + b"data: [DONE]\n\n"
 """What each client should get."""
 MODEL = "llama2-7b"
+LONGEST_S = 60.0
+"""A request that takes longer is lost."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,11 @@ async def restart_under_load(config: Any, upstream: FakeVllm, folder: Path, clie
         connector = aiohttp.TCPConnector(force_close=True)  # a kept connection may close at any time, and clients know
         try:
             async with (
-                aiohttp.ClientSession(connector=connector) as http,
+                aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(LONGEST_S)) as http,
                 http.post(url, json=chat(text, MODEL, stream=True)) as response,
             ):
                 return response.status, await response.read()
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, TimeoutError) as error:
             return repr(error)
 
     async def keep_asking() -> None:
