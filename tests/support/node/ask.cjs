@@ -1,6 +1,6 @@
 // Reads {"baseURL", "calls": [{"method", "body", "headers", "leave"}]} from stdin, and writes what `openai` for Node makes
-// of each answer: {"value"}, {"events"} of a stream, or the {"error"} that it throws. `leave`: after so many
-// events it leaves the stream, as a user does who closes the page.
+// of each answer: {"value"}, {"events"} of a stream, or the {"error"} that it throws. `leave`: the number of events after
+// which it leaves the stream.
 "use strict";
 
 const { readFileSync } = require("node:fs");
@@ -18,7 +18,7 @@ async function answer(client, { method, body, headers, leave }) {
     for await (const event of value) {
       events.push(event);
       if (events.length === leave) {
-        break;
+        value.controller.abort();
       }
     }
     return { events };
