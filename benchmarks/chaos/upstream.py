@@ -43,15 +43,15 @@ class Answer:
     def streams(self) -> bool:
         return self.asked.get("stream") is True
 
-    async def send(self, data: bytes) -> None:
-        """Raises ConnectionError where nobody is there any more."""
+    async def send(self, data: bytes, *, status: int | None = None) -> None:
+        """Raises ConnectionError where nobody is there any more; with `status` it is the head that is sent."""
         if self.exchange.connection.gone.is_set():
             raise ConnectionError
+        self.status = self.status if status is None else status
         await self.exchange.send(data)
 
     async def head(self, status: str, *fields: str) -> None:
-        self.status = int(status.split()[0])
-        await self.send(head(status, *fields))
+        await self.send(head(status, *fields), status=int(status.split()[0]))
 
     async def body(self, data: bytes, *, framed: bool = False) -> None:
         """A part of the body, as a chunk of its own where it is `framed`."""
@@ -64,8 +64,7 @@ class Answer:
         self.whole = not self.exchange.connection.gone.is_set()
 
     async def begin_stream(self) -> None:
-        self.status = 200
-        await self.send(STREAM)
+        await self.send(STREAM, status=200)
 
     async def events(self, count: int) -> None:
         """So many events, with the pauses of a model that generates."""

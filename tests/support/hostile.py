@@ -126,8 +126,9 @@ class Connection(asyncio.Protocol):
         self.transport.close()
 
     def reset(self) -> None:
-        """End it with RST."""
+        """End it with RST. Nothing that is sent from now on arrives, though `connection_lost` comes a turn later."""
         self._ours = True
+        self.gone.set()
         raw = self.transport.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()

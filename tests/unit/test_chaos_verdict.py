@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime
+import random
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from chaos.upstream import Answer, good
 from chaos.verdict import (
     Asked,
     Body,
@@ -27,6 +31,8 @@ from chaos.verdict import (
     strangers,
     troubles,
 )
+
+from support.hostile import Exchange, run_hostile
 
 BODY = Body(10, 7)
 ASKED = Asked("a", "plain", status=200, body=BODY)
@@ -197,3 +203,23 @@ def test_memory_is_flat_in_the_second_half_and_descriptors_are_given_back() -> N
 def test_an_exception_that_nobody_caught_is_in_the_log(bad: dict[str, Any]) -> None:
     assert troubles([bad])
     assert not troubles([line()])
+
+
+async def test_an_upstream_that_died_begins_no_answer() -> None:
+    """What it writes before it hears of its own end reaches nobody, and is no answer that was lost on the way."""
+    ran: asyncio.Future[Ran] = asyncio.get_running_loop().create_future()
+
+    async def dies(exchange: Exchange) -> None:
+        answer = Answer(exchange, random.Random(0), {}, "good")  # noqa: S311 - no secret
+        exchange.reset()
+        with contextlib.suppress(ConnectionError):
+            await good(answer)
+        ran.set_result(answer.record())
+
+    async with run_hostile() as hostile:
+        hostile.script = dies
+        _, writer = await asyncio.open_connection("127.0.0.1", hostile.port)
+        writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+        found = await asyncio.wait_for(ran, 5)
+        writer.close()
+    assert (found.status, found.whole) == (None, False)
