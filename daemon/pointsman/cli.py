@@ -116,12 +116,13 @@ def _address(text: str) -> str:
 def _serve(options: argparse.Namespace) -> int:
     import uvloop
 
+    from pointsman.classify.batch import usable_cores
     from pointsman.classify.runtime import share_arenas
     from pointsman.reload import Source
     from pointsman.server import serve
     from pointsman.systemd import take
 
-    share_arenas()
+    share_arenas(usable_cores())
     systemd = take(os.environ)
     source = Source(options.config, options.vllm, options.log_level)
     prepared = source.prepare()

@@ -100,14 +100,15 @@ def _remove_left_behind(scratch: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def share_arenas() -> None:
-    """Let all threads allocate from the same few places; before there are any.
+def share_arenas(cores: int) -> None:
+    """Let threads allocate from no more places than those of one classifier need; before there are any.
 
-    glibc gives each thread its own, and a classifier that is loaded beside another leaves holes in all that it used.
+    These are a worker and a thread of ONNX Runtime's for each core; where two share one, its memory has holes and
+    grows. glibc would give each thread of the next classifier one more, and leave holes in all that the last one used.
     """
     tune = getattr(ctypes.CDLL(None), "mallopt", None)
     if tune is not None:
-        tune(M_ARENA_MAX, 2)
+        tune(M_ARENA_MAX, 2 * cores)
 
 
 def trim_memory() -> None:
