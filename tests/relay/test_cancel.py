@@ -8,7 +8,7 @@ import itertools
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -213,20 +213,18 @@ async def test_while_a_connection_to_vllm_is_made(tmp_path: Path, leave: Leave) 
 
 async def test_while_it_waits_for_its_class(tmp_path: Path, upstream: Hostile, leave: Leave) -> None:
     """The built-in classifier is busy with long texts of others; what nobody waits for is not classified."""
-    # A batch gives the queue as many texts at a time as the workers could take.
-    classifier = {"threads": 1, "deadline_ms": 600_000, "batch_tokens": 6400}
+    # Of each batch ten texts at a time are in the queue, so that none of them ends long before the others.
+    classifier = {"threads": 1, "deadline_ms": 600_000, "batch_tokens": 640}
     options: Any = {"classifier": classifier, "adapters": {"poll_interval_ms": 0}}
-    texts = [f"{number} " + "How does the compiler allocate registers? " * 100 for number in range(300)]
-    async with (
-        run_relay(tmp_path, upstream, model_id="builtin", **options) as relay,
-        relay.client() as one,
-        relay.client() as two,
-        relay.client() as three,
-    ):
-        for number, busy in enumerate((one, two, three)):
-            busy.send(post({"texts": texts[number::3]}, path="/api/v1/classify/batch"))
-        await until(relay.daemon, "classifier_cache_misses_total", len(texts))
-        await leaves_in_time(relay, leave, "MoM", 3, "classify")
+    batches = 8
+    async with AsyncExitStack() as stack:
+        relay = await stack.enter_async_context(run_relay(tmp_path, upstream, model_id="builtin", **options))
+        for batch in range(batches):
+            texts = [f"{batch} {number} " + "How does the compiler allocate registers? " * 100 for number in range(100)]
+            busy = await stack.enter_async_context(relay.client())
+            busy.send(post({"texts": texts}, path="/api/v1/classify/batch"))
+        await until(relay.daemon, "requests_in_flight", batches)
+        await leaves_in_time(relay, leave, "MoM", batches, "classify")
         assert (await relay.metrics()).total("classifier_queue") > 0
     assert upstream.requests == []
 
