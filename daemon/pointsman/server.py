@@ -233,7 +233,7 @@ def _watch_adapters(metrics: Metrics, current: Callable[[], Service]) -> None:
 
 
 class _Bridge(logging.Handler):
-    """What libraries log, as one line each: aiohttp logs a traceback for every malformed request."""
+    """What libraries log, as one line each and without tracebacks."""
 
     def __init__(self, log: Log) -> None:
         super().__init__(logging.WARNING)
