@@ -36,7 +36,7 @@ TECHNICAL = "Explain async/await in JavaScript"
 MEDICAL = "What causes high blood pressure?"
 BY_ADAPTER = [("technical-lora", TECHNICAL), ("medical-lora", MEDICAL)]
 
-# So many tokens take vLLM far longer (7 s on an idle core) than the tests wait for it to give up.
+# So many tokens take vLLM seconds (3.5 to 7 s on an idle core): no answer ends before its client has left.
 LONG = 1900
 SOON_S = 4.0
 
@@ -278,7 +278,6 @@ async def test_a_client_that_leaves_mid_stream_stops_vllm(session: Session, mode
         headers={"X-Request-Id": request_id},
     )
     assert b"data: " in await response.content.readany()
-    await session.vllm.wait_running(1)
 
     response.close()
 
@@ -291,7 +290,7 @@ async def test_a_client_that_leaves_while_it_waits_stops_vllm(session: Session, 
     waiting = asyncio.create_task(
         session.ask(CHAT, chat(model, MEDICAL, max_tokens=LONG), **{"X-Request-Id": request_id})
     )
-    await session.vllm.wait_running(1)
+    await session.vllm.wait_log(f"Added request chatcmpl-{request_id}")
 
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -301,7 +300,7 @@ async def test_a_client_that_leaves_while_it_waits_stops_vllm(session: Session, 
 
 
 async def _must_be_aborted(session: Session, request_id: str) -> None:
-    await session.vllm.wait_running(0, within_s=SOON_S)
+    """vLLM's log says so: its gauge of running requests once stood still for a whole generation."""
     await session.vllm.wait_log(f"Request chatcmpl-{request_id} aborted", within_s=SOON_S)
 
 

@@ -70,18 +70,6 @@ class VllmServer:
         models: list[dict[str, Any]] = json.loads(self.get("/v1/models"))["data"]
         return models
 
-    def running(self) -> int:
-        """Requests that the engine works on at this moment."""
-        return self._gauge("vllm:num_requests_running")
-
-    def waiting(self) -> int:
-        """Requests that wait for the engine."""
-        return self._gauge("vllm:num_requests_waiting")
-
-    def _gauge(self, name: str) -> int:
-        lines = self.get("/metrics").decode().splitlines()
-        return sum(int(float(line.rpartition(" ")[2])) for line in lines if line.startswith(name + "{"))
-
     def log_text(self, since: int = 0) -> str:
         """The log from a byte offset on; `log_size()` gives one."""
         with self.log.open("rb") as file:
@@ -90,10 +78,6 @@ class VllmServer:
 
     def log_size(self) -> int:
         return self.log.stat().st_size
-
-    async def wait_running(self, count: int, *, within_s: float = 5.0) -> float:
-        """Wait until the engine works on exactly `count` requests; the seconds that it took."""
-        return await eventually(lambda: self.running() == count, f"vLLM runs {count} requests", within_s=within_s)
 
     async def wait_log(self, text: str, *, since: int = 0, within_s: float = 5.0) -> float:
         """Wait until the log says `text` after the byte offset `since`; the seconds that it took."""
