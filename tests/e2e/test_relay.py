@@ -195,12 +195,26 @@ async def test_an_upstream_redirect_is_never_passed_on(service: Service) -> None
     assert (reply.status, "Location" in reply.headers) == (502, False)
 
 
-@pytest.mark.parametrize("path", ["/v1/embeddings", "/tokenize", "/v1/rerank", "/v1/audio/transcriptions"])
+RELAYED = (
+    *("/v1/embeddings", "/v1/audio/transcriptions", "/v1/audio/translations", "/v1/score", "/score", "/v1/rerank"),
+    *("/v2/rerank", "/rerank", "/pooling", "/classify", "/tokenize", "/detokenize", "/v1/messages/count_tokens"),
+    *("/v1/chat/completions/render", "/v1/completions/render", "/v1/responses/resp_1/cancel"),
+)
+
+
+@pytest.mark.parametrize("path", RELAYED)
 async def test_listed_paths_are_relayed_untouched(service: Service, path: str) -> None:
     body = b'{"model" : "llama2-7b", "input":"x"}'
     reply = await service.post(path, body, {"Content-Type": "application/json"})
 
     assert (reply.status, service.vllm.last.target, service.vllm.last.body) == (200, path, body)
+
+
+async def test_a_stored_response_is_fetched(service: Service) -> None:
+    reply = await service.get("/v1/responses/resp_1?stream=false")
+
+    assert (reply.status, service.vllm.last.method) == (200, "GET")
+    assert (service.vllm.last.target, service.vllm.last.body) == ("/v1/responses/resp_1?stream=false", b"")
 
 
 async def test_the_auto_name_on_a_relayed_path_means_the_default_model(service: Service) -> None:

@@ -235,8 +235,11 @@ async def test_the_classifier_keeps_what_it_remembers_unless_it_is_another(upstr
         toy_artifact.build(tmp_path / "other", temperature=3.0)  # in its place, while the config stays the same
         status, told = await reload(daemon)
         sources.append(await source())
+        metrics = await scrape(daemon)
 
     assert sources == ["run", "hit", "hit", "run", "hit", "run"]
+    counted = [metrics.total(f"classifier_cache_{name}_total") for name in ("misses", "hits")]
+    assert counted == [1, 0], "another classifier's counters begin at 0"
     assert (status, told["classifier"]) == (200, "loaded")
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import aiohttp
 import pytest
 
-from support.service import CHAT, MEDICAL, TECHNICAL, Service, chat
+from support.daemon import run_daemon
+from support.process import reserve_port
+from support.service import CHAT, MEDICAL, TECHNICAL, Service, chat, shipped_config
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -236,6 +241,32 @@ async def test_models_lists_the_auto_name_the_base_and_live_adapters(service: Se
         ("medical-lora", "llama2-7b"),
         ("legal-lora", "llama2-7b"),
     ]
+
+
+async def test_models_lists_the_configs_names_while_no_vllm_has_answered(tmp_path: Path) -> None:
+    async with (
+        run_daemon(shipped_config(reserve_port()), tmp_path) as daemon,
+        aiohttp.ClientSession() as http,
+        http.get(daemon.base_url + "/v1/models") as response,
+    ):
+        data = (await response.json())["data"]
+
+    assert [card["id"] for card in data] == ["MoM", "llama2-7b", "technical-lora", "medical-lora", "legal-lora"]
+
+
+@pytest.mark.parametrize(("use", "told"), [(True, "on"), (False, "off")])
+async def test_reasoning_is_told(service: Service, tmp_path: Path, use: bool, told: str) -> None:
+    config = shipped_config(service.vllm.port)
+    config["model_config"]["llama2-7b"]["reasoning_family"] = "qwen3"
+    for category in config["categories"]:
+        category["model_scores"][0]["use_reasoning"] = use
+    async with (
+        run_daemon(config, tmp_path) as daemon,
+        aiohttp.ClientSession() as http,
+        http.post(daemon.base_url + CHAT, json=chat()) as response,
+    ):
+        assert response.headers["x-vsr-selected-reasoning"] == told
+    assert service.vllm.last.json["chat_template_kwargs"] == {"enable_thinking": use}
 
 
 async def test_metrics_count_decisions(service: Service) -> None:

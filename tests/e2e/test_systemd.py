@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -143,3 +144,20 @@ async def test_the_log_names_the_inherited_socket(upstream: FakeVllm, tmp_path: 
 
     assert re.fullmatch(r"127\.0\.0\.1:\d+", line["listen"][0])
     assert line["listen"] == [f"127.0.0.1:{daemon.base_url.rpartition(':')[2]}"]
+
+
+async def test_an_inherited_socket_that_is_named_admin_is_the_admin_port(upstream: FakeVllm, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as data, socket.create_server(("127.0.0.1", 0)) as admin:
+        async with (
+            run_daemon(shipped_config(upstream.port), tmp_path, listener=data, admin_listener=admin) as daemon,
+            aiohttp.ClientSession() as http,
+        ):
+            line = await daemon.logged("ready")
+            addresses = [[url.removeprefix("http://")] for url in (daemon.base_url, daemon.admin_url)]
+            statuses = []
+            for url in (daemon.base_url, daemon.admin_url):
+                async with http.get(url + "/config") as response:
+                    statuses.append(response.status)
+
+    assert [line["listen"], line["admin"]] == addresses
+    assert statuses == [404, 200]

@@ -100,6 +100,18 @@ async def test_within_a_stream_that_is_silent(relay: Relay, leave: Leave) -> Non
     await generations(relay, "stream", leave, chat(stream=True), first_event)
 
 
+async def test_a_client_that_closes_only_its_sending_side_has_left(relay: Relay) -> None:
+    """It might still read, and cannot be told from one that is gone."""
+    relay.upstream.script = stall_in_stream
+    async with leavers(relay, "stream") as next_id, relay.client() as client:
+        client.send(post(chat(stream=True), f"X-Request-Id: {next_id()}"))
+        exchange = await relay.upstream.arrived()
+        await client.until(b"\n\n")
+        client.writer.write_eof()
+        async with asyncio.timeout(10):
+            await exchange.connection.gone.wait()
+
+
 async def test_within_an_answer_that_is_no_stream(relay: Relay, leave: Leave) -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.body()

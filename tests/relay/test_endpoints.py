@@ -178,6 +178,27 @@ async def test_an_endpoint_whose_health_is_not_200_is_left_alone_until_it_is(tmp
         await eventually(lambda: _is_used(relay, sick), "the one that is well again is used")
 
 
+async def _probed(probes: Callable[[], int]) -> bool:
+    return probes() >= 20
+
+
+async def test_one_health_probe_that_fails_is_none(tmp_path: Path, upstream: Hostile) -> None:
+    """Two in a row take it away, and are said to."""
+    probes = 0
+
+    async def every_other(exchange: Exchange) -> None:
+        nonlocal probes
+        probes += 1
+        await whole(b"", "503 Service Unavailable" if probes % 2 else "200 OK")(exchange)
+
+    async with pair(tmp_path, upstream, relay={"health_interval_ms": 20}) as (relay, hiccups, _):
+        hiccups.health = every_other
+        await eventually(lambda: _probed(lambda: probes), "it is probed")
+        assert not [line for line in relay.daemon.log_lines() if line.get("state", "").startswith("down")]
+        hiccups.health = whole(b"", "503 Service Unavailable")
+        await until(relay.daemon, "endpoint_reachable", 0, endpoint="a")
+
+
 async def test_where_all_are_sick_the_client_gets_an_error_and_no_hang(tmp_path: Path, upstream: Hostile) -> None:
     async with pair(tmp_path, upstream) as (relay, one, two):
         await one.die()

@@ -254,6 +254,18 @@ async def test_an_answer_without_a_length_that_is_reset_is_seen_to_be_cut(relay:
     assert await cut(relay) in {BODY, b""}
 
 
+async def test_a_client_of_http_1_0_gets_chunks_without_their_framing(relay: Relay) -> None:
+    """It knows no chunks: its answer ends with the connection."""
+    relay.upstream.script = streams(["one", "two"])
+    async with relay.client() as client:
+        client.send(post(chat(stream=True)).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        head_, _, body = (await client.rest()).partition(b"\r\n\r\n")
+
+    assert head_.split()[1] == b"200"
+    assert b"transfer-encoding" not in head_.lower()
+    assert body == event("one") + event("two") + DONE
+
+
 async def test_a_connection_that_its_server_will_close_is_not_used_again(relay: Relay) -> None:
     relay.upstream.script = whole(BODY, "200 OK", JSON, "Connection: close")
     await relay.ask()
@@ -325,6 +337,8 @@ async def test_an_error_of_the_upstream_is_the_clients_and_is_not_tried_again(
     assert len(relay.upstream.requests) == 1
     if retry_after is not None:
         assert got.value("Retry-After") == retry_after
+    else:
+        assert (int(got.value("Retry-After") or 0) >= 1) is (got.status == 503)
 
 
 async def test_an_error_event_in_a_200_is_passed_on(relay: Relay) -> None:

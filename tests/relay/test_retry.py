@@ -7,6 +7,7 @@ else happens, a generation is never started twice.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,18 @@ async def test_no_request_is_lost_when_vllm_closes_every_connection_after_its_an
     relay.upstream.idle_close_s = 0
     for _ in range(40):
         assert (await relay.ask()).status == 200
+
+
+async def test_an_idle_connection_is_closed_before_vllm_would(relay: Relay) -> None:
+    """It never closes one here."""
+    await relay.ask()
+    (exchange,) = relay.upstream.requests
+    idle_since = time.monotonic()
+    async with asyncio.timeout(30):
+        await exchange.connection.gone.wait()
+
+    assert exchange.connection.left is not None
+    assert exchange.connection.left - idle_since > 2
 
 
 async def test_a_refused_connection_goes_to_the_next_endpoint(tmp_path: Path, upstream: Hostile) -> None:

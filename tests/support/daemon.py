@@ -74,26 +74,32 @@ async def run_daemon(
     args: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     listener: socket.socket | None = None,
+    admin_listener: socket.socket | None = None,
     exit_code: int = 0,
 ) -> AsyncIterator[Daemon]:
     """Start it, yield once `/ready` is 200, end it with SIGTERM unless the block did.
 
-    `listener` is a listening TCP socket that it inherits as its data port, as a socket unit of systemd would pass it.
+    `listener` is a listening TCP socket that it inherits as its data port, as a socket unit of systemd would pass it,
+    and `admin_listener` one that it inherits as its admin port.
 
     `config` is YAML text, a file, or what YAML would be read into; its TCP addresses are replaced by free
     ones and it is written into `tmp_path`, so relative paths in it count from there. After a block that did
     not fail, the daemon must end with `exit_code` and have logged no traceback.
     """
-    data_port, admin_port = reserve_port() if listener is None else listener.getsockname()[1], reserve_port()
+    data_port, admin_port = (
+        reserve_port() if given is None else given.getsockname()[1] for given in (listener, admin_listener)
+    )
+    inherited = {"data": listener, "admin": admin_listener}
+    listeners = {name: given for name, given in inherited.items() if given is not None}
     file = tmp_path / f"pointsman-{data_port}.yaml"
     file.write_text(_on_ports(config, data_port, admin_port))
     log = tmp_path / f"pointsman-{data_port}.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *_inheriting(listener),
+            *_inheriting(listeners),
             *(sys.executable, "-m", "pointsman", "serve", "--config", str(file), *args),
             env=os.environ | (env or {}),
-            pass_fds=() if listener is None else (listener.fileno(),),
+            pass_fds=[given.fileno() for given in listeners.values()],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
@@ -116,12 +122,13 @@ async def run_daemon(
     assert "Traceback (most recent call last)" not in daemon.log_text(), log_tail(log, 200)
 
 
-def _inheriting(listener: socket.socket | None) -> list[str]:
-    """A shell that makes the socket the first inherited one and then becomes the daemon."""
-    if listener is None:
+def _inheriting(listeners: Mapping[str, socket.socket]) -> list[str]:
+    """A shell that makes these sockets the first inherited ones and then becomes the daemon."""
+    if not listeners:
         return []
-    told = "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=data"
-    return ["bash", "-c", f'exec 3<&{listener.fileno()}; {told} exec "$@"', "bash"]
+    moved = " ".join(f"{number}<&{given.fileno()}" for number, given in enumerate(listeners.values(), start=3))
+    told = f"LISTEN_PID=$$ LISTEN_FDS={len(listeners)} LISTEN_FDNAMES={':'.join(listeners)}"
+    return ["bash", "-c", f'exec {moved}; {told} exec "$@"', "bash"]
 
 
 def _on_ports(config: str | Path | Mapping[str, Any], data_port: int, admin_port: int) -> str:

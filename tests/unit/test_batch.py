@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pointsman.classify import batch
 from pointsman.classify.batch import CROWDED_S, LONG_S, WAIT_SHARE, Batcher, Job
 from pointsman.classify.cost import Curve
 from pointsman.errors import ClassifierError, Overloaded
@@ -314,15 +315,27 @@ async def test_a_failed_run_fails_all_of_its_batch_and_the_next_one_works(work: 
     work.broken = {"c"}
     first = submit(single, "a")
     await work.started()
-    batch = [submit(single, text) for text in "bcd"]
+    failing = [submit(single, text) for text in "bcd"]
     work.let()
     assert await result(first) == "A"
-    for job in batch:
+    for job in failing:
         error = await result(job)
         assert isinstance(error, ClassifierError)
         assert "broken" in str(error)
     assert single.healthy
     assert await result(submit(single, "e")) == "E"
+
+
+async def test_a_run_that_hangs_makes_it_unhealthy_until_it_ends(
+    work: Work, single: Batcher[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "HUNG_S", 0.0)
+    job = submit(single, "a")
+    await work.started()
+    await eventually(lambda: not single.healthy, "it is unhealthy", within_s=LIMIT_S)
+    work.let()
+    assert await result(job) == "A"
+    assert single.healthy
 
 
 async def test_an_executor_that_was_shut_down_makes_it_unhealthy_and_nobody_hangs(work: Work) -> None:
