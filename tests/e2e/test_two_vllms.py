@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ import pytest
 from support.daemon import Daemon, run_daemon
 from support.metrics import until
 from support.process import eventually, kill_group, reserve_port
-from support.raw_client import Cut, connect, post
+from support.raw_client import Cut, RawClient, connect, post
 from support.service import MEDICAL, TECHNICAL, chat, shipped_config
 from support.vllm_server import VllmServer, run_vllm
 
@@ -92,30 +92,32 @@ class Load:
                 self.long.add(request_id)
             client.send(post(body, f"X-Request-Id: {request_id}"))
             if stream:
-                self.outcomes[request_id] = await self._stream(request_id, client.head(), client.chunks())
+                self.outcomes[request_id] = await self._stream(request_id, client)
             else:
                 got = await client.answer(within_s=WITHIN_S)
                 self.outcomes[request_id] = "whole" if got.status == 200 else _error(got.body, got.status)
 
-    async def _stream(self, request_id: str, head: Any, chunks: AsyncIterator[bytes]) -> str:
-        status, _ = await head
+    async def _stream(self, request_id: str, client: RawClient) -> str:
+        status, headers = await client.head()
+        if status != 200:
+            (length,) = [value for name, value in headers if name.lower() == "content-length"]
+            return _error(await client.reader.readexactly(int(length)), status)
         body = bytearray()
         try:
-            async for data in chunks:
+            async for data in client.chunks():
                 body += data
                 self.streaming.add(request_id)
         except Cut:
             pass
         finally:
             self.streaming.discard(request_id)
-        if status != 200:
-            return _error(bytes(body), status)
-        last = [event for event in bytes(body).split(b"\n\n") if event]
-        if last and last[-1] == b"data: [DONE]" and b'data: {"error"' not in body:
+        *_, last, end = bytes(body).split(b"\n\n")
+        assert end == b"", f"{request_id} ended inside an event: {bytes(body[-300:])!r}"
+        errors = re.findall(rb'^data: (\{"error".*)$', body, re.MULTILINE)
+        if not errors:
+            assert last == b"data: [DONE]", f"{request_id} ended silently: {bytes(body[-300:])!r}"
             return "whole"
-        told = [event for event in last if event.startswith(b'data: {"error"')]
-        assert told, f"{request_id} ended silently: {bytes(body[-300:])!r}"
-        _error(told[-1].removeprefix(b"data: "), status)
+        _error(errors[-1], status)
         return "error event"
 
     async def one_after_another(self) -> None:

@@ -100,3 +100,27 @@ def test_links_inside_the_docs_lead_somewhere(page: Path) -> None:
             broken.append(link)
 
     assert broken == []
+
+
+TESTS = Path(__file__).parents[1]
+_, *SECTIONS = re.split(r"^## ", (DOCS / "behaviour.md").read_text("utf-8"), flags=re.MULTILINE)
+
+
+def defined(file: Path) -> set[str]:
+    """The tests of a file; none where there is no such file."""
+    return (
+        set(re.findall(r"^(?:async )?def (test_\w+)", file.read_text("utf-8"), re.MULTILINE))
+        if file.exists()
+        else set()
+    )
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.partition("\n")[0])
+def test_each_section_of_the_rules_names_tests_that_exist(section: str) -> None:
+    _, told, table = section.partition("<summary>Tests</summary>")
+    rows = [row for row in table.splitlines() if row.startswith("| ")][2:]
+    named = [re.findall(r"`(\w+/\w+\.py)::(\w+)`", row.rpartition(" | ")[2]) for row in rows]
+
+    assert told
+    assert all(named), "a rule without a test"
+    assert [each for row in named for each in row if each[1] not in defined(TESTS / each[0])] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -10,10 +11,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from pointsman.server import _tell
 from pointsman.systemd import Notifier, take
+from support.process import eventually
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -71,6 +76,22 @@ def test_without_a_manager_nothing_is_sent_and_nothing_fails(address: str | None
 )
 def test_the_watchdog_is_fed_by_the_process_that_it_watches(environment: dict[str, str], seconds: float | None) -> None:
     assert take(environment).watchdog_s == seconds
+
+
+async def test_the_watchdog_is_not_fed_while_the_classifier_hangs() -> None:
+    """A process that serves nothing but fallbacks is to be replaced."""
+    turns: list[str] = []
+    classifier = SimpleNamespace(healthy=False)
+    generations: Any = SimpleNamespace(current=SimpleNamespace(router=SimpleNamespace(classifier=classifier)))
+    reloader: Any = SimpleNamespace(status=lambda: turns.append("status"))
+    notify = SimpleNamespace(alive=lambda: turns.append("alive"), status=lambda _: None)
+    systemd: Any = SimpleNamespace(watchdog_s=0.003, notify=notify)
+    task = asyncio.create_task(_tell(generations, reloader, systemd))
+    await eventually(lambda: len(turns) >= 5, "it has looked five times")
+    assert set(turns) == {"status"}
+    classifier.healthy = True
+    await eventually(lambda: "alive" in turns, "it is fed")
+    task.cancel()
 
 
 def test_what_was_taken_is_not_handed_on() -> None:
