@@ -145,6 +145,18 @@ async def test_what_is_cut_off_is_counted(limited: Relay) -> None:
         assert after[reason] == before.get(reason, 0) + 1
 
 
+async def test_a_malformed_head_is_only_counted(limited: Relay) -> None:
+    """It is no request yet, whose line the log could have."""
+    before = (await limited.metrics()).by("refused_total", "reason")
+    async with limited.client() as client:
+        client.send(b"POST nowhere HTTP/1.1\r\nX-Request-Id: malformed\r\n\r\n")
+        await refused(client, 400, "malformed_request")
+    after = (await limited.metrics()).by("refused_total", "reason")
+
+    assert after["malformed"] == before.get("malformed", 0) + 1
+    assert [line for line in limited.daemon.log_lines() if line.get("request_id") == "malformed"] == []
+
+
 async def test_200_slow_heads_and_bodies_delay_nobody_and_are_all_cut_off(limited: Relay) -> None:
     async with AsyncExitStack() as stack:
         slow = [await stack.enter_async_context(limited.client()) for _ in range(200)]
@@ -213,7 +225,7 @@ async def test_a_head_beyond_the_limits_is_refused(limited: Relay, fields: bytes
     async with limited.client() as client:
         client.send(HEAD + fields + b"Content-Length: 0\r\n\r\n")
         got = await client.answer()
-        assert got.status in {400, 431}
+        assert (got.status, got.code) == (400, "malformed_request")
         assert got.json["error"]["type"] == "invalid_request_error"
     assert limited.upstream.requests == []
 
@@ -221,7 +233,8 @@ async def test_a_head_beyond_the_limits_is_refused(limited: Relay, fields: bytes
 async def test_a_target_beyond_the_limit_is_refused(limited: Relay) -> None:
     async with limited.client() as client:
         client.send(HEAD.replace(b" HTTP", b"?" + b"x" * 20_000 + b" HTTP") + b"Content-Length: 0\r\n\r\n")
-        assert (await client.answer()).status in {400, 414}
+        got = await client.answer()
+        assert (got.status, got.code) == (400, "malformed_request")
     assert limited.upstream.requests == []
 
 

@@ -63,6 +63,36 @@ def test_only_http_1_0_needs_no_host() -> None:
         read(host=None)
 
 
+@pytest.mark.parametrize(
+    ("most", "one_more"),
+    [
+        pytest.param(("X-A: a",) * 127, ("X-A: a",) * 128, id="fields, the Host among them"),
+        pytest.param(("X:" + "a" * 8190,), ("X:" + "a" * 8191,), id="bytes of a value"),
+        pytest.param(("X" * 8190 + ": a",), ("X" * 8191 + ": a",), id="bytes of a name"),
+    ],
+)
+def test_a_head_has_limits(most: tuple[str, ...], one_more: tuple[str, ...]) -> None:
+    assert read(*most).path == "/v1/score"
+    with pytest.raises(RequestError) as refused:
+        read(*one_more)
+    assert (refused.value.status, refused.value.code) == (400, "malformed_request")
+
+
+def test_a_target_has_a_limit() -> None:
+    target = "/" + "a" * 8189
+    assert read(line=f"GET {target} HTTP/1.1").path == target
+    with pytest.raises(RequestError) as refused:
+        read(line=f"GET {target}a HTTP/1.1")
+    assert (refused.value.status, refused.value.code) == (400, "malformed_request")
+
+
+@pytest.mark.parametrize("line", ["POST  /v1/score HTTP/1.1", "POST /v1/score  HTTP/1.1", "POST /v1/score HTTP/1.1 "])
+def test_a_request_line_has_two_spaces_and_no_more(line: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        read(line=line)
+    assert (refused.value.status, refused.value.code) == (400, "malformed_request")
+
+
 def test_another_version_is_a_505() -> None:
     with pytest.raises(RequestError) as refused:
         read(line="GET / HTTP/2.0")

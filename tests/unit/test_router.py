@@ -13,6 +13,7 @@ import pytest
 from pointsman.adapters import Card, Served
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config, RoutingOptions
+from pointsman.errors import ClassifierError, Overloaded
 from pointsman.openai import Api, Request, parse
 from pointsman.policy import Reason
 from pointsman.router import Routed, Router
@@ -132,6 +133,18 @@ async def test_when_the_classifier_fails_a_conversation_keeps_its_category(hurri
     await router.route(request("python"))
     gate.close()
     assert outcome(await router.route(request("python", "answer", "blood"))) == ("technical", Reason.DEADLINE)
+
+
+@pytest.mark.parametrize("reason", [Reason.CLASSIFIER_ERROR, Reason.OVERLOADED])
+async def test_so_it_does_where_the_text_was_not_even_queued(router: Router, reason: Reason) -> None:
+    await router.route(request("python"))
+    error = Overloaded("1 texts wait") if reason is Reason.OVERLOADED else ClassifierError("the classifier stopped")
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise error
+
+    router.classifier._batcher.submit = refuse  # type: ignore[method-assign]
+    assert outcome(await router.route(request("python", "answer", "blood"))) == ("technical", reason)
 
 
 async def test_what_answered_for_want_of_a_class_does_not_stick(hurried: tuple[Router, Gate]) -> None:
