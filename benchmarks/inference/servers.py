@@ -99,7 +99,8 @@ def _classify(text: str) -> bytes:
 @contextlib.contextmanager
 def _running(work: Workplace, name: str, command: list[str], port: int, ready: str) -> Iterator[int]:
     # A peer's venv must not find our modules, and none of them may look for models elsewhere.
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    ours = command[0] == sys.executable
+    environment = {key: value for key, value in os.environ.items() if ours or key != "PYTHONPATH"}
     environment |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(work.part("cache")), "DO_NOT_TRACK": "1"}
     log = work.part("logs") / f"{name}.log"
     with running(log, command, lambda: _is_ready(port, ready), START_TIMEOUT_S, env=environment) as process:

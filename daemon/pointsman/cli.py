@@ -117,12 +117,12 @@ def _serve(options: argparse.Namespace) -> int:
     import uvloop
 
     from pointsman.classify.batch import usable_cores
-    from pointsman.classify.runtime import share_arenas
+    from pointsman.classify.runtime import set_up_malloc
     from pointsman.reload import Source
     from pointsman.server import serve
     from pointsman.systemd import take
 
-    share_arenas(usable_cores())
+    set_up_malloc(usable_cores())
     systemd = take(os.environ)
     source = Source(options.config, options.vllm, options.log_level)
     prepared = source.prepare()

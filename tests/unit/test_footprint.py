@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
+import platform
+import resource
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +20,13 @@ from onnx import TensorProto, helper, numpy_helper
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.runtime import WEIGHTS as WEIGHTS_FOLDER
-from pointsman.classify.runtime import import_runtime, trim_memory
+from pointsman.classify.runtime import import_runtime, set_up_malloc, trim_memory
 from pointsman.config.model import ClassifierOptions
 from support import toy_artifact
 from support.config_files import LABELS
 
 MIB = 2**20
+PAGE = os.sysconf("SC_PAGE_SIZE")
 LIMIT_S = 5.0
 WIDTH = 4096
 WEIGHTS = WIDTH * WIDTH * 4
@@ -85,6 +90,28 @@ def memory_taken(folder: Path, threads: int) -> int:
     return memory() - before
 
 
+def pages_taken(_: Path, set_up: int) -> int:
+    """From the kernel, by a thread that frees six blocks of 8 MiB and allocates as many."""
+    if set_up:
+        set_up_malloc(2)
+    library = ctypes.CDLL(None)
+    library.malloc.restype = ctypes.c_void_p
+    library.malloc.argtypes = library.free.argtypes = [ctypes.c_size_t]
+    library.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+
+    def run() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        blocks = [library.malloc(8 * MIB) for _ in range(6)]
+        for block in blocks:
+            library.memset(block, 1, 8 * MIB)
+        for block in blocks:
+            library.free(block)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    with ThreadPoolExecutor(1) as worker:
+        return [worker.submit(run).result() for _ in range(4)][-1]
+
+
 def growth(folder: Path, texts: int) -> int:
     """Bytes, by texts of random lengths, from several sides at once, after as many that came before."""
 
@@ -142,6 +169,13 @@ def heavy_folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_weights_are_in_memory_once(heavy_folder: Path, threads: int) -> None:
     assert in_a_process_of_its_own("memory_taken", heavy_folder, threads) < 1.5 * WEIGHTS
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="others have no such settings")
+def test_a_run_uses_the_memory_of_an_earlier_one(tmp_path: Path) -> None:
+    """ModernBERT-base takes 30 MiB for 512 tokens. Left to itself, glibc gives back and takes all of it each time."""
+    assert in_a_process_of_its_own("pages_taken", tmp_path, True) < MIB // PAGE
+    assert in_a_process_of_its_own("pages_taken", tmp_path, False) > 8 * MIB // PAGE
 
 
 def test_texts_of_ever_new_lengths_leave_nothing_behind() -> None:
