@@ -225,7 +225,7 @@ async def test_a_lone_text_runs_on_all_threads_where_that_pays(
     work: Work, tokens: int, wide: float, expected: bool
 ) -> None:
     # One token is as fast on one thread: the curve crosses between 1 and 1000.
-    made = Curve(2, (1, 1000), (1e-9, 1e-6), (1e-9, 1e-6), (1e-9, wide * 1e-6))
+    made = Curve(2, (1, 1000), (1e-6, 1e-2), (1e-6, 1e-2), (1e-6, wide * 1e-2))
     executor = ThreadPoolExecutor(2)
     work.let()
     await result(submit(Batcher(work, executor, made, batch_tokens=100), "lone", tokens))
@@ -248,18 +248,58 @@ async def test_a_text_that_is_not_alone_runs_on_one_thread(work: Work) -> None:
     assert work.wide == [True, False, False, False]
 
 
-async def test_runs_stay_on_one_thread_for_a_while_once_others_have_the_cores(
-    work: Work, monkeypatch: pytest.MonkeyPatch
-) -> None:
+STEP_S, LATE_S = 2**-8, 2**-5
+"""Before and after the 10 ms that one thread would take."""
+
+
+class Lone:
+    """Texts one after another, by a clock of their own: STEP_S each on one thread, as told on all."""
+
+    def __init__(self, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._work = work
+        self._clock = 0.0
+        monkeypatch.setattr(time, "perf_counter", lambda: self._clock)
+
+    async def until_wide(self, batcher: Batcher[str], seconds: float) -> float:
+        """When a text next had all threads, which then took `seconds`: how long after the last one."""
+        start = self._clock
+        while True:
+            job = submit(batcher, "lone", 1000)
+            await self._work.started()
+            wide, began = self._work.wide[-1], self._clock
+            self._clock += seconds if wide else STEP_S
+            self._work.let(1)
+            await result(job)
+            if wide:
+                return began - start
+
+
+@pytest.fixture
+def lone(work: Work, monkeypatch: pytest.MonkeyPatch) -> Lone:
+    return Lone(work, monkeypatch)
+
+
+async def test_runs_stay_on_one_thread_for_as_long_as_one_on_all_took_too_long(work: Work, lone: Lone) -> None:
     """Threads that wait for each other are the slower the less of the cores they get."""
-    work.let()
-    with batching(work, workers=2, wide=0.5, seconds_per_token=1e-9) as batcher:  # slower than that every run is
-        for text in ("slower", "soon after"):
-            await result(submit(batcher, text, 1000))
-        later = time.perf_counter() + CROWDED_S
-        monkeypatch.setattr(time, "perf_counter", lambda: later)
-        await result(submit(batcher, "later", 1000))
-    assert work.wide == [True, False, True]
+    with batching(work, workers=2, wide=0.5, seconds_per_token=1e-5) as batcher:
+        waits = [await lone.until_wide(batcher, seconds) for seconds in (STEP_S, LATE_S, STEP_S, STEP_S)]
+    assert waits == [0.0, 0.0, LATE_S, 0.0]
+
+
+async def test_where_others_keep_the_cores_it_is_twice_as_long_each_time_up_to_a_second(work: Work, lone: Lone) -> None:
+    with batching(work, workers=2, wide=0.5, seconds_per_token=1e-5) as batcher:
+        waits = [await lone.until_wide(batcher, LATE_S) for _ in range(9)]
+    assert waits == [0.0, *(min(LATE_S * 2**turn, CROWDED_S) for turn in range(8))]
+
+
+async def test_each_run_on_all_threads_that_is_in_time_halves_it(work: Work, lone: Lone) -> None:
+    with batching(work, workers=2, wide=0.5, seconds_per_token=1e-5) as batcher:
+        for _ in range(6):
+            await lone.until_wide(batcher, LATE_S)
+        for _ in range(3):
+            await lone.until_wide(batcher, STEP_S)
+        await lone.until_wide(batcher, LATE_S)
+        assert await lone.until_wide(batcher, STEP_S) == 8 * LATE_S  # 32, 16, 8, 4, and doubled
 
 
 # --- rule 4: a text whose waiters all left is dropped before it runs -------------------------------------------

@@ -72,6 +72,11 @@ def test_all_threads_are_worth_it_from_some_length_on(wide: tuple[float, ...], t
     assert curve(wide=wide).wide_from == tokens
 
 
+def test_all_threads_must_save_more_than_it_costs_to_wake_them() -> None:
+    alone, wide = (0.0010, 0.0011, 0.0013, 0.0014), (0.0006, 0.0007, 0.0007, 0.0007)
+    assert curve(alone=alone, beside=alone, wide=wide).wide_from == 64
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -6,7 +6,8 @@ Rules:
 2. First come, first served, up to `batch_tokens` a run, split over the idle workers; a text above that runs alone.
    While others wait, one worker takes none of those that would hold it for LONG_S or more.
 3. A text that is alone on an idle host, and long enough for it, runs on all threads; not for a while after such a run
-   was slower than one thread is, since others have the cores then.
+   was slower than one thread is, since others have the cores then: for as long as it took, and for twice as long as the
+   last time where it happens again.
 4. A text whose waiters all left is dropped before it runs.
 5. A failed run fails every text in it. Nothing is ever left waiting.
 6. A text is refused when it would wait for more than half of what its own run leaves of the deadline. The first text
@@ -37,7 +38,7 @@ WAIT_SHARE = 0.5
 # Less than this a text may make the others wait for it. With a lower bound those in between are served out of turn, by
 # fewer workers than there are: the median of a mix falls, and its p95 rises twice over.
 LONG_S = 0.5
-# How long runs stay on one thread once others were seen to have the cores.
+# The longest time for which runs stay on one thread once others were seen to have the cores.
 CROWDED_S = 1.0
 # A run that is so much later than a surprise can make it hangs.
 HUNG_S = 10.0
@@ -131,7 +132,8 @@ class Batcher(Generic[T]):
         self._seconds_per_token = curve.seconds(batch_tokens) / batch_tokens
         self._wide_from = curve.wide_from
         self._workers = curve.workers
-        self._narrow_until = 0.0
+        self._pause = self._narrow_until = 0.0
+        """For how long runs were kept on one thread at last, halved by each that was in time since; and until when."""
         self._pace = Pace()
         self._short: _Lane[T] = _Lane()
         self._long: _Lane[T] = _Lane()
@@ -251,9 +253,13 @@ class Batcher(Generic[T]):
             self._finish(run, [ClassifierError(f"inference failed: {error!r}")] * len(run.batch))
         else:
             now = time.perf_counter()
-            self._pace.observe(run.seconds, now - run.started_at)
-            if run.wide and now - run.started_at > self._curve.seconds(run.tokens):
-                self._narrow_until = now + CROWDED_S
+            taken = now - run.started_at
+            self._pace.observe(run.seconds, taken)
+            if run.wide and taken > self._curve.seconds(run.tokens):
+                self._pause = min(max(taken, 2 * self._pause), CROWDED_S)
+                self._narrow_until = now + self._pause
+            elif run.wide:
+                self._pause /= 2
             self._finish(run, done.result())
         self._dispatch()
 

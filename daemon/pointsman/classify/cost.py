@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 # Below this share of the best rate a shorter run is not worth its haste.
 NEARLY_BEST = 0.95
-# A run on all threads burns more CPU for the same tokens, so it must be this much faster to be worth it.
-WORTH_ALL_THREADS = 1.15
+# A run on all threads burns more CPU for the same tokens, so it must be this much faster to be worth it. And it must
+# save what it costs to wake threads that have slept for long, which runs that are measured in a row do not show.
+WORTH_ALL_THREADS = 1.1
+WAKING_S = 0.0005
 
 # The pace follows the host within about a second of work, as far ahead as estimates look; a run that was held up says
 # little of the next one, and counts as no more than so many times what was expected.
@@ -60,7 +62,7 @@ class Curve:
         """The tokens from which on a lone run is worth all threads; None where it never is."""
         found = None
         for tokens, alone, wide in zip(reversed(self.tokens), reversed(self.alone), reversed(self.wide), strict=False):
-            if wide * WORTH_ALL_THREADS > alone:
+            if wide > min(alone / WORTH_ALL_THREADS, alone - WAKING_S):
                 break
             found = tokens
         return found
