@@ -38,8 +38,8 @@ BY_ADAPTER = [("technical-lora", TECHNICAL), ("medical-lora", MEDICAL)]
 
 # So many tokens take vLLM seconds (3.5 to 7 s on an idle core): no answer ends before its client has left.
 LONG = 1900
-# vLLM says that it aborted only what had not ended. On a busy host its processes may miss each other's wake-up for 5 s,
-# after which they look again (SHM_READER_RECHECK_INTERVAL_MS in its shm_broadcast.py).
+# vLLM says that it aborted only what had not ended. On a busy host it was seen to stand still for over 5 s; perhaps a
+# wake-up between its processes is missed, who look again after 5 s (SHM_READER_RECHECK_INTERVAL_MS, shm_broadcast.py).
 SOON_S = 15.0
 
 Json = dict[str, Any]
