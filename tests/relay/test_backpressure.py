@@ -27,7 +27,7 @@ def memory(relay: Relay) -> int:
 
 
 async def stands_still(upstream: Hostile) -> int:
-    """Wait until the upstream cannot write any more; the bytes that it wrote."""
+    """Wait until the upstream cannot write any more, so for a while wrote nothing; the bytes that it wrote."""
     async with asyncio.timeout(30):
         while True:
             sent = sum(connection.sent for connection in upstream.connections)

@@ -148,7 +148,7 @@ async def test_within_a_stream_that_the_client_does_not_read(relay: Relay, leave
 
 
 async def _stands_still(exchange: Exchange) -> None:
-    """Wait until the upstream cannot write any more."""
+    """Wait until the upstream cannot write any more: for a while it wrote nothing, which no event tells."""
     async with asyncio.timeout(20):
         while True:
             sent = exchange.connection.sent
@@ -158,19 +158,20 @@ async def _stands_still(exchange: Exchange) -> None:
 
 
 async def test_while_its_body_is_on_the_way_to_vllm(relay: Relay, leave: Leave) -> None:
-    """The upstream does not read, so the body is stuck half way."""
+    """The upstream does not read until the client has left, so the body is stuck half way."""
 
     async def script(exchange: Exchange) -> None:
         exchange.connection.transport.pause_reading()
-        await asyncio.sleep(0.2)
-        exchange.connection.transport.resume_reading()
         await exchange.hold()
 
     relay.upstream.script = script
     async with leavers(relay, "head") as next_id, relay.client() as client:
-        client.send(post(chat("x" * 16_000_000), f"X-Request-Id: {next_id()}"))
+        request_id = next_id()
+        client.send(post(chat("x" * 16_000_000), f"X-Request-Id: {request_id}"))
         exchange = await relay.upstream.arrived()
         leave(client)
+        await relay.outcome(request_id)
+        exchange.connection.transport.resume_reading()
         async with asyncio.timeout(10):
             await exchange.connection.gone.wait()
     assert not exchange.request.whole.is_set()
