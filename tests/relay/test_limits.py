@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LIMIT_S = 0.4
 WRONG_END_S = 2 * LIMIT_S
-"""Within it a limit would have struck that is not to strike: where nothing is to happen, nothing tells when to go on."""
+"""Within it a limit that is not to strike would have struck: no event tells that nothing has happened."""
 LARGEST = 64 * 1024
 HEAD = f"POST {CHAT} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n".encode()
 

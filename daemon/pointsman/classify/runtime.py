@@ -112,13 +112,13 @@ def set_up_malloc(cores: int) -> None:
     long run: up to 13,000 page faults, or 5 % of its time. An arena of ONNX Runtime's would keep less, but has one lock
     for all allocations: two runs of the built-in side by side took more than twice as long.
 
-    There are as many places to allocate from as one classifier has threads: a worker and a thread of ONNX Runtime's for
-    each core. glibc would give each thread of the next classifier one more, and leave holes in all that the last one
-    used.
+    There is a place to allocate from for each worker of one classifier, and for the event loop: two workers that share
+    one are a quarter slower. glibc would give each thread of the next classifier one more, and leave holes in all that
+    the last one used.
     """
     tune = getattr(ctypes.CDLL(None), "mallopt", None)
     if tune is not None:
-        tune(M_ARENA_MAX, 2 * cores)
+        tune(M_ARENA_MAX, 1 + cores)
         tune(M_MMAP_THRESHOLD, LARGEST_KEPT)
         tune(M_TRIM_THRESHOLD, TOP_KEPT)
 
