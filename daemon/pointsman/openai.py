@@ -27,7 +27,8 @@ class Api(enum.Enum):
     MESSAGES = "/v1/messages"
 
 
-class Conversation(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Conversation:
     """`key` is a hash of the first messages, the same in every turn. `follow_up`: there was an answer before.
 
     `continues`: the last message is not the user's (a tool's result, say), so there is no new text to judge.
@@ -38,7 +39,8 @@ class Conversation(msgspec.Struct, frozen=True):
     continues: bool
 
 
-class Request(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Request:
     """A parsed body. `model` is None where none was asked for; `text` is what the classifier reads."""
 
     api: Api
@@ -73,7 +75,8 @@ class Edits:
     system_prompt: SystemPrompt | None = None
 
 
-class Edited(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Edited:
     """The body to send, and the names of the top-level fields that differ from the client's."""
 
     body: bytes

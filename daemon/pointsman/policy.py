@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-import msgspec
-
 from pointsman.adapters import Served
 from pointsman.config.labels import cover
 from pointsman.config.model import Category, Config, Endpoint, ModelScore
@@ -30,7 +28,8 @@ class Reason(enum.StrEnum):
     NO_CATEGORY = "no_category"
 
 
-class Choice(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Choice:
     """A category (None for no category), how probable it is, and why it was taken."""
 
     category: str | None
@@ -38,7 +37,8 @@ class Choice(msgspec.Struct, frozen=True):
     reason: Reason
 
 
-class Decision(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Decision:
     """Where a request goes. `endpoints` are those that may serve `model`; `reasoning` is None when left as it came.
 
     `adapter`: `model` is an adapter that the client did not ask for by its name.

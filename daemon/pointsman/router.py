@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-
-import msgspec
+from dataclasses import dataclass
 
 from pointsman import openai
 from pointsman.adapters import Served
@@ -20,7 +19,8 @@ from pointsman.policy import Choice, Decision, Policy, Reason
 EXPLICIT_ENTRIES = 1024
 
 
-class Routed(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Routed:
     """`decide` is the seconds that the decision and the edits took, without the wait for the classifier."""
 
     decision: Decision

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -24,6 +25,7 @@ from pointsman.tally import Counts, Spread
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double every series and nobody reads them
 
 Level = Literal["debug", "info", "warning", "error"]
+Line = dict[str, Any]
 _SEVERITY = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # Hashes of texts that are in the file already, 15 MB of them at most; one that is forgotten may come a second time.
 KEPT_TEXTS = 100_000
@@ -42,7 +44,7 @@ class Log:
     def __init__(self, level: str = "info", stream: TextIO = sys.stderr) -> None:
         self.set_level(level)
         self._stream = stream
-        self._held: list[dict[str, Any] | RequestLine] = []
+        self._held: list[Line] = []
         self._encode = msgspec.json.Encoder().encode_lines
 
     def set_level(self, level: str) -> None:
@@ -52,11 +54,10 @@ class Log:
     def write(self, level: Level, event: str, **fields: Any) -> None:
         """One line; fields that are None are left out."""
         if _SEVERITY[level] >= self._least:
-            known = {name: value for name, value in fields.items() if value is not None}
-            self._held.append({"ts": _stamp(), "level": level, "event": event, **known})
+            self._held.append({"ts": _stamp(), "level": level, "event": event, **_known(fields)})
             self.flush()
 
-    def soon(self, line: RequestLine) -> None:
+    def soon(self, line: Line) -> None:
         """The same at the level info, at most HELD_SECONDS later."""
         if self._least > _SEVERITY["info"]:
             return
@@ -107,18 +108,19 @@ class Texts:
         os.close(self._file)
 
 
-class Record(msgspec.Struct):
+@dataclass(slots=True)
+class Record:
     """What is known of one request, filled as it goes; one line and the metrics come out at its end."""
 
     request_id: str
     path: str
-    started: float = msgspec.field(default_factory=time.perf_counter)
+    started: float = field(default_factory=time.perf_counter)
     original_model: str | None = None
     routed: Routed | None = None
     endpoint: str | None = None
     status: int = 0
     phase: str = "body"
-    phases: dict[str, float] = {}
+    phases: dict[str, float] = field(default_factory=dict)
     """Seconds by phase, as far as the request came."""
     first_byte: float | None = None
     """Seconds until the first byte of vLLM's body went on to the client."""
@@ -272,72 +274,49 @@ class _EndpointGauge(Collector):
         yield family
 
 
-class RequestLine(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The fields of a request's line in the log, those that there are."""
-
-    ts: str
-    level: str
-    event: str
-    request_id: str
-    path: str
-    status: int
-    original_model: str | None = None
-    endpoint: str | None = None
-    error: str | None = None
-    retried: list[dict[str, str]] | None = None
-    selected_model: str | None = None
-    category: str | None = None
-    confidence: float | None = None
-    reason: str | None = None
-    reasoning: bool | None = None
-    edited: tuple[str, ...] | None = None
-    text_hash: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    left_in: str | None = None
-    ms: dict[str, float]
-
-
-def request_line(event: str, record: Record) -> RequestLine:
-    """What the log tells of a request, as it is now."""
+def request_line(event: str, record: Record) -> Line:
+    """What the log tells of a request, as it is now; what is not known is left out."""
     seconds = time.perf_counter() - record.started if record.seconds is None else record.seconds
-    ms = {name: _milliseconds(seconds) for name, seconds in record.phases.items()}
-    ms["total"] = _milliseconds(seconds)
-    line = RequestLine(
-        ts=_stamp(),
-        level="info",
-        event=event,
-        request_id=record.request_id,
-        path=record.path,
-        status=record.status,
-        original_model=record.original_model,
-        endpoint=record.endpoint,
-        error=record.error,
-        retried=record.retried,
-        ms=ms,
-    )
+    line: Line = {
+        "ts": _stamp(),
+        "level": "info",
+        "event": event,
+        "request_id": record.request_id,
+        "path": record.path,
+        "status": record.status,
+        "original_model": record.original_model,
+        "endpoint": record.endpoint,
+        "error": record.error,
+        "retried": record.retried,
+    }
     if record.routed is not None:
         _add_decision(line, record.routed)
     if record.tokens is not None:
-        line.prompt_tokens, line.completion_tokens = record.tokens
+        line["prompt_tokens"], line["completion_tokens"] = record.tokens
     if record.status == 499:
-        line.left_in = record.phase
-    return line
+        line["left_in"] = record.phase
+    ms = {name: _milliseconds(seconds) for name, seconds in record.phases.items()}
+    line["ms"] = ms | {"total": _milliseconds(seconds)}
+    return _known(line)
+
+
+def _add_decision(line: Line, routed: Routed) -> None:
+    decision = routed.decision
+    line["selected_model"] = decision.model
+    line["category"] = decision.category
+    if decision.confidence is not None:
+        line["confidence"] = round(decision.confidence, 4)
+    line["reason"] = decision.reason
+    line["reasoning"] = decision.reasoning
+    line["edited"] = routed.edited.changed or None
+    if routed.classification is not None:
+        line["text_hash"] = routed.classification.text_hash
+
+
+def _known(line: Line) -> Line:
+    return {name: value for name, value in line.items() if value is not None}
 
 
 def _milliseconds(seconds: float) -> float:
     """To a thousandth; `round` takes three times as long."""
     return int(seconds * 1e6 + 0.5) / 1000
-
-
-def _add_decision(line: RequestLine, routed: Routed) -> None:
-    decision = routed.decision
-    line.selected_model = decision.model
-    line.category = decision.category
-    if decision.confidence is not None:
-        line.confidence = round(decision.confidence, 4)
-    line.reason = decision.reason
-    line.reasoning = decision.reasoning
-    line.edited = routed.edited.changed or None
-    if routed.classification is not None:
-        line.text_hash = routed.classification.text_hash

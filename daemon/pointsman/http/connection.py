@@ -46,8 +46,8 @@ class Job(Protocol):
         """The client left, or the service ends; in that case it may still answer."""
 
 
-class Connection(asyncio.Protocol):
-    """Reads requests and has them answered by the server's handler, one at a time and in order.
+class Connection:
+    """An asyncio.Protocol: reads requests and has them answered by the server's handler, one at a time and in order.
 
     `job` answers the current one; whoever takes it over puts itself there.
     """

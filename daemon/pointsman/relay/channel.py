@@ -8,6 +8,7 @@ import functools
 import ssl
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
@@ -40,8 +41,8 @@ class Receiver(Protocol):
         """It will never be whole."""
 
 
-class Channel(asyncio.Protocol):
-    """One connection, with one request on it at a time."""
+class Channel:
+    """An asyncio.Protocol: one connection, with one request on it at a time."""
 
     __slots__ = (
         "_early",
@@ -238,7 +239,7 @@ class Pool:
     async def connect(self, *, kept: bool = True) -> Channel:
         """A new connection, `kept` after its first answer or not; raises UpstreamUnreachable."""
         loop = asyncio.get_running_loop()
-        make = functools.partial(Channel, self, kept=kept)
+        make = cast("Callable[[], asyncio.Protocol]", functools.partial(Channel, self, kept=kept))
         try:
             async with asyncio.timeout(self.connect_timeout):
                 if self.endpoint.socket_path is not None:
@@ -248,7 +249,7 @@ class Pool:
         except (OSError, TimeoutError) as error:
             why = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
             raise UpstreamUnreachable(f"no connection to {self.where}; is vLLM running there? ({why})") from error
-        return channel
+        return cast("Channel", channel)
 
     def opened(self, channel: Channel) -> None:
         """A connection is there."""
