@@ -9,12 +9,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pointsman import __version__
+from pointsman import COMPILED, __version__
 from pointsman.errors import CannotStart, ConfigError
 
 DEFAULT_CONFIG = Path("config/config.yaml")
 CANNOT_START = 3
 READER_LEFT = 141  # what a shell says of a program that SIGPIPE ended
+_VERSION = f"pointsman {__version__} ({'compiled' if COMPILED else 'not compiled'})"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pointsman", description="Routes OpenAI requests to the LoRA adapter that fits."
     )
-    parser.add_argument("--version", action="version", version=f"pointsman {__version__}")
+    parser.add_argument("--version", action="version", version=_VERSION)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="run the service")
@@ -187,5 +188,5 @@ def _adapters(options: argparse.Namespace) -> int:
 
 
 def _version(_: argparse.Namespace) -> int:
-    print(f"pointsman {__version__}")
+    print(_VERSION)
     return 0

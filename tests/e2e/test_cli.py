@@ -136,7 +136,12 @@ def test_usage_errors_exit_with_2() -> None:
 
 
 def test_version() -> None:
-    assert [run(form).stdout for form in ("version", "--version")] == [f"pointsman {pointsman.__version__}\n"] * 2
+    """With it stands whether this installation is compiled."""
+    form = "compiled" if pointsman.COMPILED else "not compiled"
+
+    printed = [run(command).stdout for command in ("version", "--version")]
+
+    assert printed == [f"pointsman {pointsman.__version__} ({form})\n"] * 2
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])

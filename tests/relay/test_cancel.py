@@ -263,4 +263,4 @@ async def test_leaving_in_the_middle_of_a_flood_is_no_exception_in_the_log(relay
 
     relay.upstream.script = flood
     await asyncio.gather(*map(leaver, range(8)))
-    assert not [line for line in relay.daemon.log_lines() if line["event"] == "library"]
+    assert [line["message"] for line in relay.daemon.log_lines() if line["event"] == "library"] == []

@@ -47,7 +47,9 @@ class Job(Protocol):
 
 
 class Connection:
-    """An asyncio.Protocol: reads requests and has them answered by the server's handler, one at a time and in order.
+    """Reads requests and has them answered by the server's handler, one at a time and in order.
+
+    An asyncio.Protocol, though it does not inherit from it: a class that is compiled can't.
 
     `job` answers the current one; whoever takes it over puts itself there.
     """

@@ -81,9 +81,7 @@ class Server:
         self._listeners.append(await create(self._connection, sock=listener, backlog=BACKLOG))
 
     def _connection(self) -> asyncio.Protocol:
-        return cast(
-            "asyncio.Protocol", Connection(self)
-        )  # it cannot inherit from it: a compiled class has no such base
+        return cast("asyncio.Protocol", Connection(self))
 
     def opened(self, connection: Connection) -> bool:
         """A client connected; False where there are too many already."""

@@ -42,7 +42,7 @@ class Receiver(Protocol):
 
 
 class Channel:
-    """An asyncio.Protocol: one connection, with one request on it at a time."""
+    """One connection, with one request on it at a time. An asyncio.Protocol, like `Connection`."""
 
     __slots__ = (
         "_early",
