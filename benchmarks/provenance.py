@@ -10,6 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pointsman
+
 PACKAGES = ("pointsman", "aiohttp", "msgspec", "numpy", "onnxruntime", "onnxruntime-gpu", "tokenizers", "uvloop")
 
 
@@ -31,6 +33,7 @@ def provenance() -> dict[str, Any]:
         },
         "python": platform.python_version(),
         "versions": {name: installed[name] for name in PACKAGES if name in installed},
+        "compiled": pointsman.COMPILED,
     }
 
 

@@ -27,7 +27,10 @@ from support.service import shipped_config
 START_TIMEOUT_S = 120.0  # LiteLLM takes 10 s alone, and more where a whole row of proxies starts
 SETTLE_S = 0.2
 POINTSMAN = "Pointsman"
-QUIET = "Pointsman, no request log"
+QUIET = f"{POINTSMAN}, no request log"
+NOT_COMPILED = f"{POINTSMAN}, not compiled"
+VARIANTS = (QUIET, NOT_COMPILED)
+SOURCE = Path(__file__).parents[2] / "daemon"
 
 Command = Callable[[Workplace, Path, int, int], list[str]]
 """The command from a folder for its files, the upstream's port and its own."""
@@ -83,8 +86,9 @@ def _proxy(work: Workplace, name: str, upstream: int) -> Iterator[Proxy]:
     if not Path(command[0]).exists():
         raise RuntimeError(f"not installed: {command[0]} is not there")
     environment = os.environ | {"LITELLM_MASTER_KEY": exchange.KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    if name not in (POINTSMAN, QUIET):
-        environment.pop("PYTHONPATH", None)  # a peer must not find our modules
+    environment.pop("PYTHONPATH", None)  # a peer must not find our modules
+    if name == NOT_COMPILED:
+        environment["PYTHONPATH"] = str(SOURCE)  # comes before what is installed
     log = work.part("logs") / f"{slug}.log"
     pinned = work.pinned(work.proxy_core, command)
     with running(log, pinned, lambda: _answers(port), START_TIMEOUT_S, env=environment) as process:
@@ -223,6 +227,7 @@ COMMANDS: dict[str, Command] = {
     "LiteLLM": _litellm,
     POINTSMAN: _pointsman,
     QUIET: _quiet,
+    NOT_COMPILED: _pointsman,
 }
 
 

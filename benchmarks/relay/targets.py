@@ -22,10 +22,11 @@ def requests(found: Found) -> list[Target]:
         for concurrency, cell in by_concurrency.items()
     }
 
-    def times(peer: str) -> dict[str, float]:
+    def times(peer: str, size: str) -> dict[str, float]:
         return {
-            f"({size}, {concurrency} clients)": ratio(column(cell, POINTSMAN, "cpu_us"), column(cell, peer, "cpu_us"))
-            for (size, concurrency), cell in cells.items()
+            f"({concurrency} clients)": ratio(column(cell, POINTSMAN, "cpu_us"), column(cell, peer, "cpu_us"))
+            for (of, concurrency), cell in cells.items()
+            if of == size
         }
 
     def added(name: str, size: str) -> float:
@@ -38,9 +39,11 @@ def requests(found: Found) -> list[Target]:
         if size == "1 KiB"
     }
     return [
-        at_most("CPU a request, times vllm-router's", 1.0, times("vllm-router")),
-        at_most("CPU a request, times Envoy's", 1.0, times("Envoy")),
-        at_most("CPU a request, times nginx's (aim)", 2.0, times("nginx")),
+        *(
+            at_most(f"CPU a request, {size}, times {peer}'s{aim}", most, times(peer, size))
+            for peer, most, aim in (("vllm-router", 1.0, ""), ("Envoy", 1.0, ""), ("nginx", 2.0, " (aim)"))
+            for size in found["cells"]
+        ),
         *(
             at_most(
                 f"added p50 at 1 client, {size}, us: vllm-router's",

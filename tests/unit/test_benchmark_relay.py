@@ -132,7 +132,7 @@ def window(cpu_us: float, p50_us: float = 0.0) -> list[dict[str, float]]:
     return [{"cpu_us": cpu_us, "p50_us": p50_us}]
 
 
-def test_the_worst_size_and_load_decide_and_a_peer_that_is_missing_decides_nothing() -> None:
+def test_the_worst_load_of_each_size_decides_and_a_peer_that_is_missing_decides_nothing() -> None:
     def cell(ours: float, hit: float) -> dict[str, Any]:
         return {
             "direct": window(0.0, 20.0),
@@ -144,11 +144,13 @@ def test_the_worst_size_and_load_decide_and_a_peer_that_is_missing_decides_nothi
 
     found = {"cells": {"1 KiB": {"1": cell(40, 60), "64": cell(45, 95)}, "64 KiB": {"1": cell(30, 900)}}}
     rows = {row.what: row for row in targets.requests(found)}
-    router = rows["CPU a request, times vllm-router's"]
-    assert (router.measured, router.at, router.met) == (0.9, "(1 KiB, 64 clients)", True)
-    assert not rows["CPU a request, times nginx's (aim)"].met
-    assert math.isnan(rows["CPU a request, times Envoy's"].measured)
-    assert rows["CPU a request, times Envoy's"].row().endswith("| not measured |")
+    router = rows["CPU a request, 1 KiB, times vllm-router's"]
+    assert (router.measured, router.at, router.met) == (0.9, "(64 clients)", True)
+    assert not rows["CPU a request, 1 KiB, times nginx's (aim)"].met
+    assert rows["CPU a request, 64 KiB, times nginx's (aim)"].met
+    envoy = rows["CPU a request, 1 KiB, times Envoy's"]
+    assert math.isnan(envoy.measured)
+    assert envoy.row().endswith("| not measured |")
     added = rows["added p50 at 1 client, 1 KiB, us: vllm-router's"]
     assert (added.measured, added.wanted, added.met) == (100.0, 120.0, True)
     hit = rows["CPU more with a cache hit, 1 KiB, us"]
