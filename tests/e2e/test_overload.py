@@ -71,7 +71,7 @@ async def test_the_admitted_have_their_class_in_time_and_the_others_the_fallback
         assert reasons["overloaded"] == await metric(service, "classifier_shed_total")
     admitted = [answer["timing_ms"] for answer in answers if answer["text"] is not None]
     assert len(admitted) + reasons["overloaded"] + reasons["deadline"] == len(answers)
-    for timing in admitted:  # the event loop may look at its clock late; without a deadline the last would wait for 10 s
+    for timing in admitted:  # the event loop may look at its clock late; with no deadline the last would wait for 10 s
         assert timing["queue"] + timing["tokenize"] + timing["infer"] <= 2 * deadline_ms
     for answer in answers:
         if answer["decision"]["reason"] == "overloaded":
