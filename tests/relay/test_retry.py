@@ -1,7 +1,7 @@
 """A request is sent a second time only where the first provably did not start, and that is counted.
 
-Two cases: no connection was made, or a connection that had served before died without a byte of an answer. Whatever
-else happens, a generation is never started twice.
+Two cases: no connection was made, or a connection that had served before died at once without a byte of an answer.
+Whatever else happens, a generation is never started twice.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pointsman.relay.channel import CROSSING_SECONDS
 from support.hostile import Exchange, Hostile, completion, deaf_port, head, run_hostile, stall
 from support.process import reserve_port
 from support.raw_client import chat, post
@@ -135,6 +136,23 @@ async def test_a_reused_connection_that_dies_after_a_byte_is_never_tried_again(
     assert b"upstream_broken" in rest or part.endswith(b"10\r\n\r\n")
     assert len(relay.upstream.requests) == 1
     assert await retries(relay) == before
+
+
+async def test_a_reused_connection_that_dies_late_is_never_tried_again(relay: Relay, ending: Ending) -> None:
+    """What was sent may have started: no closing of an idle connection takes so long to be heard of."""
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.body()
+        await asyncio.sleep(1.5 * CROSSING_SECONDS)
+        ending(exchange)
+
+    await warm(relay)
+    relay.upstream.script = script
+    got = await relay.ask()
+
+    assert (got.status, got.code) == (502, "upstream_broken")
+    (only,) = relay.upstream.requests
+    assert only.request.number > 1
 
 
 async def test_no_request_is_lost_when_vllm_closes_idle_connections_at_the_moment_of_reuse(

@@ -19,10 +19,13 @@ from pointsman.relay.head import LONGEST_HEAD_BYTES, BadHead, Head, read_head
 
 # vLLM closes a connection that was idle for 5 s; a request sent at that moment would be lost.
 IDLE_CONNECTION_SECONDS = 3.0
+# Its FIN and our request cross within a round trip, or a second where TCP has to send one of them again. What closes a
+# connection later may have begun to generate.
+CROSSING_SECONDS = 1.0
 
 
 class NotStarted(UpstreamBroken):
-    """A connection that had served before died without a byte of an answer: vLLM had closed it, idle, already."""
+    """A connection that had served died as it was used again: vLLM had closed it, idle, already."""
 
 
 class Receiver(Protocol):
@@ -45,6 +48,7 @@ class Channel:
     """One connection, with one request on it at a time. An asyncio.Protocol, like `Connection`."""
 
     __slots__ = (
+        "_asked",
         "_early",
         "_framing",
         "_head",
@@ -67,6 +71,7 @@ class Channel:
         self._receiver: Receiver | None = None
         self._framing: Framing | None = None
         self._head = b""
+        self._asked = 0.0
         self._early = True  # whether no byte of an answer has come
         self._persistent = True
         self._unsent: tuple[bytes, bytes] | None = None
@@ -85,6 +90,7 @@ class Channel:
         self._receiver = receiver
         self._framing = None
         self._head = b""
+        self._asked = time.monotonic()
         self._early = True
         self._persistent = True
         self._unsent = head, body
@@ -200,7 +206,7 @@ class Channel:
             receiver.end()
         elif framing is not None:
             receiver.fail(UpstreamBroken(f"{self.pool.where} broke off its answer"))
-        elif self.reused and self._early:
+        elif self.reused and self._early and time.monotonic() < self._asked + CROSSING_SECONDS:
             receiver.fail(NotStarted(f"{self.pool.where} had closed an idle connection"))
         else:
             receiver.fail(UpstreamBroken(f"{self.pool.where} broke the connection before it answered"))
