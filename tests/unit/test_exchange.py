@@ -1,53 +1,94 @@
-"""A request whose handling fails in a way that no code expects."""
+"""A fault that no code expects, at a data port of real parts: what the client gets, and what the log and metrics do."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import errno
 import io
 import json
-from types import SimpleNamespace
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from pointsman.api import _keep_text
-from pointsman.exchange import Exchange
-from pointsman.telemetry import Log, Metrics
+import pytest
+
+from pointsman.api import routes
+from pointsman.classify.classifier import Classifier
+from pointsman.config.model import AdapterOptions, LogOptions, Options, RelayOptions
+from pointsman.generations import Generations
+from pointsman.http.server import Server
+from pointsman.prepare import Prepared
+from pointsman.telemetry import Log
+from support.process import reserve_port
+from support.raw_client import ask, chat
 from support.toy_config import config
 
-
-def service(stream: io.StringIO, **more: Any) -> Any:
-    return SimpleNamespace(metrics=Metrics(frozenset()), log=Log(stream=stream), config=config(), **more)
+ROUTE = "/v1/route"
 
 
-async def test_a_fault_of_ours_is_a_500_that_only_the_log_explains() -> None:
-    stream = io.StringIO()
-    serving = service(stream)
-    generations: Any = SimpleNamespace(enter=lambda: serving, leave=lambda _: None)
-    request: Any = SimpleNamespace(head=SimpleNamespace(values={b"x-request-id": b"ours"}))
-    exchange = Exchange(generations, None, request, "/v1/chat/completions")  # type: ignore[arg-type]
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A data port in this process."""
 
-    async def work() -> None:
+    url: str
+    generations: Generations
+    log: io.StringIO
+
+    def logged(self, event: str) -> Any:
+        self.generations.log.flush()
+        (line,) = [line for line in map(json.loads, self.log.getvalue().splitlines()) if line["event"] == event]
+        return line
+
+
+@contextlib.asynccontextmanager
+async def port(classifier: Classifier, log: LogOptions) -> AsyncIterator[Port]:
+    options = Options(relay=RelayOptions(health_interval_ms=0), adapters=AdapterOptions(poll_interval_ms=0), log=log)
+    written = io.StringIO()
+    generations = Generations(Prepared(replace(config(), pointsman=options), classifier, b"", ()), Log("info", written))
+    server = Server(
+        routes(generations, lambda: None), lambda: generations.current.limits, lambda _: None, lambda _: None
+    )
+    address = f"127.0.0.1:{reserve_port()}"
+    await server.listen(address)
+    try:
+        yield Port(f"http://{address}", generations, written)
+    finally:
+        await server.drain(0.0, asyncio.Event())
+        await generations.close()
+
+
+async def test_a_fault_of_ours_is_a_500_that_only_the_log_explains(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(text: str) -> None:
         raise ZeroDivisionError("of our own")
 
-    response = await exchange.settle(work())
+    monkeypatch.setattr(classifier, "classify", broken)
+    async with port(classifier, LogOptions()) as at:
+        got = await ask(at.url, chat(model="auto"), "X-Request-Id: ours", path=ROUTE)
 
-    assert response is not None
-    assert (response.status, json.loads(response.body)["error"]["code"]) == (500, "internal_error")
-    assert b"of our own" not in response.body
-    line = json.loads(stream.getvalue().splitlines()[0])
-    assert (line["event"], line["request_id"]) == ("internal_error", "ours")
-    assert "ZeroDivisionError: of our own" in line["traceback"]
-    assert serving.metrics.in_flight == 0
+        assert (got.status, got.code) == (500, "internal_error")
+        assert b"of our own" not in got.body
+        line = at.logged("internal_error")
+        assert line["request_id"] == "ours"
+        assert "ZeroDivisionError: of our own" in line["traceback"]
+        assert at.generations.metrics.in_flight == 0
 
 
-def test_a_text_that_cannot_be_written_costs_a_warning_and_no_request() -> None:
-    class Full:
-        def keep(self, text_hash: str, text: str) -> None:
-            raise OSError(28, "No space left on device")
+async def test_a_text_that_cannot_be_written_costs_a_warning_and_no_request(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(file: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    stream = io.StringIO()
-    router = SimpleNamespace(classifier=SimpleNamespace(read=str))
-    routed: Any = SimpleNamespace(classification=SimpleNamespace(text_hash="a"))
-    _keep_text(service(stream, texts=Full(), router=router), "secret", routed)
+    async with port(classifier, LogOptions(texts_file=str(tmp_path / "texts"))) as at:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", full)
+            got = await ask(at.url, chat("secret", model="auto"))
 
-    line = json.loads(stream.getvalue())
-    assert (line["level"], line["event"]) == ("warning", "texts_file")
-    assert "secret" not in stream.getvalue()
+        assert (got.status, got.code) == (502, "upstream_unreachable")  # no vLLM is there: the request came so far
+        assert at.logged("texts_file")["level"] == "warning"
+        assert "secret" not in at.log.getvalue()

@@ -194,6 +194,12 @@ class Channel:
     def eof_received(self) -> None:
         """The transport closes itself."""
 
+    def pause_writing(self) -> None:
+        """vLLM reads slowly; there is no more to write than the request that the transport has."""
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.pool.forget(self)
         receiver, self._receiver = self._receiver, None
