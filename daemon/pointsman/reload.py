@@ -170,7 +170,7 @@ class Reloader:
                 return Outcome("unchanged", self.generation, waiting=waiting, warnings=read.warnings)
             try:
                 self._generations.swap(prepared)
-            except BaseException:
+            except BaseException:  # whatever it is, nobody else has this classifier to close
                 if not kept:
                     await asyncio.to_thread(prepared.classifier.close)
                 raise

@@ -295,8 +295,8 @@ def request_line(event: str, record: Record) -> Line:
         line["prompt_tokens"], line["completion_tokens"] = record.tokens
     if record.status == 499:
         line["left_in"] = record.phase
-    ms = {name: _milliseconds(seconds) for name, seconds in record.phases.items()}
-    line["ms"] = ms | {"total": _milliseconds(seconds)}
+    line["ms"] = ms = {name: _milliseconds(seconds) for name, seconds in record.phases.items()}
+    ms["total"] = _milliseconds(seconds)
     return _known(line)
 
 

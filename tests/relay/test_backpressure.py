@@ -26,16 +26,6 @@ def memory(relay: Relay) -> int:
     return int(line.split()[1]) * 1024
 
 
-async def stands_still(upstream: Hostile) -> int:
-    """Wait until the upstream cannot write any more, so for a while wrote nothing; the bytes that it wrote."""
-    async with asyncio.timeout(30):
-        while True:
-            sent = sum(connection.sent for connection in upstream.connections)
-            await asyncio.sleep(0.3)
-            if sum(connection.sent for connection in upstream.connections) == sent:
-                return sent
-
-
 def large(framing: str) -> Any:
     """200 MB, as fast as they are taken."""
     piece = event("x" * 100_000)
@@ -64,7 +54,7 @@ async def test_200_mb_that_are_not_read_are_not_held(tmp_path: Path, upstream: H
         async with relay.client(receive_buffer=4096) as client:
             client.send(post(chat(stream=framing == "stream")))
             await upstream.arrived(2)
-            assert await stands_still(upstream) < HELD_BYTES
+            assert await upstream.stands_still() < HELD_BYTES
             assert memory(relay) - before < 8 * MIB
             got = await client.answer(within_s=120)
             assert memory(relay) - before < 16 * MIB
@@ -80,7 +70,7 @@ async def test_64_readers_that_stop_cost_what_their_buffers_hold(tmp_path: Path,
             for _ in range(64):
                 group.create_task(_never_reads(relay, stop))
             await upstream.arrived(64)
-            await stands_still(upstream)
+            await upstream.stands_still()
             each = (memory(relay) - before) / 64
             stop.set()
     assert each < 1 * MIB, f"{each / 1024:.0f} KiB a stream"
@@ -96,7 +86,7 @@ async def test_a_reader_that_stops_holds_up_nobody_else(relay: Relay) -> None:
     relay.upstream.script = large("stream")
     async with relay.client(receive_buffer=4096) as client:
         client.send(post(chat(stream=True)))
-        await stands_still(relay.upstream)
+        await relay.upstream.stands_still()
         relay.upstream.script = streams()
         for _ in range(20):
             assert (await relay.ask(chat(stream=True))).body.endswith(DONE)

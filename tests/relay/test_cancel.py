@@ -142,19 +142,9 @@ async def test_within_a_stream_that_the_client_does_not_read(relay: Relay, leave
                 client.send(post(chat(stream=True), f"X-Request-Id: {next_id()}"))
                 exchange = await relay.upstream.arrived(count)
                 await client.until(b"\r\n\r\n")
-                await _stands_still(exchange)
+                await relay.upstream.stands_still()
                 seconds.append(await left_after(exchange, leave(client)))
     assert statistics.median(seconds) < BOUND_S, seconds
-
-
-async def _stands_still(exchange: Exchange) -> None:
-    """Wait until the upstream cannot write any more: for a while it wrote nothing, which no event tells."""
-    async with asyncio.timeout(20):
-        while True:
-            sent = exchange.connection.sent
-            await asyncio.sleep(0.2)
-            if exchange.connection.sent == sent:
-                return
 
 
 async def test_while_its_body_is_on_the_way_to_vllm(relay: Relay, leave: Leave) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chaos.run import run
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 async def test_nothing_is_lost_in_chaos(tmp_path: Path) -> None:

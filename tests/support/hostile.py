@@ -272,6 +272,20 @@ class Hostile:
     def __post_init__(self) -> None:
         self.reset()
 
+    async def stands_still(self) -> int:
+        """Wait until nothing was written for a while, since nobody reads: no event tells that. The bytes written."""
+        async with asyncio.timeout(30):
+            while True:
+                sent = self.sent
+                await asyncio.sleep(0.3)
+                if self.sent == sent:
+                    return sent
+
+    @property
+    def sent(self) -> int:
+        """Bytes, to all connections."""
+        return sum(connection.sent for connection in self.connections)
+
     def reset(self) -> None:
         """Forget what was received and behave as by default."""
         self.script, self.models, self.health = completion, _models, whole(b"")

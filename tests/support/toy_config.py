@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pointsman.config.model import (
+    AdapterOptions,
     Category,
     CategoryModel,
     ClassifierOptions,
@@ -16,12 +17,17 @@ from pointsman.config.model import (
     Model,
     ModelScore,
     Options,
+    RelayOptions,
     RoutingOptions,
 )
 
 BASE = "llama2-7b"
 A = Endpoint(name="a", address="127.0.0.1", port=8000)
 B = Endpoint(name="b", address="127.0.0.1", port=8001)
+
+
+QUIET = Options(relay=RelayOptions(health_interval_ms=0), adapters=AdapterOptions(poll_interval_ms=0))
+"""Nobody is asked how it does: there is no vLLM."""
 
 
 def entry(lora: str | None = None, score: float = 1.0, **fields: Any) -> ModelScore:

@@ -17,14 +17,14 @@ import pytest
 
 from pointsman.api import routes
 from pointsman.classify.classifier import Classifier
-from pointsman.config.model import AdapterOptions, LogOptions, Options, RelayOptions
+from pointsman.config.model import LogOptions
 from pointsman.generations import Generations
 from pointsman.http.server import Server
 from pointsman.prepare import Prepared
 from pointsman.telemetry import Log
 from support.process import reserve_port
 from support.raw_client import ask, chat
-from support.toy_config import config
+from support.toy_config import QUIET, config
 
 ROUTE = "/v1/route"
 
@@ -45,9 +45,9 @@ class Port:
 
 @contextlib.asynccontextmanager
 async def port(classifier: Classifier, log: LogOptions) -> AsyncIterator[Port]:
-    options = Options(relay=RelayOptions(health_interval_ms=0), adapters=AdapterOptions(poll_interval_ms=0), log=log)
+    served = replace(config(), pointsman=replace(QUIET, log=log))
     written = io.StringIO()
-    generations = Generations(Prepared(replace(config(), pointsman=options), classifier, b"", ()), Log("info", written))
+    generations = Generations(Prepared(served, classifier, b"", ()), Log("info", written))
     server = Server(
         routes(generations, lambda: None), lambda: generations.current.limits, lambda _: None, lambda _: None
     )

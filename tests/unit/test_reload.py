@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pointsman.classify.classifier import Classifier
-from pointsman.config.model import AdapterOptions, Config, Options, RelayOptions
+from pointsman.config.model import Config
 from pointsman.errors import CannotStart
 from pointsman.generations import Generations
 from pointsman.prepare import Prepared
@@ -23,10 +23,9 @@ from pointsman.reload import Reloader, Source
 from pointsman.systemd import Notifier
 from pointsman.telemetry import Log
 from support.process import eventually
-from support.toy_config import A, B, config
+from support.toy_config import QUIET, A, B, config
 
 Make = Callable[..., AbstractContextManager[Classifier]]
-QUIET = Options(relay=RelayOptions(health_interval_ms=0), adapters=AdapterOptions(poll_interval_ms=0))
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ class Channel:
         if unsent is None or self._transport.is_closing():
             return
         head, body = unsent
-        if len(body) <= 16_384:
+        if len(body) <= 65_536:
             self._transport.write(head + body)
         else:
             self._transport.writelines(unsent)  # the transport keeps what the socket does not take, uncopied

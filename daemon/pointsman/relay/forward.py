@@ -86,7 +86,7 @@ class _Job(Passage):
             except UpstreamUnreachable as unreachable:
                 upstream.in_flight -= 1
                 upstream = self._unreachable(upstream, unreachable)
-            except BaseException:
+            except BaseException:  # a cancellation, too, gives its place back
                 upstream.in_flight -= 1
                 raise
             else:
