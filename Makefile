@@ -76,9 +76,10 @@ bench-inference: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m inference $(WORK)
 
 # Beside other proxies: 1.2 GB in RELAY for them, and 15 minutes on a quiet machine; SHARE=0.1 tries it out.
+# BEFORE=PYTHON also measures the Pointsman that this Python has installed.
 bench-relay: wheel
 	-PYTHON=$(PYTHON) benchmarks/relay/peers/install.sh $(RELAY)/peers
-	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m relay $(RELAY) --share $(SHARE)
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m relay $(RELAY) --share $(SHARE) $(if $(BEFORE),--before $(BEFORE))
 
 # Fifty reloads under load.
 bench-reload: wheel
