@@ -101,7 +101,7 @@ chaos: wheel
 .venv-test/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --upgrade 'pip>=25.1'
-	HATCH_BUILD_NO_HOOKS=true .venv-test/bin/pip install --quiet '.[cpu,export]' --group test --group lint --group build
+	.venv-test/bin/pip install --quiet '.[cpu,export]' --group test --group lint --group build
 	touch $@
 
 clean:
