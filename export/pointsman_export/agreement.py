@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pointsman.classify.tokenize import Ids
+from pointsman.classify.tokenizer import Ids
 from pointsman_export.errors import AgreementError
 from pointsman_export.runtime import Graph, alone
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pointsman.classify.engine import softmax
+from pointsman.classify.onnx_cpu import softmax
 from pointsman.evaluation.calibration import fit_temperature, negative_log_likelihood, suggest_threshold
 from pointsman.evaluation.metrics import Ints, expected_calibration_error
 from pointsman_export.agreement import percent

@@ -19,7 +19,7 @@ import onnxruntime
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from pointsman.classify import packing
-from pointsman.classify.tokenize import Ids
+from pointsman.classify.tokenizer import Ids
 from pointsman.evaluation.metrics import Floats
 from pointsman_export.errors import GraphError
 from pointsman_export.fit_head import Head

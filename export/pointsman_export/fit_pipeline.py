@@ -15,8 +15,8 @@ import onnx
 import onnxruntime
 
 from pointsman.classify import artifact
-from pointsman.classify.engine import Engine, softmax
-from pointsman.classify.tokenize import Ids, Tokenizer, Window
+from pointsman.classify.onnx_cpu import Engine, softmax
+from pointsman.classify.tokenizer import Ids, Tokenizer, Window
 from pointsman.evaluation.calibration import fit_temperature, suggest_threshold
 from pointsman.evaluation.metrics import Floats, expected_calibration_error
 from pointsman_export import destination, fit_graph

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pointsman.classify.tokenize import Ids
+from pointsman.classify.tokenizer import Ids
 from pointsman.config.words import choose
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.dataset import read_lines, text_of

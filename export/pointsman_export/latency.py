@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pointsman.classify.tokenize import Ids
+from pointsman.classify.tokenizer import Ids
 from pointsman_export.runtime import Graph
 
 TOKENS = (32, 128)

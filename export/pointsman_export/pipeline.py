@@ -14,7 +14,7 @@ import msgspec
 import onnx
 
 from pointsman.classify import artifact
-from pointsman.classify.tokenize import Ids, Tokenizer, Window
+from pointsman.classify.tokenizer import Ids, Tokenizer, Window
 from pointsman_export import destination
 from pointsman_export.checkpoint import Checkpoint, open_checkpoint
 from pointsman_export.errors import CheckpointError

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pointsman.classify.tokenize import Ids
+from pointsman.classify.tokenizer import Ids
 from pointsman_export import latency, verify
 from pointsman_export.accuracy import Accuracy, check_accuracy
 from pointsman_export.agreement import check_agreement

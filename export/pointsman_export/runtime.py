@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from pointsman.classify import packing
-from pointsman.classify.tokenize import Ids
+from pointsman.classify.tokenizer import Ids
 from pointsman_export.interface import OUTPUT, PACKED
 
 Logits = npt.NDArray[np.float32]

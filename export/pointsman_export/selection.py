@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointsman.classify.tokenize import Ids
+from pointsman.classify.tokenizer import Ids
 from pointsman_export.fast.linear import Activations
 from pointsman_export.quantize import GREATEST, SMALLEST_SCALE
 from pointsman_export.recipe import Recipe

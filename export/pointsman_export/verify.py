@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import torch
 
-from pointsman.classify.tokenize import Ids
+from pointsman.classify.tokenizer import Ids
 from pointsman_export.errors import AxesError, BatchError, NamesError, PaddingError, ShapeError, ValuesError
 from pointsman_export.interface import OUTPUT, Interface
 from pointsman_export.runtime import Graph, Logits, alone, padded

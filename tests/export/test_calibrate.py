@@ -12,8 +12,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from pointsman.classify import artifact
-from pointsman.classify.engine import Engine, softmax
-from pointsman.classify.tokenize import Tokenizer, Window
+from pointsman.classify.onnx_cpu import Engine, softmax
+from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.evaluation.calibration import negative_log_likelihood
 from pointsman_export.calibrate import calibrate
 from pointsman_export.main import main

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from pointsman.classify import artifact
-from pointsman.classify.engine import Engine
+from pointsman.classify.onnx_cpu import Engine
 from pointsman_export import pipeline
 from pointsman_export.texts import BUILT_IN
 from support.checkpoint import LABELS, edit_json

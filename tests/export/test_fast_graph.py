@@ -34,7 +34,7 @@ from support.checkpoint import edit_json
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pointsman.classify.tokenize import Ids
+    from pointsman.classify.tokenizer import Ids
     from pointsman_export.fast.linear import Activations
     from support.export import Export
 

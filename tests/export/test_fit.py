@@ -17,9 +17,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pointsman.classify import artifact
-from pointsman.classify.engine import Engine
-from pointsman.classify.tokenize import Tokenizer, Window
-from pointsman.cli import main as pointsman
+from pointsman.classify.onnx_cpu import Engine
+from pointsman.classify.tokenizer import Tokenizer, Window
+from pointsman.cli.main import main as pointsman
 from pointsman_export import fit_graph, fit_pipeline
 from pointsman_export.errors import GraphError
 from pointsman_export.fit import main

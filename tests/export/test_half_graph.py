@@ -11,8 +11,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from pointsman.classify import artifact
-from pointsman.classify.engine import Engine
-from pointsman.classify.gpu import fill
+from pointsman.classify.onnx_cpu import Engine
+from pointsman.classify.onnx_cuda import fill
 from pointsman.classify.packing import pack
 from pointsman_export.checkpoint import as_transformers_4, open_checkpoint
 from pointsman_export.fast.architecture import architecture
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from pointsman.classify.tokenize import Ids
+    from pointsman.classify.tokenizer import Ids
     from support.export import Export
 
 PROMPTS: list[Ids] = [np.random.default_rng(3).integers(0, 2000, length) for length in (1, 5, 65, 66, 200)]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pointsman.classify.tokenize import Tokenizer, Window
+from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman_export.checkpoint import open_checkpoint
 from pointsman_export.graph import load_model
 from pointsman_export.main import main

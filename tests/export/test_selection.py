@@ -12,7 +12,7 @@ import onnx
 import pytest
 from safetensors.torch import load_file, save_file
 
-from pointsman.classify.tokenize import Ids, Tokenizer, Window
+from pointsman.classify.tokenizer import Ids, Tokenizer, Window
 from pointsman_export import verify
 from pointsman_export.checkpoint import Checkpoint, open_checkpoint
 from pointsman_export.graph import load_model

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from pointsman.classify.tokenize import Ids
+    from pointsman.classify.tokenizer import Ids
     from pointsman_export.runtime import Logits
 
 VOCABULARY = 8192

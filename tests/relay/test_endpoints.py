@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from pointsman.config.model import Endpoint, RelayOptions
-from pointsman.relay import ask
-from pointsman.relay.endpoints import Upstream
+from pointsman.upstream import client as ask
+from pointsman.upstream.load_balancer import Upstream
 from support.hostile import DONE, STREAM, Exchange, Hostile, Script, chunk, completion, event, run_hostile, stall, whole
 from support.metrics import until
 from support.raw_client import Cut, Got, chat, post

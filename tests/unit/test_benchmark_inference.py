@@ -26,7 +26,7 @@ from inference.soak import growth
 from inference.workplace import Workplace
 from target import at_least, at_most, quantile, ratio
 
-from pointsman.classify.cost import Curve
+from pointsman.classify.cost_model import Curve
 
 
 def test_a_target_is_met_at_its_bound_and_judges_the_worst() -> None:

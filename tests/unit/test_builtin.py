@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 from pointsman.classify import artifact
-from pointsman.classify.engine import Engine, Probabilities
-from pointsman.classify.tokenize import Ids, Tokenizer, Window
+from pointsman.classify.onnx_cpu import Engine, Probabilities
+from pointsman.classify.tokenizer import Ids, Tokenizer, Window
 from pointsman.config import load
 from pointsman.config.model import ClassifierOptions
-from pointsman.policy import Choice, Policy, Reason
+from pointsman.routing.policy import Choice, Policy, Reason
 from pointsman_export.prompts import user_prompts
 from support.config_files import LABELS, REPOSITORY
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from pointsman.check import run
+from pointsman.cli.check import run
 from support.config_files import MINIMAL, category, write, write_manifest
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 import pointsman
-from pointsman.config.foreign import _NEWER
-from pointsman.policy import Reason
+from pointsman.config.semantic_router.foreign import _NEWER
+from pointsman.routing.policy import Reason
 
 DOCS = Path(__file__).parents[2] / "docs"
 SOURCE = Path(pointsman.__file__).parent
 # Of the stand-in for vLLM that `make run` has.
-STAND_IN = SOURCE / "demo.py"
+STAND_IN = SOURCE / "cli" / "demo.py"
 
 
 def told(tree: ast.AST) -> Iterator[str]:

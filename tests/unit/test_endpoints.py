@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from pointsman.config.model import Endpoint, RelayOptions
-from pointsman.relay.endpoints import Breaker, Endpoints, Upstream
+from pointsman.upstream.load_balancer import Breaker, Endpoints, Upstream
 
 
 def endpoint(name: str, weight: float = 1.0) -> Endpoint:

@@ -13,8 +13,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from pointsman.classify import artifact
-from pointsman.classify.engine import Engine, default_providers, softmax
-from pointsman.classify.gpu import TENSORRT_ROWS
+from pointsman.classify.onnx_cpu import Engine, default_providers, softmax
+from pointsman.classify.onnx_cuda import TENSORRT_ROWS
 from pointsman.classify.packing import INPUTS
 from pointsman.classify.runtime import LEFT_BEHIND_S, PROVIDERS
 from pointsman.errors import ArtifactError, CannotStart

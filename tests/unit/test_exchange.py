@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from pointsman.api import routes
+from pointsman.api.data import routes
+from pointsman.app.generations import Generations
+from pointsman.app.prepare import Prepared
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import LogOptions
-from pointsman.generations import Generations
-from pointsman.http.server import Server
-from pointsman.prepare import Prepared
-from pointsman.telemetry import Log
+from pointsman.observability.telemetry import Log
+from pointsman.server.listener import Server
 from support.process import reserve_port
 from support.raw_client import ask, chat
 from support.toy_config import QUIET, config

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pointsman.relay.head import BadHead, read_head, request_id, request_lines
+from pointsman.http1.response_head import BadHead, read_head, request_id, request_lines
 
 Pairs = list[tuple[str, str]]
 

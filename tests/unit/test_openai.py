@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pointsman.errors import RequestError
-from pointsman.openai import Api, Edits, Reasoning, Request, SystemPrompt, apply, diff, form_of, model_of, parse
+from pointsman.routing.openai import Api, Edits, Reasoning, Request, SystemPrompt, apply, diff, form_of, model_of, parse
 
 THINK = Reasoning("chat_template_kwargs", "enable_thinking", "medium")
 NO_THINK = Reasoning("chat_template_kwargs", "enable_thinking", None)

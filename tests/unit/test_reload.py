@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from pointsman.app.generations import Generations
+from pointsman.app.prepare import Prepared
+from pointsman.app.reload import Reloader, Source
+from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
 from pointsman.errors import CannotStart
-from pointsman.generations import Generations
-from pointsman.prepare import Prepared
-from pointsman.reload import Reloader, Source
-from pointsman.systemd import Notifier
-from pointsman.telemetry import Log
+from pointsman.observability.telemetry import Log
 from support.process import eventually
 from support.toy_config import QUIET, A, B, config
 

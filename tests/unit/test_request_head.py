@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pointsman.errors import RequestError
-from pointsman.http.head import Head, may_begin, read_head
+from pointsman.http1.request_head import Head, may_begin, read_head
 
 
 def read(*fields: str, line: str = "POST /v1/score?a=b%20c HTTP/1.1", host: str | None = "Host: test") -> Head:

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters import Card, Served
+from pointsman.adapters.poller import Card, Served
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config, RoutingOptions
 from pointsman.errors import ClassifierError, Overloaded
-from pointsman.openai import Api, Request, parse
-from pointsman.policy import Reason
-from pointsman.router import Routed, Router
+from pointsman.routing.openai import Api, Request, parse
+from pointsman.routing.policy import Reason
+from pointsman.routing.router import Routed, Router
 from support.gate import Gate
 from support.toy_config import BASE, category, config, entry
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from pointsman.server import _tell
-from pointsman.systemd import Notifier, take
+from pointsman.app.serve import _tell
+from pointsman.app.systemd import Notifier, take
 from support.process import eventually
 
 
@@ -111,7 +111,7 @@ def test_inherited_sockets_come_with_the_names_of_their_units(tmp_path: Path) ->
     program = tmp_path / "service.py"
     program.write_text(
         "import os\n"
-        "from pointsman.systemd import take\n"
+        "from pointsman.app.systemd import take\n"
         "os.environ['LISTEN_PID'] = str(os.getpid())\n"
         "print(*(f'{name} {listener.getsockname()[1]}' for name, listener in take(os.environ).listeners), sep='\\n')\n"
     )

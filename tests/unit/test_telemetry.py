@@ -19,14 +19,14 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pointsman.adapters import Served
+from pointsman.adapters.poller import Served
+from pointsman.app.serve import _watch as watch_classifier
 from pointsman.classify.classifier import Classifier
 from pointsman.errors import CannotStart
-from pointsman.openai import Api, parse
-from pointsman.policy import Reason
-from pointsman.router import Routed, Router
-from pointsman.server import _watch as watch_classifier
-from pointsman.telemetry import Log, Metrics, Record, Texts, request_line
+from pointsman.observability.telemetry import Log, Metrics, Record, Texts, request_line
+from pointsman.routing.openai import Api, parse
+from pointsman.routing.policy import Reason
+from pointsman.routing.router import Routed, Router
 from support.toy_config import BASE, config
 
 Make = Callable[..., AbstractContextManager[Classifier]]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pointsman.config import decisions, foreign, tree
+from pointsman.config import yaml_tree as tree
+from pointsman.config.decode import Walker
 from pointsman.config.model import Config
-from pointsman.config.places import Places
+from pointsman.config.semantic_router import decisions, foreign
+from pointsman.config.source_map import Places
 from pointsman.config.validate import validate
-from pointsman.config.walk import Walker
 from pointsman.errors import ConfigError, Problem
 
 

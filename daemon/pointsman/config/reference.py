@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pointsman.config.foreign import IGNORED
+from pointsman.config.decode import LARGEST, expected, hints, required, without_none
 from pointsman.config.labels import COMMON
 from pointsman.config.model import BUILTIN_FAMILIES, Category, Config, Options
-from pointsman.config.walk import LARGEST, expected, hints, required, without_none
+from pointsman.config.semantic_router.foreign import IGNORED
 
 SCHEMA = "config/schema.json"
 REFERENCE = "docs/configuration.md"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pointsman.config import address
 from pointsman.config.model import Category, Config, ModelScore
-from pointsman.config.places import Places
+from pointsman.config.source_map import Places
 from pointsman.config.words import Keys, choose, fold, listing
 from pointsman.errors import Problem
 
