@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
+from pointsman.http1.grammar import TOKEN_BYTES
+
 # A chunk's size line and the trailer are held back until they are whole; longer ones are nobody's honest answer.
 LONGEST_LINE_BYTES = 4096
 LONGEST_TRAILER_BYTES = 16_384
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\r\n]*)?\r\n")
-_TRAILER = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r\n)*\r\n")
+_TRAILER = re.compile(rb"(?:[" + TOKEN_BYTES + rb"]+:[^\r\n\0]*\r\n)*\r\n")
 
 
 class Malformed(Exception):

@@ -1,8 +1,8 @@
-"""The head of a client's request: read in the one way that it can be read in, or refused. Pure.
+"""The head of a client's request: read strictly, or refused. Pure.
 
-What two servers in a row could read in two ways is how a request is smuggled past the first of them. So this is the
-grammar of RFC 9112 without what it merely lets a server tolerate: no folded lines, no bare line feeds, nothing twice
-that decides where the body ends.
+A head that two servers in a row read differently lets a request be smuggled past the first of them. So this accepts
+RFC 9112's grammar without what it only permits a server to tolerate: no folded lines, no bare line feeds, and no second
+value of a header that decides where the body ends.
 """
 
 from __future__ import annotations
@@ -12,26 +12,24 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from pointsman.errors import RequestError
-
-LONGEST_HEAD_BYTES = 65_536
+from pointsman.http1.grammar import CONTENT_LENGTH, LONGEST_HEAD_BYTES, TOKEN_BYTES
 
 # At most 128 fields, and 8190 bytes for a name, a value, or the target.
 _HEAD = re.compile(
     rb"([A-Za-z]{1,20}) ([!\"$-~]{1,8190}) HTTP/([0-9]\.[0-9])\r\n"
-    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]{1,8190}:[\t -~\x80-\xff]{0,8190}\r\n){0,128})\r\n"
+    rb"((?:[" + TOKEN_BYTES + rb"]{1,8190}:[\t -~\x80-\xff]{0,8190}\r\n){0,128})\r\n"
 )
 # Nothing else begins a request, so whoever speaks TLS here need not wait for the head's time to be over.
 _START = re.compile(rb"[A-Za-z]{1,20}(?: |$)")
 _ABSOLUTE = re.compile(r"https?://([^/]+)(/.*)?", re.IGNORECASE)
-_LENGTH = re.compile(rb"[0-9]{1,18}")
 _ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
 
-class Head(NamedTuple):
-    """`path` and `query` are as they came, percent-encoding and all. `old`: the client speaks HTTP/1.0.
+class RequestHead(NamedTuple):
+    """A request head; `path` and `query` keep their percent-encoding. `old`: the client speaks HTTP/1.0.
 
-    `fields` are all header lines, each behind its name in small letters; `values` are the values by these names, joined
-    by a comma where there are several. `length` is the body's, where `chunked` does not leave it open.
+    `fields` are (lower-case name, raw line) pairs; `values` maps the same names to their values, several of them joined
+    by a comma. `length` is the body's, unless it is `chunked`.
     """
 
     method: str
@@ -50,7 +48,7 @@ def may_begin(data: bytes) -> bool:
     return len(data) <= LONGEST_HEAD_BYTES and (data == b"\r" or _START.match(data) is not None)
 
 
-def read_head(data: bytes) -> Head:
+def read_head(data: bytes) -> RequestHead:
     """A whole head, blank line included; raises RequestError: 400, or 505 for another version of HTTP."""
     match = _HEAD.fullmatch(data)
     if match is None or len(data) > LONGEST_HEAD_BYTES:
@@ -78,13 +76,13 @@ def read_head(data: bytes) -> Head:
     length = values.get(b"content-length")
     if chunked and (old or length is not None or values[b"transfer-encoding"].lower() != b"chunked"):
         raise malformed("its Transfer-Encoding leaves its length open")
-    if length is not None and not _LENGTH.fullmatch(length):
+    if length is not None and not CONTENT_LENGTH.fullmatch(length):
         raise malformed("its Content-Length is no number")
     keep_alive = not old
     if b"connection" in values:
         tokens = {token.strip(b" \t") for token in values[b"connection"].lower().split(b",")}
         keep_alive = b"close" not in tokens and (not old or b"keep-alive" in tokens)
-    return Head(method.decode(), path, query, old, fields, values, int(length or 0), chunked, keep_alive)
+    return RequestHead(method.decode(), path, query, old, fields, values, int(length or 0), chunked, keep_alive)
 
 
 def _asked(target: str, host: bytes | None, old: bool) -> tuple[str, str]:

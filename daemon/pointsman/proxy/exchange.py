@@ -4,48 +4,51 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
-from pointsman.errors import HttpError, OverShare, ShuttingDown, TooBusy, UpstreamError
-from pointsman.http1.response_head import request_id
-from pointsman.observability.telemetry import Record, request_line
-from pointsman.server.messages import Request, Response, error_response
-
-if TYPE_CHECKING:
-    from pointsman.api.service import Service
-    from pointsman.app.generations import Generations
-    from pointsman.server.client_limiter import Shares
+from pointsman.errors import HttpError, ShuttingDown, UpstreamError
+from pointsman.proxy.admission import Admission
+from pointsman.proxy.recorder import Recorder, new_record
+from pointsman.server.messages import Request, Response
 
 
 class Exchange:
-    """`service` is the one of the config that the request began with."""
+    """A request that is in flight from its construction until `end`, which each way to finish calls exactly once."""
 
-    __slots__ = ("_generations", "_lease", "_shares", "record", "request", "service")
+    __slots__ = ("_admission", "_client", "_recorder", "_release", "record", "request")
 
-    def __init__(self, generations: Generations, shares: Shares, request: Request, path: str) -> None:
-        """It is in flight from here on, until one of the methods ends it."""
-        self._generations = generations
-        self._shares = shares
-        self._lease = ""
-        self.service: Service = generations.enter()
+    def __init__(
+        self, request: Request, path: str, admission: Admission, recorder: Recorder, release: Callable[[], object]
+    ) -> None:
+        """`path` is the route's; `release` is called at the end, and lets go of the config that serves the request."""
+        self._admission = admission
+        self._recorder = recorder
+        self._release = release
+        self._client = ""
         self.request = request
-        self.record = Record(request_id(request.head.values.get(b"x-request-id")), path)
-        self.service.metrics.in_flight += 1
+        self.record = new_record(request, path)
+        admission.begin()
+
+    def admit(self) -> None:
+        """Raise TooBusy or OverShare where this request is one too many."""
+        self._client = self._admission.admit(self.request.writer.client_address)
 
     async def settle(self, work: Awaitable[Response | None]) -> Response | None:
-        """The answer of `work`, whatever it raises. None of it: it left the request to a job of the connection."""
+        """Return the response of `work`, or the one that tells its error; None where `work` left the request to a job.
+
+        Raises CancelledError when the client left.
+        """
         try:
             response = await work
         except HttpError as error:
             return self.failed(error)
         except asyncio.CancelledError:
-            if self.request.connection.transport.is_closing():
+            if self.request.writer.closing:
                 self.left()
                 raise
             return self.failed(ShuttingDown("the service is shutting down"))
         except Exception:  # noqa: BLE001 - the last resort: whatever it is, the client gets an answer
-            self.service.log.write(
+            self._recorder.log.write(
                 "error", "internal_error", request_id=self.record.request_id, traceback=traceback.format_exc()
             )
             return self.failed(HttpError("internal error; see the service's log"))
@@ -54,62 +57,26 @@ class Exchange:
             self.end()
         return response
 
-    def refused(self) -> HttpError | None:
-        """Why this one, which counts already, is one too many."""
-        limits, refused = self.service.config.pointsman.server, self.service.metrics.refused
-        if self.service.metrics.in_flight > limits.max_in_flight:
-            refused.add("in_flight")
-            return TooBusy("too many requests at once (pointsman.server.max_in_flight)")
-        if limits.max_in_flight_per_client:
-            try:
-                self._lease = self._shares.take(self.request.connection, limits.max_in_flight_per_client)
-            except OverShare as error:
-                refused.add("client")
-                return error
-        return None
-
     def failed(self, error: HttpError) -> Response:
-        """It ends with an error, which nobody has told the client yet."""
-        response = failure(self.service, self.record, error)
+        """End with an error, and return the response that tells the client."""
+        response = self._recorder.failure(self.record, error)
         self.end()
         return response
 
     def retried(self, endpoint: str, why: str, error: UpstreamError) -> None:
-        """It is sent again, and `error` tells why it cannot have started at `endpoint`."""
+        """Note that the request is sent again; `error` says why it cannot have started at `endpoint`."""
         record = self.record
         record.retried = [*(record.retried or ()), {"endpoint": endpoint, "why": why, "proof": error.message}]
-        self.service.metrics.retries.add(why)
+        self._recorder.metrics.retries.add(why)
 
     def left(self) -> None:
-        """The client left before the end."""
+        """End because the client left."""
         self.record.status = 499  # nginx's number for a client that closed the connection
-        self.service.metrics.left.add(self.record.phase)
+        self._recorder.metrics.left.add(self.record.phase)
         self.end()
 
     def end(self) -> None:
-        """It is answered, as the record says."""
-        self.service.metrics.in_flight -= 1
-        if self._lease:
-            self._shares.give_back(self._lease)
-        outcome(self.service, self.record)
-        self._generations.leave(self.service)
-
-
-def outcome(service: Service, record: Record) -> None:
-    """Counts and logs a request at its end."""
-    service.metrics.count(record)
-    if service.config.pointsman.log.requests:
-        event = "request" if record.routed is None else "routing_decision"
-        service.log.soon(request_line(event, record))
-
-
-def failure(service: Service, record: Record, error: HttpError) -> Response:
-    """The answer to a request that ends with an error, which is also counted and noted."""
-    record.status, record.error = error.status, error.message
-    if isinstance(error, UpstreamError):
-        service.metrics.upstream_errors.add(record.endpoint or "", error.code)
-    if error.code == "request_timeout":
-        service.metrics.refused.add("body_timeout")
-    response = error_response(error)
-    response.headers.append(("X-Request-Id", record.request_id))
-    return response
+        """End with the outcome that stands in the record."""
+        self._admission.end(self._client)
+        self._recorder.outcome(self.record)
+        self._release()

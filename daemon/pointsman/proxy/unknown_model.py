@@ -1,69 +1,66 @@
-"""A 404 to a model name that we chose: held back until it is whole, for the client must not see one about that name."""
+"""A 404 about a model that this program chose: held back, since the client did not ask for that name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from pointsman.errors import UpstreamError
 from pointsman.http1.body import Length
+from pointsman.http1.response_head import ResponseHead
+from pointsman.upstream.connection import Receiver
 
-if TYPE_CHECKING:
-    from pointsman.http1.response_head import Head
-    from pointsman.proxy.response_stream import Passage
-
-# vLLM's are of 200 bytes; whatever is longer is about something else.
-LONGEST_REFUSAL_BYTES = 16_384
+# vLLM's error bodies have about 200 bytes; a longer one is about something else.
+LONGEST_ERROR_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """A model that we chose, by its name, and what goes on with the request where vLLM does not know it."""
+class ChosenModel:
+    """A model that this program chose, and what continues the request where vLLM does not know it."""
 
-    model: str
-    refused: Callable[[ModelRefused], Coroutine[None, None, None]]
+    name: str
+    unknown: Callable[[UnknownModel], Coroutine[None, None, None]]
 
 
-class ModelRefused(UpstreamError):
-    """vLLM does not know the model that we chose, so nothing was generated: another may be asked."""
+class UnknownModel(UpstreamError):
+    """vLLM does not know the chosen model, so it generated nothing and another endpoint or model may be asked."""
 
-    def __init__(self, chosen: Chosen) -> None:
-        super().__init__(f"vLLM does not know {chosen.model}")
+    def __init__(self, chosen: ChosenModel) -> None:
+        super().__init__(f"vLLM does not know {chosen.name}")
         self.chosen = chosen
 
 
-class Refusal:
-    """Takes the answer of a channel in place of its passage, which gets it if it is about something else."""
+class HeldError:
+    """Receives the body of a 404 in place of `receiver`, which gets the answer if it is about something else."""
 
-    def __init__(self, passage: Passage, head: Head, chosen: Chosen) -> None:
-        self._passage = passage
+    def __init__(self, receiver: Receiver, head: ResponseHead, chosen: ChosenModel) -> None:
+        self._receiver = receiver
         self._head = head
         self._chosen = chosen
         self._body = b""
 
     @staticmethod
-    def may_be(head: Head) -> bool:
-        """Whether a 404 can be one about a model."""
-        return head.length is not None and head.length <= LONGEST_REFUSAL_BYTES
+    def applies(head: ResponseHead) -> bool:
+        """Return whether a head may be that of an error about a model."""
+        return head.status == 404 and head.length is not None and head.length <= LONGEST_ERROR_BYTES
 
-    def head(self, head: Head) -> Length:
+    def head(self, head: ResponseHead) -> Length:
         return Length(head.length or 0)
 
     def data(self, data: bytes) -> None:
         self._body += data
 
     def end(self) -> None:
-        passage = self._passage
+        receiver = self._receiver
         # In each of vLLM's forms, and in OpenAI's: The model `NAME` does not exist.
-        if b"`%b`" % msgspec.json.encode(self._chosen.model)[1:-1] in self._body:
-            passage.fail(ModelRefused(self._chosen))
+        if b"`%b`" % msgspec.json.encode(self._chosen.name)[1:-1] in self._body:
+            receiver.fail(UnknownModel(self._chosen))
             return
-        framing = passage.head(self._head)
-        passage.data(framing.feed(self._body))
-        passage.end()
+        framing = receiver.head(self._head)
+        receiver.data(framing.feed(self._body))
+        receiver.end()
 
     def fail(self, error: UpstreamError) -> None:
-        self._passage.fail(error)
+        self._receiver.fail(error)

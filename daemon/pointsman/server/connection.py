@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Protocol, cast
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Protocol, cast
 
 from pointsman import eager
 from pointsman.errors import RequestError, TooBusy
 from pointsman.http1.body import Malformed
 from pointsman.http1.request_head import malformed, may_begin, read_head
-from pointsman.server.messages import Request, Response, error_response, refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
-    from pointsman.server.listener import Server
+from pointsman.server.messages import Flow, Handler, Job, Request, Response, error_response, refusal
 
 # Requests that a client may send ahead before it is not read from any more.
 PIPELINED = 8
@@ -29,27 +26,42 @@ LINGER_SECONDS = 2.0
 FRESH_SECONDS = 2.0
 
 
-class Flow(Protocol):
-    """What fills a connection, and can be told to wait."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what a client may send; `header_timeout` is in seconds."""
 
-    def pause(self) -> None:
-        """The client reads more slowly than it is written to."""
-
-    def resume(self) -> None:
-        """It has caught up."""
-
-
-class Job(Protocol):
-    """What answers a request, and can be told to stop."""
-
-    def cancel(self) -> object:
-        """The client left, or the service ends; in that case it may still answer."""
+    header_timeout: float
+    max_body_bytes: int
+    max_connections: int
 
 
-class Connection(asyncio.Protocol):
-    """Reads requests and has them answered by the server's handler, one at a time and in order.
+class Owner(Protocol):
+    """The listener as a connection sees it."""
 
-    `job` answers the current one; whoever takes it over puts itself there.
+    handler: Handler
+    draining: bool
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the current config."""
+
+    def opened(self, connection: ClientConnection) -> bool:
+        """Register a connection; return False where there are too many already."""
+
+    def closed(self, connection: ClientConnection) -> None:
+        """Forget a connection."""
+
+    def abandoned(self, request: Request) -> None:
+        """Record a pipelined request whose client left before its turn."""
+
+    def count_refused(self, reason: str) -> None:
+        """Count a refusal."""
+
+
+class ClientConnection(asyncio.Protocol):
+    """Reads requests and has the owner's handler answer them, one at a time and in order.
+
+    Implements `Writer` for the current request.
     """
 
     __slots__ = (
@@ -59,10 +71,10 @@ class Connection(asyncio.Protocol):
         "_held",
         "_incoming",
         "_loop",
+        "_owner",
         "_partial",
         "_refusal",
         "_served",
-        "_server",
         "_since",
         "_timer",
         "_waiting",
@@ -72,9 +84,9 @@ class Connection(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._loop = server.loop
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
         self._current: Request | None = None
         self.job: Job | None = None
         self._waiting: deque[Request] = deque()
@@ -93,22 +105,22 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        limits = self._server.limits
+        limits = self._owner.limits
         self._timer = self._loop.call_later(limits.header_timeout, self._tick)
-        if not self._server.opened(self):
-            self._server.count_refused("connections")
+        if not self._owner.opened(self):
+            self._owner.count_refused("connections")
             self._refuse(error_response(TooBusy("too many connections (pointsman.server.max_connections)")))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()
         self._deaf = True
         self.flow = None
-        self._server.closed(self)
+        self._owner.closed(self)
         job, self.job = self.job, None
         if job is not None:
             job.cancel()
         while self._waiting:
-            self._server.abandoned(self._waiting.popleft())
+            self._owner.abandoned(self._waiting.popleft())
 
     def eof_received(self) -> bool:
         if self._current is not None:
@@ -159,7 +171,7 @@ class Connection(asyncio.Protocol):
             return b""
         self._partial = False
         head = read_head(data[:end])
-        request = Request(self, head, self._server.limits.max_body_bytes)
+        request = Request(self, head, self._owner.limits.max_body_bytes)
         if b"upgrade" in head.values:
             request.keep_alive = False  # no other protocol is spoken here; what follows is not HTTP
         data = self._fed(request, data[end:])
@@ -182,14 +194,14 @@ class Connection(asyncio.Protocol):
     def _clock_head(self) -> None:
         self._partial = True
         self._since = self._loop.time()
-        self._rearm(self._since + self._server.limits.header_timeout)
+        self._rearm(self._since + self._owner.limits.header_timeout)
 
     def _fed(self, request: Request, data: bytes) -> bytes:
         """More for a request's body; what is behind it comes back."""
         try:
             data = request.feed(data)
         except Malformed:
-            self._server.count_refused("malformed")
+            self._owner.count_refused("malformed")
             self._deaf = True
             request.broken(malformed("the framing of its body"))
             data = b""
@@ -212,6 +224,11 @@ class Connection(asyncio.Protocol):
     # --- requests ----------------------------------------------------------------------------------------------
 
     @property
+    def closing(self) -> bool:
+        """True once the client is gone, or the connection is being closed."""
+        return self.transport.is_closing()
+
+    @property
     def client_address(self) -> str:
         """The client's IP address; empty where it came through a Unix socket."""
         peer = self.transport.get_extra_info("peername")
@@ -219,7 +236,7 @@ class Connection(asyncio.Protocol):
 
     def _start(self, request: Request) -> None:
         self._current = request
-        self.run(self._server.handler(request))
+        self.run(self._owner.handler(request))
 
     def run(self, work: Coroutine[None, None, Response | None]) -> None:
         """Let `work` answer the current request; None from it means that it leaves that to a new `job`."""
@@ -243,7 +260,7 @@ class Connection(asyncio.Protocol):
 
     def keeps_alive(self, request: Request) -> bool:
         """Whether another request may follow on this connection once this one is answered."""
-        return request.keep_alive and request.complete and not self._server.draining
+        return request.keep_alive and request.complete and not self._owner.draining
 
     def answered(self, request: Request) -> None:
         """The current request's answer is written; the next one has its turn."""
@@ -257,7 +274,7 @@ class Connection(asyncio.Protocol):
             self._start(self._waiting.popleft())
         elif self._refusal is not None:
             self._refuse(self._refusal)
-        elif self._server.draining:
+        elif self._owner.draining:
             self.close()
         elif self._behind and not self._held:
             self._clock_head()  # the time that the answer took is not the client's
@@ -281,11 +298,15 @@ class Connection(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.write(data)
 
+    def abort(self) -> None:
+        """Close at once."""
+        self.transport.abort()
+
     # --- refusals and the end ----------------------------------------------------------------------------------
 
     def _refuse_in_turn(self, error: RequestError) -> None:
         """Read no more, and refuse once the requests before this one are answered."""
-        self._server.count_refused("malformed")
+        self._owner.count_refused("malformed")
         self._deaf = True
         if self._current is None:
             self._refuse(error_response(error))
@@ -335,8 +356,8 @@ class Connection(asyncio.Protocol):
     def _patience(self) -> float:
         """Seconds for which it may stay as it is, without a request."""
         if self._partial:
-            return self._server.limits.header_timeout
-        return FRESH_SECONDS if self._server.draining else KEEPALIVE_SECONDS
+            return self._owner.limits.header_timeout
+        return FRESH_SECONDS if self._owner.draining else KEEPALIVE_SECONDS
 
     def _tick(self) -> None:
         """One timer for a connection, set anew only when it rings: requests come and go without touching it."""
@@ -345,7 +366,7 @@ class Connection(asyncio.Protocol):
         if now < due:
             self._timer = self._loop.call_at(due, self._tick)
         elif self._partial:
-            self._server.count_refused("header_timeout")
+            self._owner.count_refused("header_timeout")
             self._refuse(refusal(408, "the request's head did not arrive in time", "request_timeout"))
         else:
             self.close()

@@ -7,28 +7,18 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from pointsman.config.address import Tcp
 from pointsman.config.address import listen as parse_address
 from pointsman.errors import CannotStart
-from pointsman.server.connection import Connection
+from pointsman.server.connection import ClientConnection, Limits
 from pointsman.server.messages import Handler, Request
 
 BACKLOG = 2048
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """`header_timeout` is in seconds."""
-
-    header_timeout: float
-    max_body_bytes: int
-    max_connections: int
-
-
-class Server:
+class Listener:
     """Hands each request to `handler`. `draining`: no answer keeps its connection open any more."""
 
     def __init__(
@@ -48,7 +38,7 @@ class Server:
         self.abandoned = abandoned
         self.draining = False
         self.loop = asyncio.get_running_loop()
-        self.connections: set[Connection] = set()
+        self.connections: set[ClientConnection] = set()
         self._listeners: list[asyncio.Server] = []
         self._idle: asyncio.Event = asyncio.Event()
 
@@ -79,15 +69,15 @@ class Server:
         create = self.loop.create_unix_server if unix else self.loop.create_server
         self._listeners.append(await create(self._connection, sock=listener, backlog=BACKLOG))
 
-    def _connection(self) -> Connection:
-        return Connection(self)
+    def _connection(self) -> ClientConnection:
+        return ClientConnection(self)
 
-    def opened(self, connection: Connection) -> bool:
+    def opened(self, connection: ClientConnection) -> bool:
         """A client connected; False where there are too many already."""
         self.connections.add(connection)
         return len(self.connections) <= self.limits.max_connections
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: ClientConnection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
         if self.draining and not self.connections:
@@ -110,7 +100,7 @@ class Server:
             connection.cancel()
         await self._emptied(0.5, asyncio.Event())  # for what they still write, a last word to each client
         for connection in list(self.connections):
-            connection.transport.abort()
+            connection.abort()
         await self._emptied(0.5, asyncio.Event())
 
     async def _emptied(self, seconds: float, interrupt: asyncio.Event) -> bool:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 
@@ -18,13 +18,67 @@ from pointsman.errors import HttpError, MethodNotAllowed, RequestError, error_bo
 from pointsman.http1.body import Chunked, Framing, Length
 from pointsman.http1.request_head import Head
 
-if TYPE_CHECKING:
-    from pointsman.server.connection import Connection
-
 Pairs = list[tuple[str, str]]
 Handler = Callable[["Request"], Coroutine[None, None, "Response | None"]]
 """Answers a request; None where a `job` of its connection goes on with that. Raises nothing but CancelledError.
 """
+
+
+
+class Flow(Protocol):
+    """A source of bytes for a client that can be paused."""
+
+    def pause(self) -> None:
+        """Stop writing: the client reads more slowly than it is written to."""
+
+    def resume(self) -> None:
+        """Write on: the client has caught up."""
+
+
+class Job(Protocol):
+    """A task that answers a request and can be cancelled."""
+
+    def cancel(self) -> object:
+        """End: the client left, or the service stops. In the second case the job may still answer."""
+
+
+class Writer(Protocol):
+    """The client's side of one request: where its answer is written, and who answers it.
+
+    `choked`: the client does not read fast enough. Whoever writes a long answer puts itself into `flow` to be told,
+    and whoever takes over the request puts itself into `job` to be cancelled.
+    """
+
+    choked: bool
+    flow: Flow | None
+    job: Job | None
+
+    @property
+    def closing(self) -> bool:
+        """True once the client is gone, or the connection is being closed."""
+
+    @property
+    def client_address(self) -> str:
+        """The client's IP address; empty for a Unix socket."""
+
+    def write(self, data: bytes) -> None:
+        """Send; bytes for a client that is gone are dropped."""
+
+    def run(self, work: Coroutine[None, None, Response | None]) -> None:
+        """Let `work` answer the request; None from it leaves the request to the `job` it has installed."""
+
+    def answer(self, response: Response) -> None:
+        """Write a whole answer, which ends the request."""
+
+    def answered(self, request: Request) -> None:
+        """End the request, whose answer is written."""
+
+    def keeps_alive(self, request: Request) -> bool:
+        """Return whether another request may follow on the connection."""
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
@@ -92,15 +146,15 @@ class Request:
         "_parts",
         "_size",
         "_waiter",
-        "connection",
         "head",
         "keep_alive",
         "parameters",
+        "writer",
     )
 
-    def __init__(self, connection: Connection, head: Head, limit: int) -> None:
+    def __init__(self, writer: Writer, head: Head, limit: int) -> None:
         """At most `limit` bytes of the body are kept."""
-        self.connection = connection
+        self.writer = writer
         self.head = head
         self.keep_alive = head.keep_alive
         self.parameters: dict[str, str] = {}
@@ -146,7 +200,7 @@ class Request:
         if not self.complete and self._error is None:
             head = self.head
             if head.values.get(b"expect", b"").lower() == b"100-continue" and not self._size and not head.old:
-                self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             await in_task()
         if not self.complete and self._error is None:
             self._waiter = asyncio.get_running_loop().create_future()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pointsman.errors import CannotStart, UpstreamError, UpstreamTimeout
 from pointsman.http1.body import Chunked, Framing, Length, UntilClose
-from pointsman.http1.response_head import Head
-from pointsman.upstream.load_balancer import Upstream
+from pointsman.http1.response_head import ResponseHead
+from pointsman.upstream.endpoint_state import EndpointState
 
 # Of a list of models; whatever is longer is none.
 LONGEST_ANSWER_BYTES = 8 * 2**20
@@ -24,7 +24,7 @@ class _Collector:
         self._parts: list[bytes] = []
         self._size = 0
 
-    def head(self, head: Head) -> Framing:
+    def head(self, head: ResponseHead) -> Framing:
         self.status = head.status
         if head.bodiless:
             return Length(0)
@@ -48,7 +48,7 @@ class _Collector:
 
 
 async def ask(
-    upstream: Upstream, path: str, key_line: bytes, body: bytes | None = None, seconds: float = QUESTION_SECONDS
+    upstream: EndpointState, path: str, key_line: bytes, body: bytes | None = None, seconds: float = QUESTION_SECONDS
 ) -> tuple[int, bytes]:
     """Status and body of a GET, or of a POST of JSON, on a connection of its own; raises UpstreamError."""
     pool = upstream.pool
@@ -56,23 +56,23 @@ async def ask(
     if body is not None:
         method, about = b"POST", b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
     head = b"%b %b%b HTTP/1.1\r\n%b%b%b\r\n" % (method, pool.prefix, path.encode(), pool.host_line, key_line, about)
-    channel = None
+    connection = None
     try:
         async with asyncio.timeout(seconds):
             # Were it kept, a request could have it before the answer is read here, and `abort` would take it away.
-            channel = await pool.connect(kept=False)
+            connection = await pool.connect(kept=False)
             collector = _Collector()
-            channel.request(head, body or b"", collector)
+            connection.request(head, body or b"", collector)
             answer = await collector.done
             return collector.status, answer
     except TimeoutError:
         raise UpstreamTimeout(f"endpoint {upstream.name} does not answer `{path}`") from None
     finally:
-        if channel is not None:
-            channel.abort()
+        if connection is not None:
+            connection.abort()
 
 
-async def models(upstream: Upstream, key_line: bytes) -> bytes:
+async def models(upstream: EndpointState, key_line: bytes) -> bytes:
     """The body of the endpoint's `/v1/models`; raises UpstreamError."""
     status, body = await ask(upstream, "/v1/models", key_line)
     if status == 401:
@@ -82,7 +82,7 @@ async def models(upstream: Upstream, key_line: bytes) -> bytes:
     return body
 
 
-def unauthorized(upstream: Upstream, key_line: bytes) -> UpstreamError:
+def unauthorized(upstream: EndpointState, key_line: bytes) -> UpstreamError:
     """What a 401 means."""
     if key_line:
         return UpstreamError(
@@ -95,7 +95,7 @@ def unauthorized(upstream: Upstream, key_line: bytes) -> UpstreamError:
     )
 
 
-async def health(upstream: Upstream, key_line: bytes) -> str | None:
+async def health(upstream: EndpointState, key_line: bytes) -> str | None:
     """What is wrong with an endpoint, by its `/health`; None where nothing is.
 
     An answer of any kind but a server error will do: not everything that speaks OpenAI's API has this path.

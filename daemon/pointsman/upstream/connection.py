@@ -1,49 +1,62 @@
-"""Connections to one vLLM: a pool of them, and on each the answer's bytes as they come, without a task or a copy."""
+"""One connection to vLLM: a request goes out, its answer comes back as bytes, without a task or a copy."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
-import ssl
 import time
-from collections import deque
 from typing import Protocol, cast
-from urllib.parse import urlsplit
 
-from pointsman.config.model import Endpoint
-from pointsman.errors import UpstreamBroken, UpstreamError, UpstreamUnreachable
+from pointsman.errors import UpstreamBroken, UpstreamError
 from pointsman.http1.body import Framing, Malformed, UntilClose
-from pointsman.http1.response_head import LONGEST_HEAD_BYTES, BadHead, Head, read_head
+from pointsman.http1.grammar import LONGEST_HEAD_BYTES
+from pointsman.http1.response_head import MalformedHead, ResponseHead, read_head
 
-# vLLM closes a connection that was idle for 5 s; a request sent at that moment would be lost.
-IDLE_CONNECTION_SECONDS = 3.0
-# Its FIN and our request cross within a round trip, or a second where TCP has to send one of them again. What closes a
-# connection later may have begun to generate.
+# A FIN of vLLM's and our request cross within a round trip, or a second where TCP has to retransmit one of them. A
+# connection that closes later may have begun to generate.
 CROSSING_SECONDS = 1.0
+# Head and body of a smaller request are joined: one copy costs less than a vectored write.
+JOINED_BODY_BYTES = 65_536
 
 
 class NotStarted(UpstreamBroken):
-    """A connection that had served died as it was used again: vLLM had closed it, idle, already."""
+    """A reused connection died at once: vLLM had closed it while it was idle, and cannot have read the request."""
 
 
 class Receiver(Protocol):
-    """Where an answer goes. After `end` or `fail` nothing more comes."""
+    """Where an answer goes. Nothing more comes after `end` or `fail`."""
 
-    def head(self, head: Head) -> Framing:
-        """The head has come; the framing that the body is to be read with. Raises UpstreamError to refuse it."""
+    def head(self, head: ResponseHead) -> Framing:
+        """Take the head and return the framing to read the body with; raises UpstreamError to refuse the answer."""
 
     def data(self, data: bytes) -> None:
-        """More of the body, after `Framing.feed`; empty when the head came alone."""
+        """Take more of the body, after `Framing.feed`; empty when the head came alone."""
 
     def end(self) -> None:
-        """The body is whole."""
+        """Take note that the body is complete."""
 
     def fail(self, error: UpstreamError) -> None:
-        """It will never be whole."""
+        """Take note that the body will never be complete."""
 
 
-class Channel(asyncio.Protocol):
+class Owner(Protocol):
+    """The pool as a connection sees it."""
+
+    where: str
+
+    def opened(self, connection: UpstreamConnection) -> None:
+        """Register a connection."""
+
+    def send_soon(self, connection: UpstreamConnection) -> None:
+        """Have the connection send its request in this turn of the event loop."""
+
+    def put(self, connection: UpstreamConnection) -> None:
+        """Keep an idle connection for the next request."""
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """Forget a closed connection."""
+
+
+class UpstreamConnection(asyncio.Protocol):
     """One connection, with one request on it at a time."""
 
     __slots__ = (
@@ -52,18 +65,18 @@ class Channel(asyncio.Protocol):
         "_framing",
         "_head",
         "_kept",
+        "_owner",
         "_persistent",
         "_receiver",
         "_transport",
         "_unsent",
         "idle_since",
-        "pool",
         "reused",
     )
 
-    def __init__(self, pool: Pool, *, kept: bool) -> None:
-        """`kept`: once it has answered, the pool may give it to the next request."""
-        self.pool = pool
+    def __init__(self, owner: Owner, *, kept: bool) -> None:
+        """`kept`: after an answer the owner may give the connection to another request."""
+        self._owner = owner
         self._kept = kept
         self.reused = False
         self.idle_since = 0.0
@@ -71,21 +84,22 @@ class Channel(asyncio.Protocol):
         self._framing: Framing | None = None
         self._head = b""
         self._asked = 0.0
-        self._early = True  # whether no byte of an answer has come
+        self._early = True  # no byte of an answer has come
         self._persistent = True
         self._unsent: tuple[bytes, bytes] | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self.pool.opened(self)
+    @property
+    def where(self) -> str:
+        """The endpoint's name and address, for errors."""
+        return self._owner.where
 
     @property
     def usable(self) -> bool:
-        """Whether it can take a request."""
+        """True while the connection can take a request."""
         return self._receiver is None and not self._transport.is_closing()
 
     def request(self, head: bytes, body: bytes, receiver: Receiver) -> None:
-        """Send a request, head and body in one write, in this turn of the loop; its answer goes to `receiver`."""
+        """Send a request in this turn of the event loop, head and body in one write; `receiver` gets its answer."""
         self._receiver = receiver
         self._framing = None
         self._head = b""
@@ -93,25 +107,25 @@ class Channel(asyncio.Protocol):
         self._early = True
         self._persistent = True
         self._unsent = head, body
-        self.pool.send_soon(self)
+        self._owner.send_soon(self)
 
     def send(self) -> None:
-        """Write the request, whose turn has come."""
+        """Write the request that was left to `Owner.send_soon`."""
         unsent, self._unsent = self._unsent, None
         if unsent is None or self._transport.is_closing():
             return
         head, body = unsent
-        if len(body) <= 65_536:
+        if len(body) <= JOINED_BODY_BYTES:
             self._transport.write(head + body)
         else:
             self._transport.writelines(unsent)  # the transport keeps what the socket does not take, uncopied
 
     def divert(self, receiver: Receiver) -> None:
-        """The rest of the answer, whose head has just come, goes to another."""
+        """Give the rest of an answer, whose head has just come, to another receiver."""
         self._receiver = receiver
 
     def pause(self) -> None:
-        """Read no more until `resume`: the client is slow."""
+        """Stop reading until `resume`: the client is slow."""
         if not self._transport.is_closing():
             self._transport.pause_reading()
 
@@ -125,9 +139,15 @@ class Channel(asyncio.Protocol):
         self._receiver = None
         self._transport.abort()
 
+    # --- called by the event loop ------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._owner.opened(self)
+
     def data_received(self, data: bytes) -> None:
         receiver = self._receiver
-        if receiver is None:  # bytes that nobody asked for
+        if receiver is None:  # bytes that answer no request
             self._transport.abort()
             return
         framing = self._framing
@@ -138,33 +158,52 @@ class Channel(asyncio.Protocol):
                 if rest is None:
                     return
                 framing, data = rest
-                receiver = self._receiver or receiver  # `head` may have had it taken over
+                receiver = self._receiver or receiver  # `head` may have diverted the answer
             receiver.data(framing.feed(data))
-        except (Malformed, BadHead) as error:
-            self._fail(UpstreamBroken(f"{self.pool.where} answered with something else than HTTP ({error})"))
+        except (Malformed, MalformedHead) as error:
+            self._fail(UpstreamBroken(f"{self.where} answered with something else than HTTP ({error})"))
         except UpstreamError as error:
             self._fail(error)
         else:
             if framing.done:
                 self._end(framing)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._owner.forget(self)
+        receiver, self._receiver = self._receiver, None
+        if receiver is None:
+            return
+        framing = self._framing
+        if framing is not None and framing.ends_with_connection and exc is None:
+            if isinstance(framing, UntilClose):
+                receiver.data(framing.end())
+            receiver.end()
+        elif framing is not None:
+            receiver.fail(UpstreamBroken(f"{self.where} broke off its answer"))
+        elif self.reused and self._early and time.monotonic() < self._asked + CROSSING_SECONDS:
+            receiver.fail(NotStarted(f"{self.where} had closed an idle connection"))
+        else:
+            receiver.fail(UpstreamBroken(f"{self.where} broke the connection before it answered"))
+
+    # --- an answer ---------------------------------------------------------------------------------------------
+
     def _until_head(self, data: bytes, receiver: Receiver) -> tuple[Framing, bytes] | None:
-        """The framing and what follows the head; None while that is not whole. 1xx answers are passed over."""
+        """Return the framing and the bytes behind the head, or None while it is incomplete; skip 1xx answers."""
         if self._head:
             data = self._head + data
         while True:
             end = data.find(b"\r\n\r\n") + 4
             if end == 3:
                 if len(data) > LONGEST_HEAD_BYTES:
-                    raise BadHead(f"its head is longer than {LONGEST_HEAD_BYTES} bytes")
+                    raise MalformedHead(f"its head is longer than {LONGEST_HEAD_BYTES} bytes")
                 self._head = data
                 return None
             if end > LONGEST_HEAD_BYTES:
-                raise BadHead(f"its head is longer than {LONGEST_HEAD_BYTES} bytes")
+                raise MalformedHead(f"its head is longer than {LONGEST_HEAD_BYTES} bytes")
             head = read_head(data[:end])
             data = data[end:]
             if head.status == 101:
-                raise BadHead("it switches protocols")
+                raise MalformedHead("it switches protocols")
             if head.status >= 200:
                 break
         self._head = b""
@@ -175,10 +214,10 @@ class Channel(asyncio.Protocol):
     def _end(self, framing: Framing) -> None:
         receiver, self._receiver = self._receiver, None
         transport = self._transport
-        # vLLM may answer before it has read all of the body: what is still to be written is no new request's start.
+        # vLLM may answer before it has read the whole body: the unwritten rest must not precede another request.
         written = self._unsent is None and not transport.get_write_buffer_size()
         if self._kept and self._persistent and not framing.surplus and written:
-            self.pool.put(self)
+            self._owner.put(self)
         else:
             transport.abort()
         if receiver is not None:
@@ -189,115 +228,3 @@ class Channel(asyncio.Protocol):
         self._transport.abort()
         if receiver is not None:
             receiver.fail(error)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.pool.forget(self)
-        receiver, self._receiver = self._receiver, None
-        if receiver is None:
-            return
-        framing = self._framing
-        if framing is not None and framing.ends_with_connection and exc is None:
-            if isinstance(framing, UntilClose):
-                receiver.data(framing.end())
-            receiver.end()
-        elif framing is not None:
-            receiver.fail(UpstreamBroken(f"{self.pool.where} broke off its answer"))
-        elif self.reused and self._early and time.monotonic() < self._asked + CROSSING_SECONDS:
-            receiver.fail(NotStarted(f"{self.pool.where} had closed an idle connection"))
-        else:
-            receiver.fail(UpstreamBroken(f"{self.pool.where} broke the connection before it answered"))
-
-
-class Pool:
-    """The connections to one endpoint: as many as are needed, those that are idle kept for the next request."""
-
-    def __init__(self, endpoint: Endpoint, connect_timeout: float) -> None:
-        """`connect_timeout` is in seconds. Paths and headers that requests to it need are composed once."""
-        address = urlsplit(endpoint.base_url)
-        self.endpoint = endpoint
-        self.where = f"endpoint {endpoint.name} ({endpoint.socket_path or endpoint.base_url})"
-        self.prefix = address.path.encode()
-        self.host_line = b"Host: %b\r\n" % address.netloc.encode("idna" if not address.netloc.isascii() else "ascii")
-        self._tls = ssl.create_default_context() if address.scheme == "https" else None
-        self._host, self._port = address.hostname or "", address.port or (443 if self._tls else 80)
-        self.connect_timeout = connect_timeout
-        self._idle: deque[Channel] = deque()
-        self._open: set[Channel] = set()
-        self._unsent: list[Channel] = []
-        self._sweep: asyncio.TimerHandle | None = None
-
-    def take(self) -> Channel | None:
-        """The connection that was used last, if one is idle for less than IDLE_CONNECTION_SECONDS."""
-        oldest = time.monotonic() - IDLE_CONNECTION_SECONDS
-        while self._idle:
-            channel = self._idle.pop()
-            if channel.idle_since < oldest:
-                channel.abort()
-            elif channel.usable:
-                channel.reused = True
-                return channel
-        return None
-
-    async def connect(self, *, kept: bool = True) -> Channel:
-        """A new connection, `kept` after its first answer or not; raises UpstreamUnreachable."""
-        loop = asyncio.get_running_loop()
-        make = functools.partial(Channel, self, kept=kept)
-        try:
-            async with asyncio.timeout(self.connect_timeout):
-                if self.endpoint.socket_path is not None:
-                    _, channel = await loop.create_unix_connection(make, self.endpoint.socket_path)
-                else:
-                    _, channel = await loop.create_connection(make, self._host, self._port, ssl=self._tls)
-        except (OSError, TimeoutError) as error:
-            why = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
-            raise UpstreamUnreachable(f"no connection to {self.where}; is vLLM running there? ({why})") from error
-        return channel
-
-    def opened(self, channel: Channel) -> None:
-        """A connection is there."""
-        self._open.add(channel)
-
-    def send_soon(self, channel: Channel) -> None:
-        """Have it send with all others of this turn of the loop.
-
-        Were they written one by one between answers to clients, vLLM would fall asleep and be woken for each.
-        """
-        if not self._unsent:
-            asyncio.get_running_loop().call_soon(self._send)
-        self._unsent.append(channel)
-
-    def _send(self) -> None:
-        unsent, self._unsent = self._unsent, []
-        for channel in unsent:
-            channel.send()
-
-    def put(self, channel: Channel) -> None:
-        """Keep a connection for the next request."""
-        channel.idle_since = time.monotonic()
-        self._idle.append(channel)
-        if self._sweep is None:
-            self._sweep = asyncio.get_running_loop().call_later(IDLE_CONNECTION_SECONDS, self._close_idle)
-
-    def forget(self, channel: Channel) -> None:
-        """A connection is gone."""
-        self._open.discard(channel)
-        if channel.idle_since:
-            with contextlib.suppress(ValueError):
-                self._idle.remove(channel)
-
-    def _close_idle(self) -> None:
-        oldest = time.monotonic() - IDLE_CONNECTION_SECONDS
-        while self._idle and self._idle[0].idle_since <= oldest:
-            self._idle.popleft().abort()
-        self._sweep = None
-        if self._idle:
-            delay = self._idle[0].idle_since - oldest
-            self._sweep = asyncio.get_running_loop().call_later(delay, self._close_idle)
-
-    def close(self) -> None:
-        """Close every connection; running answers are lost."""
-        if self._sweep is not None:
-            self._sweep.cancel()
-        for channel in list(self._open):
-            channel.abort()
-        self._idle.clear()

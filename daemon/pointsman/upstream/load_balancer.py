@@ -12,88 +12,31 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from pointsman.config.model import Endpoint, RelayOptions
-from pointsman.upstream.connection import Pool
+from pointsman.upstream.endpoint_state import EndpointState
 
 Report = Callable[[str, str], None]
 """Told of an endpoint's name and its new state."""
 
 
-class Breaker:
-    """Opens after `failures` in a row, and lets one request through after each `open_seconds` until one succeeds."""
-
-    __slots__ = ("_failed", "_until", "failures", "open_seconds", "opened")
-
-    def __init__(self, failures: int, open_seconds: float) -> None:
-        """`failures` of 0: it never opens."""
-        self.failures = failures
-        self.open_seconds = open_seconds
-        self._failed = 0
-        self._until = 0.0
-        self.opened = False
-
-    def passes(self, now: float) -> bool:
-        """Whether a request may go; `now` is in seconds of any steady clock."""
-        return not self.opened or now >= self._until
-
-    def sent(self, now: float) -> None:
-        """A request goes: while the breaker is open it is the only one until its outcome or the next try is due."""
-        if self.opened:
-            self._until = now + self.open_seconds
-
-    def succeeded(self) -> None:
-        """An answer came."""
-        self._failed = 0
-        self.opened = False
-
-    def failed(self, now: float) -> None:
-        """The endpoint failed, not the client."""
-        self._failed += 1
-        if self.failures and self._failed >= self.failures:
-            self.opened = True
-            self._until = now + self.open_seconds
-
-
-class Upstream:
-    """One endpoint: its connections, what is in flight, and how it does. It outlives a config that keeps it."""
-
-    __slots__ = ("breaker", "endpoint", "in_flight", "name", "pool", "reachable")
-
-    def __init__(self, endpoint: Endpoint, options: RelayOptions) -> None:
-        self.endpoint = endpoint
-        self.name = endpoint.name
-        self.pool = Pool(endpoint, options.connect_timeout_ms / 1000)
-        self.breaker = Breaker(options.breaker_failures, options.breaker_open_ms / 1000)
-        self.in_flight = 0
-        self.reachable = True
-
-    def healthy(self, now: float) -> bool:
-        """Whether requests should go to it."""
-        return self.reachable and self.breaker.passes(now)
-
-    def close(self) -> None:
-        """Close its connections."""
-        self.pool.close()
-
-
-class Endpoints:
-    """All endpoints of the config."""
+class LoadBalancer:
+    """Chooses among all endpoints of the config, and keeps track of how they do."""
 
     def __init__(
         self,
         endpoints: Collection[Endpoint],
         options: RelayOptions,
         report: Report,
-        previous: Mapping[str, Upstream] | None = None,
+        previous: Mapping[str, EndpointState] | None = None,
     ) -> None:
         """Those of `previous` that have the same name and address are taken over, and `options` count for them, too."""
         self.all = {endpoint.name: _taken_over(endpoint, options, previous or {}) for endpoint in endpoints}
         self._weights = {endpoint.name: endpoint.weight for endpoint in endpoints}
         self._report = report
         self._probed = options.health_interval_ms > 0
-        self.turned: Callable[[str, bool], None] = lambda _name, _well: None
-        """Told the name of an endpoint that is down, or well again, perhaps as another process."""
+        self.on_health_change: Callable[[str, bool], None] = lambda _name, _well: None
+        """Called with an endpoint's name and its new health; an endpoint that is back may be another process."""
 
-    def choose(self, candidates: tuple[Endpoint, ...], now: float, tried: Iterable[str] = ()) -> Upstream | None:
+    def choose(self, candidates: tuple[Endpoint, ...], now: float, tried: Iterable[str] = ()) -> EndpointState | None:
         """The best of `candidates` that was not `tried`; None when there is none left. `now` as for the breaker."""
         if len(candidates) == 1 and not tried:
             return self.all[candidates[0].name]
@@ -102,40 +45,40 @@ class Endpoints:
             return None
         return min([upstream for upstream in left if upstream.healthy(now)] or left, key=self._load)
 
-    def succeeded(self, upstream: Upstream) -> None:
+    def succeeded(self, upstream: EndpointState) -> None:
         """It answered a request."""
         if upstream.breaker.opened:
             self._report(upstream.name, "answers again")
-            self.turned(upstream.name, True)
+            self.on_health_change(upstream.name, True)
         upstream.breaker.succeeded()
 
-    def failed(self, upstream: Upstream, why: str, now: float) -> None:
+    def failed(self, upstream: EndpointState, why: str, now: float) -> None:
         """It failed a request: connection, time, 502, 503, 504, or an error inside a stream."""
         opened = upstream.breaker.opened
         upstream.breaker.failed(now)
         if upstream.breaker.opened and not opened:
             self._report(upstream.name, f"fails: {why}")
 
-    def unreachable(self, upstream: Upstream, why: str) -> None:
+    def unreachable(self, upstream: EndpointState, why: str) -> None:
         """No connection to it, or its `/health` does not answer."""
         if upstream.reachable and self._probed:  # or nobody would find out that it is back; the breaker does
             upstream.reachable = False
             self._report(upstream.name, f"down: {why}")
-            self.turned(upstream.name, False)
+            self.on_health_change(upstream.name, False)
 
-    def reached(self, upstream: Upstream) -> None:
+    def reached(self, upstream: EndpointState) -> None:
         """Its `/health` answers, or a connection came about."""
         if not upstream.reachable:
             upstream.reachable = True
             self._report(upstream.name, "up")
-            self.turned(upstream.name, True)
+            self.on_health_change(upstream.name, True)
 
-    async def probe(self, ask: Callable[[Upstream], Awaitable[str | None]], interval: float) -> None:
+    async def probe(self, ask: Callable[[EndpointState], Awaitable[str | None]], interval: float) -> None:
         """Ask every endpoint each `interval` seconds until cancelled; `ask` tells what is wrong, or None."""
         await asyncio.gather(*(self._probe(upstream, ask, interval) for upstream in self.all.values()))
 
     async def _probe(
-        self, upstream: Upstream, ask: Callable[[Upstream], Awaitable[str | None]], interval: float
+        self, upstream: EndpointState, ask: Callable[[EndpointState], Awaitable[str | None]], interval: float
     ) -> None:
         failures = 0
         while True:
@@ -147,7 +90,7 @@ class Endpoints:
                 self.unreachable(upstream, why)
             await asyncio.sleep(interval)
 
-    def _load(self, upstream: Upstream) -> tuple[float, float]:
+    def _load(self, upstream: EndpointState) -> tuple[float, float]:
         """Weighted chance by Efraimidis and Spirakis (2006): the greatest u^(1/weight) wins as often as its share."""
         weight = self._weights[upstream.name]
         if weight == 0:
@@ -155,10 +98,10 @@ class Endpoints:
         return upstream.in_flight / weight, -(random.random() ** (1 / weight))  # noqa: S311
 
 
-def _taken_over(endpoint: Endpoint, options: RelayOptions, previous: Mapping[str, Upstream]) -> Upstream:
+def _taken_over(endpoint: Endpoint, options: RelayOptions, previous: Mapping[str, EndpointState]) -> EndpointState:
     upstream = previous.get(endpoint.name)
     if upstream is None or replace(upstream.endpoint, weight=endpoint.weight) != endpoint:
-        return Upstream(endpoint, options)
+        return EndpointState(endpoint, options)
     upstream.pool.connect_timeout = options.connect_timeout_ms / 1000
     upstream.breaker.failures = options.breaker_failures
     upstream.breaker.open_seconds = options.breaker_open_ms / 1000

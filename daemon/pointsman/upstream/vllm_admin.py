@@ -10,7 +10,7 @@ import msgspec
 from pointsman.config.model import Endpoint
 from pointsman.errors import UpstreamError
 from pointsman.upstream.client import ask, unauthorized
-from pointsman.upstream.load_balancer import Upstream
+from pointsman.upstream.endpoint_state import EndpointState
 
 # A large adapter on a slow disk, loaded between the steps of a busy engine.
 LOAD_SECONDS = 120.0
@@ -22,7 +22,7 @@ LONGEST_WORDS = 300
 class LoraApi:
     """Asks the endpoints of one config. Every method raises UpstreamError with vLLM's own words."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream], key_line: bytes) -> None:
+    def __init__(self, upstreams: Mapping[str, EndpointState], key_line: bytes) -> None:
         self._upstreams = upstreams
         self._key_line = key_line
 
