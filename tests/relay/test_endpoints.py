@@ -13,7 +13,7 @@ import pytest
 
 from pointsman.config.model import Endpoint, RelayOptions
 from pointsman.upstream import client as ask
-from pointsman.upstream.load_balancer import Upstream
+from pointsman.upstream.endpoint_state import EndpointState
 from support.hostile import DONE, STREAM, Exchange, Hostile, Script, chunk, completion, event, run_hostile, stall, whole
 from support.metrics import until
 from support.raw_client import Cut, Got, chat, post
@@ -296,7 +296,7 @@ async def test_streams_of_a_killed_upstream_end_with_an_error_event(tmp_path: Pa
 async def test_no_request_gets_the_connection_of_a_probe(upstream: Hostile) -> None:
     """A probe closes its own once it has read its answer; a request that got it in between would hang for ever."""
     endpoint = Endpoint(name="a", address="127.0.0.1", port=upstream.port)
-    probed = Upstream(endpoint, RelayOptions())
+    probed = EndpointState(endpoint, RelayOptions())
     probe = asyncio.create_task(ask.health(probed, b""))
     while not probe.done():
         assert probed.pool.take() is None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.api.data import readiness
+from pointsman.api.health import readiness
 from pointsman.classify import classifier as module
 from pointsman.classify import curve_file
 from pointsman.classify.classifier import Classification, Classifier, Timing

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.poller import Served
+from pointsman.adapters.catalog import Served
 from pointsman.api import classification as intents
 from pointsman.classify.classifier import Classifier
 from pointsman.errors import HttpError, RequestError

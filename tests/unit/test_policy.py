@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.poller import Card, Served
+from pointsman.adapters.catalog import Card, Served
 from pointsman.config.model import BUILTIN_FAMILIES, Category, Config, Model, ReasoningFamily, RoutingOptions
 from pointsman.routing.openai import Edits, Reasoning, SystemPrompt
 from pointsman.routing.policy import Choice, Decision, Policy, Reason

@@ -21,7 +21,7 @@ from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
 from pointsman.errors import CannotStart
-from pointsman.observability.telemetry import Log
+from pointsman.observability.log import Log
 from support.process import eventually
 from support.toy_config import QUIET, A, B, config
 
@@ -63,13 +63,13 @@ async def test_a_classifier_is_closed_once_the_last_request_before_the_change_ha
 ) -> None:
     old, new = classifiers(), classifiers()
     async with serving(prepared(old)) as generations:
-        requests = [generations.enter(), generations.enter()]
+        releases = [generations.hold(), generations.hold()]
         generations.swap(prepared(new))
-        generations.leave(requests[0])
+        releases[0]()
         await asyncio.to_thread(int)  # as long as it takes where it would be closed already
         assert not is_closed(old)
-        assert generations.current.router.classifier is new
-        generations.leave(requests[1])
+        assert generations.current.classifier is new
+        releases[1]()
         await eventually(lambda: is_closed(old), "the old classifier is closed")
         assert not is_closed(new)
 
@@ -77,10 +77,10 @@ async def test_a_classifier_is_closed_once_the_last_request_before_the_change_ha
 async def test_what_a_later_config_shares_outlives_the_one_before(classifiers: Callable[[], Classifier]) -> None:
     shared = classifiers()
     async with serving(prepared(shared)) as generations:
-        upstream = generations.current.endpoints.all["a"]
+        upstream = generations.current.balancer.all["a"]
         generations.swap(prepared(shared, config(threshold=0.7)))
-        generations.leave(generations.enter())
-        assert generations.current.endpoints.all["a"] is upstream
+        generations.hold()()
+        assert generations.current.balancer.all["a"] is upstream
         assert generations.current.config.classifier.category_model.threshold == 0.7
         assert not is_closed(shared)
 
@@ -90,24 +90,24 @@ async def test_what_the_last_but_one_used_is_closed_though_the_one_between_ended
 ) -> None:
     first, last = classifiers(), classifiers()
     async with serving(prepared(first)) as generations:
-        request = generations.enter()
+        release = generations.hold()
         generations.swap(prepared(first, config(threshold=0.7)))
         generations.swap(prepared(last))
         await asyncio.to_thread(int)
         assert not is_closed(first)
-        generations.leave(request)
+        release()
         await eventually(lambda: is_closed(first), "the first classifier is closed")
 
 
 async def test_an_endpoint_at_another_address_is_another(classifiers: Callable[[], Classifier]) -> None:
     classifier = classifiers()
     async with serving(prepared(classifier, config(endpoints=(A, B)))) as generations:
-        before = generations.current.endpoints.all
+        before = generations.current.balancer.all
         moved, heavier = replace(A, port=9000), replace(B, weight=5.0)
         before["b"].breaker.failed(0.0)
         before["b"].in_flight = 3
         generations.swap(prepared(classifier, config(endpoints=(moved, heavier))))
-        after = generations.current.endpoints.all
+        after = generations.current.balancer.all
         assert after["a"] is not before["a"]
         assert after["b"] is before["b"]
 
@@ -120,7 +120,7 @@ async def test_a_swap_that_fails_changes_nothing(classifiers: Callable[[], Class
         with pytest.raises(CannotStart, match="texts_file"):
             generations.swap(replace(prepared(other), config=replace(config(), pointsman=bad)))
         assert generations.current is service
-        generations.leave(generations.enter())
+        generations.hold()()
         assert not is_closed(before)
 
 

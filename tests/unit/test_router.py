@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.poller import Card, Served
+from pointsman.adapters.catalog import Card, Served
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config, RoutingOptions
 from pointsman.errors import ClassifierError, Overloaded

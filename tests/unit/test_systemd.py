@@ -82,7 +82,7 @@ async def test_the_watchdog_is_not_fed_while_the_classifier_hangs() -> None:
     """A process that serves nothing but fallbacks is to be replaced."""
     turns: list[str] = []
     classifier = SimpleNamespace(healthy=False)
-    generations: Any = SimpleNamespace(current=SimpleNamespace(router=SimpleNamespace(classifier=classifier)))
+    generations: Any = SimpleNamespace(current=SimpleNamespace(classifier=classifier))
     reloader: Any = SimpleNamespace(status=lambda: turns.append("status"))
     notify = SimpleNamespace(alive=lambda: turns.append("alive"), status=lambda _: None)
     systemd: Any = SimpleNamespace(watchdog_s=0.003, notify=notify)

@@ -19,11 +19,14 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pointsman.adapters.poller import Served
-from pointsman.app.serve import _watch as watch_classifier
+from pointsman.adapters.catalog import Served
+from pointsman.app.gauges import _classifier as watch_classifier
 from pointsman.classify.classifier import Classifier
 from pointsman.errors import CannotStart
-from pointsman.observability.telemetry import Log, Metrics, Record, Texts, request_line
+from pointsman.observability.log import Log
+from pointsman.observability.metrics import Metrics
+from pointsman.observability.record import Record, request_line
+from pointsman.observability.texts import Texts
 from pointsman.routing.openai import Api, parse
 from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed, Router

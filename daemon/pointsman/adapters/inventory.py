@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pointsman.adapters.host import Host
 from pointsman.adapters.loader import configured
-from pointsman.adapters.poller import Host, Poller
+from pointsman.adapters.poller import Poller
 from pointsman.config.model import Config, Endpoint
 
 

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 
-from pointsman.adapters.poller import Failure, Poller
+from pointsman.adapters.host import Failure
+from pointsman.adapters.poller import Poller
 from pointsman.config.model import Config, Endpoint, Lora
 from pointsman.errors import RequestError, UpstreamBroken, UpstreamError, UpstreamTimeout
 from pointsman.upstream.vllm_admin import LoraApi
@@ -59,7 +60,7 @@ class Loader:
         host = self._poller.hosts[endpoint.name]
         return host.lists(name) and (name == base or name not in self._config.model_config)
 
-    def turned(self, endpoint: str, well: bool) -> None:
+    def health_changed(self, endpoint: str, well: bool) -> None:
         """An endpoint is down, or back, perhaps as another process: what it refused before it may take now."""
         host = self._poller.hosts[endpoint]
         host.down = not well

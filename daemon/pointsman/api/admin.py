@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
 from pointsman.adapters.inventory import inventory
-from pointsman.api.service import Service
+from pointsman.adapters.loader import Loader
+from pointsman.adapters.poller import Poller
+from pointsman.config.model import Config
 from pointsman.errors import HttpError, RequestError
 from pointsman.server.messages import Handler, Request, Response, error_response, json_response
 from pointsman.server.routes import Route
@@ -19,13 +23,25 @@ class _Named(msgspec.Struct):
     name: str
 
 
-def adapter_routes(current: Callable[[], Service]) -> list[Route]:
+class Adapters(Protocol):
+    """The adapters of the current config."""
+
+    @property
+    def config(self) -> Config: ...
+    @property
+    def poller(self) -> Poller: ...
+    @property
+    def loader(self) -> Loader: ...
+
+
+def adapter_routes(current: Callable[[], Adapters]) -> list[Route]:
     """`GET /adapters`, and `POST /adapters/load` and `/adapters/unload` with `{"name": ...}`."""
 
     async def listing(_: Request) -> Response:
-        service = current()
-        await service.poller.refresh()
-        return json_response(inventory(service.config, service.poller, service.loop.time()))
+        adapters = current()
+        await adapters.poller.refresh()
+        now = asyncio.get_running_loop().time()
+        return json_response(inventory(adapters.config, adapters.poller, now))
 
     def change(verb: str) -> Handler:
         async def handler(request: Request) -> Response:

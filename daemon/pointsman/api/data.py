@@ -1,29 +1,30 @@
-"""The data port's handlers: routed and relayed paths, models, dry run, classification, health."""
+"""The data port's handlers: routed and relayed paths, models, dry run, classification."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine
-from urllib.parse import quote
+from dataclasses import dataclass
 
-from pointsman.adapters.poller import Card, Served
-from pointsman.api import classification as intents
-from pointsman.api.service import Service
-from pointsman.app.generations import Generations
+from pointsman.adapters.catalog import Served
+from pointsman.adapters.poller import Poller
+from pointsman.api import classification
+from pointsman.api.decision_headers import decision_lines
+from pointsman.api.health import Ready, health_routes
+from pointsman.api.models import model_list
 from pointsman.config.model import Config
 from pointsman.eager import in_task
-from pointsman.errors import HttpError, RequestError, UpstreamUnreachable, error_body
-from pointsman.http1.response_head import request_id
-from pointsman.observability.telemetry import Record
-from pointsman.proxy.exchange import Exchange, failure, outcome
-from pointsman.proxy.forward import forward
-from pointsman.proxy.unknown_model import Chosen, ModelRefused
+from pointsman.errors import HttpError, RequestError
+from pointsman.observability.log import Log
+from pointsman.observability.texts import Texts
+from pointsman.proxy.exchange import Exchange
+from pointsman.proxy.forward import Forwarder
+from pointsman.proxy.reroute import Plan, forward_chosen
 from pointsman.routing import openai
 from pointsman.routing.explain import describe
 from pointsman.routing.openai import Api
-from pointsman.routing.policy import Choice, Decision, Reason
-from pointsman.routing.router import Routed
-from pointsman.server.client_limiter import Shares
+from pointsman.routing.policy import Choice, Reason
+from pointsman.routing.router import Routed, Router
 from pointsman.server.messages import Handler, Request, Response, json_response, too_large
 from pointsman.server.routes import Route, Routes
 
@@ -49,18 +50,29 @@ RELAYED = (
     ("POST", "/detokenize"),
 )
 
-# The fields of the forms that hold a system prompt.
-_PROMPTS = {"messages", "system", "instructions"}
 
-Work = Callable[[Exchange], Coroutine[None, None, Response | None]]
+@dataclass(frozen=True, slots=True, eq=False)
+class Backend:
+    """What the handlers call, as one config has it; `started` is the process's start in seconds since the epoch."""
+
+    config: Config
+    router: Router
+    poller: Poller
+    forwarder: Forwarder
+    texts: Texts | None
+    log: Log
+    started: float
+
+
+Begin = Callable[[Request, str], tuple[Backend, Exchange]]
+"""Begins an exchange on a route's path, with the backend that serves it to its end."""
+
+Work = Callable[[Backend, Exchange], Coroutine[None, None, Response | None]]
 """Answers, or returns None where vLLM's answer is to come. Like every handler, in no task until it asks for one."""
 
-_Plan = tuple[Decision, bytes, bytes]
-"""Where a request goes, its body, and the header lines that tell of it."""
 
-
-def routes(generations: Generations, ready: Callable[[], str | None]) -> Routes:
-    """All routes of the data port."""
+def routes(begin: Begin, ready: Ready, not_routed: Callable[[Request, RequestError], Response]) -> Routes:
+    """Return all routes of the data port; `not_routed` answers a request for any other path or method."""
     table: list[tuple[str, str, Work]] = [
         *(("POST", api.value, functools.partial(_routed, api)) for api in Api),
         *((method, path, _relayed) for method, path in RELAYED),
@@ -69,54 +81,20 @@ def routes(generations: Generations, ready: Callable[[], str | None]) -> Routes:
         ("POST", "/api/v1/classify/intent", _intent),
         ("POST", "/api/v1/classify/batch", _batch),
     ]
-    shares = Shares()
-    recorded = [
-        Route(method, path, _recorded(generations, shares, path, work), eager=True) for method, path, work in table
-    ]
-    return Routes([*recorded, *health_routes(ready)], functools.partial(_not_routed, generations))
+    recorded = [Route(method, path, _recorded(begin, path, work), eager=True) for method, path, work in table]
+    return Routes([*recorded, *health_routes(ready)], not_routed)
 
 
-def readiness(healthy: Callable[[], bool], draining: Callable[[], bool]) -> Callable[[], str | None]:
-    """Why no requests should come, or None."""
-
-    def ready() -> str | None:
-        if draining():
-            return "the service is shutting down"
-        return None if healthy() else "the classifier stopped; restart the service"
-
-    return ready
-
-
-def health_routes(ready: Callable[[], str | None]) -> list[Route]:
-    """`/health`: the process answers. `/ready`: it takes requests; `ready` tells why not."""
-
-    async def health(_: Request) -> Response:
-        return json_response({"status": "healthy", "service": "pointsman"})
-
-    async def answer(_: Request) -> Response:
-        message = ready()
-        if message is None:
-            return json_response({"status": "ready"})
-        return json_response(error_body(message, type="internal_error", param=None, code="not_ready"), status=503)
-
-    both = (("/health", health), ("/ready", answer))
-    return [Route(method, path, handler) for path, handler in both for method in ("GET", "HEAD")]
-
-
-def abandoned(service: Service, request: Request) -> None:
-    """A request that was sent ahead by a client that left before its turn came."""
-    record = Record(request_id(request.head.values.get(b"x-request-id")), "queued", phase="queue", status=499)
-    service.metrics.left.add(record.phase)
-    outcome(service, record)
-
-
-def _recorded(generations: Generations, shares: Shares, path: str, work: Work) -> Handler:
-    """Wraps a handler so that every request, however it ends, has one outcome in the log and in the metrics."""
+def _recorded(begin: Begin, path: str, work: Work) -> Handler:
+    """Wrap a handler so that every request, however it ends, has one outcome in the log and in the metrics."""
 
     def handler(request: Request) -> Coroutine[None, None, Response | None]:
-        exchange = Exchange(generations, shares, request, path)
-        refused = exchange.refused()
-        return exchange.settle(work(exchange) if refused is None else _raise(refused))
+        backend, exchange = begin(request, path)
+        try:
+            exchange.admit()
+        except HttpError as error:
+            return exchange.settle(_raise(error))
+        return exchange.settle(work(backend, exchange))
 
     return handler
 
@@ -125,199 +103,96 @@ async def _raise(error: HttpError) -> Response:
     raise error
 
 
-def _not_routed(generations: Generations, request: Request, error: RequestError) -> Response:
-    """The answer to a request for what is not listed.
-
-    Its path is the client's, who could make any number of them: it stands in the log, in the error, and is no label.
-    """
-    service = generations.current
-    record = Record(request_id(request.head.values.get(b"x-request-id")), "other")
-    response = failure(service, record, error)
-    outcome(service, record)
-    return response
-
-
 # --- handlers --------------------------------------------------------------------------------------------------
 
 
-async def _routed(api: Api, exchange: Exchange) -> Response | None:
-    service, record = exchange.service, exchange.record
-    body = await read_body(exchange)
+async def _routed(api: Api, backend: Backend, exchange: Exchange) -> Response | None:
+    record, router, forwarder = exchange.record, backend.router, backend.forwarder
+    body = await read_body(backend, exchange)
     if not _is_json(exchange.request):
-        await forward(exchange, service.config.vllm_endpoints, body)  # vLLM says why not
+        await forwarder.forward(exchange, backend.config.vllm_endpoints, body)  # vLLM says why not
         return None
     record.original_model = model = openai.asked_model(body)
-    router = service.router
     if model is not None and model not in router.auto_names:
         routed = router.explicit(body, model)
         record.decided(routed)
-        await forward(exchange, routed.decision.endpoints, body, decision_lines(routed))
+        await forwarder.forward(exchange, routed.decision.endpoints, body, decision_lines(routed))
         return None
     parsed = openai.parse(api, body)
     record.phase = "classify"
     routed = await router.route(parsed)
     record.decided(routed)
-    _keep_text(service, parsed.text, routed)
+    _keep_text(backend, parsed.text, routed)
 
-    def again(served: Served) -> _Plan:
+    def again(served: Served) -> Plan:
         other = router.again(parsed, routed, served)
         record.decided(other)
-        return other.decision, other.edited.body, decision_lines(other)
+        return _plan(other)
 
-    plan = routed.decision, routed.edited.body, decision_lines(routed)
-    await _forward_chosen(exchange, plan, again)
+    await forward_chosen(forwarder, backend.poller, exchange, _plan(routed), again)
     return None
 
 
-async def _forward_chosen(
-    exchange: Exchange, plan: _Plan, again: Callable[[Served], _Plan], gone: tuple[tuple[str, str], ...] = ()
-) -> None:
-    """Forward what we chose the model for.
-
-    Where vLLM does not know the adapter, or none that has it can be reached, nothing has begun: the plan is made
-    `again`. `gone` are the endpoints and adapters where it was so already.
-    """
-    decision, body, lines = plan
-    record, service = exchange.record, exchange.service
-
-    async def refused(error: ModelRefused) -> None:
-        endpoint = record.endpoint or ""
-        exchange.retried(endpoint, "adapter", error)
-        service.poller.refused(endpoint, decision.model)
-        missing = (*gone, (endpoint, decision.model))
-        await _forward_chosen(exchange, again(_less(service.poller.served, missing)), again, missing)
-
-    chosen = Chosen(decision.model, refused) if decision.adapter else None
-    try:
-        await forward(exchange, decision.endpoints, body, lines, chosen)
-    except UpstreamUnreachable as error:
-        if not decision.adapter:
-            raise
-        other = again(_less(service.poller.served, gone).down_too(decision.endpoints))
-        if other[0].model == decision.model:
-            raise
-        service.metrics.upstream_errors.add(record.endpoint or "", error.code)
-        exchange.retried(record.endpoint or "", "connect", error)
-        await _forward_chosen(exchange, other, again, gone)
+def _plan(routed: Routed) -> Plan:
+    return Plan(routed.decision, routed.edited.body, decision_lines(routed))
 
 
-def _less(served: Served, gone: tuple[tuple[str, str], ...]) -> Served:
-    """Also less what vLLM lists again but has refused this request: or the two could take turns for ever."""
-    for endpoint, name in gone:
-        served = served.without(endpoint, name)
-    return served
-
-
-def _keep_text(service: Service, text: str, routed: Routed) -> None:
-    if service.texts is None or routed.classification is None:
+def _keep_text(backend: Backend, text: str, routed: Routed) -> None:
+    if backend.texts is None or routed.classification is None:
         return
     try:
-        service.texts.keep(routed.classification.text_hash, service.router.classifier.read(text))
+        backend.texts.keep(routed.classification.text_hash, backend.router.classifier.read(text))
     except OSError as error:  # a full disk is no reason to refuse a request
-        service.log.write("warning", "texts_file", message=f"a text was not kept: {error.strerror}")
+        backend.log.write("warning", "texts_file", message=f"a text was not kept: {error.strerror}")
 
 
-async def _relayed(exchange: Exchange) -> Response | None:
-    body = await read_body(exchange)
-    service = exchange.service
-    policy, served = service.router.policy, service.poller.served
+async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
+    body = await read_body(backend, exchange)
+    config, policy, poller, forwarder = backend.config, backend.router.policy, backend.poller, backend.forwarder
 
-    def plan(served: Served) -> _Plan:
+    def plan(served: Served) -> Plan:
         decision = policy.decide(Choice(None, None, Reason.NO_CATEGORY), 0.0, served)
-        return decision, openai.with_model(body, decision.model), b""
+        return Plan(decision, openai.with_model(body, decision.model), b"")
 
     model = openai.model_of(body) if _is_json(exchange.request) else None
-    if model in service.config.auto_names:  # vLLM knows no such model
-        await _forward_chosen(exchange, plan(served), plan)
+    if model in config.auto_names:  # vLLM knows no such model
+        await forward_chosen(forwarder, poller, exchange, plan(poller.served), plan)
     else:
-        endpoints = service.config.vllm_endpoints if model is None else policy.explicit(model, served).endpoints
-        await forward(exchange, endpoints, body)
+        endpoints = config.vllm_endpoints if model is None else policy.explicit(model, poller.served).endpoints
+        await forwarder.forward(exchange, endpoints, body)
     return None
 
 
-async def _models(exchange: Exchange) -> Response | None:
+async def _models(backend: Backend, exchange: Exchange) -> Response | None:
     await in_task()
-    service = exchange.service
     exchange.record.phase = "head"
-    served = await service.poller.refresh()
-    cards = served.models() or _configured(service.config)
-    auto = Card(service.config.auto_model_name)
-    data = [
-        {
-            "id": card.id,
-            "object": "model",
-            "created": int(service.started),
-            "owned_by": "pointsman" if card is auto else "vllm",
-            "root": card.id,
-            "parent": card.parent,
-            "max_model_len": card.max_model_len,
-        }
-        for card in (auto, *cards.values())
-    ]
-    return json_response({"object": "list", "data": data})
+    return json_response(model_list(backend.config, await backend.poller.refresh(), int(backend.started)))
 
 
-async def _dry_run(exchange: Exchange) -> Response | None:
-    body = await read_body(exchange)
-    service, record = exchange.service, exchange.record
+async def _dry_run(backend: Backend, exchange: Exchange) -> Response | None:
+    body = await read_body(backend, exchange)
+    record = exchange.record
     parsed = openai.parse(openai.form_of(body), body)
     record.original_model = parsed.model
     record.phase = "classify"
-    routed = await service.router.route(parsed, remember=False)
-    response = json_response(describe(service.router, parsed, routed))
+    routed = await backend.router.route(parsed, remember=False)
+    response = json_response(describe(backend.router, parsed, routed))
     response.lines = decision_lines(routed)
     return response
 
 
-async def _intent(exchange: Exchange) -> Response | None:
-    body = await read_body(exchange)
+async def _intent(backend: Backend, exchange: Exchange) -> Response | None:
+    body = await read_body(backend, exchange)
     await in_task()
     exchange.record.phase = "classify"
-    return json_response(await intents.intent(exchange.service.router, body))
+    return json_response(await classification.intent(backend.router, body))
 
 
-async def _batch(exchange: Exchange) -> Response | None:
-    body = await read_body(exchange)
+async def _batch(backend: Backend, exchange: Exchange) -> Response | None:
+    body = await read_body(backend, exchange)
     await in_task()
     exchange.record.phase = "classify"
-    return json_response(await intents.batch(exchange.service.router, body))
-
-
-def _configured(config: Config) -> dict[str, Card]:
-    """What the config names, for as long as no endpoint has answered."""
-    bases = {base: Card(base) for base in config.model_config}
-    return bases | {
-        lora.name: Card(lora.name, base) for base, model in config.model_config.items() for lora in model.loras
-    }
-
-
-def decision_lines(routed: Routed) -> bytes:
-    """Header lines that tell what was chosen and why; semantic-router's names where it has one."""
-    decision = routed.decision
-    injected = bool(routed.edited.changed) and not _PROMPTS.isdisjoint(routed.edited.changed)
-    lines = _named_lines(decision.model, decision.reason, decision.category, decision.reasoning, injected)
-    if decision.confidence is not None:
-        lines += b"x-pointsman-confidence: %.4f\r\n" % decision.confidence
-    if routed.classification is not None and routed.classification.cut:
-        lines += b"x-pointsman-truncated: true\r\n"
-    return lines
-
-
-@functools.lru_cache(1024)
-def _named_lines(model: str, reason: Reason, category: str | None, reasoning: bool | None, injected: bool) -> bytes:
-    pairs = [("x-vsr-selected-model", model), ("x-pointsman-reason", reason.value)]
-    if category is not None:
-        pairs.append(("x-vsr-selected-category", category))
-    if reasoning is not None:
-        pairs.append(("x-vsr-selected-reasoning", "on" if reasoning else "off"))
-    if injected:
-        pairs.append(("x-vsr-injected-system-prompt", "true"))
-    return "".join([f"{name}: {_header_value(value)}\r\n" for name, value in pairs]).encode("ascii")
-
-
-def _header_value(text: str) -> str:
-    """Names from the config may hold any character; a header may not."""
-    return text if text.isascii() and text.isprintable() else quote(text)
+    return json_response(await classification.batch(backend.router, body))
 
 
 def _is_json(request: Request) -> bool:
@@ -325,9 +200,9 @@ def _is_json(request: Request) -> bool:
     return kind == b"application/json" or kind.endswith(b"+json")
 
 
-async def read_body(exchange: Exchange) -> bytes:
-    """The whole body; raises RequestError: 408 when it comes too slowly, 413 too large, 415 compressed."""
-    request, options = exchange.request, exchange.service.config.pointsman.server
+async def read_body(backend: Backend, exchange: Exchange) -> bytes:
+    """Return the whole body; raises RequestError: 408 when it comes too slowly, 413 too large, 415 compressed."""
+    request, options = exchange.request, backend.config.pointsman.server
     if request.head.values.get(b"content-encoding", b"identity").lower() != b"identity":
         raise RequestError("compressed request bodies are not accepted", status=415, code="unsupported_encoding")
     if request.head.length > options.max_body_bytes:

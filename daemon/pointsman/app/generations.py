@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pointsman.adapters.loader import Loader
 from pointsman.adapters.poller import Poller
-from pointsman.api.service import Service
+from pointsman.api.data import Backend
+from pointsman.app.generation import Generation
 from pointsman.app.prepare import Prepared
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config, ServerOptions
 from pointsman.errors import CannotStart
-from pointsman.observability.telemetry import Level, Log, Metrics, Texts
-from pointsman.proxy.timeouts import Watch
+from pointsman.observability.log import Level, Log
+from pointsman.observability.metrics import Metrics
+from pointsman.observability.texts import Texts
+from pointsman.proxy.admission import Admission
+from pointsman.proxy.exchange import Exchange
+from pointsman.proxy.forward import Forwarder
+from pointsman.proxy.recorder import Recorder
+from pointsman.proxy.timeouts import Timeouts
 from pointsman.routing.router import Router
-from pointsman.server.listener import Limits
-from pointsman.upstream import client as ask
-from pointsman.upstream.load_balancer import Endpoints, Upstream
+from pointsman.server.client_limiter import ClientLimiter
+from pointsman.server.connection import Limits
+from pointsman.server.messages import Request
+from pointsman.upstream import client
+from pointsman.upstream.endpoint_state import EndpointState
+from pointsman.upstream.load_balancer import LoadBalancer
 from pointsman.upstream.vllm_admin import LoraApi
 
 # For listeners, the admin port, files of the classifier, probes, and whatever a library opens.
@@ -29,7 +40,7 @@ SPARE_FILES = 128
 
 
 class Generations:
-    """The service as it is now, in `current`, and those before it that still have requests.
+    """The generation that serves new requests, in `current`, and older ones that still have requests.
 
     Use from one event loop; `close` it.
     """
@@ -39,131 +50,143 @@ class Generations:
         _check_files(prepared.config.pointsman.server)
         self.metrics = Metrics(_names(prepared.config))
         self.log = log
+        self._limiter = ClientLimiter()
         self._started = time.time()
-        self._living: dict[Service, _Life] = {}
-        self._asking: list[asyncio.Task[None]] = []
+        self._in_use: dict[Generation, _Use] = {}
+        self._polling: list[asyncio.Task[None]] = []
         self.current = self._begin(self._build(prepared, None))
 
-    def enter(self) -> Service:
-        """A request begins; what serves it, until it must `leave`."""
-        service = self.current
-        self._living[service].requests += 1
-        return service
+    def exchange(self, request: Request, path: str) -> tuple[Backend, Exchange]:
+        """Begin a request with the current generation, which is kept until the exchange ends."""
+        generation = self.current
+        release = self.hold()
+        return generation.backend, Exchange(request, path, generation.admission, generation.recorder, release)
 
-    def leave(self, service: Service) -> None:
-        """The request has ended."""
-        life = self._living[service]
-        life.requests -= 1
-        if not life.requests and service is not self.current:
-            self._end(service)
+    def hold(self) -> Callable[[], None]:
+        """Keep the current generation in use until the function that is returned is called."""
+        use = self._in_use[self.current]
+        use.requests += 1
+        return use.release
 
     def swap(self, prepared: Prepared) -> None:
-        """Requests that begin from now on are served by this; raises CannotStart, and then nothing has changed."""
+        """Serve requests that begin from now on by another config; raises CannotStart, and then nothing has changed."""
         _check_files(prepared.config.pointsman.server)
-        before, service = self.current, self._build(prepared, self.current)
-        for task in self._asking:
+        before, generation = self.current, self._build(prepared, self.current)
+        for task in self._polling:
             task.cancel()
-        self.metrics.know(_names(service.config))
-        self.current = self._begin(service)
+        self.metrics.know(_names(generation.config))
+        self.current = self._begin(generation)
         self.log.set_level(prepared.config.pointsman.log.level)
-        if not self._living[before].requests:
+        if not self._in_use[before].requests:
             self._end(before)
 
-    def _build(self, prepared: Prepared, previous: Service | None) -> Service:
+    async def close(self) -> None:
+        """End what runs; requests in flight are lost."""
+        tasks = [*self._polling, *(use.timeouts for use in self._in_use.values())]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for generation in list(self._in_use):
+            self._end(generation)
+
+    def _release(self, generation: Generation) -> None:
+        """A request of `generation` has ended."""
+        use = self._in_use[generation]
+        use.requests -= 1
+        if not use.requests and generation is not self.current:
+            self._end(generation)
+
+    def _build(self, prepared: Prepared, previous: Generation | None) -> Generation:
         config, key_line = prepared.config, prepared.key_line
         texts = _texts(config, previous)  # nothing after this can fail, and what follows takes over what is in use
-        relay = config.pointsman.relay
-        upstreams = previous.endpoints.all if previous else None
-        endpoints = Endpoints(config.vllm_endpoints, relay, self._report, upstreams)
+        relay, server = config.pointsman.relay, config.pointsman.server
+        balancer = LoadBalancer(config.vllm_endpoints, relay, self._report, previous.balancer.all if previous else None)
         poller = Poller(
             config.vllm_endpoints,
-            lambda endpoint: ask.models(endpoints.all[endpoint.name], key_line),
+            lambda endpoint: client.models(balancer.all[endpoint.name], key_line),
             self._report,
             previous.poller if previous else None,
         )
-        loader = Loader(config, poller, LoraApi(endpoints.all, key_line), self._changed)
-        endpoints.turned = loader.turned
-        router = Router(config, prepared.classifier, lambda: poller.served, previous.router if previous else None)
-        if previous is None or previous.router.classifier is not prepared.classifier:
-            for note in prepared.classifier.notes:
-                self.log.write("warning", "classifier", message=note)
-            self.log.write("info", "classifier", **prepared.classifier.settings())
-        server = config.pointsman.server
-        return Service(
+        loader = Loader(config, poller, LoraApi(balancer.all, key_line), self._adapter_changed)
+        balancer.on_health_change = loader.health_changed
+        router = Router(
+            config, prepared.classifier, lambda: poller.served, previous.backend.router if previous else None
+        )
+        timeouts = Timeouts(relay, self.metrics.chunk_gap_seconds.add)
+        if previous is None or previous.classifier is not prepared.classifier:
+            self._tell_classifier(prepared.classifier)
+        credentials = relay.forward_authorization and not key_line
+        forwarder = Forwarder(balancer, timeouts, self.metrics, asyncio.get_running_loop(), key_line, credentials)
+        return Generation(
             config=config,
             limits=Limits(server.header_timeout_ms / 1000, server.max_body_bytes, server.max_connections),
-            router=router,
+            backend=Backend(config, router, poller, forwarder, texts, self.log, self._started),
+            admission=Admission(server, self._limiter, self.metrics),
+            recorder=Recorder(self.metrics, self.log, config.pointsman.log.requests),
             poller=poller,
             loader=loader,
-            endpoints=endpoints,
-            watch=Watch(relay, self.metrics.chunk_gap_seconds.add),
+            balancer=balancer,
+            timeouts=timeouts,
             key_line=key_line,
-            pass_credentials=relay.forward_authorization and not key_line,
-            metrics=self.metrics,
-            log=self.log,
-            texts=texts,
-            started=self._started,
-            loop=asyncio.get_running_loop(),
         )
 
-    def _begin(self, service: Service) -> Service:
-        self._living[service] = _Life(asyncio.create_task(service.watch.run()))
-        options, key_line = service.config.pointsman, service.key_line
-        self._asking = []
+    def _begin(self, generation: Generation) -> Generation:
+        release = functools.partial(self._release, generation)
+        self._in_use[generation] = _Use(asyncio.create_task(generation.timeouts.run()), release)
+        options, key_line = generation.config.pointsman, generation.key_line
+        self._polling = []
         if interval := options.adapters.poll_interval_ms:
-            self._asking.append(asyncio.create_task(service.poller.run(interval / 1000, service.loader.settle)))
+            polling = generation.poller.run(interval / 1000, generation.loader.settle)
+            self._polling.append(asyncio.create_task(polling))
         if interval := options.relay.health_interval_ms:
-            probe = service.endpoints.probe(lambda upstream: ask.health(upstream, key_line), interval / 1000)
-            self._asking.append(asyncio.create_task(probe))
-        return service
+            probing = generation.balancer.probe(lambda endpoint: client.health(endpoint, key_line), interval / 1000)
+            self._polling.append(asyncio.create_task(probing))
+        return generation
 
-    def _end(self, service: Service) -> None:
-        """Close what no other has."""
-        self._living.pop(service).watching.cancel()
-        kept = {part for other in self._living for part in _parts(other)}
-        for part in _parts(service):
+    def _end(self, generation: Generation) -> None:
+        """Close the parts that no other generation has."""
+        self._in_use.pop(generation).timeouts.cancel()
+        kept = {part for other in self._in_use for part in _parts(other)}
+        for part in _parts(generation):
             if part in kept:
                 continue
             if isinstance(part, Classifier):  # it may have to wait for a run
-                service.loop.run_in_executor(None, part.close)
+                asyncio.get_running_loop().run_in_executor(None, part.close)
             else:
                 part.close()
 
     def _report(self, endpoint: str, state: str) -> None:
         self.log.write("info", "endpoint", endpoint=endpoint, state=state)
 
-    def _changed(self, endpoint: str, adapter: str, outcome: str, error: str | None) -> None:
+    def _adapter_changed(self, endpoint: str, adapter: str, outcome: str, error: str | None) -> None:
         self.metrics.adapter_changes.add(endpoint, outcome)
         level: Level = "info" if error is None else "warning"
         self.log.write(level, "adapter", endpoint=endpoint, adapter=adapter, state=outcome, error=error)
 
-    async def close(self) -> None:
-        """End what runs; requests are lost."""
-        tasks = [*self._asking, *(life.watching for life in self._living.values())]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for service in list(self._living):
-            self._end(service)
+    def _tell_classifier(self, classifier: Classifier) -> None:
+        for note in classifier.notes:
+            self.log.write("warning", "classifier", message=note)
+        self.log.write("info", "classifier", **classifier.settings())
 
 
 @dataclass(slots=True)
-class _Life:
-    """What goes on for as long as a generation has requests."""
+class _Use:
+    """What a generation has for as long as it is in use; `release` is called at the end of each of its requests."""
 
-    watching: asyncio.Task[None]
+    timeouts: asyncio.Task[None]
+    release: functools.partial[None]
     requests: int = 0
 
 
-def _parts(service: Service) -> Iterator[Classifier | Upstream | Texts]:
-    """What is closed at the end, and may be shared between generations."""
-    yield service.router.classifier
-    yield from service.endpoints.all.values()
-    if service.texts is not None:
-        yield service.texts
+def _parts(generation: Generation) -> Iterator[Classifier | EndpointState | Texts]:
+    """Yield what is closed at the end, and may be shared between generations."""
+    yield generation.classifier
+    yield from generation.balancer.all.values()
+    if generation.texts is not None:
+        yield generation.texts
 
 
-def _texts(config: Config, previous: Service | None) -> Texts | None:
+def _texts(config: Config, previous: Generation | None) -> Texts | None:
     file = config.pointsman.log.texts_file
     if previous is not None and previous.config.pointsman.log.texts_file == file:
         return previous.texts
@@ -171,7 +194,7 @@ def _texts(config: Config, previous: Service | None) -> Texts | None:
 
 
 def _check_files(options: ServerOptions) -> None:
-    """Take all the file descriptors that we may have; raises CannotStart where they are too few for the limits."""
+    """Raise the limit of open files as far as it goes; raises CannotStart where that is too low for the config."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     needed = options.max_connections + options.max_in_flight + SPARE_FILES

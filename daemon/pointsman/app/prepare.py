@@ -16,7 +16,7 @@ from pointsman.config.lint import lint
 from pointsman.config.load import load
 from pointsman.config.model import Config, Endpoint
 from pointsman.errors import ConfigError
-from pointsman.observability.telemetry import Level
+from pointsman.observability.log import Level
 from pointsman.upstream.client import read_key
 
 

@@ -19,7 +19,7 @@ from pointsman.classify.artifact import MODEL
 from pointsman.classify.classifier import Classifier
 from pointsman.config.changes import Change, changes
 from pointsman.errors import CannotStart, ConfigError, error_body
-from pointsman.observability.telemetry import Level
+from pointsman.observability.log import Level
 from pointsman.server.messages import Request, Response, json_response
 
 WATCH_S = 1.0

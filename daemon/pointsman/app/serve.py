@@ -5,30 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from pointsman import __version__
-from pointsman.adapters.inventory import counts
 from pointsman.api.admin import adapter_routes
-from pointsman.api.data import abandoned, health_routes, readiness, routes
-from pointsman.api.service import Service
+from pointsman.api.data import routes
+from pointsman.api.health import health_routes, readiness
+from pointsman.app import gauges
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared
 from pointsman.app.reload import Reloader, Source
 from pointsman.app.systemd import Systemd
-from pointsman.classify.classifier import Classifier
 from pointsman.cli import demo
+from pointsman.errors import RequestError
 from pointsman.observability import loop_lag
-from pointsman.observability.telemetry import Log, Metrics
-from pointsman.server.listener import Limits, Server
+from pointsman.observability.library_log import adopt_library_log
+from pointsman.observability.log import Log
+from pointsman.server.connection import Limits
+from pointsman.server.listener import Listener
 from pointsman.server.messages import Request, Response, json_response
 from pointsman.server.routes import Route, Routes
-from pointsman.upstream.load_balancer import Upstream
 
 # FileDescriptorName= of the socket unit whose sockets are the admin port; all others are the data port.
 ADMIN_SOCKET = "admin"
@@ -46,7 +46,7 @@ async def serve(source: Source, prepared: Prepared, *, stand_in: bool = False, s
     log = Log(options.log.level)
     for warning in prepared.warnings:
         log.write("warning", "config", message=warning)
-    _adopt_logging(log)
+    adopt_library_log(log)
     stop, interrupt = _signals()
     async with contextlib.AsyncExitStack() as stack:
         if stand_in:
@@ -90,9 +90,7 @@ async def running(prepared: Prepared, log: Log) -> AsyncIterator[Generations]:
     """Everything behind the listeners."""
     generations = Generations(prepared, log)
     metrics = generations.metrics
-    _watch(metrics, lambda: generations.current.router.classifier)
-    _watch_endpoints(metrics, lambda: generations.current.endpoints.all)
-    _watch_adapters(metrics, lambda: generations.current)
+    gauges.watch(metrics, lambda: generations.current)
     lag = asyncio.create_task(loop_lag.watch(metrics.loop_lag_seconds.add))
     try:
         yield generations
@@ -101,9 +99,9 @@ async def running(prepared: Prepared, log: Log) -> AsyncIterator[Generations]:
         await generations.close()
 
 
-def _servers(generations: Generations, reloader: Reloader) -> tuple[Server, Server]:
+def _servers(generations: Generations, reloader: Reloader) -> tuple[Listener, Listener]:
     metrics = generations.metrics
-    ready = readiness(lambda: generations.current.router.classifier.healthy, lambda: data.draining)
+    ready = readiness(lambda: generations.current.classifier.healthy, lambda: data.draining)
 
     async def exposition(_: Request) -> Response:
         return Response(body=metrics.render(), content_type=CONTENT_TYPE_LATEST)
@@ -121,12 +119,13 @@ def _servers(generations: Generations, reloader: Reloader) -> tuple[Server, Serv
     def limits() -> Limits:
         return generations.current.limits
 
-    data = Server(
-        routes(generations, ready),
-        limits,
-        metrics.refused.add,
-        lambda request: abandoned(generations.current, request),
-    )
+    def not_routed(request: Request, error: RequestError) -> Response:
+        return generations.current.recorder.not_routed(request, error)
+
+    def abandoned(request: Request) -> None:
+        generations.current.recorder.abandoned(request)
+
+    data = Listener(routes(generations.exchange, ready, not_routed), limits, metrics.refused.add, abandoned)
     metrics.watch("connections", "Clients' connections to the data port.", lambda: len(data.connections))
     own = [
         Route("GET", "/metrics", exposition),
@@ -135,11 +134,11 @@ def _servers(generations: Generations, reloader: Reloader) -> tuple[Server, Serv
         *adapter_routes(lambda: generations.current),
         *health_routes(ready),
     ]
-    admin = Server(Routes(own), limits, lambda _: None, lambda _: None)
+    admin = Listener(Routes(own), limits, lambda _: None, lambda _: None)
     return data, admin
 
 
-async def _listen(server: Server, addresses: Sequence[str], inherited: Sequence[socket.socket]) -> list[str]:
+async def _listen(server: Listener, addresses: Sequence[str], inherited: Sequence[socket.socket]) -> list[str]:
     """Where it listens now: at the inherited sockets, or else at the addresses."""
     for listener in inherited:
         await server.adopt(listener)
@@ -157,10 +156,10 @@ def _address(listener: socket.socket) -> str:
 
 async def _live(generations: Generations, reloader: Reloader, systemd: Systemd) -> None:
     """What goes on besides requests, until cancelled: systemd is told how it goes, and reloads are done."""
-    service = generations.current
-    grace = GRACE_S if service.config.pointsman.adapters.poll_interval_ms else 0
+    generation = generations.current
+    grace = GRACE_S if generation.config.pointsman.adapters.poll_interval_ms else 0
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(service.poller.answered.wait(), grace)
+        await asyncio.wait_for(generation.poller.answered.wait(), grace)
     systemd.notify.ready(reloader.status())
     await asyncio.gather(reloader.run(), reloader.watch(), _tell(generations, reloader, systemd))
 
@@ -170,7 +169,7 @@ async def _tell(generations: Generations, reloader: Reloader, systemd: Systemd) 
     interval = STATUS_S if systemd.watchdog_s is None else min(STATUS_S, systemd.watchdog_s / 3)
     told = ""
     while True:
-        if generations.current.router.classifier.healthy:
+        if generations.current.classifier.healthy:
             systemd.notify.alive()
         if (status := reloader.status()) != told:
             systemd.notify.status(status)
@@ -189,64 +188,3 @@ def _signals() -> tuple[asyncio.Event, asyncio.Event]:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, received)
     return stop, interrupt
-
-
-def _watch(metrics: Metrics, current: Callable[[], Classifier]) -> None:
-    metrics.watch("classifier_queue", "Texts that wait for a worker.", lambda: current().queued)
-
-    def read() -> dict[str, tuple[str, float]]:
-        classifier = current()
-        counts, lookups = classifier.counts, classifier.lookups
-        return {
-            "classifier_cache_hits": ("Texts whose class was remembered.", lookups.hits),
-            "classifier_cache_misses": ("Texts that asked for a run.", lookups.misses),
-            "classifier_cache_coalesced": ("Texts that shared the run of the same text.", lookups.coalesced),
-            "classifier_cache_evictions": ("Classes forgotten to make room.", classifier.evicted),
-            "classifier_runs": ("Runs of the classifier.", counts.runs),
-            "classifier_run_texts": ("Texts that were run.", counts.texts),
-            "classifier_run_tokens": ("Tokens that were run, as estimated from the texts.", counts.tokens),
-            "classifier_shed": ("Texts refused because the deadline could not be met.", counts.shed),
-            "classifier_dropped": ("Texts that nobody waited for any more.", counts.dropped),
-        }
-
-    metrics.watch_counters(read)
-
-
-def _watch_endpoints(metrics: Metrics, current: Callable[[], Mapping[str, Upstream]]) -> None:
-    def each(name: str, doc: str, read: Callable[[Upstream], float]) -> None:
-        metrics.watch_endpoints(name, doc, lambda: {key: read(upstream) for key, upstream in current().items()})
-
-    each("endpoint_up", "1 while the endpoint gets requests.", lambda up: up.healthy(asyncio.get_running_loop().time()))
-    each("endpoint_reachable", "1 while its `/health` answers.", lambda up: up.reachable)
-    each("endpoint_breaker_open", "1 while its breaker is open.", lambda up: up.breaker.opened)
-    each("endpoint_in_flight", "Requests that are with the endpoint.", lambda up: up.in_flight)
-
-
-def _watch_adapters(metrics: Metrics, current: Callable[[], Service]) -> None:
-    def each(place: int) -> Callable[[], dict[str, float]]:
-        def read() -> dict[str, float]:
-            service = current()
-            return {name: counted[place] for name, counted in counts(service.config, service.poller).items()}
-
-        return read
-
-    metrics.watch_endpoints("adapters_configured", "Adapters that the endpoint is meant to serve.", each(0))
-    metrics.watch_endpoints("adapters_served", "Those of them that it serves.", each(1))
-
-
-class _Bridge(logging.Handler):
-    """What libraries log, as one line each and without tracebacks."""
-
-    def __init__(self, log: Log) -> None:
-        super().__init__(logging.WARNING)
-        self._log = log
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        self._log.write(
-            "warning", "library", logger=record.name, message=record.getMessage(), error=error and repr(error)
-        )
-
-
-def _adopt_logging(log: Log) -> None:
-    logging.basicConfig(handlers=[_Bridge(log)], level=logging.WARNING, force=True)

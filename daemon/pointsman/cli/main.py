@@ -143,7 +143,7 @@ def _explain(options: argparse.Namespace) -> int:
 
     import msgspec
 
-    from pointsman.adapters.poller import Served
+    from pointsman.adapters.catalog import Served
     from pointsman.app.prepare import prepare
     from pointsman.routing import openai
     from pointsman.routing.explain import describe, render

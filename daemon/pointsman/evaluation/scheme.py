@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pointsman.adapters.poller import Served
+from pointsman.adapters.catalog import Served
 from pointsman.config.labels import cover
 from pointsman.config.model import Config
 from pointsman.config.words import fold

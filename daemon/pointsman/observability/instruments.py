@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 
-class Counts(Collector):
+class Counter(Collector):
     """A counter by label values."""
 
     def __init__(self, name: str, doc: str, labels: tuple[str, ...]) -> None:
@@ -33,7 +33,7 @@ class Counts(Collector):
         yield family
 
 
-class Spread(Collector):
+class Histogram(Collector):
     """A histogram by the value of one label, or of all where there is none."""
 
     def __init__(self, name: str, doc: str, buckets: tuple[float, ...], label: str | None = None) -> None:

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import msgspec
 
-from pointsman.adapters.poller import Served
+from pointsman.adapters.catalog import Served
 from pointsman.config.labels import cover
 from pointsman.config.model import Category, Config, Endpoint, ModelScore
 from pointsman.routing.openai import Edits, Reasoning, SystemPrompt

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from pointsman.adapters.poller import Served
+from pointsman.adapters.catalog import Served
 from pointsman.classify.classifier import Classification, Classifier
 from pointsman.config.model import Config
 from pointsman.errors import ClassifierError

@@ -16,13 +16,12 @@ import msgspec
 from pointsman.eager import in_task
 from pointsman.errors import HttpError, MethodNotAllowed, RequestError, error_body
 from pointsman.http1.body import Chunked, Framing, Length
-from pointsman.http1.request_head import Head
+from pointsman.http1.request_head import RequestHead
 
 Pairs = list[tuple[str, str]]
 Handler = Callable[["Request"], Coroutine[None, None, "Response | None"]]
 """Answers a request; None where a `job` of its connection goes on with that. Raises nothing but CancelledError.
 """
-
 
 
 class Flow(Protocol):
@@ -152,7 +151,7 @@ class Request:
         "writer",
     )
 
-    def __init__(self, writer: Writer, head: Head, limit: int) -> None:
+    def __init__(self, writer: Writer, head: RequestHead, limit: int) -> None:
         """At most `limit` bytes of the body are kept."""
         self.writer = writer
         self.head = head
