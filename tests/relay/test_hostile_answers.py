@@ -136,8 +136,7 @@ async def test_a_redirect_is_an_upstream_error_that_never_opens_the_breaker(rela
         got = await relay.ask()
         assert (got.status, got.code, got.values("Location")) == (502, "upstream_error", [])
 
-    metrics = await relay.metrics()
-    assert (metrics.total("endpoint_breaker_open"), metrics.total("endpoint_up")) == (0, 1)
+    assert (await relay.metrics()).total("endpoint_breaker_open") == 0
 
 
 # --- the body ---------------------------------------------------------------------------------------------------

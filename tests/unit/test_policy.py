@@ -10,7 +10,7 @@ import pytest
 
 from pointsman.adapters.catalog import Card, Served
 from pointsman.config.model import BUILTIN_FAMILIES, Category, Config, Model, ReasoningFamily, RoutingOptions
-from pointsman.routing.openai import Edits, Reasoning, SystemPrompt
+from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 from pointsman.routing.policy import Choice, Decision, Policy, Reason
 from support.toy_config import BASE, A, B, category, config, entry
 

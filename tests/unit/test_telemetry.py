@@ -27,7 +27,7 @@ from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
 from pointsman.observability.texts import Texts
-from pointsman.routing.openai import Api, parse
+from pointsman.routing.formats import CHAT
 from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed, Router
 from support.toy_config import BASE, config
@@ -38,7 +38,7 @@ SECRET = "python xyzzy-secret"
 
 async def route(classifier: Classifier, model: str = "MoM", text: str = SECRET) -> Routed:
     body = {"model": model, "messages": [{"role": "user", "content": text}]}
-    return await Router(config(), classifier, Served).route(parse(Api.CHAT, json.dumps(body).encode()))
+    return await Router(config(), classifier, Served).route(CHAT.parse(json.dumps(body).encode()))
 
 
 def record(routed: Routed | None = None, upstream: float | None = None, **fields: Any) -> Record:

@@ -20,9 +20,9 @@ from pointsman.observability.texts import Texts
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.reroute import Plan, forward_chosen
-from pointsman.routing import openai
+from pointsman.routing import body as bodies
 from pointsman.routing.explain import describe
-from pointsman.routing.openai import Api
+from pointsman.routing.formats import FORMATS, Format, format_of
 from pointsman.routing.policy import Choice, Reason
 from pointsman.routing.router import Routed, Router
 from pointsman.server.messages import Handler, Request, Response, json_response, too_large
@@ -74,7 +74,7 @@ Work = Callable[[Backend, Exchange], Coroutine[None, None, Response | None]]
 def routes(begin: Begin, ready: Ready, not_routed: Callable[[Request, RequestError], Response]) -> Routes:
     """Return all routes of the data port; `not_routed` answers a request for any other path or method."""
     table: list[tuple[str, str, Work]] = [
-        *(("POST", api.value, functools.partial(_routed, api)) for api in Api),
+        *(("POST", form.path, functools.partial(_routed, form)) for form in FORMATS),
         *((method, path, _relayed) for method, path in RELAYED),
         ("GET", "/v1/models", _models),
         ("POST", "/v1/route", _dry_run),
@@ -106,19 +106,19 @@ async def _raise(error: HttpError) -> Response:
 # --- handlers --------------------------------------------------------------------------------------------------
 
 
-async def _routed(api: Api, backend: Backend, exchange: Exchange) -> Response | None:
+async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Response | None:
     record, router, forwarder = exchange.record, backend.router, backend.forwarder
     body = await read_body(backend, exchange)
     if not _is_json(exchange.request):
         await forwarder.forward(exchange, backend.config.vllm_endpoints, body)  # vLLM says why not
         return None
-    record.original_model = model = openai.asked_model(body)
+    record.original_model = model = bodies.asked_model(body)
     if model is not None and model not in router.auto_names:
         routed = router.explicit(body, model)
         record.decided(routed)
         await forwarder.forward(exchange, routed.decision.endpoints, body, decision_lines(routed))
         return None
-    parsed = openai.parse(api, body)
+    parsed = form.parse(body)
     record.phase = "classify"
     routed = await router.route(parsed)
     record.decided(routed)
@@ -152,9 +152,9 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
 
     def plan(served: Served) -> Plan:
         decision = policy.decide(Choice(None, None, Reason.NO_CATEGORY), 0.0, served)
-        return Plan(decision, openai.with_model(body, decision.model), b"")
+        return Plan(decision, bodies.with_model(body, decision.model), b"")
 
-    model = openai.model_of(body) if _is_json(exchange.request) else None
+    model = bodies.model_of(body) if _is_json(exchange.request) else None
     if model in config.auto_names:  # vLLM knows no such model
         await forward_chosen(forwarder, poller, exchange, plan(poller.served), plan)
     else:
@@ -172,7 +172,7 @@ async def _models(backend: Backend, exchange: Exchange) -> Response | None:
 async def _dry_run(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
     record = exchange.record
-    parsed = openai.parse(openai.form_of(body), body)
+    parsed = format_of(body).parse(body)
     record.original_model = parsed.model
     record.phase = "classify"
     routed = await backend.router.route(parsed, remember=False)

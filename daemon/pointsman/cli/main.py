@@ -145,15 +145,15 @@ def _explain(options: argparse.Namespace) -> int:
 
     from pointsman.adapters.catalog import Served
     from pointsman.app.prepare import prepare
-    from pointsman.routing import openai
     from pointsman.routing.explain import describe, render
+    from pointsman.routing.formats import CHAT
     from pointsman.routing.router import Router
 
     prepared = prepare(options.config)
     router = Router(prepared.config, prepared.classifier, Served)
     text = options.text.encode(errors="surrogateescape").decode(errors="replace")  # as the shell gave it
     body = {"model": prepared.config.auto_model_name, "messages": [{"role": "user", "content": text}]}
-    request = openai.parse(openai.Api.CHAT, msgspec.json.encode(body))
+    request = CHAT.parse(msgspec.json.encode(body))
     description = describe(router, request, asyncio.run(router.route(request)))
     prepared.classifier.close()
     print(msgspec.json.format(msgspec.json.encode(description)).decode() if options.json else render(description))

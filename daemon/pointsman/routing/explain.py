@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pointsman.routing.openai import Request, diff
+from pointsman.routing.body import diff
+from pointsman.routing.formats import Request
 from pointsman.routing.router import Routed, Router
 
 

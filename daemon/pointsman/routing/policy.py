@@ -12,7 +12,7 @@ import msgspec
 from pointsman.adapters.catalog import Served
 from pointsman.config.labels import cover
 from pointsman.config.model import Category, Config, Endpoint, ModelScore
-from pointsman.routing.openai import Edits, Reasoning, SystemPrompt
+from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 
 
 class Reason(enum.StrEnum):

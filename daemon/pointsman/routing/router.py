@@ -12,8 +12,9 @@ from pointsman.classify.classifier import Classification, Classifier
 from pointsman.config.model import Config
 from pointsman.errors import ClassifierError
 from pointsman.lru import Lru
-from pointsman.routing import openai
-from pointsman.routing.openai import Conversation, Edited, Request
+from pointsman.routing.conversation import Conversation
+from pointsman.routing.edits import Edited
+from pointsman.routing.formats import Request
 from pointsman.routing.policy import Choice, Decision, Policy, Reason
 
 # Names that clients ask for; the decision on each holds until what is served changes.
@@ -79,7 +80,7 @@ class Router:
         decision = self.policy.decide(choice, _share(conversation), self.served())
         if remember and decision.category is not None and failed is None:
             self._conversations.put(conversation.key, decision.category)
-        edited = openai.apply(request, decision.edits)
+        edited = request.apply(decision.edits)
         return Routed(decision, edited, classification, time.perf_counter() - started)
 
     def again(self, request: Request, routed: Routed, served: Served) -> Routed:
@@ -87,7 +88,7 @@ class Router:
         old = routed.decision
         choice = Choice(old.category, old.confidence, old.reason)
         decision = self.policy.decide(choice, _share(request.conversation), served)
-        return Routed(decision, openai.apply(request, decision.edits), routed.classification, routed.decide)
+        return Routed(decision, request.apply(decision.edits), routed.classification, routed.decide)
 
     def explicit(self, body: bytes, model: str) -> Routed:
         """The client named a model, which is none of the auto names."""

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from pointsman.errors import RequestError
-from pointsman.routing.openai import Api, Edits, Reasoning, Request, SystemPrompt, apply, diff, form_of, model_of, parse
+from pointsman.routing.body import diff, model_of
+from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
+from pointsman.routing.formats import CHAT, COMPLETIONS, FORMATS, MESSAGES, RESPONSES, Format, Request, format_of
 
 THINK = Reasoning("chat_template_kwargs", "enable_thinking", "medium")
 NO_THINK = Reasoning("chat_template_kwargs", "enable_thinking", None)
@@ -31,8 +33,8 @@ def system(content: Any, role: str = "system") -> dict[str, Any]:
     return {"role": role, "content": content}
 
 
-def request(api: Api = Api.CHAT, **fields: Any) -> Request:
-    return parse(api, json.dumps(fields).encode())
+def request(api: Format = CHAT, **fields: Any) -> Request:
+    return api.parse(json.dumps(fields).encode())
 
 
 def chat(*messages: Any, **fields: Any) -> Request:
@@ -40,7 +42,7 @@ def chat(*messages: Any, **fields: Any) -> Request:
 
 
 def edited(asked: Request, **edits: Any) -> Any:
-    return json.loads(apply(asked, Edits(**edits)).body)
+    return json.loads(asked.apply(Edits(**edits)).body)
 
 
 # --- the body and its model ------------------------------------------------------------------------------------
@@ -66,30 +68,30 @@ def edited(asked: Request, **edits: Any) -> Any:
 )
 def test_what_is_no_json_object_is_the_clients_fault(body: bytes) -> None:
     with pytest.raises(RequestError) as caught:
-        parse(Api.CHAT, body)
+        CHAT.parse(body)
     assert (caught.value.status, caught.value.code) == (400, "invalid_json")
 
 
 @pytest.mark.parametrize("value", ["5", "true", "[]", '["MoM"]', "{}", "1e999"])
 def test_a_model_that_is_no_string_is_the_clients_fault(value: str) -> None:
     with pytest.raises(RequestError) as caught:
-        parse(Api.CHAT, b'{"model":%s}' % value.encode())
+        CHAT.parse(b'{"model":%s}' % value.encode())
     assert (caught.value.status, caught.value.param) == (400, "model")
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"model":null}', b'{"model":""}'])
 def test_no_model_null_and_an_empty_one_all_ask_for_none(body: bytes) -> None:
-    assert parse(Api.CHAT, body).model is None
+    assert CHAT.parse(body).model is None
 
 
 def test_names_and_values_are_read_through_their_escapes() -> None:
     body = rb'{"mod\u0065l":"M\u006fM","messages":[{"role":"user","content":"\ud83d\ude00 \u00e9"}]}'
-    asked = parse(Api.CHAT, body)
+    asked = CHAT.parse(body)
     assert (asked.model, asked.text) == ("MoM", "😀 é")
 
 
 def test_of_duplicate_keys_the_last_counts() -> None:
-    asked = parse(Api.CHAT, b'{"model":"a","model":"b"}')
+    asked = CHAT.parse(b'{"model":"a","model":"b"}')
     assert asked.model == "b"
 
 
@@ -103,10 +105,10 @@ def test_model_of_never_fails(body: bytes, model: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("body", "api"),
-    [(b'{"messages":[]}', Api.CHAT), (b'{"prompt":""}', Api.COMPLETIONS), (b'{"input":""}', Api.RESPONSES)],
+    [(b'{"messages":[]}', CHAT), (b'{"prompt":""}', COMPLETIONS), (b'{"input":""}', RESPONSES)],
 )
-def test_the_form_of_a_body_is_known_by_its_fields(body: bytes, api: Api) -> None:
-    assert form_of(body) is api
+def test_the_format_of_a_body_is_known_by_its_fields(body: bytes, api: Format) -> None:
+    assert format_of(body) is api
 
 
 # --- the text --------------------------------------------------------------------------------------------------
@@ -158,7 +160,7 @@ def test_a_role_of_a_wrong_type_is_nobodys(role: Any) -> None:
     [("one", "one"), (["one", "two"], "one two"), ([1, 2, 3], ""), ([[1, 2], [3]], ""), (None, ""), ({}, "")],
 )
 def test_the_text_of_a_completion_is_its_prompt(prompt: Any, text: str) -> None:
-    assert request(Api.COMPLETIONS, prompt=prompt).text == text
+    assert request(COMPLETIONS, prompt=prompt).text == text
 
 
 @pytest.mark.parametrize(
@@ -171,7 +173,7 @@ def test_the_text_of_a_completion_is_its_prompt(prompt: Any, text: str) -> None:
     ],
 )
 def test_the_text_of_a_response_is_its_input(given: Any, text: str) -> None:
-    assert request(Api.RESPONSES, input=given, messages=[user("no")]).text == text
+    assert request(RESPONSES, input=given, messages=[user("no")]).text == text
 
 
 TOOL_RESULT = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "no"}]}
@@ -179,13 +181,13 @@ TOOL_RESULT = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "
 
 def test_a_tools_result_in_anthropics_form_is_not_the_users_text() -> None:
     tool_use = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
-    asked = request(Api.MESSAGES, messages=[user("question"), assistant([tool_use]), user([TOOL_RESULT])])
+    asked = request(MESSAGES, messages=[user("question"), assistant([tool_use]), user([TOOL_RESULT])])
     assert asked.text == "question"
     assert asked.conversation.continues
 
 
 def test_text_beside_a_tools_result_is_the_users() -> None:
-    asked = request(Api.MESSAGES, messages=[user("first"), user([TOOL_RESULT, {"type": "text", "text": "second"}])])
+    asked = request(MESSAGES, messages=[user("first"), user([TOOL_RESULT, {"type": "text", "text": "second"}])])
     assert asked.text == "second"
     assert not asked.conversation.continues
 
@@ -220,18 +222,18 @@ OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "5"}
 @pytest.mark.parametrize(
     ("api", "messages", "follow_up", "continues"),
     [
-        pytest.param(Api.CHAT, FIRST, False, False, id="first turn"),
-        pytest.param(Api.CHAT, [system("a", "developer"), user("b")], False, False, id="first turn with a developer"),
-        pytest.param(Api.CHAT, [*FIRST, assistant("a"), user("b")], True, False, id="second turn"),
-        pytest.param(Api.CHAT, [*FIRST, assistant(None), {"role": "tool", "content": "5"}], True, True, id="tool"),
-        pytest.param(Api.CHAT, [*FIRST, assistant("The ans")], True, True, id="prefilled answer"),
-        pytest.param(Api.CHAT, [], False, False, id="no messages"),
-        pytest.param(Api.RESPONSES, FIRST, False, False, id="first response"),
-        pytest.param(Api.RESPONSES, [*FIRST, CALL, OUTPUT], True, True, id="function call of the Responses API"),
+        pytest.param(CHAT, FIRST, False, False, id="first turn"),
+        pytest.param(CHAT, [system("a", "developer"), user("b")], False, False, id="first turn with a developer"),
+        pytest.param(CHAT, [*FIRST, assistant("a"), user("b")], True, False, id="second turn"),
+        pytest.param(CHAT, [*FIRST, assistant(None), {"role": "tool", "content": "5"}], True, True, id="tool"),
+        pytest.param(CHAT, [*FIRST, assistant("The ans")], True, True, id="prefilled answer"),
+        pytest.param(CHAT, [], False, False, id="no messages"),
+        pytest.param(RESPONSES, FIRST, False, False, id="first response"),
+        pytest.param(RESPONSES, [*FIRST, CALL, OUTPUT], True, True, id="function call of the Responses API"),
     ],
 )
-def test_follow_up_and_continuation(api: Api, messages: list[Any], follow_up: bool, continues: bool) -> None:
-    field = "input" if api is Api.RESPONSES else "messages"
+def test_follow_up_and_continuation(api: Format, messages: list[Any], follow_up: bool, continues: bool) -> None:
+    field = "input" if api is RESPONSES else "messages"
     conversation = request(api, **{field: messages}).conversation
     assert (conversation.follow_up, conversation.continues) == (follow_up, continues)
 
@@ -248,25 +250,25 @@ ODD = (
 
 def test_without_edits_the_very_same_bytes_leave() -> None:
     body = b' \n{"model" : "MoM", "model":"auto" ,"messages": [ ] }\r\n'
-    result = apply(parse(Api.CHAT, body), Edits())
+    result = CHAT.parse(body).apply(Edits())
     assert result.body is body
     assert result.changed == ()
 
 
 def test_an_edit_to_what_the_client_asked_for_is_none() -> None:
     asked = chat(user("a"), model="base")
-    assert apply(asked, Edits(model="base")).body is asked.body
+    assert asked.apply(Edits(model="base")).body is asked.body
 
 
 def test_only_the_model_differs_after_an_edit_of_the_model() -> None:
-    result = apply(parse(Api.CHAT, ODD), Edits(model="technical-lora"))
+    result = CHAT.parse(ODD).apply(Edits(model="technical-lora"))
     assert result.body == ODD.replace(b'"MoM"', b'"technical-lora"')
     assert result.changed == ("model",)
 
 
-@pytest.mark.parametrize("api", Api)
-def test_other_fields_and_values_survive_every_edit(api: Api) -> None:
-    result = apply(parse(api, ODD), Edits(model="x", reasoning=THINK, system_prompt=REPLACE))
+@pytest.mark.parametrize("api", FORMATS)
+def test_other_fields_and_values_survive_every_edit(api: Format) -> None:
+    result = api.parse(ODD).apply(Edits(model="x", reasoning=THINK, system_prompt=REPLACE))
     for value in (b'"z":1.50e0,"model":"x","a":[1.0, 1E5,-0,  0.1000000000000000055511151231257827]', b'"seed":1e400'):
         assert value in result.body
     assert rb'{"role":"user","content":"\u00e9\/ \ud83d\ude00 \u0041\n"}' in result.body
@@ -275,17 +277,17 @@ def test_other_fields_and_values_survive_every_edit(api: Api) -> None:
 
 @pytest.mark.parametrize("body", [b"{}", b'{"model":null}', b'{"model":""}'])
 def test_a_missing_model_is_filled_in(body: bytes) -> None:
-    assert apply(parse(Api.CHAT, body), Edits(model="base")).body == b'{"model":"base"}'
+    assert CHAT.parse(body).apply(Edits(model="base")).body == b'{"model":"base"}'
 
 
 def test_duplicate_keys_collapse_to_the_last_so_that_nobody_reads_another() -> None:
     body = b'{"model":"a","top_k":1,"model":"MoM","top_k":2}'
-    assert apply(parse(Api.CHAT, body), Edits(model="x")).body == b'{"model":"x","top_k":2}'
+    assert CHAT.parse(body).apply(Edits(model="x")).body == b'{"model":"x","top_k":2}'
 
 
 def test_diff_tells_old_and_new_of_what_changed() -> None:
     asked = chat(user("a"), model="MoM", top_k=5)
-    after = apply(asked, Edits(model="x", reasoning=THINK)).body
+    after = asked.apply(Edits(model="x", reasoning=THINK)).body
     assert list(diff(asked.body, after)) == [
         ("model", b'"MoM"', b'"x"'),
         ("chat_template_kwargs", None, b'{"enable_thinking":true}'),
@@ -295,7 +297,7 @@ def test_diff_tells_old_and_new_of_what_changed() -> None:
 # --- reasoning -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("api", [Api.CHAT, Api.RESPONSES, Api.MESSAGES])
+@pytest.mark.parametrize("api", [CHAT, RESPONSES, MESSAGES])
 @pytest.mark.parametrize(
     ("kwargs", "reasoning", "expected"),
     [
@@ -310,14 +312,14 @@ def test_diff_tells_old_and_new_of_what_changed() -> None:
         pytest.param(0, THINK, 0, id="so is a number"),
     ],
 )
-def test_reasoning_in_chat_template_kwargs(api: Api, kwargs: Any, reasoning: Reasoning, expected: Any) -> None:
+def test_reasoning_in_chat_template_kwargs(api: Format, kwargs: Any, reasoning: Reasoning, expected: Any) -> None:
     given = request(api, chat_template_kwargs=kwargs)
     assert edited(given, reasoning=reasoning)["chat_template_kwargs"] == expected
 
 
 def test_kwargs_are_merged_without_respelling_them() -> None:
-    asked = parse(Api.CHAT, rb'{"chat_template_kwargs":{"a":1.50e0,"b":"\u00e9"}}')
-    result = apply(asked, Edits(reasoning=THINK))
+    asked = CHAT.parse(rb'{"chat_template_kwargs":{"a":1.50e0,"b":"\u00e9"}}')
+    result = asked.apply(Edits(reasoning=THINK))
     assert result.body == rb'{"chat_template_kwargs":{"a":1.50e0,"b":"\u00e9","enable_thinking":true}}'
     assert result.changed == ("chat_template_kwargs",)
 
@@ -350,15 +352,13 @@ def test_effort_is_set_unless_the_client_did_and_left_out_when_off(
 def test_the_responses_api_has_its_effort_inside_reasoning(
     fields: dict[str, Any], reasoning: Reasoning, expected: Any
 ) -> None:
-    assert edited(request(Api.RESPONSES, **fields), reasoning=reasoning) == expected
+    assert edited(request(RESPONSES, **fields), reasoning=reasoning) == expected
 
 
-@pytest.mark.parametrize(
-    ("api", "reasoning"), [(Api.COMPLETIONS, THINK), (Api.COMPLETIONS, EFFORT), (Api.MESSAGES, EFFORT)]
-)
-def test_a_form_without_a_place_for_reasoning_is_not_edited(api: Api, reasoning: Reasoning) -> None:
+@pytest.mark.parametrize(("api", "reasoning"), [(COMPLETIONS, THINK), (COMPLETIONS, EFFORT), (MESSAGES, EFFORT)])
+def test_a_form_without_a_place_for_reasoning_is_not_edited(api: Format, reasoning: Reasoning) -> None:
     asked = request(api, prompt="a", messages=[user("a")])
-    assert apply(asked, Edits(reasoning=reasoning)).body is asked.body
+    assert asked.apply(Edits(reasoning=reasoning)).body is asked.body
 
 
 # --- system prompt ---------------------------------------------------------------------------------------------
@@ -396,7 +396,7 @@ def test_the_system_prompt_of_a_chat(messages: list[Any], prompt: SystemPrompt, 
 
 
 @pytest.mark.parametrize(
-    ("api", "field"), [(Api.RESPONSES, "instructions"), (Api.MESSAGES, "system")], ids=["responses", "messages"]
+    ("api", "field"), [(RESPONSES, "instructions"), (MESSAGES, "system")], ids=["responses", "messages"]
 )
 @pytest.mark.parametrize(
     ("theirs", "prompt", "expected"),
@@ -408,18 +408,18 @@ def test_the_system_prompt_of_a_chat(messages: list[Any], prompt: SystemPrompt, 
     ],
 )
 def test_the_system_prompt_of_forms_that_have_a_field_for_it(
-    api: Api, field: str, theirs: Any, prompt: SystemPrompt, expected: Any
+    api: Format, field: str, theirs: Any, prompt: SystemPrompt, expected: Any
 ) -> None:
     asked = request(api, **{field: theirs}, messages=[user("a")])
     assert edited(asked, system_prompt=prompt) == {field: expected, "messages": [user("a")]}
 
 
 def test_a_completion_has_no_place_for_a_system_prompt() -> None:
-    asked = request(Api.COMPLETIONS, prompt="a")
-    assert apply(asked, Edits(system_prompt=REPLACE)).body is asked.body
+    asked = request(COMPLETIONS, prompt="a")
+    assert asked.apply(Edits(system_prompt=REPLACE)).body is asked.body
 
 
 def test_a_body_nested_some_hundred_deep_passes() -> None:
     depth = sys.getrecursionlimit() // 4
     body = b'{"model":"MoM","tools":' + b"[" * depth + b"]" * depth + b"}"
-    assert apply(parse(Api.CHAT, body), Edits(model="x")).body == body.replace(b"MoM", b"x")
+    assert CHAT.parse(body).apply(Edits(model="x")).body == body.replace(b"MoM", b"x")
