@@ -11,7 +11,7 @@ import pytest
 from pointsman.errors import RequestError
 from pointsman.routing.body import diff, model_of
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
-from pointsman.routing.formats import CHAT, COMPLETIONS, FORMATS, MESSAGES, RESPONSES, Format, Request, format_of
+from pointsman.routing.formats import CHAT, COMPLETIONS, FORMATS, MESSAGES, RESPONSES, Format, ParsedRequest, format_of
 
 THINK = Reasoning("chat_template_kwargs", "enable_thinking", "medium")
 NO_THINK = Reasoning("chat_template_kwargs", "enable_thinking", None)
@@ -33,15 +33,15 @@ def system(content: Any, role: str = "system") -> dict[str, Any]:
     return {"role": role, "content": content}
 
 
-def request(api: Format = CHAT, **fields: Any) -> Request:
+def request(api: Format = CHAT, **fields: Any) -> ParsedRequest:
     return api.parse(json.dumps(fields).encode())
 
 
-def chat(*messages: Any, **fields: Any) -> Request:
+def chat(*messages: Any, **fields: Any) -> ParsedRequest:
     return request(messages=list(messages), **fields)
 
 
-def edited(asked: Request, **edits: Any) -> Any:
+def edited(asked: ParsedRequest, **edits: Any) -> Any:
     return json.loads(asked.apply(Edits(**edits)).body)
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared
-from pointsman.app.reload import Reloader, Source
+from pointsman.app.reload import ConfigSource, Reloader
 from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
@@ -127,7 +127,7 @@ async def test_a_swap_that_fails_changes_nothing(classifiers: Callable[[], Class
 # --- the order of reloads ------------------------------------------------------------------------------------------
 
 
-class Held(Source):
+class Held(ConfigSource):
     """Reads nothing: each reading waits until it is let go, and gives what `found` says."""
 
     def __init__(self, found: Prepared) -> None:
@@ -208,21 +208,21 @@ async def test_a_classifier_that_was_loaded_in_vain_is_closed(
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Source:
+def source(tmp_path: Path) -> ConfigSource:
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "config.yaml").write_text("a")
     (tmp_path / "data").symlink_to("one")
-    source = Source(tmp_path / "data" / "config.yaml")
+    source = ConfigSource(tmp_path / "data" / "config.yaml")
     with pytest.raises(CannotStart):
         source.prepare()
     return source
 
 
-def test_a_file_that_was_read_is_no_news(source: Source) -> None:
+def test_a_file_that_was_read_is_no_news(source: ConfigSource) -> None:
     assert source.news() is None
 
 
-def test_a_file_that_is_away_is_no_news_until_it_is_back(source: Source, tmp_path: Path) -> None:
+def test_a_file_that_is_away_is_no_news_until_it_is_back(source: ConfigSource, tmp_path: Path) -> None:
     file = tmp_path / "one" / "config.yaml"
     file.unlink()
     assert source.news() is None
@@ -252,7 +252,7 @@ def swap_link(folder: Path) -> None:
 
 @pytest.mark.parametrize("change", [write, touch, rename, swap_link])
 def test_a_file_that_changed_is_news_until_it_is_read(
-    source: Source, tmp_path: Path, change: Callable[[Path], None]
+    source: ConfigSource, tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
     change(tmp_path)
     assert source.news() is not None

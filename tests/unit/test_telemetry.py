@@ -26,7 +26,7 @@ from pointsman.errors import CannotStart
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
-from pointsman.observability.texts import Texts
+from pointsman.observability.texts import KeptTexts
 from pointsman.routing.formats import CHAT
 from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed, Router
@@ -173,7 +173,7 @@ def kept(path: Path) -> list[dict[str, Any]]:
 
 
 def test_each_text_is_kept_once_by_a_process(tmp_path: Path) -> None:
-    texts = Texts(tmp_path / "texts.jsonl")
+    texts = KeptTexts(tmp_path / "texts.jsonl")
     for text_hash, text in (("a", "two\nlines é"), ("b", "x"), ("a", "two\nlines é")):
         texts.keep(text_hash, text)
     texts.close()
@@ -183,7 +183,7 @@ def test_each_text_is_kept_once_by_a_process(tmp_path: Path) -> None:
 
 def test_a_restart_appends_to_the_texts(tmp_path: Path) -> None:
     for text in ("x", "y"):
-        texts = Texts(tmp_path / "texts.jsonl")
+        texts = KeptTexts(tmp_path / "texts.jsonl")
         texts.keep(text, text)
         texts.close()
 
@@ -197,7 +197,7 @@ def test_only_the_owner_reads_the_texts(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         for path in (new, old):
-            Texts(path).close()
+            KeptTexts(path).close()
     finally:
         os.umask(before)
 
@@ -206,7 +206,7 @@ def test_only_the_owner_reads_the_texts(tmp_path: Path) -> None:
 
 def test_a_file_of_texts_that_cannot_be_written_keeps_the_service_from_starting(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match=r"pointsman\.log\.texts_file: .*nowhere/texts.jsonl cannot be written"):
-        Texts(tmp_path / "nowhere" / "texts.jsonl")
+        KeptTexts(tmp_path / "nowhere" / "texts.jsonl")
 
 
 # --- the metrics -----------------------------------------------------------------------------------------------

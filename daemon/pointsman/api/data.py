@@ -16,7 +16,7 @@ from pointsman.config.model import Config
 from pointsman.eager import in_task
 from pointsman.errors import HttpError, RequestError
 from pointsman.observability.log import Log
-from pointsman.observability.texts import Texts
+from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.reroute import Plan, forward_chosen
@@ -59,7 +59,7 @@ class Backend:
     router: Router
     poller: Poller
     forwarder: Forwarder
-    texts: Texts | None
+    texts: KeptTexts | None
     log: Log
     started: float
 

@@ -20,21 +20,21 @@ def watch(metrics: Metrics, current: Callable[[], Generation]) -> None:
 
 
 def _classifier(metrics: Metrics, current: Callable[[], Classifier]) -> None:
-    metrics.watch("classifier_queue", "Texts that wait for a worker.", lambda: current().queued)
+    metrics.watch("classifier_queue", "KeptTexts that wait for a worker.", lambda: current().queued)
 
     def read() -> dict[str, tuple[str, float]]:
         classifier = current()
         counts, lookups = classifier.counts, classifier.lookups
         return {
-            "classifier_cache_hits": ("Texts whose class was remembered.", lookups.hits),
-            "classifier_cache_misses": ("Texts that asked for a run.", lookups.misses),
-            "classifier_cache_coalesced": ("Texts that shared the run of the same text.", lookups.coalesced),
+            "classifier_cache_hits": ("KeptTexts whose class was remembered.", lookups.hits),
+            "classifier_cache_misses": ("KeptTexts that asked for a run.", lookups.misses),
+            "classifier_cache_coalesced": ("KeptTexts that shared the run of the same text.", lookups.coalesced),
             "classifier_cache_evictions": ("Classes forgotten to make room.", classifier.evicted),
             "classifier_runs": ("Runs of the classifier.", counts.runs),
-            "classifier_run_texts": ("Texts that were run.", counts.texts),
+            "classifier_run_texts": ("KeptTexts that were run.", counts.texts),
             "classifier_run_tokens": ("Tokens that were run, as estimated from the texts.", counts.tokens),
-            "classifier_shed": ("Texts refused because the deadline could not be met.", counts.shed),
-            "classifier_dropped": ("Texts that nobody waited for any more.", counts.dropped),
+            "classifier_shed": ("KeptTexts refused because the deadline could not be met.", counts.shed),
+            "classifier_dropped": ("KeptTexts that nobody waited for any more.", counts.dropped),
         }
 
     metrics.watch_counters(read)

@@ -10,7 +10,7 @@ from pointsman.adapters.poller import Poller
 from pointsman.api.data import Backend
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
-from pointsman.observability.texts import Texts
+from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.recorder import Recorder
 from pointsman.proxy.timeouts import Timeouts
@@ -38,7 +38,7 @@ class Generation:
         return self.backend.router.classifier
 
     @property
-    def texts(self) -> Texts | None:
+    def texts(self) -> KeptTexts | None:
         return self.backend.texts
 
     def status(self) -> str:

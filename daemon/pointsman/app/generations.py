@@ -20,7 +20,7 @@ from pointsman.config.model import Config, ServerOptions
 from pointsman.errors import CannotStart
 from pointsman.observability.log import Level, Log
 from pointsman.observability.metrics import Metrics
-from pointsman.observability.texts import Texts
+from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
@@ -178,7 +178,7 @@ class _Use:
     requests: int = 0
 
 
-def _parts(generation: Generation) -> Iterator[Classifier | EndpointState | Texts]:
+def _parts(generation: Generation) -> Iterator[Classifier | EndpointState | KeptTexts]:
     """Yield what is closed at the end, and may be shared between generations."""
     yield generation.classifier
     yield from generation.balancer.all.values()
@@ -186,11 +186,11 @@ def _parts(generation: Generation) -> Iterator[Classifier | EndpointState | Text
         yield generation.texts
 
 
-def _texts(config: Config, previous: Generation | None) -> Texts | None:
+def _texts(config: Config, previous: Generation | None) -> KeptTexts | None:
     file = config.pointsman.log.texts_file
     if previous is not None and previous.config.pointsman.log.texts_file == file:
         return previous.texts
-    return None if file is None else Texts(Path(file))
+    return None if file is None else KeptTexts(Path(file))
 
 
 def _check_files(options: ServerOptions) -> None:

@@ -28,7 +28,7 @@ Stamp = tuple[int, int, int, int]
 """Device, inode, size, and time of the last change in nanoseconds."""
 
 
-class Source:
+class ConfigSource:
     """Where the config comes from, and what the command line puts in the place of its values, as for `prepare`."""
 
     def __init__(self, path: Path, vllm: str | None = None, log_level: Level | None = None) -> None:
@@ -100,7 +100,7 @@ class Outcome:
 class Reloader:
     """Reloads when asked, one reload after another; those who ask during one share the next."""
 
-    def __init__(self, source: Source, prepared: Prepared, generations: Generations, notify: Notifier) -> None:
+    def __init__(self, source: ConfigSource, prepared: Prepared, generations: Generations, notify: Notifier) -> None:
         """`prepared` is what `source` was read to, and serves."""
         self._source = source
         self.serving = prepared

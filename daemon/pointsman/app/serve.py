@@ -18,7 +18,7 @@ from pointsman.api.health import health_routes, readiness
 from pointsman.app import gauges
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared
-from pointsman.app.reload import Reloader, Source
+from pointsman.app.reload import ConfigSource, Reloader
 from pointsman.app.systemd import Systemd
 from pointsman.cli import demo
 from pointsman.errors import RequestError
@@ -37,7 +37,7 @@ GRACE_S = 5.0
 STATUS_S = 5.0
 
 
-async def serve(source: Source, prepared: Prepared, *, stand_in: bool = False, systemd: Systemd) -> None:
+async def serve(source: ConfigSource, prepared: Prepared, *, stand_in: bool = False, systemd: Systemd) -> None:
     """Serve until SIGTERM or SIGINT, then let running answers end; raises CannotStart.
 
     `prepared` is what `source` was read to. The sockets that `systemd` hands over take the place of its addresses.

@@ -117,7 +117,7 @@ def _address(text: str) -> str:
 def _serve(options: argparse.Namespace) -> int:
     import uvloop
 
-    from pointsman.app.reload import Source
+    from pointsman.app.reload import ConfigSource
     from pointsman.app.serve import serve
     from pointsman.app.systemd import take
     from pointsman.classify.runtime import set_up_malloc
@@ -125,7 +125,7 @@ def _serve(options: argparse.Namespace) -> int:
 
     set_up_malloc(usable_cores())
     systemd = take(os.environ)
-    source = Source(options.config, options.vllm, options.log_level)
+    source = ConfigSource(options.config, options.vllm, options.log_level)
     prepared = source.prepare()
     gc.freeze()  # what start-up left will not be garbage: full collections need not walk it
     uvloop.run(serve(source, prepared, stand_in=options.demo, systemd=systemd))

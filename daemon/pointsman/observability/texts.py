@@ -14,7 +14,7 @@ from pointsman.lru import Lru
 KEPT_TEXTS = 100_000
 
 
-class Texts:
+class KeptTexts:
     """The texts that an operator chose to keep: JSON lines `{"hash", "text"}` in a file that only its owner reads."""
 
     def __init__(self, path: Path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from pointsman.routing.body import diff
-from pointsman.routing.formats import Request
+from pointsman.routing.formats import ParsedRequest
 from pointsman.routing.router import Routed, Router
 
 
-def describe(router: Router, request: Request, routed: Routed) -> dict[str, Any]:
+def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str, Any]:
     """Decision, scores of all categories and labels (greatest first), body edits, milliseconds by phase."""
     decision, classification = routed.decision, routed.classification
     labels: dict[str, float] = {}

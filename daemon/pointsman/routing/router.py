@@ -14,7 +14,7 @@ from pointsman.errors import ClassifierError
 from pointsman.lru import Lru
 from pointsman.routing.conversation import Conversation
 from pointsman.routing.edits import Edited
-from pointsman.routing.formats import Request
+from pointsman.routing.formats import ParsedRequest
 from pointsman.routing.policy import Choice, Decision, Policy, Reason
 
 # Names that clients ask for; the decision on each holds until what is served changes.
@@ -55,7 +55,7 @@ class Router:
         self._conversations: Lru[bytes, str] = Lru(0) if previous is None else previous._conversations
         self._conversations.resize(routing.sticky_entries if routing.sticky else 0)
 
-    async def route(self, request: Request, *, remember: bool = True) -> Routed:
+    async def route(self, request: ParsedRequest, *, remember: bool = True) -> Routed:
         """Decide; `remember` makes follow-up turns stick to it.
 
         A classifier that fails costs at most its deadline: the fallback answers and the reason says so.
@@ -83,7 +83,7 @@ class Router:
         edited = request.apply(decision.edits)
         return Routed(decision, edited, classification, time.perf_counter() - started)
 
-    def again(self, request: Request, routed: Routed, served: Served) -> Routed:
+    def again(self, request: ParsedRequest, routed: Routed, served: Served) -> Routed:
         """The same choice decided anew, since less is served than was known."""
         old = routed.decision
         choice = Choice(old.category, old.confidence, old.reason)

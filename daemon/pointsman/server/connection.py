@@ -12,7 +12,7 @@ from pointsman import eager
 from pointsman.errors import RequestError, TooBusy
 from pointsman.http1.body import Malformed
 from pointsman.http1.request_head import malformed, may_begin, read_head
-from pointsman.server.messages import Flow, Handler, Job, Request, Response, error_response, refusal
+from pointsman.server.messages import Cancellable, Flow, Handler, Request, Response, error_response, refusal
 
 # Requests that a client may send ahead before it is not read from any more.
 PIPELINED = 8
@@ -35,7 +35,7 @@ class Limits:
     max_connections: int
 
 
-class Owner(Protocol):
+class ListenerLike(Protocol):
     """The listener as a connection sees it."""
 
     handler: Handler
@@ -61,7 +61,7 @@ class Owner(Protocol):
 class ClientConnection(asyncio.Protocol):
     """Reads requests and has the owner's handler answer them, one at a time and in order.
 
-    Implements `Writer` for the current request.
+    Implements `ResponseWriter` for the current request.
     """
 
     __slots__ = (
@@ -84,11 +84,11 @@ class ClientConnection(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: ListenerLike) -> None:
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._current: Request | None = None
-        self.job: Job | None = None
+        self.job: Cancellable | None = None
         self._waiting: deque[Request] = deque()
         self._incoming: Request | None = None  # the one whose body is still coming
         self._refusal: Response | None = None  # what is written when those before it are answered

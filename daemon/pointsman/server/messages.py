@@ -34,14 +34,14 @@ class Flow(Protocol):
         """Write on: the client has caught up."""
 
 
-class Job(Protocol):
+class Cancellable(Protocol):
     """A task that answers a request and can be cancelled."""
 
     def cancel(self) -> object:
         """End: the client left, or the service stops. In the second case the job may still answer."""
 
 
-class Writer(Protocol):
+class ResponseWriter(Protocol):
     """The client's side of one request: where its answer is written, and who answers it.
 
     `choked`: the client does not read fast enough. Whoever writes a long answer puts itself into `flow` to be told,
@@ -50,7 +50,7 @@ class Writer(Protocol):
 
     choked: bool
     flow: Flow | None
-    job: Job | None
+    job: Cancellable | None
 
     @property
     def closing(self) -> bool:
@@ -151,7 +151,7 @@ class Request:
         "writer",
     )
 
-    def __init__(self, writer: Writer, head: RequestHead, limit: int) -> None:
+    def __init__(self, writer: ResponseWriter, head: RequestHead, limit: int) -> None:
         """At most `limit` bytes of the body are kept."""
         self.writer = writer
         self.head = head

@@ -38,7 +38,7 @@ class Receiver(Protocol):
         """Take note that the body will never be complete."""
 
 
-class Owner(Protocol):
+class PoolLike(Protocol):
     """The pool as a connection sees it."""
 
     where: str
@@ -74,7 +74,7 @@ class UpstreamConnection(asyncio.Protocol):
         "reused",
     )
 
-    def __init__(self, owner: Owner, *, kept: bool) -> None:
+    def __init__(self, owner: PoolLike, *, kept: bool) -> None:
         """`kept`: after an answer the owner may give the connection to another request."""
         self._owner = owner
         self._kept = kept
@@ -110,7 +110,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._owner.send_soon(self)
 
     def send(self) -> None:
-        """Write the request that was left to `Owner.send_soon`."""
+        """Write the request that was left to `PoolLike.send_soon`."""
         unsent, self._unsent = self._unsent, None
         if unsent is None or self._transport.is_closing():
             return

@@ -19,7 +19,7 @@ Changes = dict[str, Any]
 _PROMPT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(str | list[msgspec.Raw] | None)
 
 
-class Request(msgspec.Struct, frozen=True):
+class ParsedRequest(msgspec.Struct, frozen=True):
     """A parsed body. `model` is None where none was asked for; `text` is what the classifier reads."""
 
     format: Format
@@ -48,7 +48,7 @@ class Format(abc.ABC):
 
     path: str
 
-    def parse(self, body: bytes) -> Request:
+    def parse(self, body: bytes) -> ParsedRequest:
         """Read a body; raises RequestError (400) for what is not a JSON object or names no model by a string.
 
         What the messages hold is vLLM's to judge: a body without usable messages parses, with an empty text.
@@ -56,7 +56,7 @@ class Format(abc.ABC):
         fields = fields_of(body)
         model = model_in(fields.get("model"))
         text, conversation = self.read(fields)
-        return Request(format=self, body=body, fields=fields, model=model, text=text, conversation=conversation)
+        return ParsedRequest(format=self, body=body, fields=fields, model=model, text=text, conversation=conversation)
 
     @abc.abstractmethod
     def read(self, fields: Fields) -> tuple[str, Conversation]:
