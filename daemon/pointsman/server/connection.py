@@ -21,7 +21,7 @@ KEEPALIVE_SECONDS = 75.0
 # How long a refused client that is still sending may take to read the answer: closing at once would reset the
 # connection, and the client's kernel would discard the answer.
 LINGER_SECONDS = 2.0
-# Grace period for connections just accepted when the service stops: a lost first packet is retransmitted after a second.
+# Grace period for connections just accepted when the service stops: TCP retransmits a lost first packet after a second.
 FRESH_SECONDS = 2.0
 
 

@@ -1,7 +1,7 @@
 """Choose the endpoint for the next request: the healthy one with the fewest requests in flight by weight.
 
-An endpoint is healthy while its `/health` answers and its breaker is closed. Where none is, all count as healthy: trying
-one may work, refusing cannot.
+An endpoint is healthy while its `/health` answers and its breaker is closed. Where none is, all count as healthy:
+trying one may work, refusing cannot.
 """
 
 from __future__ import annotations
