@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointsman_export.accuracy import check_accuracy
-from pointsman_export.errors import AccuracyError, RowsError
-from pointsman_export.labelled import LEAST_ROWS, read_labelled
+from pointsman_export.common.errors import AccuracyError, RowsError
+from pointsman_export.export.accuracy import check_accuracy
+from pointsman_export.export.labelled import LEAST_ROWS, read_labelled
 
 LABELS = ["computer science", "law", "math", "other"]
 

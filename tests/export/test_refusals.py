@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pointsman.classify.tokenize import Tokenizer, Window
-from pointsman_export.checkpoint import open_checkpoint
-from pointsman_export.graph import load_model
-from pointsman_export.main import main
-from pointsman_export.texts import BUILT_IN
-from pointsman_export.verify import torch_logits
+from pointsman_export.export.checkpoint import open_checkpoint
+from pointsman_export.export.main import main
+from pointsman_export.export.texts import BUILT_IN
+from pointsman_export.export.torch_model import load_model
+from pointsman_export.export.verify import torch_logits
 from support.checkpoint import LABELS, edit_json, save_tokenizer
 
 if TYPE_CHECKING:

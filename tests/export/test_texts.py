@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pointsman_export.errors import TextsError
-from pointsman_export.texts import BUILT_IN, read_texts
+from pointsman_export.common.errors import TextsError
+from pointsman_export.export.texts import BUILT_IN, read_texts
 
 if TYPE_CHECKING:
     from pathlib import Path

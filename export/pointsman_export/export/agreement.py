@@ -1,0 +1,73 @@
+"""Whether the graph that is shipped chooses the float graph's labels on real text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pointsman.classify.tokenize import Ids
+from pointsman_export.common.errors import AgreementError
+from pointsman_export.common.shares import percent
+from pointsman_export.export.runtime import Graph, alone
+
+WORST = 3
+"""Labels that a refusal names."""
+MORE_FLOAT = {
+    "int8": " keep more layers in float with a lower --max-error,",
+    "fp16": " export for the CPU,",
+    "fp32": "",
+}
+"""What else can be done about a loss, by the precision of the graph that has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The labels of each text, by the float graph and by the one that is shipped."""
+
+    expected: list[str]
+    found: list[str]
+
+    @property
+    def texts(self) -> int:
+        return len(self.expected)
+
+    @property
+    def agreeing(self) -> int:
+        return sum(one == other for one, other in zip(self.expected, self.found, strict=True))
+
+    @property
+    def share(self) -> float:
+        return self.agreeing / self.texts
+
+    def worst(self) -> str:
+        """The labels that lose most of their texts, and to which."""
+        lost: dict[str, Counter[str]] = {}
+        for one, other in zip(self.expected, self.found, strict=True):
+            if one != other:
+                lost.setdefault(one, Counter())[other] += 1
+        totals = Counter(self.expected)
+        ranked = sorted(lost, key=lambda label: (-lost[label].total(), label))[:WORST]
+        return "; ".join(
+            f"{label}: {lost[label].total()} of {totals[label]} became {', '.join(sorted(lost[label]))}"
+            for label in ranked
+        )
+
+
+def check_agreement(
+    floats: Graph, shipped: Graph, precision: str, prompts: Sequence[Ids], labels: list[str], gate: float
+) -> Agreement:
+    """Label each prompt with both graphs; raises AgreementError where fewer than `gate` of them agree."""
+    agreement = Agreement(_chosen(floats, prompts, labels), _chosen(shipped, prompts, labels))
+    if agreement.share < gate:
+        raise AgreementError(
+            f"{precision} chooses the float graph's label for {agreement.agreeing} of {agreement.texts} texts "
+            f"({percent(agreement.share)}), the gate is {percent(gate)}; worst: {agreement.worst()}; "
+            f"try texts of your own with --texts,{MORE_FLOAT[precision]} or accept the loss with a lower --gate"
+        )
+    return agreement
+
+
+def _chosen(graph: Graph, prompts: Sequence[Ids], labels: list[str]) -> list[str]:
+    """The label of each prompt, run alone."""
+    return [labels[index] for index in alone(graph, prompts).argmax(axis=1)]

@@ -1,0 +1,47 @@
+"""How long one prompt takes on this host, on one thread."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+
+from pointsman.classify.tokenize import Ids
+from pointsman_export.export.runtime import Graph
+
+TOKENS = (32, 128)
+RUNS = 15
+
+
+def measure(graphs: dict[str, Path], vocabulary: int) -> dict[int, dict[str, float]]:
+    """Median milliseconds by tokens and graph. The graphs take turns, so that a busy moment hits them alike."""
+    sessions = {name: Graph(path, threads=1) for name, path in graphs.items()}
+    random = np.random.default_rng(2)
+    medians = {}
+    for tokens in TOKENS:
+        prompt = random.integers(0, vocabulary, tokens)
+        times: dict[str, list[float]] = {name: [] for name in sessions}
+        for _ in range(RUNS + 1):
+            for name, graph in sessions.items():
+                times[name].append(_milliseconds(graph, prompt))
+        medians[tokens] = {name: statistics.median(values[1:]) for name, values in times.items()}
+    return medians
+
+
+def cpu_model() -> str:
+    """The processor's name, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _milliseconds(graph: Graph, prompt: Ids) -> float:
+    start = time.perf_counter()
+    graph.logits([prompt])
+    return (time.perf_counter() - start) * 1e3
