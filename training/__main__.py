@@ -20,15 +20,15 @@ from training.trainer import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line."""
+    """Train as the command line says and return the exit code: 0 for success, 3 if data is missing."""
     parser = argparse.ArgumentParser(prog="python -m training", description="Train the classifier.")
-    parser.add_argument("data_dir", type=Path, help="holds train.jsonl, unlabelled.jsonl and dev_*.jsonl")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the checkpoint folder to write")
+    parser.add_argument("data_dir", type=Path, help="folder with train.jsonl, unlabelled.jsonl and dev_*.jsonl")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="checkpoint folder to write")
     parser.add_argument("--encoder", type=Path, help="folder of all-MiniLM-L6-v2 (default: the installed package's)")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--unlabelled-per-epoch", type=int, default=30_000)
-    parser.add_argument("--hold-out", metavar="SOURCE", help="keep this source out and validate on all of it")
+    parser.add_argument("--hold-out", metavar="SOURCE", help="do not train on this source, and validate on all of it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(arguments)

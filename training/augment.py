@@ -1,6 +1,6 @@
-"""Texts as users send them: mistyped, polite, in the middle of a chat, under a long passage, beside their code.
+"""Change texts to what users send: mistyped, polite, in the middle of a chat, below a long passage, beside code.
 
-Upper and lower case are left alone: the tokenizer folds them.
+Upper and lower case are left alone, since the tokenizer folds them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from training.snippets import SNIPPETS
 
 _CHAT_SHARE, _LONG_SHARE, _CODE_SHARE = 0.08, 0.05, 0.15
 _PASSAGE_CHARS, _QUESTION_CHARS = (200, 600), 300
-"""A passage's length, and the longest text that gets one: both must fit the tokens that training reads."""
+"""Lengths of a passage, and of the longest text that gets one: both must fit the tokens that training reads."""
 
 _POLITE = (
     "hi, ", "hello, ", "hey, ", "please ", "can you help me? ", "quick question: ", "hi, can you explain: ",
@@ -41,14 +41,14 @@ _ASK = ("\n\n", "\n\nQuestion: ", "\n\n---\n", "\n\nMy question: ", "\n\nWith th
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What other people wrote: texts by label, and small talk of no subject."""
+    """Texts of other rows: by label, and small talk, which has no subject."""
 
     by_label: Mapping[str, Sequence[str]]
     small_talk: Sequence[str]
 
 
 def pool(rows: Sequence[Row]) -> Pool:
-    """The texts of `rows` for `augment` to draw from."""
+    """Collect the texts of `rows` for `augment` to draw from."""
     by_label: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         by_label[row.known_label].append(row.text)
@@ -56,7 +56,7 @@ def pool(rows: Sequence[Row]) -> Pool:
 
 
 def augment(row: Row, pool: Pool, rng: random.Random) -> str:
-    """The text of `row`, retyped, and perhaps with a chat turn, code or a passage of its subject around it."""
+    """Return the text of `row`, retyped, and perhaps with a chat turn, code or a passage of its subject around it."""
     text = retype(row.text, rng)
     if row.known_label == "computer science" and rng.random() < _CODE_SHARE:
         text = _beside_code(text, rng)
@@ -69,7 +69,7 @@ def augment(row: Row, pool: Pool, rng: random.Random) -> str:
 
 
 def retype(text: str, rng: random.Random) -> str:
-    """`text` as a user might type it: perhaps without its final mark, with a typo, a greeting, or thanks."""
+    """Return `text` as a user might type it: perhaps without its final mark, with a typo, a greeting, or thanks."""
     if rng.random() < 0.15:
         text = _mistype(text, rng)
     if rng.random() < 0.3:
@@ -82,7 +82,7 @@ def retype(text: str, rng: random.Random) -> str:
 
 
 def _mistype(text: str, rng: random.Random) -> str:
-    """Two neighbouring letters swapped, or one lost or doubled."""
+    """Swap two neighbouring letters, or lose or double one."""
     i = rng.randrange(max(1, len(text) - 1))
     pair = text[i : i + 2]
     if not pair.isalpha():
@@ -104,7 +104,7 @@ def _beside_code(text: str, rng: random.Random) -> str:
 
 
 def _passage(texts: Sequence[str], rng: random.Random) -> str:
-    """Some of `texts` in a row, cut at a word."""
+    """Join some of `texts`, cut at a word."""
     length, passage = rng.randint(*_PASSAGE_CHARS), rng.choice(texts)
     while len(passage) < length:
         passage += " " + rng.choice(texts)

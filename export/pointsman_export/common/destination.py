@@ -1,4 +1,4 @@
-"""Where the artifact goes: built in a hidden folder beside it, then renamed, so that it is whole or not there."""
+"""Build an artifact in a hidden folder beside its destination, then rename it, so that it is complete or absent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pointsman_export.common.errors import DestinationError
 
 
 def check(folder: Path, *, force: bool) -> None:
-    """Raises DestinationError where something is in the way that may not be replaced."""
+    """Raise DestinationError if `folder` exists and may not be replaced."""
     if not os.path.lexists(folder):
         return
     if not force:
@@ -27,7 +27,7 @@ def check(folder: Path, *, force: bool) -> None:
 
 @contextmanager
 def workspace(folder: Path) -> Iterator[Path]:
-    """An empty folder beside `folder`, on its file system, gone afterwards; raises DestinationError."""
+    """Yield an empty folder beside `folder`, on its file system, and remove it afterwards; raises DestinationError."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -42,18 +42,18 @@ def workspace(folder: Path) -> Iterator[Path]:
 
 
 def publish(built: Path, folder: Path, *, force: bool) -> None:
-    """Bring `built`, a folder in the workspace, to the disk and give it the name `folder`; raises DestinationError."""
+    """Flush `built`, a folder in the workspace, to disk and rename it to `folder`; raises DestinationError."""
     built.chmod(0o755)
     for path in built.iterdir():
         _sync(path)
     _sync(built)
-    check(folder, force=force)  # again: an export takes minutes
+    check(folder, force=force)  # checked again, since an export takes minutes
     replaced = built.with_name("replaced")
     if folder.is_dir():
         folder.rename(replaced)
     try:
         built.rename(folder)
-    except BaseException:  # a Ctrl-C, too, must not lose the artifact that was there
+    except BaseException:  # Ctrl-C must not lose the replaced artifact either
         if replaced.is_dir():
             replaced.rename(folder)
         raise

@@ -1,14 +1,16 @@
-"""Why an export or a fit failed; every message says what was found, what was expected, and how to mend it.
+"""Errors of `pointsman export` and `pointsman fit`.
+
+Every message says what was found, what was expected, and how to fix it.
 
 ExportError
 ├── CheckpointError         the source is not a complete ModernBERT classifier
 ├── TextsError              the file of --texts cannot be used
 ├── RowsError               the file of --calibrate or --labelled cannot be used
 ├── DestinationError        the artifact cannot be written where it was asked for
-├── GraphError              the graph does not have the form that the quantizer or `pointsman fit` knows
-├── UnknownFormError        the checkpoint is none that the fast graph is built for
+├── GraphError              the graph has a form that the quantizer or `pointsman fit` does not support
+├── UnknownFormError        the fast graph cannot be built for the checkpoint
 ├── FitDataError            the rows of `pointsman fit` cannot be used
-└── VerificationError       the graph was made, and the proof found a difference
+└── VerificationError       the graph was built, and the verification found a difference
     ├── NamesError
     ├── AxesError
     ├── ShapeError
@@ -25,7 +27,7 @@ from pointsman.errors import PointsmanError
 
 
 class ExportError(PointsmanError):
-    """Root of what `pointsman export` and `pointsman fit` report and exit with 1 for."""
+    """The base of all errors that `pointsman export` and `pointsman fit` report before they exit with 1."""
 
 
 class CheckpointError(ExportError):
@@ -33,11 +35,11 @@ class CheckpointError(ExportError):
 
 
 class TextsError(ExportError):
-    """The file of texts cannot be used."""
+    """The file of `--texts` cannot be used."""
 
 
 class RowsError(ExportError):
-    """The file of labelled rows cannot be used."""
+    """The file of `--calibrate` or `--labelled` cannot be used."""
 
 
 class DestinationError(ExportError):
@@ -45,48 +47,48 @@ class DestinationError(ExportError):
 
 
 class GraphError(ExportError):
-    """A graph does not have the form that the quantizer or `pointsman fit` knows."""
+    """A graph has a form that the quantizer or `pointsman fit` does not support."""
 
 
 class UnknownFormError(ExportError):
-    """The checkpoint is none that the fast graph is built for; `--level plain` takes any."""
+    """The fast graph cannot be built for this checkpoint; `--level plain` exports any."""
 
 
 class FitDataError(ExportError):
-    """The labelled rows cannot be used."""
+    """The labelled rows of `pointsman fit` cannot be used."""
 
 
 class VerificationError(ExportError):
-    """The graph does not do what the checkpoint does."""
+    """The graph does not compute what the checkpoint computes."""
 
 
 class NamesError(VerificationError):
-    """The graph's inputs or outputs have other names."""
+    """The graph's inputs or outputs have unexpected names."""
 
 
 class AxesError(VerificationError):
-    """An input or output has other dynamic axes."""
+    """An input or output has unexpected dynamic axes."""
 
 
 class ShapeError(VerificationError):
-    """The logits have another shape."""
+    """The logits have an unexpected shape."""
 
 
 class ValuesError(VerificationError):
-    """The float graph's logits are not the torch model's, or a fitted graph's not the fitted head's."""
+    """The float graph's logits differ from the torch model's, or a fitted graph's from the fitted head's."""
 
 
 class BatchError(VerificationError):
-    """A prompt's logits depend on what it is batched with."""
+    """A prompt's logits depend on the other prompts of its batch."""
 
 
 class PaddingError(VerificationError):
-    """A prompt's logits depend on how far it is padded."""
+    """A prompt's logits depend on how far the prompt is padded."""
 
 
 class AgreementError(VerificationError):
-    """The int8 graph chooses another label than the float graph too often."""
+    """The shipped graph chooses another label than the float graph too often."""
 
 
 class AccuracyError(VerificationError):
-    """The int8 graph is right less often than the float graph by too much."""
+    """The shipped graph's accuracy is too far below the float graph's."""

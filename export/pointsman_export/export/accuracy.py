@@ -1,4 +1,4 @@
-"""How much accuracy the precision of the graph that is shipped costs on labelled rows."""
+"""Measure the accuracy that the shipped graph loses to the float graph on labelled rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pointsman_export.export.runtime import Logits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """Rows by label: all of them, and those that the float graph and the shipped one get right."""
+    """Rows counted by label: all rows, and those that the float graph and the shipped graph label correctly."""
 
     rows: Counter[str]
     float_right: Counter[str]
@@ -22,19 +22,21 @@ class Accuracy:
 
     @property
     def of_float(self) -> float:
+        """Return the float graph's accuracy."""
         return self.float_right.total() / self.rows.total()
 
     @property
     def of_shipped(self) -> float:
+        """Return the shipped graph's accuracy."""
         return self.shipped_right.total() / self.rows.total()
 
     @property
     def drop(self) -> float:
-        """Float less shipped, as a share of the rows; negative where that is the better one."""
+        """Return the float graph's accuracy minus the shipped graph's; negative if the shipped graph is better."""
         return (self.float_right.total() - self.shipped_right.total()) / self.rows.total()
 
     def worst(self) -> str:
-        """The labels that lose most right answers."""
+        """Name the labels that lose the most correct answers."""
         lost = {label: self.float_right[label] - self.shipped_right[label] for label in self.rows}
         ranked = sorted((label for label in lost if lost[label] > 0), key=lambda label: (-lost[label], label))
         return "; ".join(
@@ -46,7 +48,7 @@ class Accuracy:
 def check_accuracy(
     expected: Logits, found: Logits, precision: str, truth: Ints, labels: list[str], max_drop: float
 ) -> Accuracy:
-    """Judge the logits [rows, labels] of the float graph and the shipped one; raises AccuracyError over `max_drop`."""
+    """Compare the logits [rows, labels] of both graphs; raises AccuracyError if the drop exceeds `max_drop`."""
     accuracy = Accuracy(
         rows=Counter(labels[index] for index in truth),
         float_right=_right(expected, truth, labels),

@@ -1,4 +1,4 @@
-"""Whether the graph that is shipped chooses the float graph's labels on real text."""
+"""Check that the shipped graph chooses the float graph's labels on real text."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pointsman_export.common.shares import percent
 from pointsman_export.export.runtime import Graph, alone
 
 WORST = 3
-"""Labels that a refusal names."""
+"""Number of labels that an error names."""
 MORE_FLOAT = {
     "int8": " keep more layers in float with a lower --max-error,",
     "fp16": " export for the CPU,",
     "fp32": "",
 }
-"""What else can be done about a loss, by the precision of the graph that has it."""
+"""Advice against a loss, by the precision of the shipped graph."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The labels of each text, by the float graph and by the one that is shipped."""
+    """The label of each text by the float graph (`expected`) and by the shipped graph (`found`)."""
 
     expected: list[str]
     found: list[str]
@@ -41,7 +41,7 @@ class Agreement:
         return self.agreeing / self.texts
 
     def worst(self) -> str:
-        """The labels that lose most of their texts, and to which."""
+        """Name the labels that lose the most texts, and the labels that those texts got instead."""
         lost: dict[str, Counter[str]] = {}
         for one, other in zip(self.expected, self.found, strict=True):
             if one != other:
@@ -57,7 +57,7 @@ class Agreement:
 def check_agreement(
     floats: Graph, shipped: Graph, precision: str, prompts: Sequence[Ids], labels: list[str], gate: float
 ) -> Agreement:
-    """Label each prompt with both graphs; raises AgreementError where fewer than `gate` of them agree."""
+    """Label each prompt with both graphs; raises AgreementError if they agree on less than the share `gate`."""
     agreement = Agreement(_chosen(floats, prompts, labels), _chosen(shipped, prompts, labels))
     if agreement.share < gate:
         raise AgreementError(
@@ -69,5 +69,5 @@ def check_agreement(
 
 
 def _chosen(graph: Graph, prompts: Sequence[Ids], labels: list[str]) -> list[str]:
-    """The label of each prompt, run alone."""
+    """Return the label of each prompt, run alone."""
     return [labels[index] for index in alone(graph, prompts).argmax(axis=1)]

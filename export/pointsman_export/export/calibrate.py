@@ -1,4 +1,4 @@
-"""Temperature and suggested threshold of the graph that is shipped, from labelled rows that were not trained on."""
+"""Fit the shipped graph's temperature and suggest a threshold, on labelled rows that were not trained on."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from pointsman_export.common.shares import percent
 from pointsman_export.export.runtime import Logits
 
 _STEPS = 10_000
-"""Of the threshold between 0 and 1: people copy it into a config."""
+"""Number of steps between 0 and 1 that the threshold is rounded to, since people copy it into a config."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """NLL (nats a row) and ECE are pairs: at a temperature of 1, at the fitted one. `coverage` is the share of the rows
-    at or above the threshold and `reached` their precision; all three are None where no threshold has `precision`."""
+    """The fitted temperature and suggested threshold, with their effect on the rows.
+
+    NLL (nats per row) and ECE are pairs: at a temperature of 1 and at the fitted one. `coverage` is the share of the
+    rows at or above the threshold, and `reached` is their precision. All three are None if no threshold has
+    `precision`.
+    """
 
     rows: int
     temperature: float
@@ -32,7 +36,7 @@ class Calibration:
     reached: float | None
 
     def figures(self) -> dict[str, Any]:
-        """For the manifest."""
+        """Return the figures for the manifest."""
         return {
             "rows": self.rows,
             "temperature": self.temperature,
@@ -47,16 +51,16 @@ class Calibration:
         }
 
     def scores_line(self) -> str:
-        """For people: what the temperature does."""
+        """Describe the effect of the temperature in the report."""
         return (
             f"temperature {self.temperature:.3f}: NLL {self.nll[0]:.3f} -> {self.nll[1]:.3f}, "
             f"calibration error {self.ece[0]:.3f} -> {self.ece[1]:.3f}"
         )
 
     def threshold_line(self) -> str:
-        """For people: what the threshold does."""
+        """Describe the effect of the threshold in the report."""
         if self.threshold is None or self.coverage is None or self.reached is None:
-            return f"none suggested: above no score are {percent(self.precision)} of the rows right"
+            return f"none suggested: no score has a precision of {percent(self.precision)} at or above it"
         return (
             f"{self.threshold:g}: {percent(self.coverage)} of the rows reach it, {percent(self.reached)} of these are "
             f"right (asked for {percent(self.precision)})"
@@ -64,7 +68,7 @@ class Calibration:
 
 
 def calibrate(logits: Logits, truth: Ints, precision: float) -> Calibration:
-    """Fit to the shipped graph's logits [rows, labels] and the labels' indices [rows]."""
+    """Calibrate the shipped graph's logits [rows, labels] on the indices of the true labels [rows]."""
     temperature = fit_temperature(logits, truth)
     correct = logits.argmax(axis=1) == truth
     before, after = softmax(logits).max(axis=1), softmax(logits / temperature).max(axis=1)

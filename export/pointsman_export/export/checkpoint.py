@@ -1,4 +1,4 @@
-"""A Hugging Face ModernBERT classifier on disk, checked before anything is computed from it."""
+"""Open a Hugging Face ModernBERT classifier on disk, and check it before anything is computed from it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FULL, _SLIDING = "full_attention", "sliding_attention"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A folder whose files are complete and agree with one another. `labels` are in the order of the logits."""
+    """A folder whose files are complete and consistent. `labels` are in the order of the logits."""
 
     name: str
     folder: Path
@@ -51,7 +51,7 @@ class Checkpoint:
 
 
 def open_checkpoint(source: str) -> Checkpoint:
-    """The checkpoint in a folder or under a hub id; raises CheckpointError."""
+    """Open the checkpoint in a folder or under a hub id; raises CheckpointError."""
     local = Path(source).is_dir()
     folder = Path(source) if local else _download(source)
     config = _read_config(folder)
@@ -65,18 +65,18 @@ def open_checkpoint(source: str) -> Checkpoint:
     if shapes["classifier.weight"][0] != len(labels):
         raise CheckpointError(
             f"{folder / WEIGHTS}: the classifier has {shapes['classifier.weight'][0]} outputs, "
-            f"id2label in {CONFIG} names {len(labels)} labels ({', '.join(labels)}); mend id2label"
+            f"id2label in {CONFIG} names {len(labels)} labels ({', '.join(labels)}); fix id2label"
         )
     _check_tokenizer(folder / TOKENIZER, int(config["vocab_size"]))
-    # the manifest travels with the artifact: where a folder lies on this host is nobody's business
+    # The manifest is published with the artifact, so it does not tell the folder's path on this host.
     return Checkpoint(folder.resolve().name if local else source, folder, config, labels)
 
 
 def as_transformers_4(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The config in the words of transformers 4, which optimum and our own builder read; raises CheckpointError.
+    """Return the config in the format of transformers 4, which optimum and our builder read; raises CheckpointError.
 
-    transformers 5 says `rope_parameters` and `layer_types` where 4 says `*_rope_theta` and
-    `global_attn_every_n_layers`. 4 ignores the new words and would take its defaults without a word.
+    transformers 5 writes `rope_parameters` and `layer_types` instead of `*_rope_theta` and
+    `global_attn_every_n_layers`. transformers 4 ignores the new keys and would silently use its defaults.
     """
     config = {**checkpoint.config, "reference_compile": False}
     path = checkpoint.folder / CONFIG
@@ -97,7 +97,7 @@ def as_transformers_4(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _period(layers: list[str], path: Path) -> int:
-    """The n for which every n-th layer, from the first on, is global and no other is."""
+    """Return the n for which every n-th layer, starting with the first, is global and no other is."""
     for period in range(1, len(layers) + 1):
         if layers == [_SLIDING if index % period else _FULL for index in range(len(layers))]:
             return period
@@ -108,12 +108,12 @@ def _period(layers: list[str], path: Path) -> int:
 
 
 def _download(source: str) -> Path:
-    """Fetch the files that an export reads; the hub's cache keeps them."""
+    """Fetch the files that an export reads into the hub's cache, and return their folder."""
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(source, allow_patterns=[CONFIG, WEIGHTS, TOKENIZER, MAPPING]))
-    except (OSError, ValueError) as error:  # the hub's own errors are all one or the other
+    except (OSError, ValueError) as error:  # the hub's own errors derive from these
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(
             f"{source}: no such folder, and as a hub id it cannot be fetched ({reason}); "
@@ -137,8 +137,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def _labels(folder: Path, config: dict[str, Any]) -> list[str]:
-    """Labels by index; where both files name them they must agree, unless config.json has placeholders alone."""
-    # transformers leaves its default of two unnamed labels out of the file
+    """Return the labels by index; the two files must agree, unless config.json has only placeholders."""
+    # transformers omits the key if the config has its default, two unnamed labels
     named = config.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"})
     labels = _in_order(folder / CONFIG, "id2label", named)
     mapping = folder / MAPPING
@@ -153,24 +153,26 @@ def _labels(folder: Path, config: dict[str, Any]) -> list[str]:
         if labels != mapped:
             raise CheckpointError(
                 f"{mapping}: its labels are not those of {CONFIG}\n  {CONFIG}: {', '.join(labels)}\n"
-                f"  {MAPPING}: {', '.join(mapped)}\nmend the one that is not what the model was trained with"
+                f"  {MAPPING}: {', '.join(mapped)}\nfix the file that does not have the labels of the training"
             )
     if len(set(labels)) < len(labels):
-        raise CheckpointError(f"{folder / CONFIG}: a label occurs twice in {', '.join(labels)}; mend id2label")
+        raise CheckpointError(f"{folder / CONFIG}: a label occurs twice in {', '.join(labels)}; fix id2label")
     return labels
 
 
 def _in_order(path: Path, key: str, names: dict[Any, str]) -> list[str]:
+    """Return the names by index; raises CheckpointError unless the indices are 0, 1, 2, … without a gap."""
     by_index = {str(index): name for index, name in names.items()}
     expected = [str(index) for index in range(len(by_index))]
     if not by_index or by_index.keys() != set(expected):
         raise CheckpointError(
-            f"{path}: {key} has the indices {', '.join(by_index) or 'none'}, expected 0, 1, 2, … without a gap; mend it"
+            f"{path}: {key} has the indices {', '.join(by_index) or 'none'}, expected 0, 1, 2, … without a gap; fix it"
         )
     return [by_index[index] for index in expected]
 
 
 def _check_tokenizer(path: Path, vocabulary: int) -> None:
+    """Raise CheckpointError unless the file is a tokenizer whose ids are in the model's vocabulary."""
     if not path.is_file():
         raise CheckpointError(
             f"{path}: missing; save the fast tokenizer beside the weights "

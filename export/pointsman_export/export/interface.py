@@ -1,4 +1,4 @@
-"""What a graph takes and gives: names and dynamic axes, by which exporter, proof and engine know its form."""
+"""Define the inputs and outputs of a graph, by which exporter, checks and engine recognise its form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OUTPUT = "logits"
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """`inputs` are int64, each with its axes; OUTPUT is float32, [rows, labels]."""
+    """The names and dynamic axes of a graph: `inputs` are int64, OUTPUT is float32 with the axes [rows, labels]."""
 
     inputs: Mapping[str, list[str]]
     rows: str
@@ -25,6 +25,6 @@ class Interface:
 PADDED = Interface(
     {name: ["batch_size", "sequence_length"] for name in ("input_ids", "attention_mask")}, rows="batch_size"
 )
-"""Prompts as rows of equal length, as optimum exports it."""
+"""Each prompt is a row, padded to the longest, as optimum exports it."""
 PACKED = Interface(dict(zip(packing.INPUTS, [["tokens"]] * 3 + [["prompts"]], strict=True)), rows="prompts")
-"""`pointsman.classify.packing`."""
+"""All prompts are packed into one row, as `pointsman.classify.packing` does it."""

@@ -1,4 +1,4 @@
-"""Labelled rows for the gate and the calibration: read and checked as `pointsman eval` reads them."""
+"""Read labelled rows for the accuracy check and the calibration, by the rules of `pointsman eval`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from pointsman.evaluation.scheme import Labels
 from pointsman_export.common.errors import RowsError
 
 LEAST_ROWS = 100
-"""With fewer, one row moves the accuracy by more than the default `--max-drop`, and a threshold rests on a handful."""
+"""Least number of rows.
+
+With fewer, one row moves the accuracy by more than the default `--max-drop`, and a threshold depends on a handful of
+rows.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Texts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
-    """`Texts` as token ids. Two of them are equal only where they are one, so that one can be a key."""
+    """Labelled prompts as token ids; two instances are equal only if identical, so that one can be a cache key."""
 
     prompts: Sequence[Ids]
     truth: Ints
@@ -40,7 +44,7 @@ class Labelled:
 
 
 def read_labelled(path: Path, labels: list[str]) -> Texts:
-    """The rows `{"text", "label"}` of a JSON lines file; raises RowsError with every fault's line."""
+    """Read the rows `{"text", "label"}` of a JSON lines file; raises RowsError with the line of every fault."""
     scheme = Labels(labels, None)
 
     def build(_: int, fields: dict[str, Any]) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""How long one prompt takes on this host, on one thread."""
+"""Measure the latency of one prompt on one thread of this host."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ RUNS = 15
 
 
 def measure(graphs: dict[str, Path], vocabulary: int) -> dict[int, dict[str, float]]:
-    """Median milliseconds by tokens and graph. The graphs take turns, so that a busy moment hits them alike."""
+    """Return the median milliseconds by number of tokens and graph.
+
+    The graphs alternate, so that other load on the host affects them alike.
+    """
     sessions = {name: Graph(path, threads=1) for name, path in graphs.items()}
     random = np.random.default_rng(2)
     medians = {}
@@ -32,7 +35,7 @@ def measure(graphs: dict[str, Path], vocabulary: int) -> dict[int, dict[str, flo
 
 
 def cpu_model() -> str:
-    """The processor's name, as far as the system tells."""
+    """Return the processor's name, or its architecture if the system does not tell the name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

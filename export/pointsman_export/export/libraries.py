@@ -1,4 +1,4 @@
-"""Keeps the noise of torch, transformers and optimum off the terminal."""
+"""Silence the warnings of torch, transformers and optimum."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NOISY = ("torch", "transformers", "optimum", "onnx", "huggingface_hub")
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Drops the warnings that these libraries raise about themselves (deprecations, tracing); ours still show."""
+    """Drop the warnings that these libraries raise about themselves, such as deprecations; other warnings show."""
     with warnings.catch_warnings():
         for name in _NOISY:
             warnings.filterwarnings("ignore", module=rf"{name}(\.|$)")

@@ -1,4 +1,4 @@
-"""`pointsman export`: the command line of the export."""
+"""Parse the command line of `pointsman export` and run it."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ from pointsman_export.common.command import run
 from pointsman_export.export.libraries import quiet
 
 _DESCRIPTION = """\
-Turn a ModernBERT classifier into an artifact that `pointsman serve` runs: an ONNX graph, int8 for the CPU or fp16 for
-a GPU, the tokenizer and a manifest. The graph is proved against the checkpoint before anything is written.
+Convert a ModernBERT classifier to an artifact that `pointsman serve` runs: an ONNX graph (int8 for the CPU, fp16 for a
+GPU), the tokenizer and a manifest. The graph is verified against the checkpoint before anything is written.
 
-By default the graph is built from the weights, for speed: prompts are packed into one row without padding. For a
-checkpoint of a form that the builder does not know, and with --level plain, optimum exports it; for a GPU that graph
-is float32, and TensorRT makes it fp16 when it loads it."""
+By default the graph is built from the weights, for speed: prompts are packed into one row without padding. With
+--level plain, and for checkpoints that the builder does not support, optimum exports the graph. For a GPU that graph is
+float32, and TensorRT converts it to fp16 when it loads it."""
 
 _EPILOG = """\
-The proof: names, axes, shapes and values of the float graph against torch; a prompt's logits alone, in a batch and,
-where the graph pads, padded; the labels of both graphs on real text, and how often they are right on labelled rows.
-What fails is named, nothing is written, and the exit code is 1. A graph for a GPU is proved on CUDA; where this host
-has none, on the CPU, which rounds the weights to fp16 but not the activations.
+The verification compares names, axes, shapes and values of the float graph with torch; a prompt's logits alone, in a
+batch and, if the graph pads, padded; the labels of both graphs on real text; and their accuracy on labelled rows. If a
+check fails, the error names it, nothing is written, and the exit code is 1. A graph for a GPU is verified on CUDA. If
+this host has no CUDA, it is verified on the CPU, which rounds the weights to fp16 but not the activations.
 
-Rows are JSON lines {"text": ..., "label": ...}, at least 100. Take rows for --calibrate that the model was NOT trained
-on and that are like what users write: a model is surer of what it has seen, so a temperature and a threshold from
-training rows promise a precision that users will not get."""
+Rows are JSON lines {"text": ..., "label": ...}, at least 100. Calibrate on rows that the model was NOT trained on and
+that are like what users write: a model is more confident on rows that it has seen, so a temperature and a threshold
+from training rows promise a precision that users will not get."""
 
 _LEAST_TOKENS = 8
-"""The daemon's own least `max_tokens`."""
+"""Least `max_tokens` that the daemon accepts."""
 
 
 def main(argv: list[str]) -> int:
-    """Export as `argv` says: 0 well, 1 failed; wrong usage leaves by SystemExit with 2."""
+    """Export as `argv` says and return the exit code: 0 for success, 1 for failure.
+
+    Wrong usage raises SystemExit with code 2.
+    """
     parser = _parser()
     options = parser.parse_args(argv)
     if options.level == "plain" and options.activations == "tensor":
@@ -42,7 +45,7 @@ def main(argv: list[str]) -> int:
 
     def work() -> str:
         with quiet():
-            # torch and transformers take seconds to import, which --help need not wait for
+            # torch and transformers take seconds to import, and --help does not need them
             from pointsman_export.export.pipeline import Request, export
 
             return export(Request(**vars(options)), _progress).table()
@@ -59,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("source", metavar="SOURCE", help="folder or Hugging Face hub id of the checkpoint")
     parser.add_argument(
-        "-o", dest="output", type=Path, required=True, metavar="DIR", help="the artifact's folder; must not exist yet"
+        "-o", dest="output", type=Path, required=True, metavar="DIR", help="folder of the artifact; must not exist yet"
     )
     parser.add_argument(
         "--gate",
@@ -72,47 +75,47 @@ def _parser() -> argparse.ArgumentParser:
         "--texts",
         type=Path,
         metavar="FILE",
-        help='texts for the gate: a line each, plain or {"text": ...}; without it a built-in set',
+        help='texts for --gate, one per line, plain or {"text": ...} (default: a built-in set)',
     )
     parser.add_argument(
         "--max-error",
         type=_share,
         default=0.02,
         metavar="SHARE",
-        help="how far int8 may move the logits, as a share of their spread; over it, the fewest layers that bring it "
-        "under stay in float (default: %(default)s)",
+        help="largest change of the logits by int8, as a share of their spread; to stay below it, as few layers as "
+        "possible stay in float (default: %(default)s)",
     )
     parser.add_argument(
         "--labelled",
         type=Path,
         metavar="FILE",
-        help="labelled rows on which the graph has to be about as often right as float (default: those of --calibrate)",
+        help="labelled rows to compare the accuracy with the float graph's on (default: those of --calibrate)",
     )
     parser.add_argument(
         "--max-drop",
         type=_share,
         default=0.01,
         metavar="SHARE",
-        help="accuracy that the graph may lose on the labelled rows (default: %(default)s)",
+        help="accuracy that the graph may lose on these rows (default: %(default)s)",
     )
     parser.add_argument(
         "--calibrate",
         type=Path,
         metavar="FILE",
-        help="labelled rows, not used for training, to fit the temperature and to suggest a threshold on",
+        help="labelled rows, not used for training, to fit the temperature and suggest a threshold on",
     )
     parser.add_argument(
         "--precision",
         type=_share,
         default=0.9,
         metavar="SHARE",
-        help="share of the rows at or above the suggested threshold that have to be right (default: %(default)s)",
+        help="precision of the rows at or above the suggested threshold (default: %(default)s)",
     )
     parser.add_argument(
         "--max-tokens",
         type=_tokens,
         metavar="N",
-        help="tokens that are read of a prompt (default: 512, or what the model was made for)",
+        help="tokens that are read of a prompt (default: 512, or the model's limit if that is less)",
     )
     parser.add_argument(
         "--level",
@@ -124,12 +127,15 @@ def _parser() -> argparse.ArgumentParser:
         "--activations",
         choices=["token", "tensor"],
         default="token",
-        help="what shares an int8 scale: the numbers of a token, or all of a run, which is up to a fifth faster but "
-        "lets a prompt's score depend on what it is run with (default: %(default)s)",
+        help="one int8 scale per token, or one for all tokens of a run, which is up to a fifth faster but lets a "
+        "prompt's score depend on the prompts of the same run (default: %(default)s)",
     )
-    parser.add_argument("--force", action="store_true", help="replace an artifact that is there already")
+    parser.add_argument("--force", action="store_true", help="replace an existing artifact")
     parser.add_argument(
-        "--target", choices=["cpu", "gpu"], default="cpu", help="where it will run (default: %(default)s)"
+        "--target",
+        choices=["cpu", "gpu"],
+        default="cpu",
+        help="device that will run the artifact (default: %(default)s)",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""The steps of an export, in order."""
+"""Run the steps of an export, in order."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ _HEAD_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the command line asks for. `texts` None stands for the built-in ones, `max_tokens` None for the default,
-    `labelled` None for the rows of `calibrate`."""
+    """The options of the command line.
+
+    `texts` None means the built-in texts, `max_tokens` None the default, and `labelled` None the rows of `calibrate`.
+    """
 
     source: str
     output: Path
@@ -55,7 +57,7 @@ class Request:
 
 
 def export(request: Request, progress: Callable[[str], None]) -> Report:
-    """Write the artifact; raises ExportError, after which nothing is left behind."""
+    """Write the artifact and return the report; raises ExportError, after which nothing is left behind."""
     destination.check(request.output, force=request.force)
     texts = BUILT_IN if request.texts is None else read_texts(request.texts)
     progress(f"checking {request.source}")
@@ -87,6 +89,7 @@ def export(request: Request, progress: Callable[[str], None]) -> Report:
 
 
 def _trial(checkpoint: Checkpoint, request: Request, texts: list[str]) -> Trial:
+    """Tokenize the texts and rows that the graphs are checked on; raises CheckpointError for too many `max_tokens`."""
     limit = checkpoint.max_positions
     max_tokens = request.max_tokens or min(limit, DEFAULT_MAX_TOKENS)
     if max_tokens > limit:

@@ -1,4 +1,4 @@
-"""All checks of a pair of graphs, and the figures that they give."""
+"""Run all checks on a pair of graphs, and collect the figures for the report."""
 
 from __future__ import annotations
 
@@ -24,9 +24,12 @@ from pointsman_export.export.selection import Selection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What the graphs are for and what they are tried on: tokenized texts, where they come from, and the share that has
-    to agree; rows on which the shipped graph may lose `max_drop` of accuracy; rows to calibrate on, and the threshold's
-    precision."""
+    """The inputs and limits of the checks.
+
+    `prompts` are tokenized texts from `origin`, of which the share `gate` must keep its label. On the rows of
+    `labelled`, the shipped graph may lose `max_drop` of accuracy. It is calibrated on the rows of `calibration`, with a
+    threshold that has `precision`.
+    """
 
     target: str
     prompts: Sequence[Ids]
@@ -48,10 +51,10 @@ def prove(
     selection: Selection | None,
     progress: Callable[[str], None],
 ) -> Report:
-    """Check the graphs in `paths`, `float` and the one that is shipped; raises VerificationError.
+    """Check the graphs in `paths`, `float` and the shipped one; raises VerificationError.
 
-    A graph for a GPU is tried on CUDA where this host has it, else on the CPU. That shows what rounding the weights to
-    float16 does, but not what rounding activations does, since the CPU's are float32.
+    A graph for a GPU runs on CUDA if this host has it, else on the CPU. The CPU shows the effect of rounding the
+    weights to float16, but not of rounding activations, since it computes those in float32.
     """
     labels, vocabulary = len(checkpoint.labels), checkpoint.vocabulary
     for path in paths.values():
@@ -106,7 +109,10 @@ def prove(
 def _on_labelled(
     graphs: dict[str, Graph], shipped: str, trial: Trial, labels: list[str], progress: Callable[[str], None]
 ) -> tuple[Accuracy | None, Calibration | None]:
-    """What was asked for; raises AccuracyError. Rows that serve both are run once."""
+    """Check the accuracy and calibrate, each if asked for; raises AccuracyError.
+
+    Rows that serve both purposes are run once.
+    """
 
     @cache
     def logits(name: str, rows: Labelled) -> Logits:

@@ -1,15 +1,16 @@
-"""Our int8 pass over the exported float graph.
+"""Quantize an exported float graph to int8.
 
-Each linear layer of the encoder becomes MatMulInteger with two scales: one per token for the activation, found while
-it runs, and one per output column for the weight, fixed here. Both are symmetric. The token embeddings become int8
-rows with one scale each. Attention, the norms, the head and the classifier stay float: they are small, and the last
-two decide between labels. So do the layers that the caller names.
+Each linear layer of the encoder becomes MatMulInteger with two scales: one per token for the activation, computed at
+run time, and one per output column for the weight, fixed here. Both are symmetric. The token embeddings become int8
+rows with one scale each. Attention, norms, head and classifier stay float: they are small, and the last two decide
+between labels. The layers that the caller names stay float, too.
 
-onnxruntime's quantize_dynamic is not used, since it takes one activation scale for a whole batch: a prompt's logits
-would move with its batch-mates. A scale per token makes them independent, and the error several times smaller.
+onnxruntime's quantize_dynamic is not used, because it takes one activation scale for a whole batch: a prompt's logits
+would depend on the other prompts of its batch. A scale per token makes them independent, and the error several times
+smaller.
 
-The types are chosen for x86 kernels with VNNI: unsigned activations (zero point 128) with signed weights. Unsigned
-weights are 2.4 times slower there, signed activations 13 times.
+The types suit x86 kernels with VNNI: unsigned activations (zero point 128) with signed weights. Unsigned weights are
+2.4 times slower there, signed activations 13 times.
 """
 
 from __future__ import annotations
@@ -32,18 +33,21 @@ _LINEARS = ("attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo")
 
 GREATEST = 127
 SMALLEST_SCALE = 1e-10
-"""Keeps the scale of an all-zero row or column above zero."""
+"""Lower limit of a scale, so that an all-zero row or column does not have a scale of zero."""
 
 
 def quantizable(layers: int) -> list[str]:
-    """What can be int8 in `layers` encoder layers, named as in the checkpoint, without `model.`."""
+    """Return the names of all weights that can be int8 in `layers` encoder layers.
+
+    They are named as in the checkpoint, without `model.`.
+    """
     return [EMBEDDINGS, *(f"layers.{layer}.{linear}" for layer in range(layers) for linear in _LINEARS)]
 
 
 def quantize(source: Path, target: Path, layers: int, float_layers: Collection[str] = ()) -> None:
     """Write the int8 form of the graph in `source` to `target`; raises GraphError on an unknown form.
 
-    What is `quantizable` is made int8, but for `float_layers`.
+    Every `quantizable` weight becomes int8, except `float_layers`.
     """
     model = onnx.load(source)
     _Pass(model, float_layers).run(quantizable(layers))
@@ -51,7 +55,7 @@ def quantize(source: Path, target: Path, layers: int, float_layers: Collection[s
 
 
 class _Pass:
-    """One walk over a graph: each node is kept or replaced by others that write the same output."""
+    """One walk over a graph, which keeps each node or replaces it by nodes that write the same output."""
 
     def __init__(self, model: onnx.ModelProto, float_layers: Collection[str]) -> None:
         self._graph = model.graph
@@ -96,7 +100,7 @@ class _Pass:
         self._node("Shape", ["input_ids"], "int8/tokens")
 
     def _linear(self, node: NodeProto) -> None:
-        """[batch, sequence, k] x [k, n], computed as [tokens, k] x [k, n]."""
+        """Replace [batch, sequence, k] x [k, n] by an int8 product [tokens, k] x [k, n]."""
         weight = self._weight(node.input[1])
         quantized, scale = symmetric(weight, axis=0)
         activation, token_scale = self._activation(node.input[0], weight.shape[0])
@@ -110,7 +114,7 @@ class _Pass:
         self._node("Reshape", [product, self._shape(weight.shape[1])], node.output[0])
 
     def _activation(self, name: str, width: int) -> tuple[str, str]:
-        """The uint8 rows [tokens, width] of a tensor and their scales [tokens, 1], made once for all its readers."""
+        """Return the uint8 rows [tokens, width] of a tensor and their scales [tokens, 1], made once for all readers."""
         if name not in self._activations:
             rows_shape = self._constant(f"int8/rows_of_{width}", np.array([-1, width], np.int64))
             rows = self._node("Reshape", [name, rows_shape], f"{name}/rows")
@@ -126,7 +130,7 @@ class _Pass:
         return self._activations[name]
 
     def _embedding(self, node: NodeProto) -> None:
-        """[vocabulary, width] rows, looked up as int8 and scaled after."""
+        """Replace the lookup of [vocabulary, width] rows by a lookup of int8 rows that are scaled afterwards."""
         quantized, scale = symmetric(self._weight(node.input[0]), axis=1)
         table = self._constant("embeddings/rows", quantized)
         scales = self._constant("embeddings/scale", scale)
@@ -136,7 +140,7 @@ class _Pass:
         self._node("Mul", [rows, steps], node.output[0])
 
     def _shape(self, width: int) -> str:
-        """The shape [batch, sequence, width], computed once a width."""
+        """Return the shape [batch, sequence, width], computed once per width."""
         if width not in self._shapes:
             last = self._constant(f"int8/width_{width}", np.array([width], np.int64))
             self._shapes[width] = self._node("Concat", ["int8/tokens", last], f"int8/shape_{width}", axis=0)
@@ -162,11 +166,14 @@ class _Pass:
 
 
 def _name(node: NodeProto) -> str:
-    """`layers.0.mlp.Wi` of `/model/layers.0/mlp/Wi/MatMul`."""
+    """Return `layers.0.mlp.Wi` for `/model/layers.0/mlp/Wi/MatMul`."""
     return ".".join(node.name.split("/")[2:-1])
 
 
 def symmetric(weight: Floats, axis: int) -> tuple[Bytes, Floats]:
-    """int8 values and the float step along `axis` (kept as an axis of 1), so that value * step is the weight."""
+    """Return int8 values and their float steps along `axis`, so that value * step is the weight.
+
+    The steps keep `axis` with a length of 1.
+    """
     scale = np.maximum(np.abs(weight).max(axis, keepdims=True) / GREATEST, SMALLEST_SCALE)
     return np.rint(weight / scale).astype(np.int8), scale.astype(np.float32)

@@ -1,4 +1,4 @@
-"""How the graphs of a checkpoint are made: built from its weights, or exported by optimum."""
+"""Write the graphs of a checkpoint, either built from its weights or exported by optimum."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pointsman_export.export.torch_model import export_float
 
 
 class Recipe(Protocol):
-    """The float graph is written before all others."""
+    """A way to write the graphs of one checkpoint; the float graph must be written first."""
 
     @property
     def interface(self) -> Interface: ...
@@ -33,7 +33,7 @@ class Recipe(Protocol):
     def activations(self) -> Activations: ...
     @property
     def layers(self) -> list[str]:
-        """What can be int8, as `quantizable` names it."""
+        """Return the names of the weights that can be int8, as `quantizable` does."""
 
     @property
     def gpu_precision(self) -> str: ...
@@ -41,11 +41,11 @@ class Recipe(Protocol):
     def write_int8(self, path: Path, float_layers: Collection[str] = ()) -> None: ...
     def write_gpu(self, path: Path) -> None: ...
     def to_round(self, model: Any) -> Any:
-        """The torch model with the weights that int8 rounds; `model` itself stays as it is."""
+        """Return the torch model with the weights that int8 rounds, and leave `model` unchanged."""
 
 
 class FastRecipe:
-    """The packed graph of `pointsman_export.export.graph`; raises UnknownFormError."""
+    """Writes the packed graphs of `export.graph`; raises UnknownFormError."""
 
     interface = PACKED
     level = "fast"
@@ -73,9 +73,10 @@ class FastRecipe:
 
 
 class PlainRecipe:
-    """optimum's export of the torch model, and our int8 pass over it, which scales activations per token.
+    """Writes optimum's export of the torch model, and an int8 form of it with activation scales per token.
 
-    A GPU gets the float graph, whose operators TensorRT knows; it rounds to float16 by an option of its own."""
+    A GPU gets the float graph, whose operators TensorRT supports; TensorRT rounds to float16 by an option of its own.
+    """
 
     interface = PADDED
     level = "plain"
@@ -105,7 +106,10 @@ class PlainRecipe:
 def choose_recipe(
     checkpoint: Checkpoint, model: Any, level: str, activations: Activations, progress: Callable[[str], None]
 ) -> Recipe:
-    """The fast one where it was asked for and the checkpoint allows it; raises UnknownFormError where it must."""
+    """Return the fast recipe if `level` is fast and the checkpoint allows it, else the plain one.
+
+    Raises UnknownFormError if the checkpoint does not allow the fast graph and `activations` needs it.
+    """
     if level == "fast":
         try:
             return FastRecipe(checkpoint, activations)

@@ -1,4 +1,4 @@
-"""What an export measured: for the manifest as numbers, for people as a table."""
+"""Report the measurements of an export: as numbers in the manifest, as a table for people."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from pointsman_export.export.verify import tolerance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Differences are of logits; keys of the mappings are `float` and `precision`, that of the graph that is shipped.
+    """The measurements of an export; differences are of logits.
 
-    `values` has no `int8`, nor has `batch` where all prompts of a run share their activations' scale; `padding` is None
-    where nothing is padded, `selection` where nothing is int8. `latency_ms` is by tokens, then graph; empty for a GPU.
-    `provider` is what the shipped graph ran on."""
+    The keys of the mappings are `float` and `precision`, which is that of the shipped graph. `values` has no `int8`,
+    and neither has `batch` if all prompts of a run share one activation scale. `padding` is None if nothing is padded,
+    `selection` if nothing is int8. `latency_ms` is by number of tokens, then graph, and empty for a GPU. `provider` is
+    the execution provider of the shipped graph.
+    """
 
     target: str
     precision: str
@@ -48,7 +50,7 @@ class Report:
     bytes: dict[str, int]
 
     def figures(self) -> dict[str, Any]:
-        """The manifest's `verification`."""
+        """Return the manifest's `verification`."""
         return {
             "graph": {"level": self.level, "activation_scales": self.activations if self.selection else None},
             "provider": self.provider,
@@ -77,7 +79,7 @@ class Report:
         }
 
     def table(self) -> str:
-        """One line a check: what was proved, what was measured."""
+        """Format one line per check or measurement."""
         rows = [
             ("graph", f"{self.level}, {self._kind()}"),
             ("interface", f"{', '.join(self.inputs)} -> {self.labels} labels, up to {self.max_tokens} tokens"),

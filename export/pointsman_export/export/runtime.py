@@ -1,4 +1,4 @@
-"""An exported graph on ONNX Runtime, fed with token ids."""
+"""Run an exported graph on ONNX Runtime with token ids."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 class Graph:
-    """A session on the CPU, or on CUDA where that is preferred and there. `threads` 0 is ONNX Runtime's own choice."""
+    """A session on the CPU, or on CUDA if preferred and available.
+
+    With `threads` 0, ONNX Runtime chooses the number of threads.
+    """
 
     def __init__(self, path: Path, threads: int = 0, *, prefer_cuda: bool = False) -> None:
         options = onnxruntime.SessionOptions()
@@ -34,7 +37,10 @@ class Graph:
         self._packed = [value.name for value in self._session.get_inputs()] == PACKED.names
 
     def logits(self, prompts: Sequence[Ids], width: int = 0) -> Logits:
-        """[prompts, labels] of one run over all prompts: packed, or padded to the longest or to `width` tokens."""
+        """Return the logits [prompts, labels] of one run over all prompts.
+
+        They are packed, or padded to the longest or to `width` tokens.
+        """
         if self._packed:
             return self._run(packing.pack(prompts))
         ids, mask = padded(prompts, width)
@@ -45,12 +51,12 @@ class Graph:
 
 
 def alone(graph: Graph, prompts: Sequence[Ids]) -> Logits:
-    """[prompts, labels], each prompt in a run of its own, as its score is when the service is idle."""
+    """Return the logits [prompts, labels] of each prompt in a run of its own, as on an idle service."""
     return np.concatenate([graph.logits([prompt]) for prompt in prompts])
 
 
 def padded(prompts: Sequence[Ids], width: int = 0) -> tuple[Ids, Ids]:
-    """Ids and mask [prompts, tokens]; what is masked holds id 0."""
+    """Return ids and mask [prompts, tokens]; masked positions hold id 0."""
     width = max(width, *(len(prompt) for prompt in prompts))
     ids, mask = np.zeros((2, len(prompts), width), np.int64)
     for row, prompt in enumerate(prompts):

@@ -1,6 +1,7 @@
-"""The header of a safetensors file, read without the tensors.
+"""Read the header of a safetensors file without the tensors.
 
-The file is: 8 bytes little-endian length, that many bytes of JSON (name -> dtype, shape, data_offsets), the data.
+The file consists of the header's length (8 bytes, little-endian), the header (JSON: name -> dtype, shape, data_offsets)
+and the data.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from pointsman_export.common.errors import CheckpointError
 
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 100_000_000
-"""safetensors' own limit; a greater length means that this is another kind of file."""
+"""The limit of safetensors itself; a greater length means that this is another kind of file."""
 
 
 def tensor_shapes(path: Path) -> dict[str, list[int]]:
-    """Shape by tensor name, after a check that the file is as long as its header says; raises CheckpointError."""
+    """Return each tensor's shape; raises CheckpointError unless the file is as long as its header says."""
     try:
         actual = path.stat().st_size
         with path.open("rb") as file:

@@ -1,8 +1,8 @@
-"""Which layers stay in float: none where int8 throughout is near enough to float, else the fewest that bring it there.
+"""Choose the layers that stay in float: none if int8 throughout is close enough to float, else as few as possible.
 
-The error of a graph is how far it moves the logits of real text, as a share of their spread. Where int8 throughout is
-over the bound, each layer is rounded alone, in torch, and the layers are ranked by the error that each one causes; then
-as few as possible of the worst are kept in float. What decides is always the error of the int8 graph itself.
+The error of a graph is the change of the logits of real text, as a share of their spread. If int8 throughout exceeds
+the bound, each layer is rounded alone, in torch, and the layers are ranked by the error that each one causes; then as
+few as possible of the worst stay in float. The decision always rests on the error of the int8 graph itself.
 """
 
 from __future__ import annotations
@@ -25,15 +25,21 @@ from pointsman_export.export.runtime import Graph, Logits, alone
 from pointsman_export.export.verify import torch_logits
 
 _MEASURED, _MEASURED_TOKENS = 64, 128
-"""Texts, and tokens that are read of each, to measure a graph's error."""
+"""Number of texts, and of tokens read of each, that a graph's error is measured on."""
 _RANKED, _RANKED_TOKENS = 8, 16
-"""The same to rank the layers: 89 passes at ModernBERT-base's shape, which should take no more than a minute."""
+"""Number of texts, and of tokens read of each, that the layers are ranked on.
+
+That is 89 passes at ModernBERT-base's shape, which should take no more than a minute.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """`float_layers` are named as in the checkpoint, the worst first. Errors are shares of the logits' spread over
-    `texts` texts: `error` of the graph as it is written, `int8_error` with no layer in float."""
+    """The layers that stay in float, and the error with and without them.
+
+    `float_layers` are named as in the checkpoint, the worst first. Errors are shares of the logits' spread over `texts`
+    texts: `error` of the written graph, `int8_error` with no layer in float.
+    """
 
     float_layers: list[str]
     layers: int
@@ -82,7 +88,10 @@ def quantize_within(
 
 
 def _fewest(most: int, enough: Callable[[int], bool]) -> int:
-    """The least count from 1 to `most` that is `enough`, as `most` is taken to be; small ones are found soonest."""
+    """Return the least count from 1 to `most` that is `enough`; `most` itself is assumed to be.
+
+    The search starts at the small counts.
+    """
     high = 1
     while high < most and not enough(high):
         high *= 2
@@ -90,9 +99,9 @@ def _fewest(most: int, enough: Callable[[int], bool]) -> int:
 
 
 def logit_error(expected: Logits, found: Logits) -> float:
-    """The RMS difference of two logits [texts, labels] as a share of the RMS of `expected`.
+    """Return the RMS difference of two logits [texts, labels] as a share of the RMS of `expected`.
 
-    What is added to all labels of a text changes no probability and does not count.
+    A constant that is added to all labels of a text changes no probability and does not count.
     """
     expected, found = (logits - logits.mean(axis=1, keepdims=True) for logits in (expected, found))
     moved = float(np.sqrt(np.square(found - expected).mean()))
@@ -100,7 +109,7 @@ def logit_error(expected: Logits, found: Logits) -> float:
 
 
 def rank(model: Any, names: Sequence[str], prompts: list[Ids], activations: Activations = "token") -> list[str]:
-    """`names`, the one first whose rounding alone moves the torch model's logits most."""
+    """Sort `names` by how far rounding each one alone moves the torch model's logits, the farthest first."""
     errors = {}
     with _one_thread():
         expected = torch_logits(model, prompts)
@@ -112,7 +121,7 @@ def rank(model: Any, names: Sequence[str], prompts: list[Ids], activations: Acti
 
 @contextmanager
 def rounded(module: Any, activations: Activations = "token") -> Iterator[None]:
-    """The linear layer or embedding computes with what its int8 form would: rounded weights and, if linear, inputs."""
+    """Let a linear layer or embedding compute with rounded weights and, if linear, rounded inputs, as in int8."""
     weight = module.weight.data
     axes = (-1,) if activations == "token" else (-3, -2, -1)
     hooks = []
@@ -129,8 +138,11 @@ def rounded(module: Any, activations: Activations = "token") -> Iterator[None]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """On so few tokens torch's threads gain little, and where other programs run they wait for one another: a pass over
-    the small shape took 7 ms on one thread and 290 ms on two of two busy cores."""
+    """Restrict torch to one thread.
+
+    On so few tokens, more threads gain little, and beside other programs they wait for one another: a pass over the
+    small shape took 7 ms on one thread and 290 ms on two of two busy cores.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -140,12 +152,15 @@ def _one_thread() -> Iterator[None]:
 
 
 def spread(prompts: Sequence[Ids], count: int, tokens: int) -> list[Ids]:
-    """At most `count` prompts from all over the sequence, each cut to `tokens`."""
+    """Return at most `count` prompts, evenly spaced over the sequence, each cut to `tokens`."""
     chosen = np.linspace(0, len(prompts) - 1, min(count, len(prompts))).round().astype(int)
     return [prompts[index][:tokens] for index in chosen]
 
 
 def _rounded(values: Any, axes: tuple[int, ...]) -> Any:
-    """Symmetric int8 with a step for each slice along `axes`: an output's weights, a token's or a run's activations."""
+    """Round to symmetric int8 with a step for each slice along `axes`.
+
+    A slice is an output's weights, or a token's or a run's activations.
+    """
     step = (values.abs().amax(axes, keepdim=True) / GREATEST).clamp(min=SMALLEST_SCALE)
     return (values / step).round() * step

@@ -1,4 +1,4 @@
-"""Real text for the gate: a built-in set, written for this project, or a file of the operator's."""
+"""Provide real text for the agreement check: a built-in set, written for this project, or a file of the operator's."""
 
 from __future__ import annotations
 
@@ -182,11 +182,11 @@ def _built_in() -> list[str]:
 
 
 BUILT_IN = _built_in()
-"""About 120 prompts: the 14 domains of MMLU-Pro, small talk, code, and long ones joined from the short."""
+"""About 120 prompts: the 14 domains of MMLU-Pro, small talk, code, and long prompts joined from the short ones."""
 
 
 def read_texts(path: Path) -> list[str]:
-    """The texts of a file, one a line: plain, or a JSON object with `text`. Raises TextsError."""
+    """Read the texts of a file, one per line: plain, or a JSON object with `text`. Raises TextsError."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -200,7 +200,10 @@ def read_texts(path: Path) -> list[str]:
 
 
 def _text(path: Path, number: int, line: str) -> str:
-    """A line that opens with a brace and is no JSON is taken as it stands: prompts hold code."""
+    """Return the text of a line.
+
+    A line that starts with a brace but is not JSON is taken as it is, since prompts hold code.
+    """
     if not line.lstrip().startswith("{"):
         return line
     try:

@@ -1,4 +1,4 @@
-"""From a checkpoint to the torch model, and from the torch model to a float ONNX graph."""
+"""Load a checkpoint as a torch model, and export that model to a float ONNX graph."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pointsman_export.export.checkpoint import Checkpoint, as_transformers_4
 
 
 def load_model(checkpoint: Checkpoint) -> Any:
-    """The torch model, float32, in evaluation mode; raises CheckpointError where weights are missing."""
+    """Load the torch model, float32, in evaluation mode; raises CheckpointError if weights are missing."""
     logging.set_verbosity_error()
     model, loading = ModernBertForSequenceClassification.from_pretrained(
         checkpoint.folder,
@@ -34,5 +34,8 @@ def load_model(checkpoint: Checkpoint) -> Any:
 
 
 def export_float(model: Any, path: Path) -> None:
-    """Write the graph of `model` to `path`: int64 `input_ids`, `attention_mask` [batch, sequence] to `logits`."""
+    """Write the graph of `model` to `path`.
+
+    It maps int64 `input_ids` and `attention_mask` [batch, sequence] to `logits`.
+    """
     export(model, ModernBertOnnxConfig(model.config, task="text-classification"), path)

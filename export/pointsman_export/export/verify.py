@@ -1,6 +1,6 @@
-"""The proof that a graph computes what the checkpoint computes: names, axes, shapes, values, then independence.
+"""Verify that a graph computes what the checkpoint computes: names, axes, shapes, values, then independence.
 
-Each check returns what it measured, for the report, and raises its own VerificationError that quotes both sides.
+Each check returns its measurement for the report, and raises its own VerificationError, which quotes both sides.
 """
 
 from __future__ import annotations
@@ -20,26 +20,28 @@ from pointsman_export.export.runtime import Graph, Logits, alone, padded
 TOLERANCE = 1e-4
 HALF_TOLERANCE = 2e-2
 LENGTHS = (1, 2, 17, 66, 131, 300, 1024)
-"""Tokens of the random prompts: below, at and above the local layers' window of 128. Positions are computed in the
-graph and not looked up, so longer ones would prove nothing more."""
+"""Tokens of the random prompts: below, at and above the local layers' window of 128.
+
+Positions are computed in the graph and not looked up, so longer prompts would show nothing more.
+"""
 
 _BATCH = 8
 _PADDING = 40
 
 
 def tolerance(precision: str) -> float:
-    """By how much a logit may differ."""
+    """Return the largest allowed difference of a logit."""
     return HALF_TOLERANCE if precision == "fp16" else TOLERANCE
 
 
 def random_prompts(vocabulary: int, max_tokens: int) -> list[Ids]:
-    """The same prompts of random tokens at every export, none longer than `max_tokens`."""
+    """Return prompts of random tokens, the same at every export, none longer than `max_tokens`."""
     random = np.random.default_rng(0)
     return [random.integers(0, vocabulary, length) for length in LENGTHS if length <= max_tokens]
 
 
 def check_interface(path: Path, interface: Interface, labels: int) -> None:
-    """Names, dynamic axes and declared shapes; raises NamesError, AxesError or ShapeError."""
+    """Check names, dynamic axes and declared shapes; raises NamesError, AxesError or ShapeError."""
     graph = onnx.load(path, load_external_data=False).graph
     inputs, outputs = [value.name for value in graph.input], [value.name for value in graph.output]
     if (inputs, outputs) != (interface.names, [OUTPUT]):
@@ -58,7 +60,7 @@ def check_interface(path: Path, interface: Interface, labels: int) -> None:
 
 
 def check_values(model: Any, graph: Graph, precision: str, prompts: list[Ids]) -> float:
-    """The greatest difference to the torch model, alone and together; raises ShapeError or ValuesError."""
+    """Return the largest difference from the torch model, alone and in a batch; raises ShapeError or ValuesError."""
     short = [prompt for prompt in prompts if len(prompt) <= LENGTHS[3]]
     worst = 0.0
     for batch in [*([prompt] for prompt in prompts), short]:
@@ -76,12 +78,12 @@ def check_values(model: Any, graph: Graph, precision: str, prompts: list[Ids]) -
 
 
 def prompts_of_one_length(vocabulary: int, max_tokens: int) -> list[Ids]:
-    """A batch of random tokens in which nothing is padded."""
+    """Return a batch of prompts of random tokens that needs no padding."""
     return list(np.random.default_rng(1).integers(0, vocabulary, (_BATCH, min(48, max_tokens))))
 
 
 def check_batch(graph: Graph, precision: str, prompts: list[Ids]) -> float:
-    """The greatest change of a prompt's logits by those that it is run with; raises BatchError."""
+    """Return the largest change of a prompt's logits by the other prompts of its batch; raises BatchError."""
     single, together = alone(graph, prompts), graph.logits(prompts)
     difference = _difference(single, together)
     if not difference <= tolerance(precision):
@@ -93,7 +95,10 @@ def check_batch(graph: Graph, precision: str, prompts: list[Ids]) -> float:
 
 
 def check_padding(graph: Graph, precision: str, prompts: list[Ids]) -> float:
-    """The greatest change of a prompt's logits by padding, alone and beside longer prompts; raises PaddingError."""
+    """Return the largest change of a prompt's logits by padding; raises PaddingError.
+
+    A prompt is padded alone and beside longer prompts.
+    """
     single = alone(graph, prompts)
     wider = np.concatenate([graph.logits([prompt], len(prompt) + _PADDING) for prompt in prompts])
     worst = 0.0
@@ -109,7 +114,7 @@ def check_padding(graph: Graph, precision: str, prompts: list[Ids]) -> float:
 
 
 def torch_logits(model: Any, prompts: list[Ids]) -> Logits:
-    """[prompts, labels] of the torch model."""
+    """Return the torch model's logits [prompts, labels]."""
     ids, mask = padded(prompts)
     with torch.inference_mode():
         output = model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask))
@@ -121,7 +126,7 @@ def _difference(one: Logits, other: Logits) -> float:
 
 
 def _sides(one: str, expected: Logits, other: str, found: Logits) -> str:
-    """Both sides' first few logits, of the prompt where they differ most."""
+    """Quote the first logits of both sides, for the prompt where they differ most."""
     row = np.abs(expected - found).max(axis=1).argmax()
     lines = ((one, expected), (other, found))
     return "".join(f"\n  {name}: {' '.join(f'{value:+.4f}' for value in logits[row, :8])}" for name, logits in lines)

@@ -1,4 +1,4 @@
-"""The operator's labelled rows: read, checked, and every fault named with its line."""
+"""Read and check the operator's labelled rows; every fault is reported with its line."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pointsman.evaluation.metrics import Ints
 from pointsman_export.common.errors import FitDataError
 
 LEAST_ROWS = 5
-"""Of a label: with fewer, not every fold of the cross-validation has one to train on and one to test."""
+"""Least rows of a label: with fewer, some fold of the cross-validation has none to train on or none to test."""
 ENOUGH_ROWS = 20
-"""Of a label: with fewer, its figures say little."""
+"""Rows of a label below which its figures say little."""
 
 _SHOWN = 10
 _CATCH_ALL = {"other", "others", "none", "general", "misc", "miscellaneous", "out of scope", "unknown", "fallback"}
@@ -30,7 +30,10 @@ class _Row(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """`truth` has shape [texts] and indexes `labels`, which are sorted; `warnings` are sentences for the operator."""
+    """The checked rows. `truth` has shape [texts] and indexes `labels`, which are sorted.
+
+    `warnings` are sentences for the operator.
+    """
 
     texts: list[str]
     truth: Ints
@@ -39,7 +42,7 @@ class Rows:
 
 
 def read_rows(path: Path) -> Rows:
-    """The rows of a JSON lines file, each distinct text once; raises FitDataError with all faults at once."""
+    """Read the rows of a JSON lines file, each distinct text once; raises FitDataError with all faults at once."""
     kept: dict[str, tuple[int, _Row]] = {}
     faults: list[str] = []
     repeated: list[int] = []
@@ -69,7 +72,7 @@ def read_rows(path: Path) -> Rows:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").split("\n")  # a text may hold U+2028, where splitlines cuts
+        return path.read_text(encoding="utf-8-sig").split("\n")  # not splitlines: a text may hold U+2028
     except OSError as error:
         raise FitDataError(f"{path}: cannot be read ({error.strerror}); name a file of labelled rows") from error
     except UnicodeDecodeError as error:
@@ -77,7 +80,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _parse(line: str) -> _Row:
-    """Raises ValueError."""
+    """Parse one line; raises ValueError."""
     try:
         row = msgspec.json.decode(line, type=_Row)
     except (ValueError, RecursionError) as error:
@@ -90,17 +93,17 @@ def _parse(line: str) -> _Row:
 
 
 def _key(text: str) -> str:
-    """Two texts that differ in case and spaces alone are one: uncased tokenizers cannot tell them apart."""
+    """Return the same key for texts that differ only in case and spaces: uncased tokenizers cannot tell them apart."""
     return " ".join(text.split()).casefold()
 
 
 def _thin(path: Path, rows: list[_Row]) -> list[str]:
-    """What makes the rows too few to fit a head, if anything."""
+    """Return the faults of a file that has too few rows to fit a head."""
     counts = Counter(row.label for row in rows)
     if not counts:
         return [f'{path}: holds no row; write {{"text": "...", "label": "..."}}, one a line']
     if len(counts) == 1:
-        return [f"{path}: has one label only ({next(iter(counts))!r}); add rows of what it is to be told from"]
+        return [f"{path}: has one label only ({next(iter(counts))!r}); add rows of at least one other label"]
     return [
         f"{path}: label {label!r} has {counts[label]} {_plural(counts[label])}, at least {LEAST_ROWS} are needed and "
         f"{ENOUGH_ROWS} are wanted; add more, or remove the label"

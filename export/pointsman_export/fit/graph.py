@@ -1,10 +1,10 @@
-"""Surgery on an artifact's graph: what it computes before its classifier, and the graph with another classifier.
+"""Cut an artifact's graph before its classifier, and add another classifier.
 
-The new head reads the pooled output of the encoder, and the old head (dense, GELU, norm) goes: that was trained to
-tell the base's labels apart and folds away what others need. Measured on an earlier built-in with 30 rows for each of
-five everyday domains, mean of ten 5-fold cross-validations: accuracy 0.86 before the head, 0.72 behind it. Only where
-the labels are the base's own is it a little better behind. What has no such head, as what `pointsman fit` wrote, has
-the pooled output as its classifier's input already.
+The new head reads the pooled output of the encoder. The old head (dense, GELU, norm) is removed: it was trained to
+separate the base's labels and discards what others need. Measured on an earlier built-in with 30 rows for each of five
+everyday domains, mean of ten 5-fold cross-validations: accuracy 0.86 before the head, 0.72 after it. Only for the
+base's own labels is the output of the head a little better. A graph without such a head, as `pointsman fit` writes it,
+has the pooled output as its classifier's input already.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from pointsman_export.common.errors import GraphError
 from pointsman_export.fit.head import Head
 
 _POINTWISE = {"Add", "Sub", "Mul", "Div", "Erf", "Gelu", "Relu", "Tanh", "Sigmoid", "LayerNormalization"}
-"""What stands between a head's dense layer and the classifier: no operator that mixes rows, nor one with weights."""
+"""Operators between a head's dense layer and the classifier: none of them mixes rows or multiplies with a matrix."""
 _MOST_TOKENS = 256
-"""Of one run: longer ones leave the caches of a small CPU."""
+"""Most tokens of one run, since longer runs exceed the caches of a small CPU."""
 _ERRORS_ONLY = 3
 _FORM = "fit knows the graphs that `pointsman export` and `pointsman fit` write"
 _WEIGHTS, _BIAS = "fit/classifier/weight", "fit/classifier/bias"
 
 
 def load_graph(path: Path) -> ModelProto:
-    """The graph of a file; raises GraphError."""
+    """Load the graph of a file; raises GraphError."""
     try:
         return onnx.load(path)
     except Exception as error:
@@ -42,9 +42,9 @@ def load_graph(path: Path) -> ModelProto:
 
 
 def run(model: ModelProto, prompts: Sequence[Ids], progress: Callable[[int], None]) -> Floats:
-    """The graph's one output for each prompt, shape [prompts, width], on the CPU; raises GraphError.
+    """Return the graph's one output for each prompt, shape [prompts, width], on the CPU; raises GraphError.
 
-    Prompts of one length share a run, so none is padded. `progress` is told how many are done.
+    Prompts of one length share a run, so none is padded. `progress` is called with the number of finished prompts.
     """
     session = _session(model)
     inputs = [item.name for item in session.get_inputs()]
@@ -67,7 +67,10 @@ def run(model: ModelProto, prompts: Sequence[Ids], progress: Callable[[int], Non
 
 
 def features_name(model: ModelProto, output: str) -> str:
-    """The tensor [batch, width] that the new head reads; raises GraphError where the graph's form is unknown."""
+    """Return the name of the tensor [batch, width] that the new head reads.
+
+    Raises GraphError if the graph's form is unknown.
+    """
     makers = {name: node for node in model.graph.node for name in node.output}
     constants = _constants(model)
     read = _linear_input(makers.get(output), makers, constants)
@@ -85,12 +88,12 @@ def features_name(model: ModelProto, output: str) -> str:
 
 
 def encoder(model: ModelProto, features: str) -> ModelProto:
-    """The graph up to `features`, its only output."""
+    """Return the graph up to `features`, its only output."""
     return _ending_in(model, helper.make_empty_tensor_value_info(features))
 
 
 def with_head(model: ModelProto, features: str, head: Head, output: str) -> ModelProto:
-    """The graph with `head` on `features` in place of what made `output`; nodes that nothing reads are left out."""
+    """Return the graph with `head` on `features` in place of what made `output`, without nodes that nothing reads."""
     changed = ModelProto()
     changed.CopyFrom(model)
     graph = changed.graph
@@ -116,7 +119,7 @@ def _session(model: ModelProto) -> Any:
 
 
 def _batches(prompts: Sequence[Ids]) -> list[list[int]]:
-    """Places of prompts of one length, at most _MOST_TOKENS tokens together."""
+    """Group the prompts' indices into batches of one length, with at most _MOST_TOKENS tokens together."""
     by_length: dict[int, list[int]] = {}
     for place, prompt in enumerate(prompts):
         by_length.setdefault(len(prompt), []).append(place)
@@ -129,13 +132,16 @@ def _batches(prompts: Sequence[Ids]) -> list[list[int]]:
 
 
 def _stacked(prompts: Sequence[Ids]) -> dict[str, Ids]:
-    """The feed of a graph that is not packed, for prompts of one length."""
+    """Return the feed of a graph that is not packed, for prompts of one length."""
     ids = np.stack(prompts)
     return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
 
 
 def _constants(model: ModelProto) -> set[str]:
-    """Weights, and what is made of them alone: the exporter writes equal weights once and copies them by Identity."""
+    """Return the names of weights, and of tensors that are made of weights alone.
+
+    The exporter writes equal weights once and copies them by Identity.
+    """
     constants = {tensor.name for tensor in model.graph.initializer}
     for node in model.graph.node:
         if constants.issuperset(node.input):
@@ -144,7 +150,7 @@ def _constants(model: ModelProto) -> set[str]:
 
 
 def _linear_input(node: NodeProto | None, makers: dict[str, NodeProto], constants: set[str]) -> str | None:
-    """What a Gemm, a MatMul or a MatMul and an Add with fixed weights reads; None where `node` is none of these."""
+    """Return the input of a linear layer with fixed weights (Gemm, MatMul, or MatMul and Add); None for other nodes."""
     if node is None:
         return None
     if node.op_type == "Add":
@@ -156,7 +162,7 @@ def _linear_input(node: NodeProto | None, makers: dict[str, NodeProto], constant
 
 
 def _sources(name: str, makers: dict[str, NodeProto], constants: set[str]) -> tuple[set[str], set[str]]:
-    """What `name` is made of through pointwise operators: the inputs of linear layers, and all other tensors."""
+    """Trace `name` back through pointwise operators to the inputs of linear layers, and to all other tensors."""
     linears: set[str] = set()
     others: set[str] = set()
     seen: set[str] = set()
@@ -178,7 +184,7 @@ def _sources(name: str, makers: dict[str, NodeProto], constants: set[str]) -> tu
 
 
 def _read(node: NodeProto) -> Iterator[str]:
-    """The names that a node reads, and those that its branches do: these may be made outside of them."""
+    """Yield the names that a node reads and those that its branches read, which may be made outside of them."""
     yield from node.input
     for attribute in node.attribute:
         for inner in attribute.g.node:
@@ -186,7 +192,7 @@ def _read(node: NodeProto) -> Iterator[str]:
 
 
 def _ending_in(model: ModelProto, output: onnx.ValueInfoProto) -> ModelProto:
-    """A copy with one output, and only the nodes and weights that it needs."""
+    """Return a copy with one output, and only the nodes and weights that it needs."""
     needed = {output.name}
     nodes = []
     for node in reversed(model.graph.node):

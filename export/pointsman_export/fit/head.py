@@ -1,4 +1,4 @@
-"""Multinomial logistic regression with L2 on numpy alone: features in, one linear layer out."""
+"""Fit a multinomial logistic regression with L2 in numpy alone; the result is one linear layer."""
 
 from __future__ import annotations
 
@@ -17,29 +17,33 @@ Objective = Callable[[Vector], tuple[float, Vector]]
 _MEMORY = 10
 _MOST_STEPS = 300
 _TOLERANCE = 1e-4
-"""Of the largest gradient entry; the loss is in nats a row."""
+"""Largest gradient entry at which the fit ends; the loss is in nats per row."""
 _SUFFICIENT = 1e-4
 _SHORTEST = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """logits = features @ weights.T + bias; `weights` has shape [labels, width], `bias` [labels], both float64."""
+    """A linear layer: logits = features @ weights.T + bias.
+
+    `weights` has shape [labels, width], `bias` [labels]; both are float64.
+    """
 
     weights: Vector
     bias: Vector
 
     def logits(self, features: Floats) -> Vector:
-        """[rows, labels] for features of shape [rows, width]."""
+        """Return the logits [rows, labels] of features [rows, width]."""
         return features.astype(np.float64) @ self.weights.T + self.bias
 
 
 def fit_heads(features: Floats, truth: Ints, labels: int, strengths: Sequence[float]) -> list[Head]:
-    """One head for each L2 strength, in their order; each starts from the one before, so go from strong to weak.
+    """Return one head for each L2 strength, in their order.
 
-    `features` has shape [rows, width], `truth` [rows]. They are standardised first, so that the penalty means the
-    same for every feature; the standardisation is folded into the heads. The loss is the negative log-likelihood of
-    all rows plus strength / 2 times the squared weights, over the rows; the bias is free.
+    Each fit starts from the head before, so order the strengths from strong to weak. `features` has shape [rows,
+    width], `truth` [rows]. The features are standardised first, so that the penalty means the same for every feature;
+    the standardisation is folded into the heads. The loss is the negative log-likelihood of all rows plus strength / 2
+    times the squared weights, divided by the number of rows; the bias has no penalty.
     """
     mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
     scale[scale == 0] = 1.0
@@ -56,10 +60,10 @@ def fit_heads(features: Floats, truth: Ints, labels: int, strengths: Sequence[fl
 
 
 def minimise(objective: Objective, start: Vector) -> Vector:
-    """The minimum of a smooth convex function that gives value and gradient.
+    """Return the minimum of a smooth convex function that gives its value and gradient.
 
-    L-BFGS (Nocedal and Wright, Numerical Optimization, 2006, algorithms 7.4 and 7.5) with backtracking to Armijo's
-    condition. It ends at a gradient under _TOLERANCE, or where no step makes the value smaller.
+    The method is L-BFGS (Nocedal and Wright, Numerical Optimization, 2006, algorithms 7.4 and 7.5) with backtracking to
+    Armijo's condition. It ends at a gradient below _TOLERANCE, or where no step reduces the value.
     """
     point = start
     value, gradient = objective(point)
@@ -84,7 +88,7 @@ def minimise(objective: Objective, start: Vector) -> Vector:
 
 
 def _inverse_hessian_times(gradient: Vector, pairs: deque[tuple[Vector, Vector]]) -> Vector:
-    """Algorithm 7.4, the two-loop recursion over the last changes of point and gradient."""
+    """Run algorithm 7.4, the two-loop recursion over the last changes of point and gradient."""
     result = gradient.copy()
     shares = []
     for change, bend in reversed(pairs):
@@ -100,7 +104,10 @@ def _inverse_hessian_times(gradient: Vector, pairs: deque[tuple[Vector, Vector]]
 
 
 def _loss(features: Vector, targets: Vector, strength: float) -> Objective:
-    """Mean loss of the rows and its gradient; `targets` has shape [rows, labels], `strength` is that of one row."""
+    """Return the function that gives the mean loss of the rows and its gradient.
+
+    `targets` has shape [rows, labels], and `strength` is that of one row.
+    """
     rows, labels = targets.shape
 
     def objective(point: Vector) -> tuple[float, Vector]:
@@ -118,6 +125,6 @@ def _loss(features: Vector, targets: Vector, strength: float) -> Objective:
 
 
 def _split(point: Vector, labels: int) -> tuple[Vector, Vector]:
-    """Weights [labels, width] and bias [labels] of a flat vector."""
+    """Split a flat vector into weights [labels, width] and bias [labels]."""
     matrix = point.reshape(labels, -1)
     return matrix[:, :-1], matrix[:, -1]

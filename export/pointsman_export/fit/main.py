@@ -1,4 +1,4 @@
-"""`pointsman fit`: the command line of the fit."""
+"""Parse the command line of `pointsman fit` and run it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,25 @@ Train a head for your own labels on the encoder of an artifact, from a few label
 write a new artifact that `pointsman serve` runs. It takes seconds on a CPU and needs the extra pointsman[fit]."""
 
 _EPILOG = """\
-FILE holds a JSON object a line: {"text": "what's my balance", "label": "banking"}. Add a label `other` for prompts
+FILE holds one JSON object per line: {"text": "what's my balance", "label": "banking"}. Add a label `other` for prompts
 that you do not want to route: without one, each prompt is forced into one of the labels.
 
-The figures are by cross-validation: each row is judged by a head that did not see it. They hold for prompts that are
-like the rows, so take rows from what your users write."""
+The figures come from cross-validation: each row is judged by a head that was not trained on it. They hold for prompts
+that are like the rows, so use prompts that your users wrote."""
 
 
 def main(argv: list[str]) -> int:
-    """Fit as `argv` says: 0 well, 1 failed; wrong usage leaves by SystemExit with 2."""
+    """Fit as `argv` says and return the exit code: 0 for success, 1 for failure.
+
+    Wrong usage raises SystemExit with code 2.
+    """
     options = _parser().parse_args(argv)
-    # Read when numpy is imported. The regression's products are small: two threads that wait for each other took 13
-    # times as long on a busy machine as one.
+    # OpenBLAS reads this when numpy is imported. The regression's products are small: on a busy machine, two threads
+    # that wait for each other took 13 times as long as one.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     def work() -> str:
-        # onnx is in an extra that is perhaps not installed, and --help must not need it
+        # onnx is in an extra that may not be installed, and --help must not need it
         from pointsman_export.fit.pipeline import FitRequest, fit
         from pointsman_export.fit.progress import Progress
 
@@ -46,22 +49,26 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="FILE", help='labelled rows: {"text": ..., "label": ...} a line'
+        "--data",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help='labelled rows, one {"text": ..., "label": ...} per line',
     )
     parser.add_argument(
-        "--base", default="builtin", metavar="ARTIFACT", help='an artifact\'s folder, or "builtin" (the default)'
+        "--base", default="builtin", metavar="ARTIFACT", help='folder of an artifact, or "builtin" (the default)'
     )
     parser.add_argument(
-        "-o", dest="output", type=Path, required=True, metavar="DIR", help="the artifact's folder; must not exist yet"
+        "-o", dest="output", type=Path, required=True, metavar="DIR", help="folder of the artifact; must not exist yet"
     )
     parser.add_argument(
         "--precision",
         type=_share,
         default=0.95,
         metavar="SHARE",
-        help="of the routed prompts that are right, for the suggested threshold (default: %(default)s)",
+        help="precision of the prompts at or above the suggested threshold (default: %(default)s)",
     )
-    parser.add_argument("--force", action="store_true", help="replace an artifact that is there already")
+    parser.add_argument("--force", action="store_true", help="replace an existing artifact")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The steps of a fit, in order."""
+"""Run the steps of a fit, in order."""
 
 from __future__ import annotations
 
@@ -30,12 +30,15 @@ from pointsman_export.fit.validation import FOLDS, Choice, Validation, choose, c
 
 _HEAD_SHARE = 0.5
 _SERVED = 32
-"""Prompts on which the daemon's own engine is tried."""
+"""Number of prompts that the daemon's own engine is tested on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitRequest:
-    """What the command line asks for. `base` is a folder or `builtin`; `precision` is the suggested threshold's."""
+    """The options of the command line.
+
+    `base` is a folder or `builtin`; `precision` is that of the suggested threshold.
+    """
 
     data: Path
     base: str
@@ -46,7 +49,7 @@ class FitRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Calibration:
-    """The temperature, and what follows from it for the rows that were left out."""
+    """The temperature, and its effect on the rows that were left out."""
 
     temperature: float
     error: float
@@ -55,7 +58,10 @@ class _Calibration:
 
 
 def fit(request: FitRequest, progress: Progress) -> FitReport:
-    """Write the artifact; raises ExportError or ArtifactError, after which nothing is left behind."""
+    """Write the artifact and return the report; raises ExportError or ArtifactError.
+
+    After an error nothing is left behind.
+    """
     start = time.perf_counter()
     destination.check(request.output, force=request.force)
     rows = read_rows(request.data)
@@ -96,7 +102,7 @@ def _tokenize(base: artifact.Artifact, texts: list[str]) -> list[Ids]:
 
 
 def _calibrate(choice: Choice, rows: Rows, precision: float) -> _Calibration:
-    """By the logits of rows left out under the strength that is used, whose scale is that of the head."""
+    """Calibrate on the logits of left-out rows under the chosen strength, which have the scale of the head's logits."""
     temperature = fit_temperature(choice.logits, rows.truth)
     scores = softmax((choice.logits / temperature).astype(np.float32))
     confidence, correct = scores.max(axis=1), scores.argmax(axis=1) == rows.truth
@@ -106,9 +112,9 @@ def _calibrate(choice: Choice, rows: Rows, precision: float) -> _Calibration:
 
 
 def _difference(found: Floats, expected: Floats) -> float:
-    """The greatest difference of two arrays of logits; raises ValuesError over the tolerance."""
+    """Return the largest difference of two arrays of logits; raises ValuesError above the tolerance."""
     difference = float(np.abs(found - expected).max())
-    if not difference <= VALUES_TOLERANCE:  # a NaN is no agreement
+    if not difference <= VALUES_TOLERANCE:  # a NaN fails, too
         raise ValuesError(
             f"the written graph's logits differ by {difference:.1e} from the fitted head's, allowed is "
             f"{VALUES_TOLERANCE:.0e}; fit on another base"
@@ -117,7 +123,10 @@ def _difference(found: Floats, expected: Floats) -> float:
 
 
 def _check_served(built: Path, prompts: Sequence[Ids], logits: Floats) -> None:
-    """The daemon's loader and engine take the folder and give the head's scores; raises ArtifactError, ValuesError."""
+    """Check that the daemon's loader takes the folder and that its engine gives the head's scores.
+
+    Raises ArtifactError or ValuesError.
+    """
     served = artifact.load(built)
     some = slice(0, _SERVED)
     _difference(
@@ -156,7 +165,7 @@ def _report(
 def _manifest(
     base: artifact.Artifact, rows: Rows, calibration: _Calibration, report: FitReport, built: Path
 ) -> artifact.Manifest:
-    """The base's, with what is new: labels, calibration, source and files."""
+    """Return the base's manifest with the new labels, calibration, source and files."""
     return msgspec.structs.replace(
         base.manifest,
         labels=rows.labels,

@@ -1,4 +1,4 @@
-"""A progress bar on a terminal; one line a step where stderr goes to a file."""
+"""Show progress as a bar on a terminal, else as one line per step."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _WIDTH = 30
 
 
 class Progress:
-    """Writes to `stream`."""
+    """Writes the progress of each step to `stream`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def step(self, name: str, total: int) -> Callable[[int], None]:
-        """Begin a step of `total` parts; call the result with how many are done."""
+        """Begin a step of `total` parts; call the result with the number of finished parts."""
         if not self._stream.isatty():
             print(f"{name} …", file=self._stream, flush=True)
             return lambda _: None

@@ -1,4 +1,4 @@
-"""What a fit found: for the manifest as figures; for people how good it is, what is confused and what to add."""
+"""Report the results of a fit: figures for the manifest; quality, confusions and advice for people."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _Z_ONE_SIDED = 1.645
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitReport:
-    """What was measured.
+    """The measurements of a fit.
 
     `predicted` and `by_half` (label indices, shape [rows]) are by heads that did not see the row, the latter by heads
-    of half as many rows. `threshold` is None where no score is good for `precision`; `coverage` is the share of rows at
-    or above it. `difference` is the greatest of the written graph's logits from the head's.
+    of half as many rows. `threshold` is None if no score reaches `precision`; `coverage` is the share of rows at or
+    above it. `difference` is the largest difference between the written graph's logits and the head's.
     """
 
     rows: Rows
@@ -55,7 +55,7 @@ class FitReport:
     seconds: float
 
     def figures(self) -> dict[str, Any]:
-        """The manifest's `verification`: numbers and labels, none of the texts."""
+        """Return the manifest's `verification`: numbers and labels, none of the texts."""
         matrix = self._confusion()
         low, high = self._interval()
         return {
@@ -81,7 +81,7 @@ class FitReport:
         }
 
     def table(self) -> str:
-        """One line a finding, the labels as a table, then what to do."""
+        """Format one line per result, the labels as a table, then advice."""
         low, high = self._interval()
         matrix = self._confusion()
         accuracy = f"{self._accuracy(self.predicted):.2f} (95 % interval {low:.2f} to {high:.2f})"
@@ -112,7 +112,7 @@ class FitReport:
         return list(zip(self.rows.labels, label_scores(self._confusion()), strict=True))
 
     def _learning(self) -> str:
-        """Whether all the rows beat half of them by more than chance (McNemar's test, one-sided 95 %)."""
+        """Say if all the rows beat half of them by more than chance (McNemar's test, one-sided 95 %)."""
         right, half_right = self.predicted == self.rows.truth, self.by_half == self.rows.truth
         won, lost = int((right & ~half_right).sum()), int((half_right & ~right).sum())
         clear = won - lost > _Z_ONE_SIDED * math.sqrt(won + lost)
@@ -134,7 +134,7 @@ class FitReport:
         return lines
 
     def _pairs(self, matrix: npt.NDArray[np.int64]) -> list[str]:
-        """The pairs of labels that are confused most, one row being chance."""
+        """List the pairs of labels that are confused most; a pair with one row is chance and left out."""
         labels = self.rows.labels
         off = [
             (int(matrix[true, other]), true, other)
@@ -150,7 +150,7 @@ class FitReport:
         return ["\nconfused", *lines] if lines else []
 
     def _advice(self) -> list[str]:
-        """What to add to the labels whose rows are missed most, worst first."""
+        """List the labels whose rows are missed most, the worst first, with what to add to them."""
         missed = sorted(
             (score.recall or 0, label, score.rows)
             for label, score in self._scores()
@@ -177,7 +177,7 @@ class FitReport:
 
 
 def rows_to_add(rows: int) -> int:
-    """A rule of thumb, in tens: what is missing of 50, or half as many again."""
+    """Return how many rows to add, in tens, by a rule of thumb: the rows missing of 50, or half as many again."""
     return -(-max(_WANTED_ROWS - rows, rows // 2) // 10) * 10
 
 

@@ -1,4 +1,4 @@
-"""Cross-validation of the new head: its strength of L2, its logits on rows that it did not see, and what they show."""
+"""Cross-validate the new head: choose its L2 strength, and predict rows that it did not see."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pointsman.evaluation.metrics import Floats, Ints
 from pointsman_export.fit.head import Vector, fit_heads
 
 STRENGTHS = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
-"""Of L2, from strong to weak; with 30 to 200 rows a label, 1 to 300 were chosen."""
+"""L2 strengths from strong to weak; with 30 to 200 rows a label, 1 to 300 were chosen."""
 FOLDS = 5
 _INNER_FOLDS = 4
 _SEED = 20
@@ -20,7 +20,7 @@ _SEED = 20
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The strength under which rows left out are likeliest, and their logits under it, shape [rows, labels]."""
+    """The strength that makes left-out rows likeliest, and their logits under it, shape [rows, labels]."""
 
     strength: float
     logits: Vector
@@ -28,7 +28,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Labels (indices, shape [rows]) predicted for rows that were left out.
+    """Predicted labels (indices, shape [rows]) of rows that were left out.
 
     `predicted` is by heads that were trained on four fifths of the rows, `by_half` by heads with half of those.
     """
@@ -38,7 +38,10 @@ class Validation:
 
 
 def fold_numbers(truth: Ints, count: int, random: np.random.Generator) -> Ints:
-    """A fold, 0 to count - 1, for each row; each has a like share of every label, since they are dealt out by label."""
+    """Return a fold, 0 to count - 1, for each row.
+
+    Rows are dealt out label by label, so that each fold has a similar share of every label.
+    """
     order = random.permutation(len(truth))
     order = order[np.argsort(truth[order], kind="stable")]
     numbers = np.empty(len(truth), dtype=np.int64)
@@ -47,10 +50,10 @@ def fold_numbers(truth: Ints, count: int, random: np.random.Generator) -> Ints:
 
 
 def choose(features: Floats, truth: Ints, labels: int, folds: int = FOLDS) -> Choice:
-    """The best of STRENGTHS by the likelihood of rows that were left out, each at its own temperature.
+    """Return the best of STRENGTHS by the likelihood of left-out rows, each at its own temperature.
 
-    The temperature is divided out since it is fitted afterwards anyway: without it a strong penalty would win for
-    being less sure rather than for being right. `features` has shape [rows, width], `truth` [rows].
+    The temperature is divided out since it is fitted afterwards anyway: without that, a strong penalty would win by
+    being less confident rather than by being right. `features` has shape [rows, width], `truth` [rows].
     """
     numbers = fold_numbers(truth, folds, np.random.default_rng(_SEED))
     logits = np.empty((len(STRENGTHS), len(truth), labels))
@@ -64,10 +67,11 @@ def choose(features: Floats, truth: Ints, labels: int, folds: int = FOLDS) -> Ch
 
 
 def cross_validate(features: Floats, truth: Ints, labels: int, progress: Callable[[int], None]) -> Validation:
-    """Predict each row by a head that saw nothing of it: its strength, too, was chosen inside the training rows.
+    """Predict each row by a head that saw nothing of it, and whose strength was chosen inside the training rows.
 
-    Nested (Varma and Simon, Bias in error estimation when using cross-validation for model selection, 2006), since
-    the figures of the best strength on the rows that chose it flatter. `progress` is told how many folds are done.
+    The validation is nested (Varma and Simon, Bias in error estimation when using cross-validation for model selection,
+    2006), since the best strength's figures are too good on the rows that chose it. `progress` is called with the
+    number of finished folds.
     """
     numbers = fold_numbers(truth, FOLDS, np.random.default_rng(_SEED + 1))
     predicted, by_half = np.empty_like(truth), np.empty_like(truth)

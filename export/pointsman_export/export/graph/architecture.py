@@ -1,4 +1,4 @@
-"""The form of a ModernBERT classifier, as far as the graph depends on it."""
+"""Read the architecture of a ModernBERT classifier, as far as the graph depends on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FIXED = {
     "attention_bias": False,
     "mlp_bias": False,
 }
-"""What every published ModernBERT has, as its config's defaults say too; the graph is built for nothing else."""
+"""Values that every published ModernBERT has, and that are the config's defaults; no others are supported."""
 _DEFAULTS = {
     "hidden_size": 768,
     "intermediate_size": 1152,
@@ -29,7 +29,7 @@ _DEFAULTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """`window` is how many positions a token of a local layer sees to either side."""
+    """The sizes of a classifier; `window` is how far a token of a local layer sees to either side, in positions."""
 
     layers: int
     width: int
@@ -48,7 +48,10 @@ class Architecture:
 
 
 def architecture(config: Mapping[str, Any]) -> Architecture:
-    """Of a config in the words of transformers 4; raises UnknownFormError where the graph would be another."""
+    """Return the architecture of a config in the format of transformers 4.
+
+    Raises UnknownFormError if the config needs another graph.
+    """
     for key, expected in _FIXED.items():
         if config.get(key, expected) != expected:
             raise UnknownFormError(f"{key} is {config[key]!r}, expected {expected!r}")

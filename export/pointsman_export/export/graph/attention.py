@@ -1,10 +1,10 @@
-"""Attention within each prompt of a packed row: no mask keeps prompts apart, and no padding is computed.
+"""Compute attention within each prompt of a packed row, without a mask between prompts and without padding.
 
-A prompt's softmax and products are sums over its own tokens, computed with the shapes that they have when the prompt
-comes alone. With a mask over the whole row the order of the sums would depend on the neighbours, and the last bits
-that this changes are enough to round activations to other int8 values: logits moved by 1e-2.
+A prompt's softmax and products are sums over its own tokens, with the same shapes as when the prompt runs alone. With a
+mask over the whole row, the order of the sums would depend on the neighbours. The last bits that this changes are
+enough to round activations to other int8 values: logits moved by 1e-2.
 
-Which operator computes a layer depends on the prompt's length alone, and was measured with ONNX Runtime 1.32.
+The prompt's length alone decides which operator computes a layer; the limits were measured with ONNX Runtime 1.32.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from pointsman_export.export.graph.writer import CONTRIB, Writer
 BANDED_ABOVE = 256
 """Tokens above which a local layer is computed in blocks of queries, each with the keys that it can see."""
 STREAMED_ABOVE = 512
-"""Tokens above which a global layer is computed without all scores in memory, by an operator for that."""
+"""Tokens above which a global layer is computed by an operator that does not keep all scores in memory."""
 _LEAST_BLOCK = 64
 _MASKED = -1e9
 
 Attend = Callable[[str, str, str, str], str]
-"""Of query, key, value [1, n, width] and their n, shape [1]."""
+"""Computes attention from query, key and value [1, n, width] and n, shape [1]."""
 
 
 class PromptAttention:
-    """For the float32 layers of one graph, one prompt after another."""
+    """Adds the attention of the float32 layers of one graph, one prompt after another."""
 
     def __init__(self, writer: Writer, form: Architecture) -> None:
         self._writer = writer
@@ -70,7 +70,10 @@ class PromptAttention:
         attend: Attend,
         queries: Callable[[str, str, str], tuple[str, str]],
     ) -> str:
-        """One prompt as it is; of several one after another, since no tensor holds rows of different lengths."""
+        """Attend to a single prompt directly, and to several one after another.
+
+        No tensor can hold rows of different lengths.
+        """
         writer, op = self._writer, self._writer.op
 
         def prompt(number: str, before: str) -> str:
@@ -95,7 +98,7 @@ class PromptAttention:
         )
 
     def _local(self, query: str, key: str, value: str, length: str) -> str:
-        """Up to `window` + 1 tokens, each sees all others."""
+        """Attend within the window; in up to `window` + 1 tokens, each token sees all others."""
         return self._writer.choose(
             self._longer(length, BANDED_ABOVE),
             lambda: self._banded(query, key, value, length),
@@ -110,14 +113,14 @@ class PromptAttention:
         return self._attention(query, key, value)
 
     def _start(self, query: str, key: str, value: str, _: str) -> str:
-        """A first token sees no further than the window."""
+        """Attend from a prompt's first token, which sees no further than the window."""
         begin, end = self._writer.integers(0), self._writer.integers(self._form.window + 1)
         return self._attention(query, self._cut(key, begin, end), self._cut(value, begin, end))
 
     def _banded(self, query: str, key: str, value: str, length: str) -> str:
-        """Blocks of queries as a batch, each with its own block of keys, the one before and the one after.
+        """Attend from blocks of queries, as a batch, to their own blocks of keys and the blocks before and after.
 
-        Rows past the ends are copies of the last or first: as queries they are cut off, as keys they are masked.
+        Rows past the ends are copies of the last or first row: as queries they are cut off, as keys they are masked.
         """
         writer, op = self._writer, self._writer.op
         size = max(_LEAST_BLOCK, self._form.window)
@@ -144,7 +147,7 @@ class PromptAttention:
         return self._cut(op("Reshape", found, writer.integers(1, -1, self._form.width)), writer.integers(0), length)
 
     def _window_bias(self, length: str) -> str:
-        """[n, n]; the same for every prompt, so it is cut from one that is stored."""
+        """Return the bias [n, n]; it is the same for every prompt, so it is cut from a stored one."""
         writer = self._writer
         places = np.arange(BANDED_ABOVE)
         visible = np.abs(places[:, None] - places) <= self._form.window
@@ -153,20 +156,23 @@ class PromptAttention:
         return writer.op("Slice", stored, writer.integers(0, 0), both)
 
     def _attention(self, query: str, key: str, value: str, bias: str | None = None) -> str:
-        """The standard's operator, up to 512 tokens the fastest; its default scale is 1 / sqrt(width of a head)."""
+        """Use the standard's operator, the fastest one up to 512 tokens.
+
+        Its default scale is 1 / sqrt(width of a head).
+        """
         heads = self._form.heads
         inputs = (query, key, value) if bias is None else (query, key, value, bias)
         return self._writer.op("Attention", *inputs, q_num_heads=heads, kv_num_heads=heads)
 
     def _streamed(self, query: str, key: str, value: str) -> str:
-        """Without a mask, the CPU's kernel of this operator goes over blocks of keys (flash attention)."""
+        """Use an operator whose CPU kernel, without a mask, iterates over blocks of keys (flash attention)."""
         return self._writer.op("MultiHeadAttention", query, key, value, domain=CONTRIB, num_heads=self._form.heads)
 
     def _longer(self, length: str, limit: int) -> str:
         return self._writer.op("Greater", length, self._writer.integers(limit))
 
     def _cut(self, tensor: str, begin: str, end: str) -> str:
-        """Rows from `begin` to `end`, shape [1] each, of a tensor [1, rows, width]."""
+        """Return the rows from `begin` to `end`, shape [1] each, of a tensor [1, rows, width]."""
         return self._writer.op("Slice", tensor, begin, end, self._writer.integers(1))
 
 

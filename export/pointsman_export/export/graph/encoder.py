@@ -1,4 +1,4 @@
-"""The whole graph: embeddings, layers, pooling, head and classifier."""
+"""Build the whole graph: embeddings, layers, pooling, head and classifier."""
 
 from __future__ import annotations
 
@@ -18,22 +18,28 @@ from pointsman_export.export.graph.writer import CONTRIB, Writer
 from pointsman_export.export.interface import OUTPUT, PACKED
 
 _GPU_OPSET = 18
-"""Older than the default, which a CPU's Attention needs: every ONNX Runtime that knows CUDA graphs has the kernels."""
+"""Opset of a GPU's graph, for which every ONNX Runtime with CUDA graphs has the kernels.
+
+It is lower than the default, which the CPU's Attention operator needs.
+"""
 
 
 def build_graph(
     form: Architecture, weights: Weights, activations: Activations | None, float_layers: Collection[str] = ()
 ) -> ModelProto:
-    """For a CPU, from the packed feed to `logits` [prompts, labels]; with `activations` None in float32 throughout."""
+    """Build the graph for a CPU, from the packed feed to `logits` [prompts, labels].
+
+    With `activations` None, it is float32 throughout.
+    """
     writer = Writer()
     linears = Linears(writer, weights, activations, float_layers)
     return _Encoder(form, weights, writer, linears, PromptAttention(writer, form)).build()
 
 
 def build_half_graph(form: Architecture, weights: Weights) -> ModelProto:
-    """For a GPU, the same in float16; what decides between labels stays float32."""
+    """Build the graph for a GPU in float16; the head and the classifier, which decide between labels, stay float32."""
     writer = Writer(_GPU_OPSET)
-    with np.errstate(over="ignore"):  # the proof finds what is beyond float16
+    with np.errstate(over="ignore"):  # the verification rejects weights beyond float16
         halved: Weights = {
             name: tensor if name.startswith(("head.", "classifier.")) else tensor.astype(np.float16)
             for name, tensor in weights.items()
@@ -42,16 +48,16 @@ def build_half_graph(form: Architecture, weights: Weights) -> ModelProto:
 
 
 class Attention(Protocol):
-    """How the layers of one graph compute attention. Tensors are [1, tokens, width]."""
+    """Adds the attention of one graph's layers. Tensors are [1, tokens, width]."""
 
     def rotate(self, product: Scaled, *, is_global: bool) -> str:
-        """A query or key with its positions."""
+        """Apply rotary position embeddings to a query or key."""
 
     def all(self, query: str, key: str, value: str, *, is_global: bool) -> str:
-        """What every token sees of its prompt."""
+        """Attend from every token to its own prompt."""
 
     def first(self, query: str, key: str, value: str, *, is_global: bool) -> str:
-        """The same for the first token of each prompt: [1, prompts, width] with a query of that shape."""
+        """Attend from the first token of each prompt: [1, prompts, width] for a query of that shape."""
 
 
 class _Encoder:
@@ -69,7 +75,7 @@ class _Encoder:
         hidden = self._norm(self._linears.embeddings("input_ids"), "model.embeddings.norm")
         for layer in range(self._form.layers):
             hidden = self._layer(layer, hidden)
-        # in float32: the sum over a long prompt, and what decides between labels
+        # float32 from here on: the sum over a long prompt, the head and the classifier
         normed = self._op("Cast", self._norm(hidden, "model.final_norm"), to=TensorProto.FLOAT)
         logits = self._classify(self._pool(normed))
         inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, axes) for name, axes in PACKED.inputs.items()]
@@ -78,7 +84,7 @@ class _Encoder:
         return self._writer.model(inputs, output, logits)
 
     def _layer(self, layer: int, hidden: str) -> str:
-        """[1, tokens, width]; of the last layer only [1, prompts, width] where nothing else is pooled."""
+        """Return the layer's output [1, tokens, width], or [1, prompts, width] if only first tokens are read of it."""
         name = f"layers.{layer}"
         normed = self._norm(hidden, f"model.{name}.attn_norm") if layer else hidden
         first_only = self._form.pooling == "cls" and layer == self._form.layers - 1
@@ -91,7 +97,7 @@ class _Encoder:
         inner = self._form.inner
         value, gate = self._linears.products(Scaled(normed), f"{name}.mlp.Wi", rows, range(0, 2 * inner, inner))
         activated = self._op("Gelu", self._linears.value(value), domain=CONTRIB)
-        # the gate's scale is a token's: it can as well be multiplied into the scales of the next layer
+        # the gate's scale is per token, so it can be multiplied into the scales of the next layer
         gated = Scaled(self._op("Mul", activated, gate.name), gate.scale)
         return self._residual(hidden, gated, f"{name}.mlp.Wo", rows)
 
@@ -109,7 +115,7 @@ class _Encoder:
         key, value = self._linears.products(
             Scaled(normed), f"{name}.attn.Wqkv", "input_ids", range(width, 3 * width, width)
         )
-        # the first token of a prompt has position 0, where RoPE turns nothing
+        # the first token of a prompt has position 0, where RoPE is the identity
         inputs = self._linears.value(query), rotate(key), self._linears.value(value)
         return self._attention.first(*inputs, is_global=is_global)
 
@@ -123,7 +129,7 @@ class _Encoder:
         return self._op("LayerNormalization", tensor, *constants, epsilon=self._form.epsilon)
 
     def _pool(self, hidden: str) -> str:
-        """[prompts, width]"""
+        """Return the pooled output [prompts, width]."""
         rows = self._op("Squeeze", hidden, self._writer.integers(0))
         if self._form.pooling == "cls":
             return rows
@@ -133,7 +139,7 @@ class _Encoder:
         return self._op("Div", self._op("MatMul", members, rows), self._op("ReduceSum", members, last))
 
     def _classify(self, pooled: str) -> str:
-        """In float: the head and the classifier are small, and decide between labels."""
+        """Add the head and the classifier in float, since they are small and decide between labels."""
         dense = self._op("Gelu", self._gemm(pooled, "head.dense"), domain=CONTRIB)
         return self._gemm(self._norm(dense, "head.norm"), "classifier")
 

@@ -1,4 +1,4 @@
-"""Linear layers and the token embeddings, in float or int8.
+"""Add linear layers and the token embeddings to a graph, in float or int8.
 
 int8 means signed weights with a scale per column and unsigned activations, as in `quantize`. A scale per token is not
 multiplied in at once, since the operator that reads the product can often do that on far fewer numbers.
@@ -22,7 +22,7 @@ Activations = Literal["token", "tensor"]
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """A tensor [1, rows, width] that still has to be multiplied with `scale` [1, rows, 1], if there is one."""
+    """A tensor [1, rows, width] that still has to be multiplied by `scale` [1, rows, 1], if there is one."""
 
     name: str
     scale: str | None = None
@@ -30,7 +30,7 @@ class Scaled:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """An activation as a linear layer takes it: in float, or as int8 with what `MatMulIntegerToFloat` is told."""
+    """The input of a linear layer: float, or int8 with the arguments of `MatMulIntegerToFloat`."""
 
     name: str
     scale: str | None = None
@@ -39,7 +39,10 @@ class _Rows:
 
 
 class Linears:
-    """`float_layers` are named as in the checkpoint, without `model.`; with `activations` None all are."""
+    """Adds linear layers. `float_layers` are named as in the checkpoint, without `model.`.
+
+    With `activations` None, all layers are float.
+    """
 
     def __init__(
         self, writer: Writer, weights: Weights, activations: Activations | None, float_layers: Collection[str]
@@ -51,7 +54,7 @@ class Linears:
         self._zero_points: dict[str, str] = {}
 
     def embeddings(self, input_ids: str) -> str:
-        """[1, tokens, width]"""
+        """Return the token embeddings [1, tokens, width]."""
         op, table = self._writer.op, self._weights[f"model.{EMBEDDINGS}.weight"]
         if self._is_float(EMBEDDINGS):
             rows = op("Gather", self._writer.constant(f"{EMBEDDINGS}.weight", table), input_ids)
@@ -63,10 +66,10 @@ class Linears:
         return op("Unsqueeze", rows, self._writer.integers(0))
 
     def products(self, activation: Scaled, layer: str, rows: str, starts: range) -> list[Scaled]:
-        """The columns of the layer's output, in parts that start at `starts` and are as wide as its step.
+        """Return blocks of columns of the layer's output, which start at `starts` and are as wide as its step.
 
         `rows` is an input of the graph with as many items as the activation has rows. Several products of one
-        activation are faster than one product that is then split.
+        activation are faster than one product that is split afterwards.
         """
         prepared = self._prepared(activation, layer, rows)
         matrix = self._weights[f"model.{layer}.weight"].T
@@ -76,7 +79,7 @@ class Linears:
         ]
 
     def value(self, product: Scaled) -> str:
-        """The product with its scale."""
+        """Return the product multiplied by its scale."""
         return product.name if product.scale is None else self._writer.op("Mul", product.name, product.scale)
 
     def _is_float(self, layer: str) -> bool:
@@ -95,7 +98,7 @@ class Linears:
         if rows not in self._zero_points:
             self._zero_points[rows] = op("Expand", zero_point, op("Shape", rows))
         greatest = op("ReduceMax", op("Abs", activation.name), last, keepdims=1)
-        # Zero for a row of zeros: whatever it is quantized to, its products are zero once they are multiplied with it.
+        # A row of zeros has scale 0, so its products become 0, whatever it is quantized to.
         scale = op("Mul", greatest, number(1 / GREATEST))
         quantized = op("QuantizeLinear", activation.name, op("Reshape", scale, last), self._zero_points[rows], axis=1)
         pending = scale if activation.scale is None else op("Mul", scale, activation.scale)

@@ -1,6 +1,6 @@
-"""Attention over a whole packed row at once, under a mask: the form for a GPU.
+"""Compute attention over a whole packed row at once, under a mask, as a GPU needs it.
 
-A captured CUDA graph can hold neither branches nor loops, and a GPU has the arithmetic to spare that a mask wastes.
+A captured CUDA graph can hold neither branches nor loops, and a GPU can afford the arithmetic that a mask wastes.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from pointsman_export.export.graph.linear import Scaled
 from pointsman_export.export.graph.writer import CONTRIB, Writer
 
 _MASKED = -1e4
-"""In float16's range, and its exponential is zero."""
+"""Score of a masked pair: within float16's range, and its exponential is zero."""
 
 
 class MaskedAttention:
-    """For the float16 layers of one graph. A token sees its own prompt, in local layers no further than the window.
+    """Adds the attention of the float16 layers of one graph.
 
-    Every token sees itself, filler too, so no softmax is over nothing.
+    A token sees its own prompt, in local layers no further than the window. Every token sees itself, filler tokens too,
+    so no softmax is over an empty set.
     """
 
     def __init__(self, writer: Writer, form: Architecture) -> None:
@@ -33,7 +34,7 @@ class MaskedAttention:
         self._biases = {True: self._bias(own), False: self._bias(near)}
 
     def rotate(self, product: Scaled, *, is_global: bool) -> str:
-        """RoPE of a product without a pending scale; row i of the tables is for token i, as 0 says for all."""
+        """Apply RoPE to a product without a pending scale; the offset 0 assigns row i of the tables to token i."""
         inputs = (product.name, self._writer.integers(0), *self._tables[is_global])
         return self._writer.op("RotaryEmbedding", *inputs, domain=CONTRIB, num_heads=self._heads)
 
@@ -48,12 +49,12 @@ class MaskedAttention:
         return self._writer.op("MultiHeadAttention", *inputs, domain=CONTRIB, num_heads=self._heads)
 
     def _pairs(self, tensor: str) -> tuple[str, str]:
-        """[n, 1] and [1, n] of [n]"""
+        """Return [n, 1] and [1, n] of a tensor [n]."""
         op, integers = self._writer.op, self._writer.integers
         return op("Unsqueeze", tensor, integers(1)), op("Unsqueeze", tensor, integers(0))
 
     def _bias(self, visible: str) -> str:
-        """[1, 1, n, n] of [n, n]"""
+        """Return the bias [1, 1, n, n] of a mask [n, n]."""
         writer = self._writer
         seen, masked = (writer.constant(f"bias/{value}", np.float16(value)) for value in (0, _MASKED))
         return writer.op("Unsqueeze", writer.op("Where", visible, seen, masked), writer.integers(0, 1))

@@ -1,4 +1,4 @@
-"""Rotary position embeddings as tables."""
+"""Look up rotary position embeddings in tables."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from pointsman_export.export.graph.architecture import Architecture
 from pointsman_export.export.graph.writer import Writer
 
 Tables = dict[bool, list[str]]
-"""Cosines and sines of a row's positions, [tokens, half the width of a head] each, by whether a layer is global."""
+"""Cosines and sines of a row's positions, [tokens, half the width of a head] each; the key is true for global layers.
+"""
 
 
 def look_up(writer: Writer, form: Architecture, kind: type[np.floating]) -> Tables:
-    """Tables of `kind` for the positions of the feed."""
+    """Return the tables, of type `kind`, for the positions of the feed."""
     return {True: _rows(writer, form, form.global_theta, kind), False: _rows(writer, form, form.local_theta, kind)}
 
 
 def _rows(writer: Writer, form: Architecture, theta: float, kind: type[np.floating]) -> list[str]:
-    """Angles are float32 as in transformers, so that far positions have the same ones to the last bit."""
+    """Compute the angles in float32 as transformers does, so that those of far positions are equal to the last bit."""
     half = form.width // form.heads // 2
     frequencies = 1 / np.float32(theta) ** (np.arange(half, dtype=np.float32) / np.float32(half))
     angles = np.arange(form.positions, dtype=np.float32)[:, None] * frequencies

@@ -1,4 +1,4 @@
-"""The checkpoint's tensors, with outliers moved to where int8 does not see them."""
+"""Load the checkpoint's tensors, and balance outliers so that int8 does not see them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ Weights = dict[str, Floats]
 
 
 def load_weights(path: Path, form: Architecture) -> Weights:
-    """Balanced float32 tensors by the checkpoint's names; raises UnknownFormError where some are not known."""
+    """Return the balanced float32 tensors by the checkpoint's names.
+
+    Raises UnknownFormError if a tensor has a type that numpy does not support.
+    """
     try:
         weights = {name: tensor.astype(np.float32) for name, tensor in load_file(path).items()}
     except (TypeError, KeyError) as error:
@@ -26,12 +29,12 @@ def load_weights(path: Path, form: Architecture) -> Weights:
 
 
 def balance(weights: Weights, form: Architecture) -> None:
-    """Divide each norm's output channels by a factor that the rows of the layer behind it are multiplied with.
+    """Divide each norm's output channels by a factor, and multiply the rows of the layer after it by the same factor.
 
-    Exact in float, since a norm ends in a product with its weight. A channel's largest weight and its norm's weight
-    become equal, so that an outlier among the activations no longer coarsens the steps of all others (SmoothQuant,
-    Xiao et al. 2023, with the norm's weight for the activation's range and alpha 0.5). The first layer's attention has
-    no norm of its own, and the one before it feeds the residual stream as well.
+    This is exact in float, since a norm ends in a product with its weight. A channel's largest weight and its norm's
+    weight become equal, so that an outlier among the activations no longer coarsens the steps of all others
+    (SmoothQuant, Xiao et al. 2023, with the norm's weight for the activation's range and alpha 0.5). The first layer's
+    attention has no norm of its own, and the norm before it also feeds the residual stream.
     """
     for layer in range(form.layers):
         prefix = f"model.layers.{layer}"

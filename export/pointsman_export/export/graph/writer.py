@@ -1,4 +1,4 @@
-"""Writes the nodes and constants of one ONNX graph."""
+"""Write the nodes and constants of one ONNX graph."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ CONTRIB = "com.microsoft"
 
 
 class Writer:
-    """Each method returns the name of the tensor that it adds. Constants of one name are stored once."""
+    """Collects nodes and constants; each method returns the name of the tensor that it adds.
+
+    Constants of one name are stored once.
+    """
 
     def __init__(self, opset: int = 23) -> None:
         self._opsets = [helper.make_opsetid("", opset), helper.make_opsetid(CONTRIB, 1)]
@@ -27,37 +30,43 @@ class Writer:
         return name
 
     def integers(self, *values: int) -> str:
-        """An int64 vector."""
+        """Add an int64 vector."""
         return self.constant(f"integers/{','.join(map(str, values))}", np.array(values, np.int64))
 
     def integer(self, value: int) -> str:
-        """An int64 scalar."""
+        """Add an int64 scalar."""
         return self.constant(f"integer/{value}", np.array(value, np.int64))
 
     def number(self, value: float) -> str:
-        """A float32 scalar."""
+        """Add a float32 scalar."""
         return self.constant(f"number/{value!r}", np.array(value, np.float32))
 
     def op(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """A node with one output."""
+        """Add a node with one output."""
         self._count += 1
         name = f"{operator}_{self._count}"
         self._nodes.append(helper.make_node(operator, list(inputs), [name], name=name, domain=domain, **attributes))
         return name
 
     def ops(self, operator: str, outputs: int, *inputs: str) -> list[str]:
-        """A node with several outputs."""
+        """Add a node with several outputs."""
         self._count += 1
         names = [f"{operator}_{self._count}/{number}" for number in range(outputs)]
         self._nodes.append(helper.make_node(operator, list(inputs), names, name=f"{operator}_{self._count}"))
         return names
 
     def choose(self, condition: str, then: Callable[[], str], otherwise: Callable[[], str]) -> str:
-        """What `then` or `otherwise` computes. Constants lie outside of the branches, so both share them."""
+        """Add a branch that computes either `then` or `otherwise`.
+
+        Constants are stored outside the branches, so both share them.
+        """
         return self.op("If", condition, then_branch=self._branch(then), else_branch=self._branch(otherwise))
 
     def repeat(self, count: str, initial: str, step: Callable[[str, str], str]) -> str:
-        """The last of `initial`, then `count` times what `step` makes of the number of the step and the one before."""
+        """Add a loop of `count` steps and return its last value, or `initial` if there are no steps.
+
+        `step` computes a value from the number of the step and the value before.
+        """
         self._count += 1
         number, going, before = (f"Loop_{self._count}/{name}" for name in ("number", "going", "before"))
         inputs = [
@@ -69,7 +78,7 @@ class Writer:
         return self.op("Loop", count, "", initial, body=body)
 
     def model(self, inputs: list[ValueInfoProto], output: ValueInfoProto, result: str) -> ModelProto:
-        """The graph from `inputs` to `output`, which takes its value from the tensor `result`."""
+        """Return the graph from `inputs` to `output`, which takes its value from the tensor `result`."""
         self._nodes[-1].output[0] = output.name
         graph = helper.make_graph(self._nodes, "pointsman", inputs, [output], list(self._constants.values()))
         ir_version = helper.find_min_ir_version_for(self._opsets, ignore_unknown=True)
@@ -78,7 +87,7 @@ class Writer:
     def _branch(
         self, compute: Callable[[], str], inputs: Sequence[ValueInfoProto] = (), going: str | None = None
     ) -> Any:
-        """A subgraph with what `compute` adds; a loop's gives on, first, whether it is to go on."""
+        """Return a subgraph with the nodes that `compute` adds; in a loop, its first output says to go on."""
         outer, self._nodes = self._nodes, []
         results = [compute()] if going is None else [self.op("Identity", going), compute()]
         outputs = [helper.make_empty_tensor_value_info(result) for result in results]
