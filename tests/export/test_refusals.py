@@ -1,4 +1,4 @@
-"""What is refused: exit code 1, a message that says what, where and how to mend, and nothing left behind."""
+"""What is refused: exit code 1, a message that says what, where and how to fix it, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pointsman.classify.tokenizer import Tokenizer, Window
-from pointsman_export.checkpoint import open_checkpoint
-from pointsman_export.graph import load_model
-from pointsman_export.main import main
-from pointsman_export.texts import BUILT_IN
-from pointsman_export.verify import torch_logits
+from pointsman_export.export.checkpoint import open_checkpoint
+from pointsman_export.export.main import main
+from pointsman_export.export.texts import BUILT_IN
+from pointsman_export.export.torch_model import load_model
+from pointsman_export.export.verify import torch_logits
 from support.checkpoint import LABELS, edit_json, save_tokenizer
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def test_labels_that_disagree(copy: Path, export: Export) -> None:
         export(copy),
         "config.json: biology, business, chemistry",
         "category_mapping.json: business, biology, chemistry",
-        "mend the one",
+        "fix the file that",
     )
 
 
@@ -121,7 +121,7 @@ def test_labels_that_do_not_fit_the_weights(copy: Path, export: Export) -> None:
     """As many labels as the classifier has outputs."""
     edit_json(copy / "config.json", id2label={"0": "yes", "1": "no"})
 
-    refused(export(copy), "14 outputs", "2 labels (yes, no)", "mend id2label")
+    refused(export(copy), "14 outputs", "2 labels (yes, no)", "fix id2label")
 
 
 @pytest.mark.parametrize("labels", [{"0": "a", "2": "b"}, {"0": "a", "1": "a"}, {}])
@@ -129,7 +129,7 @@ def test_labels_that_are_no_list(copy: Path, export: Export, labels: dict[str, s
     """Labels without gaps, and each once."""
     edit_json(copy / "config.json", id2label=labels)
 
-    refused(export(copy), str(copy / "config.json"), "mend")
+    refused(export(copy), str(copy / "config.json"), "fix ")
 
 
 def test_another_models_tokenizer(copy: Path, export: Export) -> None:

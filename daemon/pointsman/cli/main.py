@@ -33,11 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     if arguments[:1] == ["export"]:
-        from pointsman_export.main import main as export
+        from pointsman_export.export.main import main as export
 
         return export(arguments[1:])
     if arguments[:1] == ["fit"]:
-        from pointsman_export.fit import main as fit
+        from pointsman_export.fit.main import main as fit
 
         return fit(arguments[1:])
     try:
