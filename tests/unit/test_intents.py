@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pointsman.adapters.catalog import Served
-from pointsman.api.data import classification as intents
+from pointsman.api import classification as intents
 from pointsman.classify.classifier import Classifier
 from pointsman.errors import HttpError, RequestError
 from pointsman.routing.router import Router
