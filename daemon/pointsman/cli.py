@@ -12,7 +12,7 @@ from pathlib import Path
 from pointsman import COMPILED, __version__
 from pointsman.errors import CannotStart, ConfigError
 
-DEFAULT_CONFIG = Path("config/config.yaml")
+WHERE = "/etc/pointsman/config.yaml if it exists, else config/config.yaml"
 CANNOT_START = 3
 READER_LEFT = 141  # what a shell says of a program that SIGPIPE ended
 _VERSION = f"pointsman {__version__} ({'compiled' if COMPILED else 'not compiled'})"
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
 
     check = commands.add_parser("check", help="print a config's errors and warnings")
-    check.add_argument("file", type=Path, nargs="?", default=DEFAULT_CONFIG, metavar="FILE")
+    check.add_argument("file", type=Path, nargs="?", metavar="FILE", help=f"the config; default: {WHERE}")
     check.set_defaults(run=_check)
 
     explain = commands.add_parser("explain", help="show how a prompt would be routed, and why")
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _config_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="default: %(default)s")
+    parser.add_argument("--config", type=Path, metavar="FILE", help=f"the config; default: {WHERE}")
 
 
 def _address(text: str) -> str:
@@ -119,13 +119,14 @@ def _serve(options: argparse.Namespace) -> int:
 
     from pointsman.classify.batch import usable_cores
     from pointsman.classify.runtime import set_up_malloc
+    from pointsman.config.load import default_path
     from pointsman.reload import Source
     from pointsman.server import serve
     from pointsman.systemd import take
 
     set_up_malloc(usable_cores())
     systemd = take(os.environ)
-    source = Source(options.config, options.vllm, options.log_level)
+    source = Source(options.config or default_path(), options.vllm, options.log_level)
     prepared = source.prepare()
     gc.freeze()  # what start-up left will not be garbage: full collections need not walk it
     uvloop.run(serve(source, prepared, stand_in=options.demo, systemd=systemd))
@@ -145,11 +146,12 @@ def _explain(options: argparse.Namespace) -> int:
 
     from pointsman import openai
     from pointsman.adapters import Served
+    from pointsman.config.load import default_path
     from pointsman.explain import describe, render
     from pointsman.prepare import prepare
     from pointsman.router import Router
 
-    prepared = prepare(options.config)
+    prepared = prepare(options.config or default_path())
     router = Router(prepared.config, prepared.classifier, Served)
     text = options.text.encode(errors="surrogateescape").decode(errors="replace")  # as the shell gave it
     body = {"model": prepared.config.auto_model_name, "messages": [{"role": "user", "content": text}]}
@@ -164,13 +166,13 @@ def _adapters(options: argparse.Namespace) -> int:
     import json
 
     from pointsman.admin_client import AdminError, ask
-    from pointsman.config.load import load
+    from pointsman.config.load import default_path, load
     from pointsman.inventory import render, render_change
 
     changes = options.action != "list"
     if changes is not (options.name is not None):
         options.parser.error("load and unload need a NAME, list takes none")
-    address = load(options.config).config.pointsman.server.admin_listen
+    address = load(options.config or default_path()).config.pointsman.server.admin_listen
     try:
         if changes:
             answer = ask(address, "POST", f"/adapters/{options.action}", {"name": options.name})

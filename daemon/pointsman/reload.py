@@ -18,7 +18,7 @@ from pointsman.config.changes import Change, changes
 from pointsman.errors import CannotStart, ConfigError, error_body
 from pointsman.generations import Generations
 from pointsman.http.message import Request, Response, json_response
-from pointsman.prepare import Prepared, prepare
+from pointsman.prepare import Prepared, prepare, refuse_loops
 from pointsman.systemd import Notifier
 from pointsman.telemetry import Level
 
@@ -169,6 +169,7 @@ class Reloader:
             if kept and not found:
                 return Outcome("unchanged", self.generation, waiting=waiting, warnings=read.warnings)
             try:
+                refuse_loops(prepared.config)
                 self._generations.swap(prepared)
             except BaseException:  # whatever it is, nobody else has this classifier to close
                 if not kept:
