@@ -129,7 +129,7 @@ def _serve(options: argparse.Namespace) -> int:
     source = Source(options.config or default_path(), options.vllm, options.log_level)
     prepared = source.prepare()
     gc.freeze()  # what start-up left will not be garbage: full collections need not walk it
-    uvloop.run(serve(source, prepared, stand_in=options.demo, systemd=systemd))
+    uvloop.run(serve(source, prepared, demo=options.demo, systemd=systemd))
     return 0
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from pointsman import COMPILED, __version__, demo, loop_lag
+from pointsman import COMPILED, __version__, loop_lag, stand_in
 from pointsman.admin_api import adapter_routes
 from pointsman.api import abandoned, health_routes, readiness, routes
 from pointsman.classify.classifier import Classifier
@@ -35,7 +35,7 @@ GRACE_S = 5.0
 STATUS_S = 5.0
 
 
-async def serve(source: Source, prepared: Prepared, *, stand_in: bool = False, systemd: Systemd) -> None:
+async def serve(source: Source, prepared: Prepared, *, demo: bool = False, systemd: Systemd) -> None:
     """Serve until SIGTERM or SIGINT, then let running answers end; raises CannotStart.
 
     `prepared` is what `source` was read to. The sockets that `systemd` hands over take the place of its addresses.
@@ -47,10 +47,8 @@ async def serve(source: Source, prepared: Prepared, *, stand_in: bool = False, s
     _adopt_logging(log)
     stop, interrupt = _signals()
     async with contextlib.AsyncExitStack() as stack:
-        if stand_in:
-            for runner in await demo.start(config):
-                stack.push_async_callback(runner.cleanup)
-            log.write("warning", "stand_in", message="no vLLM: a stand-in says which model it was asked for")
+        if demo:
+            await stack.enter_async_context(stand_in.running(config, log))
         generations = await stack.enter_async_context(running(prepared, log))
         reloader = Reloader(source, prepared, generations, systemd.notify)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask, "SIGHUP")
