@@ -77,6 +77,26 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", type=Path, nargs="?", metavar="FILE", help=f"the config; default: {WHERE}")
     check.set_defaults(run=_check)
 
+    init = commands.add_parser("init", help="write a config for what a running vLLM serves")
+    init.add_argument(
+        "--vllm",
+        type=_address,
+        default="http://127.0.0.1:8000",
+        metavar="URL",
+        help="its address, host:port, http(s)://... or unix:/path (default: %(default)s)",
+    )
+    init.add_argument(
+        "-o",
+        dest="output",
+        type=Path,
+        metavar="FILE",
+        help="the config to write; default: /etc/pointsman/config.yaml for root where the service is installed, else "
+        "config/config.yaml",
+    )
+    init.add_argument("--api-key-file", type=Path, metavar="FILE", help="file with the key of vLLM's --api-key")
+    init.add_argument("--force", action="store_true", help="replace a config that is there already")
+    init.set_defaults(run=_init)
+
     explain = commands.add_parser("explain", help="show how a prompt would be routed, and why")
     explain.add_argument("text", metavar="TEXT")
     _config_option(explain)
@@ -137,6 +157,12 @@ def _check(options: argparse.Namespace) -> int:
     from pointsman.check import run
 
     return run(options.file, sys.stdout)
+
+
+def _init(options: argparse.Namespace) -> int:
+    from pointsman.init.main import run
+
+    return run(options.vllm, options.output, options.api_key_file, force=options.force, out=sys.stdout, err=sys.stderr)
 
 
 def _explain(options: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,3 +37,20 @@ def read(path: Path, most_bytes: int) -> bytes:
     if max(size, len(content)) > most_bytes:  # it may have grown
         raise OSError(errno.EFBIG, f"it is larger than {most_bytes:,} bytes", str(path))
     return content
+
+
+def write(path: Path, content: bytes, *, replace: bool) -> None:
+    """Write a file whole or not at all; raises OSError: FileExistsError where one is there and not to be replaced."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)  # the service has a user of its own
+            os.fsync(file.fileno())
+        if replace:
+            Path(temporary).replace(path)
+        else:
+            os.link(temporary, path)
+    finally:  # a Ctrl-C, too, must leave nothing behind
+        Path(temporary).unlink(missing_ok=True)

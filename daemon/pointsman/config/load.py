@@ -45,7 +45,12 @@ def default_path() -> Path:
 
 def load(path: Path) -> Loaded:
     """Load a config file; raises ConfigError with every problem that it has."""
-    parsed = tree.parse(_read(path))
+    return build(_read(path), path)
+
+
+def build(text: str, path: Path) -> Loaded:
+    """Return the config that a file's text stands for; raises ConfigError with every problem that it has."""
+    parsed = tree.parse(text)
     newer = foreign.newer_form(parsed.root) if parsed.root else None
     if parsed.root is None or newer is not None:
         raise ConfigError(str(path), (newer,) if newer else parsed.problems)

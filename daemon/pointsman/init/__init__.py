@@ -1,0 +1,1 @@
+"""`pointsman init`: a config for what a vLLM serves."""
