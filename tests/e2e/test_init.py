@@ -161,7 +161,12 @@ async def test_without_adapters_the_base_model_answers_everything(hostile: Hosti
 
 
 async def test_a_version_that_is_not_told_does_not_matter(hostile: Hostile, init: Init) -> None:
-    for script in (whole(b"<html>"), whole(b'{"version":"\\u001b[2J"}'), whole(b"{}", "404 Not Found"), sends(b"?")):
+    for script in (
+        whole(b"<html>"),
+        whole(b'{"version":"\\u001b[2J"}'),
+        whole(b"{}", "404 Not Found"),
+        sends(b"?", then=Exchange.close),
+    ):
         hostile.script = script
         assert await init(url(hostile), force=True) == 0
         assert "written for vLLM at" in init.out

@@ -40,7 +40,7 @@ def _run(vllm: str, output: Path, key_file: Path | None, *, force: bool, out: Te
         raise InitError(_taken(output))
     # An OpenAI client's base URL ends in /v1; requests bring that along themselves.
     endpoint = Endpoint(name=ENDPOINT, address=vllm.rstrip("/").removesuffix("/v1"))
-    key = None if key_file is None else str(key_file.resolve())
+    key = None if key_file is None else str(key_file.absolute())  # not where its links lead: a key may be swapped
     served = asyncio.run(ask_vllm(endpoint, read_key(key, "--api-key-file")))
     planned = plan(served, read_manifest(BUILTIN).labels)
     text = render(served, planned, endpoint, key)
