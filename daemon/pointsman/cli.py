@@ -1,4 +1,7 @@
-"""The command line. Exit codes: 0 well, 1 failed, 2 usage, 3 cannot start, 141 nobody reads the output any more."""
+"""The command line. Exit codes: 0 well, 1 failed, 2 usage, 3 cannot start, 141 nobody reads the output any more.
+
+docs/operations.md says what they mean for each command.
+"""
 
 from __future__ import annotations
 
