@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import huggingface_hub
@@ -237,3 +238,38 @@ def test_wrong_usage(options: list[str], capsys: pytest.CaptureFixture[str]) -> 
 
     assert exit_.value.code == 2
     assert "usage: pointsman export" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "category_mapping.json"])
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "enormous", "empty"])
+def test_a_file_that_is_none_is_named_and_not_waited_for(name: str, kind: str, copy: Path, export: Export) -> None:
+    """A pipe has no writer, a device no end, and of a sparse file of 1 GiB not a byte is kept in memory."""
+    file = copy / name
+    file.unlink(missing_ok=True)
+    match kind:
+        case "a pipe":
+            os.mkfifo(file)
+        case "a device":
+            file.symlink_to("/dev/zero")
+        case _:
+            file.touch()
+            os.truncate(file, 2**30 if kind == "enormous" else 0)
+    if name == "category_mapping.json" and kind in {"a pipe", "a device"}:
+        assert open_checkpoint(str(copy)).labels  # no file, and none is needed
+    else:
+        refused(export(copy), str(file))
+
+
+@pytest.mark.parametrize("option", ["--texts", "--labelled", "--calibrate"])
+@pytest.mark.parametrize("kind", ["a pipe", "enormous"])
+def test_rows_that_are_no_file_are_named_and_not_waited_for(
+    option: str, kind: str, tiny: Path, tmp_path: Path, export: Export
+) -> None:
+    file = tmp_path / "rows"
+    if kind == "a pipe":
+        os.mkfifo(file)
+    else:
+        file.touch()
+        os.truncate(file, 2**30)
+
+    refused(export(tiny, option, str(file)), str(file))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from pointsman import files
 from pointsman.errors import CannotStart, UpstreamError, UpstreamTimeout
 from pointsman.http1.body import Chunked, Framing, Length, UntilClose
 from pointsman.http1.response_head import ResponseHead
@@ -13,6 +14,7 @@ from pointsman.upstream.endpoint_state import EndpointState
 # A list of models is shorter.
 LONGEST_ANSWER_BYTES = 8 * 2**20
 QUESTION_SECONDS = 5.0
+LARGEST_KEY_BYTES = 4096
 
 
 class _Collector:
@@ -107,16 +109,15 @@ async def health(upstream: EndpointState, key_line: bytes) -> str | None:
     return f"`/health` answers with status {status}" if status >= 500 else None
 
 
-def read_key(file: str | None) -> bytes:
-    """Return the header line with the key in a file, empty without a file; raises CannotStart."""
+def read_key(file: str | None, named_by: str = "pointsman.relay.api_key_file") -> bytes:
+    """The header line with the key that a file holds, empty without a file; raises CannotStart."""
     if file is None:
         return b""
     try:
-        key = Path(file).read_text(encoding="utf-8").strip()
+        key = files.read(Path(file), LARGEST_KEY_BYTES).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise CannotStart(
-            f"pointsman.relay.api_key_file: {file} cannot be read ({error}); check path and permissions"
-        ) from error
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise CannotStart(f"{named_by}: {file} cannot be read ({why}); check path and permissions") from error
     if not key or not key.isascii() or not key.isprintable():
-        raise CannotStart(f"pointsman.relay.api_key_file: {file} holds no key; write the key on one line")
+        raise CannotStart(f"{named_by}: {file} holds no key; write the key on one line")
     return b"Authorization: Bearer %b\r\n" % key.encode()

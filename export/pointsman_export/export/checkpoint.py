@@ -9,6 +9,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from pointsman import files
 from pointsman.classify.artifact import TOKENIZER
 from pointsman_export.common.errors import CheckpointError
 from pointsman_export.export.safetensors_header import tensor_shapes
@@ -17,6 +18,8 @@ ARCHITECTURE = "ModernBertForSequenceClassification"
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 MAPPING = "category_mapping.json"
+_LARGEST_JSON_BYTES = 1 << 20
+_LARGEST_TOKENIZER_BYTES = 256 << 20
 _FULL, _SLIDING = "full_attention", "sliding_attention"
 
 
@@ -179,7 +182,9 @@ def _check_tokenizer(path: Path, vocabulary: int) -> None:
             "(AutoTokenizer.from_pretrained(...).save_pretrained(folder))"
         )
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_buffer(files.read(path, _LARGEST_TOKENIZER_BYTES))
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); save the tokenizer again") from error
     except Exception as error:  # tokenizers raises nothing narrower
         raise CheckpointError(f"{path}: not a tokenizer ({error}); save the tokenizer again") from error
     greatest = max(tokenizer.get_vocab(with_added_tokens=True).values())
@@ -192,10 +197,10 @@ def _check_tokenizer(path: Path, vocabulary: int) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(files.read(path, _LARGEST_JSON_BYTES))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); name a folder with a checkpoint") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not JSON ({error}); fetch or save it again") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, expected a JSON object; save it again")

@@ -7,8 +7,10 @@ and the data.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+from pointsman import files
 from pointsman_export.common.errors import CheckpointError
 
 _LENGTH_BYTES = 8
@@ -19,8 +21,8 @@ _MAX_HEADER_BYTES = 100_000_000
 def tensor_shapes(path: Path) -> dict[str, list[int]]:
     """Return each tensor's shape; raises CheckpointError unless the file is as long as its header says."""
     try:
-        actual = path.stat().st_size
-        with path.open("rb") as file:
+        with files.opened(path) as file:
+            actual = os.fstat(file.fileno()).st_size
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
             header = file.read(length) if length <= _MAX_HEADER_BYTES else b""
     except OSError as error:
@@ -33,7 +35,7 @@ def tensor_shapes(path: Path) -> dict[str, list[int]]:
         tensors = {name: entry for name, entry in json.loads(header).items() if name != "__metadata__"}
         expected = _LENGTH_BYTES + length + max(entry["data_offsets"][1] for entry in tensors.values())
         shapes = {name: entry["shape"] for name, entry in tensors.items()}
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a safetensors file; fetch or save it again") from error
     if actual != expected:
         raise _truncated(path, f"{expected:,}", actual)

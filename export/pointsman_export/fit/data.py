@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from pointsman import files
 from pointsman.evaluation.metrics import Ints
 from pointsman_export.common.errors import FitDataError
 
@@ -17,6 +18,7 @@ LEAST_ROWS = 5
 ENOUGH_ROWS = 20
 """Rows of a label below which its figures say little."""
 
+_LARGEST_BYTES = 64 << 20
 _SHOWN = 10
 _CATCH_ALL = {"other", "others", "none", "general", "misc", "miscellaneous", "out of scope", "unknown", "fallback"}
 
@@ -72,11 +74,12 @@ def read_rows(path: Path) -> Rows:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").split("\n")  # not splitlines: a text may hold U+2028
+        content = files.read(path, _LARGEST_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise FitDataError(f"{path}: cannot be read ({error.strerror}); name a file of labelled rows") from error
     except UnicodeDecodeError as error:
         raise FitDataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); convert it") from error
+    return content.split("\n")  # a text may hold U+2028, where splitlines cuts
 
 
 def _parse(line: str) -> _Row:
