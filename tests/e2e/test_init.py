@@ -16,9 +16,9 @@ import aiohttp
 import pytest
 import pytest_asyncio
 import yaml
-from pointsman.cli.init.main import init as run
 
 from pointsman.cli import check
+from pointsman.cli.init.main import init as run
 from pointsman.cli.main import main
 from pointsman.config import load
 from support.daemon import run_daemon

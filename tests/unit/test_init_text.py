@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
+
 from pointsman.cli.init.plan import plan
 from pointsman.cli.init.served import Adapter, Served
 from pointsman.cli.init.text import render
-
 from pointsman.config.lint import lint
 from pointsman.config.load import Loaded, build
 from pointsman.config.model import Endpoint
