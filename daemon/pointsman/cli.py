@@ -1,4 +1,8 @@
-"""The command line. Exit codes: 0 well, 1 failed, 2 usage, 3 cannot start, 141 nobody reads the output any more."""
+"""The command line. Exit codes: 0 well, 1 failed, 2 usage, 3 cannot start, 141 nobody reads the output any more.
+
+`check` exits with 1 where the service could not start; `migrate` with 1 where its result must be completed, and with 3
+where it writes none.
+"""
 
 from __future__ import annotations
 
@@ -77,6 +81,17 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", type=Path, nargs="?", default=DEFAULT_CONFIG, metavar="FILE")
     check.set_defaults(run=_check)
 
+    migrate = commands.add_parser(
+        "migrate",
+        help="turn a configuration of vLLM Semantic Router into one of Pointsman",
+        description="Print the result, and on standard error what became of each part of the file. Exit codes: 0 the "
+        "result passes `check`, 1 something is missing in the result and must be filled in, 3 nothing was written.",
+    )
+    migrate.add_argument("file", type=Path, metavar="FILE")
+    migrate.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the result to a file")
+    migrate.add_argument("--force", action="store_true", help="overwrite the file of -o")
+    migrate.set_defaults(run=_migrate)
+
     explain = commands.add_parser("explain", help="show how a prompt would be routed, and why")
     explain.add_argument("text", metavar="TEXT")
     _config_option(explain)
@@ -136,6 +151,12 @@ def _check(options: argparse.Namespace) -> int:
     from pointsman.check import run
 
     return run(options.file, sys.stdout)
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from pointsman.migrate import run
+
+    return run(options.file, options.output, force=options.force)
 
 
 def _explain(options: argparse.Namespace) -> int:

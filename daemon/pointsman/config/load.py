@@ -30,7 +30,12 @@ class Loaded:
 
 def load(path: Path) -> Loaded:
     """Load a config file; raises ConfigError with every problem that it has."""
-    parsed = tree.parse(_read(path))
+    return load_text(read(path), path)
+
+
+def load_text(text: str, path: Path) -> Loaded:
+    """Load what a config file holds, or would hold; raises ConfigError with every problem that it has."""
+    parsed = tree.parse(text)
     newer = foreign.newer_form(parsed.root) if parsed.root else None
     if parsed.root is None or newer is not None:
         raise ConfigError(str(path), (newer,) if newer else parsed.problems)
@@ -68,7 +73,8 @@ def _absolute(path: str | None, folder: Path) -> str | None:
     return None if path is None else str(folder / path)
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """Read a config file; raises ConfigError where it cannot be read."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
