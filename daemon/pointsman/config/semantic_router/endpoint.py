@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pointsman.config.semantic_router.nodes import changed, children, entries, find, items, number, scalar, table, text
 from pointsman.config.semantic_router.note import Notes
-from pointsman.config.tree import Node, Table
+from pointsman.config.tree import Items, Node, Table
 
 _VLLM = ("vllm", "chat", "vllm_omni")
 _KEYS = ("api_key", "api_key_env", "access_key")
@@ -20,6 +20,7 @@ class Endpoints:
     """`kept` has the kept endpoint for each name of the file; `names` has all names, and the kind of each."""
 
     root: Table
+    made: Items
     kept: Mapping[str, str]
     kinds: Mapping[str, str]
 
@@ -32,7 +33,8 @@ def rewrite(root: Table, notes: Notes) -> Endpoints:
     if profiles := find(root, "provider_profiles"):
         notes.dropped(profiles, "endpoints are vLLM servers, which need no profile")
     made = items(root.entries.get("vllm_endpoints", root), reader.made)
-    return Endpoints(changed(root, {"vllm_endpoints": made, "provider_profiles": None}), reader.kept, reader.kinds)
+    rest = changed(root, {"vllm_endpoints": None, "provider_profiles": None})
+    return Endpoints(rest, made, reader.kept, reader.kinds)
 
 
 class _Reader:

@@ -48,7 +48,8 @@ def migrate(root: Table, lookup: classifier.Lookup) -> Migration:
     default = reference.default_model(endpoints.root, models, notes)
     decided = category.from_decisions if children(root, "decisions") else category.from_scores
     root = decided(endpoints.root, labels, models, notes)
-    root = changed(root, {"default_model": default, "model_config": models.node, "version": None})
+    made = {"default_model": default, "model_config": models.node, "vllm_endpoints": models.busy(endpoints.made)}
+    root = changed(root, {**made, "version": None})
     walker = LenientWalker(notes)
     config = _auto_name(walker.build(Config, root), notes, root)
     carried = list(_carried(config, walker.places))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pointsman.config.semantic_router.endpoint import Endpoints
@@ -18,7 +18,7 @@ from pointsman.config.semantic_router.nodes import (
     text,
 )
 from pointsman.config.semantic_router.note import Notes
-from pointsman.config.tree import Node, Table
+from pointsman.config.tree import Items, Node, Table
 
 _OWN = ("external_model_ids", "provider_model_id", "api_format", "access_key")
 _CARD = ("tags", "context_window_size", "modality", "param_size", "capabilities", "quality_score", "description")
@@ -43,8 +43,21 @@ class Models:
         self._adapters: dict[str, Reference] = {}
         self.made: dict[str, Table] = {}
         self._at = root.entries.get("model_config", root)
+        self._idle: set[str] = set()
+        bases = {text(lora, "name"): base for base, node in entries(self._at).items() for lora in tables(node, "loras")}
         for name, node in entries(self._at).items():
-            self._read(name, node if isinstance(node, Table) else table(node, {}))
+            if name in bases and bases[name] != name and not children(node, "preferred_endpoints"):
+                notes.changed(node, f'"{name}" is an adapter of {bases[name]}, not a model of its own')
+            else:
+                self._read(name, node if isinstance(node, Table) else table(node, {}))
+
+    def busy(self, endpoints: Items) -> Items:
+        """Return the endpoints without those, noted, that serve nothing but dropped models."""
+        used = {text(one) for model in self.made.values() for one in children(model, "preferred_endpoints")}
+        idle = [node for node in endpoints.items if text(node, "name") in self._idle - used]
+        for node in idle:
+            self._notes.dropped(node, "it serves dropped models alone")
+        return items(endpoints, [node for node in endpoints.items if node not in idle])
 
     @property
     def node(self) -> Table:
@@ -75,6 +88,7 @@ class Models:
             why = f"it is asked in the API of {api}" if api != "openai" else "none of its endpoints is kept"
             self._notes.dropped(node, f'the model "{name}": {why}')
             self._served[name] = None
+            self._idle |= set(kept)
             return
         served = self._name(name, node, [text(one) or "" for one in preferred])
         self._served[name] = served
