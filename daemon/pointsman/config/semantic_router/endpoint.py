@@ -57,6 +57,9 @@ class _Reader:
         if kind not in _VLLM:
             self._notes.dropped(node, f"it speaks the API of {kind}, and Pointsman relays to vLLM servers alone")
             return
+        if text(node, "address") is None:
+            self._notes.dropped(node, "it has no address")
+            return
         self._keep(node, name)
 
     def _kind(self, node: Table) -> str:

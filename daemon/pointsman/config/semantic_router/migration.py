@@ -52,6 +52,7 @@ def migrate(root: Table, lookup: classifier.Lookup) -> Migration:
     root = changed(root, {**made, "version": None})
     walker = LenientWalker(notes)
     config = _auto_name(walker.build(Config, root), notes, root)
+    _note_single(config, notes, root)
     carried = list(_carried(config, walker.places))
     return Migration(config, tuple(sorted([*notes.written, *carried], key=lambda note: note.line or 0)))
 
@@ -62,6 +63,15 @@ def _auto_name(config: Config, notes: Notes, root: Table) -> Config:
         return config
     notes.changed(root, f'"{config.auto_model_name}" is a model here, so the name auto alone asks for routing')
     return replace(config, auto_model_name=_AUTO)
+
+
+def _note_single(config: Config, notes: Notes, root: Table) -> None:
+    """Note that the result routes nothing, where one model answers everything."""
+    targets = {config.default_model, *(entry.target for one in config.categories for entry in one.model_scores[:1])}
+    if len(targets) == 1 and config.default_model:
+        notes.changed(
+            root, f"{config.default_model} answers every prompt: nothing that is carried over tells prompts apart"
+        )
 
 
 def _carried(config: Config, places: Places) -> Iterator[Note]:

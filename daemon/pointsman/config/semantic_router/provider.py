@@ -14,6 +14,8 @@ _DEFAULTS = ("default_model", "default_reasoning_effort", "reasoning_families")
 def rewrite(root: Table, notes: Notes) -> Table:
     """Return the root without `providers` and `routing.modelCards`; everything else stays."""
     providers = root.entries.get("providers")
+    if providers is None and not children(root, "routing", "modelCards"):
+        return root
     found = [(model, list(_backends(model))) for model in tables(providers, "models") if text(model, "name")]
     made: dict[str, Node | None] = {"providers": None}
     made["vllm_endpoints"] = items(providers or root, [one for _, backends in found for one in backends])
