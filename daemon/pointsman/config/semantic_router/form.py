@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from pointsman.config.foreign import NEWER
 from pointsman.config.semantic_router.nodes import find
 from pointsman.config.tree import Scalar, Table
 from pointsman.config.words import listing
 from pointsman.errors import Problem
 
 _OLDER = ("classifier", "vllm_endpoints", "model_config", "default_model", "categories", "decisions")
-_NEWER = ("providers", "routing", "listeners", "signals", "recipes", "global")
 _ENOUGH = 2
 """Files of other programs have one of these keys now and then: Prometheus has `global`."""
 
@@ -23,17 +23,17 @@ def refusal(root: Table) -> Problem | None:
     if inner is not None:
         mend = f"save what is under {inner} as a file of its own and migrate that"
         return _problem(f"the configuration is inside another file, under {inner}", mend, root)
-    mend = f"name a file with at least two of the keys {listing((*_OLDER, *_NEWER))}"
+    mend = f"name a file with at least two of the keys {listing((*_OLDER, *NEWER))}"
     return _problem("this is not a configuration of vLLM Semantic Router", mend, root)
 
 
 def is_newer(root: Table) -> bool:
     """Whether the file has the sections of semantic-router's command line or of version 0.3."""
-    return any(key in root.entries for key in _NEWER)
+    return any(key in root.entries for key in NEWER)
 
 
 def _marks(root: Table) -> int:
-    return sum(key in root.entries for key in (*_OLDER, *_NEWER))
+    return sum(key in root.entries for key in (*_OLDER, *NEWER))
 
 
 def _wrapped(root: Table) -> str | None:
