@@ -263,17 +263,17 @@ def test_what_cannot_be_known_is_named_and_the_exit_code_is_1(
 
     assert (done.code, done.checked) == (1, 1)
     assert done.said("missing", missing)
-    assert "model_config" in done.config
+    assert done.config["classifier"]["category_model"]["model_id"] == "builtin"
 
 
 def test_several_recipes_are_for_the_operator_to_choose_from(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     decisions = DECISIONS[DECISIONS.index("decisions:") :].replace("\n", "\n      ")
-    recipe = "  - name: {}\n    routing:\n      " + decisions
-    text = DECISIONS[: DECISIONS.index("decisions:")] + "recipes:\n" + recipe.format("one").rstrip() + "\n"
+    recipe = "  - name: NAME\n    routing:\n      " + decisions.rstrip() + "\n"
+    text = DECISIONS[: DECISIONS.index("decisions:")] + "recipes:\n" + recipe.replace("NAME", "one")
     entry = "entrypoints: [{model_names: [vm/one], recipe: one}]\n"
-    several = Done(tmp_path, text + recipe.format("two").rstrip() + "\n" + entry, capsys)
+    several = Done(tmp_path, text + recipe.replace("NAME", "two") + entry, capsys)
     single = Done(tmp_path, text + entry, capsys)
 
     assert several.code == 1

@@ -70,5 +70,5 @@ def newer_form(root: Table) -> Problem | None:
         path=marks[0],
         line=root.entries[marks[0]].line,
         message=f"the file is in semantic-router's newer form ({listing(marks)}), which is not read",
-        mend="run pointsman migrate on it: it writes a configuration that is read, and says what became of each section",
+        mend="run pointsman migrate on it, which writes a file that is read and says what became of each part",
     )
