@@ -251,6 +251,11 @@ def test_the_strategy_confidence_prefers_the_surer_rule(tmp_path: Path, capsys: 
         ),
         ("default_model: base", "", "default_model"),
         ("127.0.0.1", "'{{ADDRESS}}'", "expected an IP"),
+        ("127.0.0.1", f"'host:{'9' * 5000}'", "add port"),
+        ("port: 8000", "port: 70000", "add port"),
+        ("port: 8000", "port: .inf", "add port"),
+        ("port: 8000", "port: 1" + "0" * 400, "add port"),
+        ("    port: 8000\n", "", "add port"),
         ("  base:\n", "  base:\n    api_format: anthropic\n", "default_model"),
     ],
 )
@@ -326,3 +331,20 @@ def test_a_model_with_the_usual_routing_name_leaves_auto(tmp_path: Path, capsys:
     done = Done(tmp_path, DECISIONS.replace("  base:", "  MoM: {}\n  base:"), capsys)
 
     assert (done.code, done.config["auto_model_name"]) == (0, "auto")
+
+
+def test_a_line_of_the_report_stays_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names of the file are shown without line ends and other control characters."""
+    done = Done(tmp_path, DECISIONS.replace("name: low", 'name: "l\\now\\e[1m"'), capsys)
+
+    assert done.said("dropped", r'"l\now\x1b[1m" answers nothing here')
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("http", 80), ("https", 443)])
+def test_a_backend_without_a_port_has_that_of_its_scheme(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], scheme: str, port: int
+) -> None:
+    text = TODAY.replace('"10.0.0.1:8000/v1", protocol: http', f'"vllm.example", protocol: {scheme}')
+    endpoint = Done(tmp_path, text, capsys).config["vllm_endpoints"][0]
+
+    assert str(port) in f"{endpoint['address']} {endpoint.get('port')}"

@@ -98,22 +98,26 @@ class _Reader:
 
 
 def _address(node: Table) -> tuple[str, int | None]:
-    """The address and port as Pointsman writes them: a host and its port, or a URL that has its own."""
+    """The address and port as Pointsman writes them: a host and its port, or a URL that has its own.
+
+    A port is taken from the scheme where one is given, and is missing otherwise.
+    """
     given = text(node, "address") or ""
     if given.startswith("unix:"):
         return given, None
     scheme, _, rest = given.rpartition("://")
-    scheme = (scheme or text(node, "protocol") or "http").lower()
+    given_scheme = (scheme or text(node, "protocol") or "").lower()
+    scheme = given_scheme or "http"
     authority, _, path = rest.partition("/")
     host, _, own_port = authority.rpartition(":")
-    port = int(own_port) if host and own_port.isdecimal() and not host.count(":") else None
+    port = int(own_port[:6]) if host and own_port.isdecimal() and not host.count(":") else None
     host = host if port is not None else authority
-    port = port or int(number(node, "port") or 0) or _SCHEME_PORTS.get(scheme, 80)
+    port = port or int(number(node, "port") or 0) or _SCHEME_PORTS.get(given_scheme)
     prefix = path.strip("/").removesuffix("v1").rstrip("/")
     if scheme == "http" and not prefix:
         return host, port
     shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    return f"{scheme}://{shown}:{port}" + (f"/{prefix}" if prefix else ""), None
+    return f"{scheme}://{shown}" + (f":{port}" if port else "") + (f"/{prefix}" if prefix else ""), None
 
 
 def _place(node: Table, address: str, port: int | None) -> dict[str, Node | None]:

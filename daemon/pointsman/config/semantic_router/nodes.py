@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from pointsman.config.tree import Items, Node, Scalar, Table
 
+_LARGEST = 1e15
+
 
 def scalar(at: Node, value: str | int | float | bool) -> Scalar:
     return Scalar(at.keys, at.line, value, str(value))
@@ -39,9 +41,12 @@ def text(node: Node | None, *path: str) -> str | None:
 
 
 def number(node: Node | None, *path: str) -> float | None:
+    """Return the number under a path; None for any other value, and for one beyond all uses here."""
     found = find(node, *path)
-    plain = isinstance(found, Scalar) and isinstance(found.value, int | float) and not isinstance(found.value, bool)
-    return float(found.value) if plain else None  # type: ignore[union-attr, arg-type]
+    value = found.value if isinstance(found, Scalar) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < _LARGEST else None
 
 
 def children(node: Node | None, *path: str) -> tuple[Node, ...]:

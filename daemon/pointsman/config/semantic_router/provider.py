@@ -57,4 +57,4 @@ def _backends(model: Table) -> Iterator[Table]:
         suffix = "" if len(refs) == 1 else f"-{i + 1}"
         name = find(ref, "name") or scalar(ref, f"{text(model, 'name')}{suffix}")
         rest = {key: node for key, node in ref.entries.items() if key not in ("name", "endpoint", "base_url")}
-        yield table(ref, {"name": name, "address": address, **rest})
+        yield table(ref, {"name": name, "address": address, "protocol": scalar(ref, "http"), **rest})
