@@ -82,7 +82,8 @@ def _served(text: str, file: Path) -> Problem | None:
         loaded = load_text(text, file)
     except ConfigError:
         return None
-    if loaded.warnings or not isinstance(_lookup(_model_id(loaded), loaded.folder), Artifact):
+    found = _lookup(_model_id(loaded), loaded.folder)
+    if loaded.warnings or not isinstance(found, Artifact) or lint(loaded, found.labels).errors:
         return None
     mend = "start pointsman serve with it"
     return Problem(path="", line=None, message="nothing to migrate: Pointsman reads all of this file", mend=mend)

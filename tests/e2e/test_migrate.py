@@ -41,3 +41,13 @@ def test_a_reader_that_leaves_is_no_traceback() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
 
     assert "Traceback" not in done.stderr
+
+
+def test_a_result_that_cannot_be_written_whole_leaves_nothing(tmp_path: Path) -> None:
+    """A file size limit stands for a full disk."""
+    command = f"ulimit -f 0; exec {sys.executable} -m pointsman migrate {GUIDE} -o {tmp_path}/new.yaml"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+
+    assert done.returncode == 3
+    assert "cannot be written" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -348,3 +348,30 @@ def test_a_backend_without_a_port_has_that_of_its_scheme(
     endpoint = Done(tmp_path, text, capsys).config["vllm_endpoints"][0]
 
     assert str(port) in f"{endpoint['address']} {endpoint.get('port')}"
+
+
+def test_an_address_is_one_endpoint_and_a_name_is_given_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    same, other = (f"  - {{name: a, address: 127.0.0.1, port: {port}}}\n" for port in (8000, 8001))
+    done = Done(tmp_path, DECISIONS.replace("model_config:", same + other + "model_config:", 1), capsys)
+
+    found = [(one["name"], one["port"]) for one in done.config["vllm_endpoints"]]
+    assert (done.code, found) == (0, [("a", 8000), ("a-2", 8001)])
+
+
+def test_a_category_of_labels_that_the_classifier_has_not_is_dropped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor is its name taken for other labels: the file says what it means."""
+    text = MINIMAL + "categories: [{name: code, mmlu_categories: [golf], model_scores: [{model: base, score: 1}]}]\n"
+    done = Done(tmp_path, text, capsys)
+
+    assert (done.code, "categories" in done.config) == (0, False)
+    assert done.said("dropped", '"code"', "none of its labels")
+
+
+def test_the_family_none_is_no_family(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = Done(tmp_path, DECISIONS.replace("  base:\n", "  base:\n    reasoning_family: none\n"), capsys)
+
+    assert "reasoning_family" not in done.config["model_config"]["base"]
