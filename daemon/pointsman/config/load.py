@@ -46,11 +46,11 @@ def default_path() -> Path:
 
 def load(path: Path) -> Loaded:
     """Load a config file; raises ConfigError with every problem that it has."""
-    return build(_read(path), path)
+    return load_text(read(path), path)
 
 
-def build(text: str, path: Path) -> Loaded:
-    """Return the config that a file's text stands for; raises ConfigError with every problem that it has."""
+def load_text(text: str, path: Path) -> Loaded:
+    """Load what a config file holds, or would hold; raises ConfigError with every problem that it has."""
     parsed = tree.parse(text)
     newer = foreign.newer_form(parsed.root) if parsed.root else None
     if parsed.root is None or newer is not None:
@@ -89,7 +89,8 @@ def _absolute(path: str | None, folder: Path) -> str | None:
     return None if path is None else str(folder / path)
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """Read a config file; raises ConfigError where it cannot be read."""
     try:
         return files.read(path, LARGEST_CONFIG_BYTES).decode("utf-8-sig")
     except FileNotFoundError:

@@ -15,7 +15,7 @@ from pointsman.config.yaml_tree import Items, Node, Scalar, Table, describe
 from pointsman.errors import Problem
 
 _OWN = {"name", "description", "priority", "rules", "modelRefs", "plugins"}
-_PROMPT = {"system_prompt": "system_prompt", "enabled": "system_prompt_enabled", "mode": "system_prompt_mode"}
+PROMPT = {"system_prompt": "system_prompt", "enabled": "system_prompt_enabled", "mode": "system_prompt_mode"}
 _IGNORED_PLUGINS = (
     "semantic-cache",
     "jailbreak",
@@ -126,7 +126,7 @@ class _Reader:
             kind = _text(plugin.entries.get("type")) if isinstance(plugin, Table) else None
             settings = plugin.entries.get("configuration") if isinstance(plugin, Table) else None
             if kind == "system_prompt" and isinstance(settings, Table):
-                found |= {_PROMPT.get(key, key): node for key, node in settings.entries.items()}
+                found |= {PROMPT.get(key, key): node for key, node in settings.entries.items()}
             elif kind in _IGNORED_PLUGINS:
                 message = f"the plugin {kind} is known to semantic-router, ignored here"
                 self.warnings.append(_problem(plugin, message, "remove it if only Pointsman reads this file"))
