@@ -54,7 +54,7 @@ lock-check: .venv-test/installed
 	mkdir -p .cache
 	cp requirements.lock .cache
 	$(LOCK) .cache/requirements.lock
-	diff requirements.lock .cache/requirements.lock
+	diff --ignore-matching-lines='^ *#' requirements.lock .cache/requirements.lock
 
 # As root; EXTRA=gpu for CUDA. DESTDIR is a folder to install under, for packages and tests.
 install:
