@@ -12,7 +12,7 @@ LOCK = .venv-test/bin/uv pip compile --quiet --universal --generate-hashes --pyt
 	--custom-compile-command 'make lock' pyproject.toml --output-file
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run run-vllm test lint wheel docs lock lock-check install uninstall
+.PHONY: run run-vllm test lint wheel docs lock lock-check matrix install-check install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-relay bench-reload bench-service chaos clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
@@ -55,6 +55,17 @@ lock-check: .venv-test/installed
 	cp requirements.lock .cache
 	$(LOCK) .cache/requirements.lock
 	diff --ignore-matching-lines='^ *#' requirements.lock .cache/requirements.lock
+
+# The wheel on each Python, with the oldest, the locked and the newest dependencies; PYTHONS="3.11 3.14" are some.
+matrix: wheel
+	.ci/matrix $(PYTHONS)
+
+# What a user does, from a clean clone: install, serve, ask. As root, for the Debians; what is not committed is not seen.
+install-check:
+	.ci/install_check
+	.ci/install_check trixie
+	.ci/install_check trixie gcc python3-dev
+	.ci/install_check bookworm
 
 # As root; EXTRA=gpu for CUDA. DESTDIR is a folder to install under, for packages and tests.
 install:
