@@ -87,9 +87,10 @@ bench-inference: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m inference $(WORK)
 
 # Beside other proxies: 1.2 GB in RELAY for them, and 15 minutes on a quiet machine; SHARE=0.1 tries it out.
+# BEFORE=PYTHON also measures the Pointsman that this Python has installed.
 bench-relay: wheel
 	-PYTHON=$(PYTHON) benchmarks/relay/peers/install.sh $(RELAY)/peers
-	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m relay $(RELAY) --share $(SHARE)
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m relay $(RELAY) --share $(SHARE) $(if $(BEFORE),--before $(BEFORE))
 
 # Fifty reloads under load.
 bench-reload: wheel
@@ -111,7 +112,7 @@ chaos: wheel
 .venv-test/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --upgrade 'pip>=25.1'
-	HATCH_BUILD_NO_HOOKS=true .venv-test/bin/pip install --quiet '.[cpu,export]' --group test --group lint --group build
+	.venv-test/bin/pip install --quiet '.[cpu,export]' --group test --group lint --group build
 	touch $@
 
 clean:

@@ -10,8 +10,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pointsman
-
 PACKAGES = ("pointsman", "aiohttp", "msgspec", "numpy", "onnxruntime", "onnxruntime-gpu", "tokenizers", "uvloop")
 
 
@@ -33,7 +31,6 @@ def provenance() -> dict[str, Any]:
         },
         "python": platform.python_version(),
         "versions": {name: installed[name] for name in PACKAGES if name in installed},
-        "compiled": pointsman.COMPILED,
     }
 
 

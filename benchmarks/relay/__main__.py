@@ -23,9 +23,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
     parser.add_argument("--share", type=float, default=1.0, help="of the rounds and the chunks: 0.1 tries it out")
+    parser.add_argument("--before", type=Path, help="Python of another installation of Pointsman, to compare with")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the result and the report")
     options = parser.parse_args()
-    work = Workplace.here(options.work)
+    work = Workplace.here(options.work, options.before)
     os.sched_setaffinity(0, {work.load_core})  # what measures is no neighbour of what is measured
     started = time.monotonic()
     found = {"requests": requests.measure(work, options.share), "streams": streams.measure(work, options.share)}

@@ -28,9 +28,7 @@ START_TIMEOUT_S = 120.0  # LiteLLM takes 10 s alone, and more where a whole row 
 SETTLE_S = 0.2
 POINTSMAN = "Pointsman"
 QUIET = f"{POINTSMAN}, no request log"
-NOT_COMPILED = f"{POINTSMAN}, not compiled"
-VARIANTS = (QUIET, NOT_COMPILED)
-SOURCE = Path(__file__).parents[2] / "daemon"
+BEFORE = f"{POINTSMAN}, before"
 
 Command = Callable[[Workplace, Path, int, int], list[str]]
 """The command from a folder for its files, the upstream's port and its own."""
@@ -87,8 +85,6 @@ def _proxy(work: Workplace, name: str, upstream: int) -> Iterator[Proxy]:
         raise RuntimeError(f"not installed: {command[0]} is not there")
     environment = os.environ | {"LITELLM_MASTER_KEY": exchange.KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     environment.pop("PYTHONPATH", None)  # a peer must not find our modules
-    if name == NOT_COMPILED:
-        environment["PYTHONPATH"] = str(SOURCE)  # comes before what is installed
     log = work.part("logs") / f"{slug}.log"
     pinned = work.pinned(work.proxy_core, command)
     with running(log, pinned, lambda: _answers(port), START_TIMEOUT_S, env=environment) as process:
@@ -198,16 +194,22 @@ def _litellm(work: Workplace, folder: Path, upstream: int, port: int) -> list[st
     return [*_script(work, "litellm", "litellm"), *options]
 
 
-def _pointsman(work: Workplace, folder: Path, upstream: int, port: int, *, log: bool = True) -> list[str]:
+def _pointsman(
+    work: Workplace, folder: Path, upstream: int, port: int, *, log: bool = True, python: str = sys.executable
+) -> list[str]:
     config = shipped_config(upstream)
     server = {"listen": [f"127.0.0.1:{port}"], "admin_listen": f"127.0.0.1:{reserve_port()}"}
     config["pointsman"] = {"server": server, "log": {"requests": log}}
     file = _written(folder / "config.yaml", yaml.safe_dump(config))
-    return [sys.executable, "-m", "pointsman", "serve", "--config", file]
+    return [python, "-m", "pointsman", "serve", "--config", file]
 
 
 def _quiet(work: Workplace, folder: Path, upstream: int, port: int) -> list[str]:
     return _pointsman(work, folder, upstream, port, log=False)
+
+
+def _before(work: Workplace, folder: Path, upstream: int, port: int) -> list[str]:
+    return _pointsman(work, folder, upstream, port, python=str(work.before))
 
 
 def _script(work: Workplace, peer: str, name: str) -> list[str]:
@@ -227,12 +229,17 @@ COMMANDS: dict[str, Command] = {
     "LiteLLM": _litellm,
     POINTSMAN: _pointsman,
     QUIET: _quiet,
-    NOT_COMPILED: _pointsman,
+    BEFORE: _before,
 }
 
 
+def names(work: Workplace) -> list[str]:
+    """Return the proxies to measure: all of COMMANDS, `BEFORE` only where another installation is named."""
+    return [name for name in COMMANDS if name != BEFORE or work.before is not None]
+
+
 def versions(work: Workplace) -> dict[str, str]:
-    """Of the peers that are installed."""
+    """Return the versions of the peers that are installed, and of the other installation of ours."""
     ask = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
     found = {}
     for name, peer, package in (
@@ -243,6 +250,8 @@ def versions(work: Workplace) -> dict[str, str]:
     ):
         if (python := work.peer(peer, "bin/python")).exists():
             found[name] = _said([str(python), "-c", ask, package])
+    if work.before is not None:
+        found[BEFORE] = _said([str(work.before), "-m", "pointsman", "version"]).removeprefix("pointsman ")
     if (program := work.peer("nginx", "usr/sbin/nginx")).exists():
         found["nginx"] = _said([str(program), "-v"]).rpartition("/")[2]
     return found

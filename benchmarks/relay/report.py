@@ -12,7 +12,7 @@ from markdown import judged, table
 from target import difference, median
 
 from relay import targets
-from relay.proxies import NOT_COMPILED, POINTSMAN
+from relay.proxies import BEFORE, POINTSMAN
 from relay.requests import DIRECT, HIT, SIZES
 from relay.targets import column
 from relay.workplace import HERE
@@ -40,8 +40,8 @@ def render(folder: Path) -> list[str]:
         "core for itself, the others are stopped meanwhile; what asks and what answers share another core. CPU is that",
         "of all processes of the proxy. All do the same, pass a chat with an explicit model on to one upstream, except",
         f'for "{HIT}", whose model is the automatic one. {POINTSMAN} and sglang-router write a line a',
-        "request to their log, as they come; the others write none. Pointsman is the wheel that a host with a C",
-        f'compiler makes; "{NOT_COMPILED}" is what runs without one.',
+        "request to their log, as they come; the others write none.",
+        *_compared(result["peers"]),
         "",
         *judged([*targets.requests(requests), *targets.streams(streams)]),
         "",
@@ -51,6 +51,12 @@ def render(folder: Path) -> list[str]:
         "",
         *_origin(result),
     ]
+
+
+def _compared(versions: dict[str, str]) -> list[str]:
+    if BEFORE not in versions:
+        return []
+    return [f'"{BEFORE}" is another installation, of version {versions[BEFORE]}, in the same run.']
 
 
 def _requests(found: Result, folder: Path) -> list[str]:

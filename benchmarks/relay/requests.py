@@ -18,7 +18,7 @@ from typing import Any
 from programs import running
 
 from relay import cpu, exchange
-from relay.proxies import COMMANDS, POINTSMAN, Proxy, exchange_once, nginx_upstream, start
+from relay.proxies import POINTSMAN, Proxy, exchange_once, names, nginx_upstream, start
 from relay.workplace import Workplace
 from support.process import reserve_port
 
@@ -40,7 +40,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
         command = work.pinned(work.load_core, nginx_upstream(work, port))
         log = work.part("logs") / "upstream.log"
         upstream = stack.enter_context(running(log, command, lambda: _answers(port), 10.0))
-        proxies, missing = stack.enter_context(start(work, list(COMMANDS), port))
+        proxies, missing = stack.enter_context(start(work, names(work), port))
         ways: dict[str, tuple[Proxy | None, str]] = {DIRECT: (None, exchange.MODEL)}
         ways |= {name: (proxy, exchange.MODEL) for name, proxy in proxies.items()}
         if POINTSMAN in proxies:

@@ -14,7 +14,7 @@ from typing import Any
 from programs import started
 
 from relay import cpu
-from relay.proxies import COMMANDS, VARIANTS, Proxy, start
+from relay.proxies import QUIET, Proxy, names, start
 from relay.requests import DIRECT
 from relay.workplace import Workplace
 
@@ -32,8 +32,8 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     chunks = max(LEAST_CHUNKS, round(CHUNKS * share))
     cells: dict[str, Any] = {}
     unable: dict[str, int] = {}
-    names = [name for name in COMMANDS if name not in VARIANTS]
-    with _Load.started(work) as load, start(work, names, load.port) as (proxies, missing):
+    compared = [name for name in names(work) if name != QUIET]
+    with _Load.started(work) as load, start(work, compared, load.port) as (proxies, missing):
         at_rest = {name: _warm_up(load, proxy) for name, proxy in proxies.items()}
         for _ in range(max(1, round(ROUNDS * share))):
             for streams in STREAMS:

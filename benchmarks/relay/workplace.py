@@ -12,19 +12,23 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """A folder with the peers (`peers/install.sh FOLDER/peers`), logs and configs; the cores, by their numbers."""
+    """A folder with the peers (`peers/install.sh FOLDER/peers`), logs and configs; the cores, by their numbers.
+
+    `before` is the Python of another installation of Pointsman, to compare with.
+    """
 
     folder: Path
     load_core: int
     proxy_core: int
+    before: Path | None = None
 
     @classmethod
-    def here(cls, folder: Path) -> Workplace:
+    def here(cls, folder: Path, before: Path | None = None) -> Workplace:
         """On this host; raises RuntimeError where the process may not use two cores."""
         cores = sorted(os.sched_getaffinity(0))
         if len(cores) < 2:
             raise RuntimeError("two cores are needed: one for the proxy, one for the load and what answers it")
-        return cls(folder.resolve(), cores[0], cores[-1])
+        return cls(folder.resolve(), cores[0], cores[-1], before)
 
     def peer(self, name: str, program: str) -> Path:
         return self.folder / "peers" / name / program

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pointsman import COMPILED, __version__
+from pointsman import __version__
 from pointsman.errors import CannotStart, ConfigError
 
 DEFAULT_CONFIG = Path("config/config.yaml")
 CANNOT_START = 3
 READER_LEFT = 141  # what a shell says of a program that SIGPIPE ended
-_VERSION = f"pointsman {__version__} ({'compiled' if COMPILED else 'not compiled'})"
+_VERSION = f"pointsman {__version__}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -27,8 +27,7 @@ class Api(enum.Enum):
     MESSAGES = "/v1/messages"
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(msgspec.Struct, frozen=True):
     """`key` is a hash of the first messages, the same in every turn. `follow_up`: there was an answer before.
 
     `continues`: the last message is not the user's (a tool's result, say), so there is no new text to judge.
@@ -39,8 +38,7 @@ class Conversation:
     continues: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A parsed body. `model` is None where none was asked for; `text` is what the classifier reads."""
 
     api: Api
@@ -75,8 +73,7 @@ class Edits:
     system_prompt: SystemPrompt | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Edited:
+class Edited(msgspec.Struct, frozen=True):
     """The body to send, and the names of the top-level fields that differ from the client's."""
 
     body: bytes

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
+import msgspec
+
 from pointsman.adapters import Served
 from pointsman.config.labels import cover
 from pointsman.config.model import Category, Config, Endpoint, ModelScore
@@ -28,8 +30,7 @@ class Reason(enum.StrEnum):
     NO_CATEGORY = "no_category"
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """A category (None for no category), how probable it is, and why it was taken."""
 
     category: str | None
@@ -37,8 +38,7 @@ class Choice:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """Where a request goes. `endpoints` are those that may serve `model`; `reasoning` is None when left as it came.
 
     `adapter`: `model` is an adapter that the client did not ask for by its name.

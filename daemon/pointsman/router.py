@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from pointsman import openai
 from pointsman.adapters import Served
@@ -19,8 +20,7 @@ from pointsman.policy import Choice, Decision, Policy, Reason
 EXPLICIT_ENTRIES = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Routed:
+class Routed(msgspec.Struct, frozen=True):
     """`decide` is the seconds that the decision and the edits took, without the wait for the classifier."""
 
     decision: Decision

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from pointsman import COMPILED, __version__, demo, loop_lag
+from pointsman import __version__, demo, loop_lag
 from pointsman.admin_api import adapter_routes
 from pointsman.api import abandoned, health_routes, readiness, routes
 from pointsman.classify.classifier import Classifier
@@ -71,7 +71,6 @@ async def serve(source: Source, prepared: Prepared, *, stand_in: bool = False, s
             "info",
             "ready",
             version=__version__,
-            compiled=COMPILED,
             listen=data_at,
             admin=admin_at,
             classifier=prepared.classifier.artifact.folder.name,

@@ -8,7 +8,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -108,19 +107,18 @@ class Texts:
         os.close(self._file)
 
 
-@dataclass(slots=True)
-class Record:
+class Record(msgspec.Struct):
     """What is known of one request, filled as it goes; one line and the metrics come out at its end."""
 
     request_id: str
     path: str
-    started: float = field(default_factory=time.perf_counter)
+    started: float = msgspec.field(default_factory=time.perf_counter)
     original_model: str | None = None
     routed: Routed | None = None
     endpoint: str | None = None
     status: int = 0
     phase: str = "body"
-    phases: dict[str, float] = field(default_factory=dict)
+    phases: dict[str, float] = msgspec.field(default_factory=dict)
     """Seconds by phase, as far as the request came."""
     first_byte: float | None = None
     """Seconds until the first byte of vLLM's body went on to the client."""

@@ -136,12 +136,9 @@ def test_usage_errors_exit_with_2() -> None:
 
 
 def test_version() -> None:
-    """With it stands whether this installation is compiled."""
-    form = "compiled" if pointsman.COMPILED else "not compiled"
-
     printed = [run(command).stdout for command in ("version", "--version")]
 
-    assert printed == [f"pointsman {pointsman.__version__} ({form})\n"] * 2
+    assert printed == [f"pointsman {pointsman.__version__}\n"] * 2
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])

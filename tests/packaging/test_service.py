@@ -47,7 +47,7 @@ def test_install_and_uninstall_leave_what_the_operator_wrote(tmp_path: Path) -> 
     assert "ExecStart=/opt/pointsman/bin/pointsman serve --config /etc/pointsman/config.yaml" in service
     python = tmp_path / "opt/pointsman/bin/python"
     done = subprocess.run([python, "-m", "pointsman", "version"], check=True, capture_output=True, text=True)
-    assert done.stdout.endswith(" (compiled)\n")
+    assert done.stdout.startswith("pointsman ")
     assert (tmp_path / "opt/pointsman/bin/pointsman").read_text().startswith("#!/opt/pointsman/bin/")
 
     make("uninstall")

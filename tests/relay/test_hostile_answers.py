@@ -128,11 +128,16 @@ async def test_a_switch_of_protocols_is_a_502(relay: Relay) -> None:
     assert got.status == 502
 
 
-async def test_a_redirect_is_never_passed_on(relay: Relay) -> None:
-    relay.upstream.script = whole(b"", "307 Temporary Redirect", "Location: http://10.0.0.1/")
-    got = await relay.ask()
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"])
+async def test_a_redirect_is_an_upstream_error_that_never_opens_the_breaker(relay: Relay, status: str) -> None:
+    """More redirects in a row than failures that would open it; none is passed on."""
+    relay.upstream.script = whole(b"", status, "Location: http://10.0.0.1/")
+    for _ in range(8):
+        got = await relay.ask()
+        assert (got.status, got.code, got.values("Location")) == (502, "upstream_error", [])
 
-    assert (got.status, got.values("Location")) == (502, [])
+    metrics = await relay.metrics()
+    assert (metrics.total("endpoint_breaker_open"), metrics.total("endpoint_up")) == (0, 1)
 
 
 # --- the body ---------------------------------------------------------------------------------------------------
@@ -156,6 +161,20 @@ async def test_more_than_the_length_says_is_never_passed_on_nor_taken_for_the_ne
         second = await client.answer()
 
     assert (first.body, second.body) == (BODY, b"[]")
+
+
+@pytest.mark.parametrize("number", [b"9" * 400, b"1e400", b"-1"], ids=["400 digits", "exponent", "negative"])
+async def test_a_usage_with_absurd_numbers_breaks_neither_the_request_nor_the_metrics(
+    relay: Relay, number: bytes
+) -> None:
+    answer = b'{"usage": {"prompt_tokens": %b, "completion_tokens": %b}}' % (number, number)
+    before = (await relay.metrics()).total("tokens_total")
+    relay.upstream.script = whole(answer)
+
+    assert (await relay.ask()).body == answer
+
+    metrics = await relay.metrics()
+    assert (metrics.total("requests_in_flight"), metrics.total("tokens_total")) == (0, before)
 
 
 async def test_what_comes_after_an_answer_never_answers_the_next_request(relay: Relay) -> None:

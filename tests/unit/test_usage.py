@@ -43,6 +43,11 @@ def test_the_last_usage_counts(answer: bytes) -> None:
         pytest.param(b'data: {"choices":[],"usage":null}\n\ndata: [DONE]\n\n', id="null"),
         pytest.param(b'{"usage":{"prompt_tokens":7,"total_tokens":7}}', id="an embedding's, which completes nothing"),
         pytest.param(QUOTED, id="what the model itself wrote"),
+        pytest.param(b'{"usage":{"prompt_tokens":7,"completion_tokens":%b}}' % (b"9" * 400), id="400 digits"),
+        pytest.param(b'{"usage":{"prompt_tokens":7,"completion_tokens":1%b}}' % (b"0" * 15), id="a quadrillion"),
+        pytest.param(b'{"usage":{"prompt_tokens":7,"completion_tokens":1e400}}', id="an exponent"),
+        pytest.param(b'{"usage":{"prompt_tokens":7,"completion_tokens":1.5}}', id="a fraction"),
+        pytest.param(b'{"usage":{"prompt_tokens":7,"completion_tokens":-1}}', id="a negative number"),
     ],
 )
 def test_without_a_usage_there_are_no_counts(answer: bytes) -> None:

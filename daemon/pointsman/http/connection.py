@@ -46,10 +46,8 @@ class Job(Protocol):
         """The client left, or the service ends; in that case it may still answer."""
 
 
-class Connection:
+class Connection(asyncio.Protocol):
     """Reads requests and has them answered by the server's handler, one at a time and in order.
-
-    An asyncio.Protocol, though it does not inherit from it: a class that is compiled can't.
 
     `job` answers the current one; whoever takes it over puts itself there.
     """

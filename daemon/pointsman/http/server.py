@@ -9,7 +9,6 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from pointsman.config.address import Tcp
 from pointsman.config.address import listen as parse_address
@@ -80,8 +79,8 @@ class Server:
         create = self.loop.create_unix_server if unix else self.loop.create_server
         self._listeners.append(await create(self._connection, sock=listener, backlog=BACKLOG))
 
-    def _connection(self) -> asyncio.Protocol:
-        return cast("asyncio.Protocol", Connection(self))
+    def _connection(self) -> Connection:
+        return Connection(self)
 
     def opened(self, connection: Connection) -> bool:
         """A client connected; False where there are too many already."""

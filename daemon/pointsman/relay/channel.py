@@ -8,7 +8,6 @@ import functools
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
@@ -44,8 +43,8 @@ class Receiver(Protocol):
         """It will never be whole."""
 
 
-class Channel:
-    """One connection, with one request on it at a time. An asyncio.Protocol, like `Connection`."""
+class Channel(asyncio.Protocol):
+    """One connection, with one request on it at a time."""
 
     __slots__ = (
         "_asked",
@@ -191,15 +190,6 @@ class Channel:
         if receiver is not None:
             receiver.fail(error)
 
-    def eof_received(self) -> None:
-        """The transport closes itself."""
-
-    def pause_writing(self) -> None:
-        """vLLM reads slowly; there is no more to write than the request that the transport has."""
-
-    def resume_writing(self) -> None:
-        """It has caught up."""
-
     def connection_lost(self, exc: Exception | None) -> None:
         self.pool.forget(self)
         receiver, self._receiver = self._receiver, None
@@ -251,7 +241,7 @@ class Pool:
     async def connect(self, *, kept: bool = True) -> Channel:
         """A new connection, `kept` after its first answer or not; raises UpstreamUnreachable."""
         loop = asyncio.get_running_loop()
-        make = cast("Callable[[], asyncio.Protocol]", functools.partial(Channel, self, kept=kept))
+        make = functools.partial(Channel, self, kept=kept)
         try:
             async with asyncio.timeout(self.connect_timeout):
                 if self.endpoint.socket_path is not None:
@@ -261,7 +251,7 @@ class Pool:
         except (OSError, TimeoutError) as error:
             why = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
             raise UpstreamUnreachable(f"no connection to {self.where}; is vLLM running there? ({why})") from error
-        return cast("Channel", channel)
+        return channel
 
     def opened(self, channel: Channel) -> None:
         """A connection is there."""

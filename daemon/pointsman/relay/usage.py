@@ -9,8 +9,10 @@ TAIL_BYTES = 4096
 # The framing of chunks is passed on, so it is also in the tail.
 _FRAMING = re.compile(rb"\r\n[0-9A-Fa-f]+\r\n")
 _ERROR = re.compile(rb'(?:^|\n)data: ?\{"error"')
-_PROMPT = re.compile(rb'"(?:prompt|input)_tokens":\s*(\d+)')
-_COMPLETION = re.compile(rb'"(?:completion|output)_tokens":\s*(\d+)')
+# No answer has a quadrillion tokens; a longer number would overflow the float of a Prometheus sample.
+_COUNT = rb"_tokens\":\s*(\d{1,15})(?![\d.eE])"
+_PROMPT = re.compile(rb'"(?:prompt|input)' + _COUNT)
+_COMPLETION = re.compile(rb'"(?:completion|output)' + _COUNT)
 
 
 class Tail:
