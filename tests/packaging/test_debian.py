@@ -22,6 +22,8 @@ CONFIG = "etc/pointsman/config.yaml"
 DROP_INS = "etc/systemd/system/pointsman.service.d"
 LIMIT_S = 60.0
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
