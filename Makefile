@@ -35,7 +35,7 @@ test-long: wheel
 
 # The unit tests on the sources, in seconds: without what runs the built-in classifier or processes of its own.
 unit: .venv-test/installed
-	PYTHONPATH=daemon:export .venv-test/bin/python -m pytest -q -n 2 -m 'not heavy and not long' tests/unit
+	PYTHONPATH=$(CURDIR)/daemon:$(CURDIR)/export .venv-test/bin/python -m pytest -q -n 2 -m 'not heavy and not long' tests/unit
 
 lint: .venv-test/installed
 	.venv-test/bin/ruff check

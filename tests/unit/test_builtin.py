@@ -26,6 +26,8 @@ from pointsman_export.prompts import user_prompts
 from support import needs
 from support.config_files import LABELS, REPOSITORY
 
+pytestmark = pytest.mark.heavy
+
 # About 5 points under what was measured on tests/data/prompts.jsonl; the measured value stands behind.
 LEAST_ACCURACY = 0.82  # 0.868
 LEAST_GROUP_ACCURACY = 0.89  # 0.937

@@ -25,6 +25,8 @@ from pointsman.config.model import ClassifierOptions
 from support import needs, toy_artifact
 from support.config_files import LABELS
 
+pytestmark = pytest.mark.heavy
+
 MIB = 2**20
 PAGE = os.sysconf("SC_PAGE_SIZE")
 LIMIT_S = 5.0
