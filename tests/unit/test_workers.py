@@ -13,6 +13,7 @@ TESTS = Path(__file__).parents[1]
 def test_every_file_whose_tests_use_the_shared_vllm_is_among_those_that_stay_together() -> None:
     """On two workers it would be started twice."""
     texts = {file.name: file.read_text("utf-8") for file in (TESTS / "e2e").glob("test_*.py")}
-    using = {name for name, text in texts.items() if re.search(r"\bvllm: VllmServer[,)]|getfixturevalue\(\"vllm\"\)", text)}
+    taken = re.compile(r'\bvllm: VllmServer[,)]|getfixturevalue\("vllm"\)')
+    using = {name for name, text in texts.items() if taken.search(text)}
 
     assert using == SHARE_A_VLLM
