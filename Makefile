@@ -5,6 +5,8 @@ WORK ?= .cache/inference
 RELAY ?= .cache/relay
 SHARE ?= 1
 CHAOS_SECONDS ?= 600
+# Tests that run at the same time: more than two cores, since many of them wait.
+WORKERS ?= 3
 PREFIX ?= /opt/pointsman
 EXTRA ?= cpu
 UNITS = /usr/lib/systemd/system
@@ -12,7 +14,7 @@ LOCK = .venv-test/bin/uv pip compile --quiet --universal --generate-hashes --pyt
 	--custom-compile-command 'make lock' pyproject.toml --output-file
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run run-vllm test lint wheel docs lock lock-check matrix install-check install uninstall
+.PHONY: run run-vllm test test-long unit lint wheel docs lock lock-check matrix install-check install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-relay bench-reload bench-service chaos clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
@@ -23,10 +25,19 @@ run: .venv/installed
 run-vllm: .venv/installed
 	PYTHONPATH=tests .venv/bin/python -m support.run_vllm
 
-# Everything, as CI runs it: lint, types, and all tests on the built wheel, with a real vLLM.
+# Lint, types, and the tests on the built wheel, with a real vLLM. CI runs `test-long` as well.
 test: lint wheel
 	tests/support/install_vllm.sh .venv-vllm
-	.venv-test/bin/python -m pytest
+	.venv-test/bin/python -m pytest -n $(WORKERS) -m 'not long'
+
+# What takes minutes: a Debian that boots, a minute of chaos, an export at ModernBERT-base's shape.
+test-long: wheel
+	tests/support/install_vllm.sh .venv-vllm
+	.venv-test/bin/python -m pytest -n $(WORKERS) -m long
+
+# The unit tests on the sources, in seconds: without what runs the built-in classifier or processes of its own.
+unit: .venv-test/installed
+	PYTHONPATH=$(CURDIR)/daemon:$(CURDIR)/export .venv-test/bin/python -m pytest -q -n 2 -m 'not heavy and not long' tests/unit
 
 lint: .venv-test/installed
 	.venv-test/bin/ruff check

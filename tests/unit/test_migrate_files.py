@@ -50,9 +50,7 @@ def test_it_is_refused_in_one_line(
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "says"), [("missing", "no such file"), ("folder", "is a folder"), ("fifo", "pipe")]
-)
+@pytest.mark.parametrize(("kind", "says"), [("missing", "no such file"), ("folder", "is a folder"), ("fifo", "pipe")])
 def test_what_is_no_file_is_refused_without_waiting_for_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, says: str
 ) -> None:
