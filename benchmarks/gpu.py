@@ -20,10 +20,10 @@ import numpy as np
 from provenance import provenance
 
 from pointsman.classify import artifact
-from pointsman.classify.engine import Engine
-from pointsman.classify.gpu import BUCKETS
+from pointsman.classify.onnx_cpu import Engine
+from pointsman.classify.onnx_cuda import BUCKETS
 from pointsman.classify.runtime import Unavailable, import_runtime, require
-from pointsman.classify.tokenize import Ids
+from pointsman.classify.tokenizer import Ids
 from pointsman.errors import CannotStart
 
 RESULT = Path(__file__).parent / "results" / "gpu.json"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
-from pointsman.classify.cost import Curve
+from pointsman.classify.cost_model import Curve
 from pointsman.config.model import ClassifierOptions
 
 

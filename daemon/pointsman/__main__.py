@@ -2,6 +2,6 @@
 
 import sys
 
-from pointsman.cli import main
+from pointsman.cli.main import main
 
 sys.exit(main())

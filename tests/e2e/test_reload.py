@@ -30,7 +30,6 @@ from support.service import TECHNICAL, chat, shipped_config
 from support.two_sides import Load, answer, config, put, reload, url
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-RELOADS = 50
 CLIENTS = 8
 OTHER_WORDS = {"javascript": "law", "landlord": "computer science"}
 
@@ -53,7 +52,10 @@ def artifacts(folder: Path) -> dict[str, str]:
     return made
 
 
-async def test_fifty_changes_under_load_drop_nothing_and_mix_nothing(upstream: FakeVllm, tmp_path: Path) -> None:
+@pytest.mark.parametrize("reloads", [20, pytest.param(50, marks=pytest.mark.long)])
+async def test_changes_under_load_drop_nothing_and_mix_nothing(
+    upstream: FakeVllm, tmp_path: Path, reloads: int
+) -> None:
     """Each takes another classifier, other categories, adapters, prompts, thresholds, another endpoint and key."""
     upstream.answer = answer
     folders = artifacts(tmp_path)
@@ -61,7 +63,7 @@ async def test_fifty_changes_under_load_drop_nothing_and_mix_nothing(upstream: F
     async with run_daemon(configs["a"], tmp_path) as daemon, asyncio.TaskGroup() as group:
         load = Load(url(daemon), "javascript", "javascript landlord")
         group.create_task(load.run(CLIENTS))
-        for number in range(RELOADS):
+        for number in range(reloads):
             side = "ba"[number % 2]
             put(daemon.config, configs[side])
             if number % 20 == 10:
@@ -79,7 +81,7 @@ async def test_fifty_changes_under_load_drop_nothing_and_mix_nothing(upstream: F
 
     assert load.mixed == []
     assert load.dropped == []
-    assert min(Counter(load.sides).values()) > RELOADS
+    assert min(Counter(load.sides).values()) > reloads
 
 
 async def test_a_request_keeps_to_the_config_that_it_began_with(upstream: FakeVllm, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support import debian
+from support import debian, needs
 from support.debian import Booted
 from support.process import eventually
 
@@ -22,11 +22,13 @@ CONFIG = "etc/pointsman/config.yaml"
 DROP_INS = "etc/systemd/system/pointsman.service.d"
 LIMIT_S = 60.0
 
-pytestmark = pytest.mark.skipif(debian.missing() is not None, reason=f"NOT booted: {debian.missing()}")
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
+    if reason := debian.missing():
+        needs.lacking(f"NOT booted: {reason}")
     root = tmp_path_factory.mktemp("debian") / "root"
     debian.make(root)
     debian.install(root, SOURCE)

@@ -66,7 +66,7 @@ def test_the_wheel_is_pure(wheel: Path) -> None:
 
 def test_the_runtime_needs_neither_torch_nor_transformers() -> None:
     """They are the exporter's; a host that serves has no use for two gigabytes."""
-    modules = "pointsman.cli, pointsman.server, pointsman.check, pointsman.classify.classifier"
+    modules = "pointsman.cli.main, pointsman.app.serve, pointsman.cli.check, pointsman.classify.classifier"
     code = f"import sys, {modules}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from pointsman.config.model import Endpoint, RelayOptions
-from pointsman.relay import ask
-from pointsman.relay.endpoints import Upstream
+from pointsman.upstream import client as ask
+from pointsman.upstream.endpoint_state import EndpointState
 from support.hostile import DONE, STREAM, Exchange, Hostile, Script, chunk, completion, event, run_hostile, stall, whole
 from support.metrics import until
 from support.raw_client import Cut, Got, chat, post
@@ -182,8 +182,8 @@ async def _probed(probes: Callable[[], int]) -> bool:
     return probes() >= 20
 
 
-async def test_one_health_probe_that_fails_is_none(tmp_path: Path, upstream: Hostile) -> None:
-    """Two in a row take it away, and are said to."""
+async def test_one_health_probe_that_fails_is_none(tmp_path: Path) -> None:
+    """Two in a row take it away, and are said to. No other daemon's probe is among those that are counted."""
     probes = 0
 
     async def every_other(exchange: Exchange) -> None:
@@ -191,7 +191,7 @@ async def test_one_health_probe_that_fails_is_none(tmp_path: Path, upstream: Hos
         probes += 1
         await whole(b"", "503 Service Unavailable" if probes % 2 else "200 OK")(exchange)
 
-    async with pair(tmp_path, upstream, relay={"health_interval_ms": 20}) as (relay, hiccups, _):
+    async with run_hostile() as hiccups, pair(tmp_path, hiccups, relay={"health_interval_ms": 20}) as (relay, *_):
         hiccups.health = every_other
         await eventually(lambda: _probed(lambda: probes), "it is probed")
         assert not [line for line in relay.daemon.log_lines() if line.get("state", "").startswith("down")]
@@ -296,7 +296,7 @@ async def test_streams_of_a_killed_upstream_end_with_an_error_event(tmp_path: Pa
 async def test_no_request_gets_the_connection_of_a_probe(upstream: Hostile) -> None:
     """A probe closes its own once it has read its answer; a request that got it in between would hang for ever."""
     endpoint = Endpoint(name="a", address="127.0.0.1", port=upstream.port)
-    probed = Upstream(endpoint, RelayOptions())
+    probed = EndpointState(endpoint, RelayOptions())
     probe = asyncio.create_task(ask.health(probed, b""))
     while not probe.done():
         assert probed.pool.take() is None

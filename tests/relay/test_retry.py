@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.relay.channel import CROSSING_SECONDS
+from pointsman.upstream.connection import CROSSING_SECONDS
 from support.hostile import Exchange, Hostile, completion, deaf_port, head, run_hostile, stall
 from support.process import reserve_port
 from support.raw_client import chat, post

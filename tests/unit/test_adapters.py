@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters import Card, Poller, Served, parse_models
+from pointsman.adapters.catalog import Card, Served, parse_models
+from pointsman.adapters.poller import Poller
 from pointsman.config.model import Endpoint
 from pointsman.errors import UpstreamError, UpstreamUnreachable
 from support.toy_config import A, B

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from pointsman.admin_client import AdminError, ask
+from pointsman.cli.admin_client import AdminError, ask
 
 
 async def asked(tmp_path: Path, answer: web.Response) -> object:

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from pointsman.classify import batch
-from pointsman.classify.batch import CROWDED_S, LONG_S, WAIT_SHARE, Batcher, Job
-from pointsman.classify.cost import Curve
+from pointsman.classify import scheduler as batch
+from pointsman.classify.cost_model import Curve
+from pointsman.classify.scheduler import CROWDED_S, LONG_S, WAIT_SHARE, Batcher, Job
 from pointsman.errors import ClassifierError, Overloaded
 from support.process import eventually
 

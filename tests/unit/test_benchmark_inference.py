@@ -26,7 +26,7 @@ from inference.soak import growth
 from inference.workplace import Workplace
 from target import at_least, at_most, quantile, ratio
 
-from pointsman.classify.cost import Curve
+from pointsman.classify.cost_model import Curve
 
 
 def test_a_target_is_met_at_its_bound_and_judges_the_worst() -> None:
@@ -84,6 +84,7 @@ def test_the_floor_of_a_linear_layer_is_its_share_of_the_measured_product() -> N
     assert floor_ms(512, 0.0, 1.0) == pytest.approx(attention / products)
 
 
+@pytest.mark.heavy
 def test_a_part_that_fails_is_no_success(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.api import readiness
+from pointsman.api.health import readiness
 from pointsman.classify import classifier as module
 from pointsman.classify import curve_file
 from pointsman.classify.classifier import Classification, Classifier, Timing
-from pointsman.classify.cost import Curve
-from pointsman.classify.engine import Engine, Probabilities
+from pointsman.classify.cost_model import Curve
 from pointsman.classify.measure import Measured
-from pointsman.classify.tokenize import Ids
+from pointsman.classify.onnx_cpu import Engine, Probabilities
+from pointsman.classify.tokenizer import Ids
 from pointsman.errors import ArtifactError, ClassifierError, DeadlineMissed, Overloaded
 from support import toy_artifact
 from support.config_files import LABELS

@@ -246,7 +246,7 @@ def test_the_newer_form_is_one_error_that_says_what_to_write(tmp_path: Path) -> 
 
     assert (problem.path, problem.line) == ("listeners", 2)
     assert "newer form (listeners, providers, routing)" in problem.message
-    assert "vllm_endpoints" in problem.mend
+    assert "pointsman migrate" in problem.mend
 
 
 def test_all_problems_are_found_at_once(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.classify.cost import SURPRISE, Curve, Pace, interpolate
+from pointsman.classify.cost_model import SURPRISE, Curve, Pace, interpolate
 
 SIZES = (16, 32, 64, 128)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pointsman.classify import artifact, curve_file
-from pointsman.classify.cost import Curve
+from pointsman.classify.cost_model import Curve
 
 CURVE = Curve(2, (16, 512), (0.1, 1.0), (0.1, 1.5), (0.1, 0.5))
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 import pointsman
-from pointsman.config.foreign import _NEWER
-from pointsman.policy import Reason
+from pointsman.config.semantic_router.foreign import NEWER
+from pointsman.routing.policy import Reason
 
 DOCS = Path(__file__).parents[2] / "docs"
 SOURCE = Path(pointsman.__file__).parent
 # Of the stand-in for vLLM that `make run` has.
-STAND_IN = SOURCE / "demo.py"
+STAND_IN = SOURCE / "cli" / "demo.py"
 
 
 def told(tree: ast.AST) -> Iterator[str]:
@@ -75,7 +75,7 @@ def test_each_reason_and_code_has_a_line_that_says_what_to_do(word: str) -> None
     assert any(f"`{word}`" in cell for cell in explained)
 
 
-@pytest.mark.parametrize("section", _NEWER)
+@pytest.mark.parametrize("section", NEWER)
 def test_each_section_of_the_newer_form_is_in_the_migration_notes(section: str) -> None:
     assert f"`{section}`" in (DOCS / "migration.md").read_text("utf-8")
 

@@ -8,7 +8,9 @@ from collections import Counter
 import pytest
 
 from pointsman.config.model import Endpoint, RelayOptions
-from pointsman.relay.endpoints import Breaker, Endpoints, Upstream
+from pointsman.upstream.breaker import Breaker
+from pointsman.upstream.endpoint_state import EndpointState
+from pointsman.upstream.load_balancer import LoadBalancer
 
 
 def endpoint(name: str, weight: float = 1.0) -> Endpoint:
@@ -22,9 +24,9 @@ class World:
         self.candidates = tuple(endpoint(*item) for item in weights.items())
         self.told: list[tuple[str, str]] = []
         self.now = 100.0
-        self.endpoints = Endpoints(self.candidates, RelayOptions(**options), lambda *told: self.told.append(told))
+        self.endpoints = LoadBalancer(self.candidates, RelayOptions(**options), lambda *told: self.told.append(told))
 
-    def take(self, *tried: str) -> Upstream:
+    def take(self, *tried: str) -> EndpointState:
         chosen = self.endpoints.choose(self.candidates, self.now, tried)
         assert chosen is not None
         chosen.in_flight += 1
@@ -106,7 +108,7 @@ def test_an_endpoint_that_is_taken_over_is_as_it_was_and_keeps_to_the_new_option
     world.fail("a", 2)
     upstream = world.endpoints.all["a"]
     options = RelayOptions(breaker_failures=1, breaker_open_ms=1, connect_timeout_ms=7)
-    after = Endpoints([endpoint("a", 9.0)], options, lambda *_: None, world.endpoints.all)
+    after = LoadBalancer([endpoint("a", 9.0)], options, lambda *_: None, world.endpoints.all)
     assert after.all == {"a": upstream}
     after.failed(upstream, "status 503", world.now)
     assert upstream.breaker.opened
@@ -162,7 +164,7 @@ def test_where_no_health_is_asked_a_lost_connection_shuts_no_endpoint_out_for_go
 def test_it_is_told_when_an_endpoint_goes_down_and_when_it_is_back() -> None:
     world = World({"a": 1}, breaker_failures=1)
     turns: list[tuple[str, bool]] = []
-    world.endpoints.turned = lambda *turn: turns.append(turn)
+    world.endpoints.on_health_change = lambda *turn: turns.append(turn)
     upstream = world.endpoints.all["a"]
     for _ in range(2):
         world.endpoints.unreachable(upstream, "no connection")

@@ -7,7 +7,7 @@ import pytest
 
 from pointsman.evaluation.metrics import Floats
 from pointsman.evaluation.scheme import DEFAULT_THRESHOLD, NONE, Categories, Labels
-from pointsman.policy import Policy
+from pointsman.routing.policy import Policy
 from support.config_files import LABELS
 from support.toy_config import BASE, category, config, entry
 

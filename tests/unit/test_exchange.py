@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from pointsman.api import routes
+from pointsman.api.data import routes
+from pointsman.app.generations import Generations
+from pointsman.app.prepare import Prepared
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import LogOptions
-from pointsman.generations import Generations
-from pointsman.http.server import Server
-from pointsman.prepare import Prepared
-from pointsman.telemetry import Log
+from pointsman.observability.log import Log
+from pointsman.server.listener import Listener
 from support.process import reserve_port
 from support.raw_client import ask, chat
 from support.toy_config import QUIET, config
@@ -48,8 +48,11 @@ async def port(classifier: Classifier, log: LogOptions) -> AsyncIterator[Port]:
     served = replace(config(), pointsman=replace(QUIET, log=log))
     written = io.StringIO()
     generations = Generations(Prepared(served, classifier, b"", ()), Log("info", written))
-    server = Server(
-        routes(generations, lambda: None), lambda: generations.current.limits, lambda _: None, lambda _: None
+    server = Listener(
+        routes(generations.exchange, lambda: None, generations.current.recorder.not_routed),
+        lambda: generations.current.limits,
+        lambda _: None,
+        lambda _: None,
     )
     address = f"127.0.0.1:{reserve_port()}"
     await server.listen(address)

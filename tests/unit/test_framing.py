@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.relay.framing import Chunked, Framing, Length, Malformed, UntilClose, chunk
+from pointsman.http1.body import Chunked, Framing, Length, Malformed, UntilClose, chunk
 
 CHUNKS = b"5\r\nhello\r\n1;ext=1\r\n!\r\nA\r\n0123456789\r\n"
 WHOLE = CHUNKS + b"0\r\n\r\n"

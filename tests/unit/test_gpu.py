@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from pointsman.classify.gpu import (
+from pointsman.classify.onnx_cuda import (
     BUCKETS,
     TOKENS_PER_PROMPT,
     BucketRunner,

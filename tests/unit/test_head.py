@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from pointsman.relay.head import BadHead, read_head, request_id, request_lines
+from pointsman.http1.forwarded_headers import forwarded_headers, request_id
+from pointsman.http1.response_head import MalformedHead, read_head
 
 Pairs = list[tuple[str, str]]
 
@@ -15,7 +16,7 @@ def up(*pairs: tuple[str, str], credentials: bool = False) -> Pairs:
     """What vLLM gets."""
     raw = [(name.lower().encode(), f"{name}: {value}".encode()) for name, value in pairs]
     nominating = ",".join(value for name, value in pairs if name.lower() == "connection") or None
-    lines = request_lines(raw, nominating and nominating.encode(), credentials=credentials)
+    lines = forwarded_headers(raw, nominating and nominating.encode(), credentials=credentials)
     assert not lines or lines.endswith(b"\r\n")
     return _pairs(lines)
 
@@ -149,7 +150,7 @@ def test_the_head_tells_how_the_body_is_framed(headers: bytes, length: int | Non
     ],
 )
 def test_an_answer_that_could_be_read_in_two_ways_is_none(head: bytes) -> None:
-    with pytest.raises(BadHead):
+    with pytest.raises(MalformedHead):
         read_head(head)
 
 

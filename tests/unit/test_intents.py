@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pointsman import intents
-from pointsman.adapters import Served
+from pointsman.adapters.catalog import Served
+from pointsman.api import classification as intents
 from pointsman.classify.classifier import Classifier
 from pointsman.errors import HttpError, RequestError
-from pointsman.router import Router
+from pointsman.routing.router import Router
 from support.config_files import LABELS
 from support.toy_config import BASE, config
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.loader import pause
+from pointsman.adapters.loader import pause
 
 
 @pytest.mark.parametrize(("times", "seconds"), [(1, 10), (2, 20), (5, 160), (6, 300), (7, 300), (10_000, 300)])

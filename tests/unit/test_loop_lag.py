@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from pointsman.loop_lag import watch
+from pointsman.observability.loop_lag import watch
 
 BLOCKED_S = 0.2
 LIMIT_S = 10.0

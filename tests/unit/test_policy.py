@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters import Card, Served
+from pointsman.adapters.catalog import Card, Served
 from pointsman.config.model import BUILTIN_FAMILIES, Category, Config, Model, ReasoningFamily, RoutingOptions
-from pointsman.openai import Edits, Reasoning, SystemPrompt
-from pointsman.policy import Choice, Decision, Policy, Reason
+from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
+from pointsman.routing.policy import Choice, Decision, Policy, Reason
 from support.toy_config import BASE, A, B, category, config, entry
 
 LABELS = ("computer science", "engineering", "health", "law", "other")

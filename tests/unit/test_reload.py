@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from pointsman.app.generations import Generations
+from pointsman.app.prepare import Prepared
+from pointsman.app.reload import ConfigSource, Reloader
+from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
 from pointsman.errors import CannotStart
-from pointsman.generations import Generations
-from pointsman.prepare import Prepared
-from pointsman.reload import Reloader, Source
-from pointsman.systemd import Notifier
-from pointsman.telemetry import Log
+from pointsman.observability.log import Log
 from support.process import eventually
 from support.toy_config import QUIET, A, B, config
 
@@ -63,13 +63,13 @@ async def test_a_classifier_is_closed_once_the_last_request_before_the_change_ha
 ) -> None:
     old, new = classifiers(), classifiers()
     async with serving(prepared(old)) as generations:
-        requests = [generations.enter(), generations.enter()]
+        releases = [generations.hold(), generations.hold()]
         generations.swap(prepared(new))
-        generations.leave(requests[0])
+        releases[0]()
         await asyncio.to_thread(int)  # as long as it takes where it would be closed already
         assert not is_closed(old)
-        assert generations.current.router.classifier is new
-        generations.leave(requests[1])
+        assert generations.current.classifier is new
+        releases[1]()
         await eventually(lambda: is_closed(old), "the old classifier is closed")
         assert not is_closed(new)
 
@@ -77,10 +77,10 @@ async def test_a_classifier_is_closed_once_the_last_request_before_the_change_ha
 async def test_what_a_later_config_shares_outlives_the_one_before(classifiers: Callable[[], Classifier]) -> None:
     shared = classifiers()
     async with serving(prepared(shared)) as generations:
-        upstream = generations.current.endpoints.all["a"]
+        upstream = generations.current.balancer.all["a"]
         generations.swap(prepared(shared, config(threshold=0.7)))
-        generations.leave(generations.enter())
-        assert generations.current.endpoints.all["a"] is upstream
+        generations.hold()()
+        assert generations.current.balancer.all["a"] is upstream
         assert generations.current.config.classifier.category_model.threshold == 0.7
         assert not is_closed(shared)
 
@@ -90,24 +90,24 @@ async def test_what_the_last_but_one_used_is_closed_though_the_one_between_ended
 ) -> None:
     first, last = classifiers(), classifiers()
     async with serving(prepared(first)) as generations:
-        request = generations.enter()
+        release = generations.hold()
         generations.swap(prepared(first, config(threshold=0.7)))
         generations.swap(prepared(last))
         await asyncio.to_thread(int)
         assert not is_closed(first)
-        generations.leave(request)
+        release()
         await eventually(lambda: is_closed(first), "the first classifier is closed")
 
 
 async def test_an_endpoint_at_another_address_is_another(classifiers: Callable[[], Classifier]) -> None:
     classifier = classifiers()
     async with serving(prepared(classifier, config(endpoints=(A, B)))) as generations:
-        before = generations.current.endpoints.all
+        before = generations.current.balancer.all
         moved, heavier = replace(A, port=9000), replace(B, weight=5.0)
         before["b"].breaker.failed(0.0)
         before["b"].in_flight = 3
         generations.swap(prepared(classifier, config(endpoints=(moved, heavier))))
-        after = generations.current.endpoints.all
+        after = generations.current.balancer.all
         assert after["a"] is not before["a"]
         assert after["b"] is before["b"]
 
@@ -120,14 +120,14 @@ async def test_a_swap_that_fails_changes_nothing(classifiers: Callable[[], Class
         with pytest.raises(CannotStart, match="texts_file"):
             generations.swap(replace(prepared(other), config=replace(config(), pointsman=bad)))
         assert generations.current is service
-        generations.leave(generations.enter())
+        generations.hold()()
         assert not is_closed(before)
 
 
 # --- the order of reloads ------------------------------------------------------------------------------------------
 
 
-class Held(Source):
+class Held(ConfigSource):
     """Reads nothing: each reading waits until it is let go, and gives what `found` says."""
 
     def __init__(self, found: Prepared) -> None:
@@ -204,25 +204,39 @@ async def test_a_classifier_that_was_loaded_in_vain_is_closed(
         assert (is_closed(first.classifier), is_closed(other.classifier)) == (False, True)
 
 
+async def test_an_endpoint_where_we_listen_until_the_restart_is_refused(classifiers: Callable[[], Classifier]) -> None:
+    """As by an operator who lets vLLM and this service change their ports in one edit of the file."""
+    first, other = prepared(classifiers()), prepared(classifiers())
+    ours = replace(A, port=8080)
+    server = replace(QUIET.server, listen=("127.0.0.1:8000",))
+    source = Held(replace(other, config=replace(config(endpoints=(ours,)), pointsman=replace(QUIET, server=server))))
+    source.go.release()
+    async with reloading(source, first) as reloader:
+        outcome = await reloader.ask("request")
+        assert isinstance(outcome.error, CannotStart)
+        assert "itself listens at 127.0.0.1:8080" in str(outcome.error)
+        assert (is_closed(first.classifier), is_closed(other.classifier)) == (False, True)
+
+
 # --- the file ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Source:
+def source(tmp_path: Path) -> ConfigSource:
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "config.yaml").write_text("a")
     (tmp_path / "data").symlink_to("one")
-    source = Source(tmp_path / "data" / "config.yaml")
+    source = ConfigSource(tmp_path / "data" / "config.yaml")
     with pytest.raises(CannotStart):
         source.prepare()
     return source
 
 
-def test_a_file_that_was_read_is_no_news(source: Source) -> None:
+def test_a_file_that_was_read_is_no_news(source: ConfigSource) -> None:
     assert source.news() is None
 
 
-def test_a_file_that_is_away_is_no_news_until_it_is_back(source: Source, tmp_path: Path) -> None:
+def test_a_file_that_is_away_is_no_news_until_it_is_back(source: ConfigSource, tmp_path: Path) -> None:
     file = tmp_path / "one" / "config.yaml"
     file.unlink()
     assert source.news() is None
@@ -252,7 +266,7 @@ def swap_link(folder: Path) -> None:
 
 @pytest.mark.parametrize("change", [write, touch, rename, swap_link])
 def test_a_file_that_changed_is_news_until_it_is_read(
-    source: Source, tmp_path: Path, change: Callable[[Path], None]
+    source: ConfigSource, tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
     change(tmp_path)
     assert source.news() is not None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pointsman.errors import RequestError
-from pointsman.http.head import Head, may_begin, read_head
+from pointsman.http1.request_head import RequestHead, may_begin, read_head
 
 
-def read(*fields: str, line: str = "POST /v1/score?a=b%20c HTTP/1.1", host: str | None = "Host: test") -> Head:
+def read(*fields: str, line: str = "POST /v1/score?a=b%20c HTTP/1.1", host: str | None = "Host: test") -> RequestHead:
     lines = [line, *([] if host is None else [host]), *fields]
     return read_head("".join(f"{each}\r\n" for each in lines).encode("latin-1") + b"\r\n")
 

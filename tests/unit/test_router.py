@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters import Card, Served
+from pointsman.adapters.catalog import Card, Served
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config, RoutingOptions
 from pointsman.errors import ClassifierError, Overloaded
-from pointsman.openai import Api, Request, parse
-from pointsman.policy import Reason
-from pointsman.router import Routed, Router
+from pointsman.routing.formats import CHAT, RESPONSES, Format, ParsedRequest
+from pointsman.routing.policy import Reason
+from pointsman.routing.router import Routed, Router
 from support.gate import Gate
 from support.toy_config import BASE, category, config, entry
 
@@ -37,13 +37,13 @@ def hurried(make_classifier: Make) -> Iterator[tuple[Router, Gate]]:
         gate.open()
 
 
-def request(*turns: Any, model: str | None = "MoM", api: Api = Api.CHAT, **fields: Any) -> Request:
+def request(*turns: Any, model: str | None = "MoM", api: Format = CHAT, **fields: Any) -> ParsedRequest:
     """The user's and the assistant's turns alternate; a mapping is a message as it stands."""
     messages = [
         turn if isinstance(turn, dict) else {"role": ("user", "assistant")[position % 2], "content": turn}
         for position, turn in enumerate(turns)
     ]
-    return parse(api, json.dumps({"model": model, "messages": messages} | fields).encode())
+    return api.parse(json.dumps({"model": model, "messages": messages} | fields).encode())
 
 
 def outcome(routed: Routed) -> tuple[str | None, Reason]:
@@ -204,9 +204,9 @@ async def test_a_tools_result_keeps_the_last_decision_without_a_look_at_the_text
 
 
 async def test_a_function_call_of_the_responses_api_keeps_the_last_decision(router: Router) -> None:
-    def asked(*items: Any) -> Request:
+    def asked(*items: Any) -> ParsedRequest:
         first = {"role": "user", "content": "python"}
-        return parse(Api.RESPONSES, json.dumps({"model": "MoM", "input": [first, *items]}).encode())
+        return RESPONSES.parse(json.dumps({"model": "MoM", "input": [first, *items]}).encode())
 
     await router.route(asked())
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from pointsman.server import _tell
-from pointsman.systemd import Notifier, take
+from pointsman.app.serve import _tell
+from pointsman.app.systemd import Notifier, take
 from support.process import eventually
 
 
@@ -82,7 +82,7 @@ async def test_the_watchdog_is_not_fed_while_the_classifier_hangs() -> None:
     """A process that serves nothing but fallbacks is to be replaced."""
     turns: list[str] = []
     classifier = SimpleNamespace(healthy=False)
-    generations: Any = SimpleNamespace(current=SimpleNamespace(router=SimpleNamespace(classifier=classifier)))
+    generations: Any = SimpleNamespace(current=SimpleNamespace(classifier=classifier))
     reloader: Any = SimpleNamespace(status=lambda: turns.append("status"))
     notify = SimpleNamespace(alive=lambda: turns.append("alive"), status=lambda _: None)
     systemd: Any = SimpleNamespace(watchdog_s=0.003, notify=notify)
@@ -111,7 +111,7 @@ def test_inherited_sockets_come_with_the_names_of_their_units(tmp_path: Path) ->
     program = tmp_path / "service.py"
     program.write_text(
         "import os\n"
-        "from pointsman.systemd import take\n"
+        "from pointsman.app.systemd import take\n"
         "os.environ['LISTEN_PID'] = str(os.getpid())\n"
         "print(*(f'{name} {listener.getsockname()[1]}' for name, listener in take(os.environ).listeners), sep='\\n')\n"
     )

@@ -19,14 +19,17 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pointsman.adapters import Served
+from pointsman.adapters.catalog import Served
+from pointsman.app.gauges import _classifier as watch_classifier
 from pointsman.classify.classifier import Classifier
 from pointsman.errors import CannotStart
-from pointsman.openai import Api, parse
-from pointsman.policy import Reason
-from pointsman.router import Routed, Router
-from pointsman.server import _watch as watch_classifier
-from pointsman.telemetry import Log, Metrics, Record, Texts, request_line
+from pointsman.observability.log import Log
+from pointsman.observability.metrics import Metrics
+from pointsman.observability.record import Record, request_line
+from pointsman.observability.texts import KeptTexts
+from pointsman.routing.formats import CHAT
+from pointsman.routing.policy import Reason
+from pointsman.routing.router import Routed, Router
 from support.toy_config import BASE, config
 
 Make = Callable[..., AbstractContextManager[Classifier]]
@@ -35,7 +38,7 @@ SECRET = "python xyzzy-secret"
 
 async def route(classifier: Classifier, model: str = "MoM", text: str = SECRET) -> Routed:
     body = {"model": model, "messages": [{"role": "user", "content": text}]}
-    return await Router(config(), classifier, Served).route(parse(Api.CHAT, json.dumps(body).encode()))
+    return await Router(config(), classifier, Served).route(CHAT.parse(json.dumps(body).encode()))
 
 
 def record(routed: Routed | None = None, upstream: float | None = None, **fields: Any) -> Record:
@@ -170,7 +173,7 @@ def kept(path: Path) -> list[dict[str, Any]]:
 
 
 def test_each_text_is_kept_once_by_a_process(tmp_path: Path) -> None:
-    texts = Texts(tmp_path / "texts.jsonl")
+    texts = KeptTexts(tmp_path / "texts.jsonl")
     for text_hash, text in (("a", "two\nlines é"), ("b", "x"), ("a", "two\nlines é")):
         texts.keep(text_hash, text)
     texts.close()
@@ -180,7 +183,7 @@ def test_each_text_is_kept_once_by_a_process(tmp_path: Path) -> None:
 
 def test_a_restart_appends_to_the_texts(tmp_path: Path) -> None:
     for text in ("x", "y"):
-        texts = Texts(tmp_path / "texts.jsonl")
+        texts = KeptTexts(tmp_path / "texts.jsonl")
         texts.keep(text, text)
         texts.close()
 
@@ -194,7 +197,7 @@ def test_only_the_owner_reads_the_texts(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         for path in (new, old):
-            Texts(path).close()
+            KeptTexts(path).close()
     finally:
         os.umask(before)
 
@@ -203,7 +206,7 @@ def test_only_the_owner_reads_the_texts(tmp_path: Path) -> None:
 
 def test_a_file_of_texts_that_cannot_be_written_keeps_the_service_from_starting(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match=r"pointsman\.log\.texts_file: .*nowhere/texts.jsonl cannot be written"):
-        Texts(tmp_path / "nowhere" / "texts.jsonl")
+        KeptTexts(tmp_path / "nowhere" / "texts.jsonl")
 
 
 # --- the metrics -----------------------------------------------------------------------------------------------

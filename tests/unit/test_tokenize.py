@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.classify.tokenize import CHARACTERS_PER_TOKEN, Tokenizer, Window
+from pointsman.classify.tokenizer import CHARACTERS_PER_TOKEN, Tokenizer, Window
 from pointsman.errors import ArtifactError
 from support import toy_artifact
 

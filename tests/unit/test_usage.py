@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.relay.usage import TAIL_BYTES, Tail
+from pointsman.proxy.usage import TAIL_BYTES, Tail
 
 CHAT = (
     b'{"id":"c","choices":[{"message":{"content":"hi"}}],'

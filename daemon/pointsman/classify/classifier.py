@@ -14,13 +14,13 @@ import numpy as np
 
 from pointsman.classify import curve_file
 from pointsman.classify.artifact import Artifact
-from pointsman.classify.batch import Batcher, Counts, Job, usable_cores
-from pointsman.classify.cost import Curve
-from pointsman.classify.engine import Engine, default_providers
-from pointsman.classify.gpu import BUCKETS, Device
+from pointsman.classify.cost_model import Curve
 from pointsman.classify.measure import TYPICAL, measure
+from pointsman.classify.onnx_cpu import Engine, default_providers
+from pointsman.classify.onnx_cuda import BUCKETS, Device
 from pointsman.classify.runtime import trim_memory
-from pointsman.classify.tokenize import Tokenizer, Window
+from pointsman.classify.scheduler import Batcher, Counts, Job, usable_cores
+from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.config.model import ClassifierOptions, Config
 from pointsman.eager import in_task
 from pointsman.errors import ArtifactError, ClassifierError, DeadlineMissed

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from pointsman.classify.artifact import BUILTIN, Artifact
-from pointsman.classify.cost import Curve
+from pointsman.classify.cost_model import Curve
 
 CPU_INFO = Path("/proc/cpuinfo")
 # What kernels are chosen by, on x86 and on ARM. A hypervisor may give very different CPUs the same model name.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from threading import Barrier
 
-from pointsman.classify.cost import NEARLY_BEST, Curve
+from pointsman.classify.cost_model import NEARLY_BEST, Curve
 
 SIZES = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 TYPICAL = 64

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pointsman.classify.tokenize import Ids
+from pointsman.classify.tokenizer import Ids
 
 INPUTS = ("input_ids", "position_ids", "segment_ids", "starts")
 """int64: token ids, positions and segment ids, each [tokens], and where each prompt starts, [prompts]."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pointsman.classify.artifact import Artifact
-from pointsman.classify.batch import usable_cores
 from pointsman.classify.classifier import WARM_UP_TEXTS
-from pointsman.classify.engine import Engine, Probabilities, default_providers
-from pointsman.classify.tokenize import Tokenizer, Window
+from pointsman.classify.onnx_cpu import Engine, Probabilities, default_providers
+from pointsman.classify.scheduler import usable_cores
+from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.config.model import CategoryModel, ClassifierOptions
 from pointsman.evaluation.metrics import Floats, Ints
 

@@ -7,12 +7,12 @@ from typing import Protocol
 
 import numpy as np
 
-from pointsman.adapters import Served
+from pointsman.adapters.catalog import Served
 from pointsman.config.labels import cover
 from pointsman.config.model import Config
 from pointsman.config.words import fold
 from pointsman.evaluation.metrics import Bools, Floats, Ints
-from pointsman.policy import Choice, Policy, Reason
+from pointsman.routing.policy import Choice, Policy, Reason
 
 NONE = "(none)"
 """The class of what goes to `default_model` without a category."""

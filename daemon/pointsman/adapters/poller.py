@@ -1,0 +1,102 @@
+"""Keeps the snapshot of what each vLLM serves fresh."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from pointsman.adapters.catalog import Served, parse_models
+from pointsman.adapters.host import Host
+from pointsman.config.model import Endpoint
+from pointsman.errors import UpstreamError
+
+Fetch = Callable[[Endpoint], Awaitable[bytes]]
+"""Reads an endpoint's `/v1/models`; raises UpstreamError."""
+
+
+class Poller:
+    """Keeps `served` fresh; an endpoint that fails keeps what it last said."""
+
+    def __init__(
+        self,
+        endpoints: tuple[Endpoint, ...],
+        fetch: Fetch,
+        report: Callable[[str, str], None],
+        previous: Poller | None = None,
+    ) -> None:
+        """`report(endpoint name, message)` is called when an endpoint's state changes.
+
+        What `previous` knows of endpoints that are the same stays known.
+        """
+        self.endpoints = endpoints
+        self._fetch = fetch
+        self._report = report
+        known = {_place(one): previous.hosts[one.name] for one in previous.endpoints} if previous else {}
+        self.hosts: dict[str, Host] = {one.name: known.get(_place(one)) or Host() for one in endpoints}
+        self.served = Served()
+        self.answered = asyncio.Event()
+        """Set once an endpoint has."""
+        self.publish()
+
+    async def refresh(self) -> Served:
+        """Ask every endpoint once, side by side."""
+        await asyncio.gather(*map(self.poll, self.endpoints))
+        return self.served
+
+    async def run(self, interval: float, settle: Callable[[Endpoint], Awaitable[None]]) -> None:
+        """Ask every endpoint each `interval` seconds until cancelled, and `settle` what its answer calls for."""
+        await asyncio.gather(*(self._watch(endpoint, interval, settle) for endpoint in self.endpoints))
+
+    async def _watch(self, endpoint: Endpoint, interval: float, settle: Callable[[Endpoint], Awaitable[None]]) -> None:
+        host = self.hosts[endpoint.name]
+        while True:
+            host.wake.clear()
+            await self.poll(endpoint)
+            await settle(endpoint)
+            # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes together with the event.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(interval):
+                    await host.wake.wait()
+
+    async def poll(self, endpoint: Endpoint) -> None:
+        """Ask one endpoint."""
+        host = self.hosts[endpoint.name]
+        before = host.cards, host.trouble
+        try:
+            host.cards = parse_models(await self._fetch(endpoint))
+        except UpstreamError as error:
+            host.trouble = error.message
+        else:
+            host.trouble = None
+            host.refused.clear()
+        if (host.cards, host.trouble) != before:
+            known = "serves " + ", ".join(card.id for card in host.cards or ())
+            self._report(endpoint.name, known if host.trouble is None else f"models unknown: {host.trouble}")
+        self.publish()
+
+    def refused(self, endpoint: str, name: str) -> None:
+        """An endpoint answered that it does not serve `name`: it gets no request for it until it lists it again."""
+        self.hosts[endpoint].refused.add(name)
+        self.publish()
+        self.wake(endpoint)
+
+    def wake(self, endpoint: str) -> None:
+        """Ask an endpoint at once."""
+        self.hosts[endpoint].wake.set()
+
+    def publish(self) -> None:
+        """Let decisions know what has changed in `hosts`."""
+        served = Served(
+            {name: host.cards for name, host in self.hosts.items() if host.cards is not None},
+            {name: frozenset(gone) for name, host in self.hosts.items() if (gone := host.refused | host.withheld)},
+            frozenset(name for name, host in self.hosts.items() if host.down),
+        )
+        if served != self.served:
+            self.served = served
+        if served.cards:
+            self.answered.set()
+
+
+def _place(endpoint: Endpoint) -> tuple[str, str, int | None]:
+    return endpoint.name, endpoint.address, endpoint.port

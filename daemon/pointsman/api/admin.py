@@ -1,0 +1,67 @@
+"""The admin port's handlers for adapters: what is served where, load, unload. It has no authentication of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from pointsman.adapters.inventory import inventory
+from pointsman.adapters.loader import Loader
+from pointsman.adapters.poller import Poller
+from pointsman.config.model import Config
+from pointsman.errors import HttpError, RequestError
+from pointsman.server.messages import Handler, Request, Response, error_response, json_response
+from pointsman.server.routes import Route
+
+BODY_SECONDS = 10.0
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class Adapters(Protocol):
+    """The adapters of the current config."""
+
+    @property
+    def config(self) -> Config: ...
+    @property
+    def poller(self) -> Poller: ...
+    @property
+    def loader(self) -> Loader: ...
+
+
+def adapter_routes(current: Callable[[], Adapters]) -> list[Route]:
+    """`GET /adapters`, and `POST /adapters/load` and `/adapters/unload` with `{"name": ...}`."""
+
+    async def listing(_: Request) -> Response:
+        adapters = current()
+        await adapters.poller.refresh()
+        now = asyncio.get_running_loop().time()
+        return json_response(inventory(adapters.config, adapters.poller, now))
+
+    def change(verb: str) -> Handler:
+        async def handler(request: Request) -> Response:
+            try:
+                name = _name(await request.read(BODY_SECONDS))
+                loader = current().loader
+                outcome = await (loader.load(name) if verb == "load" else loader.unload(name))
+            except HttpError as error:
+                return error_response(error)
+            failed = any(message is not None for message in outcome.values())
+            return json_response({"name": name, "endpoints": outcome}, 502 if failed else 200)
+
+        return handler
+
+    changes = [Route("POST", f"/adapters/{verb}", change(verb)) for verb in ("load", "unload")]
+    return [Route("GET", "/adapters", listing), *changes]
+
+
+def _name(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=_Named).name
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError('send {"name": "ADAPTER"}', status=400, code="invalid_json") from error

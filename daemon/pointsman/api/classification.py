@@ -1,0 +1,140 @@
+"""vLLM Semantic Router's classification API, with all the probabilities in place of the winner's alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from pointsman.errors import ClassifierError, HttpError, RequestError
+from pointsman.routing.router import Router
+
+T = TypeVar("T")
+
+# More texts than this are a job for several calls.
+MOST_TEXTS = 100
+# Whoever sends a batch waits for its answer. A request that is routed has a fallback, and a shorter deadline.
+BATCH_DEADLINE_S = 60.0
+
+
+class _Options(msgspec.Struct):
+    return_probabilities: bool = True
+    confidence_threshold: float | None = None
+
+
+class _Intent(msgspec.Struct):
+    text: str
+    options: _Options = msgspec.field(default_factory=_Options)
+
+
+class _Batch(msgspec.Struct):
+    texts: list[str]
+    task_type: Literal["intent"] = "intent"
+    options: _Options = msgspec.field(default_factory=_Options)
+
+
+class _Unavailable(HttpError):
+    status = 503
+    code = "CLASSIFICATION_ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """`category` is the config's, or the greatest label where the config covers none."""
+
+    category: str
+    confidence: float
+    model: str
+    probabilities: dict[str, float]
+    seconds: float
+
+
+async def intent(router: Router, body: bytes) -> dict[str, Any]:
+    """Answer `POST /api/v1/classify/intent`; raises RequestError (400) or an HttpError of 503."""
+    asked = _decode(body, _Intent)
+    result = await _classify(router, asked.text)
+    sure = result.confidence >= _threshold(router, asked.options)
+    return {
+        "classification": _row(result, _Options(return_probabilities=False)),
+        "recommended_model": result.model,
+        "routing_decision": "high_confidence_specialized" if sure else "low_confidence_general",
+    } | _probabilities(result, asked.options)
+
+
+async def batch(router: Router, body: bytes) -> dict[str, Any]:
+    """Answer `POST /api/v1/classify/batch`; raises as `intent` does."""
+    asked = _decode(body, _Batch)
+    if not 1 <= len(asked.texts) <= MOST_TEXTS:
+        raise _invalid(f"`texts` must hold 1 to {MOST_TEXTS} texts", "texts")
+    started = time.perf_counter()
+    # No more than the workers can take, or what comes meanwhile would have to wait behind the whole batch.
+    room = asyncio.Semaphore(router.classifier.at_once)
+
+    async def classify(text: str) -> _Result:
+        async with room:
+            return await _classify(router, text, BATCH_DEADLINE_S)
+
+    results = await asyncio.gather(*(classify(text) for text in asked.texts))
+    least = _threshold(router, asked.options)
+    return {
+        "results": [_row(result, asked.options) for result in results],
+        "total_count": len(results),
+        "processing_time_ms": _milliseconds(time.perf_counter() - started),
+        "statistics": {
+            "category_distribution": dict(Counter(result.category for result in results)),
+            "avg_confidence": sum(result.confidence for result in results) / len(results),
+            "low_confidence_count": sum(result.confidence < least for result in results),
+        },
+    }
+
+
+async def _classify(router: Router, text: str, deadline: float | None = None) -> _Result:
+    if not text.strip():
+        raise _invalid("`text` is empty", "text")
+    started = time.perf_counter()
+    try:
+        found = await router.classifier.classify(text, deadline)
+    except ClassifierError as error:
+        raise _Unavailable(f"not classified: {error}; try again") from error
+    labels = dict(zip(router.classifier.labels, found.probabilities, strict=True))
+    scores = router.policy.scores(found.probabilities) or labels
+    category = max(scores, key=scores.__getitem__)
+    choice = router.policy.choose(found.probabilities, None)
+    model = router.policy.decide(choice, 0.0, router.served()).model
+    return _Result(category, scores[category], model, labels, time.perf_counter() - started)
+
+
+def _row(result: _Result, options: _Options) -> dict[str, Any]:
+    return {
+        "category": result.category,
+        "confidence": result.confidence,
+        "processing_time_ms": _milliseconds(result.seconds),
+    } | _probabilities(result, options)
+
+
+def _probabilities(result: _Result, options: _Options) -> dict[str, Any]:
+    return {"probabilities": result.probabilities} if options.return_probabilities else {}
+
+
+def _threshold(router: Router, options: _Options) -> float:
+    given = options.confidence_threshold
+    return router.config.classifier.category_model.threshold if given is None else given
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)  # whole, as in semantic-router's API
+
+
+def _decode(body: bytes, type: type[T]) -> T:  # noqa: A002 - msgspec's name
+    try:
+        return msgspec.json.decode(body, type=type)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise _invalid(f"the body is not what it should be ({error})", None) from None
+
+
+def _invalid(message: str, param: str | None) -> RequestError:
+    return RequestError(message, status=400, code="INVALID_INPUT", param=param)

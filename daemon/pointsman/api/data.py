@@ -1,0 +1,210 @@
+"""The data port's handlers: routed and relayed paths, models, dry run, classification."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+
+from pointsman.adapters.catalog import Served
+from pointsman.adapters.poller import Poller
+from pointsman.api import classification
+from pointsman.api.decision_headers import decision_lines
+from pointsman.api.health import Ready, health_routes
+from pointsman.api.models import model_list
+from pointsman.config.model import Config
+from pointsman.eager import in_task
+from pointsman.errors import HttpError, RequestError
+from pointsman.observability.log import Log
+from pointsman.observability.texts import KeptTexts
+from pointsman.proxy.exchange import Exchange
+from pointsman.proxy.forward import Forwarder
+from pointsman.proxy.reroute import Plan, forward_chosen
+from pointsman.routing import body as bodies
+from pointsman.routing.explain import describe
+from pointsman.routing.formats import FORMATS, Format, format_of
+from pointsman.routing.policy import Choice, Reason
+from pointsman.routing.router import Routed, Router
+from pointsman.server.messages import Handler, Request, Response, json_response, too_large
+from pointsman.server.routes import Route, Routes
+
+# What a client of an inference host has a use for. Everything else that vLLM serves, its LoRA administration and the
+# paths that its --api-key leaves open among it, is not reachable through the data port.
+RELAYED = (
+    ("POST", "/v1/chat/completions/render"),
+    ("POST", "/v1/completions/render"),
+    ("POST", "/v1/messages/count_tokens"),
+    ("GET", "/v1/responses/{id}"),
+    ("POST", "/v1/responses/{id}/cancel"),
+    ("POST", "/v1/embeddings"),
+    ("POST", "/v1/audio/transcriptions"),
+    ("POST", "/v1/audio/translations"),
+    ("POST", "/v1/score"),
+    ("POST", "/score"),
+    ("POST", "/v1/rerank"),
+    ("POST", "/v2/rerank"),
+    ("POST", "/rerank"),
+    ("POST", "/pooling"),
+    ("POST", "/classify"),
+    ("POST", "/tokenize"),
+    ("POST", "/detokenize"),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Backend:
+    """What the handlers call, as one config has it; `started` is the process's start in seconds since the epoch."""
+
+    config: Config
+    router: Router
+    poller: Poller
+    forwarder: Forwarder
+    texts: KeptTexts | None
+    log: Log
+    started: float
+
+
+Begin = Callable[[Request, str], tuple[Backend, Exchange]]
+"""Begins an exchange on a route's path, with the backend that serves it to its end."""
+
+Work = Callable[[Backend, Exchange], Coroutine[None, None, Response | None]]
+"""Answers, or returns None where vLLM's answer is to come. Like every handler, in no task until it asks for one."""
+
+
+def routes(begin: Begin, ready: Ready, not_routed: Callable[[Request, RequestError], Response]) -> Routes:
+    """Return all routes of the data port; `not_routed` answers a request for any other path or method."""
+    table: list[tuple[str, str, Work]] = [
+        *(("POST", form.path, functools.partial(_routed, form)) for form in FORMATS),
+        *((method, path, _relayed) for method, path in RELAYED),
+        ("GET", "/v1/models", _models),
+        ("POST", "/v1/route", _dry_run),
+        ("POST", "/api/v1/classify/intent", _intent),
+        ("POST", "/api/v1/classify/batch", _batch),
+    ]
+    recorded = [Route(method, path, _recorded(begin, path, work), eager=True) for method, path, work in table]
+    return Routes([*recorded, *health_routes(ready)], not_routed)
+
+
+def _recorded(begin: Begin, path: str, work: Work) -> Handler:
+    """Wrap a handler so that every request, however it ends, has one outcome in the log and in the metrics."""
+
+    def handler(request: Request) -> Coroutine[None, None, Response | None]:
+        backend, exchange = begin(request, path)
+        try:
+            exchange.admit()
+        except HttpError as error:
+            return exchange.settle(_raise(error))
+        return exchange.settle(work(backend, exchange))
+
+    return handler
+
+
+async def _raise(error: HttpError) -> Response:
+    raise error
+
+
+# --- handlers --------------------------------------------------------------------------------------------------
+
+
+async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Response | None:
+    record, router, forwarder = exchange.record, backend.router, backend.forwarder
+    body = await read_body(backend, exchange)
+    if not _is_json(exchange.request):
+        await forwarder.forward(exchange, backend.config.vllm_endpoints, body)  # vLLM says why not
+        return None
+    record.original_model = model = bodies.asked_model(body)
+    if model is not None and model not in router.auto_names:
+        routed = router.explicit(body, model)
+        record.decided(routed)
+        await forwarder.forward(exchange, routed.decision.endpoints, body, decision_lines(routed))
+        return None
+    parsed = form.parse(body)
+    record.phase = "classify"
+    routed = await router.route(parsed)
+    record.decided(routed)
+    _keep_text(backend, parsed.text, routed)
+
+    def again(served: Served) -> Plan:
+        other = router.again(parsed, routed, served)
+        record.decided(other)
+        return _plan(other)
+
+    await forward_chosen(forwarder, backend.poller, exchange, _plan(routed), again)
+    return None
+
+
+def _plan(routed: Routed) -> Plan:
+    return Plan(routed.decision, routed.edited.body, decision_lines(routed))
+
+
+def _keep_text(backend: Backend, text: str, routed: Routed) -> None:
+    if backend.texts is None or routed.classification is None:
+        return
+    try:
+        backend.texts.keep(routed.classification.text_hash, backend.router.classifier.read(text))
+    except OSError as error:  # a full disk is no reason to refuse a request
+        backend.log.write("warning", "texts_file", message=f"a text was not kept: {error.strerror}")
+
+
+async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
+    body = await read_body(backend, exchange)
+    config, policy, poller, forwarder = backend.config, backend.router.policy, backend.poller, backend.forwarder
+
+    def plan(served: Served) -> Plan:
+        decision = policy.decide(Choice(None, None, Reason.NO_CATEGORY), 0.0, served)
+        return Plan(decision, bodies.with_model(body, decision.model), b"")
+
+    model = bodies.model_of(body) if _is_json(exchange.request) else None
+    if model in config.auto_names:  # vLLM knows no such model
+        await forward_chosen(forwarder, poller, exchange, plan(poller.served), plan)
+    else:
+        endpoints = config.vllm_endpoints if model is None else policy.explicit(model, poller.served).endpoints
+        await forwarder.forward(exchange, endpoints, body)
+    return None
+
+
+async def _models(backend: Backend, exchange: Exchange) -> Response | None:
+    await in_task()
+    exchange.record.phase = "head"
+    return json_response(model_list(backend.config, await backend.poller.refresh(), int(backend.started)))
+
+
+async def _dry_run(backend: Backend, exchange: Exchange) -> Response | None:
+    body = await read_body(backend, exchange)
+    record = exchange.record
+    parsed = format_of(body).parse(body)
+    record.original_model = parsed.model
+    record.phase = "classify"
+    routed = await backend.router.route(parsed, remember=False)
+    response = json_response(describe(backend.router, parsed, routed))
+    response.lines = decision_lines(routed)
+    return response
+
+
+async def _intent(backend: Backend, exchange: Exchange) -> Response | None:
+    body = await read_body(backend, exchange)
+    await in_task()
+    exchange.record.phase = "classify"
+    return json_response(await classification.intent(backend.router, body))
+
+
+async def _batch(backend: Backend, exchange: Exchange) -> Response | None:
+    body = await read_body(backend, exchange)
+    await in_task()
+    exchange.record.phase = "classify"
+    return json_response(await classification.batch(backend.router, body))
+
+
+def _is_json(request: Request) -> bool:
+    kind = request.head.values.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    return kind == b"application/json" or kind.endswith(b"+json")
+
+
+async def read_body(backend: Backend, exchange: Exchange) -> bytes:
+    """Return the whole body; raises RequestError: 408 when it comes too slowly, 413 too large, 415 compressed."""
+    request, options = exchange.request, backend.config.pointsman.server
+    if request.head.values.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise RequestError("compressed request bodies are not accepted", status=415, code="unsupported_encoding")
+    if request.head.length > options.max_body_bytes:
+        raise too_large(options.max_body_bytes)
+    return await request.read(options.body_timeout_ms / 1000)

@@ -1,0 +1,41 @@
+"""The header lines of an answer that tell what was chosen and why. Pure."""
+
+from __future__ import annotations
+
+import functools
+from urllib.parse import quote
+
+from pointsman.routing.policy import Reason
+from pointsman.routing.router import Routed
+
+# The fields of a body that hold a system prompt, in any of the request formats.
+_PROMPTS = {"messages", "system", "instructions"}
+
+
+def decision_lines(routed: Routed) -> bytes:
+    """Return the lines, each with its CRLF; they have vLLM Semantic Router's names where it has one."""
+    decision = routed.decision
+    injected = bool(routed.edited.changed) and not _PROMPTS.isdisjoint(routed.edited.changed)
+    lines = _named_lines(decision.model, decision.reason, decision.category, decision.reasoning, injected)
+    if decision.confidence is not None:
+        lines += b"x-pointsman-confidence: %.4f\r\n" % decision.confidence
+    if routed.classification is not None and routed.classification.cut:
+        lines += b"x-pointsman-truncated: true\r\n"
+    return lines
+
+
+@functools.lru_cache(1024)
+def _named_lines(model: str, reason: Reason, category: str | None, reasoning: bool | None, injected: bool) -> bytes:
+    pairs = [("x-vsr-selected-model", model), ("x-pointsman-reason", reason.value)]
+    if category is not None:
+        pairs.append(("x-vsr-selected-category", category))
+    if reasoning is not None:
+        pairs.append(("x-vsr-selected-reasoning", "on" if reasoning else "off"))
+    if injected:
+        pairs.append(("x-vsr-injected-system-prompt", "true"))
+    return "".join([f"{name}: {_header_value(value)}\r\n" for name, value in pairs]).encode("ascii")
+
+
+def _header_value(text: str) -> str:
+    """Quote names from the config, which may hold any character, where a header may not."""
+    return text if text.isascii() and text.isprintable() else quote(text)

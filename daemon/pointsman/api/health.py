@@ -1,0 +1,39 @@
+"""The paths that tell a supervisor or a load balancer how the service does, on both ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pointsman.errors import error_body
+from pointsman.server.messages import Request, Response, json_response
+from pointsman.server.routes import Route
+
+Ready = Callable[[], str | None]
+"""Returns why no requests should come, or None."""
+
+
+def readiness(healthy: Callable[[], bool], draining: Callable[[], bool]) -> Ready:
+    """Return what tells whether requests should come."""
+
+    def ready() -> str | None:
+        if draining():
+            return "the service is shutting down"
+        return None if healthy() else "the classifier stopped; restart the service"
+
+    return ready
+
+
+def health_routes(ready: Ready) -> list[Route]:
+    """Return the routes of `/health`, the process answers, and `/ready`, it takes requests."""
+
+    async def health(_: Request) -> Response:
+        return json_response({"status": "healthy", "service": "pointsman"})
+
+    async def answer(_: Request) -> Response:
+        message = ready()
+        if message is None:
+            return json_response({"status": "ready"})
+        return json_response(error_body(message, type="internal_error", param=None, code="not_ready"), status=503)
+
+    both = (("/health", health), ("/ready", answer))
+    return [Route(method, path, handler) for path, handler in both for method in ("GET", "HEAD")]

@@ -1,0 +1,62 @@
+"""The metrics that are read from the parts of the current generation when they are scraped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from pointsman.adapters.inventory import counts
+from pointsman.app.generation import Generation
+from pointsman.classify.classifier import Classifier
+from pointsman.observability.metrics import Metrics
+from pointsman.upstream.endpoint_state import EndpointState
+
+
+def watch(metrics: Metrics, current: Callable[[], Generation]) -> None:
+    """Register the gauges and counters of what `current` returns."""
+    _classifier(metrics, lambda: current().classifier)
+    _endpoints(metrics, lambda: current().balancer.all)
+    _adapters(metrics, current)
+
+
+def _classifier(metrics: Metrics, current: Callable[[], Classifier]) -> None:
+    metrics.watch("classifier_queue", "KeptTexts that wait for a worker.", lambda: current().queued)
+
+    def read() -> dict[str, tuple[str, float]]:
+        classifier = current()
+        counts, lookups = classifier.counts, classifier.lookups
+        return {
+            "classifier_cache_hits": ("KeptTexts whose class was remembered.", lookups.hits),
+            "classifier_cache_misses": ("KeptTexts that asked for a run.", lookups.misses),
+            "classifier_cache_coalesced": ("KeptTexts that shared the run of the same text.", lookups.coalesced),
+            "classifier_cache_evictions": ("Classes forgotten to make room.", classifier.evicted),
+            "classifier_runs": ("Runs of the classifier.", counts.runs),
+            "classifier_run_texts": ("KeptTexts that were run.", counts.texts),
+            "classifier_run_tokens": ("Tokens that were run, as estimated from the texts.", counts.tokens),
+            "classifier_shed": ("KeptTexts refused because the deadline could not be met.", counts.shed),
+            "classifier_dropped": ("KeptTexts that nobody waited for any more.", counts.dropped),
+        }
+
+    metrics.watch_counters(read)
+
+
+def _endpoints(metrics: Metrics, current: Callable[[], Mapping[str, EndpointState]]) -> None:
+    def each(name: str, doc: str, read: Callable[[EndpointState], float]) -> None:
+        metrics.watch_endpoints(name, doc, lambda: {key: read(upstream) for key, upstream in current().items()})
+
+    each("endpoint_up", "1 while the endpoint gets requests.", lambda up: up.healthy(asyncio.get_running_loop().time()))
+    each("endpoint_reachable", "1 while its `/health` answers.", lambda up: up.reachable)
+    each("endpoint_breaker_open", "1 while its breaker is open.", lambda up: up.breaker.opened)
+    each("endpoint_in_flight", "Requests that are with the endpoint.", lambda up: up.in_flight)
+
+
+def _adapters(metrics: Metrics, current: Callable[[], Generation]) -> None:
+    def each(place: int) -> Callable[[], dict[str, float]]:
+        def read() -> dict[str, float]:
+            generation = current()
+            return {name: counted[place] for name, counted in counts(generation.config, generation.poller).items()}
+
+        return read
+
+    metrics.watch_endpoints("adapters_configured", "Adapters that the endpoint is meant to serve.", each(0))
+    metrics.watch_endpoints("adapters_served", "Those of them that it serves.", each(1))

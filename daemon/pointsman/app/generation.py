@@ -1,0 +1,52 @@
+"""Everything behind the listeners, as one config has it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from pointsman.adapters.loader import Loader
+from pointsman.adapters.poller import Poller
+from pointsman.api.data import Backend
+from pointsman.classify.classifier import Classifier
+from pointsman.config.model import Config
+from pointsman.observability.texts import KeptTexts
+from pointsman.proxy.admission import Admission
+from pointsman.proxy.recorder import Recorder
+from pointsman.proxy.timeouts import Timeouts
+from pointsman.server.connection import Limits
+from pointsman.upstream.load_balancer import LoadBalancer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Generation:
+    """The parts that a config is served by; a request keeps to the generation that it began with."""
+
+    config: Config
+    limits: Limits
+    backend: Backend
+    admission: Admission
+    recorder: Recorder
+    poller: Poller
+    loader: Loader
+    balancer: LoadBalancer
+    timeouts: Timeouts
+    key_line: bytes
+
+    @property
+    def classifier(self) -> Classifier:
+        return self.backend.router.classifier
+
+    @property
+    def texts(self) -> KeptTexts | None:
+        return self.backend.texts
+
+    def status(self) -> str:
+        """Return one line with what an operator asks first."""
+        if not self.classifier.healthy:
+            return "the classifier hangs or has stopped"
+        now, endpoints = asyncio.get_running_loop().time(), self.balancer.all.values()
+        up = [one for one in endpoints if one.name in self.poller.served.cards and one.healthy(now)]
+        adapters = [card for card in self.poller.served.models().values() if card.parent is not None]
+        in_flight = self.recorder.metrics.in_flight
+        return f"{len(up)} of {len(endpoints)} vLLM up; {len(adapters)} adapters; {in_flight} in flight"

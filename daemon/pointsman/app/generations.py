@@ -1,0 +1,211 @@
+"""One config after another: a request is served to its end by the one that it began with."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import resource
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointsman.adapters.loader import Loader
+from pointsman.adapters.poller import Poller
+from pointsman.api.data import Backend
+from pointsman.app.generation import Generation
+from pointsman.app.prepare import Prepared
+from pointsman.classify.classifier import Classifier
+from pointsman.config.model import Config, ServerOptions
+from pointsman.errors import CannotStart
+from pointsman.observability.log import Level, Log
+from pointsman.observability.metrics import Metrics
+from pointsman.observability.texts import KeptTexts
+from pointsman.proxy.admission import Admission
+from pointsman.proxy.exchange import Exchange
+from pointsman.proxy.forward import Forwarder
+from pointsman.proxy.recorder import Recorder
+from pointsman.proxy.timeouts import Timeouts
+from pointsman.routing.router import Router
+from pointsman.server.client_limiter import ClientLimiter
+from pointsman.server.connection import Limits
+from pointsman.server.messages import Request
+from pointsman.upstream import client
+from pointsman.upstream.endpoint_state import EndpointState
+from pointsman.upstream.load_balancer import LoadBalancer
+from pointsman.upstream.vllm_admin import LoraApi
+
+# For listeners, the admin port, files of the classifier, probes, and whatever a library opens.
+SPARE_FILES = 128
+
+
+class Generations:
+    """The generation that serves new requests, in `current`, and older ones that still have requests.
+
+    Use from one event loop; `close` it.
+    """
+
+    def __init__(self, prepared: Prepared, log: Log) -> None:
+        """Raises CannotStart."""
+        _check_files(prepared.config.pointsman.server)
+        self.metrics = Metrics(_names(prepared.config))
+        self.log = log
+        self._limiter = ClientLimiter()
+        self._started = time.time()
+        self._in_use: dict[Generation, _Use] = {}
+        self._polling: list[asyncio.Task[None]] = []
+        self.current = self._begin(self._build(prepared, None))
+
+    def exchange(self, request: Request, path: str) -> tuple[Backend, Exchange]:
+        """Begin a request with the current generation, which is kept until the exchange ends."""
+        generation = self.current
+        release = self.hold()
+        return generation.backend, Exchange(request, path, generation.admission, generation.recorder, release)
+
+    def hold(self) -> Callable[[], None]:
+        """Keep the current generation in use until the function that is returned is called."""
+        use = self._in_use[self.current]
+        use.requests += 1
+        return use.release
+
+    def swap(self, prepared: Prepared) -> None:
+        """Serve requests that begin from now on by another config; raises CannotStart, and then nothing has changed."""
+        _check_files(prepared.config.pointsman.server)
+        before, generation = self.current, self._build(prepared, self.current)
+        for task in self._polling:
+            task.cancel()
+        self.metrics.know(_names(generation.config))
+        self.current = self._begin(generation)
+        self.log.set_level(prepared.config.pointsman.log.level)
+        if not self._in_use[before].requests:
+            self._end(before)
+
+    async def close(self) -> None:
+        """End what runs; requests in flight are lost."""
+        tasks = [*self._polling, *(use.timeouts for use in self._in_use.values())]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for generation in list(self._in_use):
+            self._end(generation)
+
+    def _release(self, generation: Generation) -> None:
+        """A request of `generation` has ended."""
+        use = self._in_use[generation]
+        use.requests -= 1
+        if not use.requests and generation is not self.current:
+            self._end(generation)
+
+    def _build(self, prepared: Prepared, previous: Generation | None) -> Generation:
+        config, key_line = prepared.config, prepared.key_line
+        texts = _texts(config, previous)  # nothing after this can fail, and what follows takes over what is in use
+        relay, server = config.pointsman.relay, config.pointsman.server
+        balancer = LoadBalancer(config.vllm_endpoints, relay, self._report, previous.balancer.all if previous else None)
+        poller = Poller(
+            config.vllm_endpoints,
+            lambda endpoint: client.models(balancer.all[endpoint.name], key_line),
+            self._report,
+            previous.poller if previous else None,
+        )
+        loader = Loader(config, poller, LoraApi(balancer.all, key_line), self._adapter_changed)
+        balancer.on_health_change = loader.health_changed
+        router = Router(
+            config, prepared.classifier, lambda: poller.served, previous.backend.router if previous else None
+        )
+        timeouts = Timeouts(relay, self.metrics.chunk_gap_seconds.add)
+        if previous is None or previous.classifier is not prepared.classifier:
+            self._tell_classifier(prepared.classifier)
+        credentials = relay.forward_authorization and not key_line
+        forwarder = Forwarder(balancer, timeouts, self.metrics, asyncio.get_running_loop(), key_line, credentials)
+        return Generation(
+            config=config,
+            limits=Limits(server.header_timeout_ms / 1000, server.max_body_bytes, server.max_connections),
+            backend=Backend(config, router, poller, forwarder, texts, self.log, self._started),
+            admission=Admission(server, self._limiter, self.metrics),
+            recorder=Recorder(self.metrics, self.log, config.pointsman.log.requests),
+            poller=poller,
+            loader=loader,
+            balancer=balancer,
+            timeouts=timeouts,
+            key_line=key_line,
+        )
+
+    def _begin(self, generation: Generation) -> Generation:
+        release = functools.partial(self._release, generation)
+        self._in_use[generation] = _Use(asyncio.create_task(generation.timeouts.run()), release)
+        options, key_line = generation.config.pointsman, generation.key_line
+        self._polling = []
+        if interval := options.adapters.poll_interval_ms:
+            polling = generation.poller.run(interval / 1000, generation.loader.settle)
+            self._polling.append(asyncio.create_task(polling))
+        if interval := options.relay.health_interval_ms:
+            probing = generation.balancer.probe(lambda endpoint: client.health(endpoint, key_line), interval / 1000)
+            self._polling.append(asyncio.create_task(probing))
+        return generation
+
+    def _end(self, generation: Generation) -> None:
+        """Close the parts that no other generation has."""
+        self._in_use.pop(generation).timeouts.cancel()
+        kept = {part for other in self._in_use for part in _parts(other)}
+        for part in _parts(generation):
+            if part in kept:
+                continue
+            if isinstance(part, Classifier):  # it may have to wait for a run
+                asyncio.get_running_loop().run_in_executor(None, part.close)
+            else:
+                part.close()
+
+    def _report(self, endpoint: str, state: str) -> None:
+        self.log.write("info", "endpoint", endpoint=endpoint, state=state)
+
+    def _adapter_changed(self, endpoint: str, adapter: str, outcome: str, error: str | None) -> None:
+        self.metrics.adapter_changes.add(endpoint, outcome)
+        level: Level = "info" if error is None else "warning"
+        self.log.write(level, "adapter", endpoint=endpoint, adapter=adapter, state=outcome, error=error)
+
+    def _tell_classifier(self, classifier: Classifier) -> None:
+        for note in classifier.notes:
+            self.log.write("warning", "classifier", message=note)
+        self.log.write("info", "classifier", **classifier.settings())
+
+
+@dataclass(slots=True)
+class _Use:
+    """What a generation has for as long as it is in use; `release` is called at the end of each of its requests."""
+
+    timeouts: asyncio.Task[None]
+    release: functools.partial[None]
+    requests: int = 0
+
+
+def _parts(generation: Generation) -> Iterator[Classifier | EndpointState | KeptTexts]:
+    """Yield what is closed at the end, and may be shared between generations."""
+    yield generation.classifier
+    yield from generation.balancer.all.values()
+    if generation.texts is not None:
+        yield generation.texts
+
+
+def _texts(config: Config, previous: Generation | None) -> KeptTexts | None:
+    file = config.pointsman.log.texts_file
+    if previous is not None and previous.config.pointsman.log.texts_file == file:
+        return previous.texts
+    return None if file is None else KeptTexts(Path(file))
+
+
+def _check_files(options: ServerOptions) -> None:
+    """Raise the limit of open files as far as it goes; raises CannotStart where that is too low for the config."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    needed = options.max_connections + options.max_in_flight + SPARE_FILES
+    if most != resource.RLIM_INFINITY and needed > most:
+        raise CannotStart(
+            f"{options.max_connections} connections and {options.max_in_flight} requests at once need {needed} open "
+            f"files, and this process may have {most}: raise LimitNOFILE (ulimit -Hn), or lower "
+            "pointsman.server.max_connections or max_in_flight"
+        )
+
+
+def _names(config: Config) -> frozenset[str]:
+    loras = (lora.name for model in config.model_config.values() for lora in model.loras)
+    return frozenset({*config.model_config, config.default_model, *loras})

@@ -1,0 +1,91 @@
+"""From a config file to what can serve: everything that is read from disk, checked, and the classifier warm."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from pointsman.classify import artifact
+from pointsman.classify.artifact import Artifact
+from pointsman.classify.classifier import Classifier, load_classifier
+from pointsman.config.lint import lint
+from pointsman.config.load import load
+from pointsman.config.loops import own_listener
+from pointsman.config.model import Config, Endpoint
+from pointsman.errors import CannotStart, ConfigError
+from pointsman.observability.log import Level
+from pointsman.upstream.client import read_key
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A checked config, its classifier, the header line with vLLM's key, and the warnings that `check` would print."""
+
+    config: Config
+    classifier: Classifier
+    key_line: bytes
+    warnings: tuple[str, ...]
+
+    def sha256(self) -> str:
+        """Of the config's values, in hex: however the file spells them."""
+        return hashlib.sha256(msgspec.json.encode(dataclasses.asdict(self.config), order="sorted")).hexdigest()
+
+
+def prepare(
+    path: Path, previous: Prepared | None = None, *, vllm: str | None = None, log_level: Level | None = None
+) -> Prepared:
+    """Read a config file and all that it names; raises CannotStart.
+
+    The classifier of `previous` is taken where it is what the config asks for. `vllm`, an address, takes the place of
+    the config's endpoints, `log_level` that of its own.
+    """
+    loaded = load(path)
+    config = loaded.config
+    found = artifact.load(artifact.resolve(config.classifier.category_model.model_id, loaded.folder))
+    findings = lint(loaded, found.manifest.labels)
+    if findings.errors:
+        raise ConfigError(str(path), findings.errors)
+    if vllm is not None:
+        config = _on(vllm, config)
+        refuse_loops(config)
+    if log_level is not None:
+        log = dataclasses.replace(config.pointsman.log, level=log_level)
+        config = dataclasses.replace(config, pointsman=dataclasses.replace(config.pointsman, log=log))
+    key_line = read_key(config.pointsman.relay.api_key_file)
+    if previous is not None and _serves(previous, config, found):
+        classifier = previous.classifier
+    else:
+        classifier = load_classifier(config, found)
+    return Prepared(config, classifier, key_line, tuple(problem.render(str(path)) for problem in findings.warnings))
+
+
+def refuse_loops(config: Config) -> None:
+    """Raise CannotStart where an endpoint is where we listen."""
+    server = config.pointsman.server
+    for endpoint in config.vllm_endpoints:
+        found = own_listener(endpoint, (*server.listen, server.admin_listen))
+        if found is not None:
+            raise CannotStart(
+                f"this service itself listens at {found}, where the endpoint {endpoint.name} leads: a request would "
+                "come back without end; name vLLM's own address, or restart where pointsman.server.listen has changed"
+            )
+
+
+def _on(vllm: str, config: Config) -> Config:
+    models = {name: dataclasses.replace(model, preferred_endpoints=()) for name, model in config.model_config.items()}
+    return dataclasses.replace(config, vllm_endpoints=(Endpoint(name="vllm", address=vllm),), model_config=models)
+
+
+def _serves(previous: Prepared, config: Config, found: Artifact) -> bool:
+    """Whether its classifier is the one that is asked for: the same files, run in the same way."""
+    before = previous.config
+    return (
+        previous.classifier.healthy
+        and previous.classifier.artifact.manifest == found.manifest
+        and before.pointsman.classifier == config.pointsman.classifier
+        and before.classifier.category_model.use_cpu == config.classifier.category_model.use_cpu
+    )

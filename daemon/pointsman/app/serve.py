@@ -1,0 +1,187 @@
+"""The life cycle: load, listen, serve until a signal, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import signal
+import socket
+from collections.abc import AsyncIterator, Sequence
+
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from pointsman import __version__
+from pointsman.api.admin import adapter_routes
+from pointsman.api.data import routes
+from pointsman.api.health import health_routes, readiness
+from pointsman.app import gauges, stand_in
+from pointsman.app.generations import Generations
+from pointsman.app.prepare import Prepared
+from pointsman.app.reload import ConfigSource, Reloader
+from pointsman.app.systemd import Systemd
+from pointsman.errors import RequestError
+from pointsman.observability import loop_lag
+from pointsman.observability.library_log import adopt_library_log
+from pointsman.observability.log import Log
+from pointsman.server.connection import Limits
+from pointsman.server.listener import Listener
+from pointsman.server.messages import Request, Response, json_response
+from pointsman.server.routes import Route, Routes
+
+# FileDescriptorName= of the socket unit whose sockets are the admin port; all others are the data port.
+ADMIN_SOCKET = "admin"
+# What starts after us waits so long for a vLLM; it may take minutes to load its model, and we answer for it meanwhile.
+GRACE_S = 5.0
+STATUS_S = 5.0
+
+
+async def serve(source: ConfigSource, prepared: Prepared, *, demo: bool = False, systemd: Systemd) -> None:
+    """Serve until SIGTERM or SIGINT, then let running answers end; raises CannotStart.
+
+    `prepared` is what `source` was read to. The sockets that `systemd` hands over take the place of its addresses.
+    """
+    config, options = prepared.config, prepared.config.pointsman
+    log = Log(options.log.level)
+    for warning in prepared.warnings:
+        log.write("warning", "config", message=warning)
+    adopt_library_log(log)
+    stop, interrupt = _signals()
+    async with contextlib.AsyncExitStack() as stack:
+        if demo:
+            await stack.enter_async_context(stand_in.running(config, log))
+        generations = await stack.enter_async_context(running(prepared, log))
+        reloader = Reloader(source, prepared, generations, systemd.notify)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask, "SIGHUP")
+        data, admin = _servers(generations, reloader)
+        stack.callback(log.flush)
+        stack.push_async_callback(admin.drain, 0, interrupt)
+        inherited: dict[bool, list[socket.socket]] = {True: [], False: []}
+        for name, listener in systemd.listeners:
+            inherited[name == ADMIN_SOCKET].append(listener)
+        admin_at = await _listen(admin, (options.server.admin_listen,), inherited[True])
+
+        async def drain() -> None:
+            await data.drain(generations.current.config.pointsman.server.drain_timeout_ms / 1000, interrupt)
+
+        stack.push_async_callback(drain)
+        data_at = await _listen(data, options.server.listen, inherited[False])
+        log.write(
+            "info",
+            "ready",
+            version=__version__,
+            listen=data_at,
+            admin=admin_at,
+            classifier=prepared.classifier.artifact.folder.name,
+            endpoints={endpoint.name: endpoint.address for endpoint in config.vllm_endpoints},
+        )
+        living = asyncio.create_task(_live(generations, reloader, systemd))
+        stack.callback(living.cancel)
+        await stop.wait()
+        systemd.notify.stopping(f"stopping; {generations.metrics.in_flight} in flight")
+        log.write("info", "stopping", in_flight=generations.metrics.in_flight)
+
+
+@contextlib.asynccontextmanager
+async def running(prepared: Prepared, log: Log) -> AsyncIterator[Generations]:
+    """Everything behind the listeners."""
+    generations = Generations(prepared, log)
+    metrics = generations.metrics
+    gauges.watch(metrics, lambda: generations.current)
+    lag = asyncio.create_task(loop_lag.watch(metrics.loop_lag_seconds.add))
+    try:
+        yield generations
+    finally:
+        lag.cancel()
+        await generations.close()
+
+
+def _servers(generations: Generations, reloader: Reloader) -> tuple[Listener, Listener]:
+    metrics = generations.metrics
+    ready = readiness(lambda: generations.current.classifier.healthy, lambda: data.draining)
+
+    async def exposition(_: Request) -> Response:
+        return Response(body=metrics.render(), content_type=CONTENT_TYPE_LATEST)
+
+    async def config(_: Request) -> Response:
+        return json_response(
+            {
+                "generation": reloader.generation,
+                "loaded": int(reloader.loaded),
+                "sha256": reloader.serving.sha256(),
+                "config": dataclasses.asdict(generations.current.config),
+            }
+        )
+
+    def limits() -> Limits:
+        return generations.current.limits
+
+    def not_routed(request: Request, error: RequestError) -> Response:
+        return generations.current.recorder.not_routed(request, error)
+
+    def abandoned(request: Request) -> None:
+        generations.current.recorder.abandoned(request)
+
+    data = Listener(routes(generations.exchange, ready, not_routed), limits, metrics.refused.add, abandoned)
+    metrics.watch("connections", "Clients' connections to the data port.", lambda: len(data.connections))
+    own = [
+        Route("GET", "/metrics", exposition),
+        Route("GET", "/config", config),
+        Route("POST", "/reload", reloader.answer),
+        *adapter_routes(lambda: generations.current),
+        *health_routes(ready),
+    ]
+    admin = Listener(Routes(own), limits, lambda _: None, lambda _: None)
+    return data, admin
+
+
+async def _listen(server: Listener, addresses: Sequence[str], inherited: Sequence[socket.socket]) -> list[str]:
+    """Where it listens now: at the inherited sockets, or else at the addresses."""
+    for listener in inherited:
+        await server.adopt(listener)
+    if inherited:
+        return [_address(listener) for listener in inherited]
+    for address in addresses:
+        await server.listen(address)
+    return list(addresses)
+
+
+def _address(listener: socket.socket) -> str:
+    where = listener.getsockname()
+    return f"unix:{where}" if listener.family == socket.AF_UNIX else f"{where[0]}:{where[1]}"
+
+
+async def _live(generations: Generations, reloader: Reloader, systemd: Systemd) -> None:
+    """What goes on besides requests, until cancelled: systemd is told how it goes, and reloads are done."""
+    generation = generations.current
+    grace = GRACE_S if generation.config.pointsman.adapters.poll_interval_ms else 0
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(generation.poller.answered.wait(), grace)
+    systemd.notify.ready(reloader.status())
+    await asyncio.gather(reloader.run(), reloader.watch(), _tell(generations, reloader, systemd))
+
+
+async def _tell(generations: Generations, reloader: Reloader, systemd: Systemd) -> None:
+    """Feeds the watchdog. A loop that hangs does not get here, and that is the point."""
+    interval = STATUS_S if systemd.watchdog_s is None else min(STATUS_S, systemd.watchdog_s / 3)
+    told = ""
+    while True:
+        if generations.current.classifier.healthy:
+            systemd.notify.alive()
+        if (status := reloader.status()) != told:
+            systemd.notify.status(status)
+            told = status
+        await asyncio.sleep(interval)
+
+
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Set by the first SIGTERM or SIGINT, and by the second."""
+    stop, interrupt = asyncio.Event(), asyncio.Event()
+
+    def received() -> None:
+        (interrupt if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, received)
+    return stop, interrupt

@@ -1,0 +1,166 @@
+"""Token ids in, probabilities out, on whatever the host has."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pointsman.classify import packing
+from pointsman.classify.artifact import Artifact
+from pointsman.classify.curve_file import state_folder
+from pointsman.classify.onnx_cuda import (
+    BUCKETS,
+    TENSORRT_ROWS,
+    BucketRunner,
+    Device,
+    cuda_options,
+    tensorrt_options,
+    unsuited,
+)
+from pointsman.classify.runtime import Unavailable, import_runtime, open_cpu, require
+from pointsman.classify.tokenizer import Ids
+from pointsman.errors import ArtifactError, CannotStart
+
+Logits = npt.NDArray[np.float32]
+Probabilities = npt.NDArray[np.float32]
+
+
+class Engine:
+    """Runs the artifact's graph. On CPU `run` may be called from several threads at once."""
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        providers: Sequence[str],
+        *,
+        threads: int = 1,
+        device: Device = Device(),  # noqa: B008 - frozen
+    ) -> None:
+        """`providers`: keys of PROVIDERS, in order; `threads`: of wide runs. Raises CannotStart or ArtifactError."""
+        self._runtime = import_runtime()
+        self._artifact = artifact
+        self._packed = list(artifact.manifest.inputs) == list(packing.INPUTS)
+        self._wide: Callable[[Sequence[Ids]], Logits] | None = None
+        self.captured: tuple[int, ...] = ()
+        """Tokens of a run that is captured when it first comes, which takes long."""
+        self.version: str = self._runtime.__version__
+        self.notes: list[str] = []
+        """What to tell the operator."""
+        for provider in providers:
+            try:
+                name = require(self._runtime, provider)
+                self._open_cpu(threads) if provider == "cpu" else self._open_gpu(provider, name, device)
+            except Unavailable as error:
+                self.notes.append(str(error))
+            except ArtifactError:
+                raise
+            except Exception as error:
+                raise ArtifactError(f"{artifact.model_path}: ONNX Runtime cannot load it ({error})") from error
+            else:
+                self.provider = provider
+                return
+        raise CannotStart(
+            f"{'; '.join(self.notes)}, or let it run on CPU: set pointsman.classifier.providers to [cpu], "
+            "or classifier.category_model.use_cpu to true"
+        )
+
+    @property
+    def has_wide(self) -> bool:
+        """Whether a run can have all threads."""
+        return self._wide is not None
+
+    def run(self, batch: Sequence[Ids], *, wide: bool = False) -> Probabilities:
+        """Probabilities, shape [prompts, labels]; `wide`: on all threads, if it can. Nothing is ever padded on CPU."""
+        logits = self._wide(batch) if wide and self._wide is not None else self._narrow(batch)
+        expected = (len(batch), len(self._artifact.manifest.labels))
+        if logits.shape != expected:
+            raise ValueError(f"the graph gives logits of shape {list(logits.shape)} for {list(expected)}")
+        return softmax(logits / self._artifact.manifest.temperature)
+
+    def _open_cpu(self, threads: int) -> None:
+        sessions = open_cpu(self._runtime, self._artifact.model_path, threads, state_folder())
+        _check_names(sessions.narrow, self._artifact)
+        self._narrow = self._with(sessions.narrow)
+        self._wide = None if sessions.wide is None else self._with(sessions.wide)
+        self.notes += [] if sessions.note is None else [sessions.note]
+
+    def _open_gpu(self, provider: str, name: str, device: Device) -> None:
+        manifest = self._artifact.manifest
+        if refusal := unsuited(provider, manifest.target, packed=self._packed):
+            raise Unavailable(refusal)
+        if provider == "cuda":
+            chosen = cuda_options(device, capture=self._packed)
+        else:
+            chosen = tensorrt_options(device, state_folder() / "tensorrt", manifest.inputs, manifest.max_tokens)
+        options = self._runtime.SessionOptions()
+        options.log_severity_level = 3
+        session = self._runtime.InferenceSession(
+            self._artifact.model_path, options, providers=[name], provider_options=[chosen]
+        )
+        if session.get_providers()[0] != name:  # it falls back to CPU by itself, and only prints that it does
+            raise Unavailable(f"{name} does not start on device {device.id}: check the driver and `nvidia-smi`")
+        _check_names(session, self._artifact)
+        self._narrow = self._with(session)
+        if self._packed:
+            self._narrow = BucketRunner(self._runtime, session, manifest.output, len(manifest.labels), device).logits
+            self.captured = BUCKETS
+
+    def _with(self, session: Any) -> Callable[[Sequence[Ids]], Logits]:
+        output = self._artifact.manifest.output
+
+        def call(feed: dict[str, Ids]) -> Logits:
+            result: Logits = session.run([output], feed)[0]
+            return result
+
+        if self._packed:
+            return lambda batch: call(packing.pack(batch))
+        masked = "attention_mask" in self._artifact.manifest.inputs
+        return lambda batch: _by_length(call, batch, masked=masked)
+
+
+def _by_length(call: Callable[[dict[str, Ids]], Logits], batch: Sequence[Ids], *, masked: bool) -> Logits:
+    """For a graph of rectangles: prompts of one length share a call, as many as any provider takes."""
+    positions: defaultdict[int, list[int]] = defaultdict(list)
+    for position, ids in enumerate(batch):
+        positions[len(ids)].append(position)
+    logits: dict[int, Logits] = {}
+    for same in positions.values():
+        for start in range(0, len(same), TENSORRT_ROWS):
+            some = same[start : start + TENSORRT_ROWS]
+            input_ids = np.stack([batch[position] for position in some])
+            feed = {"input_ids": input_ids} | ({"attention_mask": np.ones_like(input_ids)} if masked else {})
+            logits |= zip(some, call(feed), strict=True)
+    return np.stack([logits[position] for position in range(len(batch))])
+
+
+def _check_names(session: Any, artifact: Artifact) -> None:
+    inputs = [item.name for item in session.get_inputs()]
+    outputs = {item.name: item.shape for item in session.get_outputs()}
+    manifest = artifact.manifest
+    if sorted(inputs) != sorted(manifest.inputs) or manifest.output not in outputs:
+        raise ArtifactError(
+            f"{artifact.model_path}: has inputs {inputs} and outputs {list(outputs)}, the manifest says "
+            f"{manifest.inputs} and {manifest.output}; export the classifier again"
+        )
+    width = outputs[manifest.output][-1:]  # what the graph leaves open shows in the first run
+    if width and isinstance(width[0], int) and width[0] != len(manifest.labels):
+        raise ArtifactError(
+            f"{artifact.model_path}: gives {width[0]} logits for {len(manifest.labels)} labels; "
+            "export the classifier again"
+        )
+
+
+def default_providers(*, use_cpu: bool) -> tuple[str, ...]:
+    """What `use_cpu` means: CPU, or CUDA and nothing else."""
+    return ("cpu",) if use_cpu else ("cuda",)
+
+
+def softmax(logits: npt.NDArray[np.float32]) -> Probabilities:
+    """Over the last axis."""
+    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    result: Probabilities = exponents / exponents.sum(axis=-1, keepdims=True)
+    return result

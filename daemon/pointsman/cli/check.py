@@ -1,0 +1,101 @@
+"""`pointsman check FILE`: every error and warning of a config, and who answers what."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TextIO
+from urllib.parse import urlsplit
+
+from pointsman.classify import artifact
+from pointsman.cli.lookup import unresolved
+from pointsman.config.labels import cover
+from pointsman.config.lint import lint
+from pointsman.config.load import Loaded, default_path, in_order, load
+from pointsman.config.model import Category
+from pointsman.errors import ArtifactError, ConfigError, Problem
+
+LOOK_UP_SECONDS = 3.0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check the file that is named, or the default one."""
+    return check(options.file, sys.stdout)
+
+
+def check(path: Path | None, out: TextIO) -> int:
+    """Check a config file, by default `default_path()`, and its classifier's labels; 0 when the service could start."""
+    try:
+        loaded = load(path or default_path())
+    except ConfigError as error:
+        _print("error", error.problems, error.file, out)
+        print(_count(len(error.problems)), file=out)
+        return 1
+    file = str(loaded.path)
+    category_model = loaded.config.classifier.category_model
+    try:
+        labels = artifact.read_manifest(artifact.resolve(category_model.model_id, loaded.folder)).labels
+    except ArtifactError as error:
+        where = ("classifier", "category_model", "model_id")
+        message, _, mend = str(error).partition("; ")
+        _print("error", [loaded.places.problem(where, message, mend)], file, out)
+        _print("warning", loaded.warnings, file, out)
+        print(_count(1), file=out)
+        return 1
+    findings = lint(loaded, labels)
+    _print("error", findings.errors, file, out)
+    _print("warning", in_order([*findings.warnings, *_unresolved(loaded)]), file, out)
+    if findings.errors:
+        print(_count(len(findings.errors)), file=out)
+        return 1
+    print("\n".join(_summary(loaded, labels)), file=out)
+    return 0
+
+
+def _unresolved(loaded: Loaded) -> Iterator[Problem]:
+    endpoints = loaded.config.vllm_endpoints
+    hosts = [None if one.socket_path else urlsplit(one.base_url).hostname for one in endpoints]
+    failed = unresolved(filter(None, hosts), LOOK_UP_SECONDS)
+    for i, host in enumerate(hosts):
+        if host in failed:
+            message = f"the host name {host} does not resolve here ({failed[host]}): requests to it would fail"
+            yield loaded.places.problem(("vllm_endpoints", i, "address"), message, "check its spelling and the DNS")
+
+
+def _print(kind: str, problems: Iterable[Problem], file: str, out: TextIO) -> None:
+    for problem in problems:
+        print(f"{kind}: {problem.render(file)}", file=out)
+
+
+def _count(errors: int) -> str:
+    return f"{errors} error{'' if errors == 1 else 's'}: the service would not start"
+
+
+def _summary(loaded: Loaded, labels: list[str]) -> Iterator[str]:
+    config = loaded.config
+    coverage = cover(config, labels)
+    rows = [("category", "labels", "answered by")]
+    rows += [
+        (category.name, ", ".join(coverage.labels_of[category.name]) or "none", _answer(category))
+        for category in config.categories
+    ]
+    if coverage.uncovered:
+        rows.append(("(none)", ", ".join(coverage.uncovered), config.default_model))
+    model = config.classifier.category_model
+    below = f"category {model.fallback_category}" if model.fallback_category else config.default_model
+    rows.append(("(unsure)", f"probability below {model.threshold:g}", below))
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    yield f"{loaded.path}: the service can start"
+    yield ""
+    for name, covered, answer in rows:
+        yield f"{name:{widths[0]}}  {covered:{widths[1]}}  {answer}"
+
+
+def _answer(category: Category) -> str:
+    """The models of a category, the one that is asked first in front."""
+    ranked = sorted(category.model_scores, key=lambda entry: -entry.score)
+    return ", else ".join(
+        f"{entry.lora_name} (on {entry.model})" if entry.lora_name else entry.model for entry in ranked
+    )

@@ -1,0 +1,122 @@
+"""A stand-in for vLLM, so that the whole path can be seen without one: it says which model it was asked for.
+
+It is no model and no mock of vLLM: it answers chat completions, streamed or not, and lists the config's models. As a
+program, `python -m pointsman.cli.demo`, it is what `stand_in` runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from pointsman.app.stand_in import READY, Order
+from pointsman.errors import error_body
+
+PATH = "/v1/chat/completions"
+
+
+async def main() -> int:
+    """Serve the `Order` on the first line of the input until that ends; 1 where an address cannot be listened at."""
+    reader = asyncio.StreamReader(limit=2**24)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    order = msgspec.json.decode(await reader.readline(), type=Order)
+    try:
+        async with serving(_app(order.models), order.addresses):
+            _tell(READY)
+            await reader.read()
+    except OSError as error:
+        _tell(f"{error}\n".encode())
+        return 1
+    return 0
+
+
+def _tell(line: bytes) -> None:
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+
+
+@contextlib.asynccontextmanager
+async def serving(app: web.Application, addresses: Sequence[tuple[str, int]]) -> AsyncIterator[None]:
+    """Listen at all addresses; raises OSError that names the one where it cannot."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    try:
+        for host, port in addresses:
+            try:
+                await web.TCPSite(runner, host, port).start()
+            except OSError as error:
+                raise OSError(f"cannot listen at {host}:{port} ({error.strerror})") from error
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _app(bases: Mapping[str, Sequence[str]]) -> web.Application:
+    async def models(_: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": list(_cards(bases))})
+
+    app = web.Application()
+    app.add_routes([web.get("/v1/models", models), web.post(PATH, _chat), web.get("/health", _health)])
+    return app
+
+
+async def _health(_: web.Request) -> web.Response:
+    return web.Response()
+
+
+def _cards(bases: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
+    for base, adapters in bases.items():
+        yield {"id": base, "object": "model", "owned_by": "stand-in", "root": base, "parent": None}
+        for name in adapters:
+            yield {"id": name, "object": "model", "owned_by": "stand-in", "root": name, "parent": base}
+
+
+async def _chat(request: web.Request) -> web.StreamResponse:
+    try:
+        asked = await request.json()
+        model, stream = str(asked["model"]), asked.get("stream") is True
+    except (ValueError, LookupError, TypeError, AttributeError):
+        body = error_body(
+            "the stand-in wants a JSON object with `model`", type="BadRequestError", param=None, code="400"
+        )
+        return web.json_response(body, status=400)
+    words = f"I am a stand-in for vLLM, not a model. You asked for the model {model}.".split(" ")
+    words = [word if word is words[0] else f" {word}" for word in words]
+    if not stream:
+        message = {"role": "assistant", "content": "".join(words)}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 0, "completion_tokens": len(words), "total_tokens": len(words)}
+        return web.json_response(_envelope("chat.completion", model, [choice]) | {"usage": usage})
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+    await response.prepare(request)
+    for word in words:
+        await response.write(_event(model, {"content": word}, None))
+    await response.write(_event(model, {}, "stop") + b"data: [DONE]\n\n")
+    return response
+
+
+def _event(model: str, delta: dict[str, str], finish: str | None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return b"data: " + json.dumps(_envelope("chat.completion.chunk", model, [choice])).encode() + b"\n\n"
+
+
+def _envelope(kind: str, model: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "id": "chatcmpl-stand-in",
+        "object": kind,
+        "created": int(time.time()),
+        "model": model,
+        "choices": choices,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

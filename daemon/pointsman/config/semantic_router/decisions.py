@@ -1,0 +1,179 @@
+"""Reads semantic-router's `decisions` as categories, before the walk.
+
+A decision whose rules are one domain is the category of that domain: `modelRefs` are its `model_scores`, its
+`system_prompt` plugin is its system prompt. Rules that are richer cannot be served and are problems. Nodes
+keep the key paths and lines of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pointsman.config.words import choose, show
+from pointsman.config.yaml_tree import Items, Node, Scalar, Table, describe
+from pointsman.errors import Problem
+
+_OWN = {"name", "description", "priority", "rules", "modelRefs", "plugins"}
+PROMPT = {"system_prompt": "system_prompt", "enabled": "system_prompt_enabled", "mode": "system_prompt_mode"}
+_IGNORED_PLUGINS = (
+    "semantic-cache",
+    "jailbreak",
+    "pii",
+    "hallucination",
+    "header_mutation",
+    "router_replay",
+    "memory",
+    "rag",
+    "fast_response",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """The root with categories alone; `problems` are decisions that could not be read."""
+
+    root: Table
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+def rewrite(root: Table) -> Rewritten:
+    """Pure; a root without `decisions` comes back as it is."""
+    decisions = root.entries.get("decisions")
+    if decisions is None:
+        return Rewritten(root)
+    if not isinstance(decisions, Items):
+        message = f"expected a list, found {describe(decisions)}"
+        problem = _problem(decisions, message, "write categories with model_scores instead")
+        return Rewritten(_with_categories(root, {}), (problem,))
+    reader = _Reader(root)
+    for decision in decisions.items:
+        reader.read(decision)
+    reader.finish()
+    return Rewritten(_with_categories(root, reader.categories), tuple(reader.problems), tuple(reader.warnings))
+
+
+class _Reader:
+    """Goes through the decisions once; `categories` are those that have someone to answer."""
+
+    def __init__(self, root: Table) -> None:
+        self._domains = dict(_named(root.entries.get("categories")))
+        self.categories: dict[str, Node] = {
+            name: node for name, node in self._domains.items() if "model_scores" in node.entries
+        }
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+
+    def read(self, decision: Node) -> None:
+        """One decision: a category more, or a problem."""
+        if not isinstance(decision, Table):
+            self._refuse(decision, f"expected a mapping, found {describe(decision)}")
+            return
+        domain = self._domain(decision)
+        if domain is None:
+            return
+        name = str(domain.value).casefold()
+        if name in self.categories:
+            self._refuse(domain, f'the domain "{domain.text}" has its models in two places')
+            return
+        category = self._domains.get(name)
+        entries = {} if category is None else dict(category.entries)
+        entries |= {key: node for key, node in decision.entries.items() if key not in _OWN}
+        entries.setdefault("name", domain)
+        entries |= {key: decision.entries[key] for key in ("description",) if key in decision.entries}
+        entries |= self._plugins(decision.entries.get("plugins"))
+        if "modelRefs" in decision.entries:
+            entries["model_scores"] = _weight_as_score(decision.entries["modelRefs"])
+        self.categories[name] = Table(decision.keys, decision.line, entries)
+
+    def finish(self) -> None:
+        """Warns of domains that nobody answers."""
+        for name, node in self._domains.items():
+            if name not in self.categories:
+                message = "no decision is about this category, so default_model answers it"
+                self.warnings.append(_problem(node, message, "add a decision, or give it model_scores"))
+
+    def _domain(self, decision: Table) -> Scalar | None:
+        """The name of the only domain that the rules ask for."""
+        rules = decision.entries.get("rules")
+        if not isinstance(rules, Table):
+            self._refuse(decision, "a decision without rules cannot be read as a category")
+            return None
+        conditions = rules.entries.get("conditions", Items(rules.keys, rules.line, (rules,)))
+        if not isinstance(conditions, Items) or len(conditions.items) != 1:
+            self._refuse(rules, "expected exactly one condition; rules that combine several are not read")
+            return None
+        condition = conditions.items[0]
+        operator = _text(rules.entries.get("operator"))
+        kind = _text(condition.entries.get("type")) if isinstance(condition, Table) else None
+        if not isinstance(condition, Table) or "conditions" in condition.entries or kind is None:
+            self._refuse(condition, "expected one condition with type and name; nested rules are not read")
+        elif kind != "domain":
+            self._refuse(condition, f'expected the type domain, found "{kind}"; no other signal is read')
+        elif operator is not None and operator.upper() not in ("AND", "OR"):
+            self._refuse(rules, f'expected the operator AND or OR, found "{operator}"')
+        else:
+            name = condition.entries.get("name")
+            if isinstance(name, Scalar) and name.value is not None:
+                return name
+            self._refuse(condition, "the domain's name is missing")
+        return None
+
+    def _plugins(self, plugins: Node | None) -> dict[str, Node]:
+        found: dict[str, Node] = {}
+        for plugin in plugins.items if isinstance(plugins, Items) else (plugins,) if plugins else ():
+            kind = _text(plugin.entries.get("type")) if isinstance(plugin, Table) else None
+            settings = plugin.entries.get("configuration") if isinstance(plugin, Table) else None
+            if kind == "system_prompt" and isinstance(settings, Table):
+                found |= {PROMPT.get(key, key): node for key, node in settings.entries.items()}
+            elif kind in _IGNORED_PLUGINS:
+                message = f"the plugin {kind} is known to semantic-router, ignored here"
+                self.warnings.append(_problem(plugin, message, "remove it if only Pointsman reads this file"))
+            else:
+                mend = choose(kind or "", ["system_prompt", *_IGNORED_PLUGINS])
+                self.problems.append(_problem(plugin, "expected a plugin with type and configuration", mend))
+        return found
+
+    def _refuse(self, node: Node, message: str) -> None:
+        mend = "write it under categories, with model_scores, and mmlu_categories where it covers several labels"
+        self.problems.append(_problem(node, message, mend))
+
+
+def _named(categories: Node | None) -> Iterator[tuple[str, Table]]:
+    for node in categories.items if isinstance(categories, Items) else ():
+        name = _text(node.entries.get("name")) if isinstance(node, Table) else None
+        if isinstance(node, Table) and name is not None:
+            yield name.casefold(), node
+
+
+def _with_categories(root: Table, categories: dict[str, Node]) -> Table:
+    """The root without `decisions`; categories of a wrong form stay, for the walk to report."""
+    entries = {key: node for key, node in root.entries.items() if key != "decisions"}
+    given, decisions = root.entries.get("categories"), root.entries["decisions"]
+    if given is None or isinstance(given, Items):
+        named = [node for _, node in _named(given)]
+        others = [node for node in given.items if node not in named] if given else []
+        entries["categories"] = Items(decisions.keys, decisions.line, (*categories.values(), *others))
+    return Table(root.keys, root.line, entries)
+
+
+def _weight_as_score(references: Node) -> Node:
+    if not isinstance(references, Items):
+        return references
+    return Items(references.keys, references.line, tuple(_renamed(item) for item in references.items))
+
+
+def _renamed(reference: Node) -> Node:
+    if not isinstance(reference, Table):
+        return reference
+    entries = {"score" if key == "weight" else key: node for key, node in reference.entries.items()}
+    return Table(reference.keys, reference.line, entries)
+
+
+def _text(node: Node | None) -> str | None:
+    return node.text if isinstance(node, Scalar) and node.value is not None else None
+
+
+def _problem(node: Node, message: str, mend: str) -> Problem:
+    return Problem(path=show(node.keys), line=node.line, message=message, mend=mend)

@@ -1,0 +1,27 @@
+"""The parts of HTTP/1.1's grammar (RFC 9110, RFC 9112) that requests, responses and bodies share."""
+
+from __future__ import annotations
+
+import re
+
+# Node.js and nginx allow 16 and 32 KiB; a client behind proxies that add headers may need more.
+LONGEST_HEAD_BYTES = 65_536
+
+TOKEN_BYTES = rb"!#$%&'*+.^_`|~0-9A-Za-z-"
+"""The characters of a token, for use inside a bracket expression."""
+
+CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authorization",  # for the next hop, which this program is
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Headers that concern one connection and never cross (RFC 9110, section 7.6.1)."""

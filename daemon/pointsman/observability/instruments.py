@@ -1,0 +1,67 @@
+"""Counters and histograms that cost a request next to nothing: plain numbers, made into Prometheus' form when scraped.
+
+prometheus_client's own take a lock and check their labels at every step; here one event loop counts.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+
+class Counter(Collector):
+    """A counter by label values."""
+
+    def __init__(self, name: str, doc: str, labels: tuple[str, ...]) -> None:
+        self._name, self._doc, self._labels = name, doc, labels
+        self._values: dict[tuple[str, ...], float] = {} if labels else {(): 0.0}
+
+    def add(self, *labels: str, by: float = 1) -> None:
+        """Count, under the label values in their order."""
+        values = self._values
+        values[labels] = values.get(labels, 0) + by
+
+    def collect(self) -> Iterator[Metric]:
+        """What Prometheus reads."""
+        family = CounterMetricFamily(self._name, self._doc, labels=self._labels)
+        for labels, value in self._values.items():
+            family.add_metric(labels, value)
+        yield family
+
+
+class Histogram(Collector):
+    """A histogram by the value of one label, or of all where there is none."""
+
+    def __init__(self, name: str, doc: str, buckets: tuple[float, ...], label: str | None = None) -> None:
+        """`buckets` are the upper bounds, smallest first."""
+        self._name, self._doc, self._label = name, doc, label
+        self._bounds = buckets
+        self._series: dict[str, list[float]] = {} if label else {"": self._new()}
+
+    def _new(self) -> list[float]:
+        """A count for each bucket and the one without bound, and the sum last."""
+        return [0.0] * (len(self._bounds) + 2)
+
+    def add(self, value: float, label: str = "") -> None:
+        """Count a value."""
+        series = self._series.get(label)
+        if series is None:
+            series = self._series[label] = self._new()
+        series[bisect_left(self._bounds, value)] += 1
+        series[-1] += value
+
+    def collect(self) -> Iterator[Metric]:
+        """What Prometheus reads."""
+        family = HistogramMetricFamily(self._name, self._doc, labels=[self._label] if self._label else None)
+        names = [*map(floatToGoString, self._bounds), "+Inf"]
+        for label, series in self._series.items():
+            below, buckets = 0.0, []
+            for name, count in zip(names, series[:-1], strict=True):
+                below += count
+                buckets.append((name, below))
+            family.add_metric([label] if self._label else [], buckets, series[-1])
+        yield family

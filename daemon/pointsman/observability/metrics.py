@@ -1,0 +1,155 @@
+"""The Prometheus metrics of the service; every label's values are bounded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, disable_created_metrics, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from pointsman.observability.instruments import Counter, Histogram
+from pointsman.observability.record import Record
+from pointsman.routing.router import Routed
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they double every series and nobody reads them
+
+_OURS = (5e-5, 1e-4, 2e-4, 5e-4, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+_LONGER = (5.0, 10.0, 30.0, 60.0, 300.0)
+_GAPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, *_LONGER)
+_ANSWERS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+class Metrics:
+    """Prometheus metrics; every label's values are bounded by the config."""
+
+    def __init__(self, models: frozenset[str]) -> None:
+        """`models` are the names that may be a label; any other is `other`."""
+        self._models = models
+        self.registry = CollectorRegistry()
+        self.requests = self._counter("requests", "Answered requests; 499 is a client that left.", "path", "status")
+        self.decisions = self._counter(
+            "decisions", "Requests that were decided on, by their outcome.", "reason", "category", "model", "status"
+        )
+        self.truncated = self._counter("truncated_prompts", "Prompts that were read only at head and tail.")
+        self.tokens = self._counter("tokens", "Tokens that vLLM reported.", "model", "kind")
+        self.left = self._counter(
+            "clients_left",
+            "Clients that left before the end, by phase: queue (behind another request of theirs), body, classify, "
+            "connect, head (of vLLM's answer), stream.",
+            "phase",
+        )
+        self.refused = self._counter(
+            "refused",
+            "Requests and connections refused unread: in_flight, client (over its share), connections, header_timeout, "
+            "body_timeout, malformed.",
+            "reason",
+        )
+        self.retries = self._counter(
+            "retries",
+            "Requests sent again because vLLM cannot have started them: connect (no connection), reused (a connection "
+            "that was idle had been closed), adapter (vLLM did not know the adapter that was chosen).",
+            "reason",
+        )
+        self.upstream_errors = self._counter("upstream_errors", "Failures of an endpoint.", "endpoint", "code")
+        self.reloads = self._counter(
+            "reloads",
+            "Reloads of the config: applied, unchanged (nothing to apply), failed (the one of before serves).",
+            "result",
+        )
+        self.adapter_changes = self._counter(
+            "adapter_changes", "Adapters loaded, unloaded, and failed to load.", "endpoint", "outcome"
+        )
+        self.phase_seconds = self._histogram(
+            "phase_seconds",
+            "Time by phase: queue, tokenize, infer, decide; upstream is the time to vLLM's head.",
+            (*_OURS, *_LONGER),
+            "phase",
+        )
+        self.first_byte_seconds = self._histogram(
+            "first_byte_seconds", "From a request's head to the first byte of vLLM's answer.", _ANSWERS, "path"
+        )
+        self.chunk_gap_seconds = self._histogram(
+            "chunk_gap_seconds", "Between what comes of a stream; comments do not count.", _GAPS
+        )
+        self.request_seconds = self._histogram("request_seconds", "Whole requests.", _ANSWERS, "path")
+        self.loop_lag_seconds = self._histogram("loop_lag_seconds", "By how much the event loop was late.", _OURS)
+        ProcessCollector(namespace="pointsman", registry=self.registry)
+        self.in_flight = 0
+        self.watch("requests_in_flight", "Requests now being served.", lambda: self.in_flight)
+
+    def know(self, models: frozenset[str]) -> None:
+        """These names may be a label, too."""
+        self._models |= models
+
+    def _counter(self, name: str, doc: str, *labels: str) -> Counter:
+        counter = Counter(f"pointsman_{name}", doc, labels)
+        self.registry.register(counter)
+        return counter
+
+    def _histogram(self, name: str, doc: str, buckets: tuple[float, ...], label: str | None = None) -> Histogram:
+        spread = Histogram(f"pointsman_{name}", doc, buckets, label)
+        self.registry.register(spread)
+        return spread
+
+    def watch(self, name: str, doc: str, read: Callable[[], float]) -> None:
+        """A gauge whose value is read when it is scraped."""
+        Gauge(f"pointsman_{name}", doc, registry=self.registry).set_function(read)
+
+    def watch_endpoints(self, name: str, doc: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """A gauge for each endpoint, read when it is scraped."""
+        self.registry.register(_EndpointGauge(name, doc, read))
+
+    def watch_counters(self, read: Callable[[], Mapping[str, tuple[str, float]]]) -> None:
+        """Counters that are kept elsewhere: name to documentation and value, read when they are scraped."""
+        self.registry.register(_Counters(read))
+
+    def render(self) -> bytes:
+        """The text exposition."""
+        return generate_latest(self.registry)
+
+    def count(self, record: Record) -> None:
+        """Count a request at its end."""
+        if record.seconds is None:
+            record.seconds = time.perf_counter() - record.started
+        self.requests.add(record.path, str(record.status))
+        self.request_seconds.add(record.seconds, record.path)
+        if record.first_byte is not None:
+            self.first_byte_seconds.add(record.first_byte, record.path)
+        for phase, seconds in record.phases.items():
+            self.phase_seconds.add(seconds, phase)
+        if record.routed is not None:
+            self._count_routed(record, record.routed)
+
+    def _count_routed(self, record: Record, routed: Routed) -> None:
+        decision = routed.decision
+        model = decision.model
+        if model not in self._models:
+            model = decision.base_model if decision.base_model in self._models else "other"
+        self.decisions.add(decision.reason, decision.category or "", model, str(record.status))
+        if routed.classification is not None:
+            self.truncated.add(by=routed.classification.cut)
+        if record.tokens is not None:
+            self.tokens.add(model, "prompt", by=record.tokens[0])
+            self.tokens.add(model, "completion", by=record.tokens[1])
+
+
+class _Counters(Collector):
+    def __init__(self, read: Callable[[], Mapping[str, tuple[str, float]]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        for name, (doc, value) in self._read().items():
+            yield CounterMetricFamily(f"pointsman_{name}", doc, value=value)
+
+
+class _EndpointGauge(Collector):
+    def __init__(self, name: str, doc: str, read: Callable[[], Mapping[str, float]]) -> None:
+        self._name, self._doc, self._read = name, doc, read
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(f"pointsman_{self._name}", self._doc, labels=["endpoint"])
+        for endpoint, value in self._read().items():
+            family.add_metric([endpoint], value)
+        yield family

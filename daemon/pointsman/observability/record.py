@@ -1,0 +1,85 @@
+"""What is known of one request, as the log and the metrics tell it."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from pointsman.observability.log import Line, known, stamp
+from pointsman.routing.router import Routed
+
+
+class Record(msgspec.Struct):
+    """What is known of one request, filled as it goes; one line and the metrics come out at its end."""
+
+    request_id: str
+    path: str
+    started: float = msgspec.field(default_factory=time.perf_counter)
+    original_model: str | None = None
+    routed: Routed | None = None
+    endpoint: str | None = None
+    status: int = 0
+    phase: str = "body"
+    phases: dict[str, float] = msgspec.field(default_factory=dict)
+    """Seconds by phase, as far as the request came."""
+    first_byte: float | None = None
+    """Seconds until the first byte of vLLM's body went on to the client."""
+    retried: list[dict[str, str]] | None = None
+    tokens: tuple[int, int] | None = None
+    error: str | None = None
+    seconds: float | None = None
+    """Of the whole request, once it is over."""
+
+    def decided(self, routed: Routed) -> None:
+        """It is known where it goes."""
+        self.routed = routed
+        self.phases = routed.phases()
+
+    def server_timing(self) -> str:
+        """The value of `Server-Timing`, durations in milliseconds."""
+        return ", ".join([f"{name};dur={seconds * 1000:.3f}" for name, seconds in self.phases.items()])
+
+
+def request_line(event: str, record: Record) -> Line:
+    """What the log tells of a request, as it is now; what is not known is left out."""
+    seconds = time.perf_counter() - record.started if record.seconds is None else record.seconds
+    line: Line = {
+        "ts": stamp(),
+        "level": "info",
+        "event": event,
+        "request_id": record.request_id,
+        "path": record.path,
+        "status": record.status,
+        "original_model": record.original_model,
+        "endpoint": record.endpoint,
+        "error": record.error,
+        "retried": record.retried,
+    }
+    if record.routed is not None:
+        _add_decision(line, record.routed)
+    if record.tokens is not None:
+        line["prompt_tokens"], line["completion_tokens"] = record.tokens
+    if record.status == 499:
+        line["left_in"] = record.phase
+    line["ms"] = ms = {name: _milliseconds(seconds) for name, seconds in record.phases.items()}
+    ms["total"] = _milliseconds(seconds)
+    return known(line)
+
+
+def _add_decision(line: Line, routed: Routed) -> None:
+    decision = routed.decision
+    line["selected_model"] = decision.model
+    line["category"] = decision.category
+    if decision.confidence is not None:
+        line["confidence"] = round(decision.confidence, 4)
+    line["reason"] = decision.reason
+    line["reasoning"] = decision.reasoning
+    line["edited"] = routed.edited.changed or None
+    if routed.classification is not None:
+        line["text_hash"] = routed.classification.text_hash
+
+
+def _milliseconds(seconds: float) -> float:
+    """To a thousandth; `round` takes three times as long."""
+    return int(seconds * 1e6 + 0.5) / 1000

@@ -1,0 +1,202 @@
+"""A request on its way to vLLM: which endpoint, which connection, and what may be tried again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+
+from pointsman.config.model import Endpoint
+from pointsman.eager import in_task
+from pointsman.errors import ShuttingDown, UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from pointsman.http1.forwarded_headers import forwarded_headers
+from pointsman.observability.metrics import Metrics
+from pointsman.proxy.exchange import Exchange
+from pointsman.proxy.response_stream import ResponseStream
+from pointsman.proxy.timeouts import Timeouts
+from pointsman.proxy.unknown_model import ChosenModel, UnknownModel
+from pointsman.upstream.connection import NotStarted
+from pointsman.upstream.endpoint_state import EndpointState
+from pointsman.upstream.load_balancer import LoadBalancer
+
+_ENDPOINT_FAILS = frozenset({502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forwarder:
+    """Forwards the requests of one config.
+
+    `key_line` is the header line with vLLM's key, empty without one; `pass_credentials`: the client's own may cross.
+    """
+
+    balancer: LoadBalancer
+    timeouts: Timeouts
+    metrics: Metrics
+    loop: asyncio.AbstractEventLoop
+    key_line: bytes
+    pass_credentials: bool
+
+    def forward(
+        self,
+        exchange: Exchange,
+        candidates: tuple[Endpoint, ...],
+        body: bytes,
+        lines: bytes = b"",
+        chosen: ChosenModel | None = None,
+    ) -> Coroutine[None, None, None]:
+        """Send a request to one of `candidates`; its answer, with the header lines `lines`, goes to the client.
+
+        Raises UpstreamError where there is no connection. Once sent, the request is the writer's job, which ends the
+        exchange. `chosen` is the model in the body if the client did not ask for it.
+        """
+        upstream = self.balancer.choose(candidates, self.loop.time())
+        if upstream is None:
+            raise UpstreamUnreachable("no endpoint may serve this")
+        return _ForwardedRequest(self, exchange, candidates, body, lines, chosen).send(upstream)
+
+
+class _ForwardedRequest(ResponseStream):
+    """A request until it is answered."""
+
+    __slots__ = ("_body", "_candidates", "_endpoint", "_exchange", "_forwarder", "_request_lines", "_reusing", "_tried")
+
+    _endpoint: EndpointState
+
+    def __init__(
+        self,
+        forwarder: Forwarder,
+        exchange: Exchange,
+        candidates: tuple[Endpoint, ...],
+        body: bytes,
+        lines: bytes,
+        chosen: ChosenModel | None,
+    ) -> None:
+        request, record = exchange.request, exchange.record
+        id_line = b"X-Request-Id: %b\r\n" % record.request_id.encode()
+        super().__init__(request, record, forwarder.timeouts, lines + id_line, chosen)
+        self._forwarder = forwarder
+        self._exchange = exchange
+        self._candidates = candidates
+        self._body = body
+        self._tried: list[str] = []
+        self._reusing = True
+        head = request.head
+        length = b"" if head.method == "GET" and not body else b"Content-Length: %d\r\n" % len(body)
+        self._request_lines = b"%b%b%b%b\r\n" % (
+            forwarded_headers(head.fields, head.values.get(b"connection"), credentials=forwarder.pass_credentials),
+            id_line,
+            forwarder.key_line,
+            length,
+        )
+
+    async def send(self, endpoint: EndpointState) -> None:
+        """Send to `endpoint`, or to another candidate where it does not listen; raises UpstreamError."""
+        record = self._record
+        while True:
+            record.endpoint = endpoint.name
+            endpoint.breaker.sent(self._loop.time())
+            endpoint.in_flight += 1
+            connection = endpoint.pool.take() if self._reusing else None
+            try:
+                if connection is None:
+                    record.phase = "connect"
+                    await in_task()
+                    connection = await endpoint.pool.connect()
+            except UpstreamUnreachable as unreachable:
+                endpoint.in_flight -= 1
+                endpoint = self._unreachable(endpoint, unreachable)
+            except BaseException:  # a cancellation, too, gives its place back
+                endpoint.in_flight -= 1
+                raise
+            else:
+                self._endpoint = endpoint
+                record.phase = "head"
+                self._writer.job = self
+                self.begin(connection, self._request_head(endpoint), self._body)
+                return
+
+    def ended(self, error: UpstreamError | None) -> None:
+        exchange, endpoint = self._exchange, self._endpoint
+        endpoint.in_flight -= 1
+        if isinstance(error, NotStarted):
+            self._reusing = False
+            exchange.retried(endpoint.name, "reused", error)
+            self._writer.run(exchange.settle(self.send(endpoint)))
+            return
+        self._judge(error)
+        if isinstance(error, UnknownModel):
+            self._writer.run(exchange.settle(error.chosen.unknown(error)))
+        elif error is not None and not self.status:
+            self._writer.answer(exchange.failed(error))
+        else:
+            self._answered()
+
+    def cancel(self) -> None:
+        """End: the client left, or the service stops."""
+        exchange, writer = self._exchange, self._writer
+        self._endpoint.in_flight -= 1
+        if writer.closing:
+            self.give_up()
+            exchange.left()
+            return
+        stopping = ShuttingDown("the service is shutting down")
+        self.give_up(stopping)
+        if self.status:
+            self._record.error = stopping.message
+            self._answered()
+        else:
+            writer.answer(exchange.failed(stopping))
+
+    def _answered(self) -> None:
+        self._record.status = self.status
+        self._exchange.end()
+        self._writer.answered(self._request)
+
+    def _request_head(self, endpoint: EndpointState) -> bytes:
+        request, pool, path = self._request, endpoint.pool, self._record.path
+        target = path.format_map(request.parameters) if request.parameters else path
+        if request.head.query:
+            target = f"{target}?{request.head.query}"
+        return b"%b %b%b HTTP/1.1\r\n%b%b" % (
+            request.head.method.encode(),
+            pool.prefix,
+            target.encode(),
+            pool.host_line,
+            self._request_lines,
+        )
+
+    def _unreachable(self, endpoint: EndpointState, error: UpstreamUnreachable) -> EndpointState:
+        """Return another endpoint, since nothing was sent; raises the error where there is none."""
+        balancer, now = self._forwarder.balancer, self._loop.time()
+        balancer.failed(endpoint, "no connection", now)
+        balancer.unreachable(endpoint, error.message)
+        self._tried.append(endpoint.name)
+        other = balancer.choose(self._candidates, now, self._tried)
+        if other is None:
+            raise error
+        self._forwarder.metrics.upstream_errors.add(endpoint.name, error.code)
+        self._exchange.retried(endpoint.name, "connect", error)
+        return other
+
+    def _judge(self, error: UpstreamError | None) -> None:
+        """Tell the load balancer and the record how the endpoint did."""
+        forwarder, record, endpoint = self._forwarder, self._record, self._endpoint
+        balancer, metrics, now = forwarder.balancer, forwarder.metrics, self._loop.time()
+        if error is not None:
+            if self.status:
+                record.error = error.message
+                metrics.upstream_errors.add(endpoint.name, error.code)
+            if isinstance(error, UpstreamBroken | UpstreamTimeout):
+                balancer.failed(endpoint, error.message, now)
+            elif isinstance(error, UnknownModel):
+                balancer.succeeded(endpoint)
+            return
+        record.tokens = self.tail.tokens()
+        if self.status in _ENDPOINT_FAILS:
+            balancer.failed(endpoint, f"status {self.status}", now)
+        elif self.streams and self.tail.failed():
+            record.error = "vLLM ended its stream with an error"
+            metrics.upstream_errors.add(endpoint.name, "in_stream")
+            balancer.failed(endpoint, "an error in a stream", now)
+        else:
+            balancer.succeeded(endpoint)

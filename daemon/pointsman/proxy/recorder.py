@@ -1,0 +1,61 @@
+"""How a request's outcome reaches the metrics and the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pointsman.errors import HttpError, UpstreamError
+from pointsman.http1.forwarded_headers import request_id
+from pointsman.observability.log import Log
+from pointsman.observability.metrics import Metrics
+from pointsman.observability.record import Record, request_line
+from pointsman.server.messages import Request, Response, error_response
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recorder:
+    """Counts and logs the requests of one config; `requests`: each gets a line in the log."""
+
+    metrics: Metrics
+    log: Log
+    requests: bool
+
+    def outcome(self, record: Record) -> None:
+        """Count and log a request at its end."""
+        self.metrics.count(record)
+        if self.requests:
+            event = "request" if record.routed is None else "routing_decision"
+            self.log.soon(request_line(event, record))
+
+    def failure(self, record: Record, error: HttpError) -> Response:
+        """Count the error that ends a request, note it in the record, and return the response that tells it."""
+        record.status, record.error = error.status, error.message
+        if isinstance(error, UpstreamError):
+            self.metrics.upstream_errors.add(record.endpoint or "", error.code)
+        if error.code == "request_timeout":
+            self.metrics.refused.add("body_timeout")
+        response = error_response(error)
+        response.headers.append(("X-Request-Id", record.request_id))
+        return response
+
+    def abandoned(self, request: Request) -> None:
+        """Record a pipelined request whose client left before its turn."""
+        record = new_record(request, "queued")
+        record.phase, record.status = "queue", 499
+        self.metrics.left.add(record.phase)
+        self.outcome(record)
+
+    def not_routed(self, request: Request, error: HttpError) -> Response:
+        """Record a request for a path that is not listed, and return the response.
+
+        The path is not a label: a client could make up any number of them. The error in the log names it.
+        """
+        record = new_record(request, "other")
+        response = self.failure(record, error)
+        self.outcome(record)
+        return response
+
+
+def new_record(request: Request, path: str) -> Record:
+    """Return an empty record; `path` is the route's."""
+    return Record(request_id(request.head.values.get(b"x-request-id")), path)

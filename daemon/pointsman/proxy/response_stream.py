@@ -1,0 +1,223 @@
+"""One answer on its way from vLLM to the client: written as it comes."""
+
+from __future__ import annotations
+
+import abc
+import re
+import time
+
+import msgspec
+
+from pointsman.errors import HttpError, UpstreamError, UpstreamTimeout
+from pointsman.http1.body import Chunked, Framing, Length, UntilClose
+from pointsman.http1.response_head import ResponseHead
+from pointsman.observability.record import Record
+from pointsman.proxy.timeouts import Timeouts
+from pointsman.proxy.unknown_model import ChosenModel, HeldError
+from pointsman.proxy.usage import Tail
+from pointsman.server.messages import Request
+from pointsman.upstream.connection import UpstreamConnection
+
+# vLLM sends keep-alive comments even when its engine is dead, so they are no progress. Matches lines that are comments,
+# empty, or a chunk's size; the last line may be incomplete.
+_COMMENTS = re.compile(rb"(?:(?::[^\n]*|[0-9a-f]*\r?)\n)*(?::[^\n]*|[0-9a-f]*\r?)", re.IGNORECASE)
+# An overloaded vLLM does not say when to try again.
+RETRY_AFTER = b"Retry-After: 1\r\n"
+
+
+class ResponseStream(abc.ABC):
+    """Receives one answer and writes it to one client. While `status` is 0, nothing was written."""
+
+    __slots__ = (
+        "_chosen",
+        "_framing",
+        "_lines",
+        "_loop",
+        "_paused",
+        "_pending",
+        "_progress",
+        "_record",
+        "_request",
+        "_sent",
+        "_started",
+        "_timeouts",
+        "_upstream",
+        "_writer",
+        "status",
+        "streams",
+        "tail",
+    )
+
+    def __init__(
+        self, request: Request, record: Record, timeouts: Timeouts, lines: bytes, chosen: ChosenModel | None
+    ) -> None:
+        """`lines` are header lines to add to the answer.
+
+        Where vLLM does not know the `chosen` model, `ended` gets UnknownModel.
+        """
+        self._request = request
+        self._writer = request.writer
+        self._record = record
+        self._timeouts = timeouts
+        self._loop = timeouts.loop
+        self._lines = lines
+        self._chosen = chosen
+        self._upstream: UpstreamConnection | None = None
+        self._framing: Framing | None = None
+        self._pending = b""
+        self._sent = self._progress = self._started = 0.0
+        self._paused = False
+        self.status = 0
+        self.streams = False
+        self.tail = Tail()
+
+    def begin(self, upstream: UpstreamConnection, head: bytes, body: bytes) -> None:
+        """Send the request."""
+        self._upstream = upstream
+        self._started = time.perf_counter()
+        self._sent = self._progress = self._loop.time()
+        self._timeouts.add(self)
+        upstream.request(head, body, self)
+
+    # --- called by the upstream connection ---------------------------------------------------------------------
+
+    def head(self, head: ResponseHead) -> Framing:
+        if 300 <= head.status < 400 and head.status != 304:
+            raise UpstreamError(f"{self._where} redirects (status {head.status}); check its address")
+        if self._chosen is not None and self._upstream is not None and HeldError.applies(head):
+            held, self._chosen = HeldError(self, head, self._chosen), None
+            self._upstream.divert(held)
+            return held.head(head)
+        request, record = self._request, self._record
+        record.phase = "stream"
+        record.phases["upstream"] = time.perf_counter() - self._started
+        self.status = head.status
+        self.streams = head.streams
+        framing, line = self._frame(head, request)
+        keep = request.keep_alive = self._writer.keeps_alive(request) and (
+            not request.head.old or isinstance(framing, Length)
+        )
+        if keep is request.head.old:
+            line += b"Connection: keep-alive\r\n" if keep else b"Connection: close\r\n"
+        if head.streams:
+            line += b"X-Accel-Buffering: no\r\n"  # or an nginx in front would hold the stream back
+        if head.status == 503 and not head.retry_after:
+            line += RETRY_AFTER
+        self._framing = framing
+        self._pending = b"HTTP/1.1 %d %b\r\n%b%b%bServer-Timing: %b\r\n\r\n" % (
+            head.status,
+            head.reason,
+            head.block,
+            line,
+            self._lines,
+            record.server_timing().encode(),
+        )
+        return framing
+
+    def _frame(self, head: ResponseHead, request: Request) -> tuple[Framing, bytes]:
+        if head.bodiless:
+            return Length(0), b""
+        if head.length is not None:
+            return Length(head.length), b""
+        line = b"" if request.head.old else b"Transfer-Encoding: chunked\r\n"
+        if head.chunked:
+            return Chunked(verbatim=not request.head.old), line
+        return UntilClose(chunked=not request.head.old), line
+
+    def data(self, data: bytes) -> None:
+        if self._pending:
+            writer = self._writer
+            writer.write(self._pending + data)
+            self._pending = b""
+            self._progress = self._loop.time()
+            self._record.first_byte = time.perf_counter() - self._record.started
+            if self._framing is not None and not self._framing.done:
+                writer.flow = self
+                if writer.choked:
+                    self.pause()
+        elif data:
+            self._writer.write(data)
+            if not self.streams:
+                self._progress = self._loop.time()
+            elif b"data:" in data or not _COMMENTS.fullmatch(self.tail.unfinished() + data):
+                now = self._loop.time()
+                self._timeouts.gap(now - self._progress)
+                self._progress = now
+        self.tail.feed(data)
+
+    def end(self) -> None:
+        self._finish(None)
+
+    def fail(self, error: UpstreamError) -> None:
+        if self.status:
+            self._break_off(error)
+        self._finish(error)
+
+    def _finish(self, error: UpstreamError | None) -> None:
+        self._timeouts.discard(self)
+        self._writer.flow = None
+        self._upstream = None
+        self.ended(error)
+
+    @abc.abstractmethod
+    def ended(self, error: UpstreamError | None) -> None:
+        """The answer is whole, or for this reason never will be."""
+
+    # --- the client's side -------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """The client is slow."""
+        self._paused = True
+        if self._upstream is not None:
+            self._upstream.pause()
+
+    def resume(self) -> None:
+        """It has caught up. The time that it took to read is not vLLM's."""
+        self._paused = False
+        self._progress = self._loop.time()
+        if self._upstream is not None:
+            self._upstream.resume()
+
+    def give_up(self, error: HttpError | None = None) -> None:
+        """Close the request to vLLM; `error` tells a client that is still there why its answer ends."""
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.abort()
+        if error is not None and self.status:
+            self._break_off(error)
+        self._timeouts.discard(self)
+        self._writer.flow = None
+
+    def _break_off(self, error: HttpError) -> None:
+        """What is on its way cannot be mended, but a client must be able to tell that it is not whole."""
+        self._request.keep_alive = False
+        text = b"\n\ndata: " + msgspec.json.encode(error.body()) + b"\n\n" if self.streams else b""
+        framing = self._framing
+        if self._pending:
+            self._writer.write(self._pending)
+            self._pending = b""
+        if text and framing is not None:
+            self._writer.write(framing.interrupted(text))
+        elif self._request.head.old and not isinstance(framing, Length):
+            self._writer.abort()  # to a client of HTTP/1.0 a mere end of the connection is a good one
+
+    # --- time --------------------------------------------------------------------------------------------------
+
+    @property
+    def _where(self) -> str:
+        return "vLLM" if self._upstream is None else self._upstream.where
+
+    def check(self, now: float, first_byte: float, idle: float, total: float) -> None:
+        """End the answer if it is too late; the limits are in seconds, `inf` is none."""
+        if now - self._sent > total:
+            what = "took too long for its answer"
+        elif not self.status and now - self._sent > first_byte:
+            what = "did not answer in time"
+        elif self.status and not self._paused and now - self._progress > idle:
+            what = "fell silent in the middle of its answer"
+        else:
+            return
+        error = UpstreamTimeout(f"{self._where} {what}")
+        if self._upstream is not None:
+            self._upstream.abort()
+        self.fail(error)

@@ -1,0 +1,218 @@
+"""From probabilities, config and live adapters to a Decision. Pure, but for a memo."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+import msgspec
+
+from pointsman.adapters.catalog import Served
+from pointsman.config.labels import cover
+from pointsman.config.model import Category, Config, Endpoint, ModelScore
+from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
+
+
+class Reason(enum.StrEnum):
+    """Why a request goes where it goes; stable strings for headers, log and metrics."""
+
+    EXPLICIT_MODEL = "explicit_model"
+    CLASSIFIED = "classified"
+    STICKY = "sticky"
+    LOW_CONFIDENCE = "low_confidence"
+    NO_TEXT = "no_text"
+    DEADLINE = "deadline"
+    OVERLOADED = "overloaded"
+    CLASSIFIER_ERROR = "classifier_error"
+    ADAPTER_MISSING = "adapter_missing"
+    NO_CATEGORY = "no_category"
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """A category (None for no category), how probable it is, and why it was taken."""
+
+    category: str | None
+    confidence: float | None
+    reason: Reason
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """Where a request goes. `endpoints` are those that may serve `model`; `reasoning` is None when left as it came.
+
+    `adapter`: `model` is an adapter that the client did not ask for by its name.
+    """
+
+    model: str
+    base_model: str
+    endpoints: tuple[Endpoint, ...]
+    category: str | None
+    confidence: float | None
+    reason: Reason
+    reasoning: bool | None
+    edits: Edits
+    adapter: bool = False
+
+
+class Policy:
+    """The rules of one config for one classifier's labels."""
+
+    def __init__(self, config: Config, labels: Sequence[str]) -> None:
+        self._config = config
+        self._threshold = config.classifier.category_model.threshold
+        self._categories = {category.name: category for category in config.categories}
+        coverage = cover(config, labels)
+        self._rest = coverage.rest
+        index = {label: position for position, label in enumerate(labels)}
+        self._covered = {name: tuple(index[label] for label in coverage.labels_of[name]) for name in self._categories}
+        self._planned_for: Served | None = None
+        self._plans: dict[tuple[str | None, int | None], _Plan] = {}
+
+    def knows(self, category: str) -> bool:
+        """Whether the config has it; what a conversation remembers may be an earlier config's."""
+        return category in self._categories
+
+    def scores(self, probabilities: Sequence[float]) -> dict[str, float]:
+        """A category's score is the sum of its labels' probabilities."""
+        return {name: sum([probabilities[i] for i in labels]) for name, labels in self._covered.items()}
+
+    def choose(self, probabilities: Sequence[float], remembered: str | None) -> Choice:
+        """The best category, unless it is too unsure or the conversation's own (`remembered`) is close behind."""
+        scores = self.scores(probabilities)
+        best = max(scores, key=scores.__getitem__, default=None)
+        score = 0.0 if best is None else scores[best]
+        sure = best is not None and score >= self._threshold
+        if remembered in scores and not (sure and self._takes_over(best, score, remembered, scores[remembered])):
+            return Choice(remembered, scores[remembered], Reason.STICKY)
+        if sure:
+            return Choice(best, score, Reason.CLASSIFIED)
+        nowhere = 1.0 - sum(scores.values())
+        reason = Reason.NO_CATEGORY if nowhere >= max(self._threshold, score) else Reason.LOW_CONFIDENCE
+        return Choice(self.fallback, score, reason)
+
+    def _takes_over(self, best: str | None, score: float, remembered: str, own: float) -> bool:
+        """Whether a conversation leaves its category. "Thanks" is no change of subject: the rest never takes over."""
+        if best == remembered:
+            return True
+        return best != self._rest and score - own > self._config.pointsman.routing.switch_margin
+
+    @property
+    def fallback(self) -> str | None:
+        """The category that answers when none was found."""
+        return self._config.classifier.category_model.fallback_category
+
+    def explicit(self, model: str, served: Served) -> Decision:
+        """The client named a model: no edits, to an endpoint that serves it."""
+        candidates = self._config.endpoints_of(model)
+        return Decision(
+            model=model,
+            base_model=self._config.base_of(model),
+            endpoints=served.serving(model, candidates)
+            or served.serving(model, self._config.vllm_endpoints)
+            or candidates,
+            category=None,
+            confidence=None,
+            reason=Reason.EXPLICIT_MODEL,
+            reasoning=None,
+            edits=Edits(),
+        )
+
+    def decide(self, choice: Choice, share: float, served: Served) -> Decision:
+        """Who answers a choice. `share`, in [0, 1), is the conversation's place among split scores."""
+        if served is not self._planned_for:
+            self._planned_for = served
+            self._plans.clear()
+        category = None if choice.category is None else self._categories[choice.category]
+        drawn = None if category is None else self._drawn(category.model_scores, share)
+        plan = self._plans.get((choice.category, drawn))
+        if plan is None:
+            plan = self._plans[choice.category, drawn] = self._plan(category, drawn, served)
+        return Decision(
+            model=plan.target.model,
+            base_model=plan.target.base_model,
+            endpoints=plan.target.endpoints,
+            category=choice.category,
+            confidence=choice.confidence,
+            reason=choice.reason if plan.target.first else Reason.ADAPTER_MISSING,
+            reasoning=plan.reasoning,
+            edits=plan.edits,
+            adapter=plan.target.wanted != plan.target.base_model,
+        )
+
+    def _plan(self, category: Category | None, drawn: int | None, served: Served) -> _Plan:
+        if category is None:
+            target = self._target([self._config.default_model], served)
+            return _Plan(target, Edits(model=target.model), None)
+        entries = self._ranked(category.model_scores, drawn)
+        target = self._target([entry.target for entry in entries], served)
+        entry = next((entry for entry in entries if entry.target == target.wanted), entries[0])
+        reasoning = self._reasoning(entry)
+        edits = Edits(target.model, reasoning, _system_prompt(category))
+        return _Plan(target, edits, None if reasoning is None else entry.use_reasoning)
+
+    def _target(self, wanted: list[str], served: Served) -> _Target:
+        """The first name that some endpoint serves, else the first name's base model."""
+        for name in wanted:
+            target = self._find(name, served)
+            if target.endpoints:
+                return replace(target, first=name == wanted[0])
+        base = self._find(self._config.base_of(wanted[0]), served)
+        return replace(
+            base,
+            endpoints=base.endpoints or self._config.endpoints_of(base.base_model),
+            first=wanted[0] == base.base_model,
+        )
+
+    def _find(self, name: str, served: Served) -> _Target:
+        base = self._config.base_of(name)
+        candidates = self._config.endpoints_of(name)
+        model = served.base_name(name, candidates) if name == base else name
+        return _Target(name, model, base, served.available(model, candidates))
+
+    def _drawn(self, entries: tuple[ModelScore, ...], share: float) -> int | None:
+        """With `split: score` the place of the entry at `share`."""
+        if self._config.pointsman.routing.split != "score":
+            return None
+        point = share * sum(entry.score for entry in entries)
+        ends = accumulate(entry.score for entry in entries)
+        return next((place for place, end in enumerate(ends) if point < end), len(entries) - 1)
+
+    def _ranked(self, entries: tuple[ModelScore, ...], drawn: int | None) -> list[ModelScore]:
+        """Best first; ties keep the config's order. The entry that was drawn comes before all."""
+        places = sorted(range(len(entries)), key=lambda place: (place != drawn, -entries[place].score))
+        return [entries[place] for place in places]
+
+    def _reasoning(self, entry: ModelScore) -> Reasoning | None:
+        model = self._config.model_config.get(entry.model)
+        family = self._config.families.get(model.reasoning_family or "") if model else None
+        if family is None:
+            return None
+        effort = (entry.reasoning_effort or self._config.default_reasoning_effort) if entry.use_reasoning else None
+        return Reasoning(family.type, family.parameter, effort)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a category's requests have in common for as long as the same is served."""
+
+    target: _Target
+    edits: Edits
+    reasoning: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """`wanted` is the config's name, `model` the one that vLLM serves it under; `first`: it was the first choice."""
+
+    wanted: str
+    model: str
+    base_model: str
+    endpoints: tuple[Endpoint, ...]
+    first: bool = True
+
+
+def _system_prompt(category: Category) -> SystemPrompt | None:
+    if not category.system_prompt or not category.system_prompt_enabled:
+        return None
+    return SystemPrompt(category.system_prompt, category.system_prompt_mode)

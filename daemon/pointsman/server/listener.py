@@ -1,0 +1,125 @@
+"""Listening sockets, the connections accepted from them, and graceful shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from pointsman.config.address import Tcp
+from pointsman.config.address import listen as parse_address
+from pointsman.errors import CannotStart
+from pointsman.server.connection import ClientConnection, Limits
+from pointsman.server.messages import Handler, Request
+
+BACKLOG = 2048
+
+
+class Listener:
+    """Accept connections and hand each request to `handler`; while `draining`, no connection is kept alive."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Callable[[], Limits],
+        count_refused: Callable[[str], None],
+        abandoned: Callable[[Request], None],
+    ) -> None:
+        """`limits` returns the current ones; `abandoned` is called with each pipelined request whose client left."""
+        self.handler = handler
+        self._limits = limits
+        self.count_refused = count_refused
+        self.abandoned = abandoned
+        self.draining = False
+        self.loop = asyncio.get_running_loop()
+        self.connections: set[ClientConnection] = set()
+        self._listeners: list[asyncio.Server] = []
+        self._idle: asyncio.Event = asyncio.Event()
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the current config."""
+        return self._limits()
+
+    async def listen(self, address: str) -> None:
+        """Listen at `host:port` or `unix:/path`; raises CannotStart."""
+        where = parse_address(address)
+        try:
+            if isinstance(where, Tcp):
+                listener = await self.loop.create_server(self._connection, where.host, where.port, backlog=BACKLOG)
+            else:
+                _remove_stale(Path(where.path))
+                listener = await self.loop.create_unix_server(self._connection, where.path, backlog=BACKLOG)
+        except OSError as error:
+            raise CannotStart(
+                f"cannot listen at {address} ({error.strerror or error}); "
+                "change pointsman.server.listen or admin_listen, or stop what listens there"
+            ) from error
+        self._listeners.append(listener)
+
+    async def adopt(self, listener: socket.socket) -> None:
+        """Accept from a socket that is already listening."""
+        unix = listener.family == socket.AF_UNIX
+        create = self.loop.create_unix_server if unix else self.loop.create_server
+        self._listeners.append(await create(self._connection, sock=listener, backlog=BACKLOG))
+
+    def _connection(self) -> ClientConnection:
+        return ClientConnection(self)
+
+    def opened(self, connection: ClientConnection) -> bool:
+        """Register a connection; return False where there are too many already."""
+        self.connections.add(connection)
+        return len(self.connections) <= self.limits.max_connections
+
+    def closed(self, connection: ClientConnection) -> None:
+        """Forget a connection."""
+        self.connections.discard(connection)
+        if self.draining and not self.connections:
+            self._idle.set()
+
+    async def drain(self, seconds: float, interrupt: asyncio.Event) -> None:
+        """Stop listening, wait up to `seconds` or until `interrupt` for requests to end, then cancel them.
+
+        Connections just accepted get a grace period: their first request may be on its way.
+        """
+        self.draining = True
+        for listener in self._listeners:
+            listener.close()
+        await asyncio.sleep(0)  # connections accepted in this loop iteration are registered in the next
+        for connection in list(self.connections):
+            connection.drain()
+        if await self._emptied(seconds, interrupt):
+            return
+        for connection in list(self.connections):
+            connection.cancel()
+        await self._emptied(0.5, asyncio.Event())  # for the last words to each client
+        for connection in list(self.connections):
+            connection.abort()
+        await self._emptied(0.5, asyncio.Event())
+
+    async def _emptied(self, seconds: float, interrupt: asyncio.Event) -> bool:
+        if not self.connections:
+            return True
+        if interrupt.is_set():
+            return False
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._idle, interrupt)]
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        return not self.connections
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the socket file of a process that was killed; raises OSError where a process listens."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))

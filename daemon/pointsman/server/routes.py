@@ -1,0 +1,84 @@
+"""The table of paths and handlers: nothing else is reachable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+
+from pointsman.eager import in_task
+from pointsman.errors import MethodNotAllowed, RequestError
+from pointsman.server.messages import Handler, Request, Response, error_response
+
+# No character that could change the structure of vLLM's path.
+_ID = "(?P<id>[A-Za-z0-9_-]+)"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path and its handler; `path` may hold `{id}`, one segment of letters, digits, `_` and `-`.
+
+    An `eager` handler runs in no task until it awaits `eager.in_task`.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    eager: bool = False
+
+
+class Routes:
+    """Dispatch each request to its route, or answer 404 or 405.
+
+    A trailing slash is ignored (vLLM would redirect to its own address). Paths are compared without decoding.
+    """
+
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        refuse: Callable[[Request, RequestError], Response] = lambda _, error: error_response(error),
+    ) -> None:
+        """`refuse` makes the response to a request that has no route."""
+        self._refuse = refuse
+        self._exact: dict[str, dict[str, Handler]] = {}
+        self._patterns: list[tuple[re.Pattern[str], dict[str, Handler]]] = []
+        for route in routes:
+            handler = route.handler if route.eager else _in_task(route.handler)
+            if "{id}" in route.path:
+                pattern = re.compile(re.escape(route.path).replace(re.escape("{id}"), _ID) + "/?")
+                self._patterns.append((pattern, {route.method: handler}))
+            else:
+                for path in (route.path, f"{route.path}/"):
+                    self._exact.setdefault(path, {})[route.method] = handler
+
+    def __call__(self, request: Request) -> Coroutine[None, None, Response | None]:
+        """Handle a request."""
+        methods = self._exact.get(request.head.path) or self._matched(request)
+        handler = None if methods is None else methods.get(request.head.method)
+        return self._refused(request, methods) if handler is None else handler(request)
+
+    async def _refused(self, request: Request, methods: Iterable[str] | None) -> Response:
+        if methods is None:
+            return self._refuse(request, RequestError(f"{_asked(request)}: Not Found", status=404, code="not_found"))
+        allowed = ", ".join(sorted(methods))
+        return self._refuse(request, MethodNotAllowed(f"{_asked(request)}: Method Not Allowed", allowed))
+
+    def _matched(self, request: Request) -> dict[str, Handler] | None:
+        for pattern, methods in self._patterns:
+            if match := pattern.fullmatch(request.head.path):
+                request.parameters = match.groupdict()
+                return methods
+        return None
+
+
+def _in_task(handler: Handler) -> Handler:
+    async def in_its_task(request: Request) -> Response | None:
+        await in_task()
+        return await handler(request)
+
+    return in_its_task
+
+
+def _asked(request: Request) -> str:
+    path = request.head.path if request.head.path.isascii() and len(request.head.path) <= 200 else "this path"
+    return f"{request.head.method} {path}"

@@ -1,0 +1,123 @@
+"""Control calls to an endpoint: its model list and its health."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from pointsman import files
+from pointsman.errors import CannotStart, UpstreamError, UpstreamTimeout
+from pointsman.http1.body import Chunked, Framing, Length, UntilClose
+from pointsman.http1.response_head import ResponseHead
+from pointsman.upstream.endpoint_state import EndpointState
+
+# A list of models is shorter.
+LONGEST_ANSWER_BYTES = 8 * 2**20
+QUESTION_SECONDS = 5.0
+LARGEST_KEY_BYTES = 4096
+
+
+class _Collector:
+    """Collect a whole answer."""
+
+    def __init__(self) -> None:
+        self.done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.status = 0
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def head(self, head: ResponseHead) -> Framing:
+        self.status = head.status
+        if head.bodiless:
+            return Length(0)
+        if head.length is not None:
+            return Length(head.length)
+        return Chunked(verbatim=False) if head.chunked else UntilClose(chunked=False)
+
+    def data(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > LONGEST_ANSWER_BYTES:
+            raise UpstreamError(f"an answer of more than {LONGEST_ANSWER_BYTES} bytes")
+        self._parts.append(data)
+
+    def end(self) -> None:
+        if not self.done.done():
+            self.done.set_result(b"".join(self._parts))
+
+    def fail(self, error: UpstreamError) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+async def ask(
+    upstream: EndpointState, path: str, key_line: bytes, body: bytes | None = None, seconds: float = QUESTION_SECONDS
+) -> tuple[int, bytes]:
+    """GET, or POST JSON, on a connection of its own, and return status and body; raises UpstreamError."""
+    pool = upstream.pool
+    method, about = b"GET", b""
+    if body is not None:
+        method, about = b"POST", b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+    head = b"%b %b%b HTTP/1.1\r\n%b%b%b\r\n" % (method, pool.prefix, path.encode(), pool.host_line, key_line, about)
+    connection = None
+    try:
+        async with asyncio.timeout(seconds):
+            # Not kept: a request could otherwise get the connection before `abort` below.
+            connection = await pool.connect(kept=False)
+            collector = _Collector()
+            connection.request(head, body or b"", collector)
+            answer = await collector.done
+            return collector.status, answer
+    except TimeoutError:
+        raise UpstreamTimeout(f"endpoint {upstream.name} does not answer `{path}`") from None
+    finally:
+        if connection is not None:
+            connection.abort()
+
+
+async def models(upstream: EndpointState, key_line: bytes) -> bytes:
+    """Return the body of the endpoint's `/v1/models`; raises UpstreamError."""
+    status, body = await ask(upstream, "/v1/models", key_line)
+    if status == 401:
+        raise unauthorized(upstream, key_line)
+    if status != 200:
+        raise UpstreamError(f"endpoint {upstream.name} answers `/v1/models` with status {status}")
+    return body
+
+
+def unauthorized(upstream: EndpointState, key_line: bytes) -> UpstreamError:
+    """Return the error that explains a 401."""
+    if key_line:
+        return UpstreamError(
+            f"endpoint {upstream.name} refuses the key in pointsman.relay.api_key_file; "
+            "put the one of vLLM's --api-key there"
+        )
+    return UpstreamError(
+        f"endpoint {upstream.name} wants the key of vLLM's --api-key; put it in a file and name that in "
+        "pointsman.relay.api_key_file"
+    )
+
+
+async def health(upstream: EndpointState, key_line: bytes) -> str | None:
+    """Return what is wrong with an endpoint by its `/health`, or None.
+
+    Any answer but a server error is good: not every server of OpenAI's API has this path.
+    """
+    try:
+        status, _ = await ask(upstream, "/health", key_line)
+    except UpstreamError as error:
+        return error.message
+    return f"`/health` answers with status {status}" if status >= 500 else None
+
+
+def read_key(file: str | None, named_by: str = "pointsman.relay.api_key_file") -> bytes:
+    """The header line with the key that a file holds, empty without a file; raises CannotStart."""
+    if file is None:
+        return b""
+    try:
+        key = files.read(Path(file), LARGEST_KEY_BYTES).decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise CannotStart(f"{named_by}: {file} cannot be read ({why}); check path and permissions") from error
+    if not key or not key.isascii() or not key.isprintable():
+        raise CannotStart(f"{named_by}: {file} holds no key; write the key on one line")
+    return b"Authorization: Bearer %b\r\n" % key.encode()

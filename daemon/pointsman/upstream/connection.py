@@ -1,0 +1,230 @@
+"""One connection to vLLM: a request goes out, its answer comes back as bytes, without a task or a copy."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol, cast
+
+from pointsman.errors import UpstreamBroken, UpstreamError
+from pointsman.http1.body import Framing, Malformed, UntilClose
+from pointsman.http1.grammar import LONGEST_HEAD_BYTES
+from pointsman.http1.response_head import MalformedHead, ResponseHead, read_head
+
+# A FIN of vLLM's and our request cross within a round trip, or a second where TCP has to retransmit one of them. A
+# connection that closes later may have begun to generate.
+CROSSING_SECONDS = 1.0
+# Head and body of a smaller request are joined: one copy costs less than a vectored write.
+JOINED_BODY_BYTES = 65_536
+
+
+class NotStarted(UpstreamBroken):
+    """A reused connection died at once: vLLM had closed it while it was idle, and cannot have read the request."""
+
+
+class Receiver(Protocol):
+    """Where an answer goes. Nothing more comes after `end` or `fail`."""
+
+    def head(self, head: ResponseHead) -> Framing:
+        """Take the head and return the framing to read the body with; raises UpstreamError to refuse the answer."""
+
+    def data(self, data: bytes) -> None:
+        """Take more of the body, after `Framing.feed`; empty when the head came alone."""
+
+    def end(self) -> None:
+        """Take note that the body is complete."""
+
+    def fail(self, error: UpstreamError) -> None:
+        """Take note that the body will never be complete."""
+
+
+class PoolLike(Protocol):
+    """The pool as a connection sees it."""
+
+    where: str
+
+    def opened(self, connection: UpstreamConnection) -> None:
+        """Register a connection."""
+
+    def send_soon(self, connection: UpstreamConnection) -> None:
+        """Have the connection send its request in this turn of the event loop."""
+
+    def put(self, connection: UpstreamConnection) -> None:
+        """Keep an idle connection for the next request."""
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """Forget a closed connection."""
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """One connection, with one request on it at a time."""
+
+    __slots__ = (
+        "_asked",
+        "_early",
+        "_framing",
+        "_head",
+        "_kept",
+        "_owner",
+        "_persistent",
+        "_receiver",
+        "_transport",
+        "_unsent",
+        "idle_since",
+        "reused",
+    )
+
+    def __init__(self, owner: PoolLike, *, kept: bool) -> None:
+        """`kept`: after an answer the owner may give the connection to another request."""
+        self._owner = owner
+        self._kept = kept
+        self.reused = False
+        self.idle_since = 0.0
+        self._receiver: Receiver | None = None
+        self._framing: Framing | None = None
+        self._head = b""
+        self._asked = 0.0
+        self._early = True  # no byte of an answer has come
+        self._persistent = True
+        self._unsent: tuple[bytes, bytes] | None = None
+
+    @property
+    def where(self) -> str:
+        """The endpoint's name and address, for errors."""
+        return self._owner.where
+
+    @property
+    def usable(self) -> bool:
+        """True while the connection can take a request."""
+        return self._receiver is None and not self._transport.is_closing()
+
+    def request(self, head: bytes, body: bytes, receiver: Receiver) -> None:
+        """Send a request in this turn of the event loop, head and body in one write; `receiver` gets its answer."""
+        self._receiver = receiver
+        self._framing = None
+        self._head = b""
+        self._asked = time.monotonic()
+        self._early = True
+        self._persistent = True
+        self._unsent = head, body
+        self._owner.send_soon(self)
+
+    def send(self) -> None:
+        """Write the request that was left to `PoolLike.send_soon`."""
+        unsent, self._unsent = self._unsent, None
+        if unsent is None or self._transport.is_closing():
+            return
+        head, body = unsent
+        if len(body) <= JOINED_BODY_BYTES:
+            self._transport.write(head + body)
+        else:
+            self._transport.writelines(unsent)  # the transport keeps what the socket does not take, uncopied
+
+    def divert(self, receiver: Receiver) -> None:
+        """Give the rest of an answer, whose head has just come, to another receiver."""
+        self._receiver = receiver
+
+    def pause(self) -> None:
+        """Stop reading until `resume`: the client is slow."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Close at once, which makes vLLM stop generating. The receiver hears nothing more."""
+        self._receiver = None
+        self._transport.abort()
+
+    # --- called by the event loop ------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._owner.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        receiver = self._receiver
+        if receiver is None:  # bytes that answer no request
+            self._transport.abort()
+            return
+        framing = self._framing
+        try:
+            if framing is None:
+                self._early = False
+                rest = self._until_head(data, receiver)
+                if rest is None:
+                    return
+                framing, data = rest
+                receiver = self._receiver or receiver  # `head` may have diverted the answer
+            receiver.data(framing.feed(data))
+        except (Malformed, MalformedHead) as error:
+            self._fail(UpstreamBroken(f"{self.where} answered with something else than HTTP ({error})"))
+        except UpstreamError as error:
+            self._fail(error)
+        else:
+            if framing.done:
+                self._end(framing)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._owner.forget(self)
+        receiver, self._receiver = self._receiver, None
+        if receiver is None:
+            return
+        framing = self._framing
+        if framing is not None and framing.ends_with_connection and exc is None:
+            if isinstance(framing, UntilClose):
+                receiver.data(framing.end())
+            receiver.end()
+        elif framing is not None:
+            receiver.fail(UpstreamBroken(f"{self.where} broke off its answer"))
+        elif self.reused and self._early and time.monotonic() < self._asked + CROSSING_SECONDS:
+            receiver.fail(NotStarted(f"{self.where} had closed an idle connection"))
+        else:
+            receiver.fail(UpstreamBroken(f"{self.where} broke the connection before it answered"))
+
+    # --- an answer ---------------------------------------------------------------------------------------------
+
+    def _until_head(self, data: bytes, receiver: Receiver) -> tuple[Framing, bytes] | None:
+        """Return the framing and the bytes behind the head, or None while it is incomplete; skip 1xx answers."""
+        if self._head:
+            data = self._head + data
+        while True:
+            end = data.find(b"\r\n\r\n") + 4
+            if end == 3:
+                if len(data) > LONGEST_HEAD_BYTES:
+                    raise MalformedHead(f"its head is longer than {LONGEST_HEAD_BYTES} bytes")
+                self._head = data
+                return None
+            if end > LONGEST_HEAD_BYTES:
+                raise MalformedHead(f"its head is longer than {LONGEST_HEAD_BYTES} bytes")
+            head = read_head(data[:end])
+            data = data[end:]
+            if head.status == 101:
+                raise MalformedHead("it switches protocols")
+            if head.status >= 200:
+                break
+        self._head = b""
+        self._persistent = head.persistent
+        self._framing = framing = receiver.head(head)
+        return framing, data
+
+    def _end(self, framing: Framing) -> None:
+        receiver, self._receiver = self._receiver, None
+        transport = self._transport
+        # vLLM may answer before it has read the whole body: the unwritten rest must not precede another request.
+        written = self._unsent is None and not transport.get_write_buffer_size()
+        if self._kept and self._persistent and not framing.surplus and written:
+            self._owner.put(self)
+        else:
+            transport.abort()
+        if receiver is not None:
+            receiver.end()
+
+    def _fail(self, error: UpstreamError) -> None:
+        receiver, self._receiver = self._receiver, None
+        self._transport.abort()
+        if receiver is not None:
+            receiver.fail(error)

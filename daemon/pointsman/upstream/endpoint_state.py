@@ -1,0 +1,29 @@
+"""The state of one endpoint, which outlives every config that keeps the endpoint."""
+
+from __future__ import annotations
+
+from pointsman.config.model import Endpoint, RelayOptions
+from pointsman.upstream.breaker import Breaker
+from pointsman.upstream.pool import ConnectionPool
+
+
+class EndpointState:
+    """One endpoint: its connections, requests in flight, and health."""
+
+    __slots__ = ("breaker", "endpoint", "in_flight", "name", "pool", "reachable")
+
+    def __init__(self, endpoint: Endpoint, options: RelayOptions) -> None:
+        self.endpoint = endpoint
+        self.name = endpoint.name
+        self.pool = ConnectionPool(endpoint, options.connect_timeout_ms / 1000)
+        self.breaker = Breaker(options.breaker_failures, options.breaker_open_ms / 1000)
+        self.in_flight = 0
+        self.reachable = True
+
+    def healthy(self, now: float) -> bool:
+        """Return whether requests should go to the endpoint."""
+        return self.reachable and self.breaker.passes(now)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.pool.close()

@@ -1,0 +1,112 @@
+"""Choose the endpoint for the next request: the healthy one with the fewest requests in flight by weight.
+
+An endpoint is healthy while its `/health` answers and its breaker is closed. Where none is, all count as healthy:
+trying one may work, refusing cannot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+
+from pointsman.config.model import Endpoint, RelayOptions
+from pointsman.upstream.endpoint_state import EndpointState
+
+Report = Callable[[str, str], None]
+"""Called with an endpoint's name and its new state."""
+
+
+class LoadBalancer:
+    """Choose among the endpoints of one config, and track their health."""
+
+    def __init__(
+        self,
+        endpoints: Collection[Endpoint],
+        options: RelayOptions,
+        report: Report,
+        previous: Mapping[str, EndpointState] | None = None,
+    ) -> None:
+        """Take over the states in `previous` with the same name and address, and apply `options` to them."""
+        self.all = {endpoint.name: _taken_over(endpoint, options, previous or {}) for endpoint in endpoints}
+        self._weights = {endpoint.name: endpoint.weight for endpoint in endpoints}
+        self._report = report
+        self._probed = options.health_interval_ms > 0
+        self.on_health_change: Callable[[str, bool], None] = lambda _name, _well: None
+        """Called with an endpoint's name and its new health; an endpoint that is back may be another process."""
+
+    def choose(self, candidates: tuple[Endpoint, ...], now: float, tried: Iterable[str] = ()) -> EndpointState | None:
+        """Return the best of `candidates` that was not `tried`, or None; `now` as for the breaker."""
+        if len(candidates) == 1 and not tried:
+            return self.all[candidates[0].name]
+        left = [self.all[endpoint.name] for endpoint in candidates if endpoint.name not in tried]
+        if not left:
+            return None
+        return min([upstream for upstream in left if upstream.healthy(now)] or left, key=self._load)
+
+    def succeeded(self, upstream: EndpointState) -> None:
+        """Note that an endpoint answered a request."""
+        if upstream.breaker.opened:
+            self._report(upstream.name, "answers again")
+            self.on_health_change(upstream.name, True)
+        upstream.breaker.succeeded()
+
+    def failed(self, upstream: EndpointState, why: str, now: float) -> None:
+        """Note that an endpoint failed a request: connection, timeout, 502, 503, 504, or an error inside a stream."""
+        opened = upstream.breaker.opened
+        upstream.breaker.failed(now)
+        if upstream.breaker.opened and not opened:
+            self._report(upstream.name, f"fails: {why}")
+
+    def unreachable(self, upstream: EndpointState, why: str) -> None:
+        """Note that an endpoint does not accept connections, or its `/health` does not answer."""
+        if (
+            upstream.reachable and self._probed
+        ):  # without probes only the breaker can find out that the endpoint is back
+            upstream.reachable = False
+            self._report(upstream.name, f"down: {why}")
+            self.on_health_change(upstream.name, False)
+
+    def reached(self, upstream: EndpointState) -> None:
+        """Note that an endpoint answers `/health` or accepts connections."""
+        if not upstream.reachable:
+            upstream.reachable = True
+            self._report(upstream.name, "up")
+            self.on_health_change(upstream.name, True)
+
+    async def probe(self, ask: Callable[[EndpointState], Awaitable[str | None]], interval: float) -> None:
+        """Probe every endpoint each `interval` seconds until cancelled; `ask` returns what is wrong, or None."""
+        await asyncio.gather(*(self._probe(upstream, ask, interval) for upstream in self.all.values()))
+
+    async def _probe(
+        self, upstream: EndpointState, ask: Callable[[EndpointState], Awaitable[str | None]], interval: float
+    ) -> None:
+        failures = 0
+        while True:
+            why = await ask(upstream)
+            failures = failures + 1 if why else 0
+            if why is None:
+                self.reached(upstream)
+            elif failures >= 2:  # a busy vLLM may miss one
+                self.unreachable(upstream, why)
+            await asyncio.sleep(interval)
+
+    def _load(self, upstream: EndpointState) -> tuple[float, float]:
+        """Return the sort key: load, then a weighted random tie-break.
+
+        Efraimidis and Spirakis (2006): the greatest u^(1/weight) wins as often as its share of the weights."""
+        weight = self._weights[upstream.name]
+        if weight == 0:
+            return float("inf"), 0.0
+        return upstream.in_flight / weight, -(random.random() ** (1 / weight))  # noqa: S311
+
+
+def _taken_over(endpoint: Endpoint, options: RelayOptions, previous: Mapping[str, EndpointState]) -> EndpointState:
+    upstream = previous.get(endpoint.name)
+    if upstream is None or replace(upstream.endpoint, weight=endpoint.weight) != endpoint:
+        return EndpointState(endpoint, options)
+    upstream.pool.connect_timeout = options.connect_timeout_ms / 1000
+    upstream.breaker.failures = options.breaker_failures
+    upstream.breaker.open_seconds = options.breaker_open_ms / 1000
+    return upstream

@@ -1,0 +1,113 @@
+"""The connections to one vLLM endpoint: opened as needed, kept while idle for the next request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import ssl
+import time
+from collections import deque
+from urllib.parse import urlsplit
+
+from pointsman.config.model import Endpoint
+from pointsman.errors import UpstreamUnreachable
+from pointsman.upstream.connection import UpstreamConnection
+
+# vLLM closes a connection that was idle for 5 s; a request sent at that moment would be lost.
+IDLE_CONNECTION_SECONDS = 3.0
+
+
+class ConnectionPool:
+    """The connections to one endpoint."""
+
+    def __init__(self, endpoint: Endpoint, connect_timeout: float) -> None:
+        """`connect_timeout` is in seconds."""
+        address = urlsplit(endpoint.base_url)
+        self.endpoint = endpoint
+        self.where = f"endpoint {endpoint.name} ({endpoint.socket_path or endpoint.base_url})"
+        self.prefix = address.path.encode()
+        self.host_line = b"Host: %b\r\n" % address.netloc.encode("idna" if not address.netloc.isascii() else "ascii")
+        self._tls = ssl.create_default_context() if address.scheme == "https" else None
+        self._host, self._port = address.hostname or "", address.port or (443 if self._tls else 80)
+        self.connect_timeout = connect_timeout
+        self._idle: deque[UpstreamConnection] = deque()
+        self._open: set[UpstreamConnection] = set()
+        self._unsent: list[UpstreamConnection] = []
+        self._sweep: asyncio.TimerHandle | None = None
+
+    def take(self) -> UpstreamConnection | None:
+        """Return the connection used last, if it has been idle for less than IDLE_CONNECTION_SECONDS."""
+        oldest = time.monotonic() - IDLE_CONNECTION_SECONDS
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.idle_since < oldest:
+                connection.abort()
+            elif connection.usable:
+                connection.reused = True
+                return connection
+        return None
+
+    async def connect(self, *, kept: bool = True) -> UpstreamConnection:
+        """Open a connection, `kept` after its first answer or not; raises UpstreamUnreachable."""
+        loop = asyncio.get_running_loop()
+        make = functools.partial(UpstreamConnection, self, kept=kept)
+        try:
+            async with asyncio.timeout(self.connect_timeout):
+                if self.endpoint.socket_path is not None:
+                    _, connection = await loop.create_unix_connection(make, self.endpoint.socket_path)
+                else:
+                    _, connection = await loop.create_connection(make, self._host, self._port, ssl=self._tls)
+        except (OSError, TimeoutError) as error:
+            why = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
+            raise UpstreamUnreachable(f"no connection to {self.where}; is vLLM running there? ({why})") from error
+        return connection
+
+    def opened(self, connection: UpstreamConnection) -> None:
+        """Register a connection."""
+        self._open.add(connection)
+
+    def send_soon(self, connection: UpstreamConnection) -> None:
+        """Batch writes per loop iteration.
+
+        Written one by one between answers to clients, each request would wake vLLM from its sleep in epoll.
+        """
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._unsent.append(connection)
+
+    def _send(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        for connection in unsent:
+            connection.send()
+
+    def put(self, connection: UpstreamConnection) -> None:
+        """Keep a connection for the next request."""
+        connection.idle_since = time.monotonic()
+        self._idle.append(connection)
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(IDLE_CONNECTION_SECONDS, self._close_idle)
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """Forget a closed connection."""
+        self._open.discard(connection)
+        if connection.idle_since:
+            with contextlib.suppress(ValueError):
+                self._idle.remove(connection)
+
+    def _close_idle(self) -> None:
+        oldest = time.monotonic() - IDLE_CONNECTION_SECONDS
+        while self._idle and self._idle[0].idle_since <= oldest:
+            self._idle.popleft().abort()
+        self._sweep = None
+        if self._idle:
+            delay = self._idle[0].idle_since - oldest
+            self._sweep = asyncio.get_running_loop().call_later(delay, self._close_idle)
+
+    def close(self) -> None:
+        """Close every connection; answers in progress are lost."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for connection in list(self._open):
+            connection.abort()
+        self._idle.clear()

@@ -1,0 +1,425 @@
+"""Reading request bodies, and editing them without touching anything else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import pytest
+
+from pointsman.errors import RequestError
+from pointsman.routing.body import diff, model_of
+from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
+from pointsman.routing.formats import CHAT, COMPLETIONS, FORMATS, MESSAGES, RESPONSES, Format, ParsedRequest, format_of
+
+THINK = Reasoning("chat_template_kwargs", "enable_thinking", "medium")
+NO_THINK = Reasoning("chat_template_kwargs", "enable_thinking", None)
+EFFORT = Reasoning("reasoning_effort", "reasoning_effort", "high")
+NO_EFFORT = Reasoning("reasoning_effort", "reasoning_effort", None)
+REPLACE = SystemPrompt("Ours.", "replace")
+INSERT = SystemPrompt("Ours.", "insert")
+
+
+def user(content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": content}
+
+
+def assistant(content: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": content}
+
+
+def system(content: Any, role: str = "system") -> dict[str, Any]:
+    return {"role": role, "content": content}
+
+
+def request(api: Format = CHAT, **fields: Any) -> ParsedRequest:
+    return api.parse(json.dumps(fields).encode())
+
+
+def chat(*messages: Any, **fields: Any) -> ParsedRequest:
+    return request(messages=list(messages), **fields)
+
+
+def edited(asked: ParsedRequest, **edits: Any) -> Any:
+    return json.loads(asked.apply(Edits(**edits)).body)
+
+
+# --- the body and its model ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b'"text"', id="a string"),
+        pytest.param(b'{"model":"MoM"', id="cut off"),
+        pytest.param(b'{"model":"MoM"} x', id="more after it"),
+        pytest.param(b'{"model":"MoM","messages":[{"content":"\xff"}]}', id="not UTF-8, deep inside"),
+        pytest.param(b'{"model":"\xc3\x28"}', id="not UTF-8, in the model"),
+        pytest.param(rb'{"messages":[{"role":"user","content":"\ud800"}]}', id="half a surrogate pair, deep inside"),
+        pytest.param(rb'{"model":"\udc00"}', id="half a surrogate pair, in the model"),
+        pytest.param(b'{"a":' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}", id="nested too deeply"),
+        pytest.param(b'{"temperature":NaN}', id="NaN"),
+        pytest.param(b"\xef\xbb\xbf{}", id="byte order mark"),
+    ],
+)
+def test_what_is_no_json_object_is_the_clients_fault(body: bytes) -> None:
+    with pytest.raises(RequestError) as caught:
+        CHAT.parse(body)
+    assert (caught.value.status, caught.value.code) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("value", ["5", "true", "[]", '["MoM"]', "{}", "1e999"])
+def test_a_model_that_is_no_string_is_the_clients_fault(value: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        CHAT.parse(b'{"model":%s}' % value.encode())
+    assert (caught.value.status, caught.value.param) == (400, "model")
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"model":null}', b'{"model":""}'])
+def test_no_model_null_and_an_empty_one_all_ask_for_none(body: bytes) -> None:
+    assert CHAT.parse(body).model is None
+
+
+def test_names_and_values_are_read_through_their_escapes() -> None:
+    body = rb'{"mod\u0065l":"M\u006fM","messages":[{"role":"user","content":"\ud83d\ude00 \u00e9"}]}'
+    asked = CHAT.parse(body)
+    assert (asked.model, asked.text) == ("MoM", "😀 é")
+
+
+def test_of_duplicate_keys_the_last_counts() -> None:
+    asked = CHAT.parse(b'{"model":"a","model":"b"}')
+    assert asked.model == "b"
+
+
+@pytest.mark.parametrize(
+    ("body", "model"),
+    [(b'{"model":"a"}', "a"), (b"{}", None), (b'{"model":5}', None), (b"--boundary", None), (b"\xff", None)],
+)
+def test_model_of_never_fails(body: bytes, model: str | None) -> None:
+    assert model_of(body) == model
+
+
+@pytest.mark.parametrize(
+    ("body", "api"),
+    [(b'{"messages":[]}', CHAT), (b'{"prompt":""}', COMPLETIONS), (b'{"input":""}', RESPONSES)],
+)
+def test_the_format_of_a_body_is_known_by_its_fields(body: bytes, api: Format) -> None:
+    assert format_of(body) is api
+
+
+# --- the text --------------------------------------------------------------------------------------------------
+
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+
+
+@pytest.mark.parametrize(
+    ("messages", "text"),
+    [
+        pytest.param([user("first"), assistant("no"), user("last")], "last", id="the last user message"),
+        pytest.param([system("no"), user("yes"), assistant("no"), system("no")], "yes", id="whatever comes after it"),
+        pytest.param([user([{"type": "text", "text": "a"}, IMAGE, {"type": "text", "text": "b"}])], "a b", id="parts"),
+        pytest.param([user(["a", "b"])], "a b", id="parts that are strings"),
+        pytest.param([user([{"type": "text", "text": ""}, {"type": "text", "text": "a"}])], "a", id="an empty part"),
+        pytest.param([user("text"), user([IMAGE])], "text", id="the last that has text"),
+        pytest.param([system("a"), assistant("b")], "a b", id="all text where there is no user message"),
+        pytest.param([system("a"), user([IMAGE])], "a", id="all text where no user message has any"),
+        pytest.param([user([IMAGE])], "", id="no text at all"),
+        pytest.param([], "", id="no messages"),
+    ],
+)
+def test_the_text_of_a_chat(messages: list[Any], text: str) -> None:
+    assert chat(*messages).text == text
+
+
+@pytest.mark.parametrize("messages", [None, 5, {}, [None], [5], [[]], ["text"], [{}], [{"role": {}, "content": {}}]])
+def test_messages_of_a_wrong_type_are_vllms_to_refuse(messages: Any) -> None:
+    asked = request(messages=messages, model="MoM")
+    assert asked.text == ""
+    assert edited(asked, model="base", reasoning=THINK)["messages"] == messages
+
+
+@pytest.mark.parametrize("content", [None, 5, True, {}, [5, None, True, [5], {}, {"text": 5}], {"text": "no"}])
+def test_content_of_a_wrong_type_has_no_text(content: Any) -> None:
+    assert chat(user("first"), user(content)).text == "first"
+
+
+@pytest.mark.parametrize("role", [None, 5, ["user"], {"user": 1}])
+def test_a_role_of_a_wrong_type_is_nobodys(role: Any) -> None:
+    message = {"role": role, "content": "text"}
+    asked = chat(message)
+    assert asked.text == "text"
+    assert edited(asked, system_prompt=REPLACE)["messages"] == [system("Ours."), message]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [("one", "one"), (["one", "two"], "one two"), ([1, 2, 3], ""), ([[1, 2], [3]], ""), (None, ""), ({}, "")],
+)
+def test_the_text_of_a_completion_is_its_prompt(prompt: Any, text: str) -> None:
+    assert request(COMPLETIONS, prompt=prompt).text == text
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("one", "one"),
+        ([user("one"), assistant("no"), user([{"type": "input_text", "text": "two"}])], "two"),
+        ([{"type": "message", "role": "user", "content": "one"}, {"type": "function_call", "name": "f"}], "one"),
+        (None, ""),
+    ],
+)
+def test_the_text_of_a_response_is_its_input(given: Any, text: str) -> None:
+    assert request(RESPONSES, input=given, messages=[user("no")]).text == text
+
+
+TOOL_RESULT = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "no"}]}
+
+
+def test_a_tools_result_in_anthropics_form_is_not_the_users_text() -> None:
+    tool_use = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+    asked = request(MESSAGES, messages=[user("question"), assistant([tool_use]), user([TOOL_RESULT])])
+    assert asked.text == "question"
+    assert asked.conversation.continues
+
+
+def test_text_beside_a_tools_result_is_the_users() -> None:
+    asked = request(MESSAGES, messages=[user("first"), user([TOOL_RESULT, {"type": "text", "text": "second"}])])
+    assert asked.text == "second"
+    assert not asked.conversation.continues
+
+
+# --- the conversation ------------------------------------------------------------------------------------------
+
+FIRST = [system("Be brief."), user("question")]
+
+
+def test_the_key_is_the_same_in_every_turn_and_another_for_another_start() -> None:
+    keys = {
+        chat(*messages, model=model).conversation.key
+        for model, messages in {
+            "a": FIRST,
+            "b": [*FIRST, assistant("answer"), user("more")],
+            "c": [*FIRST, assistant("answer"), user("more"), assistant("answer"), user("again")],
+        }.items()
+    }
+    assert len(keys) == 1
+    assert chat(system("Be long."), user("question")).conversation.key not in keys
+    assert chat(system("Be brief."), user("Question")).conversation.key not in keys
+
+
+def test_the_key_tells_apart_where_one_message_ends() -> None:
+    assert chat(1, 23, user("")).conversation.key != chat(12, 3, user("")).conversation.key
+
+
+CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "5"}
+
+
+@pytest.mark.parametrize(
+    ("api", "messages", "follow_up", "continues"),
+    [
+        pytest.param(CHAT, FIRST, False, False, id="first turn"),
+        pytest.param(CHAT, [system("a", "developer"), user("b")], False, False, id="first turn with a developer"),
+        pytest.param(CHAT, [*FIRST, assistant("a"), user("b")], True, False, id="second turn"),
+        pytest.param(CHAT, [*FIRST, assistant(None), {"role": "tool", "content": "5"}], True, True, id="tool"),
+        pytest.param(CHAT, [*FIRST, assistant("The ans")], True, True, id="prefilled answer"),
+        pytest.param(CHAT, [], False, False, id="no messages"),
+        pytest.param(RESPONSES, FIRST, False, False, id="first response"),
+        pytest.param(RESPONSES, [*FIRST, CALL, OUTPUT], True, True, id="function call of the Responses API"),
+    ],
+)
+def test_follow_up_and_continuation(api: Format, messages: list[Any], follow_up: bool, continues: bool) -> None:
+    field = "input" if api is RESPONSES else "messages"
+    conversation = request(api, **{field: messages}).conversation
+    assert (conversation.follow_up, conversation.continues) == (follow_up, continues)
+
+
+# --- edits -----------------------------------------------------------------------------------------------------
+
+# Everything that a decode and encode would spell another way: numbers, escapes, spaces inside values, key order.
+ODD = (
+    rb'{"z":1.50e0,"model":"MoM","a":[1.0, 1E5,-0,  0.1000000000000000055511151231257827],"vllm_xargs":{"b":1,"a":2},'
+    rb'"big":123456789012345678901234567890,"messages":[{"role":"user","content":"\u00e9\/ \ud83d\ude00 \u0041\n"}],'
+    rb'"dup":{"k":1,"k":2},"n":null,"seed":1e400}'
+)
+
+
+def test_without_edits_the_very_same_bytes_leave() -> None:
+    body = b' \n{"model" : "MoM", "model":"auto" ,"messages": [ ] }\r\n'
+    result = CHAT.parse(body).apply(Edits())
+    assert result.body is body
+    assert result.changed == ()
+
+
+def test_an_edit_to_what_the_client_asked_for_is_none() -> None:
+    asked = chat(user("a"), model="base")
+    assert asked.apply(Edits(model="base")).body is asked.body
+
+
+def test_only_the_model_differs_after_an_edit_of_the_model() -> None:
+    result = CHAT.parse(ODD).apply(Edits(model="technical-lora"))
+    assert result.body == ODD.replace(b'"MoM"', b'"technical-lora"')
+    assert result.changed == ("model",)
+
+
+@pytest.mark.parametrize("api", FORMATS)
+def test_other_fields_and_values_survive_every_edit(api: Format) -> None:
+    result = api.parse(ODD).apply(Edits(model="x", reasoning=THINK, system_prompt=REPLACE))
+    for value in (b'"z":1.50e0,"model":"x","a":[1.0, 1E5,-0,  0.1000000000000000055511151231257827]', b'"seed":1e400'):
+        assert value in result.body
+    assert rb'{"role":"user","content":"\u00e9\/ \ud83d\ude00 \u0041\n"}' in result.body
+    assert rb'"dup":{"k":1,"k":2}' in result.body
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"model":null}', b'{"model":""}'])
+def test_a_missing_model_is_filled_in(body: bytes) -> None:
+    assert CHAT.parse(body).apply(Edits(model="base")).body == b'{"model":"base"}'
+
+
+def test_duplicate_keys_collapse_to_the_last_so_that_nobody_reads_another() -> None:
+    body = b'{"model":"a","top_k":1,"model":"MoM","top_k":2}'
+    assert CHAT.parse(body).apply(Edits(model="x")).body == b'{"model":"x","top_k":2}'
+
+
+def test_diff_tells_old_and_new_of_what_changed() -> None:
+    asked = chat(user("a"), model="MoM", top_k=5)
+    after = asked.apply(Edits(model="x", reasoning=THINK)).body
+    assert list(diff(asked.body, after)) == [
+        ("model", b'"MoM"', b'"x"'),
+        ("chat_template_kwargs", None, b'{"enable_thinking":true}'),
+    ]
+
+
+# --- reasoning -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("api", [CHAT, RESPONSES, MESSAGES])
+@pytest.mark.parametrize(
+    ("kwargs", "reasoning", "expected"),
+    [
+        pytest.param({}, THINK, {"enable_thinking": True}, id="on"),
+        pytest.param({}, NO_THINK, {"enable_thinking": False}, id="off is said"),
+        pytest.param({"b": 1}, THINK, {"b": 1, "enable_thinking": True}, id="merged"),
+        pytest.param({"enable_thinking": False}, THINK, {"enable_thinking": False}, id="the client's own stays"),
+        pytest.param({"enable_thinking": True}, NO_THINK, {"enable_thinking": True}, id="so when off"),
+        pytest.param({"enable_thinking": None}, THINK, {"enable_thinking": True}, id="null is not set"),
+        pytest.param(None, THINK, {"enable_thinking": True}, id="null kwargs"),
+        pytest.param([1], THINK, [1], id="a wrong type is vLLM's to refuse"),
+        pytest.param(0, THINK, 0, id="so is a number"),
+    ],
+)
+def test_reasoning_in_chat_template_kwargs(api: Format, kwargs: Any, reasoning: Reasoning, expected: Any) -> None:
+    given = request(api, chat_template_kwargs=kwargs)
+    assert edited(given, reasoning=reasoning)["chat_template_kwargs"] == expected
+
+
+def test_kwargs_are_merged_without_respelling_them() -> None:
+    asked = CHAT.parse(rb'{"chat_template_kwargs":{"a":1.50e0,"b":"\u00e9"}}')
+    result = asked.apply(Edits(reasoning=THINK))
+    assert result.body == rb'{"chat_template_kwargs":{"a":1.50e0,"b":"\u00e9","enable_thinking":true}}'
+    assert result.changed == ("chat_template_kwargs",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reasoning", "expected"),
+    [
+        ({}, EFFORT, {"reasoning_effort": "high"}),
+        ({"reasoning_effort": None}, EFFORT, {"reasoning_effort": "high"}),
+        ({"reasoning_effort": "low"}, EFFORT, {"reasoning_effort": "low"}),
+        ({}, NO_EFFORT, {}),
+        ({"reasoning_effort": "low"}, NO_EFFORT, {"reasoning_effort": "low"}),
+    ],
+)
+def test_effort_is_set_unless_the_client_did_and_left_out_when_off(
+    fields: dict[str, Any], reasoning: Reasoning, expected: Any
+) -> None:
+    assert edited(request(**fields), reasoning=reasoning) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "reasoning", "expected"),
+    [
+        ({}, EFFORT, {"reasoning": {"effort": "high"}}),
+        ({"reasoning": {"summary": "auto"}}, EFFORT, {"reasoning": {"summary": "auto", "effort": "high"}}),
+        ({"reasoning": {"effort": "low"}}, EFFORT, {"reasoning": {"effort": "low"}}),
+        ({"reasoning": {"summary": "auto"}}, NO_EFFORT, {"reasoning": {"summary": "auto"}}),
+    ],
+)
+def test_the_responses_api_has_its_effort_inside_reasoning(
+    fields: dict[str, Any], reasoning: Reasoning, expected: Any
+) -> None:
+    assert edited(request(RESPONSES, **fields), reasoning=reasoning) == expected
+
+
+@pytest.mark.parametrize(("api", "reasoning"), [(COMPLETIONS, THINK), (COMPLETIONS, EFFORT), (MESSAGES, EFFORT)])
+def test_a_form_without_a_place_for_reasoning_is_not_edited(api: Format, reasoning: Reasoning) -> None:
+    asked = request(api, prompt="a", messages=[user("a")])
+    assert asked.apply(Edits(reasoning=reasoning)).body is asked.body
+
+
+# --- system prompt ---------------------------------------------------------------------------------------------
+
+PARTS = [{"type": "text", "text": "Theirs.", "cache_control": {"type": "ephemeral"}}]
+
+
+@pytest.mark.parametrize(
+    ("messages", "prompt", "expected"),
+    [
+        pytest.param([user("a")], REPLACE, [system("Ours."), user("a")], id="prepended"),
+        pytest.param([user("a")], INSERT, [system("Ours."), user("a")], id="prepended when inserting"),
+        pytest.param([system("Theirs."), user("a")], REPLACE, [system("Ours."), user("a")], id="replaced"),
+        pytest.param([system("Theirs."), user("a")], INSERT, [system("Ours.\n\nTheirs."), user("a")], id="inserted"),
+        pytest.param(
+            [system("Theirs.", "developer")], REPLACE, [system("Ours.", "developer")], id="developer is system"
+        ),
+        pytest.param([system(PARTS)], REPLACE, [system("Ours.")], id="parts are replaced"),
+        pytest.param(
+            [system(PARTS)], INSERT, [system([{"type": "text", "text": "Ours.\n\n"}, *PARTS])], id="before their parts"
+        ),
+        pytest.param([system("")], INSERT, [system("Ours.")], id="before nothing"),
+        pytest.param([system(None)], INSERT, [system("Ours.")], id="before null"),
+        pytest.param([], REPLACE, [], id="no messages"),
+        pytest.param(
+            [user("a"), system("Theirs.")], REPLACE, [system("Ours."), user("a"), system("Theirs.")], id="only at first"
+        ),
+        pytest.param(
+            [system("Theirs.") | {"name": "n"}], REPLACE, [system("Ours.") | {"name": "n"}], id="other fields stay"
+        ),
+    ],
+)
+def test_the_system_prompt_of_a_chat(messages: list[Any], prompt: SystemPrompt, expected: list[Any]) -> None:
+    assert edited(chat(*messages), system_prompt=prompt)["messages"] == expected
+
+
+@pytest.mark.parametrize(
+    ("api", "field"), [(RESPONSES, "instructions"), (MESSAGES, "system")], ids=["responses", "messages"]
+)
+@pytest.mark.parametrize(
+    ("theirs", "prompt", "expected"),
+    [
+        (None, REPLACE, "Ours."),
+        ("Theirs.", REPLACE, "Ours."),
+        ("Theirs.", INSERT, "Ours.\n\nTheirs."),
+        (PARTS, INSERT, [{"type": "text", "text": "Ours.\n\n"}, *PARTS]),
+    ],
+)
+def test_the_system_prompt_of_forms_that_have_a_field_for_it(
+    api: Format, field: str, theirs: Any, prompt: SystemPrompt, expected: Any
+) -> None:
+    asked = request(api, **{field: theirs}, messages=[user("a")])
+    assert edited(asked, system_prompt=prompt) == {field: expected, "messages": [user("a")]}
+
+
+def test_a_completion_has_no_place_for_a_system_prompt() -> None:
+    asked = request(COMPLETIONS, prompt="a")
+    assert asked.apply(Edits(system_prompt=REPLACE)).body is asked.body
+
+
+def test_a_body_nested_some_hundred_deep_passes() -> None:
+    depth = sys.getrecursionlimit() // 4
+    body = b'{"model":"MoM","tools":' + b"[" * depth + b"]" * depth + b"}"
+    assert CHAT.parse(body).apply(Edits(model="x")).body == body.replace(b"MoM", b"x")

@@ -1,0 +1,79 @@
+"""Which package may import which: dependencies point downwards only, and there is no cycle."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "daemon/pointsman"
+
+# Each floor may import from its own and from those before it; docs/architecture.md draws them.
+FLOORS = (
+    {"errors", "files", "lru", "eager", "http1", "assets"},
+    {"config"},
+    {"classify", "server", "upstream"},
+    {"adapters"},
+    {"routing"},
+    {"observability"},
+    {"proxy", "evaluation"},
+    {"api"},
+    {"app"},
+    {"cli"},
+)
+HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules of the package that a file imports, wherever in the file it does."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "pointsman":
+            assert node.module
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if is_module(inner) else node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.partition(".")[0] == "pointsman")
+
+
+def is_module(name: str) -> bool:
+    path = PACKAGE.parent / name.replace(".", "/")
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+IMPORTS = {name_of(path): set(imported(path)) - {"pointsman"} for path in PACKAGE.rglob("*.py")}
+
+
+def floor_of(module: str) -> int:
+    return HEIGHT[module.split(".")[1]]
+
+
+@pytest.mark.parametrize("module", sorted(IMPORTS.keys() - {"pointsman", "pointsman.__main__"}))
+def test_a_module_imports_nothing_from_a_higher_floor(module: str) -> None:
+    assert [name for name in sorted(IMPORTS[module]) if floor_of(name) > floor_of(module)] == []
+
+
+def test_packages_of_one_floor_do_not_import_each_other() -> None:
+    crossing = {
+        (module, name)
+        for module, names in IMPORTS.items()
+        for name in names
+        if module not in {"pointsman", "pointsman.__main__"}
+        and floor_of(name) == floor_of(module) > 0
+        and name.split(".")[1] != module.split(".")[1]
+    }
+    assert crossing == set()
+
+
+def test_there_is_no_import_cycle() -> None:
+    left = {module: {name for name in names if name in IMPORTS} - {module} for module, names in IMPORTS.items()}
+    while free := [module for module, names in left.items() if not names & left.keys()]:
+        for module in free:
+            del left[module]
+    assert sorted(left) == []
