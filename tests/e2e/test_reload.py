@@ -115,7 +115,8 @@ async def test_a_faulty_config_changes_nothing_and_all_its_faults_are_told(upstr
 
     assert (status, refused["error"]["code"]) == (422, "reload_failed")
     assert {problem["path"] for problem in refused["error"]["problems"]} == {"default_model", "colour"}
-    assert all(problem["mend"] in refused["error"]["message"] for problem in refused["error"]["problems"])
+    assert all(problem["fix"] in refused["error"]["message"] for problem in refused["error"]["problems"])
+    assert all(problem["mend"] == problem["fix"] for problem in refused["error"]["problems"])
     assert all(path in line["error"] for path in ("default_model", "colour"))
     assert served == (200, "technical-lora")
     assert metrics.by("reloads_total", "result") == {"failed": 1}

@@ -69,8 +69,8 @@ def _served(text: str, file: Path) -> Problem | None:
     found = _lookup(_model_id(loaded), loaded.folder)
     if loaded.warnings or not isinstance(found, Artifact) or lint(loaded, found.labels).errors:
         return None
-    mend = "start pointsman serve with it"
-    return Problem(path="", line=None, message="nothing to migrate: Pointsman reads all of this file", mend=mend)
+    fix = "start pointsman serve with it"
+    return Problem(path="", line=None, message="nothing to migrate: Pointsman reads all of this file", fix=fix)
 
 
 def _model_id(loaded: Loaded) -> str:

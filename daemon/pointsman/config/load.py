@@ -104,5 +104,5 @@ def read(path: Path) -> str:
         raise _unreadable(path, "not UTF-8", "save the file as UTF-8", line) from error
 
 
-def _unreadable(path: Path, message: str, mend: str, line: int | None = None) -> ConfigError:
-    return ConfigError(str(path), (Problem(path="", line=line, message=message, mend=mend),))
+def _unreadable(path: Path, message: str, fix: str, line: int | None = None) -> ConfigError:
+    return ConfigError(str(path), (Problem(path="", line=line, message=message, fix=fix),))

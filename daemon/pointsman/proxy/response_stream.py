@@ -189,7 +189,7 @@ class ResponseStream(abc.ABC):
         self._writer.flow = None
 
     def _break_off(self, error: HttpError) -> None:
-        """What is on its way cannot be mended, but a client must be able to tell that it is not whole."""
+        """What is on its way cannot be fixed, but a client must be able to tell that it is not whole."""
         self._request.keep_alive = False
         text = b"\n\ndata: " + msgspec.json.encode(error.body()) + b"\n\n" if self.streams else b""
         framing = self._framing

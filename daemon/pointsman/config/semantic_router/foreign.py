@@ -58,7 +58,7 @@ NEWER = ("listeners", "providers", "routing", "global", "signals", "recipes")
 
 def ignored(kind: type, key: str) -> str | None:
     """What to do about a key that is ignored; None for one that semantic-router does not know either."""
-    return next((mend for known, mend in IGNORED.get(kind, {}).items() if fnmatchcase(key, known)), None)
+    return next((fix for known, fix in IGNORED.get(kind, {}).items() if fnmatchcase(key, known)), None)
 
 
 def newer_form(root: Table) -> Problem | None:
@@ -70,5 +70,5 @@ def newer_form(root: Table) -> Problem | None:
         path=marks[0],
         line=root.entries[marks[0]].line,
         message=f"the file is in semantic-router's newer form ({listing(marks)}), which is not read",
-        mend="run pointsman migrate on it, which writes a file that is read and says what became of each part",
+        fix="run pointsman migrate on it, which writes a file that is read and says what became of each part",
     )

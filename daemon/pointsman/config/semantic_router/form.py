@@ -21,10 +21,10 @@ def refusal(root: Table) -> Problem | None:
         return None
     inner = _wrapped(root)
     if inner is not None:
-        mend = f"save what is under {inner} as a file of its own and migrate that"
-        return _problem(f"the configuration is inside another file, under {inner}", mend, root)
-    mend = f"name a file with at least two of the keys {listing((*_OLDER, *NEWER))}"
-    return _problem("this is not a configuration of vLLM Semantic Router", mend, root)
+        fix = f"save what is under {inner} as a file of its own and migrate that"
+        return _problem(f"the configuration is inside another file, under {inner}", fix, root)
+    fix = f"name a file with at least two of the keys {listing((*_OLDER, *NEWER))}"
+    return _problem("this is not a configuration of vLLM Semantic Router", fix, root)
 
 
 def is_newer(root: Table) -> bool:
@@ -48,6 +48,6 @@ def _wrapped(root: Table) -> str | None:
     return None if named is None or not named.endswith((".yaml", ".yml")) else f'data."{named}"'
 
 
-def _problem(message: str, mend: str, root: Table, key: str = "") -> Problem:
+def _problem(message: str, fix: str, root: Table, key: str = "") -> Problem:
     line = root.entries[key].line if key else None
-    return Problem(path=key, line=line, message=message, mend=mend)
+    return Problem(path=key, line=line, message=message, fix=fix)

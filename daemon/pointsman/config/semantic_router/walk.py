@@ -28,6 +28,6 @@ class LenientWalker(Walker):
         """The check of the result reports it."""
         self._broken.add(where)
 
-    def _wrong(self, node: Node, where: Keys, wanted: str, mend: str) -> None:
+    def _wrong(self, node: Node, where: Keys, wanted: str, fix: str) -> None:
         self._broken.add(where)
         self._notes.dropped(node, f"expected {wanted}, found {describe(node)}")
