@@ -7,10 +7,11 @@ SHARE ?= 1
 CHAOS_SECONDS ?= 600
 PREFIX ?= /opt/pointsman
 EXTRA ?= cpu
+SUITE ?= bookworm trixie
 UNITS = /usr/lib/systemd/system
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run run-vllm test lint wheel docs install uninstall
+.PHONY: run run-vllm test lint wheel docs deb wheelhouse release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-relay bench-reload bench-service chaos clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
@@ -42,6 +43,18 @@ wheel: .venv-test/installed
 docs: .venv-test/installed
 	PYTHONPATH=daemon .venv-test/bin/python -m pointsman.config.reference
 	.venv-test/bin/python benchmarks/report.py
+
+# The Debian package into dist: SUITE=trixie or SUITE=bookworm makes one.
+deb: .venv-build/installed
+	for suite in $(SUITE); do .venv-build/bin/python packaging/deb.py $$suite dist || exit; done
+
+# What a host without a network needs, for Python 3.11 to 3.14 on x86_64.
+wheelhouse: .venv-build/installed
+	.venv-build/bin/python packaging/wheelhouse.py dist
+
+# Everything that is published, from a clean checkout of a tag, into dist.
+release: .venv-build/installed
+	PYTHON=.venv-build/bin/python packaging/release.sh
 
 # As root; EXTRA=gpu for CUDA. DESTDIR is a folder to install under, for packages and tests.
 install:
@@ -98,6 +111,13 @@ chaos: wheel
 	.venv/bin/pip install --quiet --editable '.[cpu]'
 	touch $@
 
+.venv-build/installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv-build
+	.venv-build/bin/pip install --quiet --upgrade 'pip>=25.1'
+	.venv-build/bin/pip install --quiet --require-hashes --requirement requirements.lock
+	.venv-build/bin/pip install --quiet --group build
+	touch $@
+
 .venv-test/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --upgrade 'pip>=25.1'
@@ -105,4 +125,4 @@ chaos: wheel
 	touch $@
 
 clean:
-	rm -rf .venv .venv-test .venv-vllm .cache dist
+	rm -rf .venv .venv-build .venv-test .venv-vllm .cache dist
