@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import pointsman
-from support import needs
 
 ROOT = Path(__file__).parents[2]
 NAME = f"pointsman-{pointsman.__version__}-wheelhouse"
@@ -27,12 +26,17 @@ def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / NAME
 
 
-def python(version: str) -> str:
-    """An interpreter of a version: on the path, or of pyenv."""
-    found = [*Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"), shutil.which(f"python{version}")]
-    if found[0] is None:
-        needs.lacking(f"no Python {version}")
-    return str(found[0])
+def interpreters() -> dict[str, Path]:
+    """Those of this host that the wheelhouse is for, on the path or of pyenv, by version."""
+    found = {}
+    for version in ("3.11", "3.12", "3.13", "3.14"):
+        places = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]
+        for place in filter(None, places):
+            found[version] = Path(place)
+    return found
+
+
+PYTHONS = interpreters()
 
 
 def offline(*command: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -48,10 +52,10 @@ def install(folder: Path, venv: Path) -> subprocess.CompletedProcess[str]:
     return offline(venv / "bin/pip", "install", *options, folder=folder)
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("version", PYTHONS)
 def test_it_installs_and_classifies_without_a_network(wheelhouse: Path, version: str, tmp_path: Path) -> None:
     venv = tmp_path / "venv"
-    subprocess.run([python(version), "-m", "venv", venv], check=True)
+    subprocess.run([PYTHONS[version], "-m", "venv", venv], check=True)
 
     done = install(wheelhouse, venv)
     assert done.returncode == 0, done.stderr
@@ -67,7 +71,7 @@ def test_a_wheel_that_was_changed_is_not_installed(wheelhouse: Path, tmp_path: P
     with next(changed.glob("pointsman-*.whl")).open("ab") as wheel:
         wheel.write(b"\0")
     venv = tmp_path / "venv"
-    subprocess.run([python("3.12"), "-m", "venv", venv], check=True)
+    subprocess.run([next(iter(PYTHONS.values())), "-m", "venv", venv], check=True)
 
     done = install(changed, venv)
 
@@ -77,7 +81,7 @@ def test_a_wheel_that_was_changed_is_not_installed(wheelhouse: Path, tmp_path: P
 
 
 def test_each_python_finds_each_of_its_wheels(wheelhouse: Path) -> None:
-    """3.14 too, which this host may not have."""
+    """Those too that this host does not have."""
     compiled = {path.name for path in wheelhouse.glob("numpy-*.whl")}
 
     assert {name.split("-")[2] for name in compiled} == {"cp311", "cp312", "cp313", "cp314"}
