@@ -9,12 +9,14 @@ CHAOS_SECONDS ?= 600
 WORKERS ?= 3
 PREFIX ?= /opt/pointsman
 EXTRA ?= cpu
+SUITE ?= bookworm trixie
 UNITS = /usr/lib/systemd/system
 LOCK = .venv-test/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra cpu \
 	--custom-compile-command 'make lock' pyproject.toml --output-file
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run run-vllm test test-long unit lint wheel docs lock lock-check matrix install-check install uninstall
+.PHONY: run run-vllm test test-long unit lint wheel docs lock lock-check matrix install-check
+.PHONY: deb wheelhouse release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-relay bench-reload bench-service chaos clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
@@ -78,6 +80,18 @@ install-check:
 	.ci/install_check trixie gcc python3-dev
 	.ci/install_check bookworm
 
+# The Debian package into dist: SUITE=trixie or SUITE=bookworm makes one.
+deb: .venv-build/installed
+	for suite in $(SUITE); do .venv-build/bin/python packaging/deb.py $$suite dist || exit; done
+
+# What a host without a network needs, for Python 3.11 to 3.14 on x86_64.
+wheelhouse: .venv-build/installed
+	.venv-build/bin/python packaging/wheelhouse.py dist
+
+# Everything that is published, from a clean checkout of a tag, into dist.
+release: .venv-build/installed
+	PYTHON=.venv-build/bin/python packaging/release.sh
+
 # As root; EXTRA=gpu for CUDA. DESTDIR is a folder to install under, for packages and tests.
 install:
 	$(PYTHON) -m venv $(DESTDIR)$(PREFIX)
@@ -135,6 +149,13 @@ chaos: wheel
 	.venv/bin/pip install --no-deps --editable .
 	touch $@
 
+.venv-build/installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv-build
+	.venv-build/bin/pip install --quiet --upgrade 'pip>=25.1'
+	.venv-build/bin/pip install --quiet --require-hashes --requirement requirements.lock
+	.venv-build/bin/pip install --quiet --group build
+	touch $@
+
 .venv-test/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --upgrade 'pip>=25.1'
@@ -142,4 +163,4 @@ chaos: wheel
 	touch $@
 
 clean:
-	rm -rf .venv .venv-test .venv-vllm .cache dist
+	rm -rf .venv .venv-build .venv-test .venv-vllm .cache dist
