@@ -94,7 +94,7 @@ async def test_a_batch_that_takes_longer_than_the_deadline_is_classified_whole(
     fake_vllm: FakeVllm, tmp_path: Path
 ) -> None:
     """It does not fill the queue, in which what comes meanwhile has its turn."""
-    async with serving(fake_vllm, tmp_path, threads=1) as service, asyncio.timeout(LIMIT_S):
+    async with serving(fake_vllm, tmp_path, threads=1, deadline_ms=1000) as service, asyncio.timeout(LIMIT_S):
         batch = asyncio.create_task(service.post(BATCH, {"texts": [long_text(number) for number in range(100)]}))
         await until(service, "classifier_runs_total", lambda value: value > 0)
         short = None

@@ -201,7 +201,7 @@ async def leaves_in_time(relay: Relay, leave: Leave, model: str, others: int, ph
         while len(seconds) < ROUNDS:
             request_id = next_id()
             async with relay.client() as client:
-                client.send(post(chat("Which landlord?", model), f"X-Request-Id: {request_id}"))
+                client.send(post(chat(f"Which landlord? {request_id}", model), f"X-Request-Id: {request_id}"))
                 await until(relay.daemon, "requests_in_flight", others + 1)
                 at = time.time()
                 leave(client)
