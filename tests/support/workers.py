@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from xdist.scheduler import LoadFileScheduling
 
-SHARE_A_VLLM = frozenset({"test_real_clients.py", "test_two_vllms.py", "test_vllm.py"})
+SHARE_A_VLLM = frozenset({"test_init.py", "test_real_clients.py", "test_two_vllms.py", "test_vllm.py"})
 """Its start takes longer than most files. test_adapters_vllm.py has one of its own."""
 
 
