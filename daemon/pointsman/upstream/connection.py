@@ -124,8 +124,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._receiver = receiver
 
     def pause(self) -> None:
-        """Stop reading until `resume`: the client is slow."""
-        if not self._transport.is_closing():
+        """Stop reading until `resume`: the client is slow.
+
+        Of a whole answer nothing is left to read, and whoever gets the connection next would wait for its own in vain.
+        """
+        whole = self._framing is not None and self._framing.done
+        if not whole and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume(self) -> None:
