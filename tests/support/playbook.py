@@ -22,13 +22,13 @@ from pointsman.config.model import LogOptions, RelayOptions, ServerOptions
 from pointsman.observability.log import Log
 from pointsman.server.listener import Listener
 from pointsman.upstream.endpoint_state import EndpointState
+from support.http_view import Seen, seen
 from support.toy_config import QUIET, A, B, config
 from support.virtual_loop import Factory, FakeTransport, VirtualLoop
 
 ENDPOINTS = (A, replace(B, weight=0.0))
 """`a` is always asked first, `b` where `a` cannot be."""
 
-CONNECT_S, FIRST_BYTE_S, IDLE_S = 0.5, 4.0, 2.0
 RELAY: dict[str, int] = {
     "connect_timeout_ms": 500,
     "first_byte_timeout_ms": 4_000,
@@ -50,6 +50,10 @@ def chunk(data: bytes) -> bytes:
 
 
 LAST = b"0\r\n\r\n"
+
+
+OPEN = b"HTTP/1.1 200 OK\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 def with_length(body: bytes, status: str = "200 OK", *fields: str, length: int | None = None) -> bytes:
@@ -113,7 +117,7 @@ class Wire:
         self._options = replace(
             QUIET,
             relay=RelayOptions(**(RELAY | relay)),
-            server=server or ServerOptions(max_in_flight_per_client=8),
+            server=server or ServerOptions(max_in_flight_per_client=64),
             log=LogOptions(),
         )
         self.generations = self.clock.do(lambda: Generations(self.prepared(), Log("info", self.log)))
@@ -170,6 +174,21 @@ class Wire:
         """The connection to a vLLM that got the last request."""
         return max(self.a.connections + self.b.connections, key=lambda connection: connection.last_write)
 
+    @property
+    def answer(self) -> Seen:
+        """The last answer that the client got, as far as it came."""
+        last = self.client.taken[self.client.taken.rindex(b"HTTP/1.1 ") :]
+        got = seen(last, closed=self.client.closed and not self.client.aborted)
+        assert got is not None, last
+        return got
+
+    @property
+    def error(self) -> tuple[int, str]:
+        """Status and code of an answer of the program's own."""
+        got = self.answer
+        assert got.whole
+        return got.status, json.loads(got.body)["error"]["code"]
+
     def ask(self, *arguments: Any, **options: Any) -> FakeTransport:
         """Have the client send a request; returns the connection to the vLLM that gets it."""
         self.client.sends(post(*arguments, **options))
@@ -177,6 +196,11 @@ class Wire:
 
     def reload(self, **fields: Any) -> None:
         self.clock.do(self.generations.swap, self.prepared(**fields))
+
+    def relay(self, **options: int) -> None:
+        """Reload with other options of `relay`."""
+        self._options = replace(self._options, relay=replace(self._options.relay, **options))
+        self.reload()
 
     def stop(self, seconds: float = 0.0) -> asyncio.Task[None]:
         """SIGTERM: drain for so many seconds."""
