@@ -133,6 +133,11 @@ class Wire:
         served = replace(config(endpoints=ENDPOINTS, **fields), pointsman=self._options)
         return Prepared(served, CLASSIFIER, b"", ())
 
+    def elsewhere(self) -> Prepared:
+        """A config whose only endpoint is at another address."""
+        served = replace(config(endpoints=(replace(A, port=9000),)), pointsman=self._options)
+        return Prepared(served, CLASSIFIER, b"", ())
+
     def begin(self) -> None:
         """A listener with one client that is connected; whatever was before is forgotten."""
         self.refused: list[str] = []

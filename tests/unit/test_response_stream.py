@@ -1,4 +1,4 @@
-"""One answer on its way to the client, byte by byte: what is passed on, held up, and how a cut one is seen to be cut."""
+"""One answer on its way to the client: what is passed on, what is held up, and how a cut one is seen to be cut."""
 
 from __future__ import annotations
 
