@@ -187,6 +187,17 @@ def test_so_does_one_that_falls_silent() -> None:
     assert opened_by(3, silent)
 
 
+def test_so_does_an_endpoint_that_does_not_listen() -> None:
+    with playing(breaker_failures=3) as wire:
+        wire.a.accepts = False
+        for _ in range(3):
+            assert not wire.endpoints["a"].breaker.opened
+            wire.client = wire.connect()
+            wire.client.sends(post())
+            wire.a.refuses()
+        assert wire.endpoints["a"].breaker.opened
+
+
 def test_a_client_that_is_slow_is_no_silence_of_the_endpoint() -> None:
     def slow(wire: Wire, upstream: FakeTransport) -> None:
         wire.client.pauses()
@@ -208,7 +219,6 @@ def test_a_reused_connection_that_had_been_closed_is_no_failure() -> None:
     with playing(breaker_failures=1) as wire:
         wire.ask().sends(OK)
         wire.ask().ends()
-        wire.upstream.sends(OK)
         assert not wire.endpoints["a"].breaker.opened
 
 
