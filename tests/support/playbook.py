@@ -18,7 +18,7 @@ from pointsman.api.data import routes
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared
 from pointsman.classify.classifier import Classification, Timing
-from pointsman.config.model import LogOptions, RelayOptions, ServerOptions
+from pointsman.config.model import AdapterOptions, LogOptions, RelayOptions, ServerOptions
 from pointsman.observability.log import Log
 from pointsman.server.listener import Listener
 from pointsman.upstream.endpoint_state import EndpointState
@@ -76,7 +76,7 @@ class Vllm:
         self._loop = loop
         self.accepts = True
         self.waiting: list[asyncio.Future[None]] = []
-        """Connections that are asked for."""
+        """Connections that are asked for; the wire has them wait where it begins with a question of its own."""
         self.connections: list[FakeTransport] = []
 
     async def dial(self, make: Factory) -> tuple[FakeTransport, asyncio.BaseProtocol]:
@@ -108,15 +108,19 @@ class Vllm:
 class Wire:
     """A client, the program, two vLLMs, and the clock."""
 
-    def __init__(self, *, server: ServerOptions | None = None, **relay: int) -> None:
+    def __init__(
+        self, *, server: ServerOptions | None = None, adapters: AdapterOptions | None = None, **relay: int
+    ) -> None:
         self.clock = VirtualLoop()
         self.clock.dial = self._dial
         self._ports = {endpoint.port: Vllm(self.clock) for endpoint in ENDPOINTS}
         self.a, self.b = self._ports.values()
+        self.a.accepts = self.b.accepts = adapters is None
         self.log = io.StringIO()
         self._options = replace(
             QUIET,
             relay=RelayOptions(**(RELAY | relay)),
+            adapters=adapters or QUIET.adapters,
             server=server or ServerOptions(max_in_flight_per_client=64),
             log=LogOptions(),
         )
@@ -145,7 +149,7 @@ class Wire:
         self.log.truncate()
         for vllm in self._ports.values():
             vllm.connections.clear()
-            vllm.accepts = True
+            vllm.accepts = not self._options.adapters.poll_interval_ms
         poller = self.generations.current.poller
         for host in poller.hosts.values():
             host.refused.clear()
