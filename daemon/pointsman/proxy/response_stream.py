@@ -131,10 +131,9 @@ class ResponseStream(abc.ABC):
             self._pending = b""
             self._progress = self._loop.time()
             self._record.first_byte = time.perf_counter() - self._record.started
-            if self._framing is not None and not self._framing.done:
-                writer.flow = self
-                if writer.choked:
-                    self.pause()
+            writer.flow = self
+            if writer.choked:
+                self.pause()
         elif data:
             self._writer.write(data)
             if not self.streams:
