@@ -10,7 +10,7 @@ EXTRA ?= cpu
 UNITS = /usr/lib/systemd/system
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run run-vllm test lint wheel docs install uninstall
+.PHONY: run run-vllm test lint wheel docs coverage mutants install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-relay bench-reload bench-service chaos clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
@@ -31,6 +31,19 @@ lint: .venv-test/installed
 	.venv-test/bin/ruff format --check
 	.venv-test/bin/mypy
 	PYTHONPATH=daemon .venv-test/bin/python -m pointsman.config.reference --check
+
+# All tests, and which lines and branches none of them runs, in the daemons that they start too.
+coverage: wheel
+	tests/support/install_vllm.sh .venv-vllm
+	rm -rf .cache/coverage
+	COVERAGE_FILE=$(CURDIR)/.cache/coverage/data .venv-test/bin/python -m coverage run -m pytest $(TESTS)
+	COVERAGE_FILE=$(CURDIR)/.cache/coverage/data .venv-test/bin/python -m coverage combine --quiet
+	COVERAGE_FILE=$(CURDIR)/.cache/coverage/data .venv-test/bin/python -m coverage report
+
+# Breaks a copy of the daemon in hundreds of small ways, to see whether a test notices: an hour on two cores. It goes on
+# where it was stopped; AGAIN=1 tries the survivors anew.
+mutants: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m mutants .cache/mutants $(if $(AGAIN),--again)
 
 # Builds the wheel and installs it where the tests run.
 wheel: .venv-test/installed

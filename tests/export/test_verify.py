@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 VOCABULARY = 8192
 
 
-class FakeGraph:
+class FakeGraph(Graph):
     """Answers with the prompts' first token, moved by `per_width` for each token of the run's width."""
 
     def __init__(self, per_width: float = 0.0, flip: int = 0) -> None:
