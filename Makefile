@@ -107,8 +107,9 @@ chaos: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m chaos --seconds $(CHAOS_SECONDS)
 
 .venv/installed: pyproject.toml
+	@echo "Installing Pointsman and what it needs into .venv: a minute or two, this once."
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --editable '.[cpu]'
+	.venv/bin/pip install --editable '.[cpu]'
 	touch $@
 
 .venv-test/installed: pyproject.toml

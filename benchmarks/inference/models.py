@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inference.workplace import HERE, MAX_TOKENS, Workplace
-from pointsman_export.checkpoint import open_checkpoint
-from pointsman_export.recipe import FastRecipe
-from pointsman_export.texts import BUILT_IN
+from pointsman_export.export.checkpoint import open_checkpoint
+from pointsman_export.export.recipe import FastRecipe
+from pointsman_export.export.texts import BUILT_IN
 from support.checkpoint import BASE, make_checkpoint
 
 PROOF_TEXTS = 28

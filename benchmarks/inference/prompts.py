@@ -11,7 +11,7 @@ from statistics import NormalDist
 
 import tokenizers
 
-from pointsman_export.texts import BUILT_IN
+from pointsman_export.export.texts import BUILT_IN
 
 SHORT = (13, 21)
 """Tokens of a short prompt, evenly between, but that its first word costs about one more: 18 on average."""

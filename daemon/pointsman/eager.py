@@ -1,6 +1,6 @@
-"""Coroutines that run at once as far as they come without waiting, and only from there on in a task.
+"""Run coroutines at once until they must wait, and only then in a task.
 
-Most requests wait for nothing until they are with vLLM, and a task for each would cost as much as routing it.
+Most requests wait for nothing until they are sent to vLLM, and a task for each would cost as much as routing it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Coroutine, Generator
 
 @types.coroutine
 def in_task() -> Generator[None, None, None]:
-    """Must be awaited before anything that takes time, timeouts included: from here on there is a task."""
+    """Continue in a task; await this before anything that may suspend, timeouts included."""
     yield
 
 
 def run(work: Coroutine[None, None, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None] | None:
-    """Start `work`; the task that goes on with it where it is not done already."""
+    """Start `work`; return the task that continues it, or None where it is done."""
     try:
         work.send(None)
     except StopIteration:

@@ -22,21 +22,21 @@ class Lru(Generic[K, V]):
         return len(self._entries)
 
     def get(self, key: K) -> V | None:
-        """The value, which becomes the most recently used; None when it is not there."""
+        """Return a value and mark it as most recently used; None where there is none."""
         value = self._entries.pop(key, None)
         if value is not None:
             self._entries[key] = value  # a dict keeps insertion order: the oldest is first
         return value
 
     def resize(self, capacity: int) -> None:
-        """Hold so many from now on; the oldest entries go first."""
+        """Change the capacity; the oldest entries are evicted."""
         self._capacity = capacity
         while len(self._entries) > capacity:
             del self._entries[next(iter(self._entries))]
             self.evicted += 1
 
     def put(self, key: K, value: V) -> None:
-        """Add or replace; the oldest entry makes room."""
+        """Add or replace an entry; the oldest is evicted to make room."""
         if self._capacity == 0:
             return
         self._entries.pop(key, None)

@@ -1,1 +1,6 @@
-"""From a ModernBERT checkpoint to an artifact that the daemon serves."""
+"""Write the artifacts that the daemon serves.
+
+- `export`: convert a ModernBERT checkpoint to an artifact (`pointsman export`)
+- `fit`: train a new head on the encoder of an artifact (`pointsman fit`)
+- `common`: what both commands share; it imports neither, and neither imports the other
+"""

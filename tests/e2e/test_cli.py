@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import socket
@@ -176,32 +175,6 @@ async def test_a_socket_that_a_killed_process_left_is_taken_over(tmp_path: Path)
         http.get("http://localhost/health") as response,
     ):
         assert response.status == 200
-
-
-@pytest.mark.parametrize("streaming", [True, False])
-async def test_the_demo_shows_the_whole_path_and_says_what_it_is(tmp_path: Path, streaming: bool) -> None:
-    config = shipped_config(reserve_port())
-    async with (
-        run_daemon(config, tmp_path, args=["--demo"]) as daemon,
-        aiohttp.ClientSession() as http,
-        http.post(daemon.base_url + CHAT, json=chat(MEDICAL, stream=streaming)) as response,
-    ):
-        text = await response.text()
-        assert response.headers["x-vsr-selected-model"] == "medical-lora"
-
-    assert "stand-in" in text
-    assert "medical-lora" in text
-
-
-async def test_the_demo_does_not_hide_a_vllm_that_is_there(tmp_path: Path) -> None:
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(shipped_config(port)))
-
-    done = await asyncio.to_thread(run, "serve", "--demo", "--config", tmp_path / "config.yaml")
-    server.close()
-
-    assert (done.returncode, f"127.0.0.1:{port}" in done.stderr) == (3, True)
 
 
 async def test_vllm_on_the_command_line_replaces_the_endpoints(tmp_path: Path) -> None:

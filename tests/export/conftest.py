@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pointsman_export.fit import main as fit_main
-from pointsman_export.libraries import quiet
-from pointsman_export.main import main
-from pointsman_export.texts import BUILT_IN
+from pointsman_export.export.libraries import quiet
+from pointsman_export.export.main import main
+from pointsman_export.export.texts import BUILT_IN
 from support.checkpoint import TINY, make_checkpoint
 from support.export import Export, Outcome
 
 with quiet():
-    import pointsman_export.pipeline  # noqa: F401 - torch warns when it is imported: here, once for all tests
+    import pointsman_export.export.pipeline  # noqa: F401 - torch warns when it is imported: here, once for all tests
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,20 +51,6 @@ def export(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Export:
     def run(source: Path | str, *options: str) -> Outcome:
         capfd.readouterr()
         code = main([str(source), "-o", str(folder), *options])
-        return Outcome(code, *capfd.readouterr(), folder)
-
-    return run
-
-
-@pytest.fixture
-def fit(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Export:
-    """Runs `pointsman fit` on a file of rows into a folder that is not there yet, in a parent that is empty."""
-    folder = tmp_path / "target" / "out"
-    folder.parent.mkdir()
-
-    def run(data: Path, *options: str) -> Outcome:
-        capfd.readouterr()
-        code = fit_main(["--data", str(data), "-o", str(folder), *options])
         return Outcome(code, *capfd.readouterr(), folder)
 
     return run

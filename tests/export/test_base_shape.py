@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from pointsman.classify import artifact
-from pointsman_export.texts import BUILT_IN
+from pointsman_export.export.texts import BUILT_IN
 from support.checkpoint import BASE, make_checkpoint
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from pointsman.classify import artifact
 from pointsman.classify.onnx_cpu import Engine, softmax
 from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.evaluation.calibration import negative_log_likelihood
-from pointsman_export.calibrate import calibrate
-from pointsman_export.main import main
-from pointsman_export.texts import BUILT_IN
+from pointsman_export.export.calibrate import calibrate
+from pointsman_export.export.main import main
+from pointsman_export.export.texts import BUILT_IN
 from support.checkpoint import LABELS
 
 Rows = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pointsman_export.checkpoint import as_transformers_4, open_checkpoint
-from pointsman_export.errors import CheckpointError
+from pointsman_export.common.errors import CheckpointError
+from pointsman_export.export.checkpoint import as_transformers_4, open_checkpoint
 from support.checkpoint import LABELS, edit_json
 
 if TYPE_CHECKING:

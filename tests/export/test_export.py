@@ -12,8 +12,9 @@ import pytest
 
 from pointsman.classify import artifact
 from pointsman.classify.onnx_cpu import Engine
-from pointsman_export import pipeline
-from pointsman_export.texts import BUILT_IN
+from pointsman_export.export import pipeline
+from pointsman_export.export.texts import BUILT_IN
+from pointsman_export.fit.main import main as fit
 from support.checkpoint import LABELS, edit_json
 from support.export import Export
 
@@ -162,3 +163,12 @@ def test_a_signal_leaves_nothing(
 
 def _interrupted(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_fit_takes_the_artifact_as_a_base(exported: Path, tmp_path: Path) -> None:
+    """The graph has the form that fit knows; this one's norms share their weights by Identity."""
+    rows = Path(__file__).parents[2] / "export" / "examples" / "five-domains.jsonl"
+    folder = tmp_path / "fitted"
+
+    assert fit(["--data", str(rows), "--base", str(exported), "-o", str(folder)]) == 0
+    assert artifact.load(folder).manifest.labels == ["banking", "cooking", "home devices", "travel", "work"]

@@ -14,16 +14,16 @@ from pointsman.classify import artifact
 from pointsman.classify.onnx_cpu import Engine
 from pointsman.classify.onnx_cuda import fill
 from pointsman.classify.packing import pack
-from pointsman_export.checkpoint import as_transformers_4, open_checkpoint
-from pointsman_export.fast.architecture import architecture
-from pointsman_export.fast.encoder import build_half_graph
-from pointsman_export.fast.weights import load_weights
-from pointsman_export.graph import load_model
-from pointsman_export.interface import PACKED, PADDED
-from pointsman_export.libraries import quiet
-from pointsman_export.main import main
-from pointsman_export.runtime import Graph, alone
-from pointsman_export.verify import HALF_TOLERANCE, torch_logits
+from pointsman_export.export.checkpoint import as_transformers_4, open_checkpoint
+from pointsman_export.export.graph.architecture import architecture
+from pointsman_export.export.graph.encoder import build_half_graph
+from pointsman_export.export.graph.weights import load_weights
+from pointsman_export.export.interface import PACKED, PADDED
+from pointsman_export.export.libraries import quiet
+from pointsman_export.export.main import main
+from pointsman_export.export.runtime import Graph, alone
+from pointsman_export.export.torch_model import load_model
+from pointsman_export.export.verify import HALF_TOLERANCE, torch_logits
 from support.checkpoint import edit_json
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointsman_export.accuracy import check_accuracy
-from pointsman_export.errors import AccuracyError, RowsError
-from pointsman_export.labelled import LEAST_ROWS, read_labelled
+from pointsman_export.common.errors import AccuracyError, RowsError
+from pointsman_export.export.accuracy import check_accuracy
+from pointsman_export.export.labelled import LEAST_ROWS, read_labelled
 
 LABELS = ["computer science", "law", "math", "other"]
 
@@ -43,7 +43,7 @@ def test_labels_are_read_as_eval_reads_them(tmp_path: Path) -> None:
     ],
 )
 def test_unusable_rows(tmp_path: Path, row: object, message: str) -> None:
-    """The error names the file, the line and the mend."""
+    """The error names the file, the line and the fix."""
     path = write(tmp_path / "rows", [*([{"text": "a", "label": "law"}] * LEAST_ROWS), row])
 
     with pytest.raises(RowsError) as error:

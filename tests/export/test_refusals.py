@@ -1,8 +1,9 @@
-"""What is refused: exit code 1, a message that says what, where and how to mend, and nothing left behind."""
+"""What is refused: exit code 1, a message that says what, where and how to fix it, and nothing left behind."""
 
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import huggingface_hub
@@ -11,11 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pointsman.classify.tokenizer import Tokenizer, Window
-from pointsman_export.checkpoint import open_checkpoint
-from pointsman_export.graph import load_model
-from pointsman_export.main import main
-from pointsman_export.texts import BUILT_IN
-from pointsman_export.verify import torch_logits
+from pointsman_export.export.checkpoint import open_checkpoint
+from pointsman_export.export.main import main
+from pointsman_export.export.texts import BUILT_IN
+from pointsman_export.export.torch_model import load_model
+from pointsman_export.export.verify import torch_logits
 from support.checkpoint import LABELS, edit_json, save_tokenizer
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def test_labels_that_disagree(copy: Path, export: Export) -> None:
         export(copy),
         "config.json: biology, business, chemistry",
         "category_mapping.json: business, biology, chemistry",
-        "mend the one",
+        "fix the file that",
     )
 
 
@@ -121,7 +122,7 @@ def test_labels_that_do_not_fit_the_weights(copy: Path, export: Export) -> None:
     """As many labels as the classifier has outputs."""
     edit_json(copy / "config.json", id2label={"0": "yes", "1": "no"})
 
-    refused(export(copy), "14 outputs", "2 labels (yes, no)", "mend id2label")
+    refused(export(copy), "14 outputs", "2 labels (yes, no)", "fix id2label")
 
 
 @pytest.mark.parametrize("labels", [{"0": "a", "2": "b"}, {"0": "a", "1": "a"}, {}])
@@ -129,7 +130,7 @@ def test_labels_that_are_no_list(copy: Path, export: Export, labels: dict[str, s
     """Labels without gaps, and each once."""
     edit_json(copy / "config.json", id2label=labels)
 
-    refused(export(copy), str(copy / "config.json"), "mend")
+    refused(export(copy), str(copy / "config.json"), "fix ")
 
 
 def test_another_models_tokenizer(copy: Path, export: Export) -> None:
@@ -237,3 +238,38 @@ def test_wrong_usage(options: list[str], capsys: pytest.CaptureFixture[str]) -> 
 
     assert exit_.value.code == 2
     assert "usage: pointsman export" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "category_mapping.json"])
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "enormous", "empty"])
+def test_a_file_that_is_none_is_named_and_not_waited_for(name: str, kind: str, copy: Path, export: Export) -> None:
+    """A pipe has no writer, a device no end, and of a sparse file of 1 GiB not a byte is kept in memory."""
+    file = copy / name
+    file.unlink(missing_ok=True)
+    match kind:
+        case "a pipe":
+            os.mkfifo(file)
+        case "a device":
+            file.symlink_to("/dev/zero")
+        case _:
+            file.touch()
+            os.truncate(file, 2**30 if kind == "enormous" else 0)
+    if name == "category_mapping.json" and kind in {"a pipe", "a device"}:
+        assert open_checkpoint(str(copy)).labels  # no file, and none is needed
+    else:
+        refused(export(copy), str(file))
+
+
+@pytest.mark.parametrize("option", ["--texts", "--labelled", "--calibrate"])
+@pytest.mark.parametrize("kind", ["a pipe", "enormous"])
+def test_rows_that_are_no_file_are_named_and_not_waited_for(
+    option: str, kind: str, tiny: Path, tmp_path: Path, export: Export
+) -> None:
+    file = tmp_path / "rows"
+    if kind == "a pipe":
+        os.mkfifo(file)
+    else:
+        file.touch()
+        os.truncate(file, 2**30)
+
+    refused(export(tiny, option, str(file)), str(file))

@@ -13,15 +13,15 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from pointsman.classify.tokenizer import Ids, Tokenizer, Window
-from pointsman_export import verify
-from pointsman_export.checkpoint import Checkpoint, open_checkpoint
-from pointsman_export.graph import load_model
-from pointsman_export.libraries import quiet
-from pointsman_export.quantize import quantizable
-from pointsman_export.recipe import FastRecipe, PlainRecipe, Recipe
-from pointsman_export.runtime import Graph
-from pointsman_export.selection import logit_error, quantize_within, rank, rounded
-from pointsman_export.texts import BUILT_IN
+from pointsman_export.export import verify
+from pointsman_export.export.checkpoint import Checkpoint, open_checkpoint
+from pointsman_export.export.libraries import quiet
+from pointsman_export.export.quantize import quantizable
+from pointsman_export.export.recipe import FastRecipe, PlainRecipe, Recipe
+from pointsman_export.export.runtime import Graph
+from pointsman_export.export.selection import logit_error, quantize_within, rank, rounded
+from pointsman_export.export.texts import BUILT_IN
+from pointsman_export.export.torch_model import load_model
 
 LAYERS = 4
 OUTLIER = "layers.1.mlp.Wo"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pointsman_export.errors import TextsError
-from pointsman_export.texts import BUILT_IN, read_texts
+from pointsman_export.common.errors import TextsError
+from pointsman_export.export.texts import BUILT_IN, read_texts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ def test_lines_are_plain_or_json(tmp_path: Path) -> None:
     ],
 )
 def test_unusable_files(tmp_path: Path, content: bytes, message: str) -> None:
-    """The error names the file, the line and the mend."""
+    """The error names the file, the line and the fix."""
     path = tmp_path / "texts"
     path.write_bytes(content)
 

@@ -8,10 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from pointsman_export import verify
-from pointsman_export.agreement import check_agreement
-from pointsman_export.checkpoint import open_checkpoint
-from pointsman_export.errors import (
+from pointsman_export.common.errors import (
     AgreementError,
     AxesError,
     BatchError,
@@ -21,11 +18,14 @@ from pointsman_export.errors import (
     ShapeError,
     ValuesError,
 )
-from pointsman_export.graph import export_float, load_model
-from pointsman_export.interface import PADDED
-from pointsman_export.libraries import quiet
-from pointsman_export.quantize import quantize
-from pointsman_export.runtime import Graph
+from pointsman_export.export import verify
+from pointsman_export.export.agreement import check_agreement
+from pointsman_export.export.checkpoint import open_checkpoint
+from pointsman_export.export.interface import PADDED
+from pointsman_export.export.libraries import quiet
+from pointsman_export.export.quantize import quantize
+from pointsman_export.export.runtime import Graph
+from pointsman_export.export.torch_model import export_float, load_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pointsman.classify.tokenizer import Ids
-    from pointsman_export.runtime import Logits
+    from pointsman_export.export.runtime import Logits
 
 VOCABULARY = 8192
 

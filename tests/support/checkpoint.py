@@ -8,8 +8,8 @@ from typing import Any
 
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
-from pointsman_export.libraries import quiet
-from pointsman_export.texts import BUILT_IN
+from pointsman_export.export.libraries import quiet
+from pointsman_export.export.texts import BUILT_IN
 
 with quiet():
     import torch

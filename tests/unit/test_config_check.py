@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from pointsman.cli.check import run
+from pointsman.cli.check import check as run
 from support.config_files import MINIMAL, category, write, write_manifest
 
 
@@ -99,4 +99,6 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     out = io.StringIO()
 
     assert run(tmp_path / "nowhere.yaml", out) == 1
-    assert out.getvalue().splitlines()[0] == f"error: {tmp_path}/nowhere.yaml: no such file; check the path"
+    assert out.getvalue().splitlines()[0] == (
+        f"error: {tmp_path}/nowhere.yaml: no such file; check the path, or write one with `pointsman init`"
+    )

@@ -65,7 +65,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     path = toy_artifact.build(tmp_path) / name
     path.unlink()
     path.symlink_to("/proc/self/mem")  # opens, and then fails to be read, for root too
-    with pytest.raises(ArtifactError, match=rf"{path}: cannot be read \(.*\); check its permissions"):
+    with pytest.raises(ArtifactError, match=rf"{path}: cannot be read \(.*\); check path and permissions"):
         artifact.load(tmp_path)
 
 

@@ -204,6 +204,20 @@ async def test_a_classifier_that_was_loaded_in_vain_is_closed(
         assert (is_closed(first.classifier), is_closed(other.classifier)) == (False, True)
 
 
+async def test_an_endpoint_where_we_listen_until_the_restart_is_refused(classifiers: Callable[[], Classifier]) -> None:
+    """As by an operator who lets vLLM and this service change their ports in one edit of the file."""
+    first, other = prepared(classifiers()), prepared(classifiers())
+    ours = replace(A, port=8080)
+    server = replace(QUIET.server, listen=("127.0.0.1:8000",))
+    source = Held(replace(other, config=replace(config(endpoints=(ours,)), pointsman=replace(QUIET, server=server))))
+    source.go.release()
+    async with reloading(source, first) as reloader:
+        outcome = await reloader.ask("request")
+        assert isinstance(outcome.error, CannotStart)
+        assert "itself listens at 127.0.0.1:8080" in str(outcome.error)
+        assert (is_closed(first.classifier), is_closed(other.classifier)) == (False, True)
+
+
 # --- the file ------------------------------------------------------------------------------------------------------
 
 

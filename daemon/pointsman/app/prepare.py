@@ -14,8 +14,9 @@ from pointsman.classify.artifact import Artifact
 from pointsman.classify.classifier import Classifier, load_classifier
 from pointsman.config.lint import lint
 from pointsman.config.load import load
+from pointsman.config.loops import own_listener
 from pointsman.config.model import Config, Endpoint
-from pointsman.errors import ConfigError
+from pointsman.errors import CannotStart, ConfigError
 from pointsman.observability.log import Level
 from pointsman.upstream.client import read_key
 
@@ -50,6 +51,7 @@ def prepare(
         raise ConfigError(str(path), findings.errors)
     if vllm is not None:
         config = _on(vllm, config)
+        refuse_loops(config)
     if log_level is not None:
         log = dataclasses.replace(config.pointsman.log, level=log_level)
         config = dataclasses.replace(config, pointsman=dataclasses.replace(config.pointsman, log=log))
@@ -59,6 +61,18 @@ def prepare(
     else:
         classifier = load_classifier(config, found)
     return Prepared(config, classifier, key_line, tuple(problem.render(str(path)) for problem in findings.warnings))
+
+
+def refuse_loops(config: Config) -> None:
+    """Raise CannotStart where an endpoint is where we listen."""
+    server = config.pointsman.server
+    for endpoint in config.vllm_endpoints:
+        found = own_listener(endpoint, (*server.listen, server.admin_listen))
+        if found is not None:
+            raise CannotStart(
+                f"this service itself listens at {found}, where the endpoint {endpoint.name} leads: a request would "
+                "come back without end; name vLLM's own address, or restart where pointsman.server.listen has changed"
+            )
 
 
 def _on(vllm: str, config: Config) -> Config:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from pointsman.app.generations import Generations
-from pointsman.app.prepare import Prepared, prepare
+from pointsman.app.prepare import Prepared, prepare, refuse_loops
 from pointsman.app.systemd import Notifier
 from pointsman.classify.artifact import MODEL
 from pointsman.classify.classifier import Classifier
@@ -169,6 +169,7 @@ class Reloader:
             if kept and not found:
                 return Outcome("unchanged", self.generation, waiting=waiting, warnings=read.warnings)
             try:
+                refuse_loops(prepared.config)
                 self._generations.swap(prepared)
             except BaseException:  # whatever it is, nobody else has this classifier to close
                 if not kept:

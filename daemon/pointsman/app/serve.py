@@ -15,12 +15,11 @@ from pointsman import __version__
 from pointsman.api.admin import adapter_routes
 from pointsman.api.data import routes
 from pointsman.api.health import health_routes, readiness
-from pointsman.app import gauges
+from pointsman.app import gauges, stand_in
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared
 from pointsman.app.reload import ConfigSource, Reloader
 from pointsman.app.systemd import Systemd
-from pointsman.cli import demo
 from pointsman.errors import RequestError
 from pointsman.observability import loop_lag
 from pointsman.observability.library_log import adopt_library_log
@@ -37,7 +36,7 @@ GRACE_S = 5.0
 STATUS_S = 5.0
 
 
-async def serve(source: ConfigSource, prepared: Prepared, *, stand_in: bool = False, systemd: Systemd) -> None:
+async def serve(source: ConfigSource, prepared: Prepared, *, demo: bool = False, systemd: Systemd) -> None:
     """Serve until SIGTERM or SIGINT, then let running answers end; raises CannotStart.
 
     `prepared` is what `source` was read to. The sockets that `systemd` hands over take the place of its addresses.
@@ -49,10 +48,8 @@ async def serve(source: ConfigSource, prepared: Prepared, *, stand_in: bool = Fa
     adopt_library_log(log)
     stop, interrupt = _signals()
     async with contextlib.AsyncExitStack() as stack:
-        if stand_in:
-            for runner in await demo.start(config):
-                stack.push_async_callback(runner.cleanup)
-            log.write("warning", "stand_in", message="no vLLM: a stand-in says which model it was asked for")
+        if demo:
+            await stack.enter_async_context(stand_in.running(config, log))
         generations = await stack.enter_async_context(running(prepared, log))
         reloader = Reloader(source, prepared, generations, systemd.notify)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask, "SIGHUP")

@@ -12,12 +12,14 @@ from typing import Any
 
 import msgspec
 
+from pointsman import files
 from pointsman.errors import ArtifactError
 
 FORMAT_VERSION = 1
 MANIFEST = "pointsman.json"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
+LARGEST_MANIFEST_BYTES = 1 << 20
 BUILTIN = Path(__file__).parent.parent / "assets" / "builtin"
 """The classifier that ships with the package."""
 
@@ -93,7 +95,7 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest alone, files unchecked; raises ArtifactError."""
     path = folder / MANIFEST
     try:
-        data = path.read_bytes()
+        data = files.read(path, LARGEST_MANIFEST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         raise ArtifactError(_not_an_artifact(folder)) from None
     except OSError as error:
@@ -120,7 +122,7 @@ def sha256(path: Path) -> str:
 
 
 def _unreadable(path: Path, error: OSError) -> ArtifactError:
-    return ArtifactError(f"{path}: cannot be read ({error.strerror}); check its permissions")
+    return ArtifactError(f"{path}: cannot be read ({error.strerror}); check path and permissions")
 
 
 def _not_an_artifact(folder: Path) -> str:

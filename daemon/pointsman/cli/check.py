@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import urlsplit
 
 from pointsman.classify import artifact
+from pointsman.cli.lookup import unresolved
 from pointsman.config.labels import cover
 from pointsman.config.lint import lint
-from pointsman.config.load import Loaded, load
+from pointsman.config.load import Loaded, default_path, in_order, load
 from pointsman.config.model import Category
 from pointsman.errors import ArtifactError, ConfigError, Problem
 
+LOOK_UP_SECONDS = 3.0
 
-def run(path: Path, out: TextIO) -> int:
-    """Check a config file and its classifier's labels; 0 when the service could start, else 1."""
+
+def run(options: argparse.Namespace) -> int:
+    """Check the file that is named, or the default one."""
+    return check(options.file, sys.stdout)
+
+
+def check(path: Path | None, out: TextIO) -> int:
+    """Check a config file, by default `default_path()`, and its classifier's labels; 0 when the service could start."""
     try:
-        loaded = load(path)
+        loaded = load(path or default_path())
     except ConfigError as error:
-        _print("error", error.problems, path, out)
+        _print("error", error.problems, error.file, out)
         print(_count(len(error.problems)), file=out)
         return 1
+    file = str(loaded.path)
     category_model = loaded.config.classifier.category_model
     try:
         labels = artifact.read_manifest(artifact.resolve(category_model.model_id, loaded.folder)).labels
     except ArtifactError as error:
         where = ("classifier", "category_model", "model_id")
         message, _, mend = str(error).partition("; ")
-        _print("error", [loaded.places.problem(where, message, mend)], path, out)
-        _print("warning", loaded.warnings, path, out)
+        _print("error", [loaded.places.problem(where, message, mend)], file, out)
+        _print("warning", loaded.warnings, file, out)
         print(_count(1), file=out)
         return 1
     findings = lint(loaded, labels)
-    _print("error", findings.errors, path, out)
-    _print("warning", findings.warnings, path, out)
+    _print("error", findings.errors, file, out)
+    _print("warning", in_order([*findings.warnings, *_unresolved(loaded)]), file, out)
     if findings.errors:
         print(_count(len(findings.errors)), file=out)
         return 1
@@ -42,9 +54,19 @@ def run(path: Path, out: TextIO) -> int:
     return 0
 
 
-def _print(kind: str, problems: Iterable[Problem], path: Path, out: TextIO) -> None:
+def _unresolved(loaded: Loaded) -> Iterator[Problem]:
+    endpoints = loaded.config.vllm_endpoints
+    hosts = [None if one.socket_path else urlsplit(one.base_url).hostname for one in endpoints]
+    failed = unresolved(filter(None, hosts), LOOK_UP_SECONDS)
+    for i, host in enumerate(hosts):
+        if host in failed:
+            message = f"the host name {host} does not resolve here ({failed[host]}): requests to it would fail"
+            yield loaded.places.problem(("vllm_endpoints", i, "address"), message, "check its spelling and the DNS")
+
+
+def _print(kind: str, problems: Iterable[Problem], file: str, out: TextIO) -> None:
     for problem in problems:
-        print(f"{kind}: {problem.render(str(path))}", file=out)
+        print(f"{kind}: {problem.render(file)}", file=out)
 
 
 def _count(errors: int) -> str:

@@ -1,52 +1,67 @@
 """A stand-in for vLLM, so that the whole path can be seen without one: it says which model it was asked for.
 
-It is no model and no mock of vLLM: it answers chat completions, streamed or not, and lists the config's models.
+It is no model and no mock of vLLM: it answers chat completions, streamed or not, and lists the config's models. As a
+program, `python -m pointsman.cli.demo`, it is what `stand_in` runs.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
+import msgspec
 from aiohttp import web
 
-from pointsman.config.model import Config
-from pointsman.errors import CannotStart, error_body
+from pointsman.app.stand_in import READY, Order
+from pointsman.errors import error_body
 
 PATH = "/v1/chat/completions"
 
 
-async def start(config: Config) -> list[web.AppRunner]:
-    """Listen at every endpoint of the config; raises CannotStart where that is no free loopback address."""
-    runners = []
-    for base_url in {endpoint.base_url for endpoint in config.vllm_endpoints}:
-        address = urlsplit(base_url)
-        runner = web.AppRunner(_app(config), access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, _loopback(address.hostname), address.port or 80).start()
-        except OSError as error:
-            await runner.cleanup()
-            raise CannotStart(
-                f"the stand-in for vLLM cannot listen at {address.netloc} ({error.strerror}); "
-                "if a vLLM runs there, start without --demo"
-            ) from error
-        runners.append(runner)
-    return runners
+async def main() -> int:
+    """Serve the `Order` on the first line of the input until that ends; 1 where an address cannot be listened at."""
+    reader = asyncio.StreamReader(limit=2**24)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    order = msgspec.json.decode(await reader.readline(), type=Order)
+    try:
+        async with serving(_app(order.models), order.addresses):
+            _tell(READY)
+            await reader.read()
+    except OSError as error:
+        _tell(f"{error}\n".encode())
+        return 1
+    return 0
 
 
-def _loopback(host: str | None) -> str:
-    if host in {"127.0.0.1", "::1", "localhost"}:
-        return host
-    raise CannotStart(f"--demo needs endpoints on 127.0.0.1, the config names {host}; start without --demo")
+def _tell(line: bytes) -> None:
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
 
 
-def _app(config: Config) -> web.Application:
+@contextlib.asynccontextmanager
+async def serving(app: web.Application, addresses: Sequence[tuple[str, int]]) -> AsyncIterator[None]:
+    """Listen at all addresses; raises OSError that names the one where it cannot."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    try:
+        for host, port in addresses:
+            try:
+                await web.TCPSite(runner, host, port).start()
+            except OSError as error:
+                raise OSError(f"cannot listen at {host}:{port} ({error.strerror})") from error
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _app(bases: Mapping[str, Sequence[str]]) -> web.Application:
     async def models(_: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": list(_cards(config))})
+        return web.json_response({"object": "list", "data": list(_cards(bases))})
 
     app = web.Application()
     app.add_routes([web.get("/v1/models", models), web.post(PATH, _chat), web.get("/health", _health)])
@@ -57,17 +72,11 @@ async def _health(_: web.Request) -> web.Response:
     return web.Response()
 
 
-def _cards(config: Config) -> Iterator[dict[str, Any]]:
-    for base, model in config.model_config.items():
+def _cards(bases: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
+    for base, adapters in bases.items():
         yield {"id": base, "object": "model", "owned_by": "stand-in", "root": base, "parent": None}
-        for lora in model.loras:
-            yield {
-                "id": lora.name,
-                "object": "model",
-                "owned_by": "stand-in",
-                "root": lora.name,
-                "parent": base,
-            }
+        for name in adapters:
+            yield {"id": name, "object": "model", "owned_by": "stand-in", "root": name, "parent": base}
 
 
 async def _chat(request: web.Request) -> web.StreamResponse:
@@ -107,3 +116,7 @@ def _envelope(kind: str, model: str, choices: list[dict[str, Any]]) -> dict[str,
         "model": model,
         "choices": choices,
     }
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

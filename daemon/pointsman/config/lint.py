@@ -7,10 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pointsman import files
 from pointsman.config.labels import Coverage, cover
 from pointsman.config.load import Loaded, in_order
 from pointsman.config.words import Keys, choose, closest, fold, listing
 from pointsman.errors import Problem
+
+LARGEST_MAPPING_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +176,12 @@ def _mapping(loaded: Loaded, labels: Sequence[str]) -> tuple[list[Problem], list
     path = loaded.folder / name
     mend = "remove the key: the classifier's artifact knows its labels"
     try:
-        said = _read_mapping(path.read_text("utf-8"))
+        said = _read_mapping(files.read(path, LARGEST_MAPPING_BYTES))
     except FileNotFoundError:
         return [], [loaded.places.problem(where, f"there is no file {path}, and none is needed", mend)]
     except OSError as error:
         return [loaded.places.problem(where, f"{path} cannot be read ({error.strerror})", mend)], []
-    except ValueError:
+    except (ValueError, RecursionError):
         message = f'{path} is not of the form {{"category_to_idx": {{"LABEL": 0, …}}}}'
         return [loaded.places.problem(where, message, mend)], []
     if said == list(labels):
@@ -187,7 +190,7 @@ def _mapping(loaded: Loaded, labels: Sequence[str]) -> tuple[list[Problem], list
     return [loaded.places.problem(where, message, f"{mend}: {listing(labels)}")], []
 
 
-def _read_mapping(text: str) -> list[str]:
+def _read_mapping(text: bytes) -> list[str]:
     """The labels by index; ValueError where the text has another form."""
     content = json.loads(text)
     index = content.get("category_to_idx") if isinstance(content, dict) else None

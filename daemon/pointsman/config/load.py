@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pointsman import files
 from pointsman.config import yaml_tree as tree
 from pointsman.config.decode import Walker
 from pointsman.config.model import Config
@@ -12,6 +14,10 @@ from pointsman.config.semantic_router import decisions, foreign
 from pointsman.config.source_map import Places
 from pointsman.config.validate import validate
 from pointsman.errors import ConfigError, Problem
+
+INSTALLED = Path("/etc/pointsman/config.yaml")
+LOCAL = Path("config/config.yaml")
+LARGEST_CONFIG_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +35,23 @@ class Loaded:
         return self.path.resolve().parent
 
 
+def default_path() -> Path:
+    """Return the config file that a command reads when it is told none; raises ConfigError where there is none."""
+    for path in (INSTALLED, LOCAL):
+        if os.path.lexists(path):
+            return path
+    message = f"no such file, and {INSTALLED} does not exist either"
+    raise _unreadable(LOCAL, message, "write one with `pointsman init --vllm URL`, or name the file to read")
+
+
 def load(path: Path) -> Loaded:
     """Load a config file; raises ConfigError with every problem that it has."""
-    parsed = tree.parse(_read(path))
+    return build(_read(path), path)
+
+
+def build(text: str, path: Path) -> Loaded:
+    """Return the config that a file's text stands for; raises ConfigError with every problem that it has."""
+    parsed = tree.parse(text)
     newer = foreign.newer_form(parsed.root) if parsed.root else None
     if parsed.root is None or newer is not None:
         raise ConfigError(str(path), (newer,) if newer else parsed.problems)
@@ -71,13 +91,13 @@ def _absolute(path: str | None, folder: Path) -> str | None:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return files.read(path, LARGEST_CONFIG_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
-        raise _unreadable(path, "no such file", "check the path") from None
+        raise _unreadable(path, "no such file", "check the path, or write one with `pointsman init`") from None
     except IsADirectoryError:
         raise _unreadable(path, "is a folder", "name the file in it") from None
     except OSError as error:
-        raise _unreadable(path, f"cannot be read ({error.strerror})", "check its permissions") from error
+        raise _unreadable(path, f"cannot be read ({error.strerror})", "check path and permissions") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise _unreadable(path, "not UTF-8", "save the file as UTF-8", line) from error

@@ -30,6 +30,9 @@ Generated from `daemon/pointsman/config/model.py` by `python -m pointsman.config
 One YAML file. Outside `pointsman:` the keys are vLLM Semantic Router's, so a file written for it can be used as
 it is. `pointsman check FILE` names every problem of a file, with line and mend, and shows who would answer
 what. `config/schema.json` is the same as a JSON schema, for editors.
+`pointsman init` writes a first file for a running vLLM.
+
+A command that is told no file reads `/etc/pointsman/config.yaml` if it exists, else `config/config.yaml`.
 
 - A key that is neither here nor semantic-router's is an error.
 - A number in quotes is text, and a name like `no`, `on` or `123` needs quotes.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from pointsman.config import address
+from pointsman.config.loops import own_listener
 from pointsman.config.model import Category, Config, ModelScore
 from pointsman.config.source_map import Places
 from pointsman.config.words import Keys, choose, fold, listing
@@ -48,6 +50,7 @@ def validate(config: Config, places: Places) -> tuple[Problem, ...]:
         _families,
         _auto_name,
         _listeners,
+        _loops,
         _loading,
     )
     return tuple(problem for check in checks for problem in check(subject))
@@ -202,6 +205,23 @@ def _listeners(subject: _Subject) -> Iterator[Problem]:
         if found in taken and not (isinstance(found, address.Tcp) and found.port == 0):
             yield subject.problem(*keys, message=f'the address "{text}" is given twice', mend="use another port")
         taken.add(found)
+
+
+def _loops(subject: _Subject) -> Iterator[Problem]:
+    """Only among addresses that are well-formed."""
+    server, known = subject.config.pointsman.server, subject.places.known
+    if not all(known("pointsman", "server", key) for key in ("listen", "admin_listen")):
+        return
+    for i, endpoint in enumerate(subject.config.vllm_endpoints):
+        if not all(known("vllm_endpoints", i, key) for key in ("address", "port")):
+            continue
+        with contextlib.suppress(ValueError):
+            address.check_endpoint(endpoint.address, endpoint.port)
+            found = own_listener(endpoint, (*server.listen, server.admin_listen))
+            if found is not None:
+                message = f"this service itself listens there ({found}): a request would come back without end"
+                mend = "write vLLM's own address, or change pointsman.server.listen or admin_listen"
+                yield subject.problem("vllm_endpoints", i, "address", message=message, mend=mend)
 
 
 def _loading(subject: _Subject) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from pointsman import files
 from pointsman.config.words import choose, closest, fold
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.scheme import Labels, Scheme
@@ -17,6 +18,7 @@ OUT_OF_SCOPE = "out_of_scope"
 """The label of a row that belongs to no domain, unless a class has this name."""
 
 MOST_FAULTS = 20
+LONGEST_LINE_BYTES = 16 << 20
 T = TypeVar("T")
 
 
@@ -63,10 +65,15 @@ def _told(path: Path, faults: dict[str, list[int]]) -> Iterator[str]:
 def numbered(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines of a file that are not blank, counted from 1; raises EvaluationError."""
     try:
-        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+        with files.opened(path) as file:
+            for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE_BYTES + 1), b""), start=1):
+                if len(line) > LONGEST_LINE_BYTES:
+                    message = f"a line of more than {LONGEST_LINE_BYTES:,} bytes; write one JSON object a line"
+                    raise EvaluationError(f"{path}:{number}: {message}")
+                if content := line.removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").strip():
+                    yield number, content
     except OSError as error:
         raise EvaluationError(f"{path}: cannot be read ({error.strerror}); check path and permissions") from error
-    return ((number, line) for number, line in enumerate(content.split(b"\n"), start=1) if line.strip())
 
 
 def text_of(fields: dict[str, Any], key: str) -> str:

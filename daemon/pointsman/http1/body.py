@@ -1,4 +1,4 @@
-"""Where an answer's body ends. The bytes go on as they came; this only watches them. Pure."""
+"""The framing of a message body: finds its end while the bytes pass unchanged. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pointsman.http1.grammar import TOKEN_BYTES
 
-# A chunk's size line and the trailer are held back until they are whole; longer ones are nobody's honest answer.
+# Incomplete size lines and trailers are held back, so their length is bounded; longer ones are rejected.
 LONGEST_LINE_BYTES = 4096
 LONGEST_TRAILER_BYTES = 16_384
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\r\n]*)?\r\n")
@@ -15,34 +15,34 @@ _TRAILER = re.compile(rb"(?:[" + TOKEN_BYTES + rb"]+:[^\r\n\0]*\r\n)*\r\n")
 
 
 class Malformed(Exception):
-    """The body's framing makes no sense, so nobody can say where it ends."""
+    """The body's framing is invalid, so its end is unknown."""
 
 
 class Framing(Protocol):
-    """Watches one body. `done`: it is whole."""
+    """Tracks one body; `done` once it is complete."""
 
     done: bool
 
     def feed(self, data: bytes) -> bytes:
-        """What may go on to the client of `data` and what was held back; raises Malformed.
+        """Return the bytes to forward, of `data` and of what was held back; raises Malformed.
 
-        What comes behind the end of the body is cut off, and stays in `surplus`.
+        Bytes behind the end of the body are cut off and kept in `surplus`.
         """
 
     @property
     def surplus(self) -> bytes:
-        """What came last and is no part of the body."""
+        """The bytes behind the end of the body."""
 
     @property
     def ends_with_connection(self) -> bool:
-        """Whether the end of the connection is the end of the body."""
+        """True where the end of the connection ends the body."""
 
     def interrupted(self, text: bytes) -> bytes:
-        """`text` so framed that a client that has got all until now reads it as part of the body, which stays open."""
+        """Frame `text` so that the client reads it as part of the body, which stays incomplete."""
 
 
 class Length:
-    """A body of so many bytes."""
+    """A body of a known length."""
 
     __slots__ = ("_left", "done", "surplus")
     ends_with_connection = False
@@ -65,11 +65,11 @@ class Length:
         return data
 
     def interrupted(self, text: bytes) -> bytes:
-        return text[: max(0, self._left - 1)]  # with the last byte it would look whole
+        return text[: max(0, self._left - 1)]  # with the last byte the body would look complete
 
 
 class UntilClose:
-    """A body that ends with the connection. `chunked` frames it anew, so that a client of HTTP/1.1 sees its end."""
+    """A body that ends with the connection; `chunked` reframes it, so that a client of HTTP/1.1 sees its end."""
 
     __slots__ = ("_chunked", "done")
     surplus = b""
@@ -86,12 +86,12 @@ class UntilClose:
         return self.feed(text)
 
     def end(self) -> bytes:
-        """What tells the client that the body is whole."""
+        """Return the bytes that tell the client that the body is complete."""
         return b"0\r\n\r\n" if self._chunked else b""
 
 
 class Chunked:
-    """A chunked body. `verbatim` keeps the framing, chunk extensions and trailer included; else it is taken off."""
+    """A chunked body; `verbatim` keeps its framing with extensions and trailer, otherwise it is removed."""
 
     __slots__ = ("_crlf", "_held", "_left", "_verbatim", "done", "surplus")
     ends_with_connection = False
@@ -131,7 +131,7 @@ class Chunked:
         return b"".join(payload)
 
     def _line(self, data: bytes, at: int) -> int:
-        """Where the line of framing that starts at `at` ends, or `at` while it is not whole; raises Malformed."""
+        """Return the end of the framing line that starts at `at`, or `at` while it is incomplete; raises Malformed."""
         if self._crlf:
             if data.startswith(b"\r\n", at):
                 self._crlf = False
@@ -155,7 +155,7 @@ class Chunked:
         return at
 
     def _check_start(self, data: bytes, at: int) -> None:
-        """What may yet become a size line may stay; raises Malformed."""
+        """Raise Malformed unless the data can still become a size line."""
         line_end = data.find(b"\n", at)
         if line_end >= 0 or len(data) - at > LONGEST_LINE_BYTES:
             raise Malformed("a chunk has no size")
@@ -171,5 +171,5 @@ class Chunked:
 
 
 def chunk(data: bytes) -> bytes:
-    """`data`, not empty, as one chunk."""
+    """Frame `data`, which is not empty, as one chunk."""
     return b"%x\r\n%b\r\n" % (len(data), data)

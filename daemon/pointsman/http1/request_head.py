@@ -44,12 +44,12 @@ class RequestHead(NamedTuple):
 
 
 def may_begin(data: bytes) -> bool:
-    """Whether `data`, which is not a whole head, can become one."""
+    """Return whether `data`, an incomplete head, can become a valid one."""
     return len(data) <= LONGEST_HEAD_BYTES and (data == b"\r" or _START.match(data) is not None)
 
 
 def read_head(data: bytes) -> RequestHead:
-    """A whole head, blank line included; raises RequestError: 400, or 505 for another version of HTTP."""
+    """Read a complete head, blank line included; raises RequestError: 400, or 505 for another version of HTTP."""
     match = _HEAD.fullmatch(data)
     if match is None or len(data) > LONGEST_HEAD_BYTES:
         raise malformed("its head is not well-formed HTTP/1.1, or too long")
@@ -86,7 +86,7 @@ def read_head(data: bytes) -> RequestHead:
 
 
 def _asked(target: str, host: bytes | None, old: bool) -> tuple[str, str]:
-    """Path and query."""
+    """Return path and query."""
     if host is None and not old:
         raise malformed("it has no Host")
     path, _, query = target.partition("?")
@@ -99,5 +99,5 @@ def _asked(target: str, host: bytes | None, old: bool) -> tuple[str, str]:
 
 
 def malformed(why: str) -> RequestError:
-    """A request that makes no sense; `why` repeats nothing of it: it may be an attack on whoever reads the answer."""
+    """Return the error for a malformed request; `why` quotes nothing of it, which may be an attack on the reader."""
     return RequestError(f"the request is malformed: {why}", status=400, code="malformed_request")

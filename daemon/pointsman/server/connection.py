@@ -1,4 +1,4 @@
-"""One client's connection: its requests one after another, their limits, and what is refused."""
+"""The connection of one client: reads its requests, has them answered in order, and enforces the limits."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from pointsman.http1.body import Malformed
 from pointsman.http1.request_head import malformed, may_begin, read_head
 from pointsman.server.messages import Cancellable, Flow, Handler, Request, Response, error_response, refusal
 
-# Requests that a client may send ahead before it is not read from any more.
+# Pipelined requests that are read ahead of their answers.
 PIPELINED = 8
 # Longer than the 60 s for which vllm bench keeps a connection, so that the client closes first, not we.
 KEEPALIVE_SECONDS = 75.0
-# For a client that is still sending when it is refused: were the connection closed at once, its kernel would throw the
-# answer away unread.
+# How long a refused client that is still sending may take to read the answer: closing at once would reset the
+# connection, and the client's kernel would discard the answer.
 LINGER_SECONDS = 2.0
-# A client that was let in before the service stops to listen may have its first request on the way: TCP sends a lost
-# packet again after a second at most.
+# Grace period for connections just accepted when the service stops: TCP retransmits a lost first packet after a second.
 FRESH_SECONDS = 2.0
 
 
@@ -59,9 +58,9 @@ class ListenerLike(Protocol):
 
 
 class ClientConnection(asyncio.Protocol):
-    """Reads requests and has the owner's handler answer them, one at a time and in order.
+    """Read requests and have the owner's handler answer them, one at a time and in order.
 
-    Implements `ResponseWriter` for the current request.
+    This is the `ResponseWriter` of the current request.
     """
 
     __slots__ = (
@@ -90,18 +89,18 @@ class ClientConnection(asyncio.Protocol):
         self._current: Request | None = None
         self.job: Cancellable | None = None
         self._waiting: deque[Request] = deque()
-        self._incoming: Request | None = None  # the one whose body is still coming
-        self._refusal: Response | None = None  # what is written when those before it are answered
-        self._deaf = False  # nothing more is read from this client
-        self._behind = b""  # what came and is not read yet
-        self._held = False  # whole requests are behind, and those before them come first
-        self._partial = False  # a head has begun
+        self._incoming: Request | None = None  # the request whose body is incomplete
+        self._refusal: Response | None = None  # sent once the requests before it are answered
+        self._deaf = False  # ignore whatever the client still sends
+        self._behind = b""  # bytes not parsed yet
+        self._held = False  # parsing waits until pipelined requests are answered
+        self._partial = False  # a head is incomplete
         self._served = False  # a request was answered
         self._since = self._loop.time()  # when the head began, or when the connection fell idle
         self.choked = False
         self.flow: Flow | None = None
 
-    # --- the transport's side ----------------------------------------------------------------------------------
+    # --- called by the event loop ----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -124,8 +123,8 @@ class ClientConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         if self._current is not None:
-            # A client that is gone and one that only has nothing more to send look the same. The first is the rule,
-            # and every second of it is a GPU's.
+            # A half-close looks the same as a client that is gone. The second is far more common, and each second of
+            # a generation for nobody is GPU time.
             self.transport.abort()
         return False
 
@@ -162,8 +161,8 @@ class ClientConnection(asyncio.Protocol):
         return len(self._waiting) + (self._current is not None)
 
     def _taken(self, data: bytes) -> bytes:
-        """Take the request that `data` begins with; what is behind it comes back. Raises RequestError."""
-        if data.startswith(b"\r\n"):  # some clients end a body with one too many
+        """Take the request that `data` begins with and return the bytes behind it; raises RequestError."""
+        if data.startswith(b"\r\n"):  # some clients send an extra CRLF after a body
             data = data[2:]
         end = data.find(b"\r\n\r\n") + 4
         if end == 3:
@@ -173,7 +172,7 @@ class ClientConnection(asyncio.Protocol):
         head = read_head(data[:end])
         request = Request(self, head, self._owner.limits.max_body_bytes)
         if b"upgrade" in head.values:
-            request.keep_alive = False  # no other protocol is spoken here; what follows is not HTTP
+            request.keep_alive = False  # no upgrade is supported, and what follows is not HTTP
         data = self._fed(request, data[end:])
         if self._current is None:
             self._start(request)
@@ -182,7 +181,7 @@ class ClientConnection(asyncio.Protocol):
         return data
 
     def _await_head(self, data: bytes) -> None:
-        """The beginning of one has come. Raises RequestError where it can be none."""
+        """Keep the beginning of a head; raises RequestError where it cannot become one."""
         self._behind = data
         if not data:
             return
@@ -197,7 +196,7 @@ class ClientConnection(asyncio.Protocol):
         self._rearm(self._since + self._owner.limits.header_timeout)
 
     def _fed(self, request: Request, data: bytes) -> bytes:
-        """More for a request's body; what is behind it comes back."""
+        """Feed a request's body and return the bytes behind it."""
         try:
             data = request.feed(data)
         except Malformed:
@@ -213,11 +212,11 @@ class ClientConnection(asyncio.Protocol):
         return data
 
     def _hold(self, data: bytes) -> None:
-        """The client is far ahead of its answers: what it sent has to wait, and it is not read from meanwhile."""
+        """Keep what a client sent too far ahead of its answers, and stop reading from it."""
         self._behind = data
         self.transport.pause_reading()
         if self._current is None:
-            self._loop.call_soon(self._read_on)  # all were answered at once: others have their turn first
+            self._loop.call_soon(self._read_on)  # all were answered at once: let other connections run first
         else:
             self._held = True
 
@@ -230,7 +229,7 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def client_address(self) -> str:
-        """The client's IP address; empty where it came through a Unix socket."""
+        """The client's IP address; empty for a Unix socket."""
         peer = self.transport.get_extra_info("peername")
         return peer[0] if isinstance(peer, tuple) else ""
 
@@ -239,7 +238,7 @@ class ClientConnection(asyncio.Protocol):
         self.run(self._owner.handler(request))
 
     def run(self, work: Coroutine[None, None, Response | None]) -> None:
-        """Let `work` answer the current request; None from it means that it leaves that to a new `job`."""
+        """Let `work` answer the current request; None from it leaves the request to the `job` it has installed."""
         task = eager.run(self._answer(work), self._loop)
         if task is not None:
             self.job = task
@@ -250,7 +249,7 @@ class ClientConnection(asyncio.Protocol):
             self.answer(response)
 
     def answer(self, response: Response) -> None:
-        """Write an answer of ours to the current request, which it ends."""
+        """Write a whole answer to the current request, which ends it."""
         request = self._current
         if request is not None:
             request.keep_alive = self.keeps_alive(request) and not response.close
@@ -259,11 +258,11 @@ class ClientConnection(asyncio.Protocol):
             self.answered(request)
 
     def keeps_alive(self, request: Request) -> bool:
-        """Whether another request may follow on this connection once this one is answered."""
+        """Return whether another request may follow on this connection."""
         return request.keep_alive and request.complete and not self._owner.draining
 
     def answered(self, request: Request) -> None:
-        """The current request's answer is written; the next one has its turn."""
+        """End the current request, whose answer is written, and begin the next one."""
         self._current = self.job = None
         self._served = True
         if self.transport.is_closing():
@@ -277,7 +276,7 @@ class ClientConnection(asyncio.Protocol):
         elif self._owner.draining:
             self.close()
         elif self._behind and not self._held:
-            self._clock_head()  # the time that the answer took is not the client's
+            self._clock_head()  # the answer's time does not count against the client
         else:
             self._since = self._loop.time()
         if self._held and not self._waiting:
@@ -285,15 +284,15 @@ class ClientConnection(asyncio.Protocol):
             self._loop.call_soon(self._read_on)
 
     def _read_on(self) -> None:
-        """After a pause for a client that sent too far ahead: what was kept back comes first."""
+        """Resume reading, with the bytes that were kept first."""
         if not self.transport.is_closing():
             self.transport.resume_reading()
             self.data_received(b"")
 
     def write(self, data: bytes) -> None:
-        """Send; what comes for a client that is gone is dropped.
+        """Send; bytes for a client that is gone are dropped.
 
-        Between the moment when uvloop closes a broken transport and `connection_lost`, its `write` raises.
+        After uvloop has closed a broken transport, and until `connection_lost`, its `write` raises.
         """
         if not self.transport.is_closing():
             self.transport.write(data)
@@ -305,7 +304,7 @@ class ClientConnection(asyncio.Protocol):
     # --- refusals and the end ----------------------------------------------------------------------------------
 
     def _refuse_in_turn(self, error: RequestError) -> None:
-        """Read no more, and refuse once the requests before this one are answered."""
+        """Stop reading, and refuse once the requests before this one are answered."""
         self._owner.count_refused("malformed")
         self._deaf = True
         if self._current is None:
@@ -318,7 +317,7 @@ class ClientConnection(asyncio.Protocol):
         self.close(linger=True)
 
     def close(self, *, linger: bool = False) -> None:
-        """Send what is written and close; with `linger`, let the client read it while it is still sending."""
+        """Flush and close; with `linger`, give a client that is still sending time to read the answer."""
         self._deaf = True
         if self.transport.is_closing():
             return
@@ -331,7 +330,7 @@ class ClientConnection(asyncio.Protocol):
             self.transport.close()
 
     def drain(self) -> None:
-        """Close if no request has begun; to a client that connected just now the time that its first one may take."""
+        """Close if no request has begun; a connection just accepted gets a grace period for its first request."""
         if self._current is not None or self._partial or self._deaf:
             return  # it ends when that has ended
         if self._served:
@@ -340,7 +339,7 @@ class ClientConnection(asyncio.Protocol):
             self._rearm(self._since + FRESH_SECONDS)
 
     def cancel(self) -> None:
-        """End what answers the current request, which may still do so."""
+        """Cancel the job that answers the current request; it may still answer."""
         if self.job is not None:
             self.job.cancel()
         else:
@@ -354,13 +353,13 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def _patience(self) -> float:
-        """Seconds for which it may stay as it is, without a request."""
+        """Seconds for which the connection may stay without a request."""
         if self._partial:
             return self._owner.limits.header_timeout
         return FRESH_SECONDS if self._owner.draining else KEEPALIVE_SECONDS
 
     def _tick(self) -> None:
-        """One timer for a connection, set anew only when it rings: requests come and go without touching it."""
+        """Check the limits. The timer is set anew only when it fires, so that requests need not touch it."""
         now = self._loop.time()
         due = now + KEEPALIVE_SECONDS if self._current is not None else self._since + self._patience
         if now < due:

@@ -1,4 +1,4 @@
-"""Listeners, the connections that came through them, and how both end."""
+"""Listening sockets, the connections accepted from them, and graceful shutdown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BACKLOG = 2048
 
 
 class Listener:
-    """Hands each request to `handler`. `draining`: no answer keeps its connection open any more."""
+    """Accept connections and hand each request to `handler`; while `draining`, no connection is kept alive."""
 
     def __init__(
         self,
@@ -28,10 +28,7 @@ class Listener:
         count_refused: Callable[[str], None],
         abandoned: Callable[[Request], None],
     ) -> None:
-        """`limits` tells those of now.
-
-        `abandoned` hears of requests that were sent ahead by a client that left before their turn came.
-        """
+        """`limits` returns the current ones; `abandoned` is called with each pipelined request whose client left."""
         self.handler = handler
         self._limits = limits
         self.count_refused = count_refused
@@ -44,7 +41,7 @@ class Listener:
 
     @property
     def limits(self) -> Limits:
-        """What clients must keep to."""
+        """The limits of the current config."""
         return self._limits()
 
     async def listen(self, address: str) -> None:
@@ -64,7 +61,7 @@ class Listener:
         self._listeners.append(listener)
 
     async def adopt(self, listener: socket.socket) -> None:
-        """Accept from a socket that listens already."""
+        """Accept from a socket that is already listening."""
         unix = listener.family == socket.AF_UNIX
         create = self.loop.create_unix_server if unix else self.loop.create_server
         self._listeners.append(await create(self._connection, sock=listener, backlog=BACKLOG))
@@ -73,32 +70,32 @@ class Listener:
         return ClientConnection(self)
 
     def opened(self, connection: ClientConnection) -> bool:
-        """A client connected; False where there are too many already."""
+        """Register a connection; return False where there are too many already."""
         self.connections.add(connection)
         return len(self.connections) <= self.limits.max_connections
 
     def closed(self, connection: ClientConnection) -> None:
-        """A connection is gone."""
+        """Forget a connection."""
         self.connections.discard(connection)
         if self.draining and not self.connections:
             self._idle.set()
 
     async def drain(self, seconds: float, interrupt: asyncio.Event) -> None:
-        """Listen no more, let what runs end for so many `seconds` or until `interrupt`, then cancel it.
+        """Stop listening, wait up to `seconds` or until `interrupt` for requests to end, then cancel them.
 
-        A connection of just now may still ask: whoever made it was let in, and would lose its request.
+        Connections just accepted get a grace period: their first request may be on its way.
         """
         self.draining = True
         for listener in self._listeners:
             listener.close()
-        await asyncio.sleep(0)  # a connection that was accepted in this turn of the loop is known in the next
+        await asyncio.sleep(0)  # connections accepted in this loop iteration are registered in the next
         for connection in list(self.connections):
             connection.drain()
         if await self._emptied(seconds, interrupt):
             return
         for connection in list(self.connections):
             connection.cancel()
-        await self._emptied(0.5, asyncio.Event())  # for what they still write, a last word to each client
+        await self._emptied(0.5, asyncio.Event())  # for the last words to each client
         for connection in list(self.connections):
             connection.abort()
         await self._emptied(0.5, asyncio.Event())
@@ -116,7 +113,7 @@ class Listener:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove the socket of a process that was killed; raises OSError where one listens."""
+    """Remove the socket file of a process that was killed; raises OSError where a process listens."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))

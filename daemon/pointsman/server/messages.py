@@ -1,4 +1,4 @@
-"""A client's request, and the answers that are ours."""
+"""A client's request, and the responses that this program makes itself."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from pointsman.http1.request_head import RequestHead
 
 Pairs = list[tuple[str, str]]
 Handler = Callable[["Request"], Coroutine[None, None, "Response | None"]]
-"""Answers a request; None where a `job` of its connection goes on with that. Raises nothing but CancelledError.
-"""
+"""Answers a request; None where a job has taken the request over. Raises nothing but CancelledError."""
 
 
 class Flow(Protocol):
@@ -84,7 +83,7 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 @dataclass(slots=True)
 class Response:
-    """An answer of ours. `lines` are whole header lines; `close`: the connection is not used again."""
+    """A response of this program. `lines` are whole header lines; `close`: the connection is not used again."""
 
     status: int = 200
     body: bytes = b""
@@ -94,7 +93,7 @@ class Response:
     close: bool = False
 
     def encode(self, *, keep_alive: bool, old: bool, bodiless: bool = False) -> bytes:
-        """As bytes, for a client of HTTP/1.0 if `old`, for a HEAD request if `bodiless`."""
+        """Serialise for a client of HTTP/1.0 if `old`, for a HEAD request if `bodiless`."""
         connection = "" if keep_alive is not old else f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n"
         head = _head(self, connection)
         return b"%b%b\r\n%b" % (head.encode("latin-1"), self.lines, b"" if bodiless else self.body)
@@ -115,12 +114,12 @@ def _date(now: int) -> str:
 
 
 def json_response(value: object, status: int = 200) -> Response:
-    """An answer of JSON."""
+    """Return a JSON response."""
     return Response(status, msgspec.json.encode(value))
 
 
 def error_response(error: HttpError) -> Response:
-    """An error in OpenAI's form."""
+    """Return an error in OpenAI's form."""
     response = json_response(error.body(), error.status)
     if error.retry_after is not None:
         response.headers.append(("Retry-After", str(error.retry_after)))
@@ -130,13 +129,13 @@ def error_response(error: HttpError) -> Response:
 
 
 def refusal(status: int, message: str, code: str) -> Response:
-    """An error of the client's, after which the connection is closed."""
+    """Return a client error after which the connection is closed."""
     body = error_body(message, type="invalid_request_error", param=None, code=code)
     return Response(status, msgspec.json.encode(body), close=True)
 
 
 class Request:
-    """One request. Its body may still be on the way; `read` waits for it."""
+    """One request; its body may be incomplete, and `read` waits for it."""
 
     __slots__ = (
         "_error",
@@ -166,11 +165,11 @@ class Request:
 
     @property
     def complete(self) -> bool:
-        """Whether the whole body has come."""
+        """True once the whole body has arrived."""
         return self._framing.done
 
     def feed(self, data: bytes) -> bytes:
-        """More of the body; what is behind it comes back. Raises Malformed."""
+        """Take more of the body and return the bytes behind it; raises Malformed."""
         framing = self._framing
         data = framing.feed(data)
         if data:
@@ -185,7 +184,7 @@ class Request:
         return framing.surplus
 
     def broken(self, error: HttpError) -> None:
-        """The body cannot be read to its end."""
+        """Fail the body, which cannot be read to its end."""
         self._error = error
         self._wake()
 
@@ -195,7 +194,7 @@ class Request:
             waiter.set_result(None)
 
     async def read(self, seconds: float) -> bytes:
-        """The whole body, once; raises RequestError: 408 after so many seconds, 413 when it is too large."""
+        """Return the whole body, once; raises RequestError: 408 after so many seconds, 413 when it is too large."""
         if not self.complete and self._error is None:
             head = self.head
             if head.values.get(b"expect", b"").lower() == b"100-continue" and not self._size and not head.old:
@@ -217,7 +216,7 @@ class Request:
 
 
 def too_large(limit: int) -> RequestError:
-    """The error for a body of more than `limit` bytes."""
+    """Return the error for a body of more than `limit` bytes."""
     return RequestError(
         f"the body is larger than {limit} bytes (pointsman.server.max_body_bytes)", status=413, code="body_too_large"
     )

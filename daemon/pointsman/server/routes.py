@@ -1,4 +1,4 @@
-"""Which handler answers a path. Nothing but what is listed here is reachable."""
+"""The table of paths and handlers: nothing else is reachable."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pointsman.eager import in_task
 from pointsman.errors import MethodNotAllowed, RequestError
 from pointsman.server.messages import Handler, Request, Response, error_response
 
-# Nothing that could lead out of its place in vLLM's path.
+# No character that could change the structure of vLLM's path.
 _ID = "(?P<id>[A-Za-z0-9_-]+)"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`path` may hold `{id}`, one segment of letters, digits, `_` and `-`.
+    """A path and its handler; `path` may hold `{id}`, one segment of letters, digits, `_` and `-`.
 
-    An `eager` handler is in no task until it asks for one by `eager.in_task`.
+    An `eager` handler runs in no task until it awaits `eager.in_task`.
     """
 
     method: str
@@ -28,9 +28,9 @@ class Route:
 
 
 class Routes:
-    """Answers each request by its route, or with a 404 or 405. A trailing slash means the same path.
+    """Dispatch each request to its route, or answer 404 or 405.
 
-    vLLM would redirect it to its own address. Paths are compared as they came: an encoded one is another.
+    A trailing slash is ignored (vLLM would redirect to its own address). Paths are compared without decoding.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Routes:
         routes: Iterable[Route],
         refuse: Callable[[Request, RequestError], Response] = lambda _, error: error_response(error),
     ) -> None:
-        """`refuse` makes the answer to a request that has no route."""
+        """`refuse` makes the response to a request that has no route."""
         self._refuse = refuse
         self._exact: dict[str, dict[str, Handler]] = {}
         self._patterns: list[tuple[re.Pattern[str], dict[str, Handler]]] = []
@@ -52,7 +52,7 @@ class Routes:
                     self._exact.setdefault(path, {})[route.method] = handler
 
     def __call__(self, request: Request) -> Coroutine[None, None, Response | None]:
-        """A handler of all requests."""
+        """Handle a request."""
         methods = self._exact.get(request.head.path) or self._matched(request)
         handler = None if methods is None else methods.get(request.head.method)
         return self._refused(request, methods) if handler is None else handler(request)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 class Breaker:
-    """Opens after `failures` in a row, and lets one request through after each `open_seconds` until one succeeds."""
+    """Open after `failures` in a row; then let one request through each `open_seconds` until one succeeds."""
 
     __slots__ = ("_failed", "_until", "failures", "open_seconds", "opened")
 
     def __init__(self, failures: int, open_seconds: float) -> None:
-        """`failures` of 0: it never opens."""
+        """With `failures` of 0 the breaker never opens."""
         self.failures = failures
         self.open_seconds = open_seconds
         self._failed = 0
@@ -17,21 +17,21 @@ class Breaker:
         self.opened = False
 
     def passes(self, now: float) -> bool:
-        """Whether a request may go; `now` is in seconds of any steady clock."""
+        """Return whether a request may be sent; `now` is in seconds of any steady clock."""
         return not self.opened or now >= self._until
 
     def sent(self, now: float) -> None:
-        """A request goes: while the breaker is open it is the only one until its outcome or the next try is due."""
+        """Note that a request was sent; while open, no other passes until its outcome or the next try is due."""
         if self.opened:
             self._until = now + self.open_seconds
 
     def succeeded(self) -> None:
-        """An answer came."""
+        """Close: an answer came."""
         self._failed = 0
         self.opened = False
 
     def failed(self, now: float) -> None:
-        """The endpoint failed, not the client."""
+        """Count a failure of the endpoint."""
         self._failed += 1
         if self.failures and self._failed >= self.failures:
             self.opened = True

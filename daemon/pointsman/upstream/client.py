@@ -1,22 +1,24 @@
-"""Our own small questions to an endpoint: what it serves, how it does."""
+"""Control calls to an endpoint: its model list and its health."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
+from pointsman import files
 from pointsman.errors import CannotStart, UpstreamError, UpstreamTimeout
 from pointsman.http1.body import Chunked, Framing, Length, UntilClose
 from pointsman.http1.response_head import ResponseHead
 from pointsman.upstream.endpoint_state import EndpointState
 
-# Of a list of models; whatever is longer is none.
+# A list of models is shorter.
 LONGEST_ANSWER_BYTES = 8 * 2**20
 QUESTION_SECONDS = 5.0
+LARGEST_KEY_BYTES = 4096
 
 
 class _Collector:
-    """Keeps an answer whole."""
+    """Collect a whole answer."""
 
     def __init__(self) -> None:
         self.done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -50,7 +52,7 @@ class _Collector:
 async def ask(
     upstream: EndpointState, path: str, key_line: bytes, body: bytes | None = None, seconds: float = QUESTION_SECONDS
 ) -> tuple[int, bytes]:
-    """Status and body of a GET, or of a POST of JSON, on a connection of its own; raises UpstreamError."""
+    """GET, or POST JSON, on a connection of its own, and return status and body; raises UpstreamError."""
     pool = upstream.pool
     method, about = b"GET", b""
     if body is not None:
@@ -59,7 +61,7 @@ async def ask(
     connection = None
     try:
         async with asyncio.timeout(seconds):
-            # Were it kept, a request could have it before the answer is read here, and `abort` would take it away.
+            # Not kept: a request could otherwise get the connection before `abort` below.
             connection = await pool.connect(kept=False)
             collector = _Collector()
             connection.request(head, body or b"", collector)
@@ -73,7 +75,7 @@ async def ask(
 
 
 async def models(upstream: EndpointState, key_line: bytes) -> bytes:
-    """The body of the endpoint's `/v1/models`; raises UpstreamError."""
+    """Return the body of the endpoint's `/v1/models`; raises UpstreamError."""
     status, body = await ask(upstream, "/v1/models", key_line)
     if status == 401:
         raise unauthorized(upstream, key_line)
@@ -83,7 +85,7 @@ async def models(upstream: EndpointState, key_line: bytes) -> bytes:
 
 
 def unauthorized(upstream: EndpointState, key_line: bytes) -> UpstreamError:
-    """What a 401 means."""
+    """Return the error that explains a 401."""
     if key_line:
         return UpstreamError(
             f"endpoint {upstream.name} refuses the key in pointsman.relay.api_key_file; "
@@ -96,9 +98,9 @@ def unauthorized(upstream: EndpointState, key_line: bytes) -> UpstreamError:
 
 
 async def health(upstream: EndpointState, key_line: bytes) -> str | None:
-    """What is wrong with an endpoint, by its `/health`; None where nothing is.
+    """Return what is wrong with an endpoint by its `/health`, or None.
 
-    An answer of any kind but a server error will do: not everything that speaks OpenAI's API has this path.
+    Any answer but a server error is good: not every server of OpenAI's API has this path.
     """
     try:
         status, _ = await ask(upstream, "/health", key_line)
@@ -107,16 +109,15 @@ async def health(upstream: EndpointState, key_line: bytes) -> str | None:
     return f"`/health` answers with status {status}" if status >= 500 else None
 
 
-def read_key(file: str | None) -> bytes:
+def read_key(file: str | None, named_by: str = "pointsman.relay.api_key_file") -> bytes:
     """The header line with the key that a file holds, empty without a file; raises CannotStart."""
     if file is None:
         return b""
     try:
-        key = Path(file).read_text(encoding="utf-8").strip()
+        key = files.read(Path(file), LARGEST_KEY_BYTES).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise CannotStart(
-            f"pointsman.relay.api_key_file: {file} cannot be read ({error}); check path and permissions"
-        ) from error
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise CannotStart(f"{named_by}: {file} cannot be read ({why}); check path and permissions") from error
     if not key or not key.isascii() or not key.isprintable():
-        raise CannotStart(f"pointsman.relay.api_key_file: {file} holds no key; write the key on one line")
+        raise CannotStart(f"{named_by}: {file} holds no key; write the key on one line")
     return b"Authorization: Bearer %b\r\n" % key.encode()

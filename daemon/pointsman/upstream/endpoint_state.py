@@ -8,7 +8,7 @@ from pointsman.upstream.pool import ConnectionPool
 
 
 class EndpointState:
-    """One endpoint: its connections, what is in flight, and how it does. It outlives a config that keeps it."""
+    """One endpoint: its connections, requests in flight, and health."""
 
     __slots__ = ("breaker", "endpoint", "in_flight", "name", "pool", "reachable")
 
@@ -21,9 +21,9 @@ class EndpointState:
         self.reachable = True
 
     def healthy(self, now: float) -> bool:
-        """Whether requests should go to it."""
+        """Return whether requests should go to the endpoint."""
         return self.reachable and self.breaker.passes(now)
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         self.pool.close()

@@ -1,7 +1,7 @@
-"""Which endpoint takes the next request: of the healthy ones that with the least in flight by weight.
+"""Choose the endpoint for the next request: the healthy one with the fewest requests in flight by weight.
 
-An endpoint is healthy while its probe of `/health` succeeds and its breaker is closed. Where none is, all are taken as
-healthy: a guess that may fail is better than a refusal that is certain to.
+An endpoint is healthy while its `/health` answers and its breaker is closed. Where none is, all count as healthy:
+trying one may work, refusing cannot.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pointsman.config.model import Endpoint, RelayOptions
 from pointsman.upstream.endpoint_state import EndpointState
 
 Report = Callable[[str, str], None]
-"""Told of an endpoint's name and its new state."""
+"""Called with an endpoint's name and its new state."""
 
 
 class LoadBalancer:
-    """Chooses among all endpoints of the config, and keeps track of how they do."""
+    """Choose among the endpoints of one config, and track their health."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class LoadBalancer:
         report: Report,
         previous: Mapping[str, EndpointState] | None = None,
     ) -> None:
-        """Those of `previous` that have the same name and address are taken over, and `options` count for them, too."""
+        """Take over the states in `previous` with the same name and address, and apply `options` to them."""
         self.all = {endpoint.name: _taken_over(endpoint, options, previous or {}) for endpoint in endpoints}
         self._weights = {endpoint.name: endpoint.weight for endpoint in endpoints}
         self._report = report
@@ -37,7 +37,7 @@ class LoadBalancer:
         """Called with an endpoint's name and its new health; an endpoint that is back may be another process."""
 
     def choose(self, candidates: tuple[Endpoint, ...], now: float, tried: Iterable[str] = ()) -> EndpointState | None:
-        """The best of `candidates` that was not `tried`; None when there is none left. `now` as for the breaker."""
+        """Return the best of `candidates` that was not `tried`, or None; `now` as for the breaker."""
         if len(candidates) == 1 and not tried:
             return self.all[candidates[0].name]
         left = [self.all[endpoint.name] for endpoint in candidates if endpoint.name not in tried]
@@ -46,35 +46,37 @@ class LoadBalancer:
         return min([upstream for upstream in left if upstream.healthy(now)] or left, key=self._load)
 
     def succeeded(self, upstream: EndpointState) -> None:
-        """It answered a request."""
+        """Note that an endpoint answered a request."""
         if upstream.breaker.opened:
             self._report(upstream.name, "answers again")
             self.on_health_change(upstream.name, True)
         upstream.breaker.succeeded()
 
     def failed(self, upstream: EndpointState, why: str, now: float) -> None:
-        """It failed a request: connection, time, 502, 503, 504, or an error inside a stream."""
+        """Note that an endpoint failed a request: connection, timeout, 502, 503, 504, or an error inside a stream."""
         opened = upstream.breaker.opened
         upstream.breaker.failed(now)
         if upstream.breaker.opened and not opened:
             self._report(upstream.name, f"fails: {why}")
 
     def unreachable(self, upstream: EndpointState, why: str) -> None:
-        """No connection to it, or its `/health` does not answer."""
-        if upstream.reachable and self._probed:  # or nobody would find out that it is back; the breaker does
+        """Note that an endpoint does not accept connections, or its `/health` does not answer."""
+        if (
+            upstream.reachable and self._probed
+        ):  # without probes only the breaker can find out that the endpoint is back
             upstream.reachable = False
             self._report(upstream.name, f"down: {why}")
             self.on_health_change(upstream.name, False)
 
     def reached(self, upstream: EndpointState) -> None:
-        """Its `/health` answers, or a connection came about."""
+        """Note that an endpoint answers `/health` or accepts connections."""
         if not upstream.reachable:
             upstream.reachable = True
             self._report(upstream.name, "up")
             self.on_health_change(upstream.name, True)
 
     async def probe(self, ask: Callable[[EndpointState], Awaitable[str | None]], interval: float) -> None:
-        """Ask every endpoint each `interval` seconds until cancelled; `ask` tells what is wrong, or None."""
+        """Probe every endpoint each `interval` seconds until cancelled; `ask` returns what is wrong, or None."""
         await asyncio.gather(*(self._probe(upstream, ask, interval) for upstream in self.all.values()))
 
     async def _probe(
@@ -86,12 +88,14 @@ class LoadBalancer:
             failures = failures + 1 if why else 0
             if why is None:
                 self.reached(upstream)
-            elif failures >= 2:  # one may be lost to a busy moment
+            elif failures >= 2:  # a busy vLLM may miss one
                 self.unreachable(upstream, why)
             await asyncio.sleep(interval)
 
     def _load(self, upstream: EndpointState) -> tuple[float, float]:
-        """Weighted chance by Efraimidis and Spirakis (2006): the greatest u^(1/weight) wins as often as its share."""
+        """Return the sort key: load, then a weighted random tie-break.
+
+        Efraimidis and Spirakis (2006): the greatest u^(1/weight) wins as often as its share of the weights."""
         weight = self._weights[upstream.name]
         if weight == 0:
             return float("inf"), 0.0

@@ -1,4 +1,4 @@
-"""vLLM's administration of LoRA adapters. It answers in plain text when all went well, else in JSON of three forms."""
+"""vLLM's administration of LoRA adapters; it answers in plain text on success, else in JSON of three forms."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from pointsman.errors import UpstreamError
 from pointsman.upstream.client import ask, unauthorized
 from pointsman.upstream.endpoint_state import EndpointState
 
-# A large adapter on a slow disk, loaded between the steps of a busy engine.
+# For a large adapter on a slow disk, loaded between the steps of a busy engine.
 LOAD_SECONDS = 120.0
-# A prompt's turn may come late where many wait.
+# A busy engine may schedule the prompt late.
 PROBE_SECONDS = 60.0
 LONGEST_WORDS = 300
 
 
 class LoraApi:
-    """Asks the endpoints of one config. Every method raises UpstreamError with vLLM's own words."""
+    """Administer the endpoints of one config; every method raises UpstreamError with vLLM's message."""
 
     def __init__(self, upstreams: Mapping[str, EndpointState], key_line: bytes) -> None:
         self._upstreams = upstreams
         self._key_line = key_line
 
     async def load(self, endpoint: Endpoint, name: str, path: str) -> None:
-        """Load an adapter; one that is loaded already is well."""
+        """Load an adapter; do nothing where it is loaded."""
         status, body = await self._administer(endpoint, "load", {"lora_name": name, "lora_path": path})
         if status != 200 and not (status == 400 and b"already been loaded" in body):
             raise UpstreamError(words(status, body))
 
     async def unload(self, endpoint: Endpoint, name: str) -> None:
-        """Unload an adapter. Requests that it works on are answered to their end."""
+        """Unload an adapter; vLLM still answers the requests in progress."""
         status, body = await self._administer(endpoint, "unload", {"lora_name": name})
         if status != 200:
             raise UpstreamError(words(status, body))
 
     async def probe(self, endpoint: Endpoint, name: str) -> None:
-        """Have an adapter write one token."""
+        """Have an adapter generate one token."""
         request = {"model": name, "prompt": "Hello", "max_tokens": 1}
         status, body = await self._post(endpoint, "/v1/completions", request, PROBE_SECONDS)
         if status != 200:
@@ -62,7 +62,7 @@ class LoraApi:
 
 
 def words(status: int, body: bytes) -> str:
-    """What vLLM says in an error, fit for a log and a terminal; its status where it says nothing."""
+    """Return the message of vLLM's error, fit for a log and a terminal; its status where it has none."""
     said: Any
     try:
         said = msgspec.json.decode(body)

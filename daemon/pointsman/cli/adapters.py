@@ -1,0 +1,33 @@
+"""`pointsman adapters`: show, load and unload the adapters of a running service's vLLM."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from pointsman.adapters.inventory import render, render_change
+from pointsman.cli.admin_client import AdminError, ask
+from pointsman.config.load import default_path, load
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask the running service: 0 done, 1 failed; raises ConfigError."""
+    changes = options.action != "list"
+    if changes is not (options.name is not None):
+        options.parser.error("load and unload need a NAME, list takes none")
+    address = load(options.config or default_path()).config.pointsman.server.admin_listen
+    try:
+        if changes:
+            answer = ask(address, "POST", f"/adapters/{options.action}", {"name": options.name})
+            failed = any(answer["endpoints"].values())
+        else:
+            answer, failed = ask(address, "GET", "/adapters"), False
+    except AdminError as error:
+        print(f"pointsman: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps(answer, indent=2))
+    else:
+        print(render_change(answer, options.action) if changes else render(answer))
+    return int(failed)

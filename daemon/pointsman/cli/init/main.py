@@ -1,0 +1,81 @@
+"""The command: ask vLLM, write the config, tell what it holds. Nothing is written unless the config would load."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from pointsman import files
+from pointsman.classify.artifact import BUILTIN, read_manifest
+from pointsman.cli.init.plan import Plan, plan
+from pointsman.cli.init.served import InitError, Served, ask_vllm
+from pointsman.cli.init.text import ENDPOINT, render
+from pointsman.config import load
+from pointsman.config.model import Endpoint
+from pointsman.errors import CannotStart, UpstreamError
+from pointsman.upstream.client import read_key
+
+
+def init(vllm: str, output: Path | None, key_file: Path | None, *, force: bool, out: TextIO, err: TextIO) -> int:
+    """Write a config for the vLLM at an address: 0 written, 1 not, with one line on `err` that says why."""
+    try:
+        _run(vllm, output or _default_output(), key_file, force=force, out=out)
+    except (InitError, UpstreamError, CannotStart) as error:
+        print(f"pointsman init: {error}", file=err)
+        return 1
+    return 0
+
+
+def _default_output() -> Path:
+    """Where the service of this host reads its config, if it is installed and may be written; else the folder's."""
+    installed = os.geteuid() == 0 and load.INSTALLED.parent.is_dir()
+    return load.INSTALLED if installed else load.LOCAL
+
+
+def _run(vllm: str, output: Path, key_file: Path | None, *, force: bool, out: TextIO) -> None:
+    if os.path.lexists(output) and not force:
+        raise InitError(_taken(output))
+    # An OpenAI client's base URL ends in /v1; requests bring that along themselves.
+    endpoint = Endpoint(name=ENDPOINT, address=vllm.rstrip("/").removesuffix("/v1"))
+    key = None if key_file is None else str(key_file.absolute())  # not where its links lead: a key may be swapped
+    served = asyncio.run(ask_vllm(endpoint, read_key(key, "--api-key-file")))
+    planned = plan(served, read_manifest(BUILTIN).labels)
+    text = render(served, planned, endpoint, key)
+    load.build(text, output)
+    _write(output, text, force=force)
+    print("\n".join(_summary(served, planned, endpoint, output)), file=out)
+
+
+def _write(output: Path, text: str, *, force: bool) -> None:
+    try:
+        output.parent.mkdir(exist_ok=True)
+        files.write(output, text.encode(), replace=force)
+    except FileExistsError as error:
+        raise InitError(_taken(output)) from error
+    except OSError as error:
+        raise InitError(f"{output}: cannot be written ({error.strerror}); check path and permissions") from error
+
+
+def _taken(output: Path) -> str:
+    return f"{output}: exists already; replace it with --force, or name another file with -o"
+
+
+def _summary(served: Served, planned: Plan, endpoint: Endpoint, output: Path) -> Iterator[str]:
+    version = f" {served.version}" if served.version else ""
+    yield f"{output}: written for vLLM{version} at {endpoint.address}"
+    told = {category.adapter: f"{category.name}: {', '.join(category.labels)}" for category in planned.categories}
+    told |= {x: f"commented out: same domain as {c.adapter.name}" for c in planned.categories for x in c.others}
+    told |= dict.fromkeys(planned.unknown, "commented out: neither its name nor its path tells its domain")
+    for base in served.bases:
+        yield f"  {_shown(base)}" + ("  (default)" if base == served.default else "")
+        yield from (f"    {_shown(adapter.name)}  {_shown(told[adapter])}" for adapter in served.of(base))
+    if not served.adapters:
+        yield "no adapter is served, so the base model answers everything: start vLLM with --enable-lora --lora-modules"
+    yield f"next: `pointsman check {output}`, then `pointsman serve --config {output}`"
+
+
+def _shown(text: str) -> str:
+    return text if text.isprintable() else ascii(text)

@@ -1,0 +1,88 @@
+"""Which categories the adapters are for, by their names and paths; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pointsman.cli.init.served import Adapter, Served
+from pointsman.config.labels import COMMON
+from pointsman.config.words import fold
+
+_LONGEST_PHRASE = 3
+_FOLDERS = 2
+"""Names at the end of a path that may tell a domain: `medical/v3`. What is above them tells of the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A category, the labels that it covers, the adapter that answers, and others that have the same domain."""
+
+    name: str
+    labels: tuple[str, ...]
+    adapter: Adapter
+    others: tuple[Adapter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The categories, the adapters whose domain nobody can tell, and the labels that no category covers."""
+
+    categories: tuple[Category, ...]
+    unknown: tuple[Adapter, ...]
+    free: tuple[str, ...]
+
+
+def plan(served: Served, labels: Sequence[str]) -> Plan:
+    """Give each label to one adapter at most: that with the narrowest domain, and of such the first."""
+    phrases = {**COMMON, **{fold(label): (label,) for label in labels}}
+    domains = {adapter: _domain(adapter, served, phrases) for adapter in served.adapters}
+    claims = {adapter: _labels(domain, phrases, labels) for adapter, domain in domains.items()}
+    owner: dict[str, Adapter] = {}
+    for adapter in sorted(claims, key=lambda adapter: len(claims[adapter])):
+        for label in claims[adapter]:
+            owner.setdefault(label, adapter)
+    own = {adapter: tuple(x for x in labels if owner.get(x) == adapter) for adapter in claims}
+    beaten = {adapter: owner[claim[0]] for adapter, claim in claims.items() if claim and not own[adapter]}
+    return Plan(
+        categories=tuple(
+            Category(" ".join(domains[adapter]), mine, adapter, tuple(x for x in beaten if beaten[x] == adapter))
+            for adapter, mine in own.items()
+            if mine
+        ),
+        unknown=tuple(adapter for adapter, claim in claims.items() if not claim),
+        free=tuple(label for label in labels if label not in owner),
+    )
+
+
+def _domain(adapter: Adapter, served: Served, phrases: Mapping[str, object]) -> list[str]:
+    """The phrases that tell the domain: of the name, or else of the end of the path. The base's own words do not."""
+    folders = PurePosixPath(adapter.path or "").parts[-_FOLDERS:]
+    ignored = {word for text in (adapter.base, served.bases[adapter.base] or "") for word in _words(text)}
+    for text in (adapter.name, *reversed(folders)):
+        if found := list(dict.fromkeys(_phrases([x for x in _words(text) if x not in ignored], phrases))):
+            return found
+    return []
+
+
+def _words(text: str) -> list[str]:
+    """`MedicalLoRA_v2` as medical, lo, ra, v."""
+    return re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).casefold())
+
+
+def _phrases(words: Sequence[str], known: Mapping[str, object]) -> Iterator[str]:
+    """The known phrases among the words, the longest at each place."""
+    start = 0
+    while start < len(words):
+        lengths = range(_LONGEST_PHRASE, 0, -1)
+        found = next((n for n in lengths if " ".join(words[start : start + n]) in known), None)
+        if found is not None:
+            yield " ".join(words[start : start + found])
+        start += found or 1
+
+
+def _labels(domain: Sequence[str], phrases: Mapping[str, Sequence[str]], labels: Sequence[str]) -> tuple[str, ...]:
+    wanted = {label for phrase in domain for label in phrases[phrase]}
+    return tuple(label for label in labels if label in wanted)

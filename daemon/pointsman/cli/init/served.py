@@ -1,0 +1,122 @@
+"""What a vLLM says that it serves."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import msgspec
+
+from pointsman.config.model import Endpoint, RelayOptions
+from pointsman.errors import PointsmanError, UpstreamError
+from pointsman.upstream.client import ask
+from pointsman.upstream.endpoint_state import EndpointState
+
+MOST_MODELS = 1_000
+LONGEST_NAME = 500
+_ROUTED_NAMES = {"MoM", "auto"}
+"""What a client asks Pointsman for by default: no vLLM has a model of such a name."""
+
+
+class InitError(PointsmanError):
+    """No config can be written; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter; `path` is its folder as vLLM sees it."""
+
+    name: str
+    base: str
+    path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What vLLM serves: base models with the name or path of their weights, at least one, and their adapters."""
+
+    version: str | None
+    bases: dict[str, str | None]
+    adapters: tuple[Adapter, ...]
+
+    def of(self, base: str) -> list[Adapter]:
+        """Return the adapters of a base model."""
+        return [adapter for adapter in self.adapters if adapter.base == base]
+
+    @property
+    def default(self) -> str:
+        """The base model that has the most adapters."""
+        return max(self.bases, key=lambda base: len(self.of(base)))
+
+
+class _Card(msgspec.Struct):
+    id: str
+    parent: str | None = None
+    root: str | None = None
+
+
+class _Cards(msgspec.Struct):
+    data: list[_Card]
+
+
+class _Version(msgspec.Struct):
+    version: str
+
+
+async def ask_vllm(endpoint: Endpoint, key_line: bytes) -> Served:
+    """Ask for the models and the version; raises InitError, and UpstreamError where no answer comes in time."""
+    upstream = EndpointState(endpoint, RelayOptions())
+    try:
+        status, body = await ask(upstream, "/v1/models", key_line)
+        if status in {401, 403}:
+            raise InitError(_key(endpoint, status, bool(key_line)))
+        if status != 200:
+            raise InitError(f"{endpoint.address} answers `/v1/models` with status {status}; is this vLLM's address?")
+        return read(endpoint.address, body, await _version(upstream, key_line))
+    finally:
+        upstream.close()
+
+
+def _key(endpoint: Endpoint, status: int, given: bool) -> str:
+    if given:
+        return f"{endpoint.address} refuses the key (status {status}); put the one of vLLM's --api-key in the file"
+    return (
+        f"{endpoint.address} wants a key (status {status}); put the one of vLLM's --api-key in a file and name that "
+        "with --api-key-file"
+    )
+
+
+async def _version(upstream: EndpointState, key_line: bytes) -> str | None:
+    """Return the version, None where it is not told: not everything that speaks OpenAI's API has this path."""
+    try:
+        status, body = await ask(upstream, "/version", key_line)
+        found = msgspec.json.decode(body, type=_Version).version if status == 200 else ""
+    except (UpstreamError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return found if re.fullmatch(r"[\w.+-]{1,40}", found, re.ASCII) else None
+
+
+def read(where: str, body: bytes, version: str | None) -> Served:
+    """Return what the answer of `/v1/models` says; raises InitError. `where` it came from is for the messages."""
+    try:
+        cards = {card.id: card for card in msgspec.json.decode(body, type=_Cards).data}
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InitError(
+            f"{where} answers `/v1/models`, but not as vLLM does ({error}); is this the address of a vLLM?"
+        ) from error
+    bases = {card.id: card.root for card in cards.values() if card.parent is None}
+    if not bases:
+        raise InitError(f"{where} serves no base model; start vLLM with one")
+    if len(cards) > MOST_MODELS:
+        raise InitError(f"{where} lists {len(cards):,} models, and `init` takes at most {MOST_MODELS:,}")
+    if not all(0 < len(name) <= LONGEST_NAME for name in cards):
+        raise InitError(f"{where} lists a model whose name is empty or longer than {LONGEST_NAME} characters")
+    if routed := _ROUTED_NAMES.intersection(cards):
+        raise InitError(f"{where} serves {min(routed)!r}, as Pointsman itself does; name the address of vLLM")
+    return Served(version, bases, tuple(_adapter(card, bases) for card in cards.values() if card.parent is not None))
+
+
+def _adapter(card: _Card, bases: dict[str, str | None]) -> Adapter:
+    """vLLM may name a parent that it does not serve under this name: the first base model is meant then."""
+    base = card.parent if card.parent is not None and card.parent in bases else next(iter(bases))
+    return Adapter(card.id, base, None if card.root in {None, "", card.id} else card.root)

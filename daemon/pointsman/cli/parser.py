@@ -1,0 +1,85 @@
+"""The arguments of all commands. Imports nothing that takes time: each command's own module does."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pointsman import __version__
+
+VERSION = f"pointsman {__version__}"
+WHERE = "/etc/pointsman/config.yaml if it exists, else config/config.yaml"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; the options hold the `command`."""
+    found = argparse.ArgumentParser(
+        prog="pointsman", description="Routes OpenAI requests to the LoRA adapter that fits."
+    )
+    found.add_argument("--version", action="version", version=VERSION)
+    commands = found.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the service")
+    _config_option(serve)
+    serve.add_argument(
+        "--vllm", type=_address, metavar="HOST:PORT", help="a vLLM to use in place of the config's endpoints"
+    )
+    serve.add_argument("--demo", action="store_true", help="also run a stand-in for vLLM at the config's endpoints")
+    levels = ("debug", "info", "warning", "error")
+    serve.add_argument("--log-level", choices=levels, help="least severe line of the log; wins over the config's")
+
+    check = commands.add_parser("check", help="print a config's errors and warnings")
+    check.add_argument("file", type=Path, nargs="?", metavar="FILE", help=f"the config; default: {WHERE}")
+
+    init = commands.add_parser("init", help="write a config for what a running vLLM serves")
+    init.add_argument(
+        "--vllm",
+        type=_address,
+        default="http://127.0.0.1:8000",
+        metavar="URL",
+        help="its address, host:port, http(s)://... or unix:/path (default: %(default)s)",
+    )
+    init.add_argument(
+        "-o",
+        dest="output",
+        type=Path,
+        metavar="FILE",
+        help="the config to write; default: /etc/pointsman/config.yaml for root where the service is installed, else "
+        "config/config.yaml",
+    )
+    init.add_argument("--api-key-file", type=Path, metavar="FILE", help="file with the key of vLLM's --api-key")
+    init.add_argument("--force", action="store_true", help="replace a config that is there already")
+
+    explain = commands.add_parser("explain", help="show how a prompt would be routed, and why")
+    explain.add_argument("text", metavar="TEXT")
+    _config_option(explain)
+    explain.add_argument("--json", action="store_true", help="as POST /v1/route answers it")
+
+    adapters = commands.add_parser("adapters", help="show, load and unload the adapters of a running service's vLLM")
+    adapters.add_argument("action", nargs="?", choices=("list", "load", "unload"), default="list")
+    adapters.add_argument("name", nargs="?", metavar="NAME", help="adapter to load or unload")
+    _config_option(adapters)
+    adapters.add_argument("--json", action="store_true", help="as the admin port answers it")
+    adapters.set_defaults(parser=adapters)
+
+    commands.add_parser("eval", help="measure a classifier, or replay a decision log", add_help=False)
+    commands.add_parser("export", help="turn a ModernBERT classifier into an artifact", add_help=False)
+    commands.add_parser("fit", help="train a head for your own labels on an artifact", add_help=False)
+    commands.add_parser("version", help="print the version")
+    return found
+
+
+def _config_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help=f"the config; default: {WHERE}")
+
+
+def _address(text: str) -> str:
+    """Return `host:port` as a URL, `http(s)://...` and `unix:/path` as they are."""
+    from pointsman.config.address import check_endpoint
+
+    address = text if text.startswith("unix:") or "://" in text else f"http://{text}"
+    try:
+        check_endpoint(address, None)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+    return address

@@ -1,0 +1,13 @@
+"""`pointsman version`: print the version."""
+
+from __future__ import annotations
+
+import argparse
+
+from pointsman.cli.parser import VERSION
+
+
+def run(_: argparse.Namespace) -> int:
+    """Print the version."""
+    print(VERSION)
+    return 0

@@ -1,0 +1,1 @@
+"""Errors, exit codes and output folders of `pointsman export` and `pointsman fit`."""

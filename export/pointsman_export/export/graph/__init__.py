@@ -1,0 +1,5 @@
+"""Build the ONNX graph of a ModernBERT classifier from its weights, without torch.
+
+The graph takes the packed feed of `pointsman.classify.packing`. Nothing is padded, and attention is computed for each
+prompt separately, so that its logits are bit for bit the same alone and beside other prompts.
+"""

@@ -1,0 +1,180 @@
+"""Compute attention within each prompt of a packed row, without a mask between prompts and without padding.
+
+A prompt's softmax and products are sums over its own tokens, with the same shapes as when the prompt runs alone. With a
+mask over the whole row, the order of the sums would depend on the neighbours. The last bits that this changes are
+enough to round activations to other int8 values: logits moved by 1e-2.
+
+The prompt's length alone decides which operator computes a layer; the limits were measured with ONNX Runtime 1.32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from pointsman_export.export.graph import rope
+from pointsman_export.export.graph.architecture import Architecture
+from pointsman_export.export.graph.linear import Scaled
+from pointsman_export.export.graph.writer import CONTRIB, Writer
+
+BANDED_ABOVE = 256
+"""Tokens above which a local layer is computed in blocks of queries, each with the keys that it can see."""
+STREAMED_ABOVE = 512
+"""Tokens above which a global layer is computed by an operator that does not keep all scores in memory."""
+_LEAST_BLOCK = 64
+_MASKED = -1e9
+
+Attend = Callable[[str, str, str, str], str]
+"""Computes attention from query, key and value [1, n, width] and n, shape [1]."""
+
+
+class PromptAttention:
+    """Adds the attention of the float32 layers of one graph, one prompt after another."""
+
+    def __init__(self, writer: Writer, form: Architecture) -> None:
+        self._writer = writer
+        self._form = form
+        op = writer.op
+        prompts = op("Shape", "starts")
+        self._tokens = op("Shape", "input_ids")
+        self._count = op("Squeeze", prompts)
+        self._several = op("Greater", prompts, writer.integers(1))
+        self._ends = op("Concat", op("Slice", "starts", writer.integers(1), prompts), self._tokens, axis=0)
+        self._tables = {
+            is_global: [op("Unsqueeze", table, writer.integers(0)) for table in tables]
+            for is_global, tables in rope.look_up(writer, form, np.float32).items()
+        }
+
+    def rotate(self, product: Scaled, *, is_global: bool) -> str:
+        """RoPE; it is linear, so a scale is multiplied into the tables, which are as wide as half a head."""
+        tables = self._tables[is_global]
+        if product.scale is not None:
+            tables = [self._writer.op("Mul", table, product.scale) for table in tables]
+        return self._writer.op("RotaryEmbedding", product.name, *tables, num_heads=self._form.heads)
+
+    def all(self, query: str, key: str, value: str, *, is_global: bool) -> str:
+        attend = self._global if is_global else self._local
+        return self._each(query, key, value, attend, lambda _, begin, end: (begin, end))
+
+    def first(self, query: str, key: str, value: str, *, is_global: bool) -> str:
+        attend = self._dense if is_global else self._start
+        one = self._writer.integers(1)
+        return self._each(query, key, value, attend, lambda index, *_: (index, self._writer.op("Add", index, one)))
+
+    def _each(
+        self,
+        query: str,
+        key: str,
+        value: str,
+        attend: Attend,
+        queries: Callable[[str, str, str], tuple[str, str]],
+    ) -> str:
+        """Attend to a single prompt directly, and to several one after another.
+
+        No tensor can hold rows of different lengths.
+        """
+        writer, op = self._writer, self._writer.op
+
+        def prompt(number: str, before: str) -> str:
+            index = op("Unsqueeze", number, writer.integers(0))
+            begin, end = op("Gather", "starts", index), op("Gather", self._ends, index)
+            own_key, own_value = (self._cut(tensor, begin, end) for tensor in (key, value))
+            found = attend(self._cut(query, *queries(index, begin, end)), own_key, own_value, op("Sub", end, begin))
+            return op("Concat", before, found, axis=1)
+
+        nothing = writer.constant("nothing", np.zeros((1, 0, self._form.width), np.float32))
+        return writer.choose(
+            self._several,
+            lambda: writer.repeat(self._count, nothing, prompt),
+            lambda: attend(query, key, value, self._tokens),
+        )
+
+    def _global(self, query: str, key: str, value: str, length: str) -> str:
+        return self._writer.choose(
+            self._longer(length, STREAMED_ABOVE),
+            lambda: self._streamed(query, key, value),
+            lambda: self._dense(query, key, value, length),
+        )
+
+    def _local(self, query: str, key: str, value: str, length: str) -> str:
+        """Attend within the window; in up to `window` + 1 tokens, each token sees all others."""
+        return self._writer.choose(
+            self._longer(length, BANDED_ABOVE),
+            lambda: self._banded(query, key, value, length),
+            lambda: self._writer.choose(
+                self._longer(length, self._form.window + 1),
+                lambda: self._attention(query, key, value, self._window_bias(length)),
+                lambda: self._dense(query, key, value, length),
+            ),
+        )
+
+    def _dense(self, query: str, key: str, value: str, _: str) -> str:
+        return self._attention(query, key, value)
+
+    def _start(self, query: str, key: str, value: str, _: str) -> str:
+        """Attend from a prompt's first token, which sees no further than the window."""
+        begin, end = self._writer.integers(0), self._writer.integers(self._form.window + 1)
+        return self._attention(query, self._cut(key, begin, end), self._cut(value, begin, end))
+
+    def _banded(self, query: str, key: str, value: str, length: str) -> str:
+        """Attend from blocks of queries, as a batch, to their own blocks of keys and the blocks before and after.
+
+        Rows past the ends are copies of the last or first row: as queries they are cut off, as keys they are masked.
+        """
+        writer, op = self._writer, self._writer.op
+        size = max(_LEAST_BLOCK, self._form.window)
+        before_end = op("Sub", length, writer.integers(1))
+        end = op("Squeeze", length)
+        begins = op("Unsqueeze", op("Range", writer.integer(0), end, writer.integer(size)), writer.integers(1))
+        inside, around = np.arange(size), np.arange(-size, 2 * size)
+
+        def blocks(tensor: str, places: str, rows: int) -> str:
+            return op("Reshape", op("Gather", tensor, places, axis=1), writer.integers(-1, rows, self._form.width))
+
+        query_places = op("Min", op("Add", begins, writer.constant("band/inside", inside)), before_end)
+        wanted = op("Add", begins, writer.constant("band/around", around))
+        places = op("Max", op("Min", wanted, before_end), writer.integers(0))
+        exists = op("Unsqueeze", op("Equal", wanted, places), writer.integers(1, 2))
+        visible = np.abs(inside[:, None] - around) <= self._form.window
+        bias = op("Where", exists, writer.constant("band/bias", _bias(visible)), writer.number(_MASKED))
+        found = self._attention(
+            blocks(query, query_places, size),
+            blocks(key, places, 3 * size),
+            blocks(value, places, 3 * size),
+            bias,
+        )
+        return self._cut(op("Reshape", found, writer.integers(1, -1, self._form.width)), writer.integers(0), length)
+
+    def _window_bias(self, length: str) -> str:
+        """Return the bias [n, n]; it is the same for every prompt, so it is cut from a stored one."""
+        writer = self._writer
+        places = np.arange(BANDED_ABOVE)
+        visible = np.abs(places[:, None] - places) <= self._form.window
+        stored = writer.constant("window/bias", _bias(visible))
+        both = writer.op("Concat", length, length, axis=0)
+        return writer.op("Slice", stored, writer.integers(0, 0), both)
+
+    def _attention(self, query: str, key: str, value: str, bias: str | None = None) -> str:
+        """Use the standard's operator, the fastest one up to 512 tokens.
+
+        Its default scale is 1 / sqrt(width of a head).
+        """
+        heads = self._form.heads
+        inputs = (query, key, value) if bias is None else (query, key, value, bias)
+        return self._writer.op("Attention", *inputs, q_num_heads=heads, kv_num_heads=heads)
+
+    def _streamed(self, query: str, key: str, value: str) -> str:
+        """Use an operator whose CPU kernel, without a mask, iterates over blocks of keys (flash attention)."""
+        return self._writer.op("MultiHeadAttention", query, key, value, domain=CONTRIB, num_heads=self._form.heads)
+
+    def _longer(self, length: str, limit: int) -> str:
+        return self._writer.op("Greater", length, self._writer.integers(limit))
+
+    def _cut(self, tensor: str, begin: str, end: str) -> str:
+        """Return the rows from `begin` to `end`, shape [1] each, of a tensor [1, rows, width]."""
+        return self._writer.op("Slice", tensor, begin, end, self._writer.integers(1))
+
+
+def _bias(visible: np.ndarray) -> np.ndarray:
+    return np.where(visible, 0, _MASKED).astype(np.float32)

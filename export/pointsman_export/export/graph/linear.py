@@ -1,0 +1,116 @@
+"""Add linear layers and the token embeddings to a graph, in float or int8.
+
+int8 means signed weights with a scale per column and unsigned activations, as in `quantize`. A scale per token is not
+multiplied in at once, since the operator that reads the product can often do that on far fewer numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pointsman_export.export.graph.weights import Weights
+from pointsman_export.export.graph.writer import CONTRIB, Writer
+from pointsman_export.export.quantize import EMBEDDINGS, GREATEST, symmetric
+
+Activations = Literal["token", "tensor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A tensor [1, rows, width] that still has to be multiplied by `scale` [1, rows, 1], if there is one."""
+
+    name: str
+    scale: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The input of a linear layer: float, or int8 with the arguments of `MatMulIntegerToFloat`."""
+
+    name: str
+    scale: str | None = None
+    zero_point: str | None = None
+    pending: str | None = None
+
+
+class Linears:
+    """Adds linear layers. `float_layers` are named as in the checkpoint, without `model.`.
+
+    With `activations` None, all layers are float.
+    """
+
+    def __init__(
+        self, writer: Writer, weights: Weights, activations: Activations | None, float_layers: Collection[str]
+    ) -> None:
+        self._writer = writer
+        self._weights = weights
+        self._activations = activations
+        self._float_layers = float_layers
+        self._zero_points: dict[str, str] = {}
+
+    def embeddings(self, input_ids: str) -> str:
+        """Return the token embeddings [1, tokens, width]."""
+        op, table = self._writer.op, self._weights[f"model.{EMBEDDINGS}.weight"]
+        if self._is_float(EMBEDDINGS):
+            rows = op("Gather", self._writer.constant(f"{EMBEDDINGS}.weight", table), input_ids)
+        else:
+            quantized, scale = symmetric(table, axis=1)
+            values = op("Gather", self._writer.constant(f"{EMBEDDINGS}.int8", quantized), input_ids)
+            steps = op("Gather", self._writer.constant(f"{EMBEDDINGS}.scale", scale[:, 0]), input_ids)
+            rows = op("DequantizeLinear", values, steps, axis=0)
+        return op("Unsqueeze", rows, self._writer.integers(0))
+
+    def products(self, activation: Scaled, layer: str, rows: str, starts: range) -> list[Scaled]:
+        """Return blocks of columns of the layer's output, which start at `starts` and are as wide as its step.
+
+        `rows` is an input of the graph with as many items as the activation has rows. Several products of one
+        activation are faster than one product that is split afterwards.
+        """
+        prepared = self._prepared(activation, layer, rows)
+        matrix = self._weights[f"model.{layer}.weight"].T
+        return [
+            self._product(prepared, f"{layer}[{start}]", np.ascontiguousarray(matrix[:, start : start + starts.step]))
+            for start in starts
+        ]
+
+    def value(self, product: Scaled) -> str:
+        """Return the product multiplied by its scale."""
+        return product.name if product.scale is None else self._writer.op("Mul", product.name, product.scale)
+
+    def _is_float(self, layer: str) -> bool:
+        return self._activations is None or layer in self._float_layers
+
+    def _prepared(self, activation: Scaled, layer: str, rows: str) -> _Rows:
+        if self._is_float(layer):
+            return _Rows(self.value(activation))
+        if self._activations == "tensor":
+            return _Rows(*self._writer.ops("DynamicQuantizeLinear", 3, self.value(activation)))
+        return self._by_token(activation, rows)
+
+    def _by_token(self, activation: Scaled, rows: str) -> _Rows:
+        op, number, last = self._writer.op, self._writer.number, self._writer.integers(-1)
+        zero_point = self._writer.constant("zero_point", np.array(GREATEST + 1, np.uint8))
+        if rows not in self._zero_points:
+            self._zero_points[rows] = op("Expand", zero_point, op("Shape", rows))
+        greatest = op("ReduceMax", op("Abs", activation.name), last, keepdims=1)
+        # A row of zeros has scale 0, so its products become 0, whatever it is quantized to.
+        scale = op("Mul", greatest, number(1 / GREATEST))
+        quantized = op("QuantizeLinear", activation.name, op("Reshape", scale, last), self._zero_points[rows], axis=1)
+        pending = scale if activation.scale is None else op("Mul", scale, activation.scale)
+        return _Rows(quantized, number(1.0), zero_point, pending)
+
+    def _product(self, rows: _Rows, name: str, matrix: npt.NDArray[np.float32]) -> Scaled:
+        writer = self._writer
+        if rows.scale is None or rows.zero_point is None:
+            return Scaled(writer.op("MatMul", rows.name, writer.constant(f"{name}.weight", matrix)))
+        quantized, scale = symmetric(matrix, axis=0)
+        weight, columns = writer.constant(f"{name}.int8", quantized), writer.constant(f"{name}.scale", scale[0])
+        product = writer.op(
+            "MatMulIntegerToFloat", rows.name, weight, rows.scale, columns, rows.zero_point, domain=CONTRIB
+        )
+        return Scaled(product, rows.pending)

@@ -1,0 +1,50 @@
+"""Measure the latency of one prompt on one thread of this host."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+
+from pointsman.classify.tokenizer import Ids
+from pointsman_export.export.runtime import Graph
+
+TOKENS = (32, 128)
+RUNS = 15
+
+
+def measure(graphs: dict[str, Path], vocabulary: int) -> dict[int, dict[str, float]]:
+    """Return the median milliseconds by number of tokens and graph.
+
+    The graphs alternate, so that other load on the host affects them alike.
+    """
+    sessions = {name: Graph(path, threads=1) for name, path in graphs.items()}
+    random = np.random.default_rng(2)
+    medians = {}
+    for tokens in TOKENS:
+        prompt = random.integers(0, vocabulary, tokens)
+        times: dict[str, list[float]] = {name: [] for name in sessions}
+        for _ in range(RUNS + 1):
+            for name, graph in sessions.items():
+                times[name].append(_milliseconds(graph, prompt))
+        medians[tokens] = {name: statistics.median(values[1:]) for name, values in times.items()}
+    return medians
+
+
+def cpu_model() -> str:
+    """Return the processor's name, or its architecture if the system does not tell the name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _milliseconds(graph: Graph, prompt: Ids) -> float:
+    start = time.perf_counter()
+    graph.logits([prompt])
+    return (time.perf_counter() - start) * 1e3

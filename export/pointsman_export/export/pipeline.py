@@ -1,0 +1,145 @@
+"""Run the steps of an export, in order."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import onnx
+
+from pointsman.classify import artifact
+from pointsman.classify.tokenizer import Ids, Tokenizer, Window
+from pointsman_export.common import destination
+from pointsman_export.common.errors import CheckpointError
+from pointsman_export.export.checkpoint import Checkpoint, open_checkpoint
+from pointsman_export.export.graph.linear import Activations
+from pointsman_export.export.interface import OUTPUT
+from pointsman_export.export.labelled import Labelled, read_labelled
+from pointsman_export.export.proof import Trial, prove
+from pointsman_export.export.recipe import Recipe, choose_recipe
+from pointsman_export.export.report import Report
+from pointsman_export.export.selection import quantize_within
+from pointsman_export.export.texts import BUILT_IN, read_texts
+from pointsman_export.export.torch_model import load_model
+
+DEFAULT_MAX_TOKENS = 512
+_LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime")
+_HEAD_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The options of the command line.
+
+    `texts` None means the built-in texts, `max_tokens` None the default, and `labelled` None the rows of `calibrate`.
+    """
+
+    source: str
+    output: Path
+    gate: float
+    texts: Path | None
+    max_error: float
+    labelled: Path | None
+    max_drop: float
+    calibrate: Path | None
+    precision: float
+    max_tokens: int | None
+    force: bool
+    target: str
+    level: str
+    activations: Activations
+
+
+def export(request: Request, progress: Callable[[str], None]) -> Report:
+    """Write the artifact and return the report; raises ExportError, after which nothing is left behind."""
+    destination.check(request.output, force=request.force)
+    texts = BUILT_IN if request.texts is None else read_texts(request.texts)
+    progress(f"checking {request.source}")
+    checkpoint = open_checkpoint(request.source)
+    trial = _trial(checkpoint, request, texts)
+    with destination.workspace(request.output) as work:
+        built = work / "artifact"
+        built.mkdir()
+        progress("exporting the float graph")
+        model = load_model(checkpoint)
+        recipe = choose_recipe(checkpoint, model, request.level, request.activations, progress)
+        precision = "int8" if request.target == "cpu" else recipe.gpu_precision
+        paths = {"float": work / "float.onnx", precision: built / artifact.MODEL}
+        recipe.write_float(paths["float"])
+        selection = None
+        if request.target == "cpu":
+            progress("quantizing to int8")
+            selection = quantize_within(recipe, model, paths, trial.prompts, request.max_error, progress)
+        else:
+            progress(f"writing the {precision} graph for a GPU")
+            recipe.write_gpu(paths[precision])
+        report = prove(checkpoint, model, recipe, paths, trial, selection, progress)
+        progress(f"writing {request.output}")
+        shutil.copyfile(checkpoint.tokenizer, built / artifact.TOKENIZER)
+        manifest = _manifest(checkpoint, request, recipe, report, built)
+        (built / artifact.MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+        destination.publish(built, request.output, force=request.force)
+    return report
+
+
+def _trial(checkpoint: Checkpoint, request: Request, texts: list[str]) -> Trial:
+    """Tokenize the texts and rows that the graphs are checked on; raises CheckpointError for too many `max_tokens`."""
+    limit = checkpoint.max_positions
+    max_tokens = request.max_tokens or min(limit, DEFAULT_MAX_TOKENS)
+    if max_tokens > limit:
+        raise CheckpointError(
+            f"{request.source}: was made for at most {limit} tokens, --max-tokens asks for {max_tokens}; ask for less"
+        )
+    window = Window(max_tokens, _HEAD_SHARE)
+    tokenizer = Tokenizer(checkpoint.tokenizer, window)
+
+    def tokenized(texts: list[str]) -> list[Ids]:
+        return [encoded.ids for encoded in tokenizer.encode([window.cut_text(text) for text in texts])]
+
+    @cache
+    def labelled(path: Path) -> Labelled:
+        rows = read_labelled(path, checkpoint.labels)
+        return Labelled(tokenized(rows.texts), rows.truth, rows.origin)
+
+    judged = request.labelled or request.calibrate
+    return Trial(
+        target=request.target,
+        prompts=tokenized(texts),
+        origin="built-in" if request.texts is None else request.texts.name,
+        gate=request.gate,
+        labelled=None if judged is None else labelled(judged),
+        max_drop=request.max_drop,
+        calibration=None if request.calibrate is None else labelled(request.calibrate),
+        precision=request.precision,
+        max_tokens=max_tokens,
+    )
+
+
+def _manifest(
+    checkpoint: Checkpoint, request: Request, recipe: Recipe, report: Report, built: Path
+) -> artifact.Manifest:
+    calibration = report.calibration
+    opset = onnx.load(built / artifact.MODEL, load_external_data=False).opset_import[0].version
+    return artifact.Manifest(
+        format_version=artifact.FORMAT_VERSION,
+        labels=checkpoint.labels,
+        max_tokens=report.max_tokens,
+        inputs=recipe.interface.names,
+        output=OUTPUT,
+        opset=opset,
+        precision=report.precision,
+        target=request.target,
+        temperature=1.0 if calibration is None else calibration.temperature,
+        suggested_threshold=None if calibration is None else calibration.threshold,
+        source=artifact.Source(name=checkpoint.name, sha256=artifact.sha256(checkpoint.weights)),
+        files={name: artifact.sha256(built / name) for name in (artifact.MODEL, artifact.TOKENIZER)},
+        verification=report.figures(),
+        versions={name: version(name) for name in _LIBRARIES},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

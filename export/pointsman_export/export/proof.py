@@ -1,0 +1,129 @@
+"""Run all checks on a pair of graphs, and collect the figures for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pointsman.classify.tokenizer import Ids
+from pointsman_export.export import latency, verify
+from pointsman_export.export.accuracy import Accuracy, check_accuracy
+from pointsman_export.export.agreement import check_agreement
+from pointsman_export.export.calibrate import Calibration, calibrate
+from pointsman_export.export.checkpoint import Checkpoint
+from pointsman_export.export.interface import PADDED
+from pointsman_export.export.labelled import Labelled
+from pointsman_export.export.recipe import Recipe
+from pointsman_export.export.report import Report
+from pointsman_export.export.runtime import Graph, Logits, alone
+from pointsman_export.export.selection import Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """The inputs and limits of the checks.
+
+    `prompts` are tokenized texts from `origin`, of which the share `gate` must keep its label. On the rows of
+    `labelled`, the shipped graph may lose `max_drop` of accuracy. It is calibrated on the rows of `calibration`, with a
+    threshold that has `precision`.
+    """
+
+    target: str
+    prompts: Sequence[Ids]
+    origin: str
+    gate: float
+    labelled: Labelled | None
+    max_drop: float
+    calibration: Labelled | None
+    precision: float
+    max_tokens: int
+
+
+def prove(
+    checkpoint: Checkpoint,
+    model: Any,
+    recipe: Recipe,
+    paths: dict[str, Path],
+    trial: Trial,
+    selection: Selection | None,
+    progress: Callable[[str], None],
+) -> Report:
+    """Check the graphs in `paths`, `float` and the shipped one; raises VerificationError.
+
+    A graph for a GPU runs on CUDA if this host has it, else on the CPU. The CPU shows the effect of rounding the
+    weights to float16, but not of rounding activations, since it computes those in float32.
+    """
+    labels, vocabulary = len(checkpoint.labels), checkpoint.vocabulary
+    for path in paths.values():
+        verify.check_interface(path, recipe.interface, labels)
+    _, shipped = paths
+    on_gpu = trial.target == "gpu"
+    graphs = {name: Graph(path, prefer_cuda=on_gpu and name == shipped) for name, path in paths.items()}
+    random = verify.random_prompts(vocabulary, trial.max_tokens)
+    progress("comparing with torch")
+    exact = [name for name in graphs if name != "int8"]
+    values = {name: verify.check_values(model, graphs[name], name, random) for name in exact}
+    progress("comparing prompts alone and together")
+    alike = verify.prompts_of_one_length(vocabulary, trial.max_tokens)
+    mates = alike if recipe.interface is PADDED else [*random, *alike]
+    independent = [name for name in graphs if name in exact or recipe.activations == "token"]
+    batch = {name: verify.check_batch(graphs[name], name, mates) for name in independent}
+    padding = None
+    if recipe.interface is PADDED:
+        padding = {name: verify.check_padding(graph, name, random) for name, graph in graphs.items()}
+    progress(f"labelling {len(trial.prompts)} texts with both graphs")
+    agreement = check_agreement(graphs["float"], graphs[shipped], shipped, trial.prompts, checkpoint.labels, trial.gate)
+    accuracy, calibration = _on_labelled(graphs, shipped, trial, checkpoint.labels, progress)
+    if not on_gpu:
+        progress("measuring the latency of both graphs")
+    return Report(
+        target=trial.target,
+        precision=shipped,
+        provider=graphs[shipped].provider,
+        labels=labels,
+        max_tokens=trial.max_tokens,
+        level=recipe.level,
+        activations=recipe.activations,
+        inputs=recipe.interface.names,
+        values=values,
+        batch=batch,
+        padding=padding,
+        selection=selection,
+        agreement=agreement,
+        texts=trial.origin,
+        gate=trial.gate,
+        accuracy=accuracy,
+        labelled=trial.labelled.origin if trial.labelled else None,
+        max_drop=trial.max_drop,
+        calibration=calibration,
+        calibrated_on=trial.calibration.origin if trial.calibration else None,
+        latency_ms={} if on_gpu else latency.measure(paths, vocabulary),
+        cpu=latency.cpu_model(),
+        bytes={name: path.stat().st_size for name, path in paths.items()},
+    )
+
+
+def _on_labelled(
+    graphs: dict[str, Graph], shipped: str, trial: Trial, labels: list[str], progress: Callable[[str], None]
+) -> tuple[Accuracy | None, Calibration | None]:
+    """Check the accuracy and calibrate, each if asked for; raises AccuracyError.
+
+    Rows that serve both purposes are run once.
+    """
+
+    @cache
+    def logits(name: str, rows: Labelled) -> Logits:
+        return alone(graphs[name], rows.prompts)
+
+    accuracy = calibration = None
+    if rows := trial.labelled:
+        progress(f"judging both graphs on {len(rows.prompts)} labelled rows")
+        both = logits("float", rows), logits(shipped, rows)
+        accuracy = check_accuracy(*both, shipped, rows.truth, labels, trial.max_drop)
+    if rows := trial.calibration:
+        progress(f"calibrating on {len(rows.prompts)} labelled rows")
+        calibration = calibrate(logits(shipped, rows), rows.truth, trial.precision)
+    return accuracy, calibration

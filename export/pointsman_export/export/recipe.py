@@ -1,0 +1,122 @@
+"""Write the graphs of a checkpoint, either built from its weights or exported by optimum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from copy import deepcopy
+from pathlib import Path
+from shutil import copyfile
+from typing import Any, Protocol
+
+import onnx
+import torch
+
+from pointsman_export.common.errors import UnknownFormError
+from pointsman_export.export.checkpoint import Checkpoint, as_transformers_4
+from pointsman_export.export.graph.architecture import architecture
+from pointsman_export.export.graph.encoder import build_graph, build_half_graph
+from pointsman_export.export.graph.linear import Activations
+from pointsman_export.export.graph.weights import load_weights
+from pointsman_export.export.interface import PACKED, PADDED, Interface
+from pointsman_export.export.quantize import quantizable, quantize
+from pointsman_export.export.torch_model import export_float
+
+
+class Recipe(Protocol):
+    """A way to write the graphs of one checkpoint; the float graph must be written first."""
+
+    @property
+    def interface(self) -> Interface: ...
+    @property
+    def level(self) -> str: ...
+    @property
+    def activations(self) -> Activations: ...
+    @property
+    def layers(self) -> list[str]:
+        """Return the names of the weights that can be int8, as `quantizable` does."""
+
+    @property
+    def gpu_precision(self) -> str: ...
+    def write_float(self, path: Path) -> None: ...
+    def write_int8(self, path: Path, float_layers: Collection[str] = ()) -> None: ...
+    def write_gpu(self, path: Path) -> None: ...
+    def to_round(self, model: Any) -> Any:
+        """Return the torch model with the weights that int8 rounds, and leave `model` unchanged."""
+
+
+class FastRecipe:
+    """Writes the packed graphs of `export.graph`; raises UnknownFormError."""
+
+    interface = PACKED
+    level = "fast"
+    gpu_precision = "fp16"
+
+    def __init__(self, checkpoint: Checkpoint, activations: Activations) -> None:
+        self.activations = activations
+        self.layers = quantizable(checkpoint.layers)
+        self._form = architecture(as_transformers_4(checkpoint))
+        self._weights = load_weights(checkpoint.weights, self._form)
+
+    def write_float(self, path: Path) -> None:
+        onnx.save(build_graph(self._form, self._weights, None), path)
+
+    def write_int8(self, path: Path, float_layers: Collection[str] = ()) -> None:
+        onnx.save(build_graph(self._form, self._weights, self.activations, float_layers), path)
+
+    def write_gpu(self, path: Path) -> None:
+        onnx.save(build_half_graph(self._form, self._weights), path)
+
+    def to_round(self, model: Any) -> Any:
+        balanced = deepcopy(model)
+        balanced.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in self._weights.items()})
+        return balanced
+
+
+class PlainRecipe:
+    """Writes optimum's export of the torch model, and an int8 form of it with activation scales per token.
+
+    A GPU gets the float graph, whose operators TensorRT supports; TensorRT rounds to float16 by an option of its own.
+    """
+
+    interface = PADDED
+    level = "plain"
+    gpu_precision = "fp32"
+    activations: Activations = "token"
+
+    def __init__(self, checkpoint: Checkpoint, model: Any) -> None:
+        self.layers = quantizable(checkpoint.layers)
+        self._count = checkpoint.layers
+        self._model = model
+        self._float = Path()
+
+    def write_float(self, path: Path) -> None:
+        self._float = path
+        export_float(self._model, path)
+
+    def write_int8(self, path: Path, float_layers: Collection[str] = ()) -> None:
+        quantize(self._float, path, self._count, float_layers)
+
+    def write_gpu(self, path: Path) -> None:
+        copyfile(self._float, path)
+
+    def to_round(self, model: Any) -> Any:
+        return model
+
+
+def choose_recipe(
+    checkpoint: Checkpoint, model: Any, level: str, activations: Activations, progress: Callable[[str], None]
+) -> Recipe:
+    """Return the fast recipe if `level` is fast and the checkpoint allows it, else the plain one.
+
+    Raises UnknownFormError if the checkpoint does not allow the fast graph and `activations` needs it.
+    """
+    if level == "fast":
+        try:
+            return FastRecipe(checkpoint, activations)
+        except UnknownFormError as error:
+            if activations != PlainRecipe.activations:
+                raise UnknownFormError(
+                    f"{error}, and --activations {activations} needs the fast graph; omit it"
+                ) from error
+            progress(f"no fast graph can be built for this checkpoint ({error}), going on as with --level plain")
+    return PlainRecipe(checkpoint, model)

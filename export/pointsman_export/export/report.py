@@ -1,0 +1,159 @@
+"""Report the measurements of an export: as numbers in the manifest, as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pointsman_export.common.shares import percent, points
+from pointsman_export.export.accuracy import Accuracy
+from pointsman_export.export.agreement import Agreement
+from pointsman_export.export.calibrate import Calibration
+from pointsman_export.export.latency import RUNS
+from pointsman_export.export.selection import Selection
+from pointsman_export.export.verify import tolerance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The measurements of an export; differences are of logits.
+
+    The keys of the mappings are `float` and `precision`, which is that of the shipped graph. `values` has no `int8`,
+    and neither has `batch` if all prompts of a run share one activation scale. `padding` is None if nothing is padded,
+    `selection` if nothing is int8. `latency_ms` is by number of tokens, then graph, and empty for a GPU. `provider` is
+    the execution provider of the shipped graph.
+    """
+
+    target: str
+    precision: str
+    provider: str
+    labels: int
+    max_tokens: int
+    level: str
+    activations: str
+    inputs: list[str]
+    values: dict[str, float]
+    batch: dict[str, float]
+    padding: dict[str, float] | None
+    selection: Selection | None
+    agreement: Agreement
+    texts: str
+    gate: float
+    accuracy: Accuracy | None
+    labelled: str | None
+    max_drop: float
+    calibration: Calibration | None
+    calibrated_on: str | None
+    latency_ms: dict[int, dict[str, float]]
+    cpu: str
+    bytes: dict[str, int]
+
+    def figures(self) -> dict[str, Any]:
+        """Return the manifest's `verification`."""
+        return {
+            "graph": {"level": self.level, "activation_scales": self.activations if self.selection else None},
+            "provider": self.provider,
+            "values": _differences(self.values),
+            "batch": _differences(self.batch),
+            "padding": self.padding and _differences(self.padding),
+            "agreement": {
+                "texts": self.agreement.texts,
+                "agreeing": self.agreement.agreeing,
+                "share": self.agreement.share,
+                "gate": self.gate,
+                "source": self.texts,
+            },
+            "logit_error": self.selection
+            and {
+                "texts": self.selection.texts,
+                "share": self.selection.error,
+                "all_int8": self.selection.int8_error,
+                "bound": self.selection.bound,
+            },
+            "float_layers": self.selection and self.selection.float_layers,
+            "accuracy": self._accuracy(),
+            "calibration": self.calibration and {"source": self.calibrated_on, **self.calibration.figures()},
+            "latency_ms": {"cpu": self.cpu, "threads": 1, "runs": RUNS, "median_by_tokens": self.latency_ms},
+            "bytes": self.bytes,
+        }
+
+    def table(self) -> str:
+        """Format one line per check or measurement."""
+        rows = [
+            ("graph", f"{self.level}, {self._kind()}"),
+            ("interface", f"{', '.join(self.inputs)} -> {self.labels} labels, up to {self.max_tokens} tokens"),
+            ("values", _moves(self.values, "is within", " of torch")),
+            ("batch", _moves(self.batch, "moves by")),
+            *([("padding", _moves(self.padding, "moves by"))] if self.padding else []),
+            *([("int8", _layers(self.selection))] if self.selection else []),
+            ("agreement", self._agreement()),
+            *self._labelled_rows(),
+            *((f"{tokens} tokens", self._speed(medians)) for tokens, medians in self.latency_ms.items()),
+            *([("measured on", f"{self.cpu}, 1 thread")] if self.latency_ms else []),
+            ("size", ", ".join(f"{name} {count / 1e6:.1f} MB" for name, count in self.bytes.items())),
+        ]
+        return "\n".join(f"  {name:<12}{value}" for name, value in rows)
+
+    def _accuracy(self) -> dict[str, Any] | None:
+        if self.accuracy is None:
+            return None
+        return {
+            "source": self.labelled,
+            "rows": self.accuracy.rows.total(),
+            "float": self.accuracy.of_float,
+            self.precision: self.accuracy.of_shipped,
+            "drop": self.accuracy.drop,
+            "max_drop": self.max_drop,
+        }
+
+    def _labelled_rows(self) -> Iterator[tuple[str, str]]:
+        if found := self.accuracy:
+            both = f"float {percent(found.of_float)}, {self.precision} {percent(found.of_shipped)}"
+            drop = f"drop {points(found.drop)}, allowed {points(self.max_drop)}"
+            yield "accuracy", f"{both} of {found.rows.total()} rows ({self.labelled}): {drop}"
+        if self.calibration:
+            yield (
+                "calibration",
+                f"{self.calibration.rows} rows ({self.calibrated_on}), {self.calibration.scores_line()}",
+            )
+            yield "threshold", self.calibration.threshold_line()
+
+    def _kind(self) -> str:
+        if self.selection is None:
+            return f"{self.precision} for a GPU, proved on {self.provider}"
+        return f"a scale for each {self.activations} of activations"
+
+    def _agreement(self) -> str:
+        found = self.agreement
+        line = (
+            f"{found.agreeing} of {found.texts} texts ({self.texts}) keep their label: {percent(found.share)}, "
+            f"gate {percent(self.gate)}"
+        )
+        return line if found.agreeing == found.texts else f"{line}; {found.worst()}"
+
+    def _speed(self, medians: dict[str, float]) -> str:
+        one, other = medians["float"], medians[self.precision]
+        return f"float {one:.1f} ms, {self.precision} {other:.1f} ms ({one / other:.1f} times faster)"
+
+
+def _differences(found: dict[str, float]) -> dict[str, Any]:
+    return {"max_difference": found, "tolerance": {name: tolerance(name) for name in found}}
+
+
+def _moves(found: dict[str, float], verb: str, of: str = "") -> str:
+    return ", ".join(f"{name} {verb} {value:.1e}{of} (allowed {tolerance(name):.0e})" for name, value in found.items())
+
+
+def _layers(found: Selection) -> str:
+    moved = f"moves the logits by {_percents(found.int8_error)} of their spread (allowed {_percents(found.bound)})"
+    if not found.float_layers:
+        return f"in all {found.layers} layers {moved}; none stays in float"
+    return (
+        f"in all {found.layers} layers {moved}, {_percents(found.error)} with {len(found.float_layers)} in float: "
+        f"{', '.join(found.float_layers)}"
+    )
+
+
+def _percents(share: float) -> str:
+    return f"{share * 100:.2f} %"

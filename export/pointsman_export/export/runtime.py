@@ -1,0 +1,65 @@
+"""Run an exported graph on ONNX Runtime with token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from pointsman.classify import packing
+from pointsman.classify.tokenizer import Ids
+from pointsman_export.export.interface import OUTPUT, PACKED
+
+Logits = npt.NDArray[np.float32]
+
+_ERRORS_ONLY = 3
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+class Graph:
+    """A session on the CPU, or on CUDA if preferred and available.
+
+    With `threads` 0, ONNX Runtime chooses the number of threads.
+    """
+
+    def __init__(self, path: Path, threads: int = 0, *, prefer_cuda: bool = False) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = _ERRORS_ONLY
+        found = onnxruntime.get_available_providers()
+        # TF32 would round the products of a float32 graph to 10 bits
+        wanted = [(_CUDA, {"use_tf32": "0"})] if prefer_cuda and _CUDA in found else []
+        self._session = onnxruntime.InferenceSession(path, options, [*wanted, _CPU])
+        self.provider: str = self._session.get_providers()[0]
+        self._packed = [value.name for value in self._session.get_inputs()] == PACKED.names
+
+    def logits(self, prompts: Sequence[Ids], width: int = 0) -> Logits:
+        """Return the logits [prompts, labels] of one run over all prompts.
+
+        They are packed, or padded to the longest or to `width` tokens.
+        """
+        if self._packed:
+            return self._run(packing.pack(prompts))
+        ids, mask = padded(prompts, width)
+        return self._run({"input_ids": ids, "attention_mask": mask})
+
+    def _run(self, feed: dict[str, Ids]) -> Logits:
+        return self._session.run([OUTPUT], feed)[0]  # type: ignore[no-any-return]
+
+
+def alone(graph: Graph, prompts: Sequence[Ids]) -> Logits:
+    """Return the logits [prompts, labels] of each prompt in a run of its own, as on an idle service."""
+    return np.concatenate([graph.logits([prompt]) for prompt in prompts])
+
+
+def padded(prompts: Sequence[Ids], width: int = 0) -> tuple[Ids, Ids]:
+    """Return ids and mask [prompts, tokens]; masked positions hold id 0."""
+    width = max(width, *(len(prompt) for prompt in prompts))
+    ids, mask = np.zeros((2, len(prompts), width), np.int64)
+    for row, prompt in enumerate(prompts):
+        ids[row, : len(prompt)] = prompt
+        mask[row, : len(prompt)] = 1
+    return ids, mask

@@ -1,0 +1,152 @@
+"""Read and check the operator's labelled rows; every fault is reported with its line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from pointsman import files
+from pointsman.evaluation.metrics import Ints
+from pointsman_export.common.errors import FitDataError
+
+LEAST_ROWS = 5
+"""Least rows of a label: with fewer, some fold of the cross-validation has none to train on or none to test."""
+ENOUGH_ROWS = 20
+"""Rows of a label below which its figures say little."""
+
+_LARGEST_BYTES = 64 << 20
+_SHOWN = 10
+_CATCH_ALL = {"other", "others", "none", "general", "misc", "miscellaneous", "out of scope", "unknown", "fallback"}
+
+
+class _Row(msgspec.Struct):
+    """A line of the file; further keys are ignored."""
+
+    text: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """The checked rows. `truth` has shape [texts] and indexes `labels`, which are sorted.
+
+    `warnings` are sentences for the operator.
+    """
+
+    texts: list[str]
+    truth: Ints
+    labels: list[str]
+    warnings: list[str]
+
+
+def read_rows(path: Path) -> Rows:
+    """Read the rows of a JSON lines file, each distinct text once; raises FitDataError with all faults at once."""
+    kept: dict[str, tuple[int, _Row]] = {}
+    faults: list[str] = []
+    repeated: list[int] = []
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            continue
+        try:
+            row = _parse(line)
+        except ValueError as error:
+            faults.append(f"{path}:{number}: {error}")
+            continue
+        first, earlier = kept.setdefault(_key(row.text), (number, row))
+        if earlier.label != row.label:
+            faults.append(
+                f"{path}:{number}: is labelled {row.label!r}, and the same text is labelled {earlier.label!r} in line "
+                f"{first}; keep the right one"
+            )
+        elif first != number:
+            repeated.append(number)
+    rows = [row for _, row in kept.values()]
+    if not faults:
+        faults = _thin(path, rows)
+    if faults:
+        raise FitDataError(_shown(faults))
+    return _rows(rows, repeated)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        content = files.read(path, _LARGEST_BYTES).decode("utf-8-sig")
+    except OSError as error:
+        raise FitDataError(f"{path}: cannot be read ({error.strerror}); name a file of labelled rows") from error
+    except UnicodeDecodeError as error:
+        raise FitDataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); convert it") from error
+    return content.split("\n")  # a text may hold U+2028, where splitlines cuts
+
+
+def _parse(line: str) -> _Row:
+    """Parse one line; raises ValueError."""
+    try:
+        row = msgspec.json.decode(line, type=_Row)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{error}; write {{"text": "...", "label": "..."}}') from error
+    row.label = row.label.strip()
+    for key, value in (("text", row.text), ("label", row.label)):
+        if not value.strip():
+            raise ValueError(f"the {key} is empty; write one or remove the line")
+    return row
+
+
+def _key(text: str) -> str:
+    """Return the same key for texts that differ only in case and spaces: uncased tokenizers cannot tell them apart."""
+    return " ".join(text.split()).casefold()
+
+
+def _thin(path: Path, rows: list[_Row]) -> list[str]:
+    """Return the faults of a file that has too few rows to fit a head."""
+    counts = Counter(row.label for row in rows)
+    if not counts:
+        return [f'{path}: holds no row; write {{"text": "...", "label": "..."}}, one a line']
+    if len(counts) == 1:
+        return [f"{path}: has one label only ({next(iter(counts))!r}); add rows of at least one other label"]
+    return [
+        f"{path}: label {label!r} has {counts[label]} {_plural(counts[label])}, at least {LEAST_ROWS} are needed and "
+        f"{ENOUGH_ROWS} are wanted; add more, or remove the label"
+        for label in sorted(counts)
+        if counts[label] < LEAST_ROWS
+    ]
+
+
+def _rows(rows: list[_Row], repeated: list[int]) -> Rows:
+    labels = sorted({row.label for row in rows})
+    counts = Counter(row.label for row in rows)
+    warnings = [
+        f"label {label!r} has {counts[label]} rows; with fewer than {ENOUGH_ROWS} its figures say little: add more"
+        for label in labels
+        if counts[label] < ENOUGH_ROWS
+    ]
+    if repeated:
+        lines = ", ".join(map(str, repeated[:_SHOWN])) + (", …" if len(repeated) > _SHOWN else "")
+        warnings.append(
+            f"{len(repeated)} {_plural(len(repeated))} (line {lines}) repeat an earlier one, apart from case and "
+            "spaces; counted once"
+        )
+    if not any(_is_catch_all(label) for label in labels):
+        warnings.append(
+            "no label stands for everything else, so a prompt that belongs to none of the labels is forced into one "
+            "of them, and the threshold stops only a part of such prompts: add a label such as "
+            '"other" with prompts that you do not want to route'
+        )
+    truth = np.array([labels.index(row.label) for row in rows])
+    return Rows(texts=[row.text for row in rows], truth=truth, labels=labels, warnings=warnings)
+
+
+def _is_catch_all(label: str) -> bool:
+    return label.casefold().replace("_", " ").replace("-", " ") in _CATCH_ALL
+
+
+def _shown(faults: list[str]) -> str:
+    more = len(faults) - _SHOWN
+    return "\n".join([*faults[:_SHOWN], *([f"and {more} more"] if more > 0 else [])])
+
+
+def _plural(count: int) -> str:
+    return "row" if count == 1 else "rows"

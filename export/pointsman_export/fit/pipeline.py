@@ -1,0 +1,183 @@
+"""Run the steps of a fit, in order."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+import onnxruntime
+
+from pointsman.classify import artifact
+from pointsman.classify.onnx_cpu import Engine, softmax
+from pointsman.classify.tokenizer import Ids, Tokenizer, Window
+from pointsman.evaluation.calibration import fit_temperature, suggest_threshold
+from pointsman.evaluation.metrics import Floats, expected_calibration_error
+from pointsman_export.common import destination
+from pointsman_export.common.errors import ValuesError
+from pointsman_export.fit import graph as graphs
+from pointsman_export.fit.data import Rows, read_rows
+from pointsman_export.fit.head import fit_heads
+from pointsman_export.fit.progress import Progress
+from pointsman_export.fit.report import VALUES_TOLERANCE, FitReport
+from pointsman_export.fit.validation import FOLDS, Choice, Validation, choose, cross_validate
+
+_HEAD_SHARE = 0.5
+_SERVED = 32
+"""Number of prompts that the daemon's own engine is tested on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitRequest:
+    """The options of the command line.
+
+    `base` is a folder or `builtin`; `precision` is that of the suggested threshold.
+    """
+
+    data: Path
+    base: str
+    output: Path
+    precision: float
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Calibration:
+    """The temperature, and its effect on the rows that were left out."""
+
+    temperature: float
+    error: float
+    threshold: float | None
+    coverage: float
+
+
+def fit(request: FitRequest, progress: Progress) -> FitReport:
+    """Write the artifact and return the report; raises ExportError or ArtifactError.
+
+    After an error nothing is left behind.
+    """
+    start = time.perf_counter()
+    destination.check(request.output, force=request.force)
+    rows = read_rows(request.data)
+    base = artifact.load(artifact.resolve(request.base, Path.cwd()))
+    graph = graphs.load_graph(base.model_path)
+    features_name = graphs.features_name(graph, base.manifest.output)
+    prompts = _tokenize(base, rows.texts)
+    encoder = graphs.encoder(graph, features_name)
+    features = graphs.run(encoder, prompts, progress.step("reading the texts", len(prompts)))
+    validation = cross_validate(features, rows.truth, len(rows.labels), progress.step("cross-validating", FOLDS))
+    trained = progress.step("training", 1)
+    choice = choose(features, rows.truth, len(rows.labels))
+    head = fit_heads(features, rows.truth, len(rows.labels), [choice.strength])[0]
+    trained(1)
+    calibration = _calibrate(choice, rows, request.precision)
+    fitted = graphs.with_head(graph, features_name, head, base.manifest.output)
+    with destination.workspace(request.output) as work:
+        built = work / "artifact"
+        built.mkdir()
+        onnx.save(fitted, built / artifact.MODEL)
+        shutil.copyfile(base.tokenizer_path, built / artifact.TOKENIZER)
+        proof = progress.step("proving the graph", len(prompts))
+        difference = _difference(
+            graphs.run(graphs.load_graph(built / artifact.MODEL), prompts, proof), head.logits(features)
+        )
+        report = _report(request, rows, validation, choice, calibration, difference, time.perf_counter() - start)
+        manifest = _manifest(base, rows, calibration, report, built)
+        (built / artifact.MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+        _check_served(built, prompts, head.logits(features))
+        destination.publish(built, request.output, force=request.force)
+    return report
+
+
+def _tokenize(base: artifact.Artifact, texts: list[str]) -> list[Ids]:
+    window = Window(base.manifest.max_tokens, _HEAD_SHARE)
+    encoded = Tokenizer(base.tokenizer_path, window).encode([window.cut_text(text) for text in texts])
+    return [item.ids for item in encoded]
+
+
+def _calibrate(choice: Choice, rows: Rows, precision: float) -> _Calibration:
+    """Calibrate on the logits of left-out rows under the chosen strength, which have the scale of the head's logits."""
+    temperature = fit_temperature(choice.logits, rows.truth)
+    scores = softmax((choice.logits / temperature).astype(np.float32))
+    confidence, correct = scores.max(axis=1), scores.argmax(axis=1) == rows.truth
+    threshold = suggest_threshold(confidence, correct, precision)
+    coverage = 0.0 if threshold is None else float((confidence >= threshold).mean())
+    return _Calibration(temperature, expected_calibration_error(confidence, correct), threshold, coverage)
+
+
+def _difference(found: Floats, expected: Floats) -> float:
+    """Return the largest difference of two arrays of logits; raises ValuesError above the tolerance."""
+    difference = float(np.abs(found - expected).max())
+    if not difference <= VALUES_TOLERANCE:  # a NaN fails, too
+        raise ValuesError(
+            f"the written graph's logits differ by {difference:.1e} from the fitted head's, allowed is "
+            f"{VALUES_TOLERANCE:.0e}; fit on another base"
+        )
+    return difference
+
+
+def _check_served(built: Path, prompts: Sequence[Ids], logits: Floats) -> None:
+    """Check that the daemon's loader takes the folder and that its engine gives the head's scores.
+
+    Raises ArtifactError or ValuesError.
+    """
+    served = artifact.load(built)
+    some = slice(0, _SERVED)
+    _difference(
+        Engine(served, ["cpu"]).run(prompts[some]),
+        softmax((logits[some] / served.manifest.temperature).astype(np.float32)),
+    )
+
+
+def _report(
+    request: FitRequest,
+    rows: Rows,
+    validation: Validation,
+    choice: Choice,
+    calibration: _Calibration,
+    difference: float,
+    seconds: float,
+) -> FitReport:
+    return FitReport(
+        rows=rows,
+        predicted=validation.predicted,
+        by_half=validation.by_half,
+        folds=FOLDS,
+        strength=choice.strength,
+        temperature=calibration.temperature,
+        calibration_error=calibration.error,
+        precision=request.precision,
+        threshold=calibration.threshold,
+        coverage=calibration.coverage,
+        difference=difference,
+        data=request.data.name,
+        data_sha256=artifact.sha256(request.data),
+        seconds=seconds,
+    )
+
+
+def _manifest(
+    base: artifact.Artifact, rows: Rows, calibration: _Calibration, report: FitReport, built: Path
+) -> artifact.Manifest:
+    """Return the base's manifest with the new labels, calibration, source and files."""
+    return msgspec.structs.replace(
+        base.manifest,
+        labels=rows.labels,
+        temperature=calibration.temperature,
+        suggested_threshold=calibration.threshold,
+        source=artifact.Source(name=f"fit of {base.manifest.source.name}", sha256=base.manifest.files[artifact.MODEL]),
+        files={name: artifact.sha256(built / name) for name in (artifact.MODEL, artifact.TOKENIZER)},
+        verification=report.figures(),
+        versions={
+            "numpy": np.__version__,
+            "onnx": onnx.__version__,
+            "onnxruntime": onnxruntime.__version__,
+        },
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

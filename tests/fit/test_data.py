@@ -1,0 +1,164 @@
+"""Labelled rows: what is refused, what is warned of, and what is told to the operator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pointsman_export.common.errors import FitDataError
+from pointsman_export.fit.data import Rows, read_rows
+
+
+def label_counts(rows: Rows) -> dict[str, int]:
+    """Rows by label."""
+    return {label: int((rows.truth == index).sum()) for index, label in enumerate(rows.labels)}
+
+
+def rows(**counts: int) -> list[str]:
+    """So many distinct lines of each label."""
+    return [line(f"{label} {number}", label) for label, count in counts.items() for number in range(count)]
+
+
+def line(text: object, label: object) -> str:
+    return json.dumps({"text": text, "label": label})
+
+
+def read(tmp_path: Path, lines: list[str]) -> Rows:
+    path = tmp_path / "my.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return read_rows(path)
+
+
+def refused(tmp_path: Path, lines: list[str]) -> str:
+    with pytest.raises(FitDataError) as caught:
+        read(tmp_path, lines)
+    return str(caught.value)
+
+
+def test_good_rows_give_sorted_labels_and_no_warning(tmp_path: Path) -> None:
+    """Labels are in order, texts as written, further keys and blank lines are passed over."""
+    extra = json.dumps({"text": " Pay  the bill ", "label": " banking ", "source": "crm"})
+
+    found = read(tmp_path, [*rows(travel=20, other=20, banking=19), "", extra])
+
+    assert found.labels == ["banking", "other", "travel"]
+    assert label_counts(found) == {"banking": 20, "other": 20, "travel": 20}
+    assert found.texts[-1] == " Pay  the bill "
+    assert found.warnings == []
+
+
+def test_a_line_separator_inside_a_text_is_no_new_line(tmp_path: Path) -> None:
+    """JSON may hold U+2028 as it is."""
+    odd = json.dumps({"text": "one\u2028two", "label": "other"}, ensure_ascii=False)
+
+    assert read(tmp_path, [*rows(travel=20, other=19), odd]).texts[-1] == "one\u2028two"
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "my.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows(travel=20, other=20)).encode())
+
+    assert len(read_rows(path).texts) == 40
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ('{"text": "a", "label"', "truncated"),
+        ("hello", "malformed"),
+        ('{"x": ' + "[" * 100_000, "recursion"),
+        ('["a", "b"]', "Expected `object`"),
+        ('{"label": "travel"}', "missing required field `text`"),
+        ('{"text": "a trip"}', "missing required field `label`"),
+        (line(5, "travel"), "Expected `str`, got `int` - at `$.text`"),
+        (line("a trip", None), "Expected `str`, got `null` - at `$.label`"),
+        (line(" \t", "travel"), "the text is empty"),
+        (line("a trip", ""), "the label is empty"),
+        ('{"text": "\\ud800", "label": "travel"}', "surrogate"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, bad: str, said: str) -> None:
+    """File, line, fault and form."""
+    message = refused(tmp_path, [*rows(travel=20, other=20), bad])
+
+    assert message.startswith(f"{tmp_path / 'my.jsonl'}:41: ")
+    assert said.casefold() in message.casefold()
+
+
+def test_all_bad_lines_are_named_at_once(tmp_path: Path) -> None:
+    """Ten of them, and how many more there are."""
+    message = refused(tmp_path, ["{"] * 12)
+
+    assert [entry.partition(": ")[0] for entry in message.splitlines()[:10]] == [
+        f"{tmp_path / 'my.jsonl'}:{number}" for number in range(1, 11)
+    ]
+    assert message.endswith("\nand 2 more")
+
+
+def test_one_text_with_two_labels_is_an_error_that_names_both_lines(tmp_path: Path) -> None:
+    """Case and spaces make no other text of it."""
+    lines = [line("Pay my bill", "banking"), *rows(travel=20, banking=20), line("pay  my BILL", "travel")]
+
+    message = refused(tmp_path, lines)
+
+    assert "my.jsonl:42: is labelled 'travel'" in message
+    assert "labelled 'banking' in line 1; keep the right one" in message
+
+
+def test_a_text_that_comes_twice_counts_once_with_a_warning(tmp_path: Path) -> None:
+    """Twice in the data it would be trained on and judged by."""
+    found = read(tmp_path, [*rows(travel=20, other=20), line("Travel 3 ", "travel")])
+
+    assert label_counts(found) == {"other": 20, "travel": 20}
+    assert found.warnings == ["1 row (line 41) repeat an earlier one, apart from case and spaces; counted once"]
+
+
+def test_fewer_than_five_rows_of_a_label_are_an_error(tmp_path: Path) -> None:
+    """Repeated rows don't help, and each thin label is named."""
+    message = refused(tmp_path, [*rows(travel=20, work=4, banking=1), line("work 1", "work")])
+
+    assert "label 'banking' has 1 row, at least 5 are needed and 20 are wanted" in message
+    assert "label 'work' has 4 rows, at least 5" in message
+
+
+def test_fewer_than_twenty_rows_of_a_label_are_a_warning(tmp_path: Path) -> None:
+    found = read(tmp_path, rows(travel=20, other=5))
+
+    assert found.warnings == ["label 'other' has 5 rows; with fewer than 20 its figures say little: add more"]
+
+
+def test_one_label_only_is_an_error(tmp_path: Path) -> None:
+    """There is nothing to tell it from."""
+    assert "has one label only ('travel')" in refused(tmp_path, rows(travel=30))
+
+
+def test_a_file_without_rows_is_an_error(tmp_path: Path) -> None:
+    assert "holds no row" in refused(tmp_path, ["", " "])
+
+
+def test_labels_without_a_catch_all_are_a_warning(tmp_path: Path) -> None:
+    """What belongs nowhere is forced into a label."""
+    (warning,) = read(tmp_path, rows(travel=20, banking=20)).warnings
+
+    assert "forced into one of them" in warning
+    assert 'add a label such as "other"' in warning
+
+
+@pytest.mark.parametrize("label", ["other", "Out-of-scope", "out_of_scope", "None", "general"])
+def test_a_catch_all_goes_by_several_names(tmp_path: Path, label: str) -> None:
+    assert read(tmp_path, rows(**{"travel": 20, label: 20})).warnings == []
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FitDataError, match=r"absent.jsonl: cannot be read \(No such file"):
+        read_rows(tmp_path / "absent.jsonl")
+
+
+def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "latin.jsonl"
+    path.write_bytes('{"text": "Café", "label": "travel"}'.encode("latin-1"))
+
+    with pytest.raises(FitDataError, match="not UTF-8"):
+        read_rows(path)

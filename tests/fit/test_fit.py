@@ -1,0 +1,334 @@
+"""`pointsman fit` from end to end, on the built-in artifact and the five domains of the example."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from pointsman.classify import artifact
+from pointsman.classify.onnx_cpu import Engine
+from pointsman.classify.tokenizer import Tokenizer, Window
+from pointsman.cli.main import main as pointsman
+from pointsman_export.common.errors import GraphError
+from pointsman_export.fit import graph as graphs
+from pointsman_export.fit import pipeline
+from pointsman_export.fit.head import Head
+from pointsman_export.fit.main import main
+from pointsman_export.fit.progress import Progress
+from support import toy_artifact
+from support.export import Export, Outcome
+
+EXAMPLE = Path(__file__).parents[2] / "export" / "examples" / "five-domains.jsonl"
+LABELS = ["banking", "cooking", "home devices", "travel", "work"]
+
+ROWS = [json.loads(line) for line in EXAMPLE.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artifact of the example; not to be changed."""
+    folder = tmp_path_factory.mktemp("fitted") / "five"
+    assert main(["--data", str(EXAMPLE), "-o", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def manifest(fitted: Path) -> artifact.Manifest:
+    return artifact.load(fitted).manifest
+
+
+def scores(folder: Path, texts: list[str], *, together: bool = True) -> np.ndarray:
+    """What the daemon's engine gives, in one call or one by one."""
+    loaded = artifact.load(folder)
+    encoded = Tokenizer(loaded.tokenizer_path, Window(loaded.manifest.max_tokens, 0.5)).encode(texts)
+    engine = Engine(loaded, ["cpu"])
+    prompts = [item.ids for item in encoded]
+    return engine.run(prompts) if together else np.concatenate([engine.run([prompt]) for prompt in prompts])
+
+
+def refused(outcome: Outcome, *parts: str) -> None:
+    """A failure that says all of `parts` and left neither the folder nor a temporary one."""
+    assert (outcome.code, outcome.out, outcome.left) == (1, "", [])
+    assert outcome.message.startswith("pointsman fit: ")
+    assert "Traceback" not in outcome.err
+    for part in parts:
+        assert part in outcome.message
+
+
+# --- the artifact ----------------------------------------------------------------------------------------------
+
+
+def test_accuracy_of_the_five_domains(manifest: artifact.Manifest) -> None:
+    """What cross-validation gives, a little under what was measured (0.86, mean of ten splits)."""
+    found = manifest.verification["cross_validation"]
+
+    assert found["accuracy"] >= 0.80
+    assert found["interval_95"][0] < found["accuracy"] < found["interval_95"][1]
+    assert found["macro_f1"] >= 0.80
+    assert np.array(found["confusion"]["counts"]).sum() == found["rows"] == len(ROWS)
+
+
+def test_the_manifest_describes_the_new_artifact(manifest: artifact.Manifest) -> None:
+    """New labels and calibration; the base's form; the base's name and hash as the source."""
+    base = artifact.load(artifact.BUILTIN).manifest
+
+    assert manifest.labels == LABELS
+    assert 0.2 <= manifest.temperature <= 5
+    assert manifest.suggested_threshold is None or 0.2 < manifest.suggested_threshold < 1
+    assert manifest.source == artifact.Source(name=f"fit of {base.source.name}", sha256=base.files["model.onnx"])
+    assert (manifest.max_tokens, manifest.precision, manifest.opset) == (base.max_tokens, base.precision, base.opset)
+    assert (manifest.inputs, manifest.output) == (base.inputs, base.output)
+    assert manifest.verification["values"]["max_difference"] <= 1e-4
+
+
+def test_no_text_of_the_operators_is_in_the_folder(fitted: Path) -> None:
+    """The three files hold figures and weights alone."""
+    assert sorted(path.name for path in fitted.iterdir()) == ["model.onnx", "pointsman.json", "tokenizer.json"]
+    for path in fitted.iterdir():
+        content = path.read_bytes()
+        assert not [row["text"] for row in ROWS if row["text"].encode() in content]
+
+
+def test_the_engine_serves_it(fitted: Path) -> None:
+    """Prompts that are not in the data get their label."""
+    prompts = {
+        "Why did my bank charge me a fee for this card payment?": "banking",
+        "how long should I roast a whole chicken": "cooking",
+        "Turn on the bedroom lamp at seven.": "home devices",
+        "Which airline flies from Madrid to Oslo?": "travel",
+        "Schedule a meeting with the marketing team for Wednesday.": "work",
+    }
+
+    found = scores(fitted, list(prompts))
+
+    assert [LABELS[place] for place in found.argmax(axis=1)] == list(prompts.values())
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+
+
+def test_scores_are_the_same_alone_and_in_a_batch(fitted: Path) -> None:
+    """What came with a prompt doesn't move it by 1e-4."""
+    texts = [row["text"] for row in ROWS]
+
+    np.testing.assert_allclose(scores(fitted, texts), scores(fitted, texts, together=False), atol=1e-4)
+
+
+def test_the_old_head_is_gone_and_the_encoder_is_the_bases(fitted: Path) -> None:
+    """The new classifier reads the pooled output; no weight of the encoder differs."""
+    before, after = (onnx.load(folder / "model.onnx").graph for folder in (artifact.BUILTIN, fitted))
+    old = {tensor.name: numpy_helper.to_array(tensor) for tensor in before.initializer}
+    new = {tensor.name: numpy_helper.to_array(tensor) for tensor in after.initializer}
+
+    assert not [node.name for node in after.node if node.name.startswith("/head/")]
+    assert set(new) - set(old) == {"fit/classifier/weight", "fit/classifier/bias"}
+    assert all(np.array_equal(old[name], new[name]) for name in set(new) & set(old))
+    assert len(set(old) - set(new)) == 4  # the classifier's two, the head's dense and norm
+
+
+def test_a_fitted_artifact_is_a_base_too(fitted: Path, fit: Export, manifest: artifact.Manifest) -> None:
+    """It has no head to cut off, so the same rows give the same again."""
+    outcome = fit(EXAMPLE, "--base", str(fitted))
+
+    again = artifact.load(outcome.folder).manifest
+    assert outcome.code == 0
+    assert again.verification["cross_validation"] == manifest.verification["cross_validation"]
+    assert again.source == artifact.Source(name=f"fit of {manifest.source.name}", sha256=manifest.files["model.onnx"])
+
+
+# --- the terminal ----------------------------------------------------------------------------------------------
+
+
+def test_the_report_says_how_good_and_what_to_do(fit: Export) -> None:
+    """Accuracy with its interval, threshold, time, each label; steps on stderr; the missing `other` as a warning."""
+    outcome = fit(EXAMPLE)
+
+    assert (outcome.code, outcome.message) == (0, "")
+    assert outcome.steps == ["reading the texts …", "cross-validating …", "training …", "proving the graph …"]
+    assert "150 rows of five-domains.jsonl, 5 labels" in outcome.out
+    assert re.search(r"accuracy +0\.\d\d \(95 % interval 0\.\d\d to 0\.\d\d\), 5-fold", outcome.out)
+    assert re.search(r"time +\d+\.\d s", outcome.out)
+    for label in LABELS:
+        assert re.search(rf"\n  {label} +30 ", outcome.out)
+    assert outcome.out.rstrip().endswith('add a label such as "other" with prompts that you do not want to route')
+
+
+def test_a_terminal_shows_a_bar() -> None:
+    """It fills up in place and ends its line."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    show = Progress(stream).step("reading", 4)
+    show(2)
+    show(4)
+
+    empty, half, full = stream.getvalue().split("\r")[1:]
+    assert empty.endswith("░" * 30 + " 0/4")
+    assert half.endswith("█" * 15 + "░" * 15 + " 2/4")
+    assert full.endswith("█" * 30 + " 4/4\n")
+
+
+def test_the_command_is_pointsmans(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`pointsman fit` hands over; wrong usage is 2."""
+    assert pointsman(["fit", "--data", str(tmp_path / "absent"), "-o", str(tmp_path / "out")]) == 1
+    assert "pointsman fit: " in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        pointsman(["fit", "--data", "x", "-o", "y", "--precision", "0"])
+    assert caught.value.code == 2
+
+
+def test_torch_is_not_needed(tmp_path: Path) -> None:
+    """Nothing of the export's heavy libraries is imported."""
+    program = (
+        "import sys; from pointsman_export.fit.main import main; code = main(sys.argv[1:]); "
+        "print(code, sorted({'torch', 'transformers', 'optimum', 'sklearn'} & sys.modules.keys()))"
+    )
+    arguments = ["--data", str(EXAMPLE), "-o", str(tmp_path / "out")]
+
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "0 []"
+
+
+# --- what is refused -------------------------------------------------------------------------------------------
+
+
+def test_bad_rows(tmp_path: Path, fit: Export) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text('{"text": "a"}\n')
+
+    refused(fit(path), f"{path}:1: ", "`label`")
+
+
+def test_a_folder_that_is_there(fit: Export) -> None:
+    """It is not touched without --force, and with it only when it is an artifact."""
+    folder = fit(EXAMPLE, "--base", "nothing").folder
+    folder.mkdir()
+    (folder / "precious").touch()
+
+    plain, forced = fit(EXAMPLE), fit(EXAMPLE, "--force")
+
+    assert (plain.code, forced.code) == (1, 1)
+    assert "exists already" in plain.message
+    assert "replaces nothing but an artifact" in forced.message
+    assert (folder / "precious").exists()
+
+
+def test_force_replaces_an_artifact(fit: Export, tmp_path: Path) -> None:
+    fit(EXAMPLE)
+    two = tmp_path / "two.jsonl"
+    two.write_text("".join(json.dumps(row) + "\n" for row in ROWS if row["label"] in ("travel", "work")))
+
+    outcome = fit(two, "--force")
+
+    assert (outcome.code, outcome.left) == (0, ["out"])
+    assert artifact.load(outcome.folder).manifest.labels == ["travel", "work"]
+
+
+def test_a_base_that_is_no_artifact(tmp_path: Path, fit: Export) -> None:
+    refused(fit(EXAMPLE, "--base", str(tmp_path)), str(tmp_path), "no pointsman.json in it")
+
+
+def test_a_base_whose_graph_is_unknown(tmp_path: Path, fit: Export) -> None:
+    """A graph that doesn't end in a linear layer has no head to replace."""
+    toy_artifact.build(tmp_path / "toy")
+
+    refused(fit(EXAMPLE, "--base", str(tmp_path / "toy")), "logits is not made by a linear layer", "pointsman export")
+
+
+def test_a_base_whose_graph_onnx_cannot_read(tmp_path: Path, fit: Export) -> None:
+    toy_artifact.build(tmp_path / "toy", {"model.onnx": b"\xff\xff no graph"})
+
+    refused(fit(EXAMPLE, "--base", str(tmp_path / "toy")), "model.onnx: onnx cannot read it")
+
+
+def test_without_onnx_the_extra_is_named(fit: Export, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.delitem(sys.modules, "pointsman_export.fit.pipeline")
+
+    refused(fit(EXAMPLE), "needs the extra pointsman[fit]", "install it")
+
+
+def test_a_graph_that_differs_from_the_head_is_not_written(fit: Export, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is proved, not the intention."""
+    put = graphs.with_head
+
+    def astray(model: onnx.ModelProto, features: str, head: Head, output: str) -> onnx.ModelProto:
+        return put(model, features, Head(head.weights, head.bias + 0.001), output)
+
+    monkeypatch.setattr(graphs, "with_head", astray)
+
+    refused(fit(EXAMPLE), "logits differ by 1.0e-03 from the fitted head's, allowed is 1e-04")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_nothing(fit: Export, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    """Ctrl-C or SIGTERM in the middle removes what was written so far."""
+    monkeypatch.setattr(pipeline, "_check_served", lambda *_: os.kill(os.getpid(), number))
+
+    outcome = fit(EXAMPLE)
+
+    assert (outcome.code, outcome.left) == (1, [])
+    assert outcome.message == "pointsman fit: interrupted, nothing was written"
+
+
+# --- forms of graphs -------------------------------------------------------------------------------------------
+
+
+def graph(*nodes: onnx.NodeProto) -> onnx.ModelProto:
+    """Nodes from `pooled` to `logits` with the weights `w` and `v` and the bias `b`."""
+    tensors = [numpy_helper.from_array(np.ones(shape, np.float32), name) for name, shape in _WEIGHTS.items()]
+    inputs = [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["batch", "tokens", 4])]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])]
+    pool = helper.make_node("ReduceMax", ["hidden", "axis"], ["pooled"], keepdims=0)
+    return helper.make_model(helper.make_graph([pool, *nodes], "form", inputs, outputs, tensors))
+
+
+_WEIGHTS = {"w": (4, 3), "v": (4, 4), "b": (3,), "axis": (1,)}
+
+
+def test_matmul_and_add_are_a_classifier() -> None:
+    """Exporters write a linear layer as Gemm, or as MatMul with or without Add."""
+    product = helper.make_node("MatMul", ["pooled", "w"], ["product"])
+    total = helper.make_node("Add", ["product", "b"], ["logits"])
+
+    assert graphs.features_name(graph(product, total), "logits") == "pooled"
+    assert graphs.features_name(graph(helper.make_node("MatMul", ["pooled", "w"], ["logits"])), "logits") == "pooled"
+
+
+def test_the_head_is_cut_off_where_there_is_one() -> None:
+    dense = helper.make_node("MatMul", ["pooled", "v"], ["dense"])
+    active = helper.make_node("Tanh", ["dense"], ["active"])
+    classify = helper.make_node("Gemm", ["active", "w", "b"], ["logits"])
+
+    assert graphs.features_name(graph(dense, active, classify), "logits") == "pooled"
+
+
+def test_weights_that_are_computed_are_unknown() -> None:
+    """A product of two moving tensors is attention, not a classifier."""
+    square = helper.make_node("MatMul", ["pooled", "pooled"], ["logits"])
+
+    with pytest.raises(GraphError, match="not made by a linear layer"):
+        graphs.features_name(graph(square), "logits")
+
+
+def test_two_ways_into_the_classifier_are_unknown() -> None:
+    """A head beside a bypass cannot be cut off at one place."""
+    dense = helper.make_node("MatMul", ["pooled", "v"], ["dense"])
+    both = helper.make_node("Add", ["dense", "pooled"], ["both"])
+    classify = helper.make_node("Gemm", ["both", "w", "b"], ["logits"])
+
+    with pytest.raises(GraphError, match="1 linear layers and 1 other sources"):
+        graphs.features_name(graph(dense, both, classify), "logits")

@@ -1,0 +1,119 @@
+"""The logistic regression and its cross-validation, on numbers whose answer is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pointsman_export.fit.head import fit_heads, minimise
+from pointsman_export.fit.validation import FOLDS, STRENGTHS, choose, cross_validate, fold_numbers
+
+
+def clusters(rows: int, labels: int, width: int, spread: float) -> tuple[Any, Any]:
+    """Points around one centre for each label."""
+    random = np.random.default_rng(3)
+    truth = np.arange(rows) % labels
+    centres = random.normal(size=(labels, width))
+    return (centres[truth] + spread * random.normal(size=(rows, width))).astype(np.float32), truth
+
+
+def test_lbfgs_finds_the_minimum_of_a_bent_valley() -> None:
+    """A quadratic whose axes differ by 1,000 in steepness."""
+    steepness = np.logspace(0, 3, 20)
+    centre = np.linspace(-1, 1, 20)
+
+    found = minimise(
+        lambda point: (float(steepness @ (point - centre) ** 2), 2 * steepness * (point - centre)), np.zeros(20)
+    )
+
+    np.testing.assert_allclose(found, centre, atol=1e-4)
+
+
+def test_the_head_is_at_the_optimum() -> None:
+    """Its loss has no slope there: mean error times standardised feature plus penalty is zero for each weight."""
+    features, truth = clusters(120, 3, 8, spread=2.0)
+    strength = 10.0
+    head = fit_heads(features, truth, 3, [strength])[0]
+
+    logits = head.logits(features)
+    scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    scale = features.std(axis=0, dtype=np.float64)
+    standard = (features - features.mean(axis=0, dtype=np.float64)) / scale
+    error = (scores - np.eye(3)[truth]) / len(truth)
+
+    np.testing.assert_allclose(error.T @ standard + strength / len(truth) * head.weights * scale, 0, atol=2e-4)
+    np.testing.assert_allclose(error.sum(axis=0), 0, atol=2e-4)
+
+
+def test_the_unit_of_a_feature_does_not_matter() -> None:
+    """Features are standardised before and the head is scaled back after."""
+    features, truth = clusters(90, 3, 6, spread=2.0)
+    units = np.array([1, 1000, 0.001, 5, 1, 70], dtype=np.float32)
+    shift = np.array([0, -30, 0, 100, 1, 0], dtype=np.float32)
+
+    one = fit_heads(features, truth, 3, [3.0])[0].logits(features)
+    other = fit_heads(features * units + shift, truth, 3, [3.0])[0].logits(features * units + shift)
+
+    np.testing.assert_allclose(one, other, atol=0.01)
+
+
+def test_a_feature_that_never_changes_is_no_fault() -> None:
+    features, truth = clusters(60, 2, 4, spread=1.0)
+    features[:, 1] = 7.0
+
+    head = fit_heads(features, truth, 2, [1.0])[0]
+
+    assert np.isfinite(head.logits(features)).all()
+
+
+def test_strengths_keep_their_order() -> None:
+    """A weaker penalty gives greater weights."""
+    features, truth = clusters(90, 3, 6, spread=1.0)
+
+    sizes = [np.abs(head.weights).sum() for head in fit_heads(features, truth, 3, STRENGTHS)]
+
+    assert sizes == sorted(sizes)
+
+
+def test_folds_have_a_like_share_of_every_label() -> None:
+    """Every label is in every fold, five rows of it sufficing, and the folds are equal within one row."""
+    truth = np.repeat([0, 1, 2], [5, 23, 60])
+    numbers = fold_numbers(truth, FOLDS, np.random.default_rng(1))
+
+    counts = np.array([[(numbers[truth == label] == fold).sum() for fold in range(FOLDS)] for label in range(3)])
+
+    assert counts[0].tolist() == [1] * FOLDS
+    assert (counts.max(axis=1) - counts.min(axis=1)).max() <= 1
+    assert np.ptp(counts.sum(axis=0)) <= 1
+
+
+def test_noise_gets_a_stronger_penalty_than_clear_clusters() -> None:
+    clear, truth = clusters(120, 3, 10, spread=0.3)
+    noise, _ = clusters(120, 3, 10, spread=30.0)
+
+    assert choose(clear, truth, 3).strength < choose(noise, truth, 3).strength
+
+
+def test_labels_without_meaning_are_not_flattered() -> None:
+    """With more features than rows a head fits anything; on rows left out it is no better than chance."""
+    random = np.random.default_rng(11)
+    features, truth = random.normal(size=(100, 200)).astype(np.float32), np.arange(100) % 2
+
+    predicted = cross_validate(features, truth, 2, lambda _: None).predicted
+
+    assert (fit_heads(features, truth, 2, [1.0])[0].logits(features).argmax(axis=1) == truth).all()
+    assert 0.3 < (predicted == truth).mean() < 0.7
+
+
+@pytest.mark.parametrize("rows", [10, 11, 19])
+def test_five_rows_a_label_suffice(rows: int) -> None:
+    """The fewest that are let in reach every fold and every half."""
+    features, truth = clusters(rows, 2, 8, spread=0.2)
+    done: list[int] = []
+
+    found = cross_validate(features, truth, 2, done.append)
+
+    assert done == [1, 2, 3, 4, 5]
+    assert (found.predicted == truth).all()

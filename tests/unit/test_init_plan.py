@@ -1,0 +1,99 @@
+"""`pointsman init`: which adapter is for which labels, by its name and path."""
+
+from __future__ import annotations
+
+import pytest
+from pointsman.cli.init.plan import Plan, plan
+from pointsman.cli.init.served import Adapter, Served
+
+from support.config_files import LABELS
+
+BASE = "base-model"
+
+
+def planned(*adapters: tuple[str, str | None], base: str = BASE, root: str | None = None) -> Plan:
+    return plan(Served(None, {base: root}, tuple(Adapter(name, base, path) for name, path in adapters)), LABELS)
+
+
+def labels_of(name: str, path: str | None = None, *, root: str | None = None) -> tuple[str, ...]:
+    """The labels of a single adapter; empty where nothing tells its domain."""
+    found = planned((name, path), root=root)
+    return found.categories[0].labels if found.categories else ()
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("law", ("law",)),
+        ("legal-lora", ("law",)),
+        ("MedicalLoRA", ("health",)),
+        ("my_medical_adapter_v2", ("health",)),
+        ("math7b", ("math",)),
+        ("computer-science", ("computer science",)),
+        ("code.lora", ("computer science", "engineering")),
+        ("mental-health", ("psychology",)),  # not `health`: the longest phrase counts
+        ("math-physics-lora", ("math", "physics")),
+        ("science", ("biology", "chemistry", "physics")),
+        ("lawnmower", ()),
+        ("extra-lora", ()),
+        ("adapter-7", ()),
+        ("", ()),
+        ("法律", ()),
+    ],
+)
+def test_the_name_tells_the_domain(name: str, labels: tuple[str, ...]) -> None:
+    assert labels_of(name) == labels
+
+
+@pytest.mark.parametrize(
+    ("path", "labels"),
+    [
+        ("/models/loras/medical", ("health",)),
+        ("/models/loras/legal/v3", ("law",)),
+        ("org/llama-math-lora", ("math",)),
+        ("/srv/medical/loras/x", ()),  # of the host, not of the adapter
+        ("/", ()),
+    ],
+)
+def test_the_end_of_the_path_tells_it_where_the_name_does_not(path: str, labels: tuple[str, ...]) -> None:
+    assert labels_of("adapter-7", path) == labels
+
+
+def test_the_name_wins_over_the_path() -> None:
+    assert labels_of("legal", "/models/medical") == ("law",)
+
+
+def test_words_of_the_base_model_tell_nothing_of_its_adapters() -> None:
+    assert labels_of("gemma-9b-it-medical", root="google/gemma-9b-it") == ("health",)
+    assert labels_of("gemma-9b-it-x", root="google/gemma-9b-it") == ()
+
+
+def test_a_label_is_one_adapters_and_the_narrower_domain_has_it() -> None:
+    found = planned(("science", None), ("physics", None))
+
+    assert {category.name: category.labels for category in found.categories} == {
+        "science": ("biology", "chemistry"),
+        "physics": ("physics",),
+    }
+
+
+def test_a_second_adapter_of_a_domain_stands_beside_the_first() -> None:
+    found = planned(("medical", None), ("clinical", None), ("medical-v2", None))
+
+    (category,) = found.categories
+    assert (category.name, category.adapter.name) == ("medical", "medical")
+    assert [adapter.name for adapter in category.others] == ["clinical", "medical-v2"]
+    assert found.unknown == ()
+
+
+def test_what_nobody_covers_is_free() -> None:
+    found = planned(("extra", None), ("law", None))
+
+    assert [adapter.name for adapter in found.unknown] == ["extra"]
+    assert found.free == tuple(label for label in LABELS if label != "law")
+
+
+def test_the_order_is_that_of_vllm() -> None:
+    found = planned(("stem", None), ("law", None), ("math", None))
+
+    assert [category.adapter.name for category in found.categories] == ["stem", "law", "math"]

@@ -1,0 +1,1 @@
+"""Train the built-in classifier; not part of the wheel. See README.md."""
