@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Protocol, cast
 
 from pointsman.errors import UpstreamBroken, UpstreamError
@@ -103,7 +102,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._receiver = receiver
         self._framing = None
         self._head = b""
-        self._asked = time.monotonic()
+        self._asked = asyncio.get_running_loop().time()
         self._early = True
         self._persistent = True
         self._unsent = head, body
@@ -125,8 +124,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._receiver = receiver
 
     def pause(self) -> None:
-        """Stop reading until `resume`: the client is slow."""
-        if not self._transport.is_closing():
+        """Stop reading until `resume`: the client is slow.
+
+        Of a whole answer nothing is left to read, and whoever gets the connection next would wait for its own in vain.
+        """
+        whole = self._framing is not None and self._framing.done
+        if not whole and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume(self) -> None:
@@ -180,7 +183,7 @@ class UpstreamConnection(asyncio.Protocol):
             receiver.end()
         elif framing is not None:
             receiver.fail(UpstreamBroken(f"{self.where} broke off its answer"))
-        elif self.reused and self._early and time.monotonic() < self._asked + CROSSING_SECONDS:
+        elif self.reused and self._early and asyncio.get_running_loop().time() < self._asked + CROSSING_SECONDS:
             receiver.fail(NotStarted(f"{self.where} had closed an idle connection"))
         else:
             receiver.fail(UpstreamBroken(f"{self.where} broke the connection before it answered"))

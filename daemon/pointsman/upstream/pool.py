@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import ssl
-import time
 from collections import deque
 from urllib.parse import urlsplit
 
@@ -38,7 +37,7 @@ class ConnectionPool:
 
     def take(self) -> UpstreamConnection | None:
         """Return the connection used last, if it has been idle for less than IDLE_CONNECTION_SECONDS."""
-        oldest = time.monotonic() - IDLE_CONNECTION_SECONDS
+        oldest = asyncio.get_running_loop().time() - IDLE_CONNECTION_SECONDS
         while self._idle:
             connection = self._idle.pop()
             if connection.idle_since < oldest:
@@ -83,10 +82,11 @@ class ConnectionPool:
 
     def put(self, connection: UpstreamConnection) -> None:
         """Keep a connection for the next request."""
-        connection.idle_since = time.monotonic()
+        loop = asyncio.get_running_loop()
+        connection.idle_since = loop.time()
         self._idle.append(connection)
         if self._sweep is None:
-            self._sweep = asyncio.get_running_loop().call_later(IDLE_CONNECTION_SECONDS, self._close_idle)
+            self._sweep = loop.call_later(IDLE_CONNECTION_SECONDS, self._close_idle)
 
     def forget(self, connection: UpstreamConnection) -> None:
         """Forget a closed connection."""
@@ -96,13 +96,12 @@ class ConnectionPool:
                 self._idle.remove(connection)
 
     def _close_idle(self) -> None:
-        oldest = time.monotonic() - IDLE_CONNECTION_SECONDS
-        while self._idle and self._idle[0].idle_since <= oldest:
+        loop = asyncio.get_running_loop()
+        while self._idle and self._idle[0].idle_since + IDLE_CONNECTION_SECONDS <= loop.time():
             self._idle.popleft().abort()
         self._sweep = None
         if self._idle:
-            delay = self._idle[0].idle_since - oldest
-            self._sweep = asyncio.get_running_loop().call_later(delay, self._close_idle)
+            self._sweep = loop.call_at(self._idle[0].idle_since + IDLE_CONNECTION_SECONDS, self._close_idle)
 
     def close(self) -> None:
         """Close every connection; answers in progress are lost."""

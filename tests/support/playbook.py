@@ -1,0 +1,256 @@
+"""The data port between a client and two vLLMs, all of which a test plays event by event: no sockets, no real time.
+
+Everything between the two transports is the program's own: listener, routes, exchange, forwarder, pool, generations.
+Only the classifier is a stand-in, which is always sure of `technical`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from pointsman.api.data import routes
+from pointsman.app.generations import Generations
+from pointsman.app.prepare import Prepared
+from pointsman.classify.classifier import Classification, Timing
+from pointsman.config.model import LogOptions, RelayOptions, ServerOptions
+from pointsman.observability.log import Log
+from pointsman.server.listener import Listener
+from pointsman.upstream.endpoint_state import EndpointState
+from support.toy_config import QUIET, A, B, config
+from support.virtual_loop import Factory, FakeTransport, VirtualLoop
+
+ENDPOINTS = (A, replace(B, weight=0.0))
+"""`a` is always asked first, `b` where `a` cannot be."""
+
+CONNECT_S, FIRST_BYTE_S, IDLE_S = 0.5, 4.0, 2.0
+RELAY: dict[str, int] = {
+    "connect_timeout_ms": 500,
+    "first_byte_timeout_ms": 4_000,
+    "idle_timeout_ms": 2_000,
+    "health_interval_ms": 0,
+    "breaker_failures": 0,
+}
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+OPEN_END = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+
+
+def event(text: str) -> bytes:
+    """One event of a stream, as a chunk."""
+    return chunk(b'data: {"word": "%b"}\n\n' % text.encode())
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+LAST = b"0\r\n\r\n"
+
+
+def with_length(body: bytes, status: str = "200 OK", *fields: str, length: int | None = None) -> bytes:
+    """A head for a body, and as much of it as there is."""
+    lines = "".join(f"{field}\r\n" for field in fields)
+    return f"HTTP/1.1 {status}\r\n{lines}Content-Length: {length or len(body)}\r\n\r\n".encode() + body
+
+
+def post(model: str = "base", path: str = "/v1/chat/completions", *fields: str, version: str = "1.1") -> bytes:
+    """A chat request, for an adapter of the program's choice where the model is `MoM`."""
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Why?"}]}).encode()
+    lines = ["Host: here", "Content-Type: application/json", f"Content-Length: {len(body)}", *fields]
+    return "\r\n".join([f"POST {path} HTTP/{version}", *lines, "", ""]).encode() + body
+
+
+class Vllm:
+    """One vLLM: connections come about when the test says so, at once unless it is told otherwise."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self.accepts = True
+        self.waiting: list[asyncio.Future[None]] = []
+        """Connections that are asked for."""
+        self.connections: list[FakeTransport] = []
+
+    async def dial(self, make: Factory) -> tuple[FakeTransport, asyncio.BaseProtocol]:
+        if not self.accepts:
+            answer = self._loop.create_future()
+            self.waiting.append(answer)
+            try:
+                await answer
+            finally:
+                self.waiting.remove(answer)
+        protocol = make()
+        transport = FakeTransport(self._loop, protocol)
+        self.connections.append(transport)
+        protocol.connection_made(transport)
+        return transport, protocol
+
+    def connects(self) -> None:
+        self._loop.do(self.waiting[0].set_result, None)
+
+    def refuses(self) -> None:
+        self._loop.do(self.waiting[0].set_exception, ConnectionRefusedError(111, "Connection refused"))
+
+    @property
+    def requests(self) -> int:
+        """How often it was asked."""
+        return sum(connection.written.count(b"\r\n\r\n") for connection in self.connections)
+
+
+class Wire:
+    """A client, the program, two vLLMs, and the clock."""
+
+    def __init__(self, *, server: ServerOptions | None = None, **relay: int) -> None:
+        self.clock = VirtualLoop()
+        self.clock.dial = self._dial
+        self._ports = {endpoint.port: Vllm(self.clock) for endpoint in ENDPOINTS}
+        self.a, self.b = self._ports.values()
+        self.log = io.StringIO()
+        self._options = replace(
+            QUIET,
+            relay=RelayOptions(**(RELAY | relay)),
+            server=server or ServerOptions(max_in_flight_per_client=8),
+            log=LogOptions(),
+        )
+        self.generations = self.clock.do(lambda: Generations(self.prepared(), Log("info", self.log)))
+        self._routes = routes(
+            self.generations.exchange,
+            lambda: None,
+            self.generations.current.recorder.not_routed,
+        )
+        self.begin()
+
+    def prepared(self, **fields: Any) -> Prepared:
+        """A config, with another threshold for instance."""
+        served = replace(config(endpoints=ENDPOINTS, **fields), pointsman=self._options)
+        return Prepared(served, CLASSIFIER, b"", ())
+
+    def begin(self) -> None:
+        """A listener with one client that is connected; whatever was before is forgotten."""
+        self.refused: list[str] = []
+        self.log.seek(0)
+        self.log.truncate()
+        for vllm in self._ports.values():
+            vllm.connections.clear()
+            vllm.accepts = True
+        poller = self.generations.current.poller
+        for host in poller.hosts.values():
+            host.refused.clear()
+        poller.publish()
+        self.listener = self.clock.do(
+            lambda: Listener(
+                self._routes,
+                lambda: self.generations.current.limits,
+                self.refused.append,
+                self.generations.current.recorder.abandoned,
+            )
+        )
+        self.client = self.connect()
+
+    def connect(self) -> FakeTransport:
+        """One more client."""
+
+        def made() -> FakeTransport:
+            protocol = self.listener._connection()
+            transport = FakeTransport(self.clock, protocol)
+            protocol.connection_made(transport)
+            return transport
+
+        return self.clock.do(made)
+
+    async def _dial(self, port: int, make: Factory) -> tuple[FakeTransport, asyncio.BaseProtocol]:
+        return await self._ports[port].dial(make)
+
+    @property
+    def upstream(self) -> FakeTransport:
+        """The connection to a vLLM that got the last request."""
+        return max(self.a.connections + self.b.connections, key=lambda connection: connection.last_write)
+
+    def ask(self, *arguments: Any, **options: Any) -> FakeTransport:
+        """Have the client send a request; returns the connection to the vLLM that gets it."""
+        self.client.sends(post(*arguments, **options))
+        return self.upstream
+
+    def reload(self, **fields: Any) -> None:
+        self.clock.do(self.generations.swap, self.prepared(**fields))
+
+    def stop(self, seconds: float = 0.0) -> asyncio.Task[None]:
+        """SIGTERM: drain for so many seconds."""
+        return self.clock.do(lambda: self.clock.create_task(self.listener.drain(seconds, asyncio.Event())))
+
+    def expect_to_client(self, data: bytes) -> None:
+        """The client has got `data`, and nothing after it."""
+        assert self.client.taken.endswith(data), self.client.taken
+
+    # --- what is left of a request ---------------------------------------------------------------------------------
+
+    def outcomes(self) -> list[dict[str, Any]]:
+        """The lines of the log that tell how requests ended."""
+        self.generations.log.flush()
+        lines = map(json.loads, self.log.getvalue().splitlines())
+        return [line for line in lines if line["event"] in {"request", "routing_decision"}]
+
+    @property
+    def endpoints(self) -> dict[str, EndpointState]:
+        return self.generations.current.balancer.all
+
+    @property
+    def in_flight(self) -> dict[str, int]:
+        """What counts a request while it lasts, each in its own way."""
+        generations = self.generations
+        return {
+            "metrics": generations.metrics.in_flight,
+            "client": sum(generations._limiter._in_flight.values()),
+            "generations": sum(use.requests for use in generations._in_use.values()),
+        }
+
+    @property
+    def at_endpoints(self) -> int:
+        return sum(state.in_flight for state in self.endpoints.values())
+
+    @property
+    def timed(self) -> int:
+        """The answers whose time is watched."""
+        return sum(len(one.timeouts._answers) for one in self.generations._in_use)
+
+    @property
+    def pooled(self) -> list[FakeTransport]:
+        """The connections that another request may get."""
+        return [kept._transport for state in self.endpoints.values() for kept in state.pool._idle]  # type: ignore[misc]
+
+    def close(self) -> None:
+        self.clock.run_until_complete(self.generations.close())
+        self.clock.close()
+
+
+class _Sure:
+    """Stands in for the classifier."""
+
+    labels = ("technical", "medical", "legal")
+    healthy = True
+    notes = ()
+    settings = dict
+    read = str
+
+    async def classify(self, _: str) -> Classification:
+        return Classification((0.98, 0.01, 0.01), 5, False, Timing(), "run", "5ca1ab1e")
+
+    def close(self) -> None:
+        pass
+
+
+CLASSIFIER: Any = _Sure()
+
+
+@contextmanager
+def playing(**options: Any) -> Iterator[Wire]:
+    """A wire, closed at the end."""
+    wire = Wire(**options)
+    try:
+        yield wire
+    finally:
+        wire.close()
