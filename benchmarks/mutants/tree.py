@@ -51,4 +51,4 @@ def copy(tree: Path) -> None:
 
 def search_path(tree: Path) -> str:
     """PYTHONPATH for the tests in `tree`."""
-    return ":".join(str(tree / part) for part in ("daemon", "export", "training", "tests", "benchmarks"))
+    return ":".join(str(tree / part) for part in ("daemon", "export", "tests", "benchmarks"))
