@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -53,10 +54,13 @@ def prepared(work: Path, workers: int) -> UnitTests:
     now = f"{tree.digest()} {workers}"
     if not stamp.exists() or stamp.read_text() != now:
         work.mkdir(parents=True, exist_ok=True)
-        for number in range(workers):
-            tree.copy(work / f"tree-{number}")
+        first, *others = (work / f"tree-{number}" for number in range(workers))
+        tree.copy(first)
         command = [sys.executable, "-m", "mutants.record", str(record)]
-        subprocess.run(command, cwd=work / "tree-0", env=environment(work / "tree-0"), check=True)
+        subprocess.run(command, cwd=first, env=environment(first), check=True)
+        for other in others:  # with what Python compiled meanwhile
+            shutil.rmtree(other, ignore_errors=True)
+            shutil.copytree(first, other)
         stamp.write_text(now)
     return UnitTests.read(json.loads(record.read_text()))
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from mutants.choose import Mutant
 
-# A unit test that takes longer measures memory or accuracy, and no mutant is worth its time.
-LONGEST_S = 4.0
+# Of CPU time, while it was recorded. A unit test that takes more measures memory or accuracy.
+LONGEST_S = 30.0
 # What runs a daemon and can notice a mutant of a package, the quickest to notice first.
 DAEMON_TESTS = {
     "http1": ("relay/test_smuggling.py", "relay/test_hostile_answers.py", "relay/test_limits.py", "e2e/test_relay.py"),
@@ -64,14 +64,18 @@ class UnitTests:
     def of(self, mutant: Mutant) -> list[str]:
         """Those that run its lines, the quickest first.
 
-        What runs when the module is imported, no test runs: then all tests of the module count.
+        What runs when the module is imported, no test runs: then all tests of the module count, or of its package.
         """
         tests = self.lines.get(mutant.file, {})
         edited = set(range(mutant.edit.line, mutant.edit.last_line + 1))
-        found = [test for test, ran in tests.items() if ran & edited]
+        found = {test for test, ran in tests.items() if ran & edited}
         if not found and not _in_function(mutant):
-            found = list(tests)
+            found = set(tests) or self._of_package(mutant.file)
         return sorted((test for test in found if self.seconds[test] <= LONGEST_S), key=self.seconds.__getitem__)
+
+    def _of_package(self, file: str) -> set[str]:
+        package = PurePath(file).parent
+        return {test for other, tests in self.lines.items() if PurePath(other).parent == package for test in tests}
 
 
 def daemon_tests(mutant: Mutant) -> list[str]:

@@ -20,8 +20,20 @@ from typing import Any
 
 import pytest
 
-LIBRARIES = ("aiohttp", "jsonschema", "msgspec", "numpy", "onnxruntime", "prometheus_client", "tokenizers", "uvloop")
+LIBRARIES = (
+    "aiohttp",
+    "jsonschema",
+    "msgspec",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "prometheus_client",
+    "tokenizers",
+    "uvloop",
+    "yaml",
+)
 FAILED, TIMEOUT, SURVIVED = "failed", "timeout", "survived"
+CRASHED = 70  # an exit status that pytest does not use
 UNIT_RUN_S = 400.0
 DAEMON_TEST_S = 90
 DAEMON_RUN_S = 900.0
@@ -121,12 +133,17 @@ def tests(files: list[str], limits: dict[str, int], scratch: Path, limit: float)
     notes.write_text("")
     child = os.fork()
     if child == 0:
-        os._exit(_run(files, limits, scratch, notes))
+        try:
+            os._exit(_run(files, limits, scratch, notes))
+        finally:  # whatever happens, this process is a copy and must not go on
+            os._exit(CRASHED)
     status = _wait(child, time.monotonic() + limit)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     if status == 0:
         return SURVIVED, ""
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == CRASHED:
+        raise RuntimeError(f"pytest did not run: {files}")
     return (TIMEOUT if os.WIFSIGNALED(status) else FAILED), notes.read_text()
 
 
