@@ -40,9 +40,8 @@ def main() -> None:
     options = parser.parse_args()
     work: Path = options.work.absolute()
     sources = {file: (tree.ROOT / tree.PACKAGE / file).read_bytes() for file in tree.targets()}
-    chosen = [mutant for mutant in choose(sources, options.count, SEED) if options.only in mutant.name]
     run = Run(sources, prepared(work, options.workers), unit_only=options.unit)
-    run.recall(chosen, again=options.again)
+    run.recall(choose(sources, options.count, SEED), only=options.only, again=options.again)
     run.go(work, options.workers)
     report.main()
 
@@ -80,12 +79,14 @@ class Run:
         self._waiting: deque[Mutant] = deque()
         self._found: dict[str, dict[str, Any]] = {}
 
-    def recall(self, chosen: list[Mutant], *, again: bool) -> None:
-        """Keep what was found of the same mutants before."""
+    def recall(self, chosen: list[Mutant], *, only: str, again: bool) -> None:
+        """Keep what was found of the same mutants before, and queue the others whose names contain `only`."""
         earlier = json.loads(RESULT.read_text())["mutants"] if RESULT.exists() else []
-        self._found = {row["name"]: row for row in earlier}
-        self._waiting = deque(mutant for mutant in chosen if not self._is_known(mutant, again=again))
-        print(f"{len(chosen)} mutants, {len(self._waiting)} to try", flush=True)
+        names = {mutant.name for mutant in chosen}
+        self._found = {row["name"]: row for row in earlier if row["name"] in names}
+        asked = [mutant for mutant in chosen if only in mutant.name]
+        self._waiting = deque(mutant for mutant in asked if not self._is_known(mutant, again=again))
+        print(f"{len(asked)} mutants, {len(self._waiting)} to try", flush=True)
 
     def _is_known(self, mutant: Mutant, *, again: bool) -> bool:
         row = self._found.get(mutant.name)

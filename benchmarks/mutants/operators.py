@@ -19,6 +19,7 @@ NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
 # What says something to people or to the type checker only.
 LOGGING = {"debug", "info", "warning", "error", "exception"}
 TYPING = {"cast", "TypeVar", "NewType"}
+UNSEEN = {"__slots__", "__all__"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +258,7 @@ def _is_logging(call: ast.Call) -> bool:
 
 def _is_typing(node: ast.Assign, *, at_module: bool) -> bool:
     """Whether it only helps the type checker or the memory: an alias, a type variable, slots."""
-    if any(isinstance(target, ast.Name) and target.id == "__slots__" for target in node.targets):
+    if any(isinstance(target, ast.Name) and target.id in UNSEEN for target in node.targets):
         return True
     value = node.value
     if isinstance(value, ast.Call):

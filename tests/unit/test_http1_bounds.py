@@ -219,6 +219,12 @@ def test_a_size_has_at_most_15_digits() -> None:
         Chunked(verbatim=False).feed(b"0" * 15 + b"5\r\nhello\r\n")
 
 
+def test_an_empty_line_is_no_size() -> None:
+    for wrong in (b"\n", b"\r\n", CHUNK + b"\n"):
+        with pytest.raises(Malformed, match="no size"):
+            Chunked(verbatim=True).feed(wrong)
+
+
 def test_a_chunk_is_as_long_as_its_size() -> None:
     for wrong in (b"5\r\nhello!\r\n", b"5\r\nhello\n", b"5\r\nhello\rx"):
         with pytest.raises(Malformed, match="longer than its size"):
