@@ -5,12 +5,19 @@ WORK ?= .cache/inference
 RELAY ?= .cache/relay
 SHARE ?= 1
 CHAOS_SECONDS ?= 600
+# Tests that run at the same time: more than two cores, since many of them wait.
+WORKERS ?= 3
 PREFIX ?= /opt/pointsman
 EXTRA ?= cpu
+SUITE ?= bookworm trixie
 UNITS = /usr/lib/systemd/system
+LOCK = .venv-test/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra cpu \
+	--custom-compile-command 'make lock' pyproject.toml --output-file
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run run-vllm test lint wheel docs coverage mutants install uninstall
+.PHONY: run run-vllm test test-long unit lint wheel docs coverage mutants
+.PHONY: lock lock-check matrix install-check
+.PHONY: deb wheelhouse release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-relay bench-reload bench-service chaos clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
@@ -21,10 +28,19 @@ run: .venv/installed
 run-vllm: .venv/installed
 	PYTHONPATH=tests .venv/bin/python -m support.run_vllm
 
-# Everything, as CI runs it: lint, types, and all tests on the built wheel, with a real vLLM.
+# Lint, types, and the tests on the built wheel, with a real vLLM. CI runs `test-long` as well.
 test: lint wheel
 	tests/support/install_vllm.sh .venv-vllm
-	.venv-test/bin/python -m pytest
+	.venv-test/bin/python -m pytest -n $(WORKERS) -m 'not long'
+
+# What takes minutes: a Debian that boots, a minute of chaos, an export at ModernBERT-base's shape.
+test-long: wheel
+	tests/support/install_vllm.sh .venv-vllm
+	.venv-test/bin/python -m pytest -n $(WORKERS) -m long
+
+# The unit tests on the sources, in seconds: without what runs the built-in classifier or processes of its own.
+unit: .venv-test/installed
+	PYTHONPATH=$(CURDIR)/daemon:$(CURDIR)/export .venv-test/bin/python -m pytest -q -n 2 -m 'not heavy and not long' tests/unit
 
 lint: .venv-test/installed
 	.venv-test/bin/ruff check
@@ -55,6 +71,40 @@ wheel: .venv-test/installed
 docs: .venv-test/installed
 	PYTHONPATH=daemon .venv-test/bin/python -m pointsman.config.reference
 	.venv-test/bin/python benchmarks/report.py
+
+# The newest of everything into requirements.lock, which `make run` and the packages install.
+lock: .venv-test/installed
+	$(LOCK) requirements.lock --upgrade
+
+# Fails where the lock is not what pyproject.toml asks for; a newer release elsewhere is no fault.
+lock-check: .venv-test/installed
+	mkdir -p .cache
+	cp requirements.lock .cache
+	$(LOCK) .cache/requirements.lock
+	diff --ignore-matching-lines='^ *#' requirements.lock .cache/requirements.lock
+
+# The wheel on each Python, with the oldest, the locked and the newest dependencies; PYTHONS="3.11 3.14" are some.
+matrix: wheel
+	.ci/matrix $(PYTHONS)
+
+# What a user does, from a clean clone: install, serve, ask. As root, for the Debians; what is not committed is not seen.
+install-check:
+	.ci/install_check
+	.ci/install_check trixie
+	.ci/install_check trixie gcc python3-dev
+	.ci/install_check bookworm
+
+# The Debian package into dist: SUITE=trixie or SUITE=bookworm makes one.
+deb: .venv-build/installed
+	for suite in $(SUITE); do .venv-build/bin/python packaging/deb.py $$suite dist || exit; done
+
+# What a host without a network needs, for Python 3.11 to 3.14 on x86_64.
+wheelhouse: .venv-build/installed
+	.venv-build/bin/python packaging/wheelhouse.py dist
+
+# Everything that is published, from a clean checkout of a tag, into dist.
+release: .venv-build/installed
+	PYTHON=.venv-build/bin/python packaging/release.sh
 
 # As root; EXTRA=gpu for CUDA. DESTDIR is a folder to install under, for packages and tests.
 install:
@@ -106,17 +156,25 @@ bench-service: wheel
 chaos: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m chaos --seconds $(CHAOS_SECONDS)
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml requirements.lock
 	@echo "Installing Pointsman and what it needs into .venv: a minute or two, this once."
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --editable '.[cpu]'
+	.venv/bin/pip install --require-hashes --requirement requirements.lock
+	.venv/bin/pip install --no-deps --editable .
+	touch $@
+
+.venv-build/installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv-build
+	.venv-build/bin/pip install --quiet --upgrade 'pip>=25.1'
+	.venv-build/bin/pip install --quiet --require-hashes --requirement requirements.lock
+	.venv-build/bin/pip install --quiet --group build
 	touch $@
 
 .venv-test/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --upgrade 'pip>=25.1'
-	.venv-test/bin/pip install --quiet '.[cpu,export]' --group test --group lint --group build
+	.venv-test/bin/pip install --quiet '.[cpu,export]' --group test --group lint --group build --group lock
 	touch $@
 
 clean:
-	rm -rf .venv .venv-test .venv-vllm .cache dist
+	rm -rf .venv .venv-build .venv-test .venv-vllm .cache dist

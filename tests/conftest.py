@@ -1,11 +1,55 @@
-"""What all tests share."""
+"""What all tests share: signals as a terminal has them, a state of their own, workers, and no silent skip in CI."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
+
+from support import needs
+
+
+def pytest_configure() -> None:
+    """A shell's background job ignores SIGINT, and so would each program that a test starts and interrupts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for a real vLLM takes longest, and begins first, so that no worker is left with it alone."""
+    items.sort(key=lambda item: item.get_closest_marker("vllm") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Only with `-n`."""
+    from support.workers import ByFile
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a test that skips fails, unless it is excused."""
+    report = yield
+    skipped = call.excinfo and call.excinfo.value
+    if needs.in_ci() and isinstance(skipped, pytest.skip.Exception) and not isinstance(skipped, needs.Excused):
+        report.outcome, report.longrepr = "failed", f"skipped in CI: {skipped}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """So does a module that skips as a whole."""
+    report = yield
+    if needs.in_ci() and report.skipped:
+        report.outcome, report.longrepr = "failed", f"skipped in CI: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,7 +2,7 @@
 
 PointsmanError
 ├── CannotStart             the operator's: config, artifact, address; `serve` exits with 3
-│   ├── ConfigError         every problem of a config file, each with place and mend
+│   ├── ConfigError         every problem of a config file, each with place and fix
 │   └── ArtifactError       a classifier folder that is not what it should be
 ├── HttpError               becomes an answer in OpenAI form
 │   ├── RequestError        the client's: answered with its `status` and never forwarded
@@ -22,6 +22,7 @@ PointsmanError
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,23 +32,27 @@ class PointsmanError(Exception):
 
 
 class CannotStart(PointsmanError):
-    """The service cannot start until the operator mends something."""
+    """The service cannot start until the operator fixes something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One fault of a config file: where it is, what was found and expected, how to mend it."""
+    """One fault of a config file: where it is, what was found and expected, how to fix it."""
 
     path: str
     line: int | None
     message: str
-    mend: str
+    fix: str
 
     def render(self, file: str) -> str:
-        """`file:line: key.path: message; mend`, one line."""
+        """`file:line: key.path: message; fix`, one line."""
         place = file if self.line is None else f"{file}:{self.line}"
         key = f"{self.path}: " if self.path else ""
-        return f"{place}: {key}{self.message}; {self.mend}"
+        return f"{place}: {key}{self.message}; {self.fix}"
+
+    def fields(self) -> dict[str, Any]:
+        """Return the problem for JSON; `mend` is the name that `fix` had at first."""
+        return dataclasses.asdict(self) | {"mend": self.fix}
 
 
 class ConfigError(CannotStart):
@@ -60,7 +65,7 @@ class ConfigError(CannotStart):
 
 
 class ArtifactError(CannotStart):
-    """A classifier folder that cannot be served; the message says which file, why, and the mend."""
+    """A classifier folder that cannot be served; the message says which file, why, and the fix."""
 
 
 class EvaluationError(PointsmanError):

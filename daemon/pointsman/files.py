@@ -40,13 +40,17 @@ def read(path: Path, most_bytes: int) -> bytes:
 
 
 def write(path: Path, content: bytes, *, replace: bool) -> None:
-    """Write a file whole or not at all; raises OSError: FileExistsError where one is there and not to be replaced."""
+    """Write a file whole or not at all; one that is replaced keeps its mode.
+
+    Raises OSError: FileExistsError where a file is there and is not to be replaced.
+    """
+    mode = stat.S_IMODE(path.stat().st_mode) if replace and path.exists() else 0o644  # the service has its own user
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fchmod(file.fileno(), 0o644)  # the service has a user of its own
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         if replace:
             Path(temporary).replace(path)

@@ -413,7 +413,7 @@ async def test_a_vllm_that_comes_back_is_asked_at_once(tmp_path: Path) -> None:
 
 
 async def test_a_vllm_that_never_said_what_it_serves_gets_the_adapters_traffic(tmp_path: Path) -> None:
-    """Nothing waits for it, and a wrong guess is mended as any 404."""
+    """Nothing waits for it, and a wrong guess is fixed as any 404."""
     vllm = LoraVllm()
     vllm.steps["/v1/models"] = ill
     async with run_world(tmp_path, vllm, known=False) as world:

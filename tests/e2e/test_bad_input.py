@@ -25,7 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
         (b"null", "not a JSON object"),
         (b'"text"', "not a JSON object"),
         (b'{"model":"MoM","messages":[{"role":"user","content":"\xff"}]}', "not UTF-8"),
-        (b'{"model":"MoM","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
+        (b'{"model":"MoM","x":' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}", "nested too deeply"),
         (b'{"model":7,"messages":[]}', "`model` must be a string"),
     ],
 )

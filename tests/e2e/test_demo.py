@@ -12,8 +12,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 import yaml
-from pointsman.app.stand_in import order
 
+from pointsman.app.stand_in import order
 from pointsman.errors import CannotStart
 from support.daemon import Daemon, run_daemon
 from support.process import eventually, reserve_port

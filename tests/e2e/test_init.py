@@ -16,9 +16,9 @@ import aiohttp
 import pytest
 import pytest_asyncio
 import yaml
-from pointsman.cli.init.main import init as run
 
 from pointsman.cli import check
+from pointsman.cli.init.main import init as run
 from pointsman.cli.main import main
 from pointsman.config import load
 from support.daemon import run_daemon
@@ -95,7 +95,7 @@ async def test_what_vllm_serves_becomes_a_config_that_passes_the_check(hostile: 
     assert await init(url(hostile)) == 0
     checked = io.StringIO()
 
-    assert check.run(init.file, checked) == 0
+    assert check.check(init.file, checked) == 0
     assert "warning" not in checked.getvalue()
     config = load.load(init.file).config
     assert {x.name: x.model_scores[0].target for x in config.categories} == {
@@ -157,7 +157,7 @@ async def test_without_adapters_the_base_model_answers_everything(hostile: Hosti
 
     assert await init(url(hostile)) == 0
     assert "no adapter is served" in init.out
-    assert check.run(init.file, io.StringIO()) == 0
+    assert check.check(init.file, io.StringIO()) == 0
 
 
 async def test_a_version_that_is_not_told_does_not_matter(hostile: Hostile, init: Init) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,15 @@ async def metric(service: Service, name: str) -> float:
     return next(sample.value for sample in samples if sample.name == f"pointsman_{name}")
 
 
+async def longest_lag(service: Service) -> float:
+    """By how many seconds at most the event loop, which looks at the deadline, was late."""
+    exposition = (await service.get("/metrics", admin=True)).body.decode()
+    families = {family.name: family for family in text_string_to_metric_families(exposition)}
+    samples = families["pointsman_loop_lag_seconds"].samples
+    buckets = [(float(s.labels["le"]), s.value) for s in samples if s.name.endswith("_bucket")]
+    return next(bound for bound, count in buckets if count == buckets[-1][1])
+
+
 async def until(service: Service, name: str, holds: Callable[[float], bool]) -> None:
     """Poll a metric until its value is right."""
     async with asyncio.timeout(LIMIT_S):
@@ -69,10 +79,11 @@ async def test_the_admitted_have_their_class_in_time_and_the_others_the_fallback
             answers += [reply.json for reply in replies]
             reasons = Counter(answer["decision"]["reason"] for answer in answers)
         assert reasons["overloaded"] == await metric(service, "classifier_shed_total")
+        late_ms = 1000 * await longest_lag(service)
     admitted = [answer["timing_ms"] for answer in answers if answer["text"] is not None]
     assert len(admitted) + reasons["overloaded"] + reasons["deadline"] == len(answers)
-    for timing in admitted:  # the event loop may look at its clock late; with no deadline the last would wait for 10 s
-        assert timing["queue"] + timing["tokenize"] + timing["infer"] <= 2 * deadline_ms
+    for timing in admitted:  # with no deadline the last would wait for 10 s
+        assert timing["queue"] + timing["tokenize"] + timing["infer"] <= 2 * deadline_ms + late_ms
     for answer in answers:
         if answer["decision"]["reason"] == "overloaded":
             assert answer["decision"]["model"] == "llama2-7b"
@@ -83,11 +94,14 @@ async def test_a_batch_that_takes_longer_than_the_deadline_is_classified_whole(
     fake_vllm: FakeVllm, tmp_path: Path
 ) -> None:
     """It does not fill the queue, in which what comes meanwhile has its turn."""
-    async with serving(fake_vllm, tmp_path, threads=1) as service, asyncio.timeout(LIMIT_S):
+    async with serving(fake_vllm, tmp_path, threads=1, deadline_ms=1000) as service, asyncio.timeout(LIMIT_S):
         batch = asyncio.create_task(service.post(BATCH, {"texts": [long_text(number) for number in range(100)]}))
         await until(service, "classifier_runs_total", lambda value: value > 0)
-        short = (await service.post("/v1/route", chat("What is seven squared?"))).json
-        assert (short["text"]["source"], batch.done()) == ("run", False)
+        short = None
+        for number in itertools.count():  # on a busy host some are later than their deadline
+            if short := (await service.post("/v1/route", chat(f"What is {number} squared?"))).json["text"]:
+                break
+        assert (short["source"], batch.done()) == ("run", False)
         assert (await batch).json["total_count"] == 100
 
 

@@ -233,6 +233,7 @@ async def bench(base: str, model: str, vllm: VllmServer, folder: Path) -> Json:
     return result
 
 
+@pytest.mark.long
 async def test_vllm_bench_counts_the_same_requests_and_tokens_and_gets_the_same_texts(
     sides: Sides, tmp_path: Path
 ) -> None:
@@ -246,6 +247,7 @@ async def test_vllm_bench_counts_the_same_requests_and_tokens_and_gets_the_same_
     assert routed["generated_texts"] == direct["generated_texts"]
 
 
+@pytest.mark.long
 async def test_vllm_bench_completes_every_request_that_is_routed(sides: Sides, tmp_path: Path) -> None:
     routed = await bench(sides.routed, "MoM", sides.vllm, tmp_path)
 

@@ -24,7 +24,7 @@ from support.raw_client import Cut, RawClient, connect, post
 from support.service import MEDICAL, TECHNICAL, chat, shipped_config
 from support.vllm_server import VllmServer, run_vllm
 
-pytestmark = [pytest.mark.vllm, pytest.mark.asyncio]
+pytestmark = [pytest.mark.vllm, pytest.mark.long, pytest.mark.asyncio]
 
 BASE = "llama2-7b"
 CLIENTS = 3

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pointsman.classify import artifact
 from pointsman_export.export.texts import BUILT_IN
 from support.checkpoint import BASE, make_checkpoint
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from support.export import Export
 
 
+@pytest.mark.long
 def test_modernbert_base_is_exported(tmp_path: Path, export: Export) -> None:
     """It passes the whole proof, its int8 graph is a quarter of the float one, and the latency of both is told."""
     prompts = BUILT_IN[:28]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from pointsman_export.common.errors import (
     AgreementError,
@@ -39,17 +41,23 @@ VOCABULARY = 8192
 
 
 class FakeGraph(Graph):
-    """Answers with the prompts' first token, moved by `per_width` for each token of the run's width."""
+    """Answers with the prompts' first token, moved by `per_width` for each token of the run's width.
 
-    def __init__(self, per_width: float = 0.0, flip: int = 0) -> None:
+    `silent`: it answers with what is no number.
+    """
+
+    def __init__(self, per_width: float = 0.0, flip: int = 0, *, silent: bool = False) -> None:
         self._per_width = per_width
         self._flip = flip
+        self._silent = silent
 
     def logits(self, prompts: Sequence[Ids], width: int = 0) -> Logits:
         width = max(width, *(len(prompt) for prompt in prompts))
         rows = np.zeros((len(prompts), 3), np.float32)
         for row, prompt in zip(rows, prompts, strict=True):
             row[(prompt[0] + (prompt[0] < self._flip)) % 3] = 1 + self._per_width * width
+        if self._silent:
+            rows[0, 1] = np.nan
         return rows
 
 
@@ -129,6 +137,25 @@ def test_padding() -> None:
         PaddingError, match=r"float: .* padded by 40 tokens, allowed 1e-04(.|\n)*unpadded: (.|\n)*padded: "
     ):
         verify.check_padding(FakeGraph(per_width=0.01), "float", verify.random_prompts(VOCABULARY, 64))
+
+
+def test_what_is_no_number_is_within_no_tolerance() -> None:
+    """A NaN is neither greater than a bound nor less."""
+    graph, prompts = FakeGraph(silent=True), verify.random_prompts(VOCABULARY, 64)
+
+    with pytest.raises(BatchError, match="nan"):
+        verify.check_batch(graph, "float", prompts)
+    with pytest.raises(PaddingError, match="nan"):
+        verify.check_padding(graph, "float", prompts)
+    with pytest.raises(ValuesError, match="nan"):
+        verify.check_values(Torch(), graph, "float", prompts)
+
+
+class Torch:
+    """A model of three labels that answers with zeros."""
+
+    def __call__(self, input_ids: Any, **_: Any) -> Any:
+        return SimpleNamespace(logits=torch.zeros(len(input_ids), 3))
 
 
 def test_agreement() -> None:

@@ -1,7 +1,4 @@
-"""A clean Debian that boots with the service: the handbook's commands, and systemd's own judgement of what they do.
-
-POINTSMAN_DEBIAN names another suite than trixie; bookworm's systemd 252 gets the drop-in for it.
-"""
+"""Clean Debians that boot with the package: the handbook's commands, and systemd's own judgement of what they do."""
 
 from __future__ import annotations
 
@@ -13,26 +10,19 @@ from pathlib import Path
 import pytest
 
 from support import debian
-from support.debian import Booted
+from support.debian import CONFIG, SERVICE, SOCKET, Booted
 from support.process import eventually
 
-SOURCE = Path(__file__).parents[2]
-SERVICE, SOCKET = "pointsman.service", "pointsman.socket"
-CONFIG = "etc/pointsman/config.yaml"
 DROP_INS = "etc/systemd/system/pointsman.service.d"
 LIMIT_S = 60.0
 
-pytestmark = pytest.mark.skipif(debian.missing() is not None, reason=f"NOT booted: {debian.missing()}")
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
-    root = tmp_path_factory.mktemp("debian") / "root"
-    debian.make(root)
-    debian.install(root, SOURCE)
-    with debian.booted(root) as machine:
+def machine(packaged: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
+    with debian.booted(packaged, tmp_path_factory.mktemp("debian") / "scratch") as machine:
         yield machine
-    shutil.rmtree(root)
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +30,6 @@ def _as_installed(machine: Booted) -> Iterator[None]:
     """Each test finds the service stopped, with the config and the unit as they were installed."""
     config = machine.root / CONFIG
     before = config.read_text()
-    if debian.SUITE == "bookworm":
-        drop_in(machine, "before-253.conf")
     yield
     machine.run("systemctl", "stop", SERVICE, SOCKET, check=False)
     machine.run("systemctl", "reset-failed", check=False)
@@ -54,29 +42,20 @@ def drop_in(machine: Booted, name: str, text: str | None = None) -> None:
     """One of those that are installed for the operator to copy, or another `text`."""
     folder = machine.root / DROP_INS
     folder.mkdir(exist_ok=True)
-    offered = machine.root / "opt/pointsman/share/pointsman" / name
+    offered = machine.root / "usr/share/pointsman" / name
     (folder / name).write_text(offered.read_text() if text is None else text)
     machine.run("systemctl", "daemon-reload")
-
-
-def routed(machine: Booted) -> str:
-    """The model that a question of mathematics would go to."""
-    body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": "What are the roots of x^2 - 4?"}]})
-    command = ("curl", "--silent", "--show-error", "--fail", "-H", "Content-Type: application/json", "-d", body)
-    answer = json.loads(machine.run(*command, "http://127.0.0.1:8080/v1/route"))
-    model: str = answer["decision"]["model"]
-    return model
 
 
 def test_the_service_starts_and_answers_with_all_that_is_forbidden_to_it(machine: Booted) -> None:
     machine.run("systemctl", "start", SERVICE)
 
-    assert routed(machine) == "llama2-7b"
+    assert machine.routed() == "llama2-7b"
     assert machine.show(SERVICE, "StatusText").startswith("0 of 1 vLLM up")
     assert machine.show(SERVICE, "NRestarts") == "0"
 
 
-async def test_a_reload_is_awaited_and_applied(machine: Booted) -> None:
+async def test_a_reload_is_awaited_and_applied(machine: Booted, suite: str) -> None:
     machine.run("systemctl", "start", SERVICE)
     config = machine.root / CONFIG
     config.write_text(config.read_text().replace("threshold: 0.6", "threshold: 0.7"))
@@ -88,7 +67,7 @@ async def test_a_reload_is_awaited_and_applied(machine: Booted) -> None:
 
     machine.run("systemctl", "reload", SERVICE)
 
-    if debian.SUITE == "bookworm":  # its systemd only sends the signal
+    if suite == "bookworm":  # its systemd only sends the signal
         await eventually(applied, "it is applied", within_s=LIMIT_S)
     assert applied()
     assert machine.show(SERVICE, "ActiveState") == "active"
@@ -117,14 +96,14 @@ async def test_a_process_that_hangs_is_replaced(machine: Booted) -> None:
         "systemd starts another one",
         within_s=LIMIT_S,
     )
-    assert routed(machine) == "llama2-7b"
+    assert machine.routed() == "llama2-7b"
 
 
 async def test_with_its_socket_the_first_client_starts_it(machine: Booted) -> None:
     machine.run("systemctl", "start", SOCKET)
     assert machine.show(SERVICE, "ActiveState") == "inactive"
 
-    assert routed(machine) == "llama2-7b"
+    assert machine.routed() == "llama2-7b"
 
     await eventually(lambda: machine.show(SERVICE, "ActiveState") == "active", "it is ready", within_s=LIMIT_S)
 
@@ -139,15 +118,5 @@ def test_vllms_key_comes_as_a_credential(machine: Booted) -> None:
 
     machine.run("systemctl", "start", SERVICE)
 
-    assert routed(machine) == "llama2-7b"
+    assert machine.routed() == "llama2-7b"
     assert "secret" not in machine.run("journalctl", "--unit", SERVICE, "--output=cat")
-
-
-def test_uninstalled_it_leaves_the_config_and_nothing_that_runs(machine: Booted) -> None:
-    machine.run("systemctl", "enable", "--now", SERVICE)
-
-    machine.run("make", "-C", "/root/pointsman", "uninstall")
-
-    assert machine.show(SERVICE, "LoadState") == "not-found"
-    assert not (machine.root / "opt/pointsman").exists()
-    assert (machine.root / CONFIG).exists()

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from support import units
+from support import needs, units
 
 ROOT = Path(__file__).parents[2]
 
-needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is NOT installed")
 
-
-@needs_systemd
 @pytest.mark.parametrize("drop_in", sorted(path.name for path in (units.UNITS / "drop-ins").iterdir()))
 def test_systemd_finds_no_fault_in_the_units(drop_in: str, tmp_path: Path) -> None:
+    needs.program("systemd-analyze", "systemd")
     assert units.faults(units.install(tmp_path, "before-253.conf", drop_in)) == []
 
 
-@needs_systemd
 def test_the_service_may_do_little(tmp_path: Path) -> None:
     """`systemd-analyze security` gives it at most 1.5 of 10."""
+    needs.program("systemd-analyze", "systemd")
     assert units.exposure(units.install(tmp_path)) <= units.MOST_EXPOSED
 
 

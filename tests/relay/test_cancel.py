@@ -23,6 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ROUNDS = 9
 BOUND_S = 0.1
+LIMIT_S = 60.0
 
 _numbers = itertools.count()
 Leave = Callable[[RawClient], float]
@@ -190,20 +191,23 @@ async def test_a_request_that_waits_behind_another_on_its_connection_is_never_se
     assert [exchange.request.json["messages"][0]["content"] for exchange in relay.upstream.requests] == ["first"]
 
 
-async def leaves_in_time(relay: Relay, leave: Leave, model: str, others: int, *phases: str) -> None:
-    """Leave once in flight beside `others`: no upstream hears of it, so half of the lines in the log come in time."""
+async def leaves_in_time(relay: Relay, leave: Leave, model: str, others: int, phase: str) -> None:
+    """Leave in a phase, beside `others`: no upstream hears of it, so half of the lines in the log come in time.
+
+    A request is in flight before its body was read, which no event tells: who left by then comes once more.
+    """
     seconds = []
-    async with leavers(relay, *phases) as next_id:
-        for _ in range(ROUNDS):
+    async with asyncio.timeout(LIMIT_S), leavers(relay, "body", phase) as next_id:
+        while len(seconds) < ROUNDS:
             request_id = next_id()
             async with relay.client() as client:
-                client.send(post(chat("Which landlord?", model), f"X-Request-Id: {request_id}"))
+                client.send(post(chat(f"Which landlord? {request_id}", model), f"X-Request-Id: {request_id}"))
                 await until(relay.daemon, "requests_in_flight", others + 1)
-                await asyncio.sleep(0.05)  # it is in flight before its body was read
                 at = time.time()
                 leave(client)
                 line = await relay.outcome(request_id)
-            seconds.append(datetime.datetime.fromisoformat(line["ts"]).timestamp() - at)
+            if line["left_in"] == phase:
+                seconds.append(datetime.datetime.fromisoformat(line["ts"]).timestamp() - at)
     assert statistics.median(seconds) < BOUND_S, seconds
 
 

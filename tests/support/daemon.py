@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import socket
 import sys
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import yaml
 
+from support.log import Log
 from support.process import eventually, log_tail, no_survivors, reserve_port
 
 if TYPE_CHECKING:
@@ -35,23 +35,14 @@ class Daemon:
     process: asyncio.subprocess.Process
     config: Path
     log: Path
+    _lines: Log
 
     def log_text(self) -> str:
         return self.log.read_text()
 
     def log_lines(self) -> list[dict[str, Any]]:
         """What it logged so far; fails on a line that is not a JSON object."""
-        lines = []
-        for line in self.log_text().splitlines(keepends=True):
-            if not line.endswith("\n"):
-                break  # still being written
-            try:
-                fields = json.loads(line)
-            except ValueError:
-                fields = None
-            assert isinstance(fields, dict), f"a log line that is not a JSON object: {line!r}"
-            lines.append(fields)
-        return lines
+        return self._lines.lines()
 
     async def logged(self, event: str, *, within_s: float = 5.0, **fields: Any) -> dict[str, Any]:
         """The first line of this event with these fields; waits for it."""
@@ -112,6 +103,7 @@ async def run_daemon(
             process=process,
             config=file,
             log=log,
+            _lines=Log(log),
         )
         try:
             await _wait_until_ready(daemon)

@@ -1,8 +1,9 @@
-"""A Debian made with debootstrap and booted in namespaces: systemd is its process 1, and its network its own."""
+"""A Debian that boots in namespaces: systemd is its process 1, and its network its own."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -10,19 +11,23 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-SUITE = os.environ.get("POINTSMAN_DEBIAN", "trixie")
-PACKAGES = "systemd,systemd-sysv,python3,python3-venv,make,curl,ca-certificates"
-MIRROR = "http://deb.debian.org/debian"
+SUITES = ("bookworm", "trixie")
+PACKAGES = ("systemd", "systemd-sysv", "python3", "python3-venv", "make", "curl")
+SOURCE = Path(__file__).parents[2]
+SERVICE, SOCKET = "pointsman.service", "pointsman.socket"
+CONFIG = "etc/pointsman/config.yaml"
 BOOT_LIMIT_S = 60.0
 STARTED = {"running", "degraded"}
 
 # What a container manager does before it starts an init. The root must be one of a mount namespace, since in a mere
-# chroot systemd can make none for its services, and shared, or credentials do not reach them.
+# chroot systemd can make none for its services, and shared, or credentials do not reach them. What is written in it
+# goes to a layer of its own.
 BOOT = r"""
 set -e
 mount --make-rprivate /
-mount --bind "$ROOT" "$ROOT"
-cd "$ROOT"
+mkdir -p "$SCRATCH/upper" "$SCRATCH/work" "$SCRATCH/root"
+mount -t overlay -o "lowerdir=$ROOT,upperdir=$SCRATCH/upper,workdir=$SCRATCH/work" overlay "$SCRATCH/root"
+cd "$SCRATCH/root"
 mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
@@ -52,62 +57,94 @@ def missing() -> str | None:
     return None if tried.returncode == 0 else f"no namespaces here: {tried.stderr.decode().strip()}"
 
 
-def make(root: Path) -> None:
-    """Install a minimal Debian; what runs in it before it boots has this machine's network."""
-    _run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(root), MIRROR)
-    for name in ("etc/resolv.conf", "etc/ssl/certs/ca-certificates.crt"):
-        shutil.copy(Path("/", name), root / name)
+def make(suite: str, root: Path) -> None:
+    """Install a minimal Debian, whose dpkg does not wait for the disk."""
+    _run(str(SOURCE / ".ci/debian_root"), suite, str(root), *PACKAGES)
+    (root / "etc/dpkg/dpkg.cfg.d/unsafe-io").write_text("force-unsafe-io\n")
 
 
-def install(root: Path, source: Path) -> None:
-    """Follow the handbook: the sources to /root/pointsman, and `make install` there."""
-    shutil.copytree(source, root / "root/pointsman", ignore=shutil.ignore_patterns(".*", "__pycache__", "dist"))
+def enter(root: Path, *command: str) -> None:
+    """Run a command in a Debian that is not booted, with this machine's network."""
     kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or "_proxy" in name.lower()}
     path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "SYSTEMD_OFFLINE": "1"}
-    _run("chroot", str(root), "make", "-C", "/root/pointsman", "install", env=kept | path)
+    _run("chroot", str(root), *command, env=kept | path)
+
+
+def copy_source(to: Path) -> None:
+    """The sources, without what is built from them."""
+    shutil.copytree(SOURCE, to, ignore=shutil.ignore_patterns(".*", "__pycache__", "dist"))
 
 
 class Booted:
-    """`run` runs a command in it."""
+    """`run` runs a command in it, and `root` is its `/` as this machine sees it."""
 
-    def __init__(self, init: int, root: Path) -> None:
-        self._enter = ("nsenter", "--target", str(init), "--all", "--root", "--wd=/", "--")
-        self.root = root
+    def __init__(self, init: int) -> None:
+        self.init = init
+        self.root = Path(f"/proc/{init}/root")
 
     def run(self, *command: str, check: bool = True) -> str:
         """The command's output; raises AssertionError with what it said where it fails, unless that is not checked."""
-        return _run(*self._enter, *command, check=check)
+        enter = ("nsenter", "--target", str(self.init), "--all", "--root", "--wd=/", "--")
+        return _run(*enter, *command, check=check)
 
     def show(self, unit: str, name: str) -> str:
         """A property of a unit."""
         return self.run("systemctl", "show", "--value", f"--property={name}", unit).strip()
 
+    def bring(self, file: Path) -> str:
+        """Copy a file to /root there; its path."""
+        shutil.copy(file, self.root / "root")
+        return f"/root/{file.name}"
+
+    def install(self, file: Path, *options: str) -> None:
+        """Install a package from its file, as the handbook says for a host that nobody watches."""
+        keep = ("-o", "Dpkg::Options::=--force-confold")
+        self.run("apt-get", "--yes", *keep, "install", *options, self.bring(file))
+
+    def serving(self) -> str:
+        """The version of the packaged process that serves: its prefix is named after it."""
+        process_id = self.show(SERVICE, "MainPID")
+        program = (self.root / "proc" / process_id / "cmdline").read_bytes().split(b"\0")[0].decode()
+        return Path(program).parents[1].name
+
+    def routed(self) -> str:
+        """The model that a question of mathematics would go to."""
+        question = {"role": "user", "content": "What are the roots of x^2 - 4?"}
+        body = json.dumps({"model": "auto", "messages": [question]})
+        command = ("curl", "--silent", "--show-error", "--fail", "-H", "Content-Type: application/json", "-d", body)
+        answer = json.loads(self.run(*command, "http://127.0.0.1:8080/v1/route"))
+        model: str = answer["decision"]["model"]
+        return model
+
 
 @contextlib.contextmanager
-def booted(root: Path) -> Iterator[Booted]:
-    """Boots it, and ends all its processes in the end."""
+def booted(root: Path, scratch: Path) -> Iterator[Booted]:
+    """Boot a copy of the root, with its changes in `scratch`, and end all its processes in the end."""
+    scratch.mkdir(parents=True, exist_ok=True)
     namespaces = ("--mount", "--pid", "--uts", "--ipc", "--cgroup", "--net", "--fork", "--kill-child")
-    with (root.parent / "boot.log").open("w") as log:
+    environment = os.environ | {"ROOT": str(root), "SCRATCH": str(scratch)}
+    with (scratch / "boot.log").open("w") as log:
         process = subprocess.Popen(
-            ["unshare", *namespaces, "bash", "-c", BOOT], env=os.environ | {"ROOT": str(root)}, stdout=log, stderr=log
+            ["unshare", *namespaces, "bash", "-c", BOOT], env=environment, stdout=log, stderr=log
         )
     try:
         ends = time.monotonic() + BOOT_LIMIT_S
-        while (machine := _up(process.pid, root)) is None:
-            assert process.poll() is None, (root.parent / "boot.log").read_text()
+        while (machine := _up(process.pid)) is None:
+            assert process.poll() is None, (scratch / "boot.log").read_text()
             assert time.monotonic() < ends, f"not up within {BOOT_LIMIT_S:g} s"
             time.sleep(0.1)
         yield machine
     finally:
         process.kill()
         process.wait()
+        shutil.rmtree(scratch)
 
 
-def _up(unshare: int, root: Path) -> Booted | None:
+def _up(unshare: int) -> Booted | None:
     children = Path(f"/proc/{unshare}/task/{unshare}/children").read_text().split()
     if not children:
         return None
-    machine = Booted(int(children[0]), root)
+    machine = Booted(int(children[0]))
     # "degraded" too: in namespaces it can load no kernel modules.
     return machine if machine.run("systemctl", "is-system-running", check=False).strip() in STARTED else None
 

@@ -1,4 +1,8 @@
-"""What a test needs and a machine may lack: without it the test skips with the reason, and in CI (CI=true) it fails."""
+"""What a test needs and a machine may lack: without it the test skips with the reason, and in CI (CI=true) it fails.
+
+In CI any other skip fails too (see `tests/conftest.py`); only what CI cannot have, a GPU or the training data, may be
+missing there: `excused` says so, in one counted line of the summary for each reason.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,26 @@ from typing import NoReturn
 import pytest
 
 
+class Excused(pytest.skip.Exception):
+    """A skip that CI accepts."""
+
+    __module__ = "builtins"  # else pytest writes ours before each reason
+
+
+def in_ci() -> bool:
+    return os.environ.get("CI") == "true"
+
+
 def lacking(reason: str) -> NoReturn:
     """Skip, or fail in CI."""
-    if os.environ.get("CI") == "true":
+    if in_ci():
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+def excused(reason: str) -> NoReturn:
+    """Skip, in CI too."""
+    raise Excused(reason)
 
 
 def program(name: str, package: str | None = None) -> str:

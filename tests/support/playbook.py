@@ -18,17 +18,17 @@ from pointsman.api.data import routes
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared
 from pointsman.classify.classifier import Classification, Timing
-from pointsman.config.model import LogOptions, RelayOptions, ServerOptions
+from pointsman.config.model import AdapterOptions, LogOptions, RelayOptions, ServerOptions
 from pointsman.observability.log import Log
 from pointsman.server.listener import Listener
 from pointsman.upstream.endpoint_state import EndpointState
+from support.http_view import Seen, seen
 from support.toy_config import QUIET, A, B, config
 from support.virtual_loop import Factory, FakeTransport, VirtualLoop
 
 ENDPOINTS = (A, replace(B, weight=0.0))
 """`a` is always asked first, `b` where `a` cannot be."""
 
-CONNECT_S, FIRST_BYTE_S, IDLE_S = 0.5, 4.0, 2.0
 RELAY: dict[str, int] = {
     "connect_timeout_ms": 500,
     "first_byte_timeout_ms": 4_000,
@@ -52,6 +52,10 @@ def chunk(data: bytes) -> bytes:
 LAST = b"0\r\n\r\n"
 
 
+OPEN = b"HTTP/1.1 200 OK\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
 def with_length(body: bytes, status: str = "200 OK", *fields: str, length: int | None = None) -> bytes:
     """A head for a body, and as much of it as there is."""
     lines = "".join(f"{field}\r\n" for field in fields)
@@ -72,7 +76,7 @@ class Vllm:
         self._loop = loop
         self.accepts = True
         self.waiting: list[asyncio.Future[None]] = []
-        """Connections that are asked for."""
+        """Connections that are asked for; the wire has them wait where it begins with a question of its own."""
         self.connections: list[FakeTransport] = []
 
     async def dial(self, make: Factory) -> tuple[FakeTransport, asyncio.BaseProtocol]:
@@ -104,16 +108,20 @@ class Vllm:
 class Wire:
     """A client, the program, two vLLMs, and the clock."""
 
-    def __init__(self, *, server: ServerOptions | None = None, **relay: int) -> None:
+    def __init__(
+        self, *, server: ServerOptions | None = None, adapters: AdapterOptions | None = None, **relay: int
+    ) -> None:
         self.clock = VirtualLoop()
         self.clock.dial = self._dial
         self._ports = {endpoint.port: Vllm(self.clock) for endpoint in ENDPOINTS}
         self.a, self.b = self._ports.values()
+        self.a.accepts = self.b.accepts = adapters is None
         self.log = io.StringIO()
         self._options = replace(
             QUIET,
             relay=RelayOptions(**(RELAY | relay)),
-            server=server or ServerOptions(max_in_flight_per_client=8),
+            adapters=adapters or QUIET.adapters,
+            server=server or ServerOptions(max_in_flight_per_client=64),
             log=LogOptions(),
         )
         self.generations = self.clock.do(lambda: Generations(self.prepared(), Log("info", self.log)))
@@ -129,6 +137,11 @@ class Wire:
         served = replace(config(endpoints=ENDPOINTS, **fields), pointsman=self._options)
         return Prepared(served, CLASSIFIER, b"", ())
 
+    def elsewhere(self) -> Prepared:
+        """A config whose only endpoint is at another address."""
+        served = replace(config(endpoints=(replace(A, port=9000),)), pointsman=self._options)
+        return Prepared(served, CLASSIFIER, b"", ())
+
     def begin(self) -> None:
         """A listener with one client that is connected; whatever was before is forgotten."""
         self.refused: list[str] = []
@@ -136,7 +149,7 @@ class Wire:
         self.log.truncate()
         for vllm in self._ports.values():
             vllm.connections.clear()
-            vllm.accepts = True
+            vllm.accepts = not self._options.adapters.poll_interval_ms
         poller = self.generations.current.poller
         for host in poller.hosts.values():
             host.refused.clear()
@@ -170,6 +183,21 @@ class Wire:
         """The connection to a vLLM that got the last request."""
         return max(self.a.connections + self.b.connections, key=lambda connection: connection.last_write)
 
+    @property
+    def answer(self) -> Seen:
+        """The last answer that the client got, as far as it came."""
+        last = self.client.taken[self.client.taken.rindex(b"HTTP/1.1 ") :]
+        got = seen(last, closed=self.client.closed and not self.client.aborted)
+        assert got is not None, last
+        return got
+
+    @property
+    def error(self) -> tuple[int, str]:
+        """Status and code of an answer of the program's own."""
+        got = self.answer
+        assert got.whole
+        return got.status, json.loads(got.body)["error"]["code"]
+
     def ask(self, *arguments: Any, **options: Any) -> FakeTransport:
         """Have the client send a request; returns the connection to the vLLM that gets it."""
         self.client.sends(post(*arguments, **options))
@@ -177,6 +205,11 @@ class Wire:
 
     def reload(self, **fields: Any) -> None:
         self.clock.do(self.generations.swap, self.prepared(**fields))
+
+    def relay(self, **options: int) -> None:
+        """Reload with other options of `relay`."""
+        self._options = replace(self._options, relay=replace(self._options.relay, **options))
+        self.reload()
 
     def stop(self, seconds: float = 0.0) -> asyncio.Task[None]:
         """SIGTERM: drain for so many seconds."""

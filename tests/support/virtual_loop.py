@@ -41,6 +41,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if self._faults:
             raise self._faults.pop()
 
+    def close(self) -> None:
+        """Cancel what still runs, and close."""
+        for task in asyncio.all_tasks(self):
+            task.cancel()
+        self.advance(0.0)
+        super().close()
+
     async def create_connection(self, make: Factory, host: Any = None, port: Any = None, **_: Any) -> Any:
         assert self.dial is not None
         return await self.dial(port, make)

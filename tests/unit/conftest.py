@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import ClassifierOptions
 from support import toy_artifact
+from support.playbook import Wire, playing
+from support.virtual_loop import VirtualLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,4 +46,18 @@ def make_classifier(toy_folder: Path) -> Callable[..., AbstractContextManager[Cl
 def classifier(make_classifier: Callable[..., AbstractContextManager[Classifier]]) -> Iterator[Classifier]:
     """One worker, and time enough for a slow machine."""
     with make_classifier(deadline_ms=10_000) as made:
+        yield made
+
+
+@pytest.fixture
+def clock() -> Iterator[VirtualLoop]:
+    """An event loop that a test moves through time."""
+    with closing(VirtualLoop()) as made:
+        yield made
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    """A client, the program and two vLLMs, played event by event."""
+    with playing() as made:
         yield made

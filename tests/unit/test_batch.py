@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from pointsman.classify import scheduler as batch
 from pointsman.classify.cost_model import Curve
-from pointsman.classify.scheduler import CROWDED_S, LONG_S, WAIT_SHARE, Batcher, Job
+from pointsman.classify.scheduler import Batcher, Job
 from pointsman.errors import ClassifierError, Overloaded
 from support.process import eventually
 
@@ -171,11 +170,11 @@ async def test_what_waits_is_split_over_the_idle_workers(
             assert await result(job) == job.text.upper()
 
 
-# --- rule 2: while others wait, one worker takes none that would hold it for LONG_S ----------------------------
+# --- rule 2: while others wait, one worker takes none that would hold it for half a second ----------------------------
 
 
 async def test_all_workers_take_texts_above_batch_tokens_in_their_turn(work: Work) -> None:
-    with batching(work, workers=2, batch_tokens=10, seconds_per_token=LONG_S / 60) as batcher:
+    with batching(work, workers=2, batch_tokens=10, seconds_per_token=0.49 / 50) as batcher:
         jobs = [submit(batcher, text, 50) for text in ("one", "two")]
         await work.started(2)
         waiting = {"three": 50, "a": 1, "four": 50, "b": 1}
@@ -190,7 +189,7 @@ async def test_all_workers_take_texts_above_batch_tokens_in_their_turn(work: Wor
 
 
 async def test_long_texts_leave_a_worker_to_the_short_ones(work: Work) -> None:
-    with batching(work, workers=2, batch_tokens=10, seconds_per_token=LONG_S / 50) as batcher:
+    with batching(work, workers=2, batch_tokens=10, seconds_per_token=0.5 / 50) as batcher:
         jobs = [submit(batcher, "long", 50)]
         await work.started()
         jobs += [submit(batcher, text, tokens) for text, tokens in (("longer", 60), ("a", 1), ("b", 1))]
@@ -201,10 +200,41 @@ async def test_long_texts_leave_a_worker_to_the_short_ones(work: Work) -> None:
 
 
 async def test_long_texts_take_every_worker_while_no_short_one_waits(work: Work) -> None:
-    with batching(work, workers=2, batch_tokens=10, seconds_per_token=LONG_S / 50) as batcher:
+    with batching(work, workers=2, batch_tokens=10, seconds_per_token=0.5 / 50) as batcher:
         jobs = [submit(batcher, text, 50) for text in ("one", "two")]
         await work.started(2)
         assert sorted(work.batches) == [["one"], ["two"]]
+        work.let()
+        for job in jobs:
+            await result(job)
+
+
+async def test_a_long_text_has_its_turn_though_short_ones_go_on_coming(work: Work) -> None:
+    """First come, first served: it waits for those before it, not for those after it."""
+    with batching(work, workers=2, batch_tokens=10, seconds_per_token=0.5 / 50) as batcher:
+        jobs = [submit(batcher, text, 10) for text in "ab"]
+        await work.started(2)
+        waiting = {"c": 10, "long": 50, "d": 10, "e": 10}
+        jobs += [submit(batcher, text, tokens) for text, tokens in waiting.items()]
+        for text in waiting:
+            work.let(1)
+            await work.started()
+            assert work.batches[-1] == [text]
+        work.let()
+        for job in jobs:
+            await result(job)
+
+
+async def test_so_it_has_with_a_single_worker(work: Work) -> None:
+    with batching(work, batch_tokens=10, seconds_per_token=0.5 / 50) as batcher:
+        jobs = [submit(batcher, "a", 10)]
+        await work.started()
+        waiting = {"long": 50, "b": 10, "longer": 60, "c": 10}
+        jobs += [submit(batcher, text, tokens) for text, tokens in waiting.items()]
+        for text in waiting:
+            work.let(1)
+            await work.started()
+            assert work.batches[-1] == [text]
         work.let()
         for job in jobs:
             await result(job)
@@ -289,7 +319,7 @@ async def test_runs_stay_on_one_thread_for_as_long_as_one_on_all_took_too_long(w
 async def test_where_others_keep_the_cores_it_is_twice_as_long_each_time_up_to_a_second(work: Work, lone: Lone) -> None:
     with batching(work, workers=2, wide=0.5, seconds_per_token=1e-5) as batcher:
         waits = [await lone.until_wide(batcher, LATE_S) for _ in range(9)]
-    assert waits == [0.0, *(min(LATE_S * 2**turn, CROWDED_S) for turn in range(8))]
+    assert waits == [0.0, *(min(LATE_S * 2**turn, 1.0) for turn in range(8))]
 
 
 async def test_each_run_on_all_threads_that_is_in_time_halves_it(work: Work, lone: Lone) -> None:
@@ -369,10 +399,15 @@ async def test_a_failed_run_fails_all_of_its_batch_and_the_next_one_works(work: 
 async def test_a_run_that_hangs_makes_it_unhealthy_until_it_ends(
     work: Work, single: Batcher[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "HUNG_S", 0.0)
+    """That is ten seconds after the worst that could be expected of it, which here is nothing."""
+    now = time.perf_counter()
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
     job = submit(single, "a")
     await work.started()
-    await eventually(lambda: not single.healthy, "it is unhealthy", within_s=LIMIT_S)
+    now += 9.9
+    assert single.healthy
+    now += 0.2
+    assert not single.healthy
     work.let()
     assert await result(job) == "A"
     assert single.healthy
@@ -418,9 +453,9 @@ async def test_a_text_is_refused_when_it_would_wait_too_long_for_its_own_run(wor
         wait, run = batcher.estimated_wait(4), 40
         assert wait == pytest.approx(60, abs=1)
         with pytest.raises(Overloaded):
-            submit(batcher, "c", 4, deadline=run + wait / WAIT_SHARE - 2)
+            submit(batcher, "c", 4, deadline=run + 2 * wait - 2)
         assert (batcher.queued, batcher.counts.shed) == (0, 1)
-        jobs.append(submit(batcher, "c", 4, deadline=run + wait / WAIT_SHARE))
+        jobs.append(submit(batcher, "c", 4, deadline=run + 2 * wait))
         work.let()
         assert [await result(job) for job in jobs] == ["A", "B", "C"]
 

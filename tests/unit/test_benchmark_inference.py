@@ -86,6 +86,7 @@ def test_the_floor_of_a_linear_layer_is_its_share_of_the_measured_product() -> N
     assert floor_ms(512, 0.0, 1.0) == pytest.approx(attention / products)
 
 
+@pytest.mark.heavy
 def test_a_part_that_fails_is_no_success(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,7 +23,7 @@ def test_the_documented_forms_are_read(text: str, address: Tcp | Unix) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "mend"),
+    ("text", "fix"),
     [
         ("", "write host:port"),
         ("8080", "write host:port"),
@@ -44,7 +44,7 @@ def test_the_documented_forms_are_read(text: str, address: Tcp | Unix) -> None:
         ("unix:/" + "é" * 54, "at most 107 bytes"),
     ],
 )
-def test_another_form_is_told_what_to_write(text: str, mend: str) -> None:
-    """The error is the mend of a problem."""
-    with pytest.raises(ValueError, match=mend):
+def test_another_form_is_told_what_to_write(text: str, fix: str) -> None:
+    """The error is the fix of a problem."""
+    with pytest.raises(ValueError, match=fix):
         listen(text)

@@ -83,7 +83,7 @@ def test_errors_and_warnings_of_the_labels_are_printed(tmp_path: Path) -> None:
 
 
 def test_a_classifier_that_is_not_there_is_an_error_at_model_id(tmp_path: Path) -> None:
-    """With the artifact's own mend, and the warnings that need no labels."""
+    """With the artifact's own fix, and the warnings that need no labels."""
     code, out = checked(tmp_path, MINIMAL + MODEL + "tools: {}\n")
     error, warning, count = out.splitlines()
 

@@ -93,7 +93,7 @@ RULES = [
 
 @pytest.mark.parametrize(("rules", "message"), RULES)
 def test_richer_rules_are_an_error_that_says_so(tmp_path: Path, rules: str, message: str) -> None:
-    """The mend is a category; a fallback_category that the decision would have been is not reported, too."""
+    """The fix is a category; a fallback_category that the decision would have been is not reported, too."""
     text = MINIMAL + (
         "classifier: {category_model: {fallback_category: law}}\n"
         "decisions:\n"
@@ -104,7 +104,7 @@ def test_richer_rules_are_an_error_that_says_so(tmp_path: Path, rules: str, mess
     assert problem.path.startswith("decisions[0]")
     assert problem.line in (13, 14)
     assert message in problem.message
-    assert "write it under categories" in problem.mend
+    assert "write it under categories" in problem.fix
 
 
 def test_two_decisions_on_one_domain_are_an_error(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_an_unknown_plugin_is_an_error(tmp_path: Path) -> None:
     """With a guess."""
     problem = the_problem(tmp_path, MINIMAL + DECISIONS.replace("type: system_prompt", "type: system_promt"))
 
-    assert (problem.path, problem.mend) == ("decisions[0].plugins[0]", "did you mean system_prompt?")
+    assert (problem.path, problem.fix) == ("decisions[0].plugins[0]", "did you mean system_prompt?")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_the_guide_has_five_warnings_and_no_error() -> None:
         ("categories[1]", 46),
         ("categories[2]", 56),
     ]
-    assert "mmlu_categories: [computer science, engineering]" in found.warnings[2].mend
+    assert "mmlu_categories: [computer science, engineering]" in found.warnings[2].fix
 
 
 def test_warnings_of_loading_are_included(tmp_path: Path) -> None:
@@ -136,16 +136,16 @@ WARNINGS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "path", "line", "message", "mend"), WARNINGS)
+@pytest.mark.parametrize(("text", "path", "line", "message", "fix"), WARNINGS)
 def test_what_works_but_is_not_meant_is_one_warning(
-    tmp_path: Path, text: str, path: str, line: int, message: str, mend: str
+    tmp_path: Path, text: str, path: str, line: int, message: str, fix: str
 ) -> None:
-    """With its line and a mend; the service starts."""
+    """With its line and a fix; the service starts."""
     warning = the_warning(tmp_path, text)
 
     assert (warning.path, warning.line) == (path, line)
     assert message in warning.message
-    assert mend in warning.mend
+    assert fix in warning.fix
 
 
 def test_a_socket_may_end_in_v1(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_an_unknown_label_is_an_error_at_its_item(tmp_path: Path) -> None:
 
     assert (error.path, error.line) == ("categories[0].mmlu_categories[1]", 13)
     assert 'the classifier has no label "enginering"' in error.message
-    assert error.mend == "did you mean engineering?"
+    assert error.fix == "did you mean engineering?"
 
 
 def test_a_label_of_two_categories_is_an_error_at_the_second(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_mapping_file_that_disagrees_is_an_error(tmp_path: Path, content: str,
 
     assert (error.path, error.line) == ("classifier.category_model.category_mapping_path", 16)
     assert message in error.message
-    assert "remove the key" in error.mend
+    assert "remove the key" in error.fix
 
 
 def test_a_mapping_file_that_is_a_folder_is_an_error(tmp_path: Path) -> None:

@@ -119,16 +119,16 @@ TYPES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "path", "message", "mend"), TYPES)
+@pytest.mark.parametrize(("text", "path", "message", "fix"), TYPES)
 def test_a_value_of_another_type_is_told_with_the_type_wanted(
-    tmp_path: Path, text: str, path: str, message: str, mend: str
+    tmp_path: Path, text: str, path: str, message: str, fix: str
 ) -> None:
     """One wrong value is one problem: nothing else is reported because of it."""
     problem = the_problem(tmp_path, MINIMAL + text + "\n")
 
     assert (problem.path, problem.line) == (path, 11)
     assert message in problem.message
-    assert mend in problem.mend
+    assert fix in problem.fix
 
 
 UNKNOWN = [
@@ -138,13 +138,13 @@ UNKNOWN = [
 ]
 
 
-@pytest.mark.parametrize(("text", "path", "mend"), UNKNOWN)
-def test_an_unknown_key_is_an_error_with_a_guess(tmp_path: Path, text: str, path: str, mend: str) -> None:
+@pytest.mark.parametrize(("text", "path", "fix"), UNKNOWN)
+def test_an_unknown_key_is_an_error_with_a_guess(tmp_path: Path, text: str, path: str, fix: str) -> None:
     """The guess is a key of the same mapping."""
     problem = the_problem(tmp_path, MINIMAL + text + "\n")
 
     assert (problem.path, problem.line, problem.message) == (path, 11, "unknown key")
-    assert mend in problem.mend
+    assert fix in problem.fix
 
 
 def test_a_misspelt_key_stands_for_the_one_that_was_meant(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_misspelt_key_stands_for_the_one_that_was_meant(tmp_path: Path) -> Non
         "categories:\n  - nam: law\n    model_scores:\n      - {model: base, lora_nam: lawlora, use_reasoning: false}\n"
     )
 
-    assert [(problem.path, problem.mend) for problem in problems(tmp_path, text)] == [
+    assert [(problem.path, problem.fix) for problem in problems(tmp_path, text)] == [
         ("categories[0].nam", "did you mean name?"),
         ("categories[0].model_scores[0].lora_nam", "did you mean lora_name?"),
         ("categories[0].model_scores[0].lora_nam", "did you mean law-lora?"),
@@ -164,7 +164,7 @@ def test_missing_keys_are_told_at_the_mapping_that_lacks_them(tmp_path: Path) ->
     """At the top there is no such line."""
     text = MINIMAL.replace("    address: 127.0.0.1\n", "").replace("default_model: base\n", "")
 
-    assert [(problem.path, problem.line, problem.mend) for problem in problems(tmp_path, text)] == [
+    assert [(problem.path, problem.line, problem.fix) for problem in problems(tmp_path, text)] == [
         ("default_model", None, "add `default_model:` with text"),
         ("vllm_endpoints[0].address", 2, "add `address:` with text"),
     ]
@@ -221,14 +221,14 @@ IGNORED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "path", "mend"), IGNORED)
-def test_a_key_of_semantic_router_is_one_warning(tmp_path: Path, text: str, path: str, mend: str) -> None:
+@pytest.mark.parametrize(("text", "path", "fix"), IGNORED)
+def test_a_key_of_semantic_router_is_one_warning(tmp_path: Path, text: str, path: str, fix: str) -> None:
     """A semantic-router file loads; what is not served is named once, with its line."""
     (warning,) = loaded(tmp_path, MINIMAL + text + "\n").warnings
 
     assert (warning.path, warning.line) == (path, 11)
     assert "ignored" in warning.message
-    assert mend in warning.mend
+    assert fix in warning.fix
 
 
 def test_an_access_key_is_never_repeated(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_an_access_key_is_never_repeated(tmp_path: Path) -> None:
     text = MINIMAL.replace("  base:\n", "  base:\n    access_key: sk-secret\n")
     (warning,) = loaded(tmp_path, text).warnings
 
-    assert "pointsman.relay.api_key_file" in warning.mend
+    assert "pointsman.relay.api_key_file" in warning.fix
     assert "sk-secret" not in warning.render("config.yaml")
 
 
@@ -246,7 +246,7 @@ def test_the_newer_form_is_one_error_that_says_what_to_write(tmp_path: Path) -> 
 
     assert (problem.path, problem.line) == ("listeners", 2)
     assert "newer form (listeners, providers, routing)" in problem.message
-    assert "vllm_endpoints" in problem.mend
+    assert "pointsman migrate" in problem.fix
 
 
 def test_all_problems_are_found_at_once(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_all_problems_are_found_at_once(tmp_path: Path) -> None:
 
 
 def test_a_problem_reads_as_one_line(tmp_path: Path) -> None:
-    """file:line: key path: message; mend."""
+    """file:line: key path: message; fix."""
     problem = the_problem(tmp_path, MINIMAL + "auto_model_name: 1\n")
 
     assert problem.render("c.yaml") == (

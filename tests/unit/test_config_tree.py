@@ -27,17 +27,17 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "line", "message", "mend"), FAULTS)
+@pytest.mark.parametrize(("text", "line", "message", "fix"), FAULTS)
 def test_a_text_that_is_no_mapping_is_one_problem(
-    tmp_path: Path, text: str, line: int | None, message: str, mend: str
+    tmp_path: Path, text: str, line: int | None, message: str, fix: str
 ) -> None:
-    """Each fault of the text is told with its line, what is wrong and how to mend it."""
+    """Each fault of the text is told with its line, what is wrong and how to fix it."""
     problem = the_problem(tmp_path, text)
 
     assert problem.line == line
     assert problem.path == ""
     assert message in problem.message
-    assert mend in problem.mend
+    assert fix in problem.fix
 
 
 def test_aliases_cannot_unfold_to_more_than_a_bounded_number_of_values(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_names_must_be_text(tmp_path: Path, key: str, found: str) -> None:
 
     assert (problem.path, problem.line) == ("model_config", 6)
     assert f"expected text as a key, found {found}" in problem.message
-    assert "in quotes" in problem.mend
+    assert "in quotes" in problem.fix
 
 
 def test_anchors_and_merges_are_followed(tmp_path: Path) -> None:

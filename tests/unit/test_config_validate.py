@@ -188,16 +188,16 @@ PROBLEMS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "path", "line", "message", "mend"), PROBLEMS)
+@pytest.mark.parametrize(("text", "path", "line", "message", "fix"), PROBLEMS)
 def test_a_contradiction_is_one_problem_at_its_line(
-    tmp_path: Path, text: str, path: str, line: int, message: str, mend: str
+    tmp_path: Path, text: str, path: str, line: int, message: str, fix: str
 ) -> None:
     """What refers to something must find it; names, weights and addresses must be usable."""
     problem = the_problem(tmp_path, text)
 
     assert (problem.path, problem.line) == (path, line)
     assert message in problem.message
-    assert mend in problem.mend
+    assert fix in problem.fix
 
 
 ADDRESSES = [
@@ -222,9 +222,9 @@ ADDRESSES = [
 ]
 
 
-@pytest.mark.parametrize(("address", "port", "mend"), ADDRESSES)
+@pytest.mark.parametrize(("address", "port", "fix"), ADDRESSES)
 def test_an_address_in_another_form_is_told_what_to_write(
-    tmp_path: Path, address: str, port: int | None, mend: str
+    tmp_path: Path, address: str, port: int | None, fix: str
 ) -> None:
     """An IP or host name wants a port, a URL may hold one, a Unix socket has none."""
     given = "" if port is None else f"    port: {port}\n"
@@ -233,7 +233,7 @@ def test_an_address_in_another_form_is_told_what_to_write(
 
     assert (problem.path, problem.line) == ("vllm_endpoints[0].address", 3)
     assert problem.message.endswith(f'found "{address}"' + ("" if port is None else f" and port {port}"))
-    assert mend in problem.mend
+    assert fix in problem.fix
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_credentials_in_an_address_are_not_repeated(tmp_path: Path, credentials:
     problem = the_problem(tmp_path, text)
 
     assert "hunter2" not in problem.render("config.yaml")
-    assert "pointsman.relay.api_key_file" in problem.mend
+    assert "pointsman.relay.api_key_file" in problem.fix
 
 
 def test_default_model_may_be_an_adapter(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import pointsman
-from pointsman.config.semantic_router.foreign import _NEWER
+from pointsman.config.semantic_router.foreign import NEWER
 from pointsman.routing.policy import Reason
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -75,7 +75,7 @@ def test_each_reason_and_code_has_a_line_that_says_what_to_do(word: str) -> None
     assert any(f"`{word}`" in cell for cell in explained)
 
 
-@pytest.mark.parametrize("section", _NEWER)
+@pytest.mark.parametrize("section", NEWER)
 def test_each_section_of_the_newer_form_is_in_the_migration_notes(section: str) -> None:
     assert f"`{section}`" in (DOCS / "migration.md").read_text("utf-8")
 

@@ -79,6 +79,20 @@ def test_the_calibration_error_weighs_each_bins_gap_by_its_rows() -> None:
     assert found == pytest.approx(3 / 4 * (0.9 - 2 / 3) + 1 / 4 * 0.3)
 
 
+def test_the_calibration_error_is_over_fifteen_bins() -> None:
+    """As in Guo et al. 2017: figures over another number of bins cannot be compared with others'.
+
+    Rows that one bin holds make up for each other; rows in two do not.
+    """
+    pairs = {"apart": (0.66, 0.68), "together": (0.61, 0.655)}
+    found = {
+        name: metrics.expected_calibration_error(np.array(confidence), np.array([True, False]))
+        for name, confidence in pairs.items()
+    }
+
+    assert found == {"apart": pytest.approx(0.51), "together": pytest.approx(0.6325 - 0.5)}
+
+
 def test_probabilities_that_keep_their_word_have_no_calibration_error() -> None:
     random = np.random.default_rng(7)
     confidence = random.uniform(0.3, 1.0, 100_000)

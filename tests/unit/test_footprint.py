@@ -22,8 +22,10 @@ from pointsman.classify.classifier import Classifier
 from pointsman.classify.runtime import WEIGHTS as WEIGHTS_FOLDER
 from pointsman.classify.runtime import import_runtime, set_up_malloc, trim_memory
 from pointsman.config.model import ClassifierOptions
-from support import toy_artifact
+from support import needs, toy_artifact
 from support.config_files import LABELS
+
+pytestmark = pytest.mark.heavy
 
 MIB = 2**20
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -171,9 +173,10 @@ def test_the_weights_are_in_memory_once(heavy_folder: Path, threads: int) -> Non
     assert in_a_process_of_its_own("memory_taken", heavy_folder, threads) < 1.5 * WEIGHTS
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="others have no such settings")
 def test_a_run_uses_the_memory_of_an_earlier_one(tmp_path: Path) -> None:
     """ModernBERT-base takes 30 MiB for 512 tokens. Left to itself, glibc gives back and takes all of it each time."""
+    if platform.libc_ver()[0] != "glibc":
+        needs.lacking("no glibc: other C libraries have no such settings")
     assert in_a_process_of_its_own("pages_taken", tmp_path, True) < MIB // PAGE
     assert in_a_process_of_its_own("pages_taken", tmp_path, False) > 8 * MIB // PAGE
 

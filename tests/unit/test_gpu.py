@@ -128,7 +128,7 @@ def test_calls_on_fixed_buffers_give_what_the_graph_gives_for_each_prompt() -> N
 
 
 @pytest.mark.parametrize(
-    ("provider", "target", "packed", "mend"),
+    ("provider", "target", "packed", "fix"),
     [
         ("cuda", "cpu", True, "--target gpu"),
         ("cuda", "cpu", False, "--target gpu"),
@@ -137,11 +137,11 @@ def test_calls_on_fixed_buffers_give_what_the_graph_gives_for_each_prompt() -> N
     ],
 )
 def test_a_graph_that_the_provider_cannot_run_is_refused_with_the_export_that_can(
-    provider: str, target: str, packed: bool, mend: str
+    provider: str, target: str, packed: bool, fix: str
 ) -> None:
     refusal = unsuited(provider, target, packed=packed)
     assert refusal is not None
-    assert refusal.endswith(mend)
+    assert refusal.endswith(fix)
 
 
 @pytest.mark.parametrize(("provider", "packed"), [("cuda", True), ("cuda", False), ("tensorrt", False)])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from pointsman.cli.init.plan import Plan, plan
 from pointsman.cli.init.served import Adapter, Served
-
 from support.config_files import LABELS
 
 BASE = "base-model"

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
+
 from pointsman.cli.init.plan import plan
 from pointsman.cli.init.served import Adapter, Served
 from pointsman.cli.init.text import render
-
 from pointsman.config.lint import lint
-from pointsman.config.load import Loaded, build
+from pointsman.config.load import Loaded, load_text
 from pointsman.config.model import Endpoint
 from support.config_files import LABELS
 
@@ -32,7 +32,7 @@ def text(found: Served, address: str = URL, key_file: str | None = None) -> str:
 
 def judged(content: str) -> Loaded:
     """The config, which must have neither errors nor warnings."""
-    loaded = build(content, PATH)
+    loaded = load_text(content, PATH)
     findings = lint(loaded, LABELS)
     assert (findings.errors, findings.warnings) == ((), ())
     return loaded
@@ -67,7 +67,7 @@ def uncommented(content: str, first: str, lines: int) -> str:
 
 
 def test_an_adapter_of_an_unknown_domain_only_needs_to_be_uncommented() -> None:
-    loaded = build(uncommented(text(served("law", "extra-lora")), "- name: ", 6), PATH)
+    loaded = load_text(uncommented(text(served("law", "extra-lora")), "- name: ", 6), PATH)
 
     assert lint(loaded, LABELS).errors == ()
     category = loaded.config.categories[-1]

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "daemon/pointsman"
 
 # Each floor may import from its own and from those before it; docs/architecture.md draws them.
 FLOORS = (
-    {"errors", "lru", "eager", "http1", "assets"},
+    {"errors", "files", "lru", "eager", "http1", "assets"},
     {"config"},
     {"classify", "server", "upstream"},
     {"adapters"},

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pointsman import lookup
+from pointsman.cli import lookup
 from pointsman.cli.check import check as run
 from pointsman.config.load import load
 from support.config_files import MINIMAL, write

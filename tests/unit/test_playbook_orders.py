@@ -216,6 +216,8 @@ class Play:
         assert len(outcomes) == (not here), "exactly one outcome"
         if not here:
             self._check_outcome(outcomes[0]["status"])
+        protocol = self.client._protocol
+        assert here or (protocol.flow, protocol.job) == (None, None), "nothing of it is held in memory"
         self._check_connections(here)
         self._check_bytes(here)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import time
 import traceback
 from collections.abc import Iterator
@@ -72,7 +71,7 @@ class Outcome:
     error: Exception | None = None
 
     def response(self) -> Response:
-        """For whoever asked: 422 where the operator has something to mend, 500 where we have."""
+        """For whoever asked: 422 where the operator has something to fix, 500 where we have."""
         if self.error is None:
             return json_response(
                 {
@@ -93,7 +92,7 @@ class Outcome:
             code="reload_failed",
         )
         if isinstance(self.error, ConfigError):
-            body["error"]["problems"] = [dataclasses.asdict(problem) for problem in self.error.problems]
+            body["error"]["problems"] = [problem.fields() for problem in self.error.problems]
         return json_response(body, HTTPStatus.UNPROCESSABLE_ENTITY if theirs else HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

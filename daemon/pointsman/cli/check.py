@@ -39,8 +39,8 @@ def check(path: Path | None, out: TextIO) -> int:
         labels = artifact.read_manifest(artifact.resolve(category_model.model_id, loaded.folder)).labels
     except ArtifactError as error:
         where = ("classifier", "category_model", "model_id")
-        message, _, mend = str(error).partition("; ")
-        _print("error", [loaded.places.problem(where, message, mend)], file, out)
+        message, _, fix = str(error).partition("; ")
+        _print("error", [loaded.places.problem(where, message, fix)], file, out)
         _print("warning", loaded.warnings, file, out)
         print(_count(1), file=out)
         return 1

@@ -16,7 +16,7 @@ from pointsman.errors import CannotStart, ConfigError
 CANNOT_START = 3
 READER_LEFT = 141  # what a shell says of a program that SIGPIPE ended
 # Commands with arguments of their own: the module whose `main` takes them.
-_OTHERS = {
+OTHERS = {
     "eval": "pointsman.evaluation.main",
     "export": "pointsman_export.export.main",
     "fit": "pointsman_export.fit.main",
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
-        if arguments and (other := _OTHERS.get(arguments[0])):
+        if arguments and (other := OTHERS.get(arguments[0])):
             return int(importlib.import_module(other).main(arguments[1:]))
         options = parser().parse_args(arguments)
         return int(importlib.import_module(f"pointsman.cli.{options.command}").run(options))

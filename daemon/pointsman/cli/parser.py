@@ -50,6 +50,16 @@ def parser() -> argparse.ArgumentParser:
     init.add_argument("--api-key-file", type=Path, metavar="FILE", help="file with the key of vLLM's --api-key")
     init.add_argument("--force", action="store_true", help="replace a config that is there already")
 
+    migrate = commands.add_parser(
+        "migrate",
+        help="turn a configuration of vLLM Semantic Router into one of Pointsman",
+        description="Print the result, and on standard error what became of each part of the file. Exit codes: 0 the "
+        "result passes `check`, 1 something is missing in the result and must be filled in, 3 nothing was written.",
+    )
+    migrate.add_argument("file", type=Path, metavar="FILE")
+    migrate.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the result to a file")
+    migrate.add_argument("--force", action="store_true", help="overwrite the file of -o")
+
     explain = commands.add_parser("explain", help="show how a prompt would be routed, and why")
     explain.add_argument("text", metavar="TEXT")
     _config_option(explain)

@@ -100,13 +100,13 @@ class Walker:
         for name, node in table.entries.items():
             if name in names:
                 continue
-            mend = foreign.ignored(kind, name)
-            if mend is not None:
-                self.warnings.append(_at(node, "known to semantic-router, ignored here", mend))
+            fix = foreign.ignored(kind, name)
+            if fix is not None:
+                self.warnings.append(_at(node, "known to semantic-router, ignored here", fix))
                 continue
             near = closest(name, sorted(names - set(entries)))
-            mend = f"did you mean {near}?" if near else f"remove it; the keys here are: {listing(hints(kind))}"
-            self.problems.append(_at(node, "unknown key", mend))
+            fix = f"did you mean {near}?" if near else f"remove it; the keys here are: {listing(hints(kind))}"
+            self.problems.append(_at(node, "unknown key", fix))
             if near:
                 entries[near] = node
         return entries
@@ -115,8 +115,8 @@ class Walker:
         self._broken.add(where)
         keys = (*table.keys, where[-1])
         line = table.line if table.keys else None
-        mend = f"add `{where[-1]}:` with {expected(without_none(annotation))}"
-        self.problems.append(Problem(path=show(keys), line=line, message="the key is missing", mend=mend))
+        fix = f"add `{where[-1]}:` with {expected(without_none(annotation))}"
+        self.problems.append(Problem(path=show(keys), line=line, message="the key is missing", fix=fix))
 
     def _optional(self, annotation: Any, node: Node, where: Keys, field: dataclasses.Field[Any]) -> Any:
         kind = without_none(annotation)
@@ -166,13 +166,13 @@ class Walker:
         self._wrong(node, where, expected(kind, limits), _mend(kind, node, limits))
         return node.text if kind is str and isinstance(node, Scalar) and node.text else None
 
-    def _wrong(self, node: Node, where: Keys, wanted: str, mend: str) -> None:
+    def _wrong(self, node: Node, where: Keys, wanted: str, fix: str) -> None:
         self._broken.add(where)
-        self.problems.append(_at(node, f"expected {wanted}, found {describe(node)}", mend))
+        self.problems.append(_at(node, f"expected {wanted}, found {describe(node)}", fix))
 
 
-def _at(node: Node, message: str, mend: str) -> Problem:
-    return Problem(path=show(node.keys), line=node.line, message=message, mend=mend)
+def _at(node: Node, message: str, fix: str) -> Problem:
+    return Problem(path=show(node.keys), line=node.line, message=message, fix=fix)
 
 
 def _fits(kind: Any, value: object) -> bool:

@@ -66,8 +66,8 @@ def _unknown(loaded: Loaded, coverage: Coverage, labels: Sequence[str]) -> Itera
 def _doubled(loaded: Loaded, coverage: Coverage) -> Iterator[Problem]:
     for label, names in coverage.doubled.items():
         message = f'the label "{label}" is covered by {listing(names)}: its probability would count for each'
-        mend = "give mmlu_categories in each, so that one alone has it"
-        yield loaded.places.problem(_category(loaded, names[1]), message, mend)
+        fix = "give mmlu_categories in each, so that one alone has it"
+        yield loaded.places.problem(_category(loaded, names[1]), message, fix)
 
 
 def _unreachable(loaded: Loaded, coverage: Coverage, labels: Sequence[str]) -> Iterator[Problem]:
@@ -76,9 +76,9 @@ def _unreachable(loaded: Loaded, coverage: Coverage, labels: Sequence[str]) -> I
             continue
         description = loaded.config.categories[int(_category(loaded, name)[1])].description
         near = _suggest(name, description, labels)
-        mend = f"map it: mmlu_categories: [{listing(near)}]" if near else f"choose from: {listing(labels)}"
+        fix = f"map it: mmlu_categories: [{listing(near)}]" if near else f"choose from: {listing(labels)}"
         message = f'the category "{name}" can never be chosen: it covers no label that is left for it'
-        yield loaded.places.problem(_category(loaded, name), message, mend)
+        yield loaded.places.problem(_category(loaded, name), message, fix)
 
 
 def _suggest(name: str, description: str, labels: Sequence[str]) -> list[str]:
@@ -93,15 +93,15 @@ def _uncovered(loaded: Loaded, coverage: Coverage) -> Iterator[Problem]:
     if coverage.uncovered:
         default = loaded.config.default_model
         message = f"no category covers {listing(coverage.uncovered)}: such prompts go to {default}"
-        mend = "add them to mmlu_categories of a category, or add a category named general"
-        yield loaded.places.problem(("categories",), message, mend)
+        fix = "add them to mmlu_categories of a category, or add a category named general"
+        yield loaded.places.problem(("categories",), message, fix)
 
 
 def _builtin(loaded: Loaded, coverage: Coverage) -> Iterator[Problem]:
     for name, labels in coverage.builtin.items():
         message = f'"{name}" is no label of the classifier; the built-in table takes it for {listing(labels)}'
-        mend = f"say so: mmlu_categories: [{listing(labels)}]"
-        yield loaded.places.problem(_category(loaded, name), message, mend)
+        fix = f"say so: mmlu_categories: [{listing(labels)}]"
+        yield loaded.places.problem(_category(loaded, name), message, fix)
 
 
 def _families(loaded: Loaded) -> Iterator[Problem]:
@@ -109,8 +109,8 @@ def _families(loaded: Loaded) -> Iterator[Problem]:
     for base, model in loaded.config.model_config.items():
         if model.reasoning_family is not None and model.reasoning_family not in families:
             message = f'no reasoning family is named "{model.reasoning_family}": reasoning is left as it is'
-            mend = f"{choose(model.reasoning_family, families)}; or define it in reasoning_families, or remove the key"
-            yield loaded.places.problem(("model_config", base, "reasoning_family"), message, mend)
+            fix = f"{choose(model.reasoning_family, families)}; or define it in reasoning_families, or remove the key"
+            yield loaded.places.problem(("model_config", base, "reasoning_family"), message, fix)
 
 
 def _unswitched(loaded: Loaded) -> Iterator[Problem]:
@@ -119,9 +119,9 @@ def _unswitched(loaded: Loaded) -> Iterator[Problem]:
         for j, entry in enumerate(category.model_scores):
             if entry.use_reasoning and models[entry.model].reasoning_family is None:
                 message = f'use_reasoning has no effect: the model "{entry.model}" has no reasoning_family'
-                mend = f"set its reasoning_family to one of: {listing(loaded.config.families)}"
+                fix = f"set its reasoning_family to one of: {listing(loaded.config.families)}"
                 where = ("categories", i, "model_scores", j, "use_reasoning")
-                yield loaded.places.problem(where, message, mend)
+                yield loaded.places.problem(where, message, fix)
 
 
 def _reasoning_not_given(loaded: Loaded) -> Iterator[Problem]:
@@ -155,16 +155,16 @@ def _key_file(loaded: Loaded) -> Iterator[Problem]:
     name = loaded.config.pointsman.relay.api_key_file
     if name is not None and not Path(name).is_file():
         message = f"there is no file {name}"
-        mend = "create it before the service starts, with the key in it"
-        yield loaded.places.problem(("pointsman", "relay", "api_key_file"), message, mend)
+        fix = "create it before the service starts, with the key in it"
+        yield loaded.places.problem(("pointsman", "relay", "api_key_file"), message, fix)
 
 
 def _nothing_to_load(loaded: Loaded) -> Iterator[Problem]:
     loras = [lora for model in loaded.config.model_config.values() for lora in model.loras]
     if loaded.config.pointsman.adapters.load and all(lora.path is None for lora in loras):
         message = "no adapter has a path, so none can be loaded"
-        mend = "add `path` to the entries in loras, or remove load"
-        yield loaded.places.problem(("pointsman", "adapters", "load"), message, mend)
+        fix = "add `path` to the entries in loras, or remove load"
+        yield loaded.places.problem(("pointsman", "adapters", "load"), message, fix)
 
 
 def _mapping(loaded: Loaded, labels: Sequence[str]) -> tuple[list[Problem], list[Problem]]:
@@ -174,20 +174,20 @@ def _mapping(loaded: Loaded, labels: Sequence[str]) -> tuple[list[Problem], list
     if name is None:
         return [], []
     path = loaded.folder / name
-    mend = "remove the key: the classifier's artifact knows its labels"
+    fix = "remove the key: the classifier's artifact knows its labels"
     try:
         said = _read_mapping(files.read(path, LARGEST_MAPPING_BYTES))
     except FileNotFoundError:
-        return [], [loaded.places.problem(where, f"there is no file {path}, and none is needed", mend)]
+        return [], [loaded.places.problem(where, f"there is no file {path}, and none is needed", fix)]
     except OSError as error:
-        return [loaded.places.problem(where, f"{path} cannot be read ({error.strerror})", mend)], []
+        return [loaded.places.problem(where, f"{path} cannot be read ({error.strerror})", fix)], []
     except (ValueError, RecursionError):
         message = f'{path} is not of the form {{"category_to_idx": {{"LABEL": 0, …}}}}'
-        return [loaded.places.problem(where, message, mend)], []
+        return [loaded.places.problem(where, message, fix)], []
     if said == list(labels):
         return [], []
     message = f"{path} has other labels than the classifier, or in another order: {listing(said)}"
-    return [loaded.places.problem(where, message, f"{mend}: {listing(labels)}")], []
+    return [loaded.places.problem(where, message, f"{fix}: {listing(labels)}")], []
 
 
 def _read_mapping(text: bytes) -> list[str]:

@@ -46,11 +46,11 @@ def default_path() -> Path:
 
 def load(path: Path) -> Loaded:
     """Load a config file; raises ConfigError with every problem that it has."""
-    return build(_read(path), path)
+    return load_text(read(path), path)
 
 
-def build(text: str, path: Path) -> Loaded:
-    """Return the config that a file's text stands for; raises ConfigError with every problem that it has."""
+def load_text(text: str, path: Path) -> Loaded:
+    """Load what a config file holds, or would hold; raises ConfigError with every problem that it has."""
     parsed = tree.parse(text)
     newer = foreign.newer_form(parsed.root) if parsed.root else None
     if parsed.root is None or newer is not None:
@@ -89,7 +89,8 @@ def _absolute(path: str | None, folder: Path) -> str | None:
     return None if path is None else str(folder / path)
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """Read a config file; raises ConfigError where it cannot be read."""
     try:
         return files.read(path, LARGEST_CONFIG_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
@@ -103,5 +104,5 @@ def _read(path: Path) -> str:
         raise _unreadable(path, "not UTF-8", "save the file as UTF-8", line) from error
 
 
-def _unreadable(path: Path, message: str, mend: str, line: int | None = None) -> ConfigError:
-    return ConfigError(str(path), (Problem(path="", line=line, message=message, mend=mend),))
+def _unreadable(path: Path, message: str, fix: str, line: int | None = None) -> ConfigError:
+    return ConfigError(str(path), (Problem(path="", line=line, message=message, fix=fix),))

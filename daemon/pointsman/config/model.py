@@ -4,7 +4,7 @@ Each dataclass is one mapping of the file. A field's name is its key, its type w
 default the default, and `option()` adds what the generated reference and the JSON schema say. Construction
 does no I/O.
 
-Outside `pointsman:` the names are vLLM Semantic Router's, so that its users can paste their file.
+Outside `pointsman:` the names are vLLM Semantic Router's, so that its users know them.
 """
 
 # ruff: noqa: RUF009 - `option()` is `dataclasses.field()` with its metadata named

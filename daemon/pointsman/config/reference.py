@@ -28,7 +28,7 @@ _INTRO = """\
 Generated from `daemon/pointsman/config/model.py` by `python -m pointsman.config.reference`; do not edit.
 
 One YAML file. Outside `pointsman:` the keys are vLLM Semantic Router's, so a file written for it can be used as
-it is. `pointsman check FILE` names every problem of a file, with line and mend, and shows who would answer
+it is. `pointsman check FILE` names every problem of a file, with line and fix, and shows who would answer
 what. `config/schema.json` is the same as a JSON schema, for editors.
 `pointsman init` writes a first file for a running vLLM.
 
@@ -108,8 +108,8 @@ def _object(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
         "required": [field.name for field in fields if required(field)],
         "additionalProperties": False,
     }
-    for key, mend in ignored.items():
-        note = {"deprecated": True, "description": f"semantic-router's, ignored: {mend}."}
+    for key, fix in ignored.items():
+        note = {"deprecated": True, "description": f"semantic-router's, ignored: {fix}."}
         if key.endswith("*"):
             found.setdefault("patternProperties", {})[f"^{key.removesuffix('*')}"] = note
         else:

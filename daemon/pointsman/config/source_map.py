@@ -35,7 +35,7 @@ class Places:
         """Whether the value is what the file says, so that it makes sense to judge it."""
         return not any(keys[:length] in self.broken for length in range(1, len(keys) + 1))
 
-    def problem(self, keys: Keys, message: str, mend: str) -> Problem:
+    def problem(self, keys: Keys, message: str, fix: str) -> Problem:
         """A problem at the place of a value."""
         place = self.at(*keys)
-        return Problem(path=show(place.keys), line=place.line, message=message, mend=mend)
+        return Problem(path=show(place.keys), line=place.line, message=message, fix=fix)

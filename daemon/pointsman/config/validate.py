@@ -21,8 +21,8 @@ class _Subject:
     config: Config
     places: Places
 
-    def problem(self, *keys: str | int, message: str, mend: str) -> Problem:
-        return self.places.problem(keys, message, mend)
+    def problem(self, *keys: str | int, message: str, fix: str) -> Problem:
+        return self.places.problem(keys, message, fix)
 
     def adapters(self) -> dict[str, str]:
         """Adapter to base model; the first base where two claim it."""
@@ -59,8 +59,8 @@ def validate(config: Config, places: Places) -> tuple[Problem, ...]:
 def _endpoints(subject: _Subject) -> Iterator[Problem]:
     endpoints = subject.config.vllm_endpoints
     if not endpoints and subject.places.known("vllm_endpoints"):
-        mend = "add one with name, address and port"
-        yield subject.problem("vllm_endpoints", message="no endpoint is given", mend=mend)
+        fix = "add one with name, address and port"
+        yield subject.problem("vllm_endpoints", message="no endpoint is given", fix=fix)
     yield from _names(subject, [(("vllm_endpoints", i, "name"), x.name) for i, x in enumerate(endpoints)])
     for i, endpoint in enumerate(endpoints):
         if not all(subject.places.known("vllm_endpoints", i, key) for key in ("address", "port")):
@@ -71,21 +71,21 @@ def _endpoints(subject: _Subject) -> Iterator[Problem]:
             shown = "an address with credentials" if "@" in endpoint.address else f'"{endpoint.address}"'
             port = "" if endpoint.port is None else f" and port {endpoint.port}"
             message = f"expected an IP, a host name, a URL or unix:/path, found {shown}{port}"
-            yield subject.problem("vllm_endpoints", i, "address", message=message, mend=str(error))
+            yield subject.problem("vllm_endpoints", i, "address", message=message, fix=str(error))
 
 
 def _weights(subject: _Subject) -> Iterator[Problem]:
     config = subject.config
     if config.vllm_endpoints and not any(endpoint.weight for endpoint in config.vllm_endpoints):
-        message, mend = "every endpoint has the weight 0, so none gets traffic", "give one a weight above 0"
-        yield subject.problem("vllm_endpoints", 0, "weight", message=message, mend=mend)
+        message, fix = "every endpoint has the weight 0, so none gets traffic", "give one a weight above 0"
+        yield subject.problem("vllm_endpoints", 0, "weight", message=message, fix=fix)
         return
     for base in config.model_config:
         mine = config.endpoints_of(base)
         if mine and not any(endpoint.weight for endpoint in mine):
             message = f"every endpoint of {base} has the weight 0, so none gets its traffic"
-            mend = "give one a weight above 0, or prefer another endpoint"
-            yield subject.problem("model_config", base, "preferred_endpoints", message=message, mend=mend)
+            fix = "give one a weight above 0, or prefer another endpoint"
+            yield subject.problem("model_config", base, "preferred_endpoints", message=message, fix=fix)
 
 
 def _models(subject: _Subject) -> Iterator[Problem]:
@@ -96,7 +96,7 @@ def _models(subject: _Subject) -> Iterator[Problem]:
         for i, name in enumerate(model.preferred_endpoints):
             keys: Keys = ("model_config", base, "preferred_endpoints", i)
             if name not in endpoints and subject.places.known(*keys) and subject.places.known("vllm_endpoints"):
-                yield subject.problem(*keys, message=f'no endpoint is named "{name}"', mend=choose(name, endpoints))
+                yield subject.problem(*keys, message=f'no endpoint is named "{name}"', fix=choose(name, endpoints))
         names += [(("model_config", base, "loras", i, "name"), lora.name) for i, lora in enumerate(model.loras)]
     yield from _names(subject, names)
 
@@ -105,8 +105,8 @@ def _default(subject: _Subject) -> Iterator[Problem]:
     name, served = subject.config.default_model, subject.served()
     if name not in served and subject.places.known("default_model") and subject.places.known("model_config"):
         message = f'"{name}" is neither a model in model_config nor one of their loras'
-        mend = choose(name, served) if served else f"add it to model_config: `{name}: {{}}`"
-        yield subject.problem("default_model", message=message, mend=mend)
+        fix = choose(name, served) if served else f"add it to model_config: `{name}: {{}}`"
+        yield subject.problem("default_model", message=message, fix=fix)
 
 
 def _categories(subject: _Subject) -> Iterator[Problem]:
@@ -119,12 +119,12 @@ def _categories(subject: _Subject) -> Iterator[Problem]:
 
 def _category(subject: _Subject, i: int, category: Category) -> Iterator[Problem]:
     if not category.model_scores and subject.places.known("categories", i, "model_scores"):
-        mend = "add one with model, and lora_name for an adapter"
-        yield subject.problem("categories", i, "model_scores", message="no model answers this category", mend=mend)
+        fix = "add one with model, and lora_name for an adapter"
+        yield subject.problem("categories", i, "model_scores", message="no model answers this category", fix=fix)
     both = {fold(x) for x in category.labels}, {fold(x) for x in category.mmlu_categories}
     if all(both) and both[0] != both[1]:
         message = "labels and mmlu_categories mean the same and are given with different lists"
-        yield subject.problem("categories", i, "labels", message=message, mend="keep one of the two")
+        yield subject.problem("categories", i, "labels", message=message, fix="keep one of the two")
     for j, entry in enumerate(category.model_scores):
         yield from _entry(subject, ("categories", i, "model_scores", j), entry)
 
@@ -135,9 +135,9 @@ def _entry(subject: _Subject, keys: Keys, entry: ModelScore) -> Iterator[Problem
         return
     if entry.model not in models:
         base = adapters.get(entry.model)
-        mend = f"write model: {base} and lora_name: {entry.model}" if base else choose(entry.model, models)
+        fix = f"write model: {base} and lora_name: {entry.model}" if base else choose(entry.model, models)
         message = f'the model "{entry.model}" is not defined in model_config'
-        yield subject.problem(*keys, "model", message=message, mend=mend)
+        yield subject.problem(*keys, "model", message=message, fix=fix)
     elif entry.lora_name is not None and known(*keys, "lora_name") and known("model_config", entry.model, "loras"):
         available = [lora.name for lora in models[entry.model].loras]
         if entry.lora_name not in available:
@@ -146,8 +146,8 @@ def _entry(subject: _Subject, keys: Keys, entry: ModelScore) -> Iterator[Problem
                 f"available: {listing(available)}"
             )
             near = choose(entry.lora_name, available)
-            mend = near if near.startswith("did") else "add it to the model's loras, or remove the key"
-            yield subject.problem(*keys, "lora_name", message=message, mend=mend)
+            fix = near if near.startswith("did") else "add it to the model's loras, or remove the key"
+            yield subject.problem(*keys, "lora_name", message=message, fix=fix)
 
 
 def _fallback(subject: _Subject) -> Iterator[Problem]:
@@ -155,26 +155,26 @@ def _fallback(subject: _Subject) -> Iterator[Problem]:
     name = subject.config.classifier.category_model.fallback_category
     names = [category.name for category in subject.config.categories]
     if name is not None and name not in names and subject.places.known(*keys) and subject.places.known("categories"):
-        yield subject.problem(*keys, message=f'no category is named "{name}"', mend=choose(name, names))
+        yield subject.problem(*keys, message=f'no category is named "{name}"', fix=choose(name, names))
 
 
 def _families(subject: _Subject) -> Iterator[Problem]:
     for name, family in subject.config.reasoning_families.items():
         keys = ("reasoning_families", name, "parameter")
         if not family.parameter and subject.places.known(*keys):
-            yield subject.problem(*keys, message="the text is empty", mend="write the key that is set in a request")
+            yield subject.problem(*keys, message="the text is empty", fix="write the key that is set in a request")
 
 
 def _auto_name(subject: _Subject) -> Iterator[Problem]:
     name = subject.config.auto_model_name
     if not name and subject.places.known("auto_model_name"):
-        yield subject.problem("auto_model_name", message="the name is empty", mend="write a name, or remove the key")
+        yield subject.problem("auto_model_name", message="the name is empty", fix="write a name, or remove the key")
     taken = subject.config.auto_names & set(subject.served())
     for clash in sorted(taken - {""}):
         message = f'"{clash}" asks for routing and is a model or adapter too, which no client could reach'
         given = clash == name and ("auto_model_name",) in subject.places.given
         keys: Keys = ("auto_model_name",) if given else _defined(subject.config, clash)
-        yield subject.problem(*keys, message=message, mend="rename one of them")
+        yield subject.problem(*keys, message=message, fix="rename one of them")
 
 
 def _defined(config: Config, name: str) -> Keys:
@@ -190,7 +190,7 @@ def _listeners(subject: _Subject) -> Iterator[Problem]:
     server = subject.config.pointsman.server
     base: Keys = ("pointsman", "server")
     if not server.listen and subject.places.known(*base, "listen"):
-        yield subject.problem(*base, "listen", message="no address is given", mend='write ["127.0.0.1:8080"]')
+        yield subject.problem(*base, "listen", message="no address is given", fix='write ["127.0.0.1:8080"]')
     wanted: list[tuple[Keys, str]] = [((*base, "listen", i), text) for i, text in enumerate(server.listen)]
     wanted.append(((*base, "admin_listen"), server.admin_listen))
     taken: set[address.Tcp | address.Unix] = set()
@@ -200,10 +200,10 @@ def _listeners(subject: _Subject) -> Iterator[Problem]:
         try:
             found = address.listen(text)
         except ValueError as error:
-            yield subject.problem(*keys, message=f'expected an address, found "{text}"', mend=str(error))
+            yield subject.problem(*keys, message=f'expected an address, found "{text}"', fix=str(error))
             continue
         if found in taken and not (isinstance(found, address.Tcp) and found.port == 0):
-            yield subject.problem(*keys, message=f'the address "{text}" is given twice', mend="use another port")
+            yield subject.problem(*keys, message=f'the address "{text}" is given twice', fix="use another port")
         taken.add(found)
 
 
@@ -220,16 +220,16 @@ def _loops(subject: _Subject) -> Iterator[Problem]:
             found = own_listener(endpoint, (*server.listen, server.admin_listen))
             if found is not None:
                 message = f"this service itself listens there ({found}): a request would come back without end"
-                mend = "write vLLM's own address, or change pointsman.server.listen or admin_listen"
-                yield subject.problem("vllm_endpoints", i, "address", message=message, mend=mend)
+                fix = "write vLLM's own address, or change pointsman.server.listen or admin_listen"
+                yield subject.problem("vllm_endpoints", i, "address", message=message, fix=fix)
 
 
 def _loading(subject: _Subject) -> Iterator[Problem]:
     adapters = subject.config.pointsman.adapters
     if adapters.load and not adapters.poll_interval_ms and subject.places.known("pointsman", "adapters"):
         message = "adapters are loaded when a poll finds them missing, and poll_interval_ms is 0: never"
-        mend = "remove poll_interval_ms, or load"
-        yield subject.problem("pointsman", "adapters", "load", message=message, mend=mend)
+        fix = "remove poll_interval_ms, or load"
+        yield subject.problem("pointsman", "adapters", "load", message=message, fix=fix)
 
 
 def _names(subject: _Subject, named: Iterable[tuple[Keys, str]], key: Callable[[str], str] = str) -> Iterator[Problem]:
@@ -240,8 +240,8 @@ def _names(subject: _Subject, named: Iterable[tuple[Keys, str]], key: Callable[[
             continue
         line = subject.places.at(*keys).line
         if not name.strip():
-            yield subject.problem(*keys, message="the name is empty", mend="write a name")
+            yield subject.problem(*keys, message="the name is empty", fix="write a name")
         elif key(name) in first:
             message = f'the name "{name}" is taken already, on line {first[key(name)]}'
-            yield subject.problem(*keys, message=message, mend="rename one of the two")
+            yield subject.problem(*keys, message=message, fix="rename one of the two")
         first.setdefault(key(name), line)

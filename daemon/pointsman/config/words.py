@@ -41,7 +41,7 @@ def listing(names: Iterable[str]) -> str:
 
 
 def choose(word: str, names: Iterable[str]) -> str:
-    """A mend for a name that is not one of `names`."""
+    """A fix for a name that is not one of `names`."""
     known = list(names)
     near = closest(word, known)
     return f"did you mean {near}?" if near else f"choose one of: {listing(known)}"

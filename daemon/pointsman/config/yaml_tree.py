@@ -69,12 +69,12 @@ def parse(text: str) -> Parsed:
         message = "nested without end: too deep, or with aliases inside aliases"
         return Parsed(None, (_problem((), None, message, "write the values out"),))
     if root is None or _is_null(root):
-        mend = "write at least vllm_endpoints, default_model and categories, or start from config/config.yaml"
-        return Parsed(None, (*builder.problems, _problem((), None, "the file is empty", mend)))
+        fix = "write at least vllm_endpoints, default_model and categories, or start from config/config.yaml"
+        return Parsed(None, (*builder.problems, _problem((), None, "the file is empty", fix)))
     if not isinstance(root, Table):
         message = f"expected a mapping of keys, found {describe(root)}"
-        mend = "write keys such as `default_model: NAME` at the left margin"
-        return Parsed(None, (*builder.problems, _problem((), root.line, message, mend)))
+        fix = "write keys such as `default_model: NAME` at the left margin"
+        return Parsed(None, (*builder.problems, _problem((), root.line, message, fix)))
     return Parsed(root, tuple(builder.problems))
 
 
@@ -164,16 +164,16 @@ class _Builder:
         self._report(keys, line, f"expected text as a key, found {describe(key)}", f'put it in quotes: "{text}"')
         return None
 
-    def _report(self, keys: Keys, line: int, message: str, mend: str) -> None:
-        self.problems.append(_problem(keys, line, message, mend))
+    def _report(self, keys: Keys, line: int, message: str, fix: str) -> None:
+        self.problems.append(_problem(keys, line, message, fix))
 
 
 def _is_null(node: Node) -> bool:
     return isinstance(node, Scalar) and node.value is None
 
 
-def _problem(keys: Keys, line: int | None, message: str, mend: str) -> Problem:
-    return Problem(path=show(keys), line=line, message=message, mend=mend)
+def _problem(keys: Keys, line: int | None, message: str, fix: str) -> Problem:
+    return Problem(path=show(keys), line=line, message=message, fix=fix)
 
 
 def _syntax(error: yaml.YAMLError, text: str) -> Problem:

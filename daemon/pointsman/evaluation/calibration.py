@@ -21,7 +21,7 @@ def fit_temperature(logits: Floats, truth: Ints) -> float:
     """The temperature, 0.2 to 5, that makes softmax(logits / temperature) likeliest; 1.0 without rows.
 
     Guo et al., On Calibration of Modern Neural Networks, 2017: one number, fitted on rows that were not trained on,
-    mends most of the overconfidence and changes no label. `logits` has shape [n, labels], `truth` [n]. The loss has one
+    fixes most of the overconfidence and changes no label. `logits` has shape [n, labels], `truth` [n]. The loss has one
     minimum in the temperature, so a golden section search over its logarithm finds it.
     """
     if len(truth) == 0:

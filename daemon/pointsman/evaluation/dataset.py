@@ -99,8 +99,8 @@ def _row(number: int, fields: dict[str, Any], scheme: Scheme) -> Row:
     text, label = text_of(fields, "text"), text_of(fields, "label")
     truth = scheme.truth(label)
     if truth is None and fold(label) != fold(OUT_OF_SCOPE):
-        mend = choose(label, [*scheme.known(), OUT_OF_SCOPE])
+        fix = choose(label, [*scheme.known(), OUT_OF_SCOPE])
         if isinstance(scheme, Labels) and closest(label, scheme.known()) is None:
-            mend += ", or give the --config whose category it is"
-        raise ValueError(f'unknown label "{label}"; {mend}')
+            fix += ", or give the --config whose category it is"
+        raise ValueError(f'unknown label "{label}"; {fix}')
     return Row(number, text, truth)

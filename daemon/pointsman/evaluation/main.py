@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
 
     Raises CannotStart for an artifact or a config that cannot be used.
     """
-    parser = _parser()
+    parser = command_parser()
     options = parser.parse_intermixed_args(argv)
     if fault := _misuse(options):
         parser.error(fault)
@@ -51,7 +51,8 @@ def main(argv: Sequence[str]) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Return the parser of this command."""
     parser = argparse.ArgumentParser(
         prog="pointsman eval",
         usage="%(prog)s ARTIFACT FILE.jsonl [--config FILE] [--json FILE] [--html FILE]\n"

@@ -131,10 +131,9 @@ class ResponseStream(abc.ABC):
             self._pending = b""
             self._progress = self._loop.time()
             self._record.first_byte = time.perf_counter() - self._record.started
-            if self._framing is not None and not self._framing.done:
-                writer.flow = self
-                if writer.choked:
-                    self.pause()
+            writer.flow = self
+            if writer.choked:
+                self.pause()
         elif data:
             self._writer.write(data)
             if not self.streams:
@@ -189,7 +188,7 @@ class ResponseStream(abc.ABC):
         self._writer.flow = None
 
     def _break_off(self, error: HttpError) -> None:
-        """What is on its way cannot be mended, but a client must be able to tell that it is not whole."""
+        """What is on its way cannot be fixed, but a client must be able to tell that it is not whole."""
         self._request.keep_alive = False
         text = b"\n\ndata: " + msgspec.json.encode(error.body()) + b"\n\n" if self.streams else b""
         framing = self._framing

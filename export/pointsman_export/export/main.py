@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
 
     Wrong usage raises SystemExit with code 2.
     """
-    parser = _parser()
+    parser = command_parser()
     options = parser.parse_args(argv)
     if options.level == "plain" and options.activations == "tensor":
         parser.error("--activations tensor needs --level fast: the plain graph has its scales per token")
@@ -53,7 +53,8 @@ def main(argv: list[str]) -> int:
     return run("export", options.output, work)
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Return the parser of this command."""
     parser = argparse.ArgumentParser(
         prog="pointsman export",
         description=_DESCRIPTION,

@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
 
     Wrong usage raises SystemExit with code 2.
     """
-    options = _parser().parse_args(argv)
+    options = command_parser().parse_args(argv)
     # OpenBLAS reads this when numpy is imported. The regression's products are small: on a busy machine, two threads
     # that wait for each other took 13 times as long as one.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -41,7 +41,8 @@ def main(argv: list[str]) -> int:
     return run("fit", options.output, work)
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Return the parser of this command."""
     parser = argparse.ArgumentParser(
         prog="pointsman fit",
         description=_DESCRIPTION,

@@ -44,7 +44,7 @@ def _run(vllm: str, output: Path, key_file: Path | None, *, force: bool, out: Te
     served = asyncio.run(ask_vllm(endpoint, read_key(key, "--api-key-file")))
     planned = plan(served, read_manifest(BUILTIN).labels)
     text = render(served, planned, endpoint, key)
-    load.build(text, output)
+    load.load_text(text, output)
     _write(output, text, force=force)
     print("\n".join(_summary(served, planned, endpoint, output)), file=out)
 

@@ -15,7 +15,7 @@ from pointsman.config.yaml_tree import Items, Node, Scalar, Table, describe
 from pointsman.errors import Problem
 
 _OWN = {"name", "description", "priority", "rules", "modelRefs", "plugins"}
-_PROMPT = {"system_prompt": "system_prompt", "enabled": "system_prompt_enabled", "mode": "system_prompt_mode"}
+PROMPT = {"system_prompt": "system_prompt", "enabled": "system_prompt_enabled", "mode": "system_prompt_mode"}
 _IGNORED_PLUGINS = (
     "semantic-cache",
     "jailbreak",
@@ -126,18 +126,18 @@ class _Reader:
             kind = _text(plugin.entries.get("type")) if isinstance(plugin, Table) else None
             settings = plugin.entries.get("configuration") if isinstance(plugin, Table) else None
             if kind == "system_prompt" and isinstance(settings, Table):
-                found |= {_PROMPT.get(key, key): node for key, node in settings.entries.items()}
+                found |= {PROMPT.get(key, key): node for key, node in settings.entries.items()}
             elif kind in _IGNORED_PLUGINS:
                 message = f"the plugin {kind} is known to semantic-router, ignored here"
                 self.warnings.append(_problem(plugin, message, "remove it if only Pointsman reads this file"))
             else:
-                mend = choose(kind or "", ["system_prompt", *_IGNORED_PLUGINS])
-                self.problems.append(_problem(plugin, "expected a plugin with type and configuration", mend))
+                fix = choose(kind or "", ["system_prompt", *_IGNORED_PLUGINS])
+                self.problems.append(_problem(plugin, "expected a plugin with type and configuration", fix))
         return found
 
     def _refuse(self, node: Node, message: str) -> None:
-        mend = "write it under categories, with model_scores, and mmlu_categories where it covers several labels"
-        self.problems.append(_problem(node, message, mend))
+        fix = "write it under categories, with model_scores, and mmlu_categories where it covers several labels"
+        self.problems.append(_problem(node, message, fix))
 
 
 def _named(categories: Node | None) -> Iterator[tuple[str, Table]]:
@@ -175,5 +175,5 @@ def _text(node: Node | None) -> str | None:
     return node.text if isinstance(node, Scalar) and node.value is not None else None
 
 
-def _problem(node: Node, message: str, mend: str) -> Problem:
-    return Problem(path=show(node.keys), line=node.line, message=message, mend=mend)
+def _problem(node: Node, message: str, fix: str) -> Problem:
+    return Problem(path=show(node.keys), line=node.line, message=message, fix=fix)

@@ -53,24 +53,22 @@ IGNORED: Mapping[type, Mapping[str, str]] = {
 }
 """Keys (or patterns of keys) of each mapping, with what to do about them."""
 
-_NEWER = ("listeners", "providers", "routing", "global", "signals", "recipes")
+NEWER = ("listeners", "providers", "routing", "global", "signals", "recipes")
 
 
 def ignored(kind: type, key: str) -> str | None:
     """What to do about a key that is ignored; None for one that semantic-router does not know either."""
-    return next((mend for known, mend in IGNORED.get(kind, {}).items() if fnmatchcase(key, known)), None)
+    return next((fix for known, fix in IGNORED.get(kind, {}).items() if fnmatchcase(key, known)), None)
 
 
 def newer_form(root: Table) -> Problem | None:
     """The problem of a file in the form of semantic-router's v0.2 command line and v0.3."""
-    marks = [key for key in _NEWER if key in root.entries]
+    marks = [key for key in NEWER if key in root.entries]
     if not marks:
         return None
     return Problem(
         path=marks[0],
         line=root.entries[marks[0]].line,
         message=f"the file is in semantic-router's newer form ({listing(marks)}), which is not read",
-        mend="write the backends as vllm_endpoints, the model cards and their loras as model_config, the "
-        "default as default_model, each routing decision as one of categories with model_scores, and the "
-        "listeners as pointsman.server.listen",
+        fix="run pointsman migrate on it, which writes a file that is read and says what became of each part",
     )

@@ -1,0 +1,152 @@
+"""Rewrites `categories` and `decisions` as categories whose labels are written out and belong to one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pointsman.config.semantic_router import decision, domain, reference, rule
+from pointsman.config.semantic_router import decisions as plugin
+from pointsman.config.semantic_router.decision import Decision
+from pointsman.config.semantic_router.models import Models
+from pointsman.config.semantic_router.nodes import changed, children, entries, find, items, scalar, table, tables, text
+from pointsman.config.semantic_router.note import Notes
+from pointsman.config.words import fold, listing
+from pointsman.config.yaml_tree import Node, Table
+
+Claims = Mapping[str, tuple[str, ...]]
+
+_OWN = ("name", "priority", "tier", "rules", "modelRefs", "model_refs", "plugins", "algorithm")
+_FALLBACK = ("classifier", "category_model", "fallback_category")
+
+
+def from_scores(root: Table, labels: Sequence[str], models: Models, notes: Notes) -> Table:
+    """Return the root with the categories that somebody answers and that can be chosen."""
+    listed = domain.known(root, labels, notes)
+    claims = domain.covered(listed, (), labels)
+    made = [_scored(node, listed, claims, models, notes) for node in tables(root, "categories")]
+    kept = [one for one in made if one is not None]
+    fallback = text(root, *_FALLBACK)
+    found = changed(root, {"categories": items(root.entries.get("categories", root), kept)})
+    return found if fallback is None else _with_fallback(found, _named(kept, fallback), notes)
+
+
+def from_decisions(root: Table, labels: Sequence[str], models: Models, notes: Notes) -> Table:
+    """Return the root with a category for each decision that wins a label."""
+    read = (decision.read(node, models, notes) for node in children(root, "decisions"))
+    decisions = [one for one in read if one is not None]
+    listed = domain.known(root, labels, notes)
+    claims = domain.covered(listed, _undeclared(decisions, listed), labels)
+    _note_domains(root, decisions, listed, claims, notes)
+    strategy = text(root, "strategy") or "priority"
+    won = {label: decision.winner(decisions, strategy, domain.matcher(claims, label)) for label in labels}
+    wanted = fold(text(root, *_FALLBACK) or "")
+    unsure = decision.winner(decisions, strategy, lambda name: bool(wanted) and fold(name) == wanted)
+    labels_of = [[label for label in labels if won[label] is one] for one in decisions]
+    made = [_decided(one, own, one is unsure, claims, notes) for one, own in zip(decisions, labels_of, strict=True)]
+    categories = items(root.entries["decisions"], [one for one in made if one is not None])
+    rest = changed(root, {"decisions": None, "strategy": None, "categories": categories})
+    return _with_fallback(rest, made[decisions.index(unsure)] if unsure else None, notes)
+
+
+def _scored(node: Table, listed: Claims, claims: Claims, models: Models, notes: Notes) -> Table | None:
+    """A category of the older form; None, noted, where nobody answers it or it can never be chosen."""
+    name = text(node, "name") or ""
+    answers = reference.rewrite(node, children(node, "model_scores"), models, notes)
+    if answers is None:
+        notes.dropped(node, f'the category "{name}": no model answers it')
+        return None
+    if domain.hopeless(node, listed[name]):
+        notes.dropped(node, f'the category "{name}": the classifier has none of its labels')
+        return None
+    own = listed[name]
+    if not own and claims[name] and fold(name) not in map(fold, (*claims[name], "general")):
+        own = claims[name]
+        notes.changed(node, f'"{name}" is no label of the classifier: it is taken for {listing(own)}')
+    at = find(node, "mmlu_categories") or find(node, "labels") or node
+    written = items(at, [scalar(at, label) for label in own]) if own else None
+    return changed(node, {"mmlu_categories": written, "labels": None, "model_scores": answers})
+
+
+def _undeclared(decisions: Sequence[Decision], listed: Claims) -> list[str]:
+    declared = {fold(name) for name in listed}
+    asked = (name for one in decisions for name in rule.domains(one.rules))
+    return [name for name in dict.fromkeys(asked) if fold(name) not in declared]
+
+
+def _note_domains(root: Table, decisions: Sequence[Decision], listed: Claims, claims: Claims, notes: Notes) -> None:
+    """Note what a domain has that decisions do not read, and a domain that none of them asks for."""
+    asked = {fold(name) for one in decisions for name in rule.domains(one.rules)}
+    for node in tables(root, "categories"):
+        name = text(node, "name") or ""
+        for key, value in node.entries.items():
+            if key not in ("name", "description", "mmlu_categories"):
+                notes.dropped(value, "semantic-router reads it in decisions alone")
+        if fold(name) not in asked:
+            notes.dropped(node, f'no decision asks for the domain "{name}"')
+        elif not claims[name]:
+            notes.dropped(node, f'the classifier has no label for the domain "{name}", so it never matches')
+        elif not listed[name] and fold(name) not in map(fold, claims[name]):
+            notes.changed(node, f'"{name}" is no label of the classifier: it is taken for {listing(claims[name])}')
+
+
+def _decided(one: Decision, won: Sequence[str], unsure: bool, claims: Claims, notes: Notes) -> Table | None:
+    """The category of a decision; None, noted, where another answers everything that it asks for."""
+    signals = rule.others(one.rules)
+    if not won and not unsure:
+        notes.dropped(one.node, f'the decision "{one.name}" answers nothing here: {_why(one, signals, claims)}')
+        return None
+    if signals:
+        notes.changed(one.node, f'in "{one.name}" these conditions never match here: {listing(signals)}')
+    name = _name(one, won, claims)
+    labels = items(one.node, [scalar(one.node, label) for label in won]) if won else None
+    kept = {key: node for key, node in one.node.entries.items() if key not in _OWN}
+    made = {"name": scalar(find(one.node, "name") or one.node, name), **kept, "mmlu_categories": labels}
+    _note_algorithm(one, notes)
+    return table(one.node, {**made, **_prompt(one.node, notes), "model_scores": one.answers})
+
+
+def _why(one: Decision, signals: Sequence[str], claims: Claims) -> str:
+    if any(claims.get(name) for name in rule.domains(one.rules)) and not signals:
+        return "other decisions come first for its domains"
+    return f"it needs {listing(signals)}" if signals else "none of its domains is a label of the classifier"
+
+
+def _name(one: Decision, won: Sequence[str], claims: Claims) -> str:
+    """The domain's name where the decision is about that domain alone, else the decision's own."""
+    asked = list(dict.fromkeys(rule.domains(one.rules)))
+    alone = len(asked) == 1 and set(won) <= set(claims.get(asked[0], ()))
+    return asked[0] if alone and won else one.name
+
+
+def _note_algorithm(one: Decision, notes: Notes) -> None:
+    algorithm, kind = find(one.node, "algorithm"), text(one.node, "algorithm", "type")
+    if algorithm is not None and kind != "static":
+        notes.dropped(algorithm, f"the algorithm {kind}: the model with the highest score, else the first, answers")
+
+
+def _prompt(node: Table, notes: Notes) -> dict[str, Node]:
+    """The system prompt of a decision's plugins; the other plugins are noted."""
+    found: dict[str, Node] = {}
+    for one in children(node, "plugins"):
+        kind = text(one, "type")
+        if kind == "system_prompt":
+            found |= {plugin.PROMPT.get(key, key): value for key, value in entries(one, "configuration").items()}
+        else:
+            notes.dropped(one, f"the plugin {kind}: nothing in Pointsman is like it")
+    return found
+
+
+def _named(categories: Sequence[Table], name: str) -> Table | None:
+    return next((one for one in categories if fold(text(one, "name") or "") == fold(name)), None)
+
+
+def _with_fallback(root: Table, category: Table | None, notes: Notes) -> Table:
+    """Return the root with the category for prompts below the threshold, or with none."""
+    classifier, model = find(root, "classifier"), find(root, *_FALLBACK[:2])
+    given = find(root, *_FALLBACK)
+    if not isinstance(classifier, Table) or not isinstance(model, Table):
+        return root
+    if category is None and given is not None:
+        notes.dropped(given, "no category of that name is kept: default_model answers what is below the threshold")
+    name = scalar(given or category, text(category, "name") or "") if category else None
+    return changed(root, {"classifier": changed(classifier, {"category_model": changed(model, {_FALLBACK[2]: name})})})

@@ -1,0 +1,77 @@
+"""Rewrites `classifier`: the model that this host has, or the built-in one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pointsman.config.semantic_router.listener import set_options
+from pointsman.config.semantic_router.nodes import changed, entries, find, items, scalar, table, text
+from pointsman.config.semantic_router.note import Notes
+from pointsman.config.yaml_tree import Node, Scalar, Table
+
+BUILTIN = "builtin"
+_KEPT = ("threshold", "fallback_category")
+_OF_THE_MODEL = ("category_mapping_path", "use_modernbert", "use_mmbert_32k", "model_ref", "enabled")
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A classifier that Pointsman can run, and its labels."""
+
+    model_id: str
+    labels: tuple[str, ...]
+
+
+Lookup = Callable[[str], Artifact | str]
+"""Finds the artifact that a `model_id` names, or says what is there instead."""
+
+
+def rewrite(root: Table, lookup: Lookup, notes: Notes) -> tuple[Table, tuple[str, ...]]:
+    """Return the root with a classifier that exists, and that classifier's labels."""
+    model = find(root, "classifier", "category_model") or find(root, "classifier") or root
+    artifact = _artifact(root, lookup, notes)
+    given = entries(root, "classifier", "category_model")
+    made: dict[str, Node | None] = {key: given[key] for key in _KEPT if key in given}
+    made["model_id"] = scalar(find(root, "classifier", "category_model", "model_id") or model, artifact.model_id)
+    _note_rest(root, notes)
+    section = table(model, {"category_model": table(model, made)})
+    providers = _providers(given.get("use_cpu"), notes)
+    return set_options(changed(root, {"classifier": section}), {"classifier": providers}), artifact.labels
+
+
+def _artifact(root: Table, lookup: Lookup, notes: Notes) -> Artifact:
+    node = find(root, "classifier", "category_model", "model_id")
+    wanted = text(node) or BUILTIN
+    found = lookup(wanted)
+    builtin = found if isinstance(found, Artifact) else lookup(BUILTIN)
+    if isinstance(builtin, str):
+        raise TypeError(f"the built-in classifier is missing: {builtin}")
+    if isinstance(found, str) and node is not None:
+        message = f"{found}: the built-in classifier takes its place; check its threshold with pointsman eval"
+        notes.changed(node, message)
+    elif node is None:
+        notes.changed(root.entries.get("classifier", root), "no classifier is named: the built-in one is taken")
+    return builtin
+
+
+def _note_rest(root: Table, notes: Notes) -> None:
+    for key, node in entries(root, "classifier").items():
+        if key != "category_model":
+            notes.dropped(node, "one classifier, that of the domain, is run")
+    for key, node in entries(root, "classifier", "category_model").items():
+        if key in _OF_THE_MODEL:
+            notes.dropped(node, "the artifact says what it is and which labels it has")
+        elif key not in (*_KEPT, "model_id", "use_cpu"):
+            notes.dropped(node, "nothing in Pointsman is like it")
+
+
+def _providers(use_cpu: Node | None, notes: Notes) -> Table | None:
+    """`use_cpu: false` takes a GPU where there is one, and the CPU where there is none."""
+    if not isinstance(use_cpu, Scalar) or use_cpu.value is True:
+        return None
+    if use_cpu.value is not False:
+        notes.dropped(use_cpu, f'expected true or false, found "{use_cpu.text}": the CPU is taken')
+        return None
+    notes.changed(use_cpu, "a GPU where the host has one, else the CPU: pointsman.classifier.providers")
+    return table(use_cpu, {"providers": items(use_cpu, [scalar(use_cpu, "cuda"), scalar(use_cpu, "cpu")])})

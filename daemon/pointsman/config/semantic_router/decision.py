@@ -1,0 +1,63 @@
+"""Reads `decisions`, and finds the one that semantic-router would choose for a prompt of a domain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pointsman.config.semantic_router import reference, rule
+from pointsman.config.semantic_router.models import Models
+from pointsman.config.semantic_router.nodes import children, find, number, text
+from pointsman.config.semantic_router.note import Notes
+from pointsman.config.yaml_tree import Items, Node, Table
+
+_CONFIDENCE = "confidence"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A decision that has someone to answer."""
+
+    node: Table
+    name: str
+    answers: Items
+
+    @property
+    def rules(self) -> Node | None:
+        return find(self.node, "rules")
+
+
+def read(node: Node, models: Models, notes: Notes) -> Decision | None:
+    """Return a decision and who answers it; None, noted, where nobody does."""
+    if not isinstance(node, Table):
+        notes.dropped(node, "expected a mapping with name, rules and modelRefs")
+        return None
+    name = text(node, "name") or f"line {node.line}"
+    references = children(node, "modelRefs") or children(node, "model_refs")
+    if not references:
+        notes.dropped(node, f'the decision "{name}" names no model: what it did with a prompt itself is not done here')
+        return None
+    answers = reference.rewrite(find(node, "modelRefs") or node, references, models, notes)
+    if answers is None:
+        notes.dropped(node, f'the decision "{name}": none of its models is kept')
+        return None
+    return Decision(node, name, answers)
+
+
+def winner(decisions: Sequence[Decision], strategy: str, is_domain: Callable[[str], bool]) -> Decision | None:
+    """Return the decision of a prompt, by tier where one is given, else by priority or by confidence."""
+    sure = ((rule.confidence(one.rules, is_domain), one) for one in decisions)
+    matched = [(found, one) for found, one in sure if found is not None]
+    tiered = any(_rank(one, "tier") > 0 for _, one in matched)
+
+    def order(candidate: tuple[float, Decision]) -> tuple[float, float, float, str]:
+        found, one = candidate
+        by_priority = not tiered and strategy != _CONFIDENCE
+        first, second = (_rank(one, "priority"), found) if by_priority else (found, _rank(one, "priority"))
+        return _rank(one, "tier") if tiered else 0, -first, -second, one.name
+
+    return min(matched, key=order)[1] if matched else None
+
+
+def _rank(one: Decision, key: str) -> float:
+    return number(one.node, key) or 0

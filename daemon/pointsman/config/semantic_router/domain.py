@@ -1,0 +1,60 @@
+"""The labels of the classifier that each domain of a file stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from pointsman.config.labels import cover
+from pointsman.config.model import Category, Config
+from pointsman.config.semantic_router.nodes import children, tables, text
+from pointsman.config.semantic_router.note import Notes
+from pointsman.config.words import fold, listing
+from pointsman.config.yaml_tree import Node, Table
+
+
+def known(root: Table, labels: Sequence[str], notes: Notes) -> dict[str, tuple[str, ...]]:
+    """Return the listed labels of each category or domain that the classifier has; the others are noted."""
+    by_fold = {fold(label): label for label in labels}
+    found = {}
+    for node in tables(root, "categories"):
+        listed = children(node, "mmlu_categories") or children(node, "labels")
+        for label in listed:
+            if fold(text(label) or "") not in by_fold:
+                notes.dropped(label, f'the classifier has no label "{text(label)}"')
+        names = (by_fold.get(fold(text(label) or "")) for label in listed)
+        found[text(node, "name") or ""] = tuple(dict.fromkeys(name for name in names if name))
+    return found
+
+
+def hopeless(node: Node, own: Sequence[str]) -> bool:
+    """Whether a category lists labels of which the classifier has none."""
+    return bool(children(node, "mmlu_categories") or children(node, "labels")) and not own
+
+
+def covered(
+    listed: Mapping[str, tuple[str, ...]], others: Iterable[str], labels: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return every label that a domain stands for, by its list, its name or the table of common names."""
+    names = {**listed, **{name: () for name in others if name not in listed}}
+    found = cover(_config(names), labels)
+    return {
+        name: tuple(x for x in labels if x in found.labels_of[name] or name in found.doubled.get(x, ()))
+        for name in names
+    }
+
+
+def matcher(claims: Mapping[str, tuple[str, ...]], label: str) -> Callable[[str], bool]:
+    """Return whether a prompt of the label is of the domain with a name."""
+    by_fold: dict[str, set[str]] = {}
+    for name, own in claims.items():
+        by_fold.setdefault(fold(name), set()).update(own)
+    return lambda name: label in by_fold.get(fold(name), ())
+
+
+def shown(labels: Sequence[str]) -> str:
+    return listing(labels) if labels else "no label"
+
+
+def _config(names: Mapping[str, tuple[str, ...]]) -> Config:
+    categories = tuple(Category(name=name, mmlu_categories=own, model_scores=()) for name, own in names.items())
+    return Config(vllm_endpoints=(), default_model="", categories=categories)

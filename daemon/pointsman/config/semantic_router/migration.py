@@ -1,0 +1,114 @@
+"""The whole way from a parsed file to a `Config` and what became of each part of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from pointsman.config.model import BUILTIN_FAMILIES, Category, Config
+from pointsman.config.semantic_router import (
+    category,
+    classifier,
+    endpoint,
+    family,
+    form,
+    listener,
+    provider,
+    recipe,
+    reference,
+    settings,
+)
+from pointsman.config.semantic_router.models import Models
+from pointsman.config.semantic_router.nodes import changed, children
+from pointsman.config.semantic_router.note import Note, Notes
+from pointsman.config.semantic_router.walk import LenientWalker
+from pointsman.config.source_map import Places
+from pointsman.config.words import Keys, listing, show
+from pointsman.config.yaml_tree import Table
+
+_AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """`config` has all that could be carried over; `notes` are in the order of the file."""
+
+    config: Config
+    notes: tuple[Note, ...]
+
+
+def migrate(root: Table, lookup: classifier.Lookup) -> Migration:
+    """Rewrite a configuration of semantic-router part by part."""
+    notes = Notes()
+    if form.is_newer(root):
+        root = settings.rewrite(provider.rewrite(recipe.rewrite(root, notes), notes), notes)
+    root, labels = classifier.rewrite(listener.rewrite(root, notes), lookup, notes)
+    endpoints = endpoint.rewrite(family.rewrite(root, notes), notes)
+    models = Models(endpoints.root, endpoints, notes)
+    default = reference.default_model(endpoints.root, models, notes)
+    decided = category.from_decisions if children(root, "decisions") else category.from_scores
+    root = decided(endpoints.root, labels, models, notes)
+    made = {"default_model": default, "model_config": models.node, "vllm_endpoints": models.busy(endpoints.made)}
+    root = changed(root, {**made, "version": None})
+    walker = LenientWalker(notes)
+    config = _auto_name(walker.build(Config, root), notes, root)
+    _note_single(config, notes, root)
+    carried = list(_carried(config, walker.places))
+    return Migration(config, tuple(sorted([*notes.written, *carried], key=lambda note: note.line or 0)))
+
+
+def _auto_name(config: Config, notes: Notes, root: Table) -> Config:
+    """The config with a name for routing that is no model: `auto` where a model has the usual one."""
+    if config.auto_model_name not in config.model_config or config.auto_model_name == _AUTO:
+        return config
+    notes.changed(root, f'"{config.auto_model_name}" is a model here, so the name auto alone asks for routing')
+    return replace(config, auto_model_name=_AUTO)
+
+
+def _note_single(config: Config, notes: Notes, root: Table) -> None:
+    """Note that the result routes nothing, where one model answers everything."""
+    targets = {config.default_model, *(entry.target for one in config.categories for entry in one.model_scores[:1])}
+    if len(targets) == 1 and config.default_model:
+        notes.changed(
+            root, f"{config.default_model} answers every prompt: nothing that is carried over tells prompts apart"
+        )
+
+
+def _carried(config: Config, places: Places) -> Iterator[Note]:
+    """A line for each part of the result that comes from the file."""
+    for i, one in enumerate(config.vllm_endpoints):
+        port = "" if one.port is None else f":{one.port}"
+        yield _note(places, ("vllm_endpoints", i), f"the endpoint {one.name}, {one.address}{port}")
+    for name, model in config.model_config.items():
+        loras = f" with {listing(lora.name for lora in model.loras)}" if model.loras else ""
+        yield _note(places, ("model_config", name), f"the model {name}{loras}")
+    for i, one_category in enumerate(config.categories):
+        yield _note(places, ("categories", i), _answers(one_category))
+    for keys, text in _values(config):
+        if keys in places.given:
+            yield _note(places, keys, text)
+
+
+def _answers(one: Category) -> str:
+    labels = listing(one.mmlu_categories) if one.mmlu_categories else "what no other category covers, or its own label"
+    return f'the category "{one.name}" ({labels}), answered by {listing(entry.target for entry in one.model_scores)}'
+
+
+def _values(config: Config) -> Iterator[tuple[Keys, str]]:
+    model, server = config.classifier.category_model, config.pointsman.server
+    yield ("classifier", "category_model", "threshold"), f"the threshold {model.threshold:g}"
+    yield ("classifier", "category_model", "fallback_category"), f'below it the category "{model.fallback_category}"'
+    yield ("default_model",), f"the default model {config.default_model}"
+    yield ("default_reasoning_effort",), f"the effort {config.default_reasoning_effort}"
+    yield ("auto_model_name",), f'the name "{config.auto_model_name}" asks for routing'
+    yield ("pointsman", "server", "listen"), f"listening on {listing(server.listen)}"
+    timeout = config.pointsman.relay.total_timeout_ms
+    yield ("pointsman", "relay", "total_timeout_ms"), f"an answer has at most {timeout} ms"
+    for name in config.reasoning_families:
+        same = " (as it is built in)" if BUILTIN_FAMILIES.get(name) == config.reasoning_families[name] else ""
+        yield ("reasoning_families", name), f"the reasoning family {name}{same}"
+
+
+def _note(places: Places, keys: Keys, text: str) -> Note:
+    place = places.at(*keys)
+    return Note("carried", show(place.keys), place.line, text)

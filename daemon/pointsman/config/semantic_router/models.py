@@ -1,0 +1,150 @@
+"""Keeps the models that a vLLM serves, under the names that vLLM knows them by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pointsman.config.semantic_router.endpoint import Endpoints
+from pointsman.config.semantic_router.nodes import (
+    changed,
+    children,
+    entries,
+    find,
+    items,
+    scalar,
+    table,
+    tables,
+    text,
+)
+from pointsman.config.semantic_router.note import Notes
+from pointsman.config.yaml_tree import Items, Node, Table
+
+_OWN = ("external_model_ids", "provider_model_id", "api_format", "access_key")
+_CARD = ("tags", "context_window_size", "modality", "param_size", "capabilities", "quality_score", "description")
+_NO_FAMILY = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What is asked of vLLM: a base model, or an adapter of it."""
+
+    model: str
+    lora: str | None = None
+
+
+class Models:
+    """The kept models of a file, and what each name in it stands for."""
+
+    def __init__(self, root: Table, endpoints: Endpoints, notes: Notes) -> None:
+        self._endpoints = endpoints
+        self._notes = notes
+        self._served: dict[str, str | None] = {}
+        self._adapters: dict[str, Reference] = {}
+        self.made: dict[str, Table] = {}
+        self._at = root.entries.get("model_config", root)
+        self._idle: set[str] = set()
+        bases = {text(lora, "name"): base for base, node in entries(self._at).items() for lora in tables(node, "loras")}
+        for name, node in entries(self._at).items():
+            if name in bases and bases[name] != name and not children(node, "preferred_endpoints"):
+                notes.changed(node, f'"{name}" is an adapter of {bases[name]}, not a model of its own')
+            else:
+                self._read(name, node if isinstance(node, Table) else table(node, {}))
+
+    def busy(self, endpoints: Items) -> Items:
+        """Return the endpoints without those, noted, that serve nothing but dropped models."""
+        used = {text(one) for model in self.made.values() for one in children(model, "preferred_endpoints")}
+        idle = [node for node in endpoints.items if text(node, "name") in self._idle - used]
+        for node in idle:
+            self._notes.dropped(node, "it serves dropped models alone")
+        return items(endpoints, [node for node in endpoints.items if node not in idle])
+
+    @property
+    def node(self) -> Table:
+        """`model_config` of the result."""
+        return table(self._at, self.made)
+
+    def resolve(self, node: Node, name: str, lora: str | None = None) -> Reference | None:
+        """Return what a name means; None, noted, for a model that is dropped. A name that is not defined is added."""
+        if name not in self._served and name in self._adapters:
+            return self._adapters[name]
+        served = self._served.get(name, name)
+        if served is None:
+            return None
+        if served not in self.made:
+            self._notes.changed(node, f'the model "{name}" is used and not defined: added to model_config')
+            self._served[name] = name
+            self.made[name] = table(node, {})
+        if lora is not None and lora not in self._loras(served):
+            self._notes.changed(node, f'the adapter "{lora}" is used and not defined: added to the loras of {served}')
+            self._add_loras(served, [table(node, {"name": scalar(node, lora)})])
+        return Reference(served, lora)
+
+    def _read(self, name: str, node: Table) -> None:
+        preferred = children(node, "preferred_endpoints")
+        kept = [one for node_ in preferred if (one := self._endpoints.kept.get(text(node_) or ""))]
+        api = (text(node, "api_format") or "openai").lower()
+        if api != "openai" or (preferred and not kept):
+            why = f"it is asked in the API of {api}" if api != "openai" else "none of its endpoints is kept"
+            self._notes.dropped(node, f'the model "{name}": {why}')
+            self._served[name] = None
+            self._idle |= set(kept)
+            return
+        served = self._name(name, node, [text(one) or "" for one in preferred])
+        self._served[name] = served
+        self._note_keys(node)
+        merged = self._merged(served, node, list(dict.fromkeys(kept)))
+        self.made[served] = changed(merged, dict.fromkeys((*_OWN, *_CARD)))
+        for lora in self._loras(served):
+            self._adapters.setdefault(lora, Reference(served, lora))
+
+    def _name(self, name: str, node: Table, preferred: Iterable[str]) -> str:
+        """The name that vLLM is asked for: that of its endpoints' kind, or the only one that is given."""
+        ids = entries(node, "external_model_ids")
+        kinds = dict.fromkeys(self._endpoints.kinds.get(one, "vllm") for one in (*preferred, "vllm"))
+        known = next((found for kind in kinds if (found := text(ids.get(kind)))), None)
+        served = known or (None if ids else text(node, "provider_model_id")) or name
+        if served != name:
+            self._notes.changed(node, f'"{name}" is "{served}" here, the name that its vLLM knows it by')
+        elif ids:
+            self._notes.dropped(node.entries["external_model_ids"], f'none is for vLLM: "{name}" is asked for')
+        return served
+
+    def _note_keys(self, node: Table) -> None:
+        if text(node, "access_key"):
+            message = "no key is carried over: put it in a file and name it in pointsman.relay.api_key_file"
+            self._notes.dropped(node.entries["access_key"], message)
+        described = [key for key in _CARD if find(node, key) is not None]
+        if described:
+            message = f"{', '.join(described)}: descriptions that nothing is routed by"
+            self._notes.dropped(node, message)
+
+    def _merged(self, served: str, node: Table, kept: list[str]) -> Table:
+        """The model, with the endpoints and adapters of another of the same name where there is one."""
+        before = self.made.get(served)
+        if before is not None:
+            self._notes.changed(node, f'one model with the other that is "{served}"')
+            kept = list(dict.fromkeys([*(text(x) or "" for x in children(before, "preferred_endpoints")), *kept]))
+        at = find(node, "preferred_endpoints") or node
+        preferred = items(at, [scalar(at, name) for name in kept]) if kept else None
+        family = None if text(node, "reasoning_family") == _NO_FAMILY else find(node, "reasoning_family")
+        made = changed(node, {"preferred_endpoints": preferred, "reasoning_family": family})
+        if before is None:
+            return made
+        loras = [*children(before, "loras"), *children(node, "loras")]
+        return changed(
+            before, {**made.entries, **before.entries, "preferred_endpoints": preferred} | _list(node, loras)
+        )
+
+    def _loras(self, served: str) -> list[str]:
+        return [name for lora in tables(self.made[served], "loras") if (name := text(lora, "name"))]
+
+    def _add_loras(self, served: str, loras: list[Table]) -> None:
+        model = self.made[served]
+        self.made[served] = changed(model, _list(model, [*children(model, "loras"), *loras]))
+
+
+def _list(at: Node, loras: list[Node] | list[Table]) -> dict[str, Node | None]:
+    """`loras` with each name once."""
+    by_name = {text(lora, "name"): lora for lora in reversed(loras)}
+    return {"loras": items(at, reversed(by_name.values())) if loras else None}

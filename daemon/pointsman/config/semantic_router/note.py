@@ -1,0 +1,50 @@
+"""What became of one part of the file, and where that part stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from pointsman.config.words import show
+from pointsman.config.yaml_tree import Node
+
+Fate: TypeAlias = Literal["carried", "changed", "dropped", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """`missing` is what the operator must fill in before the result can be served."""
+
+    fate: Fate
+    key: str
+    line: int | None
+    text: str
+
+    def render(self, file: str) -> str:
+        """Return `fate  file:line: key.path: text`, one line without control characters."""
+        place = file if self.line is None else f"{file}:{self.line}"
+        key = f"{self.key}: " if self.key else ""
+        line = f"{self.fate:<8} {place}: {key}{self.text}"
+        return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+
+
+class Notes:
+    """Collects the notes of one migration."""
+
+    def __init__(self) -> None:
+        self.written: list[Note] = []
+
+    def carried(self, node: Node, text: str) -> None:
+        self._write("carried", node, text)
+
+    def changed(self, node: Node, text: str) -> None:
+        self._write("changed", node, text)
+
+    def dropped(self, node: Node, text: str) -> None:
+        self._write("dropped", node, text)
+
+    def missing(self, node: Node, text: str) -> None:
+        self._write("missing", node, text)
+
+    def _write(self, fate: Fate, node: Node, text: str) -> None:
+        self.written.append(Note(fate, show(node.keys), node.line if node.keys else None, text))

@@ -1,0 +1,33 @@
+"""Builds a `Config` of what can be read, and notes the rest instead of refusing it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pointsman.config.decode import Walker, hints
+from pointsman.config.semantic_router.note import Notes
+from pointsman.config.words import Keys
+from pointsman.config.yaml_tree import Node, Table, describe
+
+
+class LenientWalker(Walker):
+    """Takes no key for another that it resembles: each unknown key is noted as dropped."""
+
+    def __init__(self, notes: Notes) -> None:
+        super().__init__()
+        self._notes = notes
+
+    def _entries(self, kind: type, table: Table) -> dict[str, Node]:
+        names = set(hints(kind))
+        for name, node in table.entries.items():
+            if name not in names:
+                self._notes.dropped(node, "Pointsman has no such key")
+        return {name: node for name, node in table.entries.items() if name in names}
+
+    def _missing(self, annotation: Any, table: Table, where: Keys) -> None:
+        """The check of the result reports it."""
+        self._broken.add(where)
+
+    def _wrong(self, node: Node, where: Keys, wanted: str, fix: str) -> None:
+        self._broken.add(where)
+        self._notes.dropped(node, f"expected {wanted}, found {describe(node)}")

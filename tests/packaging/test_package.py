@@ -1,0 +1,120 @@
+"""The Debian package in booted Debians: what an operator does with it, from the first installation to the purge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support import load
+from support.debian import CONFIG, SERVICE, SOCKET, Booted
+from support.packages import Package
+from support.process import eventually
+
+from .conftest import Boot
+
+CLIENTS = 4
+REQUESTS = 50
+LIMIT_S = 60.0
+MINE = "\n# mine\n"
+
+pytestmark = pytest.mark.long
+
+
+def edit(machine: Booted, text: str) -> None:
+    """Append to the config."""
+    config = machine.root / CONFIG
+    config.write_text(config.read_text() + text)
+
+
+def test_it_installs_without_a_network_and_serves(boot: Boot, plain: Path, package: Package) -> None:
+    with boot(plain) as machine:
+        machine.install(package.file)
+        assert machine.show(SERVICE, "ActiveState") == "inactive"
+        machine.run("systemctl", "enable", "--now", SOCKET, SERVICE)
+
+        assert machine.routed() == "llama2-7b"
+        assert machine.run("pointsman", "check", f"/{CONFIG}").startswith(f"/{CONFIG}: the service can start")
+        assert machine.serving() == package.version
+        assert machine.run("dpkg", "--verify", "pointsman") == ""
+
+
+def test_each_library_that_it_ships_finds_what_it_needs(boot: Boot, packaged: Path) -> None:
+    with boot(packaged) as machine:
+        said = machine.run("sh", "-c", "find /usr/lib/pointsman -name '*.so*' -exec ldd {} + 2>&1")
+
+    assert "libonnxruntime" in said
+    assert [line for line in said.splitlines() if "not found" in line] == []
+
+
+async def test_an_upgrade_and_the_way_back_refuse_nobody_and_keep_the_config(
+    boot: Boot, packaged: Path, package: Package, successor: Package
+) -> None:
+    with boot(packaged) as machine:
+        edit(machine, MINE)
+        machine.run("systemctl", "enable", "--now", SOCKET, SERVICE)
+        with load.run(machine.init, CLIENTS) as clients:
+            for target, options in ((successor, ()), (package, ("--allow-downgrades",))):
+                before = clients.total()
+                await eventually(lambda more=before: clients.total() > more + REQUESTS, "a load", within_s=LIMIT_S)
+                machine.install(target.file, *options)
+                before = clients.total()
+                await eventually(lambda more=before: clients.total() > more + REQUESTS, "answers", within_s=LIMIT_S)
+
+                assert machine.serving() == target.version
+                assert list(clients.answers()) == [load.WHOLE]
+
+        assert (machine.root / CONFIG).read_text().endswith(MINE)
+        kept = sorted(path.name for path in (machine.root / "usr/lib/pointsman").iterdir())
+        assert kept == [package.version, "running"]
+
+
+async def test_the_former_version_lives_on_until_the_new_one_is_configured(
+    boot: Boot, packaged: Path, package: Package, successor: Package
+) -> None:
+    """Even one that dies after dpkg removed its files."""
+    with boot(packaged) as machine:
+        machine.run("systemctl", "enable", "--now", SOCKET, SERVICE)
+
+        machine.run("dpkg", "--unpack", machine.bring(successor.file))
+        machine.run("systemctl", "kill", "--signal=KILL", SERVICE)
+        await eventually(lambda: machine.show(SERVICE, "NRestarts") == "1", "it is replaced", within_s=LIMIT_S)
+        await eventually(lambda: machine.show(SERVICE, "ActiveState") == "active", "it serves", within_s=LIMIT_S)
+
+        assert machine.routed() == "llama2-7b"
+        assert machine.serving() == package.version
+        machine.run("dpkg", "--configure", "pointsman")
+        assert machine.serving() == successor.version
+        assert machine.routed() == "llama2-7b"
+
+
+def test_with_a_config_that_the_new_version_refuses_the_former_goes_on(
+    boot: Boot, packaged: Path, package: Package, successor: Package
+) -> None:
+    with boot(packaged) as machine:
+        machine.run("systemctl", "enable", "--now", SOCKET, SERVICE)
+        edit(machine, "\nno_such_key: 1\n")
+
+        said = machine.run("sh", "-c", f"dpkg --force-confold --install {machine.bring(successor.file)} 2>&1")
+
+        assert "no_such_key" in said
+        assert "correct it, then: systemctl restart pointsman" in said
+        assert machine.routed() == "llama2-7b"
+        assert machine.serving() == package.version
+
+
+def test_removed_it_leaves_what_is_the_operators_and_purged_nothing(boot: Boot, packaged: Path) -> None:
+    with boot(packaged) as machine:
+        edit(machine, MINE)
+        machine.run("systemctl", "enable", "--now", SOCKET, SERVICE)
+
+        machine.run("apt-get", "--yes", "remove", "pointsman")
+        left = machine.run("find", "/etc", "/usr", "/opt", "/var/lib/pointsman", "-name", "*pointsman*").split()
+        assert left == ["/etc/pointsman", "/var/lib/pointsman"]
+        assert machine.show(SERVICE, "LoadState") == "not-found"
+        assert (machine.root / CONFIG).read_text().endswith(MINE)
+        assert machine.run("getent", "passwd", "pointsman").startswith("pointsman:")
+
+        machine.run("apt-get", "--yes", "purge", "pointsman")
+        assert machine.run("find", "/etc", "/usr", "/opt", "/var/lib", "-name", "*pointsman*") == ""
+        assert machine.run("getent", "passwd", "pointsman", check=False) == ""

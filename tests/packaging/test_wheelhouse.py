@@ -1,0 +1,87 @@
+"""The wheelhouse, installed as its README says on a host without a network."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pointsman
+
+ROOT = Path(__file__).parents[2]
+NAME = f"pointsman-{pointsman.__version__}-wheelhouse"
+QUESTION = "What causes high blood pressure?"
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module")
+def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("wheelhouse")
+    subprocess.run([sys.executable, ROOT / "packaging/wheelhouse.py", out], check=True)
+    subprocess.run(["tar", "-C", out, "-xf", out / f"{NAME}-x86_64.tar"], check=True)
+    return out / NAME
+
+
+def interpreters() -> dict[str, Path]:
+    """Those of this host that the wheelhouse is for, on the path or of pyenv, by version."""
+    found = {}
+    for version in ("3.11", "3.12", "3.13", "3.14"):
+        places = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]
+        for place in filter(None, places):
+            found[version] = Path(place)
+    return found
+
+
+PYTHONS = interpreters()
+
+
+def offline(*command: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command without a network, and without the settings and caches of this host's pip."""
+    isolated = {"PATH": "/usr/bin:/bin", "PIP_CONFIG_FILE": "/dev/null", "PIP_NO_CACHE_DIR": "1", "HOME": str(folder)}
+    return subprocess.run(
+        ["unshare", "--net", *command], cwd=folder, env=isolated, capture_output=True, text=True, check=False
+    )
+
+
+def install(folder: Path, venv: Path) -> subprocess.CompletedProcess[str]:
+    options = ("--no-index", "--find-links", ".", "--require-hashes", "--requirement", "requirements.txt")
+    return offline(venv / "bin/pip", "install", *options, folder=folder)
+
+
+@pytest.mark.parametrize("version", PYTHONS)
+def test_it_installs_and_classifies_without_a_network(wheelhouse: Path, version: str, tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    subprocess.run([PYTHONS[version], "-m", "venv", venv], check=True)
+
+    done = install(wheelhouse, venv)
+    assert done.returncode == 0, done.stderr
+
+    config = ROOT / "config/config.yaml"
+    explained = offline(venv / "bin/pointsman", "explain", QUESTION, "--config", config, folder=tmp_path)
+    assert explained.stdout.startswith("model      medical-lora")
+
+
+def test_a_wheel_that_was_changed_is_not_installed(wheelhouse: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "wheelhouse"
+    shutil.copytree(wheelhouse, changed)
+    with next(changed.glob("pointsman-*.whl")).open("ab") as wheel:
+        wheel.write(b"\0")
+    venv = tmp_path / "venv"
+    subprocess.run([next(iter(PYTHONS.values())), "-m", "venv", venv], check=True)
+
+    done = install(changed, venv)
+
+    assert done.returncode != 0
+    assert "DO NOT MATCH THE HASHES" in done.stderr
+    assert not (venv / "bin/pointsman").exists()
+
+
+def test_each_python_finds_each_of_its_wheels(wheelhouse: Path) -> None:
+    """Those too that this host does not have."""
+    compiled = {path.name for path in wheelhouse.glob("numpy-*.whl")}
+
+    assert {name.split("-")[2] for name in compiled} == {"cp311", "cp312", "cp313", "cp314"}

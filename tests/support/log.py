@@ -1,0 +1,36 @@
+"""The JSON lines of a log that grows; each is parsed once, however often a test looks."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+
+class Log:
+    """`eventually` looks from threads, several of which may do so at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._offset = 0
+        self._lines: list[dict[str, Any]] = []
+
+    def lines(self) -> list[dict[str, Any]]:
+        """All that are whole; fails on one that is not a JSON object."""
+        with self._lock, self._path.open("rb") as file:
+            file.seek(self._offset)
+            whole, end, _ = file.read().rpartition(b"\n")
+            self._lines += [_parsed(line) for line in whole.splitlines()]
+            self._offset += len(whole + end)
+            return list(self._lines)
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        fields = None
+    assert isinstance(fields, dict), f"a log line that is not a JSON object: {line!r}"
+    return fields

@@ -1,0 +1,44 @@
+"""Debian packages of this checkout and of a version that follows it, built once for all workers of a test run."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pointsman
+from support import debian
+
+NUMBERS = {"bookworm": 12, "trixie": 13}
+VERSION = pointsman.__version__
+NEXT = f"{VERSION}.post1"
+
+
+@dataclass(frozen=True)
+class Package:
+    file: Path
+    version: str
+    """As dpkg has it."""
+
+
+def build(suite: str, version: str, folder: Path) -> Package:
+    """The package of a version, from `folder` where it is there already."""
+    package = Package(folder / f"pointsman_{version}+deb{NUMBERS[suite]}_amd64.deb", f"{version}+deb{NUMBERS[suite]}")
+    folder.mkdir(exist_ok=True)
+    with (folder / f"{package.version}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not package.file.exists():
+            _build(suite, version, folder)
+    return package
+
+
+def _build(suite: str, version: str, folder: Path) -> None:
+    source = folder / f"source-{suite}-{version}"
+    debian.copy_source(source)
+    module = source / "daemon/pointsman/__init__.py"
+    module.write_text(module.read_text().replace(f'"{VERSION}"', f'"{version}"'))
+    command = [sys.executable, source / "packaging/deb.py", suite, folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,18 @@
+"""How pytest-xdist spreads the tests over its workers: file by file, and what shares a real vLLM to one of them."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from xdist.scheduler import LoadFileScheduling
+
+SHARE_A_VLLM = frozenset({"test_init.py", "test_real_clients.py", "test_two_vllms.py", "test_vllm.py"})
+"""Its start takes longer than most files. test_adapters_vllm.py has one of its own."""
+
+
+class ByFile(LoadFileScheduling):
+    """Units of work are files, in the order in which they were collected."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "the shared vLLM" if PurePath(file).name in SHARE_A_VLLM else file

@@ -1,0 +1,153 @@
+"""A request from its arrival to its one outcome: who counts it, who lets it go, and what the client is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from pointsman.config.model import ServerOptions
+from pointsman.eager import in_task
+from support.playbook import CLASSIFIER, LAST, OK, STREAM, Wire, event, playing, post
+
+NOTHING = {"metrics": 0, "client": 0, "generations": 0}
+
+
+def test_a_request_is_counted_from_its_head_to_the_last_byte_of_its_answer(wire: Wire) -> None:
+    head, _, body = post().partition(b"\r\n\r\n")
+    wire.client.sends(head + b"\r\n\r\n")
+    one = {"metrics": 1, "client": 1, "generations": 1}
+    assert wire.in_flight == one
+    for part in (STREAM, event("one")):
+        wire.client.sends(body)
+        body = b""
+        wire.upstream.sends(part)
+        assert wire.in_flight == one
+        assert wire.outcomes() == []
+    wire.upstream.sends(LAST)
+    assert wire.in_flight == NOTHING
+    assert len(wire.outcomes()) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "code", "retry_after"),
+    [
+        pytest.param({"max_in_flight": 1}, 503, "overloaded", b"1", id="of all"),
+        pytest.param({"max_in_flight_per_client": 1}, 429, "rate_limit_exceeded", b"1", id="of one client"),
+    ],
+)
+def test_one_too_many_is_refused_before_its_body_is_there_and_counts_no_longer(
+    options: dict[str, int], status: int, code: str, retry_after: bytes
+) -> None:
+    with playing(server=ServerOptions(**options)) as wire:
+        first = wire.ask()
+        held = wire.in_flight
+        second = wire.client = wire.connect()
+        second.sends(post().partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+        assert wire.error == (status, code)
+        assert b"Retry-After: " + retry_after in wire.answer.head
+        assert second.eof, "it is not read to its end"
+        assert wire.in_flight == held
+        first.sends(OK)
+        wire.client = wire.connect()
+        wire.ask().sends(OK)
+        assert wire.answer.status == 200
+        assert wire.in_flight["metrics"] == 0
+
+
+def test_a_client_may_have_exactly_as_many_as_its_share() -> None:
+    with playing(server=ServerOptions(max_in_flight_per_client=3)) as wire:
+        for _ in range(3):
+            wire.client = wire.connect()
+            wire.ask()
+        wire.client = wire.connect()
+        wire.client.sends(post())
+        assert wire.error == (429, "rate_limit_exceeded")
+        wire.upstream.sends(OK)
+        for status in (0, 429):
+            wire.client = wire.connect()
+            wire.client.sends(post())
+            assert (wire.answer.status if wire.client.taken else 0) == status
+
+
+def test_a_client_without_an_address_has_no_share() -> None:
+    """Those of a Unix socket cannot be told apart."""
+    with playing(server=ServerOptions(max_in_flight_per_client=1)) as wire:
+        for _ in range(3):
+            wire.client = wire.connect()
+            wire.client._extra["peername"] = ""
+            wire.ask()
+        assert wire.in_flight == {"metrics": 3, "client": 0, "generations": 3}
+
+
+@pytest.mark.parametrize("model", ["base", "MoM"])
+def test_a_reload_lets_the_old_config_go_with_its_last_request(wire: Wire, model: str) -> None:
+    upstream = wire.ask(model)
+    before = wire.generations.current
+    wire.reload(threshold=0.5)
+    assert list(wire.generations._in_use) == [before, wire.generations.current]
+    upstream.sends(OK)
+    assert list(wire.generations._in_use) == [wire.generations.current]
+
+
+def test_an_endpoint_that_a_reload_takes_away_closes_with_the_last_request_to_it(wire: Wire) -> None:
+    idle = wire.ask()
+    idle.sends(OK)
+    wire.client = wire.connect()
+    other = wire.connect()
+    other.sends(post())
+    busy = wire.upstream
+    assert busy is idle
+    wire.clock.do(wire.generations.swap, wire.elsewhere())
+    assert not busy.aborted
+    busy.sends(OK)
+    assert busy.aborted
+
+
+def test_a_fault_of_ours_is_a_500_and_ends_like_any_other(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_: str) -> None:
+        raise ZeroDivisionError("of our own")
+
+    monkeypatch.setattr(CLASSIFIER, "classify", broken)
+    wire.client.sends(post("MoM"))
+    assert wire.error == (500, "internal_error")
+    assert b"of our own" not in wire.client.taken
+    assert "ZeroDivisionError: of our own" in wire.log.getvalue()
+    assert wire.in_flight == NOTHING
+
+
+@pytest.mark.parametrize("end", ["leaves", "stops"])
+def test_a_request_that_waits_for_its_class_can_end(wire: Wire, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    async def waits(_: str) -> None:
+        await in_task()
+        await wire.clock.create_future()
+
+    monkeypatch.setattr(CLASSIFIER, "classify", waits)
+    wire.client.sends(post("MoM"))
+    assert wire.in_flight["metrics"] == 1
+    if end == "leaves":
+        wire.client.resets()
+        assert wire.outcomes()[0]["left_in"] == "classify"
+    else:
+        wire.stop()
+        assert wire.error == (503, "shutting_down")
+    assert wire.in_flight == NOTHING
+    assert wire.a.connections == []
+
+
+def test_what_is_not_listed_has_an_outcome_too(wire: Wire) -> None:
+    wire.client.sends(b"GET /v1/load_lora_adapter HTTP/1.1\r\nHost: here\r\nX-Request-Id: mine\r\n\r\n")
+    assert wire.error == (404, "not_found")
+    (outcome,) = wire.outcomes()
+    assert (outcome["status"], outcome["path"], outcome["request_id"]) == (404, "other", "mine")
+    assert wire.in_flight == NOTHING
+
+
+def test_each_outcome_is_counted_under_its_status(wire: Wire) -> None:
+    wire.ask().resets()
+    wire.ask().sends(OK)
+    wire.client = wire.connect()
+    wire.ask()
+    wire.client.resets()
+    counted = wire.generations.metrics.render().decode().splitlines()
+    for status in (200, 499, 502):
+        assert f'pointsman_requests_total{{path="/v1/chat/completions",status="{status}"}} 1.0' in counted
+    assert 'pointsman_clients_left_total{phase="head"} 1.0' in counted

@@ -1,0 +1,270 @@
+"""Which endpoint gets a request, what it gets of it, and what counts against an endpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from support.playbook import LAST, OK, STREAM, Wire, chunk, event, playing, post, with_length
+from support.virtual_loop import FakeTransport
+
+# --- what vLLM gets -----------------------------------------------------------------------------------------------
+
+
+def test_the_request_is_sent_as_it_came_but_for_what_concerns_one_connection(wire: Wire) -> None:
+    fields = ("X-Own: a", "Keep-Alive: timeout=5", "Connection: x-hop", "X-Hop: b", "X-Request-Id: mine")
+    head, _, body = wire.ask("base", "/v1/chat/completions?a=1", *fields).written.partition(b"\r\n\r\n")
+    assert head.split(b"\r\n") == [
+        b"POST /v1/chat/completions?a=1 HTTP/1.1",
+        b"Host: 127.0.0.1:8000",
+        b"Content-Type: application/json",
+        b"X-Own: a",
+        b"X-Request-Id: mine",
+        b"Content-Length: %d" % len(body),
+    ]
+    assert body == post().partition(b"\r\n\r\n")[2]
+
+
+def test_a_get_without_a_body_has_no_length(wire: Wire) -> None:
+    wire.client.sends(b"GET /v1/responses/resp_1?stream=true HTTP/1.1\r\nHost: here\r\n\r\n")
+    assert wire.upstream.written.startswith(b"GET /v1/responses/resp_1?stream=true HTTP/1.1\r\n")
+    assert b"Content-Length" not in wire.upstream.written
+
+
+@pytest.mark.parametrize("field", ["Authorization: Bearer sk", "X-Api-Key: sk", "Cookie: sk"])
+def test_a_clients_credentials_stay_here(wire: Wire, field: str) -> None:
+    assert b"sk" not in wire.ask("base", "/v1/chat/completions", field).written.partition(b"\r\n\r\n")[0]
+
+
+# --- where it goes ------------------------------------------------------------------------------------------------
+
+
+def test_an_endpoint_that_does_not_listen_costs_one_line_in_the_log(wire: Wire) -> None:
+    wire.a.accepts = False
+    wire.client.sends(post())
+    wire.a.refuses()
+    wire.upstream.sends(OK)
+    (outcome,) = wire.outcomes()
+    (tried,) = outcome["retried"]
+    assert (outcome["status"], outcome["endpoint"]) == (200, "b")
+    assert (tried["endpoint"], tried["why"]) == ("a", "connect")
+
+
+def test_each_endpoint_is_tried_once(wire: Wire) -> None:
+    wire.a.accepts = wire.b.accepts = False
+    wire.client.sends(post())
+    wire.a.refuses()
+    wire.b.refuses()
+    assert (len(wire.a.waiting), len(wire.b.waiting)) == (0, 0)
+    assert wire.error == (502, "upstream_unreachable")
+    assert b"127.0.0.1:8001" in wire.answer.body
+
+
+def test_a_second_try_that_finds_no_connection_goes_to_the_other_endpoint(wire: Wire) -> None:
+    """vLLM restarts: it closes what it had and does not listen yet."""
+    reused = wire.ask()
+    reused.sends(OK)
+    assert wire.ask() is reused
+    wire.a.accepts = False
+    reused.ends()
+    wire.a.refuses()
+    assert wire.upstream is wire.b.connections[0]
+    wire.upstream.sends(OK)
+    assert [tried["why"] for tried in wire.outcomes()[-1]["retried"]] == ["reused", "connect"]
+    assert wire.at_endpoints == 0
+
+
+# --- what is in flight at an endpoint -----------------------------------------------------------------------------
+
+
+def leaves(wire: Wire, _: FakeTransport) -> None:
+    wire.client.resets()
+
+
+def stops(wire: Wire, _: FakeTransport) -> None:
+    wire.stop()
+
+
+def half_closes(wire: Wire, _: FakeTransport) -> None:
+    wire.client.ends()
+
+
+ENDS: list[Callable[[Wire, FakeTransport], None]] = [leaves, half_closes, stops]
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("part", [b"", STREAM, STREAM + event("one")], ids=["no answer", "a head", "a part"])
+def test_whatever_ends_a_request_gives_its_place_at_the_endpoint_back(
+    wire: Wire, end: Callable[[Wire, FakeTransport], None], part: bytes
+) -> None:
+    """Otherwise the endpoint would look busier with each, and get nothing in the end."""
+    upstream = wire.ask()
+    assert wire.endpoints["a"].in_flight == 1
+    if part:
+        upstream.sends(part)
+    end(wire, upstream)
+    assert wire.endpoints["a"].in_flight == 0
+    assert upstream.aborted
+
+
+def test_a_request_that_leaves_an_endpoint_for_another_counts_at_the_other_alone(wire: Wire) -> None:
+    wire.a.accepts = wire.b.accepts = False
+    wire.client.sends(post())
+    assert [state.in_flight for state in wire.endpoints.values()] == [1, 0]
+    wire.a.refuses()
+    assert [state.in_flight for state in wire.endpoints.values()] == [0, 1]
+
+
+# --- the breaker --------------------------------------------------------------------------------------------------
+
+
+def answers(data: bytes) -> Callable[[Wire, FakeTransport], None]:
+    return lambda _, upstream: upstream.sends(data)
+
+
+DEAD = chunk(b'data: {"error": {"message": "EngineDeadError"}}\n\n')
+INNOCENT = [
+    *[
+        pytest.param(answers(with_length(b"{}", status)), id=status)
+        for status in ("400 Bad Request", "401 No", "404 Not Found", "422 No", "429 Many", "500 Oops", "501 No")
+    ],
+    pytest.param(answers(with_length(b"", "302 Found", length=2)), id="a redirect"),
+    pytest.param(leaves, id="a client that leaves"),
+    pytest.param(half_closes, id="a client that has no more to send"),
+    pytest.param(stops, id="the end of the service"),
+    pytest.param(answers(STREAM + event("one") + LAST), id="a whole stream"),
+]
+FAILS = [
+    *[
+        pytest.param(answers(with_length(b"{}", status)), id=status)
+        for status in ("502 Bad Gateway", "503 Unavailable", "504 Timeout")
+    ],
+    pytest.param(lambda _, upstream: upstream.ends(), id="a close"),
+    pytest.param(lambda _, upstream: upstream.resets(), id="a reset"),
+    pytest.param(answers(b"SSH-2.0\r\n\r\n"), id="no HTTP"),
+    pytest.param(lambda wire, _: wire.clock.advance(4.25), id="no answer in time"),
+    pytest.param(answers(STREAM + DEAD + LAST), id="a stream that ends with an error"),
+]
+
+
+def opened_by(count: int, act: Callable[[Wire, FakeTransport], None]) -> bool:
+    """Whether so many requests of this kind in a row open a breaker that takes three failures."""
+    with playing(breaker_failures=3, breaker_open_ms=600_000) as wire:
+        for _ in range(count):
+            wire.client = wire.connect()
+            act(wire, wire.ask())
+        return wire.endpoints["a"].breaker.opened
+
+
+@pytest.mark.parametrize("act", INNOCENT)
+def test_what_a_client_can_cause_never_opens_the_breaker(act: Callable[[Wire, FakeTransport], None]) -> None:
+    assert not opened_by(6, act)
+
+
+@pytest.mark.parametrize("act", FAILS)
+def test_what_the_endpoint_does_wrong_opens_it_after_so_many_in_a_row(
+    act: Callable[[Wire, FakeTransport], None],
+) -> None:
+    assert not opened_by(2, act)
+    assert opened_by(3, act)
+
+
+def test_a_stream_that_breaks_counts_as_well() -> None:
+    def breaks(_: Wire, upstream: FakeTransport) -> None:
+        upstream.sends(STREAM + event("one"))
+        upstream.resets()
+
+    assert opened_by(3, breaks)
+
+
+def test_so_does_one_that_falls_silent() -> None:
+    def silent(wire: Wire, upstream: FakeTransport) -> None:
+        upstream.sends(STREAM + event("one"))
+        wire.clock.advance(2.25)
+
+    assert opened_by(3, silent)
+
+
+def test_so_does_an_endpoint_that_does_not_listen() -> None:
+    with playing(breaker_failures=3) as wire:
+        wire.a.accepts = False
+        for _ in range(3):
+            assert not wire.endpoints["a"].breaker.opened
+            wire.client = wire.connect()
+            wire.client.sends(post())
+            wire.a.refuses()
+        assert wire.endpoints["a"].breaker.opened
+
+
+def test_a_client_that_is_slow_is_no_silence_of_the_endpoint() -> None:
+    def slow(wire: Wire, upstream: FakeTransport) -> None:
+        wire.client.pauses()
+        upstream.sends(STREAM + event("one"))
+        wire.clock.advance(30.0)
+
+    assert not opened_by(3, slow)
+
+
+def test_one_answer_in_between_begins_the_count_anew() -> None:
+    with playing(breaker_failures=3) as wire:
+        for bad in (True, True, False, True, True):
+            wire.client = wire.connect()
+            wire.ask().sends(with_length(b"{}", "502 Bad Gateway") if bad else OK)
+        assert not wire.endpoints["a"].breaker.opened
+
+
+def test_a_reused_connection_that_had_been_closed_is_no_failure() -> None:
+    with playing(breaker_failures=1) as wire:
+        wire.ask().sends(OK)
+        wire.ask().ends()
+        assert not wire.endpoints["a"].breaker.opened
+
+
+def test_an_open_breaker_lets_one_request_through_each_so_many_seconds() -> None:
+    with playing(breaker_failures=1, breaker_open_ms=5_000, first_byte_timeout_ms=0) as wire:
+        wire.ask().resets()
+
+        def goes_to() -> str:
+            client = wire.connect()
+            client.sends(post())
+            return "a" if wire.upstream in wire.a.connections else "b"
+
+        assert [goes_to() for _ in range(3)] == ["b", "b", "b"]
+        wire.clock.advance(4.75)
+        assert goes_to() == "b"
+        wire.clock.advance(0.25)
+        assert [goes_to() for _ in range(4)] == ["a", "b", "b", "b"], "one, and it is not answered yet"
+        wire.clock.advance(4.75)
+        assert goes_to() == "b"
+        wire.clock.advance(0.25)
+        assert [goes_to() for _ in range(2)] == ["a", "b"]
+        wire.a.connections[-1].sends(OK)
+        assert [goes_to() for _ in range(2)] == ["a", "a"], "its answer closes the breaker"
+
+
+def test_a_reload_gives_an_endpoint_that_stays_the_new_limits_and_its_old_state() -> None:
+    with playing(breaker_failures=5, breaker_open_ms=60_000) as wire:
+        wire.ask().resets()
+        wire.relay(breaker_failures=2, breaker_open_ms=5_000, connect_timeout_ms=1_000)
+        wire.client = wire.connect()
+        wire.ask().resets()
+        assert wire.endpoints["a"].breaker.opened, "the failure of before counts"
+        wire.clock.advance(5.0)
+        wire.client = wire.connect()
+        wire.a.accepts = wire.b.accepts = False
+        wire.client.sends(post())
+        assert len(wire.a.waiting) == 1
+        wire.clock.advance(0.75)
+        assert len(wire.a.waiting) == 1
+        wire.clock.advance(0.25)
+        assert (len(wire.a.waiting), len(wire.b.waiting)) == (0, 1)
+
+
+def test_a_failure_is_counted_by_its_code(wire: Wire) -> None:
+    wire.ask().resets()
+    assert json.loads(wire.answer.body)["error"]["type"] == "upstream_error"
+    assert b'pointsman_upstream_errors_total{code="upstream_broken",endpoint="a"} 1.0' in (
+        wire.generations.metrics.render()
+    )

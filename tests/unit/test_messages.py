@@ -1,0 +1,179 @@
+"""A request's body as it comes in, and the answers that are the program's own, to the byte."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+
+from pointsman.errors import HttpError, MethodNotAllowed, OverShare, RequestError, ShuttingDown, TooBusy
+from pointsman.http1.body import Malformed
+from pointsman.http1.request_head import malformed, read_head
+from pointsman.server.messages import Request, Response, error_response
+from support.virtual_loop import VirtualLoop
+
+
+def request(*fields: str, limit: int = 10, version: str = "1.1") -> tuple[Request, list[bytes]]:
+    """A request of which the head has come, and what is written to its client."""
+    written: list[bytes] = []
+    head = "\r\n".join([f"POST / HTTP/{version}", "Host: here", *fields, "", ""])
+    writer: Any = type("Writer", (), {"write": staticmethod(written.append)})
+    return Request(writer, read_head(head.encode()), limit), written
+
+
+def reading(clock: VirtualLoop, body: Request, seconds: float = 5.0) -> asyncio.Task[bytes]:
+    return clock.do(lambda: clock.create_task(body.read(seconds)))
+
+
+# --- a body -------------------------------------------------------------------------------------------------------
+
+
+def test_a_body_that_is_there_needs_no_task() -> None:
+    body, _ = request("Content-Length: 4")
+    assert body.feed(b"body") == b""
+    with pytest.raises(StopIteration) as stopped:
+        body.read(5.0).send(None)
+    assert stopped.value.value == b"body"
+
+
+@pytest.mark.parametrize(
+    ("field", "parts"),
+    [
+        ("Content-Length: 8", [b"bo", b"dy", b"body"]),
+        ("Transfer-Encoding: chunked", [b"4\r\nbo", b"dy\r\n4\r\n", b"body\r\n0\r\n", b"\r\n"]),
+    ],
+)
+def test_a_body_is_read_once_it_is_whole(clock: VirtualLoop, field: str, parts: list[bytes]) -> None:
+    body, _ = request(field)
+    read = reading(clock, body)
+    for part in parts:
+        assert not read.done()
+        assert not body.complete
+        clock.do(body.feed, part)
+    assert (body.complete, read.result()) == (True, b"bodybody")
+
+
+def test_what_comes_behind_a_body_is_handed_back() -> None:
+    body, _ = request("Content-Length: 4")
+    assert body.feed(b"bodyGET / HTTP/1.1") == b"GET / HTTP/1.1"
+
+
+def test_a_request_without_a_length_has_no_body() -> None:
+    body, _ = request()
+    assert body.complete
+    assert body.feed(b"GET /") == b"GET /"
+
+
+@pytest.mark.parametrize("field", ["Content-Length: 11", "Transfer-Encoding: chunked"])
+def test_more_than_the_limit_is_refused_the_moment_it_comes_and_is_not_kept(clock: VirtualLoop, field: str) -> None:
+    body, _ = request(field)
+    read = reading(clock, body)
+    clock.do(body.feed, b"b" * 11 if field.startswith("C") else b"b\r\n" + b"b" * 11)
+    error = read.exception()
+    assert isinstance(error, RequestError)
+    assert (error.status, error.code) == (413, "body_too_large")
+    assert body._parts == []
+
+
+def test_exactly_the_limit_passes(clock: VirtualLoop) -> None:
+    body, _ = request("Content-Length: 10")
+    body.feed(b"b" * 10)
+    assert reading(clock, body).result() == b"b" * 10
+
+
+def test_a_body_has_its_time_and_no_more(clock: VirtualLoop) -> None:
+    body, _ = request("Content-Length: 4")
+    read = reading(clock, body, 5.0)
+    clock.do(body.feed, b"bod")
+    clock.advance(4.75)
+    assert not read.done()
+    clock.advance(0.25)
+    error = read.exception()
+    assert isinstance(error, RequestError)
+    assert (error.status, error.code) == (408, "request_timeout")
+    clock.do(body.feed, b"y")  # too late, and nobody waits for it any more
+
+
+def test_a_body_that_cannot_be_read_to_its_end_says_why(clock: VirtualLoop) -> None:
+    body, _ = request("Transfer-Encoding: chunked")
+    read = reading(clock, body)
+    with pytest.raises(Malformed):
+        body.feed(b"zz\r\n")
+    why = malformed("its body")
+    clock.do(body.broken, why)
+    assert read.exception() is why
+
+
+@pytest.mark.parametrize(
+    ("fields", "version", "before", "told"),
+    [
+        pytest.param(("Expect: 100-continue",), "1.1", b"", True, id="it waits to be told"),
+        pytest.param(("Expect: 100-Continue",), "1.1", b"", True, id="in any case"),
+        pytest.param((), "1.1", b"", False, id="it does not"),
+        pytest.param(("Expect: 100-continue",), "1.1", b"b", False, id="it has begun"),
+        pytest.param(("Expect: 100-continue",), "1.0", b"", False, id="it would not understand"),
+    ],
+)
+def test_a_client_is_told_to_send_its_body_where_it_waits_for_that(
+    clock: VirtualLoop, fields: tuple[str, ...], version: str, before: bytes, told: bool
+) -> None:
+    body, written = request("Content-Length: 4", *fields, version=version)
+    body.feed(before)
+    read = reading(clock, body)
+    assert written == ([b"HTTP/1.1 100 Continue\r\n\r\n"] if told else [])
+    clock.do(body.feed, b"body"[len(before) :])
+    assert read.result() == before + b"body"[len(before) :]
+
+
+# --- an answer ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keep_alive", "old", "connection"),
+    [(True, False, ""), (False, False, "close"), (True, True, "keep-alive"), (False, True, "")],
+)
+def test_an_answer_says_of_the_connection_what_its_version_does_not(
+    keep_alive: bool, old: bool, connection: str
+) -> None:
+    head, _, body = Response(body=b"{}").encode(keep_alive=keep_alive, old=old).partition(b"\r\n\r\n")
+    found = re.findall(rb"Connection: (\S+)", head)
+    assert found == ([connection.encode()] if connection else [])
+    assert head.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nDate: ")
+    assert body == b"{}"
+
+
+def test_an_answer_to_head_has_the_length_of_its_body_and_not_the_body() -> None:
+    head, _, body = Response(body=b"{}").encode(keep_alive=True, old=False, bodiless=True).partition(b"\r\n\r\n")
+    assert (b"Content-Length: 2" in head, body) == (True, b"")
+
+
+def test_headers_and_whole_lines_are_added() -> None:
+    response = Response(headers=[("A", "1")], lines=b"B: 2\r\n")
+    assert response.encode(keep_alive=True, old=False).endswith(b"\r\nA: 1\r\nB: 2\r\n\r\n")
+
+
+def test_a_status_that_has_no_name_is_written_all_the_same() -> None:
+    assert Response(599).encode(keep_alive=True, old=False).startswith(b"HTTP/1.1 599 \r\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "header"),
+    [
+        (TooBusy("x"), 503, ("Retry-After", "1")),
+        (OverShare("x"), 429, ("Retry-After", "1")),
+        (ShuttingDown("x"), 503, ("Retry-After", "5")),
+        (MethodNotAllowed("x", "GET, POST"), 405, ("Allow", "GET, POST")),
+        (HttpError("x"), 500, None),
+    ],
+)
+def test_an_error_says_when_to_come_again_and_what_is_allowed(
+    error: HttpError, status: int, header: tuple[str, str] | None
+) -> None:
+    response = error_response(error)
+    assert (response.status, response.headers) == (status, [header] if header else [])
+    assert response.body == b'{"error":{"message":"x","type":"%b","param":null,"code":"%b"}}' % (
+        error.type.encode(),
+        error.code.encode(),
+    )

@@ -1,0 +1,116 @@
+"""The connections to one vLLM: which is used again, for how long one is kept, and how a new one fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.playbook import OK, Wire, playing, post
+from support.virtual_loop import FakeTransport
+
+
+def kept(wire: Wire, number: int) -> list[FakeTransport]:
+    """So many idle connections, a second after another."""
+    clients = [wire.connect() for _ in range(number)]
+    for client in clients:
+        client.sends(post())
+    connections = list(wire.a.connections)
+    for connection in connections:
+        connection.sends(OK)
+        wire.clock.advance(1.0)
+    return connections
+
+
+@pytest.mark.parametrize(("seconds", "again"), [(2.99, True), (3.0, False)])
+def test_a_connection_is_kept_for_three_seconds(wire: Wire, seconds: float, again: bool) -> None:
+    """vLLM closes one after five."""
+    first = wire.ask()
+    first.sends(OK)
+    wire.clock.advance(seconds)
+    assert first.aborted is not again
+    assert (wire.ask() is first) is again
+
+
+def test_each_has_its_own_three_seconds(wire: Wire) -> None:
+    first, second = kept(wire, 2)
+    wire.clock.advance(0.75)
+    assert wire.pooled == [first, second]
+    wire.clock.advance(0.25)
+    assert wire.pooled == [second]
+    wire.clock.advance(1.0)
+    assert wire.pooled == []
+
+
+def test_use_begins_them_anew(wire: Wire) -> None:
+    first = wire.ask()
+    for _ in range(5):
+        first.sends(OK)
+        wire.clock.advance(2.0)
+        assert wire.ask() is first
+
+
+def test_one_that_is_too_old_is_closed_though_its_timer_is_late(wire: Wire) -> None:
+    """A loop that was busy for long has not looked yet."""
+    first = wire.ask()
+    first.sends(OK)
+    wire.clock._now += 3.5
+    assert wire.ask() is not first
+    assert first.aborted
+
+
+def test_the_one_that_was_used_last_is_used_again(wire: Wire) -> None:
+    _, _, last = kept(wire, 3)
+    assert wire.ask() is last
+
+
+def test_one_that_vllm_closed_is_forgotten(wire: Wire) -> None:
+    first, last = kept(wire, 2)
+    last.ends()
+    assert wire.pooled == [first]
+    assert wire.ask() is first
+
+
+def test_at_the_end_of_its_config_an_endpoint_closes_all_of_them(wire: Wire) -> None:
+    connections = kept(wire, 2)
+    wire.clock.do(wire.endpoints["a"].close)
+    assert all(connection.aborted for connection in connections)
+    assert wire.pooled == []
+    wire.clock.advance(10.0)
+
+
+@pytest.mark.parametrize("vllm", ["a", "b"])
+def test_a_connection_that_is_refused_goes_to_the_other_endpoint_or_is_a_502(wire: Wire, vllm: str) -> None:
+    wire.a.accepts = wire.b.accepts = False
+    wire.client.sends(post())
+    wire.a.refuses()
+    if vllm == "a":
+        wire.b.connects()
+        wire.upstream.sends(OK)
+        assert wire.outcomes()[0]["endpoint"] == "b"
+    else:
+        wire.b.refuses()
+        assert wire.error == (502, "upstream_unreachable")
+
+
+@pytest.mark.parametrize("milliseconds", [500, 2_000])
+def test_a_connection_that_is_not_made_in_time_is_given_up(milliseconds: int) -> None:
+    with playing(connect_timeout_ms=milliseconds) as wire:
+        wire.a.accepts = wire.b.accepts = False
+        wire.client.sends(post())
+        seconds = milliseconds / 1000
+        wire.clock.advance(seconds - 0.25)
+        assert (len(wire.a.waiting), len(wire.b.waiting)) == (1, 0)
+        wire.clock.advance(0.25)
+        assert (len(wire.a.waiting), len(wire.b.waiting)) == (0, 1)
+        wire.clock.advance(seconds)
+        assert wire.error == (502, "upstream_unreachable")
+        assert b"did not answer in time" in wire.answer.body
+
+
+def test_a_client_that_leaves_while_a_connection_is_made_gives_it_up(wire: Wire) -> None:
+    wire.a.accepts = False
+    wire.client.sends(post())
+    assert len(wire.a.waiting) == 1
+    wire.client.resets()
+    assert wire.a.waiting == []
+    assert wire.at_endpoints == 0
+    assert wire.outcomes()[0]["left_in"] == "connect"

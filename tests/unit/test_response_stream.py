@@ -1,0 +1,284 @@
+"""One answer on its way to the client: what is passed on, what is held up, and how a cut one is seen to be cut."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from support.playbook import LAST, OK, OPEN_END, STREAM, Wire, chunk, event, playing, post, with_length
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+# --- what is passed on --------------------------------------------------------------------------------------------
+
+
+def test_each_part_of_a_stream_is_passed_on_the_moment_it_comes(wire: Wire) -> None:
+    upstream = wire.ask()
+    upstream.sends(STREAM)
+    wire.expect_to_client(b"\r\n\r\n")
+    for word in ("one", "two", "three"):
+        upstream.sends(event(word))
+        wire.expect_to_client(event(word))
+    upstream.sends(LAST)
+    wire.expect_to_client(LAST)
+    assert wire.outcomes()[0]["status"] == 200
+
+
+def test_the_first_part_goes_out_with_the_head_in_one_write(wire: Wire) -> None:
+    upstream = wire.ask()
+    before = wire.clock.writes
+    upstream.sends(STREAM + event("one"))
+    assert wire.clock.writes == before + 1
+
+
+def test_vllms_headers_cross_and_those_of_its_connection_do_not(wire: Wire) -> None:
+    upstream = wire.ask("base", "/v1/chat/completions", "X-Request-Id: mine")
+    upstream.sends(with_length(b"{}", "200 Fine", "X-Own: a", "Keep-Alive: timeout=5", "X-Request-Id: theirs"))
+    head = wire.answer.head
+    assert head.startswith(b"HTTP/1.1 200 Fine\r\nX-Own: a\r\n")
+    assert b"Keep-Alive" not in head
+    assert (head.count(b"X-Request-Id"), head.count(b"mine")) == (1, 1)
+    assert b"Server-Timing: " in head
+
+
+def test_a_stream_asks_a_proxy_in_front_not_to_hold_it_back(wire: Wire) -> None:
+    wire.ask().sends(STREAM)
+    assert b"X-Accel-Buffering: no" in wire.answer.head
+    wire.upstream.sends(LAST)
+    wire.ask().sends(OK)
+    assert b"X-Accel-Buffering" not in wire.answer.head
+
+
+@pytest.mark.parametrize(
+    ("status", "own", "expected"),
+    [
+        ("503 Service Unavailable", (), [b"Retry-After: 1"]),
+        ("503 Service Unavailable", ("Retry-After: 7",), [b"Retry-After: 7"]),
+        ("500 Internal Server Error", (), []),
+        ("429 Too Many Requests", (), []),
+    ],
+)
+def test_an_overloaded_vllm_that_does_not_say_when_to_come_again_is_helped_out(
+    wire: Wire, status: str, own: tuple[str, ...], expected: list[bytes]
+) -> None:
+    wire.ask().sends(with_length(b"{}", status, *own))
+    assert [line for line in wire.answer.head.split(b"\r\n") if line.startswith(b"Retry-After")] == expected
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+def test_an_answer_without_a_body_by_definition_ends_with_its_head(wire: Wire, status: str) -> None:
+    wire.ask().sends(with_length(b"", status, length=5))
+    assert wire.in_flight["metrics"] == 0
+    assert len(wire.pooled) == 1
+
+
+def test_an_answer_without_a_length_is_framed_anew_so_that_its_end_is_seen(wire: Wire) -> None:
+    upstream = wire.ask()
+    upstream.sends(OPEN_END + b"data: 1\n\n")
+    upstream.ends()
+    got = wire.answer
+    assert (got.body, got.whole) == (b"data: 1\n\n", True)
+    assert not wire.client.closed, "the client's connection lasts"
+
+
+# --- clients of HTTP/1.0 ------------------------------------------------------------------------------------------
+
+
+def test_a_client_of_http_1_0_gets_chunks_without_their_framing_and_the_end_of_the_connection(wire: Wire) -> None:
+    wire.ask(version="1.0").sends(STREAM + event("one") + LAST)
+    assert wire.answer.body == b'data: {"word": "one"}\n\n'
+    assert b"chunked" not in wire.answer.head
+    assert (wire.client.closed, wire.client.aborted) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "answer", "connection"),
+    [
+        pytest.param((), OK, None, id="1.0 closes"),
+        pytest.param(("Connection: keep-alive",), OK, b"keep-alive", id="kept where its length is known"),
+        pytest.param(("Connection: keep-alive",), CHUNKED + LAST, None, id="and closed where it is not"),
+    ],
+)
+def test_a_client_of_http_1_0_keeps_its_connection_only_where_a_length_ends_the_answer(
+    wire: Wire, fields: tuple[str, ...], answer: bytes, connection: bytes | None
+) -> None:
+    wire.ask("base", "/v1/chat/completions", *fields, version="1.0").sends(answer)
+    found = [line for line in wire.answer.head.split(b"\r\n") if line.startswith(b"Connection")]
+    assert found == ([] if connection is None else [b"Connection: " + connection])
+    assert wire.client.closed is (connection is None)
+
+
+def test_a_client_of_http_1_1_that_wants_to_close_is_told_so(wire: Wire) -> None:
+    wire.ask("base", "/v1/chat/completions", "Connection: close").sends(OK)
+    assert b"\r\nConnection: close" in wire.answer.head
+    assert wire.client.closed
+
+
+@pytest.mark.parametrize(
+    "head", [CHUNKED + chunk(b"half"), b"HTTP/1.1 200 OK\r\n\r\nhalf"], ids=["chunks", "no length"]
+)
+def test_a_cut_answer_to_http_1_0_ends_with_a_reset(wire: Wire, head: bytes) -> None:
+    """A mere end of the connection would be a good one."""
+    upstream = wire.ask(version="1.0")
+    upstream.sends(head)
+    upstream.resets()
+    assert wire.client.aborted
+    assert wire.outcomes()[0]["error"].endswith("broke off its answer")
+
+
+def test_a_cut_answer_to_http_1_0_with_a_length_needs_no_reset(wire: Wire) -> None:
+    upstream = wire.ask(version="1.0")
+    upstream.sends(with_length(b"ha", length=4))
+    upstream.ends()
+    assert (wire.answer.body, wire.answer.whole) == (b"ha", False)
+    assert (wire.client.closed, wire.client.aborted) == (True, False)
+
+
+# --- what is cut --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["ends", "resets"])
+def test_a_stream_that_breaks_ends_with_an_error_event_and_without_its_last_chunk(wire: Wire, ending: str) -> None:
+    upstream = wire.ask()
+    upstream.sends(STREAM + event("one"))
+    getattr(upstream, ending)()
+    got = wire.answer
+    before, _, error = got.body.partition(b"\n\ndata: ")
+    assert before == b'data: {"word": "one"}\n\n'.rstrip() + b"\n\n"
+    assert json.loads(error)["error"]["code"] == "upstream_broken"
+    assert (got.whole, wire.client.closed) == (False, True)
+
+
+def test_a_torn_event_is_ended_before_the_error(wire: Wire) -> None:
+    upstream = wire.ask()
+    torn = chunk(b'data: {"word": "one"}\n\n')
+    upstream.sends(STREAM + torn[:12])
+    upstream.ends()
+    assert wire.answer.body.startswith(b'data: {"\n\ndata: {"error":')
+
+
+def test_an_answer_in_one_piece_is_cut_short_of_its_length(wire: Wire) -> None:
+    upstream = wire.ask()
+    upstream.sends(with_length(b"half", length=8))
+    upstream.ends()
+    assert (wire.answer.body, wire.answer.whole, wire.client.closed) == (b"half", False, True)
+
+
+def test_a_stream_with_a_length_never_looks_whole_for_the_error_in_it(wire: Wire) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 20\r\n\r\n"
+    upstream = wire.ask()
+    upstream.sends(head + b"data: 1\n\n")
+    upstream.ends()
+    assert len(wire.answer.body) == 19
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "399 Odd"])
+def test_a_redirect_is_an_error_that_never_opens_the_breaker(status: str) -> None:
+    with playing(breaker_failures=1) as wire:
+        upstream = wire.ask()
+        upstream.sends(with_length(b"", status, "Location: http://inside/", length=5))
+        assert wire.error == (502, "upstream_error")
+        assert b"inside" not in wire.client.taken
+        assert upstream.aborted
+        assert not wire.endpoints["a"].breaker.opened
+
+
+def test_a_stream_that_tells_of_its_own_error_is_passed_on_whole_and_counted(wire: Wire) -> None:
+    error = chunk(b'data: {"error": {"message": "EngineDeadError"}}\n\n')
+    wire.ask().sends(STREAM + event("one") + error + LAST)
+    assert wire.answer.whole
+    (outcome,) = wire.outcomes()
+    assert (outcome["status"], outcome["error"]) == (200, "vLLM ended its stream with an error")
+
+
+# --- a client that is slow ----------------------------------------------------------------------------------------
+
+
+def test_vllm_is_not_read_from_while_the_client_does_not_read(wire: Wire) -> None:
+    upstream = wire.ask()
+    upstream.sends(STREAM + event("one"))
+    wire.client.pauses()
+    upstream.sends(event("two"))
+    assert not upstream.reading
+    upstream.sends(event("three"))
+    wire.client.reads_on()
+    assert upstream.reading
+    wire.expect_to_client(event("one") + event("two") + event("three"))
+
+
+def test_a_client_that_was_slow_before_the_answer_holds_it_up_from_its_first_byte(wire: Wire) -> None:
+    """What is not written of an answer before it is enough."""
+    wire.client.pauses()
+    wire.ask().sends(OK)
+    wire.ask().sends(STREAM)
+    assert not wire.upstream.reading
+    wire.client.reads_on()
+    assert wire.upstream.reading
+
+
+@pytest.mark.parametrize("answer", [with_length(b"x" * 9), STREAM + event("one") + LAST], ids=["a length", "chunks"])
+def test_an_answer_that_is_whole_leaves_no_connection_paused(wire: Wire, answer: bytes) -> None:
+    """Whoever got it next would wait for an answer that nobody reads."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    upstream = wire.ask()
+    upstream.sends(head + b"\r\n\r\n")
+    wire.client.pauses()
+    upstream.sends(body)
+    assert wire.pooled == [upstream]
+    wire.client.reads_on()
+    assert wire.ask() is upstream
+    upstream.sends(OK)
+    assert wire.answer.whole
+
+
+def test_a_client_that_leaves_while_it_is_slow_ends_the_request(wire: Wire) -> None:
+    upstream = wire.ask()
+    wire.client.pauses()
+    upstream.sends(STREAM + event("one"))
+    wire.client.resets()
+    assert upstream.aborted
+    assert wire.outcomes()[0]["left_in"] == "stream"
+
+
+def test_a_pause_after_the_end_of_an_answer_reaches_no_other_request(wire: Wire) -> None:
+    wire.ask().sends(OK)
+    other = wire.connect()
+    other.sends(post())
+    wire.client.pauses()
+    wire.client.sends(b"GET /nowhere HTTP/1.1\r\nHost: here\r\n\r\n")
+    assert wire.upstream.reading
+
+
+# --- what is measured ---------------------------------------------------------------------------------------------
+
+
+def test_the_gaps_of_a_stream_are_measured_and_comments_are_none(wire: Wire) -> None:
+    gaps: list[float] = []
+    wire.generations.current.timeouts.gap = gaps.append
+    upstream = wire.ask()
+    upstream.sends(STREAM + event("one"))
+    for part in (event("two"), chunk(b": alive\n\n"), event("three")):
+        wire.clock.advance(0.5)
+        upstream.sends(part)
+    assert gaps == [0.5, 1.0]
+
+
+def test_what_a_client_took_to_read_is_no_gap(wire: Wire) -> None:
+    gaps: list[float] = []
+    wire.generations.current.timeouts.gap = gaps.append
+    upstream = wire.ask()
+    wire.client.pauses()
+    upstream.sends(STREAM + event("one"))
+    wire.clock.advance(30.0)
+    wire.client.reads_on()
+    wire.clock.advance(0.5)
+    upstream.sends(event("two"))
+    assert gaps == [0.5]
+
+
+def test_the_tokens_of_the_usage_are_in_the_outcome(wire: Wire) -> None:
+    wire.ask().sends(with_length(b'{"usage": {"prompt_tokens": 7, "completion_tokens": 5}}'))
+    (outcome,) = wire.outcomes()
+    assert (outcome["prompt_tokens"], outcome["completion_tokens"]) == (7, 5)
