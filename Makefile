@@ -48,13 +48,15 @@ lint: .venv-test/installed
 	.venv-test/bin/mypy
 	PYTHONPATH=daemon .venv-test/bin/python -m pointsman.config.reference --check
 
-# All tests, and which lines and branches none of them runs, in the daemons that they start too.
+# The tests of `make test`, and which lines and branches none of them runs, in the daemons that they start too.
+coverage: export COVERAGE_FILE = $(CURDIR)/.cache/coverage/data
 coverage: wheel
 	tests/support/install_vllm.sh .venv-vllm
 	rm -rf .cache/coverage
-	COVERAGE_FILE=$(CURDIR)/.cache/coverage/data .venv-test/bin/python -m coverage run -m pytest $(TESTS)
-	COVERAGE_FILE=$(CURDIR)/.cache/coverage/data .venv-test/bin/python -m coverage combine --quiet
-	COVERAGE_FILE=$(CURDIR)/.cache/coverage/data .venv-test/bin/python -m coverage report
+	mkdir -p .cache/coverage
+	.venv-test/bin/python -m coverage run -m pytest -n $(WORKERS) -m 'not long'
+	.venv-test/bin/python -m coverage combine --quiet
+	.venv-test/bin/python -m coverage report
 
 # Breaks a copy of the daemon in hundreds of small ways, to see whether a test notices: an hour on two cores. It goes on
 # where it was stopped; AGAIN=1 tries the survivors anew.
