@@ -39,7 +39,7 @@ def told(tree: ast.AST) -> Iterator[str]:
             case ast.Call(
                 func=ast.Name(id="retried" | "_retried") | ast.Attribute(attr="retried" | "_retried"), args=arguments
             ):
-                yield from (each.value for each in arguments if isinstance(each, ast.Constant))
+                yield from (str(each.value) for each in arguments if isinstance(each, ast.Constant))
 
 
 def assigned(statement: ast.stmt) -> Iterator[str]:
