@@ -15,7 +15,8 @@ LOCK = .venv-test/bin/uv pip compile --quiet --universal --generate-hashes --pyt
 	--custom-compile-command 'make lock' pyproject.toml --output-file
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run run-vllm test test-long unit lint wheel docs lock lock-check matrix install-check
+.PHONY: run run-vllm test test-long unit lint wheel docs coverage mutants
+.PHONY: lock lock-check matrix install-check
 .PHONY: deb wheelhouse release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-relay bench-reload bench-service chaos clean
 
@@ -46,6 +47,21 @@ lint: .venv-test/installed
 	.venv-test/bin/ruff format --check
 	.venv-test/bin/mypy
 	PYTHONPATH=daemon .venv-test/bin/python -m pointsman.config.reference --check
+
+# The tests of `make test`, and which lines and branches none of them runs, in the daemons that they start too.
+coverage: export COVERAGE_FILE = $(CURDIR)/.cache/coverage/data
+coverage: wheel
+	tests/support/install_vllm.sh .venv-vllm
+	rm -rf .cache/coverage
+	mkdir -p .cache/coverage
+	.venv-test/bin/python -m coverage run -m pytest -n $(WORKERS) -m 'not long'
+	.venv-test/bin/python -m coverage combine --quiet
+	.venv-test/bin/python -m coverage report
+
+# Breaks a copy of the daemon in hundreds of small ways, to see whether a test notices: an hour on two cores. It goes on
+# where it was stopped; AGAIN=1 tries the survivors anew.
+mutants: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m mutants .cache/mutants $(if $(AGAIN),--again)
 
 # Builds the wheel and installs it where the tests run.
 wheel: .venv-test/installed

@@ -16,7 +16,7 @@ from support.process import log_tail, no_survivors
 def started(log: Path, command: Sequence[str], **options: Any) -> Iterator[Any]:
     """The process, in a session of its own; `options` are Popen's."""
     with log.open("wb") as file:
-        defaults = {"stdout": file, "stderr": file, "stdin": subprocess.DEVNULL}
+        defaults: dict[str, Any] = {"stdout": file, "stderr": file, "stdin": subprocess.DEVNULL}
         process = subprocess.Popen(command, start_new_session=True, text=True, **(defaults | options))
     with no_survivors(process.pid):
         yield process

@@ -54,7 +54,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     """
     with contextlib.ExitStack() as stack:
         started = {name: stack.enter_context(worker) for name in VARIANTS if (worker := _start(work, name))}
-        workers = {name: worker for name, worker in started.items() if worker.stdout.readline() == "ready\n"}
+        workers = {name: worker for name, worker in started.items() if _line(worker) == "ready\n"}
         times = {str(tokens): _take_turns(workers, tokens, seconds * share) for tokens, seconds in SECONDS.items()}
     models = {name: work.model(model) for name, model in PROFILED.items() if work.model(model).exists()}
     return {
@@ -79,6 +79,7 @@ def _take_turns(workers: dict[str, Worker], tokens: int, seconds: float) -> dict
         for name in names[rounds % len(names) :] + names[: rounds % len(names)]:
             time.sleep(PAUSE_S)
             taken = _seconds(workers[name], tokens, 2 if tokens <= LONGEST_WARMED else 1)
+            assert taken is not None  # it took as many above
             times[name].append(round(taken * 1000, 4))
         rounds += 1
     print(f"{tokens} tokens: {rounds} rounds", flush=True)
@@ -112,8 +113,14 @@ def _start(work: Workplace, name: str) -> Worker | None:
 
 def _seconds(worker: Worker, tokens: int, runs: int) -> float | None:
     """Of the last of `runs`; None where the worker ended."""
+    assert worker.stdin
     with contextlib.suppress(BrokenPipeError):
         worker.stdin.write(f"{tokens} {runs}\n")
         worker.stdin.flush()
-    answer = worker.stdout.readline()
+    answer = _line(worker)
     return float(answer) if answer else None
+
+
+def _line(worker: Worker) -> str:
+    assert worker.stdout
+    return worker.stdout.readline()

@@ -61,7 +61,8 @@ def post(path: str, body: Any) -> bytes:
 def get(port: int, path: str) -> str:
     """The body; raises OSError without one."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
-        return response.read().decode()
+        body: bytes = response.read()
+    return body.decode()
 
 
 def rotated(requests: Sequence[bytes], start: int) -> Iterator[bytes]:

@@ -39,6 +39,7 @@ def _outcome(window: Window) -> dict[str, Any]:
         "offered": len(window.replies),
         "admitted": window.only(lambda reply: reply.outcome not in REFUSED).summary(),
         "outcomes": {
-            found: window.only(lambda reply, found=found: reply.outcome == found).summary() for found in outcomes
+            found: Window([reply for reply in window.replies if reply.outcome == found], window.seconds).summary()
+            for found in outcomes
         },
     }

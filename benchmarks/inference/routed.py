@@ -12,6 +12,7 @@ import itertools
 import math
 import statistics
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from inference.load import closed_loop, post
@@ -40,7 +41,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     options = {"cache_entries": CACHE, "deadline_ms": NO_DEADLINE_MS}
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(upstream(work, DELAY_S))
-        ways = {"direct": (port, itertools.repeat(directly))}
+        ways: dict[str, tuple[int, Iterator[bytes]]] = {"direct": (port, itertools.repeat(directly))}
         for name, model in (("base", work.model("int8-token")), ("built-in", "builtin")):
             server = stack.enter_context(pointsman(work, f"routed-{name}", model, port, **options))
             ways[f"{name}, miss"] = server.port, itertools.cycle(misses)

@@ -72,9 +72,12 @@ def product(operator: str, activation: type, weight: type, _: Path, threads: int
     from onnx import helper, numpy_helper
 
     random = np.random.default_rng(0)
-    nodes, weights, inputs, outputs = [], [], {}, []
+    nodes: list[Any] = []
+    weights: list[Any] = []
+    inputs: dict[str, Any] = {}
+    outputs: list[Any] = []
     for index, (rows, columns) in enumerate(LAYER_WEIGHTS):
-        values = random.integers(-100, 100, (rows, columns)).astype(weight)
+        values: Any = random.integers(-100, 100, (rows, columns)).astype(weight)
         weights.append(numpy_helper.from_array(values, f"weight{index}"))
         inputs[f"in{rows}"] = random.integers(0, 200, (GEMM_ROWS, rows)).astype(activation)
         nodes.append(helper.make_node(operator, [f"in{rows}", f"weight{index}"], [f"out{index}"]))

@@ -49,7 +49,15 @@ def test_explain_as_json_is_what_the_dry_run_answers() -> None:
 
 
 def test_explain_takes_what_is_not_utf_8() -> None:
-    command = [sys.executable, "-m", "pointsman", "explain", b"caf\xe9 code", "--config", str(CONFIG)]
+    command: list[str | bytes] = [
+        sys.executable,
+        "-m",
+        "pointsman",
+        "explain",
+        b"caf\xe9 code",
+        "--config",
+        str(CONFIG),
+    ]
     done = subprocess.run(command, capture_output=True, check=False, timeout=60)
 
     assert (done.returncode, done.stderr) == (0, b"")

@@ -175,7 +175,15 @@ async def test_a_daemons_log_is_replayed_with_the_texts_that_it_kept(tmp_path: P
     assert (tmp_path / "texts.jsonl").stat().st_mode & 0o777 == 0o600
     assert not any(text in daemon.log_text() for text in texts)
 
-    replay = ["--replay", daemon.log, "builtin", "--config", daemon.config, "--json", tmp_path / "r.json"]
+    replay: list[str | Path] = [
+        "--replay",
+        daemon.log,
+        "builtin",
+        "--config",
+        daemon.config,
+        "--json",
+        tmp_path / "r.json",
+    ]
     same = await asyncio.to_thread(run, *replay)
     report = json.loads((tmp_path / "r.json").read_text())
     other = await asyncio.to_thread(run, *replay, "--threshold", "1")

@@ -144,7 +144,7 @@ def node_modules() -> Path:
     NODE_CACHE.mkdir(parents=True, exist_ok=True)
     shutil.copy(NODE / "package.json", NODE_CACHE)
     quiet = ("--no-audit", "--no-fund", "--no-package-lock", "--prefer-offline")
-    command = [npm, "install", *quiet, "--prefix", NODE_CACHE]
+    command = [npm, "install", *quiet, "--prefix", str(NODE_CACHE)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode != 0:
         needs.lacking(f"`openai` for Node is not installed, and npm cannot: {done.stderr[-500:]}")

@@ -74,9 +74,11 @@ async def test_changes_under_load_drop_nothing_and_mix_nothing(
                 assert (await reload(daemon))[0] == 200
             await daemon.logged("reload", generation=number + 2, result="applied", within_s=30)
             before = len(load.sides)
-            await eventually(
-                lambda before=before, side=side: side in load.sides[before:], f"a request by {side}", within_s=30
-            )
+
+            def answered(before: int = before, side: str = side) -> bool:
+                return side in load.sides[before:]
+
+            await eventually(answered, f"a request by {side}", within_s=30)
         load.over.set()
 
     assert load.mixed == []

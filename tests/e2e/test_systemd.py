@@ -111,7 +111,11 @@ async def test_systemd_is_told_when_a_reload_begins_and_ends(
                 await reload(daemon)
             else:
                 daemon.process.send_signal(trigger)
-            await eventually(lambda number=number: manager.told().count("READY=1") == number, "READY again")
+
+            def ready_again(times: int = number) -> bool:
+                return manager.told().count("READY=1") == times
+
+            await eventually(ready_again, "READY again")
             told = manager.told()
             begun = len(told) - told[::-1].index("RELOADING=1") - 1
             name, _, microseconds = told[begun + 1].partition("=")
@@ -131,10 +135,11 @@ async def test_the_status_says_that_a_reload_failed_until_one_succeeds(
             before = len(manager.told())
             daemon.config.write_text(text)
             daemon.process.send_signal(signal.SIGHUP)
-            wanted = ("READY=1", f"STATUS={line}")
-            await eventually(
-                lambda before=before, wanted=wanted: wanted in itertools.pairwise(manager.told()[before:]), line
-            )
+
+            def told(before: int = before, line: str = line) -> bool:
+                return ("READY=1", f"STATUS={line}") in itertools.pairwise(manager.told()[before:])
+
+            await eventually(told, line)
 
 
 async def test_the_log_names_the_inherited_socket(upstream: FakeVllm, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 VOCABULARY = 8192
 
 
-class FakeGraph:
+class FakeGraph(Graph):
     """Answers with the prompts' first token, moved by `per_width` for each token of the run's width.
 
     `silent`: it answers with what is no number.

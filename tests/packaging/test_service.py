@@ -35,7 +35,7 @@ def test_systemd_waits_for_a_reload_and_an_older_one_can_ask_for_it() -> None:
 
 def test_install_and_uninstall_leave_what_the_operator_wrote(tmp_path: Path) -> None:
     def make(target: str) -> None:
-        command = ["make", "-C", ROOT, target, f"DESTDIR={tmp_path}", "PREFIX=/opt/pointsman"]
+        command = ["make", "-C", str(ROOT), target, f"DESTDIR={tmp_path}", "PREFIX=/opt/pointsman"]
         subprocess.run(command, check=True, capture_output=True)
 
     config = tmp_path / "etc/pointsman/config.yaml"

@@ -21,8 +21,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel built from this checkout."""
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder, ROOT]
-    subprocess.run(command, check=True, capture_output=True)
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "-w", folder, ROOT)
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options], check=True, capture_output=True)
     return next(folder.glob("*.whl"))
 
 

@@ -13,7 +13,7 @@ import re
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
         self._ours = False
-        self.transport: asyncio.Transport = None  # type: ignore[assignment] - connection_made comes first
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]  # connection_made comes first
         self.requests: list[Seen] = []
         self.received = 0
         self.sent = 0
@@ -180,7 +180,7 @@ class Connection(asyncio.Protocol):
         while (yield from self._until(b"\r\n")):
             pass  # trailers
 
-    def _until(self, end: bytes) -> Iterator[Any]:
+    def _until(self, end: bytes) -> Generator[None, None, bytes]:
         while (at := self._buffer.find(end)) < 0:
             yield
         found, self._buffer = self._buffer[:at], self._buffer[at + len(end) :]
@@ -258,7 +258,7 @@ class Hostile:
     """`script` answers every request but those for `/v1/models` and `/health`, which `models` and `health` answer."""
 
     port: int = 0
-    script: Script = None  # type: ignore[assignment] - `reset` sets it
+    script: Script = None  # type: ignore[assignment]  # `reset` sets it
     models: Script = None  # type: ignore[assignment]
     health: Script = None  # type: ignore[assignment]
     idle_close_s: float | None = None

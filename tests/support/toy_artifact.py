@@ -98,7 +98,8 @@ def tokenizer(words: Mapping[str, str] = WORDS) -> bytes:
     built.post_processor = tokenizers.processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
-    return built.to_str().encode()
+    text: str = built.to_str()
+    return text.encode()
 
 
 def build(folder: Path, contents: Mapping[str, bytes] | None = None, **manifest: Any) -> Path:

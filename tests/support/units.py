@@ -26,14 +26,14 @@ def install(folder: Path, *drop_ins: str) -> Path:
 
 def faults(unit: Path) -> list[str]:
     """What `systemd-analyze verify` finds in a unit, its socket and its drop-ins."""
-    command = ["systemd-analyze", "verify", "--man=no", unit, unit.with_suffix(".socket")]
+    command = ["systemd-analyze", "verify", "--man=no", str(unit), str(unit.with_suffix(".socket"))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return [line for line in done.stderr.splitlines() if "pointsman" in line]
 
 
 def exposure(unit: Path) -> float:
     """What `systemd-analyze security` gives a unit: 0 may do nothing, 10 everything."""
-    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", unit]
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
     assert found, done.stdout

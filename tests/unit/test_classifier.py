@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,36 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     disturbed: list[bool] = []
     monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(CURVE, disturbed.pop(0)))
     return disturbed
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_the_host_is_measured_for_as_many_threads_as_the_config_says(
+    make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    asked: list[int] = []
+
+    def measure(_: object, *, threads: int, **__: object) -> Measured:
+        asked.append(threads)
+        return Measured(CURVE, disturbed=False)
+
+    monkeypatch.setattr(module, "measure", measure)
+    with make_classifier(toy_artifact.build(tmp_path), threads=threads):
+        assert asked == [threads]
+
+
+async def test_as_many_texts_run_at_once_as_there_are_workers(
+    make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curve = replace(CURVE, workers=3)
+    monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(curve, disturbed=False))
+    with make_classifier(toy_artifact.build(tmp_path), threads=3, deadline_ms=60_000) as classifier:
+        gate = Gate(classifier)
+        gate.close()
+        tasks = [asyncio.create_task(classifier.classify(text)) for text in ("python", "landlord", "blood")]
+        for _ in tasks:
+            await gate.entered()
+        gate.open()
+        await asyncio.gather(*tasks)
 
 
 def test_what_was_measured_is_kept_for_the_next_start(

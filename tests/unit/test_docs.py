@@ -39,7 +39,7 @@ def told(tree: ast.AST) -> Iterator[str]:
             case ast.Call(
                 func=ast.Name(id="retried" | "_retried") | ast.Attribute(attr="retried" | "_retried"), args=arguments
             ):
-                yield from (each.value for each in arguments if isinstance(each, ast.Constant))
+                yield from (str(each.value) for each in arguments if isinstance(each, ast.Constant))
 
 
 def assigned(statement: ast.stmt) -> Iterator[str]:
@@ -86,10 +86,10 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-PAGES = [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [*sorted(DOCS.parent.glob("*.md")), DOCS.parent / "training/README.md", *sorted(DOCS.rglob("*.md"))]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS.parent)))
 def test_links_inside_the_docs_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
     broken = []
@@ -103,21 +103,37 @@ def test_links_inside_the_docs_lead_somewhere(page: Path) -> None:
 
 
 TESTS = Path(__file__).parents[1]
-_, *SECTIONS = re.split(r"^## ", (DOCS / "behaviour.md").read_text("utf-8"), flags=re.MULTILINE)
+
+
+def sections(page: str) -> dict[str, str]:
+    """Return the sections of a page by their headings."""
+    _, *found = re.split(r"^## ", (DOCS / page).read_text("utf-8"), flags=re.MULTILINE)
+    return {heading: text for heading, _, text in (section.partition("\n") for section in found)}
+
+
+RULES = sections("rules.md")
 
 
 def defined(file: Path) -> set[str]:
-    """The tests of a file; none where there is no such file."""
+    """Return the tests of a file; none if there is no such file."""
     text = file.read_text("utf-8") if file.exists() else ""
     return set(re.findall(r"^(?:async )?def (test_\w+)", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.partition("\n")[0])
+def test_each_section_of_the_contract_has_its_rules() -> None:
+    assert list(RULES) == list(sections("behaviour.md"))
+
+
+@pytest.mark.parametrize("section", RULES)
 def test_each_section_of_the_rules_names_tests_that_exist(section: str) -> None:
-    _, told, table = section.partition("<summary>Tests</summary>")
-    rows = [row for row in table.splitlines() if row.startswith("| ")][2:]
+    rows = [row for row in RULES[section].splitlines() if row.startswith("| ")][2:]
     named = [re.findall(r"`(\w+/\w+\.py)::(\w+)`", row.rpartition(" | ")[2]) for row in rows]
 
-    assert told
+    assert rows
     assert all(named), "a rule without a test"
     assert [each for row in named for each in row if each[1] not in defined(TESTS / each[0])] == []
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_the_contract_explains_each_reason(reason: Reason) -> None:
+    assert f"\n| `{reason}` | " in sections("behaviour.md")["The decision"]

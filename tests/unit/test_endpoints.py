@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def endpoint(name: str, weight: float = 1.0) -> Endpoint:
 class World:
     """Endpoints, and a clock that stands still."""
 
-    def __init__(self, weights: dict[str, float], **options: int) -> None:
+    def __init__(self, weights: dict[str, float], **options: Any) -> None:
         self.candidates = tuple(endpoint(*item) for item in weights.items())
         self.told: list[tuple[str, str]] = []
         self.now = 100.0

@@ -25,7 +25,8 @@ def categories(**options: object) -> Categories:
 
 
 def name(scheme: Labels | Categories, row: Floats) -> str:
-    return scheme.names[scheme.chosen(row)[0]]
+    chosen: int = scheme.chosen(row)[0]
+    return scheme.names[chosen]
 
 
 # --- labels ----------------------------------------------------------------------------------------------------

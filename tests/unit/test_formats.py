@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pointsman.errors import RequestError
-from pointsman.routing.body import diff, model_of
+from pointsman.routing.body import diff, model_of, with_model
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 from pointsman.routing.formats import CHAT, COMPLETIONS, FORMATS, MESSAGES, RESPONSES, Format, ParsedRequest, format_of
 
@@ -46,6 +46,13 @@ def edited(asked: ParsedRequest, **edits: Any) -> Any:
 
 
 # --- the body and its model ------------------------------------------------------------------------------------
+
+
+def test_a_body_with_another_model_keeps_all_else_as_it_came() -> None:
+    assert with_model(b'{"a": 1.0, "model": "x","b":[ 1 ]}', "y") == b'{"a":1.0,"model":"y","b":[ 1 ]}'
+    assert with_model(b"{}", "y") == b'{"model":"y"}'
+    with pytest.raises(RequestError):
+        with_model(b"[]", "y")
 
 
 @pytest.mark.parametrize(
@@ -412,6 +419,13 @@ def test_the_system_prompt_of_forms_that_have_a_field_for_it(
 ) -> None:
     asked = request(api, **{field: theirs}, messages=[user("a")])
     assert edited(asked, system_prompt=prompt) == {field: expected, "messages": [user("a")]}
+
+
+@pytest.mark.parametrize("asked", [request(COMPLETIONS, prompt="x"), request(RESPONSES, input="x")])
+def test_one_text_is_a_conversation_of_one_turn(asked: ParsedRequest) -> None:
+    assert (asked.conversation.follow_up, asked.conversation.continues) == (False, False)
+    assert asked.conversation.key == request(COMPLETIONS, prompt="x").conversation.key
+    assert asked.conversation.key != request(COMPLETIONS, prompt="y").conversation.key
 
 
 def test_a_completion_has_no_place_for_a_system_prompt() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,3 +78,28 @@ def test_there_is_no_import_cycle() -> None:
         for module in free:
             del left[module]
     assert sorted(left) == []
+
+
+def reached(package: str, arrows: set[tuple[str, str]]) -> set[str]:
+    """Return the packages to which a path of arrows leads."""
+    heads = {head for tail, head in arrows if tail == package}
+    return heads.union(*(reached(head, arrows) for head in heads))
+
+
+def test_the_diagram_shows_the_imports_between_packages() -> None:
+    """Each arrow is an import, no longer path implies it, and every import is an arrow or implied by a path of them."""
+    page = (PACKAGE.parents[1] / "docs/architecture.md").read_text("utf-8")
+    arrows = set(re.findall(r"^    (\w+) --> (\w+)$", page, re.MULTILINE))
+    drawn = {name for arrow in arrows for name in arrow}
+    imports = {
+        (module.split(".")[1], name.split(".")[1])
+        for module, names in IMPORTS.items()
+        if module not in {"pointsman", "pointsman.__main__"}
+        for name in names
+    }
+    imports = {(tail, head) for tail, head in imports if tail != head and {tail, head} <= drawn}
+
+    assert set().union(*FLOORS[1:]) | {"http1"} == drawn
+    assert arrows - imports == set()
+    assert [(tail, head) for tail, head in imports if head not in reached(tail, arrows)] == []
+    assert [arrow for arrow in arrows if arrow[1] in reached(arrow[0], arrows - {arrow})] == []

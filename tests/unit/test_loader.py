@@ -1,10 +1,18 @@
-"""When an adapter that could not be loaded is tried again."""
+"""How adapters are brought to a vLLM: one at a time, proved before they are used, and when a failure is tried again."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+from typing import Any
+
 import pytest
 
-from pointsman.adapters.loader import pause
+from pointsman.adapters.loader import Loader, pause
+from pointsman.adapters.poller import Poller
+from pointsman.config.model import Config, Endpoint, Lora, Model
+from support.toy_config import BASE, A, B, config
+from support.virtual_loop import VirtualLoop
 
 
 @pytest.mark.parametrize(("times", "seconds"), [(1, 10), (2, 20), (5, 160), (6, 300), (7, 300), (10_000, 300)])
@@ -19,3 +27,85 @@ def test_what_vllm_refuses_is_tried_again_ever_more_seldom_down_to_once_in_five_
 )
 def test_what_may_have_killed_vllm_is_tried_ever_more_seldom_down_to_once_a_day(times: int, seconds: float) -> None:
     assert pause(times, deadly=True) == seconds
+
+
+class Vllms:
+    """Takes a second for each change, and notes what is under way at each endpoint at the same time."""
+
+    def __init__(self) -> None:
+        self.served: dict[str, list[str]] = {"a": [], "b": []}
+        self.busy: dict[str, int] = {"a": 0, "b": 0}
+        self.most: dict[str, int] = {"a": 0, "b": 0}
+        self.calls: list[tuple[str, str]] = []
+
+    async def _change(self, endpoint: Endpoint, verb: str, name: str) -> None:
+        self.calls.append((verb, name))
+        self.busy[endpoint.name] += 1
+        self.most[endpoint.name] = max(self.most[endpoint.name], self.busy[endpoint.name])
+        await asyncio.sleep(1.0)
+        self.busy[endpoint.name] -= 1
+
+    async def load(self, endpoint: Endpoint, name: str, path: str) -> None:
+        await self._change(endpoint, "load", name)
+        self.served[endpoint.name].append(name)
+
+    async def unload(self, endpoint: Endpoint, name: str) -> None:
+        await self._change(endpoint, "unload", name)
+        self.served[endpoint.name].remove(name)
+
+    async def probe(self, endpoint: Endpoint, name: str) -> None:
+        await self._change(endpoint, "probe", name)
+
+    async def models(self, endpoint: Endpoint) -> bytes:
+        loras = [{"id": name, "parent": BASE} for name in self.served[endpoint.name]]
+        return json.dumps({"data": [{"id": BASE}, *loras]}).encode()
+
+
+LORAS = Model(loras=tuple(Lora(name=f"{letter}-lora", path=f"/{letter}") for letter in "xyz"))
+
+
+def loading(vllms: Vllms, served: Config | None = None) -> tuple[Loader, Poller]:
+    served = served or config(endpoints=(A, B), base=LORAS)
+    poller = Poller(served.vllm_endpoints, vllms.models, lambda *_: None)
+    api: Any = vllms
+    return Loader(served, poller, api, lambda *_: None), poller
+
+
+def test_a_vllm_is_changed_by_one_request_at_a_time_and_another_beside_it(clock: VirtualLoop) -> None:
+    """vLLM adds adapters between the steps of its engine: two at once hold each other up, or fail."""
+    vllms = Vllms()
+
+    async def all_at_once() -> None:
+        loader, _ = loading(vllms)
+        await asyncio.gather(*(loader.load(f"{letter}-lora") for letter in "xyz"))
+        await asyncio.gather(loader.unload("x-lora"), loader.load("y-lora"), loader.unload("z-lora"))
+
+    task = clock.do(lambda: clock.create_task(all_at_once()))
+    clock.advance(60.0)
+    task.result()
+    assert vllms.most == {"a": 1, "b": 1}
+    assert vllms.served == {"a": ["y-lora"], "b": ["y-lora"]}
+
+
+def test_who_asks_for_an_adapter_that_is_being_loaded_loads_it_no_second_time(clock: VirtualLoop) -> None:
+    vllms = Vllms()
+
+    async def twice() -> None:
+        loader, _ = loading(vllms)
+        await asyncio.gather(loader.load("x-lora"), loader.load("x-lora"))
+
+    task = clock.do(lambda: clock.create_task(twice()))
+    clock.advance(60.0)
+    task.result()
+    assert sorted(vllms.calls) == [("load", "x-lora")] * 2 + [("probe", "x-lora")] * 2, "once at each endpoint"
+
+
+def test_an_adapter_gets_no_requests_before_it_has_answered_one_of_ours(clock: VirtualLoop) -> None:
+    vllms = Vllms()
+    loader, poller = clock.do(loading, vllms, config(base=LORAS))
+    clock.do(lambda: clock.create_task(loader.load("x-lora")))
+    served: list[bool] = []
+    for _ in range(4):
+        clock.advance(0.75)
+        served.append(bool(poller.served.serving("x-lora", (A,))))
+    assert served == [False, False, True, True]

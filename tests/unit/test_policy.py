@@ -35,6 +35,14 @@ def decide(made: Config, name: str | None, now: Served = ANYTHING, share: float 
     return policy(made).decide(chosen(name), share, now)
 
 
+def test_the_reasons_are_stable() -> None:
+    """Dashboards and clients read them."""
+    assert " ".join(Reason) == (
+        "explicit_model classified sticky low_confidence no_text deadline overloaded classifier_error adapter_missing "
+        "no_category"
+    )
+
+
 # --- choosing --------------------------------------------------------------------------------------------------
 
 
@@ -275,6 +283,11 @@ def test_split_scores_are_shares_of_the_conversations() -> None:
 )
 def test_a_share_belongs_to_one_entry(share: float, model: str) -> None:
     assert decide(SPLIT, "legal", share=share).model == model
+
+
+def test_a_share_that_was_rounded_up_to_the_end_belongs_to_the_last_entry() -> None:
+    made = config(category("legal", entry("high", 3.0), entry("low", 1.0)), routing=RoutingOptions(split="score"))
+    assert decide(made, "legal", share=1.0).model == "low"
 
 
 def test_a_split_entry_that_is_missing_gives_way_to_the_best_of_the_others() -> None:

@@ -18,7 +18,7 @@ from pointsman.routing.formats import CHAT, RESPONSES, Format, ParsedRequest
 from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed, Router
 from support.gate import Gate
-from support.toy_config import BASE, category, config, entry
+from support.toy_config import BASE, A, B, category, config, entry
 
 Make = Callable[..., AbstractContextManager[Classifier]]
 
@@ -280,3 +280,53 @@ async def test_a_split_gives_each_entry_its_share_of_conversations_and_each_conv
         models[first.decision.model] += 1
     assert models.keys() == {"quarter", "rest"}
     assert models["quarter"] == pytest.approx(500, abs=80)  # four standard deviations; the keys are the same each run
+
+
+# --- an explicit model --------------------------------------------------------------------------------------------
+
+
+async def test_an_explicit_model_goes_where_it_is_served_now(classifier: Classifier) -> None:
+    """What was decided for its name holds until what is served changes."""
+    served = Served({"a": (Card("own"),), "b": ()})
+    router = Router(config(endpoints=(A, B)), classifier, lambda: served)
+    for cards, endpoints in (
+        ({"a": (Card("own"),), "b": ()}, (A,)),
+        ({"a": (), "b": (Card("own"),)}, (B,)),
+        ({"a": (Card("own"),), "b": (Card("own"),)}, (A, B)),
+    ):
+        served = Served(cards)
+        for _ in range(2):
+            assert router.explicit(b"{}", "own").decision.endpoints == endpoints
+
+
+async def test_the_names_that_clients_make_up_do_not_fill_the_memory(classifier: Classifier) -> None:
+    router = Router(config(), classifier, Served)
+    for number in range(3_000):
+        assert router.explicit(b"{}", f"name {number}").decision.model == f"name {number}"
+        assert len(router._explicit) <= 1_024
+
+
+# --- decided anew -------------------------------------------------------------------------------------------------
+
+
+async def test_a_request_that_is_decided_anew_keeps_its_place_in_a_split(classifier: Classifier) -> None:
+    """The same conversation goes to the same entry, on whichever endpoint."""
+    split = category("technical", *(entry(f"{letter}-lora", 1.0) for letter in "abcdef"))
+    router = Router(config(split, routing=RoutingOptions(split="score"), endpoints=(A, B)), classifier, Served)
+    for number in range(24):
+        asked = request(f"python {number}")
+        routed = await router.route(asked)
+        model = routed.decision.model
+        again = router.again(asked, routed, Served().without("a", model))
+        assert (again.decision.model, again.decision.endpoints) == (model, (B,))
+        assert json.loads(again.edited.body)["model"] == model
+        assert again.classification is routed.classification
+
+
+async def test_one_that_is_decided_anew_tells_that_its_adapter_is_missing(router: Router) -> None:
+    asked = request("Fix my Python")
+    routed = await router.route(asked)
+    again = router.again(asked, routed, Served().without("a", "technical-lora"))
+    assert outcome(again) == ("technical", Reason.ADAPTER_MISSING)
+    assert again.decision.model == BASE
+    assert again.decision.confidence == routed.decision.confidence

@@ -62,7 +62,7 @@ def test_a_manager_that_does_not_read_holds_nothing_up(manager: tuple[socket.soc
 
 @pytest.mark.parametrize("address", [None, "", "/nowhere/notify"])
 def test_without_a_manager_nothing_is_sent_and_nothing_fails(address: str | None) -> None:
-    assert Notifier(address).alive() is None
+    Notifier(address).alive()
 
 
 @pytest.mark.parametrize(

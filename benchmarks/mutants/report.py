@@ -1,0 +1,59 @@
+"""Renders benchmarks/results/mutants.md from mutants.json and the reasons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import Any
+
+import yaml
+from markdown import table
+
+from mutants.worker import FAILED, SURVIVED, TIMEOUT
+
+RESULTS = Path(__file__).parents[1] / "results"
+REASONS = Path(__file__).with_name("reasons.yaml")
+Row = dict[str, Any]
+
+
+def main() -> None:
+    result = json.loads((RESULTS / "mutants.json").read_text())
+    reasons = yaml.safe_load(REASONS.read_text()) or {}
+    (RESULTS / "mutants.md").write_text("\n".join(page(result, reasons)) + "\n")
+
+
+def page(result: Row, reasons: dict[str, str]) -> list[str]:
+    rows = result["mutants"]
+    survivors = [row for row in rows if row["outcome"] == SURVIVED]
+    return [
+        "# Mutants",
+        "",
+        "Small mistakes made on purpose, each in a copy of the code, and whether a test noticed: `make mutants`.",
+        f"Commit {result['commit']}, Python {result['python']}, seed {result['seed']}.",
+        "",
+        *table(("package", "mutants", "unit tests", "with a daemon", "too slow", "survived", "killed"), counts(rows)),
+        "",
+        f"Of the {len(survivors)} that survived, {sum(row['name'] in reasons for row in survivors)} have a reason.",
+        "",
+        *(line for row in survivors for line in section(row, reasons.get(row["name"], "No test notices it yet."))),
+    ]
+
+
+def counts(rows: list[Row]) -> Iterator[list[str]]:
+    packages = sorted({PurePath(row["file"]).parts[0] for row in rows})
+    for name in (*packages, ""):
+        yield line(name or "all", [row for row in rows if row["file"].startswith(name)])
+
+
+def line(name: str, rows: list[Row]) -> list[str]:
+    failed = [row for row in rows if row["outcome"] == FAILED]
+    slow = sum(row["outcome"] == TIMEOUT for row in rows)
+    by_unit = sum(row["by"].startswith(("tests/unit", "import in tests/unit")) for row in failed)
+    survived = sum(row["outcome"] == SURVIVED for row in rows)
+    killed = f"{100 * (1 - survived / len(rows)):.1f} %" if rows else "-"
+    return [name, *map(str, (len(rows), by_unit, len(failed) - by_unit, slow, survived)), killed]
+
+
+def section(row: Row, reason: str) -> list[str]:
+    return [f"`{row['file']}:{row['line']}` {reason}", "", "```diff", *row["diff"].splitlines(), "```", ""]

@@ -1,0 +1,87 @@
+"""Which tests can notice a mutant. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from mutants.choose import Mutant
+
+# Of CPU time, while it was recorded. A unit test that takes more measures memory or accuracy.
+LONGEST_S = 30.0
+# What runs a daemon and can notice a mutant of a package, the quickest to notice first.
+DAEMON_TESTS = {
+    "http1": ("relay/test_smuggling.py", "relay/test_hostile_answers.py", "relay/test_limits.py", "e2e/test_relay.py"),
+    "server": (
+        "relay/test_smuggling.py",
+        "relay/test_limits.py",
+        "relay/test_transports.py",
+        "relay/test_cancel.py",
+        "relay/test_backpressure.py",
+        "relay/test_drain.py",
+    ),
+    "upstream": (
+        "relay/test_endpoints.py",
+        "relay/test_retry.py",
+        "relay/test_hostile_answers.py",
+        "relay/test_timeouts.py",
+        "relay/test_cancel.py",
+        "relay/test_backpressure.py",
+    ),
+    "proxy": (
+        "relay/test_retry.py",
+        "relay/test_hostile_answers.py",
+        "relay/test_cancel.py",
+        "relay/test_admission.py",
+        "relay/test_timeouts.py",
+        "relay/test_drain.py",
+        "relay/test_backpressure.py",
+        "e2e/test_relay.py",
+        "e2e/test_metrics.py",
+    ),
+    "routing": ("e2e/test_routing.py", "e2e/test_adapters.py"),
+    "classify": ("e2e/test_routing.py", "e2e/test_overload.py"),
+    "app": ("e2e/test_reload.py",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UnitTests:
+    """What `mutants.record` wrote."""
+
+    seconds: Mapping[str, float]
+    lines: Mapping[str, Mapping[str, frozenset[int]]]
+
+    @classmethod
+    def read(cls, recorded: Mapping[str, Any]) -> UnitTests:
+        lines = {
+            file: {test: frozenset(ran) for test, ran in tests.items()} for file, tests in recorded["lines"].items()
+        }
+        return cls(recorded["seconds"], lines)
+
+    def of(self, mutant: Mutant) -> list[str]:
+        """Those that run its lines, the quickest first.
+
+        What runs when the module is imported, no test runs: then all tests of the module count, or of its package.
+        """
+        tests = self.lines.get(mutant.file, {})
+        edited = set(range(mutant.edit.line, mutant.edit.last_line + 1))
+        found = {test for test, ran in tests.items() if ran & edited}
+        if not found and not _in_function(mutant):
+            found = set(tests) or self._of_package(mutant.file)
+        return sorted((test for test in found if self.seconds[test] <= LONGEST_S), key=self.seconds.__getitem__)
+
+    def _of_package(self, file: str) -> set[str]:
+        package = PurePath(file).parent
+        return {test for other, tests in self.lines.items() if PurePath(other).parent == package for test in tests}
+
+
+def daemon_tests(mutant: Mutant) -> list[str]:
+    return [f"tests/{name}" for name in DAEMON_TESTS[PurePath(mutant.file).parts[0]]]
+
+
+def _in_function(mutant: Mutant) -> bool:
+    """Functions begin with a small letter, perhaps behind underscores; classes do not."""
+    return mutant.edit.scope != "module" and mutant.edit.scope.split(".")[-1].lstrip("_")[:1].islower()

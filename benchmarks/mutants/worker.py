@@ -1,0 +1,170 @@
+"""Tries mutants in one copy of the checkout: a task a line on stdin, its result a line on stdout.
+
+The libraries are imported once; each run of the tests is a fork of this process, a session of its own that is killed
+when it is over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LIBRARIES = (
+    "aiohttp",
+    "jsonschema",
+    "msgspec",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "prometheus_client",
+    "tokenizers",
+    "uvloop",
+    "yaml",
+)
+FAILED, TIMEOUT, SURVIVED = "failed", "timeout", "survived"
+CRASHED = 70  # an exit status that pytest does not use
+UNIT_RUN_S = 400.0
+DAEMON_TEST_S = 90
+DAEMON_RUN_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A mutated module, the unit tests with the seconds each may take, and the files of the daemon's tests."""
+
+    name: str
+    file: str
+    source: str
+    unit: dict[str, int]
+    daemon: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`by` is the first test that failed or ran too long."""
+
+    name: str
+    outcome: str
+    by: str
+    seconds: float
+
+
+class Watch:
+    """Runs chosen tests in their order, and notes which one is running when it ends. SIGALRM ends what hangs."""
+
+    def __init__(self, notes: Path, limits: dict[str, int]) -> None:
+        self._notes = notes
+        self._limits = limits
+        self._failed = False
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        if self._limits:
+            place = {name: number for number, name in enumerate(self._limits)}
+            items[:] = sorted((item for item in items if item.nodeid in place), key=lambda item: place[item.nodeid])
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._note(f"import in {report.nodeid}")
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        if not self._failed:
+            self._notes.write_text(nodeid)
+        signal.alarm(self._limits.get(nodeid, DAEMON_TEST_S))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._note(report.nodeid)
+
+    def _note(self, text: str) -> None:
+        if not self._failed:
+            self._failed = True
+            self._notes.write_text(text)
+
+
+def main(scratch: Path) -> None:
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    warnings.simplefilter("ignore", DeprecationWarning)  # of a fork: this process has one thread
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    scratch.mkdir(parents=True, exist_ok=True)
+    for line in sys.stdin:
+        print(json.dumps(asdict(attempt(Task(**json.loads(line)), scratch))), flush=True)
+
+
+def attempt(task: Task, scratch: Path) -> Result:
+    start = time.monotonic()
+    with mutated(Path(task.file), task.source):
+        outcome, by = SURVIVED, ""
+        if task.unit:
+            files = list(dict.fromkeys(name.partition("::")[0] for name in task.unit))
+            outcome, by = tests(files, task.unit, scratch, UNIT_RUN_S)
+        if outcome == SURVIVED and task.daemon:
+            outcome, by = tests(task.daemon, {}, scratch, DAEMON_RUN_S)
+    return Result(task.name, outcome, by, round(time.monotonic() - start, 1))
+
+
+@contextlib.contextmanager
+def mutated(file: Path, source: str) -> Any:
+    """The original comes back with its old time, so that its compiled form counts again."""
+    original, times = file.read_bytes(), file.stat()
+    file.write_text(source)
+    try:
+        yield
+    finally:
+        file.write_bytes(original)
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def tests(files: list[str], limits: dict[str, int], scratch: Path, limit: float) -> tuple[str, str]:
+    """Run them until the first fails; the outcome, and which test made it."""
+    notes = scratch / "notes"
+    notes.write_text("")
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(_run(files, limits, scratch, notes))
+        finally:  # whatever happens, this process is a copy and must not go on
+            os._exit(CRASHED)
+    status = _wait(child, time.monotonic() + limit)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    if status == 0:
+        return SURVIVED, ""
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == CRASHED:
+        raise RuntimeError(f"pytest did not run: {files}")
+    return (TIMEOUT if os.WIFSIGNALED(status) else FAILED), notes.read_text()
+
+
+def _run(files: list[str], limits: dict[str, int], scratch: Path, notes: Path) -> int:
+    os.setsid()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--tb=no", f"--basetemp={scratch / 'tmp'}"]
+    return int(pytest.main([*files, *options], plugins=[Watch(notes, limits)]))
+
+
+def _wait(child: int, deadline: float) -> int:
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

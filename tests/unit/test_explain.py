@@ -1,0 +1,157 @@
+"""A decision in full, as `POST /v1/route` and `pointsman explain` tell it, and what the router keeps."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pointsman.adapters.catalog import Card, Served
+from pointsman.classify.classifier import Classifier
+from pointsman.config.model import Config
+from pointsman.routing.explain import describe, render
+from pointsman.routing.formats import CHAT, ParsedRequest
+from pointsman.routing.policy import Reason
+from pointsman.routing.router import Router
+from support.toy_config import BASE, A, B, category, config, entry
+
+
+def request(text: str, model: str | None = "MoM") -> ParsedRequest:
+    return CHAT.parse(json.dumps({"model": model, "messages": [{"role": "user", "content": text}]}).encode())
+
+
+async def explained(classifier: Classifier, asked: ParsedRequest, made: Config | None = None) -> dict[str, Any]:
+    router = Router(made or config(endpoints=(A, B)), classifier, Served)
+    return describe(router, asked, await router.route(asked))
+
+
+async def test_a_decision_is_told_with_all_that_led_to_it(classifier: Classifier) -> None:
+    told = await explained(classifier, request("Fix my Python"))
+
+    confidence = told["decision"].pop("confidence")
+    assert told["decision"] == {
+        "model": "technical-lora",
+        "base_model": BASE,
+        "endpoints": ["a", "b"],
+        "category": "technical",
+        "threshold": 0.6,
+        "reason": "classified",
+        "reasoning": False,
+    }
+    assert round(confidence, 6) == told["categories"]["technical"]
+    assert list(told["categories"]) == ["technical", "medical", "legal"]
+    assert sum(told["labels"].values()) == pytest.approx(1, abs=1e-5)
+    assert next(iter(told["labels"])) == "computer science"
+    assert list(told["labels"].values()) == sorted(told["labels"].values(), reverse=True)
+    assert all(score == round(score, 6) for score in told["labels"].values())
+    assert told["text"] == {"tokens": 5, "truncated": False, "source": "run"}
+    assert list(told["timing_ms"]) == ["queue", "tokenize", "infer", "decide"]
+    assert all(0 <= milliseconds < 10_000 for milliseconds in told["timing_ms"].values())
+
+
+async def test_an_edit_is_told_with_both_sides(classifier: Classifier) -> None:
+    told = await explained(classifier, request("Fix my Python"))
+
+    assert told["edits"] == [
+        {"field": "model", "from": '"MoM"', "to": '"technical-lora"'},
+        {"field": "chat_template_kwargs", "from": None, "to": '{"enable_thinking":false}'},
+    ]
+
+
+async def test_without_a_class_there_are_no_scores(classifier: Classifier) -> None:
+    told = await explained(classifier, request("anything", model="legal-lora"))
+
+    assert (told["categories"], told["labels"], told["edits"], told["text"]) == ({}, {}, [], None)
+    assert list(told["timing_ms"]) == ["decide"]
+
+
+DESCRIPTION: dict[str, Any] = {
+    "decision": {
+        "model": "law-lora",
+        "base_model": "base",
+        "endpoints": ["a", "b"],
+        "category": "law",
+        "confidence": 0.98765,
+        "threshold": 0.6,
+        "reason": "classified",
+        "reasoning": None,
+    },
+    "categories": {"law": 0.98765, "health": 0.01},
+    "labels": {"law": 0.5},
+    "edits": [{"field": "model", "from": '"MoM"', "to": '"law-lora"'}, {"field": "x", "from": None, "to": "1"}],
+    "text": None,
+    "timing_ms": {"queue": 0.125, "decide": 12.0},
+}
+
+
+def test_a_terminal_shows_it_in_columns() -> None:
+    assert render(DESCRIPTION).splitlines() == [
+        "model      law-lora (adapter of base)",
+        "category   law",
+        "reason     classified (confidence 0.988, threshold 0.6)",
+        "endpoints  a, b",
+        "categories",
+        "  law                 0.988 ########################################",
+        "  health              0.010",
+        "labels",
+        "  law                 0.500 ####################",
+        "edits",
+        '  model: "MoM" -> "law-lora"',
+        "  x: (absent) -> 1",
+        "time (ms)",
+        "  queue      0.125",
+        "  decide     12.000",
+    ]
+
+
+def test_a_terminal_shows_a_dash_for_what_there_is_not() -> None:
+    decision = DESCRIPTION["decision"] | {"model": "base", "category": None, "confidence": None}
+
+    lines = render(DESCRIPTION | {"decision": decision}).splitlines()
+
+    assert lines[:2] == ["model      base", "category   -"]
+    assert "(confidence -, threshold 0.6)" in lines[2]
+
+
+# --- what the router keeps -----------------------------------------------------------------------------------------
+
+
+async def test_the_decision_on_a_name_holds_until_what_is_served_changes(classifier: Classifier) -> None:
+    now = Served()
+    router = Router(config(endpoints=(A, B)), classifier, lambda: now)
+    first = router.explicit(b"{}", "legal-lora")
+    assert router.explicit(b"{}", "legal-lora").decision is first.decision
+    assert [endpoint.name for endpoint in first.decision.endpoints] == ["a", "b"]
+
+    now = Served({"a": (Card("legal-lora"),), "b": ()})
+    assert [endpoint.name for endpoint in router.explicit(b"{}", "legal-lora").decision.endpoints] == ["a"]
+
+
+async def test_no_more_than_1024_names_are_kept(classifier: Classifier) -> None:
+    """Clients choose the names, so there must be a bound."""
+    now = Served()
+    router = Router(config(), classifier, lambda: now)
+    first = router.explicit(b"{}", "0").decision
+    for number in range(1, 1024):
+        router.explicit(b"{}", str(number))
+    assert router.explicit(b"{}", "0").decision is first
+
+    router.explicit(b"{}", "1024")
+    assert router.explicit(b"{}", "0").decision is not first
+
+
+async def test_a_choice_can_be_decided_anew_where_less_is_served(classifier: Classifier) -> None:
+    law = category("legal", entry("legal-lora", 1.0), entry("technical-lora", 0.5))
+    router = Router(config(law, category("technical")), classifier, Served)
+    asked = request("my landlord")
+    first = await router.route(asked)
+    assert first.decision.model == "legal-lora"
+
+    second = router.again(asked, first, Served().without("a", "legal-lora"))
+
+    assert (second.decision.model, second.decision.reason) == ("technical-lora", Reason.ADAPTER_MISSING)
+    assert (second.decision.category, second.decision.confidence) == ("legal", first.decision.confidence)
+    assert json.loads(second.edited.body)["model"] == "technical-lora"
+    assert second.classification is first.classification
+    assert second.decide == first.decide

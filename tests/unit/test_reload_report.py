@@ -1,0 +1,263 @@
+"""What a reload tells: whoever asked, the log, the metrics and systemd."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pointsman.app.generations import Generations
+from pointsman.app.prepare import Prepared
+from pointsman.app.reload import ConfigSource, Reloader
+from pointsman.app.systemd import Notifier
+from pointsman.classify.classifier import Classifier
+from pointsman.config.model import Config
+from pointsman.errors import CannotStart, ConfigError, Problem
+from pointsman.observability.log import Log
+from support.toy_config import QUIET, config
+
+Make = Callable[..., AbstractContextManager[Classifier]]
+PROBLEM = Problem(path="colour", line=3, message="unknown key", mend="remove it")
+
+
+class Given(ConfigSource):
+    """Reads what a test gives it, or raises it."""
+
+    def __init__(self, found: Prepared) -> None:
+        super().__init__(Path("nowhere"))
+        self.found: Prepared | Exception = found
+
+    def prepare(self, previous: Prepared | None = None) -> Prepared:
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+@dataclass(frozen=True)
+class World:
+    """A reloader that runs, and all that it tells."""
+
+    source: Given
+    reloader: Reloader
+    generations: Generations
+    log: io.StringIO
+    manager: socket.socket
+
+    async def reload(self, found: Prepared | Exception, trigger: str = "request") -> dict[str, Any]:
+        """The answer to whoever asked for it."""
+        self.source.found = found
+        body = (await self.reloader.ask(trigger)).response().body
+        answer: dict[str, Any] = json.loads(body)
+        return answer
+
+    def lines(self, event: str = "reload") -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
+        return [line for line in lines if line["event"] == event]
+
+    def told(self) -> list[str]:
+        """What systemd was told since the last call."""
+        found = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                found.append(self.manager.recv(4096).decode())
+        return found
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.generations.metrics.registry.get_sample_value(f"pointsman_{name}", labels)
+
+
+@pytest.fixture
+def first(make_classifier: Make) -> Iterator[Prepared]:
+    with make_classifier() as classifier:
+        yield prepared(classifier)
+
+
+def prepared(classifier: Classifier, served: Config | None = None, **fields: Any) -> Prepared:
+    return replace(Prepared(replace(served or config(), pointsman=QUIET), classifier, b"", ()), **fields)
+
+
+@pytest.fixture
+async def world(first: Prepared, tmp_path: Path) -> AsyncIterator[World]:
+    log = io.StringIO()
+    generations = Generations(first, Log("info", log))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        source = Given(first)
+        reloader = Reloader(source, first, generations, Notifier(str(tmp_path / "notify")))
+        task = asyncio.create_task(reloader.run())
+        yield World(source, reloader, generations, log, manager)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    await generations.close()
+
+
+async def test_a_change_is_told_with_what_it_was_and_what_it_is(world: World, first: Prepared) -> None:
+    answer = await world.reload(prepared(first.classifier, config(threshold=0.7), warnings=("line 1: old",)))
+
+    change = {"path": "classifier.category_model.threshold", "from": 0.6, "to": 0.7}
+    assert answer == {
+        "result": "applied",
+        "generation": 2,
+        "classifier": "kept",
+        "changes": [change],
+        "needs_restart": [],
+        "warnings": ["line 1: old"],
+    }
+    [line] = world.lines()
+    told = {name: value for name, value in line.items() if name not in {"ts", "seconds"}}
+    assert told == {
+        "level": "info",
+        "event": "reload",
+        "result": "applied",
+        "trigger": ["request"],
+        "generation": 2,
+        "classifier": "kept",
+        "changes": [change],
+    }
+    assert line["seconds"] == round(line["seconds"], 3)
+    assert [line["message"] for line in world.lines("config")] == ["line 1: old"]
+    assert [line["level"] for line in world.lines("config")] == ["warning"]
+
+
+async def test_a_reload_without_news_tells_its_warnings_again(world: World, first: Prepared) -> None:
+    answer = await world.reload(replace(first, warnings=("line 1: old",)))
+
+    assert (answer["result"], answer["generation"], answer["changes"]) == ("unchanged", 1, [])
+    assert answer["warnings"] == ["line 1: old"]
+
+
+async def test_each_line_names_who_asked_for_that_reload_only(world: World, first: Prepared) -> None:
+    together = [world.reloader.ask(trigger) for trigger in ("request", "SIGHUP", "request")]
+    await asyncio.gather(*together)
+    await world.reload(first, "file")
+
+    assert [line["trigger"] for line in world.lines()] == [["SIGHUP", "request"], ["file"]]
+
+
+async def test_another_classifier_is_told_by_its_folder_and_the_beginning_of_its_hash(
+    world: World, first: Prepared, make_classifier: Make
+) -> None:
+    with make_classifier() as loaded:
+        found = loaded.artifact
+        files = {**found.manifest.files, "model.onnx": "0123456789abcdef"}
+        manifest = msgspec.structs.replace(found.manifest, files=files)
+        loaded.artifact = replace(found, folder=found.folder.with_name("other"), manifest=manifest)
+        answer = await world.reload(prepared(loaded))
+        assert answer["classifier"] == "loaded"
+        hashed = first.classifier.artifact.manifest.files["model.onnx"][:12]
+        name = f"{first.classifier.artifact.folder.name} {hashed}"
+        assert answer["changes"] == [{"path": "classifier", "from": name, "to": "other 0123456789ab"}]
+        await world.reload(first)
+
+
+async def test_another_key_in_the_same_file_is_a_change_that_does_not_show_it(world: World, first: Prepared) -> None:
+    answer = await world.reload(replace(first, key_line=b"Authorization: Bearer secret\r\n"))
+
+    assert answer["changes"] == [
+        {"path": "pointsman.relay.api_key_file", "from": "(a key)", "to": "(another key)"},
+    ]
+    assert "secret" not in world.log.getvalue()
+
+
+async def test_a_key_from_another_file_is_one_change(world: World, first: Prepared) -> None:
+    options = replace(QUIET, relay=replace(QUIET.relay, api_key_file="/etc/key"))
+    other = replace(first, config=replace(first.config, pointsman=options), key_line=b"Authorization: Bearer b\r\n")
+
+    answer = await world.reload(other)
+
+    assert answer["changes"] == [{"path": "pointsman.relay.api_key_file", "from": None, "to": "/etc/key"}]
+
+
+async def test_another_address_waits_for_a_restart(world: World, first: Prepared) -> None:
+    server = replace(QUIET.server, listen=("127.0.0.1:9",), admin_listen="127.0.0.1:10")
+    moved = replace(first, config=replace(first.config, pointsman=replace(QUIET, server=server)))
+
+    answer = await world.reload(moved)
+
+    assert answer["result"] == "unchanged"
+    assert answer["needs_restart"] == ["pointsman.server.listen", "pointsman.server.admin_listen"]
+    assert world.reloader.serving.config.pointsman.server.listen == QUIET.server.listen
+    assert world.lines()[0]["needs_restart"] == answer["needs_restart"]
+
+
+async def test_a_config_with_faults_is_a_422_that_lists_them(world: World) -> None:
+    world.source.found = ConfigError("config.yaml", (PROBLEM,))
+
+    response = (await world.reloader.ask("request")).response()
+
+    error = json.loads(response.body)["error"]
+    assert response.status == 422
+    assert (error["type"], error["code"], error["param"]) == ("invalid_config", "reload_failed", None)
+    assert [problem["message"] for problem in error["problems"]] == ["unknown key"]
+    assert "unknown key" in error["message"]
+    [line] = world.lines()
+    assert (line["level"], line["result"]) == ("error", "failed")
+    assert "unknown key" in line["error"]
+    assert "traceback" not in line
+
+
+async def test_what_cannot_be_read_is_a_422_without_a_list(world: World) -> None:
+    error = (await world.reload(CannotStart("no such file")))["error"]
+
+    assert error["type"] == "invalid_config"
+    assert "problems" not in error
+
+
+async def test_a_fault_of_ours_is_a_500_whose_details_are_only_in_the_log(world: World) -> None:
+    world.source.found = RuntimeError()
+
+    response = (await world.reloader.ask("request")).response()
+
+    error = json.loads(response.body)["error"]
+    assert response.status == 500
+    assert (error["type"], error["code"]) == ("internal_error", "reload_failed")
+    assert "RuntimeError" not in error["message"]
+    [line] = world.lines()
+    assert line["error"] == "RuntimeError()"
+    assert line["traceback"].startswith("Traceback (most recent call last)")
+    assert line["traceback"].endswith("RuntimeError\n")
+
+
+async def test_a_failure_shows_until_a_reload_succeeds(world: World, first: Prepared) -> None:
+    loaded = world.metric("config_loaded_timestamp_seconds")
+    assert world.metric("config_reload_failed") == 0
+
+    await world.reload(CannotStart("no such file"))
+    assert world.metric("config_reload_failed") == 1
+    assert world.metric("config_loaded_timestamp_seconds") == loaded
+    assert world.reloader.status().startswith("the config was not reloaded, see the log; ")
+
+    await world.reload(first)
+    assert world.metric("config_reload_failed") == 0
+    assert (world.metric("config_loaded_timestamp_seconds") or 0) > (loaded or 0) > 0
+    assert world.reloader.status() == world.generations.current.status()
+    assert world.metric("reloads_total", result="failed") == world.metric("reloads_total", result="unchanged") == 1
+
+
+async def test_the_generation_is_that_of_the_config_that_serves(world: World, first: Prepared) -> None:
+    assert world.metric("config_generation") == 1
+    await world.reload(CannotStart("no such file"))
+    assert world.lines()[0]["generation"] == 1
+    await world.reload(prepared(first.classifier, config(threshold=0.7)))
+    assert world.metric("config_generation") == 2
+
+
+async def test_systemd_is_told_of_the_beginning_and_the_end(world: World, first: Prepared) -> None:
+    await world.reload(first)
+    begun, ended = world.told()
+    assert begun.startswith("RELOADING=1\n")
+    assert ended == f"READY=1\nSTATUS={world.generations.current.status()}"
+
+    await world.reload(CannotStart("no such file"))
+    assert world.told()[1].startswith("READY=1\nSTATUS=the config was not reloaded, see the log; ")
