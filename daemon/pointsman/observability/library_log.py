@@ -1,4 +1,4 @@
-"""What libraries log, taken into our log."""
+"""Write the log messages of libraries to our log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pointsman.observability.log import Log
 
 
 class _Bridge(logging.Handler):
-    """What libraries log, as one line each and without tracebacks."""
+    """Write each library message as one line without a traceback."""
 
     def __init__(self, log: Log) -> None:
         super().__init__(logging.WARNING)
