@@ -585,7 +585,9 @@ KEY = "the key of vLLM's --api-key; put it in a file and name that in pointsman.
         pytest.param(502, b"", "vLLM answers with status 502", id="nothing"),
         pytest.param(503, b"\x1b[2Jbusy\nnow", "?[2Jbusy now", id="plain text, unfit for a terminal"),
         pytest.param(500, b'{"error":' + b"[" * 5000, '{"error":' + "[" * 291, id="too deep, too long"),
-        pytest.param(200, b"Success: ...", "vLLM reports it as loaded but does not list it in `/v1/models`", id="a lie"),
+        pytest.param(
+            200, b"Success: ...", "vLLM reports it as loaded but does not list it in `/v1/models`", id="a lie"
+        ),
     ],
 )
 async def test_a_failure_is_told_in_vllms_words(quiet: World, status: int, body: bytes, told: str) -> None:

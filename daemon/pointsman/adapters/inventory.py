@@ -70,7 +70,7 @@ def render(found: list[dict[str, Any]]) -> str:
     rows = [("ENDPOINT", "ADAPTER", "BASE MODEL", "STATE")]
     notes = []
     for host in found:
-        rows += [(host["endpoint"], one["name"], one["base_model"], _told(one)) for one in host["adapters"]]
+        rows += [(host["endpoint"], one["name"], one["base_model"], _state_text(one)) for one in host["adapters"]]
         if host["error"]:
             notes.append(f"{host['endpoint']}: {host['error']}")
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -78,7 +78,7 @@ def render(found: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, *notes])
 
 
-def _told(adapter: dict[str, Any]) -> str:
+def _state_text(adapter: dict[str, Any]) -> str:
     told = str(adapter["state"])
     if not adapter["configured"]:
         told += ", not in the config"

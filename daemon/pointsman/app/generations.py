@@ -114,7 +114,7 @@ class Generations:
         )
         timeouts = Timeouts(relay, self.metrics.chunk_gap_seconds.add)
         if previous is None or previous.classifier is not prepared.classifier:
-            self._tell_classifier(prepared.classifier)
+            self._log_classifier(prepared.classifier)
         credentials = relay.forward_authorization and not key_line
         forwarder = Forwarder(balancer, timeouts, self.metrics, asyncio.get_running_loop(), key_line, credentials)
         return Generation(
@@ -163,7 +163,7 @@ class Generations:
         level: Level = "info" if error is None else "warning"
         self.log.write(level, "adapter", endpoint=endpoint, adapter=adapter, state=outcome, error=error)
 
-    def _tell_classifier(self, classifier: Classifier) -> None:
+    def _log_classifier(self, classifier: Classifier) -> None:
         for note in classifier.notes:
             self.log.write("warning", "classifier", message=note)
         self.log.write("info", "classifier", **classifier.settings())

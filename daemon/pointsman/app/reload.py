@@ -162,7 +162,7 @@ class Reloader:
         before = self.serving
         try:
             read = await asyncio.to_thread(self._source.prepare, before)
-            prepared, waiting = _where_it_listens(before, read)
+            prepared, waiting = _with_bound_addresses(before, read)
             found = (*changes(before.config, prepared.config), *_other_files(before, prepared))
             kept = prepared.classifier is before.classifier
             if kept and not found:
@@ -204,7 +204,7 @@ class Reloader:
         )
 
 
-def _where_it_listens(before: Prepared, read: Prepared) -> tuple[Prepared, tuple[str, ...]]:
+def _with_bound_addresses(before: Prepared, read: Prepared) -> tuple[Prepared, tuple[str, ...]]:
     """Keep the bound addresses; return the adjusted config and the changed keys that need a restart."""
     bound, wanted = before.config.pointsman.server, read.config.pointsman.server
     server = replace(wanted, listen=bound.listen, admin_listen=bound.admin_listen)

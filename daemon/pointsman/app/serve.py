@@ -75,7 +75,7 @@ async def serve(source: ConfigSource, prepared: Prepared, *, demo: bool = False,
             classifier=prepared.classifier.artifact.folder.name,
             endpoints={endpoint.name: endpoint.address for endpoint in config.vllm_endpoints},
         )
-        living = asyncio.create_task(_live(generations, reloader, systemd))
+        living = asyncio.create_task(_run_background(generations, reloader, systemd))
         stack.callback(living.cancel)
         await stop.wait()
         systemd.notify.stopping(f"stopping; {generations.metrics.in_flight} in flight")
@@ -151,7 +151,7 @@ def _address(listener: socket.socket) -> str:
     return f"unix:{where}" if listener.family == socket.AF_UNIX else f"{where[0]}:{where[1]}"
 
 
-async def _live(generations: Generations, reloader: Reloader, systemd: Systemd) -> None:
+async def _run_background(generations: Generations, reloader: Reloader, systemd: Systemd) -> None:
     """Run background work until cancelled: notify systemd, and reload."""
     generation = generations.current
     grace = GRACE_S if generation.config.pointsman.adapters.poll_interval_ms else 0

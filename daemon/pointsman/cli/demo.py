@@ -30,15 +30,15 @@ async def main() -> int:
     order = msgspec.json.decode(await reader.readline(), type=Order)
     try:
         async with serving(_app(order.models), order.addresses):
-            _tell(READY)
+            _print_line(READY)
             await reader.read()
     except OSError as error:
-        _tell(f"{error}\n".encode())
+        _print_line(f"{error}\n".encode())
         return 1
     return 0
 
 
-def _tell(line: bytes) -> None:
+def _print_line(line: bytes) -> None:
     sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()
 

@@ -15,10 +15,10 @@ from pointsman.routing.router import Routed
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series and are not used
 
-_OURS = (5e-5, 1e-4, 2e-4, 5e-4, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-_LONGER = (5.0, 10.0, 30.0, 60.0, 300.0)
-_GAPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, *_LONGER)
-_ANSWERS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_SHORT_BUCKETS = (5e-5, 1e-4, 2e-4, 5e-4, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+_LONG_BUCKETS = (5.0, 10.0, 30.0, 60.0, 300.0)
+_GAP_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, *_LONG_BUCKETS)
+_RESPONSE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
 class Metrics:
@@ -66,17 +66,22 @@ class Metrics:
         self.phase_seconds = self._histogram(
             "phase_seconds",
             "Time by phase: queue, tokenize, infer, decide, upstream (until vLLM's response head).",
-            (*_OURS, *_LONGER),
+            (*_SHORT_BUCKETS, *_LONG_BUCKETS),
             "phase",
         )
         self.first_byte_seconds = self._histogram(
-            "first_byte_seconds", "Time from the request head to the first byte of vLLM's response.", _ANSWERS, "path"
+            "first_byte_seconds",
+            "Time from the request head to the first byte of vLLM's response.",
+            _RESPONSE_BUCKETS,
+            "path",
         )
         self.chunk_gap_seconds = self._histogram(
-            "chunk_gap_seconds", "Time between events of a stream, comments excluded.", _GAPS
+            "chunk_gap_seconds", "Time between events of a stream, comments excluded.", _GAP_BUCKETS
         )
-        self.request_seconds = self._histogram("request_seconds", "Duration of whole requests.", _ANSWERS, "path")
-        self.loop_lag_seconds = self._histogram("loop_lag_seconds", "Delay of the event loop.", _OURS)
+        self.request_seconds = self._histogram(
+            "request_seconds", "Duration of whole requests.", _RESPONSE_BUCKETS, "path"
+        )
+        self.loop_lag_seconds = self._histogram("loop_lag_seconds", "Delay of the event loop.", _SHORT_BUCKETS)
         ProcessCollector(namespace="pointsman", registry=self.registry)
         self.in_flight = 0
         self.watch("requests_in_flight", "Requests in flight.", lambda: self.in_flight)

@@ -1,4 +1,4 @@
-"""How a request's outcome reaches the metrics and the log."""
+"""Record a request's outcome in the metrics and the log."""
 
 from __future__ import annotations
 

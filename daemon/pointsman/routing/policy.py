@@ -91,8 +91,8 @@ class Policy:
             return Choice(remembered, scores[remembered], Reason.STICKY)
         if sure:
             return Choice(best, score, Reason.CLASSIFIED)
-        nowhere = 1.0 - sum(scores.values())
-        reason = Reason.NO_CATEGORY if nowhere >= max(self._threshold, score) else Reason.LOW_CONFIDENCE
+        uncovered = 1.0 - sum(scores.values())
+        reason = Reason.NO_CATEGORY if uncovered >= max(self._threshold, score) else Reason.LOW_CONFIDENCE
         return Choice(self.fallback, score, reason)
 
     def _takes_over(self, best: str | None, score: float, remembered: str, own: float) -> bool:

@@ -77,7 +77,7 @@ class Router:
                 failed = Reason(error.reason)
         started = time.perf_counter()
         choice = self._choice(classification, failed, remembered)
-        decision = self.policy.decide(choice, _share(conversation), self.served())
+        decision = self.policy.decide(choice, _split_position(conversation), self.served())
         if remember and decision.category is not None and failed is None:
             self._conversations.put(conversation.key, decision.category)
         edited = request.apply(decision.edits)
@@ -87,7 +87,7 @@ class Router:
         """Return the same choice decided anew, after vLLM turned out to serve less than `served` said."""
         old = routed.decision
         choice = Choice(old.category, old.confidence, old.reason)
-        decision = self.policy.decide(choice, _share(request.conversation), served)
+        decision = self.policy.decide(choice, _split_position(request.conversation), served)
         return Routed(decision, request.apply(decision.edits), routed.classification, routed.decide)
 
     def explicit(self, body: bytes, model: str) -> Routed:
@@ -113,6 +113,6 @@ class Router:
         return Choice(remembered, None, Reason.STICKY)
 
 
-def _share(conversation: Conversation) -> float:
+def _split_position(conversation: Conversation) -> float:
     """Return the conversation's fixed position in [0, 1), so that a split sends every turn to the same model."""
     return int.from_bytes(conversation.key[:8], "little") / 2**64

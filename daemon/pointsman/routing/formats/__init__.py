@@ -1,4 +1,4 @@
-"""The request formats that are routed."""
+"""Define the request formats that are routed."""
 
 from __future__ import annotations
 
