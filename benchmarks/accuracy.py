@@ -1,6 +1,6 @@
-"""Judges the built-in classifier with `pointsman eval`, and writes benchmarks/results/accuracy-*.json.
+"""Evaluate the built-in classifier with `pointsman eval`; write benchmarks/results/accuracy-*.json.
 
-The hand-written prompts of tests/data are always judged. DATA_DIR, if named, holds dev_mmlu_pro.jsonl,
+The hand-written prompts of tests/data are always evaluated. DATA_DIR, if given, holds dev_mmlu_pro.jsonl,
 dev_user_prompts.jsonl (labels technical, medical, legal, general) and dev_out_of_scope.jsonl.
 """
 

@@ -1,7 +1,7 @@
-"""How fast an artifact is on a CUDA device: gpu.py SOURCE, an artifact for a GPU or a checkpoint to make one of.
+"""Measure an artifact on a CUDA device: gpu.py SOURCE, an artifact for GPU or a checkpoint to export.
 
-Measures the median latency of one prompt over its tokens, and the short prompts that full runs take in a second, and
-writes benchmarks/results/gpu.json. Exits with 3 where there is no CUDA device. It has not been run on one yet.
+Measures the median latency of one prompt by tokens, and the throughput of short prompts in full runs, and writes
+benchmarks/results/gpu.json. Exits with 3 if there is no CUDA device. It has not been run on one yet.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RUNS, WARM_UP = 200, 5
 SHORT_TOKENS = 16
 PROMPTS_S = 5.0
 VOCABULARY = 1000
-"""Token ids that every tokenizer has."""
+"""Token ids below this exist in every tokenizer."""
 
 
 def main() -> int:
@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument("source", type=Path, metavar="SOURCE")
     source: Path = parser.parse_args().source
     try:
-        require(import_runtime(), "cuda")  # before an export, which takes minutes
+        require(import_runtime(), "cuda")  # before the export, which takes minutes
         with tempfile.TemporaryDirectory() as folder:
             if not (source / artifact.MANIFEST).exists():
                 source, checkpoint = Path(folder) / "gpu", source
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """`latency_ms` by tokens; `short_per_second` by prompts in a run. Raises CannotStart without a device."""
+    """Return `latency_ms` by tokens and `short_per_second` by prompts of a run. Raises CannotStart without a device."""
     loaded = artifact.load(folder)
     engine = Engine(loaded, ["cuda"])
     lengths = [tokens for tokens in BUCKETS if tokens <= loaded.manifest.max_tokens]
@@ -69,7 +69,7 @@ def measure(folder: Path) -> dict[str, Any]:
 
 
 def latency_ms(engine: Engine, batch: list[Ids]) -> float:
-    """The median of RUNS, once the CUDA graph was captured."""
+    """Return the median of RUNS, after the CUDA graph was captured."""
     times = []
     for _ in range(WARM_UP + RUNS):
         started = time.perf_counter()
@@ -79,7 +79,7 @@ def latency_ms(engine: Engine, batch: list[Ids]) -> float:
 
 
 def per_second(engine: Engine, batch: list[Ids]) -> float:
-    """Prompts, run after run."""
+    """Return prompts per second over consecutive runs."""
     engine.run(batch)
     runs, started = 0, time.perf_counter()
     while (passed := time.perf_counter() - started) < PROMPTS_S:

@@ -1,4 +1,4 @@
-"""A line plot as an SVG file that stands alone, readable on light and dark pages."""
+"""Draw a line plot as a standalone SVG file, readable on light and dark pages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT = 720, 400
 LEFT, RIGHT, TOP, BOTTOM = 64, 210, 16, 46
-# Okabe and Ito's colours, which colour-blind people can tell apart too.
+# Okabe and Ito's colours, which colour-blind people can distinguish.
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#888888", "#7a5c00", "#7b5ea7")
 STYLE = (
     "text{font:12px sans-serif;fill:#444}.grid{stroke:#ddd}.end{text-anchor:end}.middle{text-anchor:middle}"
@@ -19,7 +19,7 @@ STYLE = (
 
 
 def lines(series: Mapping[str, Points], x_name: str, y_name: str, *, logarithmic: bool = False) -> str:
-    """One line a series, named beside the plot. On linear axes y begins at 0."""
+    """Return a plot with one line per series, named beside the plot; linear y axes begin at 0."""
     xs = [x for points in series.values() for x, _ in points]
     ys = [y for points in series.values() for _, y in points]
     x_ticks = sorted(set(xs)) if logarithmic else _ticks(min(0.0, *xs), max(xs))
@@ -68,7 +68,7 @@ def _decades(low: float, high: float) -> list[float]:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Four to ten round numbers."""
+    """Return four to ten round numbers."""
     raw = (high - low or 1.0) / 5
     unit = 10.0 ** math.floor(math.log10(raw))
     step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= raw)

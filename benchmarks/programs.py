@@ -1,4 +1,4 @@
-"""The programs that a benchmark starts: each ends with its `with` block, and its output is in a log."""
+"""Start programs for a benchmark; each ends with its `with` block and writes its output to a log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.process import log_tail, no_survivors
 
 @contextlib.contextmanager
 def started(log: Path, command: Sequence[str], **options: Any) -> Iterator[Any]:
-    """The process, in a session of its own; `options` are Popen's."""
+    """Start a process in its own session; `options` are Popen's."""
     with log.open("wb") as file:
         defaults: dict[str, Any] = {"stdout": file, "stderr": file, "stdin": subprocess.DEVNULL}
         process = subprocess.Popen(command, start_new_session=True, text=True, **(defaults | options))
@@ -30,7 +30,7 @@ def started(log: Path, command: Sequence[str], **options: Any) -> Iterator[Any]:
 def running(
     log: Path, command: Sequence[str], ready: Callable[[], bool], timeout: float, **options: Any
 ) -> Iterator[Any]:
-    """The same once it is `ready`; raises RuntimeError with the end of its log where it does not get so far."""
+    """Start a process and wait until it is `ready`; raises RuntimeError with the end of its log if it is not."""
     with started(log, command, **options) as process:
         deadline = time.monotonic() + timeout
         while not ready():

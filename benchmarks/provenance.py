@@ -1,4 +1,4 @@
-"""Where a result comes from: machine, versions, commit, time."""
+"""Record the provenance of a result: machine, versions, commit, time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PACKAGES = ("pointsman", "aiohttp", "msgspec", "numpy", "onnxruntime", "onnxrunt
 
 
 def provenance() -> dict[str, Any]:
-    """The head of every result file."""
+    """Return the head of every result file."""
     root = Path(__file__).parents[1]
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True, check=False

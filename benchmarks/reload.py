@@ -1,7 +1,7 @@
-"""Fifty reloads under load: whether a request is lost or mixed, and what they cost those that come meanwhile.
+"""Reload fifty times under load: count lost and mixed requests, and measure the latency during reloads.
 
-Each reload changes all that decides a request (categories, adapters, prompts, threshold, endpoint, key), and each fifth
-takes another classifier, too. Clients and upstream are one process beside the daemon. Writes
+Each reload changes everything that decides a request (categories, adapters, prompts, threshold, endpoint, key), and
+every fifth changes the classifier, too. Clients and upstream share one process beside the daemon. Writes
 benchmarks/results/reload.json.
 """
 
@@ -34,7 +34,7 @@ SWAP_EACH = 5
 SETTLE_S = 2.0
 QUIET_S = 10.0
 PAUSE_S = 0.3
-# What the daemon logs where no figures of an earlier, quieter moment were found.
+# Logged by the daemon if it found no cost curve of an earlier, quieter moment.
 MEASURED = "the host was busy while the classifier was measured"
 SURE = "How do I sort a list in Python? Case"
 BETWEEN = "May I reverse engineer a program under its licence?"
@@ -42,14 +42,14 @@ BETWEEN = "May I reverse engineer a program under its licence?"
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """`began` and `ended` are the loop's times. On a host that stands still the daemon may find the file by itself."""
+    """One reload; `began` and `ended` are loop times. On a stalled host the daemon may find the file by itself."""
 
     began: float
     ended: float
     loaded: bool
 
     def met(self, span: tuple[float, float]) -> bool:
-        """Whether a request was there while it went on."""
+        """Return whether a request overlapped with this reload."""
         return span[0] < self.ended and span[1] > self.began
 
 
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 async def measure(folder: Path, reloads: int) -> dict[str, Any]:
-    """Quiet first, then with reloads."""
+    """Measure without reloads first, then with them."""
     artifacts = [str(BUILTIN), str(other_classifier(folder / "other"))]
     async with run_fake_vllm() as upstream, asyncio.TaskGroup() as group:
         upstream.answer = answer
@@ -119,19 +119,19 @@ async def reloaded(daemon: Daemon) -> Reload:
 
 
 def spread(spans: Iterable[tuple[float, float]]) -> dict[str, float]:
-    """Median and 99th percentile in milliseconds, and how many there are."""
+    """Return count, median and 99th percentile in milliseconds."""
     lengths = [(end - start) * 1000 for start, end in spans]
     return {"count": len(lengths), "p50": round(quantile(lengths, 0.5), 2), "p99": round(quantile(lengths, 0.99), 2)}
 
 
 def middle(sizes: list[float], share: float) -> float:
-    """The median of the five that end at this share: memory goes up and down with each classifier that is loaded."""
+    """Return the median of the last five sizes up to this share, since memory varies with each loaded classifier."""
     end = round(share * len(sizes))
     return median(sizes[max(0, end - 5) : end])
 
 
 def other_classifier(folder: Path) -> Path:
-    """The built-in one with another temperature: another classifier that judges nearly the same."""
+    """Copy the built-in classifier with another temperature, which classifies nearly the same."""
     shutil.copytree(BUILTIN, folder)
     manifest = json.loads((folder / MANIFEST).read_text())
     (folder / MANIFEST).write_text(json.dumps(manifest | {"temperature": manifest["temperature"] * 1.01}))

@@ -1,4 +1,4 @@
-"""Renders docs/benchmarks.md from the result files, so that no number in the docs is typed by hand."""
+"""Render docs/benchmarks.md from the result files, so that no number in the docs is typed by hand."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def put(figures: list[str], page: Path) -> None:
-    """Write them between the marks of a page."""
+    """Write figures between the markers of a page."""
     before, _, rest = page.read_text().partition(BEGIN)
     page.write_text("\n".join([f"{before}{BEGIN}", *figures, f"{END}{rest.partition(END)[2]}"]))
 
@@ -87,7 +87,7 @@ def startup(result: dict[str, Any]) -> list[str]:
 
 
 def sizing() -> list[str]:
-    """What a core classifies, and the memory that it takes: the load of 8 clients, who ask as soon as they are told."""
+    """Return throughput per core and memory of the classifiers, under a closed loop of 8 clients."""
     serving, soak = load("inference-serving"), load("inference-soak")
     cores, found = serving["machine"]["cores"], serving["found"]
     memory = {"built-in": load("startup")["median"]["used_rss_mib"], "ours int8": max(soak["found"]["mib"])}
@@ -161,7 +161,7 @@ def restarts(result: dict[str, Any]) -> list[str]:
 
 
 def accuracy() -> list[str]:
-    """The table of a model card."""
+    """Return the table of a model card."""
     names = ("prompts", "prompts_by_category", "dev_mmlu_pro", "dev_user_prompts", "dev_out_of_scope")
     found = {name: load(f"accuracy-{name}") for name in names}
     titles = {

@@ -1,6 +1,6 @@
-"""What `systemd-analyze security` gives the service's unit, and what a restart under load costs its clients.
+"""Measure the exposure of the service's unit by `systemd-analyze security`, and a restart under load.
 
-The clients make a new connection for each request, on a socket that stays open between the two processes, as
+Clients open a new connection for each request, on a socket that stays open between the two processes, as
 `pointsman.socket` keeps it. Writes benchmarks/results/service.json.
 """
 
@@ -25,7 +25,7 @@ from support.service import shipped_config
 CLIENTS = 16
 RESTARTS = 5
 EACH = 50
-"""Requests of each client before and after the restart, at least."""
+"""Minimum requests of each client before and after the restart."""
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ async def restart() -> Restart:
 
 
 def exposure() -> dict[str, Any]:
-    """By the unit's form: as it is, and for a GPU."""
+    """Return the exposure of the unit as shipped and with the GPU drop-in."""
     found = {}
     for form, drop_ins in (("cpu", ()), ("gpu", ("gpu.conf",))):
         with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
-"""How long `pointsman serve` takes until it is ready, and how much memory it holds.
+"""Measure the start-up time and memory of `pointsman serve`.
 
-Starts the service with the shipped config and the built-in classifier, again and again, polls `/ready`, sends requests
-of mixed lengths through `/v1/route`, and reads the memory before and after. Writes benchmarks/results/startup.json.
+Starts the service repeatedly with the shipped config and the built-in classifier, polls `/ready`, sends requests of
+mixed lengths to `/v1/route`, and reads the memory before and after. Writes benchmarks/results/startup.json.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def main() -> None:
 
 
 def measure() -> dict[str, float]:
-    """Two starts: seconds to ready, resident and proportional memory in MiB, ready and after the requests.
+    """Start twice; return seconds to ready and memory (Rss, Pss) in MiB when ready and after the requests.
 
-    The first one of a host measures what the classifier costs on it, the later ones find that in the state directory.
+    The first start measures the cost curve of the classifier; the second finds it in the state directory.
     """
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
@@ -70,7 +70,7 @@ def measure() -> dict[str, float]:
 
 @contextlib.contextmanager
 def serving(config: Path, state: Path, port: int) -> Iterator[tuple[int, float]]:
-    """Process id, and the seconds until it was ready."""
+    """Yield the process id and the seconds until it was ready."""
     command = [sys.executable, "-m", "pointsman", "serve", "--config", str(config)]
     started = time.perf_counter()
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ | {"STATE_DIRECTORY": str(state)})
@@ -104,7 +104,7 @@ def post(port: int, path: str, body: Any) -> None:
 
 
 def memory(pid: int) -> dict[str, float]:
-    """Rss and Pss in MiB."""
+    """Return Rss and Pss in MiB."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     kib = {name: int(value.split()[0]) for name, value in (line.split(":") for line in lines)}
     return {name: round(kib[name] / 1024, 1) for name in ("Rss", "Pss")}

@@ -1,4 +1,4 @@
-"""What was promised, beside what was measured. Pure."""
+"""Compare measurements with targets; pure functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Sign = Literal["at least", "at most"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`measured` and `wanted` are numbers of one kind; `at` says where the measured one, the worst, was found."""
+    """A target; `measured` and `wanted` have the same unit, and `at` says where the worst value was measured."""
 
     what: str
     measured: float
@@ -23,11 +23,11 @@ class Target:
 
     @property
     def met(self) -> bool:
-        """False for what could not be measured, too."""
+        """Return whether the target is met; False if it could not be measured."""
         return self.measured >= self.wanted if self.sign == "at least" else self.measured <= self.wanted
 
     def row(self) -> str:
-        """A row of a table: what, measured, wanted, verdict."""
+        """Return a table row: what, measured, wanted, verdict."""
         unknown = math.isnan(self.measured) or math.isnan(self.wanted)
         verdict = "not measured" if unknown else "met" if self.met else "not met"
         measured = f"{_figure(self.measured)} {self.at}".strip()
@@ -35,34 +35,34 @@ class Target:
 
 
 def at_least(what: str, wanted: float, measured: Mapping[str, float]) -> Target:
-    """`measured` by where; the least one is judged."""
+    """Return a target for the lowest of `measured`, which is keyed by where."""
     return _worst(what, measured, "at least", wanted)
 
 
 def at_most(what: str, wanted: float, measured: Mapping[str, float]) -> Target:
-    """`measured` by where; the greatest one is judged."""
+    """Return a target for the highest of `measured`, which is keyed by where."""
     return _worst(what, measured, "at most", wanted)
 
 
 def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
-    """The median of the rounds' ratios: a slow moment hits both. Not a number where a round is missing on a side."""
+    """Return the median ratio over the rounds, in which a slow moment affects both; NaN without complete rounds."""
     pairs = list(zip(numerators, denominators, strict=False))
     return statistics.median(a / b for a, b in pairs) if pairs else math.nan
 
 
 def difference(minuends: Sequence[float], subtrahends: Sequence[float]) -> float:
-    """The median of the rounds' differences, for the same reason."""
+    """Return the median difference over the rounds; NaN without complete rounds."""
     pairs = list(zip(minuends, subtrahends, strict=False))
     return statistics.median(a - b for a, b in pairs) if pairs else math.nan
 
 
 def median(values: Sequence[float]) -> float:
-    """Not a number where there are no values."""
+    """Return the median, or NaN without values."""
     return statistics.median(values) if values else math.nan
 
 
 def quantile(values: Iterable[float], share: float) -> float:
-    """The nearest rank; not a number where there are no values."""
+    """Return the quantile by nearest rank, or NaN without values."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
 

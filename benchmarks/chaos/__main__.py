@@ -1,6 +1,6 @@
-"""Random clients against random upstreams, one daemon between them: PYTHONPATH=benchmarks:tests python -m chaos
+"""Run random clients against random upstreams through one daemon: PYTHONPATH=benchmarks:tests python -m chaos
 
-A run of ten minutes or more writes benchmarks/results/chaos.json. Exits with 1 where anything was lost.
+A run of ten minutes or more writes benchmarks/results/chaos.json. Exits with 1 if anything was lost.
 """
 
 from __future__ import annotations

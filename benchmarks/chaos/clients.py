@@ -1,4 +1,4 @@
-"""Clients that ask, read, dawdle, leave and err by a die, and report what they saw."""
+"""Run clients that ask, read, stall, disconnect and send errors at random, and record what they see."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ MALFORMED = (
     b"GET /health HTTP/1.1\r\nHost: a\r\nno field\r\n\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
 )
-"""Refused before they are requests: no outcome in the log, one in the metrics."""
+"""Refused before they are parsed as requests: no outcome in the log, one in the metrics."""
 
 
 class Left(Exception):
-    """It was time to leave."""
+    """The client disconnects now."""
 
 
 @dataclass
 class Clients:
-    """`asked` has every request that was made."""
+    """Random clients; `asked` has every request that was made."""
 
     url: str
     dice: random.Random
@@ -45,7 +45,7 @@ class Clients:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """One client after another until `stop`."""
+        """Run one client after another until `stop`."""
         kinds: dict[str, Callable[[Asked], Awaitable[None]]] = {
             "whole answer": self._plain,
             "stream": self._stream,
@@ -135,7 +135,10 @@ class Clients:
         self.asked.append(replace(asked, end="left", left=left))
 
     async def _leaves_before_answer(self, asked: Asked) -> None:
-        """At once, or while it is classified, connected or answered. What a reset overtakes never came."""
+        """Disconnect at once, or during classification, connecting or the response.
+
+        Data that a reset overtakes is lost.
+        """
         async with connect(self.url) as client:
             client.send(self._request(asked, stream=self.dice.random() < 0.5, max_tokens=50))
             stays = self.dice.choice((0, 0, 0.001, 0.003, 0.01, 0.05, 0.2))
@@ -157,7 +160,7 @@ class Clients:
         self.asked.append(seen)
 
     async def _leaves_unread(self, asked: Asked) -> None:
-        """Its connection is full when it leaves."""
+        """Disconnect while the connection's buffers are full."""
         async with connect(self.url, receive_buffer=SMALL_BUFFER) as client:
             client.send(self._request(asked, stream=True, max_tokens=800))
             await asyncio.sleep(self.dice.uniform(0.05, 0.3))
@@ -204,7 +207,7 @@ class Clients:
 async def read(
     client: RawClient, asked: Asked, *, pause: Callable[[], float] | None = None, leave_after: int | None = None
 ) -> Asked:
-    """What the client sees of its answer; `leave_after` so many parts of the body it is time to leave."""
+    """Return the response as the client sees it; disconnect after `leave_after` parts of the body."""
     seen = Reading(asked)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -219,7 +222,7 @@ async def read(
 
 
 class Reading:
-    """An answer as far as it came."""
+    """A response as far as it was received."""
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
@@ -228,7 +231,7 @@ class Reading:
         self._start = b""
 
     async def run(self, client: RawClient, pause: Callable[[], float] | None, leave_after: int | None) -> None:
-        """To its end. Raises Cut and Left."""
+        """Read to the end; raises Cut and Left."""
         self._status, headers = await client.head()
         fields = {name.lower(): value for name, value in headers}
         if "transfer-encoding" not in fields:
@@ -259,7 +262,7 @@ class Reading:
         return replace(self._asked, end=end, status=self._status, body=body, code=self._code())
 
     def _code(self) -> str | None:
-        """The code of an error; upstreams' own are numbers."""
+        """Return the code of an error made by Pointsman; upstreams have numbers."""
         try:
             code = json.loads(self._start)["error"]["code"]
         except (ValueError, KeyError, TypeError):

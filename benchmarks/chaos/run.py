@@ -1,4 +1,4 @@
-"""One run: a daemon, two upstreams, many clients, and what is there to be judged when all of it is still."""
+"""Run one daemon, two upstreams and many clients, and collect the evidence once everything is idle."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from support.metrics import Metrics, scrape
 from support.raw_client import ask, chat
 
 CLIENTS = 16
-"""At once; more would only measure how busy the machine is."""
+"""Concurrent clients; more would only measure how busy the machine is."""
 SAMPLES = 200
 SETTLE_SECONDS = 10.0
 IDLE_SECONDS = 4.0
-"""Longer than the daemon keeps an idle connection to an upstream."""
+"""Longer than the daemon keeps an idle upstream connection."""
 _LIMITS = {
     "connect_timeout_ms": 1000,
     "first_byte_timeout_ms": 1500,
@@ -33,7 +33,7 @@ _LIMITS = {
 
 
 async def run(folder: Path, seconds: float, seed: int) -> dict[str, Any]:
-    """Chaos for so long; the verdict. The daemon's config and log are in `folder`."""
+    """Run chaos for this many seconds and return the verdict; config and log of the daemon are in `folder`."""
     upstreams = [Chaotic(random.Random(f"{seed} {name}")) for name in "ab"]
     for upstream in upstreams:
         await upstream.listen()
@@ -42,7 +42,7 @@ async def run(folder: Path, seconds: float, seed: int) -> dict[str, Any]:
         async with run_daemon(config(folder, *(upstream.port for upstream in upstreams)), folder) as daemon:
             found = judge(await _watched(daemon, upstreams, seconds, seed))
     except AssertionError:
-        if not found["faults"]:  # else what it does not like in the log is among them
+        if not found["faults"]:  # otherwise the faults already contain the log's problems
             raise
     finally:
         for upstream in upstreams:
@@ -51,7 +51,7 @@ async def run(folder: Path, seconds: float, seed: int) -> dict[str, Any]:
 
 
 def config(folder: Path, *ports: int) -> dict[str, Any]:
-    """Two adapters that a toy classifier chooses between, limits that a stall soon meets."""
+    """Return a config with two adapters, a toy classifier and short timeouts."""
 
     def category(label: str, lora: str) -> dict[str, Any]:
         return {"name": label, "model_scores": [{"model": "base", "lora_name": lora, "use_reasoning": False}]}
@@ -99,7 +99,7 @@ async def _watched(daemon: Daemon, upstreams: list[Chaotic], seconds: float, see
 
 
 async def _chaos(daemon: Daemon, upstreams: list[Chaotic], clients: Clients, seconds: float) -> list[Sample]:
-    """Everything at once for so long; what the daemon held meanwhile."""
+    """Run all clients and upstreams for this long; return samples of the daemon's resources."""
     stop, samples = asyncio.Event(), []
     async with asyncio.TaskGroup() as group:
         for _ in range(CLIENTS):
@@ -117,7 +117,7 @@ async def _chaos(daemon: Daemon, upstreams: list[Chaotic], clients: Clients, sec
 
 
 async def _settled(daemon: Daemon) -> Metrics:
-    """The metrics once nothing is under way any more, or when it should have been."""
+    """Return the metrics once nothing is in flight, or after the time limit."""
     metrics = await scrape(daemon)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SETTLE_SECONDS):
@@ -132,7 +132,7 @@ def _more(name: str, before: Metrics, after: Metrics, **labels: str) -> int:
 
 
 def sample(daemon: Daemon) -> Sample:
-    """What the process holds now."""
+    """Return the daemon's memory and descriptors."""
     process = Path(f"/proc/{daemon.process.pid}")
     status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
     return Sample(int(status["VmRSS"].split()[0]) * 1024, len(list((process / "fd").iterdir())))

@@ -1,4 +1,4 @@
-"""An upstream that misbehaves by a die, and remembers what it did with each request."""
+"""Run an upstream that misbehaves at random, and record what it did with each request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ERROR_EVENT = b'data: {"error": {"message": "engine died", "type": "InternalServ
 
 @dataclass
 class Answer:
-    """One answer on its way out: what goes through here is what the client must get, or must see broken."""
+    """A response being sent: the client must receive exactly this data, or see an error."""
 
     exchange: Exchange
     dice: random.Random
@@ -44,7 +44,7 @@ class Answer:
         return self.asked.get("stream") is True
 
     async def send(self, data: bytes, *, status: int | None = None) -> None:
-        """Raises ConnectionError where nobody is there any more; with `status` it is the head that is sent."""
+        """Send data; raises ConnectionError if the client is gone. With `status`, the data is the head."""
         if self.exchange.connection.gone.is_set():
             raise ConnectionError
         self.status = self.status if status is None else status
@@ -54,20 +54,20 @@ class Answer:
         await self.send(head(status, *fields), status=int(status.split()[0]))
 
     async def body(self, data: bytes, *, framed: bool = False) -> None:
-        """A part of the body, as a chunk of its own where it is `framed`."""
+        """Send part of the body, as a chunk if `framed`."""
         self.size += len(data)
         self.crc = zlib.crc32(data, self.crc)
         await self.send(chunk(data) if framed else data)
 
     def finished(self) -> None:
-        """All is sent that was announced."""
+        """Mark the response complete: everything announced was sent."""
         self.whole = not self.exchange.connection.gone.is_set()
 
     async def begin_stream(self) -> None:
         await self.send(STREAM, status=200)
 
     async def events(self, count: int) -> None:
-        """So many events, with the pauses of a model that generates."""
+        """Send this many events, with pauses like a generating model's."""
         for number in range(count):
             await self.body(event(f"word {number} " + "x" * self.dice.randrange(60)), framed=True)
             await asyncio.sleep(self.dice.uniform(0, 0.02) if self.dice.random() < 0.3 else 0)
@@ -103,7 +103,7 @@ async def good(answer: Answer) -> None:
 
 
 async def json_answer(answer: Answer, status: str, data: bytes, *fields: str, announced: int | None = None) -> None:
-    """`announced` is the Content-Length, where it lies."""
+    """Send a JSON response; `announced` overrides the Content-Length with a wrong one."""
     length = len(data) if announced is None else announced
     await answer.head(status, JSON, f"Content-Length: {length}", *fields)
     await answer.body(data[:length])
@@ -179,7 +179,7 @@ async def reset_after_head(answer: Answer) -> None:
 
 
 async def short_chunked_body(answer: Answer) -> None:
-    """It ends with FIN between two chunks, where only the last chunk is missing, or inside one."""
+    """End a chunked body early: FIN between two chunks, before the last chunk, or inside one."""
     await half(answer, length=None)
     if answer.dice.random() < 0.5:
         await answer.send(b"ff\r\ndata: {")
@@ -211,7 +211,7 @@ async def stall_after_head(answer: Answer) -> None:
 
 
 async def error_in_stream(answer: Answer) -> None:
-    """As vLLM does when its engine dies within a stream that it can still end."""
+    """Send an error event, as vLLM does when its engine dies but the stream can still be ended."""
     await half(answer, length=None)
     await answer.body(ERROR_EVENT, framed=True)
     await answer.end_stream()
@@ -249,11 +249,14 @@ BAD: dict[str, Behaviour] = {
     "503 with Retry-After": refuses("503 Service Unavailable", "Retry-After: 7"),
 }
 EARLY = {"reset before the head", "503", "500", "close before the head"}
-"""They may come before the body was read."""
+"""Behaviours that may occur before the body was read."""
 
 
 class Chaotic(Hostile):
-    """Answers as told by the dice. `ran` has what is over, `running` what is not; well-behaved while it is `calm`."""
+    """An upstream that answers at random; `ran` has finished requests, `running` the others.
+
+    Well-behaved while `calm`.
+    """
 
     def __init__(self, dice: random.Random) -> None:
         super().__init__()
@@ -285,7 +288,7 @@ class Chaotic(Hostile):
         return None
 
     def forget(self) -> None:
-        """Drop connections that are gone: what is kept of them is in `ran`."""
+        """Drop closed connections; their requests are in `ran`."""
         self.requests.clear()
         self.connections = [connection for connection in self.connections if not connection.gone.is_set()]
         self._latest = {
@@ -299,7 +302,7 @@ class Chaotic(Hostile):
         await super().die()
 
     async def lapses(self, stop: asyncio.Event) -> None:
-        """Now and then be dead for a while, as one that is killed and started again."""
+        """Stop for a while now and then, as if killed and restarted."""
         while not stop.is_set():
             try:
                 async with asyncio.timeout(self._dice.uniform(2, 8)):

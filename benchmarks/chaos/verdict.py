@@ -1,6 +1,6 @@
-"""Whether anything was lost: what clients asked, what upstreams ran and what the daemon says, held against each other.
+"""Compare what clients requested, what upstreams ran and what the daemon reported.
 
-Pure: every function takes records and returns its complaints, none where all is well.
+Pure: every function takes records and returns its complaints, an empty list if there are none.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 OUTCOMES = frozenset({"request", "routing_decision"})
-"""The events of the log that are a request's outcome."""
+"""The log events that are the outcome of a request."""
 OUR_CODES = frozenset({"upstream_unreachable", "upstream_broken", "upstream_timeout"})
 BOUND_SECONDS, WORST_SECONDS = 0.1, 1.0
 LATE_SHARE = 0.05
-"""A generation may outlive its client by the bound. A moment in which the machine did something else makes a few later:
-so many of them, and none by more than the worst."""
+"""Share of generations that may outlive their client by more than BOUND_SECONDS, but not by more than WORST_SECONDS.
+
+The machine may be busy with other work at that moment.
+"""
 LATE_SECONDS = 0.2
-"""After a client left, an answer may still be logged as given for so long: the daemon has not heard of it yet."""
+"""Seconds after a disconnection in which a response may be logged as sent: the daemon may not know of it yet."""
 DESCRIPTORS = 8
 GROWTH_BYTES, GROWTH_SHARE = 8 * 2**20, 0.05
 _GAUGES = ("requests_in_flight", "connections", "endpoint_in_flight", "classifier_queue")
@@ -30,7 +32,7 @@ End = Literal["whole", "cut", "left", "unanswered", "hung"]
 
 
 class Body(NamedTuple):
-    """The bytes of a body without its framing, as far as they count: their number and CRC-32."""
+    """A body without framing, reduced to its size and CRC-32."""
 
     size: int
     crc: int
@@ -41,7 +43,7 @@ NO_BODY = Body(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as its client saw it end; times are of the steady clock, in seconds."""
+    """A request as seen by its client; times are monotonic, in seconds."""
 
     id: str
     kind: str
@@ -50,13 +52,13 @@ class Asked:
     status: int | None = None
     body: Body = NO_BODY
     code: str | None = None
-    """Of an error in OpenAI's form."""
+    """Code of an error in OpenAI's form."""
     left: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A request as an upstream saw it; `whole`: it sent all that it had announced."""
+    """A request as seen by an upstream; `whole` if everything announced was sent."""
 
     id: str
     behaviour: str
@@ -66,14 +68,14 @@ class Ran:
     whole: bool = False
     body: Body = NO_BODY
     alone: bool = True
-    """Whether it was the first on its connection: only one that was not may be sent again."""
+    """True for the first request on its connection; only others may be retried."""
     torn: bool = False
-    """Its connection was reset after it was sent: what a slow reader had not taken yet is lost."""
+    """True if the connection was reset after sending, so that a slow reader may have lost data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the daemon holds at one moment."""
+    """The daemon's resources at one moment."""
 
     resident: int
     descriptors: int
@@ -81,7 +83,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All of a run. `wall` is the wall clock less the steady one; `malformed` is what upstreams could not read."""
+    """The records of a run; `wall` is wall time minus monotonic time, `malformed` is what upstreams could not parse."""
 
     asked: Sequence[Asked]
     ran: Sequence[Ran]
@@ -97,7 +99,7 @@ class Evidence:
 
 
 def judge(evidence: Evidence) -> dict[str, Any]:
-    """The faults, and the figures of the run."""
+    """Return the faults and the figures of the run."""
     asked, ran, lines = evidence.asked, evidence.ran, evidence.lines
     by_id = _lines_by_id(lines)
     late = sorted(outlived(asked, ran))
@@ -141,7 +143,7 @@ def judge(evidence: Evidence) -> dict[str, Any]:
 
 
 def outcomes(asked: Iterable[Asked], lines: Mapping[str, Sequence[Mapping[str, Any]]], wall: float) -> list[str]:
-    """Each request has one outcome in the log, and it is the one that its client saw."""
+    """Check that each request has one outcome in the log, and that its client saw the same."""
     faults = []
     for item in asked:
         found = lines.get(item.id, ())
@@ -174,13 +176,13 @@ def _differs(item: Asked, line: Mapping[str, Any], wall: float) -> str | None:
 
 
 def strangers(asked: Iterable[Asked], lines: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """Outcomes in the log of requests that nobody made."""
+    """Check for outcomes of requests that no client made."""
     known = {item.id for item in asked}
     return [f"{name}: an outcome of a request that nobody made" for name in lines if name not in known]
 
 
 def answers(asked: Iterable[Asked], ran: Iterable[Ran]) -> list[str]:
-    """What looks whole to a client was whole, and is the upstream's to the byte; what was not is visibly broken."""
+    """Check that responses that look complete equal the upstream's, and that incomplete ones are visibly broken."""
     last = {item.id: item for item in sorted(ran, key=lambda item: item.began)}
     faults = []
     for item in asked:
@@ -199,7 +201,7 @@ def answers(asked: Iterable[Asked], ran: Iterable[Ran]) -> list[str]:
 
 
 def _replaced(item: Asked, run: Ran) -> str | None:
-    """Of an answer that is not the upstream's."""
+    """Return what is wrong with a response that is not the upstream's."""
     if item.code not in OUR_CODES:
         return f"in place of the upstream's {run.status}, and no code of ours says why"
     if run.whole and not run.torn and item.code != "upstream_timeout":
@@ -208,7 +210,7 @@ def _replaced(item: Asked, run: Ran) -> str | None:
 
 
 def _passed_on(item: Asked, run: Ran) -> str | None:
-    """Of an answer that is the upstream's."""
+    """Return what is wrong with a response that is the upstream's."""
     if item.end == "whole" and not run.whole:
         return "a broken answer that looks whole"
     if item.end == "cut" and run.whole and not run.torn:
@@ -219,7 +221,7 @@ def _passed_on(item: Asked, run: Ran) -> str | None:
 
 
 def repeats(ran: Iterable[Ran], lines: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """A request comes twice only where the log says why, and never once an answer had begun or on a new connection."""
+    """Check that retries are logged, and never follow a response that began or a new connection."""
     runs = defaultdict(list)
     for item in sorted(ran, key=lambda item: item.began):
         runs[item.id].append(item)
@@ -237,12 +239,12 @@ def repeats(ran: Iterable[Ran], lines: Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def never_ended(ran: Iterable[Ran]) -> list[str]:
-    """Generations that go on when all clients are gone."""
+    """Check for generations that still run after all clients are gone."""
     return [f"{item.id} ({item.behaviour}): still runs" for item in ran if item.ended is None]
 
 
 def outlived(asked: Iterable[Asked], ran: Iterable[Ran]) -> list[float]:
-    """For each client that left: the seconds that its generation went on."""
+    """Return the seconds by which generations outlived clients that disconnected."""
     left = {item.id: item.left for item in asked if item.left is not None}
     return [
         item.ended - at
@@ -252,7 +254,7 @@ def outlived(asked: Iterable[Asked], ran: Iterable[Ran]) -> list[float]:
 
 
 def lingering(seconds: Sequence[float]) -> list[str]:
-    """Generations that outlived their clients for too long, by the `seconds` of all that did."""
+    """Check the `seconds` by which generations outlived their clients against the bounds."""
     worst, over = max(seconds, default=0.0), _over(seconds)
     faults = [f"a generation outlived its client by {worst:.3f} s"] if worst > WORST_SECONDS else []
     if over > LATE_SHARE * len(seconds):
@@ -265,7 +267,7 @@ def _over(seconds: Iterable[float]) -> int:
 
 
 def left_over(gauges: Mapping[str, float]) -> list[str]:
-    """Gauges of what is under way that are not zero when nothing is; one that is missing is a fault, too."""
+    """Check that gauges of work in flight exist and are zero when the daemon is idle."""
     missing = [
         f"no gauge pointsman_{name}" for name in _GAUGES if not any(f"pointsman_{name}[" in key for key in gauges)
     ]
@@ -275,7 +277,7 @@ def left_over(gauges: Mapping[str, float]) -> list[str]:
 def counts(
     asked: Iterable[Asked], lines: Mapping[str, Sequence[Mapping[str, Any]]], refused: int, counted: int
 ) -> list[str]:
-    """The metrics tell the same as the log and the clients: `refused` as malformed, `counted` as requests."""
+    """Check that metrics, log and clients agree: `refused` as malformed, `counted` as requests."""
     faults = []
     unread = sum(item.expected == "refused unread" for item in asked)
     logged = sum(len(found) for found in lines.values())
@@ -287,7 +289,7 @@ def counts(
 
 
 def grown(samples: Sequence[Sample]) -> list[str]:
-    """Resident memory that rises in the second half."""
+    """Check that resident memory does not grow in the second half."""
     resident = [sample.resident for sample in samples]
     third, last = _quarter(resident, 2), _quarter(resident, 3)
     if not third or last - third <= max(GROWTH_BYTES, third * GROWTH_SHARE):
@@ -296,13 +298,13 @@ def grown(samples: Sequence[Sample]) -> list[str]:
 
 
 def leaked(start: Sample, end: Sample) -> list[str]:
-    """File descriptors that are still open after the end."""
+    """Check that no file descriptors stay open after the end."""
     more = end.descriptors - start.descriptors
     return [f"{more} file descriptors more than at the start"] if more > DESCRIPTORS else []
 
 
 def troubles(lines: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Faults of the daemon's own in the log, an exception that nobody caught among them."""
+    """Check the log for errors of the daemon itself, uncaught exceptions included."""
     return [
         f"in the log: {dict(line)}"
         for line in lines
@@ -323,7 +325,7 @@ def _prefixes() -> tuple[str, ...]:
 
 
 def _quarter(values: Sequence[int], number: int) -> float:
-    """The median of a quarter, counted from 0; 0 where there are too few values."""
+    """Return the median of a quarter, counted from 0; 0 if there are too few values."""
     length = len(values) // 4
     return statistics.median(values[number * length : (number + 1) * length]) if length else 0.0
 
@@ -336,7 +338,7 @@ def _resident(evidence: Evidence) -> dict[str, float]:
 
 
 def _table(pairs: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    """How often each pair came, by its first and then by its second."""
+    """Count the pairs, by the first and then the second element."""
     table: dict[str, dict[str, int]] = {}
     for (first, second), count in sorted(Counter(pairs).items()):
         table.setdefault(first, {})[second] = count

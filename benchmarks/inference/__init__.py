@@ -1,1 +1,1 @@
-"""How fast classification is on this host, beside others and beside what the hardware allows."""
+"""Measure the speed of classification on this host, against other programs and the limits of the hardware."""

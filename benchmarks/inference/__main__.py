@@ -1,10 +1,10 @@
-"""Runs the benchmarks: PYTHONPATH=benchmarks:tests python -m inference WORK [PART ...]
+"""Run the benchmarks: PYTHONPATH=benchmarks:tests python -m inference WORK [PART ...]
 
 WORK is a folder for models, peers' venvs (`peers/install.sh WORK/peers`) and logs: 12 GB. Each part is a process with a
-limit, and writes WORK/results/PART.json. Without a PART, those that have no such file are run, so that what was broken
-off goes on with the next call. In the end the results go to benchmarks/results and the report is rendered.
+time limit, and writes WORK/results/PART.json. Without PART, all parts without such a file are run, so that the next
+call continues an interrupted one. At the end the results are copied to benchmarks/results and the report is rendered.
 
-`WORK soak --share 30` is a soak of an hour in place of two minutes.
+`WORK soak --share 30` is a soak of an hour instead of two minutes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from inference.workplace import HERE, Workplace
 
 RESULTS = HERE.parent / "results"
 PARTS = {"batch1": 540, "serving": 900, "routed": 240, "soak": 240, "overload": 120}
-"""Seconds after which a part is given up."""
+"""Time limit of each part in seconds."""
 
 PEER_PACKAGES = {
     "optimum": ("optimum", "optimum-onnx", "onnxruntime", "transformers", "torch"),
@@ -60,13 +60,13 @@ def main() -> int:
 
 
 def run_parts(work: Workplace, parts: Sequence[str], share: float) -> int:
-    """All of them, one after another; the exit status, 1 where one of them failed."""
+    """Run the parts one after another; return the exit status, 1 if any of them failed."""
     measured = [_spawn(work, part, share) for part in parts]
     return 0 if all(measured) else 1
 
 
 def _measure(work: Workplace, part: str, share: float) -> None:
-    os.environ["STATE_DIRECTORY"] = str(work.part("state"))  # where the daemons keep what they measure
+    os.environ["STATE_DIRECTORY"] = str(work.part("state"))  # the daemons store their measurements there
     started = time.monotonic()
     found = importlib.import_module(f"inference.{part}").measure(work, share)
     whole = provenance() | {"peers": _versions(work), "seconds": round(time.monotonic() - started), "found": found}
@@ -76,7 +76,7 @@ def _measure(work: Workplace, part: str, share: float) -> None:
 
 
 def _spawn(work: Workplace, part: str, share: float) -> bool:
-    """Whether the part has run to its end."""
+    """Return whether the part has finished."""
     print(f"== {part}", flush=True)
     command = [sys.executable, "-m", "inference", str(work.folder), part, "--share", str(share), "--here"]
     try:
@@ -92,7 +92,7 @@ def _result(work: Workplace, part: str) -> Path:
 
 
 def _versions(work: Workplace) -> dict[str, dict[str, str]]:
-    """Of the packages that matter in each peer's venv."""
+    """Return the versions of the relevant packages in each peer's venv."""
     ask = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
     found = {}
     for peer, names in PEER_PACKAGES.items():

@@ -1,8 +1,8 @@
-"""One prompt at a time on two threads: every variant a process of its own, all taking turns, beside a floor.
+"""Measure one prompt at a time on two threads: variants run in separate processes and take turns.
 
-A pause and an untimed call come before every timed one: threads that still spin in another process would double its
-time. The floor follows from rates that are measured in the same rounds: the linear layers' operations at the rate of
-a bare u8 x s8 product, and the windowed attention's at that of a bare float product.
+A pause and an untimed call precede every timed one, since threads that still spin in another process would double its
+time. The lower bound follows from rates measured in the same rounds: the operations of the linear layers at the rate of
+a bare u8 x s8 product, and those of the windowed attention at the rate of a bare float product.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ THREADS = 2
 PAUSE_S = 0.03
 LAYERS, GLOBAL_LAYERS, WIDTH, WINDOW = 22, 8, 768, 129
 SECONDS = {16: 15, 32: 15, 64: 15, 128: 25, 256: 30, 512: 40, 2048: 75}
-"""After which no further round begins, by tokens."""
+"""Seconds by tokens, after which no further round begins."""
 FEWEST_ROUNDS = 3
 LONGEST_WARMED = 512
-"""An untimed call tells nothing before one that takes seconds."""
+"""Longer calls take seconds, so that an untimed call before them makes no difference."""
 
 VARIANTS = {
     "PyTorch float": ("torch", "checkpoint", ""),
@@ -40,7 +40,7 @@ VARIANTS = {
     "int8 product": ("int8 product", "", ""),
     "float product": ("float product", "", ""),
 }
-"""Name: the worker's kind, model, peer's venv."""
+"""Name to the worker's kind, the model, and the peer's venv."""
 PROFILED = {"ours int8 per token": "int8-token", "ours int8 per tensor": "int8-tensor"}
 PROFILED_TOKENS = (128, 2048)
 
@@ -48,9 +48,9 @@ Worker = subprocess.Popen[str]
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
-    """`ms` by tokens and variant, in the order of the rounds; `operators`: milliseconds by model, tokens and operator.
+    """Return `ms` by tokens and variant in the order of the rounds, and `operators` in ms by model and tokens.
 
-    `proofs`: what was verified of each model at its export.
+    `proofs` are the verification results of each model's export.
     """
     with contextlib.ExitStack() as stack:
         started = {name: stack.enter_context(worker) for name in VARIANTS if (worker := _start(work, name))}
@@ -69,8 +69,8 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
 
 
 def _take_turns(workers: dict[str, Worker], tokens: int, seconds: float) -> dict[str, list[float]]:
-    """Milliseconds by variant, without those that cannot take so many tokens."""
-    # The first run of a length lays out memory and compiles.
+    """Return milliseconds by variant, without variants that cannot take this many tokens."""
+    # The first run of a length allocates memory and compiles.
     names = [name for name, worker in workers.items() if _seconds(worker, tokens, 1) is not None]
     times: dict[str, list[float]] = {name: [] for name in names}
     ends = time.monotonic() + seconds
@@ -87,7 +87,7 @@ def _take_turns(workers: dict[str, Worker], tokens: int, seconds: float) -> dict
 
 
 def floor_ms(tokens: int, int8_product_ms: float, float_product_ms: float) -> float:
-    """What a call of `tokens` takes at least, from the time that a layer's products of GEMM_ROWS rows take."""
+    """Return the lower bound for `tokens`, from the times of one layer's products with GEMM_ROWS rows."""
     layer = sum(rows * columns for rows, columns in LAYER_WEIGHTS)
     linear = LAYERS * int8_product_ms * tokens / GEMM_ROWS
     seen = GLOBAL_LAYERS * tokens + (LAYERS - GLOBAL_LAYERS) * min(tokens, WINDOW)
@@ -96,7 +96,7 @@ def floor_ms(tokens: int, int8_product_ms: float, float_product_ms: float) -> fl
 
 
 def _start(work: Workplace, name: str) -> Worker | None:
-    """A variant's process, which ends when its input is closed; None where a part of it is missing."""
+    """Start a variant's process, which ends when its input is closed; return None if a part of it is missing."""
     kind, model, venv = VARIANTS[name]
     python = work.python(venv) if venv else Path(sys.executable)
     if not python.exists() or not work.model(model).exists():
@@ -112,7 +112,7 @@ def _start(work: Workplace, name: str) -> Worker | None:
 
 
 def _seconds(worker: Worker, tokens: int, runs: int) -> float | None:
-    """Of the last of `runs`; None where the worker ended."""
+    """Return the seconds of the last of `runs`; None if the worker ended."""
     assert worker.stdin
     with contextlib.suppress(BrokenPipeError):
         worker.stdin.write(f"{tokens} {runs}\n")

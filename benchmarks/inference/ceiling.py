@@ -1,4 +1,4 @@
-"""What the cost curve says that this host can do."""
+"""Compute this host's limits from the cost curve."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pointsman.config.model import ClassifierOptions
 
 
 def measured(model: Path) -> tuple[Curve, int]:
-    """The curve, which is kept for the daemons that start next, and the default deadline in ms that follows from it."""
+    """Return the cost curve, which later daemons reuse, and the resulting default deadline in ms."""
     with contextlib.closing(Classifier(artifact.load(model), ClassifierOptions())) as classifier:
         return classifier.curve, classifier.settings()["deadline_ms"]
 
 
 def prompts_per_second(curve: Curve, lengths: Sequence[int]) -> float:
-    """When all workers are always busy, and prompts that are short enough share runs."""
+    """Return the throughput if all workers are always busy and short prompts share runs."""
     shared = curve.batch_tokens
     costs = [
         curve.seconds(tokens) if tokens > shared else curve.seconds(shared) * tokens / shared for tokens in lengths

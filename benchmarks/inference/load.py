@@ -1,4 +1,4 @@
-"""HTTP load: closed loops and open loops, from one process that costs little beside what it measures."""
+"""Generate HTTP load in closed and open loops, from one process that uses little CPU."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATIENCE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`outcome` is the daemon's `x-pointsman-reason`, else the status; that is 0 where there was no answer in time."""
+    """One response; `outcome` is the daemon's `x-pointsman-reason`, or else the status (0: no response in time)."""
 
     seconds: float
     status: int
@@ -30,7 +30,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What came back, from the first request until the last answer."""
+    """The responses from the first request until the last response."""
 
     replies: list[Reply]
     seconds: float
@@ -39,7 +39,7 @@ class Window:
         return Window([reply for reply in self.replies if wanted(reply)], self.seconds)
 
     def summary(self) -> dict[str, float]:
-        """Throughput and latency of what was answered well; `failed` counts the rest."""
+        """Return throughput and latency of the successful responses; `failed` counts the others."""
         answered = [reply.seconds for reply in self.replies if reply.status == 200]
         return {
             "answered": len(answered),
@@ -50,7 +50,7 @@ class Window:
 
 
 def post(path: str, body: Any) -> bytes:
-    """A whole request, as it goes over the wire."""
+    """Return a whole request as sent over the wire."""
     payload = json.dumps(body).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {len(payload)}\r\n\r\n"
@@ -59,19 +59,19 @@ def post(path: str, body: Any) -> bytes:
 
 
 def get(port: int, path: str) -> str:
-    """The body; raises OSError without one."""
+    """Return the body; raises OSError if there is none."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
         body: bytes = response.read()
     return body.decode()
 
 
 def rotated(requests: Sequence[bytes], start: int) -> Iterator[bytes]:
-    """All of them from `start` on, round and round."""
+    """Yield the requests in a cycle that begins at `start`."""
     return itertools.islice(itertools.cycle(requests), start % len(requests), None)
 
 
 def closed_loop(port: int, requests: Iterator[bytes], concurrency: int, seconds: float) -> Window:
-    """`concurrency` clients that each wait for an answer before they ask again, for `seconds` or until all is asked."""
+    """Run `concurrency` clients, each with one request in flight, for `seconds` or until `requests` ends."""
     replies: list[Reply] = []
 
     async def client(ends: float) -> None:
@@ -91,7 +91,7 @@ def closed_loop(port: int, requests: Iterator[bytes], concurrency: int, seconds:
 
 
 def open_loop(port: int, requests: Iterator[bytes], rate: float, seconds: float) -> Window:
-    """Poisson arrivals at `rate` a second, whatever the server does; after PATIENCE_S a client gives up."""
+    """Send Poisson arrivals at `rate` per second regardless of the server; clients give up after PATIENCE_S."""
     replies: list[Reply] = []
     idle: list[_Connection] = []
     arrivals = random.Random(0)
@@ -106,7 +106,7 @@ def open_loop(port: int, requests: Iterator[bytes], rate: float, seconds: float)
         except (OSError, EOFError):
             if connection is not None:
                 connection.close()
-        # Since it was due, so that a late client hides no wait.
+        # measured from the due time, so that a late client hides no waiting
         replies.append(Reply(time.perf_counter() - due, status, outcome))
 
     async def load() -> None:
@@ -123,7 +123,7 @@ def open_loop(port: int, requests: Iterator[bytes], rate: float, seconds: float)
 
 
 def _run(load: Coroutine[Any, Any, None]) -> float:
-    """Its seconds, undisturbed by garbage collection."""
+    """Return the duration in seconds, without garbage collection."""
     gc.collect()
     gc.disable()
     try:
@@ -135,7 +135,7 @@ def _run(load: Coroutine[Any, Any, None]) -> float:
 
 
 class _Connection:
-    """HTTP/1.1 with keep-alive, for answers that carry a Content-Length."""
+    """An HTTP/1.1 keep-alive connection for responses with a Content-Length."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -145,7 +145,7 @@ class _Connection:
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     async def exchange(self, request: bytes) -> tuple[int, str]:
-        """Status and outcome."""
+        """Return status and outcome."""
         self._writer.write(request)
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
         await self._reader.readexactly(int(_header(head, b"content-length")))

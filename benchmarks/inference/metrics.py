@@ -1,4 +1,4 @@
-"""What the daemon says of its event loop on its admin port."""
+"""Read the daemon's event loop metrics on its admin port."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Buckets = dict[float, float]
 
 
 def loop_lag(admin_port: int) -> Buckets:
-    """How late the event loop was, since the start."""
+    """Return the event loop's delays since the start."""
     return {
         float(sample.labels["le"]): sample.value
         for family in text_string_to_metric_families(get(admin_port, "/metrics"))
@@ -25,7 +25,7 @@ def loop_lag(admin_port: int) -> Buckets:
 
 
 def lag_p99_ms(before: Buckets, after: Buckets) -> float:
-    """The upper bound of the bucket that holds the quantile of what came in between; not a number if nothing came."""
+    """Return the upper bound of the quantile's bucket between two scrapes; NaN without observations."""
     counts = {bound: count - before.get(bound, 0.0) for bound, count in after.items()}
     whole = max(counts.values(), default=0.0)
     return min(bound * 1000 for bound, count in counts.items() if count >= 0.99 * whole) if whole else math.nan

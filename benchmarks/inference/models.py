@@ -1,7 +1,7 @@
-"""The models under test: ModernBERT-base's shape with random weights, as each program wants it.
+"""Create the models under test: ModernBERT-base with random weights, in each program's format.
 
-A cost doesn't depend on weights, so nothing is downloaded. What is made stays in the folder and isn't made again; what
-can't be made is said, and the benchmarks go on without it.
+Cost does not depend on weights, so nothing is downloaded. Models stay in the folder for later runs; failures are
+printed, and the benchmarks continue without that model.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PROOF_TEXTS = 28
 
 
 def make_models(work: Workplace) -> None:
-    """All that is missing."""
+    """Create all missing models."""
     makers: dict[str, Callable[[Workplace, Path], None]] = {
         "checkpoint": _checkpoint,
         "optimum": _optimum,
@@ -43,7 +43,7 @@ def make_models(work: Workplace) -> None:
         shutil.rmtree(half, ignore_errors=True)
         try:
             make(work, half)
-        except Exception as error:  # noqa: BLE001 - any library's, and the others can still be measured
+        except Exception as error:  # noqa: BLE001 - any library may fail, and the other models can still be measured
             print(f"{name} cannot be made: {error}", file=sys.stderr)
         else:
             half.rename(path)
@@ -64,7 +64,7 @@ def _optimum(work: Workplace, path: Path) -> None:
 
 
 def _optimum_int8(work: Workplace, path: Path) -> None:
-    """The best of optimum's: dynamic, signed weights per channel, and MatMul alone, not the embedding."""
+    """Create optimum's fastest variant: dynamic, signed weights per channel, MatMul only, without the embedding."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     shutil.copytree(work.model("optimum"), path, ignore=shutil.ignore_patterns("*.onnx*"))
@@ -81,7 +81,7 @@ def _openvino_int8(work: Workplace, path: Path) -> None:
 
 
 def _float(work: Workplace, path: Path) -> None:
-    """Our graph before it is quantized, which `export` proves and throws away."""
+    """Keep our float graph, which `export` verifies and discards."""
     path.mkdir()
     FastRecipe(open_checkpoint(str(work.model("checkpoint"))), "token").write_float(path / "model.onnx")
 

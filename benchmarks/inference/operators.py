@@ -1,4 +1,4 @@
-"""Where the time of our graph goes: ONNX Runtime's own profile of a run, by operator."""
+"""Profile our graph by operator with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pointsman.classify.packing import pack
 
 RUNS = 3
 CONTROL_FLOW = {"If", "Loop"}
-"""Their time is that of the operators inside, which are listed too."""
+"""Their time is that of the operators inside, which are listed, too."""
 
 
 def profile(model: Path, tokens: int) -> dict[str, float]:
-    """Milliseconds of a run of one prompt on one thread, by operator; the first run only warms up."""
+    """Return milliseconds by operator for one prompt on one thread, after a warm-up run."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.enable_profiling = True
@@ -34,7 +34,7 @@ def profile(model: Path, tokens: int) -> dict[str, float]:
 
 
 def by_operator(events: list[dict[str, Any]]) -> dict[str, float]:
-    """The mean milliseconds of a run, the costliest operator first; `events` are those of more than one run."""
+    """Return mean milliseconds per run, highest first; `events` are those of more than one run."""
     begun = sorted(event["ts"] for event in events if event["name"] == "model_run")[1:]
     spent: Counter[str] = Counter()
     for event in events:

@@ -1,4 +1,4 @@
-"""Ten times the load that the daemon can carry: who is admitted has a class in time, all others an answer at once."""
+"""Offer ten times the sustainable load: admitted requests are classified in time, others refused at once."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ TIMES = 10
 FIND_S, OVERLOAD_S = 4.0, 8.0
 PROMPTS = 4096
 REFUSED = {"overloaded", "classifier_error"}
-"""Reasons of the fallback for what was not admitted; what missed the deadline was."""
+"""Fallback reasons of requests that were not admitted; those that missed the deadline were."""
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
-    """By workload: what was sustainable, what was offered, and how it was answered."""
+    """Return, by workload, the sustainable rate, the offered rate, and the outcomes."""
     _, deadline_ms = measured(work.model("int8-token"))
     found = {}
     with pointsman(work, "overload", work.model("int8-token"), cache_entries=0, deadline_ms=deadline_ms) as server:

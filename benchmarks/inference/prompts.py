@@ -1,4 +1,4 @@
-"""Prompts of the lengths that a measurement asks for."""
+"""Create prompts of given lengths."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ import tokenizers
 from pointsman_export.export.texts import BUILT_IN
 
 SHORT = (13, 21)
-"""Tokens of a short prompt, evenly between, but that its first word costs about one more: 18 on average."""
+"""Tokens of a short prompt, uniformly distributed; the first word costs about one more, so the mean is 18."""
 
 MIX_MEDIAN, MIX_P95, MIX_LIMIT = 40, 500, 512
 BLOCK = 16
 
 
 def short_lengths(random: random.Random) -> Iterator[int]:
-    """What a chat's short questions have."""
+    """Yield the lengths of short chat questions."""
     while True:
         yield random.randint(*SHORT)
 
 
 def mixed_lengths(random: random.Random) -> Iterator[int]:
-    """Lognormal and cut at the limit; every block of 16 has one from each 16th, so any stretch is a fair sample."""
+    """Yield lognormal lengths, truncated at the limit.
+
+    Every block of 16 has one length from each 16th of the distribution, so that any stretch is a fair sample.
+    """
     log_normal = NormalDist(math.log(MIX_MEDIAN), math.log(MIX_P95 / MIX_MEDIAN) / NormalDist().inv_cdf(0.95))
     while True:
         block = [log_normal.inv_cdf((stratum + random.uniform(0.01, 0.99)) / BLOCK) for stratum in range(BLOCK)]
@@ -36,7 +39,7 @@ def mixed_lengths(random: random.Random) -> Iterator[int]:
 
 
 def random_lengths(random: random.Random) -> Iterator[int]:
-    """Any length up to the limit, evenly."""
+    """Yield uniformly distributed lengths up to the limit."""
     while True:
         yield random.randint(4, MIX_LIMIT)
 
@@ -45,20 +48,20 @@ WORKLOADS = {"short": short_lengths, "mix": mixed_lengths, "random": random_leng
 
 
 def make_prompts(tokenizer: Path, workload: str, count: int, seed: int = 0) -> list[str]:
-    """`count` texts of random words, no two alike; their tokens include the tokenizer's special ones."""
+    """Return `count` distinct texts of random words; the token counts include special tokens."""
     source = random.Random(seed)  # the same prompts for every server
     words = _Words(tokenizer)
     return [words.text(length, source) for length in islice(WORKLOADS[workload](source), count)]
 
 
 def count_tokens(tokenizer: Path, texts: list[str]) -> list[int]:
-    """Of each text, special ones included, and not more than the classifier reads."""
+    """Return the tokens of each text including special ones, limited to what the classifier reads."""
     encodings = tokenizers.Tokenizer.from_file(str(tokenizer)).encode_batch(texts)
     return [min(MIX_LIMIT, len(encoding.ids)) for encoding in encodings]
 
 
 class _Words:
-    """Words and what each costs; a byte-level BPE splits at spaces, so that the costs add up."""
+    """Words with their token counts, which add up because a byte-level BPE splits at spaces."""
 
     def __init__(self, tokenizer: Path) -> None:
         loaded = tokenizers.Tokenizer.from_file(str(tokenizer))

@@ -1,4 +1,4 @@
-"""Renders benchmarks/results/inference.md and its plots from the result files: PYTHONPATH=... -m inference.report"""
+"""Render benchmarks/results/inference.md and its plots from the result files: python -m inference.report"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def render(folder: Path) -> list[str]:
-    """The lines of the report; writes its plots beside the result files of `folder`. What was not measured is said."""
+    """Return the lines of the report, and write its plots into `folder`. Missing measurements are mentioned."""
     lines = [
         "# Classification: how fast",
         "",

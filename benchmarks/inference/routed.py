@@ -1,7 +1,7 @@
-"""What the daemon adds to a request: chat completions through it, beside the same to the same upstream directly.
+"""Measure what the daemon adds to a request: chat completions through it, and directly to the same upstream.
 
-The upstream answers after a tenth of a second, as a short answer of vLLM does; one that answers at once would only show
-how a full queue waits.
+The upstream answers after a tenth of a second, like a short response of vLLM; with an immediate one, only queueing
+would be measured.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ CONCURRENCY = (1, 8, 32)
 ROUNDS = 3
 WINDOW_S = 2.5
 CACHE, HITS, MISSES = 256, 64, 2048
-"""A miss is a text that the cache forgot again before its turn comes round."""
+"""A miss is a text that was evicted from the cache before it is sent again."""
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
-    """`ways`: by concurrency and way, the windows' summaries in the order of the rounds."""
+    """Return `ways`: summaries of windows by concurrency and way, in the order of the rounds."""
     texts = make_prompts(work.tokenizer, "short", HITS + MISSES)
     asked = [post(CHAT, chat(text)) for text in texts]
     hits, misses = asked[:HITS], asked[HITS:]
@@ -49,7 +49,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
         found: dict[str, Any] = {str(load): {way: [] for way in ways} for load in CONCURRENCY}
         for _ in range(max(1, round(ROUNDS * share))):
             for load, (way, (target, requests)) in itertools.product(CONCURRENCY, ways.items()):
-                if way.endswith("hit"):  # the misses before threw them out
+                if way.endswith("hit"):  # evicted by the misses before
                     closed_loop(target, iter(hits), 8, math.inf)
                 window = closed_loop(target, requests, load, WINDOW_S * min(1.0, share))
                 found[str(load)][way].append(window.summary())
@@ -58,10 +58,10 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
 
 
 async def _built_in_us(texts: list[str]) -> dict[str, float]:
-    """Median microseconds for a class of the built-in, without a daemon: some texts for the first time, and once more.
+    """Return the median microseconds of the built-in classifier without a daemon, uncached and cached.
 
-    The first time they come as far apart as the requests of one client. After a tenth of a second without work, a core
-    takes more than twice as long for the same run as it does when runs follow each other: its caches are others' then.
+    Uncached texts are as far apart as the requests of one client. After a tenth of a second without work, the same run
+    takes more than twice as long on a core as in a row, because its caches hold other data.
     """
     classifier = Classifier(artifact.load(artifact.BUILTIN), ClassifierOptions(cache_entries=len(texts)))
     found = {}

@@ -1,4 +1,4 @@
-"""The servers under test, ours and the peers', each a process of its own for as long as a `with` block lasts."""
+"""Run the servers under test, ours and the peers', each as a process for the duration of a `with` block."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from support.service import shipped_config
 
 START_TIMEOUT_S = 180.0  # infinity and optimum import torch first
 NO_DEADLINE_MS = 600_000
-NOBODY = 9  # a port at which no upstream listens
+NOBODY = 9  # a port without an upstream
 
-# Its warm-up only prints how fast it is, which takes minutes; ours comes before the first window.
+# infinity's warm-up prints its speed and takes minutes; we warm up before the first window.
 INFINITY = ["v2", "--served-model-name", "base", "--device", "cpu", "--no-model-warmup", "--log-level", "error"]
 PEERS = {
     "infinity, torch": ("infinity", "checkpoint", "torch"),
     "infinity, optimum int8": ("infinity", "optimum-int8", "optimum"),
     "optimum int8 pipeline": ("optimum", "optimum-int8", ""),
 }
-"""Name: venv, model, infinity's engine."""
+"""Name to venv, model, and infinity's engine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """`request` makes the request that classifies a text."""
+    """A running server; `request` returns the request that classifies a text."""
 
     pid: int
     port: int
@@ -45,7 +45,7 @@ class Server:
 
 @contextlib.contextmanager
 def pointsman(work: Workplace, name: str, model: Path | str, vllm: int = NOBODY, **options: Any) -> Iterator[Server]:
-    """The daemon with the shipped config; `options` are those of `pointsman.classifier`."""
+    """Run the daemon with the shipped config; `options` are those of `pointsman.classifier`."""
     port, admin = reserve_port(), reserve_port()
     config = shipped_config(vllm)
     config["classifier"]["category_model"]["model_id"] = str(model)
@@ -62,7 +62,7 @@ def pointsman(work: Workplace, name: str, model: Path | str, vllm: int = NOBODY,
 
 @contextlib.contextmanager
 def peer(work: Workplace, name: str) -> Iterator[Server]:
-    """One of PEERS; raises OSError or RuntimeError where it is not installed or does not start."""
+    """Run one of PEERS; raises OSError or RuntimeError if it is not installed or does not start."""
     venv, model, engine = PEERS[name]
     python, folder, port = work.python(venv), str(work.model(model)), str(reserve_port())
     if engine:
@@ -76,7 +76,7 @@ def peer(work: Workplace, name: str) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def queue_and_pad(work: Workplace, model: Path) -> Iterator[Server]:
-    """The naive batcher on our graph."""
+    """Run the naive batcher on our graph."""
     port = reserve_port()
     command = [sys.executable, str(HERE / "peers" / "queue_and_pad.py"), str(model), str(port)]
     with _running(work, "queue-and-pad", command, port, "/health") as pid:
@@ -85,20 +85,20 @@ def queue_and_pad(work: Workplace, model: Path) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def upstream(work: Workplace, delay: float) -> Iterator[int]:
-    """A stand-in for vLLM; its port."""
+    """Run a stand-in for vLLM, and yield its port."""
     command = [sys.executable, "-m", "inference.upstream", str(delay)]
     with started(work.part("logs") / "upstream.log", command, stdout=subprocess.PIPE) as process:
         yield int(process.stdout.readline())
 
 
 def _classify(text: str) -> bytes:
-    """What infinity takes, and so the others too."""
+    """Return a request in infinity's format, which the other servers accept, too."""
     return post("/classify", {"model": "base", "input": [text]})
 
 
 @contextlib.contextmanager
 def _running(work: Workplace, name: str, command: list[str], port: int, ready: str) -> Iterator[int]:
-    # A peer's venv must not find our modules, and none of them may look for models elsewhere.
+    # A peer's venv must not import our modules, and no peer may download models.
     ours = command[0] == sys.executable
     environment = {key: value for key, value in os.environ.items() if ours or key != "PYTHONPATH"}
     environment |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(work.part("cache")), "DO_NOT_TRACK": "1"}

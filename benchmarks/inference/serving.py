@@ -1,7 +1,7 @@
-"""Classification over HTTP: the daemon beside its peers, all up together and taking turns.
+"""Measure classification over HTTP: the daemon and its peers run side by side and take turns.
 
-Closed loops compare throughput; what is asked is the same for all, texts without repetition, the daemon's cache off.
-Then Poisson arrivals at shares of the daemon's own throughput show the latency over the load, for it and the best peer.
+Closed loops compare throughput with the same requests for all: distinct texts, and the daemon's cache off. Then Poisson
+arrivals at shares of the daemon's own throughput show latency over load, for the daemon and the best peer.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ CONCURRENCY = (1, 8, 32)
 ROUNDS = 3
 PROMPTS = 1024
 CELL_S = 15.0
-"""A server that spent this on a cell has shown what it can: one that pads takes 30 s for a window of 3.5."""
+"""Time limit of a server for one cell: one that pads takes 30 s for a window of 3.5."""
 LOADS = (0.25, 0.5, 0.75, 0.9)
 OPEN_S = 6.0
 
 Summary = dict[str, float]
 Requests = dict[tuple[str, str], list[bytes]]
-"""By workload and server."""
+"""Requests by workload and server."""
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
-    """`closed` by workload, concurrency and server, the windows' summaries in the order of the rounds.
+    """Return `closed`: summaries by workload, concurrency and server, in the order of the rounds.
 
-    `open` by workload, server and arrivals a second; `ceiling` by server and workload.
+    `open` is by workload, server and arrivals per second; `ceiling` by server and workload.
     """
     curves = {name: measured(work.model(model))[0] for name, model in OUR_MODELS.items()}
     texts = {workload: make_prompts(work.tokenizer, workload, PROMPTS) for workload in WINDOW_S}
@@ -53,7 +53,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
             for name, server in servers.items()
         }
         for (_, name), asked in requests.items():
-            closed_loop(servers[name].port, rotated(asked, 0), 2, 1.0)  # warms up
+            closed_loop(servers[name].port, rotated(asked, 0), 2, 1.0)  # warm-up
         closed = _closed(servers, requests, share)
         return {
             "missing": missing,
@@ -69,7 +69,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _servers(work: Workplace) -> Iterator[tuple[dict[str, Server], list[str]]]:
-    """Those that start, and the names of those that don't."""
+    """Start all servers; yield those that run, and the names of the others."""
     options = {"cache_entries": 0, "deadline_ms": NO_DEADLINE_MS}
     wanted = {
         OURS: pointsman(work, OURS, work.model(OUR_MODELS[OURS]), **options),
@@ -128,7 +128,7 @@ def _over_load(
 
 
 def median(rounds: list[Summary], figure: str) -> float:
-    """Over the rounds."""
+    """Return the median of a figure over the rounds."""
     return statistics.median(window[figure] for window in rounds)
 
 

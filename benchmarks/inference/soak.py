@@ -1,4 +1,4 @@
-"""The daemon saturated with prompts of every length: its resident memory over the time, and its event loop's lag."""
+"""Saturate the daemon with prompts of all lengths; record its resident memory and its event loop's delay."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROMPTS = 2048
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
-    """`seconds` and `mib` after every step of load."""
+    """Return `seconds` and `mib` after every step of load."""
     texts = make_prompts(work.tokenizer, "random", PROMPTS)
     seconds, mib = [0.0], []
     with pointsman(work, "soak", work.model("int8-token"), cache_entries=0, deadline_ms=NO_DEADLINE_MS) as server:
@@ -41,7 +41,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
 
 
 def growth(mib: Sequence[float]) -> float:
-    """The last quarter's memory over the second one's; 1 is a flat line. The first quarter is for warming up."""
+    """Return the ratio of the last quarter's memory to the second's; 1 means no growth. The first is warm-up."""
     quarter = max(1, len(mib) // 4)
     return statistics.median(mib[-quarter:]) / statistics.median(mib[quarter : 2 * quarter])
 

@@ -1,4 +1,4 @@
-"""What was promised, beside what was measured. Pure."""
+"""Define the targets of classification, and compare the measurements with them; pure functions."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from inference.serving import PADDED
 Found = Mapping[str, Any]
 
 FLAT = 1.02
-"""Growth of the memory that a soak of minutes cannot tell from noise."""
+"""Memory growth that a soak of minutes cannot distinguish from noise."""
 AT_ONCE_MS = 20.0
 
 
 def floors(cell: Mapping[str, Sequence[float]], tokens: int) -> list[float]:
-    """The floor in ms, round by round."""
+    """Return the lower bound in ms for each round."""
     return [floor_ms(tokens, *rates) for rates in zip(cell["int8 product"], cell["float product"], strict=True)]
 
 
 def batch1(found: Found) -> list[Target]:
-    """Ours with one scale per tensor."""
+    """Return the targets of single prompts, for our model with one scale per tensor."""
     cells = {int(tokens): cell for tokens, cell in found["ms"].items()}
     ours = "ours int8 per tensor"
 
@@ -53,7 +53,7 @@ def batch1(found: Found) -> list[Target]:
 
 
 def proofs(built_in: Found, models: Mapping[str, Found]) -> list[Target]:
-    """From the manifests: of the built-in, whose weights are trained, and of the models under test, by name."""
+    """Return the targets of the manifests: the trained built-in model, and the models under test by name."""
     agreement = built_in["agreement"]
     kept = {f"({agreement['texts']:,} texts)": agreement["share"]}
     moved = {name: proof["batch"]["max_difference"]["int8"] for name, proof in models.items()}
@@ -64,7 +64,7 @@ def proofs(built_in: Found, models: Mapping[str, Found]) -> list[Target]:
 
 
 def serving(found: Found, ours: str) -> list[Target]:
-    """Throughput of one of our servers beside the best peer's of the cell."""
+    """Return the targets of one of our servers' throughput against the best peer of each cell."""
 
     def column(workload: str, load: int, name: str, figure: str = "per_second") -> list[float]:
         return [window[figure] for window in found["closed"][workload][str(load)].get(name, ())]
@@ -100,7 +100,7 @@ def serving(found: Found, ours: str) -> list[Target]:
 
 
 def routed(found: Found) -> list[Target]:
-    """What a class costs in the classifier, and what the whole daemon adds to that."""
+    """Return the targets of the classifier's cost, and of what the daemon adds."""
     p50 = {way: statistics.median(window["p50_ms"] for window in rounds) for way, rounds in found["ways"]["1"].items()}
     alone = found["built_in_us"]
     added = {way: p50[f"built-in, {way}"] - p50["direct"] - alone[way] / 1000 for way in ("miss", "hit")}
@@ -111,7 +111,7 @@ def routed(found: Found) -> list[Target]:
 
 
 def soak(found: Found) -> list[Target]:
-    """Memory and the event loop."""
+    """Return the targets of memory and event loop."""
     return [
         at_most("the last quarter's memory over the second's", FLAT, {"": found["growth"]}),
         at_most("p99 of the event loop's lag while saturated, ms", 5.0, {"": found["lag_p99_ms"]}),
@@ -119,7 +119,7 @@ def soak(found: Found) -> list[Target]:
 
 
 def overload(found: Found) -> list[Target]:
-    """The deadline holds for those admitted, and the rest need not wait."""
+    """Return the targets under overload: admitted requests meet the deadline, and others do not wait."""
     admitted = {name: outcome["admitted"]["p99_ms"] for name, outcome in found["workloads"].items()}
     refused = {
         f"{name}, {reason}": told["p99_ms"]

@@ -1,4 +1,4 @@
-"""The vLLM behind the daemon: answers every request after DELAY seconds. Prints its port: upstream.py DELAY."""
+"""Run an upstream for the daemon that answers after DELAY seconds and prints its port: upstream.py DELAY."""
 
 from __future__ import annotations
 

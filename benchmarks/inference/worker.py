@@ -1,7 +1,7 @@
-"""One variant in a process of its own, so that no other's threads spin in it: worker.py KIND PATH THREADS.
+"""Run one variant in its own process, so that no other threads spin in it: worker.py KIND PATH THREADS.
 
-Reads `TOKENS RUNS` a line and answers with the seconds of the last run; says `ready` first. Runs in a peer's venv, so
-that it imports nothing of ours but for our own graph's feed.
+Reads lines of `TOKENS RUNS` and answers each with the seconds of the last run; prints `ready` first. Runs in a peer's
+venv, so it imports nothing of ours except our graph's input format.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy as np
 VOCABULARY = 2000
 GEMM_ROWS = 512
 LAYER_WEIGHTS = ((768, 2304), (768, 768), (768, 2304), (1152, 768))
-"""ModernBERT-base's linear layers, one layer's."""
+"""Weights of the linear layers in one layer of ModernBERT-base."""
 
 Feed = Callable[[int], Any]
-"""The inputs of a prompt of so many tokens."""
+"""Returns the inputs of a prompt of this many tokens."""
 Run = Callable[[Any], object]
 
 
@@ -68,7 +68,7 @@ def openvino_graph(path: Path, threads: int) -> tuple[Feed, Run]:
 
 
 def product(operator: str, activation: type, weight: type, _: Path, threads: int) -> tuple[Feed, Run]:
-    """A layer's bare products, of GEMM_ROWS rows whatever the tokens; the rate is what is wanted."""
+    """Run the bare products of one layer, with GEMM_ROWS rows for any number of tokens, to measure their rate."""
     from onnx import helper, numpy_helper
 
     random = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""The folder in which everything is made and measured."""
+"""Manage the folder of models, results and logs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_TOKENS = 512
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """Models, peers' venvs, results and logs, in one folder."""
+    """A folder with models, peers' venvs, results and logs."""
 
     folder: Path
 
@@ -22,7 +22,7 @@ class Workplace:
         return self.folder / "peers" / peer / "bin" / "python"
 
     def part(self, name: str) -> Path:
-        """A folder for what is of use only to this run."""
+        """Return a folder for files that only this run needs."""
         path = self.folder / name
         path.mkdir(parents=True, exist_ok=True)
         return path

@@ -1,7 +1,7 @@
-"""Runs the benchmark: PYTHONPATH=benchmarks:tests python -m relay WORK
+"""Run the benchmark: PYTHONPATH=benchmarks:tests python -m relay WORK
 
-WORK is a folder with the peers (`peers/install.sh WORK/peers`), for configs and logs. The result goes to
-benchmarks/results/relay.json, and the report is rendered from it: 15 minutes on two cores that have nothing else to do.
+WORK is a folder with the peers (`peers/install.sh WORK/peers`), configs and logs. The result is written to
+benchmarks/results/relay.json, and the report is rendered from it: 15 minutes on two otherwise idle cores.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the result and the report")
     options = parser.parse_args()
     work = Workplace.here(options.work, options.before)
-    os.sched_setaffinity(0, {work.load_core})  # what measures is no neighbour of what is measured
+    os.sched_setaffinity(0, {work.load_core})  # keeps the load generator off the proxy's core
     started = time.monotonic()
     found = {"requests": requests.measure(work, options.share), "streams": streams.measure(work, options.share)}
     result = provenance() | {

@@ -1,4 +1,4 @@
-"""What a client sees of one stream: when each chunk came, and whether all of them did. Pure."""
+"""Track the chunks of one stream at its client: their delays, and whether all arrived; no I/O."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from relay import exchange
 
 
 class Arrivals:
-    """`delays`, shared by all streams, gets the nanoseconds from each chunk's sending to its reading.
+    """The chunks of one stream; `delays`, shared by all streams, gets nanoseconds from sending to reading.
 
-    `first` is when the first one was read, 0 before. `ended`: the answer's last byte has come.
+    `first` is the time of the first chunk, 0 before it. `ended` is set by the last byte of the response.
     """
 
     __slots__ = ("_rest", "chunks", "delays", "ended", "first")
@@ -20,7 +20,7 @@ class Arrivals:
         self.ended = False
 
     def feed(self, data: bytes, now: int) -> None:
-        """Bytes as they were read, at `now`, wherever they were cut."""
+        """Take bytes that were read at `now`, split anywhere."""
         data = self._rest + data
         found = exchange.SENT.findall(data)
         if found:

@@ -1,4 +1,4 @@
-"""What a process and all its descendants cost, from the kernel's own counts."""
+"""Measure CPU and memory of a process tree from the kernel's counters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Spent = Mapping[int, float]
 
 
 def tree(root: int) -> list[int]:
-    """The process and its living descendants."""
+    """Return the process and its living descendants."""
     children: dict[int, list[int]] = {}
     for entry in PROC.iterdir():
         if entry.name.isdigit():
@@ -31,27 +31,27 @@ def tree(root: int) -> list[int]:
 
 
 def parent_of(stat: str) -> int:
-    """The parent that a line of /proc/PID/stat names; the program's name in it may hold spaces and brackets."""
+    """Return the parent from a line of /proc/PID/stat, where the program's name may contain spaces and brackets."""
     return int(stat.rpartition(")")[2].split()[1])
 
 
 def spent(processes: Iterable[int]) -> dict[int, float]:
-    """What each has used since it began, in user and kernel mode, with the threads that have ended."""
+    """Return each process's user and kernel time since its start, including threads that have ended."""
     found = {}
     for process in processes:
         with contextlib.suppress(OSError):
-            # The kernel's MAKE_PROCESS_CPUCLOCK: nanoseconds, where /proc/PID/stat counts hundredths of a second.
+            # The kernel's MAKE_PROCESS_CPUCLOCK has nanoseconds; /proc/PID/stat counts hundredths of a second.
             found[process] = time.clock_gettime((~process << 3) | 2)
     return found
 
 
 def since(before: Spent, after: Spent) -> float:
-    """Seconds in between; one that began in between counts from its beginning."""
+    """Return the seconds between two counts; a process that began in between counts from its start."""
     return sum(seconds - before.get(process, 0.0) for process, seconds in after.items())
 
 
 def machine() -> float:
-    """Seconds for which the host's cores have been busy, all together."""
+    """Return the busy seconds of all cores of the host."""
     user, nice, system, _, _, irq, softirq, steal = (
         int(ticks) for ticks in (PROC / "stat").read_text().splitlines()[0].split()[1:9]
     )
@@ -59,7 +59,7 @@ def machine() -> float:
 
 
 def resident_kib(processes: Iterable[int]) -> int:
-    """The sum of their resident sets, in which a shared page counts once a process."""
+    """Return the sum of resident sets, which counts shared pages once per process."""
     pages = 0
     for process in processes:
         with contextlib.suppress(OSError):
@@ -68,7 +68,7 @@ def resident_kib(processes: Iterable[int]) -> int:
 
 
 def proportional_kib(processes: Iterable[int]) -> int:
-    """The sum of their proportional sets, in which a shared page counts once."""
+    """Return the sum of proportional sets, which counts shared pages once."""
     kib = 0
     for process in processes:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What is asked and answered: the same bytes for every proxy. Pure."""
+"""Define requests and responses with the same bytes for every proxy; pure functions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ANSWER = "Read it from the innermost node outwards. "
 
 
 def request(size: int, model: str = MODEL, *, stream: bool = False) -> bytes:
-    """A chat of one question, in exactly `size` bytes."""
+    """Return a chat request with one question in exactly `size` bytes."""
     body = {
         "model": model,
         "messages": [
@@ -44,7 +44,7 @@ def request(size: int, model: str = MODEL, *, stream: bool = False) -> bytes:
 
 
 def completion() -> str:
-    """The whole answer, in exactly 1 KiB; nothing in it needs a quote in nginx's configuration."""
+    """Return a whole response of exactly 1 KiB, without characters that nginx's configuration would need quoted."""
     body = {
         "id": "chatcmpl-8aae84cde8ebb8ec",
         "object": "chat.completion",
@@ -73,7 +73,7 @@ _BEFORE, _AFTER = (
     b'"},"logprobs":null,"finish_reason":null,"token_ids":null}]}\n\n',
 )
 STREAM_END = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
-LAST_CHUNK = b"\r\n0\r\n\r\n"  # without the first line end, a head that ends in a 0 would pass for it
+LAST_CHUNK = b"\r\n0\r\n\r\n"  # with the first line end, so that a size that ends in 0 does not match
 SENT = re.compile(rb"@(\d{19})")
 SENT_BYTES = 20
 _SIZE = b"%x\r\n" % (len(_BEFORE) + 19 + len(_AFTER))
@@ -81,5 +81,5 @@ _BEFORE, _AFTER = _SIZE + _BEFORE, _AFTER + b"\r\n"
 
 
 def chunk(nanoseconds: int) -> bytes:
-    """One event, as it goes over the wire."""
+    """Return one event as sent over the wire."""
     return b"%b%019d%b" % (_BEFORE, nanoseconds, _AFTER)

@@ -1,4 +1,4 @@
-"""nginx's configuration, as a proxy and as what answers. Pure."""
+"""Render nginx's configuration as a proxy and as an upstream; pure functions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from relay import exchange
 
-# Bodies of 64 KiB stay in memory; connections are kept, between windows too.
+# Bodies of 64 KiB stay in memory; connections are kept alive, also between windows.
 _FRAME = """\
 worker_processes 1; daemon off; pid {folder}/pid; error_log stderr;
 events {{ worker_connections 4096; }}
@@ -22,7 +22,7 @@ http {{
 
 
 def proxy(folder: Path, upstream: int, port: int) -> str:
-    """One worker, connections to the upstream kept, nothing held back."""
+    """Return the configuration of a proxy: one worker, upstream keep-alive, no buffering."""
     inner = f"""\
 upstream vllm {{ server 127.0.0.1:{upstream}; keepalive 1024; keepalive_requests 1000000000; }}
   server {{
@@ -36,7 +36,7 @@ upstream vllm {{ server 127.0.0.1:{upstream}; keepalive 1024; keepalive_requests
 
 
 def upstream(folder: Path, port: int) -> str:
-    """Answers every chat at once with the same completion."""
+    """Return the configuration of an upstream that answers every chat at once with the same completion."""
     inner = f"""\
 default_type application/json;
   server {{

@@ -1,4 +1,4 @@
-"""The proxies under test: how each is started, and how one has its core for itself."""
+"""Start the proxies under test, and run one at a time on its own core."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from relay.workplace import Workplace
 from support.process import reserve_port
 from support.service import shipped_config
 
-START_TIMEOUT_S = 120.0  # LiteLLM takes 10 s alone, and more where a whole row of proxies starts
+START_TIMEOUT_S = 120.0  # LiteLLM alone takes 10 s, and longer while other proxies start
 SETTLE_S = 0.2
 POINTSMAN = "Pointsman"
 QUIET = f"{POINTSMAN}, no request log"
 BEFORE = f"{POINTSMAN}, before"
 
 Command = Callable[[Workplace, Path, int, int], list[str]]
-"""The command from a folder for its files, the upstream's port and its own."""
+"""Returns the command, given a folder for files, the upstream's port and the proxy's port."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """One that runs; `pid` leads a process group."""
+    """A running proxy; `pid` leads a process group."""
 
     name: str
     pid: int
@@ -44,10 +44,10 @@ class Proxy:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[Proxy]:
-        """Let it run while all others are stopped: even an idle proxy has timers."""
+        """Run this proxy while all others are stopped, since even idle proxies have timers."""
         os.killpg(self.pid, signal.SIGCONT)
         try:
-            exchange_once(self.port)  # what fell due while it was stopped, and new connections upstream
+            exchange_once(self.port)  # work that fell due while stopped, and new upstream connections
             time.sleep(SETTLE_S)
             yield self
         finally:
@@ -59,7 +59,7 @@ class Proxy:
 
 @contextlib.contextmanager
 def start(work: Workplace, names: Sequence[str], upstream: int) -> Iterator[tuple[dict[str, Proxy], dict[str, str]]]:
-    """Those of COMMANDS that are named, all stopped; and why the others do not run, by name."""
+    """Start the named proxies of COMMANDS, all stopped; yield them, and why the others do not run, by name."""
     found: dict[str, Proxy] = {}
     missing: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
@@ -73,7 +73,7 @@ def start(work: Workplace, names: Sequence[str], upstream: int) -> Iterator[tupl
             yield found, missing
         finally:
             for proxy in found.values():
-                os.killpg(proxy.pid, signal.SIGCONT)  # or it would not hear that it should end
+                os.killpg(proxy.pid, signal.SIGCONT)  # a stopped process cannot handle SIGTERM
 
 
 @contextlib.contextmanager
@@ -84,7 +84,7 @@ def _proxy(work: Workplace, name: str, upstream: int) -> Iterator[Proxy]:
     if not Path(command[0]).exists():
         raise RuntimeError(f"not installed: {command[0]} is not there")
     environment = os.environ | {"LITELLM_MASTER_KEY": exchange.KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    environment.pop("PYTHONPATH", None)  # a peer must not find our modules
+    environment.pop("PYTHONPATH", None)  # a peer must not import our modules
     log = work.part("logs") / f"{slug}.log"
     pinned = work.pinned(work.proxy_core, command)
     with running(log, pinned, lambda: _answers(port), START_TIMEOUT_S, env=environment) as process:
@@ -93,7 +93,7 @@ def _proxy(work: Workplace, name: str, upstream: int) -> Iterator[Proxy]:
 
 
 def exchange_once(port: int, model: str = exchange.MODEL) -> None:
-    """One chat; raises OSError."""
+    """Send one chat request; raises OSError."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}{exchange.PATH}", exchange.request(exchange.KIB, model), exchange.HEADERS
     )
@@ -117,7 +117,7 @@ def _nginx(work: Workplace, folder: Path, upstream: int, port: int) -> list[str]
 
 
 def nginx_upstream(work: Workplace, port: int) -> list[str]:
-    """The command of what answers; it is not a proxy."""
+    """Return the command of the nginx upstream."""
     folder = work.part("configs/upstream")
     config = _written(folder / "nginx.conf", nginx.upstream(folder, port))
     return [str(work.peer("nginx", "usr/sbin/nginx")), "-c", config]

@@ -1,4 +1,4 @@
-"""Renders benchmarks/results/relay.md and its plots from relay.json: PYTHONPATH=... python -m relay.report"""
+"""Render benchmarks/results/relay.md and its plots from relay.json: PYTHONPATH=... python -m relay.report"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RESULTS = HERE.parent / "results"
 Result = dict[str, Any]
 Cell = dict[str, list[dict[str, float]]]
 BUSY = 0.95
-"""Of the load's core: above it the load is the limit, not the proxy."""
+"""Share of the load generator's core, above which the load generator is the bottleneck."""
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def render(folder: Path) -> list[str]:
-    """The lines of the report; writes its plots beside `relay.json` in `folder`."""
+    """Return the lines of the report, and write its plots beside `relay.json` in `folder`."""
     result = json.loads((folder / "relay.json").read_text())
     requests, streams = result["found"]["requests"], result["found"]["streams"]
     return [
@@ -126,7 +126,7 @@ def _streams(found: Result, folder: Path) -> list[str]:
         name: [(float(streams), _median(cell, name, "delay_p99_us")) for streams, cell in cells.items() if name in cell]
         for name in next(iter(cells.values()))
     }
-    # Only the first round's windows: what an allocator has once taken it keeps, so later ones show the most of all.
+    # Only the windows of the first round: allocators keep memory, so later windows show the maximum of all.
     memory = [
         [name, f"{mib:.1f}", *(f"{cell[name][0]['growth_kib']:.1f}" if name in cell else "" for cell in cells.values())]
         for name, mib in found["at_rest_mib"].items()
@@ -147,7 +147,7 @@ def _streams(found: Result, folder: Path) -> list[str]:
 
 
 def _trust(sizes: Iterable[dict[str, Cell]]) -> str:
-    """How far the figures can be trusted."""
+    """Return a paragraph on the reliability of the figures."""
     windows = [window for cells in sizes for cell in cells.values() for rounds in cell.values() for window in rounds]
     others = [window["others_busy"] for window in windows]
     late = [window["late_p99_us"] for window in windows if "late_p99_us" in window]
@@ -162,7 +162,7 @@ def _cost(cell: Cell, name: str, figure: str) -> str:
 
 
 def _added(cell: Cell, name: str, figure: str) -> str:
-    """What a proxy adds to the direct way; of the direct way itself, the whole."""
+    """Return what a proxy adds to the direct path, or the whole figure for the direct path itself."""
     if name == DIRECT:
         return f"{_median(cell, name, figure):,.0f}"
     return f"{difference(column(cell, name, figure), column(cell, DIRECT, figure)):+,.0f}"

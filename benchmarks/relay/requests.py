@@ -1,7 +1,7 @@
-"""Whole requests: what each costs a proxy, by size and by clients, from wrk.
+"""Measure the cost of whole requests for each proxy, by size and number of clients, with wrk.
 
-The proxy has its core for itself; wrk and the nginx that answers share another. A window's request goes out as fast as
-the answers come back.
+The proxy has a core of its own; wrk and the nginx upstream share another. Within a window requests are sent as fast as
+responses arrive.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
-    """`cells`: by size, clients and way, the windows in the order of the rounds; `missing`: why, by proxy."""
+    """Return `cells`: windows by size, clients and way, in the order of the rounds; `missing`: the reason by proxy."""
     cells: dict[str, Any] = {}
     port = reserve_port()
     scripts = {(size, model): _script(work, size, model) for size in SIZES for model in (exchange.MODEL, exchange.AUTO)}
@@ -81,7 +81,7 @@ def _window(
 
 
 def parse(said: str) -> dict[str, float]:
-    """wrk's output: requests, requests a second, latency, and what was not answered well."""
+    """Parse wrk's output: requests, requests per second, latency, and failed requests."""
 
     def number(pattern: str) -> float:
         found = re.search(pattern, said)
@@ -118,7 +118,7 @@ def _wrk(work: Workplace, port: int, concurrency: int, script: str) -> str:
 
 
 def _script(work: Workplace, size: str, model: str) -> str:
-    """The request as wrk wants it: it is put together once, and costs nothing in the window."""
+    """Return wrk's script, which builds the request once, so that it costs nothing within the window."""
     headers: Mapping[str, str] = exchange.HEADERS
     lines = ['wrk.method = "POST"', f"wrk.body = [==[{exchange.request(SIZES[size], model).decode()}]==]"]
     lines += [f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items()]

@@ -1,10 +1,10 @@
-"""What sends streams and what reads them, in one process with one clock and one epoll loop: python -m relay.stream_load
+"""Send and read streams in one process with one clock and one epoll loop: python -m relay.stream_load
 
-It prints the port at which it answers as vLLM would: a stream gets its head at once and then a chunk every interval,
-each with the nanosecond at which it was sent. Each line of its input is a window: JSON as `Window`. Each line of its
-output is the window's result. In between it answers what a proxy asks to see whether it lives.
+Prints the port at which it answers as vLLM would: a stream gets its head at once and then a chunk every interval, each
+with the nanosecond at which it was sent. Each input line is a window, JSON of `Window`; each output line is the
+window's result. In between it answers the health checks of proxies.
 
-It uses sockets and epoll without asyncio in between, which leaves half a core free at 50,000 chunks a second.
+It uses sockets and epoll without asyncio, which leaves half a core free at 50,000 chunks per second.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from relay.arrivals import Arrivals
 
 GOLDEN = 0.6180339887
 RAMP = 0.25
-"""Of a stream's length: within it all streams begin."""
+"""Share of a stream's length within which all streams begin."""
 READ = 1 << 16
 _STREAM = re.compile(rb'"stream":\s*true')
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 
 
 class Window(msgspec.Struct, frozen=True):
-    """Streams of `chunks`, one every `interval_ms`, through `port`; what is not over after `limit_s` is cut off."""
+    """A window: streams of `chunks`, one every `interval_ms`, through `port`; cut off after `limit_s`."""
 
     port: int
     streams: int
@@ -47,7 +47,7 @@ class Window(msgspec.Struct, frozen=True):
 
 
 def starts(streams: int, ramp: float, interval: float) -> list[float]:
-    """Seconds at which the streams begin: spread over the `ramp`, and their chunks evenly over the interval."""
+    """Return the streams' start times in seconds: spread over the `ramp`, with chunks evenly over the interval."""
     steps = max(1, min(streams, round(ramp / interval)))
     return sorted((index * steps // streams + index * GOLDEN % 1.0) * interval for index in range(streams))
 
@@ -90,7 +90,7 @@ class _Answered:
         self.send(data if self.left else data + exchange.STREAM_END)
 
     def send(self, data: bytes) -> None:
-        """What the proxy does not take now goes with the next chunk."""
+        """Send data; what the proxy does not accept now is sent with the next chunk."""
         data = self.unsent + data
         try:
             self.unsent = data[self.socket.send(data) :]
@@ -155,7 +155,7 @@ class _Loop:
         self.watch(connection, _Answered(self, connection).read)
 
     def turn(self, until: float) -> None:
-        """Handle what came and what fell due; wait for either until `until` at most."""
+        """Handle events and due chunks; wait until `until` at most."""
         events = self.epoll.poll(0)
         if not events:
             due = min(until, self.sending[0].due) if self.sending else until
@@ -215,7 +215,7 @@ class _Loop:
 
 
 def _spread(name: str, seconds: list[float], limit: float) -> dict[str, float]:
-    """Microseconds; where nothing came it is as late as the window is long."""
+    """Return a spread in microseconds; without values, the window's limit."""
     return {f"{name}_p{share}_us": round(quantile(seconds or [limit], share / 100) * 1e6, 1) for share in (50, 99)}
 
 
@@ -226,7 +226,7 @@ def _head(length: int) -> bytes:
 
 
 def request_length(data: bytes) -> int | None:
-    """Where the first request ends; None while it is not whole."""
+    """Return the length of the first request; None while it is incomplete."""
     end = data.find(b"\r\n\r\n") + 4
     if end < 4:
         return None
@@ -240,7 +240,7 @@ def request_length(data: bytes) -> int | None:
 
 
 def _receive(connection: socket.socket) -> bytes:
-    """Empty when the other end is gone."""
+    """Return the data received; empty if the other end has closed."""
     try:
         return connection.recv(READ)
     except ConnectionError:

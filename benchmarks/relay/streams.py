@@ -1,4 +1,4 @@
-"""Streams: what each chunk costs a proxy, by streams at once, and what the proxy adds to the time of each."""
+"""Measure the cost of stream chunks for each proxy, by number of streams, and the delay that it adds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SAMPLE_S = 0.1
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
-    """`cells`: by streams and way, the windows in the order of the rounds; `missing`: why, by proxy; `at_rest_mib`."""
+    """Return `cells`: windows by streams and way, in the order of the rounds; `missing`: reasons; `at_rest_mib`."""
     chunks = max(LEAST_CHUNKS, round(CHUNKS * share))
     cells: dict[str, Any] = {}
     unable: dict[str, int] = {}
@@ -39,7 +39,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
             for streams in STREAMS:
                 for name, proxy in ({DIRECT: None} | proxies).items():
                     if streams >= unable.get(name, streams + 1):
-                        continue  # it has shown that it cannot, and would take its time
+                        continue  # it failed with fewer streams, and would only take time
                     resident_kib = at_rest[name]["resident_kib"] if proxy is not None else 0
                     window = _window(load, proxy, streams, chunks, resident_kib)
                     if window["whole"] < streams:
@@ -56,7 +56,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
 
 
 class _Load:
-    """`relay.stream_load` in its process; `port` is the upstream's."""
+    """The process of `relay.stream_load`; `port` is its upstream port."""
 
     def __init__(self, process: Any) -> None:
         self._process = process
@@ -71,7 +71,7 @@ class _Load:
             yield cls(process)
 
     def run(self, port: int, streams: int, chunks: int, watched: list[int]) -> tuple[dict[str, Any], int]:
-        """One window; and the most KiB that the `watched` processes had resident meanwhile."""
+        """Run one window; return its result, and the peak resident KiB of the `watched` processes."""
         limit = 4 * chunks * INTERVAL_MS / 1000 + 2
         asked = {"port": port, "streams": streams, "chunks": chunks, "interval_ms": INTERVAL_MS, "limit_s": limit}
         self._process.stdin.write(json.dumps(asked) + "\n")
@@ -84,7 +84,7 @@ class _Load:
 
 
 def _warm_up(load: _Load, proxy: Proxy) -> dict[str, int]:
-    """What it has in memory once it has had a few streams."""
+    """Return the proxy's memory after a few streams."""
     with proxy.alone():
         load.run(proxy.port, STREAMS[0], 10, [])
         tree = proxy.tree()
@@ -96,7 +96,7 @@ def _window(load: _Load, proxy: Proxy | None, streams: int, chunks: int, residen
         tree = [] if proxy is None else proxy.tree()
         before, machine, began = cpu.spent(tree), cpu.machine(), time.perf_counter()
         found, most = load.run(load.port if proxy is None else proxy.port, streams, chunks, tree)
-        time.sleep(REST_S)  # what a proxy does once a client has gone is its cost too
+        time.sleep(REST_S)  # includes the proxy's work after clients have disconnected
         used = cpu.since(before, cpu.spent(tree))
         busy = cpu.machine() - machine - used - found["load_busy"] * found["seconds"]
         seconds = time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""What was promised of the relay, beside what was measured. Pure."""
+"""Define the targets of the relay, and compare the measurements with them; pure functions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MANY, MOST = "64", "512"
 
 
 def requests(found: Found) -> list[Target]:
-    """CPU of the proxy's whole process tree; a ratio below 1 is less than the peer's."""
+    """Return the targets of requests, by the CPU of the proxy's process tree; a ratio below 1 beats the peer."""
     cells = {
         (size, concurrency): cell
         for size, by_concurrency in found["cells"].items()
@@ -57,7 +57,7 @@ def requests(found: Found) -> list[Target]:
 
 
 def streams(found: Found) -> list[Target]:
-    """CPU and time of a chunk."""
+    """Return the targets of a chunk's CPU and delay."""
     many, most = (found["cells"].get(streams, {}) for streams in (MANY, MOST))
     ours = column(many, POINTSMAN, "cpu_us")
     late = difference(column(most, POINTSMAN, "delay_p99_us"), column(most, DIRECT, "delay_p99_us")) / 1000
@@ -79,5 +79,5 @@ def streams(found: Found) -> list[Target]:
 
 
 def column(cell: Found, name: str, figure: str) -> Sequence[float]:
-    """A figure of one way, round by round; empty where it was not measured."""
+    """Return a figure of one way, by rounds; empty if it was not measured."""
     return [window[figure] for window in cell.get(name, ())]

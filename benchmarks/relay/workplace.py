@@ -1,4 +1,4 @@
-"""Where things lie, and which core does what."""
+"""Assign folders and cores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """A folder with the peers (`peers/install.sh FOLDER/peers`), logs and configs; the cores, by their numbers.
+    """A folder with peers (`peers/install.sh FOLDER/peers`), logs and configs, and the numbers of the cores.
 
     `before` is the Python of another installation of Pointsman, to compare with.
     """
@@ -24,7 +24,7 @@ class Workplace:
 
     @classmethod
     def here(cls, folder: Path, before: Path | None = None) -> Workplace:
-        """On this host; raises RuntimeError where the process may not use two cores."""
+        """Return a workplace on this host; raises RuntimeError if the process may not use two cores."""
         cores = sorted(os.sched_getaffinity(0))
         if len(cores) < 2:
             raise RuntimeError("two cores are needed: one for the proxy, one for the load and what answers it")
@@ -34,7 +34,7 @@ class Workplace:
         return self.folder / "peers" / name / program
 
     def part(self, name: str) -> Path:
-        """A folder for what is of use only to this run."""
+        """Return a folder for files that only this run needs."""
         path = self.folder / name
         path.mkdir(parents=True, exist_ok=True)
         return path

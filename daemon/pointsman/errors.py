@@ -1,21 +1,21 @@
-"""The tree of errors; who is to blame is in the type.
+"""The errors as one tree; the type of an error says whose fault it is.
 
 PointsmanError
-├── CannotStart             the operator's: config, artifact, address; `serve` exits with 3
-│   ├── ConfigError         every problem of a config file, each with place and fix
-│   └── ArtifactError       a classifier folder that is not what it should be
-├── HttpError               becomes an answer in OpenAI form
-│   ├── RequestError        the client's: answered with its `status` and never forwarded
+├── CannotStart             the operator must fix the config, an artifact or an address; `serve` exits with 3
+│   ├── ConfigError         all problems of one config file, each with its place and fix
+│   └── ArtifactError       a classifier folder that cannot be served
+├── HttpError               becomes an error response in OpenAI's form
+│   ├── RequestError        the client's fault: answered with its `status`, never forwarded
 │   │   └── MethodNotAllowed
-│   ├── OverShare           the client's: more at once than the operator allows to one
-│   ├── TooBusy             nobody's: more at once than the operator allows
-│   ├── ShuttingDown        the operator's: the service ends
-│   └── UpstreamError       vLLM's, or the way to it
+│   ├── OverShare           one client exceeds its limit of concurrent requests
+│   ├── TooBusy             the service is at its limit of concurrent requests
+│   ├── ShuttingDown        the service is shutting down
+│   └── UpstreamError       vLLM or the connection to it failed
 │       ├── UpstreamUnreachable
 │       ├── UpstreamTimeout
 │       └── UpstreamBroken
-├── EvaluationError         the operator's: a file for `pointsman eval` that cannot be judged by; it exits with 1
-└── ClassifierError         ours: the request goes on with the fallback, the reason says why
+├── EvaluationError         an input file of `pointsman eval` is unusable; the command exits with 1
+└── ClassifierError         no classification: the request continues with the fallback category
     ├── DeadlineMissed
     └── Overloaded
 """
@@ -37,7 +37,7 @@ class CannotStart(PointsmanError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One fault of a config file: where it is, what was found and expected, how to fix it."""
+    """A problem in a config file: its place, what was found and expected, and how to fix it."""
 
     path: str
     line: int | None
@@ -45,13 +45,13 @@ class Problem:
     fix: str
 
     def render(self, file: str) -> str:
-        """`file:line: key.path: message; fix`, one line."""
+        """Return the problem as one line: `file:line: key.path: message; fix`."""
         place = file if self.line is None else f"{file}:{self.line}"
         key = f"{self.path}: " if self.path else ""
         return f"{place}: {key}{self.message}; {self.fix}"
 
     def fields(self) -> dict[str, Any]:
-        """Return the problem for JSON; `mend` is the name that `fix` had at first."""
+        """Return the problem as a JSON object; `mend` is the former name of `fix`, kept for clients that read it."""
         return dataclasses.asdict(self) | {"mend": self.fix}
 
 
@@ -65,39 +65,39 @@ class ConfigError(CannotStart):
 
 
 class ArtifactError(CannotStart):
-    """A classifier folder that cannot be served; the message says which file, why, and the fix."""
+    """A classifier folder that cannot be served; the message names the file, the cause and the fix."""
 
 
 class EvaluationError(PointsmanError):
-    """A file of prompts, texts or decisions that cannot be used; a line for each fault, with file and line."""
+    """An unusable file of prompts, texts or decisions; the message has one line per problem, with file and line."""
 
 
 class ClassifierError(PointsmanError):
-    """The classifier gave no answer for this text; the fallback answers instead."""
+    """The classifier gave no result for this text; the fallback category is used instead."""
 
     reason = "classifier_error"
 
 
 class DeadlineMissed(ClassifierError):
-    """The class was not there within `deadline_ms`."""
+    """The classification was not finished within `deadline_ms`."""
 
     reason = "deadline"
 
 
 class Overloaded(ClassifierError):
-    """The queue is too long to meet the deadline, so the text was not queued at all."""
+    """The queue is too long to meet the deadline; the text was not queued."""
 
     reason = "overloaded"
 
 
 class HttpError(PointsmanError):
-    """An error that becomes an HTTP answer in OpenAI's form."""
+    """An error that becomes an HTTP response in OpenAI's form."""
 
     status = 500
     type = "internal_error"
     code: str = "internal_error"
     retry_after: int | None = None
-    """Seconds after which another try makes sense, for `Retry-After`."""
+    """Seconds until the client should try again, sent as `Retry-After`."""
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -105,12 +105,12 @@ class HttpError(PointsmanError):
         self.param = param
 
     def body(self) -> dict[str, Any]:
-        """OpenAI's error object."""
+        """Return the error in OpenAI's form."""
         return error_body(self.message, type=self.type, param=self.param, code=self.code)
 
 
 class RequestError(HttpError):
-    """The client's request is at fault."""
+    """The request is invalid."""
 
     type = "invalid_request_error"
 
@@ -121,7 +121,7 @@ class RequestError(HttpError):
 
 
 class MethodNotAllowed(RequestError):
-    """The path has other methods: `allowed`, as the header says it."""
+    """The path does not support this method; `allowed` is the value of the `Allow` header."""
 
     def __init__(self, message: str, allowed: str) -> None:
         super().__init__(message, status=405, code="method_not_allowed")
@@ -129,7 +129,7 @@ class MethodNotAllowed(RequestError):
 
 
 class OverShare(HttpError):
-    """More at once than one client may have; the request was not looked at."""
+    """The client has too many requests in flight; the request was not read."""
 
     status = 429
     type = "rate_limit_error"
@@ -138,7 +138,7 @@ class OverShare(HttpError):
 
 
 class TooBusy(HttpError):
-    """More at once than the service takes; the request was not looked at."""
+    """The service has too many requests in flight; the request was not read."""
 
     status = 503
     type = "overloaded_error"
@@ -147,7 +147,7 @@ class TooBusy(HttpError):
 
 
 class ShuttingDown(HttpError):
-    """The service ends before the answer did."""
+    """The service shut down before the response was complete."""
 
     status = 503
     type = "overloaded_error"
@@ -156,7 +156,7 @@ class ShuttingDown(HttpError):
 
 
 class UpstreamError(HttpError):
-    """vLLM, or the way to it, is at fault."""
+    """vLLM, or the connection to it, failed."""
 
     status = 502
     type = "upstream_error"
@@ -164,24 +164,24 @@ class UpstreamError(HttpError):
 
 
 class UpstreamUnreachable(UpstreamError):
-    """No connection to any endpoint that may serve the request."""
+    """No endpoint that may serve the request accepts connections."""
 
     code = "upstream_unreachable"
 
 
 class UpstreamTimeout(UpstreamError):
-    """The endpoint took the request and did not answer in time."""
+    """The endpoint accepted the request but did not answer in time."""
 
     status = 504
     code = "upstream_timeout"
 
 
 class UpstreamBroken(UpstreamError):
-    """The endpoint broke the connection before it answered."""
+    """The endpoint broke off the connection before its response was complete."""
 
     code = "upstream_broken"
 
 
 def error_body(message: str, *, type: str, param: str | None, code: str) -> dict[str, Any]:  # noqa: A002 - OpenAI's name
-    """OpenAI's error object, the form of every error that Pointsman makes itself."""
+    """Return an error in OpenAI's form, which every error made by Pointsman has."""
     return {"error": {"message": message, "type": type, "param": param, "code": code}}

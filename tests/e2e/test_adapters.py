@@ -585,7 +585,9 @@ KEY = "the key of vLLM's --api-key; put it in a file and name that in pointsman.
         pytest.param(502, b"", "vLLM answers with status 502", id="nothing"),
         pytest.param(503, b"\x1b[2Jbusy\nnow", "?[2Jbusy now", id="plain text, unfit for a terminal"),
         pytest.param(500, b'{"error":' + b"[" * 5000, '{"error":' + "[" * 291, id="too deep, too long"),
-        pytest.param(200, b"Success: ...", "vLLM says that it is loaded and does not list it", id="a lie"),
+        pytest.param(
+            200, b"Success: ...", "vLLM reports it as loaded but does not list it in `/v1/models`", id="a lie"
+        ),
     ],
 )
 async def test_a_failure_is_told_in_vllms_words(quiet: World, status: int, body: bytes, told: str) -> None:
@@ -760,7 +762,7 @@ async def test_a_command_without_a_service_says_so(tmp_path: Path) -> None:
         pass
     done = await world.cli()
     assert (done.returncode, done.stdout) == (1, "")
-    assert "does it run, with this config?" in done.stderr
+    assert "check that it runs with this config" in done.stderr
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"name": 5}', b'{"name": "\xff"}'])

@@ -14,11 +14,12 @@ import pytest
 import yaml
 
 from pointsman.app.stand_in import order
+from pointsman.config.model import Endpoint
 from pointsman.errors import CannotStart
 from support.daemon import Daemon, run_daemon
 from support.process import eventually, reserve_port
 from support.service import CHAT, MEDICAL, chat, shipped_config
-from support.toy_config import Endpoint, config
+from support.toy_config import config
 
 
 @pytest.mark.parametrize("streaming", [True, False])
@@ -40,7 +41,7 @@ def test_the_demo_does_not_hide_a_vllm_that_is_there(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as vllm:
         port = vllm.getsockname()[1]
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(shipped_config(port)))
-        command = [sys.executable, "-m", "pointsman", "serve", "--demo", "--config", tmp_path / "config.yaml"]
+        command = [sys.executable, "-m", "pointsman", "serve", "--demo", "--config", str(tmp_path / "config.yaml")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     last = done.stderr.splitlines()[-1]

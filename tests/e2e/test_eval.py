@@ -205,4 +205,4 @@ async def test_without_texts_there_is_nothing_to_replay(tmp_path: Path) -> None:
     others = run("--replay", log, "builtin", "--threshold", "0.5", "--texts", strange)
 
     assert (none.returncode, "texts_file" in none.stderr) == (1, True)
-    assert (others.returncode, "none of its 1 decisions has its text" in others.stderr) == (1, True)
+    assert (others.returncode, "none of the texts of its 1 decisions" in others.stderr) == (1, True)

@@ -295,7 +295,7 @@ async def test_a_file_that_is_there_is_left_alone_without_force(hostile: Hostile
     init.file.parent.mkdir()
     init.file.write_text("mine")
 
-    assert "exists already; replace it with --force" in await init.refused(url(hostile))
+    assert "exists already; overwrite it with --force" in await init.refused(url(hostile))
     assert (init.file.read_text(), hostile.connections) == ("mine", [])
     assert await init(url(hostile), force=True) == 0
     assert load.load(init.file).config.default_model == "base-model"

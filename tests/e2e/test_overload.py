@@ -97,7 +97,7 @@ async def test_a_batch_that_takes_longer_than_the_deadline_is_classified_whole(
     async with serving(fake_vllm, tmp_path, threads=1, deadline_ms=1000) as service, asyncio.timeout(LIMIT_S):
         batch = asyncio.create_task(service.post(BATCH, {"texts": [long_text(number) for number in range(100)]}))
         await until(service, "classifier_runs_total", lambda value: value > 0)
-        short = None
+        short: Any = None
         for number in itertools.count():  # on a busy host some are later than their deadline
             if short := (await service.post("/v1/route", chat(f"What is {number} squared?"))).json["text"]:
                 break

@@ -20,7 +20,7 @@ SOURCES = os.environ | {"PYTHONPATH": f"{ROOT / 'daemon'}:{ROOT / 'export'}:{SCR
 
 
 def script(name: str, *arguments: str) -> str:
-    command = [sys.executable, SCRIPTS / name, *arguments]
+    command = [sys.executable, str(SCRIPTS / name), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, env=SOURCES).stdout
 
 
@@ -111,7 +111,7 @@ def test_a_package_without_a_licence_is_not_shipped(tmp_path: Path) -> None:
     metadata = tmp_path / "nameless-1.0.dist-info/METADATA"
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: nameless\nVersion: 1.0\n")
-    command = [sys.executable, SCRIPTS / "notice.py", tmp_path]
+    command = [sys.executable, str(SCRIPTS / "notice.py"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=SOURCES)
 
     assert done.returncode == 1

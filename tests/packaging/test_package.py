@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,10 @@ LIMIT_S = 60.0
 MINE = "\n# mine\n"
 
 pytestmark = pytest.mark.long
+
+
+def more_than(clients: load.Load, requests: int) -> Callable[[], bool]:
+    return lambda: clients.total() > requests
 
 
 def edit(machine: Booted, text: str) -> None:
@@ -56,10 +61,10 @@ async def test_an_upgrade_and_the_way_back_refuse_nobody_and_keep_the_config(
         with load.run(machine.init, CLIENTS) as clients:
             for target, options in ((successor, ()), (package, ("--allow-downgrades",))):
                 before = clients.total()
-                await eventually(lambda more=before: clients.total() > more + REQUESTS, "a load", within_s=LIMIT_S)
+                await eventually(more_than(clients, before + REQUESTS), "a load", within_s=LIMIT_S)
                 machine.install(target.file, *options)
                 before = clients.total()
-                await eventually(lambda more=before: clients.total() > more + REQUESTS, "answers", within_s=LIMIT_S)
+                await eventually(more_than(clients, before + REQUESTS), "answers", within_s=LIMIT_S)
 
                 assert machine.serving() == target.version
                 assert list(clients.answers()) == [load.WHOLE]

@@ -28,11 +28,11 @@ def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def interpreters() -> dict[str, Path]:
     """Those of this host that the wheelhouse is for, on the path or of pyenv, by version."""
-    found = {}
+    found: dict[str, Path] = {}
     for version in ("3.11", "3.12", "3.13", "3.14"):
-        places = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]
-        for place in filter(None, places):
-            found[version] = Path(place)
+        here = shutil.which(f"python{version}")
+        for place in [*([Path(here)] if here else []), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]:
+            found[version] = place
     return found
 
 

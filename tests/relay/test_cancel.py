@@ -69,7 +69,7 @@ async def generations(
     relay: Relay, phase: str, leave: Leave, body: dict[str, Any], ready: Callable[[RawClient], Awaitable[Any]]
 ) -> None:
     """Leave as soon as `ready`, several times: half of the times the upstream hears of it within the bound."""
-    seconds = []
+    seconds: list[float] = []
     async with leavers(relay, phase) as next_id:
         for count in range(1, ROUNDS + 1):
             async with relay.client() as client:
@@ -136,7 +136,7 @@ async def test_within_a_stream_that_the_client_does_not_read(relay: Relay, leave
             await exchange.send(chunk(event("x" * 65536)))
 
     relay.upstream.script = script
-    seconds = []
+    seconds: list[float] = []
     async with leavers(relay, "stream") as next_id:
         for count in range(1, ROUNDS + 1):
             async with relay.client(receive_buffer=4096) as client:
@@ -196,7 +196,7 @@ async def leaves_in_time(relay: Relay, leave: Leave, model: str, others: int, ph
 
     A request is in flight before its body was read, which no event tells: who left by then comes once more.
     """
-    seconds = []
+    seconds: list[float] = []
     async with asyncio.timeout(LIMIT_S), leavers(relay, "body", phase) as next_id:
         while len(seconds) < ROUNDS:
             request_id = next_id()

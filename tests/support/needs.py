@@ -11,9 +11,10 @@ import shutil
 from typing import NoReturn
 
 import pytest
+from _pytest.outcomes import Skipped
 
 
-class Excused(pytest.skip.Exception):
+class Excused(Skipped):
     """A skip that CI accepts."""
 
     __module__ = "builtins"  # else pytest writes ours before each reason

@@ -39,6 +39,6 @@ def _build(suite: str, version: str, folder: Path) -> None:
     debian.copy_source(source)
     module = source / "daemon/pointsman/__init__.py"
     module.write_text(module.read_text().replace(f'"{VERSION}"', f'"{version}"'))
-    command = [sys.executable, source / "packaging/deb.py", suite, folder]
+    command = [sys.executable, str(source / "packaging/deb.py"), suite, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from pointsman.api.data import routes
 from pointsman.app.generations import Generations
@@ -119,7 +119,7 @@ class Wire:
         self.log = io.StringIO()
         self._options = replace(
             QUIET,
-            relay=RelayOptions(**(RELAY | relay)),
+            relay=RelayOptions(**cast("Any", RELAY | relay)),
             adapters=adapters or QUIET.adapters,
             server=server or ServerOptions(max_in_flight_per_client=64),
             log=LogOptions(),
@@ -208,7 +208,7 @@ class Wire:
 
     def relay(self, **options: int) -> None:
         """Reload with other options of `relay`."""
-        self._options = replace(self._options, relay=replace(self._options.relay, **options))
+        self._options = replace(self._options, relay=replace(self._options.relay, **cast("Any", options)))
         self.reload()
 
     def stop(self, seconds: float = 0.0) -> asyncio.Task[None]:

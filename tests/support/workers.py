@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from xdist.scheduler import LoadFileScheduling
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 SHARE_A_VLLM = frozenset({"test_init.py", "test_real_clients.py", "test_two_vllms.py", "test_vllm.py"})
 """Its start takes longer than most files. test_adapters_vllm.py has one of its own."""
 
 
-class ByFile(LoadFileScheduling):
+class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """Units of work are files, in the order in which they were collected."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -49,7 +49,7 @@ def test_vllms_answer_is_read_and_what_we_do_not_know_is_skipped() -> None:
     ],
 )
 def test_any_other_answer_is_the_endpoints_fault(body: bytes) -> None:
-    with pytest.raises(UpstreamError, match="answered with something else"):
+    with pytest.raises(UpstreamError, match="is not a model list"):
         parse_models(body)
 
 

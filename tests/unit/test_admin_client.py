@@ -44,7 +44,7 @@ async def test_an_answer_that_tells_of_endpoints_is_no_refusal(tmp_path: Path) -
         (web.json_response({"error": {"message": "no such adapter"}}, status=404), "no such adapter"),
         (web.json_response({"error": "Unauthorized"}, status=401), "Unauthorized"),
         (web.json_response({"detail": "Not Found"}, status=404), "Not Found"),
-        (web.Response(text="<html>"), "does it run, with this config?"),
+        (web.Response(text="<html>"), "check that it runs with this config"),
     ],
 )
 async def test_a_refusal_and_a_stranger_are_told(tmp_path: Path, answer: web.Response, told: str) -> None:

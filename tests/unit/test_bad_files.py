@@ -66,7 +66,7 @@ BAD: dict[str, Callable[[Path], object]] = {
     "a device": zeros,
     "a socket": unix_socket,
 }
-COMMANDS = {
+COMMANDS: dict[str, tuple[int, Callable[[Path, Path], list[object]]]] = {
     "check": (1, lambda bad, _: ["check", bad]),
     "explain": (3, lambda bad, _: ["explain", "hello", "--config", bad]),
     "adapters": (3, lambda bad, _: ["adapters", "--config", bad]),
@@ -117,7 +117,7 @@ def test_a_bad_file_is_named_at_once_and_nothing_is_written(
 def test_a_command_in_a_process_of_its_own_ends_with_the_documented_status(tmp_path: Path) -> None:
     """`serve`, as its supervisor sees it."""
     os.mkfifo(tmp_path / "pipe")
-    command = [sys.executable, "-m", "pointsman", "serve", "--config", tmp_path / "pipe"]
+    command = [sys.executable, "-m", "pointsman", "serve", "--config", str(tmp_path / "pipe")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     assert (done.returncode, done.stdout) == (3, "")

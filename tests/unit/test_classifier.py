@@ -232,7 +232,7 @@ def test_where_nothing_can_be_kept_it_starts_and_says_so(
     monkeypatch.setattr(curve_file, "places", lambda _: (tmp_path / "model.onnx",))
     measured.append(False)
     with make_classifier(toy_artifact.build(tmp_path)) as classifier:
-        assert "was not kept" in classifier.notes[0]
+        assert "was not stored" in classifier.notes[0]
 
 
 def test_the_deadline_is_a_quarter_of_a_second_beyond_the_longest_text(make_classifier: Make) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
 from pointsman.config.model import ServerOptions
@@ -140,7 +142,7 @@ def test_bytes_for_a_client_that_is_gone_are_dropped(wire: Wire) -> None:
 
 
 def limited(**options: int) -> ServerOptions:
-    return ServerOptions(**{"header_timeout_ms": 1_000, "body_timeout_ms": 1_000, **options})
+    return ServerOptions(**cast("Any", {"header_timeout_ms": 1_000, "body_timeout_ms": 1_000} | options))
 
 
 @pytest.mark.parametrize("start", [b"", b"P", b"POST / HTTP/1.1\r\nHo", HEAD[:-2]])

@@ -63,7 +63,7 @@ def test_a_category_without_a_decision_is_a_warning(tmp_path: Path) -> None:
     (warning,) = found.warnings
 
     assert (warning.path, warning.line) == ("categories[2]", 16)
-    assert "no decision is about this category" in warning.message
+    assert "no decision uses this category" in warning.message
     assert [category.name for category in found.config.categories] == ["law", "math"]
 
 
@@ -80,13 +80,13 @@ RULES = [
     ("{operator: OR, conditions: []}", "exactly one condition"),
     ("{operator: OR, conditions: [{type: keyword, name: x}]}", 'expected the type domain, found "keyword"'),
     ("{operator: NOT, conditions: [{type: domain, name: law}]}", 'expected the operator AND or OR, found "NOT"'),
-    ("{operator: OR, conditions: [{operator: AND, conditions: []}]}", "nested rules are not read"),
+    ("{operator: OR, conditions: [{operator: AND, conditions: []}]}", "nested rules are not supported"),
     ("{operator: OR, conditions: [{type: domain}]}", "the domain's name is missing"),
     ("{operator: OR, conditions: [{type: domain, name: ~}]}", "the domain's name is missing"),
     ("{operator: OR, conditions: [{type: ~, name: law}]}", "one condition with type and name"),
     ("{operator: OR, conditions: [law]}", "one condition with type and name"),
     ("{operator: OR, conditions: law}", "exactly one condition"),
-    ("{operator: OR, conditions: [{type: domain, name: law, conditions: []}]}", "nested rules are not read"),
+    ("{operator: OR, conditions: [{type: domain, name: law, conditions: []}]}", "nested rules are not supported"),
     ("[]", "a decision without rules"),
 ]
 
@@ -113,7 +113,7 @@ def test_two_decisions_on_one_domain_are_an_error(tmp_path: Path) -> None:
     problem = the_problem(tmp_path, text)
 
     assert problem.path == "decisions[1].rules.name"
-    assert "has its models in two places" in problem.message
+    assert "has models in two places" in problem.message
 
 
 def test_problems_inside_a_decision_have_the_path_of_the_file(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ WARNINGS = [
         CATEGORIES + GENERAL.replace("        use_reasoning: false\n", ""),
         "categories[0].model_scores[0].use_reasoning",
         14,
-        "use_reasoning is not given here; false is taken",
+        "use_reasoning is not set here; false is assumed",
         "add `use_reasoning: false`",
     ),
     (
@@ -130,7 +130,7 @@ WARNINGS = [
         CATEGORIES + GENERAL + "classifier: {category_model: {category_mapping_path: missing.json}}\n",
         "classifier.category_model.category_mapping_path",
         16,
-        "there is no file",
+        "does not exist",
         "remove the key",
     ),
 ]
@@ -211,7 +211,7 @@ def test_a_mapping_file_that_agrees_is_fine(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (json.dumps({"category_to_idx": {**RIGHT, "law": RIGHT["math"], "math": RIGHT["law"]}}), "in another order"),
-        (json.dumps({"category_to_idx": {"law": 0, "math": 1}}), "has other labels than the classifier"),
+        (json.dumps({"category_to_idx": {"law": 0, "math": 1}}), "differs from the classifier's labels"),
         (json.dumps({"category_to_idx": {"law": 0, "math": 2}}), "is not of the form"),
         (json.dumps({"category_to_idx": {"law": "0"}}), "is not of the form"),
         (json.dumps({"category_to_idx": {"law": [0]}}), "is not of the form"),

@@ -73,7 +73,7 @@ def test_a_config_with_a_loop_does_not_load(server: str, port: int, tmp_path: Pa
     problem = the_problem(tmp_path, MINIMAL.replace("8000", str(port)) + f"pointsman: {{server: {{{server}}}}}\n")
 
     assert (problem.path, problem.line) == ("vllm_endpoints[0].address", 3)
-    assert "would come back without end" in problem.message
+    assert "requests would loop endlessly" in problem.message
 
 
 @pytest.mark.parametrize(

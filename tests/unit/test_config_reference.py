@@ -31,7 +31,7 @@ def test_the_generated_files_are_current() -> None:
     assert main(["--check", str(REPOSITORY)]) == 0
 
 
-def test_check_names_a_stale_file_and_writing_mends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_names_a_stale_file_and_writing_fixes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """--check writes nothing."""
     (tmp_path / "config").mkdir()
     (tmp_path / "docs").mkdir()

@@ -96,7 +96,7 @@ def test_where_nothing_can_be_written_it_says_so_and_where(toy_folder: Path, tmp
     (tmp_path / "file").write_text("")
     folder = tmp_path / "file" / "state"
     assert curve_file.store([folder], key(toy_folder), CURVE) == (
-        "the measured cost curve was not kept, the next start measures again: "
+        "the measured cost curve was not stored, the next start measures again: "
         f"cannot write to {folder} (Not a directory)"
     )
 

@@ -87,7 +87,7 @@ def test_a_manifest_that_is_none_is_named(tmp_path: Path, content: bytes) -> Non
     "wrong", [{"labels": [*LABELS[1:], LABELS[1]]}, {"files": {"model.onnx": ""}}, {"files": {"tokenizer.json": ""}}]
 )
 def test_a_manifest_with_a_label_twice_or_a_file_short_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
-    with pytest.raises(ArtifactError, match="or a label twice"):
+    with pytest.raises(ArtifactError, match="or has a label twice"):
         artifact.load(toy_artifact.build(tmp_path, **wrong))
 
 

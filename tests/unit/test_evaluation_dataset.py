@@ -98,12 +98,12 @@ def test_only_so_many_faults_are_told(tmp_path: Path) -> None:
 
     told = faults(tmp_path, content)
 
-    assert (len(told), told[-1]) == (MOST_FAULTS + 1, "rows.jsonl: 5 more faults")
+    assert (len(told), told[-1]) == (MOST_FAULTS + 1, "rows.jsonl: 5 more problems")
 
 
 @pytest.mark.parametrize("content", ["", "\n \n"])
 def test_an_empty_file_is_a_fault(tmp_path: Path, content: str) -> None:
-    assert faults(tmp_path, content) == ["rows.jsonl: no rows in it; write one JSON object a line"]
+    assert faults(tmp_path, content) == ["rows.jsonl: no rows in it; write one JSON object per line"]
 
 
 def test_a_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:

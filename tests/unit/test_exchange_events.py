@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
 from pointsman.config.model import ServerOptions
@@ -37,7 +39,7 @@ def test_a_request_is_counted_from_its_head_to_the_last_byte_of_its_answer(wire:
 def test_one_too_many_is_refused_before_its_body_is_there_and_counts_no_longer(
     options: dict[str, int], status: int, code: str, retry_after: bytes
 ) -> None:
-    with playing(server=ServerOptions(**options)) as wire:
+    with playing(server=ServerOptions(**cast("Any", options))) as wire:
         first = wire.ask()
         held = wire.in_flight
         second = wire.client = wire.connect()
@@ -73,7 +75,7 @@ def test_a_client_without_an_address_has_no_share() -> None:
     with playing(server=ServerOptions(max_in_flight_per_client=1)) as wire:
         for _ in range(3):
             wire.client = wire.connect()
-            wire.client._extra["peername"] = ""
+            wire.client._extra["peername"] = ""  # type: ignore[attr-defined]
             wire.ask()
         assert wire.in_flight == {"metrics": 3, "client": 0, "generations": 3}
 

@@ -219,7 +219,7 @@ def test_of_two_decisions_the_one_of_higher_priority_wins(tmp_path: Path, capsys
     assert done.categories["law"]["model_scores"][0]["lora_name"] == "law-lora"
     assert done.said("dropped", '"low" answers nothing here: other decisions come first')
     assert done.said("changed", 'in "high" these conditions never match here: embedding x')
-    assert done.said("dropped", 'no decision asks for the domain "code"')
+    assert done.said("dropped", 'no decision uses the domain "code"')
 
 
 def test_a_lower_tier_wins_over_any_priority(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -305,7 +305,7 @@ def test_what_is_used_and_not_defined_is_added(tmp_path: Path, capsys: pytest.Ca
     assert done.code == 0
     assert done.config["model_config"]["other"] == {}
     assert "new-lora" in [lora["name"] for lora in done.config["model_config"]["base"]["loras"]]
-    assert done.said("changed", "new-lora", "used and not defined")
+    assert done.said("changed", "new-lora", "used but not defined")
 
 
 def test_a_value_of_a_wrong_type_is_dropped_and_no_key_is_taken_for_another(

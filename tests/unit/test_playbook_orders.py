@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -53,7 +54,7 @@ class Play:
         self.whole: set[FakeTransport] = set()
         self.asked = self.before = 0
         self.left = self.reloaded = False
-        self.stopping = None
+        self.stopping: asyncio.Task[None] | None = None
         self.closed_unasked = False
         self.upstream: FakeTransport | None = None
         if reused:
@@ -302,7 +303,8 @@ def played(wire: Wire, order: tuple[str, ...], **options: object) -> list[str]:
 
 def explore(depth: int, *, without: str = "", **options: object) -> int:
     """Play all orders of up to `depth` events; returns how many there are."""
-    count, waiting = 0, [()]
+    count = 0
+    waiting: list[tuple[str, ...]] = [()]
     with playing(total_timeout_ms=6_000) as wire:
         while waiting:
             order = waiting.pop()

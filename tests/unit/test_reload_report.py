@@ -27,7 +27,7 @@ from pointsman.observability.log import Log
 from support.toy_config import QUIET, config
 
 Make = Callable[..., AbstractContextManager[Classifier]]
-PROBLEM = Problem(path="colour", line=3, message="unknown key", mend="remove it")
+PROBLEM = Problem(path="colour", line=3, message="unknown key", fix="remove it")
 
 
 class Given(ConfigSource):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pointsman.app.reload import Reloader
-from pointsman.app.serve import _live, _tell
+from pointsman.app.serve import _run_background, _tell
 from pointsman.app.systemd import Systemd
 from pointsman.config.model import AdapterOptions
 from support.playbook import Wire, playing, with_length
@@ -56,7 +56,7 @@ def polled() -> Iterator[Wire]:
 def lives(wire: Wire) -> Manager:
     manager = Manager(wire.clock)
     systemd: Any = SimpleNamespace(notify=manager, watchdog_s=None)
-    wire.clock.do(lambda: wire.clock.create_task(_live(wire.generations, RELOADER, systemd)))
+    wire.clock.do(lambda: wire.clock.create_task(_run_background(wire.generations, RELOADER, systemd)))
     return manager
 
 

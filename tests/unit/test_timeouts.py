@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -32,7 +32,7 @@ class Answer:
 
 def watching(clock: VirtualLoop, **options: int) -> Timeouts:
     def start() -> Timeouts:
-        timeouts = Timeouts(RelayOptions(**options), lambda _: None)
+        timeouts = Timeouts(RelayOptions(**cast("Any", options)), lambda _: None)
         clock.create_task(timeouts.run())
         return timeouts
 

@@ -1,4 +1,4 @@
-"""optimum's pipeline behind a threaded server: optimum_server.py MODEL_DIR PORT. Runs in the venv `optimum`."""
+"""Serve optimum's pipeline with a threaded server: optimum_server.py MODEL_DIR PORT. Runs in the venv `optimum`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ONNX to OpenVINO int8: quantize_openvino.py MODEL.onnx DIR. Runs in the venv `openvino`."""
+"""Quantize ONNX to OpenVINO int8: quantize_openvino.py MODEL.onnx DIR. Runs in the venv `openvino`."""
 
 from __future__ import annotations
 

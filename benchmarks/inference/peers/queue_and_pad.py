@@ -1,6 +1,6 @@
-"""The batcher that everyone writes first, on our int8 graph: what waits is padded to its longest and run together.
+"""Serve our int8 graph with a naive batcher: waiting texts are padded to the longest and run together.
 
-queue_and_pad.py ARTIFACT PORT, where the artifact is one with an attention mask. Runs in our own venv.
+queue_and_pad.py ARTIFACT PORT, where the artifact has an attention mask. Runs in our own venv.
 """
 
 from __future__ import annotations

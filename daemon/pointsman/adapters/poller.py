@@ -1,4 +1,4 @@
-"""Keeps the snapshot of what each vLLM serves fresh."""
+"""Poll what each vLLM serves."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pointsman.config.model import Endpoint
 from pointsman.errors import UpstreamError
 
 Fetch = Callable[[Endpoint], Awaitable[bytes]]
-"""Reads an endpoint's `/v1/models`; raises UpstreamError."""
+"""Returns the body of an endpoint's `/v1/models`; raises UpstreamError."""
 
 
 class Poller:
-    """Keeps `served` fresh; an endpoint that fails keeps what it last said."""
+    """Keep `served` up to date; an endpoint that fails keeps its last known models."""
 
     def __init__(
         self,
@@ -25,9 +25,9 @@ class Poller:
         report: Callable[[str, str], None],
         previous: Poller | None = None,
     ) -> None:
-        """`report(endpoint name, message)` is called when an endpoint's state changes.
+        """`report(endpoint name, message)` is called when the state of an endpoint changes.
 
-        What `previous` knows of endpoints that are the same stays known.
+        The state of endpoints that `previous` also has is kept.
         """
         self.endpoints = endpoints
         self._fetch = fetch
@@ -36,16 +36,16 @@ class Poller:
         self.hosts: dict[str, Host] = {one.name: known.get(_place(one)) or Host() for one in endpoints}
         self.served = Served()
         self.answered = asyncio.Event()
-        """Set once an endpoint has."""
+        """Set once any endpoint has answered."""
         self.publish()
 
     async def refresh(self) -> Served:
-        """Ask every endpoint once, side by side."""
+        """Poll all endpoints once, concurrently."""
         await asyncio.gather(*map(self.poll, self.endpoints))
         return self.served
 
     async def run(self, interval: float, settle: Callable[[Endpoint], Awaitable[None]]) -> None:
-        """Ask every endpoint each `interval` seconds until cancelled, and `settle` what its answer calls for."""
+        """Poll every endpoint each `interval` seconds until cancelled; call `settle` after each poll."""
         await asyncio.gather(*(self._watch(endpoint, interval, settle) for endpoint in self.endpoints))
 
     async def _watch(self, endpoint: Endpoint, interval: float, settle: Callable[[Endpoint], Awaitable[None]]) -> None:
@@ -54,13 +54,13 @@ class Poller:
             host.wake.clear()
             await self.poll(endpoint)
             await settle(endpoint)
-            # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes together with the event.
+            # Not `wait_for`: before Python 3.12 it swallows a cancellation that arrives together with the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(interval):
                     await host.wake.wait()
 
     async def poll(self, endpoint: Endpoint) -> None:
-        """Ask one endpoint."""
+        """Poll one endpoint."""
         host = self.hosts[endpoint.name]
         before = host.cards, host.trouble
         try:
@@ -76,17 +76,17 @@ class Poller:
         self.publish()
 
     def refused(self, endpoint: str, name: str) -> None:
-        """An endpoint answered that it does not serve `name`: it gets no request for it until it lists it again."""
+        """Record a 404 for `name`; the endpoint gets no requests for it until it lists it again."""
         self.hosts[endpoint].refused.add(name)
         self.publish()
         self.wake(endpoint)
 
     def wake(self, endpoint: str) -> None:
-        """Ask an endpoint at once."""
+        """Poll an endpoint now."""
         self.hosts[endpoint].wake.set()
 
     def publish(self) -> None:
-        """Let decisions know what has changed in `hosts`."""
+        """Publish changes in `hosts` as a new snapshot."""
         served = Served(
             {name: host.cards for name, host in self.hosts.items() if host.cards is not None},
             {name: frozenset(gone) for name, host in self.hosts.items() if (gone := host.refused | host.withheld)},

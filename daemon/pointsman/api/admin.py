@@ -1,4 +1,4 @@
-"""The admin port's handlers for adapters: what is served where, load, unload. It has no authentication of its own."""
+"""Handle the admin port's adapter paths: list, load, unload. The admin port has no authentication."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Adapters(Protocol):
 
 
 def adapter_routes(current: Callable[[], Adapters]) -> list[Route]:
-    """`GET /adapters`, and `POST /adapters/load` and `/adapters/unload` with `{"name": ...}`."""
+    """Return the routes `GET /adapters`, and `POST /adapters/load` and `/adapters/unload` with `{"name": ...}`."""
 
     async def listing(_: Request) -> Response:
         adapters = current()
@@ -64,4 +64,4 @@ def _name(body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=_Named).name
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError('send {"name": "ADAPTER"}', status=400, code="invalid_json") from error
+        raise RequestError('the body must be {"name": "ADAPTER"}', status=400, code="invalid_json") from error

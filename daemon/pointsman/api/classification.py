@@ -1,4 +1,4 @@
-"""vLLM Semantic Router's classification API, with all the probabilities in place of the winner's alone."""
+"""Implement vLLM Semantic Router's classification API; unlike the original, it can return all probabilities."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pointsman.routing.router import Router
 
 T = TypeVar("T")
 
-# More texts than this are a job for several calls.
+# Callers split larger sets into several calls.
 MOST_TEXTS = 100
-# Whoever sends a batch waits for its answer. A request that is routed has a fallback, and a shorter deadline.
+# A batch client waits for its response; a routed request has a fallback, and therefore a shorter deadline.
 BATCH_DEADLINE_S = 60.0
 
 
@@ -44,7 +44,7 @@ class _Unavailable(HttpError):
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """`category` is the config's, or the greatest label where the config covers none."""
+    """A classified text; `category` is the config's, or the most probable label if the config covers none."""
 
     category: str
     confidence: float
@@ -54,7 +54,7 @@ class _Result:
 
 
 async def intent(router: Router, body: bytes) -> dict[str, Any]:
-    """Answer `POST /api/v1/classify/intent`; raises RequestError (400) or an HttpError of 503."""
+    """Answer `POST /api/v1/classify/intent`; raises RequestError (400) or an HttpError (503)."""
     asked = _decode(body, _Intent)
     result = await _classify(router, asked.text)
     sure = result.confidence >= _threshold(router, asked.options)
@@ -71,7 +71,7 @@ async def batch(router: Router, body: bytes) -> dict[str, Any]:
     if not 1 <= len(asked.texts) <= MOST_TEXTS:
         raise _invalid(f"`texts` must hold 1 to {MOST_TEXTS} texts", "texts")
     started = time.perf_counter()
-    # No more than the workers can take, or what comes meanwhile would have to wait behind the whole batch.
+    # Limited to what the workers take at once; otherwise other requests would wait behind the whole batch.
     room = asyncio.Semaphore(router.classifier.at_once)
 
     async def classify(text: str) -> _Result:
@@ -126,14 +126,14 @@ def _threshold(router: Router, options: _Options) -> float:
 
 
 def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)  # whole, as in semantic-router's API
+    return round(seconds * 1000)  # an integer, as in semantic-router's API
 
 
 def _decode(body: bytes, type: type[T]) -> T:  # noqa: A002 - msgspec's name
     try:
         return msgspec.json.decode(body, type=type)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise _invalid(f"the body is not what it should be ({error})", None) from None
+        raise _invalid(f"the body is invalid ({error})", None) from None
 
 
 def _invalid(message: str, param: str | None) -> RequestError:

@@ -1,4 +1,4 @@
-"""The data port's handlers: routed and relayed paths, models, dry run, classification."""
+"""Handle the data port's paths: routing, relaying, models, dry run, classification."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from pointsman.routing.router import Routed, Router
 from pointsman.server.messages import Handler, Request, Response, json_response, too_large
 from pointsman.server.routes import Route, Routes
 
-# What a client of an inference host has a use for. Everything else that vLLM serves, its LoRA administration and the
-# paths that its --api-key leaves open among it, is not reachable through the data port.
+# Paths that clients of an inference host use. All other vLLM paths are unreachable through the data port, including its
+# LoRA administration and paths that its --api-key does not protect.
 RELAYED = (
     ("POST", "/v1/chat/completions/render"),
     ("POST", "/v1/completions/render"),
@@ -53,7 +53,7 @@ RELAYED = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Backend:
-    """What the handlers call, as one config has it; `started` is the process's start in seconds since the epoch."""
+    """The parts of one config that handlers call; `started` is the process's start in seconds since the epoch."""
 
     config: Config
     router: Router
@@ -65,14 +65,14 @@ class Backend:
 
 
 Begin = Callable[[Request, str], tuple[Backend, Exchange]]
-"""Begins an exchange on a route's path, with the backend that serves it to its end."""
+"""Begins an exchange for a route's path, and returns it with the backend that serves it."""
 
 Work = Callable[[Backend, Exchange], Coroutine[None, None, Response | None]]
-"""Answers, or returns None where vLLM's answer is to come. Like every handler, in no task until it asks for one."""
+"""Returns the response, or None if vLLM's response follows. Runs in no task until it awaits `in_task`."""
 
 
 def routes(begin: Begin, ready: Ready, not_routed: Callable[[Request, RequestError], Response]) -> Routes:
-    """Return all routes of the data port; `not_routed` answers a request for any other path or method."""
+    """Return all routes of the data port; `not_routed` answers requests for any other path or method."""
     table: list[tuple[str, str, Work]] = [
         *(("POST", form.path, functools.partial(_routed, form)) for form in FORMATS),
         *((method, path, _relayed) for method, path in RELAYED),
@@ -86,7 +86,7 @@ def routes(begin: Begin, ready: Ready, not_routed: Callable[[Request, RequestErr
 
 
 def _recorded(begin: Begin, path: str, work: Work) -> Handler:
-    """Wrap a handler so that every request, however it ends, has one outcome in the log and in the metrics."""
+    """Wrap a handler so that every request has exactly one outcome in the log and the metrics."""
 
     def handler(request: Request) -> Coroutine[None, None, Response | None]:
         backend, exchange = begin(request, path)
@@ -110,7 +110,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     record, router, forwarder = exchange.record, backend.router, backend.forwarder
     body = await read_body(backend, exchange)
     if not _is_json(exchange.request):
-        await forwarder.forward(exchange, backend.config.vllm_endpoints, body)  # vLLM says why not
+        await forwarder.forward(exchange, backend.config.vllm_endpoints, body)  # vLLM reports the error
         return None
     record.original_model = model = bodies.asked_model(body)
     if model is not None and model not in router.auto_names:
@@ -142,7 +142,7 @@ def _keep_text(backend: Backend, text: str, routed: Routed) -> None:
         return
     try:
         backend.texts.keep(routed.classification.text_hash, backend.router.classifier.read(text))
-    except OSError as error:  # a full disk is no reason to refuse a request
+    except OSError as error:  # a full disk must not fail requests
         backend.log.write("warning", "texts_file", message=f"a text was not kept: {error.strerror}")
 
 
@@ -155,7 +155,7 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
         return Plan(decision, bodies.with_model(body, decision.model), b"")
 
     model = bodies.model_of(body) if _is_json(exchange.request) else None
-    if model in config.auto_names:  # vLLM knows no such model
+    if model in config.auto_names:  # vLLM has no model of this name
         await forward_chosen(forwarder, poller, exchange, plan(poller.served), plan)
     else:
         endpoints = config.vllm_endpoints if model is None else policy.explicit(model, poller.served).endpoints
@@ -201,10 +201,14 @@ def _is_json(request: Request) -> bool:
 
 
 async def read_body(backend: Backend, exchange: Exchange) -> bytes:
-    """Return the whole body; raises RequestError: 408 when it comes too slowly, 413 too large, 415 compressed."""
+    """Return the whole body; raises RequestError: 408 on a timeout, 413 if too large, 415 if compressed."""
     request, options = exchange.request, backend.config.pointsman.server
     if request.head.values.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise RequestError("compressed request bodies are not accepted", status=415, code="unsupported_encoding")
+        raise RequestError(
+            "compressed request bodies are not accepted; remove Content-Encoding",
+            status=415,
+            code="unsupported_encoding",
+        )
     if request.head.length > options.max_body_bytes:
         raise too_large(options.max_body_bytes)
     return await request.read(options.body_timeout_ms / 1000)

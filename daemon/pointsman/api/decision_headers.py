@@ -1,4 +1,4 @@
-"""The header lines of an answer that tell what was chosen and why. Pure."""
+"""Build the response header lines that describe a decision; pure functions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from urllib.parse import quote
 from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed
 
-# The fields of a body that hold a system prompt, in any of the request formats.
+# The body fields that hold a system prompt, in all request formats.
 _PROMPTS = {"messages", "system", "instructions"}
 
 
 def decision_lines(routed: Routed) -> bytes:
-    """Return the lines, each with its CRLF; they have vLLM Semantic Router's names where it has one."""
+    """Return the header lines, each with CRLF; names follow vLLM Semantic Router where it has one."""
     decision = routed.decision
     injected = bool(routed.edited.changed) and not _PROMPTS.isdisjoint(routed.edited.changed)
     lines = _named_lines(decision.model, decision.reason, decision.category, decision.reasoning, injected)
@@ -37,5 +37,5 @@ def _named_lines(model: str, reason: Reason, category: str | None, reasoning: bo
 
 
 def _header_value(text: str) -> str:
-    """Quote names from the config, which may hold any character, where a header may not."""
+    """Percent-encode names from the config that contain characters not allowed in a header."""
     return text if text.isascii() and text.isprintable() else quote(text)

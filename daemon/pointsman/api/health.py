@@ -1,4 +1,4 @@
-"""The paths that tell a supervisor or a load balancer how the service does, on both ports."""
+"""Handle `/health` and `/ready` on both ports."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pointsman.server.messages import Request, Response, json_response
 from pointsman.server.routes import Route
 
 Ready = Callable[[], str | None]
-"""Returns why no requests should come, or None."""
+"""Returns the reason why the service is not ready, or None."""
 
 
 def readiness(healthy: Callable[[], bool], draining: Callable[[], bool]) -> Ready:
-    """Return what tells whether requests should come."""
+    """Return a function that tells whether the service is ready."""
 
     def ready() -> str | None:
         if draining():
@@ -24,7 +24,7 @@ def readiness(healthy: Callable[[], bool], draining: Callable[[], bool]) -> Read
 
 
 def health_routes(ready: Ready) -> list[Route]:
-    """Return the routes of `/health`, the process answers, and `/ready`, it takes requests."""
+    """Return the routes of `/health` (the process answers) and `/ready` (requests are accepted)."""
 
     async def health(_: Request) -> Response:
         return json_response({"status": "healthy", "service": "pointsman"})

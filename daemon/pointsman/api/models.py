@@ -1,4 +1,4 @@
-"""The answer to `GET /v1/models`."""
+"""Answer `GET /v1/models`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pointsman.config.model import Config
 
 
 def model_list(config: Config, served: Served, created: int) -> dict[str, Any]:
-    """Return the automatic model, then what is served, or what the config names while no endpoint has answered."""
+    """Return the automatic model and all served models; the configured ones while no endpoint has answered."""
     cards = served.models() or _configured(config)
     auto = Card(config.auto_model_name)
     data = [

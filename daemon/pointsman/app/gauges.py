@@ -1,4 +1,4 @@
-"""The metrics that are read from the parts of the current generation when they are scraped."""
+"""Define the metrics that are read from the current generation on each scrape."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from pointsman.upstream.endpoint_state import EndpointState
 
 
 def watch(metrics: Metrics, current: Callable[[], Generation]) -> None:
-    """Register the gauges and counters of what `current` returns."""
+    """Register gauges and counters for the generation that `current` returns."""
     _classifier(metrics, lambda: current().classifier)
     _endpoints(metrics, lambda: current().balancer.all)
     _adapters(metrics, current)
 
 
 def _classifier(metrics: Metrics, current: Callable[[], Classifier]) -> None:
-    metrics.watch("classifier_queue", "KeptTexts that wait for a worker.", lambda: current().queued)
+    metrics.watch("classifier_queue", "Texts waiting for a worker.", lambda: current().queued)
 
     def read() -> dict[str, tuple[str, float]]:
         classifier = current()
         counts, lookups = classifier.counts, classifier.lookups
         return {
-            "classifier_cache_hits": ("KeptTexts whose class was remembered.", lookups.hits),
-            "classifier_cache_misses": ("KeptTexts that asked for a run.", lookups.misses),
-            "classifier_cache_coalesced": ("KeptTexts that shared the run of the same text.", lookups.coalesced),
-            "classifier_cache_evictions": ("Classes forgotten to make room.", classifier.evicted),
+            "classifier_cache_hits": ("Texts whose classification was in the cache.", lookups.hits),
+            "classifier_cache_misses": ("Texts that needed a run.", lookups.misses),
+            "classifier_cache_coalesced": ("Texts that shared the run of an identical text.", lookups.coalesced),
+            "classifier_cache_evictions": ("Classifications evicted from the cache.", classifier.evicted),
             "classifier_runs": ("Runs of the classifier.", counts.runs),
-            "classifier_run_texts": ("KeptTexts that were run.", counts.texts),
-            "classifier_run_tokens": ("Tokens that were run, as estimated from the texts.", counts.tokens),
-            "classifier_shed": ("KeptTexts refused because the deadline could not be met.", counts.shed),
-            "classifier_dropped": ("KeptTexts that nobody waited for any more.", counts.dropped),
+            "classifier_run_texts": ("Texts in these runs.", counts.texts),
+            "classifier_run_tokens": ("Tokens in these runs, estimated from the texts.", counts.tokens),
+            "classifier_shed": ("Texts refused because the deadline could not be met.", counts.shed),
+            "classifier_dropped": ("Texts dropped because all their clients had gone.", counts.dropped),
         }
 
     metrics.watch_counters(read)
@@ -46,8 +46,8 @@ def _endpoints(metrics: Metrics, current: Callable[[], Mapping[str, EndpointStat
 
     each("endpoint_up", "1 while the endpoint gets requests.", lambda up: up.healthy(asyncio.get_running_loop().time()))
     each("endpoint_reachable", "1 while its `/health` answers.", lambda up: up.reachable)
-    each("endpoint_breaker_open", "1 while its breaker is open.", lambda up: up.breaker.opened)
-    each("endpoint_in_flight", "Requests that are with the endpoint.", lambda up: up.in_flight)
+    each("endpoint_breaker_open", "1 while its circuit breaker is open.", lambda up: up.breaker.opened)
+    each("endpoint_in_flight", "Requests in flight at the endpoint.", lambda up: up.in_flight)
 
 
 def _adapters(metrics: Metrics, current: Callable[[], Generation]) -> None:
@@ -58,5 +58,5 @@ def _adapters(metrics: Metrics, current: Callable[[], Generation]) -> None:
 
         return read
 
-    metrics.watch_endpoints("adapters_configured", "Adapters that the endpoint is meant to serve.", each(0))
-    metrics.watch_endpoints("adapters_served", "Those of them that it serves.", each(1))
+    metrics.watch_endpoints("adapters_configured", "Adapters configured for the endpoint.", each(0))
+    metrics.watch_endpoints("adapters_served", "Configured adapters that the endpoint serves.", each(1))

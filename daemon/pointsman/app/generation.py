@@ -1,4 +1,4 @@
-"""Everything behind the listeners, as one config has it."""
+"""Hold everything behind the listeners that belongs to one config."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pointsman.upstream.load_balancer import LoadBalancer
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Generation:
-    """The parts that a config is served by; a request keeps to the generation that it began with."""
+    """The parts that serve one config; a request keeps the generation it began with."""
 
     config: Config
     limits: Limits
@@ -42,7 +42,7 @@ class Generation:
         return self.backend.texts
 
     def status(self) -> str:
-        """Return one line with what an operator asks first."""
+        """Return one line for an operator: health, adapters and load."""
         if not self.classifier.healthy:
             return "the classifier hangs or has stopped"
         now, endpoints = asyncio.get_running_loop().time(), self.balancer.all.values()

@@ -1,4 +1,4 @@
-"""One config after another: a request is served to its end by the one that it began with."""
+"""Switch from one config to the next; a request keeps the config it began with."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ from pointsman.upstream.endpoint_state import EndpointState
 from pointsman.upstream.load_balancer import LoadBalancer
 from pointsman.upstream.vllm_admin import LoraApi
 
-# For listeners, the admin port, files of the classifier, probes, and whatever a library opens.
+# Reserved for listeners, the admin port, the classifier's files, probes, and libraries.
 SPARE_FILES = 128
 
 
 class Generations:
-    """The generation that serves new requests, in `current`, and older ones that still have requests.
+    """Manage the generation for new requests, `current`, and older ones that still have requests.
 
-    Use from one event loop; `close` it.
+    Use from one event loop; call `close` at the end.
     """
 
     def __init__(self, prepared: Prepared, log: Log) -> None:
-        """Raises CannotStart."""
+        """Build the first generation; raises CannotStart."""
         _check_files(prepared.config.pointsman.server)
         self.metrics = Metrics(_names(prepared.config))
         self.log = log
@@ -57,19 +57,19 @@ class Generations:
         self.current = self._begin(self._build(prepared, None))
 
     def exchange(self, request: Request, path: str) -> tuple[Backend, Exchange]:
-        """Begin a request with the current generation, which is kept until the exchange ends."""
+        """Begin an exchange on the current generation, which is kept until the exchange ends."""
         generation = self.current
         release = self.hold()
         return generation.backend, Exchange(request, path, generation.admission, generation.recorder, release)
 
     def hold(self) -> Callable[[], None]:
-        """Keep the current generation in use until the function that is returned is called."""
+        """Keep the current generation in use until the returned function is called."""
         use = self._in_use[self.current]
         use.requests += 1
         return use.release
 
     def swap(self, prepared: Prepared) -> None:
-        """Serve requests that begin from now on by another config; raises CannotStart, and then nothing has changed."""
+        """Use another config for new requests; raises CannotStart, and then nothing has changed."""
         _check_files(prepared.config.pointsman.server)
         before, generation = self.current, self._build(prepared, self.current)
         for task in self._polling:
@@ -81,7 +81,7 @@ class Generations:
             self._end(before)
 
     async def close(self) -> None:
-        """End what runs; requests in flight are lost."""
+        """Stop all tasks and close all parts; requests in flight are lost."""
         tasks = [*self._polling, *(use.timeouts for use in self._in_use.values())]
         for task in tasks:
             task.cancel()
@@ -90,7 +90,7 @@ class Generations:
             self._end(generation)
 
     def _release(self, generation: Generation) -> None:
-        """A request of `generation` has ended."""
+        """Count one request of `generation` less, and close an old generation after its last."""
         use = self._in_use[generation]
         use.requests -= 1
         if not use.requests and generation is not self.current:
@@ -98,7 +98,7 @@ class Generations:
 
     def _build(self, prepared: Prepared, previous: Generation | None) -> Generation:
         config, key_line = prepared.config, prepared.key_line
-        texts = _texts(config, previous)  # nothing after this can fail, and what follows takes over what is in use
+        texts = _texts(config, previous)  # may fail; what follows takes over shared parts and must not
         relay, server = config.pointsman.relay, config.pointsman.server
         balancer = LoadBalancer(config.vllm_endpoints, relay, self._report, previous.balancer.all if previous else None)
         poller = Poller(
@@ -114,7 +114,7 @@ class Generations:
         )
         timeouts = Timeouts(relay, self.metrics.chunk_gap_seconds.add)
         if previous is None or previous.classifier is not prepared.classifier:
-            self._tell_classifier(prepared.classifier)
+            self._log_classifier(prepared.classifier)
         credentials = relay.forward_authorization and not key_line
         forwarder = Forwarder(balancer, timeouts, self.metrics, asyncio.get_running_loop(), key_line, credentials)
         return Generation(
@@ -144,13 +144,13 @@ class Generations:
         return generation
 
     def _end(self, generation: Generation) -> None:
-        """Close the parts that no other generation has."""
+        """Close the parts of a generation that no other generation uses."""
         self._in_use.pop(generation).timeouts.cancel()
         kept = {part for other in self._in_use for part in _parts(other)}
         for part in _parts(generation):
             if part in kept:
                 continue
-            if isinstance(part, Classifier):  # it may have to wait for a run
+            if isinstance(part, Classifier):  # closing may wait for a run
                 asyncio.get_running_loop().run_in_executor(None, part.close)
             else:
                 part.close()
@@ -163,7 +163,7 @@ class Generations:
         level: Level = "info" if error is None else "warning"
         self.log.write(level, "adapter", endpoint=endpoint, adapter=adapter, state=outcome, error=error)
 
-    def _tell_classifier(self, classifier: Classifier) -> None:
+    def _log_classifier(self, classifier: Classifier) -> None:
         for note in classifier.notes:
             self.log.write("warning", "classifier", message=note)
         self.log.write("info", "classifier", **classifier.settings())
@@ -171,7 +171,7 @@ class Generations:
 
 @dataclass(slots=True)
 class _Use:
-    """What a generation has for as long as it is in use; `release` is called at the end of each of its requests."""
+    """The runtime state of a generation; `release` is called at the end of each of its requests."""
 
     timeouts: asyncio.Task[None]
     release: functools.partial[None]
@@ -179,7 +179,7 @@ class _Use:
 
 
 def _parts(generation: Generation) -> Iterator[Classifier | EndpointState | KeptTexts]:
-    """Yield what is closed at the end, and may be shared between generations."""
+    """Yield the parts that must be closed and may be shared between generations."""
     yield generation.classifier
     yield from generation.balancer.all.values()
     if generation.texts is not None:
@@ -194,14 +194,14 @@ def _texts(config: Config, previous: Generation | None) -> KeptTexts | None:
 
 
 def _check_files(options: ServerOptions) -> None:
-    """Raise the limit of open files as far as it goes; raises CannotStart where that is too low for the config."""
+    """Raise the limit of open files to its maximum; raises CannotStart if that is too low for the config."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     needed = options.max_connections + options.max_in_flight + SPARE_FILES
     if most != resource.RLIM_INFINITY and needed > most:
         raise CannotStart(
-            f"{options.max_connections} connections and {options.max_in_flight} requests at once need {needed} open "
-            f"files, and this process may have {most}: raise LimitNOFILE (ulimit -Hn), or lower "
+            f"{options.max_connections} connections and {options.max_in_flight} concurrent requests need {needed} open "
+            f"files, but this process may open {most}: raise LimitNOFILE (ulimit -Hn), or lower "
             "pointsman.server.max_connections or max_in_flight"
         )
 

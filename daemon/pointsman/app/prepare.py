@@ -1,4 +1,4 @@
-"""From a config file to what can serve: everything that is read from disk, checked, and the classifier warm."""
+"""Prepare a config for serving: read and check all files, and load the classifier."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pointsman.upstream.client import read_key
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A checked config, its classifier, the header line with vLLM's key, and the warnings that `check` would print."""
+    """A checked config, its classifier, the header line with vLLM's API key, and the warnings that `check` prints."""
 
     config: Config
     classifier: Classifier
@@ -31,17 +31,17 @@ class Prepared:
     warnings: tuple[str, ...]
 
     def sha256(self) -> str:
-        """Of the config's values, in hex: however the file spells them."""
+        """Return a hex digest of the config's values, independent of the file's formatting."""
         return hashlib.sha256(msgspec.json.encode(dataclasses.asdict(self.config), order="sorted")).hexdigest()
 
 
 def prepare(
     path: Path, previous: Prepared | None = None, *, vllm: str | None = None, log_level: Level | None = None
 ) -> Prepared:
-    """Read a config file and all that it names; raises CannotStart.
+    """Read a config file and all files that it names; raises CannotStart.
 
-    The classifier of `previous` is taken where it is what the config asks for. `vllm`, an address, takes the place of
-    the config's endpoints, `log_level` that of its own.
+    The classifier of `previous` is reused if it is the same. `vllm`, an address, overrides the config's endpoints, and
+    `log_level` its log level.
     """
     loaded = load(path)
     config = loaded.config
@@ -64,14 +64,14 @@ def prepare(
 
 
 def refuse_loops(config: Config) -> None:
-    """Raise CannotStart where an endpoint is where we listen."""
+    """Raise CannotStart if an endpoint is one of our own listeners."""
     server = config.pointsman.server
     for endpoint in config.vllm_endpoints:
         found = own_listener(endpoint, (*server.listen, server.admin_listen))
         if found is not None:
             raise CannotStart(
-                f"this service itself listens at {found}, where the endpoint {endpoint.name} leads: a request would "
-                "come back without end; name vLLM's own address, or restart where pointsman.server.listen has changed"
+                f"this service itself listens at {found}, the address of endpoint {endpoint.name}: requests would loop "
+                "endlessly; use vLLM's own address, or restart if pointsman.server.listen has changed"
             )
 
 
@@ -81,7 +81,7 @@ def _on(vllm: str, config: Config) -> Config:
 
 
 def _serves(previous: Prepared, config: Config, found: Artifact) -> bool:
-    """Whether its classifier is the one that is asked for: the same files, run in the same way."""
+    """Return whether the classifier of `previous` can be reused: same files, same options."""
     before = previous.config
     return (
         previous.classifier.healthy

@@ -1,4 +1,4 @@
-"""A changed config is taken in while requests go on: read and checked beside the old one, then swapped at once."""
+"""Reload the config while requests continue: read and check the new one, then swap."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from pointsman.server.messages import Request, Response, json_response
 WATCH_S = 1.0
 
 Stamp = tuple[int, int, int, int]
-"""Device, inode, size, and time of the last change in nanoseconds."""
+"""Device, inode, size, and modification time in nanoseconds."""
 
 
 class ConfigSource:
-    """Where the config comes from, and what the command line puts in the place of its values, as for `prepare`."""
+    """The config file, and the command-line options that override its values, as for `prepare`."""
 
     def __init__(self, path: Path, vllm: str | None = None, log_level: Level | None = None) -> None:
         self._path = path
@@ -37,19 +37,19 @@ class ConfigSource:
         self._seen: Stamp | None = None
 
     def prepare(self, previous: Prepared | None = None) -> Prepared:
-        """Read it; raises CannotStart."""
+        """Read the config; raises CannotStart."""
         self._seen = self._stamp()
         return prepare(self._path, previous, vllm=self._vllm, log_level=self._log_level)
 
     def news(self) -> Stamp | None:
-        """The file's stamp if it is there and is not what was last read."""
+        """Return the file's stamp if the file exists and has changed since it was last read."""
         stamp = self._stamp()
         return None if stamp == self._seen else stamp
 
     def _stamp(self) -> Stamp | None:
-        """Another one once the file has changed, or another took its place; None while there is none.
+        """Return the file's current stamp; None while the file does not exist.
 
-        The links on the way are followed, so that a swapped one, as of a Kubernetes config map, counts.
+        Symbolic links are followed, so that replacing one counts as a change, as in a Kubernetes config map.
         """
         try:
             found = self._path.stat()
@@ -60,7 +60,7 @@ class ConfigSource:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a reload did. `waiting` are the keys that were changed in vain: they need a restart."""
+    """The outcome of a reload; `waiting` are changed keys that need a restart."""
 
     result: Literal["applied", "unchanged", "failed"]
     generation: int
@@ -71,7 +71,7 @@ class Outcome:
     error: Exception | None = None
 
     def response(self) -> Response:
-        """For whoever asked: 422 where the operator has something to fix, 500 where we have."""
+        """Return the response to `POST /reload`: 422 if the operator must fix something, 500 for an internal error."""
         if self.error is None:
             return json_response(
                 {
@@ -86,7 +86,7 @@ class Outcome:
         theirs = isinstance(self.error, CannotStart)
         message = str(self.error) if theirs else "internal error; see the service's log"
         body = error_body(
-            f"not reloaded, the config of before goes on to serve: {message}",
+            f"not reloaded, the previous config stays in use: {message}",
             type="invalid_config" if theirs else "internal_error",
             param=None,
             code="reload_failed",
@@ -97,40 +97,40 @@ class Outcome:
 
 
 class Reloader:
-    """Reloads when asked, one reload after another; those who ask during one share the next."""
+    """Run requested reloads one after another; requests that arrive during one share the next."""
 
     def __init__(self, source: ConfigSource, prepared: Prepared, generations: Generations, notify: Notifier) -> None:
-        """`prepared` is what `source` was read to, and serves."""
+        """`prepared` is the config of `source` that is being served."""
         self._source = source
         self.serving = prepared
         self._generations = generations
         self._notify = notify
         self.generation = 1
         self.loaded = time.time()
-        """When the config was last read without an error, in seconds since the epoch."""
+        """Time of the last successful load, in seconds since the epoch."""
         self.failure: str | None = None
-        """Why the latest reload failed, if it did."""
+        """Error of the latest reload, None if it succeeded."""
         self._asked = asyncio.Event()
         self._triggers: set[str] = set()
         self._next: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         watch = generations.metrics.watch
-        watch("config_generation", "Counts the configs that have served.", lambda: self.generation)
-        watch("config_loaded_timestamp_seconds", "When it was last read without an error.", lambda: self.loaded)
-        watch("config_reload_failed", "1 where the last reload failed.", lambda: self.failure is not None)
+        watch("config_generation", "Number of configs that have been in use.", lambda: self.generation)
+        watch("config_loaded_timestamp_seconds", "Time of the last successful load.", lambda: self.loaded)
+        watch("config_reload_failed", "1 if the last reload failed.", lambda: self.failure is not None)
 
     def ask(self, trigger: str) -> asyncio.Future[Outcome]:
-        """Reload soon. Do not cancel what comes back: others may wait for it."""
+        """Request a reload. Do not cancel the returned future: others may wait for it."""
         self._triggers.add(trigger)
         self._asked.set()
         return self._next
 
     def status(self) -> str:
-        """How it goes, in one line."""
+        """Return the service's status as one line."""
         status = self._generations.current.status()
         return status if self.failure is None else f"the config was not reloaded, see the log; {status}"
 
     async def answer(self, _: Request) -> Response:
-        """Handles `POST /reload`."""
+        """Handle `POST /reload`."""
         return (await asyncio.shield(self.ask("request"))).response()
 
     async def watch(self) -> None:
@@ -139,12 +139,12 @@ class Reloader:
         while True:
             await asyncio.sleep(WATCH_S)
             news = await asyncio.to_thread(self._source.news)
-            if news is not None and news == before:  # one that changes still may be half written
+            if news is not None and news == before:  # a file that is still changing may be incomplete
                 await asyncio.shield(self.ask("file"))
             before = news
 
     async def run(self) -> None:
-        """Do what is asked, until cancelled."""
+        """Run requested reloads until cancelled."""
         while True:
             await self._asked.wait()
             asked, triggers = self._next, sorted(self._triggers)
@@ -162,7 +162,7 @@ class Reloader:
         before = self.serving
         try:
             read = await asyncio.to_thread(self._source.prepare, before)
-            prepared, waiting = _where_it_listens(before, read)
+            prepared, waiting = _with_bound_addresses(before, read)
             found = (*changes(before.config, prepared.config), *_other_files(before, prepared))
             kept = prepared.classifier is before.classifier
             if kept and not found:
@@ -170,11 +170,11 @@ class Reloader:
             try:
                 refuse_loops(prepared.config)
                 self._generations.swap(prepared)
-            except BaseException:  # whatever it is, nobody else has this classifier to close
+            except BaseException:  # no one else would close the new classifier
                 if not kept:
                     await asyncio.to_thread(prepared.classifier.close)
                 raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the config of before goes on to serve
+        except Exception as error:  # noqa: BLE001 - on any error the previous config stays in use
             return Outcome("failed", self.generation, error=error)
         self.serving = prepared
         self.generation += 1
@@ -204,8 +204,8 @@ class Reloader:
         )
 
 
-def _where_it_listens(before: Prepared, read: Prepared) -> tuple[Prepared, tuple[str, ...]]:
-    """What was read but with the addresses of before, and the keys of those that are others now."""
+def _with_bound_addresses(before: Prepared, read: Prepared) -> tuple[Prepared, tuple[str, ...]]:
+    """Keep the bound addresses; return the adjusted config and the changed keys that need a restart."""
     bound, wanted = before.config.pointsman.server, read.config.pointsman.server
     server = replace(wanted, listen=bound.listen, admin_listen=bound.admin_listen)
     config = replace(read.config, pointsman=replace(read.config.pointsman, server=server))
@@ -214,7 +214,7 @@ def _where_it_listens(before: Prepared, read: Prepared) -> tuple[Prepared, tuple
 
 
 def _other_files(before: Prepared, after: Prepared) -> Iterator[Change]:
-    """What has changed but does not show in the config; a key is never shown."""
+    """Yield changes that the config itself does not show; the API key is never shown."""
     old, new = _name(before.classifier), _name(after.classifier)
     if old != new:
         yield Change(path="classifier", old=old, new=new)

@@ -1,4 +1,4 @@
-"""The life cycle: load, listen, serve until a signal, drain."""
+"""Run the service: load, listen, serve until a signal, drain."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from pointsman.server.listener import Listener
 from pointsman.server.messages import Request, Response, json_response
 from pointsman.server.routes import Route, Routes
 
-# FileDescriptorName= of the socket unit whose sockets are the admin port; all others are the data port.
+# FileDescriptorName= of the socket unit for the admin port; all other sockets are for the data port.
 ADMIN_SOCKET = "admin"
-# What starts after us waits so long for a vLLM; it may take minutes to load its model, and we answer for it meanwhile.
+# Maximum delay of READY=1 while no vLLM answers; vLLM may take minutes to load its model.
 GRACE_S = 5.0
 STATUS_S = 5.0
 
 
 async def serve(source: ConfigSource, prepared: Prepared, *, demo: bool = False, systemd: Systemd) -> None:
-    """Serve until SIGTERM or SIGINT, then let running answers end; raises CannotStart.
+    """Serve until SIGTERM or SIGINT, then drain; raises CannotStart.
 
-    `prepared` is what `source` was read to. The sockets that `systemd` hands over take the place of its addresses.
+    `prepared` is the config read from `source`. Sockets passed by `systemd` replace its addresses.
     """
     config, options = prepared.config, prepared.config.pointsman
     log = Log(options.log.level)
@@ -75,7 +75,7 @@ async def serve(source: ConfigSource, prepared: Prepared, *, demo: bool = False,
             classifier=prepared.classifier.artifact.folder.name,
             endpoints={endpoint.name: endpoint.address for endpoint in config.vllm_endpoints},
         )
-        living = asyncio.create_task(_live(generations, reloader, systemd))
+        living = asyncio.create_task(_run_background(generations, reloader, systemd))
         stack.callback(living.cancel)
         await stop.wait()
         systemd.notify.stopping(f"stopping; {generations.metrics.in_flight} in flight")
@@ -84,7 +84,7 @@ async def serve(source: ConfigSource, prepared: Prepared, *, demo: bool = False,
 
 @contextlib.asynccontextmanager
 async def running(prepared: Prepared, log: Log) -> AsyncIterator[Generations]:
-    """Everything behind the listeners."""
+    """Run everything behind the listeners."""
     generations = Generations(prepared, log)
     metrics = generations.metrics
     gauges.watch(metrics, lambda: generations.current)
@@ -136,7 +136,7 @@ def _servers(generations: Generations, reloader: Reloader) -> tuple[Listener, Li
 
 
 async def _listen(server: Listener, addresses: Sequence[str], inherited: Sequence[socket.socket]) -> list[str]:
-    """Where it listens now: at the inherited sockets, or else at the addresses."""
+    """Listen at the inherited sockets, or else at the addresses; return the actual addresses."""
     for listener in inherited:
         await server.adopt(listener)
     if inherited:
@@ -151,8 +151,8 @@ def _address(listener: socket.socket) -> str:
     return f"unix:{where}" if listener.family == socket.AF_UNIX else f"{where[0]}:{where[1]}"
 
 
-async def _live(generations: Generations, reloader: Reloader, systemd: Systemd) -> None:
-    """What goes on besides requests, until cancelled: systemd is told how it goes, and reloads are done."""
+async def _run_background(generations: Generations, reloader: Reloader, systemd: Systemd) -> None:
+    """Run background work until cancelled: notify systemd, and reload."""
     generation = generations.current
     grace = GRACE_S if generation.config.pointsman.adapters.poll_interval_ms else 0
     with contextlib.suppress(TimeoutError):
@@ -162,7 +162,7 @@ async def _live(generations: Generations, reloader: Reloader, systemd: Systemd) 
 
 
 async def _tell(generations: Generations, reloader: Reloader, systemd: Systemd) -> None:
-    """Feeds the watchdog. A loop that hangs does not get here, and that is the point."""
+    """Feed the watchdog and report the status; a blocked event loop misses the watchdog's deadline."""
     interval = STATUS_S if systemd.watchdog_s is None else min(STATUS_S, systemd.watchdog_s / 3)
     told = ""
     while True:
@@ -175,7 +175,7 @@ async def _tell(generations: Generations, reloader: Reloader, systemd: Systemd) 
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
-    """Set by the first SIGTERM or SIGINT, and by the second."""
+    """Return events that are set by the first and by the second SIGTERM or SIGINT."""
     stop, interrupt = asyncio.Event(), asyncio.Event()
 
     def received() -> None:

@@ -1,6 +1,6 @@
-"""The stand-in for vLLM of `serve --demo`: a process of its own, `python -m pointsman.cli.demo`, which ends with ours.
+"""Run the stand-in for vLLM of `serve --demo` as a child process, `python -m pointsman.cli.demo`.
 
-It is told what to serve on its input, and ends at the end of that input: however we end, it does not outlive us.
+It reads from stdin what to serve, and ends at end of file, so it never outlives its parent.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 class Order(msgspec.Struct):
-    """What to serve: where to listen, and the adapters of each base model."""
+    """The work order of a stand-in: its addresses, and the adapters of each base model."""
 
     addresses: list[tuple[str, int]]
     models: dict[str, list[str]]
@@ -34,9 +34,9 @@ class Order(msgspec.Struct):
 
 @contextlib.asynccontextmanager
 async def running(config: Config, log: Log) -> AsyncIterator[None]:
-    """Keep a stand-in at every endpoint of the config; raises CannotStart."""
+    """Run a stand-in at every endpoint of the config; raises CannotStart."""
     process = await _start(order(config))
-    log.write("warning", "stand_in", message="no vLLM: a stand-in says which model it was asked for")
+    log.write("warning", "stand_in", message="no vLLM: a stand-in answers with the name of the requested model")
     watch = asyncio.create_task(_watch(process, log))
     try:
         yield
@@ -46,7 +46,7 @@ async def running(config: Config, log: Log) -> AsyncIterator[None]:
 
 
 def order(config: Config) -> Order:
-    """Return what the stand-in of this config serves; raises CannotStart where an endpoint is no loopback address."""
+    """Return what the stand-in of this config serves; raises CannotStart if an endpoint is no loopback address."""
     return Order(
         addresses=list(dict.fromkeys(map(_address, config.vllm_endpoints))),
         models={base: [lora.name for lora in model.loras] for base, model in config.model_config.items()},
@@ -57,15 +57,15 @@ def _address(endpoint: Endpoint) -> tuple[str, int]:
     url = urlsplit(endpoint.base_url)
     if endpoint.socket_path is not None or url.scheme != "http" or url.path or url.hostname not in _LOOPBACK:
         raise CannotStart(
-            f"--demo needs endpoints such as http://127.0.0.1:8000, and {endpoint.name} is {endpoint.address}; "
-            "start without --demo, or with --vllm 127.0.0.1:8000 beside it"
+            f"--demo needs endpoints such as http://127.0.0.1:8000, but {endpoint.name} is {endpoint.address}; "
+            "start without --demo, or add --vllm 127.0.0.1:8000"
         )
     return url.hostname, url.port or 80
 
 
 async def _start(served: Order) -> Process:
-    """A stand-in that listens; raises CannotStart."""
-    # In a session of its own Ctrl-C does not reach it: answers that run may end. -P: no module of the working folder.
+    """Start a stand-in and wait until it listens; raises CannotStart."""
+    # Ctrl-C must not reach it while responses drain, hence the session. -P: import nothing from the working directory.
     command = (sys.executable, "-P", "-m", "pointsman.cli.demo")
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, start_new_session=True)
     told = b""

@@ -1,4 +1,4 @@
-"""What systemd tells this service and what it wants to hear: sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3)."""
+"""Exchange sockets and state with systemd: sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _NOTIFY = "NOTIFY_SOCKET"
 
 
 class Notifier:
-    """Sends states to the socket at `address`; without one, nowhere. Whoever does not listen misses it."""
+    """Send states to the notification socket at `address`; do nothing without one. Errors are ignored."""
 
     def __init__(self, address: str | None) -> None:
         self._address = f"\0{address[1:]}" if address and address.startswith("@") else address
 
     def send(self, *states: str) -> None:
-        """One message, `KEY=value` each."""
+        """Send one message of `KEY=value` lines."""
         if not self._address:
             return
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
@@ -30,38 +30,38 @@ class Notifier:
             channel.sendto("\n".join(states).encode(), self._address)
 
     def ready(self, status: str) -> None:
-        """Started, or done with `reloading`."""
+        """Report that start-up or a reload has finished."""
         self.send("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """Takes in a new config, until it is `ready` again; sd_notify(3) wants to know when it began."""
+        """Report that a reload has begun; sd_notify(3) requires the time."""
         self.send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self, status: str) -> None:
         self.send("STOPPING=1", f"STATUS={status}")
 
     def status(self, status: str) -> None:
-        """The line that `systemctl status` shows."""
+        """Set the line that `systemctl status` shows."""
         self.send(f"STATUS={status}")
 
     def alive(self) -> None:
-        """Feeds the watchdog."""
+        """Feed the watchdog."""
         self.send("WATCHDOG=1")
 
 
 @dataclass(frozen=True, slots=True)
 class Systemd:
-    """What this process was started with; all empty where nothing like systemd started it."""
+    """The environment passed by systemd; empty if the process was not started by it."""
 
     notify: Notifier = field(default_factory=lambda: Notifier(None))
     watchdog_s: float | None = None
-    """systemd kills a service that was not `alive` for so long."""
+    """Watchdog timeout in seconds, None without a watchdog."""
     listeners: tuple[tuple[str, socket.socket], ...] = ()
-    """Listening sockets with the names that their units gave them (`FileDescriptorName=`)."""
+    """Listening sockets with their names (`FileDescriptorName=`)."""
 
 
 def take(environment: MutableMapping[str, str]) -> Systemd:
-    """What `environment` says of this process. It is taken out of it: no child is meant."""
+    """Read systemd's variables and remove them from `environment`, so that no child process uses them."""
     told = {name: environment.pop(name, "") for name in (*_LISTEN, *_WATCHDOG, _NOTIFY)}
     own = str(os.getpid())
     listeners: list[tuple[str, socket.socket]] = []

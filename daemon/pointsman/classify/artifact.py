@@ -1,6 +1,6 @@
-"""The artifact: a folder with `model.onnx`, `tokenizer.json` and the manifest `pointsman.json`.
+"""Read an artifact: a folder with `model.onnx`, `tokenizer.json` and the manifest `pointsman.json`.
 
-`pointsman export` writes it, the daemon reads and checks it; the manifest's form is defined here for both.
+`pointsman export` writes artifacts; the manifest's format is defined here for exporter and daemon.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 LARGEST_MANIFEST_BYTES = 1 << 20
 BUILTIN = Path(__file__).parent.parent / "assets" / "builtin"
-"""The classifier that ships with the package."""
+"""The classifier shipped with the package."""
 
 
 class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Where the weights came from: the name that was asked for, and the SHA-256 of the weight file."""
+    """The origin of the weights: the name given to the exporter, and the SHA-256 of the weight file."""
 
     name: str
     sha256: str
 
 
 class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What `pointsman.json` says. `labels` are in the order of the logits."""
+    """The content of `pointsman.json`; `labels` are in the order of the logits."""
 
     format_version: int
     labels: list[str]
@@ -53,7 +53,7 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A folder whose manifest was read and whose files were checked against it."""
+    """A folder whose files match its manifest."""
 
     folder: Path
     manifest: Manifest
@@ -68,12 +68,12 @@ class Artifact:
 
 
 def resolve(model_id: str, base: Path) -> Path:
-    """The folder that `model_id` names: `builtin`, an absolute path, or one relative to `base`."""
+    """Return the folder of `model_id`: `builtin`, an absolute path, or a path relative to `base`."""
     return BUILTIN if model_id == "builtin" else (base / model_id).resolve()
 
 
 def load(folder: Path) -> Artifact:
-    """Read the manifest and check every file's SHA-256; raises ArtifactError."""
+    """Read the manifest and verify the SHA-256 of every file; raises ArtifactError."""
     manifest = read_manifest(folder)
     for name, digest in manifest.files.items():
         path = folder / name
@@ -92,7 +92,7 @@ def load(folder: Path) -> Artifact:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest alone, files unchecked; raises ArtifactError."""
+    """Read the manifest without verifying the files; raises ArtifactError."""
     path = folder / MANIFEST
     try:
         data = files.read(path, LARGEST_MANIFEST_BYTES)
@@ -111,12 +111,12 @@ def read_manifest(folder: Path) -> Manifest:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{path}: not a manifest ({error}); export the classifier again") from error
     if not {MODEL, TOKENIZER} <= manifest.files.keys() or len(set(manifest.labels)) < len(manifest.labels):
-        raise ArtifactError(f"{path}: names no {MODEL} and {TOKENIZER}, or a label twice; export the classifier again")
+        raise ArtifactError(f"{path}: lacks {MODEL} or {TOKENIZER}, or has a label twice; export the classifier again")
     return manifest
 
 
 def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file."""
+    """Return the SHA-256 of a file in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,4 +1,4 @@
-"""The face of the classifier: a text in, probabilities out, within a deadline, at most one run for one text."""
+"""Classify texts: text in, probabilities out, within a deadline, with a cache, and one run for identical texts."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from pointsman.eager import in_task
 from pointsman.errors import ArtifactError, ClassifierError, DeadlineMissed
 from pointsman.lru import Lru
 
-# Only a guess until the tokens are counted, in a worker: it bounds a batch and the estimate of the wait. Scripts differ
-# less in the bytes of a token than in its characters.
+# Tokens are only counted in a worker; this estimate bounds batches and predicts waiting times. Bytes per token vary
+# less between scripts than characters per token.
 BYTES_PER_TOKEN_GUESS = 4
 WARM_UP_TEXTS = ("warm up", "What does the daemon measure first? " * 8)
-# What a text may wait for others, beyond the time that the longest one takes beside others.
+# The default deadline is this much plus the time of the longest text while all workers run.
 DEFAULT_WAIT_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds; all zero for a hit."""
+    """Durations in seconds; all zero for a cache hit."""
 
     queue: float = 0.0
     tokenize: float = 0.0
@@ -45,21 +45,21 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """`probabilities` are in the order of the labels and sum to 1; `cut`: only head and tail of the text were read."""
+    """A result: `probabilities` are in label order and sum to 1; `cut` if only head and tail of the text were read."""
 
     probabilities: tuple[float, ...]
     tokens: int
     cut: bool
     timing: Timing
     source: str
-    """`run`, `hit` (from the cache) or `coalesced` (shared a run with the same text)."""
+    """`run`, `hit` (from the cache) or `coalesced` (shared a run with an identical text)."""
     text_hash: str = ""
-    """`text_key` of what was read of the text, in hex."""
+    """`text_key` of the part of the text that was read, in hex."""
 
 
 @dataclass(slots=True)
 class Lookups:
-    """What became of the texts that came so far; a miss asks for a run, whether or not it gets one."""
+    """Counts of cache lookups; a miss requests a run, even if the run is then refused."""
 
     hits: int = 0
     misses: int = 0
@@ -67,15 +67,16 @@ class Lookups:
 
 
 class Classifier:
-    """Serves one artifact. Use from one event loop; `close` it."""
+    """Serve one artifact. Use from one event loop; call `close` at the end."""
 
     def __init__(self, artifact: Artifact, options: ClassifierOptions, *, use_cpu: bool = True) -> None:
-        """Loads, warms up, and measures what was not measured before; raises CannotStart or ArtifactError."""
+        """Load and warm up, and measure the host unless that was done before; raises CannotStart or ArtifactError."""
         self.artifact = artifact
         self.labels = tuple(artifact.manifest.labels)
         own = artifact.manifest.max_tokens
         self._window = Window(min(options.max_tokens or own, own), options.head_share)
-        # Otherwise it starts a thread for every core, whatever `threads` says, and a lone text gains nothing by them.
+        # By default it starts a thread for every core, regardless of `threads`, and a single text gains nothing from
+        # them.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self._tokenizer = Tokenizer(artifact.tokenizer_path, self._window)
         self._engine = Engine(
@@ -85,7 +86,7 @@ class Classifier:
             device=Device(options.device_id, options.gpu_mem_limit_mb),
         )
         self.notes: tuple[str, ...] = ()
-        """What the operator should know of this host."""
+        """Warnings about this host for the operator."""
         self._sample_ids = self._tokenizer.encode([WARM_UP_TEXTS[1]])[0].ids
         self._warm_up()
         self.curve = self._measured(options.threads or usable_cores())
@@ -103,26 +104,26 @@ class Classifier:
 
     @property
     def healthy(self) -> bool:
-        """False once nothing will ever be classified again."""
+        """Return False once no text can be classified any more, or while a worker hangs."""
         return self._batcher.healthy
 
     @property
     def queued(self) -> int:
-        """Texts that wait for a worker."""
+        """Return the number of texts waiting for a worker."""
         return self._batcher.queued
 
     @property
     def counts(self) -> Counts:
-        """What the scheduler did so far."""
+        """Return the scheduler's counts so far."""
         return self._batcher.counts
 
     @property
     def evicted(self) -> int:
-        """Classes that the cache forgot to make room."""
+        """Return the number of classifications evicted from the cache."""
         return self._cache.evicted
 
     def settings(self) -> dict[str, Any]:
-        """What was chosen for this host, for the log."""
+        """Return the settings chosen for this host, for the log."""
         return {
             "provider": self._engine.provider,
             "workers": self.curve.workers,
@@ -132,18 +133,18 @@ class Classifier:
         }
 
     def read(self, text: str) -> str:
-        """What a text is classified by: all of it, or the head and the tail of a very long one."""
+        """Return the part of a text that is classified: all of it, or head and tail of a very long one."""
         return self._window.cut_text(text)
 
     @property
     def at_once(self) -> int:
-        """About how many texts the workers can take at the same time."""
+        """Return about how many texts the workers can process at once."""
         return self.curve.workers * max(1, self._batch_tokens // TYPICAL)
 
     async def classify(self, text: str, deadline: float | None = None) -> Classification:
-        """The class of a text; raises DeadlineMissed, Overloaded, or ClassifierError. Cancel at will.
+        """Classify a text; raises DeadlineMissed, Overloaded, or ClassifierError. May be cancelled.
 
-        `deadline`: seconds, by default what the options say.
+        `deadline` is in seconds; by default the options' value.
         """
         deadline = self._deadline if deadline is None else deadline
         read = self.read(text)
@@ -172,7 +173,7 @@ class Classifier:
         finally:
             job.waiters -= 1
         if not done:
-            raise DeadlineMissed(f"no class within {deadline * 1000:.0f} ms")
+            raise DeadlineMissed(f"no classification within {deadline * 1000:.0f} ms")
         result = job.result.result()
         if isinstance(result, ClassifierError):
             raise result
@@ -187,7 +188,7 @@ class Classifier:
         return min(self._window.max_tokens, 2 + len(_bytes(text)) // BYTES_PER_TOKEN_GUESS)
 
     def _work(self, texts: list[str], wide: bool) -> list[Classification]:
-        """In a worker thread: tokenize and run a batch."""
+        """Tokenize and run a batch, in a worker thread."""
         started = time.perf_counter()
         encoded = self._tokenizer.encode(texts)
         tokenized = time.perf_counter()
@@ -199,7 +200,7 @@ class Classifier:
         ]
 
     def _warm_up(self) -> None:
-        """Run once, so that parts which do not fit together show now, and no request waits for what comes first.
+        """Run once, so that a broken artifact fails now and no request pays for lazy initialization.
 
         Raises ArtifactError.
         """
@@ -214,9 +215,9 @@ class Classifier:
             ) from error
 
     def _measured(self, threads: int) -> Curve:
-        """This host's cost curve: kept from an earlier start, or measured now and kept for the next one."""
+        """Return the host's cost curve: stored by an earlier start, or measured now and stored."""
         engine, on_cpu = self._engine, self._engine.provider == "cpu"
-        threads = threads if on_cpu else 1  # on a GPU, runs side by side take turns
+        threads = threads if on_cpu else 1  # concurrent runs on a GPU take turns
         places = curve_file.places(self.artifact)
         key = curve_file.key(
             self.artifact, runtime=engine.version, provider=engine.provider, cores=usable_cores(), threads=threads
@@ -240,15 +241,15 @@ class Classifier:
         return curve
 
     def _sample(self, tokens: int, wide: bool) -> None:
-        """Run so many tokens, in as few prompts as can hold them."""
+        """Run this many tokens, in as few prompts as possible."""
         whole, rest = divmod(tokens, self._window.max_tokens)
         lengths = [self._window.max_tokens] * whole + [rest] * (rest > 0)
         self._engine.run([np.resize(self._sample_ids, length) for length in lengths], wide=wide)
 
     def close(self) -> None:
-        """Wait for the running batches, stop the workers and give the memory back; it can classify no more."""
+        """Wait for running batches, stop the workers and free the memory; the classifier cannot be used afterwards."""
         self._executor.shutdown()
-        # The scheduler refers to this object and this to the scheduler: what is large must not wait for a collection.
+        # The scheduler and this object refer to each other: free what is large now, not at the next garbage collection.
         self._cache.resize(0)
         vars(self).pop("_engine", None)
         vars(self).pop("_tokenizer", None)
@@ -256,7 +257,7 @@ class Classifier:
 
 
 def text_key(read: str) -> bytes:
-    """The BLAKE2b hash, 16 bytes, by which a text is known to the cache and in the log."""
+    """Return a 16-byte BLAKE2b hash, which identifies a text in the cache and the log."""
     return hashlib.blake2b(_bytes(read), digest_size=16).digest()
 
 
@@ -265,5 +266,5 @@ def _bytes(text: str) -> bytes:
 
 
 def load_classifier(config: Config, artifact: Artifact) -> Classifier:
-    """The classifier that a config asks for."""
+    """Return the classifier for a config."""
     return Classifier(artifact, config.pointsman.classifier, use_cpu=config.classifier.category_model.use_cpu)

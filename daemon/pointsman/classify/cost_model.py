@@ -1,4 +1,4 @@
-"""What a run costs on this host, over its tokens, as measured and as runs go now, and what follows from it."""
+"""Model the duration of runs on this host by their tokens, as measured and as currently observed."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Below this share of the best rate a shorter run is not worth its haste.
+# A batch is long enough at this share of the best throughput.
 NEARLY_BEST = 0.95
-# A run on all threads burns more CPU for the same tokens, so it must be this much faster to be worth it. And it must
-# save what it costs to wake threads that have slept for long, which runs that are measured in a row do not show.
+# A run on all threads uses more CPU for the same tokens, so it must be this much faster. It must also save the time to
+# wake sleeping threads, which back-to-back measurements do not show.
 WORTH_ALL_THREADS = 1.1
 WAKING_S = 0.0005
 
-# The pace follows the host within about a second of work, as far ahead as estimates look; a run that was held up says
-# little of the next one, and counts as no more than so many times what was expected.
+# Pace follows the host within about a second of work, which is as far ahead as estimates look. A run that was held up
+# says little about the next one, so it counts as at most SURPRISE times the expected duration.
 FADE_S = 1.0
 SURPRISE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Seconds of one run at each of `tokens`, which increase; no longer run is cheaper than a shorter one."""
+    """Seconds of one run for each of `tokens`, which increase; a longer run never costs less than a shorter one."""
 
     workers: int
-    """Single-threaded runs side by side that serve the most tokens a second."""
+    """Number of concurrent single-threaded runs with the highest throughput."""
     tokens: tuple[int, ...]
     alone: tuple[float, ...]
     """On one thread, while nothing else runs."""
     beside: tuple[float, ...]
-    """On one thread, while `workers` such runs go on."""
+    """On one thread, beside other such runs, `workers` in all."""
     wide: tuple[float, ...]
-    """On all threads, while nothing else runs; empty where there is only one thread."""
+    """On all threads, while nothing else runs; empty if there is only one thread."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError on a curve that cannot have been measured."""
+        """Raise ValueError for a curve that cannot have been measured."""
         measured = (self.alone, self.beside, *((self.wide,) if self.wide else ()))
         if (
             self.workers < 1
@@ -48,18 +48,18 @@ class Curve:
             raise ValueError("not a cost curve")
 
     def seconds(self, tokens: int, *, wide: bool = False) -> float:
-        """The cost of a run of `tokens`, at the concurrency that it will meet."""
+        """Return the seconds of a run of `tokens`, under the concurrency it will meet."""
         return interpolate(self.tokens, self.wide if wide else self.beside, tokens)
 
     @property
     def batch_tokens(self) -> int:
-        """The shortest run that has nearly the best rate: longer ones would only make others wait."""
+        """Return the smallest batch within 5 % of peak throughput; longer ones would only delay other texts."""
         rates = [tokens / seconds for tokens, seconds in zip(self.tokens, self.beside, strict=True)]
         return next(n for n, rate in zip(self.tokens, rates, strict=True) if rate >= NEARLY_BEST * max(rates))
 
     @property
     def wide_from(self) -> int | None:
-        """The tokens from which on a lone run is worth all threads; None where it never is."""
+        """Return the tokens from which a lone run is faster on all threads; None if it never is."""
         found = None
         for tokens, alone, wide in zip(reversed(self.tokens), reversed(self.alone), reversed(self.wide), strict=False):
             if wide > min(alone / WORTH_ALL_THREADS, alone - WAKING_S):
@@ -69,18 +69,18 @@ class Curve:
 
 
 class Pace:
-    """How much longer runs take now than they did when the curve was measured."""
+    """Track how much longer runs take now than when the curve was measured."""
 
     def __init__(self) -> None:
         self._taken = self._predicted = FADE_S
-        """Seconds of the latest runs, and what the curve says of them; older runs fade."""
+        """Seconds of recent runs, as taken and as the curve predicts; older runs decay."""
 
     @property
     def factor(self) -> float:
         return self._taken / self._predicted
 
     def observe(self, predicted: float, taken: float) -> None:
-        """A run took `taken` seconds, of which the curve says `predicted`."""
+        """Record a run that took `taken` seconds, where the curve predicts `predicted`."""
         expected = self.factor * predicted
         kept = math.exp(-expected / FADE_S)
         self._taken = kept * self._taken + min(taken, SURPRISE * expected)
@@ -88,9 +88,10 @@ class Pace:
 
 
 def interpolate(points: Sequence[int], values: Sequence[float], at: int) -> float:
-    """Linear between two points, the first value before the first, and a power of the last two beyond the last.
+    """Interpolate linearly; return the first value before the first point, and extrapolate by a power after the last.
 
-    Attention makes the power grow from 1 towards 2 with the length; it is kept within these bounds.
+    The power is that of the last two points, limited to 1 to 2: attention makes it grow from 1 towards 2 with the
+    length.
     """
     upper = bisect_left(points, at)
     if upper == 0:

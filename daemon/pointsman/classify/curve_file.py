@@ -1,4 +1,4 @@
-"""Keeps a measured cost curve for the next start: in the artifact's folder, or else in the state directory."""
+"""Store a measured cost curve for the next start, in the artifact's folder or else the state directory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pointsman.classify.artifact import BUILTIN, Artifact
 from pointsman.classify.cost_model import Curve
 
 CPU_INFO = Path("/proc/cpuinfo")
-# What kernels are chosen by, on x86 and on ARM. A hypervisor may give very different CPUs the same model name.
+# The fields by which kernels are chosen, on x86 and ARM. The model name is not enough: a hypervisor may give very
+# different CPUs the same one.
 CPU_FIELDS = frozenset(
     {
         *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
@@ -32,7 +33,7 @@ class _Content(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def key(artifact: Artifact, *, runtime: str, provider: str, cores: int, threads: int) -> Key:
-    """All that a curve depends on; `runtime` is ONNX Runtime's version."""
+    """Return everything a curve depends on; `runtime` is ONNX Runtime's version."""
     files = "".join(f"{name}={digest}\n" for name, digest in sorted(artifact.manifest.files.items()))
     return {
         "model": hashlib.sha256(files.encode()).hexdigest(),
@@ -45,7 +46,7 @@ def key(artifact: Artifact, *, runtime: str, provider: str, cores: int, threads:
 
 
 def cpu() -> str:
-    """A hash of what `/proc/cpuinfo` says of the first processor; empty where it says nothing."""
+    """Return a hash of the first processor in `/proc/cpuinfo`; empty if it cannot be read."""
     try:
         lines = CPU_INFO.read_text("utf-8", "replace").partition("\n\n")[0].splitlines()
     except OSError:
@@ -55,20 +56,20 @@ def cpu() -> str:
 
 
 def state_folder() -> Path:
-    """Where the service may keep what it can make again: systemd's `StateDirectory=`, else the user's."""
+    """Return the folder for data that can be regenerated: systemd's `StateDirectory=`, or else the user's."""
     if given := os.environ.get("STATE_DIRECTORY"):
-        return Path(given.split(":")[0])  # systemd lists them all, ours is the only one
+        return Path(given.split(":")[0])  # systemd lists all state directories; the service has only one
     base = os.environ.get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local" / "state") / "pointsman"
 
 
 def places(artifact: Artifact) -> tuple[Path, ...]:
-    """The folders in the order in which they are tried; the package's own is left as it was installed."""
+    """Return the folders to try, in order; the package's own folder is never written to."""
     return (state_folder(),) if artifact.folder.resolve() == BUILTIN.resolve() else (artifact.folder, state_folder())
 
 
 def load(folders: Iterable[Path], wanted: Key) -> Curve | None:
-    """The curve that was stored for this key; None where there is none, or only a damaged or a foreign one."""
+    """Return the curve stored for this key; None if there is none, or it is damaged or has another key."""
     for folder in folders:
         with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             content = msgspec.json.decode((folder / _name(wanted)).read_bytes(), type=_Content)
@@ -78,7 +79,7 @@ def load(folders: Iterable[Path], wanted: Key) -> Curve | None:
 
 
 def store(folders: Iterable[Path], wanted: Key, curve: Curve) -> str | None:
-    """Write the curve into the first folder that takes it; what to tell the operator where none does."""
+    """Write the curve to the first writable folder; return a message for the operator if there is none."""
     content = msgspec.json.format(msgspec.json.encode(_Content(dict(wanted), curve)))
     tried = []
     for folder in folders:
@@ -88,18 +89,18 @@ def store(folders: Iterable[Path], wanted: Key, curve: Curve) -> str | None:
             tried.append(f"{folder} ({error.strerror})")
         else:
             return None
-    return f"the measured cost curve was not kept, the next start measures again: cannot write to {', '.join(tried)}"
+    return f"the measured cost curve was not stored, the next start measures again: cannot write to {', '.join(tried)}"
 
 
 def _write(folder: Path, name: str, content: bytes) -> None:
-    """Whole or not at all, whoever reads or writes at the same time."""
+    """Write a file atomically, even with concurrent readers and writers."""
     folder.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         Path(temporary).replace(folder / name)
-    except BaseException:  # a Ctrl-C, too, must leave no half of a file
+    except BaseException:  # also on Ctrl-C
         Path(temporary).unlink()
         raise
 

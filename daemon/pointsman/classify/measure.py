@@ -1,4 +1,4 @@
-"""Measures the cost curve of an engine on this host, within a time budget."""
+"""Measure the cost curve of an engine on this host, within a time budget."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from pointsman.classify.cost_model import NEARLY_BEST, Curve
 
 SIZES = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 TYPICAL = 64
-"""Tokens of the run by which the number of workers is chosen."""
+"""Tokens of the run that decides the number of workers."""
 
-# A small model is measured within a second, so that the service is ready in two; a large one takes in proportion.
+# A small model is measured within a second, so that the service is ready in two; a large model gets a proportional
+# budget.
 BUDGET_S = 0.8
 BUDGET_RUNS = 40
 
 SHORT_S = 0.05
-"""A run that is shorter is taken as the best of several: what disturbs a run only ever makes it longer."""
+"""Shorter runs are repeated and the fastest counts, since disturbances only ever make a run longer."""
 REPEATS = 3
 SIDE_BY_SIDE_S = 0.02
-"""Runs go on side by side for so long at least, or their beginnings and ends would count more than they do."""
+"""Minimum duration of concurrent runs, so that their uneven starts and ends do not distort the result."""
 
-# Threads that get less of the cores share them with somebody, and what is measured then is of no use later.
+# With a smaller share of the cores, another process was using them, and the measurement is not worth storing.
 UNDISTURBED = 0.85
 
 Run = Callable[[int, bool], object]
-"""Runs one prompt of so many tokens, on all threads or on one."""
+"""Runs one prompt of this many tokens, on all threads or on one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """`disturbed`: the threads did not get the cores that they asked for, so the curve is only good for now."""
+    """A measured curve; `disturbed` if the threads did not get their cores, so that it should not be stored."""
 
     curve: Curve
     disturbed: bool
@@ -43,13 +44,13 @@ class Measured:
 @dataclass(frozen=True, slots=True)
 class _Beside:
     seconds: float
-    """Of one run."""
+    """Duration of one run."""
     share: float
-    """Of the cores that the runs could have used."""
+    """Share of the requested cores that was used."""
 
 
 def measure(run: Run, *, threads: int, wide: bool, longest: int) -> Measured:
-    """The curve up to `longest` tokens, or up to where the budget ends; `wide`: whether `run` can use all threads."""
+    """Return the curve up to `longest` tokens or the end of the budget; `wide` if `run` can use all threads."""
     started = time.perf_counter()
     typical = min(TYPICAL, longest)
     run(typical, False)
@@ -59,7 +60,7 @@ def measure(run: Run, *, threads: int, wide: bool, longest: int) -> Measured:
     last = 0.0
     for tokens in (*(size for size in SIZES if size < longest), longest):
         begun = time.perf_counter()
-        if tokens > typical and begun - started + 2.5 * last > budget:  # twice the tokens, and what attention adds
+        if tokens > typical and begun - started + 2.5 * last > budget:  # twice the tokens, plus attention's growth
             break
         alone = _alone(run, tokens, wide=False)
         beside = alone if workers == 1 else _side_by_side(run, tokens, workers, alone).seconds
@@ -77,9 +78,10 @@ def measure(run: Run, *, threads: int, wide: bool, longest: int) -> Measured:
 
 
 def _workers(run: Run, tokens: int, threads: int) -> tuple[int, bool]:
-    """Most runs side by side that have nearly the best rate, and whether somebody else wanted the cores.
+    """Return the number of workers, and whether other processes used the cores.
 
-    Most, because more of them keep a short prompt from waiting behind long ones; all threads where nothing can be told.
+    It is the highest number near the best throughput, so that short prompts wait less behind long ones; all threads if
+    the measurement was disturbed.
     """
     alone = _alone(run, tokens, wide=False)
     counts = [*(1 << power for power in range(threads.bit_length()) if 1 << power < threads), threads]
@@ -104,7 +106,7 @@ def _timed(run: Run, tokens: int, *, wide: bool) -> float:
 
 
 def _side_by_side(run: Run, tokens: int, count: int, alone: float) -> _Beside:
-    """The mean of `count` threads' runs; two each at least, so that their ends overlap."""
+    """Return the mean over `count` threads, each with at least two runs so that they overlap."""
     barrier = Barrier(count)
     runs = max(2, round(SIDE_BY_SIDE_S / alone))
 

@@ -1,4 +1,4 @@
-"""Token ids in, probabilities out, on whatever the host has."""
+"""Run the graph: token ids in, probabilities out, on the providers of this host."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Probabilities = npt.NDArray[np.float32]
 
 
 class Engine:
-    """Runs the artifact's graph. On CPU `run` may be called from several threads at once."""
+    """Run the artifact's graph; on CPU `run` may be called from several threads at once."""
 
     def __init__(
         self,
@@ -40,16 +40,19 @@ class Engine:
         threads: int = 1,
         device: Device = Device(),  # noqa: B008 - frozen
     ) -> None:
-        """`providers`: keys of PROVIDERS, in order; `threads`: of wide runs. Raises CannotStart or ArtifactError."""
+        """`providers` are keys of PROVIDERS in order of preference; wide runs use `threads`.
+
+        Raises CannotStart or ArtifactError.
+        """
         self._runtime = import_runtime()
         self._artifact = artifact
         self._packed = list(artifact.manifest.inputs) == list(packing.INPUTS)
         self._wide: Callable[[Sequence[Ids]], Logits] | None = None
         self.captured: tuple[int, ...] = ()
-        """Tokens of a run that is captured when it first comes, which takes long."""
+        """Token counts whose first run captures a CUDA graph, which is slow."""
         self.version: str = self._runtime.__version__
         self.notes: list[str] = []
-        """What to tell the operator."""
+        """Messages for the operator."""
         for provider in providers:
             try:
                 name = require(self._runtime, provider)
@@ -64,21 +67,24 @@ class Engine:
                 self.provider = provider
                 return
         raise CannotStart(
-            f"{'; '.join(self.notes)}, or let it run on CPU: set pointsman.classifier.providers to [cpu], "
+            f"{'; '.join(self.notes)}, or run on CPU: set pointsman.classifier.providers to [cpu], "
             "or classifier.category_model.use_cpu to true"
         )
 
     @property
     def has_wide(self) -> bool:
-        """Whether a run can have all threads."""
+        """Return whether a run can use all threads."""
         return self._wide is not None
 
     def run(self, batch: Sequence[Ids], *, wide: bool = False) -> Probabilities:
-        """Probabilities, shape [prompts, labels]; `wide`: on all threads, if it can. Nothing is ever padded on CPU."""
+        """Return probabilities of shape [prompts, labels]; `wide` uses all threads if possible.
+
+        On CPU nothing is padded.
+        """
         logits = self._wide(batch) if wide and self._wide is not None else self._narrow(batch)
         expected = (len(batch), len(self._artifact.manifest.labels))
         if logits.shape != expected:
-            raise ValueError(f"the graph gives logits of shape {list(logits.shape)} for {list(expected)}")
+            raise ValueError(f"the graph returns logits of shape {list(logits.shape)}, expected {list(expected)}")
         return softmax(logits / self._artifact.manifest.temperature)
 
     def _open_cpu(self, threads: int) -> None:
@@ -101,7 +107,7 @@ class Engine:
         session = self._runtime.InferenceSession(
             self._artifact.model_path, options, providers=[name], provider_options=[chosen]
         )
-        if session.get_providers()[0] != name:  # it falls back to CPU by itself, and only prints that it does
+        if session.get_providers()[0] != name:  # ONNX Runtime falls back to CPU and only prints a warning
             raise Unavailable(f"{name} does not start on device {device.id}: check the driver and `nvidia-smi`")
         _check_names(session, self._artifact)
         self._narrow = self._with(session)
@@ -123,7 +129,7 @@ class Engine:
 
 
 def _by_length(call: Callable[[dict[str, Ids]], Logits], batch: Sequence[Ids], *, masked: bool) -> Logits:
-    """For a graph of rectangles: prompts of one length share a call, as many as any provider takes."""
+    """Run a graph that takes rectangular inputs: prompts of equal length share a call, up to TENSORRT_ROWS of them."""
     positions: defaultdict[int, list[int]] = defaultdict(list)
     for position, ids in enumerate(batch):
         positions[len(ids)].append(position)
@@ -146,7 +152,7 @@ def _check_names(session: Any, artifact: Artifact) -> None:
             f"{artifact.model_path}: has inputs {inputs} and outputs {list(outputs)}, the manifest says "
             f"{manifest.inputs} and {manifest.output}; export the classifier again"
         )
-    width = outputs[manifest.output][-1:]  # what the graph leaves open shows in the first run
+    width = outputs[manifest.output][-1:]  # dimensions that the graph leaves open are checked in the first run
     if width and isinstance(width[0], int) and width[0] != len(manifest.labels):
         raise ArtifactError(
             f"{artifact.model_path}: gives {width[0]} logits for {len(manifest.labels)} labels; "
@@ -155,12 +161,12 @@ def _check_names(session: Any, artifact: Artifact) -> None:
 
 
 def default_providers(*, use_cpu: bool) -> tuple[str, ...]:
-    """What `use_cpu` means: CPU, or CUDA and nothing else."""
+    """Return the providers for `use_cpu`: CPU only, or CUDA only."""
     return ("cpu",) if use_cpu else ("cuda",)
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> Probabilities:
-    """Over the last axis."""
+    """Return the softmax over the last axis."""
     exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
     result: Probabilities = exponents / exponents.sum(axis=-1, keepdims=True)
     return result

@@ -1,7 +1,7 @@
-"""A packed graph on CUDA: token buckets, fixed buffers and a captured CUDA graph for each bucket.
+"""Run a packed graph on CUDA: token buckets, fixed buffers and one captured CUDA graph for each bucket.
 
-Launching some hundred kernels costs more than running them on a short prompt, and CUDA graphs replay all of them in
-one launch, but only for a shape that was captured. So calls are filled up to the next of a few token counts.
+Launching hundreds of kernels takes longer than running them on a short prompt. A CUDA graph replays them in one launch,
+but only for the shape that was captured, so calls are padded to the next of a few token counts.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from pointsman.classify.packing import INPUTS, pack
 from pointsman.classify.tokenizer import Ids
 
 BUCKETS = (64, 128, 256, 512, 1024, 2048, 4096)
-"""Tokens of a call; what is longer runs without a captured graph."""
+"""Tokens of a call; longer calls run without a captured graph."""
 TOKENS_PER_PROMPT = 8
-"""A bucket has a row of logits for each so many of its tokens; the rows are fixed as well."""
+"""Tokens of a bucket per row of logits; the number of rows is fixed, too."""
 
 TENSORRT_ROWS = 32
-"""Most prompts of a call: TensorRT builds its engine for shapes up to a bound, and takes minutes for another."""
+"""Maximum prompts of a call: TensorRT builds its engine for bounded shapes, and takes minutes to build another."""
 
-NO_GRAPH = "-1"  # ONNX Runtime's word for a run that is neither captured nor replayed
+NO_GRAPH = "-1"  # disables capture and replay for a run
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """`memory_mb` bounds ONNX Runtime's arena; None leaves it open."""
+    """A GPU; `memory_mb` limits ONNX Runtime's arena in MiB, None means no limit."""
 
     id: int = 0
     memory_mb: int | None = None
 
 
 def bucket_for(tokens: int, prompts: int) -> int | None:
-    """The smallest bucket that holds them; None where none does."""
+    """Return the smallest bucket that holds this many tokens and prompts, or None."""
     return next((b for b in BUCKETS if tokens <= b and prompts <= b // TOKENS_PER_PROMPT), None)
 
 
 def calls(prompts: Sequence[Ids]) -> Iterator[Sequence[Ids]]:
-    """Cut a batch, in order, into calls that fit the largest bucket; a longer prompt is a call of its own."""
+    """Split a batch, in order, into calls that fit the largest bucket; a longer prompt is a call of its own."""
     start, tokens = 0, 0
     for end, prompt in enumerate(prompts):
         if end > start and bucket_for(tokens + len(prompt), end - start + 1) is None:
@@ -56,9 +56,9 @@ def calls(prompts: Sequence[Ids]) -> Iterator[Sequence[Ids]]:
 
 
 def fill(feed: Mapping[str, Ids], bucket: int) -> dict[str, Ids]:
-    """The feed, filled up to the bucket: filler tokens are a prompt of nobody's, with segment id -1.
+    """Return the feed padded to the bucket; the padding is a prompt of its own with segment id -1.
 
-    Rows of logits beyond the prompts' start at token 0, and nobody reads them.
+    Rows of logits beyond the prompts start at token 0 and are ignored.
     """
     lengths = {"starts": bucket // TOKENS_PER_PROMPT}
     return {
@@ -70,8 +70,8 @@ def fill(feed: Mapping[str, Ids], bucket: int) -> dict[str, Ids]:
 
 
 def unsuited(provider: str, target: str, *, packed: bool) -> str | None:
-    """Why the provider, `cuda` or `tensorrt`, cannot run a graph that was exported for `target`; None if it can."""
-    if target != "gpu":  # int8 has no kernels there, and a captured graph can hold no loop over the prompts
+    """Return why `cuda` or `tensorrt` cannot run a graph exported for `target`, or None if it can."""
+    if target != "gpu":  # int8 has no GPU kernels, and a captured graph cannot loop over prompts
         return "the classifier was exported for the CPU: export its checkpoint with --target gpu"
     if provider == "tensorrt" and packed:
         return "TensorRT has no packed attention: export the classifier with --target gpu --level plain"
@@ -79,10 +79,10 @@ def unsuited(provider: str, target: str, *, packed: bool) -> str | None:
 
 
 def cuda_options(device: Device, *, capture: bool) -> dict[str, str]:
-    """ONNX Runtime's options of `cuda`."""
+    """Return ONNX Runtime's options for `cuda`."""
     options = {
         "device_id": str(device.id),
-        "arena_extend_strategy": "kSameAsRequested",  # the default doubles, beside a vLLM that needs the rest
+        "arena_extend_strategy": "kSameAsRequested",  # the default doubles its arena, but vLLM needs the memory
         "enable_cuda_graph": str(int(capture)),
     }
     if device.memory_mb is not None:
@@ -91,7 +91,10 @@ def cuda_options(device: Device, *, capture: bool) -> dict[str, str]:
 
 
 def tensorrt_options(device: Device, cache: Path, inputs: Sequence[str], longest: int) -> dict[str, str]:
-    """ONNX Runtime's options of `tensorrt`, for inputs [prompts, up to `longest` tokens]; `cache` keeps its engines."""
+    """Return ONNX Runtime's options for `tensorrt`.
+
+    Inputs are [prompts, up to `longest` tokens]; `cache` is the folder for built engines.
+    """
     shapes = {"min": "1x1", "opt": f"8x{min(128, longest)}", "max": f"{TENSORRT_ROWS}x{longest}"}
     options = {
         "device_id": str(device.id),
@@ -110,7 +113,7 @@ def tensorrt_options(device: Device, cache: Path, inputs: Sequence[str], longest
 
 
 class BucketRunner:
-    """Runs packed calls on fixed buffers, one call at a time: a captured graph reads and writes these and no others."""
+    """Run packed calls on fixed buffers, one at a time, since a captured graph is bound to its buffers."""
 
     def __init__(self, runtime: ModuleType, session: Any, output: str, labels: int, device: Device) -> None:
         self._runtime = runtime
@@ -122,7 +125,7 @@ class BucketRunner:
         self._lock = Lock()
 
     def logits(self, prompts: Sequence[Ids]) -> npt.NDArray[np.float32]:
-        """Shape [prompts, labels]."""
+        """Return logits of shape [prompts, labels]."""
         with self._lock:
             return np.concatenate([self._call(some) for some in calls(prompts)])
 

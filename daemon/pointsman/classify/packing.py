@@ -1,7 +1,7 @@
-"""Prompts of any lengths as one row of tokens, without padding: what a packed graph is fed.
+"""Pack prompts of any length into one row of tokens without padding, the input of a packed graph.
 
-Positions restart with every prompt and segment ids tell the prompts apart, so that none sees another. How the packed
-graph keeps them apart is its own affair; the names and meanings here are what exporter and engine agree on.
+Positions restart with every prompt, and segment ids keep prompts apart, so that none attends to another. Exporter and
+engine share the names and meanings defined here.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 from pointsman.classify.tokenizer import Ids
 
 INPUTS = ("input_ids", "position_ids", "segment_ids", "starts")
-"""int64: token ids, positions and segment ids, each [tokens], and where each prompt starts, [prompts]."""
+"""int64: token ids, positions and segment ids, each [tokens], and the start of each prompt, [prompts]."""
 
 
 def pack(prompts: Sequence[Ids]) -> dict[str, Ids]:
-    """The feed for `prompts`, each [its tokens] and none empty; prompt i has segment id i and row i of logits."""
+    """Return the feed for non-empty `prompts`; prompt i has segment id i and row i of the logits."""
     lengths = [len(prompt) for prompt in prompts]
     starts = np.cumsum([0, *lengths[:-1]], dtype=np.int64)
     input_ids = np.concatenate(prompts)

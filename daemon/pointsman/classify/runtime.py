@@ -1,4 +1,4 @@
-"""ONNX Runtime: which provider runs a graph, and the sessions that run it on CPU threads."""
+"""Open ONNX Runtime sessions: choose a provider, and run a graph on CPU threads."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 
-# Smaller constants stay inside the graph's own file.
+# Smaller constants stay in the graph's own file.
 SHARED_BYTES = 1024
-# Loading takes seconds; a folder of weights that is so old was left by a process that was killed while it loaded.
+# Loading takes seconds; an older folder of weights was left by a process killed while loading.
 LEFT_BEHIND_S = 3600.0
 WEIGHTS = "weights-"
 # malloc.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 LARGEST_KEPT = 32 << 20
-"""Bytes; glibc allows no more. A tensor above goes back to the kernel at once."""
+"""In bytes, the maximum of glibc. Larger tensors go back to the kernel at once."""
 TOP_KEPT = 128 << 20
-"""Bytes that may be free at the end of a heap; the heaps of threads are half as large."""
+"""Free bytes kept at the end of the main heap; heaps of threads are half as large."""
 
 
 def import_runtime() -> ModuleType:
-    """The package `onnxruntime`; raises CannotStart."""
+    """Return the package `onnxruntime`; raises CannotStart."""
     try:
         return importlib.import_module("onnxruntime")
     except ImportError as error:
@@ -45,11 +45,11 @@ def import_runtime() -> ModuleType:
 
 
 class Unavailable(Exception):
-    """This host, or this ONNX Runtime, has no such provider; the message says what to do."""
+    """The provider does not exist on this host or in this ONNX Runtime; the message says what to do."""
 
 
 def require(runtime: ModuleType, provider: str) -> str:
-    """ONNX Runtime's name of the provider, a key of PROVIDERS; raises Unavailable."""
+    """Return ONNX Runtime's name of a provider, which is a key of PROVIDERS; raises Unavailable."""
     name = PROVIDERS[provider]
     if name not in runtime.get_available_providers():
         raise Unavailable(f"ONNX Runtime has no {name}: install pointsman[{'cpu' if provider == 'cpu' else 'gpu'}]")
@@ -58,23 +58,23 @@ def require(runtime: ModuleType, provider: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CpuSessions:
-    """Two sessions of one graph; `wide` is on all threads, None where that cannot be had."""
+    """Two sessions of one graph; `wide` uses all threads, None if there is no such session."""
 
     narrow: Any
     wide: Any | None
     note: str | None = None
-    """What to tell the operator."""
+    """A message for the operator."""
 
 
 def open_cpu(runtime: ModuleType, model: Path, threads: int, scratch: Path) -> CpuSessions:
-    """Sessions on one thread, and on `threads` where those are more, with one copy of the weights between them.
+    """Open a session on one thread, and another on `threads` if there are more, sharing one copy of the weights.
 
-    Runs side by side on a single-threaded session give 1.1 to 1.3 times the tokens of runs that share a pool of
-    threads, and a long prompt on an idle host is up to twice as fast on two. A single-threaded session runs on the
-    thread that calls it, so there is one pool, the other session's. It is that session's own: ONNX Runtime's global
-    pool goes on spinning between runs, and from Python it cannot be told not to. To keep the weights once, they are
-    written as the kernels want them into a file in the folder `scratch`, which both sessions map into memory and which
-    has no name any more when this returns. Raises what ONNX Runtime raises.
+    Concurrent runs on a single-threaded session process 1.1 to 1.3 times the tokens of runs that share a thread pool,
+    and a long prompt on an idle host is up to twice as fast on two threads. A single-threaded session runs on its
+    caller's thread, so only the other session has a pool. It is not ONNX Runtime's global pool, which spins between
+    runs and cannot be configured from Python. To keep the weights in memory once, they are written in the kernels'
+    layout to a file in the folder `scratch`; both sessions map it, and it is unlinked before this returns. Raises the
+    errors of ONNX Runtime.
     """
     if threads == 1:
         return CpuSessions(_session(runtime, model, 1), None)
@@ -106,15 +106,14 @@ def _remove_left_behind(scratch: Path) -> None:
 
 
 def set_up_malloc(cores: int) -> None:
-    """Let runs use the memory of earlier ones, each thread its own; before there are any.
+    """Let runs reuse the memory of earlier runs, with one malloc arena for each thread; call before any run.
 
-    Left to itself, glibc learns from what is freed how much to keep, and takes memory from the kernel anew for each
-    long run: up to 13,000 page faults, or 5 % of its time. An arena of ONNX Runtime's would keep less, but has one lock
-    for all allocations: two runs of the built-in side by side took more than twice as long.
+    By default glibc adapts to the sizes that are freed, and requests memory from the kernel for each long run: up to
+    13,000 page faults, or 5 % of its time. ONNX Runtime's own arena would keep less, but has one lock for all
+    allocations: two concurrent runs of the built-in classifier took more than twice as long.
 
-    There is a place to allocate from for each worker of one classifier, and for the event loop: two workers that share
-    one are a quarter slower. glibc would give each thread of the next classifier one more, and leave holes in all that
-    the last one used.
+    There is one arena for each worker and one for the event loop: two workers that share one are a quarter slower.
+    Without the limit, glibc would give threads of the next classifier new arenas, and leave the old ones fragmented.
     """
     tune = getattr(ctypes.CDLL(None), "mallopt", None)
     if tune is not None:
@@ -124,7 +123,7 @@ def set_up_malloc(cores: int) -> None:
 
 
 def trim_memory() -> None:
-    """Give back what loading left: glibc keeps freed memory, 90 MB of it for ModernBERT-base."""
+    """Return memory freed after loading to the kernel; glibc would keep 90 MB for ModernBERT-base."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
@@ -138,11 +137,11 @@ def _options(runtime: ModuleType, threads: int) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Within a run of a few ms, threads that sleep between its hundreds of operators double its time; after it they
-    # would burn vLLM's cores.
+    # Within a run of a few ms, sleeping threads would double its time, as it has hundreds of operators; after the run
+    # spinning would take CPU from vLLM.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.enable_cpu_mem_arena = False
-    # A plan for each length that was ever seen saves no time and is never forgotten: 100 kB each for ModernBERT-base.
+    # Memory plans save no time, and one is kept for each length ever seen: 100 kB each for ModernBERT-base.
     options.enable_mem_pattern = False
     options.log_severity_level = 3
     return options

@@ -1,17 +1,17 @@
-"""The scheduler: texts that wait, and the runs that take them.
+"""Schedule texts: a queue, and the runs that take texts from it.
 
 Rules:
-1. There is no timer. A text that comes while a worker is idle starts at once; what comes meanwhile waits and is taken
-   together by the next worker that is free. Batches grow out of load, and an idle service adds no delay.
-2. First come, first served, up to `batch_tokens` a run, split over the idle workers; a text above that runs alone.
-   While others wait, one worker takes none of those that would hold it for LONG_S or more.
-3. A text that is alone on an idle host, and long enough for it, runs on all threads; not for a while after such a run
-   was slower than one thread is, since others have the cores then: for as long as it took, and for twice as long as the
-   last time where it happens again.
-4. A text whose waiters all left is dropped before it runs.
-5. A failed run fails every text in it. Nothing is ever left waiting.
-6. A text is refused when it would wait for more than half of what its own run leaves of the deadline. The first text
-   that comes to an idle worker waits for nothing.
+1. There is no timer. A text that arrives while a worker is idle starts at once; later texts wait, and the next free
+   worker takes them together. Batches grow with load, and an idle service adds no delay.
+2. First come, first served, up to `batch_tokens` a run, split over the idle workers; a longer text runs alone. While
+   others wait, one worker takes no text that would hold it for LONG_S or more.
+3. A long enough text that is alone on an idle host runs on all threads. If such a run was slower than one thread would
+   be, other processes have the cores, and runs stay on one thread for as long as that run took, or for twice the last
+   period if it happens again.
+4. A text whose waiters have all left is dropped before it runs.
+5. A failed run fails every text in it. No text is ever left waiting.
+6. A text is refused if it would wait for more than half of the deadline that its own run leaves. The first text for an
+   idle worker does not wait.
 
 All state belongs to the event loop; a worker thread gets a list of texts and returns a list of results.
 """
@@ -32,24 +32,24 @@ from pointsman.errors import ClassifierError, Overloaded
 
 T = TypeVar("T")
 
-# Of the time that a text can wait. Estimates err by half where other processes want the same cores, and 99 in 100 of
-# those that are admitted are to be in time; a shorter queue keeps the workers as busy.
+# Share of the slack that a text may spend waiting. Estimates are off by half where other processes use the same cores,
+# and 99 in 100 admitted texts must be in time; a shorter queue keeps the workers as busy.
 WAIT_SHARE = 0.5
-# Less than this a text may make the others wait for it. With a lower bound those in between are served out of turn, by
-# fewer workers than there are: the median of a mix falls, and its p95 rises twice over.
+# Texts that take longer than this count as long. With a lower bound, fewer workers serve the texts in between, out of
+# order: the median of a mix falls, but its p95 doubles.
 LONG_S = 0.5
-# The longest time for which runs stay on one thread once others were seen to have the cores.
+# Maximum time for which runs stay on one thread after other processes were seen to use the cores.
 CROWDED_S = 1.0
-# A run that is so much later than a surprise can make it hangs.
+# A run hangs if it is this long past the worst prediction.
 HUNG_S = 10.0
 
 
 @dataclass(eq=False, slots=True)
 class Job(Generic[T]):
-    """A text that waits or runs. `result` resolves to a value or a ClassifierError and is never cancelled.
+    """A text that waits or runs; `result` resolves to a value or a ClassifierError and is never cancelled.
 
-    `settled` is called at that very moment, so that nobody joins a job that is over. `seconds` are its share of the run
-    that it will be part of, as the curve says.
+    `settled` is called when the job ends, so that no other text joins a finished job. `seconds` is its share of the
+    predicted duration of its run.
     """
 
     text: str
@@ -64,7 +64,7 @@ class Job(Generic[T]):
 
 @dataclass(slots=True)
 class Counts:
-    """What happened so far; `tokens` are those that were guessed from the texts, as are all in this module."""
+    """Counts so far; `tokens` are estimated from the texts, as everywhere in this module."""
 
     runs: int = 0
     texts: int = 0
@@ -74,7 +74,7 @@ class Counts:
 
 
 class _Lane(Generic[T]):
-    """Jobs in order of arrival, with their tokens and seconds together."""
+    """Jobs in order of arrival, with the sums of their tokens and seconds."""
 
     __slots__ = ("jobs", "seconds", "tokens")
 
@@ -91,13 +91,13 @@ class _Lane(Generic[T]):
     def pop(self) -> Job[T]:
         job = self.jobs.popleft()
         self.tokens -= job.tokens
-        self.seconds = self.seconds - job.seconds if self.jobs else 0.0  # no rounding errors add up
+        self.seconds = self.seconds - job.seconds if self.jobs else 0.0  # reset, so that rounding errors do not add up
         return job
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Run(Generic[T]):
-    """`seconds` are what the curve says; `wide`: on all threads."""
+    """A running batch; `seconds` is the curve's prediction, `wide` means on all threads."""
 
     batch: list[Job[T]]
     long: bool
@@ -107,19 +107,19 @@ class _Run(Generic[T]):
     started_at: float
 
     def left(self, now: float, pace: float) -> float:
-        """Seconds until it will have ended."""
+        """Return the estimated seconds until the run ends."""
         return max(0.0, pace * self.seconds - (now - self.started_at))
 
 
 def usable_cores() -> int:
-    """The cores that this process may run on."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 class Batcher(Generic[T]):
-    """Runs `work` on the threads of `executor`, of which there are `curve.workers`.
+    """Run `work` on the threads of `executor`, which has `curve.workers` of them.
 
-    `work` is given texts and whether it may use all threads, and gives a result for each.
+    `work` gets texts and whether it may use all threads, and returns a result for each text.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Batcher(Generic[T]):
         self._wide_from = curve.wide_from
         self._workers = curve.workers
         self._pause = self._narrow_until = 0.0
-        """For how long runs were kept on one thread at last, halved by each that was in time since; and until when."""
+        """Length of the last period without wide runs, halved by each wide run in time, and the end of that period."""
         self._pace = Pace()
         self._short: _Lane[T] = _Lane()
         self._long: _Lane[T] = _Lane()
@@ -143,7 +143,7 @@ class Batcher(Generic[T]):
 
     @property
     def healthy(self) -> bool:
-        """False once nothing will run any more, and while a worker hangs."""
+        """Return False after the executor was shut down, and while a worker hangs."""
         if self._stopped:
             return False
         now, pace = time.perf_counter(), self._pace.factor
@@ -151,14 +151,14 @@ class Batcher(Generic[T]):
 
     @property
     def queued(self) -> int:
-        """Texts that no worker has taken yet."""
+        """Return the number of texts that no worker has taken yet."""
         return len(self._short.jobs) + len(self._long.jobs)
 
     def estimated_wait(self, tokens: int) -> float:
-        """Seconds until a worker would take a text of `tokens` that came now.
+        """Return the estimated seconds until a worker takes a text of `tokens` that arrives now.
 
-        The first worker is free after its share of all that is ahead, at the latest. One worker leaves the long texts
-        to the others, so that a short one has at most its own kind before it there, and a long one shares less workers.
+        At the latest, the first worker is free after its share of all work ahead. One worker takes no long texts, so a
+        short text waits there for at most the short ones ahead, and a long text has one worker less.
         """
         now, pace = time.perf_counter(), self._pace.factor
         short = [run.left(now, pace) for run in self._running if not run.long]
@@ -173,7 +173,7 @@ class Batcher(Generic[T]):
         return min(wait, all_short + (min(long) if len(long) == self._workers else 0.0))
 
     def submit(self, text: str, tokens: int, deadline: float, settled: Callable[[T | ClassifierError], None]) -> Job[T]:
-        """Queue a text of about `tokens`; raises Overloaded when `deadline` seconds cannot be met."""
+        """Queue a text of about `tokens`; raises Overloaded if `deadline` seconds cannot be met."""
         if not self.healthy:
             raise ClassifierError("the classifier stopped")
         long = self._is_long(tokens)
@@ -182,7 +182,7 @@ class Batcher(Generic[T]):
             run = self._pace.factor * self._curve.seconds(max(tokens, shared))
             if self.estimated_wait(tokens) > WAIT_SHARE * (deadline - run):
                 self.counts.shed += 1
-                raise Overloaded(f"{self.queued} texts wait")
+                raise Overloaded(f"{self.queued} texts are waiting")
         loop = asyncio.get_running_loop()
         by_itself = tokens > self._batch_tokens
         seconds = self._curve.seconds(tokens) if by_itself else tokens * self._seconds_per_token
@@ -199,7 +199,7 @@ class Batcher(Generic[T]):
             self._start(batch)
 
     def _take(self) -> list[Job[T]]:
-        """The next batch; empty when nothing waits."""
+        """Return the next batch; empty if nothing is waiting."""
         self._drop(self._long)
         self._drop(self._short)
         if self._long_is_next():
@@ -224,7 +224,7 @@ class Batcher(Generic[T]):
     def _drop(self, lane: _Lane[T]) -> None:
         while lane.jobs and lane.jobs[0].waiters == 0:
             self.counts.dropped += 1
-            _settle(lane.pop(), ClassifierError("nobody waits"))
+            _settle(lane.pop(), ClassifierError("all clients have gone"))
 
     def _start(self, batch: list[Job[T]]) -> None:
         now = time.perf_counter()
@@ -241,7 +241,7 @@ class Batcher(Generic[T]):
         texts = [job.text for job in batch]
         try:
             future = asyncio.get_running_loop().run_in_executor(self._executor, self._work, texts, wide)
-        except RuntimeError as error:  # the executor was shut down: nothing will ever run again
+        except RuntimeError as error:  # the executor was shut down, so nothing will run again
             self._stopped = True
             self._finish(run, [ClassifierError(str(error))] * len(batch))
             return

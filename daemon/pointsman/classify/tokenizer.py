@@ -1,4 +1,4 @@
-"""Text to token ids, cut to what the classifier can read: the head and the tail of a long text."""
+"""Tokenize text, truncated to what the classifier reads: the head and the tail of a long text."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pointsman.errors import ArtifactError
 
 Ids = npt.NDArray[np.int64]
 
-# Tokenizing is linear in the text and most of a 200 kB prompt is cut away afterwards, so what cannot matter is cut
+# Tokenizing is linear in the text, and most of a 200 kB prompt would be discarded afterwards, so the text is truncated
 # first. English has 4 to 5 characters a token; 12 leaves a margin.
 CHARACTERS_PER_TOKEN = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Token ids, shape [tokens], special tokens included; `cut` when they are not the whole text."""
+    """Token ids of shape [tokens], special tokens included; `cut` if they do not cover the whole text."""
 
     ids: Ids
     cut: bool
@@ -28,13 +28,13 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How much of a text is read: `max_tokens` in all, of which `head_share` from its head."""
+    """The part of a text that is read: `max_tokens` in all, of which `head_share` from its head."""
 
     max_tokens: int
     head_share: float
 
     def cut_text(self, text: str) -> str:
-        """At most `max_tokens * CHARACTERS_PER_TOKEN` characters, from head and tail."""
+        """Return at most `max_tokens * CHARACTERS_PER_TOKEN` characters, from head and tail."""
         limit = self.max_tokens * CHARACTERS_PER_TOKEN
         if len(text) <= limit:
             return text
@@ -46,7 +46,7 @@ class Tokenizer:
     """The artifact's tokenizer."""
 
     def __init__(self, path: Path, window: Window) -> None:
-        """Raises ArtifactError."""
+        """Load the tokenizer; raises ArtifactError."""
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:
@@ -56,7 +56,10 @@ class Tokenizer:
         self._window = window
 
     def encode(self, texts: list[str]) -> list[Encoded]:
-        """Tokenize; `encode_batch` releases the GIL, `encode` would hold it for 15 ms on 5,000 words."""
+        """Tokenize the texts.
+
+        `encode_batch` releases the GIL, while `encode` would hold it for 15 ms on 5,000 words.
+        """
         return [self._fit(item) for item in self._tokenizer.encode_batch(texts)]
 
     def _fit(self, encoding: tokenizers.Encoding) -> Encoded:

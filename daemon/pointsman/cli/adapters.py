@@ -1,4 +1,4 @@
-"""`pointsman adapters`: show, load and unload the adapters of a running service's vLLM."""
+"""Implement `pointsman adapters`: list, load and unload the adapters of a running service's vLLM."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pointsman.config.load import default_path, load
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask the running service: 0 done, 1 failed; raises ConfigError."""
+    """Ask the running service; return 0 on success, 1 on failure; raises ConfigError."""
     changes = options.action != "list"
     if changes is not (options.name is not None):
         options.parser.error("load and unload need a NAME, list takes none")

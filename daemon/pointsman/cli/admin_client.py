@@ -1,4 +1,4 @@
-"""The command line's way to the admin port of a running service."""
+"""Call the admin port of a running service."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pointsman.config.address import Tcp, listen
 from pointsman.errors import PointsmanError
 from pointsman.upstream.vllm_admin import words
 
-# Adapters are loaded one after another, and each may take minutes.
+# Loads run one after another, and each may take minutes.
 ANSWER_SECONDS = 600.0
 
 
 class AdminError(PointsmanError):
-    """The service did not answer, or refused; the message says why."""
+    """The service did not answer or refused; the message says why."""
 
 
 def ask(address: str, method: str, path: str, body: object = None) -> Any:
-    """What the admin port at `address` answers, `host:port` or `unix:/path`; raises AdminError."""
+    """Return the admin port's response; `address` is `host:port` or `unix:/path`. Raises AdminError."""
     connection = _Connection(address)
     try:
         connection.request(method, path, None if body is None else json.dumps(body))
@@ -29,7 +29,7 @@ def ask(address: str, method: str, path: str, body: object = None) -> Any:
         answer = json.loads(said)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise AdminError(
-            f"no answer from the service's admin port at {address} ({error}); does it run, with this config?"
+            f"no answer from the service's admin port at {address} ({error}); check that it runs with this config"
         ) from error
     finally:
         connection.close()

@@ -1,4 +1,4 @@
-"""`pointsman check FILE`: every error and warning of a config, and who answers what."""
+"""Implement `pointsman check FILE`: print every error and warning of a config, and which model answers what."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LOOK_UP_SECONDS = 3.0
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check the file that is named, or the default one."""
+    """Check the named file, or the default one."""
     return check(options.file, sys.stdout)
 
 
 def check(path: Path | None, out: TextIO) -> int:
-    """Check a config file, by default `default_path()`, and its classifier's labels; 0 when the service could start."""
+    """Check a config file, by default `default_path()`, and its labels; return 0 if the service could start."""
     try:
         loaded = load(path or default_path())
     except ConfigError as error:
@@ -94,7 +94,7 @@ def _summary(loaded: Loaded, labels: list[str]) -> Iterator[str]:
 
 
 def _answer(category: Category) -> str:
-    """The models of a category, the one that is asked first in front."""
+    """Return the models of a category as text, the preferred one first."""
     ranked = sorted(category.model_scores, key=lambda entry: -entry.score)
     return ", else ".join(
         f"{entry.lora_name} (on {entry.model})" if entry.lora_name else entry.model for entry in ranked

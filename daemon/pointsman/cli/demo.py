@@ -1,7 +1,7 @@
-"""A stand-in for vLLM, so that the whole path can be seen without one: it says which model it was asked for.
+"""Implement the stand-in for vLLM, which shows the whole path without a GPU: it answers with the requested model.
 
-It is no model and no mock of vLLM: it answers chat completions, streamed or not, and lists the config's models. As a
-program, `python -m pointsman.cli.demo`, it is what `stand_in` runs.
+It answers chat completions, streamed or not, and lists the config's models. `pointsman.app.stand_in` runs it as `python
+-m pointsman.cli.demo`.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ PATH = "/v1/chat/completions"
 
 
 async def main() -> int:
-    """Serve the `Order` on the first line of the input until that ends; 1 where an address cannot be listened at."""
+    """Serve the `Order` on the first line of stdin until end of file; return 1 if an address cannot be bound."""
     reader = asyncio.StreamReader(limit=2**24)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     order = msgspec.json.decode(await reader.readline(), type=Order)
     try:
         async with serving(_app(order.models), order.addresses):
-            _tell(READY)
+            _print_line(READY)
             await reader.read()
     except OSError as error:
-        _tell(f"{error}\n".encode())
+        _print_line(f"{error}\n".encode())
         return 1
     return 0
 
 
-def _tell(line: bytes) -> None:
+def _print_line(line: bytes) -> None:
     sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()
 
 
 @contextlib.asynccontextmanager
 async def serving(app: web.Application, addresses: Sequence[tuple[str, int]]) -> AsyncIterator[None]:
-    """Listen at all addresses; raises OSError that names the one where it cannot."""
+    """Listen at all addresses; raises OSError that names the address."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()
     try:
@@ -85,7 +85,7 @@ async def _chat(request: web.Request) -> web.StreamResponse:
         model, stream = str(asked["model"]), asked.get("stream") is True
     except (ValueError, LookupError, TypeError, AttributeError):
         body = error_body(
-            "the stand-in wants a JSON object with `model`", type="BadRequestError", param=None, code="400"
+            "the stand-in needs a JSON object with `model`", type="BadRequestError", param=None, code="400"
         )
         return web.json_response(body, status=400)
     words = f"I am a stand-in for vLLM, not a model. You asked for the model {model}.".split(" ")

@@ -1,4 +1,4 @@
-"""`pointsman explain`: show how a prompt would be routed, and why."""
+"""Implement `pointsman explain`: show how a prompt would be routed, and why."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pointsman.routing.router import Router
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the decision on a text; raises CannotStart."""
+    """Print the decision for a text; raises CannotStart."""
     prepared = prepare(options.config or default_path())
     router = Router(prepared.config, prepared.classifier, Served)
-    text = options.text.encode(errors="surrogateescape").decode(errors="replace")  # as the shell gave it
+    text = options.text.encode(errors="surrogateescape").decode(errors="replace")  # replace invalid UTF-8
     body = {"model": prepared.config.auto_model_name, "messages": [{"role": "user", "content": text}]}
     request = CHAT.parse(msgspec.json.encode(body))
     description = describe(router, request, asyncio.run(router.route(request)))

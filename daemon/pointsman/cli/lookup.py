@@ -1,4 +1,4 @@
-"""Whether host names resolve: all are looked up at once, and for a bounded time."""
+"""Resolve host names, all at once and within a time limit."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 
 def unresolved(hosts: Iterable[str], seconds: float) -> dict[str, str]:
-    """Return the hosts that do not resolve within so many seconds, each with the reason."""
+    """Return the hosts that do not resolve within this time, each with the reason."""
     failed = dict.fromkeys(hosts, f"no answer within {seconds:g} s")
-    # A look-up cannot be stopped, and a daemon thread does not keep the process from its end.
+    # A lookup cannot be cancelled; a daemon thread does not block the exit.
     threads = [threading.Thread(target=_look_up, args=(host, failed), daemon=True) for host in failed]
     until = time.monotonic() + seconds
     for thread in threads:

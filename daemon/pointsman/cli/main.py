@@ -1,4 +1,4 @@
-"""The command line. Exit codes: 0 well, 1 failed, 2 usage, 3 cannot start, 141 nobody reads the output any more.
+"""Run the command line. Exit codes: 0 success, 1 failure, 2 usage, 3 cannot start, 141 broken pipe.
 
 docs/operations.md says what they mean for each command.
 """
@@ -14,8 +14,8 @@ from pointsman.cli.parser import parser
 from pointsman.errors import CannotStart, ConfigError
 
 CANNOT_START = 3
-READER_LEFT = 141  # what a shell says of a program that SIGPIPE ended
-# Commands with arguments of their own: the module whose `main` takes them.
+READER_LEFT = 141  # as a shell reports a program that SIGPIPE ended
+# Commands that parse their own arguments, by the module of their `main`.
 OTHERS = {
     "eval": "pointsman.evaluation.main",
     "export": "pointsman_export.export.main",
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # `pointsman eval ... | head`: whoever reads has enough. What is still buffered must not fail again at the exit.
+        # The reader, such as `head`, has closed the pipe. Redirect stdout, or flushing at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_LEFT
 

@@ -1,6 +1,6 @@
-"""`pointsman migrate FILE`: a configuration of vLLM Semantic Router as one of Pointsman.
+"""Implement `pointsman migrate FILE`: convert a configuration of vLLM Semantic Router.
 
-The result goes to standard output or a file, and what became of each part to standard error.
+The result goes to standard output or a file, and a note on each part to standard error.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from pointsman.errors import ArtifactError, CannotStart, ConfigError, Problem
 
 
 def run(options: argparse.Namespace) -> int:
-    """Migrate the file that is named; raises CannotStart where nothing is written."""
+    """Migrate the named file; raises CannotStart if nothing is written."""
     return write_migrated(options.file, options.output, force=options.force)
 
 
 def write_migrated(file: Path, output: Path | None, *, force: bool) -> int:
-    """Migrate a file; 0 when the result passes `check`, 1 when the operator must fill something in."""
+    """Migrate a file; return 0 if the result passes `check`, 1 if the operator must complete it."""
     _require_free(output, force)
     root, unread = _parse(file)
     migration = migrate(root, lambda model_id: _lookup(model_id, file.resolve().parent))
@@ -49,7 +49,7 @@ def write_migrated(file: Path, output: Path | None, *, force: bool) -> int:
 
 
 def _parse(file: Path) -> tuple[tree.Table, list[Note]]:
-    """The file's tree, and a note for each thing that YAML has and a configuration has not."""
+    """Return the file's tree, and a note for each YAML construct that a config cannot have."""
     text = read(file)
     parsed = tree.parse(text)
     if parsed.root is None:
@@ -61,7 +61,7 @@ def _parse(file: Path) -> tuple[tree.Table, list[Note]]:
 
 
 def _served(text: str, file: Path) -> Problem | None:
-    """The problem of a file that needs no migration: `serve` reads all of it."""
+    """Return a problem if the file needs no migration because `serve` reads all of it."""
     try:
         loaded = load_text(text, file)
     except ConfigError:
@@ -78,7 +78,7 @@ def _model_id(loaded: Loaded) -> str:
 
 
 def _lookup(model_id: str, folder: Path) -> Artifact | str:
-    """The artifact that a `model_id` names, by its absolute path; else what is there instead."""
+    """Return the artifact that a `model_id` names, with an absolute path, or a message that says what is there."""
     path = artifact.resolve(model_id, folder)
     try:
         labels = artifact.read_manifest(path).labels
@@ -88,7 +88,7 @@ def _lookup(model_id: str, folder: Path) -> Artifact | str:
 
 
 def _check(text: str, result: Path) -> tuple[tuple[Problem, ...], int]:
-    """The errors and the number of warnings that `pointsman check` would print of the result."""
+    """Return the errors and the number of warnings that `pointsman check` would print for the result."""
     try:
         loaded = load_text(text, result)
     except ConfigError as error:
@@ -107,19 +107,19 @@ def _summary(notes: Iterable[Note], missing: int, warnings: int, output: Path | 
     counts = ", ".join(f"{fates.count(fate)} {fate}" for fate in ("carried", "changed", "dropped"))
     where = "written to standard output" if output is None else f"written to {output}"
     if missing:
-        return f"{counts}; {where}, and not complete: fill in {missing} missing, then run pointsman check"
+        return f"{counts}; {where}, but not complete: fill in {missing} missing, then run pointsman check"
     told = f" with {warnings} warning{'' if warnings == 1 else 's'}" if warnings else ""
     return f"{counts}; {where}: it passes pointsman check{told}"
 
 
 def _require_free(output: Path | None, force: bool) -> None:
-    """Refuse an output that would take the place of something, before any work is done."""
+    """Refuse an output that would overwrite something, before any work is done."""
     if output is None or not os.path.lexists(output):
         return
     if not output.is_file():
-        raise CannotStart(f"{output} is not a regular file: name a file for the result")
+        raise CannotStart(f"{output} is not a regular file: choose a file for the result")
     if not force:
-        raise CannotStart(f"{output} exists: name another file, or add --force to overwrite it")
+        raise CannotStart(f"{output} exists: choose another file, or add --force to overwrite it")
 
 
 def _write(text: str, output: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""The arguments of all commands. Imports nothing that takes time: each command's own module does."""
+"""Define the arguments of all commands. Each command's module is imported only when it runs, so start-up stays fast."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WHERE = "/etc/pointsman/config.yaml if it exists, else config/config.yaml"
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands; the options hold the `command`."""
+    """Return the parser of all commands; the parsed options hold the `command`."""
     found = argparse.ArgumentParser(
         prog="pointsman", description="Routes OpenAI requests to the LoRA adapter that fits."
     )
@@ -22,11 +22,11 @@ def parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="run the service")
     _config_option(serve)
     serve.add_argument(
-        "--vllm", type=_address, metavar="HOST:PORT", help="a vLLM to use in place of the config's endpoints"
+        "--vllm", type=_address, metavar="HOST:PORT", help="address of a vLLM, used instead of the config's endpoints"
     )
     serve.add_argument("--demo", action="store_true", help="also run a stand-in for vLLM at the config's endpoints")
     levels = ("debug", "info", "warning", "error")
-    serve.add_argument("--log-level", choices=levels, help="least severe line of the log; wins over the config's")
+    serve.add_argument("--log-level", choices=levels, help="least severe level to log; overrides the config")
 
     check = commands.add_parser("check", help="print a config's errors and warnings")
     check.add_argument("file", type=Path, nargs="?", metavar="FILE", help=f"the config; default: {WHERE}")
@@ -48,13 +48,13 @@ def parser() -> argparse.ArgumentParser:
         "config/config.yaml",
     )
     init.add_argument("--api-key-file", type=Path, metavar="FILE", help="file with the key of vLLM's --api-key")
-    init.add_argument("--force", action="store_true", help="replace a config that is there already")
+    init.add_argument("--force", action="store_true", help="overwrite an existing config")
 
     migrate = commands.add_parser(
         "migrate",
-        help="turn a configuration of vLLM Semantic Router into one of Pointsman",
-        description="Print the result, and on standard error what became of each part of the file. Exit codes: 0 the "
-        "result passes `check`, 1 something is missing in the result and must be filled in, 3 nothing was written.",
+        help="convert a configuration of vLLM Semantic Router",
+        description="Print the result, and a note on each part of the file to standard error. Exit codes: 0 the "
+        "result passes `check`, 1 the result is incomplete and must be filled in, 3 nothing was written.",
     )
     migrate.add_argument("file", type=Path, metavar="FILE")
     migrate.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the result to a file")
@@ -63,17 +63,17 @@ def parser() -> argparse.ArgumentParser:
     explain = commands.add_parser("explain", help="show how a prompt would be routed, and why")
     explain.add_argument("text", metavar="TEXT")
     _config_option(explain)
-    explain.add_argument("--json", action="store_true", help="as POST /v1/route answers it")
+    explain.add_argument("--json", action="store_true", help="print the JSON of POST /v1/route")
 
-    adapters = commands.add_parser("adapters", help="show, load and unload the adapters of a running service's vLLM")
+    adapters = commands.add_parser("adapters", help="list, load and unload the adapters of a running service's vLLM")
     adapters.add_argument("action", nargs="?", choices=("list", "load", "unload"), default="list")
     adapters.add_argument("name", nargs="?", metavar="NAME", help="adapter to load or unload")
     _config_option(adapters)
-    adapters.add_argument("--json", action="store_true", help="as the admin port answers it")
+    adapters.add_argument("--json", action="store_true", help="print the admin port's JSON response")
     adapters.set_defaults(parser=adapters)
 
     commands.add_parser("eval", help="measure a classifier, or replay a decision log", add_help=False)
-    commands.add_parser("export", help="turn a ModernBERT classifier into an artifact", add_help=False)
+    commands.add_parser("export", help="convert a ModernBERT classifier into an artifact", add_help=False)
     commands.add_parser("fit", help="train a head for your own labels on an artifact", add_help=False)
     commands.add_parser("version", help="print the version")
     return found
@@ -84,7 +84,7 @@ def _config_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _address(text: str) -> str:
-    """Return `host:port` as a URL, `http(s)://...` and `unix:/path` as they are."""
+    """Return `host:port` as a URL, and `http(s)://...` and `unix:/path` unchanged."""
     from pointsman.config.address import check_endpoint
 
     address = text if text.startswith("unix:") or "://" in text else f"http://{text}"

@@ -1,4 +1,4 @@
-"""`pointsman serve`: run the service."""
+"""Implement `pointsman serve`: run the service."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def run(options: argparse.Namespace) -> int:
     systemd = take(os.environ)
     source = ConfigSource(options.config or default_path(), options.vllm, options.log_level)
     prepared = source.prepare()
-    gc.freeze()  # what start-up left will not be garbage: full collections need not walk it
+    gc.freeze()  # start-up objects live on: full collections need not visit them
     uvloop.run(serve(source, prepared, demo=options.demo, systemd=systemd))
     return 0

@@ -1,4 +1,4 @@
-"""`pointsman version`: print the version."""
+"""Implement `pointsman version`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,5 @@ from pointsman.cli.parser import VERSION
 
 
 def run(_: argparse.Namespace) -> int:
-    """Print the version."""
     print(VERSION)
     return 0

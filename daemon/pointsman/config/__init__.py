@@ -1,1 +1,1 @@
-"""The config file: its model, its loader, its lint and what is generated from it."""
+"""Load, check and document the config file."""

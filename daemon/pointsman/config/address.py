@@ -1,4 +1,4 @@
-"""The forms of addresses: where Pointsman listens, and where a vLLM is."""
+"""Parse and check addresses: those where Pointsman listens, and those of vLLM."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 _LONGEST_SOCKET_PATH = 107
-"""Linux's sun_path, less its closing NUL."""
+"""Maximum length of Linux's sun_path without its final NUL."""
 _NAME = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?"
 )
@@ -26,7 +26,10 @@ class Unix:
 
 
 def listen(text: str) -> Tcp | Unix:
-    """`host:port`, `[IPv6]:port` or `unix:/path`; port 0 is any free one. ValueError says what to write."""
+    """Parse `host:port`, `[IPv6]:port` or `unix:/path`; port 0 means any free port.
+
+    Raises ValueError with what to write instead.
+    """
     if text.startswith("unix:"):
         return Unix(_socket_path(text))
     host, _, port = text.rpartition(":")
@@ -43,7 +46,7 @@ def listen(text: str) -> Tcp | Unix:
 
 
 def check_endpoint(address: str, port: int | None) -> None:
-    """Check a vLLM's address and port together; ValueError says what to write."""
+    """Check a vLLM's address together with its port; raises ValueError with what to write instead."""
     if address.startswith("unix:"):
         _socket_path(address)
         if port is not None:
@@ -56,14 +59,14 @@ def check_endpoint(address: str, port: int | None) -> None:
 
 def _check_url(address: str, port: int | None) -> None:
     if not address.startswith(("http://", "https://")):
-        raise ValueError("write http:// or https://, in small letters")
+        raise ValueError("write http:// or https://, in lower case")
     try:
         parts = urlsplit(address)
         own_port = parts.port
     except ValueError:
-        raise ValueError("write http://host:port/prefix, an IPv6 address in brackets") from None
+        raise ValueError("write http://host:port/prefix, with an IPv6 address in brackets") from None
     if parts.username is not None or parts.password is not None:
-        raise ValueError("take the credentials out and name a file with the key in pointsman.relay.api_key_file")
+        raise ValueError("remove the credentials, and name a file with the key in pointsman.relay.api_key_file")
     if parts.query or parts.fragment or re.search(r"[\s\\]", address):
         raise ValueError("write http://host:port/prefix without spaces, `?` and `#`")
     if parts.netloc.endswith(":"):
@@ -79,7 +82,7 @@ def _check_bare(address: str, port: int | None) -> None:
         raise ValueError(f"write the port in a key of its own: address: {host} and port: {own_port}")
     _check_host(address.removeprefix("[").removesuffix("]"))
     if port is None:
-        raise ValueError("add port, vLLM's own is 8000")
+        raise ValueError("add port; vLLM's default is 8000")
 
 
 def _check_host(host: str) -> None:

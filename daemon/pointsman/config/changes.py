@@ -1,4 +1,4 @@
-"""What is different between two configs, by key path."""
+"""Compare two configs by key path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ LONGEST_TEXT = 200
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """`path` as in `categories[law].system_prompt`; None where a key is on one side only. Long texts are cut."""
+    """A changed value: `path` as in `categories[law].system_prompt`; None where only one side has the key.
+
+    Long texts are truncated.
+    """
 
     path: str
     old: Any = msgspec.field(name="from")
@@ -20,7 +23,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def changes(old: Any, new: Any, path: str = "") -> Iterator[Change]:
-    """The changes from one config, or a part of it, to another, in the order of the keys."""
+    """Yield the changes between two configs, or parts of them, in the order of the keys."""
     if old == new:
         return
     if dataclasses.is_dataclass(old) and type(old) is type(new):
@@ -35,11 +38,11 @@ def changes(old: Any, new: Any, path: str = "") -> Iterator[Change]:
     for name in dict.fromkeys((*before, *after)):
         yield from changes(before.get(name), after.get(name), f"{path}[{name}]")
     if [name for name in before if name in after] != [name for name in after if name in before]:
-        yield Change(path=path, old=list(before), new=list(after))  # the order decides ties
+        yield Change(path=path, old=list(before), new=list(after))  # the order breaks ties
 
 
 def _by_name(value: Any) -> Mapping[str, Any] | None:
-    """The items of a mapping, or of a list of things that have names; None where it is neither."""
+    """Return the items of a mapping, or of a list of named things, by name; None for anything else."""
     if isinstance(value, Mapping):
         return value
     if isinstance(value, tuple) and value and all(hasattr(item, "name") for item in value):

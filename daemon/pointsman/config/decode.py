@@ -1,6 +1,6 @@
-"""Builds the config's dataclasses from a tree and collects every problem on the way.
+"""Build the config's dataclasses from a tree, and collect every problem on the way.
 
-A wrong value is replaced by a stand-in, so that the rest of the file can be judged in the same run.
+An invalid value is replaced by a placeholder, so that the rest of the file is checked in the same run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pointsman.config.yaml_tree import Items, Node, Scalar, Table, describe
 from pointsman.errors import Problem
 
 LARGEST = 2**31 - 1
-"""Bound of every whole number that has no tighter one."""
+"""Maximum of every integer without a tighter limit."""
 
 _NO_LIMITS: Mapping[str, Any] = {}
 _WORDS = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
@@ -27,24 +27,24 @@ _WORDS = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "
 
 @cache
 def hints(kind: Any) -> dict[str, Any]:
-    """The evaluated annotations of a dataclass."""
+    """Return the evaluated annotations of a dataclass."""
     return get_type_hints(kind)
 
 
 def required(field: dataclasses.Field[Any]) -> bool:
-    """Whether the file must give the key."""
+    """Return whether the key is required."""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def without_none(kind: Any) -> Any:
-    """`T` of `T | None`; any other type is itself."""
+    """Return `T` for `T | None`, and any other type unchanged."""
     if get_origin(kind) in (Union, types.UnionType):
         return next(part for part in get_args(kind) if part is not type(None))
     return kind
 
 
 def expected(kind: Any, limits: Mapping[str, Any] = _NO_LIMITS) -> str:
-    """What a value of this type looks like, in words."""
+    """Return a description of valid values of a type."""
     if get_origin(kind) is Literal:
         return f"one of {listing(get_args(kind))}"
     if get_origin(kind) is tuple:
@@ -68,7 +68,7 @@ def _range(limits: Mapping[str, Any]) -> str:
 
 
 class Walker:
-    """One walk over one tree; `problems` and `warnings` fill as it goes."""
+    """Walk one tree; `problems` and `warnings` fill on the way."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -81,7 +81,7 @@ class Walker:
         return Places(self._given, frozenset(self._broken))
 
     def build(self, kind: Any, table: Table, keys: Keys = ()) -> Any:
-        """The dataclass of a mapping."""
+        """Return the dataclass built from a mapping."""
         entries = self._entries(kind, table)
         values: dict[str, Any] = {}
         for field in dataclasses.fields(kind):
@@ -90,11 +90,11 @@ class Walker:
                 values[field.name] = self._optional(annotation, entries[field.name], where, field)
             elif required(field):
                 self._missing(annotation, table, where)
-                values[field.name] = _stand_in(annotation, None)
+                values[field.name] = _placeholder(annotation, None)
         return kind(**values)
 
     def _entries(self, kind: type, table: Table) -> dict[str, Node]:
-        """The entries of known keys; a key with a typing error stands for the one that was meant."""
+        """Return the entries of known keys; a misspelled key counts as the key it resembles."""
         names = set(hints(kind))
         entries = {name: node for name, node in table.entries.items() if name in names}
         for name, node in table.entries.items():
@@ -102,7 +102,7 @@ class Walker:
                 continue
             fix = foreign.ignored(kind, name)
             if fix is not None:
-                self.warnings.append(_at(node, "known to semantic-router, ignored here", fix))
+                self.warnings.append(_at(node, "a key of semantic-router that is ignored here", fix))
                 continue
             near = closest(name, sorted(names - set(entries)))
             fix = f"did you mean {near}?" if near else f"remove it; the keys here are: {listing(hints(kind))}"
@@ -123,10 +123,10 @@ class Walker:
         if kind is not annotation and isinstance(node, Scalar) and node.value is None:
             return None
         found = self._value(kind, node, where, field.metadata)
-        return _stand_in(annotation, field) if found is None else found
+        return _placeholder(annotation, field) if found is None else found
 
     def _value(self, kind: Any, node: Node, where: Keys, limits: Mapping[str, Any]) -> Any:
-        """The value of a node; None, once it is reported, where there is no telling what was meant."""
+        """Return the value of a node; None, after reporting it, if the node has no usable value."""
         self._given[where] = Place(node.keys, node.line)
         empty = isinstance(node, Scalar) and node.value is None
         if dataclasses.is_dataclass(kind) and isinstance(kind, type):
@@ -147,7 +147,7 @@ class Walker:
     def _list(self, kind: Any, node: Node, whole: Any, where: Keys) -> Any:
         if isinstance(node, Items):
             values = [self._value(kind, item, (*where, i), _NO_LIMITS) for i, item in enumerate(node.items)]
-            return tuple(_stand_in(kind, None) if value is None else value for value in values)
+            return tuple(_placeholder(kind, None) if value is None else value for value in values)
         shown = f"[{node.text}]" if isinstance(node, Scalar) else "a `-` before each item"
         self._wrong(node, where, expected(whole), f"write it as a list: {shown}")
         return None
@@ -163,7 +163,7 @@ class Walker:
             return float(node.value) if kind is float else node.value  # type: ignore[arg-type]
         if isinstance(node, Scalar) and isinstance(node.value, int) and node.value > LARGEST:
             limits = {"maximum": LARGEST, **{name: x for name, x in limits.items() if x is not None}}
-        self._wrong(node, where, expected(kind, limits), _mend(kind, node, limits))
+        self._wrong(node, where, expected(kind, limits), _fix(kind, node, limits))
         return node.text if kind is str and isinstance(node, Scalar) and node.text else None
 
     def _wrong(self, node: Node, where: Keys, wanted: str, fix: str) -> None:
@@ -197,8 +197,8 @@ def _within(kind: Any, value: Any, limits: Mapping[str, Any]) -> bool:
     )
 
 
-def _mend(kind: Any, node: Node, limits: Mapping[str, Any]) -> str:
-    """What to write instead."""
+def _fix(kind: Any, node: Node, limits: Mapping[str, Any]) -> str:
+    """Return what to write instead."""
     if not isinstance(node, Scalar):
         return f"write {expected(kind, limits)}"
     if node.value is None:
@@ -227,7 +227,7 @@ def _number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _stand_in(annotation: Any, field: dataclasses.Field[Any] | None) -> Any:
+def _placeholder(annotation: Any, field: dataclasses.Field[Any] | None) -> Any:
     if field is not None and field.default is not dataclasses.MISSING:
         return field.default
     if field is not None and field.default_factory is not dataclasses.MISSING:
@@ -243,6 +243,6 @@ def _stand_in(annotation: Any, field: dataclasses.Field[Any] | None) -> Any:
 
 
 def _empty(kind: type) -> Any:
-    """A dataclass of stand-ins."""
+    """Return the dataclass filled with placeholders."""
     fields = dataclasses.fields(kind)
-    return kind(**{field.name: _stand_in(hints(kind)[field.name], None) for field in fields if required(field)})
+    return kind(**{field.name: _placeholder(hints(kind)[field.name], None) for field in fields if required(field)})

@@ -1,9 +1,8 @@
-"""Which of the classifier's labels each category covers; pure.
+"""Assign the classifier's labels to categories; pure functions.
 
-A category covers the labels in its `mmlu_categories` (or `labels`). Without them it covers the label of its
-own name, and without such a label those that `COMMON` has for its name, as far as no other category covers
-them. The category named by `fallback_category`, else the one named `general`, covers what is left, unless it
-lists its labels itself.
+A category covers the labels in its `mmlu_categories` (or `labels`). Without these it covers the label of its own name,
+or else the labels that `COMMON` lists for its name and no other category covers. The category named by
+`fallback_category`, or else the one named `general`, covers the remaining labels, unless it lists its own.
 """
 
 from __future__ import annotations
@@ -41,17 +40,17 @@ COMMON: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("social science", "social sciences"), ("economics", "psychology")),
     **dict.fromkeys(("misc", "miscellaneous", "chat", "smalltalk"), ("other",)),
 }
-"""Common names of categories and the labels that they mean."""
+"""Common category names and their labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """Who covers what. A label that two categories claim is the first one's in `labels_of`."""
+    """The labels of each category; a label claimed by two categories is assigned to the first in `labels_of`."""
 
     labels_of: Mapping[str, tuple[str, ...]]
     """Category to its labels; every category is a key."""
     rest: str | None
-    """The category that covers what no other does."""
+    """The category that covers all remaining labels."""
     builtin: Mapping[str, tuple[str, ...]]
     """Categories whose labels come from `COMMON`."""
     unreachable: tuple[str, ...]
@@ -59,13 +58,13 @@ class Coverage:
     uncovered: tuple[str, ...]
     """Labels whose prompts go to `default_model`."""
     unknown: Mapping[str, tuple[str, ...]]
-    """Category to the labels that it lists and the classifier does not have."""
+    """Category to its listed labels that the classifier does not have."""
     doubled: Mapping[str, tuple[str, ...]]
-    """Label to the categories, two or more, that claim it."""
+    """Label to the two or more categories that claim it."""
 
 
 def cover(config: Config, labels: Sequence[str]) -> Coverage:
-    """Decide the labels of each category."""
+    """Assign the labels to the categories of a config."""
     by_name = {fold(label): label for label in labels}
     claims = {category.name: _claim(category, by_name) for category in config.categories}
     claimed = {label for found in claims.values() for label in found}
@@ -92,7 +91,7 @@ def cover(config: Config, labels: Sequence[str]) -> Coverage:
 
 
 def _rest(config: Config) -> Category | None:
-    """The category that covers what no other does; none where the one for it lists its labels itself."""
+    """Return the category for all remaining labels; None if that category lists its own."""
     name = config.classifier.category_model.fallback_category
     named = (x for x in config.categories if (x.name == name if name is not None else fold(x.name) == GENERAL))
     rest = next(named, None)
@@ -104,7 +103,7 @@ def _listed(category: Category) -> tuple[str, ...]:
 
 
 def _claim(category: Category, by_name: Mapping[str, str]) -> tuple[str, ...]:
-    """The labels that a category claims by list or name, each once, in the classifier's spelling."""
+    """Return the labels that a category claims by list or name, without duplicates, in the classifier's spelling."""
     wanted: Iterable[str] = _listed(category) or (category.name,)
     return tuple(dict.fromkeys(by_name[fold(name)] for name in wanted if fold(name) in by_name))
 

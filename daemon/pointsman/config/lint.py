@@ -1,4 +1,4 @@
-"""What can only be judged with the classifier's labels and the files beside the config."""
+"""Check what needs the classifier's labels or the files beside the config."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ LARGEST_MAPPING_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """`errors` keep the service from starting; `warnings` include those of loading."""
+    """Problems of a config: `errors` prevent a start; `warnings` include those of loading."""
 
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
 
 
 def lint(loaded: Loaded, labels: Sequence[str]) -> Findings:
-    """Judge a loaded config against the labels of its classifier."""
+    """Check a loaded config against the labels of its classifier."""
     coverage = cover(loaded.config, labels)
     mapping_errors, mapping_warnings = _mapping(loaded, labels)
     errors = [*_unknown(loaded, coverage, labels), *_doubled(loaded, coverage), *mapping_errors]
@@ -66,7 +66,7 @@ def _unknown(loaded: Loaded, coverage: Coverage, labels: Sequence[str]) -> Itera
 def _doubled(loaded: Loaded, coverage: Coverage) -> Iterator[Problem]:
     for label, names in coverage.doubled.items():
         message = f'the label "{label}" is covered by {listing(names)}: its probability would count for each'
-        fix = "give mmlu_categories in each, so that one alone has it"
+        fix = "list mmlu_categories in each, so that only one has the label"
         yield loaded.places.problem(_category(loaded, names[1]), message, fix)
 
 
@@ -77,12 +77,12 @@ def _unreachable(loaded: Loaded, coverage: Coverage, labels: Sequence[str]) -> I
         description = loaded.config.categories[int(_category(loaded, name)[1])].description
         near = _suggest(name, description, labels)
         fix = f"map it: mmlu_categories: [{listing(near)}]" if near else f"choose from: {listing(labels)}"
-        message = f'the category "{name}" can never be chosen: it covers no label that is left for it'
+        message = f'the category "{name}" can never be chosen: no label is left for it'
         yield loaded.places.problem(_category(loaded, name), message, fix)
 
 
 def _suggest(name: str, description: str, labels: Sequence[str]) -> list[str]:
-    """Labels that the name or a word of the description resembles."""
+    """Return labels similar to the name or to a word of the description."""
     words = {name, *description.replace(",", " ").split()}
     near = {closest(word, labels) for word in words if len(word) > 3}
     near |= {label for label in labels if fold(label) in fold(description)}
@@ -99,8 +99,8 @@ def _uncovered(loaded: Loaded, coverage: Coverage) -> Iterator[Problem]:
 
 def _builtin(loaded: Loaded, coverage: Coverage) -> Iterator[Problem]:
     for name, labels in coverage.builtin.items():
-        message = f'"{name}" is no label of the classifier; the built-in table takes it for {listing(labels)}'
-        fix = f"say so: mmlu_categories: [{listing(labels)}]"
+        message = f'"{name}" is not a label of the classifier; the built-in table maps it to {listing(labels)}'
+        fix = f"make it explicit: mmlu_categories: [{listing(labels)}]"
         yield loaded.places.problem(_category(loaded, name), message, fix)
 
 
@@ -108,7 +108,7 @@ def _families(loaded: Loaded) -> Iterator[Problem]:
     families = loaded.config.families
     for base, model in loaded.config.model_config.items():
         if model.reasoning_family is not None and model.reasoning_family not in families:
-            message = f'no reasoning family is named "{model.reasoning_family}": reasoning is left as it is'
+            message = f'no reasoning family is named "{model.reasoning_family}": reasoning is not changed'
             fix = f"{choose(model.reasoning_family, families)}; or define it in reasoning_families, or remove the key"
             yield loaded.places.problem(("model_config", base, "reasoning_family"), message, fix)
 
@@ -133,14 +133,14 @@ def _reasoning_not_given(loaded: Loaded) -> Iterator[Problem]:
     ]
     if missing:
         others = "" if len(missing) == 1 else f", nor in {len(missing) - 1} more entries"
-        message = f"use_reasoning is not given here{others}; false is taken, semantic-router would refuse the file"
+        message = f"use_reasoning is not set here{others}; false is assumed, but semantic-router would refuse the file"
         yield loaded.places.problem(missing[0], message, "add `use_reasoning: false`")
 
 
 def _doubled_prefix(loaded: Loaded) -> Iterator[Problem]:
     for i, endpoint in enumerate(loaded.config.vllm_endpoints):
         if "://" in endpoint.address and endpoint.address.rstrip("/").endswith("/v1"):
-            message = "the prefix ends in /v1, and requests bring /v1 along: they would go to /v1/v1/…"
+            message = "the prefix ends in /v1, but request paths already begin with it: they would go to /v1/v1/…"
             yield loaded.places.problem(("vllm_endpoints", i, "address"), message, "remove /v1 from the address")
 
 
@@ -154,7 +154,7 @@ def _weight(loaded: Loaded) -> Iterator[Problem]:
 def _key_file(loaded: Loaded) -> Iterator[Problem]:
     name = loaded.config.pointsman.relay.api_key_file
     if name is not None and not Path(name).is_file():
-        message = f"there is no file {name}"
+        message = f"the file {name} does not exist"
         fix = "create it before the service starts, with the key in it"
         yield loaded.places.problem(("pointsman", "relay", "api_key_file"), message, fix)
 
@@ -168,17 +168,17 @@ def _nothing_to_load(loaded: Loaded) -> Iterator[Problem]:
 
 
 def _mapping(loaded: Loaded, labels: Sequence[str]) -> tuple[list[Problem], list[Problem]]:
-    """The errors and warnings of `category_mapping_path`."""
+    """Return the errors and warnings about `category_mapping_path`."""
     name = loaded.config.classifier.category_model.category_mapping_path
     where = ("classifier", "category_model", "category_mapping_path")
     if name is None:
         return [], []
     path = loaded.folder / name
-    fix = "remove the key: the classifier's artifact knows its labels"
+    fix = "remove the key: the classifier's artifact has its own labels"
     try:
         said = _read_mapping(files.read(path, LARGEST_MAPPING_BYTES))
     except FileNotFoundError:
-        return [], [loaded.places.problem(where, f"there is no file {path}, and none is needed", fix)]
+        return [], [loaded.places.problem(where, f"the file {path} does not exist, and none is needed", fix)]
     except OSError as error:
         return [loaded.places.problem(where, f"{path} cannot be read ({error.strerror})", fix)], []
     except (ValueError, RecursionError):
@@ -186,12 +186,12 @@ def _mapping(loaded: Loaded, labels: Sequence[str]) -> tuple[list[Problem], list
         return [loaded.places.problem(where, message, fix)], []
     if said == list(labels):
         return [], []
-    message = f"{path} has other labels than the classifier, or in another order: {listing(said)}"
+    message = f"{path} differs from the classifier's labels, or lists them in another order: {listing(said)}"
     return [loaded.places.problem(where, message, f"{fix}: {listing(labels)}")], []
 
 
 def _read_mapping(text: bytes) -> list[str]:
-    """The labels by index; ValueError where the text has another form."""
+    """Return the labels by index; raises ValueError for any other format."""
     content = json.loads(text)
     index = content.get("category_to_idx") if isinstance(content, dict) else None
     if not isinstance(index, dict) or not all(isinstance(value, int) for value in index.values()):

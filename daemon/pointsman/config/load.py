@@ -1,4 +1,4 @@
-"""From a file to a `Config`: read, parse, build, judge; every problem of the file in one ConfigError."""
+"""Load a config file: read, parse, build, validate. One ConfigError reports every problem of the file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LARGEST_CONFIG_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A config that holds together, with what is odd about it and where its values stand in the file."""
+    """A valid config, with warnings and the places of its values in the file."""
 
     config: Config
     warnings: tuple[Problem, ...]
@@ -31,12 +31,12 @@ class Loaded:
 
     @property
     def folder(self) -> Path:
-        """What the config's relative paths are relative to."""
+        """Return the folder to which the config's relative paths refer."""
         return self.path.resolve().parent
 
 
 def default_path() -> Path:
-    """Return the config file that a command reads when it is told none; raises ConfigError where there is none."""
+    """Return the default config file; raises ConfigError if there is none."""
     for path in (INSTALLED, LOCAL):
         if os.path.lexists(path):
             return path
@@ -45,12 +45,12 @@ def default_path() -> Path:
 
 
 def load(path: Path) -> Loaded:
-    """Load a config file; raises ConfigError with every problem that it has."""
+    """Load a config file; raises ConfigError with all its problems."""
     return load_text(read(path), path)
 
 
 def load_text(text: str, path: Path) -> Loaded:
-    """Load what a config file holds, or would hold; raises ConfigError with every problem that it has."""
+    """Load the text of a config file; raises ConfigError with all its problems."""
     parsed = tree.parse(text)
     newer = foreign.newer_form(parsed.root) if parsed.root else None
     if parsed.root is None or newer is not None:
@@ -60,9 +60,9 @@ def load_text(text: str, path: Path) -> Loaded:
     config: Config = walker.build(Config, rewritten.root)
     places = walker.places
     if rewritten.problems:
-        # A decision that was refused is a category short: do not report its name as unknown, too.
+        # A refused decision is missing from the categories: do not report its name as unknown, too.
         places = Places(places.given, places.broken | {("classifier", "category_model", "fallback_category")})
-    # What the parser refused is empty to the walker: do not report it twice.
+    # The walker sees values that the parser refused as empty: do not report them twice.
     refused = {(problem.path, problem.line) for problem in parsed.problems}
     built = [problem for problem in walker.problems if (problem.path, problem.line) not in refused]
     problems = [*parsed.problems, *rewritten.problems, *built, *validate(config, places)]
@@ -73,12 +73,12 @@ def load_text(text: str, path: Path) -> Loaded:
 
 
 def in_order(problems: list[Problem]) -> tuple[Problem, ...]:
-    """Problems in the order of the file; those without a line first."""
+    """Return the problems in the order of the file, those without a line first."""
     return tuple(sorted(problems, key=lambda problem: problem.line or 0))
 
 
 def _anchored(config: Config, folder: Path) -> Config:
-    """The config with its files' paths made absolute, so that their readers need not know the config's folder."""
+    """Return the config with absolute file paths, so that their readers need not know its folder."""
     options = config.pointsman
     relay = replace(options.relay, api_key_file=_absolute(options.relay.api_key_file, folder))
     log = replace(options.log, texts_file=_absolute(options.log.texts_file, folder))
@@ -90,7 +90,7 @@ def _absolute(path: str | None, folder: Path) -> str | None:
 
 
 def read(path: Path) -> str:
-    """Read a config file; raises ConfigError where it cannot be read."""
+    """Read a config file; raises ConfigError if it cannot be read."""
     try:
         return files.read(path, LARGEST_CONFIG_BYTES).decode("utf-8-sig")
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Whether an endpoint is one of our own listeners: a request to it would come back to us without end. Pure."""
+"""Detect endpoints that are our own listeners, where requests would loop; pure functions."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _HTTP, _HTTPS = 80, 443
 
 
 def own_listener(endpoint: Endpoint, addresses: Iterable[str]) -> str | None:
-    """Return the first of our listeners' `addresses` that `endpoint` leads to, or None; all are well-formed."""
+    """Return the first of our listeners' `addresses` that `endpoint` leads to, or None. All must be valid."""
     target = _target(endpoint)
-    return next((text for text in addresses if _meet(target, listen(text))), None)
+    return next((text for text in addresses if _leads_to(target, listen(text))), None)
 
 
 def _target(endpoint: Endpoint) -> Tcp | Unix:
@@ -28,7 +28,7 @@ def _target(endpoint: Endpoint) -> Tcp | Unix:
     return Tcp(parts.hostname or "", parts.port or (_HTTPS if parts.scheme == "https" else _HTTP))
 
 
-def _meet(target: Tcp | Unix, listener: Tcp | Unix) -> bool:
+def _leads_to(target: Tcp | Unix, listener: Tcp | Unix) -> bool:
     if isinstance(target, Tcp) and isinstance(listener, Tcp):
         pairs = ((one, bound) for one in _reached(target.host) for bound in _hosts(listener.host))
         return target.port == listener.port and any(_accepts(bound, one) for one, bound in pairs)
@@ -38,7 +38,7 @@ def _meet(target: Tcp | Unix, listener: Tcp | Unix) -> bool:
 
 
 def _accepts(bound: str, host: str) -> bool:
-    """Whether a listener bound to one host is reached at the other; of a wildcard we know that for the loopback."""
+    """Return whether a listener bound to one host accepts connections to the other; a wildcard, those to loopback."""
     wildcard = bound == _ANY or (bound == _ANY_IPV4 and ":" not in host)
     return bound == host or (wildcard and _is_loopback(host))
 
@@ -51,12 +51,12 @@ def _is_loopback(host: str) -> bool:
 
 
 def _reached(host: str) -> list[str]:
-    """Where a connection to `host` may end: one to a wildcard address ends at the loopback."""
+    """Return the hosts that a connection to `host` may reach: a wildcard address leads to loopback."""
     return [{_ANY_IPV4: _LOOPBACK[0], _ANY: _LOOPBACK[1]}.get(one, one) for one in _hosts(host)]
 
 
 def _hosts(host: str) -> tuple[str, ...]:
-    """What `host` stands for, in its plain form, as far as that needs no look-up."""
+    """Return the normalized forms of `host` that are known without a lookup."""
     name = host.casefold().rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return _LOOPBACK

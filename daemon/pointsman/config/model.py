@@ -1,8 +1,7 @@
-"""The config as one frozen object.
+"""Define the config as one frozen object.
 
-Each dataclass is one mapping of the file. A field's name is its key, its type what the loader accepts, its
-default the default, and `option()` adds what the generated reference and the JSON schema say. Construction
-does no I/O.
+Each dataclass is one mapping of the file. A field's name is its key, its type says what the loader accepts, and
+`option()` adds the text for the generated reference and JSON schema. Construction does no I/O.
 
 Outside `pointsman:` the names are vLLM Semantic Router's, so that its users know them.
 """
@@ -26,7 +25,7 @@ def option(
     maximum: float | None = None,
     above: float | None = None,
 ) -> Any:
-    """A field with its line in the reference; without a default the key is required."""
+    """Return a field with its line for the reference; without a default the key is required."""
     metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "above": above}
     if isinstance(default, Mapping) or (dataclasses.is_dataclass(default) and not isinstance(default, type)):
         return dataclasses.field(default_factory=lambda: default, metadata=metadata)
@@ -36,18 +35,20 @@ def option(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     name: str = option("Name, used in `preferred_endpoints`, the log and metrics.")
-    address: str = option("IP, host name, `http(s)://host[:port][/prefix]`, or `unix:/path` of a vLLM.")
+    address: str = option("Address of a vLLM: IP, host name, `http(s)://host[:port][/prefix]`, or `unix:/path`.")
     port: int | None = option(
-        "TCP port; needed beside an IP or host name, refused beside `unix:` or a port in `address`.",
+        "TCP port; required with an IP or host name, not allowed with `unix:` or a port in `address`.",
         None,
         minimum=1,
         maximum=65535,
     )
-    weight: float = option("Share of the traffic among the endpoints that can serve a request.", 1.0, minimum=0)
+    weight: float = option(
+        "Relative share of the traffic among the endpoints that can serve a request.", 1.0, minimum=0
+    )
 
     @property
     def base_url(self) -> str:
-        """`http(s)://authority[/prefix]` without a trailing slash; `localhost` stands for a Unix socket."""
+        """Return `http(s)://authority[/prefix]` without a trailing slash; `localhost` stands for a Unix socket."""
         if self.socket_path is not None:
             return "http://localhost"
         scheme, _, rest = self.address.rpartition("://")
@@ -59,14 +60,14 @@ class Endpoint:
 
     @property
     def socket_path(self) -> str | None:
-        """The path of a Unix socket, or None for TCP."""
+        """Return the path of a Unix socket, or None for TCP."""
         return self.address.removeprefix("unix:") if self.address.startswith("unix:") else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lora:
     name: str = option("The adapter's name in vLLM (`--lora-modules name=path`).")
-    description: str = option("For people; not used in routing.", "")
+    description: str = option("For documentation; not used in routing.", "")
     path: str | None = option(
         "The adapter's folder as vLLM sees it, or a name that vLLM resolves; for `pointsman.adapters.load` and "
         "`pointsman adapters load`.",
@@ -83,18 +84,20 @@ class Pricing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """One base model; its adapters inherit all of it."""
+    """One base model; its adapters inherit all of its settings."""
 
-    reasoning_family: str | None = option("Key of `reasoning_families`: how this model's reasoning is switched.", None)
-    preferred_endpoints: tuple[str, ...] = option("Endpoints that serve it; all of them when empty.", ())
-    loras: tuple[Lora, ...] = option("The LoRA adapters that exist for it.", ())
-    pricing: Pricing | None = option("Price, for whoever reads the log.", None)
+    reasoning_family: str | None = option(
+        "Key of `reasoning_families`, which says how to turn reasoning on and off.", None
+    )
+    preferred_endpoints: tuple[str, ...] = option("Endpoints that serve this model; empty means all.", ())
+    loras: tuple[Lora, ...] = option("LoRA adapters of this model.", ())
+    pricing: Pricing | None = option("Price; for documentation.", None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasoningFamily:
-    type: Literal["chat_template_kwargs", "reasoning_effort"] = option("Where the switch goes in the request.")
-    parameter: str = option("The key that is set: `enable_thinking`, `thinking`, `reasoning_effort`.")
+    type: Literal["chat_template_kwargs", "reasoning_effort"] = option("Where in the request reasoning is set.")
+    parameter: str = option("The key that is set, such as `enable_thinking`, `thinking` or `reasoning_effort`.")
 
 
 BUILTIN_FAMILIES: Mapping[str, ReasoningFamily] = {
@@ -111,50 +114,52 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 class ModelScore:
     model: str = option("Base model; a key of `model_config`.")
     score: float = option(
-        "The highest available wins, ties go to the first; with `split: score` it is a share.", 1.0, above=0
+        "The available model with the highest score answers, the first of equals; with `split: score` it is a share.",
+        1.0,
+        above=0,
     )
     lora_name: str | None = option(
-        "Adapter that answers; one of the model's `loras`. Without it the base answers.", None
+        "Adapter that answers, one of the model's `loras`; without it the base model answers.", None
     )
-    use_reasoning: bool = option("Switch the model's reasoning on or off for this category.", False)
+    use_reasoning: bool = option("Turn the model's reasoning on or off for this category.", False)
     reasoning_effort: Effort | None = option(
-        "Effort where the family takes one; else `default_reasoning_effort`.", None
+        "Effort, if the family has one; default: `default_reasoning_effort`.", None
     )
-    reasoning_description: str = option("For people; not used in routing.", "")
+    reasoning_description: str = option("For documentation; not used in routing.", "")
 
     @property
     def target(self) -> str:
-        """The model name that vLLM is asked for."""
+        """Return the model name to request from vLLM."""
         return self.lora_name or self.model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Category:
-    name: str = option("The category's name; matched to labels without regard to case.")
-    description: str = option("For people; not used in routing.", "")
+    name: str = option("Name of the category; compared with labels case-insensitively.")
+    description: str = option("For documentation; not used in routing.", "")
     mmlu_categories: tuple[str, ...] = option("The classifier's labels that this category covers.", ())
-    labels: tuple[str, ...] = option("The same as `mmlu_categories`.", ())
-    system_prompt: str = option("Put before the conversation when this category is chosen.", "")
-    system_prompt_enabled: bool = option("Whether `system_prompt` is used.", True)
+    labels: tuple[str, ...] = option("Alias of `mmlu_categories`.", ())
+    system_prompt: str = option("System prompt that is added to requests of this category.", "")
+    system_prompt_enabled: bool = option("Use `system_prompt`.", True)
     system_prompt_mode: Literal["replace", "insert"] = option(
-        "`replace` the client's system prompt, or `insert` ours before it.", "replace"
+        "`replace` the client's system prompt, or `insert` this one before it.", "replace"
     )
-    model_scores: tuple[ModelScore, ...] = option("Who may answer; at least one.")
+    model_scores: tuple[ModelScore, ...] = option("Models that may answer; at least one.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CategoryModel:
     model_id: str = option("Folder of an exported artifact (relative to this file), or `builtin`.", "builtin")
     use_modernbert: bool = option("Accepted for compatibility; only ModernBERT is served.", True)
-    threshold: float = option("A category's probability below this is the fallback.", 0.6, minimum=0, maximum=1)
-    use_cpu: bool = option(
-        "CPU; `false` means CUDA, and an error where there is none. `pointsman.classifier.providers` says more.", True
+    threshold: float = option(
+        "Minimum probability of a category; below it the fallback applies.", 0.6, minimum=0, maximum=1
     )
+    use_cpu: bool = option("Run on CPU; `false` requires CUDA. `pointsman.classifier.providers` overrides it.", True)
     category_mapping_path: str | None = option(
-        "File (relative to this one) that must agree with the artifact's labels where it exists.", None
+        "File (relative to this one) that must agree with the artifact's labels, if it exists.", None
     )
     fallback_category: str | None = option(
-        "Category for what is below the threshold, spelled as its `name`; else `default_model`, no category.",
+        "Name of the category for prompts below the threshold; without it `default_model` answers.",
         None,
     )
 
@@ -171,78 +176,78 @@ class ServerOptions:
         "Address of the admin port (metrics, config): `host:port` or `unix:/path`.", "127.0.0.1:9190"
     )
     max_in_flight: int = option(
-        "Requests served at once, each until the last byte of its answer; one more is refused with 503.",
+        "Maximum requests in flight, each until the last byte of its response; more are refused with 503.",
         1_024,
         minimum=1,
     )
     max_in_flight_per_client: int = option(
-        "Of these, those of one client address; one more is refused with 429. 0 is no limit, as it must be behind a "
-        "reverse proxy, whose address is that of all clients. Clients of a Unix socket have no address and no limit.",
+        "Maximum requests in flight of one client address; more are refused with 429. 0 is no limit, as needed behind "
+        "a reverse proxy, where all clients have its address. Clients of a Unix socket have no address and no limit.",
         0,
         minimum=0,
     )
-    max_connections: int = option("Client connections at once; one more is refused with 503.", 2_048, minimum=1)
-    header_timeout_ms: int = option("Time for the client to deliver a request's head; then 408.", 10_000, minimum=1)
+    max_connections: int = option("Maximum client connections; more are refused with 503.", 2_048, minimum=1)
+    header_timeout_ms: int = option("Timeout for receiving a request head; answered with 408.", 10_000, minimum=1)
     max_body_bytes: int = option("A larger request body is refused with 413.", 32 * 1024 * 1024, minimum=1024)
-    body_timeout_ms: int = option("Time for the client to deliver a body; then 408.", 30_000, minimum=1)
-    drain_timeout_ms: int = option("Time that running answers get at shutdown.", 30_000, minimum=0)
+    body_timeout_ms: int = option("Timeout for receiving a request body; answered with 408.", 30_000, minimum=1)
+    drain_timeout_ms: int = option("Time for responses in progress to finish at shutdown.", 30_000, minimum=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayOptions:
-    connect_timeout_ms: int = option("Time to connect to vLLM.", 2_000, minimum=1)
+    connect_timeout_ms: int = option("Timeout for connecting to vLLM.", 2_000, minimum=1)
     first_byte_timeout_ms: int = option(
-        "Time from the request to the first byte of the answer; 0 is no limit.", 600_000, minimum=0
+        "Timeout from sending a request to vLLM's response head; 0 means no limit.", 600_000, minimum=0
     )
-    idle_timeout_ms: int = option("Longest silence inside an answer; 0 is no limit.", 300_000, minimum=0)
-    total_timeout_ms: int = option("Longest time of a whole answer; 0 is no limit.", 0, minimum=0)
+    idle_timeout_ms: int = option("Timeout between two parts of a response; 0 means no limit.", 300_000, minimum=0)
+    total_timeout_ms: int = option("Timeout for a whole response; 0 means no limit.", 0, minimum=0)
     health_interval_ms: int = option(
-        "How often each endpoint's `/health` is asked; one that fails twice gets no requests. 0 is never.",
+        "Interval of each endpoint's `/health` checks; after two failures it gets no requests. 0 means never.",
         2_000,
         minimum=0,
     )
     breaker_failures: int = option(
-        "Failures in a row (connection, first byte, 502, 503, 504) after which others get an endpoint's requests; "
-        "0 is never.",
+        "Failures in a row (connection, first byte, 502, 503, 504) that open an endpoint's circuit breaker; "
+        "0 means never.",
         5,
         minimum=0,
     )
-    breaker_open_ms: int = option("Time until such an endpoint is tried again with one request.", 5_000, minimum=1)
-    api_key_file: str | None = option(
-        "File (relative to this one) with the key that vLLM wants; sent as `Authorization: Bearer`.", None
+    breaker_open_ms: int = option(
+        "Time until an endpoint with an open breaker gets one trial request.", 5_000, minimum=1
     )
-    forward_authorization: bool = option("Pass the client's `Authorization` on to vLLM.", False)
+    api_key_file: str | None = option(
+        "File (relative to this one) with vLLM's API key, sent as `Authorization: Bearer`.", None
+    )
+    forward_authorization: bool = option("Forward the client's `Authorization` header to vLLM.", False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierOptions:
     providers: tuple[Literal["cpu", "cuda", "tensorrt"], ...] = option(
-        "ONNX Runtime providers: the first that this host has is used, and it is an error if it has none of them. "
-        "Empty follows `use_cpu`; `[cuda, cpu]` falls back to CPU.",
+        "ONNX Runtime providers; the first one available on this host is used, and it is an error if none is. "
+        "Empty means as `use_cpu` says; `[cuda, cpu]` falls back to CPU.",
         (),
     )
     device_id: int = option("Number of the GPU.", 0, minimum=0)
     gpu_mem_limit_mb: int | None = option(
-        "GPU memory that ONNX Runtime may take, in MiB; no limit when not set.", None, minimum=1
+        "GPU memory limit of ONNX Runtime in MiB; no limit by default.", None, minimum=1
     )
-    threads: int = option(
-        "Cores that the classifier may use; 0 takes every core that the process may use.", 0, minimum=0
-    )
+    threads: int = option("CPU cores for the classifier; 0 means all cores available to the process.", 0, minimum=0)
     batch_tokens: int | None = option(
-        "Most tokens in one run, unless one text has more; measured on this host when not set.", None, minimum=1
+        "Maximum tokens of one run, unless a single text has more; measured on this host by default.", None, minimum=1
     )
     deadline_ms: int | None = option(
-        "Longest wait for a class; then the fallback answers. When not set it is 250 ms more than the longest text "
+        "Deadline for classification; after it the fallback applies. By default 250 ms more than the longest text "
         "takes on this host while all workers run, as measured.",
         None,
         minimum=1,
     )
-    cache_entries: int = option("Texts whose class is remembered; 0 remembers none.", 10_000, minimum=0)
+    cache_entries: int = option("Number of cached classifications; 0 disables the cache.", 10_000, minimum=0)
     max_tokens: int | None = option(
-        "Tokens that are read of a prompt; the artifact's own limit when not set.", None, minimum=8
+        "Maximum tokens of a prompt that are classified; by default the artifact's limit.", None, minimum=8
     )
     head_share: float = option(
-        "Of a longer prompt, the share of `max_tokens` taken from its head; the rest from its tail.",
+        "Share of `max_tokens` taken from the head of a longer prompt; the rest is taken from its tail.",
         0.5,
         minimum=0,
         maximum=1,
@@ -254,16 +259,16 @@ class RoutingOptions:
     split: Literal["best", "score"] = option(
         "`best`: the highest score wins; `score`: scores are shares (A/B), fixed per conversation.", "best"
     )
-    sticky: bool = option("A follow-up turn keeps its conversation's category.", True)
-    switch_margin: float = option("By how much another category must beat it to switch.", 0.2, minimum=0, maximum=1)
-    sticky_entries: int = option("Conversations that are remembered.", 10_000, minimum=1)
+    sticky: bool = option("Keep a conversation's category in follow-up turns.", True)
+    switch_margin: float = option("Lead that another category needs to replace it.", 0.2, minimum=0, maximum=1)
+    sticky_entries: int = option("Number of conversations to remember.", 10_000, minimum=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterOptions:
-    poll_interval_ms: int = option("How often each endpoint's `/v1/models` is read; 0 is never.", 10_000, minimum=0)
+    poll_interval_ms: int = option("Interval of polling each endpoint's `/v1/models`; 0 is never.", 10_000, minimum=0)
     load: bool = option(
-        "Load adapters that have a `path` into each endpoint that serves their base model and does not have them; "
+        "Load adapters that have a `path` into each endpoint that serves their base model but not them; "
         "vLLM must run with `VLLM_ALLOW_RUNTIME_LORA_UPDATING=True`.",
         False,
     )
@@ -271,11 +276,11 @@ class AdapterOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogOptions:
-    level: Literal["debug", "info", "warning", "error"] = option("Least severe line that is written.", "info")
-    requests: bool = option("One `routing_decision` line for each request.", True)
+    level: Literal["debug", "info", "warning", "error"] = option("Least severe level that is logged.", "info")
+    requests: bool = option("Log one `routing_decision` line for each request.", True)
     texts_file: str | None = option(
-        "File (relative to this one) to which the text of classified prompts is appended, under the `text_hash` of the "
-        "log's lines, for `pointsman eval --replay`. It holds what users wrote: not set, no text is kept.",
+        "File (relative to this one) to which classified texts are appended, with the `text_hash` of the "
+        "log's lines, for `pointsman eval --replay`. It contains what users wrote; by default no text is stored.",
         None,
     )
 
@@ -285,49 +290,49 @@ class Options:
     """Everything that is Pointsman's own: the key `pointsman:`."""
 
     server: ServerOptions = option("Listeners and limits.", ServerOptions())
-    relay: RelayOptions = option("The way to vLLM.", RelayOptions())
-    classifier: ClassifierOptions = option("How the classifier is run.", ClassifierOptions())
-    routing: RoutingOptions = option("How a decision is made.", RoutingOptions())
-    adapters: AdapterOptions = option("What each vLLM serves.", AdapterOptions())
+    relay: RelayOptions = option("Connections to vLLM: timeouts, health checks, keys.", RelayOptions())
+    classifier: ClassifierOptions = option("Execution of the classifier.", ClassifierOptions())
+    routing: RoutingOptions = option("Routing decisions.", RoutingOptions())
+    adapters: AdapterOptions = option("Adapters that each vLLM serves.", AdapterOptions())
     log: LogOptions = option("The log on stderr.", LogOptions())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    classifier: ClassifierSection = option("Which classifier.", ClassifierSection())
+    classifier: ClassifierSection = option("Choice of the classifier.", ClassifierSection())
     vllm_endpoints: tuple[Endpoint, ...] = option("The vLLM servers; at least one.")
-    model_config: Mapping[str, Model] = option("The base models, by the name that vLLM serves them under.", _EMPTY)
-    default_model: str = option("Answers when no category fits; a base model or an adapter.")
-    categories: tuple[Category, ...] = option("The categories and who answers them.", ())
+    model_config: Mapping[str, Model] = option("The base models, by their names in vLLM.", _EMPTY)
+    default_model: str = option("Model that answers when no category fits: a base model or an adapter.")
+    categories: tuple[Category, ...] = option("The categories and their models.", ())
     reasoning_families: Mapping[str, ReasoningFamily] = option(
-        "Added to, or in place of, the built-in families.", _EMPTY
+        "Additional reasoning families; a built-in family of the same name is replaced.", _EMPTY
     )
-    default_reasoning_effort: Effort = option("Effort when an entry sets none.", "medium")
-    auto_model_name: str = option("The model name that asks for routing; `auto` always does too.", "MoM")
+    default_reasoning_effort: Effort = option("Effort where an entry sets none.", "medium")
+    auto_model_name: str = option("Model name that requests routing; `auto` always does, too.", "MoM")
     include_config_models_in_list: bool = option(
-        "Accepted for compatibility; `/v1/models` always lists what is there.", True
+        "Accepted for compatibility; `/v1/models` always lists all models.", True
     )
     pointsman: Options = option("Pointsman's own options.", Options())
 
     @property
     def auto_names(self) -> frozenset[str]:
-        """Model names that ask for routing."""
+        """Return the model names that request routing."""
         return frozenset({"auto", self.auto_model_name})
 
     @property
     def families(self) -> Mapping[str, ReasoningFamily]:
-        """Built-in reasoning families and the config's."""
+        """Return the built-in reasoning families and the config's."""
         return {**BUILTIN_FAMILIES, **self.reasoning_families}
 
     def base_of(self, name: str) -> str:
-        """The base model of an adapter; any other name is its own base."""
+        """Return the base model of an adapter; any other name is returned unchanged."""
         for base, model in self.model_config.items():
             if any(lora.name == name for lora in model.loras):
                 return base
         return name
 
     def endpoints_of(self, name: str) -> tuple[Endpoint, ...]:
-        """The endpoints that may serve a base model or adapter; all where the config names none."""
+        """Return the endpoints that may serve a model or adapter; all if the config names none."""
         model = self.model_config.get(self.base_of(name))
         if model is None or not model.preferred_endpoints:
             return self.vllm_endpoints

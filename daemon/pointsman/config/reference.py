@@ -1,7 +1,7 @@
-"""Generates `docs/configuration.md` and `config/schema.json` from the config's dataclasses.
+"""Generate `docs/configuration.md` and `config/schema.json` from the config's dataclasses.
 
-`python -m pointsman.config.reference [--check] [REPOSITORY]` writes both, or with `--check` exits with 1 where
-one is stale.
+`python -m pointsman.config.reference [--check] [REPOSITORY]` writes both; with `--check` it writes nothing and exits
+with 1 if one is stale.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _INTRO = """\
 Generated from `daemon/pointsman/config/model.py` by `python -m pointsman.config.reference`; do not edit.
 
 One YAML file. Outside `pointsman:` the keys are vLLM Semantic Router's, so a file written for it can be used as
-it is. `pointsman check FILE` names every problem of a file, with line and fix, and shows who would answer
-what. `config/schema.json` is the same as a JSON schema, for editors.
+it is. `pointsman check FILE` reports every problem of a file, with line and fix, and shows which model would answer
+what. `config/schema.json` is a JSON schema of the same, for editors.
 `pointsman init` writes a first file for a running vLLM.
 
-A command that is told no file reads `/etc/pointsman/config.yaml` if it exists, else `config/config.yaml`.
+Without a file argument, commands read `/etc/pointsman/config.yaml` if it exists, else `config/config.yaml`.
 
-- A key that is neither here nor semantic-router's is an error.
-- A number in quotes is text, and a name like `no`, `on` or `123` needs quotes.
+- A key that is neither listed here nor known to semantic-router is an error.
+- A quoted number is text, and a name like `no`, `on` or `123` needs quotes.
 - Relative paths are relative to the file's folder.
 - Whole numbers are at most 2147483647.
 """
@@ -43,14 +43,14 @@ A command that is told no file reads `/etc/pointsman/config.yaml` if it exists, 
 _LABELS = """\
 ## Categories and labels
 
-The classifier gives each of its labels a probability; a category's is the sum of its labels'. A category covers
+The classifier gives each label a probability; that of a category is the sum of its labels'. A category covers
 
 1. the labels in its `mmlu_categories` (or `labels`), and only those; else
-2. the label of its own name, where case, `_` and `-` do not matter; else
-3. the labels that the table below has for its name, as far as no other category covers them; `check` warns.
+2. the label of its own name, ignoring case, `_` and `-`; else
+3. the labels that the table below lists for its name and no other category covers; `check` warns.
 
-The category that `fallback_category` names, else the one named `general`, also covers each label that no
-other category covers, unless it lists its labels itself. A label that nobody covers goes to `default_model`.
+The category named by `fallback_category`, else the one named `general`, also covers each label that no
+other category covers, unless it lists its labels itself. A label that no category covers goes to `default_model`.
 A label that two categories cover, or that the classifier does not have, is an error.
 
 | name of the category | labels |
@@ -60,8 +60,8 @@ A label that two categories cover, or that the classifier does not have, is an e
 _DECISIONS = """\
 ## `decisions`
 
-semantic-router's later files keep the models in `decisions`, beside `categories` of only `name`, `description`
-and `mmlu_categories`. A decision whose `rules` are one condition of the type `domain` is read as that category:
+Later files of semantic-router have the models in `decisions`, beside `categories` with only `name`, `description`
+and `mmlu_categories`. A decision whose `rules` are one condition of type `domain` is read as that category:
 `modelRefs` are its `model_scores` (`weight` is `score`), and the plugin `system_prompt` gives `system_prompt`,
 `system_prompt_enabled` and `system_prompt_mode`. Other known plugins are ignored with a warning; `priority` has
 no effect, since a prompt has one category. Rules of several conditions or other types are an error, and so is
@@ -69,7 +69,7 @@ the form with `providers`, `routing` and `global` (v0.3).
 
 ## Ignored keys
 
-semantic-router's keys for what Pointsman does not do. Each gives a warning.
+Keys of semantic-router for features that Pointsman does not have. Each gives a warning.
 
 | in | keys |
 | --- | --- |
@@ -77,15 +77,15 @@ semantic-router's keys for what Pointsman does not do. Each gives a warning.
 
 
 def schema() -> str:
-    """The JSON schema (draft 2020-12) as text."""
+    """Return the JSON schema (draft 2020-12) as text."""
     definitions: dict[str, Any] = {}
     root = _object(Config, definitions)
     root["properties"]["decisions"] = {
         "type": "array",
         "items": {"type": "object"},
-        "description": "semantic-router's later form of categories; rules on one domain are read.",
+        "description": "semantic-router's later form of categories; only rules on one domain are supported.",
     }
-    # With decisions the models are theirs, and categories may go without.
+    # With `decisions`, the models are there, and categories need none.
     definitions[Category.__name__]["required"].remove("model_scores")
     needs_models = {"properties": {"categories": {"items": {"required": ["model_scores"]}}}}
     head = {
@@ -109,7 +109,7 @@ def _object(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
         "additionalProperties": False,
     }
     for key, fix in ignored.items():
-        note = {"deprecated": True, "description": f"semantic-router's, ignored: {fix}."}
+        note = {"deprecated": True, "description": f"A key of semantic-router, ignored: {fix}."}
         if key.endswith("*"):
             found.setdefault("patternProperties", {})[f"^{key.removesuffix('*')}"] = note
         else:
@@ -156,7 +156,7 @@ def _is_container(kind: Any) -> bool:
 
 
 def _or_null(found: dict[str, Any]) -> dict[str, Any]:
-    """The schema that takes an empty value, too."""
+    """Return the schema with an empty value allowed."""
     if "enum" in found:
         return {"enum": [*found["enum"], None]}
     if "type" in found:
@@ -165,14 +165,14 @@ def _or_null(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
-    """The default as JSON; None where there is none worth showing."""
+    """Return the default as JSON, or None if there is none to show."""
     if field.default is dataclasses.MISSING:
         return None
     return list(field.default) if isinstance(field.default, tuple) else field.default
 
 
 def reference() -> str:
-    """`docs/configuration.md` as text."""
+    """Return `docs/configuration.md` as text."""
     sections = [_INTRO, *_sections(Config, "")]
     families = "\n".join(
         f"| `{name}` | `{family.type}` | `{family.parameter}` |" for name, family in BUILTIN_FAMILIES.items()
@@ -194,7 +194,7 @@ def reference() -> str:
 
 
 def _paths(kind: type, path: str) -> Iterator[tuple[type, str]]:
-    """Each mapping of the file with its key path, in the order of the file."""
+    """Yield each mapping of the file with its key path, in the order of the file."""
     yield kind, path
     for field in dataclasses.fields(kind):
         inner = without_none(hints(kind)[field.name])
@@ -240,9 +240,9 @@ def _value(kind: Any, limits: Mapping[str, Any]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the generated files, or check that they are current."""
+    """Write the generated files, or check that they are up to date."""
     parser = argparse.ArgumentParser(prog="python -m pointsman.config.reference", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where a file is stale")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is stale")
     parser.add_argument("repository", nargs="?", type=Path, default=Path())
     options = parser.parse_args(arguments)
     stale = False

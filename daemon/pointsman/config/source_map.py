@@ -1,4 +1,4 @@
-"""Where each value of the loaded config stands in the file."""
+"""Map each value of the loaded config to its place in the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pointsman.errors import Problem
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A key path as the file spells it, which for `decisions` is not the config's, and its line."""
+    """A value's line and its key path in the file, which for `decisions` differs from the config's."""
 
     keys: Keys
     line: int | None
@@ -21,10 +21,10 @@ class Place:
 class Places:
     given: Mapping[Keys, Place] = field(default_factory=dict)
     broken: frozenset[Keys] = frozenset()
-    """Where the value is a stand-in, because the file's was wrong."""
+    """Keys whose value is a placeholder, because the file's was invalid."""
 
     def at(self, *keys: str | int) -> Place:
-        """The place of a value; for one that the file does not give, the line of what should hold it."""
+        """Return the place of a value; for a missing value, the line of the mapping that should hold it."""
         for length in range(len(keys), 0, -1):
             place = self.given.get(keys[:length])
             if place is not None:
@@ -32,10 +32,10 @@ class Places:
         return Place(keys, None)
 
     def known(self, *keys: str | int) -> bool:
-        """Whether the value is what the file says, so that it makes sense to judge it."""
+        """Return whether the value is the file's own, so that it can be checked."""
         return not any(keys[:length] in self.broken for length in range(1, len(keys) + 1))
 
     def problem(self, keys: Keys, message: str, fix: str) -> Problem:
-        """A problem at the place of a value."""
+        """Return a problem at the place of a value."""
         place = self.at(*keys)
         return Problem(path=show(place.keys), line=place.line, message=message, fix=fix)

@@ -1,4 +1,4 @@
-"""What a config must hold beyond types: names that refer to each other, addresses, weights."""
+"""Validate a config beyond types: references between names, addresses, weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pointsman.errors import Problem
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """The config under judgement; values that are stand-ins are not judged."""
+    """The config to validate; placeholders are not checked."""
 
     config: Config
     places: Places
@@ -25,7 +25,7 @@ class _Subject:
         return self.places.problem(keys, message, fix)
 
     def adapters(self) -> dict[str, str]:
-        """Adapter to base model; the first base where two claim it."""
+        """Return the base model of each adapter; the first one if two claim it."""
         found: dict[str, str] = {}
         for base, model in self.config.model_config.items():
             for lora in model.loras:
@@ -33,12 +33,12 @@ class _Subject:
         return found
 
     def served(self) -> list[str]:
-        """Every name that vLLM is asked for."""
+        """Return every model name that vLLM may be asked for."""
         return [*self.config.model_config, *self.adapters()]
 
 
 def validate(config: Config, places: Places) -> tuple[Problem, ...]:
-    """Every contradiction in the config."""
+    """Return all problems of the config."""
     subject = _Subject(config, places)
     checks: tuple[Callable[[_Subject], Iterator[Problem]], ...] = (
         _endpoints,
@@ -119,11 +119,11 @@ def _categories(subject: _Subject) -> Iterator[Problem]:
 
 def _category(subject: _Subject, i: int, category: Category) -> Iterator[Problem]:
     if not category.model_scores and subject.places.known("categories", i, "model_scores"):
-        fix = "add one with model, and lora_name for an adapter"
+        fix = "add an entry with model, and lora_name for an adapter"
         yield subject.problem("categories", i, "model_scores", message="no model answers this category", fix=fix)
     both = {fold(x) for x in category.labels}, {fold(x) for x in category.mmlu_categories}
     if all(both) and both[0] != both[1]:
-        message = "labels and mmlu_categories mean the same and are given with different lists"
+        message = "labels and mmlu_categories mean the same but list different labels"
         yield subject.problem("categories", i, "labels", message=message, fix="keep one of the two")
     for j, entry in enumerate(category.model_scores):
         yield from _entry(subject, ("categories", i, "model_scores", j), entry)
@@ -162,7 +162,7 @@ def _families(subject: _Subject) -> Iterator[Problem]:
     for name, family in subject.config.reasoning_families.items():
         keys = ("reasoning_families", name, "parameter")
         if not family.parameter and subject.places.known(*keys):
-            yield subject.problem(*keys, message="the text is empty", fix="write the key that is set in a request")
+            yield subject.problem(*keys, message="the text is empty", fix="write the key to set in a request")
 
 
 def _auto_name(subject: _Subject) -> Iterator[Problem]:
@@ -171,14 +171,14 @@ def _auto_name(subject: _Subject) -> Iterator[Problem]:
         yield subject.problem("auto_model_name", message="the name is empty", fix="write a name, or remove the key")
     taken = subject.config.auto_names & set(subject.served())
     for clash in sorted(taken - {""}):
-        message = f'"{clash}" asks for routing and is a model or adapter too, which no client could reach'
+        message = f'"{clash}" requests routing but is also a model or adapter, which no client could reach'
         given = clash == name and ("auto_model_name",) in subject.places.given
         keys: Keys = ("auto_model_name",) if given else _defined(subject.config, clash)
         yield subject.problem(*keys, message=message, fix="rename one of them")
 
 
 def _defined(config: Config, name: str) -> Keys:
-    """Where a model or adapter is defined."""
+    """Return the key path where a model or adapter is defined."""
     for base, model in config.model_config.items():
         for i, lora in enumerate(model.loras):
             if lora.name == name:
@@ -208,7 +208,7 @@ def _listeners(subject: _Subject) -> Iterator[Problem]:
 
 
 def _loops(subject: _Subject) -> Iterator[Problem]:
-    """Only among addresses that are well-formed."""
+    """Check for endpoints that are our own listeners, among valid addresses only."""
     server, known = subject.config.pointsman.server, subject.places.known
     if not all(known("pointsman", "server", key) for key in ("listen", "admin_listen")):
         return
@@ -219,7 +219,7 @@ def _loops(subject: _Subject) -> Iterator[Problem]:
             address.check_endpoint(endpoint.address, endpoint.port)
             found = own_listener(endpoint, (*server.listen, server.admin_listen))
             if found is not None:
-                message = f"this service itself listens there ({found}): a request would come back without end"
+                message = f"this service itself listens there ({found}): requests would loop endlessly"
                 fix = "write vLLM's own address, or change pointsman.server.listen or admin_listen"
                 yield subject.problem("vllm_endpoints", i, "address", message=message, fix=fix)
 
@@ -227,13 +227,13 @@ def _loops(subject: _Subject) -> Iterator[Problem]:
 def _loading(subject: _Subject) -> Iterator[Problem]:
     adapters = subject.config.pointsman.adapters
     if adapters.load and not adapters.poll_interval_ms and subject.places.known("pointsman", "adapters"):
-        message = "adapters are loaded when a poll finds them missing, and poll_interval_ms is 0: never"
-        fix = "remove poll_interval_ms, or load"
+        message = "adapters are loaded when a poll finds them missing, but poll_interval_ms is 0, so there are no polls"
+        fix = "remove poll_interval_ms or load"
         yield subject.problem("pointsman", "adapters", "load", message=message, fix=fix)
 
 
 def _names(subject: _Subject, named: Iterable[tuple[Keys, str]], key: Callable[[str], str] = str) -> Iterator[Problem]:
-    """Names must not be empty, nor given twice."""
+    """Check that names are not empty and not used twice."""
     first: dict[str, int | None] = {}
     for keys, name in named:
         if not subject.places.known(*keys):
@@ -242,6 +242,6 @@ def _names(subject: _Subject, named: Iterable[tuple[Keys, str]], key: Callable[[
         if not name.strip():
             yield subject.problem(*keys, message="the name is empty", fix="write a name")
         elif key(name) in first:
-            message = f'the name "{name}" is taken already, on line {first[key(name)]}'
+            message = f'the name "{name}" is already used on line {first[key(name)]}'
             yield subject.problem(*keys, message=message, fix="rename one of the two")
         first.setdefault(key(name), line)

@@ -1,4 +1,4 @@
-"""Small pieces of the sentences that problems are written in."""
+"""Build parts of problem messages."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterable
 
 Keys = tuple[str | int, ...]
-"""A key path: the names of mappings' keys and the indexes of lists' items, from the root."""
+"""A key path from the root: keys of mappings and indexes of lists."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def show(keys: Keys) -> str:
-    """`categories[1].name`; names that hold more than letters, digits, `_` and `-` are quoted."""
+    """Return a key path as text, such as `categories[1].name`; unusual names are quoted."""
     path = ""
     for key in keys:
         if isinstance(key, int):
@@ -24,24 +24,24 @@ def show(keys: Keys) -> str:
 
 
 def fold(name: str) -> str:
-    """A name without case, `_` and `-`, as categories and labels are compared."""
+    """Normalize a name for comparing categories and labels: ignore case, `_` and `-`."""
     return " ".join(re.split(r"[\s_-]+", name.casefold().strip()))
 
 
 def closest(word: str, names: Iterable[str]) -> str | None:
-    """The name that was probably meant."""
+    """Return the name that was probably meant, or None."""
     by_fold = {fold(name): name for name in names if name}
     found = difflib.get_close_matches(fold(word), by_fold, n=1, cutoff=0.65)
     return by_fold[found[0]] if found else None
 
 
 def listing(names: Iterable[str]) -> str:
-    """`a, b, c`, or `none`."""
+    """Return `a, b, c`, or `none`."""
     return ", ".join(name for name in names if name) or "none"
 
 
 def choose(word: str, names: Iterable[str]) -> str:
-    """A fix for a name that is not one of `names`."""
+    """Return a fix for a name that is not one of `names`."""
     known = list(names)
     near = closest(word, known)
     return f"did you mean {near}?" if near else f"choose one of: {listing(known)}"

@@ -1,7 +1,7 @@
-"""The file as a tree in which each value knows its key path and line.
+"""Parse the file into a tree in which each value knows its key path and line.
 
-What PyYAML takes quietly is a problem here: a key given twice, a tag that constructs objects, an alias that
-never ends.
+Some input that PyYAML accepts silently is a problem here: duplicate keys, tags that construct objects, and endless
+aliases.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pointsman.errors import Problem
 
 _TAG = "tag:yaml.org,2002:"
 _CONSTRUCTED = {_TAG + name for name in ("null", "bool", "int", "float")}
-# A config has no use for dates, and YAML 1.2 has none: what looks like one is text.
+# A config needs no dates, and YAML 1.2 has none: a value that looks like one is text.
 _TEXT = {_TAG + name for name in ("str", "timestamp", "value")}
 _MERGE = _TAG + "merge"
 _MOST_VALUES = 100_000
-"""Far more than any config; aliases inside aliases reach it within a few lines."""
+"""Far more than any config needs; nested aliases reach it within a few lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,14 @@ Node: TypeAlias = Scalar | Items | Table
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """`root` is None where the text is no mapping at all."""
+    """A parsed file; `root` is None if it is not a mapping."""
 
     root: Table | None
     problems: tuple[Problem, ...]
 
 
 def parse(text: str) -> Parsed:
-    """Compose YAML text into a tree; never raises for what the text says."""
+    """Parse YAML text into a tree; never raises because of the text."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         builder = _Builder()
@@ -66,7 +66,7 @@ def parse(text: str) -> Parsed:
     except yaml.YAMLError as error:
         return Parsed(None, (_syntax(error, text),))
     except RecursionError:
-        message = "nested without end: too deep, or with aliases inside aliases"
+        message = "nested too deeply, or with aliases inside aliases"
         return Parsed(None, (_problem((), None, message, "write the values out"),))
     if root is None or _is_null(root):
         fix = "write at least vllm_endpoints, default_model and categories, or start from config/config.yaml"
@@ -79,7 +79,7 @@ def parse(text: str) -> Parsed:
 
 
 def describe(node: Node) -> str:
-    """What was found, for a problem's message."""
+    """Return a description of a value for a problem's message."""
     if isinstance(node, Items):
         return "a list"
     if isinstance(node, Table):
@@ -97,7 +97,7 @@ def describe(node: Node) -> str:
 
 
 class _Builder:
-    """Turns PyYAML's nodes into ours and collects what is wrong with them."""
+    """Convert PyYAML's nodes, and collect their problems."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -131,7 +131,7 @@ class _Builder:
         return Scalar(keys, line, value, node.value)
 
     def _entries(self, mapping: yaml.MappingNode, keys: Keys) -> Iterator[tuple[str, Node]]:
-        """The mapping's own entries, then those merged with `<<` that it does not have itself."""
+        """Yield the mapping's own entries, then those merged with `<<` that it does not override."""
         lines: dict[str, int] = {}
         merged: list[yaml.Node] = []
         for key_node, value in mapping.value:
@@ -181,13 +181,13 @@ def _syntax(error: yaml.YAMLError, text: str) -> Problem:
         mark = error.problem_mark or error.context_mark
         line = None if mark is None else mark.line + 1
         said = ", ".join(part for part in (error.context, error.problem) if part)
-        return _problem((), line, f"not YAML: {said}", _syntax_mend(said))
+        return _problem((), line, f"not YAML: {said}", _syntax_fix(said))
     position = getattr(error, "position", 0)
     line = text.count("\n", 0, position) + 1
     return _problem((), line, "not YAML: a control character", "remove it, or write it as an escape in quotes")
 
 
-def _syntax_mend(said: str) -> str:
+def _syntax_fix(said: str) -> str:
     if "'\\t'" in said:
         return "indent with spaces, not tabs"
     if "single document" in said:

@@ -1,1 +1,1 @@
-"""How good a classifier is on rows whose label is known, and what another one would change: `pointsman eval`."""
+"""Measure a classifier on labelled rows, and replay a log with another one: `pointsman eval`."""

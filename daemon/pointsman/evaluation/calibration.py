@@ -1,4 +1,4 @@
-"""From scores to probabilities that can be believed, and to the threshold that gives a wanted precision; pure."""
+"""Calibrate scores: fit a temperature, and find the threshold for a wanted precision; pure functions."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pointsman.evaluation.metrics import Bools, Floats, Ints
 
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.2, 5.0
 LEAST_ROWS = 30
-"""Fewer rows above a threshold prove nothing: 30 right ones of 30 still allow a precision of 0.89."""
+"""Minimum rows above a threshold: even 30 right ones of 30 are compatible with a precision of 0.89."""
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _TOLERANCE = 1e-4  # of the log-temperature
 
 
 def fit_temperature(logits: Floats, truth: Ints) -> float:
-    """The temperature, 0.2 to 5, that makes softmax(logits / temperature) likeliest; 1.0 without rows.
+    """Return the temperature, 0.2 to 5, with the highest likelihood of softmax(logits / temperature).
 
-    Guo et al., On Calibration of Modern Neural Networks, 2017: one number, fitted on rows that were not trained on,
-    fixes most of the overconfidence and changes no label. `logits` has shape [n, labels], `truth` [n]. The loss has one
-    minimum in the temperature, so a golden section search over its logarithm finds it.
+    Returns 1.0 without rows. `logits` has shape [n, labels], `truth` [n]. Guo et al., On Calibration of Modern Neural
+    Networks, 2017: one number, fitted on held-out rows, corrects most of the overconfidence and changes no label. The
+    loss has one minimum in the temperature, so a golden section search over its logarithm finds it.
     """
     if len(truth) == 0:
         return 1.0
@@ -32,28 +32,30 @@ def fit_temperature(logits: Floats, truth: Ints) -> float:
 
 
 def negative_log_likelihood(logits: Floats, truth: Ints) -> float:
-    """The mean over the rows, in nats."""
+    """Return the mean over the rows, in nats."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     losses = np.log(np.exp(shifted).sum(axis=-1)) - shifted[np.arange(len(truth)), truth]
     return float(losses.mean())
 
 
 def suggest_threshold(confidence: Floats, correct: Bools, precision: float) -> float | None:
-    """The lowest threshold at and above which at least `precision` of the rows are right; None when there is none.
+    """Return the lowest threshold above which at least `precision` of the rows are right, or None.
 
-    `confidence` and `correct` have shape [n]. At least LEAST_ROWS rows must be at or above it.
+    `confidence` and `correct` have shape [n]. At least LEAST_ROWS rows must be at or above the threshold.
     """
     order = np.argsort(-confidence, kind="stable")
     ranked = confidence[order]
     rows = np.arange(1, len(ranked) + 1)
     share = np.cumsum(correct[order].astype(bool)) / rows
-    last_of_ties = np.append(ranked[1:] != ranked[:-1], True)[: len(ranked)]  # a threshold takes all equal rows
+    last_of_ties = np.append(ranked[1:] != ranked[:-1], True)[
+        : len(ranked)
+    ]  # a threshold includes all rows of equal confidence
     good = np.flatnonzero(last_of_ties & (rows >= LEAST_ROWS) & (share >= precision))
     return float(ranked[good[-1]]) if len(good) else None
 
 
 def _minimum(loss: Callable[[float], float], low: float, high: float) -> float:
-    """Golden section search for the minimum of a function that has one between `low` and `high`."""
+    """Return the position of the only minimum between `low` and `high`, by golden section search."""
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_left, at_right = loss(left), loss(right)
     while high - low > _TOLERANCE:

@@ -1,4 +1,4 @@
-"""The operator's files: JSON lines in, checked rows out, every fault with its line."""
+"""Read the operator's files: JSON lines in, validated rows out, and every problem with its line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pointsman.errors import EvaluationError
 from pointsman.evaluation.scheme import Labels, Scheme
 
 OUT_OF_SCOPE = "out_of_scope"
-"""The label of a row that belongs to no domain, unless a class has this name."""
+"""Label of a row that belongs to no domain, unless a class has this name."""
 
 MOST_FAULTS = 20
 LONGEST_LINE_BYTES = 16 << 20
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A prompt and the class that is right for it; None: it is out of scope. `line` counts from 1."""
+    """A prompt and its true class, None if it is out of scope; `line` counts from 1."""
 
     line: int
     text: str
@@ -32,14 +32,14 @@ class Row:
 
 
 def read_rows(path: Path, scheme: Scheme) -> list[Row]:
-    """The rows of a file of `{"text", "label"}`; raises EvaluationError."""
+    """Return the rows of a file of `{"text", "label"}`; raises EvaluationError."""
     return read_lines(path, lambda number, fields: _row(number, fields, scheme))
 
 
 def read_lines(path: Path, build: Callable[[int, dict[str, Any]], T]) -> list[T]:
-    """What `build(line, object)` makes of each line; its ValueErrors are faults of their lines, like bad JSON.
+    """Return `build(line number, object)` for each line; its ValueErrors are reported like invalid JSON.
 
-    A fault of several lines is told once, with the first of them. Raises EvaluationError with all faults.
+    A problem of several lines is reported once, with the first line. Raises EvaluationError with all problems.
     """
     built: list[T] = []
     faults: dict[str, list[int]] = {}
@@ -49,26 +49,26 @@ def read_lines(path: Path, build: Callable[[int, dict[str, Any]], T]) -> list[T]
         except ValueError as error:
             faults.setdefault(str(error), []).append(number)
     if faults:
-        raise EvaluationError("\n".join(_told(path, faults)))
+        raise EvaluationError("\n".join(_problem_lines(path, faults)))
     if not built:
-        raise EvaluationError(f"{path}: no rows in it; write one JSON object a line")
+        raise EvaluationError(f"{path}: no rows in it; write one JSON object per line")
     return built
 
 
-def _told(path: Path, faults: dict[str, list[int]]) -> Iterator[str]:
+def _problem_lines(path: Path, faults: dict[str, list[int]]) -> Iterator[str]:
     for message, lines in list(faults.items())[:MOST_FAULTS]:
         yield f"{path}:{lines[0]}: {message}" + (f" (in {len(lines):,} lines)" if len(lines) > 1 else "")
     if len(faults) > MOST_FAULTS:
-        yield f"{path}: {len(faults) - MOST_FAULTS:,} more faults"
+        yield f"{path}: {len(faults) - MOST_FAULTS:,} more problems"
 
 
 def numbered(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file that are not blank, counted from 1; raises EvaluationError."""
+    """Yield the non-blank lines of a file, counted from 1; raises EvaluationError."""
     try:
         with files.opened(path) as file:
             for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE_BYTES + 1), b""), start=1):
                 if len(line) > LONGEST_LINE_BYTES:
-                    message = f"a line of more than {LONGEST_LINE_BYTES:,} bytes; write one JSON object a line"
+                    message = f"a line of more than {LONGEST_LINE_BYTES:,} bytes; write one JSON object per line"
                     raise EvaluationError(f"{path}:{number}: {message}")
                 if content := line.removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").strip():
                     yield number, content
@@ -77,7 +77,7 @@ def numbered(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def text_of(fields: dict[str, Any], key: str) -> str:
-    """The text under a key; raises ValueError where it is missing, no text, or blank."""
+    """Return the text under a key; raises ValueError if it is missing, not text, or blank."""
     if key not in fields:
         raise ValueError(f'no "{key}"; its keys are: {", ".join(fields) or "none"}')
     value = fields[key]
@@ -101,6 +101,6 @@ def _row(number: int, fields: dict[str, Any], scheme: Scheme) -> Row:
     if truth is None and fold(label) != fold(OUT_OF_SCOPE):
         fix = choose(label, [*scheme.known(), OUT_OF_SCOPE])
         if isinstance(scheme, Labels) and closest(label, scheme.known()) is None:
-            fix += ", or give the --config whose category it is"
+            fix += ", or pass the --config that has this category"
         raise ValueError(f'unknown label "{label}"; {fix}')
     return Row(number, text, truth)

@@ -1,4 +1,4 @@
-"""From rows and what a classifier made of them to a report; pure."""
+"""Compute a report from rows and their classification; pure functions."""
 
 from __future__ import annotations
 
@@ -44,30 +44,30 @@ class Judged:
     """Rows by true class (first index) and chosen class, in the order of `Report.classes`."""
     reliability: list[Bin]
     curve: list[Point]
-    """Coverage and accuracy of the likeliest class at STEPS thresholds and at those of `Thresholds`."""
+    """Coverage and accuracy of the most probable class at STEPS thresholds and at those of `Thresholds`."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutOfScope:
-    """Rows that belong to no domain: `caught` when kept out of every one; `chosen` counts all of them by class."""
+    """Rows that belong to no domain: `caught` if they were kept out of all domains; `chosen` counts them by class."""
 
     caught: Share
     threshold: float
     right: list[str]
-    """The classes that are right for them, whatever the confidence."""
+    """The correct classes for these rows, at any confidence."""
     chosen: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     suggested: float | None
-    """The artifact's."""
+    """The artifact's suggested threshold."""
     config: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds to tokenize and classify one prompt, on one thread, of `timed` prompts; tokens of all prompts."""
+    """Milliseconds to tokenize and classify one of `timed` prompts on one thread; tokens of all prompts."""
 
     timed: int
     median_ms: float
@@ -75,13 +75,13 @@ class Latency:
     median_tokens: float
     p95_tokens: float
     cut: int
-    """Prompts that were read only at head and tail, `max_tokens` in all."""
+    """Prompts of which only head and tail, `max_tokens` in all, were read."""
     max_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A row that was given a wrong class, by its line: a report can be passed on without the prompts."""
+    """A misclassified row by its line, so that a report can be shared without the prompts."""
 
     line: int
     truth: str
@@ -99,11 +99,11 @@ class Report:
     thresholds: Thresholds
     latency: Latency
     mistakes: list[Mistake]
-    """The most confident first."""
+    """Sorted by confidence, highest first."""
 
 
 def evaluate(rows: Sequence[Row], reading: Reading, scheme: Scheme, origin: Provenance) -> Report:
-    """Judge a reading of `rows`, of which there is at least one."""
+    """Return the report on at least one row."""
     scores, chosen = scheme.scores(reading.probabilities), scheme.chosen(reading.probabilities)
     inside = np.array([row.truth is not None for row in rows])
     truth = np.array([row.truth for row in rows if row.truth is not None], dtype=np.int64)
@@ -126,7 +126,7 @@ def evaluate(rows: Sequence[Row], reading: Reading, scheme: Scheme, origin: Prov
 
 
 def share(part: int, whole: int) -> Share:
-    """A share of at least one row, with its interval."""
+    """Return a share of at least one row, with its interval."""
     return Share(part, whole, part / whole, *metrics.accuracy_interval(part, whole))
 
 

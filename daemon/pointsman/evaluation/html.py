@@ -1,6 +1,6 @@
-"""A report as one HTML page that needs nothing else: no script, no network, light and dark.
+"""Render a report as one self-contained HTML page: no script, no network, light and dark.
 
-It is the only form of a report that shows prompts: those of the most confident mistakes.
+This is the only form of a report that shows prompts: those of the most confident mistakes.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 
 
 def render(report: Report, texts: Mapping[int, str]) -> str:
-    """The page; `texts` are the prompts by line of the file."""
+    """Return the page; `texts` are the prompts by line of the file."""
     origin = report.provenance
     title = f"{origin.artifact.name} on {origin.data.name}"
     body = [
@@ -112,7 +112,7 @@ def _plots(report: Report, judged: Judged) -> str:
     marks = [svg.Mark(at, name) for at, name in named if at is not None]
     reliability = _section(
         "Reliability",
-        "On the dashed line a probability means what it says: of ten prompts with 0.8, eight are right. Paler bars "
+        "On the dashed line probabilities are calibrated: of ten prompts with 0.8, eight are right. Paler bars "
         "hold fewer rows.",
         svg.reliability(judged.reliability),
     )
@@ -128,7 +128,7 @@ def _plots(report: Report, judged: Judged) -> str:
     )
     table = _section(
         "Thresholds",
-        "What answers, and how often rightly.",
+        "The share of rows above each threshold, and their accuracy.",
         _table(("threshold", "coverage", "accuracy", ""), rows, (0, 1, 2)),
     )
     worst = _section("Most confused", "The most frequent mistakes.", _confusions_table(report, judged))
@@ -178,7 +178,7 @@ def _mistakes(report: Report, texts: Mapping[int, str]) -> str:
     ]
     if not rows:
         return _section("Most confident mistakes", "None.", "")
-    note = "Where the model is sure and wrong: wrong labels in the file, or text of a kind it never learned."
+    note = "Wrong with high confidence: the file has a wrong label, or the classifier never learned such text."
     table = _table(("confidence", "is", "taken for", "line", "prompt"), rows, (0, 3), text=4)
     return _section("Most confident mistakes", note, f'<div class="wide">{table}</div>')
 
@@ -198,7 +198,7 @@ def _origin(report: Report) -> str:
         ("time", origin.time),
     ]
     inner = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in pairs)
-    return _section("Where this comes from", "", f"<dl>{inner}</dl>")
+    return _section("Provenance", "", f"<dl>{inner}</dl>")
 
 
 def _section(title: str, note: str, content: str) -> str:
@@ -216,7 +216,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence
 
 
 def _shorten(text: str) -> str:
-    """A prompt on a few lines: its head and its tail."""
+    """Return the head and tail of a prompt, on a few lines."""
     flat = " ".join(text.split())
     if len(flat) <= SHOWN_CHARACTERS:
         return flat

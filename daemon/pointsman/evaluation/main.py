@@ -1,4 +1,4 @@
-"""`pointsman eval`: the command line of the evaluation."""
+"""Implement `pointsman eval`."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from pointsman.evaluation.reader import Reader, Reading
 from pointsman.evaluation.scheme import Categories, Labels, Scheme
 
 _DESCRIPTION = """\
-Measure a classifier on prompts whose label is known, or show what another classifier or threshold would change for
+Measure a classifier on labelled prompts, or show what another classifier or threshold would change for
 the requests of a decision log."""
 
 _EPILOG = """\
-Labels are the classifier's, or, with --config, the config's categories; a prompt of no domain has the label
+Labels are those of the classifier or, with --config, the config's categories; a prompt of no domain has the label
 out_of_scope. The HTML report shows the prompts of the most confident mistakes; the table and the JSON show none.
 
-A replay needs the texts: the file that the config's pointsman.log.texts_file kept, or --texts. It compares ARTIFACT
-with --against, or its own threshold with --threshold, or, with --config alone, the log with what ARTIFACT decides."""
+A replay needs the texts: the file of the config's pointsman.log.texts_file, or --texts. It compares ARTIFACT
+with --against, or its own threshold with --threshold, or, with --config only, the log with ARTIFACT's decisions."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Evaluate as `argv` says: 0 well, 1 a file is at fault; wrong usage leaves by SystemExit with 2.
+    """Evaluate as `argv` says; return 0, or 1 for an unusable file. Wrong usage raises SystemExit with 2.
 
-    Raises CannotStart for an artifact or a config that cannot be used.
+    Raises CannotStart for an unusable artifact or config.
     """
     parser = command_parser()
     options = parser.parse_intermixed_args(argv)
@@ -63,13 +63,13 @@ def command_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("artifact", metavar="ARTIFACT", help="folder of an exported artifact, or `builtin`")
     parser.add_argument("file", type=Path, nargs="?", metavar="FILE.jsonl", help='rows {"text", "label"}')
-    parser.add_argument("--config", type=Path, metavar="FILE", help="judge by this config's categories and threshold")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON, too")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write the report as one HTML page, too")
-    parser.add_argument("--replay", type=Path, metavar="LOG", help="decide again what this log of `serve` decided")
-    parser.add_argument("--texts", type=Path, metavar="FILE", help='the texts of a replay: rows {"hash", "text"}')
-    parser.add_argument("--against", metavar="ARTIFACT", help="another artifact that decides after ARTIFACT")
-    parser.add_argument("--threshold", type=_share, metavar="T", help="another threshold that is decided by after")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="use the categories and threshold of this config")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="also write the report as an HTML page")
+    parser.add_argument("--replay", type=Path, metavar="LOG", help="repeat the decisions of this log of `serve`")
+    parser.add_argument("--texts", type=Path, metavar="FILE", help='texts of the replay: rows {"hash", "text"}')
+    parser.add_argument("--against", metavar="ARTIFACT", help="artifact to compare with")
+    parser.add_argument("--threshold", type=_share, metavar="T", help="threshold to compare with")
     return parser
 
 
@@ -81,14 +81,14 @@ def _share(text: str) -> float:
 
 
 def _misuse(options: argparse.Namespace) -> str | None:
-    """What is wrong with options that go together, or None."""
+    """Return what is wrong with the combination of options, or None."""
     if options.replay is None:
         if options.file is None:
-            return "name a FILE.jsonl with labelled prompts, or a log with --replay"
+            return "give a FILE.jsonl with labelled prompts, or a log with --replay"
         stray = [name for name in ("texts", "against", "threshold") if getattr(options, name) is not None]
         return f"--{stray[0]} needs --replay" if stray else None
     if options.file is not None or options.html is not None:
-        return "--replay takes an ARTIFACT and no file of labelled prompts, and writes no HTML"
+        return "--replay takes an ARTIFACT but no file of labelled prompts, and writes no HTML"
     if options.against is None and options.threshold is None and options.config is None:
         return "nothing to compare: give --against, --threshold or --config"
     return None
@@ -122,7 +122,7 @@ def _replay(options: argparse.Namespace) -> int:
     known = [line for line in lines if line.text_hash in texts]
     if not known:
         raise EvaluationError(
-            f"{options.replay}: none of its {len(lines):,} decisions has its text in the file of texts"
+            f"{options.replay}: the file of texts has none of the texts of its {len(lines):,} decisions"
         )
     judges = [
         replay.Judge(name, found, config, _probabilities(found, config, known, texts))
@@ -145,7 +145,7 @@ def _artifact(name: str) -> Artifact:
 
 
 def _names(artifacts: Sequence[Artifact]) -> list[str]:
-    """The folders' names, with the start of the model's hash where two are the same."""
+    """Return the folder names, with the start of the model's hash if two are the same."""
     names = [found.folder.name for found in artifacts]
     if len(set(names)) == len(names):
         return names
@@ -153,7 +153,7 @@ def _names(artifacts: Sequence[Artifact]) -> list[str]:
 
 
 def _config(path: Path | None, labels: Sequence[str]) -> Config | None:
-    """The config, checked as `serve` checks it with a classifier of these labels."""
+    """Return the config, checked as `serve` does with a classifier of these labels."""
     if path is None:
         return None
     loaded = load(path)
@@ -161,7 +161,7 @@ def _config(path: Path | None, labels: Sequence[str]) -> Config | None:
     if findings.errors:
         raise ConfigError(str(path), findings.errors)
     if not loaded.config.categories:
-        raise EvaluationError(f"{path}: has no categories; leave --config out to judge by the classifier's labels")
+        raise EvaluationError(f"{path}: has no categories; omit --config to use the classifier's labels")
     return loaded.config
 
 
@@ -175,7 +175,7 @@ def _texts_file(given: Path | None, config: Config | None) -> Path:
 def _probabilities(
     found: Artifact, config: Config | None, lines: Sequence[replay.Logged], texts: dict[str, str]
 ) -> Floats:
-    """Of each line, shape [lines, labels]; each text is read once."""
+    """Return the probabilities of each line, shape [lines, labels]; each text is classified once."""
     position = {text_hash: i for i, text_hash in enumerate(dict.fromkeys(line.text_hash for line in lines))}
     read = _read(found, config, [texts[text_hash] for text_hash in position])
     return read.probabilities[[position[line.text_hash] for line in lines]]

@@ -1,7 +1,7 @@
-"""Figures of a classifier on labelled rows; pure.
+"""Compute metrics of a classifier on labelled rows; pure functions.
 
 `probabilities` has shape [n, labels]; `truth` and `predicted` have shape [n] and index the labels; `confidence` (a
-probability) and `correct` (a truth value) have shape [n].
+probability) and `correct` (bool) have shape [n].
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
 Bools = npt.NDArray[np.bool_]
 
-# The 97.5 % quantile of the normal distribution: two-sided 95 %.
+# 97.5 % quantile of the normal distribution, for two-sided 95 %.
 _Z = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
 class LabelScore:
-    """One label's rows and how well they are told apart; None where nothing can be said."""
+    """The figures of one label; None where they are undefined."""
 
     rows: int
     precision: float | None
@@ -34,7 +34,7 @@ class LabelScore:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """The rows whose confidence is in (low, high]; the first bin has its lower edge, too. None in an empty bin."""
+    """The rows with a confidence in (low, high], or [low, high] for the first bin; None if there are none."""
 
     low: float
     high: float
@@ -45,7 +45,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What answers at a threshold: the share of the rows at or above it, and the accuracy among them (None: no row)."""
+    """A point of the coverage curve: the share of rows at or above a threshold, and their accuracy (None: no row)."""
 
     threshold: float
     coverage: float
@@ -53,7 +53,7 @@ class Point:
 
 
 def accuracy_interval(correct: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share, which holds for few rows and near 0 and 1, too; (0, 1) without rows."""
+    """Return Wilson's 95 % interval of a share, also valid for few rows and near 0 and 1; (0, 1) without rows."""
     if n == 0:
         return 0.0, 1.0
     share = correct / n
@@ -64,13 +64,13 @@ def accuracy_interval(correct: int, n: int) -> tuple[float, float]:
 
 
 def confusion(truth: Ints, predicted: Ints, labels: int) -> npt.NDArray[np.int64]:
-    """Rows by true label (first axis) and predicted label (second), shape [labels, labels]."""
+    """Return the rows by true label (first axis) and predicted label (second), shape [labels, labels]."""
     counts = np.bincount(truth * labels + predicted, minlength=labels * labels)
     return counts.astype(np.int64).reshape(labels, labels)
 
 
 def label_scores(matrix: npt.NDArray[np.int64]) -> list[LabelScore]:
-    """Rows, precision, recall and F1 of each label of a confusion matrix."""
+    """Return rows, precision, recall and F1 of each label of a confusion matrix."""
     hits, rows, named = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
     return [
         LabelScore(
@@ -84,13 +84,13 @@ def label_scores(matrix: npt.NDArray[np.int64]) -> list[LabelScore]:
 
 
 def macro_f1(scores: Sequence[LabelScore]) -> float:
-    """The mean F1 of the labels that have rows; a label that a file has nothing of tells nothing about a classifier."""
+    """Return the mean F1 of the labels that have rows; other labels say nothing about the classifier."""
     known = [score.f1 for score in scores if score.rows and score.f1 is not None]
     return sum(known) / len(known) if known else 0.0
 
 
 def reliability(confidence: Floats, correct: Bools, bins: int = 15) -> list[Bin]:
-    """Mean confidence and accuracy in `bins` bins of equal width."""
+    """Return the mean confidence and the accuracy in `bins` bins of equal width."""
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     return [
         Bin(
@@ -106,7 +106,7 @@ def reliability(confidence: Floats, correct: Bools, bins: int = 15) -> list[Bin]
 
 
 def expected_calibration_error(confidence: Floats, correct: Bools, bins: int = 15) -> float:
-    """The mean distance of confidence and accuracy over the bins of `reliability`, weighted by their rows."""
+    """Return the mean distance of confidence and accuracy over the bins of `reliability`, weighted by rows."""
     gaps = (
         bin_.rows * abs(bin_.accuracy - bin_.confidence)
         for bin_ in reliability(confidence, correct, bins)
@@ -116,7 +116,7 @@ def expected_calibration_error(confidence: Floats, correct: Bools, bins: int = 1
 
 
 def coverage_curve(confidence: Floats, correct: Bools, thresholds: Sequence[float]) -> list[Point]:
-    """Coverage and accuracy at each threshold."""
+    """Return coverage and accuracy at each threshold."""
     points = []
     for threshold in thresholds:
         kept = confidence >= threshold

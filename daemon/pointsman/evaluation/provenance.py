@@ -1,4 +1,4 @@
-"""Where a result comes from: artifact, data, config, machine, versions, time."""
+"""Record the provenance of a result: artifact, data, config, machine, versions, time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIBRARIES = ("numpy", "onnxruntime", "tokenizers")
 
 @dataclass(frozen=True, slots=True)
 class ArtifactId:
-    """`sha256` is the manifest's, which names the hashes of the other files in `files`."""
+    """An artifact; `sha256` is that of its manifest, which contains the hashes of the other files in `files`."""
 
     name: str
     sha256: str
@@ -31,7 +31,7 @@ class ArtifactId:
 
 @dataclass(frozen=True, slots=True)
 class FileId:
-    """A file by its name, without its folder, and its content."""
+    """A file, identified by its name without folder and its content."""
 
     name: str
     sha256: str
@@ -49,7 +49,7 @@ class Provenance:
 
 
 def provenance(artifact: Artifact, data: Path, config: Path | None, against: Artifact | None = None) -> Provenance:
-    """Raises OSError where a file is gone by now."""
+    """Return the provenance of a result; raises OSError if a file no longer exists."""
     return Provenance(
         time=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         artifact=identify(artifact),
@@ -66,7 +66,7 @@ def provenance(artifact: Artifact, data: Path, config: Path | None, against: Art
 
 
 def identify(artifact: Artifact) -> ArtifactId:
-    """What tells one artifact from another."""
+    """Return the identity of an artifact."""
     manifest = artifact.manifest
     return ArtifactId(
         name=artifact.folder.name,
@@ -81,7 +81,7 @@ def identify(artifact: Artifact) -> ArtifactId:
 
 
 def cpu_model() -> str:
-    """The processor's name, as far as the system tells."""
+    """Return the processor's name, or else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:

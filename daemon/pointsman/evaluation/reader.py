@@ -1,4 +1,4 @@
-"""Texts in, probabilities and times out: each text runs alone, so that nothing depends on its neighbours."""
+"""Classify texts one by one, so that no result depends on other texts, and measure the time."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from pointsman.config.model import CategoryModel, ClassifierOptions
 from pointsman.evaluation.metrics import Floats, Ints
 
 TIMED = 200
-"""Texts that are timed, one after the other on one thread; the others share the cores."""
+"""Number of texts that are timed, one after another on one thread; the others share the cores."""
 
 Progress = Callable[[int, int], None]
-"""Called with the texts done and the texts in all."""
+"""Called with the number of finished texts and of all texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a classifier made of n texts."""
+    """The classification of n texts."""
 
     probabilities: Probabilities
     """Shape [n, labels]."""
     tokens: Ints
     """Tokens that were read, shape [n]."""
     cut: int
-    """Texts that were read only at head and tail, `max_tokens` in all."""
+    """Texts of which only head and tail, `max_tokens` in all, were read."""
     max_tokens: int
     seconds: Floats
-    """Time to tokenize and classify, of up to TIMED texts."""
+    """Time to tokenize and classify, for up to TIMED texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class _One:
 
 
 class Reader:
-    """One artifact, as the service would run it with these options; raises CannotStart."""
+    """Run one artifact as the service would with these options; raises CannotStart."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Reader:
             self._one(text)
 
     def read(self, texts: Sequence[str], progress: Progress = lambda done, total: None) -> Reading:
-        """Classify all texts; at least one."""
+        """Classify all texts, of which there must be at least one."""
         total = len(texts)
         timed = set(np.linspace(0, total - 1, min(TIMED, total)).astype(int).tolist())
         found: dict[int, _One] = {}

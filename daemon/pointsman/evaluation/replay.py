@@ -1,4 +1,4 @@
-"""What another classifier or threshold would change for the requests of a decision log."""
+"""Replay a decision log with another classifier or threshold, and report the changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pointsman.evaluation.scheme import DEFAULT_THRESHOLD, NONE, Categories, Lab
 from pointsman.evaluation.table import artifact_line, columns, interval, percent
 
 UNSURE = "(unsure)"
-"""What a label under the threshold is where no config says who answers then."""
+"""Stands for a label below the threshold if no config says which model answers."""
 STEPS = 20  # of the thresholds that are swept, from 0 to 1
 MOST_SWITCHES = 15
 
@@ -37,7 +37,7 @@ class Logged(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What is decided for each request, in their order; `models` are None where no config names any."""
+    """The decisions for all requests, in their order; `models` is None if no config names any."""
 
     name: str
     chosen: list[str]
@@ -46,7 +46,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """At a threshold: the share of the requests that are sure, and the share that would change against `before`."""
+    """A threshold, the share of requests at or above it, and the share that changes against `before`."""
 
     threshold: float
     sure: float
@@ -55,26 +55,26 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Counts are requests: a text that came ten times counts ten times."""
+    """The result of a replay, counted in requests: a text that occurs ten times counts ten times."""
 
     provenance: Provenance
     logged: int
     """Decisions in the log that have a hash."""
     texts: int
-    """Distinct texts that were found for them."""
+    """Distinct texts found for them."""
     before: str
     after: str
     changed: Share
     other_model: Share | None
     as_logged: Share | None
-    """Requests for which `before` decides as the log says, which stickiness and other versions keep from being all."""
+    """Requests for which `before` decides as the log; sticky conversations and other versions may differ."""
     matrix: dict[str, dict[str, int]]
     """Requests by decision before and after."""
     sweep: list[Step]
 
 
 class Judge:
-    """Decides by one artifact's probabilities, shape [n, labels], at any threshold."""
+    """Decide by one artifact's probabilities, shape [n, labels], at any threshold."""
 
     def __init__(self, name: str, artifact: Artifact, config: Config | None, probabilities: Floats) -> None:
         self._labels = artifact.manifest.labels
@@ -93,7 +93,7 @@ class Judge:
         return Categories(_with_threshold(self._config, threshold), self._labels)
 
     def side(self, threshold: float) -> Side:
-        """The decisions at a threshold."""
+        """Return the decisions at a threshold."""
         scheme = self._scheme(threshold)
         chosen = scheme.chosen(self._probabilities).tolist()
         name = f"{self.name} at {threshold:.2f}"
@@ -105,31 +105,31 @@ class Judge:
 
 
 def read_log(path: Path) -> list[Logged]:
-    """The decisions of a log that have a `text_hash`; whatever else stands in it is skipped. Raises EvaluationError."""
+    """Return the decisions of a log that have a `text_hash`, skipping other lines. Raises EvaluationError."""
     found = [line for _, text in numbered(path) if (line := _logged(text)) is not None]
     if not found:
         raise EvaluationError(
-            f"{path}: no routing_decision with a text_hash in it; give the log of `pointsman serve` (its stderr), "
+            f"{path}: no routing_decision with a text_hash in it; pass the log of `pointsman serve` (its stderr), "
             "as it was written"
         )
     return found
 
 
 def read_texts(path: Path) -> dict[str, str]:
-    """Texts by hash, of a file of `{"hash", "text"}`; a row without a hash is hashed. Raises EvaluationError."""
+    """Return texts by hash from a file of `{"hash", "text"}`, hashing rows without one. Raises EvaluationError."""
     rows = read_lines(path, lambda _, fields: (text_of(fields, "text"), fields.get("hash")))
     return {text_key(text).hex() if found is None else str(found): text for text, found in rows}
 
 
 def as_logged(lines: Sequence[Logged]) -> Side:
-    """What the service decided."""
+    """Return the decisions of the service."""
     return Side("the log", [line.category or NONE for line in lines], [line.selected_model or "" for line in lines])
 
 
 def compare(
     lines: Sequence[Logged], logged: int, before: Side, judge: Judge, threshold: float, origin: Provenance
 ) -> Replay:
-    """What changes from `before` to `judge` at `threshold`; `lines` are those of `logged` whose text was found."""
+    """Return the changes from `before` to `judge` at `threshold`; `lines` are those of `logged` with a text."""
     after = judge.side(threshold)
     log = as_logged(lines)
     matrix: dict[str, Counter[str]] = {}
@@ -154,7 +154,7 @@ def compare(
 
 
 def render(replay: Replay) -> str:
-    """The replay for a terminal."""
+    """Return the replay as text for a terminal."""
     found = replay.changed.whole
     origin = replay.provenance
     lines = [
@@ -200,6 +200,6 @@ def _differing(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 def _switches(matrix: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str, int]]:
-    """Decisions that change, the most frequent first."""
+    """Return the changed decisions, the most frequent first."""
     pairs = [(one, other, count) for one, others in matrix.items() for other, count in others.items() if one != other]
     return iter(sorted(pairs, key=lambda pair: -pair[2]))

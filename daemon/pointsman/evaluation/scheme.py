@@ -1,4 +1,4 @@
-"""What a row can be and what is chosen for it: the classifier's own labels, or the categories of a config."""
+"""Define the classes of rows: the classifier's own labels, or the categories of a config."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from pointsman.evaluation.metrics import Bools, Floats, Ints
 from pointsman.routing.policy import Choice, Policy, Reason
 
 NONE = "(none)"
-"""The class of what goes to `default_model` without a category."""
+"""The class of prompts that go to `default_model` without a category."""
 OTHER = "other"
 DEFAULT_THRESHOLD = 0.6
-"""Of out-of-scope rows where neither artifact nor config has one: the config's own default."""
+"""Threshold for out-of-scope rows if neither artifact nor config has one; the config's default."""
 
 
 class Scheme(Protocol):
-    """`probabilities` have shape [n, labels]."""
+    """A set of classes; `probabilities` have shape [n, labels]."""
 
     names: tuple[str, ...]
-    """The classes. The first of them are scored; NONE, where it is one, is the last and is not."""
+    """The classes; all have scores except NONE, which is last if present."""
     outside: tuple[str, ...]
-    """The classes that are no domain, which are right for what is out of scope."""
+    """The classes that are no domain, which are correct for out-of-scope rows."""
     threshold: float
-    """Less than this is unsure."""
+    """Minimum confidence."""
 
     def truth(self, label: str) -> int | None:
-        """The class that a file's label means; None where it means none. Case, `_` and `-` do not matter."""
+        """Return the class of a file's label, ignoring case, `_` and `-`; None if there is none."""
 
     def known(self) -> list[str]:
-        """All labels that a file may have."""
+        """Return all labels that a file may use."""
 
     def scores(self, probabilities: Floats) -> Floats:
-        """Shape [n, scored classes]."""
+        """Return scores of shape [n, scored classes]."""
 
     def chosen(self, probabilities: Floats) -> Ints:
-        """The class that each row is given, shape [n]."""
+        """Return the chosen class of each row, shape [n]."""
 
     def caught(self, probabilities: Floats) -> Bools:
-        """Whether a row is kept out of every domain, which is right for one that is out of scope. Shape [n]."""
+        """Return whether each row is kept out of all domains, as out-of-scope rows should be. Shape [n]."""
 
 
 class Labels:
-    """The classifier's labels; the likeliest is chosen."""
+    """The classifier's labels; the most probable one is chosen."""
 
     def __init__(self, labels: Sequence[str], suggested: float | None) -> None:
         self.names = tuple(labels)
@@ -70,14 +70,14 @@ class Labels:
         return likeliest
 
     def caught(self, probabilities: Floats) -> Bools:
-        """`other`, or unsure."""
+        """Return whether each row gets `other` or is below the threshold."""
         outside = np.isin(self.chosen(probabilities), [self.names.index(name) for name in self.outside])
         unsure: Bools = probabilities.max(axis=-1) < self.threshold
         return outside | unsure
 
 
 class Categories:
-    """A config's categories, chosen as the service chooses for a conversation's first turn."""
+    """A config's categories, chosen as the service chooses for the first turn of a conversation."""
 
     def __init__(self, config: Config, labels: Sequence[str]) -> None:
         self._policy = Policy(config, labels)
@@ -94,12 +94,12 @@ class Categories:
         self.outside = tuple(self.names[position] for position in sorted({self._class_of(name) for name in outside}))
 
     def _class_of(self, category: str | None) -> int:
-        """The position of a category; without one, of what answers when none was found."""
+        """Return the position of a category, or of the fallback without one."""
         name = self._policy.fallback if category is None else category
         return self._position[NONE if name is None else name]
 
     def truth(self, label: str) -> int | None:
-        """A category, or a label of the classifier, which means the category that covers it."""
+        """Return the class of a category, or of the category that covers a label of the classifier."""
         return self._by_fold.get(fold(label))
 
     def known(self) -> list[str]:
@@ -113,10 +113,10 @@ class Categories:
         return np.array([self._class_of(category) for category in choices], dtype=np.int64)
 
     def caught(self, probabilities: Floats) -> Bools:
-        """The fallback, or a category that covers `other` or the rest."""
+        """Return whether each row gets the fallback, or the category of `other` or of the remaining labels."""
         return np.isin(self.chosen(probabilities), [self._position[name] for name in self.outside])
 
     def models(self) -> list[str]:
-        """The model that answers each class while every endpoint serves everything."""
+        """Return the model that answers each class if every endpoint serves all models."""
         choices = (Choice(None if name == NONE else name, None, Reason.CLASSIFIED) for name in self.names)
         return [self._policy.decide(choice, 0.0, Served()).model for choice in choices]

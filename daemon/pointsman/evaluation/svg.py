@@ -1,4 +1,4 @@
-"""Plots as inline SVG. Colours are the page's CSS variables, so that they follow light and dark; hover shows values."""
+"""Draw plots as inline SVG. Colours are CSS variables of the page, for light and dark; tooltips show values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pointsman.evaluation.metrics import Bin, Point
 WIDTH, HEIGHT = 460, 340
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 16, 44
 CELL = 34
-DARK_SHARE = 0.5  # of a cell's colour, from which its text is the page's background
+DARK_SHARE = 0.5  # share from which a cell's text has the page's background colour
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class MatrixRow:
-    """A true class, its rows by chosen class, and the chosen classes that are right for it."""
+    """A true class, its rows by chosen class, and the chosen classes that are correct for it."""
 
     name: str
     counts: Sequence[int]
@@ -32,7 +32,7 @@ class MatrixRow:
 
 
 def reliability(bins: Sequence[Bin]) -> str:
-    """Accuracy over confidence; on the diagonal a probability means what it says. Paler bars hold fewer rows."""
+    """Return accuracy over confidence; the diagonal is perfect calibration. Paler bars hold fewer rows."""
     most = max((bin_.rows for bin_ in bins), default=0)
     parts = [_axes("confidence", "accuracy")]
     for bin_ in bins:
@@ -51,7 +51,7 @@ def reliability(bins: Sequence[Bin]) -> str:
 
 
 def coverage(curve: Sequence[Point], marks: Sequence[Mark]) -> str:
-    """Coverage and accuracy over the threshold."""
+    """Return coverage and accuracy over the threshold."""
     covered = [(point.threshold, point.coverage) for point in curve]
     right = [(point.threshold, point.accuracy) for point in curve if point.accuracy is not None]
     parts = [
@@ -64,7 +64,7 @@ def coverage(curve: Sequence[Point], marks: Sequence[Mark]) -> str:
 
 
 def heat_map(rows: Sequence[MatrixRow], columns: Sequence[str]) -> str:
-    """Counts by true class and chosen class; a cell's colour is its share of the row."""
+    """Return counts by true class and chosen class, coloured by their share of the row."""
     name_width = 7.2 * max(len(name) for name in (*columns, *(row.name for row in rows))) + 12
     width, height = name_width + CELL * len(columns) + 12, name_width + CELL * len(rows) + 8
     parts = [_column_name(name, name_width + CELL * (j + 0.5), name_width) for j, name in enumerate(columns)]
@@ -76,7 +76,7 @@ def heat_map(rows: Sequence[MatrixRow], columns: Sequence[str]) -> str:
 
 
 def bar(share: float | None, colour: str = "var(--main)") -> str:
-    """A share as a small bar in a table."""
+    """Return a share as a small bar for a table."""
     if share is None:
         return ""
     return (
@@ -106,7 +106,7 @@ def _column_name(name: str, x: float, y: float) -> str:
 
 def _mark(mark: Mark, row: int) -> str:
     x, y = _x(mark.at), _y(0) - 10 - 16 * row
-    side = "end" if mark.at > 0.5 else "start"  # the half that has room
+    side = "end" if mark.at > 0.5 else "start"  # the side with more space
     shift = -6 if side == "end" else 6
     return (
         f'<line x1="{x:.1f}" y1="{_y(0)}" x2="{x:.1f}" y2="{_y(1)}" class="mark"/>'
@@ -120,7 +120,7 @@ def _line(points: Sequence[tuple[float, float]], colour: str) -> str:
 
 
 def _axes(x_name: str, y_name: str) -> str:
-    """Grid and ticks at fifths of both axes, which go from 0 to 1."""
+    """Return grid and ticks at fifths of both axes, which range from 0 to 1."""
     parts = []
     for fifth in range(6):
         at = fifth / 5

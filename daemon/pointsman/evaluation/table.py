@@ -1,4 +1,4 @@
-"""A report for a terminal."""
+"""Render a report for a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_CHOSEN = 6
 
 
 def render(report: Report) -> str:
-    """The whole report, lines of up to about 90 characters."""
+    """Return the whole report, with lines of up to about 90 characters."""
     origin = report.provenance
     blocks = [[f"{origin.artifact.name} on {origin.data.name}: {report.rows:,} rows", artifact_line(origin.artifact)]]
     if report.judged is not None:
@@ -29,7 +29,7 @@ def render(report: Report) -> str:
 
 
 def artifact_line(artifact: ArtifactId) -> str:
-    """What tells an artifact from another, on one line."""
+    """Return a one-line description of an artifact."""
     suggested = artifact.suggested_threshold
     return (
         f"{artifact.precision}, {artifact.labels} labels, temperature {artifact.temperature:.2f}, suggested threshold "
@@ -38,7 +38,7 @@ def artifact_line(artifact: ArtifactId) -> str:
 
 
 def columns(rows: Iterable[Sequence[str]], left: int = 1) -> Iterator[str]:
-    """Rows under each other, two spaces between columns; the first `left` columns to the left, the others right."""
+    """Yield aligned rows, two spaces between columns; the first `left` columns left-aligned, the others right."""
     table = list(rows)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
@@ -50,18 +50,18 @@ def columns(rows: Iterable[Sequence[str]], left: int = 1) -> Iterator[str]:
 
 
 def percent(share: float | None) -> str:
-    """`81.3 %`, or a dash."""
+    """Return a percentage such as `81.3 %`, or a dash."""
     return "-" if share is None else f"{share * 100:.1f} %"
 
 
 def interval(share: Share) -> str:
-    """A share with its interval and its rows."""
+    """Return a share with its interval and rows."""
     low, high = percent(share.low).removesuffix(" %"), percent(share.high)
     return f"{percent(share.share)}  (95 %: {low} to {high}; {share.part:,} of {share.whole:,})"
 
 
 def confusions(report: Report, judged: Judged) -> list[tuple[str, str, int]]:
-    """True class, chosen class and rows of every mistake, the most frequent first."""
+    """Return true class, chosen class and rows of every mistake, the most frequent first."""
     names = report.classes
     pairs = (
         (names[i], names[j], count)
@@ -73,7 +73,7 @@ def confusions(report: Report, judged: Judged) -> list[tuple[str, str, int]]:
 
 
 def marked(judged: Judged, thresholds: Thresholds) -> list[tuple[Point, str]]:
-    """The curve's points at tenths and at the thresholds, which are named."""
+    """Return the curve's points at tenths and at the named thresholds."""
     names = {thresholds.suggested: "the artifact's", thresholds.config: "the config's"}
     if thresholds.suggested == thresholds.config:
         names = {thresholds.config: "the artifact's and the config's"}
@@ -132,12 +132,12 @@ def _out_of_scope(report: Report) -> Iterator[str]:
 def _latency(report: Report) -> Iterator[str]:
     latency, machine = report.latency, report.provenance.machine
     yield (
-        f"latency  median {latency.median_ms:.2f} ms, p95 {latency.p95_ms:.2f} ms a prompt "
+        f"latency  median {latency.median_ms:.2f} ms, p95 {latency.p95_ms:.2f} ms per prompt "
         f"({latency.timed:,} prompts alone on one thread; {machine['cpu']})"
     )
     yield (
         f"tokens   median {latency.median_tokens:.0f}, p95 {latency.p95_tokens:.0f}; "
-        f"{latency.cut:,} of {report.rows:,} prompts were cut to {latency.max_tokens}"
+        f"{latency.cut:,} of {report.rows:,} prompts were truncated to {latency.max_tokens}"
     )
 
 

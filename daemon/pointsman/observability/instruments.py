@@ -1,6 +1,6 @@
-"""Counters and histograms that cost a request next to nothing: plain numbers, made into Prometheus' form when scraped.
+"""Count and observe at almost no cost to a request: plain numbers, converted to Prometheus' format when scraped.
 
-prometheus_client's own take a lock and check their labels at every step; here one event loop counts.
+The metrics of prometheus_client take a lock and check their labels at every step, which one event loop does not need.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from prometheus_client.utils import floatToGoString
 
 
 class Counter(Collector):
-    """A counter by label values."""
+    """A counter with labels."""
 
     def __init__(self, name: str, doc: str, labels: tuple[str, ...]) -> None:
         self._name, self._doc, self._labels = name, doc, labels
         self._values: dict[tuple[str, ...], float] = {} if labels else {(): 0.0}
 
     def add(self, *labels: str, by: float = 1) -> None:
-        """Count, under the label values in their order."""
+        """Add `by` to the series with these label values."""
         values = self._values
         values[labels] = values.get(labels, 0) + by
 
     def collect(self) -> Iterator[Metric]:
-        """What Prometheus reads."""
+        """Yield the metric in Prometheus' form."""
         family = CounterMetricFamily(self._name, self._doc, labels=self._labels)
         for labels, value in self._values.items():
             family.add_metric(labels, value)
@@ -34,20 +34,20 @@ class Counter(Collector):
 
 
 class Histogram(Collector):
-    """A histogram by the value of one label, or of all where there is none."""
+    """A histogram with one label or none."""
 
     def __init__(self, name: str, doc: str, buckets: tuple[float, ...], label: str | None = None) -> None:
-        """`buckets` are the upper bounds, smallest first."""
+        """`buckets` are the upper bounds in ascending order."""
         self._name, self._doc, self._label = name, doc, label
         self._bounds = buckets
         self._series: dict[str, list[float]] = {} if label else {"": self._new()}
 
     def _new(self) -> list[float]:
-        """A count for each bucket and the one without bound, and the sum last."""
+        """Return zeros: one count for each bucket and for +Inf, then the sum."""
         return [0.0] * (len(self._bounds) + 2)
 
     def add(self, value: float, label: str = "") -> None:
-        """Count a value."""
+        """Observe a value."""
         series = self._series.get(label)
         if series is None:
             series = self._series[label] = self._new()
@@ -55,7 +55,7 @@ class Histogram(Collector):
         series[-1] += value
 
     def collect(self) -> Iterator[Metric]:
-        """What Prometheus reads."""
+        """Yield the metric in Prometheus' form."""
         family = HistogramMetricFamily(self._name, self._doc, labels=[self._label] if self._label else None)
         names = [*map(floatToGoString, self._bounds), "+Inf"]
         for label, series in self._series.items():

@@ -1,4 +1,4 @@
-"""What libraries log, taken into our log."""
+"""Write the log messages of libraries to our log."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import logging
 from pointsman.observability.log import Log
 
 
-class _Bridge(logging.Handler):
-    """What libraries log, as one line each and without tracebacks."""
+class _LibraryHandler(logging.Handler):
+    """Write each library message as one line without a traceback."""
 
     def __init__(self, log: Log) -> None:
         super().__init__(logging.WARNING)
@@ -23,4 +23,4 @@ class _Bridge(logging.Handler):
 
 def adopt_library_log(log: Log) -> None:
     """Write warnings and errors of libraries as lines of `log`."""
-    logging.basicConfig(handlers=[_Bridge(log)], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[_LibraryHandler(log)], level=logging.WARNING, force=True)

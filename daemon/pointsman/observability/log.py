@@ -1,4 +1,4 @@
-"""The log on stderr, as JSON lines: never prompt text, never a key."""
+"""Write the log to stderr as JSON lines, without prompts and keys."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import msgspec
 Level = Literal["debug", "info", "warning", "error"]
 Line = dict[str, Any]
 _SEVERITY = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-# A request's line is written with those that end within so many seconds: one system call for all of them.
+# Lines of requests are held for this long, so that one system call writes several.
 HELD_SECONDS = 0.01
 
 
 class Log:
-    """JSON lines."""
+    """Write JSON lines to a stream."""
 
     def __init__(self, level: str = "info", stream: TextIO = sys.stderr) -> None:
         self.set_level(level)
@@ -27,17 +27,17 @@ class Log:
         self._encode = msgspec.json.Encoder().encode_lines
 
     def set_level(self, level: str) -> None:
-        """The least severe that is written from now on."""
+        """Set the least severe level to write."""
         self._least = _SEVERITY[level]
 
     def write(self, level: Level, event: str, **fields: Any) -> None:
-        """One line; fields that are None are left out."""
+        """Write one line; fields that are None are omitted."""
         if _SEVERITY[level] >= self._least:
             self._held.append({"ts": stamp(), "level": level, "event": event, **known(fields)})
             self.flush()
 
     def soon(self, line: Line) -> None:
-        """The same at the level info, at most HELD_SECONDS later."""
+        """Write a line of level info within HELD_SECONDS."""
         if self._least > _SEVERITY["info"]:
             return
         if not self._held:
@@ -45,7 +45,7 @@ class Log:
         self._held.append(line)
 
     def flush(self) -> None:
-        """Write what is held."""
+        """Write all held lines."""
         if self._held:
             lines, self._held = self._held, []
             self._stream.write(self._encode(lines).decode())
@@ -53,7 +53,7 @@ class Log:
 
 
 def stamp() -> str:
-    """Return the time as the log writes it."""
+    """Return the current time in the log's format."""
     seconds, milliseconds = divmod(int(time.time() * 1000), 1000)
     return f"{_second(seconds)}.{milliseconds:03d}+00:00"
 
@@ -64,5 +64,5 @@ def _second(now: int) -> str:
 
 
 def known(line: Line) -> Line:
-    """Return a line without the fields that are None."""
+    """Return the line without fields that are None."""
     return {name: value for name, value in line.items() if value is not None}

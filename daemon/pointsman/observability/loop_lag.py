@@ -1,4 +1,4 @@
-"""How late the event loop is: whatever blocks it delays every stream, so its lag is measured all the time."""
+"""Measure the delay of the event loop: whatever blocks it delays every stream."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ INTERVAL_S = 0.05
 
 
 async def watch(observe: Callable[[float], object], interval: float = INTERVAL_S) -> None:
-    """Give `observe` the seconds by which the loop woke this task too late, every `interval`; ends when cancelled.
+    """Call `observe` every `interval` with the delay of this task's wake-up in seconds, until cancelled.
 
-    A timer of uvloop counts in whole milliseconds, so up to one of them is its own.
+    uvloop's timers have a resolution of 1 ms, so up to 1 ms is measuring error.
     """
     loop = asyncio.get_running_loop()
     while True:

@@ -1,4 +1,4 @@
-"""The Prometheus metrics of the service; every label's values are bounded."""
+"""Define the Prometheus metrics of the service; the values of every label are bounded."""
 
 from __future__ import annotations
 
@@ -13,74 +13,81 @@ from pointsman.observability.instruments import Counter, Histogram
 from pointsman.observability.record import Record
 from pointsman.routing.router import Routed
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # they double every series and nobody reads them
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series and are not used
 
-_OURS = (5e-5, 1e-4, 2e-4, 5e-4, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-_LONGER = (5.0, 10.0, 30.0, 60.0, 300.0)
-_GAPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, *_LONGER)
-_ANSWERS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_SHORT_BUCKETS = (5e-5, 1e-4, 2e-4, 5e-4, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+_LONG_BUCKETS = (5.0, 10.0, 30.0, 60.0, 300.0)
+_GAP_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, *_LONG_BUCKETS)
+_RESPONSE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
 class Metrics:
-    """Prometheus metrics; every label's values are bounded by the config."""
+    """All metrics; the values of every label are bounded by the config."""
 
     def __init__(self, models: frozenset[str]) -> None:
-        """`models` are the names that may be a label; any other is `other`."""
+        """`models` are the names allowed as a label value; any other name is counted as `other`."""
         self._models = models
         self.registry = CollectorRegistry()
-        self.requests = self._counter("requests", "Answered requests; 499 is a client that left.", "path", "status")
-        self.decisions = self._counter(
-            "decisions", "Requests that were decided on, by their outcome.", "reason", "category", "model", "status"
+        self.requests = self._counter(
+            "requests", "Answered requests; 499 means that the client disconnected.", "path", "status"
         )
-        self.truncated = self._counter("truncated_prompts", "Prompts that were read only at head and tail.")
-        self.tokens = self._counter("tokens", "Tokens that vLLM reported.", "model", "kind")
+        self.decisions = self._counter(
+            "decisions", "Routing decisions, by reason and response status.", "reason", "category", "model", "status"
+        )
+        self.truncated = self._counter("truncated_prompts", "Prompts of which only head and tail were classified.")
+        self.tokens = self._counter("tokens", "Prompt and completion tokens reported by vLLM.", "model", "kind")
         self.left = self._counter(
             "clients_left",
-            "Clients that left before the end, by phase: queue (behind another request of theirs), body, classify, "
-            "connect, head (of vLLM's answer), stream.",
+            "Clients that disconnected early, by phase: queue (behind their previous request), body, classify, "
+            "connect, head (waiting for vLLM's response head), stream.",
             "phase",
         )
         self.refused = self._counter(
             "refused",
-            "Requests and connections refused unread: in_flight, client (over its share), connections, header_timeout, "
+            "Requests and connections refused unread: in_flight, client (over its limit), connections, header_timeout, "
             "body_timeout, malformed.",
             "reason",
         )
         self.retries = self._counter(
             "retries",
-            "Requests sent again because vLLM cannot have started them: connect (no connection), reused (a connection "
-            "that was idle had been closed), adapter (vLLM did not know the adapter that was chosen).",
+            "Requests retried because vLLM cannot have started them: connect (no connection), reused (idle connection "
+            "was already closed), adapter (vLLM did not know the chosen adapter).",
             "reason",
         )
         self.upstream_errors = self._counter("upstream_errors", "Failures of an endpoint.", "endpoint", "code")
         self.reloads = self._counter(
             "reloads",
-            "Reloads of the config: applied, unchanged (nothing to apply), failed (the one of before serves).",
+            "Config reloads: applied, unchanged (nothing to apply), failed (the previous config stays in use).",
             "result",
         )
         self.adapter_changes = self._counter(
-            "adapter_changes", "Adapters loaded, unloaded, and failed to load.", "endpoint", "outcome"
+            "adapter_changes", "Adapters that were loaded, were unloaded, or failed to load.", "endpoint", "outcome"
         )
         self.phase_seconds = self._histogram(
             "phase_seconds",
-            "Time by phase: queue, tokenize, infer, decide; upstream is the time to vLLM's head.",
-            (*_OURS, *_LONGER),
+            "Time by phase: queue, tokenize, infer, decide, upstream (until vLLM's response head).",
+            (*_SHORT_BUCKETS, *_LONG_BUCKETS),
             "phase",
         )
         self.first_byte_seconds = self._histogram(
-            "first_byte_seconds", "From a request's head to the first byte of vLLM's answer.", _ANSWERS, "path"
+            "first_byte_seconds",
+            "Time from the request head to the first byte of vLLM's response.",
+            _RESPONSE_BUCKETS,
+            "path",
         )
         self.chunk_gap_seconds = self._histogram(
-            "chunk_gap_seconds", "Between what comes of a stream; comments do not count.", _GAPS
+            "chunk_gap_seconds", "Time between events of a stream, comments excluded.", _GAP_BUCKETS
         )
-        self.request_seconds = self._histogram("request_seconds", "Whole requests.", _ANSWERS, "path")
-        self.loop_lag_seconds = self._histogram("loop_lag_seconds", "By how much the event loop was late.", _OURS)
+        self.request_seconds = self._histogram(
+            "request_seconds", "Duration of whole requests.", _RESPONSE_BUCKETS, "path"
+        )
+        self.loop_lag_seconds = self._histogram("loop_lag_seconds", "Delay of the event loop.", _SHORT_BUCKETS)
         ProcessCollector(namespace="pointsman", registry=self.registry)
         self.in_flight = 0
-        self.watch("requests_in_flight", "Requests now being served.", lambda: self.in_flight)
+        self.watch("requests_in_flight", "Requests in flight.", lambda: self.in_flight)
 
     def know(self, models: frozenset[str]) -> None:
-        """These names may be a label, too."""
+        """Allow these names, too, as a label value."""
         self._models |= models
 
     def _counter(self, name: str, doc: str, *labels: str) -> Counter:
@@ -94,23 +101,23 @@ class Metrics:
         return spread
 
     def watch(self, name: str, doc: str, read: Callable[[], float]) -> None:
-        """A gauge whose value is read when it is scraped."""
+        """Register a gauge that calls `read` on each scrape."""
         Gauge(f"pointsman_{name}", doc, registry=self.registry).set_function(read)
 
     def watch_endpoints(self, name: str, doc: str, read: Callable[[], Mapping[str, float]]) -> None:
-        """A gauge for each endpoint, read when it is scraped."""
+        """Register a gauge by endpoint that calls `read` on each scrape."""
         self.registry.register(_EndpointGauge(name, doc, read))
 
     def watch_counters(self, read: Callable[[], Mapping[str, tuple[str, float]]]) -> None:
-        """Counters that are kept elsewhere: name to documentation and value, read when they are scraped."""
+        """Register counters kept elsewhere; on each scrape `read` returns documentation and value by name."""
         self.registry.register(_Counters(read))
 
     def render(self) -> bytes:
-        """The text exposition."""
+        """Return the metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
     def count(self, record: Record) -> None:
-        """Count a request at its end."""
+        """Count a finished request."""
         if record.seconds is None:
             record.seconds = time.perf_counter() - record.started
         self.requests.add(record.path, str(record.status))

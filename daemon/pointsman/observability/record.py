@@ -1,4 +1,4 @@
-"""What is known of one request, as the log and the metrics tell it."""
+"""Collect what the log and the metrics report of one request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pointsman.routing.router import Routed
 
 
 class Record(msgspec.Struct):
-    """What is known of one request, filled as it goes; one line and the metrics come out at its end."""
+    """The facts of one request, filled while it is processed; its end writes one log line and updates the metrics."""
 
     request_id: str
     path: str
@@ -22,27 +22,27 @@ class Record(msgspec.Struct):
     status: int = 0
     phase: str = "body"
     phases: dict[str, float] = msgspec.field(default_factory=dict)
-    """Seconds by phase, as far as the request came."""
+    """Seconds by phase, for the phases reached so far."""
     first_byte: float | None = None
-    """Seconds until the first byte of vLLM's body went on to the client."""
+    """Seconds until the first byte of vLLM's body was sent to the client."""
     retried: list[dict[str, str]] | None = None
     tokens: tuple[int, int] | None = None
     error: str | None = None
     seconds: float | None = None
-    """Of the whole request, once it is over."""
+    """Duration of the whole request, set at its end."""
 
     def decided(self, routed: Routed) -> None:
-        """It is known where it goes."""
+        """Record the decision."""
         self.routed = routed
         self.phases = routed.phases()
 
     def server_timing(self) -> str:
-        """The value of `Server-Timing`, durations in milliseconds."""
+        """Return the value of the `Server-Timing` header, durations in milliseconds."""
         return ", ".join([f"{name};dur={seconds * 1000:.3f}" for name, seconds in self.phases.items()])
 
 
 def request_line(event: str, record: Record) -> Line:
-    """What the log tells of a request, as it is now; what is not known is left out."""
+    """Return the log line of a request in its current state; unknown fields are omitted."""
     seconds = time.perf_counter() - record.started if record.seconds is None else record.seconds
     line: Line = {
         "ts": stamp(),
@@ -81,5 +81,5 @@ def _add_decision(line: Line, routed: Routed) -> None:
 
 
 def _milliseconds(seconds: float) -> float:
-    """To a thousandth; `round` takes three times as long."""
+    """Return milliseconds with three decimals; `round` takes three times as long."""
     return int(seconds * 1e6 + 0.5) / 1000

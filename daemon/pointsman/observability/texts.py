@@ -1,4 +1,4 @@
-"""The texts that an operator chose to keep."""
+"""Write classified texts to a file, if the operator enables it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import msgspec
 from pointsman.errors import CannotStart
 from pointsman.lru import Lru
 
-# Hashes of texts that are in the file already, 15 MB of them at most; one that is forgotten may come a second time.
+# Hashes of texts already in the file, at most 15 MB in memory; a text whose hash was evicted may be written twice.
 KEPT_TEXTS = 100_000
 
 
 class KeptTexts:
-    """The texts that an operator chose to keep: JSON lines `{"hash", "text"}` in a file that only its owner reads."""
+    """The file of classified texts: JSON lines `{"hash", "text"}`, readable by its owner only."""
 
     def __init__(self, path: Path) -> None:
-        """Opens the file, or makes it; raises CannotStart."""
+        """Open the file or create it; raises CannotStart."""
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            os.fchmod(self._file, 0o600)  # one that was there before may be open to others
+            os.fchmod(self._file, 0o600)  # an existing file may be readable by others
         except OSError as error:
             raise CannotStart(
                 f"pointsman.log.texts_file: {path} cannot be written ({error.strerror}); check path and permissions"
@@ -29,7 +29,7 @@ class KeptTexts:
         self._kept: Lru[str, bool] = Lru(KEPT_TEXTS)
 
     def keep(self, text_hash: str, text: str) -> None:
-        """Append a text, once; raises OSError."""
+        """Append a text unless its hash is known; raises OSError."""
         if self._kept.get(text_hash) is None:
             os.write(self._file, msgspec.json.encode({"hash": text_hash, "text": text}) + b"\n")
             self._kept.put(text_hash, True)

@@ -1,4 +1,4 @@
-"""Whether the service takes one more request."""
+"""Admit requests within the limits of the service and of each client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request from its arrival to its one outcome in the log and in the metrics, however it ends."""
+"""Track one request from arrival to exactly one outcome in the log and the metrics."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pointsman.server.messages import Request, Response
 
 
 class Exchange:
-    """A request that is in flight from its construction until `end`, which each way to finish calls exactly once."""
+    """A request in flight from construction to `end`, which is called exactly once however the request finishes."""
 
     __slots__ = ("_admission", "_client", "_recorder", "_release", "record", "request")
 
     def __init__(
         self, request: Request, path: str, admission: Admission, recorder: Recorder, release: Callable[[], object]
     ) -> None:
-        """`path` is the route's; `release` is called at the end, and lets go of the config that serves the request."""
+        """`path` is the route's path; `release` is called at the end to release the config that serves the request."""
         self._admission = admission
         self._recorder = recorder
         self._release = release
@@ -30,13 +30,13 @@ class Exchange:
         admission.begin()
 
     def admit(self) -> None:
-        """Raise TooBusy or OverShare where this request is one too many."""
+        """Raise TooBusy or OverShare if a limit of concurrent requests is reached."""
         self._client = self._admission.admit(self.request.writer.client_address)
 
     async def settle(self, work: Awaitable[Response | None]) -> Response | None:
-        """Return the response of `work`, or the one that tells its error; None where `work` left the request to a job.
+        """Return the response of `work`, or an error response; None if `work` handed the request to a job.
 
-        Raises CancelledError when the client left.
+        Raises CancelledError when the client has disconnected.
         """
         try:
             response = await work
@@ -47,7 +47,7 @@ class Exchange:
                 self.left()
                 raise
             return self.failed(ShuttingDown("the service is shutting down"))
-        except Exception:  # noqa: BLE001 - the last resort: whatever it is, the client gets an answer
+        except Exception:  # noqa: BLE001 - an unexpected error, too, must give the client a response
             self._recorder.log.write(
                 "error", "internal_error", request_id=self.record.request_id, traceback=traceback.format_exc()
             )
@@ -58,25 +58,25 @@ class Exchange:
         return response
 
     def failed(self, error: HttpError) -> Response:
-        """End with an error, and return the response that tells the client."""
+        """End with an error; return the error response."""
         response = self._recorder.failure(self.record, error)
         self.end()
         return response
 
     def retried(self, endpoint: str, why: str, error: UpstreamError) -> None:
-        """Note that the request is sent again; `error` says why it cannot have started at `endpoint`."""
+        """Record a retry; `error` proves that `endpoint` did not start the request."""
         record = self.record
         record.retried = [*(record.retried or ()), {"endpoint": endpoint, "why": why, "proof": error.message}]
         self._recorder.metrics.retries.add(why)
 
     def left(self) -> None:
-        """End because the client left."""
-        self.record.status = 499  # nginx's number for a client that closed the connection
+        """End because the client disconnected."""
+        self.record.status = 499  # as nginx logs a client that closed the connection
         self._recorder.metrics.left.add(self.record.phase)
         self.end()
 
     def end(self) -> None:
-        """End with the outcome that stands in the record."""
+        """Count and log the outcome in the record, and release the config."""
         self._admission.end(self._client)
         self._recorder.outcome(self.record)
         self._release()

@@ -1,4 +1,4 @@
-"""A request on its way to vLLM: which endpoint, which connection, and what may be tried again."""
+"""Send a request to vLLM: choose an endpoint and a connection, and retry what vLLM cannot have started."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _ENDPOINT_FAILS = frozenset({502, 503, 504})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forwarder:
-    """Forwards the requests of one config.
+    """Forward the requests of one config.
 
-    `key_line` is the header line with vLLM's key, empty without one; `pass_credentials`: the client's own may cross.
+    `key_line` is the header line with vLLM's API key, empty without one; `pass_credentials` allows the client's own
+    credentials through.
     """
 
     balancer: LoadBalancer
@@ -44,19 +45,19 @@ class Forwarder:
         lines: bytes = b"",
         chosen: ChosenModel | None = None,
     ) -> Coroutine[None, None, None]:
-        """Send a request to one of `candidates`; its answer, with the header lines `lines`, goes to the client.
+        """Send a request to one of `candidates`; the response goes to the client with the header lines `lines`.
 
-        Raises UpstreamError where there is no connection. Once sent, the request is the writer's job, which ends the
-        exchange. `chosen` is the model in the body if the client did not ask for it.
+        Raises UpstreamError if no endpoint accepts a connection. After sending, the request is the writer's job, which
+        ends the exchange. `chosen` is the model in the body if the client did not ask for it by name.
         """
         upstream = self.balancer.choose(candidates, self.loop.time())
         if upstream is None:
-            raise UpstreamUnreachable("no endpoint may serve this")
+            raise UpstreamUnreachable("no endpoint may serve this request; check preferred_endpoints")
         return _ForwardedRequest(self, exchange, candidates, body, lines, chosen).send(upstream)
 
 
 class _ForwardedRequest(ResponseStream):
-    """A request until it is answered."""
+    """One request from sending to the end of its response."""
 
     __slots__ = ("_body", "_candidates", "_endpoint", "_exchange", "_forwarder", "_request_lines", "_reusing", "_tried")
 
@@ -90,7 +91,7 @@ class _ForwardedRequest(ResponseStream):
         )
 
     async def send(self, endpoint: EndpointState) -> None:
-        """Send to `endpoint`, or to another candidate where it does not listen; raises UpstreamError."""
+        """Send to `endpoint`, or to another candidate if it does not accept connections; raises UpstreamError."""
         record = self._record
         while True:
             record.endpoint = endpoint.name
@@ -105,7 +106,7 @@ class _ForwardedRequest(ResponseStream):
             except UpstreamUnreachable as unreachable:
                 endpoint.in_flight -= 1
                 endpoint = self._unreachable(endpoint, unreachable)
-            except BaseException:  # a cancellation, too, gives its place back
+            except BaseException:  # also on cancellation
                 endpoint.in_flight -= 1
                 raise
             else:
@@ -132,7 +133,7 @@ class _ForwardedRequest(ResponseStream):
             self._answered()
 
     def cancel(self) -> None:
-        """End: the client left, or the service stops."""
+        """Abort because the client disconnected or the service is shutting down."""
         exchange, writer = self._exchange, self._writer
         self._endpoint.in_flight -= 1
         if writer.closing:
@@ -166,7 +167,7 @@ class _ForwardedRequest(ResponseStream):
         )
 
     def _unreachable(self, endpoint: EndpointState, error: UpstreamUnreachable) -> EndpointState:
-        """Return another endpoint, since nothing was sent; raises the error where there is none."""
+        """Return another endpoint, which is safe as nothing was sent; raises `error` if there is none."""
         balancer, now = self._forwarder.balancer, self._loop.time()
         balancer.failed(endpoint, "no connection", now)
         balancer.unreachable(endpoint, error.message)
@@ -179,7 +180,7 @@ class _ForwardedRequest(ResponseStream):
         return other
 
     def _judge(self, error: UpstreamError | None) -> None:
-        """Tell the load balancer and the record how the endpoint did."""
+        """Report the outcome to the circuit breaker, the record and the metrics."""
         forwarder, record, endpoint = self._forwarder, self._record, self._endpoint
         balancer, metrics, now = forwarder.balancer, forwarder.metrics, self._loop.time()
         if error is not None:

@@ -1,4 +1,4 @@
-"""How a request's outcome reaches the metrics and the log."""
+"""Record a request's outcome in the metrics and the log."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Recorder:
             self.log.soon(request_line(event, record))
 
     def failure(self, record: Record, error: HttpError) -> Response:
-        """Count the error that ends a request, note it in the record, and return the response that tells it."""
+        """Count the error that ends a request, note it in the record, and return the response for the client."""
         record.status, record.error = error.status, error.message
         if isinstance(error, UpstreamError):
             self.metrics.upstream_errors.add(record.endpoint or "", error.code)

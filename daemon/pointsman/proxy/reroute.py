@@ -14,7 +14,7 @@ from pointsman.routing.policy import Decision
 
 
 class Plan(NamedTuple):
-    """Where a request goes, its body, and the header lines of the answer that tell of it."""
+    """A routing decision with the body to send and the header lines that describe it to the client."""
 
     decision: Decision
     body: bytes

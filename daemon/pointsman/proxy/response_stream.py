@@ -1,4 +1,4 @@
-"""One answer on its way from vLLM to the client: written as it comes."""
+"""Forward one response from vLLM to the client while it arrives."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from pointsman.proxy.usage import Tail
 from pointsman.server.messages import Request
 from pointsman.upstream.connection import UpstreamConnection
 
-# vLLM sends keep-alive comments even when its engine is dead, so they are no progress. Matches lines that are comments,
-# empty, or a chunk's size; the last line may be incomplete.
+# vLLM sends keep-alive comments even when its engine is dead, so comments do not count as progress. The pattern matches
+# lines that are comments, empty, or a chunk's size; the last line may be incomplete.
 _COMMENTS = re.compile(rb"(?:(?::[^\n]*|[0-9a-f]*\r?)\n)*(?::[^\n]*|[0-9a-f]*\r?)", re.IGNORECASE)
-# An overloaded vLLM does not say when to try again.
+# An overloaded vLLM sends no Retry-After of its own.
 RETRY_AFTER = b"Retry-After: 1\r\n"
 
 
 class ResponseStream(abc.ABC):
-    """Receives one answer and writes it to one client. While `status` is 0, nothing was written."""
+    """Receive one response and write it to one client; `status` is 0 until the response head arrived."""
 
     __slots__ = (
         "_chosen",
@@ -51,7 +51,7 @@ class ResponseStream(abc.ABC):
     def __init__(
         self, request: Request, record: Record, timeouts: Timeouts, lines: bytes, chosen: ChosenModel | None
     ) -> None:
-        """`lines` are header lines to add to the answer.
+        """`lines` are header lines to add to the response.
 
         Where vLLM does not know the `chosen` model, `ended` gets UnknownModel.
         """
@@ -72,7 +72,7 @@ class ResponseStream(abc.ABC):
         self.tail = Tail()
 
     def begin(self, upstream: UpstreamConnection, head: bytes, body: bytes) -> None:
-        """Send the request."""
+        """Send the request to vLLM, and start the timeouts."""
         self._upstream = upstream
         self._started = time.perf_counter()
         self._sent = self._progress = self._loop.time()
@@ -100,7 +100,7 @@ class ResponseStream(abc.ABC):
         if keep is request.head.old:
             line += b"Connection: keep-alive\r\n" if keep else b"Connection: close\r\n"
         if head.streams:
-            line += b"X-Accel-Buffering: no\r\n"  # or an nginx in front would hold the stream back
+            line += b"X-Accel-Buffering: no\r\n"  # keeps nginx from buffering the stream
         if head.status == 503 and not head.retry_after:
             line += RETRY_AFTER
         self._framing = framing
@@ -160,25 +160,25 @@ class ResponseStream(abc.ABC):
 
     @abc.abstractmethod
     def ended(self, error: UpstreamError | None) -> None:
-        """The answer is whole, or for this reason never will be."""
+        """Handle the end of the response; `error` is None if the response is complete."""
 
     # --- the client's side -------------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """The client is slow."""
+        """Stop reading from vLLM while the client is slow."""
         self._paused = True
         if self._upstream is not None:
             self._upstream.pause()
 
     def resume(self) -> None:
-        """It has caught up. The time that it took to read is not vLLM's."""
+        """Read on from vLLM; the client's delay does not count towards the idle timeout."""
         self._paused = False
         self._progress = self._loop.time()
         if self._upstream is not None:
             self._upstream.resume()
 
     def give_up(self, error: HttpError | None = None) -> None:
-        """Close the request to vLLM; `error` tells a client that is still there why its answer ends."""
+        """Abort the request to vLLM; `error` is sent to a client that has received part of the response."""
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.abort()
@@ -188,7 +188,7 @@ class ResponseStream(abc.ABC):
         self._writer.flow = None
 
     def _break_off(self, error: HttpError) -> None:
-        """What is on its way cannot be fixed, but a client must be able to tell that it is not whole."""
+        """Mark an incomplete response so that the client can tell."""
         self._request.keep_alive = False
         text = b"\n\ndata: " + msgspec.json.encode(error.body()) + b"\n\n" if self.streams else b""
         framing = self._framing
@@ -198,7 +198,7 @@ class ResponseStream(abc.ABC):
         if text and framing is not None:
             self._writer.write(framing.interrupted(text))
         elif self._request.head.old and not isinstance(framing, Length):
-            self._writer.abort()  # to a client of HTTP/1.0 a mere end of the connection is a good one
+            self._writer.abort()  # an HTTP/1.0 client takes a regular close for the end of the body
 
     # --- time --------------------------------------------------------------------------------------------------
 
@@ -207,13 +207,13 @@ class ResponseStream(abc.ABC):
         return "vLLM" if self._upstream is None else self._upstream.where
 
     def check(self, now: float, first_byte: float, idle: float, total: float) -> None:
-        """End the answer if it is too late; the limits are in seconds, `inf` is none."""
+        """Abort the response if a timeout has passed; limits are in seconds, `inf` means no limit."""
         if now - self._sent > total:
-            what = "took too long for its answer"
+            what = "did not finish its response in time"
         elif not self.status and now - self._sent > first_byte:
             what = "did not answer in time"
         elif self.status and not self._paused and now - self._progress > idle:
-            what = "fell silent in the middle of its answer"
+            what = "stopped sending in the middle of its response"
         else:
             return
         error = UpstreamTimeout(f"{self._where} {what}")

@@ -1,4 +1,4 @@
-"""The time limits of all answers in progress, checked by one timer.
+"""Enforce the time limits of all responses in progress with one timer.
 
 A timer for each request would cost more than the rest of its bookkeeping.
 """

@@ -1,22 +1,22 @@
-"""What the tail of an answer tells, for the log and the metrics; the answer itself is never parsed."""
+"""Read token counts and errors from the last bytes of a response, which is never parsed as a whole."""
 
 from __future__ import annotations
 
 import re
 
-# `usage` is the last thing in an answer or in a stream's last event; this much holds it with room to spare.
+# `usage` is the last field of a response or of a stream's last event; 4 KiB hold it with room to spare.
 TAIL_BYTES = 4096
-# The framing of chunks is passed on, so it is also in the tail.
+# Chunked framing is forwarded verbatim, so the tail contains it.
 _FRAMING = re.compile(rb"\r\n[0-9A-Fa-f]+\r\n")
 _ERROR = re.compile(rb'(?:^|\n)data: ?\{"error"')
-# No answer has a quadrillion tokens; a longer number would overflow the float of a Prometheus sample.
+# No response has 10^15 tokens; a longer number would overflow the float of a Prometheus sample.
 _COUNT = rb"_tokens\":\s*(\d{1,15})(?![\d.eE])"
 _PROMPT = re.compile(rb'"(?:prompt|input)' + _COUNT)
 _COMPLETION = re.compile(rb'"(?:completion|output)' + _COUNT)
 
 
 class Tail:
-    """The last TAIL_BYTES of what was fed."""
+    """The last TAIL_BYTES of a response body."""
 
     __slots__ = ("_tail",)
 
@@ -24,15 +24,15 @@ class Tail:
         self._tail = b""
 
     def feed(self, chunk: bytes) -> None:
-        """Remember the end of a chunk."""
+        """Append a chunk, and keep its last TAIL_BYTES."""
         self._tail = (self._tail + chunk)[-TAIL_BYTES:] if len(chunk) < TAIL_BYTES else chunk[-TAIL_BYTES:]
 
     def unfinished(self) -> bytes:
-        """The line that the next chunk goes on with."""
+        """Return the last, incomplete line."""
         return self._tail[self._tail.rfind(b"\n") + 1 :]
 
     def tokens(self) -> tuple[int, int] | None:
-        """(prompt tokens, completion tokens) of the last `usage`; None where there is none."""
+        """Return the prompt and completion tokens of the last `usage`, or None if there is none."""
         tail = self._tail
         if b"\r\n" in tail:
             tail = _FRAMING.sub(b"", tail)
@@ -43,5 +43,5 @@ class Tail:
         return (int(prompt[1]), int(completion[1])) if prompt and completion else None
 
     def failed(self) -> bool:
-        """Whether a stream ended with an error event, as vLLM's do when its engine dies."""
+        """Return whether the stream ended with an error event, which vLLM sends when its engine dies."""
         return b'"error"' in self._tail and _ERROR.search(_FRAMING.sub(b"", self._tail)) is not None

@@ -1,6 +1,6 @@
-"""JSON bodies, decoded one level deep: bytes in, raw values out. Pure.
+"""Decode JSON bodies one level deep; pure functions.
 
-Values stay raw bytes, so whatever is not edited leaves as it came: the spelling of numbers, escapes, unknown fields,
+Values stay raw bytes, so everything that is not edited is forwarded unchanged: number formats, escapes, unknown fields,
 order. Only what routing reads is decoded further.
 """
 
@@ -27,19 +27,19 @@ class _Asked(msgspec.Struct):
     model: msgspec.Raw = _NULL
 
 
-# Made once: to read a type costs more than to decode a short message by it.
+# Built once: building a decoder costs more than decoding a short message.
 OBJECT = Decoder(dict[str, msgspec.Raw])
 LIST = Decoder(list[msgspec.Raw])
 _ASKED = Decoder(_Asked)
 _STRING = Decoder(str)
-# In one go: a prompt may be a list of 100,000 token ids.
+# One decoder for all cases, as a prompt may be a list of 100,000 token ids.
 _TEXT: Decoder[Any] = Decoder(str | list[str | _Part | int | float | bool | list[Any] | None])
 
 
 def asked_model(body: bytes) -> str | None:
-    """Return the model that a request asks for, None where it leaves the choice.
+    """Return the requested model, or None if the client names none.
 
-    Raises RequestError (400) for what is not a JSON object or names no model by a string.
+    Raises RequestError (400) if the body is not a JSON object or `model` is not a string.
     """
     return model_in(_decode_object(body, _ASKED).model)
 
@@ -53,7 +53,7 @@ def model_in(raw: msgspec.Raw | None) -> str | None:
 
 
 def model_of(body: bytes) -> str | None:
-    """Return the model that a JSON body names; None where it names none, or is no JSON object."""
+    """Return the requested model, or None if there is none or the body is not a JSON object."""
     try:
         model: str | None = decode(_decode_object(body, _ASKED).model, None, _STRING)
     except RequestError:
@@ -62,7 +62,7 @@ def model_of(body: bytes) -> str | None:
 
 
 def with_model(body: bytes, model: str) -> bytes:
-    """Return a JSON object with another `model`; raises RequestError (400)."""
+    """Return the body with another `model`; raises RequestError (400)."""
     return msgspec.json.encode(fields_of(body) | {"model": model})
 
 
@@ -82,12 +82,12 @@ def decode(raw: msgspec.Raw | None, default: Any, decoder: Decoder[Any]) -> Any:
 
 
 def given(raw: msgspec.Raw | None) -> bool:
-    """Return whether a value is there and not null."""
+    """Return whether a value is present and not null."""
     return raw is not None and bytes(raw) != b"null"
 
 
 def text_of(raw: msgspec.Raw | None) -> str:
-    """Return a string, or the strings and text parts of a list joined by a space; anything else has no text."""
+    """Return a string, or the strings and text parts of a list joined by spaces; empty for anything else."""
     content = decode(raw, "", _TEXT)
     return content if isinstance(content, str) else " ".join(filter(None, map(_part_text, content)))
 
@@ -107,7 +107,7 @@ def _part_text(part: Any) -> str:
 
 def _decode_object(body: bytes, decoder: Decoder[T]) -> T:
     try:
-        str(body, "utf-8")  # msgspec does not look inside raw values
+        str(body, "utf-8")  # msgspec does not check raw values
         return decoder.decode(body)
     except UnicodeDecodeError as error:
         message = f"the body is not UTF-8 (byte {error.start})"

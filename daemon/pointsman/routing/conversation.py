@@ -1,4 +1,4 @@
-"""Which conversation a request belongs to. Pure."""
+"""Identify the conversation of a request; pure functions."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import msgspec
 
 
 class Conversation(msgspec.Struct, frozen=True):
-    """`key` is a hash of the first messages, the same in every turn. `follow_up`: there was an answer before.
+    """A conversation: `key` is a hash of its first messages, the same in every turn.
 
-    `continues`: the last message is not the user's (a tool's result, say), so there is no new text to judge.
+    `follow_up`: the request contains an earlier response. `continues`: the last message is not the user's (a tool
+    result, for example), so there is no new text to classify.
     """
 
     key: bytes
@@ -25,5 +26,5 @@ def single_turn(text: str) -> Conversation:
 
 
 def conversation_key(parts: Iterable[bytes]) -> bytes:
-    """Return a hash of 16 bytes; the parts' lengths keep them apart."""
+    """Return a 16-byte hash; each part is hashed with its length, so that parts cannot run together."""
     return hashlib.blake2b(b"".join([b"%d:%b" % (len(part), part) for part in parts]), digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""The declared edits of a body. Pure."""
+"""Edits to a body, as values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """How a model's reasoning is switched: `effort` is None when it is off."""
+    """A setting of a model's reasoning; `effort` is None when reasoning is off."""
 
     type: Literal["chat_template_kwargs", "reasoning_effort"]
     parameter: str
@@ -19,7 +19,7 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True)
 class SystemPrompt:
-    """A category's system prompt, and whether it replaces the client's or comes before it."""
+    """A category's system prompt, which replaces the client's or is inserted before it."""
 
     text: str
     mode: Literal["replace", "insert"]
@@ -27,7 +27,7 @@ class SystemPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """All that may change in a body."""
+    """All edits to one body."""
 
     model: str | None = None
     reasoning: Reasoning | None = None
@@ -35,7 +35,7 @@ class Edits:
 
 
 class Edited(msgspec.Struct, frozen=True):
-    """The body to send, and the names of the top-level fields that differ from the client's."""
+    """The body to send, and the names of the top-level fields that were changed."""
 
     body: bytes
     changed: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""A decision in full: what `POST /v1/route` answers and `pointsman explain` prints."""
+"""Describe a decision in full, for `POST /v1/route` and `pointsman explain`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pointsman.routing.router import Routed, Router
 
 
 def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str, Any]:
-    """Decision, scores of all categories and labels (greatest first), body edits, milliseconds by phase."""
+    """Return the decision, category and label scores (highest first), body edits, and milliseconds by phase."""
     decision, classification = routed.decision, routed.classification
     labels: dict[str, float] = {}
     categories: dict[str, float] = {}
@@ -50,7 +50,7 @@ def _greatest_first(scores: dict[str, float]) -> dict[str, float]:
 
 
 def render(description: dict[str, Any]) -> str:
-    """The same for a terminal."""
+    """Return the description as text for a terminal."""
     decision = description["decision"]
     confidence = "-" if decision["confidence"] is None else f"{decision['confidence']:.3f}"
     lines = [

@@ -1,4 +1,4 @@
-"""From probabilities, config and live adapters to a Decision. Pure, but for a memo."""
+"""Map probabilities, config and served adapters to a decision; pure, except for a cache of plans."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 
 
 class Reason(enum.StrEnum):
-    """Why a request goes where it goes; stable strings for headers, log and metrics."""
+    """The reason of a decision; these strings are stable, as headers, log and metrics show them."""
 
     EXPLICIT_MODEL = "explicit_model"
     CLASSIFIED = "classified"
@@ -31,7 +31,7 @@ class Reason(enum.StrEnum):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """A category (None for no category), how probable it is, and why it was taken."""
+    """A category (None for no category), its confidence, and the reason for choosing it."""
 
     category: str | None
     confidence: float | None
@@ -39,9 +39,9 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """Where a request goes. `endpoints` are those that may serve `model`; `reasoning` is None when left as it came.
+    """A routing decision: `endpoints` are those that may serve `model`; `reasoning` is None if it is not changed.
 
-    `adapter`: `model` is an adapter that the client did not ask for by its name.
+    `adapter`: `model` is an adapter that the client did not request by name.
     """
 
     model: str
@@ -56,7 +56,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Policy:
-    """The rules of one config for one classifier's labels."""
+    """The routing rules of one config, for the labels of one classifier."""
 
     def __init__(self, config: Config, labels: Sequence[str]) -> None:
         self._config = config
@@ -70,15 +70,19 @@ class Policy:
         self._plans: dict[tuple[str | None, int | None], _Plan] = {}
 
     def knows(self, category: str) -> bool:
-        """Whether the config has it; what a conversation remembers may be an earlier config's."""
+        """Return whether the config has this category; a conversation may remember one of an earlier config."""
         return category in self._categories
 
     def scores(self, probabilities: Sequence[float]) -> dict[str, float]:
-        """A category's score is the sum of its labels' probabilities."""
+        """Return the score of each category: the sum of the probabilities of its labels."""
         return {name: sum([probabilities[i] for i in labels]) for name, labels in self._covered.items()}
 
     def choose(self, probabilities: Sequence[float], remembered: str | None) -> Choice:
-        """The best category, unless it is too unsure or the conversation's own (`remembered`) is close behind."""
+        """Return the best category, or the conversation's own (`remembered`) or the fallback.
+
+        The conversation keeps its category unless another reaches the threshold and leads by `switch_margin`; without
+        one, the fallback is used if no category reaches the threshold.
+        """
         scores = self.scores(probabilities)
         best = max(scores, key=scores.__getitem__, default=None)
         score = 0.0 if best is None else scores[best]
@@ -87,23 +91,27 @@ class Policy:
             return Choice(remembered, scores[remembered], Reason.STICKY)
         if sure:
             return Choice(best, score, Reason.CLASSIFIED)
-        nowhere = 1.0 - sum(scores.values())
-        reason = Reason.NO_CATEGORY if nowhere >= max(self._threshold, score) else Reason.LOW_CONFIDENCE
+        uncovered = 1.0 - sum(scores.values())
+        reason = Reason.NO_CATEGORY if uncovered >= max(self._threshold, score) else Reason.LOW_CONFIDENCE
         return Choice(self.fallback, score, reason)
 
     def _takes_over(self, best: str | None, score: float, remembered: str, own: float) -> bool:
-        """Whether a conversation leaves its category. "Thanks" is no change of subject: the rest never takes over."""
+        """Return whether the conversation moves to the best category.
+
+        A short remark such as "Thanks" is no change of subject, so the category of the remaining labels never takes
+        over.
+        """
         if best == remembered:
             return True
         return best != self._rest and score - own > self._config.pointsman.routing.switch_margin
 
     @property
     def fallback(self) -> str | None:
-        """The category that answers when none was found."""
+        """Return the category that is used when no other applies."""
         return self._config.classifier.category_model.fallback_category
 
     def explicit(self, model: str, served: Served) -> Decision:
-        """The client named a model: no edits, to an endpoint that serves it."""
+        """Return the decision for a model that the client named: no edits, and an endpoint that serves it."""
         candidates = self._config.endpoints_of(model)
         return Decision(
             model=model,
@@ -119,7 +127,7 @@ class Policy:
         )
 
     def decide(self, choice: Choice, share: float, served: Served) -> Decision:
-        """Who answers a choice. `share`, in [0, 1), is the conversation's place among split scores."""
+        """Return the decision for a choice; `share`, in [0, 1), selects a model where `split` divides by score."""
         if served is not self._planned_for:
             self._planned_for = served
             self._plans.clear()
@@ -152,7 +160,7 @@ class Policy:
         return _Plan(target, edits, None if reasoning is None else entry.use_reasoning)
 
     def _target(self, wanted: list[str], served: Served) -> _Target:
-        """The first name that some endpoint serves, else the first name's base model."""
+        """Return the first of `wanted` that an endpoint serves, or else the base model of the first."""
         for name in wanted:
             target = self._find(name, served)
             if target.endpoints:
@@ -171,7 +179,7 @@ class Policy:
         return _Target(name, model, base, served.available(model, candidates))
 
     def _drawn(self, entries: tuple[ModelScore, ...], share: float) -> int | None:
-        """With `split: score` the place of the entry at `share`."""
+        """Return the index of the entry that `share` selects with `split: score`, or None without a split."""
         if self._config.pointsman.routing.split != "score":
             return None
         point = share * sum(entry.score for entry in entries)
@@ -179,7 +187,7 @@ class Policy:
         return next((place for place, end in enumerate(ends) if point < end), len(entries) - 1)
 
     def _ranked(self, entries: tuple[ModelScore, ...], drawn: int | None) -> list[ModelScore]:
-        """Best first; ties keep the config's order. The entry that was drawn comes before all."""
+        """Return the entries by score, highest first, with the drawn one before all; ties keep the config's order."""
         places = sorted(range(len(entries)), key=lambda place: (place != drawn, -entries[place].score))
         return [entries[place] for place in places]
 
@@ -194,7 +202,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What a category's requests have in common for as long as the same is served."""
+    """The part of a decision that all requests of a category share until the served models change."""
 
     target: _Target
     edits: Edits
@@ -203,7 +211,10 @@ class _Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """`wanted` is the config's name, `model` the one that vLLM serves it under; `first`: it was the first choice."""
+    """A model to send to: `wanted` is its name in the config, `model` its name in vLLM.
+
+    `first`: it is the preferred model, not a fallback.
+    """
 
     wanted: str
     model: str

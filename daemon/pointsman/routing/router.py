@@ -1,4 +1,4 @@
-"""From a parsed request to a decision and the body to send: what the server, the dry run and `explain` share."""
+"""Route a parsed request to a decision and the body to send; the server, `POST /v1/route` and `explain` share it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pointsman.routing.edits import Edited
 from pointsman.routing.formats import ParsedRequest
 from pointsman.routing.policy import Choice, Decision, Policy, Reason
 
-# Names that clients ask for; the decision on each holds until what is served changes.
+# Bounds the cache of decisions by requested model name; it is cleared when the served models change.
 EXPLICIT_ENTRIES = 1024
 
 
 class Routed(msgspec.Struct, frozen=True):
-    """`decide` is the seconds that the decision and the edits took, without the wait for the classifier."""
+    """A routed request; `decide` is the time for the decision and the edits in seconds, without classification."""
 
     decision: Decision
     edited: Edited
@@ -30,7 +30,7 @@ class Routed(msgspec.Struct, frozen=True):
     decide: float
 
     def phases(self) -> dict[str, float]:
-        """Seconds by phase."""
+        """Return the seconds by phase."""
         if self.classification is None:
             return {"decide": self.decide}
         timing = self.classification.timing
@@ -38,12 +38,12 @@ class Routed(msgspec.Struct, frozen=True):
 
 
 class Router:
-    """One config and one classifier; `served` gives the latest snapshot of what the endpoints serve."""
+    """Route by one config and one classifier; `served` returns the latest snapshot of the served models."""
 
     def __init__(
         self, config: Config, classifier: Classifier, served: Callable[[], Served], previous: Router | None = None
     ) -> None:
-        """What the conversations of `previous` stick to is kept."""
+        """Take over the conversations of `previous`."""
         self.config = config
         self.classifier = classifier
         self.policy = Policy(config, classifier.labels)
@@ -56,9 +56,9 @@ class Router:
         self._conversations.resize(routing.sticky_entries if routing.sticky else 0)
 
     async def route(self, request: ParsedRequest, *, remember: bool = True) -> Routed:
-        """Decide; `remember` makes follow-up turns stick to it.
+        """Decide where a request goes; `remember` keeps the category for later turns of the conversation.
 
-        A classifier that fails costs at most its deadline: the fallback answers and the reason says so.
+        A failing classifier delays the request by at most its deadline: the fallback is used, and the reason says so.
         """
         if request.model is not None and request.model not in self.auto_names:
             return self.explicit(request.body, request.model)
@@ -77,21 +77,21 @@ class Router:
                 failed = Reason(error.reason)
         started = time.perf_counter()
         choice = self._choice(classification, failed, remembered)
-        decision = self.policy.decide(choice, _share(conversation), self.served())
+        decision = self.policy.decide(choice, _split_position(conversation), self.served())
         if remember and decision.category is not None and failed is None:
             self._conversations.put(conversation.key, decision.category)
         edited = request.apply(decision.edits)
         return Routed(decision, edited, classification, time.perf_counter() - started)
 
     def again(self, request: ParsedRequest, routed: Routed, served: Served) -> Routed:
-        """The same choice decided anew, since less is served than was known."""
+        """Return the same choice decided anew, after vLLM turned out to serve less than `served` said."""
         old = routed.decision
         choice = Choice(old.category, old.confidence, old.reason)
-        decision = self.policy.decide(choice, _share(request.conversation), served)
+        decision = self.policy.decide(choice, _split_position(request.conversation), served)
         return Routed(decision, request.apply(decision.edits), routed.classification, routed.decide)
 
     def explicit(self, body: bytes, model: str) -> Routed:
-        """The client named a model, which is none of the auto names."""
+        """Return the decision for a model that the client named and that is no auto name."""
         started = time.perf_counter()
         served = self.served()
         if served is not self._explicit_served:
@@ -113,6 +113,6 @@ class Router:
         return Choice(remembered, None, Reason.STICKY)
 
 
-def _share(conversation: Conversation) -> float:
-    """The conversation's place in [0, 1): the same in every turn, so that a split sticks to it."""
+def _split_position(conversation: Conversation) -> float:
+    """Return the conversation's fixed position in [0, 1), so that a split sends every turn to the same model."""
     return int.from_bytes(conversation.key[:8], "little") / 2**64

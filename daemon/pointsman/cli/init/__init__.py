@@ -1,4 +1,4 @@
-"""`pointsman init`: write a config for what a running vLLM serves."""
+"""Implement `pointsman init`: write a config for what a running vLLM serves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask vLLM and write the config: 0 written, 1 not."""
+    """Query vLLM and write the config; return 0 if it was written."""
     from pointsman.cli.init.main import init
 
     return init(options.vllm, options.output, options.api_key_file, force=options.force, out=sys.stdout, err=sys.stderr)

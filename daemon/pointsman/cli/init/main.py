@@ -1,4 +1,4 @@
-"""The command: ask vLLM, write the config, tell what it holds. Nothing is written unless the config would load."""
+"""Run `pointsman init`: query vLLM, write the config, print a summary. A config that would not load is not written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pointsman.upstream.client import read_key
 
 
 def init(vllm: str, output: Path | None, key_file: Path | None, *, force: bool, out: TextIO, err: TextIO) -> int:
-    """Write a config for the vLLM at an address: 0 written, 1 not, with one line on `err` that says why."""
+    """Write a config for the vLLM at an address; return 0, or 1 with one line on `err` that says why."""
     try:
         _run(vllm, output or _default_output(), key_file, force=force, out=out)
     except (InitError, UpstreamError, CannotStart) as error:
@@ -30,7 +30,7 @@ def init(vllm: str, output: Path | None, key_file: Path | None, *, force: bool, 
 
 
 def _default_output() -> Path:
-    """Where the service of this host reads its config, if it is installed and may be written; else the folder's."""
+    """Return the installed service's path for root if that folder exists, and otherwise the local one."""
     installed = os.geteuid() == 0 and load.INSTALLED.parent.is_dir()
     return load.INSTALLED if installed else load.LOCAL
 
@@ -38,9 +38,9 @@ def _default_output() -> Path:
 def _run(vllm: str, output: Path, key_file: Path | None, *, force: bool, out: TextIO) -> None:
     if os.path.lexists(output) and not force:
         raise InitError(_taken(output))
-    # An OpenAI client's base URL ends in /v1; requests bring that along themselves.
+    # An OpenAI client's base URL ends in /v1, but request paths already begin with it.
     endpoint = Endpoint(name=ENDPOINT, address=vllm.rstrip("/").removesuffix("/v1"))
-    key = None if key_file is None else str(key_file.absolute())  # not where its links lead: a key may be swapped
+    key = None if key_file is None else str(key_file.absolute())  # keep links: rotating a key replaces one
     served = asyncio.run(ask_vllm(endpoint, read_key(key, "--api-key-file")))
     planned = plan(served, read_manifest(BUILTIN).labels)
     text = render(served, planned, endpoint, key)
@@ -60,7 +60,7 @@ def _write(output: Path, text: str, *, force: bool) -> None:
 
 
 def _taken(output: Path) -> str:
-    return f"{output}: exists already; replace it with --force, or name another file with -o"
+    return f"{output}: exists already; overwrite it with --force, or choose another file with -o"
 
 
 def _summary(served: Served, planned: Plan, endpoint: Endpoint, output: Path) -> Iterator[str]:

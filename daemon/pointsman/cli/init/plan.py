@@ -1,4 +1,4 @@
-"""Which categories the adapters are for, by their names and paths; pure."""
+"""Assign adapters to categories by their names and paths; pure functions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pointsman.config.words import fold
 
 _LONGEST_PHRASE = 3
 _FOLDERS = 2
-"""Names at the end of a path that may tell a domain: `medical/v3`. What is above them tells of the host."""
+"""Number of folders at the end of a path that may name a domain, as in `medical/v3`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A category, the labels that it covers, the adapter that answers, and others that have the same domain."""
+    """A category with its labels, its adapter, and other adapters of the same domain."""
 
     name: str
     labels: tuple[str, ...]
@@ -28,7 +28,7 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The categories, the adapters whose domain nobody can tell, and the labels that no category covers."""
+    """The categories, the adapters of unknown domain, and the labels that no category covers."""
 
     categories: tuple[Category, ...]
     unknown: tuple[Adapter, ...]
@@ -36,7 +36,7 @@ class Plan:
 
 
 def plan(served: Served, labels: Sequence[str]) -> Plan:
-    """Give each label to one adapter at most: that with the narrowest domain, and of such the first."""
+    """Assign each label to at most one adapter: the one with the narrowest domain, the first of equals."""
     phrases = {**COMMON, **{fold(label): (label,) for label in labels}}
     domains = {adapter: _domain(adapter, served, phrases) for adapter in served.adapters}
     claims = {adapter: _labels(domain, phrases, labels) for adapter, domain in domains.items()}
@@ -58,7 +58,10 @@ def plan(served: Served, labels: Sequence[str]) -> Plan:
 
 
 def _domain(adapter: Adapter, served: Served, phrases: Mapping[str, object]) -> list[str]:
-    """The phrases that tell the domain: of the name, or else of the end of the path. The base's own words do not."""
+    """Return the phrases that name the domain, from the adapter's name or else the end of its path.
+
+    Words of the base model's name are ignored.
+    """
     folders = PurePosixPath(adapter.path or "").parts[-_FOLDERS:]
     ignored = {word for text in (adapter.base, served.bases[adapter.base] or "") for word in _words(text)}
     for text in (adapter.name, *reversed(folders)):
@@ -68,12 +71,12 @@ def _domain(adapter: Adapter, served: Served, phrases: Mapping[str, object]) -> 
 
 
 def _words(text: str) -> list[str]:
-    """`MedicalLoRA_v2` as medical, lo, ra, v."""
+    """Split text into words: `MedicalLoRA_v2` into medical, lo, ra, v."""
     return re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).casefold())
 
 
 def _phrases(words: Sequence[str], known: Mapping[str, object]) -> Iterator[str]:
-    """The known phrases among the words, the longest at each place."""
+    """Yield the known phrases among the words, the longest at each position."""
     start = 0
     while start < len(words):
         lengths = range(_LONGEST_PHRASE, 0, -1)

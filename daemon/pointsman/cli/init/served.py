@@ -1,4 +1,4 @@
-"""What a vLLM says that it serves."""
+"""Query what a vLLM serves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pointsman.upstream.endpoint_state import EndpointState
 MOST_MODELS = 1_000
 LONGEST_NAME = 500
 _ROUTED_NAMES = {"MoM", "auto"}
-"""What a client asks Pointsman for by default: no vLLM has a model of such a name."""
+"""Model names that Pointsman itself answers by default; no vLLM has a model of such a name."""
 
 
 class InitError(PointsmanError):
@@ -33,7 +33,7 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What vLLM serves: base models with the name or path of their weights, at least one, and their adapters."""
+    """What vLLM serves: one or more base models with the name or path of their weights, and their adapters."""
 
     version: str | None
     bases: dict[str, str | None]
@@ -45,7 +45,7 @@ class Served:
 
     @property
     def default(self) -> str:
-        """The base model that has the most adapters."""
+        """Return the base model with the most adapters."""
         return max(self.bases, key=lambda base: len(self.of(base)))
 
 
@@ -64,7 +64,7 @@ class _Version(msgspec.Struct):
 
 
 async def ask_vllm(endpoint: Endpoint, key_line: bytes) -> Served:
-    """Ask for the models and the version; raises InitError, and UpstreamError where no answer comes in time."""
+    """Query the models and the version; raises InitError, or UpstreamError if vLLM does not answer."""
     upstream = EndpointState(endpoint, RelayOptions())
     try:
         status, body = await ask(upstream, "/v1/models", key_line)
@@ -79,15 +79,15 @@ async def ask_vllm(endpoint: Endpoint, key_line: bytes) -> Served:
 
 def _key(endpoint: Endpoint, status: int, given: bool) -> str:
     if given:
-        return f"{endpoint.address} refuses the key (status {status}); put the one of vLLM's --api-key in the file"
+        return f"{endpoint.address} refuses the key (status {status}); put the key of vLLM's --api-key in the file"
     return (
-        f"{endpoint.address} wants a key (status {status}); put the one of vLLM's --api-key in a file and name that "
+        f"{endpoint.address} requires a key (status {status}); put the key of vLLM's --api-key in a file and name it "
         "with --api-key-file"
     )
 
 
 async def _version(upstream: EndpointState, key_line: bytes) -> str | None:
-    """Return the version, None where it is not told: not everything that speaks OpenAI's API has this path."""
+    """Return the version, or None if there is none: not every OpenAI-compatible server has this path."""
     try:
         status, body = await ask(upstream, "/version", key_line)
         found = msgspec.json.decode(body, type=_Version).version if status == 200 else ""
@@ -97,7 +97,7 @@ async def _version(upstream: EndpointState, key_line: bytes) -> str | None:
 
 
 def read(where: str, body: bytes, version: str | None) -> Served:
-    """Return what the answer of `/v1/models` says; raises InitError. `where` it came from is for the messages."""
+    """Parse a `/v1/models` response; `where` is its address for messages. Raises InitError."""
     try:
         cards = {card.id: card for card in msgspec.json.decode(body, type=_Cards).data}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -108,7 +108,7 @@ def read(where: str, body: bytes, version: str | None) -> Served:
     if not bases:
         raise InitError(f"{where} serves no base model; start vLLM with one")
     if len(cards) > MOST_MODELS:
-        raise InitError(f"{where} lists {len(cards):,} models, and `init` takes at most {MOST_MODELS:,}")
+        raise InitError(f"{where} lists {len(cards):,} models, but `init` supports at most {MOST_MODELS:,}")
     if not all(0 < len(name) <= LONGEST_NAME for name in cards):
         raise InitError(f"{where} lists a model whose name is empty or longer than {LONGEST_NAME} characters")
     if routed := _ROUTED_NAMES.intersection(cards):
@@ -117,6 +117,6 @@ def read(where: str, body: bytes, version: str | None) -> Served:
 
 
 def _adapter(card: _Card, bases: dict[str, str | None]) -> Adapter:
-    """vLLM may name a parent that it does not serve under this name: the first base model is meant then."""
+    """Return the adapter; the first base model stands for a parent that vLLM does not serve under that name."""
     base = card.parent if card.parent is not None and card.parent in bases else next(iter(bases))
     return Adapter(card.id, base, None if card.root in {None, "", card.id} else card.root)

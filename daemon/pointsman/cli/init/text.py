@@ -1,4 +1,4 @@
-"""The config as text, with comments for whoever completes it; pure."""
+"""Render the config as text, with comments on how to complete it; pure functions."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ ENDPOINT = "vllm"
 
 
 def render(served: Served, planned: Plan, endpoint: Endpoint, key_file: str | None) -> str:
-    """Return the config file's text."""
+    """Return the text of the config file."""
     version = f" {served.version}" if served.version else ""
     lines = [
-        f"# Written by `pointsman init` for vLLM{version}. `pointsman check FILE` shows who answers what.",
+        f"# Written by `pointsman init` for vLLM{version}. `pointsman check FILE` shows which model answers what.",
         "",
-        "# What decides which category a prompt is about.",
+        "# The classifier that chooses a prompt's category.",
         "classifier:",
         "  category_model:",
-        "    model_id: builtin    # or the folder that `pointsman export` or `pointsman fit` wrote",
-        "    threshold: 0.6       # less sure than this: default_model answers",
+        "    model_id: builtin    # or a folder written by `pointsman export` or `pointsman fit`",
+        "    threshold: 0.6       # below this confidence, default_model answers",
         "",
         "vllm_endpoints:",
         f"  - name: {ENDPOINT}",
         *(f"    {line}" for line in _address(endpoint)),
         "",
-        "# What vLLM serves: each base model with its adapters. A path is as vLLM sees it.",
+        "# The base models that vLLM serves, with their adapters. Paths are as vLLM sees them.",
         "model_config:",
         *(line for base in served.bases for line in _model(base, served.of(base))),
         "",
-        "# Answers what fits no category.",
+        "# Answers prompts that fit no category.",
         f"default_model: {_quoted(served.default)}",
         "",
         "# mmlu_categories are the classifier's labels that a category covers; `general` covers the rest.",
@@ -52,7 +52,7 @@ def render(served: Served, planned: Plan, endpoint: Endpoint, key_file: str | No
 
 
 def _address(endpoint: Endpoint) -> list[str]:
-    """Host and port, as semantic-router has them, where these are all."""
+    """Return the address as host and port, as semantic-router has them, or else as a URL."""
     url = urlsplit(endpoint.base_url)
     if endpoint.socket_path is None and url.scheme == "http" and not url.path and url.hostname:
         return [f"address: {_quoted(url.hostname)}", f"port: {url.port or 80}"]
@@ -76,7 +76,7 @@ def _category(category: Category) -> Iterator[str]:
     yield f"    mmlu_categories: [{', '.join(category.labels)}]"
     yield from _scores(category.adapter.base, category.adapter.name)
     for adapter in category.others:
-        yield "      # The same domain. The highest score answers; with `pointsman.routing.split: score` they share:"
+        yield "      # The same domain. The highest score answers; `pointsman.routing.split: score` divides traffic:"
         yield from _commented(_entry(adapter.base, adapter.name), 6)
 
 
@@ -91,8 +91,8 @@ def _entry(base: str, adapter: str | None) -> list[str]:
 
 def _unknown(adapter: Adapter, free: Sequence[str]) -> Iterator[str]:
     yield ""
-    yield f"  # Neither its name nor its path tells the domain of {_quoted(adapter.name)}."
-    yield "  # Uncomment it with the labels that are its own:"
+    yield f"  # Neither name nor path tells the domain of {_quoted(adapter.name)}."
+    yield "  # Uncomment the category and choose its labels:"
     block = [
         f"  - name: {_quoted(adapter.name)}",
         f"    mmlu_categories: [{', '.join(free)}]",
@@ -114,7 +114,7 @@ def _no_adapters() -> list[str]:
 
 
 def _own(endpoint: Endpoint, key_file: str | None) -> Iterator[str]:
-    """Pointsman's own options, where the defaults will not do."""
+    """Yield Pointsman's own options, where the defaults do not work."""
     server = _listeners(endpoint)
     if server or key_file is not None:
         yield from ("", "pointsman:")
@@ -125,7 +125,7 @@ def _own(endpoint: Endpoint, key_file: str | None) -> Iterator[str]:
 
 
 def _listeners(endpoint: Endpoint) -> list[str]:
-    """Other ports than the defaults where vLLM has one of these."""
+    """Return other ports than the defaults where vLLM uses one of them."""
     defaults = ServerOptions()
     lines = []
     if own_listener(endpoint, defaults.listen):
@@ -136,5 +136,5 @@ def _listeners(endpoint: Endpoint) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """A YAML scalar on one line, whatever the text holds."""
+    """Return the text as a one-line YAML scalar."""
     return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=sys.maxsize).rstrip("\n")

@@ -1,4 +1,4 @@
-"""Rewrites `categories` and `decisions` as categories whose labels are written out and belong to one of them."""
+"""Rewrite `categories` and `decisions` as categories with explicit labels, each label in one category."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FALLBACK = ("classifier", "category_model", "fallback_category")
 
 
 def from_scores(root: Table, labels: Sequence[str], models: Models, notes: Notes) -> Table:
-    """Return the root with the categories that somebody answers and that can be chosen."""
+    """Return the root with the categories that have a model and can be chosen."""
     listed = domain.known(root, labels, notes)
     claims = domain.covered(listed, (), labels)
     made = [_scored(node, listed, claims, models, notes) for node in tables(root, "categories")]
@@ -31,7 +31,7 @@ def from_scores(root: Table, labels: Sequence[str], models: Models, notes: Notes
 
 
 def from_decisions(root: Table, labels: Sequence[str], models: Models, notes: Notes) -> Table:
-    """Return the root with a category for each decision that wins a label."""
+    """Return the root with one category for each decision that wins a label."""
     read = (decision.read(node, models, notes) for node in children(root, "decisions"))
     decisions = [one for one in read if one is not None]
     listed = domain.known(root, labels, notes)
@@ -49,7 +49,7 @@ def from_decisions(root: Table, labels: Sequence[str], models: Models, notes: No
 
 
 def _scored(node: Table, listed: Claims, claims: Claims, models: Models, notes: Notes) -> Table | None:
-    """A category of the older form; None, noted, where nobody answers it or it can never be chosen."""
+    """Return a category of the older form; None, with a note, if it has no model or can never be chosen."""
     name = text(node, "name") or ""
     answers = reference.rewrite(node, children(node, "model_scores"), models, notes)
     if answers is None:
@@ -61,7 +61,7 @@ def _scored(node: Table, listed: Claims, claims: Claims, models: Models, notes: 
     own = listed[name]
     if not own and claims[name] and fold(name) not in map(fold, (*claims[name], "general")):
         own = claims[name]
-        notes.changed(node, f'"{name}" is no label of the classifier: it is taken for {listing(own)}')
+        notes.changed(node, f'"{name}" is not a label of the classifier: it is mapped to {listing(own)}')
     at = find(node, "mmlu_categories") or find(node, "labels") or node
     written = items(at, [scalar(at, label) for label in own]) if own else None
     return changed(node, {"mmlu_categories": written, "labels": None, "model_scores": answers})
@@ -74,23 +74,23 @@ def _undeclared(decisions: Sequence[Decision], listed: Claims) -> list[str]:
 
 
 def _note_domains(root: Table, decisions: Sequence[Decision], listed: Claims, claims: Claims, notes: Notes) -> None:
-    """Note what a domain has that decisions do not read, and a domain that none of them asks for."""
+    """Note what decisions do not read of a domain, and domains that no decision uses."""
     asked = {fold(name) for one in decisions for name in rule.domains(one.rules)}
     for node in tables(root, "categories"):
         name = text(node, "name") or ""
         for key, value in node.entries.items():
             if key not in ("name", "description", "mmlu_categories"):
-                notes.dropped(value, "semantic-router reads it in decisions alone")
+                notes.dropped(value, "semantic-router reads it only in decisions")
         if fold(name) not in asked:
-            notes.dropped(node, f'no decision asks for the domain "{name}"')
+            notes.dropped(node, f'no decision uses the domain "{name}"')
         elif not claims[name]:
             notes.dropped(node, f'the classifier has no label for the domain "{name}", so it never matches')
         elif not listed[name] and fold(name) not in map(fold, claims[name]):
-            notes.changed(node, f'"{name}" is no label of the classifier: it is taken for {listing(claims[name])}')
+            notes.changed(node, f'"{name}" is not a label of the classifier: it is mapped to {listing(claims[name])}')
 
 
 def _decided(one: Decision, won: Sequence[str], unsure: bool, claims: Claims, notes: Notes) -> Table | None:
-    """The category of a decision; None, noted, where another answers everything that it asks for."""
+    """Return the category of a decision; None, with a note, if other decisions win all its labels."""
     signals = rule.others(one.rules)
     if not won and not unsure:
         notes.dropped(one.node, f'the decision "{one.name}" answers nothing here: {_why(one, signals, claims)}')
@@ -112,7 +112,7 @@ def _why(one: Decision, signals: Sequence[str], claims: Claims) -> str:
 
 
 def _name(one: Decision, won: Sequence[str], claims: Claims) -> str:
-    """The domain's name where the decision is about that domain alone, else the decision's own."""
+    """Return the domain's name if the decision uses that domain alone, or else the decision's name."""
     asked = list(dict.fromkeys(rule.domains(one.rules)))
     alone = len(asked) == 1 and set(won) <= set(claims.get(asked[0], ()))
     return asked[0] if alone and won else one.name
@@ -121,18 +121,18 @@ def _name(one: Decision, won: Sequence[str], claims: Claims) -> str:
 def _note_algorithm(one: Decision, notes: Notes) -> None:
     algorithm, kind = find(one.node, "algorithm"), text(one.node, "algorithm", "type")
     if algorithm is not None and kind != "static":
-        notes.dropped(algorithm, f"the algorithm {kind}: the model with the highest score, else the first, answers")
+        notes.dropped(algorithm, f"the algorithm {kind}: the model with the highest score answers, the first of equals")
 
 
 def _prompt(node: Table, notes: Notes) -> dict[str, Node]:
-    """The system prompt of a decision's plugins; the other plugins are noted."""
+    """Return the system prompt of a decision's plugins, and note the other plugins."""
     found: dict[str, Node] = {}
     for one in children(node, "plugins"):
         kind = text(one, "type")
         if kind == "system_prompt":
             found |= {plugin.PROMPT.get(key, key): value for key, value in entries(one, "configuration").items()}
         else:
-            notes.dropped(one, f"the plugin {kind}: nothing in Pointsman is like it")
+            notes.dropped(one, f"the plugin {kind}: Pointsman has no equivalent")
     return found
 
 
@@ -147,6 +147,6 @@ def _with_fallback(root: Table, category: Table | None, notes: Notes) -> Table:
     if not isinstance(classifier, Table) or not isinstance(model, Table):
         return root
     if category is None and given is not None:
-        notes.dropped(given, "no category of that name is kept: default_model answers what is below the threshold")
+        notes.dropped(given, "no category of that name is kept: default_model answers prompts below the threshold")
     name = scalar(given or category, text(category, "name") or "") if category else None
     return changed(root, {"classifier": changed(classifier, {"category_model": changed(model, {_FALLBACK[2]: name})})})

@@ -1,4 +1,4 @@
-"""Rewrites `classifier`: the model that this host has, or the built-in one."""
+"""Rewrite `classifier`: use the named model if this host has it, or else the built-in one."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _OF_THE_MODEL = ("category_mapping_path", "use_modernbert", "use_mmbert_32k", "m
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A classifier that Pointsman can run, and its labels."""
+    """A classifier that Pointsman can run, with its labels."""
 
     model_id: str
     labels: tuple[str, ...]
 
 
 Lookup = Callable[[str], Artifact | str]
-"""Finds the artifact that a `model_id` names, or says what is there instead."""
+"""Returns the artifact that a `model_id` names, or a message about what is there instead."""
 
 
 def rewrite(root: Table, lookup: Lookup, notes: Notes) -> tuple[Table, tuple[str, ...]]:
-    """Return the root with a classifier that exists, and that classifier's labels."""
+    """Return the root with an existing classifier, and that classifier's labels."""
     model = find(root, "classifier", "category_model") or find(root, "classifier") or root
     artifact = _artifact(root, lookup, notes)
     given = entries(root, "classifier", "category_model")
@@ -48,30 +48,30 @@ def _artifact(root: Table, lookup: Lookup, notes: Notes) -> Artifact:
     if isinstance(builtin, str):
         raise TypeError(f"the built-in classifier is missing: {builtin}")
     if isinstance(found, str) and node is not None:
-        message = f"{found}: the built-in classifier takes its place; check its threshold with pointsman eval"
+        message = f"{found}: the built-in classifier is used instead; check its threshold with pointsman eval"
         notes.changed(node, message)
     elif node is None:
-        notes.changed(root.entries.get("classifier", root), "no classifier is named: the built-in one is taken")
+        notes.changed(root.entries.get("classifier", root), "no classifier is named: the built-in one is used")
     return builtin
 
 
 def _note_rest(root: Table, notes: Notes) -> None:
     for key, node in entries(root, "classifier").items():
         if key != "category_model":
-            notes.dropped(node, "one classifier, that of the domain, is run")
+            notes.dropped(node, "only the domain classifier is run")
     for key, node in entries(root, "classifier", "category_model").items():
         if key in _OF_THE_MODEL:
-            notes.dropped(node, "the artifact says what it is and which labels it has")
+            notes.dropped(node, "the artifact contains this information")
         elif key not in (*_KEPT, "model_id", "use_cpu"):
-            notes.dropped(node, "nothing in Pointsman is like it")
+            notes.dropped(node, "Pointsman has no equivalent")
 
 
 def _providers(use_cpu: Node | None, notes: Notes) -> Table | None:
-    """`use_cpu: false` takes a GPU where there is one, and the CPU where there is none."""
+    """Return providers for `use_cpu: false`: a GPU if there is one, or else the CPU."""
     if not isinstance(use_cpu, Scalar) or use_cpu.value is True:
         return None
     if use_cpu.value is not False:
-        notes.dropped(use_cpu, f'expected true or false, found "{use_cpu.text}": the CPU is taken')
+        notes.dropped(use_cpu, f'expected true or false, found "{use_cpu.text}": the CPU is used')
         return None
-    notes.changed(use_cpu, "a GPU where the host has one, else the CPU: pointsman.classifier.providers")
+    notes.changed(use_cpu, "a GPU if the host has one, else the CPU: pointsman.classifier.providers")
     return table(use_cpu, {"providers": items(use_cpu, [scalar(use_cpu, "cuda"), scalar(use_cpu, "cpu")])})

@@ -1,4 +1,4 @@
-"""Reads `decisions`, and finds the one that semantic-router would choose for a prompt of a domain."""
+"""Read `decisions`, and find the one that semantic-router would choose for a prompt of a domain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CONFIDENCE = "confidence"
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A decision that has someone to answer."""
+    """A decision that has at least one model."""
 
     node: Table
     name: str
@@ -28,14 +28,14 @@ class Decision:
 
 
 def read(node: Node, models: Models, notes: Notes) -> Decision | None:
-    """Return a decision and who answers it; None, noted, where nobody does."""
+    """Return a decision and its models; None, with a note, if it has none."""
     if not isinstance(node, Table):
         notes.dropped(node, "expected a mapping with name, rules and modelRefs")
         return None
     name = text(node, "name") or f"line {node.line}"
     references = children(node, "modelRefs") or children(node, "model_refs")
     if not references:
-        notes.dropped(node, f'the decision "{name}" names no model: what it did with a prompt itself is not done here')
+        notes.dropped(node, f'the decision "{name}" names no model: Pointsman cannot answer a prompt itself')
         return None
     answers = reference.rewrite(find(node, "modelRefs") or node, references, models, notes)
     if answers is None:
@@ -45,7 +45,7 @@ def read(node: Node, models: Models, notes: Notes) -> Decision | None:
 
 
 def winner(decisions: Sequence[Decision], strategy: str, is_domain: Callable[[str], bool]) -> Decision | None:
-    """Return the decision of a prompt, by tier where one is given, else by priority or by confidence."""
+    """Return the decision for a prompt: by tier if any is set, or else by priority or confidence."""
     sure = ((rule.confidence(one.rules, is_domain), one) for one in decisions)
     matched = [(found, one) for found, one in sure if found is not None]
     tiered = any(_rank(one, "tier") > 0 for _, one in matched)

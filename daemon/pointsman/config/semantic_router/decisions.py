@@ -1,8 +1,8 @@
-"""Reads semantic-router's `decisions` as categories, before the walk.
+"""Read semantic-router's `decisions` as categories, before the tree is walked.
 
-A decision whose rules are one domain is the category of that domain: `modelRefs` are its `model_scores`, its
-`system_prompt` plugin is its system prompt. Rules that are richer cannot be served and are problems. Nodes
-keep the key paths and lines of the file.
+A decision whose rules are one domain becomes the category of that domain: `modelRefs` are its `model_scores`, and its
+`system_prompt` plugin is its system prompt. Other rules are not supported and become problems. Nodes keep their key
+paths and lines.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _IGNORED_PLUGINS = (
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """The root with categories alone; `problems` are decisions that could not be read."""
+    """The root with categories only; `problems` are decisions that could not be read."""
 
     root: Table
     problems: tuple[Problem, ...] = ()
@@ -39,7 +39,7 @@ class Rewritten:
 
 
 def rewrite(root: Table) -> Rewritten:
-    """Pure; a root without `decisions` comes back as it is."""
+    """Return the root with decisions as categories; a root without `decisions` is unchanged."""
     decisions = root.entries.get("decisions")
     if decisions is None:
         return Rewritten(root)
@@ -55,7 +55,7 @@ def rewrite(root: Table) -> Rewritten:
 
 
 class _Reader:
-    """Goes through the decisions once; `categories` are those that have someone to answer."""
+    """Read all decisions; `categories` are those that have models."""
 
     def __init__(self, root: Table) -> None:
         self._domains = dict(_named(root.entries.get("categories")))
@@ -66,7 +66,7 @@ class _Reader:
         self.warnings: list[Problem] = []
 
     def read(self, decision: Node) -> None:
-        """One decision: a category more, or a problem."""
+        """Read one decision: add a category or a problem."""
         if not isinstance(decision, Table):
             self._refuse(decision, f"expected a mapping, found {describe(decision)}")
             return
@@ -75,7 +75,7 @@ class _Reader:
             return
         name = str(domain.value).casefold()
         if name in self.categories:
-            self._refuse(domain, f'the domain "{domain.text}" has its models in two places')
+            self._refuse(domain, f'the domain "{domain.text}" has models in two places')
             return
         category = self._domains.get(name)
         entries = {} if category is None else dict(category.entries)
@@ -88,29 +88,29 @@ class _Reader:
         self.categories[name] = Table(decision.keys, decision.line, entries)
 
     def finish(self) -> None:
-        """Warns of domains that nobody answers."""
+        """Add warnings for domains without models."""
         for name, node in self._domains.items():
             if name not in self.categories:
-                message = "no decision is about this category, so default_model answers it"
+                message = "no decision uses this category, so default_model answers it"
                 self.warnings.append(_problem(node, message, "add a decision, or give it model_scores"))
 
     def _domain(self, decision: Table) -> Scalar | None:
-        """The name of the only domain that the rules ask for."""
+        """Return the name of the only domain in the rules; None, with a problem, for other rules."""
         rules = decision.entries.get("rules")
         if not isinstance(rules, Table):
             self._refuse(decision, "a decision without rules cannot be read as a category")
             return None
         conditions = rules.entries.get("conditions", Items(rules.keys, rules.line, (rules,)))
         if not isinstance(conditions, Items) or len(conditions.items) != 1:
-            self._refuse(rules, "expected exactly one condition; rules that combine several are not read")
+            self._refuse(rules, "expected exactly one condition; combined rules are not supported")
             return None
         condition = conditions.items[0]
         operator = _text(rules.entries.get("operator"))
         kind = _text(condition.entries.get("type")) if isinstance(condition, Table) else None
         if not isinstance(condition, Table) or "conditions" in condition.entries or kind is None:
-            self._refuse(condition, "expected one condition with type and name; nested rules are not read")
+            self._refuse(condition, "expected one condition with type and name; nested rules are not supported")
         elif kind != "domain":
-            self._refuse(condition, f'expected the type domain, found "{kind}"; no other signal is read')
+            self._refuse(condition, f'expected the type domain, found "{kind}"; other signals are not supported')
         elif operator is not None and operator.upper() not in ("AND", "OR"):
             self._refuse(rules, f'expected the operator AND or OR, found "{operator}"')
         else:
@@ -128,7 +128,7 @@ class _Reader:
             if kind == "system_prompt" and isinstance(settings, Table):
                 found |= {PROMPT.get(key, key): node for key, node in settings.entries.items()}
             elif kind in _IGNORED_PLUGINS:
-                message = f"the plugin {kind} is known to semantic-router, ignored here"
+                message = f"the plugin {kind} is known to semantic-router but ignored here"
                 self.warnings.append(_problem(plugin, message, "remove it if only Pointsman reads this file"))
             else:
                 fix = choose(kind or "", ["system_prompt", *_IGNORED_PLUGINS])
@@ -136,7 +136,7 @@ class _Reader:
         return found
 
     def _refuse(self, node: Node, message: str) -> None:
-        fix = "write it under categories, with model_scores, and mmlu_categories where it covers several labels"
+        fix = "write it under categories, with model_scores, and with mmlu_categories if it covers several labels"
         self.problems.append(_problem(node, message, fix))
 
 
@@ -148,7 +148,7 @@ def _named(categories: Node | None) -> Iterator[tuple[str, Table]]:
 
 
 def _with_categories(root: Table, categories: dict[str, Node]) -> Table:
-    """The root without `decisions`; categories of a wrong form stay, for the walk to report."""
+    """Return the root without `decisions`; invalid categories are kept, so that the walk reports them."""
     entries = {key: node for key, node in root.entries.items() if key != "decisions"}
     given, decisions = root.entries.get("categories"), root.entries["decisions"]
     if given is None or isinstance(given, Items):

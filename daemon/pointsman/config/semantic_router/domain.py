@@ -1,4 +1,4 @@
-"""The labels of the classifier that each domain of a file stands for."""
+"""Map each domain of a file to labels of the classifier."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pointsman.config.yaml_tree import Node, Table
 
 
 def known(root: Table, labels: Sequence[str], notes: Notes) -> dict[str, tuple[str, ...]]:
-    """Return the listed labels of each category or domain that the classifier has; the others are noted."""
+    """Return the listed labels that the classifier has, by category or domain; others are noted."""
     by_fold = {fold(label): label for label in labels}
     found = {}
     for node in tables(root, "categories"):
@@ -27,14 +27,14 @@ def known(root: Table, labels: Sequence[str], notes: Notes) -> dict[str, tuple[s
 
 
 def hopeless(node: Node, own: Sequence[str]) -> bool:
-    """Whether a category lists labels of which the classifier has none."""
+    """Return whether a category lists labels, but none that the classifier has."""
     return bool(children(node, "mmlu_categories") or children(node, "labels")) and not own
 
 
 def covered(
     listed: Mapping[str, tuple[str, ...]], others: Iterable[str], labels: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
-    """Return every label that a domain stands for, by its list, its name or the table of common names."""
+    """Return the labels of each domain, by its list, its name or the table of common names."""
     names = {**listed, **{name: () for name in others if name not in listed}}
     found = cover(_config(names), labels)
     return {
@@ -44,7 +44,7 @@ def covered(
 
 
 def matcher(claims: Mapping[str, tuple[str, ...]], label: str) -> Callable[[str], bool]:
-    """Return whether a prompt of the label is of the domain with a name."""
+    """Return a function that tells whether a prompt with this label belongs to a named domain."""
     by_fold: dict[str, set[str]] = {}
     for name, own in claims.items():
         by_fold.setdefault(fold(name), set()).update(own)

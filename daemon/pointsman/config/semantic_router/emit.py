@@ -1,4 +1,4 @@
-"""Writes a `Config` as YAML: what the defaults say already, and what is empty, is left out."""
+"""Write a `Config` as YAML, without empty values and defaults."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pointsman.config.decode import required
 from pointsman.config.model import Config
 
 _ALWAYS = ("classifier", "category_model", "model_id", "threshold", "use_reasoning", "default_model")
-"""Written even where the value is the default: an operator looks for them."""
+"""Keys that are written even with the default value, since operators look for them."""
 
 
 class _Dumper(yaml.SafeDumper):
-    """Indents lists under their key and writes text of several lines as a block."""
+    """Indent lists under their key, and write multi-line text as a block."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)

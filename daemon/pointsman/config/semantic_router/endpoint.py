@@ -1,4 +1,4 @@
-"""Keeps the endpoints that are vLLM's, each address once and under a name of its own."""
+"""Keep the endpoints that are vLLM servers, without duplicate addresses or names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCHEME_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """`kept` has the kept endpoint for each name of the file; `names` has all names, and the kind of each."""
+    """The kept endpoints: `kept` maps each name of the file to the kept endpoint, `kinds` each name to its API."""
 
     root: Table
     made: Items
@@ -55,7 +55,7 @@ class _Reader:
         name = text(node, "name") or "vllm"
         self.kinds[name] = kind
         if kind not in _VLLM:
-            self._notes.dropped(node, f"it speaks the API of {kind}, and Pointsman relays to vLLM servers alone")
+            self._notes.dropped(node, f"it has the API of {kind}, but Pointsman relays only to vLLM servers")
             return
         if text(node, "address") is None:
             self._notes.dropped(node, "it has no address")
@@ -63,7 +63,7 @@ class _Reader:
         self._keep(node, name)
 
     def _kind(self, node: Table) -> str:
-        """The API of an endpoint: that of its profile, its provider or its type."""
+        """Return the API of an endpoint, from its profile, its provider or its type."""
         profile = self._profiles.get(text(node, "provider_profile") or "")
         return (text(profile, "type") or text(node, "provider") or text(node, "type") or "vllm").lower()
 
@@ -86,21 +86,21 @@ class _Reader:
         shown = text(same, "name")
         own = number(node, "weight"), number(same, "weight")
         weight = "" if own[0] == own[1] else f"; its weight {own[0] or 1:g} is dropped"
-        self._notes.changed(node, f"the same address as {shown}: one endpoint{weight}")
+        self._notes.changed(node, f"same address as {shown}: merged into one endpoint{weight}")
 
     def _rest(self, node: Table) -> dict[str, Node]:
-        """What is left for the walk to read, or to note as dropped."""
+        """Return the keys that the walk reads or notes as dropped."""
         own = ("protocol", "type", "provider", "provider_profile", *_KEYS)
         for key in _KEYS:
             if text(node, key):
-                self._notes.dropped(node.entries[key], f"no key is carried over: {_KEY_FILE}")
+                self._notes.dropped(node.entries[key], f"keys are not migrated: {_KEY_FILE}")
         return {key: value for key, value in node.entries.items() if key not in own}
 
 
 def _address(node: Table) -> tuple[str, int | None]:
-    """The address and port as Pointsman writes them: a host and its port, or a URL that has its own.
+    """Return address and port as Pointsman writes them: host and port, or a URL that contains its port.
 
-    A port is taken from the scheme where one is given, and is missing otherwise.
+    Without a port, the default of an explicit scheme is used; otherwise the port is None.
     """
     given = text(node, "address") or ""
     if given.startswith("unix:"):

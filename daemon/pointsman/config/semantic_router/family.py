@@ -1,4 +1,4 @@
-"""Rewrites `reasoning_families` in the two types that Pointsman knows."""
+"""Rewrite `reasoning_families` with the two types that Pointsman supports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TOP_LEVEL = "top_level_reasoning_effort"
 
 
 def rewrite(root: Table, notes: Notes) -> Table:
-    """Return the root with families that can be switched."""
+    """Return the root with families of a supported type."""
     given = root.entries.get("reasoning_families")
     if given is None:
         return root
@@ -23,10 +23,10 @@ def rewrite(root: Table, notes: Notes) -> Table:
 def _family(node: Node, notes: Notes) -> Table | None:
     kind, parameter = text(node, "type"), text(node, "parameter")
     if not isinstance(node, Table) or kind not in (*_TYPES, _TOP_LEVEL) or parameter is None:
-        notes.dropped(node, f"a family has a parameter, and one of the types {', '.join(_TYPES)}")
+        notes.dropped(node, f"a family needs a parameter and one of the types {', '.join(_TYPES)}")
         return None
     if kind == _TOP_LEVEL:
-        notes.changed(node, f"its type is {_EFFORT} here, which is the key at the top of the request")
+        notes.changed(node, f"its type is {_EFFORT} here, a top-level key of the request")
         return changed(node, {"type": scalar(node, _EFFORT)})
     if kind == _EFFORT and parameter != _EFFORT:
         notes.changed(node, f'its parameter is {_EFFORT}, the key that vLLM reads, not "{parameter}"')

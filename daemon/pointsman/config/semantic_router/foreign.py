@@ -1,4 +1,4 @@
-"""What semantic-router's files hold that is not served: keys that are ignored, and its newer form."""
+"""List the keys of semantic-router that are ignored, and detect its newer file format."""
 
 from __future__ import annotations
 
@@ -51,24 +51,24 @@ IGNORED: Mapping[type, Mapping[str, str]] = {
         "use_reasoning": _ENTRY,
     },
 }
-"""Keys (or patterns of keys) of each mapping, with what to do about them."""
+"""Ignored keys (or patterns of keys) of each mapping, with what to do about them."""
 
 NEWER = ("listeners", "providers", "routing", "global", "signals", "recipes")
 
 
 def ignored(kind: type, key: str) -> str | None:
-    """What to do about a key that is ignored; None for one that semantic-router does not know either."""
+    """Return what to do about an ignored key; None if semantic-router does not know the key either."""
     return next((fix for known, fix in IGNORED.get(kind, {}).items() if fnmatchcase(key, known)), None)
 
 
 def newer_form(root: Table) -> Problem | None:
-    """The problem of a file in the form of semantic-router's v0.2 command line and v0.3."""
+    """Return the problem of a file in the format of semantic-router's v0.2 command line or v0.3."""
     marks = [key for key in NEWER if key in root.entries]
     if not marks:
         return None
     return Problem(
         path=marks[0],
         line=root.entries[marks[0]].line,
-        message=f"the file is in semantic-router's newer form ({listing(marks)}), which is not read",
-        fix="run pointsman migrate on it, which writes a file that is read and says what became of each part",
+        message=f"the file is in semantic-router's newer form ({listing(marks)}), which is not supported",
+        fix="run pointsman migrate on it, which converts the file and reports on each part",
     )

@@ -1,4 +1,4 @@
-"""Tells whether a file is a configuration of vLLM Semantic Router, and in which form."""
+"""Detect whether a file is a configuration of vLLM Semantic Router, and in which format."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pointsman.errors import Problem
 
 _OLDER = ("classifier", "vllm_endpoints", "model_config", "default_model", "categories", "decisions")
 _ENOUGH = 2
-"""Files of other programs have one of these keys now and then: Prometheus has `global`."""
+"""Minimum number of keys: files of other programs may have one of them, as Prometheus has `global`."""
 
 
 def refusal(root: Table) -> Problem | None:
     """Return why the file cannot be migrated; None for a configuration of semantic-router."""
     if "pointsman" in root.entries:
-        return _problem("this is a Pointsman configuration already", "run pointsman check on it", root, "pointsman")
+        return _problem("this is already a Pointsman configuration", "run pointsman check on it", root, "pointsman")
     if _marks(root) >= _ENOUGH:
         return None
     inner = _wrapped(root)
     if inner is not None:
-        fix = f"save what is under {inner} as a file of its own and migrate that"
+        fix = f"save the part under {inner} as a separate file and migrate that"
         return _problem(f"the configuration is inside another file, under {inner}", fix, root)
     fix = f"name a file with at least two of the keys {listing((*_OLDER, *NEWER))}"
     return _problem("this is not a configuration of vLLM Semantic Router", fix, root)
 
 
 def is_newer(root: Table) -> bool:
-    """Whether the file has the sections of semantic-router's command line or of version 0.3."""
+    """Return whether the file has sections of semantic-router's command line or of version 0.3."""
     return any(key in root.entries for key in NEWER)
 
 
@@ -37,7 +37,7 @@ def _marks(root: Table) -> int:
 
 
 def _wrapped(root: Table) -> str | None:
-    """Return the key path of a configuration in the values of a Helm chart, or in a ConfigMap."""
+    """Return the key path of a configuration inside Helm values or a ConfigMap."""
     values = find(root, "config")
     if isinstance(values, Table) and _marks(values) >= _ENOUGH:
         return "config"

@@ -1,4 +1,4 @@
-"""The whole way from a parsed file to a `Config` and what became of each part of the file."""
+"""Migrate a parsed file to a `Config`, with notes on each part of the file."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _AUTO = "auto"
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """`config` has all that could be carried over; `notes` are in the order of the file."""
+    """The result: `config` has all supported parts; `notes` are in the order of the file."""
 
     config: Config
     notes: tuple[Note, ...]
 
 
 def migrate(root: Table, lookup: classifier.Lookup) -> Migration:
-    """Rewrite a configuration of semantic-router part by part."""
+    """Migrate a configuration of semantic-router part by part."""
     notes = Notes()
     if form.is_newer(root):
         root = settings.rewrite(provider.rewrite(recipe.rewrite(root, notes), notes), notes)
@@ -58,24 +58,24 @@ def migrate(root: Table, lookup: classifier.Lookup) -> Migration:
 
 
 def _auto_name(config: Config, notes: Notes, root: Table) -> Config:
-    """The config with a name for routing that is no model: `auto` where a model has the usual one."""
+    """Return the config with a routing name that is not a model: `auto` if a model has the usual name."""
     if config.auto_model_name not in config.model_config or config.auto_model_name == _AUTO:
         return config
-    notes.changed(root, f'"{config.auto_model_name}" is a model here, so the name auto alone asks for routing')
+    notes.changed(root, f'"{config.auto_model_name}" is a model here, so only the name auto requests routing')
     return replace(config, auto_model_name=_AUTO)
 
 
 def _note_single(config: Config, notes: Notes, root: Table) -> None:
-    """Note that the result routes nothing, where one model answers everything."""
+    """Note that nothing is routed if one model answers everything."""
     targets = {config.default_model, *(entry.target for one in config.categories for entry in one.model_scores[:1])}
     if len(targets) == 1 and config.default_model:
         notes.changed(
-            root, f"{config.default_model} answers every prompt: nothing that is carried over tells prompts apart"
+            root, f"{config.default_model} answers every prompt: nothing that was migrated distinguishes prompts"
         )
 
 
 def _carried(config: Config, places: Places) -> Iterator[Note]:
-    """A line for each part of the result that comes from the file."""
+    """Yield a note for each part of the result that comes from the file."""
     for i, one in enumerate(config.vllm_endpoints):
         port = "" if one.port is None else f":{one.port}"
         yield _note(places, ("vllm_endpoints", i), f"the endpoint {one.name}, {one.address}{port}")
@@ -90,7 +90,7 @@ def _carried(config: Config, places: Places) -> Iterator[Note]:
 
 
 def _answers(one: Category) -> str:
-    labels = listing(one.mmlu_categories) if one.mmlu_categories else "what no other category covers, or its own label"
+    labels = listing(one.mmlu_categories) if one.mmlu_categories else "all remaining labels, or its own label"
     return f'the category "{one.name}" ({labels}), answered by {listing(entry.target for entry in one.model_scores)}'
 
 
@@ -100,12 +100,12 @@ def _values(config: Config) -> Iterator[tuple[Keys, str]]:
     yield ("classifier", "category_model", "fallback_category"), f'below it the category "{model.fallback_category}"'
     yield ("default_model",), f"the default model {config.default_model}"
     yield ("default_reasoning_effort",), f"the effort {config.default_reasoning_effort}"
-    yield ("auto_model_name",), f'the name "{config.auto_model_name}" asks for routing'
+    yield ("auto_model_name",), f'the name "{config.auto_model_name}" requests routing'
     yield ("pointsman", "server", "listen"), f"listening on {listing(server.listen)}"
     timeout = config.pointsman.relay.total_timeout_ms
-    yield ("pointsman", "relay", "total_timeout_ms"), f"an answer has at most {timeout} ms"
+    yield ("pointsman", "relay", "total_timeout_ms"), f"the response timeout {timeout} ms"
     for name in config.reasoning_families:
-        same = " (as it is built in)" if BUILTIN_FAMILIES.get(name) == config.reasoning_families[name] else ""
+        same = " (same as built in)" if BUILTIN_FAMILIES.get(name) == config.reasoning_families[name] else ""
         yield ("reasoning_families", name), f"the reasoning family {name}{same}"
 
 

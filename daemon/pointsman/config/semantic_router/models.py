@@ -1,4 +1,4 @@
-"""Keeps the models that a vLLM serves, under the names that vLLM knows them by."""
+"""Keep the models that a vLLM serves, under their names in vLLM."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _NO_FAMILY = "none"
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What is asked of vLLM: a base model, or an adapter of it."""
+    """A model to request from vLLM: a base model, or one of its adapters."""
 
     model: str
     lora: str | None = None
 
 
 class Models:
-    """The kept models of a file, and what each name in it stands for."""
+    """The kept models of a file, and the meaning of each model name in it."""
 
     def __init__(self, root: Table, endpoints: Endpoints, notes: Notes) -> None:
         self._endpoints = endpoints
@@ -52,31 +52,31 @@ class Models:
                 self._read(name, node if isinstance(node, Table) else table(node, {}))
 
     def busy(self, endpoints: Items) -> Items:
-        """Return the endpoints without those, noted, that serve nothing but dropped models."""
+        """Return the endpoints without those that serve only dropped models, which are noted."""
         used = {text(one) for model in self.made.values() for one in children(model, "preferred_endpoints")}
         idle = [node for node in endpoints.items if text(node, "name") in self._idle - used]
         for node in idle:
-            self._notes.dropped(node, "it serves dropped models alone")
+            self._notes.dropped(node, "it serves only dropped models")
         return items(endpoints, [node for node in endpoints.items if node not in idle])
 
     @property
     def node(self) -> Table:
-        """`model_config` of the result."""
+        """Return `model_config` of the result."""
         return table(self._at, self.made)
 
     def resolve(self, node: Node, name: str, lora: str | None = None) -> Reference | None:
-        """Return what a name means; None, noted, for a model that is dropped. A name that is not defined is added."""
+        """Return the meaning of a name, defining it if necessary; None, with a note, for a dropped model."""
         if name not in self._served and name in self._adapters:
             return self._adapters[name]
         served = self._served.get(name, name)
         if served is None:
             return None
         if served not in self.made:
-            self._notes.changed(node, f'the model "{name}" is used and not defined: added to model_config')
+            self._notes.changed(node, f'the model "{name}" is used but not defined: added to model_config')
             self._served[name] = name
             self.made[name] = table(node, {})
         if lora is not None and lora not in self._loras(served):
-            self._notes.changed(node, f'the adapter "{lora}" is used and not defined: added to the loras of {served}')
+            self._notes.changed(node, f'the adapter "{lora}" is used but not defined: added to the loras of {served}')
             self._add_loras(served, [table(node, {"name": scalar(node, lora)})])
         return Reference(served, lora)
 
@@ -85,7 +85,7 @@ class Models:
         kept = [one for node_ in preferred if (one := self._endpoints.kept.get(text(node_) or ""))]
         api = (text(node, "api_format") or "openai").lower()
         if api != "openai" or (preferred and not kept):
-            why = f"it is asked in the API of {api}" if api != "openai" else "none of its endpoints is kept"
+            why = f"it needs the API of {api}" if api != "openai" else "none of its endpoints is kept"
             self._notes.dropped(node, f'the model "{name}": {why}')
             self._served[name] = None
             self._idle |= set(kept)
@@ -99,31 +99,31 @@ class Models:
             self._adapters.setdefault(lora, Reference(served, lora))
 
     def _name(self, name: str, node: Table, preferred: Iterable[str]) -> str:
-        """The name that vLLM is asked for: that of its endpoints' kind, or the only one that is given."""
+        """Return the model's name in vLLM: the external id for its endpoints' kind, or the only name given."""
         ids = entries(node, "external_model_ids")
         kinds = dict.fromkeys(self._endpoints.kinds.get(one, "vllm") for one in (*preferred, "vllm"))
         known = next((found for kind in kinds if (found := text(ids.get(kind)))), None)
         served = known or (None if ids else text(node, "provider_model_id")) or name
         if served != name:
-            self._notes.changed(node, f'"{name}" is "{served}" here, the name that its vLLM knows it by')
+            self._notes.changed(node, f'"{name}" is "{served}" here, its name in vLLM')
         elif ids:
-            self._notes.dropped(node.entries["external_model_ids"], f'none is for vLLM: "{name}" is asked for')
+            self._notes.dropped(node.entries["external_model_ids"], f'none is for vLLM: "{name}" is used')
         return served
 
     def _note_keys(self, node: Table) -> None:
         if text(node, "access_key"):
-            message = "no key is carried over: put it in a file and name it in pointsman.relay.api_key_file"
+            message = "keys are not migrated: put it in a file and name it in pointsman.relay.api_key_file"
             self._notes.dropped(node.entries["access_key"], message)
         described = [key for key in _CARD if find(node, key) is not None]
         if described:
-            message = f"{', '.join(described)}: descriptions that nothing is routed by"
+            message = f"{', '.join(described)}: descriptions that routing does not use"
             self._notes.dropped(node, message)
 
     def _merged(self, served: str, node: Table, kept: list[str]) -> Table:
-        """The model, with the endpoints and adapters of another of the same name where there is one."""
+        """Return the model, merged with another one of the same name if there is one."""
         before = self.made.get(served)
         if before is not None:
-            self._notes.changed(node, f'one model with the other that is "{served}"')
+            self._notes.changed(node, f'merged with the other model "{served}"')
             kept = list(dict.fromkeys([*(text(x) or "" for x in children(before, "preferred_endpoints")), *kept]))
         at = find(node, "preferred_endpoints") or node
         preferred = items(at, [scalar(at, name) for name in kept]) if kept else None
@@ -145,6 +145,6 @@ class Models:
 
 
 def _list(at: Node, loras: list[Node] | list[Table]) -> dict[str, Node | None]:
-    """`loras` with each name once."""
+    """Return `loras` without duplicate names."""
     by_name = {text(lora, "name"): lora for lora in reversed(loras)}
     return {"loras": items(at, reversed(by_name.values())) if loras else None}

@@ -1,4 +1,4 @@
-"""Reads nodes of the parsed tree, and makes new ones that keep the place of the node they replace."""
+"""Read nodes of the parsed tree, and create new ones in the place of the nodes they replace."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def items(at: Node, nodes: Iterable[Node]) -> Items:
 
 
 def table(at: Node, entries: Mapping[str, Node | None]) -> Table:
-    """Return a mapping of the entries that are not None."""
+    """Return a mapping without entries that are None."""
     return Table(at.keys, at.line, {key: node for key, node in entries.items() if node is not None})
 
 
 def changed(at: Table, entries: Mapping[str, Node | None]) -> Table:
-    """Return the mapping with entries replaced, added, or, where they are None, removed."""
+    """Return the mapping with entries replaced or added, or removed where they are None."""
     return table(at, {**at.entries, **entries})
 
 
 def find(node: Node | None, *path: str) -> Node | None:
-    """Return the node under a path of keys; None where the path ends early or the value is empty."""
+    """Return the node under a path of keys; None if the path ends early or the value is empty."""
     for key in path:
         node = node.entries.get(key) if isinstance(node, Table) else None
     return None if isinstance(node, Scalar) and node.value is None else node
@@ -41,7 +41,7 @@ def text(node: Node | None, *path: str) -> str | None:
 
 
 def number(node: Node | None, *path: str) -> float | None:
-    """Return the number under a path; None for any other value, and for one beyond all uses here."""
+    """Return the number under a path; None for any other value or an absurdly large number."""
     found = find(node, *path)
     value = found.value if isinstance(found, Scalar) else None
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""What became of one part of the file, and where that part stands."""
+"""Collect notes on the parts of a file and their places."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Fate: TypeAlias = Literal["carried", "changed", "dropped", "missing"]
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """`missing` is what the operator must fill in before the result can be served."""
+    """A note on one part of the file; `missing` means that the operator must complete the result."""
 
     fate: Fate
     key: str
@@ -29,7 +29,7 @@ class Note:
 
 
 class Notes:
-    """Collects the notes of one migration."""
+    """Collect the notes of one migration."""
 
     def __init__(self) -> None:
         self.written: list[Note] = []

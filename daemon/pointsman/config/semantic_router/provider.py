@@ -1,4 +1,4 @@
-"""Rewrites `providers` and `routing.modelCards` as `vllm_endpoints` and `model_config`."""
+"""Rewrite `providers` and `routing.modelCards` as `vllm_endpoints` and `model_config`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DEFAULTS = ("default_model", "default_reasoning_effort", "reasoning_families")
 
 
 def rewrite(root: Table, notes: Notes) -> Table:
-    """Return the root without `providers` and `routing.modelCards`; everything else stays."""
+    """Return the root without `providers` and `routing.modelCards`; everything else is unchanged."""
     providers = root.entries.get("providers")
     if providers is None and not children(root, "routing", "modelCards"):
         return root
@@ -29,11 +29,11 @@ def rewrite(root: Table, notes: Notes) -> Table:
 def _note_rest(providers: Node | None, notes: Notes) -> None:
     for key, node in (*entries(providers).items(), *entries(providers, "defaults").items()):
         if key not in ("models", "defaults", *_DEFAULTS):
-            notes.dropped(node, "nothing in Pointsman is like it")
+            notes.dropped(node, "Pointsman has no equivalent")
 
 
 def _models(root: Table, found: list[tuple[Table, list[Table]]]) -> dict[str, Node | None]:
-    """The models of the cards, then those that have a provider alone."""
+    """Return the models of the cards, then those that only have a provider."""
     made: dict[str, Node | None] = {}
     for card in tables(root, "routing", "modelCards"):
         if name := text(card, "name"):
@@ -48,7 +48,7 @@ def _models(root: Table, found: list[tuple[Table, list[Table]]]) -> dict[str, No
 
 
 def _backends(model: Table) -> Iterator[Table]:
-    """The backends of a model, each as an entry of `vllm_endpoints` with an address that has its port."""
+    """Yield the backends of a model as entries of `vllm_endpoints`, with the port in the address."""
     refs = children(model, "backend_refs") or children(model, "endpoints")
     for i, ref in enumerate(refs):
         if not isinstance(ref, Table):

@@ -1,4 +1,4 @@
-"""Chooses the one routing that Pointsman serves, where a file has several for several model names."""
+"""Select the one routing to serve, if a file has several for different model names."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ _DEFAULT = "default"
 
 
 def rewrite(root: Table, notes: Notes) -> Table:
-    """Return the root without `recipes` and `entrypoints`, its `routing` being the one that is served."""
+    """Return the root without `recipes` and `entrypoints`, with the selected one as `routing`."""
     recipes = list(tables(root, "recipes"))
     chosen = _chosen(root, recipes)
     for recipe in recipes:
         if recipe is not chosen:
-            message = f'the recipe "{text(recipe, "name")}"{_names(root, recipe)}: one routing is served, not this one'
+            message = f'the recipe "{text(recipe, "name")}"{_names(root, recipe)}: another routing is served'
             notes.dropped(recipe, message)
     if recipes and chosen is None and not _decides(root):
         names = listing(text(recipe, "name") or "" for recipe in recipes)
-        notes.missing(root.entries["recipes"], f"choose one of {names}: keep it alone in recipes and migrate again")
+        notes.missing(
+            root.entries["recipes"], f"choose one of {names}: keep only that one in recipes and migrate again"
+        )
     routing = root.entries.get("routing")
     if chosen is not None:
         notes.changed(chosen, f'the recipe "{text(chosen, "name")}" is the routing that is served')
@@ -35,7 +37,7 @@ def _decides(root: Table) -> bool:
 
 
 def _chosen(root: Table, recipes: list[Table]) -> Table | None:
-    """The recipe that stands for the routing: none where the file has one at its top."""
+    """Return the recipe to serve; None if the file has a routing at its top level."""
     if _decides(root):
         return None
     default = next((recipe for recipe in recipes if text(recipe, "name") == _DEFAULT), None)
@@ -48,7 +50,7 @@ def _names(root: Table, recipe: Table) -> str:
 
 
 def _entrypoint(root: Table, chosen: Table | None) -> Node | None:
-    """The model names that ask for the routing that is served."""
+    """Return the model names that request the selected routing."""
     points = _points(root, chosen)
     return find(points[0], "model_names") if points else None
 

@@ -1,4 +1,4 @@
-"""Rewrites who answers a category (`model_scores`, `modelRefs`) in the names of the kept models."""
+"""Rewrite the models of a category (`model_scores`, `modelRefs`) with the names of the kept models."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pointsman.config.yaml_tree import Items, Node, Table
 
 
 def rewrite(at: Node, references: Sequence[Node], models: Models, notes: Notes) -> Items | None:
-    """Return the entries whose model is kept; None where there is none."""
+    """Return the entries whose model is kept; None if there are none."""
     made = [one for node in references if (one := _entry(node, models, notes)) is not None]
     return items(at, made) if made else None
 
 
 def default_model(root: Table, models: Models, notes: Notes) -> Node | None:
-    """Return the name of the default model, or adapter; None where it is dropped or not given."""
+    """Return the name of the default model or adapter; None if it is dropped or missing."""
     node, name = find(root, "default_model"), text(root, "default_model")
     if node is None or name is None:
         return None

@@ -1,7 +1,7 @@
-"""Evaluates the rules of a decision when nothing but the domain of the prompt is known.
+"""Evaluate a decision's rules when only the domain of the prompt is known.
 
-Pointsman has no other signal, and semantic-router takes a signal that is not there for one that did not match.
-So does this module: `law AND urgent` never matches, `law OR urgent` and `law AND NOT urgent` match for law.
+Pointsman has no other signals, and semantic-router treats a missing signal as not matched. So does this module: `law
+AND urgent` never matches; `law OR urgent` and `law AND NOT urgent` match for law.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pointsman.config.yaml_tree import Node, Table
 
 _CERTAIN = 1.0
 _DOMAIN = 0.9
-"""The confidence of a matching domain: below that of a NOT, above that of a rule without conditions."""
+"""Confidence of a matching domain: below that of NOT, above that of a rule without conditions."""
 
 
 def confidence(rule: Node | None, is_domain: Callable[[str], bool]) -> float | None:
-    """Return how sure a rule is of its match, which decides between equal priorities; None if it does not match."""
+    """Return the confidence of a matching rule, which breaks ties between priorities; None if it does not match."""
     if not isinstance(rule, Table) or not ({"type", "operator", "conditions"} & set(rule.entries)):
         return 0.0
     if "type" in rule.entries:
@@ -33,7 +33,7 @@ def confidence(rule: Node | None, is_domain: Callable[[str], bool]) -> float | N
 
 
 def leaves(rule: Node | None) -> Iterator[Table]:
-    """Yield every condition of a rule, nested ones too."""
+    """Yield every condition of a rule, including nested ones."""
     if isinstance(rule, Table) and "type" in rule.entries:
         yield rule
     for child in children(rule, "conditions"):
@@ -41,7 +41,7 @@ def leaves(rule: Node | None) -> Iterator[Table]:
 
 
 def domains(rule: Node | None) -> list[str]:
-    """Return the names of the domains that a rule asks for."""
+    """Return the names of the domains in a rule."""
     return [text(leaf, "name") or "" for leaf in leaves(rule) if is_domain_leaf(leaf)]
 
 

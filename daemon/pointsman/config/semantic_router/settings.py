@@ -1,4 +1,4 @@
-"""Rewrites `global`, `routing` and `signals` as the keys that are read at the top of the file."""
+"""Rewrite `global`, `routing` and `signals` as top-level keys of the older format."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pointsman.config.yaml_tree import Node, Table
 _CLASSIFIER = ("model_catalog", "modules", "classifier", "domain")
 _READ = ("auto_model_name", "auto_model_names", "include_config_models_in_list", "strategy")
 _AUTO = "auto"
-_NO_SIGNAL = "a prompt's domain is the only signal here"
-_MODELS = "Pointsman has one model of its own, the classifier"
+_NO_SIGNAL = "Pointsman's only signal is the prompt's domain"
+_MODELS = "Pointsman has only one model of its own, the classifier"
 _WHY = {
     "signals": _NO_SIGNAL,
     "projections": _NO_SIGNAL,
-    "observability": "metrics are on pointsman.server.admin_listen, the log is under pointsman.log",
+    "observability": "metrics are on pointsman.server.admin_listen, the log is configured in pointsman.log",
     "api": "the classification API is on pointsman.server.listen",
     "embeddings": _MODELS,
     "system": _MODELS,
     "modules": _MODELS,
 }
-_OTHER = "nothing in Pointsman is like it"
+_OTHER = "Pointsman has no equivalent"
 
 
 def rewrite(root: Table, notes: Notes) -> Table:
-    """Return the root in the older form; sections that have no counterpart are noted."""
+    """Return the root in the older format; sections without a counterpart are noted."""
     given, router = root.entries.get("global"), find(root, "global", "router")
     domain = find(given, *_CLASSIFIER)
     made: dict[str, Node | None] = dict.fromkeys(("global", "routing", "signals", "version", "entrypoint"))
@@ -42,19 +42,19 @@ def rewrite(root: Table, notes: Notes) -> Table:
 
 
 def _auto_name(root: Table, router: Node | None, notes: Notes) -> Node | None:
-    """The first name that asks for routing, besides `auto`, which always does."""
+    """Return the first name that requests routing, besides `auto`, which always does."""
     single = find(router, "auto_model_name") or root.entries.get("auto_model_name")
     lists = (*children(root, "entrypoint"), *children(router, "auto_model_names"))
     named = [node for node in (*([single] if single else []), *lists) if text(node) not in (None, _AUTO)]
     chosen, spare = (named[0], named[1:]) if named else (None, [])
     for node in spare:
         if chosen is not None and text(node) != text(chosen):
-            notes.dropped(node, f'one name besides auto asks for routing here, and it is "{text(chosen)}"')
+            notes.dropped(node, f'only one name besides auto requests routing here, and it is "{text(chosen)}"')
     return chosen
 
 
 def _note_routing(root: Table, notes: Notes) -> None:
-    """Note what is not read of `routing` and `signals`, one line for each kind of signal."""
+    """Note what is not read of `routing` and `signals`, with one note for each kind of signal."""
     signals = {**entries(root, "signals"), **entries(root, "routing", "signals")}
     for key, node in signals.items():
         if key != "domains":
@@ -65,7 +65,7 @@ def _note_routing(root: Table, notes: Notes) -> None:
 
 
 def _note_global(given: Node | None, notes: Notes) -> None:
-    """Note each section of `global`, two levels deep, that is not read."""
+    """Note each section of `global` that is not read, two levels deep."""
     for area, section in entries(given).items():
         for key, node in entries(section).items():
             if area == "router" and key in _READ:

@@ -1,4 +1,4 @@
-"""Builds a `Config` of what can be read, and notes the rest instead of refusing it."""
+"""Build a `Config` from valid parts, and note the rest instead of refusing it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pointsman.config.yaml_tree import Node, Table, describe
 
 
 class LenientWalker(Walker):
-    """Takes no key for another that it resembles: each unknown key is noted as dropped."""
+    """Walk without guessing misspelled keys: each unknown key is noted as dropped."""
 
     def __init__(self, notes: Notes) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class LenientWalker(Walker):
         return {name: node for name, node in table.entries.items() if name in names}
 
     def _missing(self, annotation: Any, table: Table, where: Keys) -> None:
-        """The check of the result reports it."""
+        """Record a missing key; the check of the result reports it."""
         self._broken.add(where)
 
     def _wrong(self, node: Node, where: Keys, wanted: str, fix: str) -> None:

@@ -1,4 +1,4 @@
-"""The request formats that are routed."""
+"""Define the request formats that are routed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["CHAT", "COMPLETIONS", "FORMATS", "MESSAGES", "RESPONSES", "Format", 
 
 
 def format_of(body: bytes) -> Format:
-    """Return the format of a body that came without a path that tells it; raises RequestError (400)."""
+    """Return the format of a body by its fields, where the path does not tell it; raises RequestError (400)."""
     fields = fields_of(body)
     if "prompt" in fields:
         return COMPLETIONS

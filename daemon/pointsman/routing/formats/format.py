@@ -1,4 +1,4 @@
-"""A request format: where the body has its text, its conversation, and room for edits. Pure."""
+"""Base class of the request formats: each reads the text and conversation, and makes the edits. Pure functions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PROMPT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(str | list[msgspec.Raw
 
 
 class ParsedRequest(msgspec.Struct, frozen=True):
-    """A parsed body. `model` is None where none was asked for; `text` is what the classifier reads."""
+    """A parsed body: `model` is None if the client named none; `text` is what the classifier reads."""
 
     format: Format
     body: bytes
@@ -30,7 +30,7 @@ class ParsedRequest(msgspec.Struct, frozen=True):
     conversation: Conversation
 
     def apply(self, edits: Edits) -> Edited:
-        """Return the body with the edits that its format has room for; the same bytes when there are none."""
+        """Return the body with the edits that its format supports; the same bytes if there are none."""
         changes: Changes = {}
         if edits.model is not None and edits.model != self.model:
             changes["model"] = edits.model
@@ -44,14 +44,14 @@ class ParsedRequest(msgspec.Struct, frozen=True):
 
 
 class Format(abc.ABC):
-    """One request format; `path` is the route that takes it."""
+    """One request format; `path` is its route."""
 
     path: str
 
     def parse(self, body: bytes) -> ParsedRequest:
-        """Read a body; raises RequestError (400) for what is not a JSON object or names no model by a string.
+        """Parse a body; raises RequestError (400) if it is not a JSON object or `model` is not a string.
 
-        What the messages hold is vLLM's to judge: a body without usable messages parses, with an empty text.
+        Validating the messages is left to vLLM: a body without usable messages parses, with an empty text.
         """
         fields = fields_of(body)
         model = model_in(fields.get("model"))
@@ -60,23 +60,23 @@ class Format(abc.ABC):
 
     @abc.abstractmethod
     def read(self, fields: Fields) -> tuple[str, Conversation]:
-        """Return the text to classify and the conversation it belongs to."""
+        """Return the text to classify and its conversation."""
 
     def reasoning_changes(self, fields: Fields, reasoning: Reasoning) -> Changes:
-        """Return what switches reasoning; a value that the client set itself stays."""
+        """Return the changes that set reasoning; a value set by the client is kept."""
         if reasoning.type == "chat_template_kwargs":
             on = reasoning.effort is not None
             return set_inside(fields, "chat_template_kwargs", reasoning.parameter, on)
-        # An effort cannot be switched off, only left out.
+        # An effort cannot be turned off, only omitted.
         return {} if reasoning.effort is None else self.effort_changes(fields, reasoning.parameter, reasoning.effort)
 
     def effort_changes(self, fields: Fields, parameter: str, effort: str) -> Changes:
-        """Return what sets an effort; most formats have no field for it."""
+        """Return the changes that set a reasoning effort; most formats have no field for it."""
         return {}
 
     @abc.abstractmethod
     def system_prompt_changes(self, fields: Fields, prompt: SystemPrompt) -> Changes:
-        """Return what sets a system prompt."""
+        """Return the changes that set a system prompt."""
 
 
 def set_inside(fields: Fields, field: str, key: str, value: Any) -> Changes:
@@ -84,13 +84,13 @@ def set_inside(fields: Fields, field: str, key: str, value: Any) -> Changes:
     raw = fields.get(field)
     inner: dict[str, msgspec.Raw] | None = decode(raw, None, OBJECT)
     if inner is None and given(raw):
-        return {}  # not an object: vLLM will say so
+        return {}  # not an object: vLLM reports it
     inner = inner or {}
     return {} if given(inner.get(key)) else {field: inner | {key: value}}
 
 
 def combined(raw: msgspec.Raw | None, prompt: SystemPrompt) -> Any:
-    """Return a system prompt of ours alone, or before the client's: a string or a list of content parts."""
+    """Return our system prompt, alone or before the client's, as a string or a list of content parts."""
     theirs = decode(raw, None, _PROMPT)
     if prompt.mode == "replace" or not theirs:
         return prompt.text
