@@ -203,7 +203,7 @@ async def test_a_vllm_that_wants_a_key_is_told_as_such(hostile: Hostile, init: I
     hostile.models = locked(MODELS)
     (tmp_path / "key").write_text("another")
 
-    assert "wants a key (status 401)" in await init.refused(url(hostile))
+    assert "requires a key (status 401)" in await init.refused(url(hostile))
     assert "--api-key-file" in init.err
     assert "refuses the key (status 401)" in await init.refused(url(hostile), key_file=tmp_path / "key")
     assert "another" not in init.err

@@ -142,7 +142,7 @@ def test_other_plugins_are_ignored_with_a_warning(tmp_path: Path, plugin: str) -
     (warning,) = loaded(tmp_path, text).warnings
 
     assert warning.path == "decisions[0].plugins[0]"
-    assert f"the plugin {plugin} is known to semantic-router, ignored here" in warning.message
+    assert f"the plugin {plugin} is known to semantic-router but ignored here" in warning.message
 
 
 @pytest.mark.parametrize("plugin", ["{type: system_prompt}", "{configuration: {}}", "text"])

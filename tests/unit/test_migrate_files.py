@@ -31,7 +31,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         (b"global: {scrape_interval: 15s}\nscrape_configs: []\n", "not a configuration of vLLM Semantic Router"),
         (b"config: {providers: {}, routing: {}}\nimage: x\n", "under config"),
         (b"kind: ConfigMap\ndata:\n  config.yaml: |\n    a: 1\n    b: 2\n", 'under data."config.yaml"'),
-        ((MINIMAL + "pointsman: {}\n").encode(), "Pointsman configuration already"),
+        ((MINIMAL + "pointsman: {}\n").encode(), "already a Pointsman configuration"),
         (MINIMAL.encode(), "nothing to migrate"),
         (b"providers: {}\n---\nrouting: {}\n", "single document"),
     ],
