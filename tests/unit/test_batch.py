@@ -229,7 +229,7 @@ async def test_so_it_has_with_a_single_worker(work: Work) -> None:
     with batching(work, batch_tokens=10, seconds_per_token=0.5 / 50) as batcher:
         jobs = [submit(batcher, "a", 10)]
         await work.started()
-        waiting = {"long": 50, "b": 10, "longer": 60, "c": 10}
+        waiting = {"b": 1, "long": 50, "c": 1, "longer": 60, "d": 1}
         jobs += [submit(batcher, text, tokens) for text, tokens in waiting.items()]
         for text in waiting:
             work.let(1)

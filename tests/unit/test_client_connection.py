@@ -381,6 +381,16 @@ def test_one_whose_head_has_begun_may_finish_it(wire: Wire) -> None:
     assert wire.client.closed
 
 
+def test_so_may_one_that_was_answered_before(wire: Wire) -> None:
+    wire.ask().sends(OK)
+    wire.client.sends(HEAD[:9])
+    wire.stop(30.0)
+    assert not wire.client.closing
+    wire.client.sends(HEAD[9:] + BODY)
+    wire.upstream.sends(OK)
+    assert statuses(wire) == [200, 200]
+
+
 def test_an_answer_that_runs_comes_to_its_end_and_says_that_it_is_the_last(wire: Wire) -> None:
     upstream = wire.ask()
     stopping = wire.stop(30.0)

@@ -90,6 +90,17 @@ def test_a_reload_lets_the_old_config_go_with_its_last_request(wire: Wire, model
     assert list(wire.generations._in_use) == [wire.generations.current]
 
 
+def test_the_first_of_two_that_ends_does_not_take_it_from_the_other(wire: Wire) -> None:
+    first = wire.ask()
+    wire.client = wire.connect()
+    second = wire.ask()
+    wire.reload(threshold=0.5)
+    first.sends(OK)
+    assert len(wire.generations._in_use) == 2
+    second.sends(OK)
+    assert len(wire.generations._in_use) == 1
+
+
 def test_an_endpoint_that_a_reload_takes_away_closes_with_the_last_request_to_it(wire: Wire) -> None:
     idle = wire.ask()
     idle.sends(OK)

@@ -114,3 +114,17 @@ def test_a_client_that_leaves_while_a_connection_is_made_gives_it_up(wire: Wire)
     assert wire.a.waiting == []
     assert wire.at_endpoints == 0
     assert wire.outcomes()[0]["left_in"] == "connect"
+
+
+def test_one_that_is_being_closed_is_not_handed_out(wire: Wire) -> None:
+    """uvloop tells of the end of a connection in a later turn."""
+    first = wire.ask()
+    first.sends(OK)
+    first.closing = True
+    assert wire.ask() is not first
+
+
+def test_what_is_closed_is_forgotten(wire: Wire) -> None:
+    kept(wire, 2)
+    wire.clock.advance(5.0)
+    assert wire.endpoints["a"].pool._open == set()

@@ -300,7 +300,8 @@ async def test_an_explicit_model_goes_where_it_is_served_now(classifier: Classif
 
 
 async def test_the_names_that_clients_make_up_do_not_fill_the_memory(classifier: Classifier) -> None:
-    router = Router(config(), classifier, Served)
+    served = Served()
+    router = Router(config(), classifier, lambda: served)
     for number in range(3_000):
         assert router.explicit(b"{}", f"name {number}").decision.model == f"name {number}"
         assert len(router._explicit) <= 1_024
