@@ -134,7 +134,7 @@ def test_a_stream_that_falls_silent_is_cut_with_an_error_event(wire: Wire) -> No
     wire.clock.advance(2.0)
     assert wire.in_flight["metrics"] == 1
     wire.clock.advance(TICK)
-    assert b"fell silent" in wire.answer.body
+    assert b"stopped sending" in wire.answer.body
     assert not wire.answer.whole
     assert upstream.aborted
 
@@ -159,7 +159,7 @@ def test_comments_are_passed_on_and_are_no_progress(wire: Wire, comment: bytes) 
         upstream.sends(chunk(comment))
     assert wire.answer.body.endswith(4 * comment)
     wire.clock.advance(TICK)
-    assert b"fell silent" in wire.answer.body
+    assert b"stopped sending" in wire.answer.body
 
 
 def test_a_comment_that_comes_in_pieces_is_no_progress_either(wire: Wire) -> None:
@@ -168,7 +168,7 @@ def test_a_comment_that_comes_in_pieces_is_no_progress_either(wire: Wire) -> Non
     for byte in chunk(b": data\n\n"):
         upstream.sends(bytes([byte]))
         wire.clock.advance(TICK)
-    assert b"fell silent" in wire.answer.body
+    assert b"stopped sending" in wire.answer.body
 
 
 def test_the_rest_of_an_event_that_came_in_pieces_is_progress(wire: Wire) -> None:
@@ -202,7 +202,7 @@ def test_the_time_that_a_client_takes_to_read_is_not_vllms(wire: Wire) -> None:
     wire.clock.advance(2.0)
     assert wire.in_flight["metrics"] == 1
     wire.clock.advance(TICK)
-    assert b"fell silent" in wire.answer.body
+    assert b"stopped sending" in wire.answer.body
 
 
 def test_the_total_counts_whatever_happens() -> None:
@@ -214,7 +214,7 @@ def test_the_total_counts_whatever_happens() -> None:
             wire.clock.advance(1.0)
         assert wire.in_flight["metrics"] == 1
         wire.clock.advance(TICK)
-        assert b"took too long" in wire.answer.body
+        assert b"did not finish" in wire.answer.body
 
 
 def test_the_total_ends_an_answer_that_nobody_reads() -> None:
