@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,10 +11,13 @@ from pathlib import Path
 import pytest
 
 import pointsman
+from support import needs
 
 ROOT = Path(__file__).parents[2]
 NAME = f"pointsman-{pointsman.__version__}-wheelhouse"
 QUESTION = "What causes high blood pressure?"
+CONFIG = "/etc/pointsman/config.yaml"
+LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")  # higher ones take a privilege
 
 pytestmark = pytest.mark.long
 
@@ -85,3 +89,37 @@ def test_each_python_finds_each_of_its_wheels(wheelhouse: Path) -> None:
     compiled = {path.name for path in wheelhouse.glob("numpy-*.whl")}
 
     assert {name.split("-")[2] for name in compiled} == {"cp311", "cp312", "cp313", "cp314"}
+
+
+def test_the_containerfile_makes_an_image_of_it_that_classifies_as_a_user_without_rights(
+    wheelhouse: Path, tmp_path: Path
+) -> None:
+    """Without a registry: the base is a Debian that is made here."""
+    context = tmp_path / "context"
+    (context / "dist").mkdir(parents=True)
+    shutil.copy(ROOT / "Containerfile", context)
+    shutil.copy(wheelhouse.parent / f"{NAME}-x86_64.tar", context / "dist")
+    subprocess.run([ROOT / ".ci/debian_root", "trixie", tmp_path / "debian", "python3", "python3-venv"], check=True)
+    storage = ("--root", str(tmp_path / "images"), "--runroot", str(tmp_path / "run"), "--storage-driver", "vfs")
+
+    def buildah(*arguments: str | Path) -> str:
+        command = [needs.program("buildah"), *storage, *map(str, arguments)]
+        environment = os.environ | {"BUILDAH_ISOLATION": "chroot"}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    base = buildah("from", "scratch")
+    buildah("add", "--quiet", base, tmp_path / "debian", "/")
+    buildah("commit", "--quiet", base, "localhost/base")
+    options = ("--network", "none", "--format", "docker", "--build-arg", "BASE=localhost/base")
+    buildah("build", *LIMITS, *options, "--tag", "localhost/pointsman", context)
+    container = buildah("from", *LIMITS, "localhost/pointsman")
+
+    def run(*command: str) -> str:
+        mounted = ("--volume", f"{ROOT / 'config/config.yaml'}:{CONFIG}:ro")
+        return buildah("run", *mounted, container, "--", *command)
+
+    assert run("id", "-u") == "65532"
+    explained = run("/opt/pointsman/bin/pointsman", "explain", QUESTION, "--config", CONFIG)
+    assert explained.startswith("model      medical-lora")
