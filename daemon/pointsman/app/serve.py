@@ -75,8 +75,8 @@ async def serve(source: ConfigSource, prepared: Prepared, *, demo: bool = False,
             classifier=prepared.classifier.artifact.folder.name,
             endpoints={endpoint.name: endpoint.address for endpoint in config.vllm_endpoints},
         )
-        living = asyncio.create_task(_run_background(generations, reloader, systemd))
-        stack.callback(living.cancel)
+        background = asyncio.create_task(_run_background(generations, reloader, systemd))
+        stack.callback(background.cancel)
         await stop.wait()
         systemd.notify.stopping(f"stopping; {generations.metrics.in_flight} in flight")
         log.write("info", "stopping", in_flight=generations.metrics.in_flight)
