@@ -24,7 +24,7 @@ from pointsman.observability.log import Log
 from pointsman.server.listener import Listener
 from support.process import reserve_port
 from support.raw_client import ask, chat
-from support.toy_config import QUIET, config
+from support.toy_config import QUIET, A, config
 
 ROUTE = "/v1/route"
 
@@ -45,7 +45,8 @@ class Port:
 
 @contextlib.asynccontextmanager
 async def port(classifier: Classifier, log: LogOptions) -> AsyncIterator[Port]:
-    served = replace(config(), pointsman=replace(QUIET, log=log))
+    nobody = replace(A, port=reserve_port())  # a vLLM may run at 8000
+    served = replace(config(endpoints=(nobody,)), pointsman=replace(QUIET, log=log))
     written = io.StringIO()
     generations = Generations(Prepared(served, classifier, b"", ()), Log("info", written))
     server = Listener(
