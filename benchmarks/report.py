@@ -25,7 +25,7 @@ RELAY = (
     "## Relay",
     "",
     "[What it costs to pass a request or a stream on](../benchmarks/results/relay.md): CPU, latency and memory beside",
-    "nginx, Envoy, vllm-router, sglang-router and LiteLLM, and with the classifier in the path (`make bench-relay`).",
+    "nginx, Envoy and vllm-router, and with the classifier in the path (`make bench-relay`).",
     "",
     "[What became of every request](../benchmarks/results/chaos.json) in ten minutes of clients and vLLMs that",
     "misbehave at random: each has one outcome, which its client saw, and nothing is left over (`make chaos`).",
