@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
 import re
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,6 +31,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.long, pytest.mark.asyncio]
 BASE = "llama2-7b"
 CLIENTS = 3
 PAUSE_S = 0.1  # between the requests of a client, and between two looks: vLLM needs the cores
+LOOKS = 10  # that see no change, until nothing more can come
 SHORT, LONG = 16, 1000  # tokens; the long ones take seconds
 WITHIN_S = 60.0
 
@@ -48,6 +51,10 @@ class Mortal:
     def start(self) -> None:
         log = self.folder / f"mortal-{len(self.lives)}.log"
         self.lives.append(self.stack.enter_context(run_vllm(self.venv, self.model, log, port=self.port)))
+
+    def send(self, number: signal.Signals) -> None:
+        """To all of its processes."""
+        os.killpg(self.lives[-1].process.pid, number)
 
     def kill(self) -> None:
         """All of its processes at once; returns when its sockets are closed."""
@@ -132,6 +139,14 @@ class Load:
         begun = {request_id for request_id, chunks in self.streaming.items() if SHORT < chunks < LONG / 10}
         return begun & seen_by(vllm)
 
+    async def cut_off(self, vllm: VllmServer) -> set[str]:
+        """The streams that a frozen server has begun and not ended: all that it wrote has arrived."""
+        looks: list[Counter[str]] = []
+        while len(looks) < LOOKS or any(look != looks[-1] for look in looks[-LOOKS:]):
+            looks.append(self.streaming.copy())
+            await asyncio.sleep(PAUSE_S)
+        return looks[-1].keys() & seen_by(vllm)
+
     def served(self) -> Counter[str]:
         """Whole answers by endpoint."""
         return Counter(
@@ -196,9 +211,13 @@ async def test_one_of_two_vllms_is_killed_and_started_again_under_load(
                 group.create_task(load.one_after_another())
                 group.create_task(load.long_ones())
             await load.each_serves("spared", "mortal")
-            await load.polled(lambda: bool(load.far_from_done(mortal.lives[0])), "a long stream")
+            streaming: set[str] = set()
+            while not streaming:  # those that were seen far from done may have been written to their ends by then
+                mortal.send(signal.SIGCONT)
+                await load.polled(lambda: bool(load.far_from_done(mortal.lives[0])), "a long stream")
+                mortal.send(signal.SIGSTOP)
+                streaming = await load.cut_off(mortal.lives[0])
             load.killed = True
-            streaming = load.far_from_done(mortal.lives[0])
             await asyncio.to_thread(mortal.kill)
             sent_by_then = set(load.sent)
 
