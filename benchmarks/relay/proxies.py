@@ -25,6 +25,7 @@ from support.process import reserve_port
 from support.service import shipped_config
 
 START_TIMEOUT_S = 120.0  # LiteLLM alone takes 10 s, and longer while other proxies start
+WAKE_TIMEOUT_S = 30.0
 SETTLE_S = 0.2
 POINTSMAN = "Pointsman"
 QUIET = f"{POINTSMAN}, no request log"
@@ -47,7 +48,8 @@ class Proxy:
         """Run this proxy while all others are stopped, since even idle proxies have timers."""
         os.killpg(self.pid, signal.SIGCONT)
         try:
-            exchange_once(self.port)  # work that fell due while stopped, and new upstream connections
+            # Work that fell due while stopped, and new upstream connections: LiteLLM takes more than 5 s for it.
+            exchange_once(self.port, timeout_s=WAKE_TIMEOUT_S)
             time.sleep(SETTLE_S)
             yield self
         finally:
@@ -92,12 +94,12 @@ def _proxy(work: Workplace, name: str, upstream: int) -> Iterator[Proxy]:
         yield Proxy(name, process.pid, port)
 
 
-def exchange_once(port: int, model: str = exchange.MODEL) -> None:
+def exchange_once(port: int, model: str = exchange.MODEL, timeout_s: float = 5.0) -> None:
     """Send one chat request; raises OSError."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}{exchange.PATH}", exchange.request(exchange.KIB, model), exchange.HEADERS
     )
-    with urllib.request.urlopen(request, timeout=5) as response:
+    with urllib.request.urlopen(request, timeout=timeout_s) as response:
         response.read()
 
 

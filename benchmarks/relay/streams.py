@@ -34,14 +34,25 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     unable: dict[str, int] = {}
     compared = [name for name in names(work) if name != QUIET]
     with _Load.started(work) as load, start(work, compared, load.port) as (proxies, missing):
-        at_rest = {name: _warm_up(load, proxy) for name, proxy in proxies.items()}
+        at_rest: dict[str, dict[str, int]] = {}
+        for name, one in list(proxies.items()):
+            try:
+                at_rest[name] = _warm_up(load, one)
+            except OSError as error:
+                missing[name] = f"it answered no request: {error}"
+                del proxies[name]
         for _ in range(max(1, round(ROUNDS * share))):
             for streams in STREAMS:
                 for name, proxy in ({DIRECT: None} | proxies).items():
                     if streams >= unable.get(name, streams + 1):
                         continue  # it failed with fewer streams, and would only take time
                     resident_kib = at_rest[name]["resident_kib"] if proxy is not None else 0
-                    window = _window(load, proxy, streams, chunks, resident_kib)
+                    try:
+                        window = _window(load, proxy, streams, chunks, resident_kib)
+                    except OSError as error:
+                        missing[name] = f"it answered no request before {streams} streams: {error}"
+                        unable[name] = 0
+                        continue
                     if window["whole"] < streams:
                         unable[name] = streams
                     cells.setdefault(str(streams), {}).setdefault(name, []).append(window)
