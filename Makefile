@@ -28,10 +28,22 @@ run: .venv/installed
 run-vllm: .venv/installed
 	PYTHONPATH=tests .venv/bin/python -m support.run_vllm
 
-# Lint, types, and the tests on the built wheel, with a real vLLM. CI runs `test-long` as well.
+# Lint, types, and the tests on the built wheel, with a real vLLM. CI runs `test-long` as well, and COVERAGE=1 adds which
+# lines and branches none of them runs, in the daemons that they start too; it fails below pyproject.toml's `fail_under`.
+test: export COVERAGE_FILE = $(CURDIR)/.cache/coverage/data
 test: lint wheel
 	tests/support/install_vllm.sh .venv-vllm
-	.venv-test/bin/python -m pytest -n $(WORKERS) -m 'not long'
+	rm -rf .cache/coverage
+	mkdir -p .cache/coverage
+	.venv-test/bin/python $(if $(COVERAGE),-m coverage run) -m pytest -n $(WORKERS) -m 'not long'
+	$(if $(COVERAGE),.venv-test/bin/python -m coverage combine --quiet)
+	$(if $(COVERAGE),.venv-test/bin/python -m coverage report)
+
+# The same, measured, and the table of it.
+coverage:
+	$(MAKE) test COVERAGE=1
+	COVERAGE_FILE=.cache/coverage/data .venv-test/bin/python -m coverage report --format=markdown \
+		>benchmarks/results/coverage.md
 
 # What takes minutes: a Debian that boots, a minute of chaos, an export at ModernBERT-base's shape.
 test-long: wheel
@@ -47,16 +59,6 @@ lint: .venv-test/installed
 	.venv-test/bin/ruff format --check
 	.venv-test/bin/mypy
 	PYTHONPATH=daemon .venv-test/bin/python -m pointsman.config.reference --check
-
-# The tests of `make test`, and which lines and branches none of them runs, in the daemons that they start too.
-coverage: export COVERAGE_FILE = $(CURDIR)/.cache/coverage/data
-coverage: wheel
-	tests/support/install_vllm.sh .venv-vllm
-	rm -rf .cache/coverage
-	mkdir -p .cache/coverage
-	.venv-test/bin/python -m coverage run -m pytest -n $(WORKERS) -m 'not long'
-	.venv-test/bin/python -m coverage combine --quiet
-	.venv-test/bin/python -m coverage report
 
 # Breaks a copy of the daemon in hundreds of small ways, to see whether a test notices: an hour on two cores. It goes on
 # where it was stopped; AGAIN=1 tries the survivors anew.
