@@ -82,7 +82,7 @@ async def test_the_former_version_lives_on_until_the_new_one_is_configured(
         machine.run("systemctl", "enable", "--now", SOCKET, SERVICE)
 
         machine.run("dpkg", "--unpack", machine.bring(successor.file))
-        machine.run("kill", "-KILL", machine.show(SERVICE, "MainPID"))
+        machine.run("systemctl", "kill", "--kill-whom=main", "--signal=KILL", SERVICE)
         await eventually(lambda: machine.show(SERVICE, "NRestarts") == "1", "it is replaced", within_s=LIMIT_S)
         await eventually(lambda: machine.show(SERVICE, "ActiveState") == "active", "it serves", within_s=LIMIT_S)
 
