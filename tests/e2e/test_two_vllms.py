@@ -33,7 +33,7 @@ CLIENTS = 3
 PAUSE_S = 0.1  # between the requests of a client, and between two looks: vLLM needs the cores
 LOOKS = 10  # that see no change, until nothing more can come
 SHORT, LONG = 16, 1000  # tokens; the long ones take seconds
-WITHIN_S = 180.0  # a long stream took more than 60 s at a load of 18
+WITHIN_S = 60.0
 
 
 @dataclass
@@ -141,11 +141,12 @@ class Load:
 
     async def cut_off(self, vllm: VllmServer) -> set[str]:
         """The streams that a frozen server has begun and not ended: all that it wrote has arrived."""
-        looks: list[Counter[str]] = []
+        its = seen_by(vllm)
+        looks: list[dict[str, int]] = []
         while len(looks) < LOOKS or any(look != looks[-1] for look in looks[-LOOKS:]):
-            looks.append(self.streaming.copy())
+            looks.append({request_id: chunks for request_id, chunks in self.streaming.items() if request_id in its})
             await asyncio.sleep(PAUSE_S)
-        return looks[-1].keys() & seen_by(vllm)
+        return set(looks[-1])
 
     def served(self) -> Counter[str]:
         """Whole answers by endpoint."""
