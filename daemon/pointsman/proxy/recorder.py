@@ -9,6 +9,7 @@ from pointsman.http1.forwarded_headers import request_id
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
+from pointsman.proxy.error_form import error_body
 from pointsman.server.messages import Request, Response, error_response
 
 
@@ -27,14 +28,17 @@ class Recorder:
             event = "request" if record.routed is None else "routing_decision"
             self.log.soon(request_line(event, record))
 
-    def failure(self, record: Record, error: HttpError) -> Response:
-        """Count the error that ends a request, note it in the record, and return the response for the client."""
+    def failure(self, record: Record, error: HttpError, path: str | None = None) -> Response:
+        """Count the error that ends a request, note it in the record, and return the response for the client.
+
+        `path` says in which form the error is written, if that is not the path in the record.
+        """
         record.status, record.error = error.status, error.message
         if isinstance(error, UpstreamError):
             self.metrics.upstream_errors.add(record.endpoint or "", error.code)
         if error.code == "request_timeout":
             self.metrics.refused.add("body_timeout")
-        response = error_response(error)
+        response = error_response(error, error_body(error, path or record.path))
         response.headers.append(("X-Request-Id", record.request_id))
         return response
 
@@ -51,7 +55,7 @@ class Recorder:
         The path is not a label: a client could make up any number of them. The error in the log names it.
         """
         record = new_record(request, "other")
-        response = self.failure(record, error)
+        response = self.failure(record, error, request.head.path)
         self.outcome(record)
         return response
 

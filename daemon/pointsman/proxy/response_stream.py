@@ -6,12 +6,11 @@ import abc
 import re
 import time
 
-import msgspec
-
 from pointsman.errors import HttpError, UpstreamError, UpstreamTimeout
 from pointsman.http1.body import Chunked, Framing, Length, UntilClose
 from pointsman.http1.response_head import ResponseHead
 from pointsman.observability.record import Record
+from pointsman.proxy.error_form import error_event
 from pointsman.proxy.timeouts import Timeouts
 from pointsman.proxy.unknown_model import ChosenModel, HeldError
 from pointsman.proxy.usage import Tail
@@ -190,7 +189,7 @@ class ResponseStream(abc.ABC):
     def _break_off(self, error: HttpError) -> None:
         """Mark an incomplete response so that the client can tell."""
         self._request.keep_alive = False
-        text = b"\n\ndata: " + msgspec.json.encode(error.body()) + b"\n\n" if self.streams else b""
+        text = error_event(error, self._record.path, self.tail.content()) if self.streams else b""
         framing = self._framing
         if self._pending:
             self._writer.write(self._pending)

@@ -8,7 +8,8 @@ import re
 TAIL_BYTES = 4096
 # Chunked framing is forwarded verbatim, so the tail contains it.
 _FRAMING = re.compile(rb"\r\n[0-9A-Fa-f]+\r\n")
-_ERROR = re.compile(rb'(?:^|\n)data: ?\{"error"')
+# OpenAI's form, and that of the Responses API and of Anthropic.
+_ERROR = re.compile(rb'(?:^|\n)(?:data: ?\{"error"|event: ?error\r?\n)')
 # No response has 10^15 tokens; a longer number would overflow the float of a Prometheus sample.
 _COUNT = rb"_tokens\":\s*(\d{1,15})(?![\d.eE])"
 _PROMPT = re.compile(rb'"(?:prompt|input)' + _COUNT)
@@ -31,11 +32,14 @@ class Tail:
         """Return the last, incomplete line."""
         return self._tail[self._tail.rfind(b"\n") + 1 :]
 
+    def content(self) -> bytes:
+        """Return the last TAIL_BYTES without the framing of chunks."""
+        tail = self._tail
+        return _FRAMING.sub(b"", tail) if b"\r\n" in tail else tail
+
     def tokens(self) -> tuple[int, int] | None:
         """Return the prompt and completion tokens of the last `usage`, or None if there is none."""
-        tail = self._tail
-        if b"\r\n" in tail:
-            tail = _FRAMING.sub(b"", tail)
+        tail = self.content()
         start = tail.rfind(b'"usage"')
         if start < 0:
             return None
@@ -44,4 +48,4 @@ class Tail:
 
     def failed(self) -> bool:
         """Return whether the stream ended with an error event, which vLLM sends when its engine dies."""
-        return b'"error"' in self._tail and _ERROR.search(_FRAMING.sub(b"", self._tail)) is not None
+        return b"error" in self._tail and _ERROR.search(self.content()) is not None

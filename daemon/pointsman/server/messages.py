@@ -118,9 +118,9 @@ def json_response(value: object, status: int = 200) -> Response:
     return Response(status, msgspec.json.encode(value))
 
 
-def error_response(error: HttpError) -> Response:
-    """Return an error in OpenAI's form."""
-    response = json_response(error.body(), error.status)
+def error_response(error: HttpError, body: object = None) -> Response:
+    """Return the response to a request that failed; `body` is the error in another form than OpenAI's."""
+    response = json_response(body or error.body(), error.status)
     if error.retry_after is not None:
         response.headers.append(("Retry-After", str(error.retry_after)))
     if isinstance(error, MethodNotAllowed):
