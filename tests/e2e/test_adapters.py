@@ -318,7 +318,9 @@ async def test_the_404_of_a_base_that_nobody_serves_is_the_clients(quiet: World)
     assert quiet.vllm.paths == [f"{CHAT} technical-lora", f"{CHAT} {BASE}"]
 
 
-async def test_the_404_of_an_adapter_that_the_client_named_is_the_clients(quiet: World) -> None:
+async def test_the_404_of_an_adapter_that_the_client_named_and_none_has_is_the_clients(
+    quiet: World,
+) -> None:
     quiet.vllm.listed.remove("technical-lora")
     reply = await quiet.ask(model="technical-lora")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from dataclasses import replace
 from typing import Any
@@ -178,6 +179,41 @@ async def test_what_an_endpoint_refused_is_not_served_until_it_lists_it_anew() -
     assert vllms.poller.hosts["a"].wake.is_set()
     await vllms.poller.refresh()
     assert vllms.poller.served.serving("lora", (A, B)) == (A,)
+
+
+async def test_names_that_clients_make_up_are_not_kept() -> None:
+    """Each would take memory, and change what decisions are made by."""
+    vllms = Vllms()
+    for number in range(2_000):
+        vllms.poller.refused("b", f"unheard-of-{number}")
+    assert len(vllms.poller.hosts["b"].refused) == 1_024, "while nothing is known of it, any may be real"
+    served = await vllms.poller.refresh()
+    vllms.poller.refused("a", "unheard-of")
+    assert vllms.poller.served is served
+    assert vllms.poller.hosts["a"].wake.is_set()
+
+
+async def test_however_often_it_is_woken_it_polls_ten_times_a_second() -> None:
+    polls: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    async def fetch(_: Endpoint) -> bytes:
+        polls.append(loop.time())
+        poller.wake("a")
+        return listing({"id": "base"})
+
+    async def settle(_: Endpoint) -> None:
+        poller.wake("a")
+        if len(polls) == 4:
+            enough.set()
+
+    enough = asyncio.Event()
+    poller = Poller((A,), fetch, lambda *_: None)
+    task = asyncio.create_task(poller.run(600, settle))
+    async with asyncio.timeout(10):
+        await enough.wait()
+    task.cancel()
+    assert all(after - before > 0.09 for before, after in itertools.pairwise(polls))
 
 
 async def test_decisions_keep_what_they_know_while_nothing_changes() -> None:

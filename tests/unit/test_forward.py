@@ -62,18 +62,43 @@ def test_each_endpoint_is_tried_once(wire: Wire) -> None:
     assert b"127.0.0.1:8001" in wire.answer.body
 
 
-def test_a_second_try_that_finds_no_connection_goes_to_the_other_endpoint(wire: Wire) -> None:
-    """vLLM restarts: it closes what it had and does not listen yet."""
+def test_a_request_whose_connection_broke_goes_to_no_other_endpoint(wire: Wire) -> None:
+    """vLLM closed the connection and does not listen any more: the request may be what killed it."""
     reused = wire.ask()
     reused.sends(OK)
     assert wire.ask() is reused
     wire.a.accepts = False
     reused.ends()
     wire.a.refuses()
-    assert wire.upstream is wire.b.connections[0]
-    wire.upstream.sends(OK)
-    assert [tried["why"] for tried in wire.outcomes()[-1]["retried"]] == ["reused", "connect"]
+    assert wire.b.requests == 0
+    assert wire.error == (502, "upstream_unreachable")
+    assert [tried["why"] for tried in wire.outcomes()[-1]["retried"]] == ["reused"]
     assert wire.at_endpoints == 0
+
+
+def test_the_502_of_an_endpoint_that_does_not_listen_says_when_to_come_again(wire: Wire) -> None:
+    """It restarts, which takes vLLM longer than that."""
+    wire.a.accepts = wire.b.accepts = False
+    wire.client.sends(post())
+    wire.a.refuses()
+    wire.b.refuses()
+    assert wire.answer.status == 502
+    assert b"\r\nRetry-After: 5" in wire.answer.head
+
+
+def test_so_does_the_one_of_an_endpoint_whose_breaker_is_open() -> None:
+    with playing(breaker_failures=2) as wire:
+        for told in (False, True):
+            wire.client = wire.connect()
+            wire.ask().resets()
+            assert wire.error == (502, "upstream_broken")
+            assert (b"\r\nRetry-After: 5" in wire.answer.head) is told
+
+
+def test_one_of_a_sound_endpoint_does_not(wire: Wire) -> None:
+    wire.ask().sends(b"SSH-2.0\r\n\r\n")
+    assert wire.answer.status == 502
+    assert b"Retry-After" not in wire.answer.head
 
 
 # --- what is in flight at an endpoint -----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from support.http_view import Seen, seen
-from support.playbook import OPEN_END, STREAM, Wire, event, playing, post, with_length
+from support.playbook import OPEN_END, STREAM, Vllm, Wire, event, playing, post, with_length
 from support.virtual_loop import FakeTransport
 
 LONGER_THAN_ANY_S = 2.5
@@ -151,7 +151,7 @@ class Play:
     def _whole(self) -> None:
         assert self.upstream is not None
         self.ended = True
-        self.may_repeat = self.model == "MoM" and self.first == "unknown model" and self.turn < 3
+        self.may_repeat = self.first == "unknown model" and self.turn < (3 if self.model == "MoM" else 2)
         self.whole.add(self.upstream)
 
     def _broken(self) -> None:
@@ -159,6 +159,7 @@ class Play:
         self.ended = True
         self.whole.discard(self.upstream)
         self.may_repeat = self.upstream_was_used and not self.headed
+        self.broken_at = self._vllm_of(self.upstream)
 
     # --- what there is ---------------------------------------------------------------------------------------------
 
@@ -167,6 +168,7 @@ class Play:
         return KINDS[self.first if self.turn == 1 else "stream"]
 
     turn = 0
+    broken_at: Vllm | None = None
     left_waiting = headed = ended = may_repeat = upstream_was_used = False
     sent = 0
     content = b""
@@ -202,8 +204,12 @@ class Play:
         self.turn += 1
         self.upstream = self.wire.upstream
         self.upstream_was_used = self.upstream in self.whole
+        assert self.broken_at in {None, self._vllm_of(self.upstream)}, "what may have broken one is sent to no other"
         self.headed = self.ended = self.may_repeat = False
         self.sent, self.content = 0, b""
+
+    def _vllm_of(self, connection: FakeTransport) -> Vllm:
+        return self.wire.a if connection in self.wire.a.connections else self.wire.b
 
     # --- what must hold --------------------------------------------------------------------------------------------
 
@@ -340,5 +346,5 @@ def test_a_client_of_http_1_0_sees_as_well_whether_its_answer_is_whole(kind: str
     assert explore(5, without="reload", kind=kind, reused=False, version="1.0") > 200
 
 
-def test_the_404_of_a_model_that_the_client_named_is_passed_on_like_any_other() -> None:
+def test_a_404_of_a_model_that_the_client_named_is_tried_at_the_other_endpoint() -> None:
     assert explore(5, without="reload", kind="unknown model", reused=False, model="technical-lora") > 200

@@ -1,4 +1,4 @@
-"""A 404 for an adapter that the program chose never reaches the client; every other one does."""
+"""A 404 for a model is tried elsewhere; one for an adapter that the program chose never reaches the client."""
 
 from __future__ import annotations
 
@@ -56,7 +56,6 @@ def test_a_404_that_comes_in_pieces_is_held_back_until_it_is_whole(wire: Wire, p
         pytest.param("MoM", with_length(b'{"detail": "no such tool"}', NOT_FOUND), id="it names no model"),
         pytest.param("MoM", with_length(GONE.replace(b"`", b"'"), NOT_FOUND), id="it names it in another way"),
         pytest.param("MoM", with_length(GONE.replace(b"technical", b"tech"), NOT_FOUND), id="it names another"),
-        pytest.param("technical-lora", with_length(GONE, NOT_FOUND), id="the client named the model"),
         pytest.param("MoM", with_length(GONE, "400 Bad Request"), id="it is no 404"),
         pytest.param("MoM", with_length(GONE + b" " * 16_384, NOT_FOUND), id="it is too long to be one"),
     ],
@@ -66,6 +65,61 @@ def test_any_other_answer_is_the_clients(wire: Wire, model: str, answer: bytes) 
     assert wire.answer.body == answer.partition(b"\r\n\r\n")[2]
     assert wire.answer.whole
     assert wire.a.requests + wire.b.requests == 1
+
+
+# --- a model that the client named --------------------------------------------------------------------------------
+
+
+NAMED = [
+    ("technical-lora", "/v1/chat/completions"),
+    ("technical-lora", "/v1/messages"),
+    ("technical-lora", "/tokenize"),
+]
+
+
+@pytest.mark.parametrize(("model", "path"), NAMED)
+def test_a_model_that_the_client_named_is_asked_for_at_the_other_endpoint(wire: Wire, model: str, path: str) -> None:
+    first = wire.ask(model, path)
+    first.sends(with_length(GONE, NOT_FOUND))
+    assert wire.client.taken == b""
+    second = wire.upstream
+    assert second in wire.b.connections
+    assert second.written.partition(b"\r\n\r\n")[2] == first.written.partition(b"\r\n\r\n")[2]
+    second.sends(OK)
+    assert (wire.answer.status, wire.answer.body) == (200, b"{}")
+    (outcome,) = wire.outcomes()
+    assert (outcome["status"], outcome["endpoint"]) == (200, "b")
+    assert [(tried["endpoint"], tried["why"]) for tried in outcome["retried"]] == [("a", "model")]
+    assert wire.at_endpoints == 0
+
+
+@pytest.mark.parametrize(("model", "path"), NAMED)
+def test_where_none_knows_it_the_last_404_is_the_clients(wire: Wire, model: str, path: str) -> None:
+    wire.ask(model, path).sends(with_length(GONE, NOT_FOUND, "X-Own: a"))
+    last = GONE.replace(b"exist.", b"exist. Valid aliases: base.")
+    wire.upstream.sends(with_length(last, NOT_FOUND, "X-Own: b"))
+    assert (wire.answer.status, wire.answer.body, wire.answer.whole) == (404, last, True)
+    assert b"X-Own: b" in wire.answer.head
+    assert [outcome["status"] for outcome in wire.outcomes()] == [404]
+    assert (wire.at_endpoints, wire.in_flight["metrics"], wire.timed) == (0, 0, 0)
+    assert len(wire.pooled) == 2
+
+
+def test_one_that_is_down_meanwhile_is_a_502(wire: Wire) -> None:
+    """It may serve the model."""
+    wire.b.accepts = False
+    wire.ask("technical-lora").sends(with_length(GONE, NOT_FOUND))
+    wire.b.refuses()
+    assert wire.error == (502, "upstream_unreachable")
+
+
+def test_the_list_of_an_endpoint_that_does_not_know_a_model_is_read_again(wire: Wire) -> None:
+    host = wire.generations.current.poller.hosts["a"]
+    host.wake.clear()
+    wire.ask("technical-lora").sends(with_length(GONE, NOT_FOUND))
+    wire.upstream.sends(OK)
+    assert host.wake.is_set()
+    assert wire.ask("technical-lora") in wire.b.connections, "and it gets no more requests for it until then"
 
 
 @pytest.mark.parametrize(("size", "asked"), [(16_384, 2), (16_385, 1)])

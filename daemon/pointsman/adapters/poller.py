@@ -11,6 +11,11 @@ from pointsman.adapters.host import Host
 from pointsman.config.model import Endpoint
 from pointsman.errors import UpstreamError
 
+# However often a 404 or an endpoint that comes back asks for a poll, the next one waits for so long.
+SPACING_SECONDS = 0.1
+# An endpoint whose models are not known may refuse any name that clients make up.
+MOST_REFUSED = 1024
+
 Fetch = Callable[[Endpoint], Awaitable[bytes]]
 """Returns the body of an endpoint's `/v1/models`; raises UpstreamError."""
 
@@ -49,15 +54,17 @@ class Poller:
         await asyncio.gather(*(self._watch(endpoint, interval, settle) for endpoint in self.endpoints))
 
     async def _watch(self, endpoint: Endpoint, interval: float, settle: Callable[[Endpoint], Awaitable[None]]) -> None:
-        host = self.hosts[endpoint.name]
+        host, loop = self.hosts[endpoint.name], asyncio.get_running_loop()
         while True:
             host.wake.clear()
+            started = loop.time()
             await self.poll(endpoint)
             await settle(endpoint)
             # Not `wait_for`: before Python 3.12 it swallows a cancellation that arrives together with the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(interval):
                     await host.wake.wait()
+                    await asyncio.sleep(started + SPACING_SECONDS - loop.time())
 
     async def poll(self, endpoint: Endpoint) -> None:
         """Poll one endpoint."""
@@ -76,9 +83,11 @@ class Poller:
         self.publish()
 
     def refused(self, endpoint: str, name: str) -> None:
-        """Record a 404 for `name`; the endpoint gets no requests for it until it lists it again."""
-        self.hosts[endpoint].refused.add(name)
-        self.publish()
+        """Record a 404 for `name`; an endpoint that lists it gets no requests for it until it lists it again."""
+        host = self.hosts[endpoint]
+        if host.lists(name) or (host.cards is None and len(host.refused) < MOST_REFUSED):
+            host.refused.add(name)
+            self.publish()
         self.wake(endpoint)
 
     def wake(self, endpoint: str) -> None:

@@ -116,7 +116,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     if model is not None and model not in router.auto_names:
         routed = router.explicit(body, model)
         record.decided(routed)
-        await forwarder.forward(exchange, routed.decision.endpoints, body, decision_lines(routed))
+        await forwarder.forward(exchange, routed.decision.endpoints, body, decision_lines(routed), model)
         return None
     parsed = form.parse(body)
     record.phase = "classify"
@@ -129,7 +129,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         record.decided(other)
         return _plan(other)
 
-    await forward_chosen(forwarder, backend.poller, exchange, _plan(routed), again)
+    await forward_chosen(forwarder, exchange, _plan(routed), again)
     return None
 
 
@@ -156,10 +156,10 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
 
     model = bodies.model_of(body) if _is_json(exchange.request) else None
     if model in config.auto_names:  # vLLM has no model of this name
-        await forward_chosen(forwarder, poller, exchange, plan(poller.served), plan)
+        await forward_chosen(forwarder, exchange, plan(poller.served), plan)
     else:
         endpoints = config.vllm_endpoints if model is None else policy.explicit(model, poller.served).endpoints
-        await forwarder.forward(exchange, endpoints, body)
+        await forwarder.forward(exchange, endpoints, body, model=model or "")
     return None
 
 

@@ -116,7 +116,9 @@ class Generations:
         if previous is None or previous.classifier is not prepared.classifier:
             self._log_classifier(prepared.classifier)
         credentials = relay.forward_authorization and not key_line
-        forwarder = Forwarder(balancer, timeouts, self.metrics, asyncio.get_running_loop(), key_line, credentials)
+        forwarder = Forwarder(
+            balancer, poller, timeouts, self.metrics, asyncio.get_running_loop(), key_line, credentials
+        )
         return Generation(
             config=config,
             limits=Limits(server.header_timeout_ms / 1000, server.max_body_bytes, server.max_connections),

@@ -51,7 +51,8 @@ class Metrics:
         self.retries = self._counter(
             "retries",
             "Requests retried because vLLM cannot have started them: connect (no connection), reused (idle connection "
-            "was already closed), adapter (vLLM did not know the chosen adapter).",
+            "was already closed), adapter (vLLM did not know the chosen adapter), model (nor the one that the client "
+            "named).",
             "reason",
         )
         self.upstream_errors = self._counter("upstream_errors", "Failures of an endpoint.", "endpoint", "code")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Protocol
 
+from pointsman.adapters.catalog import Served
 from pointsman.config.model import Endpoint
 from pointsman.eager import in_task
 from pointsman.errors import ShuttingDown, UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
@@ -14,12 +16,26 @@ from pointsman.observability.metrics import Metrics
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.response_stream import ResponseStream
 from pointsman.proxy.timeouts import Timeouts
-from pointsman.proxy.unknown_model import ChosenModel, UnknownModel
+from pointsman.proxy.unknown_model import UnknownModel
 from pointsman.upstream.connection import NotStarted
 from pointsman.upstream.endpoint_state import EndpointState
 from pointsman.upstream.load_balancer import LoadBalancer
 
 _ENDPOINT_FAILS = frozenset({502, 503, 504})
+# vLLM takes at least so long to start; a client that asks sooner asks in vain.
+RESTART_SECONDS = 5
+
+Instead = Callable[[UnknownModel], Coroutine[None, None, None]]
+"""Continues a request where vLLM does not know its model."""
+
+
+class Catalog(Protocol):
+    """What is known to be served, which a 404 of vLLM's corrects."""
+
+    served: Served
+
+    def refused(self, endpoint: str, name: str) -> None:
+        """Note that an endpoint does not know a model."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +47,7 @@ class Forwarder:
     """
 
     balancer: LoadBalancer
+    catalog: Catalog
     timeouts: Timeouts
     metrics: Metrics
     loop: asyncio.AbstractEventLoop
@@ -43,23 +60,35 @@ class Forwarder:
         candidates: tuple[Endpoint, ...],
         body: bytes,
         lines: bytes = b"",
-        chosen: ChosenModel | None = None,
+        model: str = "",
+        instead: Instead | None = None,
     ) -> Coroutine[None, None, None]:
         """Send a request to one of `candidates`; the response goes to the client with the header lines `lines`.
 
         Raises UpstreamError if no endpoint accepts a connection. After sending, the request is the writer's job, which
-        ends the exchange. `chosen` is the model in the body if the client did not ask for it by name.
+        ends the exchange. Where vLLM does not know `model`, the one in the body, `instead` continues; without it
+        the other candidates are asked, and the last answer counts.
         """
         upstream = self.balancer.choose(candidates, self.loop.time())
         if upstream is None:
             raise UpstreamUnreachable("no endpoint may serve this request; check preferred_endpoints")
-        return _ForwardedRequest(self, exchange, candidates, body, lines, chosen).send(upstream)
+        return _ForwardedRequest(self, exchange, candidates, body, lines, model, instead).send(upstream)
 
 
 class _ForwardedRequest(ResponseStream):
     """One request from sending to the end of its response."""
 
-    __slots__ = ("_body", "_candidates", "_endpoint", "_exchange", "_forwarder", "_request_lines", "_reusing", "_tried")
+    __slots__ = (
+        "_body",
+        "_broke",
+        "_candidates",
+        "_endpoint",
+        "_exchange",
+        "_forwarder",
+        "_instead",
+        "_request_lines",
+        "_tried",
+    )
 
     _endpoint: EndpointState
 
@@ -70,17 +99,19 @@ class _ForwardedRequest(ResponseStream):
         candidates: tuple[Endpoint, ...],
         body: bytes,
         lines: bytes,
-        chosen: ChosenModel | None,
+        model: str,
+        instead: Instead | None,
     ) -> None:
         request, record = exchange.request, exchange.record
         id_line = b"X-Request-Id: %b\r\n" % record.request_id.encode()
-        super().__init__(request, record, forwarder.timeouts, lines + id_line, chosen)
+        super().__init__(request, record, forwarder.timeouts, lines + id_line, model)
         self._forwarder = forwarder
         self._exchange = exchange
         self._candidates = candidates
         self._body = body
         self._tried: list[str] = []
-        self._reusing = True
+        self._instead = instead
+        self._broke = False
         head = request.head
         length = b"" if head.method == "GET" and not body else b"Content-Length: %d\r\n" % len(body)
         self._request_lines = b"%b%b%b%b\r\n" % (
@@ -97,7 +128,7 @@ class _ForwardedRequest(ResponseStream):
             record.endpoint = endpoint.name
             endpoint.breaker.sent(self._loop.time())
             endpoint.in_flight += 1
-            connection = endpoint.pool.take() if self._reusing else None
+            connection = None if self._broke else endpoint.pool.take()
             try:
                 if connection is None:
                     record.phase = "connect"
@@ -120,17 +151,38 @@ class _ForwardedRequest(ResponseStream):
         exchange, endpoint = self._exchange, self._endpoint
         endpoint.in_flight -= 1
         if isinstance(error, NotStarted):
-            self._reusing = False
+            self._broke = True
             exchange.retried(endpoint.name, "reused", error)
             self._writer.run(exchange.settle(self.send(endpoint)))
             return
         self._judge(error)
         if isinstance(error, UnknownModel):
-            self._writer.run(exchange.settle(error.chosen.unknown(error)))
+            self._move(error)
         elif error is not None and not self.status:
+            if isinstance(error, UpstreamBroken) and not endpoint.healthy(self._loop.time()):
+                error.retry_after = RESTART_SECONDS
             self._writer.answer(exchange.failed(error))
         else:
             self._answered()
+
+    def goes_elsewhere(self, model: str) -> bool:
+        self._forwarder.catalog.refused(self._endpoint.name, model)
+        self._tried.append(self._endpoint.name)
+        return self._instead is not None or self._other() is not None
+
+    def _move(self, unknown: UnknownModel) -> None:
+        """Send the request elsewhere, which is safe: where the model is unknown, nothing has begun."""
+        exchange, other = self._exchange, self._other()
+        if self._instead is not None:
+            self._writer.run(exchange.settle(self._instead(unknown)))
+        elif other is not None:
+            exchange.retried(self._endpoint.name, "model", unknown)
+            self._model = unknown.model
+            self._broke = False
+            self._writer.run(exchange.settle(self.send(other)))
+
+    def _other(self) -> EndpointState | None:
+        return self._forwarder.balancer.choose(self._candidates, self._loop.time(), self._tried)
 
     def cancel(self) -> None:
         """Abort because the client disconnected or the service is shutting down."""
@@ -167,13 +219,17 @@ class _ForwardedRequest(ResponseStream):
         )
 
     def _unreachable(self, endpoint: EndpointState, error: UpstreamUnreachable) -> EndpointState:
-        """Return another endpoint, which is safe as nothing was sent; raises `error` if there is none."""
+        """Return another endpoint, which is safe as nothing was sent; raises `error` if there is none.
+
+        A request whose connection broke may be what broke it, and is not sent to another endpoint.
+        """
         balancer, now = self._forwarder.balancer, self._loop.time()
         balancer.failed(endpoint, "no connection", now)
         balancer.unreachable(endpoint, error.message)
         self._tried.append(endpoint.name)
-        other = balancer.choose(self._candidates, now, self._tried)
+        other = None if self._broke else self._other()
         if other is None:
+            error.retry_after = RESTART_SECONDS
             raise error
         self._forwarder.metrics.upstream_errors.add(endpoint.name, error.code)
         self._exchange.retried(endpoint.name, "connect", error)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from pointsman.adapters.catalog import Served
 from pointsman.errors import UpstreamUnreachable
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
-from pointsman.proxy.unknown_model import ChosenModel, UnknownModel
+from pointsman.proxy.unknown_model import UnknownModel
 from pointsman.routing.policy import Decision
 
 
@@ -21,18 +21,8 @@ class Plan(NamedTuple):
     lines: bytes
 
 
-class Catalog(Protocol):
-    """What is known to be served, which a 404 of vLLM's corrects."""
-
-    served: Served
-
-    def refused(self, endpoint: str, name: str) -> None:
-        """Note that an endpoint does not know a model."""
-
-
 async def forward_chosen(
     forwarder: Forwarder,
-    catalog: Catalog,
     exchange: Exchange,
     plan: Plan,
     again: Callable[[Served], Plan],
@@ -43,18 +33,17 @@ async def forward_chosen(
     That is where vLLM does not know the adapter, or no endpoint that has it can be reached: nothing has begun then.
     `again` makes a plan for less that is served; `rejected` are the (endpoint, adapter) pairs that failed so far.
     """
-    decision, record = plan.decision, exchange.record
+    decision, record, catalog = plan.decision, exchange.record, forwarder.catalog
 
     async def unknown(error: UnknownModel) -> None:
         endpoint = record.endpoint or ""
         exchange.retried(endpoint, "adapter", error)
-        catalog.refused(endpoint, decision.model)
         now = (*rejected, (endpoint, decision.model))
-        await forward_chosen(forwarder, catalog, exchange, again(_without(catalog.served, now)), again, now)
+        await forward_chosen(forwarder, exchange, again(_without(catalog.served, now)), again, now)
 
-    chosen = ChosenModel(decision.model, unknown) if decision.adapter else None
+    model, instead = (decision.model, unknown) if decision.adapter else ("", None)
     try:
-        await forwarder.forward(exchange, decision.endpoints, plan.body, plan.lines, chosen)
+        await forwarder.forward(exchange, decision.endpoints, plan.body, plan.lines, model, instead)
     except UpstreamUnreachable as error:
         if not decision.adapter:
             raise
@@ -63,7 +52,7 @@ async def forward_chosen(
             raise
         forwarder.metrics.upstream_errors.add(record.endpoint or "", error.code)
         exchange.retried(record.endpoint or "", "connect", error)
-        await forward_chosen(forwarder, catalog, exchange, other, again, rejected)
+        await forward_chosen(forwarder, exchange, other, again, rejected)
 
 
 def _without(served: Served, rejected: tuple[tuple[str, str], ...]) -> Served:

@@ -12,7 +12,7 @@ from pointsman.http1.response_head import ResponseHead
 from pointsman.observability.record import Record
 from pointsman.proxy.error_form import error_event
 from pointsman.proxy.timeouts import Timeouts
-from pointsman.proxy.unknown_model import ChosenModel, HeldError
+from pointsman.proxy.unknown_model import HeldError
 from pointsman.proxy.usage import Tail
 from pointsman.server.messages import Request
 from pointsman.upstream.connection import UpstreamConnection
@@ -28,10 +28,10 @@ class ResponseStream(abc.ABC):
     """Receive one response and write it to one client; `status` is 0 until the response head arrived."""
 
     __slots__ = (
-        "_chosen",
         "_framing",
         "_lines",
         "_loop",
+        "_model",
         "_paused",
         "_pending",
         "_progress",
@@ -47,12 +47,10 @@ class ResponseStream(abc.ABC):
         "tail",
     )
 
-    def __init__(
-        self, request: Request, record: Record, timeouts: Timeouts, lines: bytes, chosen: ChosenModel | None
-    ) -> None:
+    def __init__(self, request: Request, record: Record, timeouts: Timeouts, lines: bytes, model: str) -> None:
         """`lines` are header lines to add to the response.
 
-        Where vLLM does not know the `chosen` model, `ended` gets UnknownModel.
+        Where vLLM does not know `model` and the request `goes_elsewhere`, `ended` gets UnknownModel.
         """
         self._request = request
         self._writer = request.writer
@@ -60,7 +58,7 @@ class ResponseStream(abc.ABC):
         self._timeouts = timeouts
         self._loop = timeouts.loop
         self._lines = lines
-        self._chosen = chosen
+        self._model = model
         self._upstream: UpstreamConnection | None = None
         self._framing: Framing | None = None
         self._pending = b""
@@ -83,8 +81,8 @@ class ResponseStream(abc.ABC):
     def head(self, head: ResponseHead) -> Framing:
         if 300 <= head.status < 400 and head.status != 304:
             raise UpstreamError(f"{self._where} redirects (status {head.status}); check its address")
-        if self._chosen is not None and self._upstream is not None and HeldError.applies(head):
-            held, self._chosen = HeldError(self, head, self._chosen), None
+        if self._model and self._upstream is not None and HeldError.applies(head):
+            held, self._model = HeldError(self, head, self._model), ""
             self._upstream.divert(held)
             return held.head(head)
         request, record = self._request, self._record
@@ -156,6 +154,10 @@ class ResponseStream(abc.ABC):
         self._writer.flow = None
         self._upstream = None
         self.ended(error)
+
+    @abc.abstractmethod
+    def goes_elsewhere(self, model: str) -> bool:
+        """Take note that vLLM does not know `model`; return whether another endpoint or model can answer."""
 
     @abc.abstractmethod
     def ended(self, error: UpstreamError | None) -> None:

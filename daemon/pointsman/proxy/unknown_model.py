@@ -1,9 +1,8 @@
-"""A 404 about a model that this program chose: held back, since the client did not ask for that name."""
+"""A 404 about a model: held back until it is clear whether another endpoint or model can answer instead."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
@@ -16,29 +15,28 @@ from pointsman.upstream.connection import Receiver
 LONGEST_ERROR_BYTES = 16_384
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenModel:
-    """A model that this program chose, and what continues the request where vLLM does not know it."""
-
-    name: str
-    unknown: Callable[[UnknownModel], Coroutine[None, None, None]]
-
-
 class UnknownModel(UpstreamError):
-    """vLLM does not know the chosen model, so it generated nothing and another endpoint or model may be asked."""
+    """vLLM does not know the model, so it generated nothing and another endpoint or model may be asked."""
 
-    def __init__(self, chosen: ChosenModel) -> None:
-        super().__init__(f"vLLM does not know {chosen.name}")
-        self.chosen = chosen
+    def __init__(self, model: str) -> None:
+        super().__init__(f"vLLM does not know {model}")
+        self.model = model
+
+
+class Movable(Receiver, Protocol):
+    """A receiver whose request may be sent elsewhere."""
+
+    def goes_elsewhere(self, model: str) -> bool:
+        """Take note that vLLM does not know `model`; return whether another endpoint or model can answer."""
 
 
 class HeldError:
-    """Receives the body of a 404 in place of `receiver`, which gets the answer if it is about something else."""
+    """Receives the body of a 404 in place of `receiver`, which gets the answer if there is none instead."""
 
-    def __init__(self, receiver: Receiver, head: ResponseHead, chosen: ChosenModel) -> None:
+    def __init__(self, receiver: Movable, head: ResponseHead, model: str) -> None:
         self._receiver = receiver
         self._head = head
-        self._chosen = chosen
+        self._model = model
         self._body = b""
 
     @staticmethod
@@ -55,8 +53,9 @@ class HeldError:
     def end(self) -> None:
         receiver = self._receiver
         # In each of vLLM's forms, and in OpenAI's: The model `NAME` does not exist.
-        if b"`%b`" % msgspec.json.encode(self._chosen.name)[1:-1] in self._body:
-            receiver.fail(UnknownModel(self._chosen))
+        about_it = b"`%b`" % msgspec.json.encode(self._model)[1:-1] in self._body
+        if about_it and receiver.goes_elsewhere(self._model):
+            receiver.fail(UnknownModel(self._model))
             return
         framing = receiver.head(self._head)
         receiver.data(framing.feed(self._body))
