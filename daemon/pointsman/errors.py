@@ -13,7 +13,8 @@ PointsmanError
 │   └── UpstreamError       vLLM or the connection to it failed
 │       ├── UpstreamUnreachable
 │       ├── UpstreamTimeout
-│       └── UpstreamBroken
+│       ├── UpstreamBroken
+│       └── KeyRefused
 ├── EvaluationError         an input file of `pointsman eval` is unusable; the command exits with 1
 └── ClassifierError         no classification: the request continues with the fallback category
     ├── DeadlineMissed
@@ -180,6 +181,10 @@ class UpstreamBroken(UpstreamError):
     """The endpoint broke off the connection before its response was complete."""
 
     code = "upstream_broken"
+
+
+class KeyRefused(UpstreamError):
+    """The endpoint refuses the key that the service sends, or wants one."""
 
 
 def error_body(message: str, *, type: str, param: str | None, code: str) -> dict[str, Any]:  # noqa: A002 - OpenAI's name

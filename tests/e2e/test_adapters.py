@@ -440,15 +440,16 @@ async def test_a_401_says_which_key_is_missing_and_where_it_belongs(tmp_path: Pa
         assert request.headers.get("Authorization") == (key and f"Bearer {key}")
         return web.json_response({"error": "Unauthorized"}, status=401)
 
-    vllm.steps["/v1/models"] = unauthorized
     (tmp_path / "key").write_text(key or "")
     options: Any = {"relay": {"api_key_file": str(tmp_path / "key")}} if key else {}
     async with run_world(tmp_path, vllm, known=False, **options) as world:
+        vllm.steps["/v1/models"] = unauthorized
         found = await world.adapters()
         assert told in found["error"]
         assert "--api-key" in found["error"]
-        line = await world.service.daemon.logged("endpoint", endpoint="vllm0")
-        assert line["state"] == f"models unknown: {found['error']}"
+        await world.service.daemon.logged("endpoint", endpoint="vllm0", state=f"models unknown: {found['error']}")
+        ready = await world.service.get("/ready")
+        assert (ready.status, ready.json["error"]["code"]) == (503, "not_ready")
         assert told in (await world.cli()).stdout
 
 

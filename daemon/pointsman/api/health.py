@@ -12,13 +12,13 @@ Ready = Callable[[], str | None]
 """Returns the reason why the service is not ready, or None."""
 
 
-def readiness(healthy: Callable[[], bool], draining: Callable[[], bool]) -> Ready:
-    """Return a function that tells whether the service is ready."""
+def readiness(trouble: Ready, draining: Callable[[], bool]) -> Ready:
+    """Return a function that tells whether the service is ready: it has no trouble and is not draining."""
 
     def ready() -> str | None:
         if draining():
             return "the service is shutting down"
-        return None if healthy() else "the classifier stopped; restart the service"
+        return trouble()
 
     return ready
 

@@ -46,6 +46,7 @@ def _endpoints(metrics: Metrics, current: Callable[[], Mapping[str, EndpointStat
 
     each("endpoint_up", "1 while the endpoint gets requests.", lambda up: up.healthy(asyncio.get_running_loop().time()))
     each("endpoint_reachable", "1 while its `/health` answers.", lambda up: up.reachable)
+    each("endpoint_key_refused", "1 while it refuses the service's key.", lambda up: not up.key_accepted)
     each("endpoint_breaker_open", "1 while its circuit breaker is open.", lambda up: up.breaker.opened)
     each("endpoint_in_flight", "Requests in flight at the endpoint.", lambda up: up.in_flight)
 

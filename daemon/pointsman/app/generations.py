@@ -32,6 +32,7 @@ from pointsman.server.connection import Limits
 from pointsman.server.messages import Request
 from pointsman.upstream import client
 from pointsman.upstream.endpoint_state import EndpointState
+from pointsman.upstream.key_check import checked_models
 from pointsman.upstream.load_balancer import LoadBalancer
 from pointsman.upstream.vllm_admin import LoraApi
 
@@ -68,6 +69,14 @@ class Generations:
         use.requests += 1
         return use.release
 
+    def trouble(self) -> str | None:
+        """Return why this service should get no requests, or None."""
+        if not self.current.classifier.healthy:
+            return "the classifier stopped; restart the service"
+        if not any(endpoint.key_accepted for endpoint in self.current.balancer.all.values()):
+            return "no endpoint accepts the key in pointsman.relay.api_key_file; see the log"
+        return None
+
     def swap(self, prepared: Prepared) -> None:
         """Use another config for new requests; raises CannotStart, and then nothing has changed."""
         _check_files(prepared.config.pointsman.server)
@@ -100,10 +109,11 @@ class Generations:
         config, key_line = prepared.config, prepared.key_line
         texts = _texts(config, previous)  # may fail; what follows takes over shared parts and must not
         relay, server = config.pointsman.relay, config.pointsman.server
+        credentials = relay.forward_authorization and not key_line
         balancer = LoadBalancer(config.vllm_endpoints, relay, self._report, previous.balancer.all if previous else None)
         poller = Poller(
             config.vllm_endpoints,
-            lambda endpoint: client.models(balancer.all[endpoint.name], key_line),
+            lambda endpoint: checked_models(balancer, endpoint.name, key_line, clients_keys=credentials),
             self._report,
             previous.poller if previous else None,
         )
@@ -115,7 +125,6 @@ class Generations:
         timeouts = Timeouts(relay, self.metrics.chunk_gap_seconds.add)
         if previous is None or previous.classifier is not prepared.classifier:
             self._log_classifier(prepared.classifier)
-        credentials = relay.forward_authorization and not key_line
         forwarder = Forwarder(
             balancer, poller, timeouts, self.metrics, asyncio.get_running_loop(), key_line, credentials
         )

@@ -98,7 +98,7 @@ async def running(prepared: Prepared, log: Log) -> AsyncIterator[Generations]:
 
 def _servers(generations: Generations, reloader: Reloader) -> tuple[Listener, Listener]:
     metrics = generations.metrics
-    ready = readiness(lambda: generations.current.classifier.healthy, lambda: data.draining)
+    ready = readiness(generations.trouble, lambda: data.draining)
 
     async def exposition(_: Request) -> Response:
         return Response(body=metrics.render(), content_type=CONTENT_TYPE_LATEST)

@@ -22,6 +22,7 @@ from pointsman.upstream.endpoint_state import EndpointState
 from pointsman.upstream.load_balancer import LoadBalancer
 
 _ENDPOINT_FAILS = frozenset({502, 503, 504})
+_UNAUTHORIZED = frozenset({401, 403})
 # vLLM takes at least so long to start; a client that asks sooner asks in vain.
 RESTART_SECONDS = 5
 
@@ -36,6 +37,9 @@ class Catalog(Protocol):
 
     def refused(self, endpoint: str, name: str) -> None:
         """Note that an endpoint does not know a model."""
+
+    def wake(self, endpoint: str) -> None:
+        """Read an endpoint's list now, which tells whether it accepts the key."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -257,3 +261,6 @@ class _ForwardedRequest(ResponseStream):
             balancer.failed(endpoint, "an error in a stream", now)
         else:
             balancer.succeeded(endpoint)
+            if self.status in _UNAUTHORIZED and not forwarder.pass_credentials:
+                # Not proof enough: a client may be able to cause a 403, too.
+                forwarder.catalog.wake(endpoint.name)

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from pointsman import files
-from pointsman.errors import CannotStart, UpstreamError, UpstreamTimeout
+from pointsman.errors import CannotStart, KeyRefused, UpstreamError, UpstreamTimeout
 from pointsman.http1.body import Chunked, Framing, Length, UntilClose
 from pointsman.http1.response_head import ResponseHead
 from pointsman.upstream.endpoint_state import EndpointState
@@ -77,21 +77,21 @@ async def ask(
 async def models(upstream: EndpointState, key_line: bytes) -> bytes:
     """Return the body of the endpoint's `/v1/models`; raises UpstreamError."""
     status, body = await ask(upstream, "/v1/models", key_line)
-    if status == 401:
+    if status in {401, 403}:
         raise unauthorized(upstream, key_line)
     if status != 200:
         raise UpstreamError(f"endpoint {upstream.name} answers `/v1/models` with status {status}")
     return body
 
 
-def unauthorized(upstream: EndpointState, key_line: bytes) -> UpstreamError:
-    """Return the error that explains a 401."""
+def unauthorized(upstream: EndpointState, key_line: bytes) -> KeyRefused:
+    """Return the error that explains a 401 or a 403."""
     if key_line:
-        return UpstreamError(
+        return KeyRefused(
             f"endpoint {upstream.name} refuses the key in pointsman.relay.api_key_file; "
             "put the one of vLLM's --api-key there"
         )
-    return UpstreamError(
+    return KeyRefused(
         f"endpoint {upstream.name} wants the key of vLLM's --api-key; put it in a file and name that in "
         "pointsman.relay.api_key_file"
     )

@@ -10,7 +10,7 @@ from pointsman.upstream.pool import ConnectionPool
 class EndpointState:
     """One endpoint: its connections, requests in flight, and health."""
 
-    __slots__ = ("breaker", "endpoint", "in_flight", "name", "pool", "reachable")
+    __slots__ = ("breaker", "endpoint", "in_flight", "key_accepted", "name", "pool", "reachable")
 
     def __init__(self, endpoint: Endpoint, options: RelayOptions) -> None:
         self.endpoint = endpoint
@@ -19,10 +19,11 @@ class EndpointState:
         self.breaker = Breaker(options.breaker_failures, options.breaker_open_ms / 1000)
         self.in_flight = 0
         self.reachable = True
+        self.key_accepted = True
 
     def healthy(self, now: float) -> bool:
         """Return whether requests should go to the endpoint."""
-        return self.reachable and self.breaker.passes(now)
+        return self.reachable and self.key_accepted and self.breaker.passes(now)
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,7 +1,7 @@
 """Choose the endpoint for the next request: the healthy one with the fewest requests in flight by weight.
 
-An endpoint is healthy while its `/health` answers and its breaker is closed. Where none is, all count as healthy:
-trying one may work, refusing cannot.
+An endpoint is healthy while its `/health` answers, it accepts the service's key, and its breaker is closed. Where none
+is, all count as healthy: trying one may work, refusing cannot.
 """
 
 from __future__ import annotations
@@ -74,6 +74,18 @@ class LoadBalancer:
             upstream.reachable = True
             self._report(upstream.name, "up")
             self.on_health_change(upstream.name, True)
+
+    def key_refused(self, upstream: EndpointState) -> None:
+        """Note that an endpoint refuses the service's key, so that every request to it would fail."""
+        if upstream.key_accepted:
+            upstream.key_accepted = False
+            self._report(upstream.name, "gets no requests until it accepts the key")
+
+    def key_accepted(self, upstream: EndpointState) -> None:
+        """Note that an endpoint accepts the service's key."""
+        if not upstream.key_accepted:
+            upstream.key_accepted = True
+            self._report(upstream.name, "accepts the key again")
 
     async def probe(self, ask: Callable[[EndpointState], Awaitable[str | None]], interval: float) -> None:
         """Probe every endpoint each `interval` seconds until cancelled; `ask` returns what is wrong, or None."""
