@@ -154,6 +154,10 @@ class Wire:
         for host in poller.hosts.values():
             host.refused.clear()
         poller.publish()
+        quarantine = self.generations._quarantine
+        quarantine._refused.clear()
+        quarantine._deaths.resize(0)
+        quarantine._deaths.resize(8)
         self.listener = self.clock.do(
             lambda: Listener(
                 self._routes,

@@ -24,6 +24,7 @@ from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
+from pointsman.proxy.quarantine import Quarantine
 from pointsman.proxy.recorder import Recorder
 from pointsman.proxy.timeouts import Timeouts
 from pointsman.routing.router import Router
@@ -52,6 +53,7 @@ class Generations:
         self.metrics = Metrics(_names(prepared.config))
         self.log = log
         self._limiter = ClientLimiter()
+        self._quarantine = Quarantine(asyncio.get_running_loop().time)
         self._started = time.time()
         self._in_use: dict[Generation, _Use] = {}
         self._polling: list[asyncio.Task[None]] = []
@@ -119,14 +121,23 @@ class Generations:
         )
         loader = Loader(config, poller, LoraApi(balancer.all, key_line), self._adapter_changed)
         balancer.on_health_change = loader.health_changed
+        balancer.on_dead = self._dead
         router = Router(
             config, prepared.classifier, lambda: poller.served, previous.backend.router if previous else None
         )
         timeouts = Timeouts(relay, self.metrics.chunk_gap_seconds.add)
         if previous is None or previous.classifier is not prepared.classifier:
             self._log_classifier(prepared.classifier)
+        loop = asyncio.get_running_loop()
         forwarder = Forwarder(
-            balancer, poller, timeouts, self.metrics, asyncio.get_running_loop(), key_line, credentials
+            balancer,
+            poller,
+            timeouts,
+            self.metrics,
+            loop,
+            key_line,
+            credentials,
+            self._quarantine if relay.quarantine else None,
         )
         return Generation(
             config=config,
@@ -168,6 +179,14 @@ class Generations:
 
     def _report(self, endpoint: str, state: str) -> None:
         self.log.write("info", "endpoint", endpoint=endpoint, state=state)
+
+    def _dead(self, endpoint: str) -> None:
+        refused = self._quarantine.dead(endpoint)
+        if refused is None:
+            return
+        self.metrics.engine_deaths.add(endpoint)
+        for suspect in refused:
+            self.log.write("warning", "query_of_death", endpoint=endpoint, request_id=suspect.request_id)
 
     def _adapter_changed(self, endpoint: str, adapter: str, outcome: str, error: str | None) -> None:
         self.metrics.adapter_changes.add(endpoint, outcome)

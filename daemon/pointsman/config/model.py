@@ -218,6 +218,9 @@ class RelayOptions:
     api_key_file: str | None = option(
         "File (relative to this one) with vLLM's API key, sent as `Authorization: Bearer`.", None
     )
+    quarantine: bool = option(
+        "Refuse a client's request for a minute with 422 if an endpoint died twice while it was in flight there.", True
+    )
     forward_authorization: bool = option("Forward the client's `Authorization` header to vLLM.", False)
 
 

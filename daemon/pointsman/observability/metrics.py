@@ -45,7 +45,7 @@ class Metrics:
         self.refused = self._counter(
             "refused",
             "Requests and connections refused unread: in_flight, client (over its limit), connections, header_timeout, "
-            "body_timeout, malformed.",
+            "body_timeout, malformed; and query_of_death (relay.quarantine).",
             "reason",
         )
         self.retries = self._counter(
@@ -56,6 +56,9 @@ class Metrics:
             "reason",
         )
         self.upstream_errors = self._counter("upstream_errors", "Failures of an endpoint.", "endpoint", "code")
+        self.engine_deaths = self._counter(
+            "engine_deaths", "Endpoints that failed a request and then did not answer.", "endpoint"
+        )
         self.reloads = self._counter(
             "reloads",
             "Config reloads: applied, unchanged (nothing to apply), failed (the previous config stays in use).",

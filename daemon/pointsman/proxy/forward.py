@@ -10,10 +10,19 @@ from typing import Protocol
 from pointsman.adapters.catalog import Served
 from pointsman.config.model import Endpoint
 from pointsman.eager import in_task
-from pointsman.errors import ShuttingDown, UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from pointsman.errors import (
+    RequestError,
+    ShuttingDown,
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from pointsman.http1.forwarded_headers import forwarded_headers
 from pointsman.observability.metrics import Metrics
+from pointsman.proxy.client_identity import client_identity
 from pointsman.proxy.exchange import Exchange
+from pointsman.proxy.quarantine import CONFIRM_SECONDS, Quarantine, Suspect
 from pointsman.proxy.response_stream import ResponseStream
 from pointsman.proxy.timeouts import Timeouts
 from pointsman.proxy.unknown_model import UnknownModel
@@ -47,7 +56,7 @@ class Forwarder:
     """Forward the requests of one config.
 
     `key_line` is the header line with vLLM's API key, empty without one; `pass_credentials` allows the client's own
-    credentials through.
+    credentials through; `quarantine` is None where no request is refused for what it did.
     """
 
     balancer: LoadBalancer
@@ -57,6 +66,7 @@ class Forwarder:
     loop: asyncio.AbstractEventLoop
     key_line: bytes
     pass_credentials: bool
+    quarantine: Quarantine | None
 
     def forward(
         self,
@@ -73,10 +83,23 @@ class Forwarder:
         ends the exchange. Where vLLM does not know `model`, the one in the body, `instead` continues; without it
         the other candidates are asked, and the last answer counts.
         """
+        quarantine = self.quarantine
+        if quarantine is not None and not quarantine.empty:
+            self._check(quarantine, exchange, body)
         upstream = self.balancer.choose(candidates, self.loop.time())
         if upstream is None:
             raise UpstreamUnreachable("no endpoint may serve this request; check preferred_endpoints")
         return _ForwardedRequest(self, exchange, candidates, body, lines, model, instead).send(upstream)
+
+    def _check(self, quarantine: Quarantine, exchange: Exchange, body: bytes) -> None:
+        if quarantine.refuses(client_identity(exchange.request.head), body):
+            self.metrics.refused.add("query_of_death")
+            raise RequestError(
+                "vLLM died more than once while this very request was in flight, so it is refused for a minute "
+                "(pointsman.relay.quarantine)",
+                status=422,
+                code="query_of_death",
+            )
 
 
 class _ForwardedRequest(ResponseStream):
@@ -156,6 +179,7 @@ class _ForwardedRequest(ResponseStream):
         endpoint.in_flight -= 1
         if isinstance(error, NotStarted):
             self._broke = True
+            self._suspect()
             exchange.retried(endpoint.name, "reused", error)
             self._writer.run(exchange.settle(self.send(endpoint)))
             return
@@ -239,6 +263,22 @@ class _ForwardedRequest(ResponseStream):
         self._exchange.retried(endpoint.name, "connect", error)
         return other
 
+    def _suspect(self) -> None:
+        """Have the quarantine note what was in flight at the endpoint, which failed this request."""
+        forwarder, endpoint = self._forwarder, self._endpoint
+        quarantine = forwarder.quarantine
+        if quarantine is None:
+            return
+        others = [one for one in forwarder.timeouts.all if isinstance(one, _ForwardedRequest)]
+        there = [self, *(one for one in others if one._endpoint is endpoint)]
+        # Requests of an older config are in flight there, too, and are not among these.
+        few = there if len(there) == endpoint.in_flight + 1 else []
+        if quarantine.failed(endpoint.name, self._sent, map(_ForwardedRequest._as_suspect, few)):
+            self._loop.call_later(CONFIRM_SECONDS, quarantine.forget, endpoint.name)
+
+    def _as_suspect(self) -> Suspect:
+        return Suspect(client_identity(self._request.head), self._record.request_id, self._body)
+
     def _judge(self, error: UpstreamError | None) -> None:
         """Report the outcome to the circuit breaker, the record and the metrics."""
         forwarder, record, endpoint = self._forwarder, self._record, self._endpoint
@@ -247,6 +287,8 @@ class _ForwardedRequest(ResponseStream):
             if self.status:
                 record.error = error.message
                 metrics.upstream_errors.add(endpoint.name, error.code)
+            if isinstance(error, UpstreamBroken):
+                self._suspect()
             if isinstance(error, UpstreamBroken | UpstreamTimeout):
                 balancer.failed(endpoint, error.message, now)
             elif isinstance(error, UnknownModel):
@@ -258,9 +300,12 @@ class _ForwardedRequest(ResponseStream):
         elif self.streams and self.tail.failed():
             record.error = "vLLM ended its stream with an error"
             metrics.upstream_errors.add(endpoint.name, "in_stream")
+            self._suspect()
             balancer.failed(endpoint, "an error in a stream", now)
         else:
             balancer.succeeded(endpoint)
-            if self.status in _UNAUTHORIZED and not forwarder.pass_credentials:
+            if self.status == 500:
+                self._suspect()
+            elif self.status in _UNAUTHORIZED and not forwarder.pass_credentials:
                 # Not proof enough: a client may be able to cause a 403, too.
                 forwarder.catalog.wake(endpoint.name)

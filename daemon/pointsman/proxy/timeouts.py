@@ -6,7 +6,7 @@ A timer for each request would cost more than the rest of its bookkeeping.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from math import inf
 from typing import Protocol
 
@@ -34,6 +34,8 @@ class Timeouts:
         self._limits = tuple(limit / 1000 if limit else inf for limit in milliseconds)
         self._interval = min(_COARSEST, max(_FINEST, min(self._limits) * _SHARE))
         self._answers: set[Timed] = set()
+        self.all: Collection[Timed] = self._answers
+        """Every answer in progress."""
         self.add = self._answers.add
         self.discard = self._answers.discard
 

@@ -35,6 +35,8 @@ class LoadBalancer:
         self._probed = options.health_interval_ms > 0
         self.on_health_change: Callable[[str, bool], None] = lambda _name, _well: None
         """Called with an endpoint's name and its new health; an endpoint that is back may be another process."""
+        self.on_dead: Callable[[str], None] = lambda _name: None
+        """Called with an endpoint's name each time that a connection to it or a health check fails."""
 
     def choose(self, candidates: tuple[Endpoint, ...], now: float, tried: Iterable[str] = ()) -> EndpointState | None:
         """Return the best of `candidates` that was not `tried`, or None; `now` as for the breaker."""
@@ -61,6 +63,7 @@ class LoadBalancer:
 
     def unreachable(self, upstream: EndpointState, why: str) -> None:
         """Note that an endpoint does not accept connections, or its `/health` does not answer."""
+        self.on_dead(upstream.name)
         if (
             upstream.reachable and self._probed
         ):  # without probes only the breaker can find out that the endpoint is back
@@ -102,6 +105,8 @@ class LoadBalancer:
                 self.reached(upstream)
             elif failures >= 2:  # a busy vLLM may miss one
                 self.unreachable(upstream, why)
+            else:
+                self.on_dead(upstream.name)
             await asyncio.sleep(interval)
 
     def _load(self, upstream: EndpointState) -> tuple[float, float]:

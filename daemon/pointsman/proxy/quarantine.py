@@ -1,0 +1,119 @@
+"""Refuse a query of death: a request that was in flight each time when an engine died. Pure, but for the clock."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pointsman.lru import Lru
+
+# With more requests in flight, each of them is unlikely to be the cause.
+MOST_SUSPECTS = 3
+DEATHS = 2
+REFUSED_SECONDS = 60.0
+# A dead vLLM refuses connections after 0.3 s. Its health is asked for every 2 s, and may take 5 s to fail.
+CONFIRM_SECONDS = 10.0
+# A large model takes many minutes to load again.
+REMEMBERED_SECONDS = 3600.0
+ENTRIES = 1024
+MOST_REFUSED = 256
+# Hashed in 5 ms at most; a larger body is never a suspect.
+LARGEST_BODY_BYTES = 4 * 2**20
+
+
+class Suspect(NamedTuple):
+    """A request in flight; `client` tells clients apart."""
+
+    client: str
+    request_id: str
+    body: bytes
+
+
+class _Key(NamedTuple):
+    """One client's body; the length spares hashing most others."""
+
+    client: str
+    length: int
+    digest: bytes
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """The requests in flight at an endpoint when it failed one."""
+
+    since: float
+    suspects: Sequence[Suspect]
+
+
+class Quarantine:
+    """Learn of failures (`failed`) and of dead endpoints (`dead`), and say which requests are refused (`refuses`).
+
+    A death is a failure after which a connection or a health check fails. Failures of requests that an endpoint got
+    before it was known to be dead are no death of their own: it died already, or it is being stopped.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock` returns seconds of any steady clock."""
+        self._clock = clock
+        self._troubles: dict[str, _Trouble] = {}
+        self._dead_at: dict[str, float] = {}
+        self._deaths: Lru[_Key, tuple[int, float]] = Lru(ENTRIES)
+        self._refused: dict[_Key, float] = {}
+
+    def failed(self, endpoint: str, sent: float, suspects: Iterable[Suspect]) -> bool:
+        """Note that a request, sent at `sent`, failed while these were in flight; return whether that is news.
+
+        The caller calls `forget` CONFIRM_SECONDS after news, so that no body is kept for longer.
+        """
+        trouble = self._troubles.get(endpoint)
+        if sent <= self._dead_at.get(endpoint, float("-inf")) or (trouble is not None and sent <= trouble.since):
+            return False
+        found = [suspect for suspect in suspects if len(suspect.body) <= LARGEST_BODY_BYTES]
+        self._troubles[endpoint] = _Trouble(self._clock(), found if len(found) <= MOST_SUSPECTS else ())
+        return True
+
+    def forget(self, endpoint: str) -> None:
+        """Drop a trouble that was not confirmed in time."""
+        trouble = self._troubles.get(endpoint)
+        if trouble is not None and self._clock() >= trouble.since + CONFIRM_SECONDS:
+            del self._troubles[endpoint]
+
+    def dead(self, endpoint: str) -> Sequence[Suspect] | None:
+        """Note that an endpoint does not answer; return the requests refused from now on, or None if it is no death."""
+        now = self._dead_at[endpoint] = self._clock()
+        trouble = self._troubles.pop(endpoint, None)
+        if trouble is None or now > trouble.since + CONFIRM_SECONDS:
+            return None
+        return [suspect for suspect in trouble.suspects if self._condemned(suspect, now)]
+
+    def _condemned(self, suspect: Suspect, now: float) -> bool:
+        key = _key(suspect.client, suspect.body)
+        deaths, last = self._deaths.get(key) or (0, now)
+        deaths = deaths + 1 if now <= last + REMEMBERED_SECONDS else 1
+        self._deaths.put(key, (deaths, now))
+        if deaths < DEATHS:
+            return False
+        self._refused.pop(key, None)
+        self._refused[key] = now + REFUSED_SECONDS
+        if len(self._refused) > MOST_REFUSED:
+            del self._refused[next(iter(self._refused))]  # the oldest
+        return True
+
+    @property
+    def empty(self) -> bool:
+        """True while no request is refused."""
+        return not self._refused
+
+    def refuses(self, client: str, body: bytes) -> bool:
+        """Return whether a request is refused now."""
+        now = self._clock()
+        for key in [key for key, until in self._refused.items() if until <= now]:
+            del self._refused[key]
+        alike = any((key.client, key.length) == (client, len(body)) for key in self._refused)
+        return alike and _key(client, body) in self._refused
+
+
+def _key(client: str, body: bytes) -> _Key:
+    return _Key(client, len(body), hashlib.sha256(body).digest())
