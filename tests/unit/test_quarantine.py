@@ -246,6 +246,14 @@ def test_what_kills_an_engine_twice_is_refused_to_its_client_alone(
     assert wire.answer.status == 200
 
 
+def test_the_body_of_a_failed_request_is_let_go(wire: Wire) -> None:
+    wire.ask("killer").resets()
+    quarantine = wire.generations._quarantine
+    assert quarantine._troubles
+    wire.clock.advance(10.0)
+    assert not quarantine._troubles
+
+
 def test_it_is_counted_and_logged(wire: Wire) -> None:
     killer = post("base", "/v1/completions", "X-Request-Id: killer")
     for _ in range(2):

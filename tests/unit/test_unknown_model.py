@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.playbook import OK, Wire, chunk, with_length
+from support.playbook import OK, Wire, chunk, post, with_length
 
 GONE = b'{"error": {"message": "The model `technical-lora` does not exist.", "code": 404}}'
 NOT_FOUND = "404 Not Found"
@@ -103,6 +103,26 @@ def test_where_none_knows_it_the_last_404_is_the_clients(wire: Wire, model: str,
     assert [outcome["status"] for outcome in wire.outcomes()] == [404]
     assert (wire.at_endpoints, wire.in_flight["metrics"], wire.timed) == (0, 0, 0)
     assert len(wire.pooled) == 2
+    assert all(host.refused == {"technical-lora"} for host in wire.generations.current.poller.hosts.values())
+
+
+def test_a_404_after_a_second_try_proves_that_the_request_broke_nothing(wire: Wire) -> None:
+    """So it may go to the other endpoint by any connection."""
+    wire.a.accepts = False
+    wire.client.sends(post("other"))
+    wire.a.refuses()
+    there = wire.upstream
+    there.sends(OK)
+    wire.a.accepts = True
+    reused = wire.ask("other")
+    reused.sends(OK)
+    assert wire.ask("technical-lora") is reused
+    reused.ends()
+    assert wire.upstream in wire.a.connections
+    wire.upstream.sends(with_length(GONE, NOT_FOUND))
+    assert wire.upstream is there
+    there.sends(OK)
+    assert wire.answer.status == 200
 
 
 def test_one_that_is_down_meanwhile_is_a_502(wire: Wire) -> None:
