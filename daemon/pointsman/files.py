@@ -8,8 +8,8 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 
 def _open(path: str, flags: int) -> int:
@@ -23,7 +23,7 @@ def _open(path: str, flags: int) -> int:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[BufferedReader]:
     """Open a regular file; raises OSError, whose `strerror` names the cause."""
     with open(path, "rb", opener=_open) as file:
         yield file

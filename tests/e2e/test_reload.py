@@ -16,8 +16,9 @@ import pytest_asyncio
 import yaml
 from aiohttp import web
 
-from pointsman.classify.artifact import MODEL, TOKENIZER, load
+from pointsman.classify.artifact import load
 from pointsman.classify.classifier import Classifier
+from pointsman.classify.manifest import MODEL, TOKENIZER
 from pointsman.config.model import ClassifierOptions
 from support import toy_artifact
 from support.config_files import LABELS

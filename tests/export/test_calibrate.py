@@ -87,7 +87,7 @@ def test_calibration_reaches_the_artifact(copy: Path, tmp_path: Path, capsys: py
 
     assert code == 0
     loaded = artifact.load(folder)
-    prompts = [item.ids for item in Tokenizer(loaded.tokenizer_path, Window(512, 0.5)).encode(BUILT_IN)]
+    prompts = [item.ids for item in Tokenizer(loaded.tokenizer_path).encode(BUILT_IN, Window(512, 0.5))]
     uncalibrated = artifact.Artifact(folder, msgspec.structs.replace(loaded.manifest, temperature=1.0))
     before, after = (Engine(each, ["cpu"]).run(prompts) for each in (uncalibrated, loaded))
     threshold = loaded.manifest.suggested_threshold

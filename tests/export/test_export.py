@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -11,7 +12,11 @@ import onnx
 import pytest
 
 from pointsman.classify import artifact
+from pointsman.classify.classifier import Classifier
+from pointsman.classify.manifest import Manifest, Source
 from pointsman.classify.onnx_cpu import Engine
+from pointsman.config.model import ClassifierOptions
+from pointsman.errors import ArtifactError
 from pointsman_export.export import pipeline
 from pointsman_export.export.texts import BUILT_IN
 from pointsman_export.fit.main import main as fit
@@ -20,7 +25,7 @@ from support.export import Export
 
 
 @pytest.fixture(scope="module")
-def manifest(exported: Path) -> artifact.Manifest:
+def manifest(exported: Path) -> Manifest:
     return artifact.read_manifest(exported)
 
 
@@ -31,18 +36,37 @@ def test_the_artifact_loads(exported: Path) -> None:
     assert sorted(path.name for path in exported.iterdir()) == ["model.onnx", "pointsman.json", "tokenizer.json"]
 
 
-def test_manifest_describes_the_graph(tiny: Path, exported: Path, manifest: artifact.Manifest) -> None:
+def test_manifest_describes_the_graph(tiny: Path, exported: Path, manifest: Manifest) -> None:
     """Labels in the order of the logits, inputs as in the graph, a limit of 512 tokens, and the weights' hash."""
     assert manifest.labels == LABELS
     assert (manifest.inputs, manifest.output) == (["input_ids", "position_ids", "segment_ids", "starts"], "logits")
     assert (manifest.max_tokens, manifest.precision, manifest.target) == (512, "int8", "cpu")
     assert (manifest.temperature, manifest.suggested_threshold) == (1.0, None)
-    assert manifest.source == artifact.Source(name=tiny.name, sha256=artifact.sha256(tiny / "model.safetensors"))
+    assert manifest.source == Source(name=tiny.name, sha256=artifact.sha256(tiny / "model.safetensors"))
     assert manifest.opset == onnx.load(exported / "model.onnx").opset_import[0].version
     assert {"torch", "transformers", "optimum", "onnx", "onnxruntime"} <= manifest.versions.keys()
 
 
-def test_verification_is_stored(manifest: artifact.Manifest) -> None:
+def test_known_answers_are_stored_and_hold(exported: Path, tmp_path: Path) -> None:
+    """With them the daemon proves the artifact: on this host it answers as it did here."""
+    known = artifact.load(exported).manifest.known_answers
+    assert len(known) == 4
+    assert len({tuple(answer.probabilities) for answer in known}) == 4
+    Classifier(artifact.load(exported), ClassifierOptions(threads=2)).close()
+
+    path = exported / "pointsman.json"
+    changed = shutil.copytree(exported, tmp_path / "changed") / path.name
+    first = known[0].probabilities
+    changed.write_text(
+        path.read_text()
+        .replace(f"{max(first)}", f"{max(first) - 0.06:.6f}", 1)
+        .replace(f"{min(first)}", f"{min(first) + 0.06:.6f}", 1)
+    )
+    with pytest.raises(ArtifactError, match="when it was exported"):
+        Classifier(artifact.load(changed.parent), ClassifierOptions(threads=1))
+
+
+def test_verification_is_stored(manifest: Manifest) -> None:
     """The manifest keeps what the proof measured: differences, agreement, latency and sizes."""
     found = manifest.verification
 
@@ -58,7 +82,7 @@ def test_verification_is_stored(manifest: artifact.Manifest) -> None:
     assert found["latency_ms"]["median_by_tokens"].keys() == {"32", "128"}
 
 
-def test_int8_is_less_than_a_third_of_the_float_graph(exported: Path, manifest: artifact.Manifest) -> None:
+def test_int8_is_less_than_a_third_of_the_float_graph(exported: Path, manifest: Manifest) -> None:
     """Weights and embeddings are stored in one byte each."""
     size = (exported / "model.onnx").stat().st_size
 

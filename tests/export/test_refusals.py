@@ -190,8 +190,10 @@ def test_a_drop_in_accuracy(copy: Path, tmp_path: Path, export: Export) -> None:
     """An int8 graph that is right less often than the float graph is refused, whatever share of labels it keeps."""
     rewrite(copy / "model.safetensors", add_outliers)
     texts = [text[::-1] for text in BUILT_IN if len(text) < 1000]
-    tokenizer = Tokenizer(copy / "tokenizer.json", Window(512, 0.5))
-    right = torch_logits(load_model(open_checkpoint(str(copy))), [item.ids for item in tokenizer.encode(texts)])
+    tokenizer = Tokenizer(copy / "tokenizer.json")
+    right = torch_logits(
+        load_model(open_checkpoint(str(copy))), [item.ids for item in tokenizer.encode(texts, Window(512, 0.5))]
+    )
     path = tmp_path / "rows.jsonl"
     labels = [LABELS[index] for index in right.argmax(axis=1)]
     path.write_text(

@@ -29,8 +29,8 @@ OUTLIER = "layers.1.mlp.Wo"
 
 @pytest.fixture(scope="module")
 def prompts(tiny: Path) -> list[Ids]:
-    tokenizer = Tokenizer(tiny / "tokenizer.json", Window(64, 0.5))
-    return [encoded.ids for encoded in tokenizer.encode(BUILT_IN[:40])]
+    tokenizer = Tokenizer(tiny / "tokenizer.json")
+    return [encoded.ids for encoded in tokenizer.encode(BUILT_IN[:40], Window(64, 0.5))]
 
 
 @pytest.fixture(scope="module")

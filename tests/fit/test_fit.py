@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,9 +18,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pointsman.classify import artifact
+from pointsman.classify.classifier import Classifier
+from pointsman.classify.manifest import Manifest, Source
 from pointsman.classify.onnx_cpu import Engine
 from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.cli.main import main as pointsman
+from pointsman.config.model import ClassifierOptions
+from pointsman.errors import ArtifactError
 from pointsman_export.common.errors import GraphError
 from pointsman_export.fit import graph as graphs
 from pointsman_export.fit import pipeline
@@ -44,14 +49,14 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def manifest(fitted: Path) -> artifact.Manifest:
+def manifest(fitted: Path) -> Manifest:
     return artifact.load(fitted).manifest
 
 
 def scores(folder: Path, texts: list[str], *, together: bool = True) -> np.ndarray:
     """What the daemon's engine gives, in one call or one by one."""
     loaded = artifact.load(folder)
-    encoded = Tokenizer(loaded.tokenizer_path, Window(loaded.manifest.max_tokens, 0.5)).encode(texts)
+    encoded = Tokenizer(loaded.tokenizer_path).encode(texts, Window(loaded.manifest.max_tokens, 0.5))
     engine = Engine(loaded, ["cpu"])
     prompts = [item.ids for item in encoded]
     return engine.run(prompts) if together else np.concatenate([engine.run([prompt]) for prompt in prompts])
@@ -69,7 +74,7 @@ def refused(outcome: Outcome, *parts: str) -> None:
 # --- the artifact ----------------------------------------------------------------------------------------------
 
 
-def test_accuracy_of_the_five_domains(manifest: artifact.Manifest) -> None:
+def test_accuracy_of_the_five_domains(manifest: Manifest) -> None:
     """What cross-validation gives, a little under what was measured (0.86, mean of ten splits)."""
     found = manifest.verification["cross_validation"]
 
@@ -79,14 +84,33 @@ def test_accuracy_of_the_five_domains(manifest: artifact.Manifest) -> None:
     assert np.array(found["confusion"]["counts"]).sum() == found["rows"] == len(ROWS)
 
 
-def test_the_manifest_describes_the_new_artifact(manifest: artifact.Manifest) -> None:
+def test_known_answers_are_stored_and_hold(fitted: Path, tmp_path: Path) -> None:
+    """With them the daemon proves the artifact: on this host it answers as it did here."""
+    known = artifact.load(fitted).manifest.known_answers
+    assert len(known) == 4
+    assert len({tuple(answer.probabilities) for answer in known}) == 4
+    Classifier(artifact.load(fitted), ClassifierOptions(threads=2)).close()
+
+    path = fitted / "pointsman.json"
+    changed = shutil.copytree(fitted, tmp_path / "changed") / path.name
+    first = known[0].probabilities
+    changed.write_text(
+        path.read_text()
+        .replace(f"{max(first)}", f"{max(first) - 0.06:.6f}", 1)
+        .replace(f"{min(first)}", f"{min(first) + 0.06:.6f}", 1)
+    )
+    with pytest.raises(ArtifactError, match="when it was exported"):
+        Classifier(artifact.load(changed.parent), ClassifierOptions(threads=1))
+
+
+def test_the_manifest_describes_the_new_artifact(manifest: Manifest) -> None:
     """New labels and calibration; the base's form; the base's name and hash as the source."""
     base = artifact.load(artifact.BUILTIN).manifest
 
     assert manifest.labels == LABELS
     assert 0.2 <= manifest.temperature <= 5
     assert manifest.suggested_threshold is None or 0.2 < manifest.suggested_threshold < 1
-    assert manifest.source == artifact.Source(name=f"fit of {base.source.name}", sha256=base.files["model.onnx"])
+    assert manifest.source == Source(name=f"fit of {base.source.name}", sha256=base.files["model.onnx"])
     assert (manifest.max_tokens, manifest.precision, manifest.opset) == (base.max_tokens, base.precision, base.opset)
     assert (manifest.inputs, manifest.output) == (base.inputs, base.output)
     assert manifest.verification["values"]["max_difference"] <= 1e-4
@@ -135,14 +159,14 @@ def test_the_old_head_is_gone_and_the_encoder_is_the_bases(fitted: Path) -> None
     assert len(set(old) - set(new)) == 4  # the classifier's two, the head's dense and norm
 
 
-def test_a_fitted_artifact_is_a_base_too(fitted: Path, fit: Export, manifest: artifact.Manifest) -> None:
+def test_a_fitted_artifact_is_a_base_too(fitted: Path, fit: Export, manifest: Manifest) -> None:
     """It has no head to cut off, so the same rows give the same again."""
     outcome = fit(EXAMPLE, "--base", str(fitted))
 
     again = artifact.load(outcome.folder).manifest
     assert outcome.code == 0
     assert again.verification["cross_validation"] == manifest.verification["cross_validation"]
-    assert again.source == artifact.Source(name=f"fit of {manifest.source.name}", sha256=manifest.files["model.onnx"])
+    assert again.source == Source(name=f"fit of {manifest.source.name}", sha256=manifest.files["model.onnx"])
 
 
 # --- the terminal ----------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.classify.artifact import FORMAT_VERSION, MANIFEST, MODEL, TOKENIZER
+from pointsman.classify.artifact import MANIFEST
+from pointsman.classify.manifest import MODEL, TOKENIZER
 from pointsman.config.load import Loaded, load
 from pointsman.errors import ConfigError, Problem
 
@@ -83,7 +84,7 @@ def write_manifest(folder: Path, labels: tuple[str, ...] = LABELS) -> Path:
     """A folder with an artifact's manifest and nothing else."""
     folder.mkdir(exist_ok=True)
     manifest = {
-        "format_version": FORMAT_VERSION,
+        "format_version": 2,
         "labels": labels,
         "max_tokens": 512,
         "inputs": ["input_ids"],
@@ -95,6 +96,7 @@ def write_manifest(folder: Path, labels: tuple[str, ...] = LABELS) -> Path:
         "suggested_threshold": None,
         "source": {"name": "test", "sha256": "0" * 64},
         "files": {MODEL: "0" * 64, TOKENIZER: "0" * 64},
+        "known_answers": [{"text": "hello", "probabilities": [1 / len(labels)] * len(labels)}],
         "verification": {},
         "versions": {},
         "created": "2026-01-01T00:00:00Z",

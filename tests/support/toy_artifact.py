@@ -17,7 +17,8 @@ import numpy.typing as npt
 import tokenizers
 from onnx import TensorProto, helper, numpy_helper
 
-from pointsman.classify.artifact import FORMAT_VERSION, MANIFEST, MODEL, TOKENIZER
+from pointsman.classify.artifact import MANIFEST
+from pointsman.classify.manifest import MODEL, TOKENIZER
 from pointsman.classify.packing import INPUTS
 from support.config_files import LABELS
 
@@ -71,6 +72,45 @@ def packed_model(labels: Sequence[str] = LABELS, words: Mapping[str, str] = WORD
     return _model(nodes, wanted, ["prompts", len(labels)], constants)
 
 
+def after_votes(nodes: Sequence[Any], constants: Mapping[str, Any]) -> bytes:
+    """`model`, whose logits are called `voted`, and further nodes that make `logits` of them; `axis` is [1]."""
+    vote = [
+        helper.make_node("Gather", ["votes", "input_ids"], ["rows"]),
+        helper.make_node("ReduceSum", ["rows", "axis"], ["voted"], keepdims=0),
+    ]
+    wanted = [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "tokens"])]
+    votes = {"votes": _votes(LABELS, WORDS), "axis": np.array([1])}
+    return _model([*vote, *nodes], wanted, ["batch", len(LABELS)], votes | dict(constants))
+
+
+def adding_model(value: float) -> bytes:
+    """`model` with `value` added to each logit."""
+    return after_votes([helper.make_node("Add", ["voted", "value"], ["logits"])], {"value": np.array(value, "f")})
+
+
+def endless_model() -> bytes:
+    """`model`, whose logits pass through a loop that never ends."""
+    return after_votes([endless_loop("always")], {"always": np.array(True), "zero": np.array(0, "f")})
+
+
+def endless_loop(condition: str) -> Any:
+    """A node that passes `voted` on as `logits`, but never ends where `condition` is true."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["again"], ["again_too"]), helper.make_node("Add", ["x", "zero"], ["y"])],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("again", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("again_too", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, None),
+        ],
+    )
+    return helper.make_node("Loop", ["", condition, "voted"], ["logits"], body=body)
+
+
 def _votes(labels: Sequence[str], words: Mapping[str, str]) -> npt.NDArray[np.float32]:
     votes = np.zeros((len(_SPECIAL) + len(words), len(labels)), dtype=np.float32)
     for row, label in enumerate(words.values(), start=len(_SPECIAL)):
@@ -108,8 +148,9 @@ def build(folder: Path, contents: Mapping[str, bytes] | None = None, **manifest:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         (folder / name).write_bytes(content)
+    labels = manifest.get("labels", LABELS)
     fields = {
-        "format_version": FORMAT_VERSION,
+        "format_version": 2,
         "labels": LABELS,
         "max_tokens": 512,
         "inputs": ["input_ids"],
@@ -121,6 +162,7 @@ def build(folder: Path, contents: Mapping[str, bytes] | None = None, **manifest:
         "suggested_threshold": None,
         "source": {"name": "toy", "sha256": ""},
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+        "known_answers": [{"text": "none of the words", "probabilities": [1 / max(1, len(labels))] * len(labels)}],
         "verification": {},
         "versions": {},
         "created": "2026-01-01T00:00:00Z",

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from pointsman.classify.cost_model import Curve
-from pointsman.classify.scheduler import Batcher, Job
+from pointsman.classify.lane import Job
+from pointsman.classify.scheduler import Batcher, Threads
 from pointsman.errors import ClassifierError, Overloaded
 from support.process import eventually
 
@@ -34,13 +35,17 @@ class Work:
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.wide: list[bool] = []
+        self.threads: list[str] = []
+        self.limits: list[int] = []
         self.broken: set[str] = set()
         self._started = threading.Semaphore(0)
         self._let = threading.Semaphore(0)
 
-    def __call__(self, texts: list[str], wide: bool) -> list[str]:
+    def __call__(self, texts: list[str], wide: bool, limit: int) -> list[str]:
         self.batches.append(texts)
         self.wide.append(wide)
+        self.limits.append(limit)
+        self.threads.append(threading.current_thread().name.partition("_")[0])
         self._started.release()
         assert self._let.acquire(timeout=LIMIT_S)
         if self.broken.intersection(texts):
@@ -59,12 +64,14 @@ class Work:
 def batching(
     work: Work, *, workers: int = 1, batch_tokens: int = 100, executor: Executor | None = None, **costs: Any
 ) -> Iterator[Batcher[str]]:
-    own = ThreadPoolExecutor(workers)
+    short, long = ThreadPoolExecutor(workers, "short"), ThreadPoolExecutor(workers, "long")
     try:
-        yield Batcher(work, executor or own, curve(workers, **costs), batch_tokens=batch_tokens)
+        threads = Threads(executor or short, executor or long)
+        yield Batcher(work, threads, curve(workers, **costs), batch_tokens=batch_tokens)
     finally:
         work.let()
-        own.shutdown()
+        short.shutdown()
+        long.shutdown()
 
 
 @pytest.fixture
@@ -170,77 +177,110 @@ async def test_what_waits_is_split_over_the_idle_workers(
             assert await result(job) == job.text.upper()
 
 
-# --- rule 2: while others wait, one worker takes none that would hold it for half a second ----------------------------
+# --- rule 3: a text of 50 ms or more is long, and is in no short one's way --------------------------------------
 
 
-async def test_all_workers_take_texts_above_batch_tokens_in_their_turn(work: Work) -> None:
-    with batching(work, workers=2, batch_tokens=10, seconds_per_token=0.49 / 50) as batcher:
-        jobs = [submit(batcher, text, 50) for text in ("one", "two")]
-        await work.started(2)
-        waiting = {"three": 50, "a": 1, "four": 50, "b": 1}
-        jobs += [submit(batcher, text, tokens) for text, tokens in waiting.items()]
-        for text in waiting:
-            work.let(1)
-            await work.started()
-            assert work.batches[-1] == [text]
+async def test_what_takes_50_ms_alone_runs_on_a_thread_of_its_own_kind(work: Work) -> None:
+    with batching(work, workers=2, batch_tokens=10, seconds_per_token=0.05 / 50) as batcher:
         work.let()
-        for job in jobs:
-            await result(job)
+        for text, tokens in (("nearly", 49), ("long", 51), ("short", 1)):
+            await result(submit(batcher, text, tokens))
+    assert work.threads == ["short", "long", "short"]
 
 
-async def test_long_texts_leave_a_worker_to_the_short_ones(work: Work) -> None:
-    with batching(work, workers=2, batch_tokens=10, seconds_per_token=0.5 / 50) as batcher:
-        jobs = [submit(batcher, "long", 50)]
+async def test_what_fits_into_a_batch_is_short_however_slow_the_host_is(work: Work) -> None:
+    with batching(work, batch_tokens=10, seconds_per_token=1.0) as batcher:
+        work.let()
+        await result(submit(batcher, "ten", 10))
+    assert work.threads == ["short"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_short_text_starts_at_once_beside_long_ones_on_all_workers(work: Work, workers: int) -> None:
+    with batching(work, workers=workers, batch_tokens=10, seconds_per_token=0.01) as batcher:
+        jobs = [submit(batcher, f"long {number}", 50) for number in range(workers)]
+        await work.started(workers)
+        jobs.append(submit(batcher, "short", 1))
         await work.started()
-        jobs += [submit(batcher, text, tokens) for text, tokens in (("longer", 60), ("a", 1), ("b", 1))]
-        await work.started()
-        assert work.batches == [["long"], ["a", "b"]]
+        assert work.batches[-1] == ["short"]
         work.let()
-        assert [await result(job) for job in jobs] == ["LONG", "LONGER", "A", "B"]
+        for job in jobs:
+            await result(job)
 
 
-async def test_long_texts_take_every_worker_while_no_short_one_waits(work: Work) -> None:
-    with batching(work, workers=2, batch_tokens=10, seconds_per_token=0.5 / 50) as batcher:
-        jobs = [submit(batcher, text, 50) for text in ("one", "two")]
+async def test_long_texts_take_every_worker_while_no_short_one_waits_and_no_more(work: Work) -> None:
+    with batching(work, workers=2, batch_tokens=10, seconds_per_token=0.01) as batcher:
+        jobs = [submit(batcher, text, 50) for text in ("one", "two", "three")]
         await work.started(2)
-        assert sorted(work.batches) == [["one"], ["two"]]
+        assert (sorted(work.batches), batcher.queued) == ([["one"], ["two"]], 1)
         work.let()
         for job in jobs:
             await result(job)
 
 
-async def test_a_long_text_has_its_turn_though_short_ones_go_on_coming(work: Work) -> None:
-    """First come, first served: it waits for those before it, not for those after it."""
-    with batching(work, workers=2, batch_tokens=10, seconds_per_token=0.5 / 50) as batcher:
-        jobs = [submit(batcher, text, 10) for text in "ab"]
-        await work.started(2)
-        waiting = {"c": 10, "long": 50, "d": 10, "e": 10}
-        jobs += [submit(batcher, text, tokens) for text, tokens in waiting.items()]
-        for text in waiting:
-            work.let(1)
-            await work.started()
-            assert work.batches[-1] == [text]
-        work.let()
-        for job in jobs:
-            await result(job)
-
-
-async def test_so_it_has_with_a_single_worker(work: Work) -> None:
-    with batching(work, batch_tokens=10, seconds_per_token=0.5 / 50) as batcher:
-        jobs = [submit(batcher, "a", 10)]
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_one_long_text_runs_though_short_ones_hold_all_workers(work: Work, workers: int) -> None:
+    """Else short ones that go on coming would starve it."""
+    with batching(work, workers=workers, batch_tokens=10, seconds_per_token=0.01) as batcher:
+        jobs = [submit(batcher, f"short {number}", 10) for number in range(workers)]
+        await work.started(workers)
+        jobs += [submit(batcher, text, 50) for text in ("long", "longer")]
         await work.started()
-        waiting = {"b": 1, "long": 50, "c": 1, "longer": 60, "d": 1}
-        jobs += [submit(batcher, text, tokens) for text, tokens in waiting.items()]
-        for text in waiting:
-            work.let(1)
-            await work.started()
-            assert work.batches[-1] == [text]
+        assert (work.batches[-1], batcher.queued) == (["long"], 1)
         work.let()
         for job in jobs:
             await result(job)
 
 
-# --- rule 3: alone on an idle host, and long enough, it runs on all threads ------------------------------------
+async def test_long_texts_keep_their_order(work: Work) -> None:
+    with batching(work, batch_tokens=10, seconds_per_token=0.01) as batcher:
+        jobs = [submit(batcher, text, 50) for text in "abc"]
+        work.let()
+        for job in jobs:
+            await result(job)
+    assert work.batches == [["a"], ["b"], ["c"]]
+
+
+# --- rule 4: a long text is cut to what it has time for --------------------------------------------------------
+
+
+async def test_a_long_text_is_cut_to_what_runs_in_half_of_its_time(work: Work) -> None:
+    """Of 250 tokens three binary digits are kept."""
+    with batching(work, batch_tokens=10, seconds_per_token=0.001) as batcher:
+        work.let()
+        await result(submit(batcher, "long", 400, deadline=0.5))
+        await result(submit(batcher, "with time", 400, deadline=FOREVER))
+    assert work.limits[0] == 224
+    assert work.limits[1] >= 400
+
+
+async def test_what_it_has_waited_and_a_slow_host_count(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.perf_counter()
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    with batching(work, batch_tokens=10, seconds_per_token=0.001) as batcher:
+        jobs = [submit(batcher, text, 100, deadline=0.5) for text in ("one", "two", "three")]
+        await work.started()
+        now += 0.1
+        work.let(1)
+        await work.started()
+        assert work.limits == [224, 192]  # of 400 ms
+        for _ in range(100):
+            batcher._long.pace.observe(0.1, 0.2)
+        work.let(1)
+        await work.started()
+        assert 96 <= work.limits[2] <= 112  # at about half the speed
+        work.let()
+        assert [await result(job) for job in jobs] == ["ONE", "TWO", "THREE"]
+
+
+async def test_a_short_text_is_never_cut(work: Work) -> None:
+    with batching(work, batch_tokens=100, seconds_per_token=1.0) as batcher:
+        work.let()
+        await result(submit(batcher, "short", 100, deadline=0.001))
+    assert work.limits[0] >= 100
+
+
+# --- rule 5: alone on an idle host, and long enough, it runs on all threads ------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -258,7 +298,7 @@ async def test_a_lone_text_runs_on_all_threads_where_that_pays(
     made = Curve(2, (1, 1000), (1e-6, 1e-2), (1e-6, 1e-2), (1e-6, wide * 1e-2))
     executor = ThreadPoolExecutor(2)
     work.let()
-    await result(submit(Batcher(work, executor, made, batch_tokens=100), "lone", tokens))
+    await result(submit(Batcher(work, Threads(executor, executor), made, batch_tokens=100), "lone", tokens))
     assert work.wide == [expected]
     executor.shutdown()
 
@@ -332,7 +372,7 @@ async def test_each_run_on_all_threads_that_is_in_time_halves_it(work: Work, lon
         assert await lone.until_wide(batcher, STEP_S) == 8 * LATE_S  # 32, 16, 8, 4, and doubled
 
 
-# --- rule 4: a text whose waiters all left is dropped before it runs -------------------------------------------
+# --- rule 6: a text whose waiters all left is dropped before it runs -------------------------------------------
 
 
 async def test_a_text_that_nobody_waits_for_is_dropped(work: Work, single: Batcher[str]) -> None:
@@ -378,7 +418,7 @@ async def test_a_job_is_settled_in_the_moment_it_is_over(work: Work, single: Bat
     assert seen == [("A", False)]
 
 
-# --- rule 5: a failed run fails every text in it, and nothing is ever left waiting ------------------------------
+# --- rule 7: a failed run fails every text in it, and nothing is ever left waiting ------------------------------
 
 
 async def test_a_failed_run_fails_all_of_its_batch_and_the_next_one_works(work: Work, single: Batcher[str]) -> None:
@@ -443,7 +483,7 @@ async def test_runs_that_the_executor_gave_up_fail_and_what_waits_behind_them_to
         assert await result(running) == "A"
 
 
-# --- rule 6: overload ------------------------------------------------------------------------------------------
+# --- rule 8: overload ------------------------------------------------------------------------------------------
 
 
 async def test_a_text_is_refused_when_it_would_wait_too_long_for_its_own_run(work: Work) -> None:
@@ -479,18 +519,26 @@ async def test_what_runs_counts_only_with_what_is_left_of_it(work: Work) -> None
         await result(job)
 
 
-async def test_short_texts_wait_for_their_own_kind_alone_and_long_ones_share_the_other_workers(work: Work) -> None:
+async def test_short_texts_wait_for_their_own_kind_alone_and_long_ones_for_all(work: Work) -> None:
     with batching(work, workers=2, batch_tokens=10, seconds_per_token=1.0) as batcher:
-        jobs = [submit(batcher, "long", 100)]
-        await work.started()
-        jobs.append(submit(batcher, "short", 4))
-        await work.started()
+        jobs = [submit(batcher, "long", 100), submit(batcher, "short", 4)]
+        await work.started(2)
         jobs.append(submit(batcher, "longer", 100))
-        assert batcher.estimated_wait(6) == pytest.approx(4, abs=1)
-        assert batcher.estimated_wait(50) == pytest.approx(100 + 100, abs=1)
+        assert batcher.estimated_wait(6) == pytest.approx(4 / 2, abs=1)
+        assert batcher.estimated_wait(50) == pytest.approx((4 + 100 + 100) / 2, abs=1)
         work.let()
         for job in jobs:
             await result(job)
+
+
+async def test_what_the_other_idle_worker_will_take_does_not_wait(work: Work) -> None:
+    """Two long texts in one turn of the loop, of which neither has started when the second one is admitted."""
+    with batching(work, workers=2, batch_tokens=10, seconds_per_token=1.0) as batcher:
+        jobs = [submit(batcher, text, 100, deadline=101) for text in ("one", "two")]
+        with pytest.raises(Overloaded):  # behind 200 s of work on two workers
+            submit(batcher, "three", 100, deadline=101)
+        work.let()
+        assert [await result(job) for job in jobs] == ["ONE", "TWO"]
 
 
 async def test_an_idle_worker_refuses_nobody_but_those_behind_the_first(work: Work) -> None:

@@ -86,12 +86,15 @@ class Builtin:
         self.labels = shipped.manifest.labels
         self.threshold = config.classifier.category_model.threshold
         self._window = Window(shipped.manifest.max_tokens, ClassifierOptions().head_share)
-        self._tokenizer = Tokenizer(shipped.tokenizer_path, self._window)
+        self._tokenizer = Tokenizer(shipped.tokenizer_path)
         self._engine = Engine(shipped, ("cpu",))
         self._policy = Policy(config, self.labels)
 
     def ids(self, texts: list[str]) -> list[Ids]:
-        return [encoded.ids for encoded in self._tokenizer.encode([self._window.cut_text(text) for text in texts])]
+        return [
+            encoded.ids
+            for encoded in self._tokenizer.encode([self._window.cut_text(text) for text in texts], self._window)
+        ]
 
     def run(self, batch: list[Ids]) -> Probabilities:
         return self._engine.run(batch)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pointsman.api.health import readiness
-from pointsman.classify import classifier as module
 from pointsman.classify import curve_file
+from pointsman.classify import loading as module
 from pointsman.classify.classifier import Classification, Classifier, Timing
 from pointsman.classify.cost_model import Curve
 from pointsman.classify.measure import Measured
@@ -235,20 +235,67 @@ def test_where_nothing_can_be_kept_it_starts_and_says_so(
         assert "was not stored" in classifier.notes[0]
 
 
-def test_the_deadline_is_a_quarter_of_a_second_beyond_the_longest_text(make_classifier: Make) -> None:
-    with make_classifier(deadline_ms=None) as classifier:
-        assert classifier._deadline == pytest.approx(0.25 + classifier.curve.seconds(512))
+SLOW = Curve(2, (16, 512), (0.01, 0.512), (0.016, 0.512), ())
+"""A thousandth of a second for each token."""
+
+
+@pytest.mark.parametrize(
+    ("tokens", "deadline_ms"),
+    [
+        pytest.param(16, 300, id="half of deadline_ms, and 16 ms rounded up to a tenth"),
+        pytest.param(49, 300, id="another measurement of the same text"),
+        pytest.param(51, 350, id="a longer one"),
+        pytest.param(249, 500, id="the longest"),
+        pytest.param(512, 500, id="never more than deadline_ms"),
+    ],
+)
+def test_a_texts_deadline_is_its_run_and_a_quarter_of_a_second(
+    make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int, deadline_ms: int
+) -> None:
+    monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(SLOW, disturbed=False))
+    with make_classifier(toy_artifact.build(tmp_path)) as classifier:
+        assert classifier.deadline(tokens) == pytest.approx(deadline_ms / 1000)
+
+
+async def test_a_text_is_cut_to_what_runs_in_half_of_the_deadline_and_marked(
+    make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 250 tokens three binary digits are kept, so that a slightly other measurement reads as much."""
+    monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(SLOW, disturbed=False))
+    with make_classifier(toy_artifact.build(tmp_path)) as classifier:
+        found = await classifier.classify("x " * 300 + "landlord", deadline=LIMIT_S)
+        assert (found.tokens, found.cut, best(classifier, found)) == (224, True, "law")
+        whole = await classifier.classify("x " * 200, deadline=LIMIT_S)
+        assert (whole.tokens, whole.cut) == (202, False)
+        assert classifier.settings()["max_tokens"] == 224
+        assert "texts are read up to 224 of 512 tokens" in classifier.notes[0]
+        assert "raise pointsman.classifier.deadline_ms" in classifier.notes[0]
+
+
+async def test_what_was_cut_for_want_of_time_is_not_remembered(
+    make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text may have more time when it comes again."""
+    monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(SLOW, disturbed=False))
+    with make_classifier(toy_artifact.build(tmp_path), deadline_ms=2000, batch_tokens=16) as classifier:
+        text = "word " * 300
+        hurried = await classifier.classify(text, deadline=0.3)
+        assert (hurried.tokens, hurried.cut) == (128, True)
+        again = await classifier.classify(text, deadline=LIMIT_S)
+        assert (again.source, again.tokens, again.cut) == ("run", 302, False)
+        assert (await classifier.classify(text)).source == "hit"
 
 
 def test_what_was_chosen_is_told(make_classifier: Make, tmp_path: Path, measured: list[bool]) -> None:
     measured.append(False)
-    with make_classifier(toy_artifact.build(tmp_path), deadline_ms=None) as classifier:
+    with make_classifier(toy_artifact.build(tmp_path)) as classifier:
         assert classifier.settings() == {
             "provider": "cpu",
             "workers": 1,
             "batch_tokens": 512,
             "wide_from_tokens": None,
-            "deadline_ms": 250 + 10,
+            "max_tokens": 512,
+            "deadline_ms": 500,
         }
 
 
@@ -272,7 +319,7 @@ def test_what_is_captured_on_a_gpu_is_captured_at_the_start(
     monkeypatch.setattr(module, "Engine", Captured)
     measured.append(False)
     with make_classifier(toy_artifact.build(tmp_path)):
-        assert tokens[-2:] == [64, 1024]
+        assert tokens[-3:] == [64, 1024, 512]  # the last is the longest text
 
 
 # --- deadline and cancellation ---------------------------------------------------------------------------------
@@ -287,7 +334,7 @@ async def test_a_blocked_engine_costs_the_deadline_and_no_more(make_classifier: 
             async with asyncio.timeout(LIMIT_S):
                 with pytest.raises(DeadlineMissed):
                     await classifier.classify("python")
-            assert 0.05 <= asyncio.get_running_loop().time() - started < 1.0
+            assert 0.025 <= asyncio.get_running_loop().time() - started < 1.0
         finally:
             gate.open()
 
@@ -308,7 +355,7 @@ async def test_a_queue_that_cannot_meet_the_deadline_refuses_at_once(make_classi
     with make_classifier(deadline_ms=50) as classifier:
         gate = Gate(classifier)
         gate.close()
-        classifier._batcher._pace._taken = 1e6  # seconds: runs have become very slow
+        classifier._batcher._short.pace._taken = 1e6  # seconds: runs have become very slow
         try:
             task = asyncio.create_task(classifier.classify("python"))
             await gate.entered()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pointsman.classify import artifact
-from pointsman.classify import classifier as module
+from pointsman.classify import loading as module
 from pointsman.classify.classifier import Classifier, Timing, load_classifier
 from pointsman.classify.cost_model import Curve
 from pointsman.classify.measure import Measured
@@ -54,6 +54,24 @@ def test_on_a_cpu_the_curve_is_measured_on_all_threads_and_up_to_the_longest_tex
     [kept] = folder.glob("cost-*.json")
     key = json.loads(kept.read_text())["key"]
     assert (key["provider"], key["threads"]) == ("cpu", 2)
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(2, 2), (16, 4), (64, 8)])
+def test_by_default_the_host_is_measured_on_a_quarter_of_its_cores(
+    toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, threads: int
+) -> None:
+    folder = shutil.copytree(toy_folder, tmp_path / "toy", ignore=shutil.ignore_patterns("cost-*"))
+    asked: list[int] = []
+
+    def measured(_: object, **options: Any) -> Measured:
+        asked.append(options["threads"])
+        return Measured(CURVE, disturbed=False)
+
+    monkeypatch.setattr(module, "measure", measured)
+    monkeypatch.setattr(module, "usable_cores", lambda: cores)
+    Classifier(artifact.load(folder), ClassifierOptions()).close()
+
+    assert asked == [threads]
 
 
 def test_a_classifier_is_loaded_as_the_config_says(toy_folder: Path) -> None:

@@ -45,6 +45,26 @@ def test_a_longer_text_is_never_cheaper() -> None:
 
 
 @pytest.mark.parametrize(
+    ("seconds", "tokens"),
+    [
+        pytest.param(0.2, 192, id="200 tokens"),
+        pytest.param(0.22, 192, id="and a slightly other measurement"),
+        pytest.param(0.225, 224, id="the next step"),
+        pytest.param(0.128, 128, id="exactly at a step"),
+        pytest.param(0.127, 112, id="just below it"),
+        pytest.param(3.0, 2560, id="beyond what was measured"),
+    ],
+)
+def test_what_runs_within_a_time_is_told_in_three_binary_digits(seconds: float, tokens: int) -> None:
+    straight = tuple(size / 1000 for size in (16, 32, 64, 128))
+    assert curve(alone=straight, beside=straight, wide=()).longest(seconds) == tokens
+
+
+def test_at_least_the_shortest_run_that_was_measured_is_allowed() -> None:
+    assert curve().longest(0.001) == 16
+
+
+@pytest.mark.parametrize(
     ("beside", "tokens"),
     [
         pytest.param((1.0, 2.0, 4.0, 8.0), 16, id="a batch is never worth it"),

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from pointsman.classify import artifact
+from pointsman.classify.manifest import MODEL, TOKENIZER
+from pointsman.errors import ArtifactError
 from pointsman.evaluation import html, table
 from pointsman.evaluation.dataset import Row
 from pointsman.evaluation.evaluate import Report, evaluate
@@ -151,7 +153,7 @@ def test_the_json_says_where_it_comes_from(of_labels: Report, toy_folder: Path) 
     origin = of_labels.provenance
 
     assert origin.artifact.sha256 == artifact.sha256(toy_folder / artifact.MANIFEST)
-    assert origin.artifact.files.keys() == {artifact.MODEL, artifact.TOKENIZER}
+    assert origin.artifact.files.keys() == {MODEL, TOKENIZER}
     assert origin.versions.keys() == {"pointsman", "python", "numpy", "onnxruntime", "tokenizers"}
     assert origin.machine.keys() == {"cpu", "cores", "system"}
 
@@ -206,3 +208,9 @@ def test_progress_counts_every_text(toy_folder: Path) -> None:
 
 def test_a_text_that_is_cut_is_counted(toy_folder: Path) -> None:
     assert Reader(artifact.load(toy_folder)).read(["x " * 600, "x", "x" * 100_000]).cut == 2
+
+
+def test_a_graph_that_gives_no_number_for_a_text_is_named(tmp_path: Path) -> None:
+    folder = toy_artifact.build(tmp_path, {"model.onnx": toy_artifact.adding_model(float("nan"))})
+    with pytest.raises(ArtifactError, match="returned NaN or infinity for 'warm up'"):
+        Reader(artifact.load(folder))

@@ -49,7 +49,7 @@ async def serving(first: Prepared) -> AsyncIterator[Generations]:
 
 def is_closed(classifier: Classifier) -> bool:
     try:
-        classifier._executor.submit(int)
+        classifier._threads[0].submit(int)
     except RuntimeError:
         return True
     return False

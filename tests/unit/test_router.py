@@ -119,7 +119,7 @@ async def test_a_full_queue_is_said_to_be_the_reason(hurried: tuple[Router, Gate
     router, gate = hurried
     gate.close()
     assert outcome(await router.route(request("python"))) == ("legal", Reason.DEADLINE)
-    router.classifier._batcher._pace._taken = 1e6  # seconds: runs have become very slow
+    router.classifier._batcher._short.pace._taken = 1e6  # seconds: runs have become very slow
     assert outcome(await router.route(request("another"))) == ("legal", Reason.OVERLOADED)
 
 

@@ -29,7 +29,7 @@ def ids(letters: Sequence[str]) -> list[int]:
 
 @pytest.mark.parametrize("letters", ["", "a", "abcdef"])
 def test_a_text_that_fits_is_whole(file: Path, letters: str) -> None:
-    (encoded,) = Tokenizer(file, Window(8, 0.5)).encode([" ".join(letters)])
+    (encoded,) = Tokenizer(file).encode([" ".join(letters)], Window(8, 0.5))
     assert (encoded.ids.tolist(), encoded.cut) == (ids(letters), False)
 
 
@@ -40,22 +40,22 @@ def test_a_text_that_fits_is_whole(file: Path, letters: str) -> None:
 def test_of_a_longer_text_head_and_tail_are_kept_between_the_special_tokens(
     file: Path, share: float, kept: str
 ) -> None:
-    (encoded,) = Tokenizer(file, Window(8, share)).encode([" ".join(LETTERS)])
+    (encoded,) = Tokenizer(file).encode([" ".join(LETTERS)], Window(8, share))
     assert (encoded.ids.tolist(), encoded.cut) == (ids(kept), True)
 
 
 def test_one_token_too_many_is_cut(file: Path) -> None:
-    (encoded,) = Tokenizer(file, Window(8, 0.5)).encode(["a b c d e f g"])
+    (encoded,) = Tokenizer(file).encode(["a b c d e f g"], Window(8, 0.5))
     assert (encoded.ids.tolist(), encoded.cut) == (ids("abcefg"), True)
 
 
 def test_special_tokens_that_the_client_writes_do_not_upset_the_cut(file: Path) -> None:
-    (encoded,) = Tokenizer(file, Window(8, 0.5)).encode(["[SEP] " * 20 + "[CLS] a"])
+    (encoded,) = Tokenizer(file).encode(["[SEP] " * 20 + "[CLS] a"], Window(8, 0.5))
     assert encoded.ids.tolist() == [CLS, SEP, SEP, SEP, SEP, CLS, 4, SEP]
 
 
 def test_each_text_of_a_batch_is_its_own_and_none_is_padded(file: Path) -> None:
-    encoded = Tokenizer(file, Window(8, 0.5)).encode(["a", " ".join(LETTERS), "b c"])
+    encoded = Tokenizer(file).encode(["a", " ".join(LETTERS), "b c"], Window(8, 0.5))
     assert [item.ids.tolist() for item in encoded] == [ids("a"), ids("abcnop"), ids("bc")]
     assert [item.cut for item in encoded] == [False, True, False]
 
@@ -67,7 +67,7 @@ def test_truncation_and_padding_of_the_file_itself_do_not_count(file: Path, tmp_
     built.enable_truncation(3)
     built.enable_padding(length=16)
     built.save(str(tmp_path / "tokenizer.json"))
-    (encoded,) = Tokenizer(tmp_path / "tokenizer.json", Window(8, 0.5)).encode(["a b c d"])
+    (encoded,) = Tokenizer(tmp_path / "tokenizer.json").encode(["a b c d"], Window(8, 0.5))
     assert encoded.ids.tolist() == ids("abcd")
 
 
@@ -93,4 +93,4 @@ def test_a_file_that_is_no_tokenizer_is_named(tmp_path: Path, content: bytes) ->
     path = tmp_path / "tokenizer.json"
     path.write_bytes(content)
     with pytest.raises(ArtifactError, match=str(path)):
-        Tokenizer(path, Window(8, 0.5))
+        Tokenizer(path)

@@ -1,19 +1,52 @@
-"""Tests that run at the same time: what shares a real vLLM stays together."""
+"""The classifier's threads give way to the event loop, and those for long texts to those for short ones."""
 
 from __future__ import annotations
 
-import re
+import os
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from support.workers import SHARE_A_VLLM
+import pytest
 
-TESTS = Path(__file__).parents[1]
+from pointsman.classify import artifact
+from pointsman.classify.onnx_cpu import Engine
+from pointsman.classify.workers import workers
+from support.priorities import OWN, threads_at
+from support.process import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from pointsman.classify.classifier import Classifier
 
 
-def test_every_file_whose_tests_use_the_shared_vllm_is_among_those_that_stay_together() -> None:
-    """On two workers it would be started twice."""
-    texts = {file.name: file.read_text("utf-8") for file in (TESTS / "e2e").glob("test_*.py")}
-    taken = re.compile(r'\bvllm: VllmServer[,)]|getfixturevalue\("vllm"\)')
-    using = {name for name, text in texts.items() if taken.search(text)}
+def nice_here() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
-    assert using == SHARE_A_VLLM
+
+def test_short_texts_come_before_long_ones_and_the_event_loop_before_both(
+    make_classifier: Callable[..., AbstractContextManager[Classifier]],
+) -> None:
+    with make_classifier(threads=2) as classifier:
+        short, long = (pool.submit(nice_here).result() for pool in classifier._threads)
+        assert (short, long) == (min(19, OWN + 5), min(19, OWN + 10))
+        assert nice_here() == OWN
+
+
+async def test_the_pool_of_wide_runs_has_the_priority_of_long_texts(toy_folder: Path) -> None:
+    before = threads_at(10)
+    engine = Engine(artifact.load(toy_folder), ("cpu",), threads=3)
+    assert engine.has_wide
+    await eventually(lambda: len(threads_at(10) - before) == 2, "the thread that opened the session has ended")
+
+
+def test_where_a_sandbox_forbids_it_the_threads_work_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "setpriority", forbidden)
+    pool = workers(1, nice=5, name="test")
+    assert pool.submit(nice_here).result() == OWN
+    pool.shutdown()

@@ -12,6 +12,7 @@ import msgspec
 from pointsman.classify import artifact
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.classifier import Classifier, load_classifier
+from pointsman.classify.time_limit import in_time
 from pointsman.config.lint import lint
 from pointsman.config.load import load
 from pointsman.config.loops import own_listener
@@ -45,7 +46,9 @@ def prepare(
     """
     loaded = load(path)
     config = loaded.config
-    found = artifact.load(artifact.resolve(config.classifier.category_model.model_id, loaded.folder))
+    folder = artifact.resolve(config.classifier.category_model.model_id, loaded.folder)
+    limit_s = config.pointsman.classifier.load_timeout_ms / 1000
+    found = in_time(limit_s, folder, lambda: artifact.load(folder))
     findings = lint(loaded, found.manifest.labels)
     if findings.errors:
         raise ConfigError(str(path), findings.errors)

@@ -11,11 +11,12 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
 
+from pointsman import daemon_thread
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared, prepare, refuse_loops
 from pointsman.app.systemd import Notifier
-from pointsman.classify.artifact import MODEL
 from pointsman.classify.classifier import Classifier
+from pointsman.classify.manifest import MODEL
 from pointsman.config.changes import Change, changes
 from pointsman.errors import CannotStart, ConfigError, error_body
 from pointsman.observability.log import Level
@@ -161,7 +162,9 @@ class Reloader:
     async def _reload(self) -> Outcome:
         before = self.serving
         try:
-            read = await asyncio.to_thread(self._source.prepare, before)
+            # What hangs must not keep the process from ending, as a thread of the loop's own executor would.
+            reading = daemon_thread.start(lambda: self._source.prepare(before), "reload")
+            read = await asyncio.wrap_future(reading)
             prepared, waiting = _with_bound_addresses(before, read)
             found = (*changes(before.config, prepared.config), *_other_files(before, prepared))
             kept = prepared.classifier is before.classifier

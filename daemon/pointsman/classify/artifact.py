@@ -1,54 +1,25 @@
 """Read an artifact: a folder with `model.onnx`, `tokenizer.json` and the manifest `pointsman.json`.
 
-`pointsman export` writes artifacts; the manifest's format is defined here for exporter and daemon.
+`pointsman export` writes artifacts. Every file is bounded, and must be a regular file.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from pointsman import files
+from pointsman.classify.manifest import MODEL, TOKENIZER, BadManifest, Manifest, decode
 from pointsman.errors import ArtifactError
 
-FORMAT_VERSION = 1
 MANIFEST = "pointsman.json"
-MODEL = "model.onnx"
-TOKENIZER = "tokenizer.json"
 LARGEST_MANIFEST_BYTES = 1 << 20
+LARGEST_FILE_BYTES = 16 << 30
+"""Far more than any encoder; reading as much takes seconds."""
 BUILTIN = Path(__file__).parent.parent / "assets" / "builtin"
 """The classifier shipped with the package."""
-
-
-class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The origin of the weights: the name given to the exporter, and the SHA-256 of the weight file."""
-
-    name: str
-    sha256: str
-
-
-class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The content of `pointsman.json`; `labels` are in the order of the logits."""
-
-    format_version: int
-    labels: list[str]
-    max_tokens: int
-    inputs: list[str]
-    output: str
-    opset: int
-    precision: str
-    target: str
-    temperature: float
-    suggested_threshold: float | None
-    source: Source
-    files: dict[str, str]
-    verification: dict[str, Any]
-    versions: dict[str, str]
-    created: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +39,16 @@ class Artifact:
 
 
 def resolve(model_id: str, base: Path) -> Path:
-    """Return the folder of `model_id`: `builtin`, an absolute path, or a path relative to `base`."""
-    return BUILTIN if model_id == "builtin" else (base / model_id).resolve()
+    """Return the folder of `model_id`: `builtin`, an absolute path, or a path relative to `base`.
+
+    Raises ArtifactError if no path has this form.
+    """
+    if model_id == "builtin":
+        return BUILTIN
+    try:
+        return Path(os.path.realpath(base / model_id))  # `Path.resolve` of Python 3.11 fails for a loop of links
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{model_id!r}: is not a path ({error}); set model_id to an exported artifact") from error
 
 
 def load(folder: Path) -> Artifact:
@@ -77,10 +56,10 @@ def load(folder: Path) -> Artifact:
     manifest = read_manifest(folder)
     for name, digest in manifest.files.items():
         path = folder / name
-        if not path.is_file():
-            raise ArtifactError(f"{folder}: {name} is missing; export the classifier again")
         try:
             found = sha256(path)
+        except FileNotFoundError:
+            raise ArtifactError(f"{folder}: {name} is missing; export the classifier again") from None
         except OSError as error:
             raise _unreadable(path, error) from error
         if found != digest:
@@ -101,23 +80,16 @@ def read_manifest(folder: Path) -> Manifest:
     except OSError as error:
         raise _unreadable(path, error) from error
     try:
-        version = msgspec.json.decode(data, type=dict[str, Any]).get("format_version")
-        if version != FORMAT_VERSION:
-            raise ArtifactError(
-                f"{path}: format_version is {version!r}, this release reads {FORMAT_VERSION}; "
-                "export the classifier again"
-            )
-        manifest = msgspec.json.decode(data, type=Manifest)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path}: not a manifest ({error}); export the classifier again") from error
-    if not {MODEL, TOKENIZER} <= manifest.files.keys() or len(set(manifest.labels)) < len(manifest.labels):
-        raise ArtifactError(f"{path}: lacks {MODEL} or {TOKENIZER}, or has a label twice; export the classifier again")
-    return manifest
+        return decode(data)
+    except BadManifest as error:
+        raise ArtifactError(f"{path}: {error}; export the classifier again") from error
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hex."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of a file in hex; raises OSError, also for what is not a file of a sane size."""
+    with files.opened(path) as file:
+        if os.fstat(file.fileno()).st_size > LARGEST_FILE_BYTES:
+            raise OSError(0, f"it is larger than {LARGEST_FILE_BYTES:,} bytes")
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

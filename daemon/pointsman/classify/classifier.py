@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
+import math
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from pointsman.classify import curve_file
 from pointsman.classify.artifact import Artifact
-from pointsman.classify.cost_model import Curve
-from pointsman.classify.measure import TYPICAL, measure
-from pointsman.classify.onnx_cpu import Engine, default_providers
-from pointsman.classify.onnx_cuda import BUCKETS, Device
+from pointsman.classify.lane import Job
+from pointsman.classify.loading import load_model
+from pointsman.classify.measure import TYPICAL
+from pointsman.classify.onnx_cpu import Engine
 from pointsman.classify.runtime import trim_memory
-from pointsman.classify.scheduler import Batcher, Counts, Job, usable_cores
-from pointsman.classify.tokenizer import Tokenizer, Window
+from pointsman.classify.scheduler import Batcher, Counts, Threads
+from pointsman.classify.time_limit import in_time
+from pointsman.classify.workers import NICE_LONG, NICE_SHORT, workers
 from pointsman.config.model import ClassifierOptions, Config
 from pointsman.eager import in_task
-from pointsman.errors import ArtifactError, ClassifierError, DeadlineMissed
+from pointsman.errors import ClassifierError, DeadlineMissed
 from pointsman.lru import Lru
 
 # Tokens are only counted in a worker; this estimate bounds batches and predicts waiting times. Bytes per token vary
 # less between scripts than characters per token.
 BYTES_PER_TOKEN_GUESS = 4
-WARM_UP_TEXTS = ("warm up", "What does the daemon measure first? " * 8)
-# The default deadline is this much plus the time of the longest text while all workers run.
-DEFAULT_WAIT_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,34 +65,36 @@ class Lookups:
 class Classifier:
     """Serve one artifact. Use from one event loop; call `close` at the end."""
 
-    def __init__(self, artifact: Artifact, options: ClassifierOptions, *, use_cpu: bool = True) -> None:
-        """Load and warm up, and measure the host unless that was done before; raises CannotStart or ArtifactError."""
+    def __init__(
+        self,
+        artifact: Artifact,
+        options: ClassifierOptions,
+        *,
+        use_cpu: bool = True,
+        opened: Callable[[Engine], None] = lambda _: None,
+    ) -> None:
+        """Load and prove the artifact, and measure the host unless that was done before; as `load_model`.
+
+        Raises CannotStart or ArtifactError.
+        """
+        model = load_model(artifact, options, use_cpu=use_cpu, opened=opened)
         self.artifact = artifact
         self.labels = tuple(artifact.manifest.labels)
-        own = artifact.manifest.max_tokens
-        self._window = Window(min(options.max_tokens or own, own), options.head_share)
-        # By default it starts a thread for every core, regardless of `threads`, and a single text gains nothing from
-        # them.
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        self._tokenizer = Tokenizer(artifact.tokenizer_path, self._window)
-        self._engine = Engine(
-            artifact,
-            options.providers or default_providers(use_cpu=use_cpu),
-            threads=options.threads or usable_cores(),
-            device=Device(options.device_id, options.gpu_mem_limit_mb),
-        )
-        self.notes: tuple[str, ...] = ()
-        """Warnings about this host for the operator."""
-        self._sample_ids = self._tokenizer.encode([WARM_UP_TEXTS[1]])[0].ids
-        self._warm_up()
-        self.curve = self._measured(options.threads or usable_cores())
-        trim_memory()
-        longest = self.curve.seconds(self._window.max_tokens)
-        self._deadline = DEFAULT_WAIT_S + longest if options.deadline_ms is None else options.deadline_ms / 1000
+        self.curve = model.curve
+        self.notes = model.notes
+        """Warnings about this artifact and host for the operator."""
+        self._tokenizer = model.tokenizer
+        self._engine = model.engine
+        self._window = model.window
+        self._deadline = options.deadline_ms / 1000
         self._batch_tokens = options.batch_tokens or self.curve.batch_tokens
-        self._executor = ThreadPoolExecutor(self.curve.workers, thread_name_prefix="classify")
+        count = self.curve.workers
+        self._threads = (
+            workers(count, nice=NICE_SHORT, name="classify"),
+            workers(count, nice=NICE_LONG, name="classify-long"),
+        )
         self._batcher: Batcher[Classification] = Batcher(
-            self._work, self._executor, self.curve, batch_tokens=self._batch_tokens
+            self._work, Threads(*self._threads), self.curve, batch_tokens=self._batch_tokens
         )
         self._cache: Lru[bytes, Classification] = Lru(options.cache_entries)
         self._running: dict[bytes, Job[Classification]] = {}
@@ -129,6 +127,7 @@ class Classifier:
             "workers": self.curve.workers,
             "batch_tokens": self._batch_tokens,
             "wide_from_tokens": self.curve.wide_from,
+            "max_tokens": self._window.max_tokens,
             "deadline_ms": round(self._deadline * 1000),
         }
 
@@ -144,14 +143,15 @@ class Classifier:
     async def classify(self, text: str, deadline: float | None = None) -> Classification:
         """Classify a text; raises DeadlineMissed, Overloaded, or ClassifierError. May be cancelled.
 
-        `deadline` is in seconds; by default the options' value.
+        `deadline` is in seconds; by default it follows from the text's predicted run.
         """
-        deadline = self._deadline if deadline is None else deadline
         read = self.read(text)
         key = text_key(read)
         if (hit := self._cache.get(key)) is not None:
             self.lookups.hits += 1
             return hit if read is text or hit.cut else replace(hit, cut=True)
+        tokens = self._guess(read)
+        deadline = self.deadline(tokens) if deadline is None else deadline
         job = self._running.get(key)
         if job is not None:
             source = "coalesced"
@@ -159,7 +159,7 @@ class Classifier:
         else:
             source = "run"
             self.lookups.misses += 1
-            job = self._batcher.submit(read, self._guess(read), deadline, lambda result: self._remember(key, result))
+            job = self._batcher.submit(read, tokens, deadline, lambda result: self._remember(key, result))
             self._running[key] = job
         result = await self._wait(job, deadline)
         timing = replace(result.timing, queue=job.started_at - job.queued_at)
@@ -181,74 +181,44 @@ class Classifier:
 
     def _remember(self, key: bytes, result: Classification | ClassifierError) -> None:
         del self._running[key]
-        if isinstance(result, Classification):
+        if isinstance(result, ClassifierError):
+            return
+        hurried = result.cut and result.tokens < self._window.max_tokens  # the next one may have more time
+        if not hurried:
             self._cache.put(key, replace(result, timing=Timing(), source="hit", text_hash=key.hex()))
+
+    def deadline(self, tokens: int) -> float:
+        """Return the seconds that a text of `tokens` may take: half of `deadline_ms` to wait, and its predicted run.
+
+        The run is rounded up to tenths of `deadline_ms`, so that two measurements mostly agree.
+        """
+        step = self._deadline / 10
+        return min(self._deadline, self._deadline / 2 + step * math.ceil(self.curve.seconds(tokens) / step))
 
     def _guess(self, text: str) -> int:
         return min(self._window.max_tokens, 2 + len(_bytes(text)) // BYTES_PER_TOKEN_GUESS)
 
-    def _work(self, texts: list[str], wide: bool) -> list[Classification]:
-        """Tokenize and run a batch, in a worker thread."""
+    def _work(self, texts: list[str], wide: bool, limit: int) -> list[Classification | ClassifierError]:
+        """Tokenize and run a batch, in a worker thread; read at most `limit` tokens of each text."""
         started = time.perf_counter()
-        encoded = self._tokenizer.encode(texts)
+        window = replace(self._window, max_tokens=min(limit, self._window.max_tokens))
+        encoded = self._tokenizer.encode(texts, window)
         tokenized = time.perf_counter()
-        rows = self._engine.run([item.ids for item in encoded], wide=wide)
+        rows = self._engine.run([item.ids for item in encoded], wide=wide).tolist()
         timing = Timing(tokenize=tokenized - started, infer=time.perf_counter() - tokenized)
         return [
-            Classification(tuple(row.tolist()), len(item.ids), item.cut, timing, "run")
+            ClassifierError("the graph returned NaN or infinity")
+            if math.isnan(row[0])
+            else Classification(tuple(row), len(item.ids), item.cut, timing, "run")
             for item, row in zip(encoded, rows, strict=True)
         ]
 
-    def _warm_up(self) -> None:
-        """Run once, so that a broken artifact fails now and no request pays for lazy initialization.
-
-        Raises ArtifactError.
-        """
-        try:
-            for text in WARM_UP_TEXTS:
-                self._work([text], False)
-            for tokens in self._engine.captured:
-                self._sample(tokens, False)
-        except Exception as error:
-            raise ArtifactError(
-                f"{self.artifact.folder}: does not run ({error}); export the classifier again"
-            ) from error
-
-    def _measured(self, threads: int) -> Curve:
-        """Return the host's cost curve: stored by an earlier start, or measured now and stored."""
-        engine, on_cpu = self._engine, self._engine.provider == "cpu"
-        threads = threads if on_cpu else 1  # concurrent runs on a GPU take turns
-        places = curve_file.places(self.artifact)
-        key = curve_file.key(
-            self.artifact, runtime=engine.version, provider=engine.provider, cores=usable_cores(), threads=threads
-        )
-        curve = curve_file.load(places, key)
-        note = None
-        if curve is None:
-            longest = self._window.max_tokens
-            measured = measure(
-                self._sample,
-                threads=threads,
-                wide=engine.has_wide,
-                longest=longest if on_cpu else max(longest, *BUCKETS),
-            )
-            curve = measured.curve
-            if measured.disturbed:
-                note = "the host was busy while the classifier was measured; the next start measures again"
-            else:
-                note = curve_file.store(places, key, curve)
-        self.notes = tuple(engine.notes) + (() if note is None else (note,))
-        return curve
-
-    def _sample(self, tokens: int, wide: bool) -> None:
-        """Run this many tokens, in as few prompts as possible."""
-        whole, rest = divmod(tokens, self._window.max_tokens)
-        lengths = [self._window.max_tokens] * whole + [rest] * (rest > 0)
-        self._engine.run([np.resize(self._sample_ids, length) for length in lengths], wide=wide)
-
     def close(self) -> None:
-        """Wait for running batches, stop the workers and free the memory; the classifier cannot be used afterwards."""
-        self._executor.shutdown()
+        """End the runs and the workers, and free the memory; the classifier cannot be used afterwards."""
+        if "_engine" in vars(self):
+            self._engine.stop()  # nobody waits for a result any more, and a run may hang
+        for threads in self._threads:
+            threads.shutdown()
         # The scheduler and this object refer to each other: free what is large now, not at the next garbage collection.
         self._cache.resize(0)
         vars(self).pop("_engine", None)
@@ -266,5 +236,22 @@ def _bytes(text: str) -> bytes:
 
 
 def load_classifier(config: Config, artifact: Artifact) -> Classifier:
-    """Return the classifier for a config."""
-    return Classifier(artifact, config.pointsman.classifier, use_cpu=config.classifier.category_model.use_cpu)
+    """Return the classifier for a config; raises CannotStart, at the latest after `load_timeout_ms`."""
+    options = config.pointsman.classifier
+    use_cpu = config.classifier.category_model.use_cpu
+    engines: list[Engine] = []
+
+    def load() -> Classifier:
+        return Classifier(artifact, options, use_cpu=use_cpu, opened=engines.append)
+
+    def given_up(late: Future[Classifier]) -> None:
+        for engine in engines:
+            engine.stop()
+        late.add_done_callback(_close)
+
+    return in_time(options.load_timeout_ms / 1000, artifact.folder, load, given_up)
+
+
+def _close(late: Future[Classifier]) -> None:
+    if late.exception() is None:
+        late.result().close()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from pointsman.classify.manifest import MOST_TOKENS
 
 # A batch is long enough at this share of the best throughput.
 NEARLY_BEST = 0.95
@@ -56,6 +58,17 @@ class Curve:
         """Return the smallest batch within 5 % of peak throughput; longer ones would only delay other texts."""
         rates = [tokens / seconds for tokens, seconds in zip(self.tokens, self.beside, strict=True)]
         return next(n for n, rate in zip(self.tokens, rates, strict=True) if rate >= NEARLY_BEST * max(rates))
+
+    def longest(self, seconds: float) -> int:
+        """Return the most tokens whose run takes at most `seconds`, at least those of the shortest measured run.
+
+        Of its binary digits only the first three are kept, so that two measurements mostly agree.
+        """
+        if self.seconds(MOST_TOKENS) <= seconds:
+            return MOST_TOKENS
+        found = bisect_right(range(1, MOST_TOKENS), seconds, key=self.seconds)
+        step = 1 << max(0, found.bit_length() - 3)
+        return max(self.tokens[0], found // step * step)
 
     @property
     def wide_from(self) -> int | None:

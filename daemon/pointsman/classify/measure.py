@@ -18,7 +18,7 @@ TYPICAL = 64
 # A small model is measured within a second, so that the service is ready in two; a large model gets a proportional
 # budget.
 BUDGET_S = 0.8
-BUDGET_RUNS = 40
+BUDGET_RUNS = 80
 
 SHORT_S = 0.05
 """Shorter runs are repeated and the fastest counts, since disturbances only ever make a run longer."""

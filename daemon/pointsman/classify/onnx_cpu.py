@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +55,8 @@ class Engine:
         self.version: str = self._runtime.__version__
         self.notes: list[str] = []
         """Messages for the operator."""
+        self._run_options = self._runtime.RunOptions()
+        self._run_options.log_severity_level = 4  # a run that is stopped is no error to print
         for provider in providers:
             try:
                 name = require(self._runtime, provider)
@@ -79,13 +83,37 @@ class Engine:
     def run(self, batch: Sequence[Ids], *, wide: bool = False) -> Probabilities:
         """Return probabilities of shape [prompts, labels]; `wide` uses all threads if possible.
 
-        On CPU nothing is padded.
+        A row is NaN if the graph returned NaN or infinity for this prompt. On CPU nothing is padded. Raises the errors
+        of ONNX Runtime, and ValueError if the shape is wrong.
         """
         logits = self._wide(batch) if wide and self._wide is not None else self._narrow(batch)
         expected = (len(batch), len(self._artifact.manifest.labels))
         if logits.shape != expected:
             raise ValueError(f"the graph returns logits of shape {list(logits.shape)}, expected {list(expected)}")
-        return softmax(logits / self._artifact.manifest.temperature)
+        with np.errstate(over="ignore"):
+            scaled = logits / self._artifact.manifest.temperature
+        return softmax(np.where(np.isfinite(scaled).all(axis=1, keepdims=True), scaled, np.nan))
+
+    def stop(self) -> None:
+        """End all runs on the CPU, at their next operator, and let none start again; call from any thread."""
+        self._run_options.terminate = True
+
+    @contextlib.contextmanager
+    def stopped_after(self, seconds: float) -> Iterator[None]:
+        """Stop the engine if the block takes longer."""
+        timer = threading.Timer(seconds, self.stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether `stop` was called."""
+        return bool(self._run_options.terminate)
 
     def _open_cpu(self, threads: int) -> None:
         sessions = open_cpu(self._runtime, self._artifact.model_path, threads, state_folder())
@@ -116,10 +144,10 @@ class Engine:
             self.captured = BUCKETS
 
     def _with(self, session: Any) -> Callable[[Sequence[Ids]], Logits]:
-        output = self._artifact.manifest.output
+        output, options = self._artifact.manifest.output, self._run_options
 
         def call(feed: dict[str, Ids]) -> Logits:
-            result: Logits = session.run([output], feed)[0]
+            result: Logits = session.run([output], feed, options)[0]
             return result
 
         if self._packed:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pointsman.classify.workers import NICE_LONG, workers
 from pointsman.errors import CannotStart
 
 PROVIDERS = {
@@ -92,10 +93,17 @@ def open_cpu(runtime: ModuleType, model: Path, threads: int, scratch: Path) -> C
             }.items():
                 options.add_session_config_entry(f"session.{name}", value)
             runtime.InferenceSession(model, options, providers=[PROVIDERS["cpu"]])
-            return CpuSessions(_session(runtime, prepared, 1), _session(runtime, prepared, threads))
+            return CpuSessions(_session(runtime, prepared, 1), _with_pool(runtime, prepared, threads))
     except OSError as error:
         note = f"long prompts run on one thread: {scratch} cannot be written ({error.strerror})"
         return CpuSessions(_session(runtime, model, 1), None, note)
+
+
+def _with_pool(runtime: ModuleType, model: Path, threads: int) -> Any:
+    """Open a session whose pool has the priority of long texts; threads inherit it from the one that starts them."""
+
+    with workers(1, nice=NICE_LONG, name="open") as starter:
+        return starter.submit(_session, runtime, model, threads).result()
 
 
 def _remove_left_behind(scratch: Path) -> None:

@@ -10,10 +10,12 @@ import os
 import sys
 from collections.abc import Sequence
 
+from pointsman import daemon_thread
 from pointsman.cli.parser import parser
 from pointsman.errors import CannotStart, ConfigError
 
 CANNOT_START = 3
+LEAVE_S = 0.5
 READER_LEFT = 141  # as a shell reports a program that SIGPIPE ended
 # Commands that parse their own arguments, by the module of their `main`.
 OTHERS = {
@@ -24,10 +26,18 @@ OTHERS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code; end the process if a library that hangs would abort its end."""
+    code = _caught(sys.argv[1:] if argv is None else list(argv))
+    if not daemon_thread.all_ended(LEAVE_S):
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _caught(arguments: list[str]) -> int:
     try:
         try:
-            return _run(sys.argv[1:] if argv is None else list(argv))
+            return _run(arguments)
         finally:
             sys.stdout.flush()
     except BrokenPipeError:

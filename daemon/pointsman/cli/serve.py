@@ -11,8 +11,8 @@ import uvloop
 from pointsman.app.reload import ConfigSource
 from pointsman.app.serve import serve
 from pointsman.app.systemd import take
+from pointsman.classify.cores import usable_cores
 from pointsman.classify.runtime import set_up_malloc
-from pointsman.classify.scheduler import usable_cores
 from pointsman.config.load import default_path
 
 

@@ -235,19 +235,32 @@ class ClassifierOptions:
     gpu_mem_limit_mb: int | None = option(
         "GPU memory limit of ONNX Runtime in MiB; no limit by default.", None, minimum=1
     )
-    threads: int = option("CPU cores for the classifier; 0 means all cores available to the process.", 0, minimum=0)
+    threads: int = option(
+        "CPU cores for the classifier; 0 means a quarter of those that the process may use, at least 2 (where there "
+        "are 2) and at most 8.",
+        0,
+        minimum=0,
+    )
     batch_tokens: int | None = option(
         "Maximum tokens of one run, unless a single text has more; measured on this host by default.", None, minimum=1
     )
-    deadline_ms: int | None = option(
-        "Deadline for classification; after it the fallback applies. By default 250 ms more than the longest text "
-        "takes on this host while all workers run, as measured.",
-        None,
+    deadline_ms: int = option(
+        "Maximum time for a classification; after it the fallback applies. A text may wait for half of it, and is "
+        "truncated to what runs within the other half on this host.",
+        500,
+        minimum=2,
+    )
+    load_timeout_ms: int = option(
+        "Maximum time for loading, proving and measuring a classifier; after it the service does not start, or keeps "
+        "the former classifier. TensorRT may need minutes at its first start.",
+        60_000,
         minimum=1,
     )
     cache_entries: int = option("Number of cached classifications; 0 disables the cache.", 10_000, minimum=0)
     max_tokens: int | None = option(
-        "Maximum tokens of a prompt that are classified; by default the artifact's limit.", None, minimum=8
+        "Maximum tokens of a prompt that are classified; the artifact's limit by default, or fewer: see `deadline_ms`.",
+        None,
+        minimum=8,
     )
     head_share: float = option(
         "Share of `max_tokens` taken from the head of a longer prompt; the rest is taken from its tail.",

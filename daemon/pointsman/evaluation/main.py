@@ -11,6 +11,7 @@ import msgspec
 
 from pointsman.classify import artifact
 from pointsman.classify.artifact import Artifact
+from pointsman.classify.manifest import MODEL
 from pointsman.config.lint import lint
 from pointsman.config.load import load
 from pointsman.config.model import Config
@@ -149,7 +150,7 @@ def _names(artifacts: Sequence[Artifact]) -> list[str]:
     names = [found.folder.name for found in artifacts]
     if len(set(names)) == len(names):
         return names
-    return [f"{found.folder.name} {found.manifest.files[artifact.MODEL][:8]}" for found in artifacts]
+    return [f"{found.folder.name} {found.manifest.files[MODEL][:8]}" for found in artifacts]
 
 
 def _config(path: Path | None, labels: Sequence[str]) -> Config | None:

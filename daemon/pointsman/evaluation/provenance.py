@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pointsman import __version__
 from pointsman.classify.artifact import MANIFEST, Artifact, sha256
-from pointsman.classify.scheduler import usable_cores
+from pointsman.classify.cores import usable_cores
 
 LIBRARIES = ("numpy", "onnxruntime", "tokenizers")
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pointsman.classify.artifact import Artifact
-from pointsman.classify.classifier import WARM_UP_TEXTS
+from pointsman.classify.cores import usable_cores
+from pointsman.classify.loading import WARM_UP_TEXTS
 from pointsman.classify.onnx_cpu import Engine, Probabilities, default_providers
-from pointsman.classify.scheduler import usable_cores
 from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.config.model import CategoryModel, ClassifierOptions
+from pointsman.errors import ArtifactError
 from pointsman.evaluation.metrics import Floats, Ints
 
 TIMED = 200
@@ -56,9 +57,10 @@ class Reader:
         options: ClassifierOptions = ClassifierOptions(),  # noqa: B008 - frozen
         model: CategoryModel = CategoryModel(),  # noqa: B008
     ) -> None:
+        self._folder = artifact.folder
         own = artifact.manifest.max_tokens
         self._window = Window(min(options.max_tokens or own, own), options.head_share)
-        self._tokenizer = Tokenizer(artifact.tokenizer_path, self._window)
+        self._tokenizer = Tokenizer(artifact.tokenizer_path)
         self._engine = Engine(artifact, options.providers or default_providers(use_cpu=model.use_cpu))
         for text in WARM_UP_TEXTS:
             self._one(text)
@@ -88,7 +90,9 @@ class Reader:
     def _one(self, text: str) -> _One:
         started = time.perf_counter()
         read = self._window.cut_text(text)
-        (encoded,) = self._tokenizer.encode([read])
+        (encoded,) = self._tokenizer.encode([read], self._window)
         probabilities = self._engine.run([encoded.ids])[0]
+        if np.isnan(probabilities).any():
+            raise ArtifactError(f"{self._folder}: the graph returned NaN or infinity for {text[:80]!r}")
         seconds = time.perf_counter() - started
         return _One(probabilities, len(encoded.ids), encoded.cut or read is not text, seconds)

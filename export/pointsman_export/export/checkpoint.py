@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from pointsman import files
-from pointsman.classify.artifact import TOKENIZER
+from pointsman.classify.manifest import TOKENIZER
 from pointsman_export.common.errors import CheckpointError
 from pointsman_export.export.safetensors_header import tensor_shapes
 

@@ -10,12 +10,13 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-import msgspec
 import onnx
 
 from pointsman.classify import artifact
+from pointsman.classify.manifest import FORMAT_VERSION, MODEL, TOKENIZER, Manifest, Source
 from pointsman.classify.tokenizer import Ids, Tokenizer, Window
 from pointsman_export.common import destination
+from pointsman_export.common.answers import write_manifest
 from pointsman_export.common.errors import CheckpointError
 from pointsman_export.export.checkpoint import Checkpoint, open_checkpoint
 from pointsman_export.export.graph.linear import Activations
@@ -30,7 +31,6 @@ from pointsman_export.export.torch_model import load_model
 
 DEFAULT_MAX_TOKENS = 512
 _LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime")
-_HEAD_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def export(request: Request, progress: Callable[[str], None]) -> Report:
         model = load_model(checkpoint)
         recipe = choose_recipe(checkpoint, model, request.level, request.activations, progress)
         precision = "int8" if request.target == "cpu" else recipe.gpu_precision
-        paths = {"float": work / "float.onnx", precision: built / artifact.MODEL}
+        paths = {"float": work / "float.onnx", precision: built / MODEL}
         recipe.write_float(paths["float"])
         selection = None
         if request.target == "cpu":
@@ -81,9 +81,9 @@ def export(request: Request, progress: Callable[[str], None]) -> Report:
             recipe.write_gpu(paths[precision])
         report = prove(checkpoint, model, recipe, paths, trial, selection, progress)
         progress(f"writing {request.output}")
-        shutil.copyfile(checkpoint.tokenizer, built / artifact.TOKENIZER)
+        shutil.copyfile(checkpoint.tokenizer, built / TOKENIZER)
         manifest = _manifest(checkpoint, request, recipe, report, built)
-        (built / artifact.MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+        write_manifest(built, manifest)
         destination.publish(built, request.output, force=request.force)
     return report
 
@@ -96,11 +96,11 @@ def _trial(checkpoint: Checkpoint, request: Request, texts: list[str]) -> Trial:
         raise CheckpointError(
             f"{request.source}: was made for at most {limit} tokens, --max-tokens asks for {max_tokens}; ask for less"
         )
-    window = Window(max_tokens, _HEAD_SHARE)
-    tokenizer = Tokenizer(checkpoint.tokenizer, window)
+    window = Window.even(max_tokens)
+    tokenizer = Tokenizer(checkpoint.tokenizer)
 
     def tokenized(texts: list[str]) -> list[Ids]:
-        return [encoded.ids for encoded in tokenizer.encode([window.cut_text(text) for text in texts])]
+        return [encoded.ids for encoded in tokenizer.encode([window.cut_text(text) for text in texts], window)]
 
     @cache
     def labelled(path: Path) -> Labelled:
@@ -121,13 +121,11 @@ def _trial(checkpoint: Checkpoint, request: Request, texts: list[str]) -> Trial:
     )
 
 
-def _manifest(
-    checkpoint: Checkpoint, request: Request, recipe: Recipe, report: Report, built: Path
-) -> artifact.Manifest:
+def _manifest(checkpoint: Checkpoint, request: Request, recipe: Recipe, report: Report, built: Path) -> Manifest:
     calibration = report.calibration
-    opset = onnx.load(built / artifact.MODEL, load_external_data=False).opset_import[0].version
-    return artifact.Manifest(
-        format_version=artifact.FORMAT_VERSION,
+    opset = onnx.load(built / MODEL, load_external_data=False).opset_import[0].version
+    return Manifest(
+        format_version=FORMAT_VERSION,
         labels=checkpoint.labels,
         max_tokens=report.max_tokens,
         inputs=recipe.interface.names,
@@ -137,8 +135,8 @@ def _manifest(
         target=request.target,
         temperature=1.0 if calibration is None else calibration.temperature,
         suggested_threshold=None if calibration is None else calibration.threshold,
-        source=artifact.Source(name=checkpoint.name, sha256=artifact.sha256(checkpoint.weights)),
-        files={name: artifact.sha256(built / name) for name in (artifact.MODEL, artifact.TOKENIZER)},
+        source=Source(name=checkpoint.name, sha256=artifact.sha256(checkpoint.weights)),
+        files={name: artifact.sha256(built / name) for name in (MODEL, TOKENIZER)},
         verification=report.figures(),
         versions={name: version(name) for name in _LIBRARIES},
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -15,11 +15,13 @@ import onnx
 import onnxruntime
 
 from pointsman.classify import artifact
+from pointsman.classify.manifest import FORMAT_VERSION, MODEL, TOKENIZER, Manifest, Source
 from pointsman.classify.onnx_cpu import Engine, softmax
 from pointsman.classify.tokenizer import Ids, Tokenizer, Window
 from pointsman.evaluation.calibration import fit_temperature, suggest_threshold
 from pointsman.evaluation.metrics import Floats, expected_calibration_error
 from pointsman_export.common import destination
+from pointsman_export.common.answers import write_manifest
 from pointsman_export.common.errors import ValuesError
 from pointsman_export.fit import graph as graphs
 from pointsman_export.fit.data import Rows, read_rows
@@ -28,7 +30,6 @@ from pointsman_export.fit.progress import Progress
 from pointsman_export.fit.report import VALUES_TOLERANCE, FitReport
 from pointsman_export.fit.validation import FOLDS, Choice, Validation, choose, cross_validate
 
-_HEAD_SHARE = 0.5
 _SERVED = 32
 """Number of prompts that the daemon's own engine is tested on."""
 
@@ -81,23 +82,21 @@ def fit(request: FitRequest, progress: Progress) -> FitReport:
     with destination.workspace(request.output) as work:
         built = work / "artifact"
         built.mkdir()
-        onnx.save(fitted, built / artifact.MODEL)
-        shutil.copyfile(base.tokenizer_path, built / artifact.TOKENIZER)
+        onnx.save(fitted, built / MODEL)
+        shutil.copyfile(base.tokenizer_path, built / TOKENIZER)
         proof = progress.step("proving the graph", len(prompts))
-        difference = _difference(
-            graphs.run(graphs.load_graph(built / artifact.MODEL), prompts, proof), head.logits(features)
-        )
+        difference = _difference(graphs.run(graphs.load_graph(built / MODEL), prompts, proof), head.logits(features))
         report = _report(request, rows, validation, choice, calibration, difference, time.perf_counter() - start)
         manifest = _manifest(base, rows, calibration, report, built)
-        (built / artifact.MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+        write_manifest(built, manifest)
         _check_served(built, prompts, head.logits(features))
         destination.publish(built, request.output, force=request.force)
     return report
 
 
 def _tokenize(base: artifact.Artifact, texts: list[str]) -> list[Ids]:
-    window = Window(base.manifest.max_tokens, _HEAD_SHARE)
-    encoded = Tokenizer(base.tokenizer_path, window).encode([window.cut_text(text) for text in texts])
+    window = Window.even(base.manifest.max_tokens)
+    encoded = Tokenizer(base.tokenizer_path).encode([window.cut_text(text) for text in texts], window)
     return [item.ids for item in encoded]
 
 
@@ -164,15 +163,16 @@ def _report(
 
 def _manifest(
     base: artifact.Artifact, rows: Rows, calibration: _Calibration, report: FitReport, built: Path
-) -> artifact.Manifest:
+) -> Manifest:
     """Return the base's manifest with the new labels, calibration, source and files."""
     return msgspec.structs.replace(
         base.manifest,
+        format_version=FORMAT_VERSION,
         labels=rows.labels,
         temperature=calibration.temperature,
         suggested_threshold=calibration.threshold,
-        source=artifact.Source(name=f"fit of {base.manifest.source.name}", sha256=base.manifest.files[artifact.MODEL]),
-        files={name: artifact.sha256(built / name) for name in (artifact.MODEL, artifact.TOKENIZER)},
+        source=Source(name=f"fit of {base.manifest.source.name}", sha256=base.manifest.files[MODEL]),
+        files={name: artifact.sha256(built / name) for name in (MODEL, TOKENIZER)},
         verification=report.figures(),
         versions={
             "numpy": np.__version__,

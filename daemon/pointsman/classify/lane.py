@@ -1,0 +1,98 @@
+"""Keep the texts of one kind, short or long: those that wait, and the runs that took some."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from pointsman.classify.cost_model import SURPRISE, Pace
+from pointsman.errors import ClassifierError
+
+T = TypeVar("T")
+
+# A run hangs if it is this long past the worst prediction.
+HUNG_S = 10.0
+
+
+@dataclass(eq=False, slots=True)
+class Job(Generic[T]):
+    """A text that waits or runs; `result` resolves to a value or a ClassifierError and is never cancelled.
+
+    `settled` is called when the job ends, so that no other text joins a finished job. `seconds` is its share of the
+    predicted duration of its run, and `deadline` is in seconds from `queued_at`.
+    """
+
+    text: str
+    tokens: int
+    seconds: float
+    deadline: float
+    result: asyncio.Future[T | ClassifierError]
+    settled: Callable[[T | ClassifierError], None]
+    waiters: int = 0
+    queued_at: float = field(default_factory=time.perf_counter)
+    started_at: float = 0.0
+
+    def settle(self, result: T | ClassifierError) -> None:
+        """End the job."""
+        self.settled(result)
+        self.result.set_result(result)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Run(Generic[T]):
+    """A running batch; `seconds` is the curve's prediction, `wide` means on all threads."""
+
+    batch: list[Job[T]]
+    wide: bool
+    tokens: int
+    seconds: float
+    started_at: float
+
+
+class Lane(Generic[T]):
+    """Jobs in order of arrival, with the sums of their tokens and seconds, and the runs on `executor`."""
+
+    __slots__ = ("executor", "jobs", "pace", "running", "seconds", "tokens")
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
+        self.jobs: deque[Job[T]] = deque()
+        self.running: set[Run[T]] = set()
+        self.pace = Pace()
+        self.tokens = 0
+        self.seconds = 0.0
+
+    def push(self, job: Job[T]) -> None:
+        self.jobs.append(job)
+        self.tokens += job.tokens
+        self.seconds += job.seconds
+
+    def pop(self) -> Job[T]:
+        job = self.jobs.popleft()
+        self.tokens -= job.tokens
+        self.seconds = self.seconds - job.seconds if self.jobs else 0.0  # reset, so that rounding errors do not add up
+        return job
+
+    def drop_abandoned(self) -> int:
+        """End the first jobs as long as nobody waits for them; return their number."""
+        dropped = 0
+        while self.jobs and self.jobs[0].waiters == 0:
+            self.pop().settle(ClassifierError("all clients have gone"))
+            dropped += 1
+        return dropped
+
+    def ahead(self, now: float) -> float:
+        """Return the estimated seconds of work that is queued or running."""
+        pace = self.pace.factor
+        left = (max(0.0, pace * run.seconds - (now - run.started_at)) for run in self.running)
+        return sum(left) + pace * self.seconds
+
+    def hangs(self, now: float) -> bool:
+        """Return whether a run is far beyond its prediction."""
+        worst = SURPRISE * self.pace.factor
+        return any(now - run.started_at >= HUNG_S + worst * run.seconds for run in self.running)

@@ -1,0 +1,135 @@
+"""Load a classifier: open its files, prove it, measure the host, and choose what follows from that."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pointsman.classify import curve_file
+from pointsman.classify.artifact import Artifact
+from pointsman.classify.cores import default_threads, usable_cores
+from pointsman.classify.cost_model import Curve
+from pointsman.classify.measure import measure
+from pointsman.classify.onnx_cpu import Engine, default_providers
+from pointsman.classify.onnx_cuda import BUCKETS, Device
+from pointsman.classify.proof import prove, proving
+from pointsman.classify.runtime import trim_memory
+from pointsman.classify.tokenizer import Ids, Tokenizer, Window
+from pointsman.config.model import ClassifierOptions
+from pointsman.errors import ArtifactError
+
+WARM_UP_TEXTS = ("warm up", "What does the daemon measure first? " * 8)
+# Time limit of the known answers on a CPU, which take milliseconds; a GPU may build its engine in the first run.
+PROOF_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A proven artifact, ready to run on this host; `notes` are warnings for the operator."""
+
+    tokenizer: Tokenizer
+    engine: Engine
+    curve: Curve
+    window: Window
+    notes: tuple[str, ...]
+
+
+def load_model(
+    artifact: Artifact,
+    options: ClassifierOptions,
+    *,
+    use_cpu: bool,
+    opened: Callable[[Engine], None] = lambda _: None,
+) -> Model:
+    """Return the model; raises CannotStart or ArtifactError.
+
+    `opened` gets the engine before its first run, so that another thread can stop it.
+    """
+    # By default the library starts a thread for every core, regardless of `threads`, and a single text gains nothing
+    # from them.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    threads = options.threads or default_threads(usable_cores())
+    tokenizer = Tokenizer(artifact.tokenizer_path)
+    engine = Engine(
+        artifact,
+        options.providers or default_providers(use_cpu=use_cpu),
+        threads=threads,
+        device=Device(options.device_id, options.gpu_mem_limit_mb),
+    )
+    opened(engine)
+    limit = options.load_timeout_ms / 1000
+    own = artifact.manifest.max_tokens
+    wanted = min(options.max_tokens or own, own)
+    sample = _Sample(tokenizer, engine, wanted)
+    with proving(artifact, engine, min(PROOF_S, limit) if engine.provider == "cpu" else limit):
+        _warm_up(artifact, tokenizer, engine, sample)
+    with proving(artifact, engine, limit):
+        curve, measured = _measured(artifact, engine, sample, threads)
+        longest = min(wanted, curve.longest(longest_run(options)))
+        sample(longest, False)
+    trim_memory()
+    notes = [*engine.notes, *measured]
+    if not artifact.manifest.known_answers:
+        notes.append(f"{artifact.folder} has no known answers, so it was not proven; export the classifier again")
+    if longest < wanted:
+        notes.append(
+            f"texts are read up to {longest} of {wanted} tokens, whose run takes half of deadline_ms on this host; "
+            "raise pointsman.classifier.deadline_ms to read more"
+        )
+    return Model(tokenizer, engine, curve, Window(longest, options.head_share), tuple(notes))
+
+
+def longest_run(options: ClassifierOptions) -> float:
+    """Return the seconds that the longest run may take; the other half of the deadline is for waiting."""
+    return options.deadline_ms / 1000 / 2
+
+
+class _Sample:
+    """Runs of any number of tokens, in as few prompts of up to `longest` tokens as possible."""
+
+    def __init__(self, tokenizer: Tokenizer, engine: Engine, longest: int) -> None:
+        self._engine = engine
+        self.longest = longest
+        self._ids: Ids = tokenizer.encode([WARM_UP_TEXTS[1]], Window.even(longest))[0].ids
+
+    def __call__(self, tokens: int, wide: bool) -> None:
+        whole, rest = divmod(tokens, self.longest)
+        lengths = [self.longest] * whole + [rest] * (rest > 0)
+        self._engine.run([np.resize(self._ids, length) for length in lengths], wide=wide)
+
+
+def _warm_up(artifact: Artifact, tokenizer: Tokenizer, engine: Engine, sample: _Sample) -> None:
+    """Run texts, so that a broken artifact fails now and no request pays for lazy initialization."""
+    window = Window.even(artifact.manifest.max_tokens)
+    for text in WARM_UP_TEXTS:
+        rows = engine.run([tokenizer.encode([text], window)[0].ids])
+        if np.isnan(rows).any():
+            raise ArtifactError(f"{artifact.folder}: the graph returns NaN or infinity; export the classifier again")
+    prove(artifact, tokenizer, engine)
+    for tokens in engine.captured:
+        sample(tokens, False)
+
+
+def _measured(artifact: Artifact, engine: Engine, sample: _Sample, threads: int) -> tuple[Curve, list[str]]:
+    """Return the host's cost curve, stored by an earlier start, or measured now and stored; and what went wrong."""
+    on_cpu = engine.provider == "cpu"
+    threads = threads if on_cpu else 1  # concurrent runs on a GPU take turns
+    places = curve_file.places(artifact)
+    key = curve_file.key(
+        artifact, runtime=engine.version, provider=engine.provider, cores=usable_cores(), threads=threads
+    )
+    if (stored := curve_file.load(places, key)) is not None:
+        return stored, []
+    measured = measure(
+        sample,
+        threads=threads,
+        wide=engine.has_wide,
+        longest=sample.longest if on_cpu else max(sample.longest, *BUCKETS),
+    )
+    if measured.disturbed:
+        return measured.curve, ["the host was busy while the classifier was measured; the next start measures again"]
+    note = curve_file.store(places, key, measured.curve)
+    return measured.curve, [] if note is None else [note]

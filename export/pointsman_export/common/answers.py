@@ -1,0 +1,33 @@
+"""Write an artifact's manifest, with the answers by which the daemon proves the artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from pointsman.classify.artifact import MANIFEST, Artifact
+from pointsman.classify.manifest import KnownAnswer, Manifest
+from pointsman.classify.onnx_cpu import Engine
+from pointsman.classify.proof import answers
+from pointsman.classify.tokenizer import Tokenizer
+
+TEXTS = (
+    "What causes high blood pressure?",
+    "Write a Python function that merges two sorted lists, and explain how long it takes.",
+    "¿Puede mi casero subir el alquiler a mitad del contrato?",
+    "A train leaves the station at 9:40 and travels 210 km at 84 km/h. " * 4 + "When does it arrive?",
+)
+_DIGITS = 6
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest into `folder`, beside the files that it describes, with what they answer on a CPU."""
+    artifact = Artifact(folder, manifest)
+    rows = answers(list(TEXTS), manifest.max_tokens, Tokenizer(artifact.tokenizer_path), Engine(artifact, ["cpu"]))
+    known = [
+        KnownAnswer(text=text, probabilities=[round(value, _DIGITS) for value in row.tolist()])
+        for text, row in zip(TEXTS, rows, strict=True)
+    ]
+    complete = msgspec.structs.replace(manifest, known_answers=known)
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(complete), indent=2))

@@ -1,0 +1,20 @@
+"""The priorities of this process's threads, as the kernel has them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+OWN = os.getpriority(os.PRIO_PROCESS, os.getpid())
+"""The nice value of the main thread."""
+
+
+def threads_at(nice: int) -> set[int]:
+    """The ids of the threads whose nice value is `nice` above the main thread's."""
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            if os.getpriority(os.PRIO_PROCESS, int(task.name)) == min(19, OWN + nice):
+                found.add(int(task.name))
+    return found

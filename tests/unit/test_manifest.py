@@ -1,0 +1,94 @@
+"""What a manifest may say: anything that no classifier can have is refused, with the key and what was found."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pointsman.classify import artifact
+from pointsman.errors import ArtifactError
+from support import toy_artifact
+from support.config_files import LABELS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EVEN = [1 / 14] * 14
+
+
+def answer(*probabilities: float, text: str = "hello") -> list[dict[str, Any]]:
+    return [{"text": text, "probabilities": list(probabilities)}]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"labels": []}, "labels is empty"),
+        ({"labels": ["", *LABELS[1:]]}, "has an empty label"),
+        ({"labels": [*LABELS[1:], LABELS[1]]}, "has a label twice: business"),
+        ({"max_tokens": 0}, "max_tokens is 0, it must be 8 to 1,048,576"),
+        ({"max_tokens": -5}, "max_tokens is -5"),
+        ({"max_tokens": 7}, "max_tokens is 7"),
+        ({"max_tokens": 2**20 + 1}, "max_tokens is 1048577"),
+        ({"temperature": 0}, "temperature is 0, it must be 0.01 to 100"),
+        ({"temperature": -1.0}, "temperature is -1"),
+        ({"temperature": 1e-300}, "temperature is 1e-300"),
+        ({"temperature": 1e300}, r"temperature is 1e\+300"),
+        ({"suggested_threshold": 1.01}, "suggested_threshold is 1.01, it must be 0 to 1"),
+        ({"suggested_threshold": -0.01}, "suggested_threshold is -0.01"),
+        ({"inputs": []}, "inputs or output is empty"),
+        ({"output": ""}, "inputs or output is empty"),
+        ({"files": {"model.onnx": ""}}, "files lacks model.onnx or tokenizer.json"),
+        ({"files": {"tokenizer.json": ""}}, "files lacks model.onnx or tokenizer.json"),
+        ({"files": {"model.onnx": "", "tokenizer.json": "", "../secret": ""}}, "'../secret', which is not a file of"),
+        ({"files": {"model.onnx": "", "tokenizer.json": "", "/etc/passwd": ""}}, "'/etc/passwd'"),
+        ({"files": {"model.onnx": "", "tokenizer.json": "", "..": ""}}, "which is not a file of"),
+        ({"files": {"model.onnx": "", "tokenizer.json": "", "a\0b": ""}}, "which is not a file of"),
+        ({"known_answers": []}, "known_answers has 0 texts, it must have 1 to 32"),
+        ({"known_answers": answer(*EVEN) * 33}, "known_answers has 33 texts"),
+        ({"known_answers": answer(*EVEN[1:])}, r"known_answers\[0\] has 13 probabilities for 14 labels"),
+        ({"known_answers": answer(1.5, -0.5, *[0.0] * 12)}, r"known_answers\[0\] has a probability outside 0 to 1"),
+        ({"known_answers": answer(*EVEN) + answer(*[0.5] * 14)}, r"known_answers\[1\] has .* that do not sum to 1"),
+    ],
+)
+def test_what_no_classifier_can_have_is_refused(tmp_path: Path, wrong: dict[str, Any], message: str) -> None:
+    toy_artifact.build(tmp_path, **wrong)
+    for read in (artifact.read_manifest, artifact.load):  # `check` reads the manifest alone
+        with pytest.raises(ArtifactError, match=rf"pointsman\.json: .*{message}.*; export the classifier again"):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize("key", ["temperature", "suggested_threshold"])
+def test_a_number_that_is_none_is_refused(tmp_path: Path, key: str, number: str) -> None:
+    wrong: dict[str, Any] = {key: 0.123}
+    path = toy_artifact.build(tmp_path, **wrong) / "pointsman.json"
+    path.write_text(path.read_text().replace("0.123", number))
+    with pytest.raises(ArtifactError, match=r"pointsman\.json"):
+        artifact.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "fine",
+    [
+        {"max_tokens": 8},
+        {"max_tokens": 2**20},
+        {"temperature": 0.01},
+        {"temperature": 100},
+        {"suggested_threshold": 0},
+        {"suggested_threshold": 1},
+        {"known_answers": answer(*EVEN) * 32},
+    ],
+)
+def test_what_is_at_a_bound_is_within_it(tmp_path: Path, fine: dict[str, Any]) -> None:
+    artifact.load(toy_artifact.build(tmp_path, **fine))
+
+
+def test_format_1_knows_no_answers_and_is_read(tmp_path: Path) -> None:
+    path = toy_artifact.build(tmp_path) / "pointsman.json"
+    fields = json.loads(path.read_text())
+    del fields["known_answers"]
+    path.write_text(json.dumps(fields | {"format_version": 1}))
+    assert artifact.load(tmp_path).manifest.known_answers == []

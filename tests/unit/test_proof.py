@@ -1,0 +1,357 @@
+"""An artifact is proven before it serves: real graphs that answer wrongly, give no number, or never end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from pointsman import daemon_thread
+from pointsman.app.prepare import prepare
+from pointsman.classify import artifact
+from pointsman.classify import loading as module
+from pointsman.classify.classifier import Classifier, load_classifier
+from pointsman.classify.cost_model import Curve
+from pointsman.classify.measure import Measured
+from pointsman.classify.onnx_cpu import Engine
+from pointsman.classify.time_limit import in_time
+from pointsman.config.model import ClassifierOptions
+from pointsman.errors import ArtifactError, CannotStart, ClassifierError, DeadlineMissed
+from support import toy_artifact
+from support.config_files import LABELS, MINIMAL
+from support.gate import Gate
+from support.process import eventually
+from support.toy_config import config
+
+Make = Callable[..., AbstractContextManager[Classifier]]
+OTHERS = 13
+SURE = 0.9957
+"""The probability of a label with one word in the text."""
+
+
+def answer(text: str, label: str, sure: float = SURE) -> dict[str, Any]:
+    rest = (1 - sure) / OTHERS
+    return {"text": text, "probabilities": [sure if name == label else rest for name in LABELS]}
+
+
+# --- known answers -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("known", [0.955, 0.995])
+def test_an_answer_that_is_nearly_the_known_one_is_as_good(make_classifier: Make, tmp_path: Path, known: float) -> None:
+    """Kernels differ between CPUs."""
+    toy_artifact.build(tmp_path, known_answers=[answer("python", "computer science", known)])
+    with make_classifier(tmp_path) as classifier:
+        assert not any("proven" in note for note in classifier.notes)
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        (answer("python", "law"), "gives 'python' the probability"),
+        (answer("python", "computer science", 0.94), "the probability 0.996 for 'computer science', but gave 0.940"),
+        (answer("my landlord", "computer science"), "gives 'my landlord' the probability"),
+    ],
+)
+def test_another_answer_than_the_known_one_is_refused(
+    make_classifier: Make, tmp_path: Path, known: dict[str, Any], message: str
+) -> None:
+    right = answer("blood", "health")
+    toy_artifact.build(tmp_path, known_answers=[right, known])
+    with pytest.raises(ArtifactError, match=f"{message}.* when it was exported"), make_classifier(tmp_path):
+        pass
+
+
+def test_the_session_on_all_threads_is_proven_too(
+    make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy_artifact.build(tmp_path)
+    run = Engine.run
+
+    def wrong_when_wide(self: Engine, batch: Any, *, wide: bool = False) -> Any:
+        return run(self, batch, wide=wide) * (0.5 if wide else 1.0)
+
+    monkeypatch.setattr(Engine, "run", wrong_when_wide)
+    with make_classifier(tmp_path, threads=1):
+        pass
+    toy_artifact.build(tmp_path, known_answers=[answer("python", "computer science")])
+    with pytest.raises(ArtifactError, match=r"probability 0.498"), make_classifier(tmp_path, threads=2):
+        pass
+
+
+def test_the_configs_window_does_not_change_what_is_compared(make_classifier: Make, tmp_path: Path) -> None:
+    """Head and tail of twelve words, which the config would not read."""
+    text = "x x x python" + " x" * 20 + " landlord x x x x x x x x"
+    known = [answer(text, "computer science")]
+    with make_classifier(toy_artifact.build(tmp_path, max_tokens=12, known_answers=known), head_share=0.0):
+        pass
+
+
+def test_an_artifact_of_format_1_is_served_with_a_warning(make_classifier: Make, tmp_path: Path) -> None:
+    path = toy_artifact.build(tmp_path) / "pointsman.json"
+    fields = json.loads(path.read_text())
+    del fields["known_answers"]
+    path.write_text(json.dumps(fields | {"format_version": 1}))
+    with make_classifier(tmp_path) as classifier:
+        assert any("has no known answers, so it was not proven" in note for note in classifier.notes)
+
+
+# --- numbers that are none -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_graph_that_gives_no_numbers_is_refused(
+    make_classifier: Make, tmp_path: Path, value: float, version: int
+) -> None:
+    toy_artifact.build(tmp_path, {"model.onnx": toy_artifact.adding_model(value)}, format_version=version)
+    with pytest.raises(ArtifactError, match="returns NaN or infinity"), make_classifier(tmp_path):
+        pass
+
+
+def test_logits_that_the_temperature_makes_infinite_are_refused(make_classifier: Make, tmp_path: Path) -> None:
+    model = toy_artifact.adding_model(3e38)
+    toy_artifact.build(tmp_path, {"model.onnx": model}, temperature=0.01)
+    with pytest.raises(ArtifactError, match="returns NaN or infinity"), make_classifier(tmp_path):
+        pass
+
+
+async def test_a_text_for_which_the_graph_gives_no_number_fails_alone(make_classifier: Make, tmp_path: Path) -> None:
+    """Logits of 8 for each `blood` become infinite; the texts in its batch have their class."""
+    toy_artifact.build(tmp_path, {"model.onnx": overflowing_model()})
+    with make_classifier(tmp_path, deadline_ms=20_000) as classifier:
+        gate = Gate(classifier)
+        gate.close()
+        first = asyncio.create_task(classifier.classify("python"))
+        await gate.entered()
+        bad = asyncio.create_task(classifier.classify("blood"))
+        good = asyncio.create_task(classifier.classify("landlord"))
+        await asyncio.sleep(0)
+        gate.open()
+        with pytest.raises(ClassifierError, match="the graph returned NaN or infinity"):
+            await bad
+        assert max((await good).probabilities) == pytest.approx(SURE, abs=1e-3)
+        assert gate.runs == [1, 2]
+        await first
+        with pytest.raises(ClassifierError):  # and nothing of it was cached
+            await classifier.classify("blood")
+
+
+def overflowing_model() -> bytes:
+    """Adds 1e38 x 1e38 to the first logit of a text with the token of `blood`."""
+    weights = [0.0] * (4 + len(toy_artifact.WORDS))
+    weights[4 + list(toy_artifact.WORDS).index("blood")] = 1e38
+    nodes = [
+        helper.make_node("Gather", ["weights", "input_ids"], ["weight"]),
+        helper.make_node("ReduceMax", ["weight", "axis"], ["most"], keepdims=1),
+        helper.make_node("Mul", ["most", "huge"], ["infinite"]),
+        helper.make_node("Add", ["voted", "infinite"], ["logits"]),
+    ]
+    return toy_artifact.after_votes(nodes, {"weights": np.array(weights, "f"), "huge": np.array(1e38, "f")})
+
+
+# --- what the graph takes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_more_tokens_than_the_graph_takes_are_refused(
+    make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: bool
+) -> None:
+    """As with a table of 100 positions: known answers are short, and the longest text is not.
+
+    A host that was measured before does not run such a text to measure it.
+    """
+    if not measured:
+        curve = Curve(1, (16, 512), (0.001, 0.01), (0.001, 0.01), ())
+        monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(curve, disturbed=False))
+    nodes = [
+        helper.make_node("Shape", ["input_ids"], ["shape"], start=1, end=2),
+        helper.make_node("Sub", ["shape", "one"], ["last"]),
+        helper.make_node("Gather", ["positions", "last"], ["zero"]),
+        helper.make_node("Add", ["voted", "zero"], ["logits"]),
+    ]
+    constants = {"positions": np.zeros(100, "f"), "one": np.array([1])}
+    model = toy_artifact.after_votes(nodes, constants)
+    with make_classifier(toy_artifact.build(tmp_path / "fits", {"model.onnx": model}, max_tokens=100)):
+        pass
+    toy_artifact.build(tmp_path / "not", {"model.onnx": model}, max_tokens=101)
+    with pytest.raises(ArtifactError, match="does not run"), make_classifier(tmp_path / "not"):
+        pass
+
+
+# --- what never ends -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_graph_that_never_ends_is_stopped_and_refused(
+    make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    monkeypatch.setattr(module, "PROOF_S", 0.2)
+    toy_artifact.build(tmp_path, {"model.onnx": toy_artifact.endless_model()})
+    with (
+        pytest.raises(ArtifactError, match=r"a run did not end within 0.2 s"),
+        make_classifier(tmp_path, threads=threads),
+    ):
+        pass
+
+
+def test_the_load_as_a_whole_is_limited_by_the_config(tmp_path: Path) -> None:
+    """The thread that it leaves behind ends soon, since its runs are stopped."""
+    folder = toy_artifact.build(tmp_path, {"model.onnx": toy_artifact.endless_model()})
+    options = ClassifierOptions(threads=1, load_timeout_ms=300)
+    with pytest.raises(ArtifactError, match=r"0.3 s"):
+        load_classifier(config(classifier=options), artifact.load(folder))
+
+
+def test_a_graph_that_ends_never_for_long_texts_only_is_refused(make_classifier: Make, tmp_path: Path) -> None:
+    """It passes the known answers, and hangs while the host is measured."""
+    nodes = [
+        helper.make_node("Shape", ["input_ids"], ["shape"], start=1, end=2),
+        helper.make_node("Greater", ["shape", "many"], ["each"]),
+        helper.make_node("Squeeze", ["each"], ["endless"]),
+        toy_artifact.endless_loop("endless"),
+    ]
+    model = toy_artifact.after_votes(nodes, {"many": np.array([200]), "zero": np.array(0, "f")})
+    toy_artifact.build(tmp_path, {"model.onnx": model})
+    with (
+        pytest.raises(ArtifactError, match=r"a run did not end within 0.5 s"),
+        make_classifier(tmp_path, load_timeout_ms=500),
+    ):
+        pass
+
+
+async def test_closing_a_classifier_ends_a_run_that_hangs(make_classifier: Make, tmp_path: Path) -> None:
+    """Else a reload and SIGTERM would wait for it. Here the texts with the token of `blood` never end."""
+    row = list(toy_artifact.WORDS).index("blood") + 4
+    nodes = [
+        helper.make_node("Equal", ["input_ids", "blood"], ["found"]),
+        helper.make_node("Cast", ["found"], ["count"], to=TensorProto.INT64),
+        helper.make_node("ReduceMax", ["count"], ["most"], keepdims=0),
+        helper.make_node("Cast", ["most"], ["endless"], to=TensorProto.BOOL),
+        toy_artifact.endless_loop("endless"),
+    ]
+    model = toy_artifact.after_votes(nodes, {"blood": np.array(row), "zero": np.array(0, "f")})
+    with make_classifier(toy_artifact.build(tmp_path, {"model.onnx": model}), deadline_ms=100) as classifier:
+        with pytest.raises(DeadlineMissed):
+            await classifier.classify("blood")
+        closing = daemon_thread.start(classifier.close, "close")
+        await eventually(closing.done, "the classifier is closed")
+
+
+async def test_what_hangs_is_left_behind_and_its_late_result_given_away(tmp_path: Path) -> None:
+    go, closed = threading.Event(), threading.Event()
+
+    def given_up(late: Future[str]) -> None:
+        late.add_done_callback(lambda done: closed.set() if done.result() == "late" else None)
+
+    def work() -> str:
+        go.wait(10)
+        return "late"
+
+    started = time.monotonic()
+    with pytest.raises(ArtifactError, match=rf"{tmp_path}: was not loaded within 0.1 s; .*load_timeout_ms"):
+        in_time(0.1, tmp_path, work, given_up)
+    assert time.monotonic() - started < 5
+    go.set()
+    await eventually(closed.is_set, "the late result is given away")
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), MemoryError(), TimeoutError("of its own")])
+def test_an_error_that_nobody_expects_is_the_artifacts(tmp_path: Path, error: Exception) -> None:
+    def work() -> None:
+        raise error
+
+    with pytest.raises(ArtifactError, match=rf"{tmp_path}: cannot be loaded \({type(error).__name__}"):
+        in_time(10, tmp_path, work)
+
+
+def test_an_error_that_is_explained_stays_as_it_is(tmp_path: Path) -> None:
+    def work() -> None:
+        raise CannotStart("no GPU")
+
+    with pytest.raises(CannotStart, match=r"^no GPU$"):
+        in_time(10, tmp_path, work)
+
+
+# --- files that are none -------------------------------------------------------------------------------------------
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def enormous(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate((16 << 30) + 1)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "pointsman.json"])
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (pipe, "pipe or a device"),
+        (device, "pipe or a device"),
+        (loop, "symbolic links"),
+        (enormous, "larger than"),
+        (Path.mkdir, "directory"),
+    ],
+)
+def test_a_file_that_is_none_is_named_at_once(
+    tmp_path: Path, name: str, bad: Callable[[Path], None], message: str
+) -> None:
+    path = toy_artifact.build(tmp_path / "artifact") / name
+    path.unlink()
+    bad(path)
+    (tmp_path / "config.yaml").write_text(MINIMAL + "classifier: {category_model: {model_id: artifact}}\n")
+    started = time.monotonic()
+    with pytest.raises(ArtifactError, match=rf"{path}: cannot be read \(.*{message}.*\)"):
+        prepare(tmp_path / "config.yaml")
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("model_id", "message"),
+    [('"loop"', "symbolic links"), ('"a\\0b"', "is not a path"), ('"' + "x" * 10_000 + '"', "no such folder|cannot")],
+)
+def test_a_model_id_that_is_no_folder_is_refused(tmp_path: Path, model_id: str, message: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "config.yaml").write_text(MINIMAL + f"classifier: {{category_model: {{model_id: {model_id}}}}}\n")
+    with pytest.raises(CannotStart, match=message):
+        prepare(tmp_path / "config.yaml")
+
+
+def test_an_empty_vocabulary_is_refused(tmp_path: Path, make_classifier: Make) -> None:
+    import tokenizers
+
+    empty = tokenizers.Tokenizer(tokenizers.models.WordLevel({}, unk_token="[UNK]")).to_str().encode()  # noqa: S106
+    toy_artifact.build(tmp_path, {"tokenizer.json": empty})
+    with pytest.raises(ArtifactError, match="empty vocabulary"), make_classifier(tmp_path):
+        pass
+
+
+def test_the_built_in_classifier_has_known_answers() -> None:
+    manifest = artifact.load(artifact.BUILTIN).manifest
+    assert manifest.format_version == 2
+    assert [max(known.probabilities) for known in manifest.known_answers[:2]] == [
+        pytest.approx(0.97, abs=0.02),
+        pytest.approx(0.98, abs=0.02),
+    ]
