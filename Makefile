@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: run run-vllm test test-long unit lint wheel docs coverage mutants
 .PHONY: lock lock-check matrix install-check
 .PHONY: deb wheelhouse release install uninstall
-.PHONY: bench-startup bench-accuracy bench-inference bench-relay bench-reload bench-service chaos clean
+.PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-reload bench-service chaos clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: .venv/installed
@@ -147,6 +147,10 @@ bench-inference: wheel
 bench-relay: wheel
 	-PYTHON=$(PYTHON) benchmarks/relay/peers/install.sh $(RELAY)/peers
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m relay $(RELAY) --share $(SHARE) $(if $(BEFORE),--before $(BEFORE))
+
+# Short texts beside long ones, and the event loop beside both, with a model of ModernBERT-base's shape kept in WORK.
+bench-long-texts: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/long_texts.py $(WORK)
 
 # Fifty reloads under load.
 bench-reload: wheel

@@ -38,6 +38,7 @@ def main() -> None:
         "",
         *startup(load("startup")),
         *CLASSIFICATION,
+        *long_texts(load("long-texts")),
         *RELAY,
         *reloads(load("reload")),
         *restarts(load("service")),
@@ -105,6 +106,33 @@ def sizing() -> list[str]:
         *rows,
         "",
         f"With the clients on the same cores. {origin(serving)}",
+    ]
+
+
+def long_texts(result: dict[str, Any]) -> list[str]:
+    """Return what long texts do to short ones and to the event loop."""
+    found, lag = result["short_beside_long"], result["loop_lag_ms"]
+    names = {
+        "threads": "threads of a lower priority, as the daemon has them",
+        "threads_same_priority": "threads of the loop's priority",
+        "process": "a process of its own",
+    }
+    return [
+        "",
+        "## Long texts",
+        "",
+        "A classifier of ModernBERT-base's shape that may read 8,192 tokens (`make bench-long-texts`). While two",
+        f"prompts of {result['long_tokens']:,} tokens are always in flight, a short text takes",
+        f"{found['beside_ms']['p99']:.0f} ms at p99, and {found['idle_ms']['p50']:.0f} ms at the median without them",
+        "(target: twice that plus 50 ms,",
+        f"{found['most_ms']:.0f} ms). Of the long ones, {found['classified']} of {found['long']} were classified, by",
+        f"{found['tokens_read']} of their tokens at the median. {origin(result)}",
+        "",
+        "Lag of the event loop while eight prompts of 500 tokens are always in flight, p99 (target: under 5 ms):",
+        "",
+        "| the classifier runs in | built-in | ModernBERT-base |",
+        "| --- | --- | --- |",
+        *(f"| {names[how]} | {lag['built-in'][how]['p99']} ms | {lag['base'][how]['p99']} ms |" for how in names),
     ]
 
 
