@@ -17,6 +17,7 @@ import datetime
 import itertools
 import json
 import multiprocessing
+import os
 import shutil
 import time
 from collections import Counter
@@ -66,6 +67,8 @@ def main() -> None:
     options = parser.parse_args()
     base = base_model(options.work / "models" / "base-8k")
     result = provenance() | {
+        "nice": os.getpriority(os.PRIO_PROCESS, 0),
+        "load_before": round(os.getloadavg()[0], 1),
         "long_tokens": LONG_TOKENS,
         "short_beside_long": run(base, lambda served: short_beside_long(served, options.seconds)),
         "loop_lag_ms": {
