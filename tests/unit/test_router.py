@@ -31,7 +31,7 @@ def router(classifier: Classifier) -> Router:
 @pytest.fixture
 def hurried(make_classifier: Make) -> Iterator[tuple[Router, Gate]]:
     """A router whose classifier has a short deadline and can be held."""
-    with make_classifier(deadline_ms=50) as classifier:
+    with make_classifier(deadline_ms=400) as classifier:
         gate = Gate(classifier)
         yield Router(config(fallback="legal"), classifier, Served), gate
         gate.open()
