@@ -1,6 +1,8 @@
 """Run random clients against random upstreams through one daemon: PYTHONPATH=benchmarks:tests python -m chaos
 
-A run of ten minutes or more writes benchmarks/results/chaos.json. Exits with 1 if anything was lost.
+Then faults are injected on the wire, each of which the verdict must name. A run of ten minutes or more writes
+benchmarks/results/chaos.json. Exits with 1 if anything was lost, or if the verdict missed a fault or named one that was
+not injected.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ from pathlib import Path
 
 from provenance import provenance
 
+from chaos import selftest
 from chaos.run import run
 
 RESULT = Path(__file__).parents[1] / "results" / "chaos.json"
 FULL_SECONDS = 600
+SELFTEST_SECONDS = 60
 
 
 def main() -> None:
@@ -30,12 +34,13 @@ def main() -> None:
         kept = options.keep or Path(folder)
         kept.mkdir(parents=True, exist_ok=True)
         found = asyncio.run(run(kept, options.seconds, options.seed))
-    result = provenance() | {"seconds": options.seconds, "seed": options.seed} | found
+        checked = asyncio.run(selftest.run(kept, min(options.seconds, SELFTEST_SECONDS), options.seed))
+    result = provenance() | {"seconds": options.seconds, "seed": options.seed} | found | {"self_test": checked}
     text = json.dumps(result, indent=2) + "\n"
     print(text)
     if options.seconds >= FULL_SECONDS:
         RESULT.write_text(text)
-    sys.exit(1 if result["faults"] else 0)
+    sys.exit(1 if found["faults"] or checked["missed"] or checked["false_alarms"] else 0)
 
 
 if __name__ == "__main__":

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-import json
 import random
 import time
-import zlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chaos.upstream import NAMES
-from chaos.verdict import Asked, Body, Expected
-from support.raw_client import Cut, RawClient, chat, connect, post, request_head
+from chaos.evidence import Asked, Expected
+from chaos.prompt import LONG_TOKENS, request
+from chaos.prompt import read as read_prompt
+from chaos.reading import read
+from support.raw_client import RawClient, connect, post, request_head
 
-WORDS = ("javascript", "python", "bridge", "blood", "pressure", "landlord", "weather", "and", "what", "is")
-PATIENCE_SECONDS = 20.0
 SMALL_BUFFER = 4096
 
 MALFORMED = (
@@ -31,16 +30,13 @@ MALFORMED = (
 """Refused before they are parsed as requests: no outcome in the log, one in the metrics."""
 
 
-class Left(Exception):
-    """The client disconnects now."""
-
-
 @dataclass
 class Clients:
-    """Random clients; `asked` has every request that was made."""
+    """Random clients; `asked` has every request that was made. `kinds` limits what they do."""
 
     url: str
     dice: random.Random
+    kinds: Sequence[str] = ()
     asked: list[Asked] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -62,57 +58,68 @@ class Clients:
             "bad request": self._bad_request,
         }
         while not stop.is_set():
-            kind = self.dice.choice(list(kinds))
+            kind = self.dice.choice(self.kinds or list(kinds))
             await kinds[kind](Asked(self._next_id(), kind))
             await asyncio.sleep(self.dice.uniform(0, 0.1))
 
     def _next_id(self) -> str:
         return f"chaos-{next(self._numbers)}"
 
-    def _body(self, **fields: Any) -> dict[str, Any]:
-        text = " ".join(self.dice.choices(WORDS, k=self.dice.randrange(1, 40)))
-        return chat(text, self.dice.choice(("auto", *NAMES)), **fields)
+    def _made(self, asked: Asked, **fields: Any) -> tuple[Asked, bytes]:
+        """Return the request as it is sent, and its record."""
+        body, wanted = request(self.dice, **fields)
+        return replace(asked, prompt=read_prompt(body), wanted=wanted), post(body, f"X-Request-Id: {asked.id}")
 
-    def _request(self, asked: Asked, **fields: Any) -> bytes:
-        return post(self._body(**fields), f"X-Request-Id: {asked.id}")
+    def _send(self, client: RawClient, asked: Asked, **fields: Any) -> Asked:
+        asked, data = self._made(asked, **fields)
+        client.send(data)
+        return asked
 
-    def _depart(self, client: RawClient) -> float:
-        return client.leave() if self.dice.random() < 0.5 else client.close()
+    async def _depart(self, client: RawClient, *, resets: bool | None = None) -> float:
+        """Disconnect with RST or FIN; return the time when the connection was closed for certain.
+
+        The transport closes its socket a turn of the event loop after it is told to.
+        """
+        resets = self.dice.random() < 0.5 if resets is None else resets
+        client.leave() if resets else client.close()
+        with contextlib.suppress(ConnectionError):
+            await client.writer.wait_closed()
+        return time.monotonic()
 
     # --- those that stay ---------------------------------------------------------------------------------------
 
     async def _plain(self, asked: Asked) -> None:
         async with connect(self.url) as client:
-            client.send(self._request(asked))
+            asked = self._send(client, asked)
             self.asked.append(await read(client, asked))
 
     async def _stream(self, asked: Asked) -> None:
         async with connect(self.url) as client:
-            client.send(self._request(asked, stream=True, max_tokens=self.dice.randrange(60)))
+            asked = self._send(client, asked, stream=True, max_tokens=self.dice.randrange(1, 60))
             self.asked.append(await read(client, asked))
 
     async def _one_connection(self, asked: Asked) -> None:
         async with connect(self.url) as client:
             for _ in range(self.dice.randrange(2, 6)):
-                client.send(self._request(asked, stream=self.dice.random() < 0.5))
-                self.asked.append(seen := await read(client, asked))
+                sent = self._send(client, asked, stream=self.dice.random() < 0.5)
+                self.asked.append(seen := await read(client, sent))
                 if seen.end != "whole":
                     return
                 await asyncio.sleep(self.dice.choice((0, 0.03, 0.1)))
-                asked = replace(asked, id=self._next_id())
+                asked = Asked(self._next_id(), asked.kind)
 
     async def _slow(self, asked: Asked) -> None:
         async with connect(self.url, receive_buffer=SMALL_BUFFER) as client:
-            client.send(self._request(asked, stream=True, max_tokens=self.dice.randrange(100, 800)))
+            asked = self._send(client, asked, stream=True, max_tokens=self.dice.randrange(100, 800))
             self.asked.append(await read(client, asked, pause=lambda: self.dice.uniform(0, 0.005)))
 
     async def _pipelined(self, asked: Asked) -> None:
         async with connect(self.url) as client:
             ahead = [replace(asked, id=self._next_id()) for _ in range(self.dice.randrange(1, 5))]
-            sent = [asked, *ahead]
-            client.send(b"".join(self._request(item, stream=self.dice.random() < 0.5) for item in sent))
+            made = [self._made(item, stream=self.dice.random() < 0.5) for item in (asked, *ahead)]
+            client.send(b"".join(data for _, data in made))
             broken = False
-            for item in sent:
+            for item, _ in made:
                 seen = replace(item, end="unanswered") if broken else await read(client, item)
                 broken = broken or seen.end != "whole"
                 self.asked.append(seen)
@@ -121,17 +128,17 @@ class Clients:
 
     async def _leaves_in_head(self, asked: Asked) -> None:
         async with connect(self.url) as client:
-            data = self._request(asked)
+            _, data = self._made(asked)
             client.send(data[: self.dice.randrange(data.find(b"\r\n\r\n"))])
             await asyncio.sleep(self.dice.uniform(0, 0.05))
-            left = self._depart(client)
+            left = await self._depart(client)
         self.asked.append(replace(asked, expected="nothing", end="left", left=left))
 
     async def _leaves_in_body(self, asked: Asked) -> None:
         async with connect(self.url) as client:
             client.send(request_head(500, f"X-Request-Id: {asked.id}") + b'{"model": ')
             await asyncio.sleep(self.dice.uniform(0.05, 0.1))
-            left = self._depart(client)
+            left = await self._depart(client)
         self.asked.append(replace(asked, end="left", left=left))
 
     async def _leaves_before_answer(self, asked: Asked) -> None:
@@ -140,46 +147,45 @@ class Clients:
         Data that a reset overtakes is lost.
         """
         async with connect(self.url) as client:
-            client.send(self._request(asked, stream=self.dice.random() < 0.5, max_tokens=50))
+            asked = self._send(client, asked, stream=self.dice.random() < 0.5, max_tokens=50)
             stays = self.dice.choice((0, 0, 0.001, 0.003, 0.01, 0.05, 0.2))
             await asyncio.sleep(stays)
             resets = self.dice.random() < 0.5
-            left = client.leave() if resets else client.close()
-            if not resets:
-                await client.writer.wait_closed()
+            left = await self._depart(client, resets=resets)
         expected: Expected = "outcome or nothing" if resets and stays < 0.1 else "outcome"
         self.asked.append(replace(asked, expected=expected, end="left", left=left))
 
     async def _leaves_in_answer(self, asked: Asked) -> None:
         async with connect(self.url) as client:
-            client.send(self._request(asked, stream=True, max_tokens=self.dice.randrange(5, 60)))
+            tokens = self.dice.choice((self.dice.randrange(5, 60), LONG_TOKENS))
+            asked = self._send(client, asked, stream=True, max_tokens=tokens)
             until = self.dice.randrange(20)
             seen = await read(client, asked, leave_after=until)
             if seen.end == "left":
-                seen = replace(seen, left=self._depart(client))
+                seen = replace(seen, left=await self._depart(client))
         self.asked.append(seen)
 
     async def _leaves_unread(self, asked: Asked) -> None:
         """Disconnect while the connection's buffers are full."""
         async with connect(self.url, receive_buffer=SMALL_BUFFER) as client:
-            client.send(self._request(asked, stream=True, max_tokens=800))
+            asked = self._send(client, asked, stream=True, max_tokens=LONG_TOKENS)
             await asyncio.sleep(self.dice.uniform(0.05, 0.3))
-            left = client.leave()
+            left = await self._depart(client, resets=True)
         self.asked.append(replace(asked, end="left", left=left))
 
     async def _leaves_pipelined(self, asked: Asked) -> None:
         async with connect(self.url) as client:
-            sent = [asked, *(replace(asked, id=self._next_id()) for _ in range(self.dice.randrange(1, 4)))]
-            client.send(b"".join(self._request(item, stream=True, max_tokens=40) for item in sent))
-            seen = await read(client, asked, leave_after=self.dice.randrange(1, 6))
-            if seen.end == "left":
-                seen = replace(seen, left=self._depart(client))
-                self.asked.extend(replace(item, end="left", left=seen.left) for item in sent[1:])
-            elif seen.end == "whole":
-                left = self._depart(client)
-                self.asked.extend(replace(item, end="left", left=left) for item in sent[1:])
+            ahead = [replace(asked, id=self._next_id()) for _ in range(self.dice.randrange(1, 4))]
+            made = [self._made(item, stream=True, max_tokens=40) for item in (asked, *ahead)]
+            client.send(b"".join(data for _, data in made))
+            (first, _), *rest = made
+            seen = await read(client, first, leave_after=self.dice.randrange(1, 6))
+            if seen.end == "cut":
+                self.asked += [replace(item, end="unanswered") for item, _ in rest]
             else:
-                self.asked.extend(replace(item, end="unanswered") for item in sent[1:])
+                left = await self._depart(client)
+                seen = replace(seen, left=left) if seen.end == "left" else seen
+                self.asked += [replace(item, end="left", left=left) for item, _ in rest]
         self.asked.append(seen)
 
     # --- those that err ----------------------------------------------------------------------------------------
@@ -202,69 +208,3 @@ class Clients:
         async with connect(self.url) as client:
             client.send(self.dice.choice(requests))
             self.asked.append(await read(client, asked))
-
-
-async def read(
-    client: RawClient, asked: Asked, *, pause: Callable[[], float] | None = None, leave_after: int | None = None
-) -> Asked:
-    """Return the response as the client sees it; disconnect after `leave_after` parts of the body."""
-    seen = Reading(asked)
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await seen.run(client, pause, leave_after)
-    except Cut:
-        return seen.ended("cut")
-    except Left:
-        return replace(seen.ended("left"), left=time.monotonic())
-    except TimeoutError:
-        return seen.ended("hung")
-    return seen.ended("whole")
-
-
-class Reading:
-    """A response as far as it was received."""
-
-    def __init__(self, asked: Asked) -> None:
-        self._asked = asked
-        self._status: int | None = None
-        self._size = self._crc = 0
-        self._start = b""
-
-    async def run(self, client: RawClient, pause: Callable[[], float] | None, leave_after: int | None) -> None:
-        """Read to the end; raises Cut and Left."""
-        self._status, headers = await client.head()
-        fields = {name.lower(): value for name, value in headers}
-        if "transfer-encoding" not in fields:
-            await self._announced(client, int(fields["content-length"]))
-            return
-        parts = 0
-        async for data in client.chunks():
-            self._take(data)
-            parts += 1
-            if leave_after is not None and parts > leave_after:
-                raise Left
-            if pause is not None:
-                await asyncio.sleep(pause())
-
-    async def _announced(self, client: RawClient, length: int) -> None:
-        try:
-            self._take(await client.reader.readexactly(length))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            raise Cut("inside the body") from None
-
-    def _take(self, data: bytes) -> None:
-        self._size += len(data)
-        self._crc = zlib.crc32(data, self._crc)
-        self._start = (self._start + data)[:2000]
-
-    def ended(self, end: Any) -> Asked:
-        body = Body(self._size, self._crc)
-        return replace(self._asked, end=end, status=self._status, body=body, code=self._code())
-
-    def _code(self) -> str | None:
-        """Return the code of an error made by Pointsman; upstreams have numbers."""
-        try:
-            code = json.loads(self._start)["error"]["code"]
-        except (ValueError, KeyError, TypeError):
-            return None
-        return code if isinstance(code, str) else None

@@ -1,4 +1,4 @@
-"""Random clients, random upstreams: every request has one outcome, and it is the one that its client saw."""
+"""Random clients, random upstreams: every request has one outcome, and every answer is its own client's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from chaos import selftest
 from chaos.run import run
 
 
@@ -16,3 +17,11 @@ async def test_nothing_is_lost_in_chaos(tmp_path: Path, seconds: float) -> None:
     found = await run(tmp_path, seconds, seed)
     assert found["requests"] > seconds, found
     assert not found["faults"], f"seed {seed}: {found}"
+
+
+async def test_the_verdict_names_each_fault_on_the_wire_and_no_other(tmp_path: Path) -> None:
+    """Swapped prompts, bodies and headers, another adapter, duplicates and the like, between daemon and neighbours."""
+    seed = int(time.time())
+    found = await selftest.run(tmp_path, 60.0, seed, each=5)
+    assert not found["missed"], f"seed {seed}: {found}"
+    assert not found["false_alarms"], f"seed {seed}: {found}"

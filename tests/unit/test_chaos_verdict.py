@@ -6,38 +6,39 @@ import asyncio
 import contextlib
 import datetime
 import random
+import zlib
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from chaos.upstream import Answer, good
-from chaos.verdict import (
-    Asked,
-    Body,
-    Evidence,
-    Ran,
-    Sample,
-    answers,
-    counts,
-    grown,
-    judge,
-    leaked,
-    left_over,
-    lingering,
-    never_ended,
-    outcomes,
-    outlived,
-    repeats,
-    strangers,
-    troubles,
-)
+from chaos.answer import Answer
+from chaos.behaviours import good
+from chaos.evidence import Asked, Evidence, Ran, Sample, Shown, Ticks, body_of
+from chaos.prompt import Decided, Prompt
+from chaos.rules.outcomes import counts, outcomes, strangers, troubles
+from chaos.rules.resources import grown, leaked, left_over
+from chaos.verdict import figures, judge
 
 from support.hostile import Exchange, run_hostile
 
-BODY = Body(10, 7)
-ASKED = Asked("a", "plain", status=200, body=BODY)
-RAN = Ran("a", "good", began=1.0, ended=2.0, status=200, whole=True, body=BODY)
-LEFT = Asked("a", "leaves", end="left", left=10.0)
+SENT = b"an answer for nonce0123456789ab"
+PROMPT = Prompt("nonce0123456789ab", "base", 3)
+BASE = Decided("base", "explicit_model")
+ASKED = Asked(
+    "a",
+    "plain",
+    prompt=PROMPT,
+    wanted=BASE,
+    status=200,
+    shown=Shown("a", BASE, "nonce0123456789ab"),
+    body=body_of(SENT),
+    echoed=frozenset(["nonce0123456789ab"]),
+)
+RAN = Ran(
+    "a", "good", began=1.0, ended=2.0, prompt=PROMPT, status=200, whole=True, deflated=zlib.compress(SENT), alone=False
+)
+LEFT = Asked("a", "leaves", end="left", prompt=PROMPT, wanted=BASE, left=10.0)
+OURS = replace(ASKED, status=503, code="overloaded", shown=Shown("a"), echoed=frozenset())
 STILL = {f"pointsman_{name}[]": 0.0 for name in ("requests_in_flight", "connections", "classifier_queue")} | {
     "pointsman_endpoint_in_flight[('endpoint', 'a')]": 0.0
 }
@@ -47,11 +48,12 @@ FLAT = Sample(100 * 2**20, 20)
 def line(status: int = 200, at: float = 10.0, **fields: Any) -> dict[str, Any]:
     """An outcome, logged at a time of the wall clock."""
     stamp = datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="milliseconds")
-    return {"ts": stamp, "level": "info", "event": "request", "request_id": "a", "status": status, **fields}
+    decision = {"selected_model": "base", "reason": "explicit_model"}
+    return {"ts": stamp, "level": "info", "event": "request", "request_id": "a", "status": status} | decision | fields
 
 
 def complaints(asked: Asked, *lines: dict[str, Any]) -> int:
-    return len(outcomes([asked], {"a": lines}, 0.0))
+    return len(outcomes([asked], {"a": lines}, 0.0, Ticks()))
 
 
 def evidence() -> Evidence:
@@ -59,29 +61,36 @@ def evidence() -> Evidence:
 
 
 def test_a_run_without_loss_has_no_faults() -> None:
-    assert judge(evidence())["faults"] == []
+    assert judge(evidence()) == []
+    assert figures(evidence())["requests"] == 1
 
 
 @pytest.mark.parametrize(
-    "broken",
+    ("rule", "broken"),
     [
-        {"lines": [], "counted": 0},
-        {"ran": [replace(RAN, whole=False)]},
-        {"ran": [replace(RAN, began=0.0, status=None, alone=False), RAN]},
-        {"ran": [RAN, replace(RAN, id="b", ended=None)]},
-        {"asked": [replace(LEFT, left=1.5)], "lines": [line(499)]},
-        {"gauges": STILL | {"pointsman_connections[]": 1.0}},
-        {"refused": 1},
-        {"counted": 2},
-        {"samples": [FLAT] * 6 + [replace(FLAT, resident=2**30)] * 2},
-        {"end": replace(FLAT, descriptors=40)},
-        {"lines": [line(), line(level="error", event="internal_error")]},
-        {"lines": [line(), line(request_id="b")], "counted": 2},
-        {"malformed": ["request line b'x'"]},
+        ("outcome", {"lines": [], "counted": 0, "ran": [], "asked": [OURS]}),
+        ("stranger", {"lines": [line(), line(request_id="b")], "counted": 2}),
+        ("answer", {"ran": [replace(RAN, whole=False)]}),
+        ("prefix", {"asked": [replace(ASKED, end="left", left=9.9, body=body_of(b"An"))]}),
+        ("echo", {"asked": [replace(ASKED, echoed=frozenset())]}),
+        ("headers", {"asked": [replace(ASKED, shown=Shown("b", BASE))]}),
+        ("orphan", {"ran": [RAN, replace(RAN, id="b")]}),
+        ("prompt", {"ran": [replace(RAN, prompt=PROMPT._replace(digest=4))]}),
+        ("adapter", {"ran": [replace(RAN, prompt=PROMPT._replace(model="law-lora"))]}),
+        ("repeat", {"ran": [replace(RAN, began=0.0, status=None), RAN]}),
+        ("running", {"ran": [replace(RAN, ended=None)]}),
+        ("late", {"asked": [replace(LEFT, left=1.5)], "lines": [line(499)]}),
+        ("gauge", {"gauges": STILL | {"pointsman_connections[]": 1.0}}),
+        ("count", {"refused": 1}),
+        ("count", {"counted": 2}),
+        ("memory", {"samples": [FLAT] * 6 + [replace(FLAT, resident=2**30)] * 2}),
+        ("descriptors", {"end": replace(FLAT, descriptors=40)}),
+        ("log", {"lines": [line(), line(level="error", event="internal_error")]}),
+        ("malformed", {"malformed": ["request line b'x'"]}),
     ],
 )
-def test_each_kind_of_loss_is_a_fault_of_the_run(broken: dict[str, Any]) -> None:
-    assert len(judge(replace(evidence(), **broken))["faults"]) == 1
+def test_each_kind_of_loss_is_a_fault_of_the_run(rule: str, broken: dict[str, Any]) -> None:
+    assert [fault.rule for fault in judge(replace(evidence(), **broken))] == [rule]
 
 
 def test_a_request_has_exactly_one_outcome() -> None:
@@ -101,6 +110,10 @@ def test_a_client_that_left_is_logged_as_such_unless_it_was_answered_before() ->
     assert complaints(LEFT, line(499, at=50.0)) == 0
     assert complaints(LEFT, line(200, at=10.1)) == 0
     assert complaints(LEFT, line(200, at=11.0)) == 1
+    starved = Ticks()
+    for at, waited in ((9.0, 0.0), (12.0, 0.9)):
+        starved.add(at, waited)
+    assert not outcomes([LEFT], {"a": [line(200, at=11.0)]}, 0.0, starved)
     assert complaints(replace(LEFT, status=200), line(502)) == 1
 
 
@@ -121,54 +134,6 @@ def test_what_never_was_a_request_has_no_outcome() -> None:
 def test_an_outcome_of_a_request_that_nobody_made() -> None:
     assert strangers([ASKED], {"a": [line()], "b": [line()]})
     assert not strangers([ASKED], {"a": [line()]})
-
-
-@pytest.mark.parametrize(
-    ("asked", "ran", "faults"),
-    [
-        (ASKED, RAN, 0),
-        (ASKED, replace(RAN, whole=False), 1),
-        (replace(ASKED, body=Body(9, 7)), RAN, 1),
-        (replace(ASKED, end="cut"), RAN, 1),
-        (replace(ASKED, end="cut"), replace(RAN, torn=True), 0),
-        (replace(ASKED, end="cut"), replace(RAN, whole=False), 0),
-        (replace(ASKED, status=502, code="upstream_broken"), replace(RAN, status=None, whole=False), 0),
-        (replace(ASKED, status=502, code="upstream_broken"), RAN, 1),
-        (replace(ASKED, status=504, code="upstream_timeout"), RAN, 0),
-        (replace(ASKED, status=502), replace(RAN, status=None, whole=False), 1),
-    ],
-)
-def test_an_answer_is_the_upstreams_to_the_byte_or_visibly_broken(asked: Asked, ran: Ran, faults: int) -> None:
-    assert len(answers([asked], [ran])) == faults
-
-
-def test_an_answer_comes_from_somewhere() -> None:
-    assert answers([ASKED], [])
-    assert not answers([replace(ASKED, status=503, code="overloaded")], [])
-
-
-def test_a_request_is_sent_again_only_from_a_reused_connection_without_a_byte_of_an_answer() -> None:
-    first = replace(RAN, began=0.0, status=None, whole=False, alone=False)
-    logged = {"a": [line(retried=[{"why": "reused"}])]}
-    assert not repeats([first, RAN], logged)
-    assert repeats([first, RAN], {"a": [line()]})
-    assert repeats([replace(first, status=200), RAN], logged)
-    assert repeats([replace(first, alone=True), RAN], logged)
-
-
-def test_a_generation_ends_with_its_client() -> None:
-    assert outlived([LEFT], [replace(RAN, ended=10.5)]) == [0.5]
-    assert outlived([LEFT], [replace(RAN, ended=9.0)]) == []
-    assert outlived([ASKED], [replace(RAN, ended=10.5)]) == []
-    assert never_ended([replace(RAN, ended=None)])
-    assert not never_ended([RAN])
-
-
-def test_few_generations_are_late_and_none_by_much() -> None:
-    assert not lingering([0.01] * 99 + [0.5])
-    assert len(lingering([0.01] * 99 + [1.5])) == 1
-    assert len(lingering([0.01] * 90 + [0.2] * 10)) == 1
-    assert not lingering([])
 
 
 def test_every_gauge_is_back_to_zero_and_there() -> None:

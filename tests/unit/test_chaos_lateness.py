@@ -1,0 +1,64 @@
+"""Chaos: a generation is late by what is certain and the daemon's."""
+
+from __future__ import annotations
+
+import pytest
+from chaos.evidence import Asked, Ran, Ticks, body_of
+from chaos.rules.lateness import lingering, outlived
+
+LEFT = Asked("a", "leaves", end="left", left=10.0)
+STAYED = Asked("a", "plain", status=200, body=body_of(b"x"))
+
+
+def ran(ended: float | None, began: float = 1.0) -> Ran:
+    return Ran("a", "good", began=began, ended=ended)
+
+
+def ticks(*pairs: tuple[float, float]) -> Ticks:
+    """Ticks as (time, seconds that the daemon waited for a core until then)."""
+    made = Ticks()
+    for at, waited in pairs:
+        made.add(at, waited)
+    return made
+
+
+def test_a_generation_ends_with_its_client() -> None:
+    assert outlived([LEFT], [ran(10.5)], Ticks()) == {"a": 0.5}
+    assert outlived([LEFT], [ran(9.0)], Ticks()) == {}
+    assert outlived([LEFT], [ran(None)], Ticks()) == {}
+    assert outlived([STAYED], [ran(10.5)], Ticks()) == {}
+
+
+def test_the_longest_run_of_a_request_counts() -> None:
+    assert outlived([LEFT], [ran(10.75), ran(10.25, began=2.0)], Ticks()) == {"a": 0.75}
+
+
+def test_an_end_that_was_noticed_late_counts_from_the_last_look_without_it() -> None:
+    """The event loop polled between 10.25 and 10.5 and found nothing; what came after the tick at 10.5 is unknown."""
+    seen = ticks((9.0, 0.0), (10.25, 0.0), (10.5, 0.0))
+    assert outlived([LEFT], [ran(12.0)], seen) == {"a": 0.25}
+    assert outlived([LEFT], [ran(12.0)], ticks((9.0, 0.0), (9.5, 0.0), (12.5, 0.0))) == {"a": 0.0}
+
+
+def test_looks_that_found_nothing_do_not_excuse_the_daemon() -> None:
+    every = ticks(*((10 + number / 64, 0.0) for number in range(129)))
+    assert outlived([LEFT], [ran(11.0)], every)["a"] == pytest.approx(1.0, abs=2 / 64)
+
+
+def test_the_time_in_which_the_daemon_had_no_core_is_not_its_own() -> None:
+    waits = ticks((9.0, 1.0), (10.0, 1.25), (10.5, 1.5), (10.75, 1.5), (11.0, 2.0))
+    assert outlived([LEFT], [ran(10.875)], waits) == {"a": 0.0}
+    assert outlived([LEFT], [ran(10.75)], waits) == {"a": 0.0}
+    assert waits.starved(10.0, 10.75) == 0.25
+    assert waits.starved(9.5, 10.75) == 0.5
+    assert waits.starved(12.0, 13.0) == 0.0
+
+
+def test_few_generations_are_late_and_none_by_much() -> None:
+    def late(*seconds: float) -> list[str | None]:
+        return [fault.id for fault in lingering({f"chaos-{n}": one for n, one in enumerate(seconds)})]
+
+    assert late(*[0.01] * 99, 0.5) == []
+    assert late(*[0.01] * 99, 1.5) == ["chaos-99"]
+    assert late(*[0.01] * 90, *[0.2] * 10) == [None]
+    assert late() == []
