@@ -160,7 +160,8 @@ bench-reload: wheel
 bench-service: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/service.py
 
-# Random clients against random upstreams: nothing may be lost. CHAOS_SECONDS=60 is a short one, which writes no result.
+# Random clients against random upstreams: nothing may be lost or mixed up. CHAOS_SECONDS=60 is a short one, which
+# writes no result.
 chaos: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m chaos --seconds $(CHAOS_SECONDS)
 

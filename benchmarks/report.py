@@ -28,7 +28,9 @@ RELAY = (
     "nginx, Envoy and vllm-router, and with the classifier in the path (`make bench-relay`).",
     "",
     "[What became of every request](../benchmarks/results/chaos.json) in ten minutes of clients and vLLMs that",
-    "misbehave at random: each has one outcome, which its client saw, and nothing is left over (`make chaos`).",
+    "misbehave at random: each has one outcome, which its client saw; each answer is for its client's own prompt, by",
+    "the model that was decided for it; and nothing is left over. The same check names every fault that is injected on",
+    "the wire (`make chaos`).",
 )
 
 

@@ -66,6 +66,7 @@ def rules(faults: Sequence[Fault]) -> list[str]:
         ({"end": "cut"}, {"whole": False}, []),
         (OURS, UNSENT, []),
         (OURS, {}, ["answer"]),
+        (OURS, {"torn": True}, []),
         (OURS | {"status": 504, "code": "upstream_timeout"}, {}, []),
         ({"status": 502}, UNSENT, ["answer"]),
     ],

@@ -103,6 +103,7 @@ def test_the_outcome_is_what_the_client_saw() -> None:
     assert complaints(ASKED, line(502)) == 1
     assert complaints(replace(ASKED, end="cut"), line()) == 0
     assert complaints(replace(ASKED, end="cut", status=None), line()) == 1
+    assert complaints(replace(ASKED, expected="outcome or nothing", end="cut", status=None)) == 1
     assert complaints(replace(ASKED, end="hung"), line()) == 1
 
 
