@@ -66,12 +66,14 @@ async def run_daemon(
     env: Mapping[str, str] | None = None,
     listener: socket.socket | None = None,
     admin_listener: socket.socket | None = None,
+    stderr: int | None = None,
     exit_code: int = 0,
 ) -> AsyncIterator[Daemon]:
     """Start it, yield once `/ready` is 200, end it with SIGTERM unless the block did.
 
     `listener` is a listening TCP socket that it inherits as its data port, as a socket unit of systemd would pass it,
-    and `admin_listener` one that it inherits as its admin port.
+    and `admin_listener` one that it inherits as its admin port. `stderr` is a file descriptor to log to, in place of a
+    file; then nobody looks at what is logged.
 
     `config` is YAML text, a file, or what YAML would be read into; its TCP addresses are replaced by free
     ones and it is written into `tmp_path`, so relative paths in it count from there. After a block that did
@@ -93,7 +95,7 @@ async def run_daemon(
             pass_fds=[given.fileno() for given in listeners.values()],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
-            stderr=asyncio.subprocess.STDOUT,
+            stderr=asyncio.subprocess.STDOUT if stderr is None else stderr,
             start_new_session=True,
         )
     with no_survivors(process.pid):

@@ -1,7 +1,8 @@
-"""The JSON lines of a log that grows; each is parsed once, however often a test looks."""
+"""The JSON lines of a log that grows, each parsed once however often a test looks, and a log in memory."""
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from pathlib import Path
@@ -25,6 +26,15 @@ class Log:
             self._lines += [_parsed(line) for line in whole.splitlines()]
             self._offset += len(whole + end)
             return list(self._lines)
+
+
+class Memory(io.StringIO):
+    """Where a `Log` in this process writes, at once."""
+
+    dropped = 0
+
+    def put(self, data: bytes, *, requests: bool = False) -> None:
+        self.write(data.decode())
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -7,7 +7,6 @@ Only the classifier is a stand-in, which is always sure of `technical`.
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from pointsman.observability.log import Log
 from pointsman.server.listener import Listener
 from pointsman.upstream.endpoint_state import EndpointState
 from support.http_view import Seen, seen
+from support.log import Memory
 from support.toy_config import QUIET, A, B, config
 from support.virtual_loop import Factory, FakeTransport, VirtualLoop
 
@@ -116,7 +116,7 @@ class Wire:
         self._ports = {endpoint.port: Vllm(self.clock) for endpoint in ENDPOINTS}
         self.a, self.b = self._ports.values()
         self.a.accepts = self.b.accepts = adapters is None
-        self.log = io.StringIO()
+        self.log = Memory()
         self._options = replace(
             QUIET,
             relay=RelayOptions(**cast("Any", RELAY | relay)),

@@ -70,6 +70,8 @@ async def run_relay(
     model_id: str | None = None,
     weights: Mapping[str, float] | None = None,
     exit_code: int = 0,
+    env: Mapping[str, str] | None = None,
+    stderr: int | None = None,
     **options: Any,
 ) -> AsyncIterator[Relay]:
     """A daemon before these upstreams; `relay.upstream` is the first. Its classifier is a toy unless told otherwise."""
@@ -78,5 +80,5 @@ async def run_relay(
     config = relay_config(model_id, *(upstream.port for upstream in upstreams), **options)
     for endpoint in config["vllm_endpoints"]:
         endpoint["weight"] = (weights or {}).get(endpoint["name"], 1)
-    async with run_daemon(config, folder, exit_code=exit_code) as daemon:
+    async with run_daemon(config, folder, exit_code=exit_code, env=env, stderr=stderr) as daemon:
         yield Relay(daemon, upstreams[0])

@@ -209,7 +209,7 @@ async def test_however_often_it_is_woken_it_polls_ten_times_a_second() -> None:
 
     enough = asyncio.Event()
     poller = Poller((A,), fetch, lambda *_: None)
-    task = asyncio.create_task(poller.run(600, settle))
+    task = asyncio.create_task(poller.run(A, 600, settle))
     async with asyncio.timeout(10):
         await enough.wait()
     task.cancel()
@@ -254,7 +254,7 @@ async def test_it_polls_again_and_again_until_cancelled() -> None:
     async def settle(_: Endpoint) -> None:
         polls.put_nowait("settled")
 
-    task = asyncio.create_task(Poller((A,), fetch, lambda *_: None).run(0.001, settle))
+    task = asyncio.create_task(Poller((A,), fetch, lambda *_: None).run(A, 0.001, settle))
     async with asyncio.timeout(10):
         assert [await polls.get() for _ in range(4)] == ["a", "settled"] * 2
     task.cancel()
@@ -270,7 +270,7 @@ async def test_it_can_be_cancelled_at_the_moment_when_it_is_woken(turns: int) ->
         pass
 
     poller = Poller((A,), Vllms().fetch, lambda *_: None)
-    task = asyncio.create_task(poller.run(600, settle))
+    task = asyncio.create_task(poller.run(A, 600, settle))
     for _ in range(10):
         await asyncio.sleep(0)
     poller.wake("a")

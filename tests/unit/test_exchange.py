@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import io
 import json
 import os
 from collections.abc import AsyncIterator
@@ -22,6 +21,7 @@ from pointsman.classify.classifier import Classifier
 from pointsman.config.model import LogOptions
 from pointsman.observability.log import Log
 from pointsman.server.listener import Listener
+from support.log import Memory
 from support.process import reserve_port
 from support.raw_client import ask, chat
 from support.toy_config import QUIET, A, config
@@ -35,7 +35,7 @@ class Port:
 
     url: str
     generations: Generations
-    log: io.StringIO
+    log: Memory
 
     def logged(self, event: str) -> Any:
         self.generations.log.flush()
@@ -47,7 +47,7 @@ class Port:
 async def port(classifier: Classifier, log: LogOptions) -> AsyncIterator[Port]:
     nobody = replace(A, port=reserve_port())  # a vLLM may run at 8000
     served = replace(config(endpoints=(nobody,)), pointsman=replace(QUIET, log=log))
-    written = io.StringIO()
+    written = Memory()
     generations = Generations(Prepared(served, classifier, b"", ()), Log("info", written))
     server = Listener(
         routes(generations.exchange, lambda: None, generations.current.recorder.not_routed),

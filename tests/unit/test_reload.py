@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -22,6 +21,7 @@ from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
 from pointsman.errors import CannotStart
 from pointsman.observability.log import Log
+from support.log import Memory
 from support.process import eventually
 from support.toy_config import QUIET, A, B, config
 
@@ -40,7 +40,7 @@ def prepared(classifier: Classifier, served: Config | None = None) -> Prepared:
 
 @contextlib.asynccontextmanager
 async def serving(first: Prepared) -> AsyncIterator[Generations]:
-    generations = Generations(first, Log("error", io.StringIO()))
+    generations = Generations(first, Log("error", Memory()))
     try:
         yield generations
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import json
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -24,6 +23,7 @@ from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
 from pointsman.errors import CannotStart, ConfigError, Problem
 from pointsman.observability.log import Log
+from support.log import Memory
 from support.toy_config import QUIET, config
 
 Make = Callable[..., AbstractContextManager[Classifier]]
@@ -50,7 +50,7 @@ class World:
     source: Given
     reloader: Reloader
     generations: Generations
-    log: io.StringIO
+    log: Memory
     manager: socket.socket
 
     async def reload(self, found: Prepared | Exception, trigger: str = "request") -> dict[str, Any]:
@@ -88,7 +88,7 @@ def prepared(classifier: Classifier, served: Config | None = None, **fields: Any
 
 @pytest.fixture
 async def world(first: Prepared, tmp_path: Path) -> AsyncIterator[World]:
-    log = io.StringIO()
+    log = Memory()
     generations = Generations(first, Log("info", log))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))

@@ -56,7 +56,7 @@ def polled() -> Iterator[Wire]:
 def lives(wire: Wire) -> Manager:
     manager = Manager(wire.clock)
     systemd: Any = SimpleNamespace(notify=manager, watchdog_s=None)
-    wire.clock.do(lambda: wire.clock.create_task(_run_background(wire.generations, RELOADER, systemd)))
+    wire.clock.do(_run_background, wire.generations, RELOADER, systemd)
     return manager
 
 

@@ -19,6 +19,7 @@ import pytest
 from pointsman.app.serve import _tell
 from pointsman.app.systemd import Notifier, take
 from support.process import eventually
+from support.toy_config import config
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -82,9 +83,11 @@ async def test_the_watchdog_is_not_fed_while_the_classifier_hangs() -> None:
     """A process that serves nothing but fallbacks is to be replaced."""
     turns: list[str] = []
     classifier = SimpleNamespace(healthy=False)
-    generations: Any = SimpleNamespace(current=SimpleNamespace(classifier=classifier))
+    polled = SimpleNamespace(answered=asyncio.Event())
+    generations: Any = SimpleNamespace(current=SimpleNamespace(config=config(), classifier=classifier, poller=polled))
+    polled.answered.set()
     reloader: Any = SimpleNamespace(status=lambda: turns.append("status"))
-    notify = SimpleNamespace(alive=lambda: turns.append("alive"), status=lambda _: None)
+    notify = SimpleNamespace(alive=lambda: turns.append("alive"), status=lambda _: None, ready=lambda _: None)
     systemd: Any = SimpleNamespace(watchdog_s=0.003, notify=notify)
     task = asyncio.create_task(_tell(generations, reloader, systemd))
     await eventually(lambda: len(turns) >= 5, "it has looked five times")
@@ -129,3 +132,17 @@ def test_inherited_sockets_come_with_the_names_of_their_units(tmp_path: Path) ->
         ports = [listener.getsockname()[1] for listener in (first, second)]
 
     assert done.stdout.splitlines() == [f"data {ports[0]}", f"admin {ports[1]}"]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_stderr_is_the_journal_where_systemd_named_that_very_stream(
+    monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    """A shell in between may have redirected it."""
+    found = os.fstat(2)
+    stream = f"{found.st_dev}:{found.st_ino + (not same)}"
+    assert take({"JOURNAL_STREAM": stream}).journal is same
+
+
+def test_without_a_stream_of_the_journal_stderr_is_none() -> None:
+    assert take({}).journal is False

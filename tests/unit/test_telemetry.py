@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import hashlib
-import io
 import json
 import os
 import stat
@@ -30,6 +29,7 @@ from pointsman.observability.texts import KeptTexts
 from pointsman.routing.formats import CHAT
 from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed, Router
+from support.log import Memory
 from support.toy_config import BASE, config
 
 Make = Callable[..., AbstractContextManager[Classifier]]
@@ -56,7 +56,7 @@ def told(done: Record) -> dict[str, Any]:
     return fields
 
 
-def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+def lines(stream: Memory) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
@@ -64,8 +64,10 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 
 
 def test_a_line_is_one_json_object_whatever_is_in_it() -> None:
-    stream = io.StringIO()
-    Log(stream=stream).write("info", "event", text='two\nlines "quoted" \x00 é', reason=Reason.STICKY, names=("a", "b"))
+    stream = Memory()
+    Log("info", stream).write(
+        "info", "event", text='two\nlines "quoted" \x00 é', reason=Reason.STICKY, names=("a", "b")
+    )
     assert stream.getvalue().count("\n") == 1
     (line,) = lines(stream)
     assert line["text"] == 'two\nlines "quoted" \x00 é'
@@ -73,16 +75,16 @@ def test_a_line_is_one_json_object_whatever_is_in_it() -> None:
 
 
 def test_a_line_has_its_time_with_its_zone() -> None:
-    stream = io.StringIO()
-    Log(stream=stream).write("info", "event")
+    stream = Memory()
+    Log("info", stream).write("info", "event")
     stamp = datetime.datetime.fromisoformat(lines(stream)[0]["ts"])
     assert stamp.utcoffset() == datetime.timedelta(0)
     assert abs(stamp.timestamp() - time.time()) < 60
 
 
 def test_none_is_left_out_and_what_is_merely_false_is_not() -> None:
-    stream = io.StringIO()
-    Log(stream=stream).write("info", "event", none=None, zero=0, false=False, empty="")
+    stream = Memory()
+    Log("info", stream).write("info", "event", none=None, zero=0, false=False, empty="")
     assert lines(stream)[0].keys() == {"ts", "level", "event", "zero", "false", "empty"}
 
 
@@ -96,7 +98,7 @@ def test_none_is_left_out_and_what_is_merely_false_is_not() -> None:
     ],
 )
 def test_what_is_less_severe_than_the_level_is_not_written(least: str, written: list[str]) -> None:
-    stream = io.StringIO()
+    stream = Memory()
     log = Log(least, stream)
     log.write("debug", "event")
     log.write("info", "event")
@@ -106,9 +108,9 @@ def test_what_is_less_severe_than_the_level_is_not_written(least: str, written: 
 
 
 async def test_a_requests_line_tells_the_decision_and_never_the_prompt(classifier: Classifier) -> None:
-    stream = io.StringIO()
+    stream = Memory()
     done = record(await route(classifier), original_model="MoM", endpoint="a", tokens=(7, 3), upstream=0.5)
-    log = Log(stream=stream)
+    log = Log("info", stream)
     log.soon(request_line("routing_decision", done))
     log.flush()
     assert "secret" not in stream.getvalue()
@@ -141,6 +143,11 @@ async def test_an_explicit_models_line_has_no_more_than_there_is_to_tell(classif
     assert fields["ms"].keys() == {"decide", "total"}
     del fields["ts"], fields["level"], fields["event"]
     assert fields.keys() == {"request_id", "path", "status", "original_model", "selected_model", "reason", "ms"}
+
+
+async def test_a_model_that_a_client_names_has_256_bytes_in_the_log(classifier: Classifier) -> None:
+    fields = told(record(await route(classifier, "m" * 10_000), original_model="m" * 10_000))
+    assert [len(fields[name].encode()) for name in ("original_model", "selected_model")] == [256, 256]
 
 
 @pytest.mark.parametrize(("status", "phase"), [(499, "stream"), (200, None), (502, None)])
@@ -207,6 +214,19 @@ def test_only_the_owner_reads_the_texts(tmp_path: Path) -> None:
 def test_a_file_of_texts_that_cannot_be_written_keeps_the_service_from_starting(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match=r"pointsman\.log\.texts_file: .*nowhere/texts.jsonl cannot be written"):
         KeptTexts(tmp_path / "nowhere" / "texts.jsonl")
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_texts_go_to_no_pipe_or_device(tmp_path: Path, read: bool) -> None:
+    """Whose reader could hold the service up, from the moment when it is opened."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if read else None
+    for texts in (path, Path("/dev/null")):
+        with pytest.raises(CannotStart, match="cannot be written"):
+            KeptTexts(texts)
+    if reader is not None:
+        os.close(reader)
 
 
 # --- the metrics -----------------------------------------------------------------------------------------------

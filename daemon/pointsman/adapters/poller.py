@@ -49,11 +49,8 @@ class Poller:
         await asyncio.gather(*map(self.poll, self.endpoints))
         return self.served
 
-    async def run(self, interval: float, settle: Callable[[Endpoint], Awaitable[None]]) -> None:
-        """Poll every endpoint each `interval` seconds until cancelled; call `settle` after each poll."""
-        await asyncio.gather(*(self._watch(endpoint, interval, settle) for endpoint in self.endpoints))
-
-    async def _watch(self, endpoint: Endpoint, interval: float, settle: Callable[[Endpoint], Awaitable[None]]) -> None:
+    async def run(self, endpoint: Endpoint, interval: float, settle: Callable[[Endpoint], Awaitable[None]]) -> None:
+        """Poll one endpoint each `interval` seconds until cancelled; call `settle` after each poll."""
         host, loop = self.hosts[endpoint.name], asyncio.get_running_loop()
         while True:
             host.wake.clear()

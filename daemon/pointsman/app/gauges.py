@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from pointsman.adapters.inventory import counts
 from pointsman.app.generation import Generation
 from pointsman.classify.classifier import Classifier
+from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.upstream.endpoint_state import EndpointState
 
 
-def watch(metrics: Metrics, current: Callable[[], Generation]) -> None:
-    """Register gauges and counters for the generation that `current` returns."""
+def watch(metrics: Metrics, log: Log, current: Callable[[], Generation]) -> None:
+    """Register gauges and counters for the log, and for the generation that `current` returns."""
+    doc = "Lines of the log that were dropped because stderr was not read or could not be written."
+    metrics.watch_counters(lambda: {"log_lines_dropped": (doc, log.dropped)})
     _classifier(metrics, lambda: current().classifier)
     _endpoints(metrics, lambda: current().balancer.all)
     _adapters(metrics, current)

@@ -43,8 +43,6 @@ class Generation:
 
     def status(self) -> str:
         """Return one line for an operator: health, adapters and load."""
-        if not self.classifier.healthy:
-            return "the classifier hangs or has stopped"
         now, endpoints = asyncio.get_running_loop().time(), self.balancer.all.values()
         up = [one for one in endpoints if one.name in self.poller.served.cards and one.healthy(now)]
         adapters = [card for card in self.poller.served.models().values() if card.parent is not None]

@@ -15,10 +15,12 @@ from pointsman.adapters.poller import Poller
 from pointsman.api.data import Backend
 from pointsman.app.generation import Generation
 from pointsman.app.prepare import Prepared
+from pointsman.app.supervisor import Supervisor
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config, ServerOptions
 from pointsman.errors import CannotStart
-from pointsman.observability.log import Level, Log
+from pointsman.observability.log import Log
+from pointsman.observability.log_line import Level
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.admission import Admission
@@ -39,6 +41,9 @@ from pointsman.upstream.vllm_admin import LoraApi
 
 # Reserved for listeners, the admin port, the classifier's files, probes, and libraries.
 SPARE_FILES = 128
+# Requests depend on these tasks: without them, responses have no time limit, and nobody finds out which endpoints are
+# up and what they serve.
+NEEDED = ("timeouts", "prober", "poller")
 
 
 class Generations:
@@ -52,6 +57,7 @@ class Generations:
         _check_files(prepared.config.pointsman.server)
         self.metrics = Metrics(_names(prepared.config))
         self.log = log
+        self.supervisor = Supervisor(log, self.metrics.task_failures.add)
         self._limiter = ClientLimiter()
         self._quarantine = Quarantine(asyncio.get_running_loop().time)
         self._started = time.time()
@@ -77,7 +83,8 @@ class Generations:
             return "the classifier stopped; restart the service"
         if not any(endpoint.key_accepted for endpoint in self.current.balancer.all.values()):
             return "no endpoint accepts the key in pointsman.relay.api_key_file; see the log"
-        return None
+        task = self.supervisor.down(*NEEDED)
+        return None if task is None else f"the background task {task} fails again and again; see the log"
 
     def swap(self, prepared: Prepared) -> None:
         """Use another config for new requests; raises CannotStart, and then nothing has changed."""
@@ -92,11 +99,8 @@ class Generations:
             self._end(before)
 
     async def close(self) -> None:
-        """Stop all tasks and close all parts; requests in flight are lost."""
-        tasks = [*self._polling, *(use.timeouts for use in self._in_use.values())]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Stop all background tasks and close all parts; requests in flight are lost."""
+        await self.supervisor.close()
         for generation in list(self._in_use):
             self._end(generation)
 
@@ -154,15 +158,19 @@ class Generations:
 
     def _begin(self, generation: Generation) -> Generation:
         release = functools.partial(self._release, generation)
-        self._in_use[generation] = _Use(asyncio.create_task(generation.timeouts.run()), release)
-        options, key_line = generation.config.pointsman, generation.key_line
+        start = self.supervisor.start
+        self._in_use[generation] = _Use(start("timeouts", generation.timeouts.run), release)
+        options, poller, balancer = generation.config.pointsman, generation.poller, generation.balancer
         self._polling = []
         if interval := options.adapters.poll_interval_ms:
-            polling = generation.poller.run(interval / 1000, generation.loader.settle)
-            self._polling.append(asyncio.create_task(polling))
+            for endpoint in poller.endpoints:
+                poll = functools.partial(poller.run, endpoint, interval / 1000, generation.loader.settle)
+                self._polling.append(start("poller", poll, endpoint=endpoint.name))
         if interval := options.relay.health_interval_ms:
-            probing = generation.balancer.probe(lambda endpoint: client.health(endpoint, key_line), interval / 1000)
-            self._polling.append(asyncio.create_task(probing))
+            for name, upstream in balancer.all.items():
+                ask = functools.partial(client.health, key_line=generation.key_line)
+                probe = functools.partial(balancer.probe, upstream, ask, interval / 1000)
+                self._polling.append(start("prober", probe, endpoint=name))
         return generation
 
     def _end(self, generation: Generation) -> None:

@@ -18,7 +18,7 @@ from pointsman.config.load import load
 from pointsman.config.loops import own_listener
 from pointsman.config.model import Config, Endpoint
 from pointsman.errors import CannotStart, ConfigError
-from pointsman.observability.log import Level
+from pointsman.observability.log_line import Level
 from pointsman.upstream.client import read_key
 
 

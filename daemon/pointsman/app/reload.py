@@ -19,7 +19,7 @@ from pointsman.classify.classifier import Classifier
 from pointsman.classify.manifest import MODEL
 from pointsman.config.changes import Change, changes
 from pointsman.errors import CannotStart, ConfigError, error_body
-from pointsman.observability.log import Level
+from pointsman.observability.log_line import Level
 from pointsman.server.messages import Request, Response, json_response
 
 WATCH_S = 1.0
@@ -127,7 +127,7 @@ class Reloader:
 
     def status(self) -> str:
         """Return the service's status as one line."""
-        status = self._generations.current.status()
+        status = self._generations.trouble() or self._generations.current.status()
         return status if self.failure is None else f"the config was not reloaded, see the log; {status}"
 
     async def answer(self, _: Request) -> Response:
@@ -152,12 +152,18 @@ class Reloader:
             self._next = asyncio.get_running_loop().create_future()
             self._triggers.clear()
             self._asked.clear()
+            outcome = Outcome("failed", self.generation, error=RuntimeError("the reloader failed"))
             self._notify.reloading()
             started = time.perf_counter()
-            outcome = await self._reload()
-            self._report(outcome, triggers, time.perf_counter() - started)
-            self._notify.ready(self.status())
-            asked.set_result(outcome)
+            try:
+                outcome = await self._reload()
+                self._report(outcome, triggers, time.perf_counter() - started)
+                self._notify.ready(self.status())
+            except Exception:
+                self._notify.ready("the reloader failed, see the log")
+                raise
+            finally:  # whatever fails, no client waits for ever
+                asked.set_result(outcome)
 
     async def _reload(self) -> Outcome:
         before = self.serving

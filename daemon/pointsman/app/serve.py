@@ -36,13 +36,12 @@ GRACE_S = 5.0
 STATUS_S = 5.0
 
 
-async def serve(source: ConfigSource, prepared: Prepared, *, demo: bool = False, systemd: Systemd) -> None:
+async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: bool = False, systemd: Systemd) -> None:
     """Serve until SIGTERM or SIGINT, then drain; raises CannotStart.
 
     `prepared` is the config read from `source`. Sockets passed by `systemd` replace its addresses.
     """
     config, options = prepared.config, prepared.config.pointsman
-    log = Log(options.log.level)
     for warning in prepared.warnings:
         log.write("warning", "config", message=warning)
     adopt_library_log(log)
@@ -54,7 +53,6 @@ async def serve(source: ConfigSource, prepared: Prepared, *, demo: bool = False,
         reloader = Reloader(source, prepared, generations, systemd.notify)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask, "SIGHUP")
         data, admin = _servers(generations, reloader)
-        stack.callback(log.flush)
         stack.push_async_callback(admin.drain, 0, interrupt)
         inherited: dict[bool, list[socket.socket]] = {True: [], False: []}
         for name, listener in systemd.listeners:
@@ -75,8 +73,8 @@ async def serve(source: ConfigSource, prepared: Prepared, *, demo: bool = False,
             classifier=prepared.classifier.artifact.folder.name,
             endpoints={endpoint.name: endpoint.address for endpoint in config.vllm_endpoints},
         )
-        background = asyncio.create_task(_run_background(generations, reloader, systemd))
-        stack.callback(background.cancel)
+        for task in _run_background(generations, reloader, systemd):
+            stack.callback(task.cancel)
         await stop.wait()
         systemd.notify.stopping(f"stopping; {generations.metrics.in_flight} in flight")
         log.write("info", "stopping", in_flight=generations.metrics.in_flight)
@@ -87,12 +85,11 @@ async def running(prepared: Prepared, log: Log) -> AsyncIterator[Generations]:
     """Run everything behind the listeners."""
     generations = Generations(prepared, log)
     metrics = generations.metrics
-    gauges.watch(metrics, lambda: generations.current)
-    lag = asyncio.create_task(loop_lag.watch(metrics.loop_lag_seconds.add))
+    gauges.watch(metrics, log, lambda: generations.current)
+    generations.supervisor.start("loop_lag", lambda: loop_lag.watch(metrics.loop_lag_seconds.add))
     try:
         yield generations
     finally:
-        lag.cancel()
         await generations.close()
 
 
@@ -151,18 +148,23 @@ def _address(listener: socket.socket) -> str:
     return f"unix:{where}" if listener.family == socket.AF_UNIX else f"{where[0]}:{where[1]}"
 
 
-async def _run_background(generations: Generations, reloader: Reloader, systemd: Systemd) -> None:
-    """Run background work until cancelled: notify systemd, and reload."""
+def _run_background(generations: Generations, reloader: Reloader, systemd: Systemd) -> list[asyncio.Task[None]]:
+    """Start the background work that ends with the first signal: reload, and notify systemd."""
+    start = generations.supervisor.start
+    return [
+        start("reloader", reloader.run),
+        start("watcher", reloader.watch),
+        start("systemd", lambda: _tell(generations, reloader, systemd)),
+    ]
+
+
+async def _tell(generations: Generations, reloader: Reloader, systemd: Systemd) -> None:
+    """Report readiness, then feed the watchdog and report the status; a blocked event loop misses its deadline."""
     generation = generations.current
     grace = GRACE_S if generation.config.pointsman.adapters.poll_interval_ms else 0
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(generation.poller.answered.wait(), grace)
     systemd.notify.ready(reloader.status())
-    await asyncio.gather(reloader.run(), reloader.watch(), _tell(generations, reloader, systemd))
-
-
-async def _tell(generations: Generations, reloader: Reloader, systemd: Systemd) -> None:
-    """Feed the watchdog and report the status; a blocked event loop misses the watchdog's deadline."""
     interval = STATUS_S if systemd.watchdog_s is None else min(STATUS_S, systemd.watchdog_s / 3)
     told = ""
     while True:

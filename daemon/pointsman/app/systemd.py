@@ -9,6 +9,7 @@ import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 
+_STDERR_FD = 2
 _FIRST_FD = 3  # SD_LISTEN_FDS_START
 _LISTEN = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 _WATCHDOG = ("WATCHDOG_PID", "WATCHDOG_USEC")
@@ -58,6 +59,8 @@ class Systemd:
     """Watchdog timeout in seconds, None without a watchdog."""
     listeners: tuple[tuple[str, socket.socket], ...] = ()
     """Listening sockets with their names (`FileDescriptorName=`)."""
+    journal: bool = False
+    """Whether stderr is connected to the journal."""
 
 
 def take(environment: MutableMapping[str, str]) -> Systemd:
@@ -76,4 +79,14 @@ def take(environment: MutableMapping[str, str]) -> Systemd:
         Notifier(told[_NOTIFY] or None),
         int(told["WATCHDOG_USEC"]) / 1e6 if watched else None,
         tuple(listeners),
+        _is_journal(environment.get("JOURNAL_STREAM", "")),
     )
+
+
+def _is_journal(stream: str) -> bool:
+    """Return whether stderr is `stream`, `DEVICE:INODE` as in systemd.exec(5); a shell may have redirected it."""
+    try:
+        found = os.fstat(_STDERR_FD)
+    except OSError:
+        return False
+    return stream == f"{found.st_dev}:{found.st_ino}"

@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from pointsman import daemon_thread
 from pointsman.cli.parser import parser
@@ -41,8 +42,7 @@ def _caught(arguments: list[str]) -> int:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # The reader, such as `head`, has closed the pipe. Redirect stdout, or flushing at exit would fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _redirect(sys.stdout)  # the reader, such as `head`, has closed the pipe
         return READER_LEFT
 
 
@@ -53,9 +53,22 @@ def _run(arguments: list[str]) -> int:
         options = parser().parse_args(arguments)
         return int(importlib.import_module(f"pointsman.cli.{options.command}").run(options))
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        _complain(str(error))
     except CannotStart as error:
-        print(f"pointsman: {error}", file=sys.stderr)
+        _complain(f"pointsman: {error}")
     except KeyboardInterrupt:
         return 1
     return CANNOT_START
+
+
+def _complain(message: str) -> None:
+    """Print to stderr; where that fails, as on a full disk, the exit code says enough."""
+    try:
+        print(message, file=sys.stderr)
+    except OSError:
+        _redirect(sys.stderr)
+
+
+def _redirect(stream: TextIO) -> None:
+    """Send what is left in a stream nowhere, or flushing it at exit would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

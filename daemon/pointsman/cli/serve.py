@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import traceback
 
 import uvloop
 
@@ -14,14 +15,23 @@ from pointsman.app.systemd import take
 from pointsman.classify.cores import usable_cores
 from pointsman.classify.runtime import set_up_malloc
 from pointsman.config.load import default_path
+from pointsman.errors import CannotStart
+from pointsman.observability.log import stderr_log
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until a signal; raises CannotStart."""
+    """Serve until a signal; raises CannotStart. Returns 1 after a crash, of which the log tells."""
     set_up_malloc(usable_cores())
     systemd = take(os.environ)
     source = ConfigSource(options.config or default_path(), options.vllm, options.log_level)
     prepared = source.prepare()
     gc.freeze()  # start-up objects live on: full collections need not visit them
-    uvloop.run(serve(source, prepared, demo=options.demo, systemd=systemd))
+    with stderr_log(prepared.config.pointsman.log.level, journal=systemd.journal) as log:
+        try:
+            uvloop.run(serve(source, prepared, log, demo=options.demo, systemd=systemd))
+        except CannotStart:
+            raise
+        except Exception:  # noqa: BLE001 - the interpreter would write it to stderr, and wait for its reader
+            log.write("error", "crashed", traceback=traceback.format_exc())
+            return 1
     return 0

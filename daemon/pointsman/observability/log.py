@@ -1,43 +1,70 @@
-"""Write the log to stderr as JSON lines, without prompts and keys."""
+"""Log JSON lines, without prompts and keys. Whatever happens to the reader of the log, no call waits or fails."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
+import contextlib
+import os
 import sys
-import time
-from typing import Any, Literal, TextIO
+import threading
+from collections.abc import Iterator
+from typing import Any, Protocol
 
-import msgspec
+from pointsman.observability.log_line import Level, Line, LineEncoder, cut, known, stamp
+from pointsman.observability.log_writer import LogWriter
 
-Level = Literal["debug", "info", "warning", "error"]
-Line = dict[str, Any]
 _SEVERITY = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # Lines of requests are held for this long, so that one system call writes several.
 HELD_SECONDS = 0.01
+LONGEST_FIELD_BYTES = 8 * 2**10
+# What the reader of the log has not taken this long after the end of the service is lost.
+CLOSE_SECONDS = 1.0
+
+
+class Sink(Protocol):
+    """The destination of encoded lines."""
+
+    @property
+    def dropped(self) -> int:
+        """The number of lines dropped so far."""
+
+    def put(self, data: bytes, *, requests: bool = False) -> None:
+        """Take whole lines, of requests or not, without waiting."""
 
 
 class Log:
-    """Write JSON lines to a stream."""
+    """Write lines to a sink. Lines of requests belong to the thread that made the log; all others may be anybody's."""
 
-    def __init__(self, level: str = "info", stream: TextIO = sys.stderr) -> None:
+    def __init__(self, level: str, sink: Sink, encoder: LineEncoder | None = None) -> None:
         self.set_level(level)
-        self._stream = stream
+        self._sink = sink
+        self._encoder = encoder or LineEncoder()
         self._held: list[Line] = []
-        self._encode = msgspec.json.Encoder().encode_lines
+        self._thread = threading.get_ident()
+
+    @property
+    def dropped(self) -> int:
+        """The number of lines dropped so far, because they were not written in time."""
+        return self._sink.dropped
 
     def set_level(self, level: str) -> None:
         """Set the least severe level to write."""
         self._least = _SEVERITY[level]
 
     def write(self, level: Level, event: str, **fields: Any) -> None:
-        """Write one line; fields that are None are omitted."""
-        if _SEVERITY[level] >= self._least:
-            self._held.append({"ts": stamp(), "level": level, "event": event, **known(fields)})
+        """Write one line; fields that are None are omitted, long texts are cut."""
+        if _SEVERITY[level] < self._least:
+            return
+        line = {"ts": stamp(), "level": level, "event": event, **known(fields)}
+        for name, value in fields.items():
+            if isinstance(value, str):
+                line[name] = cut(value, LONGEST_FIELD_BYTES)
+        if threading.get_ident() == self._thread:
             self.flush()
+        self._sink.put(self._encoder.encode(line))
 
     def soon(self, line: Line) -> None:
-        """Write a line of level info within HELD_SECONDS."""
+        """Write the line of a request, which has level info, within HELD_SECONDS."""
         if self._least > _SEVERITY["info"]:
             return
         if not self._held:
@@ -45,24 +72,22 @@ class Log:
         self._held.append(line)
 
     def flush(self) -> None:
-        """Write all held lines."""
+        """Pass on all held lines."""
         if self._held:
             lines, self._held = self._held, []
-            self._stream.write(self._encode(lines).decode())
-            self._stream.flush()
+            self._sink.put(self._encoder.encode_info(lines), requests=True)
 
 
-def stamp() -> str:
-    """Return the current time in the log's format."""
-    seconds, milliseconds = divmod(int(time.time() * 1000), 1000)
-    return f"{_second(seconds)}.{milliseconds:03d}+00:00"
-
-
-@functools.lru_cache(1)
-def _second(now: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-
-
-def known(line: Line) -> Line:
-    """Return the line without fields that are None."""
-    return {name: value for name, value in line.items() if value is not None}
+@contextlib.contextmanager
+def stderr_log(level: str, *, journal: bool) -> Iterator[Log]:
+    """Log to stderr, which is the journal or not; at the end wait at most CLOSE_SECONDS until all is written."""
+    # Without a stderr its number may be given to any file or connection.
+    file = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC) if sys.stderr is None else sys.stderr.fileno()
+    encoder = LineEncoder(journal=journal)
+    writer = LogWriter(file, encoder)
+    log = Log(level, writer, encoder)
+    try:
+        yield log
+    finally:
+        log.flush()
+        writer.close(CLOSE_SECONDS)

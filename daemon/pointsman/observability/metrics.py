@@ -67,6 +67,12 @@ class Metrics:
         self.adapter_changes = self._counter(
             "adapter_changes", "Adapters that were loaded, were unloaded, or failed to load.", "endpoint", "outcome"
         )
+        self.task_failures = self._counter(
+            "task_failures",
+            "Failures of background tasks, each of which is restarted: timeouts, prober, poller, reloader, watcher, "
+            "systemd, loop_lag.",
+            "task",
+        )
         self.phase_seconds = self._histogram(
             "phase_seconds",
             "Time by phase: queue, tokenize, infer, decide, upstream (until vLLM's response head).",

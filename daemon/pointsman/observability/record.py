@@ -6,8 +6,12 @@ import time
 
 import msgspec
 
-from pointsman.observability.log import Line, known, stamp
+from pointsman.observability.log_line import Line, cut, known, stamp
 from pointsman.routing.router import Routed
+
+# A client can name a model of any length, and errors quote clients and vLLM.
+LONGEST_NAME_BYTES = 256
+LONGEST_ERROR_BYTES = 1024
 
 
 class Record(msgspec.Struct):
@@ -51,9 +55,9 @@ def request_line(event: str, record: Record) -> Line:
         "request_id": record.request_id,
         "path": record.path,
         "status": record.status,
-        "original_model": record.original_model,
+        "original_model": record.original_model and cut(record.original_model, LONGEST_NAME_BYTES),
         "endpoint": record.endpoint,
-        "error": record.error,
+        "error": record.error and cut(record.error, LONGEST_ERROR_BYTES),
         "retried": record.retried,
     }
     if record.routed is not None:
@@ -69,7 +73,7 @@ def request_line(event: str, record: Record) -> Line:
 
 def _add_decision(line: Line, routed: Routed) -> None:
     decision = routed.decision
-    line["selected_model"] = decision.model
+    line["selected_model"] = cut(decision.model, LONGEST_NAME_BYTES)
     line["category"] = decision.category
     if decision.confidence is not None:
         line["confidence"] = round(decision.confidence, 4)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 import msgspec
@@ -20,8 +22,7 @@ class KeptTexts:
     def __init__(self, path: Path) -> None:
         """Open the file or create it; raises CannotStart."""
         try:
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            os.fchmod(self._file, 0o600)  # an existing file may be readable by others
+            self._file = _open(path)
         except OSError as error:
             raise CannotStart(
                 f"pointsman.log.texts_file: {path} cannot be written ({error.strerror}); check path and permissions"
@@ -37,3 +38,22 @@ class KeptTexts:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def _open(path: Path) -> int:
+    """Open a regular file to append to it; raises OSError."""
+    # Without O_NONBLOCK, opening a pipe would wait for its reader.
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    try:
+        _check(file)
+        os.fchmod(file, 0o600)  # an existing file may be readable by others
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def _check(file: int) -> None:
+    """Raise OSError for a pipe or a device, whose reader could make the event loop wait."""
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")

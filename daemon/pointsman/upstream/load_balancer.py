@@ -90,13 +90,10 @@ class LoadBalancer:
             upstream.key_accepted = True
             self._report(upstream.name, "accepts the key again")
 
-    async def probe(self, ask: Callable[[EndpointState], Awaitable[str | None]], interval: float) -> None:
-        """Probe every endpoint each `interval` seconds until cancelled; `ask` returns what is wrong, or None."""
-        await asyncio.gather(*(self._probe(upstream, ask, interval) for upstream in self.all.values()))
-
-    async def _probe(
+    async def probe(
         self, upstream: EndpointState, ask: Callable[[EndpointState], Awaitable[str | None]], interval: float
     ) -> None:
+        """Probe one endpoint each `interval` seconds until cancelled; `ask` returns what is wrong, or None."""
         failures = 0
         while True:
             why = await ask(upstream)

@@ -1,0 +1,95 @@
+"""Keep background tasks running: a task that fails is restarted, with exponential backoff."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from pointsman.observability.log import Log
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 30.0
+# A task that ran for this long is well: its next failure counts as the first.
+WELL_S = 10.0
+# A task that failed so often in a row cannot run. One that fails once does no harm: it is back within FIRST_PAUSE_S.
+DOWN_AFTER = 3
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Supervisor:
+    """Run endless background tasks by name until they are cancelled. Use from one event loop."""
+
+    def __init__(self, log: Log, count: Callable[[str], object]) -> None:
+        """`count` is called with a task's name at each of its failures."""
+        self._log = log
+        self._count = count
+        self._tasks: dict[asyncio.Task[None], _Health] = {}
+
+    def start(self, name: str, work: Work, **about: str) -> asyncio.Task[None]:
+        """Run `work()` in a task, and again whenever it fails; cancel the returned task to end it.
+
+        Tasks that do the same for different objects share a name; `about` tells them apart in the log.
+        """
+        health = _Health(name)
+        task = asyncio.get_running_loop().create_task(self._run(health, work, about), name=name)
+        self._tasks[task] = health
+        task.add_done_callback(self._tasks.pop)
+        return task
+
+    def down(self, *names: str) -> str | None:
+        """Return the first of `names` of which no task can run: each has failed DOWN_AFTER times in a row."""
+        for name in names:
+            found = [health for health in self._tasks.values() if health.name == name]
+            if found and all(health.failures >= DOWN_AFTER for health in found):
+                return name
+        return None
+
+    async def close(self) -> None:
+        """Cancel all tasks, and wait until they have ended."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, health: _Health, work: Work, about: dict[str, str]) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            well = loop.call_later(WELL_S, health.reset)
+            try:
+                told = await _failure(work)
+            finally:
+                well.cancel()
+            health.failures += 1
+            pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(health.failures - 1, 30))
+            self._count(health.name)
+            self._log.write("error", "task_failed", task=health.name, **about, restart_in_s=pause, traceback=told)
+            await asyncio.sleep(pause)
+
+
+async def _failure(work: Work) -> str:
+    """Run a task until it fails, and return the traceback; raises CancelledError if the task is cancelled."""
+    try:
+        await work()
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) and task.cancelling():
+            raise
+        return traceback.format_exc()  # what the task waited for was cancelled, and not the task
+    except Exception:  # noqa: BLE001 - whatever the failure is, the task must run again
+        return traceback.format_exc()
+    return "the task has ended"
+
+
+class _Health:
+    """The failures of one task since it last ran for WELL_S."""
+
+    __slots__ = ("failures", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.failures = 0
+
+    def reset(self) -> None:
+        self.failures = 0
