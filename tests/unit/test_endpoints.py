@@ -12,6 +12,7 @@ from pointsman.config.model import Endpoint, RelayOptions
 from pointsman.upstream.breaker import Breaker
 from pointsman.upstream.endpoint_state import EndpointState
 from pointsman.upstream.load_balancer import LoadBalancer
+from support.virtual_loop import VirtualLoop
 
 
 def endpoint(name: str, weight: float = 1.0) -> Endpoint:
@@ -95,6 +96,29 @@ def test_an_endpoint_that_is_down_gets_nothing_until_it_is_up_again() -> None:
     world.endpoints.reached(world.endpoints.all["a"])
     assert world.take().name == "a"
     assert world.told == [("a", "down: gone"), ("a", "up")]
+
+
+def test_two_failed_probes_in_a_row_take_an_endpoint_away_and_one_that_succeeds_brings_it_back(
+    clock: VirtualLoop,
+) -> None:
+    """A busy vLLM may miss one."""
+    world = World({"a": 1})
+    answers = ["status 503", None, "status 503", "status 503", "status 503", None]
+    asked: list[float] = []
+
+    async def ask(_: EndpointState) -> str | None:
+        asked.append(clock.time())
+        return answers[len(asked) - 1]
+
+    start = clock.time()
+    clock.do(lambda: clock.create_task(world.endpoints.probe(ask, 5.0)))
+    seen = []
+    for _ in answers:
+        seen.append(world.endpoints.all["a"].reachable)
+        clock.advance(5.0) if len(seen) < len(answers) else None
+    assert seen == [True, True, True, False, False, True]
+    assert asked == [start + 5.0 * turn for turn in range(6)]
+    assert world.told == [("a", "down: status 503"), ("a", "up")]
 
 
 def test_where_all_are_down_all_are_tried() -> None:

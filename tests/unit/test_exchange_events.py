@@ -48,6 +48,11 @@ def test_one_too_many_is_refused_before_its_body_is_there_and_counts_no_longer(
         assert b"Retry-After: " + retry_after in wire.answer.head
         assert second.eof, "it is not read to its end"
         assert wire.in_flight == held
+        reason = "in_flight" if status == 503 else "client"
+        assert f'pointsman_refused_total{{reason="{reason}"}} 1.0' in wire.generations.metrics.render().decode()
+        wire.client = wire.connect()
+        wire.client.sends(b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert wire.answer.status == 200, "what needs no vLLM is answered all the same"
         first.sends(OK)
         wire.client = wire.connect()
         wire.ask().sends(OK)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from support.playbook import OK, Wire, playing, post
+from pointsman.upstream import client as control
+from support.playbook import OK, Wire, playing, post, with_length
 from support.virtual_loop import FakeTransport
 
 
@@ -114,6 +115,21 @@ def test_a_client_that_leaves_while_a_connection_is_made_gives_it_up(wire: Wire)
     assert wire.a.waiting == []
     assert wire.at_endpoints == 0
     assert wire.outcomes()[0]["left_in"] == "connect"
+
+
+@pytest.mark.parametrize(("status", "healthy"), [("200 OK", True), ("503 Service Unavailable", False)])
+def test_no_request_gets_the_connection_of_a_probe(wire: Wire, status: str, healthy: bool) -> None:
+    """It is closed once its answer is there; a request that got it in between would wait for ever."""
+    probed = wire.endpoints["a"]
+    probe = wire.clock.do(lambda: wire.clock.create_task(control.health(probed, b"")))
+    (connection,) = wire.a.connections
+    assert wire.ask() is not connection
+    connection.sends(with_length(b"", status, length=2))
+    assert not probe.done()
+    connection.sends(b"{}")
+    assert (probe.result() is None) is healthy
+    assert connection.aborted
+    assert wire.pooled == []
 
 
 def test_one_that_is_being_closed_is_not_handed_out(wire: Wire) -> None:

@@ -57,6 +57,8 @@ def test_a_stream_asks_a_proxy_in_front_not_to_hold_it_back(wire: Wire) -> None:
         ("503 Service Unavailable", (), [b"Retry-After: 1"]),
         ("503 Service Unavailable", ("Retry-After: 7",), [b"Retry-After: 7"]),
         ("500 Internal Server Error", (), []),
+        ("500 Internal Server Error", ("Retry-After: 7",), [b"Retry-After: 7"]),
+        ("502 Bad Gateway", (), []),
         ("429 Too Many Requests", (), []),
     ],
 )
@@ -65,6 +67,16 @@ def test_an_overloaded_vllm_that_does_not_say_when_to_come_again_is_helped_out(
 ) -> None:
     wire.ask().sends(with_length(b"{}", status, *own))
     assert [line for line in wire.answer.head.split(b"\r\n") if line.startswith(b"Retry-After")] == expected
+    assert wire.answer.body == b"{}"
+    assert wire.a.requests + wire.b.requests == 1, "vLLM has answered: nobody else is asked"
+
+
+def test_a_compressed_answer_is_passed_on_as_it_is(wire: Wire) -> None:
+    upstream = wire.ask("base", "/v1/chat/completions", "Accept-Encoding: deflate")
+    assert b"\r\nAccept-Encoding: deflate\r\n" in upstream.written
+    upstream.sends(with_length(b"\x78\x9c\x03\x00", "200 OK", "Content-Encoding: deflate", "Vary: Accept-Encoding"))
+    assert b"\r\nContent-Encoding: deflate\r\nVary: Accept-Encoding\r\n" in wire.answer.head
+    assert wire.answer.body == b"\x78\x9c\x03\x00"
 
 
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
@@ -74,9 +86,10 @@ def test_an_answer_without_a_body_by_definition_ends_with_its_head(wire: Wire, s
     assert len(wire.pooled) == 1
 
 
-def test_an_answer_without_a_length_is_framed_anew_so_that_its_end_is_seen(wire: Wire) -> None:
+@pytest.mark.parametrize("head", [OPEN_END, OPEN_END.replace(b"HTTP/1.1", b"HTTP/1.0")], ids=["1.1", "1.0"])
+def test_an_answer_without_a_length_is_framed_anew_so_that_its_end_is_seen(wire: Wire, head: bytes) -> None:
     upstream = wire.ask()
-    upstream.sends(OPEN_END + b"data: 1\n\n")
+    upstream.sends(head + b"data: 1\n\n")
     upstream.ends()
     got = wire.answer
     assert (got.body, got.whole) == (b"data: 1\n\n", True)
@@ -159,11 +172,25 @@ def test_a_torn_event_is_ended_before_the_error(wire: Wire) -> None:
     assert wire.answer.body.startswith(b'data: {"\n\ndata: {"error":')
 
 
-def test_an_answer_in_one_piece_is_cut_short_of_its_length(wire: Wire) -> None:
+@pytest.mark.parametrize("ending", ["ends", "resets"])
+def test_an_answer_in_one_piece_is_cut_short_of_its_length(wire: Wire, ending: str) -> None:
     upstream = wire.ask()
     upstream.sends(with_length(b"half", length=8))
-    upstream.ends()
+    getattr(upstream, ending)()
     assert (wire.answer.body, wire.answer.whole, wire.client.closed) == (b"half", False, True)
+
+
+@pytest.mark.parametrize("ending", ["ends", "resets"])
+@pytest.mark.parametrize("part", [b"", b"5\r\nab", b"2\r\nab\r\n", b"2\r\nab", b"zz\r\n"])
+def test_chunks_that_end_short_are_seen_to_be_cut(wire: Wire, ending: str, part: bytes) -> None:
+    upstream = wire.ask()
+    upstream.sends(CHUNKED + chunk(b"["))
+    upstream.sends(part)
+    if not upstream.closing:
+        getattr(upstream, ending)()
+    assert (wire.answer.whole, wire.client.closed) == (False, True)
+    assert b"[ab".startswith(wire.answer.body)
+    assert wire.outcomes()[0]["error"]
 
 
 def test_a_stream_with_a_length_never_looks_whole_for_the_error_in_it(wire: Wire) -> None:

@@ -105,6 +105,17 @@ def test_no_byte_within_the_limit_is_a_504_and_ends_the_request_to_vllm(wire: Wi
     wire.clock.advance(TICK)
     assert wire.error == (504, "upstream_timeout")
     assert upstream.aborted
+    assert wire.b.requests == 0, "it may have started"
+
+
+def test_a_body_that_vllm_does_not_take_in_time_is_a_504(wire: Wire) -> None:
+    wire.ask().sends(OK)
+    wire.upstream.pauses()
+    upstream = wire.ask()
+    wire.clock.advance(4.0 + TICK)
+    assert wire.error == (504, "upstream_timeout")
+    assert upstream.aborted
+    assert wire.pooled == []
 
 
 def test_half_a_head_is_no_answer_yet(wire: Wire) -> None:
@@ -149,7 +160,11 @@ def test_each_part_of_a_stream_begins_the_silence_anew(wire: Wire) -> None:
     assert wire.answer.whole
 
 
-@pytest.mark.parametrize("comment", [b": alive\n\n", b":\n", b"\n", b": a\n: b\n"])
+@pytest.mark.parametrize(
+    "comment",
+    [b": alive\n\n", b":\n", b"\n", b": a\n: b\n", b": alive\r\n\r\n", b": dead beef data " * 20 + b"\n\n"],
+    ids=["one", "empty", "a blank line", "two at once", "CRLF", "long"],
+)
 def test_comments_are_passed_on_and_are_no_progress(wire: Wire, comment: bytes) -> None:
     """vLLM's front end sends them for minutes after its engine died."""
     upstream = wire.ask()

@@ -80,12 +80,18 @@ def test_the_second_try_is_on_a_new_connection_and_is_the_last(wire: Wire) -> No
 # --- the head -----------------------------------------------------------------------------------------------------
 
 
-def test_a_head_may_come_byte_by_byte(wire: Wire) -> None:
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        pytest.param(STREAM + event("one") + LAST, b'data: {"word": "one"}\n\n', id="chunks"),
+        pytest.param(with_length(b"[1, 2]"), b"[1, 2]", id="a length"),
+    ],
+)
+def test_an_answer_may_come_byte_by_byte(wire: Wire, answer: bytes, body: bytes) -> None:
     upstream = wire.ask()
-    for byte in STREAM + event("one") + LAST:
+    for byte in answer:
         upstream.sends(bytes([byte]))
-    assert wire.answer.body == b'data: {"word": "one"}\n\n'
-    assert wire.answer.whole
+    assert (wire.answer.body, wire.answer.whole) == (body, True)
 
 
 @pytest.mark.parametrize("joined", [False, True])
@@ -102,6 +108,11 @@ def test_answers_with_1xx_are_skipped(wire: Wire, joined: bool) -> None:
     "answer",
     [
         pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", id="another protocol"),
+        pytest.param(b"HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n", id="a status that is no number"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: ten\r\n\r\n", id="a length that is no number"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", id="a negative length"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: a\x00b\r\nContent-Length: 0\r\n\r\n", id="a NUL in a field"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", id="a line without a colon"),
         pytest.param(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", id="a switch of protocols"),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", id="two lengths"),
         pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", id="a coding that nobody knows"),
