@@ -126,7 +126,12 @@ def test_no_request_gets_the_connection_of_a_probe(wire: Wire, status: str, heal
     assert wire.ask() is not connection
     connection.sends(with_length(b"", status, length=2))
     assert not probe.done()
-    connection.sends(b"{}")
+
+    def comes_with_a_request() -> object:
+        connection._protocol.data_received(b"{}")
+        return probed.pool.take()
+
+    assert wire.clock.do(comes_with_a_request) is None
     assert (probe.result() is None) is healthy
     assert connection.aborted
     assert wire.pooled == []
