@@ -41,7 +41,7 @@ DAEMON_TESTS = {
         "e2e/test_relay.py",
         "e2e/test_metrics.py",
     ),
-    "routing": ("e2e/test_routing.py", "e2e/test_adapters.py"),
+    "routing": ("e2e/test_routing.py", "e2e/test_adapter_fallback.py"),
     "classify": ("e2e/test_routing.py", "e2e/test_overload.py"),
     "app": ("e2e/test_reload.py",),
 }

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from support import needs, vllm_server
+from support.adapter_world import NEVER, TECHNICAL_PATH, run_world
 from support.daemon import run_daemon
 from support.fake_vllm import run_fake_vllm
 from support.service import Service, shipped_config
@@ -18,6 +19,7 @@ from support.service import Service, shipped_config
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from support.adapter_world import World
     from support.daemon import Daemon
     from support.fake_vllm import FakeVllm
     from support.vllm_server import VllmServer
@@ -69,3 +71,20 @@ async def service(shared_daemon: Daemon, fake_vllm: FakeVllm) -> AsyncIterator[S
     fake_vllm.reset()
     async with aiohttp.ClientSession(auto_decompress=False) as http:
         yield Service(shared_daemon, fake_vllm, http)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """A daemon that asks its only vLLM what it serves only where there is a reason to."""
+    never = {"poll_interval_ms": NEVER}
+    async with run_world(tmp_path_factory.mktemp("quiet"), adapters=never, paths=TECHNICAL_PATH) as world:
+        yield world
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def quiet(shared_world: World) -> World:
+    """It serves all adapters, and no failure of the test before is remembered."""
+    shared_world.vllm.reset()
+    await shared_world.change("load", {"name": "technical-lora"})
+    shared_world.vllm.paths.clear()
+    return shared_world
