@@ -14,8 +14,8 @@ RESULTS = ROOT / "benchmarks" / "results"
 CLASSIFICATION = (
     "## Classification",
     "",
-    "[How fast a prompt is classified](../benchmarks/results/inference.md), alone, over HTTP and under overload,",
-    "beside PyTorch, optimum, OpenVINO and infinity (`make bench-inference`).",
+    "[Speed of classification](../benchmarks/results/inference.md): one prompt at a time, over HTTP, and under",
+    "overload, compared with PyTorch, optimum, OpenVINO and infinity (`make bench-inference`).",
     "",
     "`python benchmarks/gpu.py ARTIFACT` measures latency and throughput on CUDA. It has not been run on a GPU yet.",
 )
@@ -24,8 +24,8 @@ RELAY = (
     "",
     "## Relay",
     "",
-    "[What it costs to pass a request or a stream on](../benchmarks/results/relay.md): CPU, latency and memory beside",
-    "nginx, Envoy and vllm-router, and with the classifier in the path (`make bench-relay`).",
+    "[Cost of forwarding a request or a stream](../benchmarks/results/relay.md): CPU, latency and memory, compared",
+    "with nginx, Envoy and vllm-router, and with the classifier in the path (`make bench-relay`).",
     "",
     "[What became of every request](../benchmarks/results/chaos.json) in ten minutes of clients and vLLMs that",
     "misbehave at random: each has one outcome, which its client saw; each answer is for its client's own prompt, by",

@@ -27,11 +27,12 @@ def main() -> None:
 def render(folder: Path) -> list[str]:
     """Return the lines of the report, and write its plots into `folder`. Missing measurements are mentioned."""
     lines = [
-        "# Classification: how fast",
+        "# Classification: speed",
         "",
-        "Rendered from the files beside it (`make bench-inference`). The model under test has ModernBERT-base's",
-        "shape and random weights. All that is compared took turns; figures are medians, ratios are medians of the",
-        "rounds' ratios, and of several lengths or loads a target judges the worst, which it names.",
+        "Rendered from the result files in this folder (`make bench-inference`). The model under test has the shape of",
+        "ModernBERT-base and random weights. The programs take turns in each round. A figure is the median of the",
+        "rounds; a ratio is the median of the ratios of each round. A target that covers several lengths or loads is",
+        "judged by the worst of them, which the table names.",
         "",
     ]
     for part, section in SECTIONS.items():
@@ -69,9 +70,9 @@ def batch1(found: Result, folder: Path) -> list[str]:
         "",
         _plot(folder, "batch1", plot.lines(series, "tokens", "ms", logarithmic=True)),
         "",
-        "The floor is what a bare u8 x s8 product takes for the linear layers, and a bare float product for the",
-        "windowed attention; both were measured in the same rounds. Where a CPU has bfloat16, OpenVINO computes in it",
-        "what is not int8, attention among it (the compiled model's INFERENCE_PRECISION_HINT); ours stays in float32.",
+        "The floor is the time of the matrix products alone: u8 x s8 for the linear layers, float for the windowed",
+        "attention, measured in the same rounds. On a CPU with bfloat16, OpenVINO computes everything that is not int8",
+        "in bfloat16, including attention (INFERENCE_PRECISION_HINT of the compiled model); ours stays in float32.",
     ]
     for name, proof in proofs.items():
         if proof["float_layers"]:
@@ -100,7 +101,7 @@ def _operators(name: str, by_tokens: dict[str, dict[str, float]]) -> list[str]:
         for operator in operators
     ]
     return [
-        f"Where the time of {name} goes, by ONNX Runtime's profile on one thread (ms; from {LEAST_SHARE:.0%} on):",
+        f"Time of {name} by operator, from ONNX Runtime's profile on one thread (ms; at least {LEAST_SHARE:.0%}):",
         "",
         *table(["", *(f"{int(tokens):,} tokens" for tokens in by_tokens)], rows),
     ]
@@ -130,11 +131,11 @@ def serving(found: Result, folder: Path) -> list[str]:
         lines += [
             "",
             f"`{workload}`: {tokens['mean']} tokens on average, median {tokens['median']}, p95 {tokens['p95']}.",
-            "Answers a second (p50 / p95 in ms) by clients that each wait for their answer:",
+            "Answers per second (p50 / p95 in ms), by the number of clients; each client waits for its answer:",
             "",
             *table(["", *cells], rows),
             "",
-            "Latency over Poisson arrivals:",
+            "Latency by arrival rate (Poisson arrivals):",
             "",
             _plot(folder, f"open-{workload}", plot.lines(series, "arrivals a second", "ms", logarithmic=True)),
         ]
@@ -151,8 +152,8 @@ def routed(found: Result, _: Path) -> list[str]:
         "",
         *judged(targets.routed(found)),
         "",
-        "Milliseconds that a routed chat completion takes more than a direct one (p50 / p95), by clients; the",
-        f"upstream answers after {found['delay_ms']:.0f} ms:",
+        "Milliseconds that routing adds to a chat completion (p50 / p95), by the number of clients. The upstream",
+        f"answers after {found['delay_ms']:.0f} ms:",
         "",
         *table(["", *found["ways"]], [[way, *(added(cell, way) for cell in found["ways"].values())] for way in ways]),
     ]
@@ -165,7 +166,8 @@ def soak(found: Result, folder: Path) -> list[str]:
         "",
         *judged(targets.soak(found)),
         "",
-        "Prompts of 4 to 512 tokens, as many as the daemon can take, resident MiB over seconds:",
+        "Resident memory in MiB over time in seconds, with prompts of 4 to 512 tokens at the highest rate that the",
+        "daemon sustains:",
         "",
         _plot(folder, "soak", plot.lines(series, "seconds", "MiB")),
     ]
@@ -180,8 +182,8 @@ def overload(found: Result, _: Path) -> list[str]:
         ]
         sustained, admitted = (outcome[which]["per_second"] for which in ("sustained", "admitted"))
         lines += [
-            f"`{workload}`: {outcome['offered']:,} requests came, ten times the {sustained:.1f} a second that could be",
-            f"sustained, and {admitted:.1f} a second were admitted:",
+            f"`{workload}`: {outcome['offered']:,} requests arrived, at ten times the sustainable rate of",
+            f"{sustained:.1f} per second; {admitted:.1f} per second were admitted:",
             "",
             *table(["reason of the decision", "share", "p50 ms", "p99 ms"], rows),
             "",

@@ -38,15 +38,19 @@ def batch1(found: Found) -> list[Target]:
         }
 
     return [
-        at_least("times as fast as optimum's float, from 32", 3.0, times("optimum float", ours, first=32)),
-        at_least("times as fast as optimum's int8, up to 256", 1.15, times("optimum int8", ours, last=256)),
-        at_least("times as fast as optimum's int8, from 512", 1.4, times("optimum int8", ours, first=512)),
-        at_least("times as fast as OpenVINO's int8", 1.0, times("OpenVINO int8", ours)),
-        at_least("times as fast as OpenVINO's int8, at 2,048", 1.3, times("OpenVINO int8", ours, first=2048)),
-        at_most("times the floor, at 128", 1.5, {"": ratio(cells[128].get(ours, ()), floors(cells[128], 128))}),
-        at_most("per token, times the time per tensor", 1.2, times("ours int8 per token", ours)),
+        at_least("speed-up over optimum's float, from 32 tokens", 3.0, times("optimum float", ours, first=32)),
+        at_least("speed-up over optimum's int8, up to 256 tokens", 1.15, times("optimum int8", ours, last=256)),
+        at_least("speed-up over optimum's int8, from 512 tokens", 1.4, times("optimum int8", ours, first=512)),
+        at_least("speed-up over OpenVINO's int8", 1.0, times("OpenVINO int8", ours)),
+        at_least("speed-up over OpenVINO's int8, at 2,048 tokens", 1.3, times("OpenVINO int8", ours, first=2048)),
+        at_most(
+            "time relative to the floor, at 128 tokens",
+            1.5,
+            {"": ratio(cells[128].get(ours, ()), floors(cells[128], 128))},
+        ),
+        at_most("time of int8 per token relative to per tensor", 1.2, times("ours int8 per token", ours)),
         *(
-            at_most(f"the built-in at {tokens}, ms", wanted, {"": statistics.median(cells[tokens]["built-in"])})
+            at_most(f"the built-in at {tokens} tokens, ms", wanted, {"": statistics.median(cells[tokens]["built-in"])})
             for tokens, wanted in ((32, 3.0), (128, 8.0))
         ),
     ]
@@ -58,8 +62,8 @@ def proofs(built_in: Found, models: Mapping[str, Found]) -> list[Target]:
     kept = {f"({agreement['texts']:,} texts)": agreement["share"]}
     moved = {name: proof["batch"]["max_difference"]["int8"] for name, proof in models.items()}
     return [
-        at_least("share of texts that keep their label in the built-in's int8", 0.99, kept),
-        at_most("what neighbours move a logit by, per token", 1e-4, moved),
+        at_least("share of texts with the same label in int8, built-in", 0.99, kept),
+        at_most("change of a logit by other texts in the batch, int8 per token", 1e-4, moved),
     ]
 
 
@@ -89,13 +93,17 @@ def serving(found: Found, ours: str) -> list[Target]:
         for workload, ceiling in found["ceiling"].get(ours, {}).items()
     }
     return [
-        at_least("short: times the best peer's throughput, 8 and 32", 1.6, times("short", (8, 32))),
-        at_least("short: times infinity's as it comes, 8 and 32", 4.0, times("short", (8, 32), "infinity, torch")),
-        at_least("short: times the best peer's, 1", 1.0, times("short", (1,))),
-        at_least("mix: times the best peer's, 8", 1.25, times("mix", (8,))),
-        at_most("mix: p95 over the best peer's, 8", 0.5, {rival: slower}),
-        at_least("mix: times queue-and-pad's, 8", 3.0, times("mix", (8,), PADDED)),
-        at_least("share of what the cost curve says, 32", 0.85, shares),
+        at_least("short: throughput relative to the best peer, 8 and 32 clients", 1.6, times("short", (8, 32))),
+        at_least(
+            "short: throughput relative to default infinity, 8 and 32 clients",
+            4.0,
+            times("short", (8, 32), "infinity, torch"),
+        ),
+        at_least("short: throughput relative to the best peer, 1 client", 1.0, times("short", (1,))),
+        at_least("mix: throughput relative to the best peer, 8 clients", 1.25, times("mix", (8,))),
+        at_most("mix: p95 relative to the best peer, 8 clients", 0.5, {rival: slower}),
+        at_least("mix: throughput relative to queue-and-pad, 8 clients", 3.0, times("mix", (8,), PADDED)),
+        at_least("share of the throughput by the cost curve, 32 clients", 0.85, shares),
     ]
 
 
@@ -106,15 +114,15 @@ def routed(found: Found) -> list[Target]:
     added = {way: p50[f"built-in, {way}"] - p50["direct"] - alone[way] / 1000 for way in ("miss", "hit")}
     return [
         at_most("a hit in the classifier, microseconds", 20.0, {"": alone["hit"]}),
-        at_most("added p50 beyond the class, built-in, 1 client, ms", 1.0, added),
+        at_most("p50 added besides classification, built-in, 1 client, ms", 1.0, added),
     ]
 
 
 def soak(found: Found) -> list[Target]:
     """Return the targets of memory and event loop."""
     return [
-        at_most("the last quarter's memory over the second's", FLAT, {"": found["growth"]}),
-        at_most("p99 of the event loop's lag while saturated, ms", 5.0, {"": found["lag_p99_ms"]}),
+        at_most("memory in the last quarter relative to the second", FLAT, {"": found["growth"]}),
+        at_most("p99 of the event loop's lag under saturation, ms", 5.0, {"": found["lag_p99_ms"]}),
     ]
 
 
@@ -128,6 +136,6 @@ def overload(found: Found) -> list[Target]:
         if reason in REFUSED
     }
     return [
-        at_most("p99 of the admitted, ms", found["deadline_ms"], admitted),
-        at_most("p99 of the refused, ms", AT_ONCE_MS, refused),
+        at_most("p99 of admitted requests, ms", found["deadline_ms"], admitted),
+        at_most("p99 of refused requests, ms", AT_ONCE_MS, refused),
     ]

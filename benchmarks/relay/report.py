@@ -33,14 +33,14 @@ def render(folder: Path) -> list[str]:
     result = json.loads((folder / "relay.json").read_text())
     requests, streams = result["found"]["requests"], result["found"]["streams"]
     return [
-        "# The relay: what it costs",
+        "# The relay: cost per request",
         "",
-        "Rendered from `relay.json` (`make bench-relay`). What is compared takes turns, window by window; figures are",
-        "medians over the rounds, ratios and differences are medians of the rounds' own. The proxy under test has a",
-        "core for itself, the others are stopped meanwhile; what asks and what answers share another core. CPU is that",
-        "of all processes of the proxy. All do the same, pass a chat with an explicit model on to one upstream, except",
-        f'for "{HIT}", whose model is the automatic one. {POINTSMAN} and sglang-router write a line a',
-        "request to their log, as they come; the others write none.",
+        "Rendered from `relay.json` (`make bench-relay`). The proxies take turns, window by window. A figure is the",
+        "median of the rounds; a ratio or difference is the median of those of each round. The proxy under test has a",
+        "core to itself while the others are stopped; the load generator and the upstream share another core. CPU is",
+        "the sum over all processes of the proxy. Each proxy forwards a chat completion with an explicit model to one",
+        f'upstream; only "{HIT}" uses the automatic model. {POINTSMAN} and sglang-router log one line',
+        "per request, their default; the others log nothing.",
         *_compared(result["peers"]),
         "",
         *judged([*targets.requests(requests), *targets.streams(streams)]),
@@ -56,7 +56,7 @@ def render(folder: Path) -> list[str]:
 def _compared(versions: dict[str, str]) -> list[str]:
     if BEFORE not in versions:
         return []
-    return [f'"{BEFORE}" is another installation, of version {versions[BEFORE]}, in the same run.']
+    return [f'"{BEFORE}" is a second installation, version {versions[BEFORE]}, in the same run.']
 
 
 def _requests(found: Result, folder: Path) -> list[str]:
@@ -74,17 +74,17 @@ def _requests(found: Result, folder: Path) -> list[str]:
             ]
             for name in ways
         ]
-        head = ["", *(f"CPU, {c}" for c in cells), *(f"a second, {c}" for c in cells), "p50, 1", "p99, 64", "failed"]
+        head = ["", *(f"CPU, {c}" for c in cells), *(f"per second, {c}" for c in cells), "p50, 1", "p99, 64", "failed"]
         series = {
             name: [(float(clients), _median(cell, name, "cpu_us")) for clients, cell in cells.items()]
             for name in ways
             if name != DIRECT
         }
-        svg = plot.lines(series, "clients", "us of CPU a request", logarithmic=True)
+        svg = plot.lines(series, "clients", "us of CPU per request", logarithmic=True)
         lines += [
             "",
-            f"A request of {size}, an answer of 1 KiB: microseconds of CPU a request, requests a second, and latency",
-            "in microseconds (p50: what a proxy adds), by clients that each wait for their answer:",
+            f"A request of {size}, an answer of 1 KiB, by the number of clients; each client waits for its answer.",
+            "CPU: microseconds per request. p50: microseconds that the proxy adds. p99: microseconds in total:",
             "",
             *table(head, rows),
             "",
@@ -93,7 +93,7 @@ def _requests(found: Result, folder: Path) -> list[str]:
     return [
         *lines,
         "",
-        f"* The load's core was busy for more than {BUSY:.0%}, so that this is its limit, not the proxy's.",
+        f"* The load generator's core was more than {BUSY:.0%} busy: this is its limit, not the proxy's.",
         _trust(found["cells"].values()),
     ]
 
@@ -103,10 +103,11 @@ def _streams(found: Result, folder: Path) -> list[str]:
     lines = [
         "## Streams",
         "",
-        f"Streams of {found['chunks']} chunks, one every {found['interval_ms']:g} ms, spread evenly: no two streams",
-        "send at the same time. They begin within the first quarter of it. Each chunk carries the moment at which it",
-        "was sent. Microseconds of CPU a chunk, the request's included, and what a proxy adds to the way of the first",
-        "chunk (from the request on, less the interval) and of every chunk:",
+        f"Streams of {found['chunks']} chunks, one every {found['interval_ms']:g} ms. All start within a quarter",
+        "of the interval, evenly spaced, so that no two streams send at the same time. Each chunk carries the time",
+        "of its sending. CPU: microseconds per chunk, including its share of the request. First: microseconds that the",
+        "proxy adds to the time from the request to the first chunk (without the interval). Chunk: microseconds that",
+        "it adds to the transit time of each chunk:",
     ]
     for streams, cell in cells.items():
         rows = [
@@ -134,13 +135,13 @@ def _streams(found: Result, folder: Path) -> list[str]:
     return [
         *lines,
         "",
-        "p99 of a chunk's way, from its sending to its reading:",
+        "p99 of a chunk's transit time, from sending to reading:",
         "",
         _plot(folder, "delay", plot.lines(series, "streams", "us", logarithmic=True)),
         "",
-        "Memory: MiB at rest (proportional set size), and KiB by which the resident set grew for each stream:",
+        "Memory: MiB at rest (proportional set size), and growth of the resident set per stream in KiB:",
         "",
-        *table(["", "at rest", *(f"a stream, of {streams}" for streams in cells)], memory),
+        *table(["", "at rest", *(f"per stream, of {streams}" for streams in cells)], memory),
         "",
         _trust([cells]),
     ]
@@ -151,9 +152,9 @@ def _trust(sizes: Iterable[dict[str, Cell]]) -> str:
     windows = [window for cells in sizes for cell in cells.values() for rounds in cell.values() for window in rounds]
     others = [window["others_busy"] for window in windows]
     late = [window["late_p99_us"] for window in windows if "late_p99_us" in window]
-    told = f"Other programs kept {median(others):.2f} cores busy (median of the windows; {max(others):.2f} at most)."
+    told = f"Other programs used {median(others):.2f} cores (median of the windows; at most {max(others):.2f})."
     if late:
-        told += f" The sender was late by {median(late):,.0f} us at the 99th percentile; no figure includes that."
+        told += f" The sender was {median(late):,.0f} us late at the 99th percentile; the figures do not include this."
     return told
 
 

@@ -53,7 +53,7 @@ def test_the_slowest_length_is_judged() -> None:
     cell |= {"built-in": [1.0]}
     slow = cell | {"ours int8 per tensor": [20.0]}
     found = {row.what: row for row in targets.batch1({"ms": {"32": cell, "128": slow, "2048": cell}})}
-    row = found["times as fast as optimum's float, from 32"]
+    row = found["speed-up over optimum's float, from 32 tokens"]
     assert (row.measured, row.at, row.met) == (1.5, "128 tokens", False)
 
 
@@ -69,12 +69,15 @@ def test_a_peer_is_the_best_of_its_cell_and_not_of_all() -> None:
     ceiling = {"ours int8": {"short": 110.0, "mix": 200.0}}
     rows = targets.serving({"closed": closed, "ceiling": ceiling}, "ours int8")
     found = {row.what: (row.measured, row.at) for row in rows}
-    assert found["short: times the best peer's throughput, 8 and 32"] == (2.0, "8 clients, optimum int8 pipeline")
-    assert found["short: times the best peer's, 1"] == (2.0, "1 client, infinity, torch")
-    measured, beside = found["mix: p95 over the best peer's, 8"]
+    assert found["short: throughput relative to the best peer, 8 and 32 clients"] == (
+        2.0,
+        "8 clients, optimum int8 pipeline",
+    )
+    assert found["short: throughput relative to the best peer, 1 client"] == (2.0, "1 client, infinity, torch")
+    measured, beside = found["mix: p95 relative to the best peer, 8 clients"]
     assert measured == pytest.approx(0.5)
     assert beside == "optimum int8 pipeline"
-    assert found["share of what the cost curve says, 32"] == (0.5, "mix")
+    assert found["share of the throughput by the cost curve, 32 clients"] == (0.5, "mix")
 
 
 def test_the_floor_of_a_linear_layer_is_its_share_of_the_measured_product() -> None:
@@ -153,7 +156,7 @@ def test_a_report_names_what_was_not_measured_and_shows_the_rest(tmp_path: Path)
     (tmp_path / "inference-batch1.json").write_text(json.dumps(head | {"peers": {}, "seconds": 1, "found": found}))
     lines = render(tmp_path)
     assert "Not measured, since it could not be run: OpenVINO int8." in lines
-    assert "| times as fast as OpenVINO's int8 | ? | at least 1 | not measured |" in lines
+    assert "| speed-up over OpenVINO's int8 | ? | at least 1 | not measured |" in lines
     assert "| ours int8 per tensor | 10.0 | 10.0 |" in lines
     assert "`serving` was not measured." in lines
     assert (tmp_path / "inference-batch1.svg").read_text().startswith("<svg")
