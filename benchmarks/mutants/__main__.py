@@ -1,7 +1,8 @@
 """Break the daemon in many small ways and see whether a test notices: PYTHONPATH=benchmarks python -m mutants WORK
 
-Writes benchmarks/results/mutants.json and mutants.md. It goes on where an earlier run was stopped; --again tries those
-that survived anew, as after new tests.
+Writes benchmarks/results/mutants.json and mutants.md. The unit tests are run on every mutant, then those that start a
+daemon on the survivors that have no reason. It goes on where an earlier run was stopped; --again tries those that
+survived anew, as after new tests.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from provenance import provenance
 
 from mutants import report, tree
 from mutants.choose import Mutant, choose
+from mutants.report import reasons
 from mutants.suite import UnitTests, daemon_tests
 from mutants.worker import SURVIVED, Result, Task
 
@@ -32,7 +34,7 @@ SEED = 1
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder for the copies of the checkout")
-    parser.add_argument("--count", type=int, default=690)
+    parser.add_argument("--count", type=int, default=1500)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", default="", help="mutants whose name contains this")
     parser.add_argument("--unit", action="store_true", help="with the unit tests only")
@@ -40,9 +42,10 @@ def main() -> None:
     options = parser.parse_args()
     work: Path = options.work.absolute()
     sources = {file: (tree.ROOT / tree.PACKAGE / file).read_bytes() for file in tree.targets()}
-    run = Run(sources, prepared(work, options.workers), unit_only=options.unit)
-    run.recall(choose(sources, options.count, SEED), only=options.only, again=options.again)
-    run.go(work, options.workers)
+    run = Run(sources, prepared(work, options.workers), choose(sources, options.count, SEED), only=options.only)
+    for daemon in (False,) if options.unit else (False, True):
+        run.plan(daemon=daemon, again=options.again)
+        run.go(work, options.workers)
     report.main()
 
 
@@ -71,30 +74,35 @@ def environment(copy: Path) -> dict[str, str]:
 class Run:
     """What is still to try, and what was found."""
 
-    def __init__(self, sources: dict[str, bytes], unit: UnitTests, *, unit_only: bool) -> None:
+    def __init__(self, sources: dict[str, bytes], unit: UnitTests, chosen: list[Mutant], *, only: str) -> None:
+        """Keep what was found of the same mutants before; try those whose names contain `only`."""
         self._sources = sources
         self._unit = unit
-        self._unit_only = unit_only
+        self._daemon = False
         self._lock = threading.Lock()
         self._waiting: deque[Mutant] = deque()
-        self._found: dict[str, dict[str, Any]] = {}
-
-    def recall(self, chosen: list[Mutant], *, only: str, again: bool) -> None:
-        """Keep what was found of the same mutants before, and queue the others whose names contain `only`."""
+        self._asked = [mutant for mutant in chosen if only in mutant.name]
+        diffs = {mutant.name: mutant.diff(sources[mutant.file]) for mutant in chosen}
         earlier = json.loads(RESULT.read_text())["mutants"] if RESULT.exists() else []
-        names = {mutant.name for mutant in chosen}
-        self._found = {row["name"]: row for row in earlier if row["name"] in names}
-        asked = [mutant for mutant in chosen if only in mutant.name]
-        self._waiting = deque(mutant for mutant in asked if not self._is_known(mutant, again=again))
-        print(f"{len(asked)} mutants, {len(self._waiting)} to try", flush=True)
+        self._found: dict[str, dict[str, Any]] = {
+            row["name"]: row for row in earlier if row["diff"] == diffs.get(row["name"])
+        }
 
-    def _is_known(self, mutant: Mutant, *, again: bool) -> bool:
-        row = self._found.get(mutant.name)
-        if row is None or row["diff"] != mutant.diff(self._sources[mutant.file]):
-            return False
-        if row["outcome"] != SURVIVED:
-            return True
-        return not again and (self._unit_only or row["daemon"])
+    def plan(self, *, daemon: bool, again: bool) -> None:
+        """Queue what the unit tests have not tried, or the survivors that the `daemon` tests have not.
+
+        A survivor that has a reason is not tried again.
+        """
+        self._daemon = daemon
+        excused = reasons()
+        self._waiting = deque()
+        for mutant in self._asked:
+            row = self._found.get(mutant.name, {})
+            unexplained = row.get("outcome") == SURVIVED and mutant.name not in excused
+            if (unexplained and (not row["daemon"] if daemon else again)) or (not row and not daemon):
+                self._waiting.append(mutant)
+        kind = "that start a daemon" if daemon else "of `make unit`"
+        print(f"{len(self._asked)} mutants, {len(self._waiting)} to try with the tests {kind}", flush=True)
 
     def go(self, work: Path, workers: int) -> None:
         threads = [threading.Thread(target=self._work, args=(work, number)) for number in range(workers)]
@@ -113,12 +121,20 @@ class Run:
             stdout=subprocess.PIPE,
             text=True,
         ) as worker:
-            assert worker.stdin
-            assert worker.stdout
+
+            def attempt(task: Task) -> Result:
+                assert worker.stdin
+                assert worker.stdout
+                print(json.dumps(asdict(task)), file=worker.stdin, flush=True)
+                return Result(**json.loads(worker.stdout.readline()))
+
+            if self._waiting and not self._daemon:
+                control = attempt(self._control())
+                if control.outcome != SURVIVED:
+                    raise RuntimeError(f"{control.by} fails without a mutant too")
             while mutant := self._next():
                 task = self._task(mutant)
-                print(json.dumps(asdict(task)), file=worker.stdin, flush=True)
-                self._note(mutant, task, Result(**json.loads(worker.stdout.readline())))
+                self._note(mutant, task, attempt(task))
 
     def _next(self) -> Mutant | None:
         with self._lock:
@@ -126,14 +142,17 @@ class Run:
 
     def _task(self, mutant: Mutant) -> Task:
         source = mutant.edit.apply(self._sources[mutant.file]).decode()
-        unit = {test: 20 + round(10 * self._unit.seconds[test]) for test in self._unit.of(mutant)}
-        return Task(
-            mutant.name,
-            str(tree.PACKAGE / mutant.file),
-            source,
-            unit,
-            [] if self._unit_only else daemon_tests(mutant),
-        )
+        unit = {} if self._daemon else self._limits(self._unit.of(mutant))
+        daemon = daemon_tests(mutant) if self._daemon else []
+        return Task(mutant.name, str(tree.PACKAGE / mutant.file), source, unit, daemon)
+
+    def _control(self) -> Task:
+        """All unit tests on the code as it is."""
+        file, source = next(iter(self._sources.items()))
+        return Task("none", str(tree.PACKAGE / file), source.decode(), self._limits(self._unit.all), [])
+
+    def _limits(self, tests: list[str]) -> dict[str, int]:
+        return {test: 30 + round(20 * self._unit.seconds[test]) for test in tests}
 
     def _note(self, mutant: Mutant, task: Task, result: Result) -> None:
         with self._lock:
@@ -145,8 +164,7 @@ class Run:
                 "diff": mutant.diff(self._sources[mutant.file]),
                 "outcome": result.outcome,
                 "by": result.by,
-                "unit_tests": len(task.unit),
-                "daemon": bool(task.daemon),
+                "daemon": self._daemon,
                 "seconds": result.seconds,
             }
             print(f"{len(self._waiting):4} {result.outcome:8} {result.seconds:6.1f} s  {mutant.name}", flush=True)

@@ -20,6 +20,8 @@ NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
 LOGGING = {"debug", "info", "warning", "error", "exception"}
 TYPING = {"cast", "TypeVar", "NewType"}
 UNSEEN = {"__slots__", "__all__"}
+# The order of whose arguments means nothing.
+UNORDERED = {"min", "max", "suppress"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +222,19 @@ class _Finder(ast.NodeVisitor):
             return
         if isinstance(node.func, ast.Name) and node.func.id in NAMES:
             self._add("name", node.func, NAMES[node.func.id])
-        if len(node.args) > 1 and not any(isinstance(argument, ast.Starred) for argument in node.args[:2]):
+        if (
+            len(node.args) > 1
+            and _name(node.func) not in UNORDERED
+            and not any(isinstance(argument, ast.Starred) for argument in node.args[:2])
+        ):
             one, two = map(self._text, node.args[:2])
             if one != two:
                 self._add("swap", node.args[0], f"{two}, {one}", node.args[1])
         self.generic_visit(node)
+
+    def visit_keyword(self, node: ast.keyword) -> None:
+        if node.arg != "strict":  # of `zip`: an assertion
+            self.visit(node.value)
 
     def visit_Slice(self, node: ast.Slice) -> None:
         for bound in (node.lower, node.upper):
@@ -250,6 +260,11 @@ def _others(value: object) -> Iterator[str]:
             yield repr(value + "X")
         case bytes():
             yield repr(value + b"X")
+
+
+def _name(function: ast.expr) -> str:
+    """The last part of it."""
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
 def _is_logging(call: ast.Call) -> bool:

@@ -1,4 +1,7 @@
-"""Which unit test runs which lines: PYTHONPATH=benchmarks python -m mutants.record OUT, in the copy of a checkout."""
+"""Which unit test runs which lines: PYTHONPATH=benchmarks python -m mutants.record OUT, in the copy of a checkout.
+
+The tests of `make unit`: the others take too long to be run for each mutant.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,8 @@ def main(out: Path) -> None:
     measured = coverage.Coverage(data_file=None, source_pkgs=["pointsman"], config_file=False)
     recorder = Recorder(measured)
     measured.start()
-    pytest.main(["tests/unit", "-q", "-p", "no:cacheprovider", "--continue-on-collection-errors"], plugins=[recorder])
+    options = ["-q", "-m", "not heavy and not long", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
+    pytest.main(["tests/unit", *options], plugins=[recorder])
     measured.stop()
     seconds = {name: spent for name, spent in recorder.seconds.items() if name not in recorder.failed}
     out.write_text(json.dumps({"seconds": seconds, "lines": lines(measured, seconds)}))

@@ -19,11 +19,15 @@ Row = dict[str, Any]
 
 def main() -> None:
     result = json.loads((RESULTS / "mutants.json").read_text())
-    reasons = yaml.safe_load(REASONS.read_text()) or {}
-    (RESULTS / "mutants.md").write_text("\n".join(page(result, reasons)) + "\n")
+    (RESULTS / "mutants.md").write_text("\n".join(page(result, reasons())) + "\n")
 
 
-def page(result: Row, reasons: dict[str, str]) -> list[str]:
+def reasons() -> dict[str, str]:
+    """Why a mutant needs no test, by its name."""
+    return yaml.safe_load(REASONS.read_text()) or {}
+
+
+def page(result: Row, excused: dict[str, str]) -> list[str]:
     rows = result["mutants"]
     survivors = [row for row in rows if row["outcome"] == SURVIVED]
     return [
@@ -34,9 +38,9 @@ def page(result: Row, reasons: dict[str, str]) -> list[str]:
         "",
         *table(("package", "mutants", "unit tests", "with a daemon", "too slow", "survived", "killed"), counts(rows)),
         "",
-        f"Of the {len(survivors)} that survived, {sum(row['name'] in reasons for row in survivors)} have a reason.",
+        f"Of the {len(survivors)} that survived, {sum(row['name'] in excused for row in survivors)} have a reason.",
         "",
-        *(line for row in survivors for line in section(row, reasons.get(row["name"], "No test notices it yet."))),
+        *(line for row in survivors for line in section(row, excused.get(row["name"], "No test notices it yet."))),
     ]
 
 

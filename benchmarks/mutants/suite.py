@@ -64,18 +64,31 @@ class UnitTests:
     def of(self, mutant: Mutant) -> list[str]:
         """Those that run its lines, the quickest first.
 
-        What runs when the module is imported, no test runs: then all tests of the module count, or of its package.
+        What runs when the module is imported, no test runs, and one that reads a constant may run nothing else of the
+        module: then all tests beside those of the module count, or of its package.
         """
         tests = self.lines.get(mutant.file, {})
         edited = set(range(mutant.edit.line, mutant.edit.last_line + 1))
         found = {test for test, ran in tests.items() if ran & edited}
         if not found and not _in_function(mutant):
-            found = set(tests) or self._of_package(mutant.file)
-        return sorted((test for test in found if self.seconds[test] <= LONGEST_S), key=self.seconds.__getitem__)
+            beside = {_file(test) for test in tests or self._of_package(mutant.file)}
+            found = {test for test in self.seconds if _file(test) in beside}
+        return [test for test in self.all if test in found]
+
+    @property
+    def all(self) -> list[str]:
+        """Those that are quick enough, the quickest first."""
+        return sorted(
+            (test for test, seconds in self.seconds.items() if seconds <= LONGEST_S), key=self.seconds.__getitem__
+        )
 
     def _of_package(self, file: str) -> set[str]:
         package = PurePath(file).parent
         return {test for other, tests in self.lines.items() if PurePath(other).parent == package for test in tests}
+
+
+def _file(test: str) -> str:
+    return test.partition("::")[0]
 
 
 def daemon_tests(mutant: Mutant) -> list[str]:

@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -33,7 +34,8 @@ LIBRARIES = (
     "yaml",
 )
 FAILED, TIMEOUT, SURVIVED = "failed", "timeout", "survived"
-CRASHED = 70  # an exit status that pytest does not use
+CRASHED = 70  # an exit status that pytest does not use: an exception went through it
+MOST_BYTES = 8 << 30  # for a loop without an end
 UNIT_RUN_S = 400.0
 DAEMON_TEST_S = 90
 DAEMON_RUN_S = 900.0
@@ -142,13 +144,15 @@ def tests(files: list[str], limits: dict[str, int], scratch: Path, limit: float)
         os.killpg(child, signal.SIGKILL)
     if status == 0:
         return SURVIVED, ""
-    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == CRASHED:
+    by = notes.read_text()
+    if not by and os.WIFEXITED(status) and os.WEXITSTATUS(status) == CRASHED:
         raise RuntimeError(f"pytest did not run: {files}")
-    return (TIMEOUT if os.WIFSIGNALED(status) else FAILED), notes.read_text()
+    return (TIMEOUT if os.WIFSIGNALED(status) else FAILED), by or f"import in {files[0]}"
 
 
 def _run(files: list[str], limits: dict[str, int], scratch: Path, notes: Path) -> int:
     os.setsid()
+    resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)

@@ -23,7 +23,7 @@ from pointsman_export.export.libraries import quiet
 from pointsman_export.export.main import main
 from pointsman_export.export.runtime import Graph, alone
 from pointsman_export.export.torch_model import load_model
-from pointsman_export.export.verify import HALF_TOLERANCE, torch_logits
+from pointsman_export.export.verify import torch_logits
 from support.checkpoint import edit_json
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def test_it_computes_what_torch_does(copy: Path, tmp_path: Path, config: dict[st
 
     assert np.isfinite(filled).all()
     for found in (alone(graph, PROMPTS), graph.logits(PROMPTS), filled[: len(PROMPTS)]):
-        np.testing.assert_allclose(found, expected, atol=HALF_TOLERANCE)
+        np.testing.assert_allclose(found, expected, atol=2e-2)
 
 
 def test_a_cuda_graph_can_hold_it(tiny: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pointsman_export.common.errors import AccuracyError, RowsError
 from pointsman_export.export.accuracy import check_accuracy
-from pointsman_export.export.labelled import LEAST_ROWS, read_labelled
+from pointsman_export.export.labelled import read_labelled
 
 LABELS = ["computer science", "law", "math", "other"]
 
@@ -23,13 +23,13 @@ def write(path: Path, rows: list[object]) -> Path:
 
 def test_labels_are_read_as_eval_reads_them(tmp_path: Path) -> None:
     """Whatever their case, `_` and `-`; other keys do not matter."""
-    spelled = ["law", "Computer_Science", "OTHER", "math"] * (LEAST_ROWS // 4)
+    spelled = ["law", "Computer_Science", "OTHER", "math"] * 25
     path = write(tmp_path / "rows", [{"text": "a", "label": label, "source": "us"} for label in spelled])
 
     found = read_labelled(path, LABELS)
 
     assert found.truth[:4].tolist() == [1, 0, 3, 2]
-    assert (len(found.texts), found.origin) == (LEAST_ROWS, "rows")
+    assert (len(found.texts), found.origin) == (100, "rows")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_labels_are_read_as_eval_reads_them(tmp_path: Path) -> None:
 )
 def test_unusable_rows(tmp_path: Path, row: object, message: str) -> None:
     """The error names the file, the line and the fix."""
-    path = write(tmp_path / "rows", [*([{"text": "a", "label": "law"}] * LEAST_ROWS), row])
+    path = write(tmp_path / "rows", [*([{"text": "a", "label": "law"}] * 100), row])
 
     with pytest.raises(RowsError) as error:
         read_labelled(path, LABELS)
@@ -55,7 +55,7 @@ def test_unusable_rows(tmp_path: Path, row: object, message: str) -> None:
 
 def test_too_few_rows(tmp_path: Path) -> None:
     """One row would move the accuracy by more than the drop that is allowed."""
-    path = write(tmp_path / "rows", [{"text": "a", "label": "law"}] * (LEAST_ROWS - 1))
+    path = write(tmp_path / "rows", [{"text": "a", "label": "law"}] * 99)
 
     with pytest.raises(RowsError, match="has 99 rows, at least 100 are needed; label more"):
         read_labelled(path, LABELS)

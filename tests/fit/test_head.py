@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pointsman_export.fit.head import fit_heads, minimise
-from pointsman_export.fit.validation import FOLDS, STRENGTHS, choose, cross_validate, fold_numbers
+from pointsman_export.fit.validation import choose, cross_validate, fold_numbers
 
 
 def clusters(rows: int, labels: int, width: int, spread: float) -> tuple[Any, Any]:
@@ -72,7 +72,10 @@ def test_strengths_keep_their_order() -> None:
     """A weaker penalty gives greater weights."""
     features, truth = clusters(90, 3, 6, spread=1.0)
 
-    sizes = [np.abs(head.weights).sum() for head in fit_heads(features, truth, 3, STRENGTHS)]
+    sizes = [
+        np.abs(head.weights).sum()
+        for head in fit_heads(features, truth, 3, (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0))
+    ]
 
     assert sizes == sorted(sizes)
 
@@ -80,11 +83,11 @@ def test_strengths_keep_their_order() -> None:
 def test_folds_have_a_like_share_of_every_label() -> None:
     """Every label is in every fold, five rows of it sufficing, and the folds are equal within one row."""
     truth = np.repeat([0, 1, 2], [5, 23, 60])
-    numbers = fold_numbers(truth, FOLDS, np.random.default_rng(1))
+    numbers = fold_numbers(truth, 5, np.random.default_rng(1))
 
-    counts = np.array([[(numbers[truth == label] == fold).sum() for fold in range(FOLDS)] for label in range(3)])
+    counts = np.array([[(numbers[truth == label] == fold).sum() for fold in range(5)] for label in range(3)])
 
-    assert counts[0].tolist() == [1] * FOLDS
+    assert counts[0].tolist() == [1] * 5
     assert (counts.max(axis=1) - counts.min(axis=1)).max() <= 1
     assert np.ptp(counts.sum(axis=0)) <= 1
 

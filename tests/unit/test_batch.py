@@ -456,6 +456,8 @@ async def test_a_run_that_hangs_makes_it_unhealthy_until_it_ends(
 async def test_an_executor_that_was_shut_down_makes_it_unhealthy_and_nobody_hangs(work: Work) -> None:
     executor = ThreadPoolExecutor(1)
     executor.shutdown()
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
     with batching(work, workers=2, executor=executor) as batcher:
         jobs = [submit(batcher, text) for text in "abc"]
         assert batcher.healthy
@@ -464,6 +466,7 @@ async def test_an_executor_that_was_shut_down_makes_it_unhealthy_and_nobody_hang
         assert not batcher.healthy
         with pytest.raises(ClassifierError):
             submit(batcher, "d")
+    assert faults == []
 
 
 async def test_runs_that_the_executor_gave_up_fail_and_what_waits_behind_them_too(work: Work) -> None:
@@ -580,3 +583,28 @@ async def test_runs_and_what_is_in_them_are_counted(work: Work, single: Batcher[
         await result(job)
     counts = single.counts
     assert (counts.runs, counts.texts, counts.tokens, counts.shed, counts.dropped) == (1, 3, 15, 0, 0)
+
+
+# --- the estimate of a wait ---------------------------------------------------------------------------------------
+
+
+async def test_a_waiting_text_counts_with_its_share_of_a_full_batch(work: Work) -> None:
+    """It will run in one: here of 100 tokens in 10 ms."""
+    with batching(work, batch_tokens=100, seconds_per_token=1e-4) as batcher:
+        submit(batcher, "running", 1)
+        await work.started()
+        waiting = [submit(batcher, "short", 10), submit(batcher, "shorter", 5)]
+        assert [job.seconds for job in waiting] == pytest.approx([1e-3, 5e-4])
+        assert 1.5e-3 <= batcher.estimated_wait(1) <= 1.6e-3 + 1e-6
+
+
+async def test_a_text_longer_than_a_batch_counts_with_the_run_of_its_own(work: Work) -> None:
+    """Which leaves it less of the deadline to wait: here 60 ms, of which it may wait half."""
+    with batching(work, batch_tokens=100, seconds_per_token=2e-4) as batcher:
+        submit(batcher, "a", 1)
+        await work.started()
+        for text, tokens in (("b", 100), ("c", 80)):
+            submit(batcher, text, tokens)
+        with pytest.raises(Overloaded):
+            submit(batcher, "longer", 200, deadline=0.1)
+        submit(batcher, "short", 100, deadline=0.1)

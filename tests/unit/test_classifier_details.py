@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pointsman.classify import artifact
+from pointsman.classify import classifier as classifier_module
 from pointsman.classify import loading as module
 from pointsman.classify.classifier import Classifier, Timing, load_classifier
 from pointsman.classify.cost_model import Curve
 from pointsman.classify.measure import Measured
+from pointsman.classify.onnx_cpu import Engine, Probabilities
+from pointsman.classify.onnx_cuda import Device
+from pointsman.classify.tokenizer import Ids
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import ArtifactError
+from support import toy_artifact
+from support.config_files import LABELS
 from support.toy_config import config
 
 CURVE = Curve(workers=2, tokens=(16, 100), alone=(0.1, 0.2), beside=(0.1, 0.2), wide=(0.1, 0.2))
@@ -56,6 +66,74 @@ def test_on_a_cpu_the_curve_is_measured_on_all_threads_and_up_to_the_longest_tex
     assert (key["provider"], key["threads"]) == ("cpu", 2)
 
 
+class OnGpu(Engine):
+    """As it looks on a GPU, with calls that are noted and not run."""
+
+    def __init__(self, *_: object, **options: Any) -> None:
+        self.told = options
+        self.provider, self.version, self.notes, self.captured = "cuda", "9.9.9", [], ()
+        self._wide = None
+        self._run_options = SimpleNamespace(terminate=False)
+        self.lengths: list[list[int]] = []
+
+    def run(self, batch: Sequence[Ids], *, wide: bool = False) -> Probabilities:
+        self.lengths.append([len(prompt) for prompt in batch])
+        return np.full((len(batch), len(LABELS)), 1 / len(LABELS), np.float32)
+
+
+def test_on_a_gpu_the_curve_is_measured_for_one_worker_up_to_the_largest_call(
+    toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its runs take turns, and a call there is as long as a whole batch."""
+    folder = shutil.copytree(toy_folder, tmp_path / "toy", ignore=shutil.ignore_patterns("cost-*"))
+    asked: list[dict[str, Any]] = []
+
+    def measured(run: Callable[[int, bool], object], **options: Any) -> Measured:
+        asked.append(options)
+        run(200, False)
+        run(250, False)
+        return Measured(CURVE, disturbed=False)
+
+    monkeypatch.setattr(module, "Engine", OnGpu)
+    monkeypatch.setattr(module, "measure", measured)
+    options = ClassifierOptions(threads=8, max_tokens=100, device_id=3, gpu_mem_limit_mb=512)
+    classifier = Classifier(artifact.load(folder), options)
+    engine: OnGpu = vars(classifier)["_engine"]
+    classifier.close()
+
+    assert engine.told == {"threads": 8, "device": Device(id=3, memory_mb=512)}
+    assert asked == [{"threads": 1, "wide": False, "longest": 4096}]
+    assert engine.lengths[-3:-1] == [[100, 100], [100, 100, 50]]
+
+
+def test_the_providers_of_the_config_are_tried_in_their_order(make_classifier: Make) -> None:
+    """In place of the default, which is the CPU alone."""
+    with make_classifier(providers=("tensorrt", "cpu")) as classifier:
+        assert classifier.settings()["provider"] == "cpu"
+        assert any("TensorrtExecutionProvider" in note for note in classifier.notes)
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "false"), ("true", "true")])
+def test_the_tokenizer_starts_no_threads_of_its_own_unless_the_operator_wants_them(
+    make_classifier: Make, monkeypatch: pytest.MonkeyPatch, before: str | None, after: str
+) -> None:
+    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
+    if before is not None:
+        monkeypatch.setenv("TOKENIZERS_PARALLELISM", before)
+    with make_classifier():
+        assert os.environ["TOKENIZERS_PARALLELISM"] == after
+
+
+@pytest.mark.parametrize(("batch_tokens", "texts"), [(640, 20), (639, 18), (63, 2)])
+def test_a_typical_text_has_64_tokens(
+    make_classifier: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, batch_tokens: int, texts: int
+) -> None:
+    """By which is counted how many the two workers can take at once."""
+    monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(CURVE, disturbed=True))
+    with make_classifier(toy_artifact.build(tmp_path), threads=2, batch_tokens=batch_tokens) as classifier:
+        assert classifier.at_once == texts
+
+
 @pytest.mark.parametrize(("cores", "threads"), [(2, 2), (16, 4), (64, 8)])
 def test_by_default_the_host_is_measured_on_a_quarter_of_its_cores(
     toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, threads: int
@@ -83,6 +161,22 @@ def test_a_classifier_is_loaded_as_the_config_says(toy_folder: Path) -> None:
         assert loaded.settings()["provider"] == "cpu"
     finally:
         loaded.close()
+
+
+async def test_a_worker_has_the_name_by_which_an_operator_finds_it(classifier: Classifier) -> None:
+    await classifier.classify("python")
+    assert "classify_0" in {thread.name for thread in threading.enumerate()}
+
+
+def test_what_was_freed_goes_back_to_the_kernel_after_loading_and_at_the_end(
+    make_classifier: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trimmed: list[int] = []
+    for part in (module, classifier_module):
+        monkeypatch.setattr(part, "trim_memory", lambda: trimmed.append(1))
+    with make_classifier():
+        assert trimmed == [1]
+    assert trimmed == [1, 1]
 
 
 def test_what_is_large_goes_when_the_classifier_is_closed(make_classifier: Make) -> None:

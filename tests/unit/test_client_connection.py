@@ -110,6 +110,7 @@ def test_what_it_had_sent_ahead_is_recorded_and_never_forwarded(wire: Wire) -> N
     wire.client.resets()
     assert wire.a.requests == 1
     assert [outcome["left_in"] for outcome in wire.outcomes()] == ["head", "queue", "queue"]
+    assert 'pointsman_clients_left_total{phase="queue"} 2.0' in wire.generations.metrics.render().decode()
     assert wire.in_flight["metrics"] == 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from support.http_view import seen
@@ -129,3 +131,12 @@ def test_a_client_that_does_not_read_holds_the_end_up_no_longer_than_half_a_seco
     wire.clock.advance(0.25)
     assert wire.client.aborted
     assert stopping.done()
+
+
+def test_who_asks_for_the_end_a_second_time_does_not_wait_for_it(wire: Wire) -> None:
+    """What runs is told so all the same."""
+    interrupt = asyncio.Event()
+    interrupt.set()
+    wire.ask()
+    wire.clock.do(lambda: wire.clock.create_task(wire.listener.drain(60.0, interrupt)))
+    assert wire.error == (503, "shutting_down")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 import pytest
@@ -165,3 +166,15 @@ def test_connections_have_a_limit() -> None:
         third.ends()
         second.ends()
         assert wire.connect().taken == b""
+
+
+def test_a_client_that_is_late_is_told_whose_fault_it_is() -> None:
+    with playing(server=limited()) as wire:
+        wire.client.sends(b"GET")
+        wire.clock.advance(1.0)
+        assert json.loads(wire.answer.body)["error"] == {
+            "message": "the request's head did not arrive in time",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": "request_timeout",
+        }

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.config.changes import LONGEST_TEXT, changes
+from pointsman.config.changes import changes
 from pointsman.config.model import Config, Lora, Model
 from support.toy_config import BASE, A, B, category, config, entry
 
@@ -60,9 +60,9 @@ def test_a_list_of_things_without_names_is_told_whole(scores: tuple[float, ...])
 
 
 def test_a_long_text_is_cut() -> None:
-    prompt = "x" * (LONGEST_TEXT + 1)
+    prompt = "x" * 201
     ((_, _, new),) = told(config(category("technical", system_prompt=prompt)), config(category("technical")))
-    assert new == "x" * LONGEST_TEXT + "…"
+    assert new == "x" * 200 + "…"
 
 
 def test_the_first_of_a_list_and_the_last_are_told_as_any_other() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.classify.cost_model import SURPRISE, Curve, Pace, interpolate
+from pointsman.classify.cost_model import Curve, Pace, interpolate
 
 SIZES = (16, 32, 64, 128)
 
@@ -134,5 +134,5 @@ def test_the_pace_follows_what_runs_take(taken: float) -> None:
 def test_a_run_that_was_held_up_changes_the_pace_only_so_much() -> None:
     held_up, surprised = Pace(), Pace()
     held_up.observe(predicted=0.1, taken=1000.0)
-    surprised.observe(predicted=0.1, taken=SURPRISE * 0.1)
+    surprised.observe(predicted=0.1, taken=0.4)
     assert held_up.factor == surprised.factor < 1.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -61,6 +62,58 @@ def test_a_cpus_changing_clock_is_not_another_cpu(tmp_path: Path, monkeypatch: p
         cpu_info.write_text(f"processor\t: 0\nmodel name\t: One\ncpu MHz\t: {clock}\nflags\t: fpu vnni\n")
         found.add(curve_file.cpu())
     assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
+        *("CPU implementer", "CPU architecture", "CPU part", "Features"),
+    ],
+)
+def test_each_field_by_which_kernels_are_chosen_makes_another_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    cpu_info = tmp_path / "cpuinfo"
+    monkeypatch.setattr(curve_file, "CPU_INFO", cpu_info)
+    found = set()
+    for value in ("one", "two"):
+        cpu_info.write_text(f"processor\t: 0\n{field}\t: {value}\n")
+        found.add(curve_file.cpu())
+    assert len(found) == 2
+
+
+def test_the_key_of_a_curve_stays_the_same_from_release_to_release(toy_folder: Path) -> None:
+    """Otherwise each host would measure anew."""
+    files = artifact.load(toy_folder).manifest.files
+    named = f"model.onnx={files['model.onnx']}\ntokenizer.json={files['tokenizer.json']}\n"
+    assert key(toy_folder) == {
+        "model": hashlib.sha256(named.encode()).hexdigest(),
+        "runtime": "1.32.0",
+        "provider": "cpu",
+        "cpu": curve_file.cpu(),
+        "cores": 2,
+        "threads": 2,
+    }
+
+
+def test_what_cannot_be_stored_leaves_nothing_behind(toy_folder: Path, tmp_path: Path) -> None:
+    wanted = key(toy_folder)
+    (tmp_path / curve_file._name(wanted)).mkdir()
+    told = curve_file.store([tmp_path], wanted, CURVE)
+    assert told is not None
+    assert str(tmp_path) in told
+    assert [path.is_dir() for path in tmp_path.iterdir()] == [True]
+
+
+def test_a_cpu_that_cannot_be_read_is_one_cpu_and_one_in_another_encoding_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu_info = tmp_path / "cpuinfo"
+    monkeypatch.setattr(curve_file, "CPU_INFO", cpu_info)
+    assert curve_file.cpu() == ""
+    cpu_info.write_bytes(b"model name\t: \xa9 One\n")
+    assert len(curve_file.cpu()) == 64
 
 
 @pytest.mark.parametrize(

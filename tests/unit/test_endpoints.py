@@ -111,7 +111,7 @@ def test_two_failed_probes_in_a_row_take_an_endpoint_away_and_one_that_succeeds_
         return answers[len(asked) - 1]
 
     start = clock.time()
-    clock.do(lambda: clock.create_task(world.endpoints.probe(ask, 5.0)))
+    clock.do(lambda: clock.create_task(world.endpoints.probe(world.endpoints.all["a"], ask, 5.0)))
     seen = []
     for _ in answers:
         seen.append(world.endpoints.all["a"].reachable)
@@ -138,7 +138,7 @@ def test_an_endpoint_that_is_taken_over_is_as_it_was_and_keeps_to_the_new_option
     after.failed(upstream, "status 503", world.now)
     assert upstream.breaker.opened
     assert upstream.breaker.passes(world.now + 0.002)
-    assert upstream.pool.connect_timeout == 0.007
+    assert (upstream.pool.connect_timeout, upstream.breaker.open_seconds) == (0.007, 0.001)
 
 
 def test_failures_in_a_row_send_the_requests_elsewhere() -> None:
@@ -199,3 +199,22 @@ def test_it_is_told_when_an_endpoint_goes_down_and_when_it_is_back() -> None:
     world.fail("a")
     world.endpoints.succeeded(upstream)
     assert turns[2:] == [("a", True)]
+    assert world.told[2:] == [("a", "fails: status 503"), ("a", "answers again")]
+
+
+def test_an_endpoint_that_goes_on_failing_is_told_of_once() -> None:
+    world = World({"a": 1}, breaker_failures=2)
+    world.fail("a", 5)
+    assert world.told == [("a", "fails: status 503")]
+
+
+def test_the_first_probe_alone_shuts_no_endpoint_out(clock: VirtualLoop) -> None:
+    world = World({"a": 1})
+
+    async def ask(_: EndpointState) -> str:
+        return "still starting"
+
+    clock.do(lambda: clock.create_task(world.endpoints.probe(world.endpoints.all["a"], ask, 10.0)))
+    assert world.endpoints.all["a"].reachable
+    clock.advance(10.0)
+    assert not world.endpoints.all["a"].reachable

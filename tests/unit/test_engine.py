@@ -14,9 +14,8 @@ from onnx import TensorProto, helper
 
 from pointsman.classify import artifact
 from pointsman.classify.onnx_cpu import Engine, default_providers, softmax
-from pointsman.classify.onnx_cuda import TENSORRT_ROWS
 from pointsman.classify.packing import INPUTS
-from pointsman.classify.runtime import LEFT_BEHIND_S, PROVIDERS
+from pointsman.classify.runtime import PROVIDERS
 from pointsman.errors import ArtifactError, CannotStart
 from support import toy_artifact
 from support.config_files import LABELS
@@ -205,7 +204,7 @@ def test_prompts_of_any_length_come_back_in_order_and_unaffected_by_each_other(f
 
 def test_more_prompts_of_one_length_than_a_call_takes_come_back_in_order(toy_folder: Path) -> None:
     made = engine(toy_folder)
-    batch = [ids(2, 4 + number % len(toy_artifact.WORDS), 3) for number in range(2 * TENSORRT_ROWS + 1)]
+    batch = [ids(2, 4 + number % len(toy_artifact.WORDS), 3) for number in range(2 * 32 + 1)]
     assert np.array_equal(made.run(batch), np.concatenate([made.run([prompt]) for prompt in batch]))
 
 
@@ -248,7 +247,7 @@ def test_weights_that_a_killed_process_left_behind_are_removed_and_no_others(
     toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
-    for name, age in (("weights-old", LEFT_BEHIND_S + 60), ("weights-loading", 0), ("else", LEFT_BEHIND_S + 60)):
+    for name, age in (("weights-old", 3660), ("weights-loading", 0), ("else", 3660)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "weights").write_bytes(b"1")
         os.utime(tmp_path / name, (time.time() - age,) * 2)
@@ -285,3 +284,8 @@ def test_softmax_sums_to_one_and_does_not_overflow() -> None:
     rows = softmax(np.array([[1e4, 0.0, -1e4], [-1e4, -1e4, -1e4]], dtype=np.float32))
     assert rows[0].tolist() == [1.0, 0.0, 0.0]
     assert rows.sum(axis=1) == pytest.approx([1.0, 1.0])
+
+
+def test_softmax_is_over_the_last_axis_of_however_many() -> None:
+    assert softmax(np.zeros(4, dtype=np.float32)).tolist() == [0.25] * 4
+    assert softmax(np.zeros((2, 1, 4), dtype=np.float32)).tolist() == [[[0.25] * 4]] * 2

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from pointsman.evaluation.calibration import (
-    LEAST_ROWS,
     LEAST_TEMPERATURE,
     MOST_TEMPERATURE,
     fit_temperature,
@@ -75,8 +74,8 @@ def test_rows_of_one_confidence_are_above_a_threshold_together() -> None:
 
 
 def test_a_few_rows_prove_no_precision() -> None:
-    sure = np.linspace(0.9, 1.0, LEAST_ROWS)
-    right = np.ones(LEAST_ROWS, dtype=bool)
+    sure = np.linspace(0.9, 1.0, 30)
+    right = np.ones(30, dtype=bool)
 
     assert suggest_threshold(sure, right, 0.9) == 0.9
     assert suggest_threshold(sure[1:], right[1:], 0.9) is None

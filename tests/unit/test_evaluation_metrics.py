@@ -91,6 +91,7 @@ def test_the_calibration_error_is_over_fifteen_bins() -> None:
     }
 
     assert found == {"apart": pytest.approx(0.51), "together": pytest.approx(0.6325 - 0.5)}
+    assert len(metrics.reliability(CONFIDENCE, CORRECT)) == 15, "the diagram shows the same"
 
 
 def test_probabilities_that_keep_their_word_have_no_calibration_error() -> None:

@@ -15,8 +15,7 @@ from pointsman.config.model import Config
 from pointsman.errors import EvaluationError
 from pointsman.evaluation import replay
 from pointsman.evaluation.provenance import provenance
-from pointsman.evaluation.replay import UNSURE, Judge, Logged, Replay
-from pointsman.evaluation.scheme import NONE
+from pointsman.evaluation.replay import Judge, Logged, Replay
 from support.config_files import LABELS
 from support.toy_config import BASE, config
 
@@ -82,7 +81,7 @@ def test_a_text_without_a_hash_is_hashed_as_the_service_does(tmp_path: Path) -> 
 def test_each_request_counts_however_often_its_text_came(compared: Replay) -> None:
     assert (compared.logged, compared.texts) == (5, 2)
     assert (compared.changed.part, compared.changed.whole) == (2, 3)
-    assert compared.matrix == {"legal": {NONE: 2}, "medical": {"medical": 1}}
+    assert compared.matrix == {"legal": {"(none)": 2}, "medical": {"medical": 1}}
     assert compared.other_model is not None
     assert compared.other_model.part == 2
 
@@ -103,7 +102,7 @@ def test_the_sweep_counts_what_is_sure_and_what_changes_against_before(compared:
 def test_without_a_config_an_unsure_label_is_unsure(toy_folder: Path) -> None:
     side = judge(toy_folder, [(LAW, 0.7), (HEALTH, 0.5)]).side(0.6)
 
-    assert (side.chosen, side.models) == (["law", UNSURE], None)
+    assert (side.chosen, side.models) == (["law", "(unsure)"], None)
 
 
 def test_a_judge_has_the_configs_threshold(toy_folder: Path) -> None:

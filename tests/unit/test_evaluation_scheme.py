@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pointsman.evaluation.metrics import Floats
-from pointsman.evaluation.scheme import DEFAULT_THRESHOLD, NONE, Categories, Labels
+from pointsman.evaluation.scheme import Categories, Labels
 from pointsman.routing.policy import Policy
 from support.config_files import LABELS
 from support.toy_config import BASE, category, config, entry
@@ -51,7 +51,7 @@ def test_out_of_scope_is_caught_by_other_or_under_the_suggested_threshold() -> N
 
 
 def test_without_a_suggested_threshold_it_is_the_configs_default() -> None:
-    assert Labels(LABELS, None).threshold == DEFAULT_THRESHOLD == config().classifier.category_model.threshold
+    assert Labels(LABELS, None).threshold == 0.6 == config().classifier.category_model.threshold
 
 
 def test_a_classifier_without_other_catches_by_the_threshold_alone() -> None:
@@ -85,9 +85,9 @@ def test_a_categorys_score_is_the_sum_of_its_labels() -> None:
 def test_under_the_threshold_the_fallback_category_answers_or_none() -> None:
     unsure = probabilities(law=0.5)
 
-    assert name(categories(), unsure) == NONE
+    assert name(categories(), unsure) == "(none)"
     assert name(categories(fallback="medical"), unsure) == "medical"
-    assert NONE not in categories(fallback="medical").names
+    assert "(none)" not in categories(fallback="medical").names
 
 
 def test_a_label_of_the_classifier_means_the_category_that_covers_it() -> None:
@@ -95,7 +95,7 @@ def test_a_label_of_the_classifier_means_the_category_that_covers_it() -> None:
     scheme = categories()
 
     meant = {label: scheme.names[scheme.truth(label) or 0] for label in ("Engineering", "health", "Legal", "math")}
-    assert meant == {"Engineering": "technical", "health": "medical", "Legal": "legal", "math": NONE}
+    assert meant == {"Engineering": "technical", "health": "medical", "Legal": "legal", "math": "(none)"}
     assert scheme.truth("nonsense") is None
 
 
@@ -112,7 +112,7 @@ def test_out_of_scope_is_caught_by_the_fallback_and_by_the_category_of_the_rest(
     rows = np.concatenate([probabilities(other=0.9), probabilities(math=0.9), probabilities(law=0.3), probabilities()])
     assert scheme.caught(rows).tolist() == [True, True, True, True]
     assert not scheme.caught(probabilities(engineering=0.9))[0]
-    assert scheme.outside == ("general", NONE)
+    assert scheme.outside == ("general", "(none)")
 
 
 def test_each_class_has_the_model_that_answers_it() -> None:
@@ -121,5 +121,5 @@ def test_each_class_has_the_model_that_answers_it() -> None:
     assert dict(zip(scheme.names, scheme.models(), strict=True)) == {
         "technical": "technical-lora",
         "general": BASE,
-        NONE: BASE,
+        "(none)": BASE,
     }

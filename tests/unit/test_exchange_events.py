@@ -47,6 +47,8 @@ def test_one_too_many_is_refused_before_its_body_is_there_and_counts_no_longer(
         assert wire.error == (status, code)
         assert b"Retry-After: " + retry_after in wire.answer.head
         assert second.eof, "it is not read to its end"
+        reason = "in_flight" if status == 503 else "client"
+        assert f'pointsman_refused_total{{reason="{reason}"}} 1.0' in wire.generations.metrics.render().decode()
         assert wire.in_flight == held
         reason = "in_flight" if status == 503 else "client"
         assert f'pointsman_refused_total{{reason="{reason}"}} 1.0' in wire.generations.metrics.render().decode()
@@ -169,3 +171,27 @@ def test_each_outcome_is_counted_under_its_status(wire: Wire) -> None:
     for status in (200, 499, 502):
         assert f'pointsman_requests_total{{path="/v1/chat/completions",status="{status}"}} 1.0' in counted
     assert 'pointsman_clients_left_total{phase="head"} 1.0' in counted
+
+
+def test_an_answer_of_our_own_has_its_status_in_the_outcome(wire: Wire) -> None:
+    wire.client.sends(post("MoM", "/v1/route"))
+    assert wire.answer.status == 200
+    (outcome,) = wire.outcomes()
+    assert (outcome["status"], outcome["path"]) == (200, "/v1/route")
+
+
+def test_an_error_names_its_request_by_which_the_log_is_searched(wire: Wire) -> None:
+    wire.ask("base", "/v1/chat/completions", "X-Request-Id: mine").resets()
+    assert b"\r\nX-Request-Id: mine" in wire.answer.head
+
+
+def test_only_a_body_that_is_late_is_counted_as_one() -> None:
+    late = 'pointsman_refused_total{reason="body_timeout"} 1.0'
+    with playing(server=ServerOptions(body_timeout_ms=1_000)) as wire:
+        wire.ask().resets()
+        wire.client = wire.connect()
+        wire.client.sends(post()[:-1])
+        assert late not in wire.generations.metrics.render().decode()
+        wire.clock.advance(1.0)
+        assert wire.error == (408, "request_timeout")
+        assert late in wire.generations.metrics.render().decode()

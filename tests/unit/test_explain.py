@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from pointsman.adapters.catalog import Card, Served
-from pointsman.classify.classifier import Classifier
+from pointsman.classify.classifier import Classifier, Timing
 from pointsman.config.model import Config
 from pointsman.routing.explain import describe, render
 from pointsman.routing.formats import CHAT, ParsedRequest
@@ -155,3 +157,19 @@ async def test_a_choice_can_be_decided_anew_where_less_is_served(classifier: Cla
     assert json.loads(second.edited.body)["model"] == "technical-lora"
     assert second.classification is first.classification
     assert second.decide == first.decide
+
+
+async def test_times_are_in_milliseconds_with_three_digits(classifier: Classifier) -> None:
+    router = Router(config(), classifier, Served)
+    asked = request("Fix my Python")
+    routed = await router.route(asked)
+    assert routed.classification is not None
+    timing = Timing(queue=0.25, tokenize=1.5, infer=2.0001234)
+    routed = structs.replace(routed, classification=replace(routed.classification, timing=timing), decide=0.125)
+
+    assert describe(router, asked, routed)["timing_ms"] == {
+        "queue": 250.0,
+        "tokenize": 1500.0,
+        "infer": 2000.123,
+        "decide": 125.0,
+    }

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pointsman.errors import RequestError
-from pointsman.routing.body import diff, model_of, with_model
+from pointsman.routing.body import asked_model, diff, model_of, with_model
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 from pointsman.routing.formats import CHAT, COMPLETIONS, FORMATS, MESSAGES, RESPONSES, Format, ParsedRequest, format_of
 
@@ -437,3 +437,18 @@ def test_a_body_nested_some_hundred_deep_passes() -> None:
     depth = sys.getrecursionlimit() // 4
     body = b'{"model":"MoM","tools":' + b"[" * depth + b"]" * depth + b"}"
     assert CHAT.parse(body).apply(Edits(model="x")).body == body.replace(b"MoM", b"x")
+
+
+def test_each_format_has_its_path() -> None:
+    assert [form.path for form in (CHAT, COMPLETIONS, RESPONSES, MESSAGES)] == [
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/responses",
+        "/v1/messages",
+    ]
+    assert {form.path for form in FORMATS} >= {"/v1/chat/completions", "/v1/messages"}
+
+
+@pytest.mark.parametrize("body", [b'{"messages": []}', b'{"model": null}', b'{"model": ""}'])
+def test_a_body_without_a_model_names_none_and_is_no_fault(body: bytes) -> None:
+    assert asked_model(body) is None

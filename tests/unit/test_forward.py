@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
+from typing import Any
+from unittest import mock
 
 import pytest
 
+from pointsman.errors import UpstreamUnreachable
+from pointsman.proxy.reroute import Plan, forward_chosen
 from support.playbook import LAST, OK, STREAM, Wire, chunk, event, playing, post, with_length
 from support.virtual_loop import FakeTransport
 
@@ -293,3 +298,59 @@ def test_a_failure_is_counted_by_its_code(wire: Wire) -> None:
     assert b'pointsman_upstream_errors_total{code="upstream_broken",endpoint="a"} 1.0' in (
         wire.generations.metrics.render()
     )
+
+
+def test_an_endpoint_that_refuses_a_connection_is_down_until_it_answers_its_next_probe() -> None:
+    with playing(health_interval_ms=10_000) as wire:
+        wire.clock.advance(5.0)  # one probe without an answer is nothing yet
+        assert wire.endpoints["a"].reachable
+        wire.a.accepts = False
+        wire.client.sends(post())
+        wire.a.refuses()
+        assert (wire.endpoints["a"].reachable, wire.endpoints["b"].reachable) == (False, True)
+        wire.a.accepts = True
+        wire.clock.advance(10.0)
+        wire.a.connections[-1].sends(OK)
+        assert wire.endpoints["a"].reachable
+
+
+def test_an_endpoint_that_is_left_for_another_is_counted(wire: Wire) -> None:
+    wire.a.accepts = False
+    wire.client.sends(post())
+    wire.a.refuses()
+    wire.upstream.sends(OK)
+    counted = wire.generations.metrics.render().decode()
+    assert 'pointsman_upstream_errors_total{code="upstream_unreachable",endpoint="a"} 1.0' in counted
+
+
+def test_a_request_that_no_endpoint_may_serve_says_what_to_check(wire: Wire) -> None:
+    nothing: Any = None
+    with pytest.raises(UpstreamUnreachable, match="check preferred_endpoints"):
+        _ = wire.generations.current.backend.forwarder.forward(nothing, (), b"")
+
+
+def test_an_answer_of_a_listed_path_gets_no_headers_but_ours(wire: Wire) -> None:
+    wire.client.sends(b"GET /v1/responses/resp_1 HTTP/1.1\r\nHost: here\r\n\r\n")
+    wire.upstream.sends(OK)
+    names = [line.partition(b":")[0] for line in wire.answer.head.strip().split(b"\r\n")[1:]]
+    assert names == [b"Content-Length", b"X-Request-Id", b"Server-Timing"]
+
+
+async def test_a_base_model_that_cannot_be_reached_is_not_replaced() -> None:
+    """What was planned anew could be an adapter, for which nobody asked."""
+    forwarder, exchange, decision = (mock.Mock() for _ in range(3))
+    forwarder.forward.side_effect = UpstreamUnreachable("nobody there")
+    decision.adapter = False
+    again = mock.Mock()
+    with pytest.raises(UpstreamUnreachable):
+        await forward_chosen(forwarder, exchange, Plan(decision, b"", b""), again)
+    again.assert_not_called()
+
+
+async def test_an_adapter_that_no_endpoint_may_serve_is_counted_at_none() -> None:
+    forwarder, exchange, adapter, base = (mock.Mock() for _ in range(4))
+    forwarder.forward.side_effect = [UpstreamUnreachable("nobody may"), asyncio.sleep(0)]
+    adapter.adapter, base.adapter, exchange.record.endpoint = True, False, None
+    await forward_chosen(forwarder, exchange, Plan(adapter, b"", b""), lambda _: Plan(base, b"", b""))
+    forwarder.metrics.upstream_errors.add.assert_called_once_with("", "upstream_unreachable")
+    assert exchange.retried.call_args.args[:2] == ("", "connect")

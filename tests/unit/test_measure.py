@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -61,8 +63,10 @@ def clock(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Cl
 
 @pytest.mark.parametrize(("threads", "wide"), [(1, False), (2, True), (3, True)])
 def test_the_curve_is_what_the_runs_take(clock: Clock, threads: int, wide: bool) -> None:
-    found = measure(Engine(clock, 1e-5), threads=threads, wide=wide, longest=300)
+    engine = Engine(clock, 1e-5)
+    found = measure(engine, threads=threads, wide=wide, longest=300)
     assert found.curve.tokens == (16, 32, 64, 128, 256, 300)
+    assert {tokens for tokens, _ in engine.runs} == {16, 32, 64, 128, 256, 300}, "a typical text has 64"
     assert found.curve.workers == threads
     expected = [tokens * 1e-5 for tokens in found.curve.tokens]
     assert found.curve.alone == pytest.approx(expected)
@@ -80,8 +84,8 @@ def test_nothing_longer_than_the_longest_text_is_run(clock: Clock) -> None:
 def test_a_slow_engine_is_measured_as_far_as_the_budget_goes(clock: Clock) -> None:
     found = measure(Engine(clock, 1e-3), threads=2, wide=True, longest=8192)
     assert found.curve.tokens[0] == 16
-    assert found.curve.tokens[-1] < 8192
-    assert clock.perf_counter() < module.BUDGET_S + module.BUDGET_RUNS * 0.064 * 1.5
+    assert found.curve.tokens[-1] == 512
+    assert clock.perf_counter() < 0.8 + 80 * 0.064 * 1.5
 
 
 @pytest.mark.parametrize("clock", [0.5], indirect=True)
@@ -90,3 +94,38 @@ def test_threads_that_had_to_share_the_cores_are_noticed(clock: Clock) -> None:
     found = measure(Engine(clock, 1e-4), threads=2, wide=True, longest=64)
     assert found.disturbed
     assert found.curve.workers == 2
+
+
+def test_a_fast_engine_is_measured_at_each_power_of_two_up_to_8192(clock: Clock) -> None:
+    found = measure(Engine(clock, 1e-7), threads=1, wide=False, longest=20_000)
+    assert found.curve.tokens == (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 20_000)
+
+
+def test_a_curve_reaches_a_typical_text_however_slow_the_first_run_was(clock: Clock) -> None:
+    class Late(Engine):
+        def __call__(self, tokens: int, wide: bool) -> None:
+            if not self.runs:
+                self._clock.advance(100.0)
+            super().__call__(tokens, wide)
+
+    assert measure(Late(clock, 1e-5), threads=1, wide=False, longest=8192).curve.tokens == (16, 32, 64)
+
+
+def test_of_the_counts_that_are_as_fast_the_highest_works(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short texts wait less behind long ones then."""
+    seconds = {1: 1.0, 2: 1.0, 4: 2.0, 6: 4.0}
+
+    def side_by_side(_run: object, _tokens: int, count: int, _alone: float) -> Any:
+        return SimpleNamespace(seconds=seconds[count], share=1.0)
+
+    monkeypatch.setattr(module, "_side_by_side", side_by_side)
+    assert measure(Engine(clock, 1e-5), threads=6, wide=False, longest=64).curve.workers == 4
+
+
+@pytest.mark.parametrize(("seconds_per_token", "longest"), [(1.41e-4, 4096), (1.42e-4, 2048)])
+def test_the_budget_is_four_fifths_of_a_second_and_eighty_typical_runs(
+    clock: Clock, seconds_per_token: float, longest: int
+) -> None:
+    """Of 9 ms here: 1.5 s in all, and 4,096 tokens would take more than half a second."""
+    found = measure(Engine(clock, seconds_per_token), threads=1, wide=False, longest=8192)
+    assert found.curve.tokens[-1] == longest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ def test_a_body_is_read_once_it_is_whole(clock: VirtualLoop, field: str, parts: 
     for part in parts:
         assert not read.done()
         assert not body.complete
-        clock.do(body.feed, part)
+        assert clock.do(body.feed, part) == b""
     assert (body.complete, read.result()) == (True, b"bodybody")
 
 
@@ -152,8 +153,8 @@ def test_an_answer_to_head_has_the_length_of_its_body_and_not_the_body() -> None
 
 
 def test_headers_and_whole_lines_are_added() -> None:
-    response = Response(headers=[("A", "1")], lines=b"B: 2\r\n")
-    assert response.encode(keep_alive=True, old=False).endswith(b"\r\nA: 1\r\nB: 2\r\n\r\n")
+    response = Response(headers=[("A", "1"), ("B", "2")], lines=b"C: 3\r\n")
+    assert response.encode(keep_alive=True, old=False).endswith(b"\r\nA: 1\r\nB: 2\r\nC: 3\r\n\r\n")
 
 
 def test_a_status_that_has_no_name_is_written_all_the_same() -> None:
@@ -179,3 +180,8 @@ def test_an_error_says_when_to_come_again_and_what_is_allowed(
         error.type.encode(),
         error.code.encode(),
     )
+
+
+def test_an_answer_has_its_time_in_the_form_of_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 946_684_800.7)
+    assert b"\r\nDate: Sat, 01 Jan 2000 00:00:00 GMT\r\n" in Response().encode(keep_alive=True, old=False)

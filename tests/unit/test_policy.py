@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pointsman.adapters.catalog import Card, Served
-from pointsman.config.model import BUILTIN_FAMILIES, Category, Config, Model, ReasoningFamily, RoutingOptions
+from pointsman.config.model import (
+    BUILTIN_FAMILIES,
+    Category,
+    Config,
+    Lora,
+    Model,
+    ModelScore,
+    ReasoningFamily,
+    RoutingOptions,
+)
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 from pointsman.routing.policy import Choice, Decision, Policy, Reason
 from support.toy_config import BASE, A, B, category, config, entry
@@ -351,3 +361,53 @@ def test_the_system_prompt_is_the_categorys(fields: dict[str, Any], expected: Sy
     made = config(category("legal", **fields))
     assert decide(made, "legal").edits.system_prompt == expected
     assert decide(made, "legal", served(a={BASE: None})).edits.system_prompt == expected
+
+
+OTHER = Model(loras=(Lora(name="other-lora"),))
+
+
+@pytest.mark.parametrize(
+    ("entries", "model"),
+    [
+        pytest.param(
+            [entry("first"), ModelScore(model="other", lora_name="other-lora", score=0.5)], BASE, id="its own"
+        ),
+        pytest.param(
+            [ModelScore(model="other", lora_name="other-lora", score=1.0), entry(score=0.5)], "other", id="other"
+        ),
+        pytest.param([entry("first"), entry(score=0.5)], BASE, id="the last entry too"),
+    ],
+)
+def test_where_nothing_is_served_the_base_of_the_first_entry_answers_for_a_missing_adapter(
+    entries: list[ModelScore], model: str
+) -> None:
+    made = config(category("technical", *entries))
+    made = replace(made, model_config={"other": OTHER, **made.model_config})
+    decision = decide(made, "technical", served(a={"x": None, "y": None}))
+    assert (decision.model, decision.base_model, decision.reason) == (model, model, Reason.ADAPTER_MISSING)
+
+
+def test_a_model_that_a_client_named_is_no_adapter_of_our_choice() -> None:
+    """So vLLM's 404 for it is the client's."""
+    assert not policy().explicit("technical-lora", ANYTHING).adapter
+    assert decide(config(), "technical").adapter
+    assert not decide(config(), None).adapter
+
+
+def test_what_is_served_is_looked_up_once_for_all_requests_of_a_category(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it changes."""
+    made = policy()
+    looked: list[str] = []
+    find = Policy._find
+
+    def counted(self: Policy, name: str, now: Served) -> Any:
+        looked.append(name)
+        return find(self, name, now)
+
+    monkeypatch.setattr(Policy, "_find", counted)
+    now = Served()
+    for _ in range(3):
+        made.decide(chosen("technical"), 0.0, now)
+    assert looked == ["technical-lora"]
+    made.decide(chosen("technical"), 0.0, Served())
+    assert looked == ["technical-lora"] * 2

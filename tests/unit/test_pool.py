@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from pointsman.config.model import Endpoint
 from pointsman.upstream import client as control
+from pointsman.upstream.pool import ConnectionPool
 from support.playbook import OK, Wire, playing, post, with_length
-from support.virtual_loop import FakeTransport
+from support.virtual_loop import Factory, FakeTransport, VirtualLoop
 
 
 def kept(wire: Wire, number: int) -> list[FakeTransport]:
@@ -32,11 +36,13 @@ def test_a_connection_is_kept_for_three_seconds(wire: Wire, seconds: float, agai
 
 
 def test_each_has_its_own_three_seconds(wire: Wire) -> None:
-    first, second = kept(wire, 2)
+    first, second, third = kept(wire, 3)
+    assert wire.pooled == [second, third]
+    assert first.aborted
     wire.clock.advance(0.75)
-    assert wire.pooled == [first, second]
+    assert wire.pooled == [second, third]
     wire.clock.advance(0.25)
-    assert wire.pooled == [second]
+    assert wire.pooled == [third]
     wire.clock.advance(1.0)
     assert wire.pooled == []
 
@@ -149,3 +155,33 @@ def test_what_is_closed_is_forgotten(wire: Wire) -> None:
     kept(wire, 2)
     wire.clock.advance(5.0)
     assert wire.endpoints["a"].pool._open == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "host"), [("vllm_1.internal", b"vllm_1.internal"), ("bücher.example", b"xn--bcher-kva.example")]
+)
+def test_vllm_gets_its_name_as_http_writes_it(name: str, host: bytes) -> None:
+    pool = ConnectionPool(Endpoint(name="a", address=name, port=8000), 1.0)
+    assert pool.host_line == b"Host: %b:8000\r\n" % host
+
+
+def test_a_vllm_may_listen_at_a_unix_socket(clock: VirtualLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def dial(make: Factory, path: str) -> tuple[FakeTransport, asyncio.BaseProtocol]:
+        assert path == "/run/vllm.sock"
+        protocol = make()
+        transport = FakeTransport(clock, protocol)
+        protocol.connection_made(transport)
+        return transport, protocol
+
+    monkeypatch.setattr(clock, "create_unix_connection", dial)
+    pool = ConnectionPool(Endpoint(name="a", address="unix:/run/vllm.sock"), 5.0)
+    assert clock.do(lambda: clock.create_task(pool.connect())).result().usable
+
+
+def test_a_pool_that_was_closed_leaves_no_timer(wire: Wire) -> None:
+    kept(wire, 1)
+    pool = wire.endpoints["a"].pool
+    sweep = pool._sweep
+    assert sweep is not None
+    wire.clock.do(pool.close)
+    assert sweep.cancelled()

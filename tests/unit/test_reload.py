@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from pointsman.app import reload
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared
 from pointsman.app.reload import ConfigSource, Reloader
@@ -39,8 +44,8 @@ def prepared(classifier: Classifier, served: Config | None = None) -> Prepared:
 
 
 @contextlib.asynccontextmanager
-async def serving(first: Prepared) -> AsyncIterator[Generations]:
-    generations = Generations(first, Log("error", Memory()))
+async def serving(first: Prepared, log: Memory | None = None) -> AsyncIterator[Generations]:
+    generations = Generations(first, Log("error" if log is None else "info", log or Memory()))
     try:
         yield generations
     finally:
@@ -143,8 +148,8 @@ class Held(ConfigSource):
 
 
 @contextlib.asynccontextmanager
-async def reloading(source: Held, first: Prepared) -> AsyncIterator[Reloader]:
-    async with serving(first) as generations:
+async def reloading(source: Held, first: Prepared, log: Memory | None = None) -> AsyncIterator[Reloader]:
+    async with serving(first, log) as generations:
         reloader = Reloader(source, first, generations, Notifier(None))
         task = asyncio.create_task(reloader.run())
         try:
@@ -190,6 +195,29 @@ async def test_a_fault_of_ours_is_no_end_of_reloads(classifiers: Callable[[], Cl
         assert (await reloader.ask("request")).response().status == 500
         source.found = first
         assert (await reloader.ask("request")).response().status == 200
+
+
+async def test_the_log_tells_who_asked_for_a_reload_how_long_it_took_and_where_it_failed(
+    classifiers: Callable[[], Classifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = prepared(classifiers())
+    source, log = Held(first), Memory()
+    source.go.release(5)
+    async with reloading(source, first, log) as reloader:
+        times = iter([1.0, 1.2346, 2.0, 2.0])
+        monkeypatch.setattr(reload, "time", SimpleNamespace(time=time.time, perf_counter=lambda: next(times)))
+        request: Any = object()
+        await reloader.answer(request)
+        source.found = None  # type: ignore[assignment]  # which no code expects
+        await reloader.ask("SIGHUP")
+        reloader._generations.log.flush()
+        lines = map(json.loads, log.getvalue().splitlines())
+        good, bad = (line for line in lines if line["event"] == "reload")
+    assert (good["result"], good["classifier"]) == ("unchanged", "kept")
+    assert (good["trigger"], good["seconds"]) == (["request"], 0.235)
+    assert (bad["result"], bad["trigger"]) == ("failed", ["SIGHUP"])
+    assert bad["traceback"].startswith("Traceback (most recent call last):\n  File ")
+    assert "traceback" not in good
 
 
 async def test_a_classifier_that_was_loaded_in_vain_is_closed(

@@ -107,3 +107,8 @@ def test_what_can_become_a_head_is_waited_for(start: bytes) -> None:
 @pytest.mark.parametrize("start", [b"\x16\x03\x01", b" POST", b"P\0ST", b"X" * 21, b"POST /" + b"x" * 70_000])
 def test_what_cannot_is_not(start: bytes) -> None:
     assert not may_begin(start)
+
+
+def test_of_a_value_the_blanks_around_it_are_taken_away_and_nothing_else() -> None:
+    head = read_head(b"GET / HTTP/1.1\r\nHost: here\r\nX-Request-Id: \t XaX \t\r\n\r\n")
+    assert head.values[b"x-request-id"] == b"XaX"

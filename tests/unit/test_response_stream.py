@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -125,7 +126,7 @@ def test_a_client_of_http_1_0_keeps_its_connection_only_where_a_length_ends_the_
 
 def test_a_client_of_http_1_1_that_wants_to_close_is_told_so(wire: Wire) -> None:
     wire.ask("base", "/v1/chat/completions", "Connection: close").sends(OK)
-    assert b"\r\nConnection: close" in wire.answer.head
+    assert b"\r\nConnection: close\r\nx-vsr-selected-model: " in wire.answer.head
     assert wire.client.closed
 
 
@@ -201,7 +202,9 @@ def test_a_stream_with_a_length_never_looks_whole_for_the_error_in_it(wire: Wire
     assert len(wire.answer.body) == 19
 
 
-@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "399 Odd"])
+@pytest.mark.parametrize(
+    "status", ["300 Multiple Choices", "301 Moved", "302 Found", "307 Temporary Redirect", "399 Odd"]
+)
 def test_a_redirect_is_an_error_that_never_opens_the_breaker(status: str) -> None:
     with playing(breaker_failures=1) as wire:
         upstream = wire.ask()
@@ -218,6 +221,8 @@ def test_a_stream_that_tells_of_its_own_error_is_passed_on_whole_and_counted(wir
     assert wire.answer.whole
     (outcome,) = wire.outcomes()
     assert (outcome["status"], outcome["error"]) == (200, "vLLM ended its stream with an error")
+    counted = wire.generations.metrics.render().decode()
+    assert 'pointsman_upstream_errors_total{code="in_stream",endpoint="a"} 1.0' in counted
 
 
 # --- a client that is slow ----------------------------------------------------------------------------------------
@@ -309,3 +314,36 @@ def test_the_tokens_of_the_usage_are_in_the_outcome(wire: Wire) -> None:
     wire.ask().sends(with_length(b'{"usage": {"prompt_tokens": 7, "completion_tokens": 5}}'))
     (outcome,) = wire.outcomes()
     assert (outcome["prompt_tokens"], outcome["completion_tokens"]) == (7, 5)
+
+
+def test_a_body_that_is_no_http_right_behind_its_head_is_a_cut_answer_and_not_a_silence(wire: Wire) -> None:
+    """The head was still to be sent with the first of the body."""
+    wire.ask().sends(STREAM + b"no size\r\n")
+    got = wire.answer
+    assert (got.status, got.whole, wire.client.closed) == (200, False, True)
+    assert json.loads(got.body.partition(b"data: ")[2])["error"]["code"] == "upstream_broken"
+
+
+def test_what_breaks_in_the_middle_is_counted_at_its_endpoint(wire: Wire) -> None:
+    upstream = wire.ask()
+    upstream.sends(STREAM + event("one"))
+    upstream.resets()
+    counted = wire.generations.metrics.render().decode()
+    assert 'pointsman_upstream_errors_total{code="upstream_broken",endpoint="a"} 1.0' in counted
+
+
+def test_a_stream_may_begin_with_its_own_error(wire: Wire) -> None:
+    wire.ask().sends(STREAM + chunk(b'data: {"error": {"message": "EngineDeadError"}}\n\n') + LAST)
+    assert wire.outcomes()[0]["error"] == "vLLM ended its stream with an error"
+
+
+def test_head_and_first_byte_are_timed(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "perf_counter", wire.clock.time)
+    upstream = wire.ask()
+    wire.clock.advance(0.25)
+    upstream.sends(STREAM + event("one"))
+    assert b"upstream;dur=250.000" in wire.answer.head
+    upstream.sends(LAST)
+    assert wire.outcomes()[0]["ms"]["upstream"] == 250.0
+    counted = wire.generations.metrics.render().decode()
+    assert 'pointsman_first_byte_seconds_count{path="/v1/chat/completions"} 1.0' in counted

@@ -30,11 +30,23 @@ def router(classifier: Classifier) -> Router:
 
 @pytest.fixture
 def hurried(make_classifier: Make) -> Iterator[tuple[Router, Gate]]:
-    """A router whose classifier has a short deadline and can be held."""
-    with make_classifier(deadline_ms=400) as classifier:
+    """A router whose classifier can be held, by `hold`."""
+    with make_classifier(deadline_ms=10_000) as classifier:
         gate = Gate(classifier)
         yield Router(config(fallback="legal"), classifier, Served), gate
         gate.open()
+
+
+def hold(router: Router, gate: Gate) -> None:
+    """From now on a class comes too late."""
+    gate.close()
+    router.classifier._deadline = 0.05
+
+
+def release(router: Router, gate: Gate) -> None:
+    """From now on it has all the time that a busy machine takes."""
+    gate.open()
+    router.classifier._deadline = 10.0
 
 
 def request(*turns: Any, model: str | None = "MoM", api: Format = CHAT, **fields: Any) -> ParsedRequest:
@@ -111,13 +123,13 @@ async def test_a_missing_adapter_is_never_asked_for(classifier: Classifier) -> N
 
 async def test_a_class_that_comes_too_late_is_not_waited_for(hurried: tuple[Router, Gate]) -> None:
     router, gate = hurried
-    gate.close()
+    hold(router, gate)
     assert outcome(await router.route(request("python"))) == ("legal", Reason.DEADLINE)
 
 
 async def test_a_full_queue_is_said_to_be_the_reason(hurried: tuple[Router, Gate]) -> None:
     router, gate = hurried
-    gate.close()
+    hold(router, gate)
     assert outcome(await router.route(request("python"))) == ("legal", Reason.DEADLINE)
     router.classifier._batcher._short.pace._taken = 1e6  # seconds: runs have become very slow
     assert outcome(await router.route(request("another"))) == ("legal", Reason.OVERLOADED)
@@ -131,7 +143,7 @@ async def test_a_classifier_that_stopped_is_said_to_be_the_reason(router: Router
 async def test_when_the_classifier_fails_a_conversation_keeps_its_category(hurried: tuple[Router, Gate]) -> None:
     router, gate = hurried
     await router.route(request("python"))
-    gate.close()
+    hold(router, gate)
     assert outcome(await router.route(request("python", "answer", "blood"))) == ("technical", Reason.DEADLINE)
 
 
@@ -149,9 +161,9 @@ async def test_so_it_does_where_the_text_was_not_even_queued(router: Router, rea
 
 async def test_what_answered_for_want_of_a_class_does_not_stick(hurried: tuple[Router, Gate]) -> None:
     router, gate = hurried
-    gate.close()
+    hold(router, gate)
     assert outcome(await router.route(request("python"))) == ("legal", Reason.DEADLINE)
-    gate.open()
+    release(router, gate)
     # Nothing is remembered: `python landlord` is unsure, and legal is only the fallback.
     routed = await router.route(request("python", "answer", "python landlord"))
     assert outcome(routed) == ("legal", Reason.LOW_CONFIDENCE)

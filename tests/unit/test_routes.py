@@ -116,10 +116,10 @@ async def test_whoever_refuses_may_record_it() -> None:
     assert seen == ["/b 404", "/a 405"]
 
 
-@pytest.mark.parametrize(("eager", "at_once"), [(True, True), (False, False)])
-def test_only_an_eager_handler_runs_before_it_has_a_task(eager: bool, at_once: bool) -> None:
+@pytest.mark.parametrize(("eager", "at_once"), [({"eager": True}, True), ({"eager": False}, False), ({}, False)])
+def test_only_an_eager_handler_runs_before_it_has_a_task(eager: dict[str, bool], at_once: bool) -> None:
     """One that awaits a timeout without a task would fail."""
-    work = Routes([Route("GET", "/a", told, eager=eager)])(request("GET", "/a"))
+    work = Routes([Route("GET", "/a", told, **eager)])(request("GET", "/a"))
     try:
         work.send(None)
     except StopIteration:

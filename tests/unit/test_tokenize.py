@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.classify.tokenizer import CHARACTERS_PER_TOKEN, Tokenizer, Window
+from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.errors import ArtifactError
 from support import toy_artifact
 
@@ -73,7 +73,7 @@ def test_truncation_and_padding_of_the_file_itself_do_not_count(file: Path, tmp_
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
 def test_what_cannot_matter_of_a_very_long_text_is_cut_before_it_is_tokenized(share: float) -> None:
-    limit = 10 * CHARACTERS_PER_TOKEN
+    limit = 10 * 12
     text = "".join(chr(0x4E00 + position) for position in range(10 * limit))
     head, tail = Window(10, share).cut_text(text).split(" ")
     assert len(head) + len(tail) == limit
@@ -83,7 +83,7 @@ def test_what_cannot_matter_of_a_very_long_text_is_cut_before_it_is_tokenized(sh
 
 
 def test_a_text_at_the_limit_is_the_very_same_object() -> None:
-    text = "x" * 10 * CHARACTERS_PER_TOKEN
+    text = "x" * 10 * 12
     assert Window(10, 0.5).cut_text(text) is text
     assert Window(10, 0.5).cut_text(text + "x") != text + "x"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.playbook import OK, Wire, chunk, post, with_length
+from support.playbook import OK, Wire, chunk, playing, post, with_length
 
 GONE = b'{"error": {"message": "The model `technical-lora` does not exist.", "code": 404}}'
 NOT_FOUND = "404 Not Found"
@@ -194,6 +194,16 @@ def test_it_counts_as_an_answer_of_a_sound_endpoint(wire: Wire) -> None:
     assert not wire.endpoints["a"].breaker.opened
 
 
+def test_and_closes_the_breaker_of_one_that_was_not() -> None:
+    with playing(breaker_failures=1, breaker_open_ms=5_000) as wire:
+        wire.ask().resets()
+        assert wire.endpoints["a"].breaker.opened
+        wire.clock.advance(5.0)
+        wire.client = wire.connect()
+        wire.ask("MoM").sends(with_length(GONE, NOT_FOUND))
+        assert not wire.endpoints["a"].breaker.opened
+
+
 def test_an_endpoint_that_said_so_gets_no_more_requests_for_it(wire: Wire) -> None:
     wire.ask("MoM").sends(with_length(GONE, NOT_FOUND))
     wire.upstream.sends(OK)
@@ -222,4 +232,17 @@ def test_where_no_endpoint_with_the_adapter_can_be_reached_the_base_answers_at_a
     assert model_of(wire.upstream.written) == b'"llama2-7b"'
     wire.upstream.sends(OK)
     assert [tried["why"] for tried in wire.outcomes()[-1]["retried"]] == ["connect"]
+    counted = wire.generations.metrics.render().decode()
+    assert 'pointsman_upstream_errors_total{code="upstream_unreachable",endpoint="b"} 1.0' in counted
     assert wire.at_endpoints == 0
+
+
+def test_where_the_base_is_nowhere_else_either_each_endpoint_is_tried_once(wire: Wire) -> None:
+    wire.a.accepts = wire.b.accepts = False
+    wire.client.sends(post("MoM"))
+    wire.a.refuses()
+    wire.b.refuses()
+    assert wire.error == (502, "upstream_unreachable")
+    assert (wire.a.waiting, wire.b.waiting) == ([], [])
+    (outcome,) = wire.outcomes()
+    assert [tried["endpoint"] for tried in outcome["retried"]] == ["a"]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import pytest
 
 from support.playbook import LAST, OK, OPEN, STREAM, Wire, event, post, with_length
+from support.virtual_loop import FakeTransport
 
 PARTS = [
     pytest.param(b"H", id="a byte"),
@@ -223,3 +227,23 @@ def test_a_body_without_an_end_that_is_reset_is_not_whole(wire: Wire) -> None:
     upstream.sends(OPEN + b"half")
     upstream.resets()
     assert not wire.answer.whole
+
+
+@pytest.mark.parametrize(("size", "joined"), [(65_536, True), (65_537, False)])
+def test_a_body_of_more_than_64_kib_is_not_copied(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, size: int, joined: bool
+) -> None:
+    """It goes out beside the head, still in one write."""
+    parts: list[int] = []
+    written = FakeTransport.writelines
+
+    def writelines(transport: FakeTransport, data: Sequence[bytes]) -> None:
+        parts.append(len(data))
+        written(transport, data)
+
+    monkeypatch.setattr(FakeTransport, "writelines", writelines)
+    head, _, body = post().partition(b"\r\n\r\n")
+    head = re.sub(rb"Content-Length: \d+", b"Content-Length: %d" % size, head)
+    wire.client.sends(head + b"\r\n\r\n" + body.ljust(size))
+    assert wire.upstream.written.endswith(body.ljust(size))
+    assert parts == ([] if joined else [2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.proxy.usage import TAIL_BYTES, Tail
+from pointsman.proxy.usage import Tail
 
 CHAT = (
     b'{"id":"c","choices":[{"message":{"content":"hi"}}],'
@@ -54,15 +54,31 @@ def test_without_a_usage_there_are_no_counts(answer: bytes) -> None:
     assert tokens(answer) is None
 
 
-@pytest.mark.parametrize("size", [1, 7, 50, TAIL_BYTES - 1, TAIL_BYTES, TAIL_BYTES + 1])
+@pytest.mark.parametrize("size", [1, 7, 50, 4095, 4096, 4097])
 def test_it_does_not_matter_how_the_answer_was_cut_into_chunks(size: int) -> None:
-    answer = b"x" * 3 * TAIL_BYTES + CHAT
+    answer = b"x" * 3 * 4096 + CHAT
     assert tokens(*(answer[start : start + size] for start in range(0, len(answer), size))) == (7, 3)
 
 
 def test_only_the_end_is_remembered() -> None:
     tail = Tail()
-    for chunk in (CHAT, b"x" * (TAIL_BYTES - 1), b"yz", b"x" * 10 * TAIL_BYTES):
+    for chunk in (CHAT, b"x" * 4095, b"yz", b"x" * 10 * 4096):
         tail.feed(chunk)
-        assert len(tail._tail) <= TAIL_BYTES
+        assert len(tail._tail) <= 4096
     assert tail.tokens() is None
+
+
+@pytest.mark.parametrize(("behind", "found"), [(0, (7, 3)), (1, None)])
+def test_a_usage_is_found_in_the_last_4096_bytes(behind: int, found: tuple[int, int] | None) -> None:
+    usage = b'"usage":{"prompt_tokens":7,"completion_tokens":3}'
+    assert tokens(b"{" + usage + b" " * (4096 - len(usage) + behind)) == found
+
+
+def test_a_usage_may_be_cut_by_the_framing_of_its_chunks() -> None:
+    assert tokens(b'"usage":{"prompt_tokens":7\r\n1f\r\n5,"completion_tok\r\n3\r\nens":3}') == (75, 3)
+
+
+def test_an_answer_may_begin_with_its_error() -> None:
+    tail = Tail()
+    tail.feed(b'data: {"error": {"message": "EngineDeadError"}}\n\n')
+    assert tail.failed()

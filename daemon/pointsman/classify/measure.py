@@ -56,7 +56,8 @@ def measure(run: Run, *, threads: int, wide: bool, longest: int) -> Measured:
     run(typical, False)
     budget = BUDGET_S + BUDGET_RUNS * _alone(run, typical, wide=False)
     workers, disturbed = _workers(run, typical, threads)
-    rows: list[tuple[int, float, float, float]] = []
+    rows: list[tuple[int, float, float]] = []
+    wide_s: list[float] = []
     last = 0.0
     for tokens in (*(size for size in SIZES if size < longest), longest):
         begun = time.perf_counter()
@@ -64,15 +65,17 @@ def measure(run: Run, *, threads: int, wide: bool, longest: int) -> Measured:
             break
         alone = _alone(run, tokens, wide=False)
         beside = alone if workers == 1 else _side_by_side(run, tokens, workers, alone).seconds
-        rows.append((tokens, alone, beside, _alone(run, tokens, wide=True) if wide else 0.0))
+        rows.append((tokens, alone, beside))
+        if wide:
+            wide_s.append(_alone(run, tokens, wide=True))
         last = time.perf_counter() - begun
-    sizes, alone_s, beside_s, wide_s = zip(*rows, strict=True)
+    sizes, alone_s, beside_s = zip(*rows, strict=True)
     curve = Curve(
         workers=workers,
         tokens=sizes,
         alone=tuple(accumulate(alone_s, max)),
         beside=tuple(accumulate(beside_s, max)),
-        wide=tuple(accumulate(wide_s, max)) if wide else (),
+        wide=tuple(accumulate(wide_s, max)),
     )
     return Measured(curve, disturbed)
 

@@ -47,6 +47,13 @@ class ResponseStream(abc.ABC):
         "tail",
     )
 
+    # Set by `begin`, and by `head`.
+    _sent: float
+    _progress: float
+    _started: float
+    _pending: bytes
+    streams: bool
+
     def __init__(self, request: Request, record: Record, timeouts: Timeouts, lines: bytes, model: str) -> None:
         """`lines` are header lines to add to the response.
 
@@ -61,11 +68,8 @@ class ResponseStream(abc.ABC):
         self._model = model
         self._upstream: UpstreamConnection | None = None
         self._framing: Framing | None = None
-        self._pending = b""
-        self._sent = self._progress = self._started = 0.0
         self._paused = False
         self.status = 0
-        self.streams = False
         self.tail = Tail()
 
     def begin(self, upstream: UpstreamConnection, head: bytes, body: bytes) -> None:
@@ -195,7 +199,6 @@ class ResponseStream(abc.ABC):
         framing = self._framing
         if self._pending:
             self._writer.write(self._pending)
-            self._pending = b""
         if text and framing is not None:
             self._writer.write(framing.interrupted(text))
         elif self._request.head.old and not isinstance(framing, Length):

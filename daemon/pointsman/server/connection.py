@@ -252,7 +252,7 @@ class ClientConnection(asyncio.Protocol):
         """Write a whole answer to the current request, which ends it."""
         request = self._current
         if request is not None:
-            request.keep_alive = self.keeps_alive(request) and not response.close
+            request.keep_alive = self.keeps_alive(request)
             bodiless = request.head.method == "HEAD"
             self.write(response.encode(keep_alive=request.keep_alive, old=request.head.old, bodiless=bodiless))
             self.answered(request)

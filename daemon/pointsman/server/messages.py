@@ -83,14 +83,13 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 @dataclass(slots=True)
 class Response:
-    """A response of this program. `lines` are whole header lines; `close`: the connection is not used again."""
+    """A response of this program; `lines` are whole header lines."""
 
     status: int = 200
     body: bytes = b""
     content_type: str = "application/json"
     headers: Pairs = field(default_factory=list)
     lines: bytes = b""
-    close: bool = False
 
     def encode(self, *, keep_alive: bool, old: bool, bodiless: bool = False) -> bytes:
         """Serialise for a client of HTTP/1.0 if `old`, for a HEAD request if `bodiless`."""
@@ -129,9 +128,9 @@ def error_response(error: HttpError, body: object = None) -> Response:
 
 
 def refusal(status: int, message: str, code: str) -> Response:
-    """Return a client error after which the connection is closed."""
+    """Return the error for a client whose connection is then closed."""
     body = error_body(message, type="invalid_request_error", param=None, code=code)
-    return Response(status, msgspec.json.encode(body), close=True)
+    return Response(status, msgspec.json.encode(body))
 
 
 class Request:
@@ -207,8 +206,6 @@ class Request:
                     await self._waiter
             except TimeoutError:
                 raise RequestError("the body did not arrive in time", status=408, code="request_timeout") from None
-            finally:
-                self._waiter = None
         if self._error is not None:
             raise self._error
         parts, self._parts = self._parts, []

@@ -20,9 +20,10 @@ LARGEST_KEY_BYTES = 4096
 class _Collector:
     """Collect a whole answer."""
 
+    status: int
+
     def __init__(self) -> None:
         self.done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.status = 0
         self._parts: list[bytes] = []
         self._size = 0
 

@@ -1,0 +1,105 @@
+"""Where the service listens, by real sockets in a folder of the test."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from pointsman.errors import CannotStart
+from pointsman.server.connection import Limits
+from pointsman.server.listener import Listener
+from pointsman.server.messages import Request, Response
+
+LIMIT_S = 10.0
+
+
+@contextlib.asynccontextmanager
+async def listening() -> AsyncIterator[Listener]:
+    async def answer(_: Request) -> Response:
+        return Response(body=b"here")
+
+    made = Listener(answer, lambda: Limits(5.0, 1000, 10), lambda _: None, lambda _: None)
+    try:
+        yield made
+    finally:
+        await made.drain(0.0, asyncio.Event())
+
+
+async def asked(path: Path) -> bytes:
+    async with asyncio.timeout(LIMIT_S):
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
+
+
+async def test_a_socket_file_that_a_killed_process_left_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "data.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    async with listening() as listener:
+        await listener.listen(f"unix:{path}")
+        assert (await asked(path)).endswith(b"here")
+
+
+async def test_an_address_where_another_listens_is_named_and_left_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "data.sock"
+    async with listening() as first, listening() as second:
+        await first.listen(f"unix:{path}")
+        with pytest.raises(CannotStart, match=f"cannot listen at unix:{path} .Address already in use"):
+            await second.listen(f"unix:{path}")
+        assert (await asked(path)).endswith(b"here")
+
+
+async def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        async with listening() as listener:
+            with pytest.raises(CannotStart, match=f"cannot listen at {address} "):
+                await listener.listen(address)
+
+
+async def test_an_inherited_socket_is_served_until_the_drain(tmp_path: Path) -> None:
+    path = tmp_path / "data.sock"
+    inherited = socket.socket(socket.AF_UNIX)
+    inherited.bind(str(path))
+    inherited.listen()
+    async with listening() as listener:
+        await listener.adopt(inherited)
+        assert (await asked(path)).endswith(b"here")
+        assert inherited.fileno() != -1
+    with pytest.raises(OSError, match=r"refused|No such file"):
+        await asked(path)
+
+
+@pytest.mark.parametrize(
+    ("address", "family", "made", "where"),
+    [
+        ("127.0.0.1:8080", socket.AF_INET, "create_server", ("127.0.0.1", 8080)),
+        ("unix:/nowhere/data.sock", socket.AF_UNIX, "create_unix_server", ("/nowhere/data.sock",)),
+    ],
+)
+async def test_the_kernel_keeps_2048_connections_of_a_storm(
+    address: str, family: socket.AddressFamily, made: str, where: tuple[Any, ...]
+) -> None:
+    """Where it listens itself, and where it was given the socket."""
+    async with listening() as listener:
+        loop: Any = mock.Mock(create_server=mock.AsyncMock(), create_unix_server=mock.AsyncMock())
+        listener.loop = loop
+        with socket.socket(family) as given:
+            await listener.listen(address)
+            await listener.adopt(given)
+        first, second = getattr(loop, made).await_args_list
+        assert (first.args[1:], first.kwargs) == (where, {"backlog": 2048})
+        assert second.kwargs == {"sock": given, "backlog": 2048}
+        assert len(loop.method_calls) == 2
+        listener._listeners.clear()
