@@ -9,12 +9,14 @@ PointsmanError
 │   │   └── MethodNotAllowed
 │   ├── OverShare           one client exceeds its limit of concurrent requests
 │   ├── TooBusy             the service is at its limit of concurrent requests
+│   │   └── BuffersFull     the bytes of requests in memory are at their limit
 │   ├── ShuttingDown        the service is shutting down
 │   └── UpstreamError       vLLM or the connection to it failed
 │       ├── UpstreamUnreachable
 │       ├── UpstreamTimeout
 │       ├── UpstreamBroken
-│       └── KeyRefused
+│       ├── KeyRefused
+│       └── OutOfFiles      this process cannot open a connection, which says nothing about vLLM
 ├── EvaluationError         an input file of `pointsman eval` is unusable; the command exits with 1
 └── ClassifierError         no classification: the request continues with the fallback category
     ├── DeadlineMissed
@@ -147,6 +149,13 @@ class TooBusy(HttpError):
     retry_after = 1
 
 
+class BuffersFull(TooBusy):
+    """There is no room in memory for the body; it was not read to its end."""
+
+    def __init__(self) -> None:
+        super().__init__("too many bytes of requests in memory (pointsman.server.max_buffered_bytes)")
+
+
 class ShuttingDown(HttpError):
     """The service shut down before the response was complete."""
 
@@ -185,6 +194,15 @@ class UpstreamBroken(UpstreamError):
 
 class KeyRefused(UpstreamError):
     """The endpoint refuses the key that the service sends, or wants one."""
+
+
+class OutOfFiles(UpstreamError):
+    """This process has no file descriptor for another connection, so vLLM was not asked."""
+
+    status = 503
+    type = "overloaded_error"
+    code = "overloaded"
+    retry_after = 1
 
 
 def error_body(message: str, *, type: str, param: str | None, code: str) -> dict[str, Any]:  # noqa: A002 - OpenAI's name

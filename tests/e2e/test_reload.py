@@ -131,7 +131,6 @@ async def test_a_faulty_config_changes_nothing_and_all_its_faults_are_told(upstr
     [
         pytest.param("relay", "api_key_file", "nowhere", id="a key that cannot be read"),
         pytest.param("log", "texts_file", "nowhere/texts", id="a file that cannot be written"),
-        pytest.param("server", "max_connections", 10**9, id="more connections than files"),
     ],
 )
 async def test_what_the_host_does_not_give_changes_nothing(

@@ -68,12 +68,15 @@ async def run_daemon(
     admin_listener: socket.socket | None = None,
     stderr: int | None = None,
     exit_code: int = 0,
+    files: int | None = None,
 ) -> AsyncIterator[Daemon]:
     """Start it, yield once `/ready` is 200, end it with SIGTERM unless the block did.
 
     `listener` is a listening TCP socket that it inherits as its data port, as a socket unit of systemd would pass it,
     and `admin_listener` one that it inherits as its admin port. `stderr` is a file descriptor to log to, in place of a
     file; then nobody looks at what is logged.
+
+    `files` limits the files that it may open.
 
     `config` is YAML text, a file, or what YAML would be read into; its TCP addresses are replaced by free
     ones and it is written into `tmp_path`, so relative paths in it count from there. After a block that did
@@ -89,6 +92,7 @@ async def run_daemon(
     log = tmp_path / f"pointsman-{data_port}.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
+            *(() if files is None else ("bash", "-c", f'ulimit -n {files}; exec "$@"', "bash")),
             *_inheriting(listeners),
             *(sys.executable, "-m", "pointsman", "serve", "--config", str(file), *args),
             env=os.environ | (env or {}),

@@ -117,6 +117,7 @@ class Wire:
         self.a, self.b = self._ports.values()
         self.a.accepts = self.b.accepts = adapters is None
         self.log = Memory()
+        self._clients: list[FakeTransport] = []
         self._options = replace(
             QUIET,
             relay=RelayOptions(**cast("Any", RELAY | relay)),
@@ -164,16 +165,18 @@ class Wire:
                 lambda: self.generations.current.limits,
                 self.refused.append,
                 self.generations.current.recorder.abandoned,
+                self.generations.budget,
             )
         )
         self.client = self.connect()
 
-    def connect(self) -> FakeTransport:
+    def connect(self, address: str = "192.0.2.1") -> FakeTransport:
         """One more client."""
 
         def made() -> FakeTransport:
             protocol = self.listener._connection()
-            transport = FakeTransport(self.clock, protocol)
+            transport = FakeTransport(self.clock, protocol, address)
+            self._clients.append(transport)
             protocol.connection_made(transport)
             return transport
 
@@ -203,7 +206,12 @@ class Wire:
         return got.status, json.loads(got.body)["error"]["code"]
 
     def ask(self, *arguments: Any, **options: Any) -> FakeTransport:
-        """Have the client send a request; returns the connection to the vLLM that gets it."""
+        """Have the client send a request; returns the connection to the vLLM that gets it.
+
+        It connects anew where its connection was closed, as after ten seconds without a request.
+        """
+        if self.client.closing:
+            self.client = self.connect()
         self.client.sends(post(*arguments, **options))
         return self.upstream
 
@@ -259,6 +267,23 @@ class Wire:
         """The connections that another request may get."""
         return [kept._transport for state in self.endpoints.values() for kept in state.pool._idle]  # type: ignore[misc]
 
+    @property
+    def buffered(self) -> int:
+        """The bytes of requests that count as held in memory."""
+        return self.generations.budget.held
+
+    @property
+    def refusals(self) -> dict[str, float]:
+        """What the metrics count of refused requests, by reason."""
+        return {labels[0]: value for labels, value in self.generations.metrics.refused._values.items()}
+
+    def leave_nothing(self) -> None:
+        """Have all clients leave, after which nothing of their requests is held."""
+        for client in self._clients:
+            self.clock.do(client.abort)
+        assert (self.buffered, self.generations.budget.waiting) == (0, 0)
+        assert self.in_flight == {"metrics": 0, "client": 0, "generations": 0}
+
     def close(self) -> None:
         self.clock.run_until_complete(self.generations.close())
         self.clock.close()
@@ -289,5 +314,6 @@ def playing(**options: Any) -> Iterator[Wire]:
     wire = Wire(**options)
     try:
         yield wire
+        wire.leave_nothing()
     finally:
         wire.close()

@@ -72,13 +72,17 @@ async def run_relay(
     exit_code: int = 0,
     env: Mapping[str, str] | None = None,
     stderr: int | None = None,
+    files: int | None = None,
     **options: Any,
 ) -> AsyncIterator[Relay]:
-    """A daemon before these upstreams; `relay.upstream` is the first. Its classifier is a toy unless told otherwise."""
+    """A daemon before these upstreams; `relay.upstream` is the first. Its classifier is a toy unless told otherwise.
+
+    `files` limits the files that it may open.
+    """
     if model_id is None:
         model_id = str(toy_artifact.build(folder / "toy"))
     config = relay_config(model_id, *(upstream.port for upstream in upstreams), **options)
     for endpoint in config["vllm_endpoints"]:
         endpoint["weight"] = (weights or {}).get(endpoint["name"], 1)
-    async with run_daemon(config, folder, exit_code=exit_code, env=env, stderr=stderr) as daemon:
+    async with run_daemon(config, folder, exit_code=exit_code, env=env, stderr=stderr, files=files) as daemon:
         yield Relay(daemon, upstreams[0])

@@ -84,8 +84,9 @@ class FakeTransport(asyncio.Transport):
     write to a connection that is being closed raises.
     """
 
-    def __init__(self, loop: VirtualLoop, protocol: asyncio.BaseProtocol) -> None:
-        super().__init__({"peername": ("192.0.2.1", 4000)})
+    def __init__(self, loop: VirtualLoop, protocol: asyncio.BaseProtocol, address: str = "192.0.2.1") -> None:
+        """An empty `address` is that of a Unix socket."""
+        super().__init__({"peername": (address, 4000) if address else ""})
         self._loop = loop
         self._protocol: Any = protocol
         self._arrived: deque[bytes | Exception | None] = deque()

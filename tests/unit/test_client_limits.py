@@ -8,7 +8,6 @@ from typing import Any, cast
 import pytest
 
 from pointsman.config.model import ServerOptions
-from support.http_view import seen
 from support.playbook import OK, Wire, playing, post
 
 HEAD = post().partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
@@ -152,20 +151,6 @@ def test_a_compressed_body_is_a_415_and_is_never_unpacked(wire: Wire) -> None:
 
 
 # --- number --------------------------------------------------------------------------------------------------------
-
-
-def test_connections_have_a_limit() -> None:
-    with playing(server=limited(max_connections=2)) as wire:
-        second, third = wire.connect(), wire.connect()
-        got = seen(third.taken)
-        assert got is not None
-        assert (got.status, b'"overloaded"' in got.body) == (503, True)
-        assert b"Retry-After" in got.head
-        assert wire.refused == ["connections"]
-        assert second.taken == b""
-        third.ends()
-        second.ends()
-        assert wire.connect().taken == b""
 
 
 def test_a_client_that_is_late_is_told_whose_fault_it_is() -> None:

@@ -156,6 +156,21 @@ PROBLEMS = [
         "every endpoint of base has the weight 0",
         "prefer another endpoint",
     ),
+    # limits on clients
+    (
+        MINIMAL + "pointsman: {server: {trusted_proxies: [127.0.0.1, 10.0.0.1/8]}}\n",
+        "pointsman.server.trusted_proxies[1]",
+        11,
+        'expected a network, found "10.0.0.1/8"',
+        "10.0.0.0/8",
+    ),
+    (
+        MINIMAL + "pointsman: {server: {max_buffered_bytes: 134217727}}\n",
+        "pointsman.server.max_buffered_bytes",
+        11,
+        "one client may hold a quarter of 134217727 bytes",
+        "write at least 134217728",
+    ),
     # listeners
     (
         MINIMAL + "pointsman: {server: {listen: []}}\n",
@@ -334,3 +349,12 @@ def test_a_weight_has_no_upper_bound(tmp_path: Path) -> None:
     text = MINIMAL.replace("port: 8000", "port: 8000\n    weight: 3000000000")
 
     assert loaded(tmp_path, text).config.vllm_endpoints[0].weight == 3e9
+
+
+@pytest.mark.parametrize(
+    ("server", "total"),
+    [("{}", 256), ("{max_body_bytes: 67108864}", 512), ("{max_buffered_bytes: 134217728}", 128)],
+)
+def test_the_default_budget_of_bytes_is_eight_of_the_largest_bodies(tmp_path: Path, server: str, total: int) -> None:
+    options = loaded(tmp_path, MINIMAL + f"pointsman: {{server: {server}}}\n").config.pointsman.server
+    assert options.buffered_bytes == total * 1024 * 1024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from pointsman.config.model import Endpoint, RelayOptions
+from pointsman.errors import OutOfFiles
 from pointsman.upstream.breaker import Breaker
 from pointsman.upstream.endpoint_state import EndpointState
 from pointsman.upstream.load_balancer import LoadBalancer
@@ -218,3 +220,26 @@ def test_the_first_probe_alone_shuts_no_endpoint_out(clock: VirtualLoop) -> None
     assert world.endpoints.all["a"].reachable
     clock.advance(10.0)
     assert not world.endpoints.all["a"].reachable
+
+
+def test_a_probe_for_which_no_file_is_left_tells_nothing(clock: VirtualLoop) -> None:
+    """Neither that the endpoint is down nor that it is up again."""
+    world = World({"a": 1})
+    answers = iter(
+        [OutOfFiles("none"), OutOfFiles("none"), "gone", OutOfFiles("none"), "gone", OutOfFiles("none"), None]
+    )
+
+    async def ask(_: EndpointState) -> str | None:
+        answer = next(answers)
+        if isinstance(answer, OutOfFiles):
+            raise answer
+        return answer
+
+    clock.do(lambda: asyncio.ensure_future(world.endpoints.probe(world.endpoints.all["a"], ask, 1.0), loop=clock))
+    found = []
+    for _ in range(7):
+        found.append(world.endpoints.all["a"].reachable)
+        clock.advance(1.0)
+        if len(found) == 6:
+            break
+    assert found == [True, True, True, True, False, False]

@@ -54,6 +54,7 @@ async def port(classifier: Classifier, log: LogOptions) -> AsyncIterator[Port]:
         lambda: generations.current.limits,
         lambda _: None,
         lambda _: None,
+        generations.budget,
     )
     address = f"127.0.0.1:{reserve_port()}"
     await server.listen(address)

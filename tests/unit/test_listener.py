@@ -13,6 +13,7 @@ from unittest import mock
 import pytest
 
 from pointsman.errors import CannotStart
+from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.connection import Limits
 from pointsman.server.listener import Listener
 from pointsman.server.messages import Request, Response
@@ -25,7 +26,8 @@ async def listening() -> AsyncIterator[Listener]:
     async def answer(_: Request) -> Response:
         return Response(body=b"here")
 
-    made = Listener(answer, lambda: Limits(5.0, 1000, 10), lambda _: None, lambda _: None)
+    limits = Limits(5.0, 60.0, 1000, 10, 0, ())
+    made = Listener(answer, lambda: limits, lambda _: None, lambda _: None, ByteBudget(1 << 20))
     try:
         yield made
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 
 import pytest
 
@@ -111,6 +112,20 @@ def test_a_connection_that_is_not_made_in_time_is_given_up(milliseconds: int) ->
         wire.clock.advance(seconds)
         assert wire.error == (502, "upstream_unreachable")
         assert b"did not answer in time" in wire.answer.body
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_where_no_file_is_left_for_a_connection_it_is_our_fault_and_not_vllms(number: int) -> None:
+    with playing(breaker_failures=1, health_interval_ms=60_000) as wire:
+        wire.a.accepts = False
+        wire.client.sends(post())
+        wire.clock.do(wire.a.waiting[-1].set_exception, OSError(number, "Too many open files"))
+        assert wire.error == (503, "overloaded")
+        assert b"Retry-After: 1" in wire.answer.head
+        state = wire.endpoints["a"]
+        assert (state.breaker.opened, state.reachable, state.in_flight) == (False, True, 0)
+        assert wire.refusals == {"files": 1}
+        assert wire.generations.metrics.upstream_errors._values == {}
 
 
 def test_a_client_that_leaves_while_a_connection_is_made_gives_it_up(wire: Wire) -> None:

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from pointsman.http1.request_head import read_head
+from pointsman.server.byte_budget import ByteBudget, Share
 from pointsman.server.messages import Request, Response
 from pointsman.server.routes import Route, Routes
 
 
 def request(method: str, path: str) -> Request:
     writer: Any = None
-    return Request(writer, read_head(f"{method} {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode()), 0)
+    share = Share(ByteBudget(0), limited=False)
+    return Request(writer, read_head(f"{method} {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode()), 0, share, 0)
 
 
 async def told(request: Request) -> Response:

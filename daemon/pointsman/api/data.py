@@ -25,7 +25,7 @@ from pointsman.routing.explain import describe
 from pointsman.routing.formats import FORMATS, Format, format_of
 from pointsman.routing.policy import Choice, Reason
 from pointsman.routing.router import Routed, Router
-from pointsman.server.messages import Handler, Request, Response, json_response, too_large
+from pointsman.server.messages import Handler, Request, Response, json_response
 from pointsman.server.routes import Route, Routes
 
 # Paths that clients of an inference host use. All other vLLM paths are unreachable through the data port, including its
@@ -201,7 +201,10 @@ def _is_json(request: Request) -> bool:
 
 
 async def read_body(backend: Backend, exchange: Exchange) -> bytes:
-    """Return the whole body; raises RequestError: 408 on a timeout, 413 if too large, 415 if compressed."""
+    """Return the whole body.
+
+    Raises BuffersFull, or RequestError: 408 on a timeout, 413 if too large, 415 if compressed.
+    """
     request, options = exchange.request, backend.config.pointsman.server
     if request.head.values.get(b"content-encoding", b"identity").lower() != b"identity":
         raise RequestError(
@@ -209,6 +212,4 @@ async def read_body(backend: Backend, exchange: Exchange) -> bytes:
             status=415,
             code="unsupported_encoding",
         )
-    if request.head.length > options.max_body_bytes:
-        raise too_large(options.max_body_bytes)
-    return await request.read(options.body_timeout_ms / 1000)
+    return await request.read(options.body_timeout_ms / 1000, options.min_body_rate)

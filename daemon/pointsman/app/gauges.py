@@ -10,6 +10,8 @@ from pointsman.app.generation import Generation
 from pointsman.classify.classifier import Classifier
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
+from pointsman.server.byte_budget import ByteBudget
+from pointsman.server.listener import Listener
 from pointsman.upstream.endpoint_state import EndpointState
 
 
@@ -20,6 +22,15 @@ def watch(metrics: Metrics, log: Log, current: Callable[[], Generation]) -> None
     _classifier(metrics, lambda: current().classifier)
     _endpoints(metrics, lambda: current().balancer.all)
     _adapters(metrics, current)
+
+
+def watch_listener(metrics: Metrics, data: Listener, budget: ByteBudget) -> None:
+    """Register gauges and counters for the data port and the bytes of its requests."""
+    metrics.watch("connections", "Clients' connections to the data port.", lambda: len(data.connections))
+    metrics.watch("buffered_bytes", "Bytes of requests in memory, reserved or arrived.", lambda: budget.held)
+    metrics.watch("bodies_waiting", "Request bodies that wait unread for room in memory.", lambda: budget.waiting)
+    evicted = "Idle connections closed to make room for others."
+    metrics.watch_counters(lambda: {"connections_evicted": (evicted, data.evicted)})
 
 
 def _classifier(metrics: Metrics, current: Callable[[], Classifier]) -> None:

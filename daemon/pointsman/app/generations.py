@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,12 +12,13 @@ from pathlib import Path
 from pointsman.adapters.loader import Loader
 from pointsman.adapters.poller import Poller
 from pointsman.api.data import Backend
+from pointsman.app.descriptors import client_connections, raise_limit
 from pointsman.app.generation import Generation
 from pointsman.app.prepare import Prepared
 from pointsman.app.supervisor import Supervisor
 from pointsman.classify.classifier import Classifier
+from pointsman.config.address import network
 from pointsman.config.model import Config, ServerOptions
-from pointsman.errors import CannotStart
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import Level
 from pointsman.observability.metrics import Metrics
@@ -30,6 +30,7 @@ from pointsman.proxy.quarantine import Quarantine
 from pointsman.proxy.recorder import Recorder
 from pointsman.proxy.timeouts import Timeouts
 from pointsman.routing.router import Router
+from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.client_limiter import ClientLimiter
 from pointsman.server.connection import Limits
 from pointsman.server.messages import Request
@@ -39,8 +40,6 @@ from pointsman.upstream.key_check import checked_models
 from pointsman.upstream.load_balancer import LoadBalancer
 from pointsman.upstream.vllm_admin import LoraApi
 
-# Reserved for listeners, the admin port, the classifier's files, probes, and libraries.
-SPARE_FILES = 128
 # Requests depend on these tasks: without them, responses have no time limit, and nobody finds out which endpoints are
 # up and what they serve.
 NEEDED = ("timeouts", "prober", "poller")
@@ -54,10 +53,10 @@ class Generations:
 
     def __init__(self, prepared: Prepared, log: Log) -> None:
         """Build the first generation; raises CannotStart."""
-        _check_files(prepared.config.pointsman.server)
         self.metrics = Metrics(_names(prepared.config))
         self.log = log
         self.supervisor = Supervisor(log, self.metrics.task_failures.add)
+        self.budget = ByteBudget(prepared.config.pointsman.server.buffered_bytes)
         self._limiter = ClientLimiter()
         self._quarantine = Quarantine(asyncio.get_running_loop().time)
         self._started = time.time()
@@ -88,11 +87,11 @@ class Generations:
 
     def swap(self, prepared: Prepared) -> None:
         """Use another config for new requests; raises CannotStart, and then nothing has changed."""
-        _check_files(prepared.config.pointsman.server)
         before, generation = self.current, self._build(prepared, self.current)
         for task in self._polling:
             task.cancel()
         self.metrics.know(_names(generation.config))
+        self.budget.resize(generation.config.pointsman.server.buffered_bytes)
         self.current = self._begin(generation)
         self.log.set_level(prepared.config.pointsman.log.level)
         if not self._in_use[before].requests:
@@ -113,9 +112,11 @@ class Generations:
 
     def _build(self, prepared: Prepared, previous: Generation | None) -> Generation:
         config, key_line = prepared.config, prepared.key_line
-        texts = _texts(config, previous)  # may fail; what follows takes over shared parts and must not
         relay, server = config.pointsman.relay, config.pointsman.server
         credentials = relay.forward_authorization and not key_line
+        # These may fail; what follows takes over shared parts and must not.
+        limits = self._limits(server)
+        texts = _texts(config, previous)
         balancer = LoadBalancer(config.vllm_endpoints, relay, self._report, previous.balancer.all if previous else None)
         poller = Poller(
             config.vllm_endpoints,
@@ -145,7 +146,7 @@ class Generations:
         )
         return Generation(
             config=config,
-            limits=Limits(server.header_timeout_ms / 1000, server.max_body_bytes, server.max_connections),
+            limits=limits,
             backend=Backend(config, router, poller, forwarder, texts, self.log, self._started),
             admission=Admission(server, self._limiter, self.metrics),
             recorder=Recorder(self.metrics, self.log, config.pointsman.log.requests),
@@ -154,6 +155,26 @@ class Generations:
             balancer=balancer,
             timeouts=timeouts,
             key_line=key_line,
+        )
+
+    def _limits(self, server: ServerOptions) -> Limits:
+        """Return the limits on clients; raises CannotStart."""
+        files = raise_limit()
+        connections = client_connections(server, files)
+        if connections < server.max_connections:
+            self.log.write(
+                "warning",
+                "files",
+                message=f"at most {connections} client connections, not {server.max_connections} (max_connections), as "
+                f"this process may open {files} files; raise LimitNOFILE (ulimit -Hn)",
+            )
+        return Limits(
+            header_timeout=server.header_timeout_ms / 1000,
+            send_timeout=server.send_timeout_ms / 1000,
+            max_body_bytes=server.max_body_bytes,
+            max_connections=connections,
+            max_connections_per_client=server.max_connections_per_client,
+            trusted=tuple(map(network, server.trusted_proxies)),
         )
 
     def _begin(self, generation: Generation) -> Generation:
@@ -229,19 +250,6 @@ def _texts(config: Config, previous: Generation | None) -> KeptTexts | None:
     if previous is not None and previous.config.pointsman.log.texts_file == file:
         return previous.texts
     return None if file is None else KeptTexts(Path(file))
-
-
-def _check_files(options: ServerOptions) -> None:
-    """Raise the limit of open files to its maximum; raises CannotStart if that is too low for the config."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    needed = options.max_connections + options.max_in_flight + SPARE_FILES
-    if most != resource.RLIM_INFINITY and needed > most:
-        raise CannotStart(
-            f"{options.max_connections} connections and {options.max_in_flight} concurrent requests need {needed} open "
-            f"files, but this process may open {most}: raise LimitNOFILE (ulimit -Hn), or lower "
-            "pointsman.server.max_connections or max_in_flight"
-        )
 
 
 def _names(config: Config) -> frozenset[str]:

@@ -16,6 +16,7 @@ from pointsman.api.admin import adapter_routes
 from pointsman.api.data import routes
 from pointsman.api.health import health_routes, readiness
 from pointsman.app import gauges, stand_in
+from pointsman.app.descriptors import ADMIN_CONNECTIONS
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared
 from pointsman.app.reload import ConfigSource, Reloader
@@ -24,6 +25,7 @@ from pointsman.errors import RequestError
 from pointsman.observability import loop_lag
 from pointsman.observability.library_log import adopt_library_log
 from pointsman.observability.log import Log
+from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.connection import Limits
 from pointsman.server.listener import Listener
 from pointsman.server.messages import Request, Response, json_response
@@ -34,6 +36,8 @@ ADMIN_SOCKET = "admin"
 # Maximum delay of READY=1 while no vLLM answers; vLLM may take minutes to load its model.
 GRACE_S = 5.0
 STATUS_S = 5.0
+# Its requests name an adapter.
+ADMIN_BODY_BYTES = 2**20
 
 
 async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: bool = False, systemd: Systemd) -> None:
@@ -119,8 +123,12 @@ def _servers(generations: Generations, reloader: Reloader) -> tuple[Listener, Li
     def abandoned(request: Request) -> None:
         generations.current.recorder.abandoned(request)
 
-    data = Listener(routes(generations.exchange, ready, not_routed), limits, metrics.refused.add, abandoned)
-    metrics.watch("connections", "Clients' connections to the data port.", lambda: len(data.connections))
+    def admin_limits() -> Limits:
+        return dataclasses.replace(limits(), max_connections=ADMIN_CONNECTIONS, max_body_bytes=ADMIN_BODY_BYTES)
+
+    budget = generations.budget
+    data = Listener(routes(generations.exchange, ready, not_routed), limits, metrics.refused.add, abandoned, budget)
+    gauges.watch_listener(metrics, data, budget)
     own = [
         Route("GET", "/metrics", exposition),
         Route("GET", "/config", config),
@@ -128,7 +136,7 @@ def _servers(generations: Generations, reloader: Reloader) -> tuple[Listener, Li
         *adapter_routes(lambda: generations.current),
         *health_routes(ready),
     ]
-    admin = Listener(Routes(own), limits, lambda _: None, lambda _: None)
+    admin = Listener(Routes(own), admin_limits, lambda _: None, lambda _: None, ByteBudget(8 * ADMIN_BODY_BYTES))
     return data, admin
 
 

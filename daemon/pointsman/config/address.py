@@ -45,6 +45,14 @@ def listen(text: str) -> Tcp | Unix:
     return Tcp(host, int(port))
 
 
+def network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Parse an IP address or a network such as `10.0.0.0/8`; raises ValueError with what to write instead."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError("write an IP address, or a network such as 10.0.0.0/8 whose host bits are 0") from None
+
+
 def check_endpoint(address: str, port: int | None) -> None:
     """Check a vLLM's address together with its port; raises ValueError with what to write instead."""
     if address.startswith("unix:"):

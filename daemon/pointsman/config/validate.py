@@ -50,6 +50,7 @@ def validate(config: Config, places: Places) -> tuple[Problem, ...]:
         _families,
         _auto_name,
         _listeners,
+        _clients,
         _loops,
         _loading,
     )
@@ -205,6 +206,25 @@ def _listeners(subject: _Subject) -> Iterator[Problem]:
         if found in taken and not (isinstance(found, address.Tcp) and found.port == 0):
             yield subject.problem(*keys, message=f'the address "{text}" is given twice', fix="use another port")
         taken.add(found)
+
+
+def _clients(subject: _Subject) -> Iterator[Problem]:
+    """Check the limits on clients."""
+    server = subject.config.pointsman.server
+    base: Keys = ("pointsman", "server")
+    for i, text in enumerate(server.trusted_proxies):
+        try:
+            address.network(text)
+        except ValueError as error:
+            keys: Keys = (*base, "trusted_proxies", i)
+            yield subject.problem(*keys, message=f'expected a network, found "{text}"', fix=str(error))
+    if server.buffered_bytes < 4 * server.max_body_bytes:
+        message = (
+            f"one client may hold a quarter of {server.buffered_bytes} bytes, which is less than one body of "
+            f"max_body_bytes ({server.max_body_bytes})"
+        )
+        fix = f"write at least {4 * server.max_body_bytes}, or lower max_body_bytes"
+        yield subject.problem(*base, "max_buffered_bytes", message=message, fix=fix)
 
 
 def _loops(subject: _Subject) -> Iterator[Problem]:

@@ -39,13 +39,14 @@ class Metrics:
         self.left = self._counter(
             "clients_left",
             "Clients that disconnected early, by phase: queue (behind their previous request), body, classify, "
-            "connect, head (waiting for vLLM's response head), stream.",
+            "connect, head (waiting for vLLM's response head), stream, send (cut off because it did not read).",
             "phase",
         )
         self.refused = self._counter(
             "refused",
-            "Requests and connections refused unread: in_flight, client (over its limit), connections, header_timeout, "
-            "body_timeout, malformed; and query_of_death (relay.quarantine).",
+            "Requests and connections refused: in_flight, client (over its limit), connections, client_connections, "
+            "memory (no room for the body), files (no descriptor for a connection to vLLM), header_timeout, "
+            "body_timeout, malformed, query_of_death (relay.quarantine).",
             "reason",
         )
         self.retries = self._counter(

@@ -40,6 +40,12 @@ class Record(msgspec.Struct):
         self.routed = routed
         self.phases = routed.phases()
 
+    def drop_body(self) -> None:
+        """Keep of the decision all but the edited body."""
+        if self.routed is not None:
+            edited = msgspec.structs.replace(self.routed.edited, body=b"")
+            self.routed = msgspec.structs.replace(self.routed, edited=edited)
+
     def server_timing(self) -> str:
         """Return the value of the `Server-Timing` header, durations in milliseconds."""
         return ", ".join([f"{name};dur={seconds * 1000:.3f}" for name, seconds in self.phases.items()])

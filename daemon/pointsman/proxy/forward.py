@@ -22,10 +22,11 @@ from pointsman.http1.forwarded_headers import forwarded_headers
 from pointsman.observability.metrics import Metrics
 from pointsman.proxy.client_identity import client_identity
 from pointsman.proxy.exchange import Exchange
-from pointsman.proxy.quarantine import CONFIRM_SECONDS, Quarantine, Suspect
+from pointsman.proxy.quarantine import CONFIRM_SECONDS, LARGEST_BODY_BYTES, Quarantine, Suspect
 from pointsman.proxy.response_stream import ResponseStream
 from pointsman.proxy.timeouts import Timeouts
 from pointsman.proxy.unknown_model import UnknownModel
+from pointsman.server.byte_budget import SMALL_BYTES
 from pointsman.upstream.connection import NotStarted
 from pointsman.upstream.endpoint_state import EndpointState
 from pointsman.upstream.load_balancer import LoadBalancer
@@ -173,6 +174,14 @@ class _ForwardedRequest(ResponseStream):
                 self._writer.job = self
                 self.begin(connection, self._request_head(endpoint), self._body)
                 return
+
+    def answering(self) -> None:
+        quarantine = self._forwarder.quarantine
+        needed = SMALL_BYTES - 1 if quarantine is None else LARGEST_BODY_BYTES  # if vLLM dies, it may be a suspect
+        if len(self._body) > needed and self._upstream is not None and self._upstream.sent:
+            self._body, self._instead = b"", None
+            self._record.drop_body()
+            self._request.release()
 
     def ended(self, error: UpstreamError | None) -> None:
         exchange, endpoint = self._exchange, self._endpoint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pointsman.errors import HttpError, UpstreamError
+from pointsman.errors import BuffersFull, HttpError, OutOfFiles, UpstreamError
 from pointsman.http1.forwarded_headers import request_id
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
@@ -34,7 +34,11 @@ class Recorder:
         `path` says in which form the error is written, if that is not the path in the record.
         """
         record.status, record.error = error.status, error.message
-        if isinstance(error, UpstreamError):
+        if isinstance(error, BuffersFull):
+            self.metrics.refused.add("memory")
+        elif isinstance(error, OutOfFiles):
+            self.metrics.refused.add("files")
+        elif isinstance(error, UpstreamError):
             self.metrics.upstream_errors.add(record.endpoint or "", error.code)
         if error.code == "request_timeout":
             self.metrics.refused.add("body_timeout")

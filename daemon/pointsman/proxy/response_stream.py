@@ -105,6 +105,7 @@ class ResponseStream(abc.ABC):
         if head.status == 503 and not head.retry_after:
             line += RETRY_AFTER
         self._framing = framing
+        self.answering()
         self._pending = b"HTTP/1.1 %d %b\r\n%b%b%bServer-Timing: %b\r\n\r\n" % (
             head.status,
             head.reason,
@@ -160,6 +161,10 @@ class ResponseStream(abc.ABC):
         self.ended(error)
 
     @abc.abstractmethod
+    def answering(self) -> None:
+        """Drop what would be needed to send the request again: the response has begun."""
+
+    @abc.abstractmethod
     def goes_elsewhere(self, model: str) -> bool:
         """Take note that vLLM does not know `model`; return whether another endpoint or model can answer."""
 
@@ -181,6 +186,10 @@ class ResponseStream(abc.ABC):
         self._progress = self._loop.time()
         if self._upstream is not None:
             self._upstream.resume()
+
+    def stalled(self) -> None:
+        """Record that the client is cut off because it does not read."""
+        self._record.phase = "send"
 
     def give_up(self, error: HttpError | None = None) -> None:
         """Abort the request to vLLM; `error` is sent to a client that has received part of the response."""

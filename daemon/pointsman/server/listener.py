@@ -11,11 +11,16 @@ from pathlib import Path
 
 from pointsman.config.address import Tcp
 from pointsman.config.address import listen as parse_address
-from pointsman.errors import CannotStart
+from pointsman.errors import CannotStart, HttpError, OverShare, TooBusy
+from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.connection import ClientConnection, Limits
+from pointsman.server.departures import Departures
 from pointsman.server.messages import Handler, Request
+from pointsman.server.peers import Peers
 
 BACKLOG = 2048
+# Refused connections that stay open for a moment, until their clients have read why. Beyond them one is closed at once.
+LINGERING = 32
 
 
 class Listener:
@@ -27,15 +32,24 @@ class Listener:
         limits: Callable[[], Limits],
         count_refused: Callable[[str], None],
         abandoned: Callable[[Request], None],
+        budget: ByteBudget,
     ) -> None:
-        """`limits` returns the current ones; `abandoned` is called with each pipelined request whose client left."""
+        """`limits` returns the current ones; `abandoned` is called with each pipelined request whose client left.
+
+        `budget` bounds the bytes of requests in memory.
+        """
         self.handler = handler
         self._limits = limits
         self.count_refused = count_refused
         self.abandoned = abandoned
         self.draining = False
         self.loop = asyncio.get_running_loop()
+        self.departures = Departures(self.loop)
         self.connections: set[ClientConnection] = set()
+        self.evicted = 0
+        """Idle connections that were closed to make room for others."""
+        self._refused: set[ClientConnection] = set()
+        self._peers: Peers[ClientConnection] = Peers(budget)
         self._listeners: list[asyncio.Server] = []
         self._idle: asyncio.Event = asyncio.Event()
 
@@ -69,14 +83,51 @@ class Listener:
     def _connection(self) -> ClientConnection:
         return ClientConnection(self)
 
-    def opened(self, connection: ClientConnection) -> bool:
-        """Register a connection; return False where there are too many already."""
+    def opened(self, connection: ClientConnection, address: str) -> HttpError | None:
+        """Register a connection and set its `peer`; return why it is refused where there are too many already.
+
+        Where all are full, an idle connection of the client that has most is closed for it.
+        """
+        limits = self.limits
+        connection.peer = peer = self._peers.opened(address, limits.trusted)
         self.connections.add(connection)
-        return len(self.connections) <= self.limits.max_connections
+        error: HttpError | None = None
+        most_of_client = limits.max_connections_per_client
+        if most_of_client and peer.connections > most_of_client and not peer.exempt:
+            self.count_refused("client_connections")
+            error = OverShare("too many connections of one client (pointsman.server.max_connections_per_client)")
+        elif len(self.connections) > limits.max_connections and not self._make_room():
+            self.count_refused("connections")
+            error = TooBusy("too many connections (pointsman.server.max_connections)")
+        if error is None:
+            peer.silent[connection] = None
+        else:
+            self.closed(connection)
+        return error
+
+    def _make_room(self) -> bool:
+        """Close an idle connection; return False if there is none."""
+        victim = self._peers.victim()
+        if victim is None:
+            return False
+        self.evicted += 1
+        self.closed(victim)
+        victim.evict()
+        return True
+
+    def lingers(self, connection: ClientConnection) -> bool:
+        """Return whether a refused connection may wait until its client has read the answer."""
+        room = len(self._refused) < LINGERING
+        if room:
+            self._refused.add(connection)
+        return room
 
     def closed(self, connection: ClientConnection) -> None:
         """Forget a connection."""
-        self.connections.discard(connection)
+        self._refused.discard(connection)
+        if connection in self.connections:
+            self.connections.remove(connection)
+            self._peers.closed(connection.peer, connection)
         if self.draining and not self.connections:
             self._idle.set()
 
@@ -86,9 +137,17 @@ class Listener:
         Connections just accepted get a grace period: their first request may be on its way.
         """
         self.draining = True
+        try:
+            await self._drain(seconds, interrupt)
+        finally:
+            self.departures.close()
+
+    async def _drain(self, seconds: float, interrupt: asyncio.Event) -> None:
         for listener in self._listeners:
             listener.close()
         await asyncio.sleep(0)  # connections accepted in this loop iteration are registered in the next
+        for connection in list(self._refused):
+            connection.abort()
         for connection in list(self.connections):
             connection.drain()
         if await self._emptied(seconds, interrupt):

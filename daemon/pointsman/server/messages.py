@@ -14,9 +14,15 @@ from typing import Protocol
 import msgspec
 
 from pointsman.eager import in_task
-from pointsman.errors import HttpError, MethodNotAllowed, RequestError, error_body
+from pointsman.errors import BuffersFull, HttpError, MethodNotAllowed, RequestError, error_body
 from pointsman.http1.body import Chunked, Framing, Length
 from pointsman.http1.request_head import RequestHead
+from pointsman.server.byte_budget import Share, Waiter
+
+# A body waits so long for room in memory.
+ROOM_SECONDS = 10.0
+# The rate of a body is measured over this time, so a pause of a few seconds costs a client nothing.
+RATE_SECONDS = 10.0
 
 Pairs = list[tuple[str, str]]
 Handler = Callable[["Request"], Coroutine[None, None, "Response | None"]]
@@ -31,6 +37,9 @@ class Flow(Protocol):
 
     def resume(self) -> None:
         """Write on: the client has caught up."""
+
+    def stalled(self) -> None:
+        """Take note that the client has not read for so long that its connection is closed."""
 
 
 class Cancellable(Protocol):
@@ -57,7 +66,10 @@ class ResponseWriter(Protocol):
 
     @property
     def client_address(self) -> str:
-        """The client's IP address; empty for a Unix socket."""
+        """The client's address; empty for a Unix socket and a trusted proxy, which are not limited by it."""
+
+    def read_on(self) -> None:
+        """Read the body of the request, which has waited unread."""
 
     def write(self, data: bytes) -> None:
         """Send; bytes for a client that is gone are dropped."""
@@ -141,7 +153,11 @@ class Request:
         "_framing",
         "_limit",
         "_parts",
+        "_reserved",
+        "_room",
+        "_share",
         "_size",
+        "_unread",
         "_waiter",
         "head",
         "keep_alive",
@@ -149,17 +165,34 @@ class Request:
         "writer",
     )
 
-    def __init__(self, writer: ResponseWriter, head: RequestHead, limit: int) -> None:
-        """At most `limit` bytes of the body are kept."""
+    def __init__(
+        self,
+        writer: ResponseWriter,
+        head: RequestHead,
+        limit: int,
+        share: Share,
+        reserved: int,
+        *,
+        unread: bool = False,
+    ) -> None:
+        """At most `limit` bytes of the body are kept; they count in `share`, as do `reserved` bytes, until `release`.
+
+        `unread`: the body waits for room in memory, and no byte of it may be fed before `ResponseWriter.read_on`.
+        """
         self.writer = writer
         self.head = head
-        self.keep_alive = head.keep_alive
+        # No upgrade is supported, and what follows one is not HTTP.
+        self.keep_alive = head.keep_alive and b"upgrade" not in head.values
         self.parameters: dict[str, str] = {}
         self._framing: Framing = Chunked(verbatim=False) if head.chunked else Length(head.length)
         self._limit = limit
+        self._share = share
+        self._reserved = reserved
+        self._unread = unread
+        self._room: Waiter | None = None
         self._parts: list[bytes] = []
         self._size = 0
-        self._error: HttpError | None = None
+        self._error: HttpError | None = too_large(limit) if head.length > limit else None
         self._waiter: asyncio.Future[None] | None = None
 
     @property
@@ -167,20 +200,42 @@ class Request:
         """True once the whole body has arrived."""
         return self._framing.done
 
+    # --- called by the connection ----------------------------------------------------------------------------------
+
     def feed(self, data: bytes) -> bytes:
         """Take more of the body and return the bytes behind it; raises Malformed."""
         framing = self._framing
         data = framing.feed(data)
         if data:
-            self._size += len(data)
-            if self._size > self._limit:
-                self._parts.clear()
-                self._error = too_large(self._limit)
-            else:
+            size = self._size + len(data)
+            if size <= self._reserved:
                 self._parts.append(data)
+                self._size = size
+            elif self._error is None:
+                self._keep(data, size)
         if self._waiter is not None and (framing.done or self._error is not None):
             self._wake()
         return framing.surplus
+
+    def _keep(self, data: bytes, size: int) -> None:
+        """Add to the body, which has `size` bytes then."""
+        if size > self._limit:
+            self._discard(too_large(self._limit))
+        elif not self._grow(size):
+            self._discard(BuffersFull())
+        else:
+            self._parts.append(data)
+        self._size = size
+
+    def _grow(self, size: int) -> bool:
+        """Take room for a body of unknown length that has now `size` bytes."""
+        if not self._share.reserve(size - self._reserved, size):
+            return False
+        self._reserved = size
+        return True
+
+    def _discard(self, error: HttpError) -> None:
+        self._parts, self._error = [], error
 
     def broken(self, error: HttpError) -> None:
         """Fail the body, which cannot be read to its end."""
@@ -192,24 +247,78 @@ class Request:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    async def read(self, seconds: float) -> bytes:
-        """Return the whole body, once; raises RequestError: 408 after so many seconds, 413 when it is too large."""
+    def release(self) -> None:
+        """Give the room in memory back: the body was sent and is needed no more, or the request has ended."""
+        if self._room is not None:
+            self._room.cancel()
+        reserved, self._reserved = self._reserved, 0
+        if reserved:
+            self._share.release(reserved)
+
+    # --- called by the handler -------------------------------------------------------------------------------------
+
+    async def read(self, seconds: float, least_rate: int = 0) -> bytes:
+        """Return the whole body, once.
+
+        Raises BuffersFull if there is no room for it, or RequestError: 413 if it is too large; 408 if it takes longer
+        than `seconds`, or if it comes with less than `least_rate` bytes a second.
+        """
         if not self.complete and self._error is None:
-            head = self.head
-            if head.values.get(b"expect", b"").lower() == b"100-continue" and not self._size and not head.old:
-                self.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             await in_task()
-        if not self.complete and self._error is None:
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._waiter
-            except TimeoutError:
-                raise RequestError("the body did not arrive in time", status=408, code="request_timeout") from None
+            if self._unread:
+                await self._room_for_it()
+            if self.head.values.get(b"expect", b"").lower() == b"100-continue" and not self._size and not self.head.old:
+                self.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            await self._whole(seconds, least_rate)
         if self._error is not None:
             raise self._error
         parts, self._parts = self._parts, []
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _room_for_it(self) -> None:
+        """Wait for room in memory; raises BuffersFull."""
+        granted = asyncio.get_running_loop().create_future()
+
+        def grant() -> None:
+            self._reserved, self._unread = self.head.length, False
+            if not granted.done():  # its time may have run out in this turn of the event loop
+                granted.set_result(None)
+            self.writer.read_on()
+
+        self._room = self._share.wait(self.head.length, grant)
+        if self._room is None:
+            raise BuffersFull
+        try:
+            async with asyncio.timeout(ROOM_SECONDS):
+                await granted
+        except TimeoutError:
+            raise BuffersFull from None
+        finally:
+            self._room.cancel()
+
+    async def _whole(self, seconds: float, least_rate: int) -> None:
+        """Wait for the whole body, or until it fails; raises RequestError."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        before = 0
+        while not self.complete and self._error is None:
+            until = min(end, loop.time() + RATE_SECONDS)
+            self._waiter = loop.create_future()
+            try:
+                async with asyncio.timeout_at(until):
+                    await self._waiter
+            except TimeoutError:
+                if until == end:
+                    raise _too_slow("the body did not arrive in time (pointsman.server.body_timeout_ms)") from None
+                if self._size - before < least_rate * RATE_SECONDS:
+                    raise _too_slow("the body arrives too slowly (pointsman.server.min_body_rate)") from None
+                before = self._size
+            finally:
+                self._waiter = None
+
+
+def _too_slow(why: str) -> RequestError:
+    return RequestError(why, status=408, code="request_timeout")
 
 
 def too_large(limit: int) -> RequestError:

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from pointsman import files
-from pointsman.errors import CannotStart, KeyRefused, UpstreamError, UpstreamTimeout
+from pointsman.errors import CannotStart, KeyRefused, OutOfFiles, UpstreamError, UpstreamTimeout
 from pointsman.http1.body import Chunked, Framing, Length, UntilClose
 from pointsman.http1.response_head import ResponseHead
 from pointsman.upstream.endpoint_state import EndpointState
@@ -101,10 +101,12 @@ def unauthorized(upstream: EndpointState, key_line: bytes) -> KeyRefused:
 async def health(upstream: EndpointState, key_line: bytes) -> str | None:
     """Return what is wrong with an endpoint by its `/health`, or None.
 
-    Any answer but a server error is good: not every server of OpenAI's API has this path.
+    Any answer but a server error is good: not every server of OpenAI's API has this path. Raises OutOfFiles.
     """
     try:
         status, _ = await ask(upstream, "/health", key_line)
+    except OutOfFiles:
+        raise
     except UpstreamError as error:
         return error.message
     return f"`/health` answers with status {status}" if status >= 500 else None

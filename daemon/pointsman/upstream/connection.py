@@ -97,6 +97,11 @@ class UpstreamConnection(asyncio.Protocol):
         """True while the connection can take a request."""
         return self._receiver is None and not self._transport.is_closing()
 
+    @property
+    def sent(self) -> bool:
+        """True once the kernel has taken the whole request."""
+        return self._unsent is None and not self._transport.get_write_buffer_size()
+
     def request(self, head: bytes, body: bytes, receiver: Receiver) -> None:
         """Send a request in this turn of the event loop, head and body in one write; `receiver` gets its answer."""
         self._receiver = receiver
@@ -218,8 +223,7 @@ class UpstreamConnection(asyncio.Protocol):
         receiver, self._receiver = self._receiver, None
         transport = self._transport
         # vLLM may answer before it has read the whole body: the unwritten rest must not precede another request.
-        written = self._unsent is None and not transport.get_write_buffer_size()
-        if self._kept and self._persistent and not framing.surplus and written:
+        if self._kept and self._persistent and not framing.surplus and self.sent:
             self._owner.put(self)
         else:
             transport.abort()

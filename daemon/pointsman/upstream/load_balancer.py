@@ -7,11 +7,13 @@ is, all count as healthy: trying one may work, refusing cannot.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from pointsman.config.model import Endpoint, RelayOptions
+from pointsman.errors import OutOfFiles
 from pointsman.upstream.endpoint_state import EndpointState
 
 Report = Callable[[str, str], None]
@@ -96,14 +98,15 @@ class LoadBalancer:
         """Probe one endpoint each `interval` seconds until cancelled; `ask` returns what is wrong, or None."""
         failures = 0
         while True:
-            why = await ask(upstream)
-            failures = failures + 1 if why else 0
-            if why is None:
-                self.reached(upstream)
-            elif failures >= 2:  # a busy vLLM may miss one
-                self.unreachable(upstream, why)
-            else:
-                self.on_dead(upstream.name)
+            with contextlib.suppress(OutOfFiles):  # it was not asked, which tells nothing about it
+                why = await ask(upstream)
+                failures = failures + 1 if why else 0
+                if why is None:
+                    self.reached(upstream)
+                elif failures >= 2:  # a busy vLLM may miss one
+                    self.unreachable(upstream, why)
+                else:
+                    self.on_dead(upstream.name)
             await asyncio.sleep(interval)
 
     def _load(self, upstream: EndpointState) -> tuple[float, float]:

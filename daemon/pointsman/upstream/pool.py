@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import ssl
 from collections import deque
 from urllib.parse import urlsplit
 
 from pointsman.config.model import Endpoint
-from pointsman.errors import UpstreamUnreachable
+from pointsman.errors import OutOfFiles, UpstreamUnreachable
 from pointsman.upstream.connection import UpstreamConnection
 
 # vLLM closes a connection that was idle for 5 s; a request sent at that moment would be lost.
@@ -48,7 +49,7 @@ class ConnectionPool:
         return None
 
     async def connect(self, *, kept: bool = True) -> UpstreamConnection:
-        """Open a connection, `kept` after its first answer or not; raises UpstreamUnreachable."""
+        """Open a connection, `kept` after its first answer or not; raises UpstreamUnreachable or OutOfFiles."""
         loop = asyncio.get_running_loop()
         make = functools.partial(UpstreamConnection, self, kept=kept)
         try:
@@ -58,6 +59,8 @@ class ConnectionPool:
                 else:
                     _, connection = await loop.create_connection(make, self._host, self._port, ssl=self._tls)
         except (OSError, TimeoutError) as error:
+            if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+                raise OutOfFiles("no file descriptor is left for a connection to vLLM; raise LimitNOFILE") from error
             why = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
             raise UpstreamUnreachable(f"no connection to {self.where}; is vLLM running there? ({why})") from error
         return connection

@@ -1,0 +1,154 @@
+"""A budget for the bytes of requests in memory, and the order in which bodies wait for room. Pure.
+
+Of the total, an eighth is for bytes that arrived but are not parsed, six eighths are for any body, and an eighth is for
+small bodies only. The parts never wait for each other: however many bodies wait, the bytes that came with their heads
+cannot take the room that they wait for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+# A smaller body may use the last eighth; nearly all chat requests are smaller.
+SMALL_BYTES = 65_536
+# A release looks at every waiting body, so their number is bounded: in total, and a quarter of it for one client.
+MOST_WAITING = 256
+
+
+class ByteBudget:
+    """Count bytes against a total, and let bodies wait for room in the order in which they came."""
+
+    def __init__(self, total: int) -> None:
+        """`total` is in bytes."""
+        self._bodies = self._unparsed = 0
+        self._waiting: dict[Waiter, None] = {}
+        self._blocked = False  # a body that is not small waits for room, so no other may overtake it
+        self.resize(total)
+
+    def resize(self, total: int) -> None:
+        """Change the total; what is held stays held."""
+        eighth = total // 8
+        self._most_unparsed = eighth
+        self._most = total - eighth
+        self._most_large = self._most - eighth
+        self._most_of_client = total // 4
+        self._grant()
+
+    @property
+    def held(self) -> int:
+        """The bytes held now."""
+        return self._bodies + self._unparsed
+
+    @property
+    def waiting(self) -> int:
+        """The number of bodies that wait for room."""
+        return len(self._waiting)
+
+    def _grant(self) -> None:
+        """Give room to waiting bodies in their order; small ones, and those of other clients, may overtake."""
+        self._blocked = False
+        for waiter in list(self._waiting):
+            share, size = waiter.share, waiter.size
+            if share.reserve(size):
+                self._forget(waiter)
+                waiter.granted()
+            elif size >= SMALL_BYTES and share.allows(size):
+                self._blocked = True
+
+    def _forget(self, waiter: Waiter) -> None:
+        del self._waiting[waiter]
+        waiter.share.waiting -= 1
+
+
+class Share:
+    """What one client holds of a budget: at most a quarter, where it is `limited`."""
+
+    __slots__ = ("_budget", "_limited", "_unparsed", "bodies", "waiting")
+
+    def __init__(self, budget: ByteBudget, *, limited: bool) -> None:
+        self._budget = budget
+        self._limited = limited
+        self._unparsed = 0
+        self.bodies = 0
+        self.waiting = 0
+
+    def reserve(self, size: int, whole: int = 0) -> bool:
+        """Take room for `size` bytes of a body; return False if there is none.
+
+        `whole` is the size that a body of unknown length reaches with these bytes. Such a body is never kept waiting
+        half-read, so it may overtake those that wait.
+        """
+        budget = self._budget
+        bodies = budget._bodies + size
+        if (whole or size) < SMALL_BYTES:
+            if bodies > budget._most:
+                return False
+        elif bodies > budget._most_large or (budget._blocked and not whole):
+            return False
+        mine = self.bodies + size
+        if mine > budget._most_of_client and self._limited:
+            return False
+        budget._bodies = bodies
+        self.bodies = mine
+        return True
+
+    def release(self, size: int) -> None:
+        """Give `size` bytes of a body back."""
+        budget = self._budget
+        budget._bodies -= size
+        self.bodies -= size
+        if budget._waiting:
+            budget._grant()
+
+    def allows(self, size: int) -> bool:
+        """Return whether the client itself may take `size` bytes more, whatever the others hold."""
+        return not self._limited or self.bodies + size <= self._budget._most_of_client
+
+    def wait(self, size: int, granted: Callable[[], None]) -> Waiter | None:
+        """Call `granted` once, perhaps at once, when there is room for `size` bytes and it is taken.
+
+        Return None if that can never be, or if too many wait.
+        """
+        budget = self._budget
+        fits = size <= budget._most_large and (size <= budget._most_of_client or not self._limited)
+        most = MOST_WAITING // 4 if self._limited else MOST_WAITING
+        if not fits or self.waiting >= most or len(budget._waiting) >= MOST_WAITING:
+            return None
+        waiter = Waiter(self, size, granted)
+        budget._waiting[waiter] = None
+        self.waiting += 1
+        budget._grant()
+        return waiter
+
+    def keep(self, size: int) -> bool:
+        """Count `size` bytes that are not parsed yet; return False if there is no room for them."""
+        budget = self._budget
+        most = budget._most_unparsed
+        if budget._unparsed + size > most or (self._limited and self._unparsed + size > most // 4):
+            return False
+        budget._unparsed += size
+        self._unparsed += size
+        return True
+
+    def drop(self, size: int) -> None:
+        """Give back what `keep` counted."""
+        self._budget._unparsed -= size
+        self._unparsed -= size
+
+
+class Waiter:
+    """A body that waits for room."""
+
+    __slots__ = ("granted", "share", "size")
+
+    def __init__(self, share: Share, size: int, granted: Callable[[], None]) -> None:
+        self.share = share
+        self.size = size
+        self.granted = granted
+
+    def cancel(self) -> None:
+        """Wait no longer; do nothing if the room was granted."""
+        budget = self.share._budget
+        if self in budget._waiting:
+            budget._forget(self)
+            budget._grant()

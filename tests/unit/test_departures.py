@@ -1,0 +1,65 @@
+"""That a client leaves is noticed though its connection is not read from."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from pointsman.server.departures import Departures
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """Our end of a connection, with bytes that nobody reads, and the client's."""
+    ours, theirs = socket.socketpair()
+    theirs.send(b"unread")
+    with ours, theirs:
+        yield ours, theirs
+
+
+@pytest.mark.parametrize("leaving", ["close", "shutdown"])
+async def test_the_end_of_the_other_side_is_told_once(pair: Pair, leaving: str) -> None:
+    ours, theirs = pair
+    told: asyncio.Queue[str] = asyncio.Queue()
+    departures = Departures(asyncio.get_running_loop())
+    departures.watch(ours.fileno(), lambda: told.put_nowait("left"))
+    await asyncio.sleep(0)
+    assert told.empty(), "it has only sent something"
+    if leaving == "close":
+        theirs.close()
+    else:
+        theirs.shutdown(socket.SHUT_WR)
+    assert await asyncio.wait_for(told.get(), 10) == "left"
+    await asyncio.sleep(0)
+    assert told.empty()
+    departures.close()
+
+
+async def test_one_that_is_forgotten_is_not_told_of_and_the_next_of_its_number_is(pair: Pair) -> None:
+    ours, theirs = pair
+    told: asyncio.Queue[str] = asyncio.Queue()
+    departures = Departures(asyncio.get_running_loop())
+    first = departures.watch(ours.fileno(), lambda: told.put_nowait("first"))
+    departures.forget(first)
+    departures.watch(ours.fileno(), lambda: told.put_nowait("second"))
+    departures.forget(first)
+    theirs.close()
+    assert await asyncio.wait_for(told.get(), 10) == "second"
+    assert told.empty()
+    departures.close()
+
+
+async def test_one_whose_socket_was_closed_first_is_forgotten_all_the_same(pair: Pair) -> None:
+    ours, _ = pair
+    departures = Departures(asyncio.get_running_loop())
+    watch = departures.watch(ours.fileno(), lambda: None)
+    ours.close()
+    departures.forget(watch)
+    departures.forget(watch)
+    departures.close()
+    departures.close()
