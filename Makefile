@@ -18,7 +18,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: run run-vllm test test-long unit lint wheel docs coverage mutants
 .PHONY: lock lock-check matrix install-check
 .PHONY: deb wheelhouse release install uninstall
-.PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-reload bench-service chaos clean
+.PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
+.PHONY: bench-service chaos clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: .venv/installed
@@ -151,6 +152,10 @@ bench-relay: wheel
 # Short texts beside long ones, and the event loop beside both, with a model of ModernBERT-base's shape kept in WORK.
 bench-long-texts: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/long_texts.py $(WORK)
+
+# How long the largest and the most tangled bodies delay other clients.
+bench-bodies: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/bodies.py
 
 # Fifty reloads under load.
 bench-reload: wheel

@@ -31,6 +31,9 @@ RELAY = (
     "misbehave at random: each has one outcome, which its client saw; each answer is for its client's own prompt, by",
     "the model that was decided for it; and nothing is left over. The same check names every fault that is injected on",
     "the wire (`make chaos`).",
+    "",
+    "[How long the largest bodies delay other clients](../benchmarks/results/bodies.md), also those that are made to",
+    "(`make bench-bodies`).",
 )
 
 

@@ -131,18 +131,29 @@ async def test_strange_text_is_classified_and_forwarded_as_it_is(service: Servic
     assert service.vllm.last.json["messages"][-1]["content"] == text
 
 
-async def test_half_a_surrogate_pair_is_no_json_text(service: Service) -> None:
-    reply = await service.post(CHAT, b'{"model":"MoM","messages":[{"role":"user","content":"\\ud800"}]}')
+async def test_half_a_surrogate_pair_is_left_to_vllm(service: Service) -> None:
+    body = b'{"model":"MoM","messages":[{"role":"user","content":"python \\ud800"}]}'
+    reply = await service.post(CHAT, body)
 
-    assert reply.status == 400
+    assert reply.status == 200
+    assert b"\\ud800" in service.vllm.last.body
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+async def test_other_encodings_of_a_named_model_pass_untouched(service: Service, encoding: str) -> None:
+    body = json.dumps(chat(model="legal-lora")).encode(encoding)
+    reply = await service.post(CHAT, body)
+
+    assert (reply.status, reply.headers["x-pointsman-reason"]) == (200, "explicit_model")
+    assert service.vllm.last.body == body
 
 
 async def test_a_duplicate_key_means_its_last_value_to_us_and_to_vllm(service: Service) -> None:
     body = b'{"model":"legal-lora","model":"MoM","messages":[{"role":"user","content":"async javascript code"}]}'
     await service.post(CHAT, body)
 
-    assert service.vllm.last.body.count(b'"model"') == 1
     assert service.vllm.last.json["model"] == "technical-lora"
+    assert service.vllm.last.body.startswith(b'{"model":"legal-lora","model":"technical-lora",')
 
 
 async def test_a_malformed_request_line_is_a_400_without_a_traceback(service: Service) -> None:

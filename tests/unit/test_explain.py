@@ -10,6 +10,7 @@ import pytest
 from msgspec import structs
 
 from pointsman.adapters.catalog import Card, Served
+from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier, Timing
 from pointsman.config.model import Config
 from pointsman.routing.explain import describe, render
@@ -141,6 +142,12 @@ async def test_no_more_than_1024_names_are_kept(classifier: Classifier) -> None:
 
     router.explicit(b"{}", "1024")
     assert router.explicit(b"{}", "0").decision is not first
+
+
+async def test_of_a_name_of_more_than_256_characters_the_beginning_is_kept(classifier: Classifier) -> None:
+    routed = Router(config(), classifier, Served).explicit(b"{}", "m" * 10_000)
+    assert (routed.decision.model, routed.edited.body) == ("m" * 256, b"{}")
+    assert b"x-vsr-selected-model: " + b"m" * 256 + b"\r\n" in decision_lines(routed)
 
 
 async def test_a_choice_can_be_decided_anew_where_less_is_served(classifier: Classifier) -> None:

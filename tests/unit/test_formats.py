@@ -9,9 +9,20 @@ from typing import Any
 import pytest
 
 from pointsman.errors import RequestError
-from pointsman.routing.body import asked_model, diff, model_of, with_model
+from pointsman.routing.body import Fields, model_of, read_fields
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
-from pointsman.routing.formats import CHAT, COMPLETIONS, FORMATS, MESSAGES, RESPONSES, Format, ParsedRequest, format_of
+from pointsman.routing.formats import (
+    CHAT,
+    COMPLETIONS,
+    FORMATS,
+    MESSAGES,
+    RESPONSES,
+    Format,
+    ParsedRequest,
+    format_of,
+    with_model,
+)
+from pointsman.routing.steps import finish
 
 THINK = Reasoning("chat_template_kwargs", "enable_thinking", "medium")
 NO_THINK = Reasoning("chat_template_kwargs", "enable_thinking", None)
@@ -19,6 +30,10 @@ EFFORT = Reasoning("reasoning_effort", "reasoning_effort", "high")
 NO_EFFORT = Reasoning("reasoning_effort", "reasoning_effort", None)
 REPLACE = SystemPrompt("Ours.", "replace")
 INSERT = SystemPrompt("Ours.", "insert")
+
+
+def fields(body: bytes) -> Fields:
+    return finish(read_fields(body))
 
 
 def user(content: Any) -> dict[str, Any]:
@@ -49,10 +64,9 @@ def edited(asked: ParsedRequest, **edits: Any) -> Any:
 
 
 def test_a_body_with_another_model_keeps_all_else_as_it_came() -> None:
-    assert with_model(b'{"a": 1.0, "model": "x","b":[ 1 ]}', "y") == b'{"a":1.0,"model":"y","b":[ 1 ]}'
-    assert with_model(b"{}", "y") == b'{"model":"y"}'
-    with pytest.raises(RequestError):
-        with_model(b"[]", "y")
+    assert with_model(fields(b'{"a": 1.0, "model": "x","b":[ 1 ]}'), "y") == b'{"a": 1.0, "model": "y","b":[ 1 ]}'
+    assert with_model(fields(b'{ "a" : 1}'), "y") == b'{"model":"y", "a" : 1}'
+    assert with_model(fields(b"{ }"), "y") == b'{"model":"y" }'
 
 
 @pytest.mark.parametrize(
@@ -66,11 +80,7 @@ def test_a_body_with_another_model_keeps_all_else_as_it_came() -> None:
         pytest.param(b'{"model":"MoM"} x', id="more after it"),
         pytest.param(b'{"model":"MoM","messages":[{"content":"\xff"}]}', id="not UTF-8, deep inside"),
         pytest.param(b'{"model":"\xc3\x28"}', id="not UTF-8, in the model"),
-        pytest.param(rb'{"messages":[{"role":"user","content":"\ud800"}]}', id="half a surrogate pair, deep inside"),
-        pytest.param(rb'{"model":"\udc00"}', id="half a surrogate pair, in the model"),
         pytest.param(b'{"a":' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}", id="nested too deeply"),
-        pytest.param(b'{"temperature":NaN}', id="NaN"),
-        pytest.param(b"\xef\xbb\xbf{}", id="byte order mark"),
     ],
 )
 def test_what_is_no_json_object_is_the_clients_fault(body: bytes) -> None:
@@ -79,7 +89,7 @@ def test_what_is_no_json_object_is_the_clients_fault(body: bytes) -> None:
     assert (caught.value.status, caught.value.code) == (400, "invalid_json")
 
 
-@pytest.mark.parametrize("value", ["5", "true", "[]", '["MoM"]', "{}", "1e999"])
+@pytest.mark.parametrize("value", ["5", "true", "[]", '["MoM"]', "{}", "1e999", "NaN", r'"\udc00"'])
 def test_a_model_that_is_no_string_is_the_clients_fault(value: str) -> None:
     with pytest.raises(RequestError) as caught:
         CHAT.parse(b'{"model":%s}' % value.encode())
@@ -104,10 +114,10 @@ def test_of_duplicate_keys_the_last_counts() -> None:
 
 @pytest.mark.parametrize(
     ("body", "model"),
-    [(b'{"model":"a"}', "a"), (b"{}", None), (b'{"model":5}', None), (b"--boundary", None), (b"\xff", None)],
+    [(b'{"model":"a"}', "a"), (b"{}", None), (b'{"model":5}', None), (rb'{"model":"\ud800"}', None)],
 )
 def test_model_of_never_fails(body: bytes, model: str | None) -> None:
-    assert model_of(body) == model
+    assert model_of(fields(body)) == model
 
 
 @pytest.mark.parametrize(
@@ -115,7 +125,7 @@ def test_model_of_never_fails(body: bytes, model: str | None) -> None:
     [(b'{"messages":[]}', CHAT), (b'{"prompt":""}', COMPLETIONS), (b'{"input":""}', RESPONSES)],
 )
 def test_the_format_of_a_body_is_known_by_its_fields(body: bytes, api: Format) -> None:
-    assert format_of(body) is api
+    assert format_of(fields(body)) is api
 
 
 # --- the text --------------------------------------------------------------------------------------------------
@@ -219,7 +229,7 @@ def test_the_key_is_the_same_in_every_turn_and_another_for_another_start() -> No
 
 
 def test_the_key_tells_apart_where_one_message_ends() -> None:
-    assert chat(1, 23, user("")).conversation.key != chat(12, 3, user("")).conversation.key
+    assert chat(system("a"), user("bc")).conversation.key != chat(system("ab"), user("c")).conversation.key
 
 
 CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
@@ -287,15 +297,16 @@ def test_a_missing_model_is_filled_in(body: bytes) -> None:
     assert CHAT.parse(body).apply(Edits(model="base")).body == b'{"model":"base"}'
 
 
-def test_duplicate_keys_collapse_to_the_last_so_that_nobody_reads_another() -> None:
+def test_of_duplicate_keys_the_last_is_edited() -> None:
+    """vLLM reads the last one, too."""
     body = b'{"model":"a","top_k":1,"model":"MoM","top_k":2}'
-    assert CHAT.parse(body).apply(Edits(model="x")).body == b'{"model":"x","top_k":2}'
+    assert CHAT.parse(body).apply(Edits(model="x")).body == body.replace(b"MoM", b"x")
 
 
-def test_diff_tells_old_and_new_of_what_changed() -> None:
+def test_a_change_has_both_sides() -> None:
     asked = chat(user("a"), model="MoM", top_k=5)
-    after = asked.apply(Edits(model="x", reasoning=THINK)).body
-    assert list(diff(asked.body, after)) == [
+    changes = asked.apply(Edits(model="x", reasoning=THINK)).changes
+    assert [(one.field, one.old and bytes(one.old), b"".join(one.new)) for one in changes] == [
         ("model", b'"MoM"', b'"x"'),
         ("chat_template_kwargs", None, b'{"enable_thinking":true}'),
     ]
@@ -451,4 +462,4 @@ def test_each_format_has_its_path() -> None:
 
 @pytest.mark.parametrize("body", [b'{"messages": []}', b'{"model": null}', b'{"model": ""}'])
 def test_a_body_without_a_model_names_none_and_is_no_fault(body: bytes) -> None:
-    assert asked_model(body) is None
+    assert model_of(finish(read_fields(body))) is None

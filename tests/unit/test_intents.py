@@ -92,3 +92,9 @@ async def test_a_classifier_that_fails_is_ours(router: Router) -> None:
         with pytest.raises(HttpError) as caught:
             await answer
         assert (caught.value.status, caught.value.code) == (503, "CLASSIFICATION_ERROR")
+
+
+async def test_a_body_of_more_than_2_mib_is_refused_undecoded(router: Router) -> None:
+    with pytest.raises(RequestError, match="2097152 bytes") as caught:
+        await intents.batch(router, body(texts=["a" * 2**21]))
+    assert (caught.value.status, caught.value.code) == (413, "INVALID_INPUT")

@@ -105,6 +105,15 @@ async def test_what_fits_nowhere_goes_to_the_default_model(
     assert (routed.decision.model, json.loads(routed.edited.body)["model"]) == (BASE, BASE)
 
 
+async def test_a_request_of_too_many_parts_goes_to_the_default_model_unread(classifier: Classifier) -> None:
+    router = Router(config(fallback="legal"), classifier, Served)
+    asked = request(*["python"] * 4097)
+    routed = await router.route(asked)
+    assert outcome(routed) == (None, Reason.TOO_MANY_PARTS)
+    assert (routed.decision.model, routed.edited.changed) == (BASE, ("model",))
+    assert (await router.route(request(*["python"] * 4097, model="legal-lora"))).edited.body
+
+
 async def test_without_text_the_fallback_category_answers(classifier: Classifier) -> None:
     routed = await Router(config(fallback="legal"), classifier, Served).route(request(""))
     assert outcome(routed) == ("legal", Reason.NO_TEXT)

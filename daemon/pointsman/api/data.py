@@ -20,11 +20,11 @@ from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.reroute import Plan, forward_chosen
-from pointsman.routing import body as bodies
+from pointsman.routing.body import Fields, model_of, read_fields
 from pointsman.routing.explain import describe
-from pointsman.routing.formats import FORMATS, Format, format_of
+from pointsman.routing.formats import FORMATS, Format, format_of, with_model
 from pointsman.routing.policy import Choice, Reason
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import LONGEST_NAME, Routed, Router
 from pointsman.server.messages import Handler, Request, Response, json_response
 from pointsman.server.routes import Route, Routes
 
@@ -112,13 +112,17 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     if not _is_json(exchange.request):
         await forwarder.forward(exchange, backend.config.vllm_endpoints, body)  # vLLM reports the error
         return None
-    record.original_model = model = bodies.asked_model(body)
+    fields = await router.lane.run(read_fields(body, router.fields))
+    model = fields.model
+    record.original_model = model and model[:LONGEST_NAME]
     if model is not None and model not in router.auto_names:
         routed = router.explicit(body, model)
         record.decided(routed)
-        await forwarder.forward(exchange, routed.decision.endpoints, body, decision_lines(routed), model)
+        await forwarder.forward(
+            exchange, routed.decision.endpoints, body, decision_lines(routed), routed.decision.model
+        )
         return None
-    parsed = form.parse(body)
+    parsed = await router.lane.run(form.read(fields))
     record.phase = "classify"
     routed = await router.route(parsed)
     record.decided(routed)
@@ -149,18 +153,27 @@ def _keep_text(backend: Backend, text: str, routed: Routed) -> None:
 async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
     config, policy, poller, forwarder = backend.config, backend.router.policy, backend.poller, backend.forwarder
-
-    def plan(served: Served) -> Plan:
-        decision = policy.decide(Choice(None, None, Reason.NO_CATEGORY), 0.0, served)
-        return Plan(decision, bodies.with_model(body, decision.model), b"")
-
-    model = bodies.model_of(body) if _is_json(exchange.request) else None
-    if model in config.auto_names:  # vLLM has no model of this name
-        await forward_chosen(forwarder, exchange, plan(poller.served), plan)
-    else:
+    fields = await _fields(backend, body) if _is_json(exchange.request) else None
+    model = None if fields is None else model_of(fields)
+    if fields is None or model not in config.auto_names:
         endpoints = config.vllm_endpoints if model is None else policy.explicit(model, poller.served).endpoints
         await forwarder.forward(exchange, endpoints, body, model=model or "")
+        return None
+
+    def plan(served: Served) -> Plan:  # vLLM has no model of this name
+        decision = policy.decide(Choice(None, None, Reason.NO_CATEGORY), 0.0, served)
+        return Plan(decision, with_model(fields, decision.model), b"")
+
+    await forward_chosen(forwarder, exchange, plan(poller.served), plan)
     return None
+
+
+async def _fields(backend: Backend, body: bytes) -> Fields | None:
+    """Return what names the model, or None if the body is not a JSON object; vLLM reports that."""
+    try:
+        return await backend.router.lane.run(read_fields(body, ("model",)))
+    except RequestError:
+        return None
 
 
 async def _models(backend: Backend, exchange: Exchange) -> Response | None:
@@ -172,11 +185,13 @@ async def _models(backend: Backend, exchange: Exchange) -> Response | None:
 async def _dry_run(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
     record = exchange.record
-    parsed = format_of(body).parse(body)
-    record.original_model = parsed.model
+    router = backend.router
+    fields = await router.lane.run(read_fields(body, router.fields))
+    parsed = await router.lane.run(format_of(fields).read(fields))
+    record.original_model = parsed.model and parsed.model[:LONGEST_NAME]
     record.phase = "classify"
-    routed = await backend.router.route(parsed, remember=False)
-    response = json_response(describe(backend.router, parsed, routed))
+    routed = await router.route(parsed, remember=False)
+    response = json_response(describe(router, parsed, routed))
     response.lines = decision_lines(routed)
     return response
 

@@ -1,120 +1,217 @@
-"""Decode JSON bodies one level deep; pure functions.
+"""Read JSON bodies one level deep; pure, in steps.
 
-Values stay raw bytes, so everything that is not edited is forwarded unchanged: number formats, escapes, unknown fields,
-order. Only what routing reads is decoded further.
+Values stay views of the body, so everything that is not edited is forwarded unchanged: number formats, escapes, unknown
+fields, order, white space. Only what routing reads is decoded further.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, TypeVar
+import codecs
+import functools
+import json
+from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec.json import Decoder
 
 from pointsman.errors import RequestError
+from pointsman.routing import json_scan
+from pointsman.routing.json_scan import JsonFault, Span
+from pointsman.routing.steps import Steps
 
-T = TypeVar("T")
+# msgspec reads this much at once, in 2.5 ms at worst; what is larger is scanned in steps.
+AT_ONCE = 1024 * 1024
+# Messages are read along with all else up to this size, in 9 ms at worst.
+MESSAGES_AT_ONCE = 512 * 1024
+# Python's decoder has the last word on what msgspec refuses, as in vLLM. It makes an object of everything.
+JUDGED_AT_ONCE = 64 * 1024
 
-_NULL = msgspec.Raw(b"null")
+Value = msgspec.Raw
+"""A JSON value, as a view of the body."""
+ABSENT = msgspec.Raw()
 
+FIELDS = (
+    "model",
+    "messages",
+    "input",
+    "prompt",
+    "system",
+    "instructions",
+    "chat_template_kwargs",
+    "reasoning",
+    "reasoning_effort",
+)
+"""The top-level fields that routing reads or edits, unless the config names others."""
 
-class _Part(msgspec.Struct):
-    text: Any = None
-
-
-class _Asked(msgspec.Struct):
-    model: msgspec.Raw = _NULL
-
-
-# Built once: building a decoder costs more than decoding a short message.
-OBJECT = Decoder(dict[str, msgspec.Raw])
-LIST = Decoder(list[msgspec.Raw])
-_ASKED = Decoder(_Asked)
 _STRING = Decoder(str)
-# One decoder for all cases, as a prompt may be a list of 100,000 token ids.
-_TEXT: Decoder[Any] = Decoder(str | list[str | _Part | int | float | bool | list[Any] | None])
 
 
-def asked_model(body: bytes) -> str | None:
-    """Return the requested model, or None if the client names none.
+class Message(msgspec.Struct, gc=False):
+    """A message: no role if it is not a string; the content is a view of the body, empty if there is none."""
 
-    Raises RequestError (400) if the body is not a JSON object or `model` is not a string.
+    role: str | None = None
+    content: Value = ABSENT
+
+
+class Fields(msgspec.Struct, frozen=True):
+    """The top-level fields of a body that were asked for: `data` is the body in UTF-8, which edits change.
+
+    `body` is what the client sent: the same bytes, unless it was UTF-16, UTF-32, or had a byte order mark.
     """
-    return model_in(_decode_object(body, _ASKED).model)
+
+    body: bytes
+    data: bytes
+    values: dict[str, Value]
+    messages: list[Message] | None = None
+    """The messages of a body of usual size and form, read along with its fields."""
+
+    def get(self, name: str) -> Value | None:
+        """Return a value, None where there is none."""
+        if self.messages is not None and name == "messages":
+            return _members_at_once(self.data, ("messages",)).get(name)
+        return self.values.get(name)
+
+    @property
+    def model(self) -> str | None:
+        """Return the requested model, None for null and for an empty string; raises RequestError (400)."""
+        value = self.values.get("model")
+        if value is None:
+            return None
+        try:
+            return _STRING.decode(value) or None
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            if not given(value):
+                return None
+        raise RequestError("`model` must be a string of Unicode text", status=400, code="invalid_type", param="model")
 
 
-def model_in(raw: msgspec.Raw | None) -> str | None:
-    """Return the value of `model`, None for null and for an empty string; raises RequestError (400)."""
-    model: str | None = decode(raw, None, _STRING)
-    if model is None and given(raw):
-        raise RequestError("`model` must be a string", status=400, code="invalid_type", param="model")
-    return model or None
+def read_fields(body: bytes, names: tuple[str, ...] = FIELDS) -> Steps[Fields]:
+    """Return these fields of a body; raises RequestError (400) if it is not a JSON object or nested too deeply.
 
-
-def model_of(body: bytes) -> str | None:
-    """Return the requested model, or None if there is none or the body is not a JSON object."""
+    What vLLM takes is accepted. In a body of more than a few KiB, faults inside of values are left for vLLM to report.
+    """
+    plain = body[:1] == b"{" and body[1:2] != b"\0"
+    encoding = "utf-8" if plain else json.detect_encoding(body)
+    data = body if encoding == "utf-8" else (yield from _transcoded(body, encoding))
+    if len(data) <= MESSAGES_AT_ONCE and "messages" in names:
+        try:
+            found = _members_at_once(data, names, _with_messages(names))
+            return Fields(body, data, found, found.pop("messages", None))
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            pass  # read below, more patiently
     try:
-        model: str | None = decode(_decode_object(body, _ASKED).model, None, _STRING)
+        values = yield from _members(data, names)
+    except JsonFault as fault:
+        raise _invalid(f"the body is not JSON ({fault})") from None
+    if values is None:
+        raise _invalid("the body is not a JSON object")
+    return Fields(body, data, values)
+
+
+def _members(data: bytes, names: tuple[str, ...]) -> Steps[dict[str, Value] | None]:
+    if len(data) <= AT_ONCE:
+        try:
+            return _members_at_once(data, names)
+        except msgspec.ValidationError:
+            return None
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            _judge(data)
+    found = yield from json_scan.members(data, names)
+    return None if found is None else {name: view(data, span) for name, span in found.items()}
+
+
+def _members_at_once(data: bytes, names: tuple[str, ...], decoder: Decoder[Any] | None = None) -> dict[str, Any]:
+    if not data.isascii():
+        str(data, "utf-8")  # msgspec does not check what it skips
+    found = zip(names, msgspec.structs.astuple((decoder or object_decoder(names)).decode(data)), strict=True)
+    return {name: value for name, value in found if value is not ABSENT}
+
+
+@functools.lru_cache(64)
+def object_decoder(names: tuple[str, ...], messages: type = msgspec.Raw) -> Decoder[Any]:
+    """Return a decoder of objects that reads these members as views, absent ones as empty, and skips all others."""
+    fields = [(f"f{place}", messages if name == "messages" else Value, ABSENT) for place, name in enumerate(names)]
+    rename = {f"f{place}": name for place, name in enumerate(names)}
+    return Decoder(msgspec.defstruct("Members", fields, rename=rename, gc=False))
+
+
+@functools.lru_cache(64)
+def _with_messages(names: tuple[str, ...]) -> Decoder[Any]:
+    return object_decoder(names, list[Message])
+
+
+def _judge(data: bytes) -> None:
+    """Raise RequestError if a short text is not JSON for vLLM, which reads it with this decoder."""
+    if len(data) > JUDGED_AT_ONCE:
+        return
+    try:
+        json.loads(data)
+    except json.JSONDecodeError as fault:
+        raise _invalid(f"the body is not JSON ({fault.msg} at character {fault.pos})") from None
+    except UnicodeDecodeError as fault:
+        raise _invalid(f"the body is not UTF-8 (byte {fault.start})") from None
+    except RecursionError:
+        raise _invalid("the body is nested too deeply") from None
+    except ValueError as fault:  # an integer of thousands of digits
+        raise _invalid(f"the body is not JSON ({fault})") from None
+
+
+def _transcoded(body: bytes, encoding: str) -> Steps[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+    pieces: list[bytes] = []
+    try:
+        for at in range(0, len(body), json_scan.CHUNK):
+            piece = decoder.decode(body[at : at + json_scan.CHUNK], at + json_scan.CHUNK >= len(body))
+            pieces.append(piece.encode("utf-8", "surrogatepass"))
+            yield
+    except UnicodeDecodeError:
+        raise _invalid(f"the body is not {encoding.upper()}, as it seems by its first bytes") from None
+    return b"".join(pieces)
+
+
+def model_of(fields: Fields) -> str | None:
+    """Return the requested model, or None if there is none or it is not a string."""
+    try:
+        return fields.model
     except RequestError:
         return None
-    return model
 
 
-def with_model(body: bytes, model: str) -> bytes:
-    """Return the body with another `model`; raises RequestError (400)."""
-    return msgspec.json.encode(fields_of(body) | {"model": model})
+def view(data: bytes, span: Span) -> Value:
+    """Return a part of a body, without a copy."""
+    return msgspec.Raw(memoryview(data)[span.start : span.end])
 
 
-def fields_of(body: bytes) -> dict[str, msgspec.Raw]:
-    """Return the top-level fields of a JSON object; raises RequestError (400)."""
-    return _decode_object(body, OBJECT)
+def span_of(data: bytes, value: Value) -> Span:
+    """Return where in a body a view of it is."""
+    start = _address(value) - _address(data)
+    return Span(start, start + memoryview(value).nbytes)
 
 
-def decode(raw: msgspec.Raw | None, default: Any, decoder: Decoder[Any]) -> Any:
-    """Decode a raw value; return `default` where it is absent or of another type."""
-    if raw is None:
+def kind(value: Value | None) -> bytes:
+    """Return the first byte of a value, which tells its type; empty if it is absent."""
+    return b"" if value is None else bytes(memoryview(value)[:1])
+
+
+def decode(value: Value | None, default: Any, decoder: Decoder[Any]) -> Any:
+    """Decode a value; return `default` where it is absent or of another type."""
+    if value is None:
         return default
     try:
-        return decoder.decode(raw)
-    except (msgspec.MsgspecError, RecursionError):
+        return decoder.decode(value)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return default
 
 
-def given(raw: msgspec.Raw | None) -> bool:
+def given(value: Value | None) -> bool:
     """Return whether a value is present and not null."""
-    return raw is not None and bytes(raw) != b"null"
+    return value is not None and bytes(memoryview(value)[:5]) not in (b"", b"null")
 
 
-def text_of(raw: msgspec.Raw | None) -> str:
-    """Return a string, or the strings and text parts of a list joined by spaces; empty for anything else."""
-    content = decode(raw, "", _TEXT)
-    return content if isinstance(content, str) else " ".join(filter(None, map(_part_text, content)))
+def _address(buffer: Value | bytes) -> int:
+    return int(np.frombuffer(buffer, dtype=np.uint8).ctypes.data)
 
 
-def diff(before: bytes, after: bytes) -> Iterator[tuple[str, bytes | None, bytes]]:
-    """Yield (field, old raw value or None, new raw value) for every top-level field that differs."""
-    old = fields_of(before)
-    for name, value in fields_of(after).items():
-        if name not in old or bytes(old[name]) != bytes(value):
-            yield name, bytes(old[name]) if name in old else None, bytes(value)
-
-
-def _part_text(part: Any) -> str:
-    text = part.text if isinstance(part, _Part) else part
-    return text if isinstance(text, str) else ""
-
-
-def _decode_object(body: bytes, decoder: Decoder[T]) -> T:
-    try:
-        str(body, "utf-8")  # msgspec does not check raw values
-        return decoder.decode(body)
-    except UnicodeDecodeError as error:
-        message = f"the body is not UTF-8 (byte {error.start})"
-    except RecursionError:
-        message = "the body is nested too deeply"
-    except msgspec.ValidationError:
-        message = "the body is not a JSON object"
-    except msgspec.DecodeError as error:
-        message = f"the body is not JSON ({error})"
-    raise RequestError(message, status=400, code="invalid_json")
+def _invalid(message: str) -> RequestError:
+    return RequestError(message, status=400, code="invalid_json")

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+# Hashing all of a long text would cost more than all else that routing does with it.
+END_BYTES = 1024
+
 
 class Conversation(msgspec.Struct, frozen=True):
     """A conversation: `key` is a hash of its first messages, the same in every turn.
@@ -20,11 +23,23 @@ class Conversation(msgspec.Struct, frozen=True):
     continues: bool
 
 
+UNKNOWN = Conversation(b"", follow_up=False, continues=False)
+
+
 def single_turn(text: str) -> Conversation:
     """Return the conversation of a request without messages."""
-    return Conversation(conversation_key([text.encode("utf-8", "surrogatepass")]), follow_up=False, continues=False)
+    key = conversation_key([text.encode("utf-8", "surrogatepass")])
+    return Conversation(key, follow_up=False, continues=False)
 
 
-def conversation_key(parts: Iterable[bytes]) -> bytes:
-    """Return a 16-byte hash; each part is hashed with its length, so that parts cannot run together."""
-    return hashlib.blake2b(b"".join([b"%d:%b" % (len(part), part) for part in parts]), digest_size=16).digest()
+def conversation_key(parts: Iterable[bytes | memoryview]) -> bytes:
+    """Return a 16-byte hash; each part is hashed with its length, so that parts cannot run together.
+
+    Of a long part its length and both ends are hashed.
+    """
+    pieces: list[bytes | memoryview] = []
+    for part in parts:
+        length = len(part)
+        pieces.append(b"%d:" % length)
+        pieces += [part] if length <= 2 * END_BYTES else [part[:END_BYTES], part[-END_BYTES:]]
+    return hashlib.blake2b(b"".join(pieces), digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""Edits to a body, as values."""
+"""Edits to a body, as values, and how they are spliced into it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
+
+from pointsman.routing.body import Fields, span_of
+from pointsman.routing.json_scan import SPACES
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,51 @@ class Edits:
     system_prompt: SystemPrompt | None = None
 
 
+Piece = bytes | memoryview
+Pieces = tuple[Piece, ...]
+"""JSON in pieces, most of them views of a body."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A new value of a top-level field; `old` is None if the client sent none."""
+
+    field: str
+    old: msgspec.Raw | None
+    new: Pieces
+
+
 class Edited(msgspec.Struct, frozen=True):
-    """The body to send, and the names of the top-level fields that were changed."""
+    """The body to send, and the top-level fields that were changed."""
 
     body: bytes
-    changed: tuple[str, ...]
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Return the names of the fields that were changed."""
+        return tuple([change.field for change in self.changes])
+
+
+def spliced(fields: Fields, changes: tuple[Change, ...]) -> bytes:
+    """Return the body with these changes, and every other byte as it was; new fields come first."""
+    data, shown = fields.data, memoryview(fields.data)
+    at = data.index(b"{") + 1
+    added: list[Piece] = []
+    for change in changes:
+        if change.old is None:
+            added += [b"," if added else b"", b"%b:" % msgspec.json.encode(change.field), *change.new]
+    pieces: list[Piece] = [shown[:at], *added]
+    if added and not is_empty(shown[at - 1 :]):
+        pieces.append(b",")
+    replaced = [(span_of(data, change.old), change.new) for change in changes if change.old is not None]
+    for span, new in sorted(replaced, key=lambda item: item[0]):
+        pieces += [shown[at : span.start], *new]
+        at = span.end
+    pieces.append(shown[at:])
+    return b"".join(pieces)
+
+
+def is_empty(container: memoryview) -> bool:
+    """Return whether a JSON array or object has no element; it need not end with its closing bracket."""
+    begin = bytes(container[1:65]).lstrip(SPACES)
+    return (begin or bytes(container[1:]).lstrip(SPACES))[:1] in (b"]", b"}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pointsman.routing.body import diff
 from pointsman.routing.formats import ParsedRequest
 from pointsman.routing.router import Routed, Router
 
@@ -31,8 +30,12 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
         "categories": _greatest_first(categories),
         "labels": _greatest_first(labels),
         "edits": [
-            {"field": field, "from": None if old is None else old.decode(), "to": new.decode()}
-            for field, old, new in diff(request.body, routed.edited.body)
+            {
+                "field": change.field,
+                "from": None if change.old is None else bytes(change.old).decode("utf-8", "replace"),
+                "to": b"".join(change.new).decode("utf-8", "replace"),
+            }
+            for change in routed.edited.changes
         ],
         "text": None
         if classification is None

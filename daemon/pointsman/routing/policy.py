@@ -23,6 +23,7 @@ class Reason(enum.StrEnum):
     STICKY = "sticky"
     LOW_CONFIDENCE = "low_confidence"
     NO_TEXT = "no_text"
+    TOO_MANY_PARTS = "too_many_parts"
     DEADLINE = "deadline"
     OVERLOADED = "overloaded"
     CLASSIFIER_ERROR = "classifier_error"

@@ -12,13 +12,17 @@ from pointsman.classify.classifier import Classification, Classifier
 from pointsman.config.model import Config
 from pointsman.errors import ClassifierError
 from pointsman.lru import Lru
+from pointsman.routing.body import FIELDS
 from pointsman.routing.conversation import Conversation
 from pointsman.routing.edits import Edited
 from pointsman.routing.formats import ParsedRequest
 from pointsman.routing.policy import Choice, Decision, Policy, Reason
+from pointsman.routing.steps import Lane
 
 # Bounds the cache of decisions by requested model name; it is cleared when the served models change.
 EXPLICIT_ENTRIES = 1024
+# No model has a longer name, but clients may ask for one.
+LONGEST_NAME = 256
 
 
 class Routed(msgspec.Struct, frozen=True):
@@ -49,6 +53,11 @@ class Router:
         self.policy = Policy(config, classifier.labels)
         self.served = served
         self.auto_names = config.auto_names
+        parameters = {family.parameter for family in config.families.values() if family.type == "reasoning_effort"}
+        self.fields = (*FIELDS, *sorted(parameters.difference(FIELDS)))
+        """The top-level fields of a body that routing reads or edits."""
+        self.lane = Lane()
+        """Where long bodies are read, one after the other."""
         self._explicit: dict[str, Decision] = {}
         self._explicit_served: Served | None = None
         routing = config.pointsman.routing
@@ -62,13 +71,15 @@ class Router:
         """
         if request.model is not None and request.model not in self.auto_names:
             return self.explicit(request.body, request.model)
+        if not request.readable:
+            return self._unread(request)
         conversation = request.conversation
         remembered = self._conversations.get(conversation.key) if conversation.follow_up else None
         if remembered is not None and not self.policy.knows(remembered):
             remembered = None
         classification: Classification | None = None
         failed: Reason | None = None
-        if not request.text.strip():
+        if not request.text or request.text.isspace():
             failed = Reason.NO_TEXT
         elif remembered is None or not conversation.continues:
             try:
@@ -91,8 +102,12 @@ class Router:
         return Routed(decision, request.apply(decision.edits), routed.classification, routed.decide)
 
     def explicit(self, body: bytes, model: str) -> Routed:
-        """Return the decision for a model that the client named and that is no auto name."""
+        """Return the decision for a model that the client named and that is no auto name.
+
+        Of a very long name, which nobody serves, the decision has the beginning.
+        """
         started = time.perf_counter()
+        model = model[:LONGEST_NAME]
         served = self.served()
         if served is not self._explicit_served:
             self._explicit_served = served
@@ -103,7 +118,12 @@ class Router:
             if len(self._explicit) >= EXPLICIT_ENTRIES:
                 self._explicit.clear()
             self._explicit[model] = decision
-        return Routed(decision, Edited(body, ()), None, time.perf_counter() - started)
+        return Routed(decision, Edited(body), None, time.perf_counter() - started)
+
+    def _unread(self, request: ParsedRequest) -> Routed:
+        started = time.perf_counter()
+        decision = self.policy.decide(Choice(None, None, Reason.TOO_MANY_PARTS), 0.0, self.served())
+        return Routed(decision, request.apply(decision.edits), None, time.perf_counter() - started)
 
     def _choice(self, found: Classification | None, failed: Reason | None, remembered: str | None) -> Choice:
         if found is not None:

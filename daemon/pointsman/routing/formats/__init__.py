@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from pointsman.routing.body import fields_of
+import msgspec
+
+from pointsman.routing.body import Fields
 from pointsman.routing.formats.chat import Chat
 from pointsman.routing.formats.completions import Completions
-from pointsman.routing.formats.format import Format, ParsedRequest
+from pointsman.routing.formats.format import Format, ParsedRequest, edited
 from pointsman.routing.formats.messages import Messages
 from pointsman.routing.formats.responses import Responses
 
 CHAT, COMPLETIONS, RESPONSES, MESSAGES = Chat(), Completions(), Responses(), Messages()
 FORMATS = (CHAT, COMPLETIONS, RESPONSES, MESSAGES)
 
-__all__ = ["CHAT", "COMPLETIONS", "FORMATS", "MESSAGES", "RESPONSES", "Format", "ParsedRequest", "format_of"]
+__all__ = [
+    "CHAT",
+    "COMPLETIONS",
+    "FORMATS",
+    "MESSAGES",
+    "RESPONSES",
+    "Format",
+    "ParsedRequest",
+    "format_of",
+    "with_model",
+]
 
 
-def format_of(body: bytes) -> Format:
-    """Return the format of a body by its fields, where the path does not tell it; raises RequestError (400)."""
-    fields = fields_of(body)
-    if "prompt" in fields:
+def format_of(fields: Fields) -> Format:
+    """Return the format of a body by its fields, where the path does not tell it."""
+    if fields.get("prompt") is not None:
         return COMPLETIONS
-    return RESPONSES if "input" in fields else CHAT
+    return CHAT if fields.get("input") is None else RESPONSES
+
+
+def with_model(fields: Fields, model: str) -> bytes:
+    """Return the body with another `model`."""
+    return edited(fields, {"model": (msgspec.json.encode(model),)}).body

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+import msgspec
 
-from pointsman.routing.body import LIST, OBJECT, decode, given
-from pointsman.routing.conversation import Conversation
+from pointsman.routing.body import Fields, given, span_of
 from pointsman.routing.edits import SystemPrompt
-from pointsman.routing.formats.format import Changes, Fields, Format, combined
-from pointsman.routing.formats.message_list import message_of, read_messages
+from pointsman.routing.formats.format import Changes, Format, ParsedRequest, combined
 
 
 class Chat(Format):
     path = "/v1/chat/completions"
 
-    def read(self, fields: Fields) -> tuple[str, Conversation]:
-        return read_messages(fields.get("messages"))
-
     def effort_changes(self, fields: Fields, parameter: str, effort: str) -> Changes:
-        return {} if given(fields.get(parameter)) else {parameter: effort}
+        return {} if given(fields.get(parameter)) else {parameter: (msgspec.json.encode(effort),)}
 
-    def system_prompt_changes(self, fields: Fields, prompt: SystemPrompt) -> Changes:
-        messages: list[Any] | None = decode(fields.get("messages"), None, LIST)
-        if not messages:
+    def system_prompt_changes(self, request: ParsedRequest, prompt: SystemPrompt) -> Changes:
+        value, data = request.fields.get("messages"), request.fields.data
+        if value is None or not request.messages:
             return {}
-        if message_of(messages[0]).role not in ("system", "developer"):
-            return {"messages": [{"role": "system", "content": prompt.text}, *messages]}
-        first: dict[str, Any] = decode(messages[0], {}, OBJECT)
-        first["content"] = combined(first.get("content"), prompt)
-        return {"messages": [first, *messages[1:]]}
+        shown, first = memoryview(value), request.messages[0]
+        if first.role not in ("system", "developer"):
+            message = msgspec.json.encode({"role": "system", "content": prompt.text})
+            return {"messages": (b"[", message, b",", shown[1:])}
+        start = span_of(data, value).start
+        if memoryview(first.content).nbytes:
+            content = span_of(data, first.content)
+            new = combined(first.content, prompt)
+            return {"messages": (shown[: content.start - start], *new, shown[content.end - start :])}
+        behind = data.index(b"{", start) + 1 - start
+        return {"messages": (shown[:behind], b'"content":', *combined(None, prompt), b",", shown[behind:])}

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from pointsman.routing.body import text_of
-from pointsman.routing.conversation import Conversation, single_turn
+from pointsman.routing.body import Fields
 from pointsman.routing.edits import Reasoning, SystemPrompt
-from pointsman.routing.formats.format import Changes, Fields, Format
+from pointsman.routing.formats.format import Changes, Format, ParsedRequest
+from pointsman.routing.formats.message_list import read_text
+from pointsman.routing.prompt_text import TooManyParts
+from pointsman.routing.steps import Steps
 
 
 class Completions(Format):
     path = "/v1/completions"
+    prompt_field = "prompt"
 
-    def read(self, fields: Fields) -> tuple[str, Conversation]:
-        text = text_of(fields.get("prompt"))
-        return text, single_turn(text)
+    def read(self, fields: Fields) -> Steps[ParsedRequest]:
+        model = fields.model
+        try:
+            text, conversation = yield from read_text(fields.data, fields.get("prompt"), None)
+        except TooManyParts:
+            return ParsedRequest(self, fields, model, readable=False)
+        return ParsedRequest(self, fields, model, text, conversation)
 
     def reasoning_changes(self, fields: Fields, reasoning: Reasoning) -> Changes:
         return {}
 
-    def system_prompt_changes(self, fields: Fields, prompt: SystemPrompt) -> Changes:
+    def system_prompt_changes(self, request: ParsedRequest, prompt: SystemPrompt) -> Changes:
         return {}

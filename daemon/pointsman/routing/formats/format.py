@@ -1,4 +1,4 @@
-"""Base class of the request formats: each reads the text and conversation, and makes the edits. Pure functions."""
+"""Base class of the request formats: each reads the text and conversation, and makes the edits. Pure."""
 
 from __future__ import annotations
 
@@ -7,60 +7,88 @@ from typing import Any
 
 import msgspec
 
-from pointsman.routing.body import OBJECT, decode, fields_of, given, model_in
-from pointsman.routing.conversation import Conversation
-from pointsman.routing.edits import Edited, Edits, Reasoning, SystemPrompt
+from pointsman.routing import json_scan
+from pointsman.routing.body import Fields, Message, Value, given, kind, read_fields, span_of, view
+from pointsman.routing.conversation import UNKNOWN, Conversation
+from pointsman.routing.edits import Change, Edited, Edits, Pieces, Reasoning, SystemPrompt, is_empty, spliced
+from pointsman.routing.formats.message_list import counted, read_messages, read_text
+from pointsman.routing.json_scan import JsonFault
+from pointsman.routing.prompt_text import TooManyParts
+from pointsman.routing.steps import Steps, finish
 
-Fields = dict[str, msgspec.Raw]
-"""The top-level fields of a body."""
-Changes = dict[str, Any]
+Changes = dict[str, Pieces]
 """New values of top-level fields."""
 
-_PROMPT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(str | list[msgspec.Raw] | None)
+# A client's own settings, into which another is written; they are looked through at once.
+MOST_SETTINGS_BYTES = 64 * 1024
 
 
 class ParsedRequest(msgspec.Struct, frozen=True):
-    """A parsed body: `model` is None if the client named none; `text` is what the classifier reads."""
+    """A parsed body: `model` is None if the client named none; `text` is what the classifier reads.
+
+    `messages` are None if the request has a plain prompt instead. `readable` is False if there are more of them, or of
+    their parts, than routing reads: there is no text then.
+    """
 
     format: Format
-    body: bytes
     fields: Fields
     model: str | None
-    text: str
-    conversation: Conversation
+    text: str = ""
+    conversation: Conversation = UNKNOWN
+    messages: list[Message] | None = None
+    readable: bool = True
+
+    @property
+    def body(self) -> bytes:
+        """Return the bytes that the client sent."""
+        return self.fields.body
 
     def apply(self, edits: Edits) -> Edited:
         """Return the body with the edits that its format supports; the same bytes if there are none."""
         changes: Changes = {}
         if edits.model is not None and edits.model != self.model:
-            changes["model"] = edits.model
+            changes["model"] = (msgspec.json.encode(edits.model),)
         if edits.reasoning is not None:
             changes |= self.format.reasoning_changes(self.fields, edits.reasoning)
         if edits.system_prompt is not None:
-            changes |= self.format.system_prompt_changes(self.fields, edits.system_prompt)
-        if not changes:
-            return Edited(self.body, ())
-        return Edited(msgspec.json.encode(self.fields | changes), tuple(changes))
+            changes |= self.format.system_prompt_changes(self, edits.system_prompt)
+        return edited(self.fields, changes)
+
+
+def edited(fields: Fields, changes: Changes) -> Edited:
+    """Return the body with these new values; the same bytes if there are none."""
+    if not changes:
+        return Edited(fields.body)
+    listed = tuple([Change(name, fields.get(name), new) for name, new in changes.items()])
+    return Edited(spliced(fields, listed), listed)
 
 
 class Format(abc.ABC):
-    """One request format; `path` is its route."""
+    """One request format: `path` is its route, `prompt_field` has the messages or the prompt."""
 
     path: str
+    prompt_field = "messages"
 
     def parse(self, body: bytes) -> ParsedRequest:
-        """Parse a body; raises RequestError (400) if it is not a JSON object or `model` is not a string.
+        """Parse a body without a pause, as `read_fields` and `read` do."""
+        return finish(self.read(finish(read_fields(body))))
+
+    def read(self, fields: Fields) -> Steps[ParsedRequest]:
+        """Return the request; raises RequestError (400) if `model` is not a string.
 
         Validating the messages is left to vLLM: a body without usable messages parses, with an empty text.
         """
-        fields = fields_of(body)
-        model = model_in(fields.get("model"))
-        text, conversation = self.read(fields)
-        return ParsedRequest(format=self, body=body, fields=fields, model=model, text=text, conversation=conversation)
-
-    @abc.abstractmethod
-    def read(self, fields: Fields) -> tuple[str, Conversation]:
-        """Return the text to classify and its conversation."""
+        model, value, messages = fields.model, None, fields.messages if self.prompt_field == "messages" else None
+        try:
+            if messages is None:
+                value = fields.get(self.prompt_field)
+                messages = yield from read_messages(fields.data, value)
+            else:
+                counted(messages)
+            text, conversation = yield from read_text(fields.data, value, messages)
+        except TooManyParts:
+            return ParsedRequest(self, fields, model, readable=False)
+        return ParsedRequest(self, fields, model, text, conversation, messages)
 
     def reasoning_changes(self, fields: Fields, reasoning: Reasoning) -> Changes:
         """Return the changes that set reasoning; a value set by the client is kept."""
@@ -75,25 +103,38 @@ class Format(abc.ABC):
         return {}
 
     @abc.abstractmethod
-    def system_prompt_changes(self, fields: Fields, prompt: SystemPrompt) -> Changes:
+    def system_prompt_changes(self, request: ParsedRequest, prompt: SystemPrompt) -> Changes:
         """Return the changes that set a system prompt."""
 
 
 def set_inside(fields: Fields, field: str, key: str, value: Any) -> Changes:
     """Return a change that sets `key` in the object `field`, if the client has not set it."""
-    raw = fields.get(field)
-    inner: dict[str, msgspec.Raw] | None = decode(raw, None, OBJECT)
-    if inner is None and given(raw):
-        return {}  # not an object: vLLM reports it
-    inner = inner or {}
-    return {} if given(inner.get(key)) else {field: inner | {key: value}}
+    raw, setting = fields.get(field), msgspec.json.encode({key: value})
+    if raw is None or not given(raw):
+        return {field: (setting,)}
+    shown = memoryview(raw)
+    if kind(raw) != b"{" or shown.nbytes > MOST_SETTINGS_BYTES:
+        return {}  # vLLM reports what is not an object
+    span = span_of(fields.data, raw)
+    try:
+        found = (finish(json_scan.members(fields.data, (key,), span)) or {}).get(key)
+    except JsonFault:
+        return {}
+    if found is None:
+        return {field: (setting,) if is_empty(shown) else (shown[:-1], b",", setting[1:])}
+    if given(view(fields.data, found)):
+        return {}
+    value_json = msgspec.json.encode(value)
+    return {field: (shown[: found.start - span.start], value_json, shown[found.end - span.start :])}
 
 
-def combined(raw: msgspec.Raw | None, prompt: SystemPrompt) -> Any:
+def combined(theirs: Value | None, prompt: SystemPrompt) -> Pieces:
     """Return our system prompt, alone or before the client's, as a string or a list of content parts."""
-    theirs = decode(raw, None, _PROMPT)
-    if prompt.mode == "replace" or not theirs:
-        return prompt.text
-    if isinstance(theirs, str):
-        return f"{prompt.text}\n\n{theirs}"
-    return [{"type": "text", "text": f"{prompt.text}\n\n"}, *theirs]
+    shown = memoryview(b"" if theirs is None else theirs)
+    if prompt.mode == "insert":
+        if kind(theirs) == b'"' and shown.nbytes > 2:
+            return msgspec.json.encode(f"{prompt.text}\n\n")[:-1], shown[1:]
+        if kind(theirs) == b"[" and not is_empty(shown):
+            part = msgspec.json.encode({"type": "text", "text": f"{prompt.text}\n\n"})
+            return b"[", part, b",", shown[1:]
+    return (msgspec.json.encode(prompt.text),)

@@ -1,0 +1,125 @@
+"""Read the text of a prompt from a value of a body: bounded, however long the value is; pure, in steps."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+from msgspec.json import Decoder
+
+from pointsman.routing import json_scan
+from pointsman.routing.body import Value, decode, kind, span_of, view
+from pointsman.routing.json_scan import SPACES, JsonFault, Span
+from pointsman.routing.steps import Steps
+
+# More than any classifier reads: of a longer text, the two ends remain.
+END_BYTES = 128 * 1024
+# More messages, or parts of a message, than a conversation has. A request with more of them is not classified.
+MOST_PARTS = 4096
+# What decodes to an object for each part is read at once up to this size.
+LIST_AT_ONCE = 64 * 1024
+
+
+class TooManyParts(Exception):
+    """There are more messages, or parts of a message, than routing reads."""
+
+
+class _Part(msgspec.Struct, gc=False):
+    text: str | None = None
+
+
+_STRING = Decoder(str)
+_LENIENT = json.JSONDecoder(strict=False)
+_PARTS: Decoder[Any] = Decoder(list[str | _Part])
+_CUT_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*(\\(?:u[0-9a-fA-F]{0,3})?)\Z")
+
+
+def text_of(data: bytes, value: Value | None) -> Steps[str]:
+    """Return a string, or the strings and text parts of a list joined by spaces; empty for anything else.
+
+    Of very long texts the middle is left out. Raises TooManyParts.
+    """
+    if value is None or kind(value) not in (b'"', b"["):
+        return ""
+    shown = memoryview(value)
+    if kind(value) == b'"':
+        return _string(shown)
+    # A list of token ids has no text, however long it is.
+    if bytes(shown[1:64]).lstrip(SPACES)[:1] not in (b'"', b"{", b""):
+        return ""
+    if shown.nbytes <= LIST_AT_ONCE:
+        parts = decode(value, None, _PARTS)
+        if parts is not None:
+            if len(parts) > MOST_PARTS:
+                raise TooManyParts
+            return " ".join(filter(None, [part if isinstance(part, str) else part.text for part in parts]))
+    return (yield from _ends(data, (yield from _strings(data, span_of(data, value)))))
+
+
+def _strings(data: bytes, array: Span) -> Steps[list[Span]]:
+    """Return the strings of a list and those in its parts, undecoded."""
+    try:
+        parts = yield from json_scan.elements(data, array, MOST_PARTS)
+        if parts is None:
+            raise TooManyParts
+        found: list[Span] = []
+        for part in parts:
+            text: Span | None = part
+            if data[part.start] == ord("{"):
+                text = ((yield from json_scan.members(data, ("text",), part)) or {}).get("text")
+                yield
+            if text is not None and data[text.start] == ord('"') and text.end - text.start > 2:
+                found.append(text)
+    except JsonFault:
+        return []
+    return found
+
+
+def _ends(data: bytes, strings: list[Span]) -> Steps[str]:
+    """Return the first strings and the last ones, so many as suffice."""
+    halves: list[list[str]] = [[], []]
+    left = list(strings)
+    for half, place in zip(halves, (0, -1), strict=True):
+        room = END_BYTES
+        while left and room > 0:
+            half.append(_string(memoryview(view(data, left.pop(place)))))
+            room -= len(half[-1])
+            yield
+    return " ".join(filter(None, halves[0] + halves[1][::-1]))
+
+
+def _string(quoted: memoryview) -> str:
+    """Return a string without its middle if it is very long."""
+    if quoted.nbytes > 2 * END_BYTES:
+        head, _ = _whole(quoted, END_BYTES)
+        _, tail = _whole(quoted, quoted.nbytes - END_BYTES)
+        return _unescaped(bytes(quoted[1:head])) + _unescaped(bytes(quoted[tail:-1]))
+    return _unescaped(bytes(quoted[1:-1]))
+
+
+def _whole(quoted: memoryview, cut: int) -> tuple[int, int]:
+    """Return where the escape begins and ends that a cut would divide; the cut itself if there is none."""
+    divided = _CUT_ESCAPE.search(bytes(quoted[max(0, cut - 64) : cut]))
+    if divided is None:
+        return cut, cut
+    known = len(divided[1])
+    length = 6 if known > 1 or bytes(quoted[cut : cut + 1]) == b"u" else 2
+    return cut - known, cut - known + length
+
+
+def _unescaped(inner: bytes) -> str:
+    """Decode the inside of a string; what is no text, like half a surrogate pair, is replaced."""
+    text = inner.decode("utf-8", "ignore")
+    if b"\\" in inner:
+        try:
+            return _STRING.decode(b'"%b"' % inner)
+        except (msgspec.DecodeError, UnicodeDecodeError):  # such as half a surrogate pair
+            pass
+        try:
+            text = _LENIENT.decode(f'"{text}"')
+        except ValueError:
+            return text
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text

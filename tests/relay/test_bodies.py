@@ -1,0 +1,39 @@
+"""No body that may be sent keeps other clients waiting."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.bodies import MIB, worst
+from support.health_prober import probing
+from support.raw_client import post
+from support.relay import Relay
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+WORST = (
+    "numbers as messages",
+    "empty messages",
+    "empty strings as messages",
+    "turns",
+    "empty parts",
+    "lists 900 deep",
+    "keys",
+    "models",
+    "plain text",
+    "quotes",
+    "UTF-16",
+    "a long model",
+)
+
+
+@pytest.mark.parametrize("name", WORST)
+async def test_no_body_of_a_permitted_size_delays_another_client(relay: Relay, name: str) -> None:
+    """The target is 50 ms, on a quiet machine; what was found were 14 s."""
+    body = worst(32 * MIB - 1024)[name]
+    async with probing(relay.url) as delays, relay.client() as client:
+        client.send(post(body))
+        got = await client.answer(within_s=60)
+    assert got.status == 200
+    assert len(delays) > 10
+    assert max(delays) < 500

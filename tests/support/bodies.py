@@ -1,0 +1,53 @@
+"""Bodies that cost a reader of JSON the most for their size, and those of honest clients that are as large."""
+
+from __future__ import annotations
+
+import json
+
+MIB = 2**20
+_HEAD = b'{"model":"MoM","messages":['
+_TEXT = _HEAD + b'{"role":"user","content":"'
+_IMAGE = b'{"type":"image_url","image_url":{"url":"data:image/png;base64,' + b"iVBORw0KGgo" * 30_000 + b'"}},'
+_TURN = b'{"role":"user","content":"What is a tort?"},{"role":"assistant","content":"A civil wrong."},'
+
+
+def _filled(size: int, unit: bytes, head: bytes = _HEAD, tail: bytes = b"0]}") -> bytes:
+    return head + unit * ((size - len(head) - len(tail)) // len(unit)) + tail
+
+
+def worst(size: int) -> dict[str, bytes]:
+    """Bodies of about this size, for the automatic model, by what they are full of."""
+    parts = _HEAD + b'{"role":"user","content":['
+    question = b'{"type":"text","text":"What is a tort?"}]}]}'
+    tools = (
+        json.dumps({"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}).encode() + b","
+    )
+    return {
+        "numbers as messages": _filled(size, b"0,"),
+        "empty messages": _filled(size, b"{},"),
+        "empty strings as messages": _filled(size, b'"",'),
+        "empty lists as messages": _filled(size, b"[],"),
+        "turns": _filled(size, _TURN, tail=b"{}]}"),
+        "empty parts": _filled(size, b'"",', parts, b'""]}]}'),
+        "text parts": _filled(size, b'{"type":"text","text":""},', parts, question),
+        "images and a question": _filled(size, _IMAGE, parts, question),
+        "lists 5 deep": _filled(size, b"[[[[[0]]]]],"),
+        "lists 900 deep": _filled(size, b"[" * 900 + b"]" * 900 + b","),
+        "objects 9 deep": _filled(size, b'{"":' * 9 + b"0" + b"}" * 9 + b","),
+        "keys": _filled(size, b'"a":0,', b'{"model":"MoM",', b'"b":0}'),
+        "escaped keys": _filled(size, b'"\\u0061":0,', b'{"model":"MoM",', b'"b":0}'),
+        "models": _filled(size, b'"model":"",', b"{", b'"model":"MoM"}'),
+        "settings": _filled(size, b'"a":0,', b'{"chat_template_kwargs":{', b'"b":0}}'),
+        "tools": _filled(size, tools, b'{"model":"MoM","messages":[],"tools":[', b"{}]}"),
+        "plain text": _filled(size, b"The landlord keeps the deposit. ", _TEXT, b'"}]}'),
+        "line ends": _filled(size, b"\\n", _TEXT, b'"}]}'),
+        "quotes": _filled(size, b'\\"', _TEXT, b'"}]}'),
+        "escaped Chinese": _filled(size, b"\\u4e2d", _TEXT, b'"}]}'),
+        "raw Chinese": _filled(size, "中".encode(), _TEXT, b'"}]}'),
+        "UTF-16": _filled(size // 2, b"The landlord keeps the deposit. ", _TEXT, b'"}]}').decode().encode("utf-16"),
+        "token ids": _filled(size, b"12345,", b'{"prompt":[', b"0]}"),
+        "white space": _filled(size, b" ", b'{"model":"MoM","messages":', b"[]}"),
+        "a long model": _filled(size, b"m", b'{"messages":[],"model":"', b'"}'),
+        "brackets that never close": _filled(size, b"[", b'{"model":"MoM","messages":', b"["),
+        "a string that never ends": _filled(size, b"a", _TEXT, b"a"),
+    }

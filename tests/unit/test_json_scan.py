@@ -1,0 +1,229 @@
+"""Finding values in JSON text by their positions: those that Python's decoder finds, as vLLM does, in bounded steps."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import tracemalloc
+from typing import Any
+
+import pytest
+
+from pointsman.errors import RequestError
+from pointsman.routing.body import Fields, read_fields
+from pointsman.routing.json_scan import JsonFault, Span, elements, members
+from pointsman.routing.steps import finish
+
+MIB = 2**20
+NAMES = ("model", "messages", "prompt")
+
+
+def scanned(data: bytes, names: tuple[str, ...] = NAMES) -> dict[str, bytes] | None:
+    found = finish(members(data, names))
+    return None if found is None else {name: data[span.start : span.end] for name, span in found.items()}
+
+
+def read(fields: Fields) -> dict[str, bytes]:
+    found = {name: fields.get(name) for name in NAMES}
+    return {name: bytes(value) for name, value in found.items() if value is not None}
+
+
+def same(left: Any, right: Any) -> bool:
+    return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)  # NaN is not NaN
+
+
+# --- random JSON --------------------------------------------------------------------------------------------------
+
+ODD = ["", '"', "\\", '\\"', "{[", "]},:", "model", "é😀", "\ud800", "\n\x7f", "/", "a" * 50]
+KEYS = [*NAMES, "mod", "model ", 'mo"del', "x", "", "\\", "é"]
+
+
+class Maker:
+    """Random JSON objects, with duplicate and escaped keys and white space anywhere between."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)  # noqa: S311 - tests
+
+    def space(self) -> str:
+        return "".join(self.random.choices(" \t\n\r", k=self.random.choice([0, 0, 0, 1, 3])))
+
+    def value(self, depth: int = 0) -> Any:
+        kind = self.random.randrange(8 if depth < 4 else 6)
+        if kind == 6:
+            return [self.value(depth + 1) for _ in range(self.random.randrange(4))]
+        if kind == 7:
+            return {self.random.choice(KEYS): self.value(depth + 1) for _ in range(self.random.randrange(4))}
+        some = [None, True, -0.5, 1e300, float("nan"), float("-inf"), 0, -12345678901234567890]
+        return self.random.choice(ODD if kind < 3 else some)
+
+    def shown(self, value: Any) -> str:
+        separators = self.space() + "," + self.space(), self.space() + ":" + self.space()
+        return json.dumps(value, ensure_ascii=self.random.random() < 0.5, separators=separators)
+
+    def key(self) -> str:
+        key = self.random.choice(KEYS)
+        if self.random.random() < 0.3:
+            return '"' + "".join(f"\\u{ord(letter):04x}" for letter in key) + '"'
+        return self.shown(key)
+
+    def text(self) -> bytes:
+        parts = [
+            self.space() + self.key() + self.space() + ":" + self.space() + self.shown(self.value()) + self.space()
+            for _ in range(self.random.randrange(7))
+        ]
+        text = self.space() + "{" + (",".join(parts) or self.space()) + "}" + self.space()
+        return text.encode("utf-8", "surrogatepass")
+
+    def broken(self, text: bytes) -> bytes:
+        at = self.random.randrange(len(text) + 1)
+        wrong = self.random.choice([b'"', b"{", b"}", b"[", b"]", b",", b":", b"\\", b"1", b"\xff", b"", b" ", b"\x00"])
+        return text[:at] + wrong + text[at + self.random.randrange(3) :]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_found_is_what_pythons_decoder_finds(seed: int) -> None:
+    maker = Maker(seed)
+    for _ in range(250):
+        data = maker.text()
+        expected = json.loads(data)
+        found = scanned(data)
+        assert found is not None
+        values = {name: json.loads(raw) for name, raw in found.items()}
+        assert same(values, {name: expected[name] for name in NAMES if name in expected}), data
+        fields = finish(read_fields(data, NAMES))
+        assert read(fields) == found, data
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_body_is_refused_where_pythons_decoder_refuses_it_and_only_there(seed: int) -> None:
+    maker = Maker(seed)
+    for _ in range(500):
+        data = maker.broken(maker.text())
+        try:
+            expected = json.loads(data)
+        except ValueError:
+            with pytest.raises(RequestError) as caught:
+                finish(read_fields(data, NAMES))
+            assert caught.value.status == 400
+            continue
+        if isinstance(expected, dict):
+            found = {name: json.loads(raw) for name, raw in read(finish(read_fields(data, NAMES))).items()}
+            assert same(found, {name: expected[name] for name in NAMES if name in expected}), data
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_scan_of_anything_ends_with_a_result_or_a_fault(seed: int) -> None:
+    maker = Maker(seed)
+    for _ in range(250):
+        text = bytes(maker.random.choices(b'"\\{}[]:,a0 \xff', k=maker.random.randrange(40)))
+        for data in (text, b'{"model":' + text, b'{"a":[' + text + b"]}"):
+            with contextlib.suppress(JsonFault):
+                scanned(data)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_elements_of_an_array_are_found(seed: int) -> None:
+    maker = Maker(seed)
+    for _ in range(100):
+        values = [maker.value() for _ in range(maker.random.randrange(6))]
+        data = maker.shown(values).replace("[", "[" + maker.space(), 1).encode("utf-8", "surrogatepass")
+        found = finish(elements(data, Span(0, len(data)), 8))
+        assert found is not None
+        assert same([json.loads(data[span.start : span.end]) for span in found], values), data
+        if values:
+            assert finish(elements(data, Span(0, len(data)), len(values) - 1)) is None
+
+
+@pytest.mark.parametrize("size", [32 * 1024 + extra for extra in range(-9, 9)])
+@pytest.mark.parametrize("filler", [b"\\\\", b'\\"', b"a", b"\\u0041", b'","', b"\xc3\xa9"])
+def test_nothing_depends_on_where_a_chunk_ends(filler: bytes, size: int) -> None:
+    data = b'{"x":["' + filler * (size // len(filler)) + b'"],"model":"a\\"}","prompt":[1]}'
+    assert scanned(data) == {"model": b'"a\\"}"', "prompt": b"[1]"}
+
+
+# --- known edge cases, after those that JSON parsers are known to disagree about ------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b'{"model":1,"model":2}', b"2"),
+        (b'{"\\u006dodel":1}', b"1"),
+        (b'{"model":1,"\\u006d\\u006F\\u0064el":2}', b"2"),
+        (b'{"MODEL":1}', None),
+        (b'{"model\\u0000":1}', None),
+        (b'{"a":{"model":1},"b":[{"model":2}]}', None),
+        (b'{"a":"\\"model\\":1","model":"}"}', b'"}"'),
+        (b'{"a\\\\":1,"model":2}', b"2"),
+        (b' \r\n\t{ "model" : [ ] } \n', b"[ ]"),
+        (b'{"model":NaN}', b"NaN"),
+        (b'{"model":-Infinity}', b"-Infinity"),
+        (b'{"model":1E+2}', b"1E+2"),
+        (b'{"":0,"model":""}', b'""'),
+        (b'{"model":"\\ud800"}', b'"\\ud800"'),
+        (b'{"model":"\xed\xa0\x80"}', b'"\xed\xa0\x80"'),
+        (b'{"model":"\x7f"}', b'"\x7f"'),
+    ],
+)
+def test_values_that_parsers_disagree_about(data: bytes, found: bytes | None) -> None:
+    assert scanned(data) == ({} if found is None else {"model": found})
+    value = finish(read_fields(data, NAMES)).values.get("model")
+    assert (None if value is None else bytes(value)) == found
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+)
+def test_other_encodings_that_vllm_takes_are_read(encoding: str) -> None:
+    body = '{"model":"é😀"}'.encode(encoding)
+    fields = finish(read_fields(body))
+    assert fields.model == json.loads(body)["model"]
+    assert fields.body is body
+
+
+def test_a_fault_is_told_with_its_place() -> None:
+    with pytest.raises(RequestError, match="Expecting value at character 29"):
+        finish(read_fields(b'{"model":"MoM","messages":[1,]}'))
+    with pytest.raises(RequestError, match="byte 2000006"):
+        finish(read_fields(b'{"x":"' + b"a" * 2_000_000))
+
+
+# --- bounds ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 2_000_000])
+def test_more_than_1000_levels_are_refused_with_their_place(size: int) -> None:
+    deep = b'{"a":"' + b"x" * size + b'","b":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+    with pytest.raises(RequestError, match="nested too deeply") as caught:
+        finish(read_fields(deep))
+    assert (caught.value.status, caught.value.code) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [b"0,", b"{},", b'"",', b"[[[[[0]]]]],", b"[" * 400 + b"]" * 400 + b",", b'{"":' * 9 + b"0" + b"}" * 9 + b","],
+)
+def test_a_scan_makes_steps_of_32_kib(unit: bytes) -> None:
+    data = b'{"a":[' + unit * (4 * MIB // len(unit)) + b"0]}"
+    steps = sum(1 for _ in members(data, NAMES))
+    assert steps >= len(data) // (32 * 1024)
+
+
+def test_a_scan_of_many_keys_makes_steps_of_1024_members() -> None:
+    assert sum(1 for _ in members(b'{"model":0' + b',"model":0' * 100_000 + b"}", NAMES)) >= 100
+
+
+def test_a_long_body_is_read_in_steps_and_a_short_one_at_once() -> None:
+    assert sum(1 for _ in read_fields(b'{"a":"' + b"x" * 1_000_000 + b'"}')) == 0
+    assert sum(1 for _ in read_fields(b'{"a":"' + b"x" * 1_100_000 + b'"}')) > 30
+
+
+def test_no_object_is_made_for_an_element() -> None:
+    data = b'{"messages":[' + b"0," * (8 * MIB) + b'0],"model":"MoM"}'
+    tracemalloc.start()
+    fields = finish(read_fields(data))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * MIB
+    assert fields.model == "MoM"

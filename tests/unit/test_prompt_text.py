@@ -1,0 +1,169 @@
+"""The text of a prompt, bounded however large the body is."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from typing import Any
+
+import pytest
+
+from pointsman.routing.body import read_fields
+from pointsman.routing.conversation import conversation_key
+from pointsman.routing.edits import Edits, SystemPrompt
+from pointsman.routing.formats import CHAT, COMPLETIONS, RESPONSES, ParsedRequest
+from pointsman.routing.steps import finish
+
+KIB, MIB = 2**10, 2**20
+
+
+def user(content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": content}
+
+
+def chat(*messages: Any, ascii_only: bool = True, **fields: Any) -> ParsedRequest:
+    return CHAT.parse(json.dumps({"model": "MoM", "messages": messages} | fields, ensure_ascii=ascii_only).encode())
+
+
+def text(content: Any, *, ascii_only: bool = True) -> str:
+    return chat(user(content), ascii_only=ascii_only).text
+
+
+# --- very long texts ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+@pytest.mark.parametrize("unit", ["word ", "é", "中", "😀", "\n", '"', "\\", '\\"', "a\\", "u0041", "\\u"])
+@pytest.mark.parametrize("extra", range(0, 13, 3))
+def test_of_a_very_long_text_the_two_ends_remain(unit: str, extra: int, ascii_only: bool) -> None:
+    whole = "x" * extra + unit * (600 * KIB // len(unit))
+    found = text(whole, ascii_only=ascii_only)
+    half = len(found) // 2 - 64
+    assert 40 * KIB / 2 < len(found) <= 256 * KIB
+    assert (whole[:half], whole[-half:]) == (found[:half], found[-half:])
+
+
+def test_a_text_of_256_kib_is_whole() -> None:
+    whole = "a" * (256 * KIB - 2)
+    assert text(whole) == whole
+
+
+def test_of_many_long_parts_the_first_and_the_last_remain() -> None:
+    parts = [{"type": "text", "text": f"{number} " + "a" * 30 * KIB} for number in range(200)]
+    found = text(parts)
+    assert found.startswith("0 a")
+    assert found.split(" ")[-2] == "199"
+    assert len(found) < 400 * KIB
+
+
+def test_all_text_of_a_conversation_without_a_user_is_bounded() -> None:
+    assert len(chat(*[{"role": "system", "content": "a" * 200 * KIB}] * 40).text) < 600 * KIB
+
+
+def test_a_question_beside_large_images_is_read() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:" + "A" * MIB}}
+    assert text([image, {"type": "text", "text": "What is this?"}, image]) == "What is this?"
+
+
+def test_a_large_body_is_read_without_a_copy_of_it() -> None:
+    body = json.dumps({"messages": [user("a" * 20 * MIB)], "model": "MoM"}).encode()
+    tracemalloc.start()
+    assert CHAT.parse(body).text
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * MIB
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (rb'"\ud800 tort"', "\ufffd tort"),
+        (rb'"tort \udc00\ud83d"', "tort \ufffd\ufffd"),
+        (rb'"\ud800 \ud83d\ude00"', "\ufffd 😀"),
+        (b'"tort \xed\xa0\x80"', "tort "),
+    ],
+)
+def test_half_a_surrogate_pair_is_left_for_vllm_to_judge(raw: bytes, expected: str) -> None:
+    body = b'{"model":"MoM","messages":[{"role":"user","content":%b}]}' % raw
+    asked = CHAT.parse(body)
+    assert asked.text == expected
+    assert asked.apply(Edits(model="x")).body == body.replace(b"MoM", b"x")
+
+
+# --- too many -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("message", [user("a"), {}, 0, "", []])
+def test_more_than_4096_messages_are_not_read(message: Any) -> None:
+    assert chat(*[message] * 4096).readable
+    asked = chat(*[message] * 4097)
+    assert (asked.readable, asked.text, asked.model) == (False, "", "MoM")
+
+
+@pytest.mark.parametrize("part", ["", {"type": "text", "text": "a"}, {"type": "image_url"}])
+def test_more_than_4096_parts_are_not_read(part: Any) -> None:
+    assert chat(user([part] * 4096)).readable
+    assert not chat(user([part] * 4097)).readable
+    assert not COMPLETIONS.parse(json.dumps({"prompt": [part] * 4097}).encode()).readable
+
+
+def test_token_ids_are_no_parts() -> None:
+    asked = COMPLETIONS.parse(json.dumps({"prompt": list(range(300_000))}).encode())
+    assert (asked.readable, asked.text) == (True, "")
+
+
+def test_what_is_not_read_can_be_edited() -> None:
+    asked = chat(*[user("a")] * 5000)
+    prompt = SystemPrompt("Ours.", "replace")
+    assert asked.apply(Edits(model="x")).body == asked.body.replace(b"MoM", b"x")
+    assert asked.apply(Edits(system_prompt=prompt)).body is asked.body
+
+
+# --- conversations --------------------------------------------------------------------------------------------------
+
+
+def test_a_long_message_is_known_by_its_length_and_its_ends() -> None:
+    long = b"a" * 20_000
+    assert conversation_key([long]) != conversation_key([long + b"a"])
+    assert conversation_key([long]) != conversation_key([b"b" + long[1:]])
+    assert conversation_key([long]) != conversation_key([long[:-1] + b"b"])
+    assert conversation_key([long]) == conversation_key([long[:9_000] + b"b" + long[9_001:]])
+    assert conversation_key([long[:2_000]]) != conversation_key([long[:1_500] + b"b" + long[1_501:2_000]])
+
+
+def test_a_conversation_in_a_large_body_is_the_one_of_its_first_turn() -> None:
+    first, later = chat(user("Hi")), chat(user("Hi"), {"role": "assistant", "content": "a" * 2 * MIB}, user("tort"))
+    assert later.conversation.key == first.conversation.key
+    assert (later.conversation.follow_up, later.text) == (True, "tort")
+
+
+# --- edits ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 2 * MIB])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-be"])
+def test_a_body_of_any_size_and_encoding_is_edited_in_place(size: int, encoding: str) -> None:
+    fields = {"messages": [{"role": "system", "content": "Theirs."}, user("tort" + "a" * size)], "model": "MoM"}
+    body = json.dumps(fields).encode(encoding)
+    result = CHAT.parse(body).apply(Edits(model="x", system_prompt=SystemPrompt("Ours.", "insert")))
+    expected = json.dumps(fields | {"model": "x"}).replace("Theirs.", r"Ours.\n\nTheirs.")
+    assert result.body == expected.encode()
+
+
+@pytest.mark.parametrize("messages", [b"[ ]", b"[" + b" " * 100 + b"]"])
+def test_white_space_is_no_message(messages: bytes) -> None:
+    body = b'{"messages":%b,"instructions":%b}' % (messages, messages)
+    prompt = SystemPrompt("Ours.", "insert")
+    assert CHAT.parse(body).apply(Edits(system_prompt=prompt)).body is body
+    edited = RESPONSES.parse(body).apply(Edits(system_prompt=prompt)).body
+    assert json.loads(edited)["instructions"] == "Ours."
+
+
+def test_a_system_message_without_content_gets_ours() -> None:
+    edited = chat({"role": "system"}, user("a")).apply(Edits(system_prompt=SystemPrompt("Ours.", "insert"))).body
+    assert json.loads(edited)["messages"] == [{"role": "system", "content": "Ours."}, user("a")]
+
+
+def test_fields_that_the_config_names_are_read() -> None:
+    fields = finish(read_fields(b'{"effort":"low","other":1}', ("model", "effort")))
+    assert list(fields.values) == ["effort"]

@@ -1,0 +1,55 @@
+"""Long work in steps, on a real loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from pointsman.routing.steps import Lane, Steps
+
+
+def work(steps: int, log: list[str], name: str = "") -> Steps[int]:
+    for _ in range(steps):
+        log.append(name)
+        began = time.perf_counter()
+        while time.perf_counter() - began < 0.003:
+            pass
+        yield
+    return steps
+
+
+def test_work_of_one_step_is_done_at_once_in_no_task() -> None:
+    with pytest.raises(StopIteration) as done:
+        Lane().run(work(0, [])).send(None)
+    assert done.value.value == 0
+
+
+async def test_others_have_their_turn_between_steps() -> None:
+    log: list[str] = []
+    task = asyncio.create_task(Lane().run(work(20, log)))
+    turns = 0
+    while not task.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert await task == 20
+    assert turns >= 20
+
+
+async def test_long_work_is_done_one_after_the_other() -> None:
+    """Each has its first step at once."""
+    lane, log = Lane(), list[str]()
+    await asyncio.gather(lane.run(work(5, log, "a")), lane.run(work(5, log, "b")))
+    assert log == ["a", "b", *"aaaa", *"bbbb"]
+
+
+async def test_work_that_is_cancelled_frees_the_lane() -> None:
+    lane = Lane()
+    task = asyncio.create_task(lane.run(work(1_000_000, [])))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await lane.run(work(3, [])) == 3
