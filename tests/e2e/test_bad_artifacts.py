@@ -118,8 +118,8 @@ async def test_sigterm_does_not_wait_for_a_reload_that_hangs(fake_vllm: FakeVllm
         daemon.process.terminate()
         await daemon.process.wait()
         assert time.monotonic() - started < 5  # the proof alone would have gone on for 10 s
-        with pytest.raises(aiohttp.ClientError):
-            await asked
+        await asyncio.wait([asked])
+        assert asked.exception() is not None or asked.result()[0] == 503, "it was told that the reload succeeded"
 
 
 async def test_a_start_with_an_endless_graph_ends_with_one_clear_line(fake_vllm: FakeVllm, tmp_path: Path) -> None:

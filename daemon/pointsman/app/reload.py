@@ -18,9 +18,9 @@ from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.manifest import MODEL
 from pointsman.config.changes import Change, changes
-from pointsman.errors import CannotStart, ConfigError, error_body
+from pointsman.errors import CannotStart, ConfigError, ShuttingDown, error_body
 from pointsman.observability.log_line import Level
-from pointsman.server.messages import Request, Response, json_response
+from pointsman.server.messages import Request, Response, error_response, json_response
 
 WATCH_S = 1.0
 
@@ -72,7 +72,10 @@ class Outcome:
     error: Exception | None = None
 
     def response(self) -> Response:
-        """Return the response to `POST /reload`: 422 if the operator must fix something, 500 for an internal error."""
+        """Return the response to `POST /reload`: 422 if the operator must fix something, 500 for an internal error.
+
+        It is 503 if the service stops meanwhile.
+        """
         if self.error is None:
             return json_response(
                 {
@@ -84,6 +87,8 @@ class Outcome:
                     "warnings": self.warnings,
                 }
             )
+        if isinstance(self.error, ShuttingDown):
+            return error_response(self.error)
         theirs = isinstance(self.error, CannotStart)
         message = str(self.error) if theirs else "internal error; see the service's log"
         body = error_body(
@@ -159,6 +164,11 @@ class Reloader:
                 outcome = await self._reload()
                 self._report(outcome, triggers, time.perf_counter() - started)
                 self._notify.ready(self.status())
+            except asyncio.CancelledError:
+                outcome = Outcome(
+                    "failed", self.generation, error=ShuttingDown("the service stops; the config was not reloaded")
+                )
+                raise
             except Exception:
                 self._notify.ready("the reloader failed, see the log")
                 raise

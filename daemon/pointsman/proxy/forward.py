@@ -22,7 +22,7 @@ from pointsman.http1.forwarded_headers import forwarded_headers
 from pointsman.observability.metrics import Metrics
 from pointsman.proxy.client_identity import client_identity
 from pointsman.proxy.exchange import Exchange
-from pointsman.proxy.quarantine import CONFIRM_SECONDS, LARGEST_BODY_BYTES, Quarantine, Suspect
+from pointsman.proxy.quarantine import CONFIRM_SECONDS, LARGEST_BODY_BYTES, MOST_SUSPECTS, Quarantine, Suspect
 from pointsman.proxy.response_stream import ResponseStream
 from pointsman.proxy.timeouts import Timeouts
 from pointsman.proxy.unknown_model import UnknownModel
@@ -176,9 +176,11 @@ class _ForwardedRequest(ResponseStream):
                 return
 
     def answering(self) -> None:
-        quarantine = self._forwarder.quarantine
-        needed = SMALL_BYTES - 1 if quarantine is None else LARGEST_BODY_BYTES  # if vLLM dies, it may be a suspect
-        if len(self._body) > needed and self._upstream is not None and self._upstream.sent:
+        size = len(self._body)
+        # If vLLM dies, one of few requests may be the cause, and its body tells whether it comes again.
+        few = self._forwarder.quarantine is not None and self._endpoint.in_flight <= MOST_SUSPECTS
+        needed = few and size <= LARGEST_BODY_BYTES
+        if size >= SMALL_BYTES and not needed and self._upstream is not None and self._upstream.sent:
             self._body, self._instead = b"", None
             self._record.drop_body()
             self._request.release()
@@ -282,7 +284,8 @@ class _ForwardedRequest(ResponseStream):
         there = [self, *(one for one in others if one._endpoint is endpoint)]
         # Requests of an older config are in flight there, too, and are not among these.
         few = there if len(there) == endpoint.in_flight + 1 else []
-        if quarantine.failed(endpoint.name, self._sent, map(_ForwardedRequest._as_suspect, few)):
+        known = [one._as_suspect() for one in few if one._body]
+        if quarantine.failed(endpoint.name, self._sent, known):
             self._loop.call_later(CONFIRM_SECONDS, quarantine.forget, endpoint.name)
 
     def _as_suspect(self) -> Suspect:
