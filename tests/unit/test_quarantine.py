@@ -64,6 +64,13 @@ def test_the_deaths_may_be_of_two_endpoints() -> None:
     assert ward.refuses()
 
 
+def test_one_that_was_in_flight_twice_at_one_death_has_seen_one_death() -> None:
+    """Two clients behind one address may ask the same."""
+    ward = Ward()
+    ward.dies(KILLER, KILLER._replace(request_id="two"))
+    assert ward.quarantine.empty
+
+
 @pytest.mark.parametrize(("client", "body"), [("us", b"kill"), ("them", b"Kill"), ("them", b"kill "), ("", b"kill")])
 def test_another_clients_or_another_body_is_not_refused(client: str, body: bytes) -> None:
     ward = Ward()

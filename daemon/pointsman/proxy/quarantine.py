@@ -86,10 +86,11 @@ class Quarantine:
         trouble = self._troubles.pop(endpoint, None)
         if trouble is None or now > trouble.since + CONFIRM_SECONDS:
             return None
-        return [suspect for suspect in trouble.suspects if self._condemned(suspect, now)]
+        # A request that was there more than once is one suspect: this is one death.
+        suspects = {_key(suspect.client, suspect.body): suspect for suspect in trouble.suspects}
+        return [suspect for key, suspect in suspects.items() if self._condemned(key, now)]
 
-    def _condemned(self, suspect: Suspect, now: float) -> bool:
-        key = _key(suspect.client, suspect.body)
+    def _condemned(self, key: _Key, now: float) -> bool:
         deaths, last = self._deaths.get(key) or (0, now)
         deaths = deaths + 1 if now <= last + REMEMBERED_SECONDS else 1
         self._deaths.put(key, (deaths, now))
