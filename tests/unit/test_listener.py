@@ -14,9 +14,10 @@ import pytest
 
 from pointsman.errors import CannotStart
 from pointsman.server.byte_budget import ByteBudget
-from pointsman.server.connection import Limits
+from pointsman.server.limits import Limits
 from pointsman.server.listener import Listener
-from pointsman.server.messages import Request, Response
+from pointsman.server.request import Request
+from pointsman.server.response import Response
 
 LIMIT_S = 10.0
 

@@ -13,7 +13,8 @@ from pointsman.errors import HttpError, MethodNotAllowed, OverShare, RequestErro
 from pointsman.http1.body import Malformed
 from pointsman.http1.request_head import malformed, read_head
 from pointsman.server.byte_budget import ByteBudget, Share
-from pointsman.server.messages import Request, Response, error_response
+from pointsman.server.request import Request
+from pointsman.server.response import Response, error_response
 from support.virtual_loop import VirtualLoop
 
 

@@ -363,7 +363,7 @@ def test_clients_are_told_apart_by_their_credentials(wire: Wire) -> None:
     def identity(*fields: str) -> str:
         wire.client = wire.connect()
         wire.client.sends(post("base", "/v1/chat/completions", *fields))
-        request = wire.client._protocol._current
+        request = wire.client._protocol.current
         return client_identity(request.head)
 
     found = [

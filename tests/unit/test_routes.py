@@ -10,7 +10,8 @@ import pytest
 
 from pointsman.http1.request_head import read_head
 from pointsman.server.byte_budget import ByteBudget, Share
-from pointsman.server.messages import Request, Response
+from pointsman.server.request import Request
+from pointsman.server.response import Response
 from pointsman.server.routes import Route, Routes
 
 

@@ -13,7 +13,8 @@ from pointsman.adapters.loader import Loader
 from pointsman.adapters.poller import Poller
 from pointsman.config.model import Config
 from pointsman.errors import HttpError, RequestError
-from pointsman.server.messages import Handler, Request, Response, error_response, json_response
+from pointsman.server.request import Handler, Request
+from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route
 
 BODY_SECONDS = 10.0

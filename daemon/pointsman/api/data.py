@@ -25,7 +25,8 @@ from pointsman.routing.explain import describe
 from pointsman.routing.formats import FORMATS, Format, format_of, with_model
 from pointsman.routing.policy import Choice, Reason
 from pointsman.routing.router import LONGEST_NAME, Routed, Router
-from pointsman.server.messages import Handler, Request, Response, json_response
+from pointsman.server.request import Handler, Request
+from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route, Routes
 
 # Paths that clients of an inference host use. All other vLLM paths are unreachable through the data port, including its

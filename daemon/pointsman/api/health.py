@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pointsman.errors import error_body
-from pointsman.server.messages import Request, Response, json_response
+from pointsman.server.request import Request
+from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route
 
 Ready = Callable[[], str | None]

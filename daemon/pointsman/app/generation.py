@@ -14,7 +14,7 @@ from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.recorder import Recorder
 from pointsman.proxy.timeouts import Timeouts
-from pointsman.server.connection import Limits
+from pointsman.server.limits import Limits
 from pointsman.upstream.load_balancer import LoadBalancer
 
 

@@ -32,8 +32,8 @@ from pointsman.proxy.timeouts import Timeouts
 from pointsman.routing.router import Router
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.client_limiter import ClientLimiter
-from pointsman.server.connection import Limits
-from pointsman.server.messages import Request
+from pointsman.server.limits import Limits
+from pointsman.server.request import Request
 from pointsman.upstream import client
 from pointsman.upstream.endpoint_state import EndpointState
 from pointsman.upstream.key_check import checked_models

@@ -20,7 +20,8 @@ from pointsman.classify.manifest import MODEL
 from pointsman.config.changes import Change, changes
 from pointsman.errors import CannotStart, ConfigError, ShuttingDown, error_body
 from pointsman.observability.log_line import Level
-from pointsman.server.messages import Request, Response, error_response, json_response
+from pointsman.server.request import Request
+from pointsman.server.response import Response, error_response, json_response
 
 WATCH_S = 1.0
 

@@ -26,9 +26,10 @@ from pointsman.observability import loop_lag
 from pointsman.observability.library_log import adopt_library_log
 from pointsman.observability.log import Log
 from pointsman.server.byte_budget import ByteBudget
-from pointsman.server.connection import Limits
+from pointsman.server.limits import Limits
 from pointsman.server.listener import Listener
-from pointsman.server.messages import Request, Response, json_response
+from pointsman.server.request import Request
+from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route, Routes
 
 # FileDescriptorName= of the socket unit for the admin port; all other sockets are for the data port.

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from pointsman.errors import HttpError, ShuttingDown, UpstreamError
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.recorder import Recorder, new_record
-from pointsman.server.messages import Request, Response
+from pointsman.server.request import Request
+from pointsman.server.response import Response
 
 
 class Exchange:

@@ -10,7 +10,8 @@ from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
 from pointsman.proxy.error_form import error_body
-from pointsman.server.messages import Request, Response, error_response
+from pointsman.server.request import Request
+from pointsman.server.response import Response, error_response
 
 
 @dataclass(frozen=True, slots=True, eq=False)

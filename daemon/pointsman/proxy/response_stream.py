@@ -14,7 +14,7 @@ from pointsman.proxy.error_form import error_event
 from pointsman.proxy.timeouts import Timeouts
 from pointsman.proxy.unknown_model import HeldError
 from pointsman.proxy.usage import Tail
-from pointsman.server.messages import Request
+from pointsman.server.request import Request
 from pointsman.upstream.connection import UpstreamConnection
 
 # vLLM sends keep-alive comments even when its engine is dead, so comments do not count as progress. The pattern matches

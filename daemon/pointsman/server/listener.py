@@ -13,10 +13,11 @@ from pointsman.config.address import Tcp
 from pointsman.config.address import listen as parse_address
 from pointsman.errors import CannotStart, HttpError, OverShare, TooBusy
 from pointsman.server.byte_budget import ByteBudget
-from pointsman.server.connection import ClientConnection, Limits
+from pointsman.server.connection import ClientConnection
 from pointsman.server.departures import Departures
-from pointsman.server.messages import Handler, Request
+from pointsman.server.limits import Limits
 from pointsman.server.peers import Peers
+from pointsman.server.request import Handler, Request
 
 BACKLOG = 2048
 # Refused connections that stay open for a moment, until their clients have read why. Beyond them one is closed at once.

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from pointsman.eager import in_task
 from pointsman.errors import MethodNotAllowed, RequestError
-from pointsman.server.messages import Handler, Request, Response, error_response
+from pointsman.server.request import Handler, Request
+from pointsman.server.response import Response, error_response
 
 # No character that could change the structure of vLLM's path.
 _ID = "(?P<id>[A-Za-z0-9_-]+)"

@@ -1,52 +1,26 @@
-"""A client's request, and the responses that this program makes itself."""
+"""A client's request, and the client's side of it: how its body is read, and where its answer is written."""
 
 from __future__ import annotations
 
 import asyncio
-import email.utils
-import functools
-import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Protocol
 
-import msgspec
-
 from pointsman.eager import in_task
-from pointsman.errors import BuffersFull, HttpError, MethodNotAllowed, RequestError, error_body
+from pointsman.errors import BuffersFull, HttpError, RequestError
 from pointsman.http1.body import Chunked, Framing, Length
 from pointsman.http1.request_head import RequestHead
 from pointsman.server.byte_budget import Share, Waiter
+from pointsman.server.job import Cancellable, Flow
+from pointsman.server.response import Response
 
 # A body waits so long for room in memory.
 ROOM_SECONDS = 10.0
 # The rate of a body is measured over this time, so a pause of a few seconds costs a client nothing.
 RATE_SECONDS = 10.0
 
-Pairs = list[tuple[str, str]]
-Handler = Callable[["Request"], Coroutine[None, None, "Response | None"]]
+Handler = Callable[["Request"], Coroutine[None, None, Response | None]]
 """Answers a request; None where a job has taken the request over. Raises nothing but CancelledError."""
-
-
-class Flow(Protocol):
-    """A source of bytes for a client that can be paused."""
-
-    def pause(self) -> None:
-        """Stop writing: the client reads more slowly than it is written to."""
-
-    def resume(self) -> None:
-        """Write on: the client has caught up."""
-
-    def stalled(self) -> None:
-        """Take note that the client has not read for so long that its connection is closed."""
-
-
-class Cancellable(Protocol):
-    """A task that answers a request and can be cancelled."""
-
-    def cancel(self) -> object:
-        """End: the client left, or the service stops. In the second case the job may still answer."""
 
 
 class ResponseWriter(Protocol):
@@ -88,61 +62,6 @@ class ResponseWriter(Protocol):
 
     def abort(self) -> None:
         """Close the connection at once."""
-
-
-_REASONS = {status.value: status.phrase for status in HTTPStatus}
-
-
-@dataclass(slots=True)
-class Response:
-    """A response of this program; `lines` are whole header lines."""
-
-    status: int = 200
-    body: bytes = b""
-    content_type: str = "application/json"
-    headers: Pairs = field(default_factory=list)
-    lines: bytes = b""
-
-    def encode(self, *, keep_alive: bool, old: bool, bodiless: bool = False) -> bytes:
-        """Serialise for a client of HTTP/1.0 if `old`, for a HEAD request if `bodiless`."""
-        connection = "" if keep_alive is not old else f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n"
-        head = _head(self, connection)
-        return b"%b%b\r\n%b" % (head.encode("latin-1"), self.lines, b"" if bodiless else self.body)
-
-
-def _head(response: Response, connection: str) -> str:
-    more = "".join([f"{name}: {value}\r\n" for name, value in response.headers])
-    return (
-        f"HTTP/1.1 {response.status} {_REASONS.get(response.status, '')}\r\n"
-        f"Content-Type: {response.content_type}\r\nContent-Length: {len(response.body)}\r\n"
-        f"Date: {_date(int(time.time()))}\r\n{connection}{more}"
-    )
-
-
-@functools.lru_cache(1)
-def _date(now: int) -> str:
-    return email.utils.formatdate(now, usegmt=True)
-
-
-def json_response(value: object, status: int = 200) -> Response:
-    """Return a JSON response."""
-    return Response(status, msgspec.json.encode(value))
-
-
-def error_response(error: HttpError, body: object = None) -> Response:
-    """Return the response to a request that failed; `body` is the error in another form than OpenAI's."""
-    response = json_response(body or error.body(), error.status)
-    if error.retry_after is not None:
-        response.headers.append(("Retry-After", str(error.retry_after)))
-    if isinstance(error, MethodNotAllowed):
-        response.headers.append(("Allow", error.allowed))
-    return response
-
-
-def refusal(status: int, message: str, code: str) -> Response:
-    """Return the error for a client whose connection is then closed."""
-    body = error_body(message, type="invalid_request_error", param=None, code=code)
-    return Response(status, msgspec.json.encode(body))
 
 
 class Request:

@@ -1,0 +1,120 @@
+"""The time that a client's connection may take: for a head, for reading what it is sent, and between requests."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from pointsman.server.limits import Limits
+
+# A connection that has never sent a request is kept no longer than this.
+SILENT_SECONDS = 10.0
+# Longer than the 60 s for which vllm bench keeps a connection, so that the client closes first, not we.
+KEEPALIVE_SECONDS = 75.0
+# Grace period for connections just accepted when the service stops: TCP retransmits a lost first packet after a second.
+FRESH_SECONDS = 2.0
+
+
+class Owner(Protocol):
+    """The listener as the timer of a connection sees it."""
+
+    draining: bool
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the current config."""
+
+
+class Timed(Protocol):
+    """The connection as its timer sees it."""
+
+    choked: bool
+    served: bool
+    transport: asyncio.Transport
+
+    @property
+    def current(self) -> object | None:
+        """The request that is being answered."""
+
+    def stalled(self) -> None:
+        """End: the client does not read."""
+
+    def head_late(self) -> None:
+        """End: a head did not arrive in time."""
+
+    def close(self) -> None:
+        """End: no request came."""
+
+
+class ConnectionTimer:
+    """Ends a connection whose time is over. It is armed anew when it fires, so that requests need not touch it."""
+
+    __slots__ = ("_choked_at", "_connection", "_loop", "_owner", "_timer", "partial", "since")
+
+    def __init__(self, connection: Timed, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
+        self._connection = connection
+        self._owner = owner
+        self._loop = loop
+        self.since = loop.time()
+        """When the head began, or when the connection fell idle."""
+        self.partial = False
+        """A head is incomplete."""
+        self._choked_at = 0.0
+        self._timer = loop.call_later(min(SILENT_SECONDS, owner.limits.header_timeout), self._tick)
+
+    def head_began(self) -> None:
+        """Limit the time for the rest of a head."""
+        self.partial = True
+        self.since = self._loop.time()
+        self._rearm(self.since + self._owner.limits.header_timeout)
+
+    def choked(self) -> None:
+        """Limit the time in which the client must read."""
+        self._choked_at = self._loop.time()
+        self._rearm(self._choked_at + self._owner.limits.send_timeout)
+
+    def draining(self) -> None:
+        """Limit the time for the first request, as the service stops."""
+        self._rearm(self.since + FRESH_SECONDS)
+
+    def abort_in(self, seconds: float) -> None:
+        """Give the client so long to read the rest, and limit nothing else any more."""
+        self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, self._connection.transport.abort)
+
+    def cancel(self) -> None:
+        """Limit nothing any more."""
+        self._timer.cancel()
+
+    def _rearm(self, due: float) -> None:
+        self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._tick)
+
+    @property
+    def _patience(self) -> float:
+        """Seconds for which the connection may stay without a request."""
+        if self.partial:
+            return self._owner.limits.header_timeout
+        if self._owner.draining:
+            return FRESH_SECONDS
+        return KEEPALIVE_SECONDS if self._connection.served else SILENT_SECONDS
+
+    def _tick(self) -> None:
+        connection, now = self._connection, self._loop.time()
+        if connection.transport.is_closing():  # the client has not read the rest
+            connection.transport.abort()
+            return
+        if connection.choked:
+            due = self._choked_at + self._owner.limits.send_timeout
+        elif connection.current is not None:
+            due = now + KEEPALIVE_SECONDS
+        else:
+            due = self.since + self._patience
+        if now < due:
+            self._timer = self._loop.call_at(due, self._tick)
+        elif connection.choked:
+            connection.stalled()
+        elif self.partial:
+            connection.head_late()
+        else:
+            connection.close()

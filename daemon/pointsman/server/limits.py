@@ -1,0 +1,22 @@
+"""What clients may do: the bounds that the config sets on their connections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pointsman.server.peers import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what clients may do; timeouts are in seconds, and 0 connections of one client are no limit.
+
+    Proxies in `trusted` networks are not limited as one client.
+    """
+
+    header_timeout: float
+    send_timeout: float
+    max_body_bytes: int
+    max_connections: int
+    max_connections_per_client: int
+    trusted: tuple[Network, ...]

@@ -1,0 +1,248 @@
+"""Read the requests of one client, some ahead of their answers, and keep no byte that the budget does not allow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+from pointsman.errors import BuffersFull, HttpError, RequestError
+from pointsman.http1.body import Malformed
+from pointsman.http1.request_head import malformed, may_begin, read_head
+from pointsman.server.byte_budget import SMALL_BYTES, Share
+from pointsman.server.connection_timer import ConnectionTimer
+from pointsman.server.departures import Departures, Watch
+from pointsman.server.limits import Limits
+from pointsman.server.request import Request, ResponseWriter
+
+# Requests that are read at once, and at most ahead: the one that is being answered, and those that wait, if small.
+PIPELINED = 8
+
+
+class Owner(Protocol):
+    """The listener as a reader sees it."""
+
+    departures: Departures
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the current config."""
+
+    def count_refused(self, reason: str) -> None:
+        """Count a refusal."""
+
+
+class Answerer(ResponseWriter, Protocol):
+    """The connection as its reader sees it."""
+
+    current: Request | None
+    transport: asyncio.Transport
+
+    def begin(self, request: Request) -> None:
+        """Have a request answered; only called when there is no `current` one."""
+
+    def refuse_in_turn(self, error: HttpError) -> None:
+        """Refuse what came behind the requests so far, once they are answered."""
+
+
+class RequestReader:
+    """Reads requests: the first one begins at once, and those behind it wait in `ahead`."""
+
+    __slots__ = (
+        "_connection",
+        "_incoming",
+        "_loop",
+        "_owner",
+        "_share",
+        "_timer",
+        "_watch",
+        "ahead",
+        "deaf",
+        "held",
+        "kept",
+    )
+
+    def __init__(
+        self,
+        connection: Answerer,
+        owner: Owner,
+        timer: ConnectionTimer,
+        share: Share,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """The bytes of requests count in `share`."""
+        self._connection = connection
+        self._owner = owner
+        self._timer = timer
+        self._share = share
+        self._loop = loop
+        self.ahead: deque[Request] = deque()
+        """Requests that wait until those before them are answered."""
+        self.deaf = False
+        """Whatever the client still sends is ignored."""
+        self.kept = b""
+        """Bytes not parsed yet; they count in the budget."""
+        self.held = False
+        """Parsing waits until all requests are answered."""
+        self._incoming: Request | None = None  # the request whose body is incomplete
+        self._watch: Watch | None = None  # while the socket is not read from
+
+    def feed(self, data: bytes) -> None:
+        """Take what the client sent."""
+        if self.deaf:
+            return
+        if self.kept:
+            data = self.kept + data
+            self._forget()
+        if self._incoming is not None:
+            data = self._fed(self._incoming, data)
+        try:
+            for _ in range(PIPELINED):
+                if not data or len(self.ahead) == PIPELINED - 1:
+                    break
+                rest = self._taken(data)
+                if rest is None:
+                    break
+                data = rest
+            if data:
+                self._hold(data)
+        except (RequestError, BuffersFull) as error:
+            self._owner.count_refused("memory" if isinstance(error, BuffersFull) else "malformed")
+            self.deaf = True
+            self._connection.refuse_in_turn(error)
+
+    def read_on(self) -> None:
+        """Read soon again, in another turn of the event loop, with the bytes that were kept first."""
+        self.held = False
+        self._loop.call_soon(self._read_on)
+
+    def stop(self) -> None:
+        """Ignore whatever the client has sent and still sends."""
+        self.deaf = True
+        self._incoming = None
+        if self.kept:
+            self._forget()
+        self._stop_watching()
+
+    # --- requests --------------------------------------------------------------------------------------------------
+
+    def _taken(self, data: bytes) -> bytes | None:
+        """Take the request that `data` begins with and return the bytes behind it, or None if it must wait its turn.
+
+        Raises RequestError or BuffersFull.
+        """
+        if data.startswith(b"\r\n"):  # some clients send an extra CRLF after a body
+            data = data[2:]
+        end = data.find(b"\r\n\r\n") + 4
+        if end == 3:
+            self._await_head(data)
+            return b""
+        self._timer.partial = False
+        head = read_head(data[:end])
+        connection, share, limit, reserved = (
+            self._connection,
+            self._share,
+            self._owner.limits.max_body_bytes,
+            head.length,
+        )
+        if connection.current is not None:
+            reserved += end
+            if head.chunked or reserved >= SMALL_BYTES or not share.reserve(reserved):
+                return None
+            request = Request(connection, head, limit, share, reserved)
+            data = self._fed(request, data[end:])
+            self.ahead.append(request)
+            return data
+        if reserved > limit:  # nothing of it is kept
+            reserved = 0
+        if not reserved or share.reserve(reserved):
+            request = Request(connection, head, limit, share, reserved)
+            data = self._fed(request, data[end:])
+        else:
+            request = Request(connection, head, limit, share, 0, unread=True)
+            self._leave_unread(request, data[end:])
+            data = b""
+        connection.begin(request)
+        return data
+
+    def _fed(self, request: Request, data: bytes) -> bytes:
+        """Feed a request's body and return the bytes behind it."""
+        try:
+            data = request.feed(data)
+        except Malformed:
+            self._owner.count_refused("malformed")
+            self.deaf = True
+            request.broken(malformed("the framing of its body"))
+            data = b""
+        done = request.complete or self.deaf
+        self._incoming = None if done else request
+        if done and not request.keep_alive:
+            self.deaf = True
+            return b""
+        return data
+
+    def _leave_unread(self, request: Request, data: bytes) -> None:
+        """Stop reading until there is room for the request's body, of which `data` came with its head."""
+        try:
+            self._keep(data)
+        except BuffersFull as error:
+            self.deaf = True
+            request.broken(error)
+        else:
+            self._incoming = request
+            self._pause()
+
+    # --- bytes that are not parsed yet -----------------------------------------------------------------------------
+
+    def _await_head(self, data: bytes) -> None:
+        """Keep the beginning of a head; raises RequestError where it cannot become one, or BuffersFull."""
+        if not data:
+            return
+        if not may_begin(data):
+            raise malformed("its head is not well-formed HTTP/1.1, or too long")
+        self._keep(data)
+        if self._connection.current is None and not self._timer.partial:
+            self._timer.head_began()
+
+    def _hold(self, data: bytes) -> None:
+        """Keep what a client sent too far ahead of its answers, and stop reading from it; raises BuffersFull."""
+        self._keep(data)
+        if self._connection.current is None:
+            self._connection.transport.pause_reading()
+            self._loop.call_soon(self._read_on)  # all were answered at once: let other connections run first
+        else:
+            self.held = True
+            self._pause()
+
+    def _keep(self, data: bytes) -> None:
+        """Keep bytes that cannot be parsed yet; raises BuffersFull."""
+        if not self._share.keep(len(data)):
+            raise BuffersFull
+        self.kept = data
+
+    def _forget(self) -> None:
+        """Drop the bytes that were kept."""
+        self._share.drop(len(self.kept))
+        self.kept = b""
+
+    # --- whether the socket is read from ---------------------------------------------------------------------------
+
+    def _pause(self) -> None:
+        """Stop reading until `_read_on`; a client that leaves meanwhile ends the connection."""
+        transport = self._connection.transport
+        transport.pause_reading()
+        socket = transport.get_extra_info("socket")
+        if socket is not None:
+            self._watch = self._owner.departures.watch(socket.fileno(), transport.abort)
+
+    def _read_on(self) -> None:
+        transport = self._connection.transport
+        if not transport.is_closing():
+            self._stop_watching()
+            transport.resume_reading()
+            self.feed(b"")
+
+    def _stop_watching(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            self._owner.departures.forget(watch)
