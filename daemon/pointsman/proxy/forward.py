@@ -177,10 +177,12 @@ class _ForwardedRequest(ResponseStream):
 
     def answering(self) -> None:
         size = len(self._body)
+        if size < SMALL_BYTES:
+            return
         # If vLLM dies, one of few requests may be the cause, and its body tells whether it comes again.
         few = self._forwarder.quarantine is not None and self._endpoint.in_flight <= MOST_SUSPECTS
         needed = few and size <= LARGEST_BODY_BYTES
-        if size >= SMALL_BYTES and not needed and self._upstream is not None and self._upstream.sent:
+        if not needed and self._upstream is not None and self._upstream.sent:
             self._body, self._instead = b"", None
             self._record.drop_body()
             self._request.release()

@@ -16,10 +16,6 @@ from pointsman.server.request import Handler, Request
 from pointsman.server.request_reader import RequestReader
 from pointsman.server.response import Response, error_response, refusal
 
-# How long a refused client that is still sending may take to read the answer: closing at once would reset the
-# connection, and the client's kernel would discard the answer.
-LINGER_SECONDS = 2.0
-
 
 class ListenerLike(request_reader.Owner, connection_timer.Owner, Protocol):
     """The listener as a connection sees it."""
@@ -142,11 +138,8 @@ class ClientConnection(asyncio.Protocol):
         return self.peer.name
 
     def begin(self, request: Request) -> None:
-        """Have the first request answered, or the first one after a pause."""
+        """Have a request answered; only called when there is no `current` one."""
         (self.peer.idle if self.served else self.peer.silent).pop(self, None)
-        self._start(request)
-
-    def _start(self, request: Request) -> None:
         self.current = request
         self.run(self._owner.handler(request))
 
@@ -185,7 +178,7 @@ class ClientConnection(asyncio.Protocol):
         if not request.keep_alive:
             self.close(linger=not request.complete or bool(reader.ahead))
         elif reader.ahead:
-            self._start(reader.ahead.popleft())
+            self.begin(reader.ahead.popleft())
         elif self._refusal is not None:
             self._refuse(self._refusal)
         elif self._owner.draining:
@@ -242,16 +235,8 @@ class ClientConnection(asyncio.Protocol):
     def close(self, *, linger: bool = False) -> None:
         """Flush and close; with `linger`, give a client that is still sending time to read the answer."""
         self._reader.stop()
-        if self.transport.is_closing():
-            return
-        if linger and self.transport.can_write_eof():
-            self.transport.write_eof()
-            self._timer.abort_in(LINGER_SECONDS)
-            self.transport.resume_reading()
-        else:
-            self.transport.close()
-            if self.transport.get_write_buffer_size():  # it closes once the client has read that
-                self._timer.abort_in(self._owner.limits.send_timeout)
+        if not self.transport.is_closing():
+            self._timer.end(linger=linger)
 
     def evict(self) -> None:
         """Close an idle connection at once, so that another can take its place."""

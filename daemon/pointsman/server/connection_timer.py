@@ -1,4 +1,4 @@
-"""The time that a client's connection may take: for a head, for reading what it is sent, and between requests."""
+"""The time that a client may take: for a head, for what it is sent, between requests, and at the end."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ SILENT_SECONDS = 10.0
 KEEPALIVE_SECONDS = 75.0
 # Grace period for connections just accepted when the service stops: TCP retransmits a lost first packet after a second.
 FRESH_SECONDS = 2.0
+# How long a refused client that is still sending may take to read the answer: closing at once would reset the
+# connection, and the client's kernel would discard the answer.
+LINGER_SECONDS = 2.0
 
 
 class Owner(Protocol):
@@ -20,7 +23,6 @@ class Owner(Protocol):
 
     draining: bool
 
-    @property
     def limits(self) -> Limits:
         """The limits of the current config."""
 
@@ -60,27 +62,40 @@ class ConnectionTimer:
         self.partial = False
         """A head is incomplete."""
         self._choked_at = 0.0
-        self._timer = loop.call_later(min(SILENT_SECONDS, owner.limits.header_timeout), self._tick)
+        self._timer = loop.call_later(min(SILENT_SECONDS, owner.limits().header_timeout), self._tick)
 
     def head_began(self) -> None:
         """Limit the time for the rest of a head."""
         self.partial = True
         self.since = self._loop.time()
-        self._rearm(self.since + self._owner.limits.header_timeout)
+        self._rearm(self.since + self._owner.limits().header_timeout)
 
     def choked(self) -> None:
         """Limit the time in which the client must read."""
         self._choked_at = self._loop.time()
-        self._rearm(self._choked_at + self._owner.limits.send_timeout)
+        self._rearm(self._choked_at + self._owner.limits().send_timeout)
 
     def draining(self) -> None:
         """Limit the time for the first request, as the service stops."""
         self._rearm(self.since + FRESH_SECONDS)
 
-    def abort_in(self, seconds: float) -> None:
-        """Give the client so long to read the rest, and limit nothing else any more."""
+    def end(self, *, linger: bool) -> None:
+        """Flush and close, and limit the time in which the client reads the rest.
+
+        With `linger`, a client that is still sending may read it before the connection is closed.
+        """
+        transport = self._connection.transport
+        if linger and transport.can_write_eof():
+            transport.write_eof()
+            seconds = LINGER_SECONDS
+            transport.resume_reading()
+        else:
+            transport.close()
+            if not transport.get_write_buffer_size():
+                return
+            seconds = self._owner.limits().send_timeout  # it closes once the client has read that
         self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, self._connection.transport.abort)
+        self._timer = self._loop.call_later(seconds, transport.abort)
 
     def cancel(self) -> None:
         """Limit nothing any more."""
@@ -94,7 +109,7 @@ class ConnectionTimer:
     def _patience(self) -> float:
         """Seconds for which the connection may stay without a request."""
         if self.partial:
-            return self._owner.limits.header_timeout
+            return self._owner.limits().header_timeout
         if self._owner.draining:
             return FRESH_SECONDS
         return KEEPALIVE_SECONDS if self._connection.served else SILENT_SECONDS
@@ -105,7 +120,7 @@ class ConnectionTimer:
             connection.transport.abort()
             return
         if connection.choked:
-            due = self._choked_at + self._owner.limits.send_timeout
+            due = self._choked_at + self._owner.limits().send_timeout
         elif connection.current is not None:
             due = now + KEEPALIVE_SECONDS
         else:

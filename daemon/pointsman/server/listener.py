@@ -40,7 +40,7 @@ class Listener:
         `budget` bounds the bytes of requests in memory.
         """
         self.handler = handler
-        self._limits = limits
+        self.limits = limits
         self.count_refused = count_refused
         self.abandoned = abandoned
         self.draining = False
@@ -53,11 +53,6 @@ class Listener:
         self._peers: Peers[ClientConnection] = Peers(budget)
         self._listeners: list[asyncio.Server] = []
         self._idle: asyncio.Event = asyncio.Event()
-
-    @property
-    def limits(self) -> Limits:
-        """The limits of the current config."""
-        return self._limits()
 
     async def listen(self, address: str) -> None:
         """Listen at `host:port` or `unix:/path`; raises CannotStart."""
@@ -89,7 +84,7 @@ class Listener:
 
         Where all are full, an idle connection of the client that has most is closed for it.
         """
-        limits = self.limits
+        limits = self.limits()
         connection.peer = peer = self._peers.opened(address, limits.trusted)
         self.connections.add(connection)
         error: HttpError | None = None

@@ -78,6 +78,7 @@ class Request:
         "_size",
         "_unread",
         "_waiter",
+        "complete",
         "head",
         "keep_alive",
         "parameters",
@@ -104,6 +105,8 @@ class Request:
         self.keep_alive = head.keep_alive and b"upgrade" not in head.values
         self.parameters: dict[str, str] = {}
         self._framing: Framing = Chunked(verbatim=False) if head.chunked else Length(head.length)
+        self.complete = self._framing.done
+        """True once the whole body has arrived."""
         self._limit = limit
         self._share = share
         self._reserved = reserved
@@ -114,17 +117,13 @@ class Request:
         self._error: HttpError | None = too_large(limit) if head.length > limit else None
         self._waiter: asyncio.Future[None] | None = None
 
-    @property
-    def complete(self) -> bool:
-        """True once the whole body has arrived."""
-        return self._framing.done
-
     # --- called by the connection ----------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> bytes:
         """Take more of the body and return the bytes behind it; raises Malformed."""
         framing = self._framing
         data = framing.feed(data)
+        self.complete = framing.done
         if data:
             size = self._size + len(data)
             if size <= self._reserved:
@@ -132,7 +131,7 @@ class Request:
                 self._size = size
             elif self._error is None:
                 self._keep(data, size)
-        if self._waiter is not None and (framing.done or self._error is not None):
+        if self._waiter is not None and (self.complete or self._error is not None):
             self._wake()
         return framing.surplus
 

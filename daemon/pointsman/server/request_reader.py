@@ -24,7 +24,6 @@ class Owner(Protocol):
 
     departures: Departures
 
-    @property
     def limits(self) -> Limits:
         """The limits of the current config."""
 
@@ -139,12 +138,8 @@ class RequestReader:
             return b""
         self._timer.partial = False
         head = read_head(data[:end])
-        connection, share, limit, reserved = (
-            self._connection,
-            self._share,
-            self._owner.limits.max_body_bytes,
-            head.length,
-        )
+        connection, share = self._connection, self._share
+        limit, reserved = self._owner.limits().max_body_bytes, head.length
         if connection.current is not None:
             reserved += end
             if head.chunked or reserved >= SMALL_BYTES or not share.reserve(reserved):
