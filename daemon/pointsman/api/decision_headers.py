@@ -15,7 +15,8 @@ _PROMPTS = {"messages", "system", "instructions"}
 def decision_lines(routed: Routed) -> bytes:
     """Return the header lines, each with CRLF; names follow vLLM Semantic Router where it has one."""
     decision = routed.decision
-    injected = any(change.field in _PROMPTS for change in routed.edited.changes)
+    changes = routed.edited.changes
+    injected = bool(changes) and any(change.field in _PROMPTS for change in changes)
     lines = _named_lines(decision.model, decision.reason, decision.category, decision.reasoning, injected)
     if decision.confidence is not None:
         lines += b"x-pointsman-confidence: %.4f\r\n" % decision.confidence
