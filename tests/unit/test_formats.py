@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pointsman.errors import RequestError
-from pointsman.routing.body import Fields, model_of, read_fields
+from pointsman.routing.body import Fields, model_at_once, model_of, read_fields
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 from pointsman.routing.formats import (
     CHAT,
@@ -463,3 +463,36 @@ def test_each_format_has_its_path() -> None:
 @pytest.mark.parametrize("body", [b'{"messages": []}', b'{"model": null}', b'{"model": ""}'])
 def test_a_body_without_a_model_names_none_and_is_no_fault(body: bytes) -> None:
     assert model_of(finish(read_fields(body))) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "model"),
+    [
+        (b'{"messages": [{"role": 1}], "model": "m"}', "m"),
+        (b'{"model": "a", "x": {"model": "b"}, "mod\\u0065l": "c"}', "c"),
+        ('{"model": "é", "x": "😀"}'.encode(), "é"),
+        (b'{"x": "' + b"a" * 524_000 + b'", "model": "m"}', "m"),
+    ],
+)
+def test_a_model_is_found_at_once_as_it_is_with_all_fields(body: bytes, model: str) -> None:
+    assert model_at_once(body) == finish(read_fields(body)).model == model
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b'{"model": "m"',
+        b'{"model": "m", "messages": [1,]}',
+        b'{"model": "m", "x": "\xff"}',
+        b'{"model": 1}',
+        b'{"model": ""}',
+        b'{"messages": []}',
+        b'{"model": "m", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        '{"model": "m"}'.encode("utf-16-le"),
+        b'{"x": "' + b"a" * 525_000 + b'", "model": "m"}',
+    ],
+)
+def test_of_an_odd_or_large_or_faulty_body_no_model_is_found_at_once(body: bytes) -> None:
+    assert model_at_once(body) is None

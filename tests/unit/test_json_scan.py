@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pointsman.errors import RequestError
-from pointsman.routing.body import Fields, read_fields
+from pointsman.routing.body import Fields, model_at_once, read_fields
 from pointsman.routing.json_scan import JsonFault, Span, elements, members
 from pointsman.routing.steps import finish
 
@@ -106,6 +106,7 @@ def test_a_body_is_refused_where_pythons_decoder_refuses_it_and_only_there(seed:
             with pytest.raises(RequestError) as caught:
                 finish(read_fields(data, NAMES))
             assert caught.value.status == 400
+            assert model_at_once(data) is None
             continue
         if isinstance(expected, dict):
             found = {name: json.loads(raw) for name, raw in read(finish(read_fields(data, NAMES))).items()}

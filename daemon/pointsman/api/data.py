@@ -20,7 +20,7 @@ from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.reroute import Plan, forward_chosen
-from pointsman.routing.body import Fields, model_of, read_fields
+from pointsman.routing.body import Fields, model_at_once, model_of, read_fields
 from pointsman.routing.explain import describe
 from pointsman.routing.formats import FORMATS, Format, format_of, with_model
 from pointsman.routing.policy import Choice, Reason
@@ -113,8 +113,10 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     if not _is_json(exchange.request):
         await forwarder.forward(exchange, backend.config.vllm_endpoints, body)  # vLLM reports the error
         return None
-    fields = await router.lane.run(read_fields(body, router.fields))
-    model = fields.model
+    model = model_at_once(body)
+    if model is None or model in router.auto_names:
+        fields = await router.lane.run(read_fields(body, router.fields))
+        model = fields.model
     record.original_model = model and model[:LONGEST_NAME]
     if model is not None and model not in router.auto_names:
         routed = router.explicit(body, model)

@@ -44,7 +44,13 @@ FIELDS = (
 )
 """The top-level fields that routing reads or edits, unless the config names others."""
 
+
+class _Named(msgspec.Struct, gc=False):
+    model: str = ""
+
+
 _STRING = Decoder(str)
+_NAMED = Decoder(_Named)
 
 
 class Message(msgspec.Struct, gc=False):
@@ -175,6 +181,18 @@ def model_of(fields: Fields) -> str | None:
     try:
         return fields.model
     except RequestError:
+        return None
+
+
+def model_at_once(body: bytes) -> str | None:
+    """Return the requested model of a body of usual size and form; of any other None, and `read_fields` reads it."""
+    if len(body) > MESSAGES_AT_ONCE:
+        return None
+    try:
+        if not body.isascii():
+            str(body, "utf-8")  # msgspec does not check what it skips
+        return _NAMED.decode(body).model or None
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
 
 
