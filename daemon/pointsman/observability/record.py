@@ -85,7 +85,7 @@ def _add_decision(line: Line, routed: Routed) -> None:
         line["confidence"] = round(decision.confidence, 4)
     line["reason"] = decision.reason
     line["reasoning"] = decision.reasoning
-    line["edited"] = routed.edited.changed or None
+    line["edited"] = routed.edited.changed if routed.edited.changes else None
     if routed.classification is not None:
         line["text_hash"] = routed.classification.text_hash
 
