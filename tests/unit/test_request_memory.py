@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -77,6 +79,28 @@ def test_a_body_of_chunks_counts_as_it_comes(wire: Wire) -> None:
     for total in (1000, 2000):
         wire.client.sends(chunked(1000))
         assert wire.buffered == total
+
+
+@pytest.mark.parametrize("end", ["resets", "ends", "is late"])
+def test_an_unfinished_body_that_counts_no_more_is_in_memory_no_more(wire: Wire, end: str) -> None:
+    """Not even until garbage is collected: a client that begins bodies and leaves makes little other garbage."""
+    gc.disable()
+    tracemalloc.start()
+    try:
+        for part in (head(), *(bytes(bytearray(50 * KIB)) for _ in range(4))):
+            wire.client.sends(part)
+        del part
+        before, _ = tracemalloc.get_traced_memory()
+        if end == "is late":
+            wire.clock.advance(30.0)
+        else:
+            getattr(wire.client, end)()
+        assert wire.buffered == 0
+        after, _ = tracemalloc.get_traced_memory()
+        assert before - after > 190 * KIB
+    finally:
+        tracemalloc.stop()
+        gc.enable()
 
 
 def test_a_request_without_a_body_takes_nothing(wire: Wire) -> None:

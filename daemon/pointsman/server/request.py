@@ -166,7 +166,11 @@ class Request:
             waiter.set_result(None)
 
     def release(self) -> None:
-        """Give the room in memory back: the body was sent and is needed no more, or the request has ended."""
+        """Give the room in memory back: the body was sent and is needed no more, or the request has ended.
+
+        What was not read is dropped: a request that was cut off may be garbage for long before it is collected.
+        """
+        self._parts = []
         if self._room is not None:
             self._room.cancel()
         reserved, self._reserved = self._reserved, 0
