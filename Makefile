@@ -5,6 +5,7 @@ WORK ?= .cache/inference
 RELAY ?= .cache/relay
 SHARE ?= 1
 CHAOS_SECONDS ?= 600
+SOAK_SECONDS ?= 1800
 # Tests that run at the same time: more than two cores, since many of them wait.
 WORKERS ?= 3
 PREFIX ?= /opt/pointsman
@@ -19,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: lock lock-check matrix install-check
 .PHONY: deb wheelhouse release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
-.PHONY: bench-service chaos clean
+.PHONY: bench-service chaos soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: .venv/installed
@@ -169,6 +170,11 @@ bench-service: wheel
 # writes no result.
 chaos: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m chaos --seconds $(CHAOS_SECONDS)
+
+# Honest traffic among all hostile cases in turn, half an hour: nothing is lost, memory is flat, nothing is left over.
+# SOAK_SECONDS=120 is a short one, whose result says so.
+soak: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m soak --seconds $(SOAK_SECONDS)
 
 .venv/installed: pyproject.toml requirements.lock
 	@echo "Installing Pointsman and what it needs into .venv: a minute or two, this once."

@@ -45,6 +45,7 @@ def main() -> None:
         *CLASSIFICATION,
         *long_texts(load("long-texts")),
         *RELAY,
+        *soak(load("soak")),
         *reloads(load("reload")),
         *restarts(load("service")),
     ]
@@ -138,6 +139,25 @@ def long_texts(result: dict[str, Any]) -> list[str]:
         "| the classifier runs in | built-in | ModernBERT-base |",
         "| --- | --- | --- |",
         *(f"| {names[how]} | {lag['built-in'][how]['p99']} ms | {lag['base'][how]['p99']} ms |" for how in names),
+    ]
+
+
+def soak(result: dict[str, Any]) -> list[str]:
+    """Return what hostile clients and operations did to honest clients."""
+    found = result["found"]
+    resident = found["resident_mib"]
+    quiet, attacked = ({each: found[kind][f"{each}_ms"] for each in ("p50", "p99")} for kind in ("quiet", "attacked"))
+    return [
+        "",
+        "## Soak",
+        "",
+        f"Honest clients among hostile ones, restarts, reloads and signals, {len(found['attacks'])} kinds in turn, for",
+        f"{result['seconds']:.0f} s (`make soak`){'' if result['full'] else ', a short run'}: {found['requests']}",
+        f"requests, {len(result['faults'])} faults. p50 and p99 are {p50_and_p99(quiet)} without an attack and",
+        f"{p50_and_p99(attacked)} with one, {result['p99_ratio']} times at p99 (target: at most 2). Resident memory is",
+        f"{resident['second_quarter']} MiB between attacks in the second quarter, {resident['last_quarter']} MiB in",
+        f"the last, and {resident['most']} MiB at most.",
+        "[By attack](../benchmarks/results/soak.md). " + origin(result),
     ]
 
 

@@ -1,0 +1,60 @@
+"""Soak one daemon in honest and hostile traffic: PYTHONPATH=benchmarks:tests python -m soak
+
+Writes benchmarks/results/soak.json and soak.md. Exits with 1 if an honest request was lost, if memory grew or exceeded
+its bound, or if descriptors or work were left; latency alone is no failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from provenance import provenance
+
+from soak.figures import figures, ratio
+from soak.honest import RATE
+from soak.plan import plan
+from soak.report import rendered
+from soak.run import NICE, run
+from soak.verdict import judge
+
+RESULT = Path(__file__).parents[1] / "results" / "soak.json"
+SECONDS = 1800
+FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
+"""Those of a CPU that decide the speed of a classifier."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--keep", type=Path, help="folder for the daemon's files and the honest clients' record")
+    options = parser.parse_args()
+    planned, load = plan(options.seconds), round(os.getloadavg()[0], 1)
+    with tempfile.TemporaryDirectory() as folder:
+        kept = options.keep or Path(folder)
+        kept.mkdir(parents=True, exist_ok=True)
+        evidence = asyncio.run(run(kept, planned))
+    found, faults = figures(evidence), judge(evidence)
+    about = {"seconds": options.seconds, "full": planned.full, "rate": RATE, "nice": NICE, "load_before": load}
+    ratios = {f"{share}_ratio": ratio(found, share) for share in ("p50", "p99")}
+    result = provenance() | {"flags": _flags()} | about | {"faults": faults} | ratios | {"found": found}
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    page = "\n".join(rendered(result)) + "\n"
+    RESULT.with_suffix(".md").write_text(page)
+    print(page)
+    sys.exit(bool(faults))
+
+
+def _flags() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    found = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
+    return " ".join(flag for flag in FLAGS if flag in found)
+
+
+if __name__ == "__main__":
+    main()

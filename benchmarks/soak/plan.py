@@ -1,0 +1,41 @@
+"""Divide the time of a soak into quiet phases and attacks. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+ATTACK_S, QUIET_S = 75.0, 45.0
+"""An attack outlasts `server.send_timeout_ms` and `classifier.load_timeout_ms`, which are 60 s."""
+SETTLE_S = 10.0
+LEAST_PAIRS = 12
+"""One for each attack."""
+SHORT_LOAD_TIMEOUT_MS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """So many pairs of a quiet phase and an attack, and a quiet phase at the end."""
+
+    pairs: int
+    attack_s: float
+    quiet_s: float
+    settle_s: float
+
+    @property
+    def full(self) -> bool:
+        """Return whether the phases have the length that the timeouts of the default configuration need."""
+        return self.attack_s >= ATTACK_S
+
+    def options(self) -> dict[str, Any]:
+        """Return the keys of `pointsman` that are not the defaults: none, in a full run."""
+        return {} if self.full else {"classifier": {"load_timeout_ms": SHORT_LOAD_TIMEOUT_MS}}
+
+
+def plan(seconds: float) -> Plan:
+    """Return a plan of about this length, with every attack at least once."""
+    pair = ATTACK_S + QUIET_S
+    if seconds >= LEAST_PAIRS * pair:
+        return Plan(int(seconds // pair), ATTACK_S, QUIET_S, SETTLE_S)
+    short = seconds / LEAST_PAIRS / pair
+    return Plan(LEAST_PAIRS, ATTACK_S * short, QUIET_S * short, SETTLE_S * short)
