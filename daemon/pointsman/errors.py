@@ -6,7 +6,8 @@ PointsmanError
 │   └── ArtifactError       a classifier folder that cannot be served
 ├── HttpError               becomes an error response in OpenAI's form
 │   ├── RequestError        the client's fault: answered with its `status`, never forwarded
-│   │   └── MethodNotAllowed
+│   │   ├── MethodNotAllowed
+│   │   └── UnknownResponse     a stored response that this client does not have
 │   ├── OverShare           one client exceeds its limit of concurrent requests
 │   ├── TooBusy             the service is at its limit of concurrent requests
 │   │   └── BuffersFull     the bytes of requests in memory are at their limit
@@ -129,6 +130,18 @@ class MethodNotAllowed(RequestError):
     def __init__(self, message: str, allowed: str) -> None:
         super().__init__(message, status=405, code="method_not_allowed")
         self.allowed = allowed
+
+
+class UnknownResponse(RequestError):
+    """The client has no stored response of this id; the error is vLLM's own, so that nobody can tell why."""
+
+    def __init__(self, response_id: str) -> None:
+        message = f"Response with id '{response_id[:128]}' not found."
+        super().__init__(message, status=404, code="not_found", param="response_id")
+
+    def body(self) -> dict[str, Any]:
+        """Return the error as vLLM does, with the status for its code."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.status}}
 
 
 class OverShare(HttpError):

@@ -1,4 +1,4 @@
-"""Read and write files that an operator names: reads are bounded, and refuse pipes and devices."""
+"""Read and write files: reads are bounded, and refuse pipes and devices; writes are atomic."""
 
 from __future__ import annotations
 
@@ -39,12 +39,19 @@ def read(path: Path, most_bytes: int) -> bytes:
     return content
 
 
-def write(path: Path, content: bytes, *, replace: bool) -> None:
-    """Write a file atomically; a file that is replaced keeps its mode.
+def state_directory() -> Path | None:
+    """Return the folder for what must outlive the process, systemd's `StateDirectory=`; None without one."""
+    given = os.environ.get("STATE_DIRECTORY")
+    return Path(given.split(":")[0]) if given else None  # systemd lists all of them; the service has only one
+
+
+def write(path: Path, content: bytes, *, replace: bool, mode: int = 0o644) -> None:
+    """Write a file atomically, readable by the service's user; a file that is replaced keeps its mode.
 
     Raises OSError: FileExistsError if the file exists and `replace` is false.
     """
-    mode = stat.S_IMODE(path.stat().st_mode) if replace and path.exists() else 0o644  # the service's user must read it
+    if replace and path.exists():
+        mode = stat.S_IMODE(path.stat().st_mode)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

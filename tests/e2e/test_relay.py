@@ -198,7 +198,7 @@ async def test_an_upstream_redirect_is_never_passed_on(service: Service) -> None
 RELAYED = (
     *("/v1/embeddings", "/v1/audio/transcriptions", "/v1/audio/translations", "/v1/score", "/score", "/v1/rerank"),
     *("/v2/rerank", "/rerank", "/pooling", "/classify", "/tokenize", "/detokenize", "/v1/messages/count_tokens"),
-    *("/v1/chat/completions/render", "/v1/completions/render", "/v1/responses/resp_1/cancel"),
+    *("/v1/chat/completions/render", "/v1/completions/render"),
 )
 
 
@@ -210,11 +210,21 @@ async def test_listed_paths_are_relayed_untouched(service: Service, path: str) -
     assert (reply.status, service.vllm.last.target, service.vllm.last.body) == (200, path, body)
 
 
-async def test_a_stored_response_is_fetched(service: Service) -> None:
+async def test_a_stored_response_is_fetched_and_cancelled(service: Service) -> None:
+    async def answer(_: web.Request, __: bytes) -> web.Response:
+        return web.json_response({"id": "resp_1", "object": "response"})
+
+    service.vllm.answer = answer
+    await service.post("/v1/responses", {"model": "llama2-7b", "input": "x"})
     reply = await service.get("/v1/responses/resp_1?stream=false")
 
     assert (reply.status, service.vllm.last.method) == (200, "GET")
     assert (service.vllm.last.target, service.vllm.last.body) == ("/v1/responses/resp_1?stream=false", b"")
+
+    reply = await service.post("/v1/responses/resp_1/cancel", b'{"a" : 1}')
+
+    assert (reply.status, service.vllm.last.method) == (200, "POST")
+    assert (service.vllm.last.target, service.vllm.last.body) == ("/v1/responses/resp_1/cancel", b'{"a" : 1}')
 
 
 async def test_the_auto_name_on_a_relayed_path_means_the_default_model(service: Service) -> None:

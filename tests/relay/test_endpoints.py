@@ -41,6 +41,19 @@ async def test_an_endpoint_whose_health_is_not_200_is_left_alone_until_it_is(tmp
         assert sick.requests
 
 
+async def test_requests_wait_for_one_that_restarts(tmp_path: Path) -> None:
+    relay_options = {"health_interval_ms": 20, "hold_ms": 60_000}
+    async with run_hostile() as vllm, run_relay(tmp_path, vllm, **FAST, relay=relay_options) as relay:
+        await vllm.die()
+        asked = [asyncio.create_task(relay.ask()) for _ in range(5)]
+        await until(relay.daemon, "requests_held", 5)
+        await until(relay.daemon, "endpoint_reachable", 0, endpoint="a")
+        await vllm.listen()
+        assert {(await answer).status for answer in asked} == {200}
+        assert len(vllm.requests) == 5
+        await until(relay.daemon, "requests_held", 0)
+
+
 async def test_one_of_two_is_killed_and_restarted_under_load(tmp_path: Path, upstream: Hostile) -> None:
     """Only what was at the killed one fails; its streams end with an error event; and it is used again."""
     outcomes: dict[str, str] = {}

@@ -35,6 +35,7 @@ _ENVIRONMENT = {
     "TORCH_COMPILE_DISABLE": "1",
     "TORCHDYNAMO_DISABLE": "1",
     "VLLM_CPU_CI_ENV": "1",
+    "VLLM_ENABLE_RESPONSES_API_STORE": "1",
 }
 # A proxy that the environment names would be asked for 127.0.0.1 too.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))

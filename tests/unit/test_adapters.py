@@ -115,6 +115,18 @@ def test_the_name_that_a_base_is_served_under(cards: dict[str, tuple[Card, ...]]
     assert Served(cards).base_name("base", (A, B)) == name
 
 
+def test_only_one_endpoint_is_left_where_nobody_else_can_answer() -> None:
+    path = Card("/models/base")
+    served = Served({"a": (BASE, LORA), "b": (path,)}).only("b", (A, B))
+    assert served.serving("lora", (A, B)) == ()
+    assert served.base_name("base", (A, B)) == "/models/base"
+
+
+def test_that_one_is_asked_even_while_it_is_down() -> None:
+    served = Served({"b": (BASE, LORA)}).only("b", (A, B)).down_too((B,))
+    assert served.available("lora", (A, B)) == (B,)
+
+
 # --- the poller ------------------------------------------------------------------------------------------------
 
 

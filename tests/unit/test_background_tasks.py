@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pointsman import daemon_thread
 from pointsman.api.health import readiness
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared
@@ -80,16 +82,26 @@ class World:
 
 
 @pytest.fixture
-def world(clock: VirtualLoop, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(clock: VirtualLoop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
     async def at_once(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
+
+    def start(work: Callable[[], Any], _: str) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(work())
+        except Exception as error:  # noqa: BLE001
+            future.set_exception(error)
+        return future
 
     async def ask(_: Any, path: str, *__: Any) -> tuple[int, bytes]:
         if not vllm.up:
             raise UpstreamUnreachable("gone")
         return 200, MODELS if path == "/v1/models" else b""
 
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     monkeypatch.setattr(asyncio, "to_thread", at_once)
+    monkeypatch.setattr(daemon_thread, "start", start)
     monkeypatch.setattr(client, "ask", ask)
     log, vllm = Memory(), Vllm()
     service = running(PREPARED, Log("info", log))
@@ -113,6 +125,7 @@ TASKS = [
     pytest.param("watcher", "pointsman.app.reload:ConfigSource.news", False, id="watcher"),
     pytest.param("systemd", "pointsman.app.reload:Reloader.status", False, id="systemd"),
     pytest.param("loop_lag", "pointsman.observability.loop_lag:max", False, id="loop_lag"),
+    pytest.param("stored_responses", "pointsman.proxy.stored_file:StoredFile._write", False, id="stored_responses"),
 ]
 
 
@@ -138,6 +151,7 @@ def test_a_task_that_is_killed_is_logged_counted_and_restarted_and_ready_falls_w
     monkeypatch.setattr(owner, name, work, raising=False)
     for _ in range(40):
         world.reloader.ask("SIGHUP")
+        world.clock.do(world.generations.stored.add, "resp_1", "", "a")
         world.clock.advance(0.25)
 
     failures = world.failures(task)

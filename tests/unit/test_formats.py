@@ -22,6 +22,7 @@ from pointsman.routing.formats import (
     format_of,
     with_model,
 )
+from pointsman.routing.formats.responses import storage_of
 from pointsman.routing.steps import finish
 
 THINK = Reasoning("chat_template_kwargs", "enable_thinking", "medium")
@@ -430,6 +431,22 @@ def test_the_system_prompt_of_forms_that_have_a_field_for_it(
 ) -> None:
     asked = request(api, **{field: theirs}, messages=[user("a")])
     assert edited(asked, system_prompt=prompt) == {field: expected, "messages": [user("a")]}
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, (None, True)),
+        ({"previous_response_id": "resp_1", "store": True}, ("resp_1", True)),
+        ({"previous_response_id": None, "store": False}, (None, False)),
+        ({"previous_response_id": 7, "store": "no"}, (None, True)),  # vLLM reports the number
+        ({"request_id": "mine", "store": False, "previous_response_id": "resp_1"}, ("resp_1", False)),
+    ],
+)
+def test_a_request_says_which_stored_response_it_continues_and_whether_its_own_is_stored(
+    asked: dict[str, Any], expected: tuple[str | None, bool]
+) -> None:
+    assert storage_of(finish(read_fields(json.dumps(asked).encode(), RESPONSES.own_fields))) == expected
 
 
 @pytest.mark.parametrize("asked", [request(COMPLETIONS, prompt="x"), request(RESPONSES, input="x")])

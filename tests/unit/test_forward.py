@@ -33,6 +33,7 @@ def test_the_request_is_sent_as_it_came_but_for_what_concerns_one_connection(wir
 
 
 def test_a_get_without_a_body_has_no_length(wire: Wire) -> None:
+    wire.generations.stored.add("resp_1", "", "a")
     wire.client.sends(b"GET /v1/responses/resp_1?stream=true HTTP/1.1\r\nHost: here\r\n\r\n")
     assert wire.upstream.written.startswith(b"GET /v1/responses/resp_1?stream=true HTTP/1.1\r\n")
     assert b"Content-Length" not in wire.upstream.written
@@ -330,6 +331,7 @@ def test_a_request_that_no_endpoint_may_serve_says_what_to_check(wire: Wire) -> 
 
 
 def test_an_answer_of_a_listed_path_gets_no_headers_but_ours(wire: Wire) -> None:
+    wire.generations.stored.add("resp_1", "", "a")
     wire.client.sends(b"GET /v1/responses/resp_1 HTTP/1.1\r\nHost: here\r\n\r\n")
     wire.upstream.sends(OK)
     names = [line.partition(b":")[0] for line in wire.answer.head.strip().split(b"\r\n")[1:]]
@@ -339,7 +341,8 @@ def test_an_answer_of_a_listed_path_gets_no_headers_but_ours(wire: Wire) -> None
 async def test_a_base_model_that_cannot_be_reached_is_not_replaced() -> None:
     """What was planned anew could be an adapter, for which nobody asked."""
     forwarder, exchange, decision = (mock.Mock() for _ in range(3))
-    forwarder.forward.side_effect = UpstreamUnreachable("nobody there")
+    forwarder.hold = None
+    forwarder.attempt.side_effect = UpstreamUnreachable("nobody there")
     decision.adapter = False
     again = mock.Mock()
     with pytest.raises(UpstreamUnreachable):
@@ -349,8 +352,9 @@ async def test_a_base_model_that_cannot_be_reached_is_not_replaced() -> None:
 
 async def test_an_adapter_that_no_endpoint_may_serve_is_counted_at_none() -> None:
     forwarder, exchange, adapter, base = (mock.Mock() for _ in range(4))
-    forwarder.forward.side_effect = [UpstreamUnreachable("nobody may"), asyncio.sleep(0)]
+    forwarder.hold = None
+    forwarder.attempt.side_effect = [UpstreamUnreachable("nobody may"), asyncio.sleep(0)]
     adapter.adapter, base.adapter, exchange.record.endpoint = True, False, None
     await forward_chosen(forwarder, exchange, Plan(adapter, b"", b""), lambda _: Plan(base, b"", b""))
-    forwarder.metrics.upstream_errors.add.assert_called_once_with("", "upstream_unreachable")
+    forwarder.upstreams.metrics.upstream_errors.add.assert_called_once_with("", "upstream_unreachable")
     assert exchange.retried.call_args.args[:2] == ("", "connect")

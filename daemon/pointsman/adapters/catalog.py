@@ -75,6 +75,11 @@ class Served:
         """Return a copy with these endpoints marked as down."""
         return replace(self, down=self.down.union(endpoint.name for endpoint in endpoints))
 
+    def only(self, endpoint: str, endpoints: tuple[Endpoint, ...]) -> Served:
+        """Return a copy in which the others of `endpoints` are down and serve nothing."""
+        others = [other.name for other in endpoints if other.name != endpoint]
+        return replace(self, cards={**self.cards, **dict.fromkeys(others, ())}, down=self.down.union(others))
+
     def without(self, endpoint: str, name: str) -> Served:
         """Return a copy in which `endpoint` does not serve `name`."""
         withheld = {**self.withheld, endpoint: self.withheld.get(endpoint, frozenset()) | {name}}

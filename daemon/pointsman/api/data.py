@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pointsman.adapters.catalog import Served
 from pointsman.adapters.poller import Poller
-from pointsman.api import classification
+from pointsman.api import classification, stored
 from pointsman.api.decision_headers import decision_lines
 from pointsman.api.health import Ready, health_routes
 from pointsman.api.models import model_list
@@ -22,7 +22,7 @@ from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.reroute import Plan, forward_chosen
 from pointsman.routing.body import Fields, model_at_once, model_of, read_fields
 from pointsman.routing.explain import describe
-from pointsman.routing.formats import FORMATS, Format, format_of, with_model
+from pointsman.routing.formats import FORMATS, RESPONSES, Format, format_of, with_model
 from pointsman.routing.policy import Choice, Reason
 from pointsman.routing.router import LONGEST_NAME, Routed, Router
 from pointsman.server.request import Handler, Request
@@ -35,8 +35,6 @@ RELAYED = (
     ("POST", "/v1/chat/completions/render"),
     ("POST", "/v1/completions/render"),
     ("POST", "/v1/messages/count_tokens"),
-    ("GET", "/v1/responses/{id}"),
-    ("POST", "/v1/responses/{id}/cancel"),
     ("POST", "/v1/embeddings"),
     ("POST", "/v1/audio/transcriptions"),
     ("POST", "/v1/audio/translations"),
@@ -50,6 +48,8 @@ RELAYED = (
     ("POST", "/tokenize"),
     ("POST", "/detokenize"),
 )
+
+STORED = (("GET", "/v1/responses/{id}"), ("POST", "/v1/responses/{id}/cancel"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +77,7 @@ def routes(begin: Begin, ready: Ready, not_routed: Callable[[Request, RequestErr
     table: list[tuple[str, str, Work]] = [
         *(("POST", form.path, functools.partial(_routed, form)) for form in FORMATS),
         *((method, path, _relayed) for method, path in RELAYED),
+        *((method, path, _stored) for method, path in STORED),
         ("GET", "/v1/models", _models),
         ("POST", "/v1/route", _dry_run),
         ("POST", "/api/v1/classify/intent", _intent),
@@ -114,12 +115,13 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         await forwarder.forward(exchange, backend.config.vllm_endpoints, body)  # vLLM reports the error
         return None
     model = model_at_once(body)
-    if model is None or model in router.auto_names:
-        fields = await router.lane.run(read_fields(body, router.fields))
+    if model is None or model in router.auto_names or form is RESPONSES:
+        fields = await router.lane.run(read_fields(body, router.fields + form.own_fields))
         model = fields.model
     record.original_model = model and model[:LONGEST_NAME]
+    at = stored.continued(backend.config, forwarder, exchange, fields) if form is RESPONSES else None
     if model is not None and model not in router.auto_names:
-        routed = router.explicit(body, model)
+        routed = router.explicit(body, model, at)
         record.decided(routed)
         await forwarder.forward(
             exchange, routed.decision.endpoints, body, decision_lines(routed), routed.decision.model
@@ -127,12 +129,12 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         return None
     parsed = await router.lane.run(form.read(fields))
     record.phase = "classify"
-    routed = await router.route(parsed)
+    routed = await router.route(parsed, at=at)
     record.decided(routed)
     _keep_text(backend, parsed.text, routed)
 
     def again(served: Served) -> Plan:
-        other = router.again(parsed, routed, served)
+        other = router.again(parsed, routed, served, at)
         record.decided(other)
         return _plan(other)
 
@@ -179,6 +181,14 @@ async def _fields(backend: Backend, body: bytes) -> Fields | None:
         return None
 
 
+async def _stored(backend: Backend, exchange: Exchange) -> Response | None:
+    body = await read_body(backend, exchange)
+    response_id = exchange.request.parameters["id"]
+    keeper = stored.keeper(backend.config, backend.forwarder, exchange, response_id)
+    await backend.forwarder.forward(exchange, (keeper,), body)
+    return None
+
+
 async def _models(backend: Backend, exchange: Exchange) -> Response | None:
     await in_task()
     exchange.record.phase = "head"
@@ -214,7 +224,8 @@ async def _batch(backend: Backend, exchange: Exchange) -> Response | None:
 
 
 def _is_json(request: Request) -> bool:
-    kind = request.head.values.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    # The first of several counts, as for vLLM.
+    kind = request.head.values.get(b"content-type", b"").partition(b";")[0].partition(b",")[0].strip().lower()
     return kind == b"application/json" or kind.endswith(b"+json")
 
 

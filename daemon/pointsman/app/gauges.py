@@ -10,15 +10,17 @@ from pointsman.app.generation import Generation
 from pointsman.classify.classifier import Classifier
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
+from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.listener import Listener
 from pointsman.upstream.endpoint_state import EndpointState
 
 
-def watch(metrics: Metrics, log: Log, current: Callable[[], Generation]) -> None:
-    """Register gauges and counters for the log, and for the generation that `current` returns."""
+def watch(metrics: Metrics, log: Log, stored: StoredResponses, current: Callable[[], Generation]) -> None:
+    """Register gauges and counters for the log, the stored responses and the generation that `current` returns."""
     doc = "Lines of the log that were dropped because stderr was not read or could not be written."
     metrics.watch_counters(lambda: {"log_lines_dropped": (doc, log.dropped)})
+    metrics.watch("stored_responses", "Stored responses whose client and endpoint are known.", lambda: len(stored))
     _classifier(metrics, lambda: current().classifier)
     _endpoints(metrics, lambda: current().balancer.all)
     _adapters(metrics, current)

@@ -26,9 +26,13 @@ from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
+from pointsman.proxy.health_reporter import HealthReporter
+from pointsman.proxy.hold import configured_hold
 from pointsman.proxy.quarantine import Quarantine
 from pointsman.proxy.recorder import Recorder
+from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.proxy.timeouts import Timeouts
+from pointsman.proxy.upstreams import Upstreams
 from pointsman.routing.router import Router
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.client_limiter import ClientLimiter
@@ -59,6 +63,7 @@ class Generations:
         self.budget = ByteBudget(prepared.config.pointsman.server.buffered_bytes)
         self._limiter = ClientLimiter()
         self._quarantine = Quarantine(asyncio.get_running_loop().time)
+        self.stored = StoredResponses(time.time)
         self._started = time.time()
         self._in_use: dict[Generation, _Use] = {}
         self._polling: list[asyncio.Task[None]] = []
@@ -134,16 +139,19 @@ class Generations:
         if previous is None or previous.classifier is not prepared.classifier:
             self._log_classifier(prepared.classifier)
         loop = asyncio.get_running_loop()
-        forwarder = Forwarder(
+        upstreams = Upstreams(
             balancer,
             poller,
             timeouts,
+            HealthReporter(balancer, self.metrics, loop, None if credentials else poller.wake),
             self.metrics,
             loop,
             key_line,
             credentials,
             self._quarantine if relay.quarantine else None,
+            self.stored,
         )
+        forwarder = Forwarder(upstreams, configured_hold(config.pointsman, balancer, self.metrics))
         return Generation(
             config=config,
             limits=limits,

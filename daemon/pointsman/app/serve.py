@@ -20,6 +20,7 @@ from pointsman.app.descriptors import ADMIN_CONNECTIONS
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared
 from pointsman.app.reload import ConfigSource, Reloader
+from pointsman.app.remembered import remembered
 from pointsman.app.systemd import Systemd
 from pointsman.errors import RequestError
 from pointsman.observability import loop_lag
@@ -90,10 +91,11 @@ async def running(prepared: Prepared, log: Log) -> AsyncIterator[Generations]:
     """Run everything behind the listeners."""
     generations = Generations(prepared, log)
     metrics = generations.metrics
-    gauges.watch(metrics, log, lambda: generations.current)
+    gauges.watch(metrics, log, generations.stored, lambda: generations.current)
     generations.supervisor.start("loop_lag", lambda: loop_lag.watch(metrics.loop_lag_seconds.add))
     try:
-        yield generations
+        async with remembered(generations.stored, generations.supervisor, log):
+            yield generations
     finally:
         await generations.close()
 

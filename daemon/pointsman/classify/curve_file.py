@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from pointsman import files
 from pointsman.classify.artifact import BUILTIN, Artifact
 from pointsman.classify.cost_model import Curve
 
@@ -56,9 +57,9 @@ def cpu() -> str:
 
 
 def state_folder() -> Path:
-    """Return the folder for data that can be regenerated: systemd's `StateDirectory=`, or else the user's."""
-    if given := os.environ.get("STATE_DIRECTORY"):
-        return Path(given.split(":")[0])  # systemd lists all state directories; the service has only one
+    """Return the folder for data that can be regenerated: the service's, or else the user's."""
+    if (given := files.state_directory()) is not None:
+        return given
     base = os.environ.get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local" / "state") / "pointsman"
 

@@ -255,6 +255,12 @@ class RelayOptions:
     breaker_open_ms: int = option(
         "Time until an endpoint with an open breaker gets one trial request.", 5_000, minimum=1
     )
+    hold_ms: int = option(
+        "Time that a request waits for an endpoint while none accepts connections, as when vLLM restarts; at most a "
+        "quarter of `server.max_in_flight` wait. 0 means never.",
+        0,
+        minimum=0,
+    )
     api_key_file: str | None = option(
         "File (relative to this one) with vLLM's API key, sent as `Authorization: Bearer`.", None
     )

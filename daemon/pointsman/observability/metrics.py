@@ -39,14 +39,16 @@ class Metrics:
         self.left = self._counter(
             "clients_left",
             "Clients that disconnected early, by phase: queue (behind their previous request), body, classify, "
-            "connect, head (waiting for vLLM's response head), stream, send (cut off because it did not read).",
+            "connect, hold (relay.hold_ms), head (waiting for vLLM's response head), stream, send (cut off because it "
+            "did not read).",
             "phase",
         )
         self.refused = self._counter(
             "refused",
             "Requests and connections refused: in_flight, client (over its limit), connections, client_connections, "
             "memory (no room for the body), files (no descriptor for a connection to vLLM), header_timeout, "
-            "body_timeout, malformed, query_of_death (relay.quarantine).",
+            "body_timeout, malformed, query_of_death (relay.quarantine), unknown_response (a stored response that the "
+            "client does not have).",
             "reason",
         )
         self.retries = self._counter(
@@ -71,12 +73,13 @@ class Metrics:
         self.task_failures = self._counter(
             "task_failures",
             "Failures of background tasks, each of which is restarted: timeouts, prober, poller, reloader, watcher, "
-            "systemd, loop_lag.",
+            "systemd, loop_lag, stored_responses.",
             "task",
         )
         self.phase_seconds = self._histogram(
             "phase_seconds",
-            "Time by phase: queue, tokenize, infer, decide, upstream (until vLLM's response head).",
+            "Time by phase: queue, tokenize, infer, decide, hold (relay.hold_ms), upstream (until vLLM's response "
+            "head).",
             (*_SHORT_BUCKETS, *_LONG_BUCKETS),
             "phase",
         )
@@ -95,6 +98,8 @@ class Metrics:
         self.loop_lag_seconds = self._histogram("loop_lag_seconds", "Delay of the event loop.", _SHORT_BUCKETS)
         ProcessCollector(namespace="pointsman", registry=self.registry)
         self.in_flight = 0
+        self.held = 0
+        self.watch("requests_held", "Requests that wait for an endpoint (relay.hold_ms).", lambda: self.held)
         self.watch("requests_in_flight", "Requests in flight.", lambda: self.in_flight)
 
     def know(self, models: frozenset[str]) -> None:

@@ -16,7 +16,7 @@ from pointsman.server.response import Response
 class Exchange:
     """A request in flight from construction to `end`, which is called exactly once however the request finishes."""
 
-    __slots__ = ("_admission", "_client", "_recorder", "_release", "record", "request")
+    __slots__ = ("_admission", "_client", "_recorder", "_release", "record", "request", "stores")
 
     def __init__(
         self, request: Request, path: str, admission: Admission, recorder: Recorder, release: Callable[[], object]
@@ -27,6 +27,8 @@ class Exchange:
         self._release = release
         self._client = ""
         self.request = request
+        self.stores = False
+        """True where vLLM may store the response, which then belongs to the client."""
         self.record = new_record(request, path)
         admission.begin()
 

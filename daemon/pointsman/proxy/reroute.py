@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import NamedTuple
 
 from pointsman.adapters.catalog import Served
@@ -21,19 +21,32 @@ class Plan(NamedTuple):
     lines: bytes
 
 
-async def forward_chosen(
+def forward_chosen(
     forwarder: Forwarder,
     exchange: Exchange,
     plan: Plan,
     again: Callable[[Served], Plan],
     rejected: tuple[tuple[str, str], ...] = (),
-) -> None:
+) -> Coroutine[None, None, None]:
     """Forward a request by `plan`, or by a new plan where its adapter cannot answer; raises UpstreamError.
 
     That is where vLLM does not know the adapter, or no endpoint that has it can be reached: nothing has begun then.
     `again` makes a plan for less that is served; `rejected` are the (endpoint, adapter) pairs that failed so far.
     """
-    decision, record, catalog = plan.decision, exchange.record, forwarder.catalog
+    hold, endpoints = forwarder.hold, plan.decision.endpoints
+    if hold is None:
+        return _attempt(forwarder, exchange, plan, again, rejected)
+    return hold.send(exchange, endpoints, lambda: _attempt(forwarder, exchange, plan, again, rejected))
+
+
+async def _attempt(
+    forwarder: Forwarder,
+    exchange: Exchange,
+    plan: Plan,
+    again: Callable[[Served], Plan],
+    rejected: tuple[tuple[str, str], ...],
+) -> None:
+    decision, record, catalog = plan.decision, exchange.record, forwarder.upstreams.catalog
 
     async def unknown(error: UnknownModel) -> None:
         endpoint = record.endpoint or ""
@@ -43,16 +56,16 @@ async def forward_chosen(
 
     model, instead = (decision.model, unknown) if decision.adapter else ("", None)
     try:
-        await forwarder.forward(exchange, decision.endpoints, plan.body, plan.lines, model, instead)
+        await forwarder.attempt(exchange, decision.endpoints, plan.body, plan.lines, model, instead)
     except UpstreamUnreachable as error:
         if not decision.adapter:
             raise
         other = again(_without(catalog.served, rejected).down_too(decision.endpoints))
         if other.decision.model == decision.model:
             raise
-        forwarder.metrics.upstream_errors.add(record.endpoint or "", error.code)
+        forwarder.upstreams.metrics.upstream_errors.add(record.endpoint or "", error.code)
         exchange.retried(record.endpoint or "", "connect", error)
-        await forward_chosen(forwarder, exchange, other, again, rejected)
+        await _attempt(forwarder, exchange, other, again, rejected)
 
 
 def _without(served: Served, rejected: tuple[tuple[str, str], ...]) -> Served:

@@ -162,7 +162,7 @@ class ResponseStream(abc.ABC):
 
     @abc.abstractmethod
     def answering(self) -> None:
-        """Drop what would be needed to send the request again: the response has begun."""
+        """Take note that the response has begun: what would be needed to send the request again can be dropped."""
 
     @abc.abstractmethod
     def goes_elsewhere(self, model: str) -> bool:

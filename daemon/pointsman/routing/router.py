@@ -9,7 +9,7 @@ import msgspec
 
 from pointsman.adapters.catalog import Served
 from pointsman.classify.classifier import Classification, Classifier
-from pointsman.config.model import Config
+from pointsman.config.model import Config, Endpoint
 from pointsman.errors import ClassifierError
 from pointsman.lru import Lru
 from pointsman.routing.body import FIELDS
@@ -64,15 +64,17 @@ class Router:
         self._conversations: Lru[bytes, str] = Lru(0) if previous is None else previous._conversations
         self._conversations.resize(routing.sticky_entries if routing.sticky else 0)
 
-    async def route(self, request: ParsedRequest, *, remember: bool = True) -> Routed:
+    async def route(self, request: ParsedRequest, *, remember: bool = True, at: Endpoint | None = None) -> Routed:
         """Decide where a request goes; `remember` keeps the category for later turns of the conversation.
+
+        `at`, here and below, is the only endpoint that can answer, as it has the response that the request continues.
 
         A failing classifier delays the request by at most its deadline: the fallback is used, and the reason says so.
         """
         if request.model is not None and request.model not in self.auto_names:
-            return self.explicit(request.body, request.model)
+            return self.explicit(request.body, request.model, at)
         if not request.readable:
-            return self._unread(request)
+            return self._unread(request, at)
         conversation = request.conversation
         remembered = self._conversations.get(conversation.key) if conversation.follow_up else None
         if remembered is not None and not self.policy.knows(remembered):
@@ -88,20 +90,20 @@ class Router:
                 failed = Reason(error.reason)
         started = time.perf_counter()
         choice = self._choice(classification, failed, remembered)
-        decision = self.policy.decide(choice, _split_position(conversation), self.served())
+        decision = self._decide(choice, conversation, self.served(), at)
         if remember and decision.category is not None and failed is None:
             self._conversations.put(conversation.key, decision.category)
         edited = request.apply(decision.edits)
         return Routed(decision, edited, classification, time.perf_counter() - started)
 
-    def again(self, request: ParsedRequest, routed: Routed, served: Served) -> Routed:
+    def again(self, request: ParsedRequest, routed: Routed, served: Served, at: Endpoint | None = None) -> Routed:
         """Return the same choice decided anew, after vLLM turned out to serve less than `served` said."""
         old = routed.decision
         choice = Choice(old.category, old.confidence, old.reason)
-        decision = self.policy.decide(choice, _split_position(request.conversation), served)
+        decision = self._decide(choice, request.conversation, served, at)
         return Routed(decision, request.apply(decision.edits), routed.classification, routed.decide)
 
-    def explicit(self, body: bytes, model: str) -> Routed:
+    def explicit(self, body: bytes, model: str, at: Endpoint | None = None) -> Routed:
         """Return the decision for a model that the client named and that is no auto name.
 
         Of a very long name, which nobody serves, the decision has the beginning.
@@ -118,12 +120,20 @@ class Router:
             if len(self._explicit) >= EXPLICIT_ENTRIES:
                 self._explicit.clear()
             self._explicit[model] = decision
+        if at is not None:
+            decision = _bound(decision, at)
         return Routed(decision, Edited(body), None, time.perf_counter() - started)
 
-    def _unread(self, request: ParsedRequest) -> Routed:
+    def _unread(self, request: ParsedRequest, at: Endpoint | None) -> Routed:
         started = time.perf_counter()
-        decision = self.policy.decide(Choice(None, None, Reason.TOO_MANY_PARTS), 0.0, self.served())
+        decision = self._decide(Choice(None, None, Reason.TOO_MANY_PARTS), request.conversation, self.served(), at)
         return Routed(decision, request.apply(decision.edits), None, time.perf_counter() - started)
+
+    def _decide(self, choice: Choice, conversation: Conversation, served: Served, at: Endpoint | None) -> Decision:
+        if at is not None:
+            served = served.only(at.name, self.config.vllm_endpoints)
+        decision = self.policy.decide(choice, _split_position(conversation), served)
+        return decision if at is None else _bound(decision, at)
 
     def _choice(self, found: Classification | None, failed: Reason | None, remembered: str | None) -> Choice:
         if found is not None:
@@ -131,6 +141,10 @@ class Router:
         if failed is not None:
             return Choice(remembered or self.policy.fallback, None, failed)
         return Choice(remembered, None, Reason.STICKY)
+
+
+def _bound(decision: Decision, endpoint: Endpoint) -> Decision:
+    return msgspec.structs.replace(decision, endpoints=(endpoint,))
 
 
 def _split_position(conversation: Conversation) -> float:

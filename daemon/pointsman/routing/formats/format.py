@@ -68,6 +68,8 @@ class Format(abc.ABC):
 
     path: str
     prompt_field = "messages"
+    own_fields: tuple[str, ...] = ()
+    """The top-level fields that are read in this format alone."""
 
     def parse(self, body: bytes) -> ParsedRequest:
         """Parse a body without a pause, as `read_fields` and `read` do."""

@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from pointsman.routing.body import Fields
+from typing import NamedTuple
+
+from msgspec.json import Decoder
+
+from pointsman.errors import RequestError
+from pointsman.routing.body import Fields, decode, given
 from pointsman.routing.edits import SystemPrompt
 from pointsman.routing.formats.format import Changes, Format, ParsedRequest, combined, set_inside
+
+_FLAG: Decoder[bool | None] = Decoder(bool | None)
+_ID: Decoder[str | None] = Decoder(str | None)
+
+
+class Storage(NamedTuple):
+    """What a request has to do with stored responses: the one that it continues, and whether its own is stored."""
+
+    continues: str | None
+    stores: bool
+
+
+def storage_of(fields: Fields) -> Storage:
+    """Return what a body says of stored responses; raises RequestError (400) if it chooses the id of its own."""
+    stores = bool(decode(fields.get("store"), True, _FLAG))
+    if stores and given(fields.get("request_id")):
+        raise RequestError(
+            "`request_id` would become the id of the stored response, which must be vLLM's choice: leave it out and "
+            "use the header X-Request-Id, or send `store: false`",
+            status=400,
+            code="unsupported_parameter",
+            param="request_id",
+        )
+    return Storage(decode(fields.get("previous_response_id"), None, _ID), stores)
 
 
 class Responses(Format):
     path = "/v1/responses"
     prompt_field = "input"
+    own_fields = ("previous_response_id", "request_id", "store")
 
     def effort_changes(self, fields: Fields, parameter: str, effort: str) -> Changes:
         return set_inside(fields, "reasoning", "effort", effort)

@@ -1,0 +1,37 @@
+"""Remember across restarts whose the stored responses are, where there is a state directory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from pointsman import files
+from pointsman.app.supervisor import Supervisor
+from pointsman.observability.log import Log
+from pointsman.proxy.stored_file import StoredFile
+from pointsman.proxy.stored_responses import StoredResponses
+
+# For the last write. A disk that hangs does not hold up the exit.
+CLOSE_S = 2.0
+
+
+@contextlib.asynccontextmanager
+async def remembered(responses: StoredResponses, supervisor: Supervisor, log: Log) -> AsyncIterator[None]:
+    """Restore what an earlier process stored, and keep the file up to date until the end."""
+    folder = files.state_directory()
+    if folder is None:
+        yield
+        return
+    file = StoredFile(folder, responses)
+    if (trouble := file.load()) is not None:
+        log.write("warning", "stored_responses", message=trouble)
+    supervisor.start("stored_responses", file.run)
+    try:
+        yield
+    finally:
+        try:
+            await asyncio.wait_for(file.save(), CLOSE_S)
+        except (OSError, TimeoutError) as error:
+            why = getattr(error, "strerror", None) or f"it took longer than {CLOSE_S:g} s"
+            log.write("warning", "stored_responses", message=f"the last stored responses were not kept: {why}")

@@ -1,0 +1,206 @@
+"""One request to vLLM: choose a connection, and retry what vLLM cannot have started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+
+from pointsman.config.model import Endpoint
+from pointsman.eager import in_task
+from pointsman.errors import ShuttingDown, UpstreamBroken, UpstreamError, UpstreamUnreachable
+from pointsman.proxy.client_identity import client_identity
+from pointsman.proxy.exchange import Exchange
+from pointsman.proxy.quarantine import CONFIRM_SECONDS, LARGEST_BODY_BYTES, MOST_SUSPECTS, Suspect
+from pointsman.proxy.response_id import ResponseIdReader
+from pointsman.proxy.response_stream import ResponseStream
+from pointsman.proxy.unknown_model import UnknownModel
+from pointsman.proxy.upstream_request import header_lines, request_head
+from pointsman.proxy.upstreams import Upstreams
+from pointsman.server.byte_budget import SMALL_BYTES
+from pointsman.upstream.connection import NotStarted
+from pointsman.upstream.endpoint_state import EndpointState
+
+# vLLM takes at least so long to start; a client that asks sooner asks in vain.
+RESTART_SECONDS = 5
+
+Instead = Callable[[UnknownModel], Coroutine[None, None, None]]
+"""Continues a request where vLLM does not know its model."""
+
+
+class ForwardedRequest(ResponseStream):
+    """One request from sending to the end of its response."""
+
+    __slots__ = (
+        "_body",
+        "_broke",
+        "_candidates",
+        "_endpoint",
+        "_exchange",
+        "_instead",
+        "_request_lines",
+        "_tried",
+        "_upstreams",
+    )
+
+    _endpoint: EndpointState
+
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        exchange: Exchange,
+        candidates: tuple[Endpoint, ...],
+        body: bytes,
+        lines: bytes,
+        model: str,
+        instead: Instead | None,
+    ) -> None:
+        request, record = exchange.request, exchange.record
+        id_line = b"X-Request-Id: %b\r\n" % record.request_id.encode()
+        super().__init__(request, record, upstreams.timeouts, lines + id_line, model)
+        self._upstreams = upstreams
+        self._exchange = exchange
+        self._candidates = candidates
+        self._body = body
+        self._tried: list[str] = []
+        self._instead = instead
+        self._broke = False
+        self._request_lines = header_lines(
+            request, body, id_line, upstreams.key_line, credentials=upstreams.pass_credentials
+        )
+
+    async def send(self, endpoint: EndpointState) -> None:
+        """Send to `endpoint`, or to another candidate if it does not accept connections; raises UpstreamError."""
+        record = self._record
+        while True:
+            record.endpoint = endpoint.name
+            endpoint.breaker.sent(self._loop.time())
+            endpoint.in_flight += 1
+            connection = None if self._broke else endpoint.pool.take()
+            try:
+                if connection is None:
+                    record.phase = "connect"
+                    await in_task()
+                    connection = await endpoint.pool.connect()
+            except UpstreamUnreachable as unreachable:
+                endpoint.in_flight -= 1
+                endpoint = self._unreachable(endpoint, unreachable)
+            except BaseException:  # also on cancellation
+                endpoint.in_flight -= 1
+                raise
+            else:
+                self._endpoint = endpoint
+                record.phase = "head"
+                self._writer.job = self
+                head = request_head(self._request, record.path, endpoint.pool, self._request_lines)
+                self.begin(connection, head, self._body)
+                return
+
+    def answering(self) -> None:
+        upstream, size = self._upstream, len(self._body)
+        if self._exchange.stores and self.status == 200 and upstream is not None:
+            upstream.divert(ResponseIdReader(self, upstream, self._stored))
+        if size < SMALL_BYTES:
+            return
+        # If vLLM dies, one of few requests may be the cause, and its body tells whether it comes again.
+        few = self._upstreams.quarantine is not None and self._endpoint.in_flight <= MOST_SUSPECTS
+        needed = few and size <= LARGEST_BODY_BYTES
+        if not needed and upstream is not None and upstream.sent:
+            self._body, self._instead = b"", None
+            self._record.drop_body()
+            self._request.release()
+
+    def _stored(self, response_id: str) -> None:
+        self._upstreams.stored.add(response_id, client_identity(self._request.head), self._endpoint.name)
+
+    def ended(self, error: UpstreamError | None) -> None:
+        exchange, endpoint = self._exchange, self._endpoint
+        endpoint.in_flight -= 1
+        if isinstance(error, NotStarted):
+            self._broke = True
+            self._suspect()
+            exchange.retried(endpoint.name, "reused", error)
+            self._writer.run(exchange.settle(self.send(endpoint)))
+            return
+        if self._upstreams.health.report(endpoint, self, self._record, error):
+            self._suspect()
+        if isinstance(error, UnknownModel):
+            self._move(error)
+        elif error is not None and not self.status:
+            if isinstance(error, UpstreamBroken) and not endpoint.healthy(self._loop.time()):
+                error.retry_after = RESTART_SECONDS
+            self._writer.answer(exchange.failed(error))
+        else:
+            self._answered()
+
+    def goes_elsewhere(self, model: str) -> bool:
+        self._upstreams.catalog.refused(self._endpoint.name, model)
+        self._tried.append(self._endpoint.name)
+        return self._instead is not None or self._other() is not None
+
+    def _move(self, unknown: UnknownModel) -> None:
+        """Send the request elsewhere, which is safe: where the model is unknown, nothing has begun."""
+        exchange, other = self._exchange, self._other()
+        if self._instead is not None:
+            self._writer.run(exchange.settle(self._instead(unknown)))
+        elif other is not None:
+            exchange.retried(self._endpoint.name, "model", unknown)
+            self._model = unknown.model
+            self._broke = False
+            self._writer.run(exchange.settle(self.send(other)))
+
+    def _other(self) -> EndpointState | None:
+        return self._upstreams.balancer.choose(self._candidates, self._loop.time(), self._tried)
+
+    def cancel(self) -> None:
+        """Abort because the client disconnected or the service is shutting down."""
+        exchange, writer = self._exchange, self._writer
+        self._endpoint.in_flight -= 1
+        if writer.closing:
+            self.give_up()
+            exchange.left()
+            return
+        stopping = ShuttingDown("the service is shutting down")
+        self.give_up(stopping)
+        if self.status:
+            self._record.error = stopping.message
+            self._answered()
+        else:
+            writer.answer(exchange.failed(stopping))
+
+    def _answered(self) -> None:
+        self._record.status = self.status
+        self._exchange.end()
+        self._writer.answered(self._request)
+
+    def _unreachable(self, endpoint: EndpointState, error: UpstreamUnreachable) -> EndpointState:
+        """Return another endpoint, which is safe as nothing was sent; raises `error` if there is none.
+
+        A request whose connection broke may be what broke it, and is not sent to another endpoint.
+        """
+        balancer, now = self._upstreams.balancer, self._loop.time()
+        balancer.failed(endpoint, "no connection", now)
+        balancer.unreachable(endpoint, error.message)
+        self._tried.append(endpoint.name)
+        other = None if self._broke else self._other()
+        if other is None:
+            error.retry_after = RESTART_SECONDS
+            raise error
+        self._upstreams.metrics.upstream_errors.add(endpoint.name, error.code)
+        self._exchange.retried(endpoint.name, "connect", error)
+        return other
+
+    def _suspect(self) -> None:
+        """Have the quarantine note what was in flight at the endpoint, which failed this request."""
+        upstreams, endpoint = self._upstreams, self._endpoint
+        quarantine = upstreams.quarantine
+        if quarantine is None:
+            return
+        others = [one for one in upstreams.timeouts.all if isinstance(one, ForwardedRequest)]
+        there = [self, *(one for one in others if one._endpoint is endpoint)]
+        # Requests of an older config are in flight there, too, and are not among these.
+        few = there if len(there) == endpoint.in_flight + 1 else []
+        known = [one._as_suspect() for one in few if one._body]
+        if quarantine.failed(endpoint.name, self._sent, known):
+            self._loop.call_later(CONFIRM_SECONDS, quarantine.forget, endpoint.name)
+
+    def _as_suspect(self) -> Suspect:
+        return Suspect(client_identity(self._request.head), self._record.request_id, self._body)

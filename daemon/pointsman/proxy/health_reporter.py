@@ -1,0 +1,60 @@
+"""Tell what the end of a request says about its endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pointsman.errors import UpstreamBroken, UpstreamError, UpstreamTimeout
+from pointsman.observability.metrics import Metrics
+from pointsman.observability.record import Record
+from pointsman.proxy.response_stream import ResponseStream
+from pointsman.proxy.unknown_model import UnknownModel
+from pointsman.upstream.endpoint_state import EndpointState
+from pointsman.upstream.load_balancer import LoadBalancer
+
+_ENDPOINT_FAILS = frozenset({502, 503, 504})
+_UNAUTHORIZED = frozenset({401, 403})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HealthReporter:
+    """Report to the circuit breaker, the record and the metrics.
+
+    `check_key` has an endpoint asked whether it accepts the service's key; None where clients' keys are forwarded.
+    """
+
+    balancer: LoadBalancer
+    metrics: Metrics
+    loop: asyncio.AbstractEventLoop
+    check_key: Callable[[str], None] | None
+
+    def report(
+        self, endpoint: EndpointState, response: ResponseStream, record: Record, error: UpstreamError | None
+    ) -> bool:
+        """Report the end of a response, or of the wait for it; return whether the endpoint may be dying."""
+        balancer, status, now = self.balancer, response.status, self.loop.time()
+        if error is not None:
+            if status:
+                record.error = error.message
+                self.metrics.upstream_errors.add(endpoint.name, error.code)
+            if isinstance(error, UpstreamBroken | UpstreamTimeout):
+                balancer.failed(endpoint, error.message, now)
+            elif isinstance(error, UnknownModel):
+                balancer.succeeded(endpoint)
+            return isinstance(error, UpstreamBroken)
+        record.tokens = response.tail.tokens()
+        if status in _ENDPOINT_FAILS:
+            balancer.failed(endpoint, f"status {status}", now)
+            return False
+        if response.streams and response.tail.failed():
+            record.error = "vLLM ended its stream with an error"
+            self.metrics.upstream_errors.add(endpoint.name, "in_stream")
+            balancer.failed(endpoint, "an error in a stream", now)
+            return True
+        balancer.succeeded(endpoint)
+        if status in _UNAUTHORIZED and self.check_key is not None:
+            # Not proof enough: a client may be able to cause a 403, too.
+            self.check_key(endpoint.name)
+        return status == 500

@@ -1,0 +1,60 @@
+"""Order the requests that wait for an endpoint which does not accept connections. Pure.
+
+They are released in a ramp, so that an endpoint which is just back does not get all of them at once, and round-robin by
+client, so that nobody waits for all requests of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """A request that waits: `endpoints` are the names of those that may take it."""
+
+    client: str
+    endpoints: frozenset[str]
+
+
+class HeldRequests:
+    """The requests that wait; `release` is called at regular times."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, dict[Held, None]] = {}
+        """The requests of each client in their order; first the client whose turn is next."""
+        self._batch = 1
+
+    def __bool__(self) -> bool:
+        return bool(self._of)
+
+    def add(self, held: Held) -> None:
+        """Let a request wait, behind those of its client."""
+        self._of.setdefault(held.client, {})[held] = None
+
+    def remove(self, held: Held) -> None:
+        """Drop a request; nothing happens where it was released."""
+        own = self._of.get(held.client, {})
+        own.pop(held, None)
+        if not own:
+            self._of.pop(held.client, None)
+
+    def refused(self) -> None:
+        """Begin the ramp anew: a request that was released was not accepted."""
+        self._batch = 1
+
+    def release(self, up: Collection[str]) -> list[Held]:
+        """Return the requests that may be sent now to one of the endpoints in `up`: one, then two, four, and so on."""
+        rounds = zip_longest(
+            *([held for held in own if not held.endpoints.isdisjoint(up)] for own in self._of.values())
+        )
+        released = [held for held in chain.from_iterable(rounds) if held is not None][: self._batch]
+        self._batch = 2 * self._batch if released else 1
+        for held in released:
+            own = self._of.pop(held.client)
+            del own[held]
+            if own:
+                self._of[held.client] = own  # behind the clients that were not served
+        return released

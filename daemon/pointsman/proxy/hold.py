@@ -1,0 +1,94 @@
+"""Hold requests while no endpoint accepts connections, and send them once one does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+
+from pointsman.config.model import Endpoint, Options
+from pointsman.eager import in_task
+from pointsman.errors import UpstreamUnreachable
+from pointsman.observability.metrics import Metrics
+from pointsman.proxy.client_identity import client_identity
+from pointsman.proxy.exchange import Exchange
+from pointsman.proxy.held_requests import Held, HeldRequests
+from pointsman.upstream.load_balancer import LoadBalancer
+
+# Between two steps of the ramp: a restart ends with 1, 2, 4, ... requests, four times a second.
+STEP_SECONDS = 0.25
+
+
+class Hold:
+    """Holds requests of one config, each for at most `seconds`, and at most `most` of all configs."""
+
+    def __init__(self, seconds: float, most: int, up: Callable[[], set[str]], metrics: Metrics) -> None:
+        """`up` returns the names of the endpoints that accept connections, as far as is known."""
+        self._seconds = seconds
+        self._most = most
+        self._up = up
+        self._metrics = metrics
+        self._loop = asyncio.get_running_loop()
+        self._held = HeldRequests()
+        self._released: dict[Held, asyncio.Future[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def send(
+        self, exchange: Exchange, endpoints: tuple[Endpoint, ...], send: Callable[[], Coroutine[None, None, None]]
+    ) -> None:
+        """Call `send` until an endpoint accepts a connection; raises UpstreamUnreachable where none does in time.
+
+        `endpoints` are those that may take the request. UpstreamUnreachable from `send` means that nothing was sent.
+        """
+        held: Held | None = None
+        until = 0.0
+        while True:
+            try:
+                return await send()
+            except UpstreamUnreachable:
+                if held is None:
+                    names = frozenset(endpoint.name for endpoint in endpoints)
+                    held, until = Held(client_identity(exchange.request.head), names), self._loop.time() + self._seconds
+                else:
+                    self._held.refused()
+                if not await self._wait(exchange, held, until):
+                    raise
+
+    async def _wait(self, exchange: Exchange, held: Held, until: float) -> bool:
+        """Return True once the request may be sent again, False where it is not held or no longer."""
+        if self._metrics.held >= self._most:
+            return False
+        await in_task()
+        record, began = exchange.record, time.perf_counter()
+        record.phase = "hold"
+        self._metrics.held += 1
+        self._held.add(held)
+        self._released[held] = released = self._loop.create_future()
+        if self._timer is None:
+            self._timer = self._loop.call_later(STEP_SECONDS, self._step)
+        try:
+            async with asyncio.timeout_at(until):
+                await released
+        except TimeoutError:
+            return False
+        finally:  # also where the client leaves
+            self._metrics.held -= 1
+            self._held.remove(held)
+            del self._released[held]
+            record.phases["hold"] = record.phases.get("hold", 0.0) + time.perf_counter() - began
+        return True
+
+    def _step(self) -> None:
+        for held in self._held.release(self._up()):
+            if not self._released[held].done():
+                self._released[held].set_result(None)
+        self._timer = self._loop.call_later(STEP_SECONDS, self._step) if self._held else None
+
+
+def configured_hold(options: Options, balancer: LoadBalancer, metrics: Metrics) -> Hold | None:
+    """Return the hold for the endpoints of a config, None where it is switched off."""
+    if not options.relay.hold_ms:
+        return None
+    endpoints = balancer.all.values()
+    most = options.server.max_in_flight // 4
+    return Hold(options.relay.hold_ms / 1000, most, lambda: {one.name for one in endpoints if one.reachable}, metrics)

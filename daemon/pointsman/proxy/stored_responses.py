@@ -1,0 +1,85 @@
+"""Know whose the responses are that vLLM stores, and which endpoint has them. Pure, but for the clock.
+
+vLLM finds a stored response by its id alone, in the memory of one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+# With its id, an entry takes 100 bytes in the file and 500 in memory.
+ENTRIES = 10_000
+# Once all entries are in use, a client that has more than its share displaces its own.
+SHARE = ENTRIES // 4
+# As long as OpenAI keeps a response. vLLM keeps one until it restarts.
+KEPT_SECONDS = 30 * 86_400.0
+
+
+class Entry(NamedTuple):
+    """A stored response: `client` is the hash of its credentials, `since` is in seconds since the epoch."""
+
+    id: str
+    client: str
+    endpoint: str
+    since: float
+
+
+class StoredResponses:
+    """Remember the responses that were stored (`add`), and find those of a client (`endpoint_of`)."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock` returns the seconds since the epoch."""
+        self._clock = clock
+        self._entries: dict[str, Entry] = {}
+        """By id, the oldest first."""
+        self._of: dict[str, dict[str, None]] = {}
+        """The ids of each client, the oldest first."""
+        self.on_add: Callable[[], object] = lambda: None
+        """Called after each response that was added."""
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, response_id: str, client: str, endpoint: str) -> None:
+        """Remember a response; the oldest is forgotten where there is no room."""
+        now = self._clock()
+        self._put(Entry(response_id, client, endpoint, now))
+        while (oldest := next(iter(self._entries.values()))).since + KEPT_SECONDS < now:
+            self._forget(oldest)
+        self.on_add()
+
+    def endpoint_of(self, response_id: str, client: str) -> str | None:
+        """Return the name of the endpoint that has a response of this client; None for anybody else's."""
+        entry = self._entries.get(response_id)
+        if entry is None or entry.client != client or entry.since + KEPT_SECONDS < self._clock():
+            return None
+        return entry.endpoint
+
+    def entries(self) -> list[Entry]:
+        """Return what is remembered, the oldest first."""
+        return list(self._entries.values())
+
+    def restore(self, entries: Iterable[Entry]) -> None:
+        """Remember entries of an earlier process."""
+        now = self._clock()
+        for entry in entries:
+            if entry.since + KEPT_SECONDS >= now:
+                self._put(entry)
+
+    def _put(self, entry: Entry) -> None:
+        if (former := self._entries.get(entry.id)) is not None:
+            self._forget(former)
+        own = self._of.get(entry.client, {})
+        if len(self._entries) >= ENTRIES:
+            displaced = next(iter(own if len(own) > SHARE else self._entries))
+            self._forget(self._entries[displaced])
+        self._entries[entry.id] = entry
+        self._of.setdefault(entry.client, {})[entry.id] = None
+
+    def _forget(self, entry: Entry) -> None:
+        del self._entries[entry.id]
+        own = self._of[entry.client]
+        del own[entry.id]
+        if not own:
+            del self._of[entry.client]

@@ -1,0 +1,29 @@
+"""Write the head of the request that vLLM gets. Pure."""
+
+from __future__ import annotations
+
+from pointsman.http1.forwarded_headers import forwarded_headers
+from pointsman.server.request import Request
+from pointsman.upstream.pool import ConnectionPool
+
+
+def header_lines(request: Request, body: bytes, id_line: bytes, key_line: bytes, *, credentials: bool) -> bytes:
+    """Return the header lines that every endpoint gets; `credentials` passes the client's on."""
+    head = request.head
+    length = b"" if head.method == "GET" and not body else b"Content-Length: %d\r\n" % len(body)
+    fields = forwarded_headers(head.fields, head.values.get(b"connection"), credentials=credentials)
+    return b"%b%b%b%b\r\n" % (fields, id_line, key_line, length)
+
+
+def request_head(request: Request, path: str, pool: ConnectionPool, lines: bytes) -> bytes:
+    """Return the head for the endpoint of `pool`; `path` is the route's, `lines` are from `header_lines`."""
+    target = path.format_map(request.parameters) if request.parameters else path
+    if request.head.query:
+        target = f"{target}?{request.head.query}"
+    return b"%b %b%b HTTP/1.1\r\n%b%b" % (
+        request.head.method.encode(),
+        pool.prefix,
+        target.encode(),
+        pool.host_line,
+        lines,
+    )

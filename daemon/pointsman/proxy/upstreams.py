@@ -1,0 +1,44 @@
+"""What the requests of one config share on their way to vLLM."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from pointsman.adapters.catalog import Served
+from pointsman.observability.metrics import Metrics
+from pointsman.proxy.health_reporter import HealthReporter
+from pointsman.proxy.quarantine import Quarantine
+from pointsman.proxy.stored_responses import StoredResponses
+from pointsman.proxy.timeouts import Timeouts
+from pointsman.upstream.load_balancer import LoadBalancer
+
+
+class Catalog(Protocol):
+    """What is known to be served, which a 404 of vLLM's corrects."""
+
+    served: Served
+
+    def refused(self, endpoint: str, name: str) -> None:
+        """Note that an endpoint does not know a model."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Upstreams:
+    """The endpoints, and what is known of them.
+
+    `key_line` is the header line with vLLM's API key, empty without one; `pass_credentials` allows the client's own
+    credentials through; `quarantine` is None where no request is refused for what it did.
+    """
+
+    balancer: LoadBalancer
+    catalog: Catalog
+    timeouts: Timeouts
+    health: HealthReporter
+    metrics: Metrics
+    loop: asyncio.AbstractEventLoop
+    key_line: bytes
+    pass_credentials: bool
+    quarantine: Quarantine | None
+    stored: StoredResponses

@@ -1,0 +1,84 @@
+"""Stored responses of a real vLLM belong to the clients that created them, also after a restart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from support.daemon import run_daemon
+from support.service import shipped_config
+from support.vllm_server import VllmServer
+
+pytestmark = [pytest.mark.vllm, pytest.mark.asyncio(loop_scope="module")]
+
+PATH = "/v1/responses"
+MINE = {"Authorization": "Bearer mine"}
+Answer = tuple[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    http: aiohttp.ClientSession
+    vllm: VllmServer
+
+    async def ask(self, base: str, method: str, path: str, body: Any = None, headers: Any = None) -> Answer:
+        async with self.http.request(method, base + path, json=body, headers=headers) as response:
+            return response.status, await response.read()
+
+    async def about(self, base: str, response_id: str, headers: Any = None) -> list[Answer]:
+        """Every way to ask for a stored response."""
+        return [
+            await self.ask(base, "GET", f"{PATH}/{response_id}", headers=headers),
+            await self.ask(base, "POST", PATH, request(previous_response_id=response_id), headers),
+            await self.ask(base, "POST", PATH, request(previous_response_id=response_id, model="MoM"), headers),
+            await self.ask(base, "POST", f"{PATH}/{response_id}/cancel", {}, headers),
+        ]
+
+
+def request(**fields: Any) -> dict[str, Any]:
+    return {"model": "llama2-7b", "input": "Why?", "max_output_tokens": 4, "temperature": 0} | fields
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(vllm: VllmServer) -> AsyncIterator[Client]:
+    async with aiohttp.ClientSession() as http:
+        yield Client(http, vllm)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_its_client_finds_it_after_a_restart_and_others_get_vllms_404(
+    client: Client, tmp_path: Path, stream: bool
+) -> None:
+    config, env = shipped_config(client.vllm.port), {"STATE_DIRECTORY": str(tmp_path / "state")}
+    async with run_daemon(config, tmp_path, env=env) as daemon:
+        status, body = await client.ask(daemon.base_url, "POST", PATH, request(stream=stream), MINE)
+        assert status == 200
+        response_id = body.partition(b'"id":"')[2].partition(b'"')[0].decode()
+
+    async with run_daemon(config, tmp_path, env=env) as daemon:
+        unknown = [answer for answer in await client.about(daemon.base_url, response_id) if answer[0] != 404]
+        assert unknown == []
+        _, refused = await client.ask(daemon.base_url, "GET", f"{PATH}/{response_id}")
+        _, known = await client.ask(client.vllm.base_url, "GET", f"{PATH}/resp_none")
+        assert refused == known.replace(b"resp_none", response_id.encode())
+
+        *found, cancelled = await client.about(daemon.base_url, response_id, MINE)
+        assert [status for status, _ in found] == [200, 200, 200]
+        assert json.loads(found[0][1])["id"] == response_id
+        assert cancelled[0] == 400, "vLLM has it, and it is complete"
+
+
+async def test_a_client_cannot_replace_another_ones(client: Client, tmp_path: Path) -> None:
+    async with run_daemon(shipped_config(client.vllm.port), tmp_path) as daemon:
+        _, body = await client.ask(daemon.base_url, "POST", PATH, request(), MINE)
+        response_id = json.loads(body)["id"]
+        status, _ = await client.ask(daemon.base_url, "POST", PATH, request(request_id=response_id))
+        assert status == 400
+        assert (await client.ask(daemon.base_url, "GET", f"{PATH}/{response_id}", headers=MINE)) == (200, body)

@@ -1,0 +1,249 @@
+"""Whose the stored responses are outlives the process; no request, disk or damaged file can make it a burden."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointsman import daemon_thread
+from pointsman.app.remembered import remembered
+from pointsman.app.supervisor import Supervisor
+from pointsman.observability.log import Log
+from pointsman.proxy.stored_responses import StoredResponses
+from support.log import Memory
+from support.virtual_loop import VirtualLoop
+
+NOW = 1_000_000.0
+
+
+@dataclass
+class Disk:
+    """The threads that write, each at the end of `start`, unless the disk hangs."""
+
+    hangs: bool = False
+    writes: int = 0
+    waiting: list[Callable[[], None]] = field(default_factory=list)
+
+    def start(self, work: Callable[[], None], _: str) -> Future[None]:
+        self.writes += 1
+        future: Future[None] = Future()
+        future.set_running_or_notify_cancel()
+
+        def run() -> None:
+            try:
+                work()
+            except OSError as error:
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+
+        if self.hangs:
+            self.waiting.append(run)
+        else:
+            run()
+        return future
+
+    def recovers(self) -> None:
+        self.hangs = False
+        for run in self.waiting:
+            run()
+
+
+@dataclass
+class Service:
+    clock: VirtualLoop
+    responses: StoredResponses
+    log: Memory
+
+    def store(self, response_id: str = "r") -> None:
+        self.clock.do(self.responses.add, response_id, "me", "a")
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in map(json.loads, self.log.getvalue().splitlines()) if line["event"] == event]
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    made = Disk()
+    monkeypatch.setattr(daemon_thread, "start", made.start)
+    return made
+
+
+@pytest.fixture
+def file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The file in a state directory of its own."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    return tmp_path / "state" / "responses.json"
+
+
+@contextmanager
+def running(clock: VirtualLoop) -> Iterator[Service]:
+    """One life of the service, with all that concerns the file."""
+    log = Memory()
+    service = Service(clock, StoredResponses(lambda: NOW), log)
+    written = Log("info", log)
+    supervisor = Supervisor(written, lambda _: None)
+    kept = remembered(service.responses, supervisor, written)
+    clock.run_until_complete(kept.__aenter__())
+    clock.advance(0.0)
+    yield service
+    leaving = clock.create_task(kept.__aexit__(None, None, None))
+    clock.advance(2.0)
+    assert leaving.done()
+    leaving.result()
+    clock.run_until_complete(supervisor.close())
+    written.flush()
+
+
+def test_the_next_process_knows_what_this_one_stored(clock: VirtualLoop, disk: Disk, file: Path) -> None:
+    with running(clock) as first:
+        first.store()
+    with running(clock) as second:
+        assert second.responses.endpoint_of("r", "me") == "a"
+        assert second.responses.endpoint_of("r", "them") is None
+
+
+def test_the_first_is_written_at_once_and_others_together_ten_seconds_later(
+    clock: VirtualLoop, disk: Disk, file: Path
+) -> None:
+    with running(clock) as service:
+        service.store("r1")
+        assert (disk.writes, b"r1" in file.read_bytes()) == (1, True)
+        for number in range(2, 9):
+            clock.advance(1.0)
+            service.store(f"r{number}")
+        clock.advance(2.9)
+        assert disk.writes == 1
+        clock.advance(0.1)
+        assert (disk.writes, b"r8" in file.read_bytes()) == (2, True)
+        clock.advance(100.0)
+        assert disk.writes == 2
+        service.store("late")
+    assert disk.writes == 3
+
+
+def test_where_nothing_was_stored_nothing_is_written(clock: VirtualLoop, disk: Disk, file: Path) -> None:
+    with running(clock):
+        clock.advance(100.0)
+    assert disk.writes == 0
+    assert not file.exists()
+
+
+def test_the_end_writes_what_is_not_written_yet(clock: VirtualLoop, disk: Disk, file: Path) -> None:
+    with running(clock) as service:
+        service.store("first")
+        service.store("second")
+        assert b"second" not in file.read_bytes()
+    assert b"second" in file.read_bytes()
+
+
+def test_without_a_state_directory_it_is_in_memory_alone(
+    clock: VirtualLoop, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STATE_DIRECTORY")
+    with running(clock) as service:
+        service.store()
+        assert service.responses.endpoint_of("r", "me") == "a"
+    assert disk.writes == 0
+
+
+def test_only_the_services_user_can_read_it(clock: VirtualLoop, disk: Disk, file: Path) -> None:
+    """It tells which client has how many conversations."""
+    with running(clock) as service:
+        service.store()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_disk_that_hangs_holds_up_neither_the_service_nor_its_end(clock: VirtualLoop, disk: Disk, file: Path) -> None:
+    disk.hangs = True
+    with running(clock) as service:
+        service.store("r1")
+        clock.advance(60.0)
+        service.store("r2")
+        assert service.responses.endpoint_of("r2", "me") == "a"
+        assert disk.writes == 1, "one thread hangs, and no more"
+    (line,) = service.lines("stored_responses")
+    assert "were not kept" in line["message"]
+
+
+def test_the_last_write_comes_after_one_that_is_in_progress(clock: VirtualLoop, disk: Disk, file: Path) -> None:
+    """Whichever is last stays."""
+    disk.hangs = True
+    with running(clock) as service:
+        service.store("first")
+        disk.hangs = False
+        service.store("second")
+        clock.call_later(1.0, disk.recovers)
+    assert (disk.writes, b"second" in file.read_bytes()) == (2, True)
+    assert not service.lines("stored_responses")
+
+
+def test_a_write_that_fails_is_logged_and_tried_again(
+    clock: VirtualLoop, disk: Disk, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.parent.write_bytes(b"no folder")
+    with running(clock) as service:
+        service.store()
+        clock.advance(0.05)
+        (failure,) = service.lines("task_failed")
+        assert failure["task"] == "stored_responses"
+        file.parent.unlink()
+        clock.advance(1.0)
+        assert file.exists()
+    assert len(service.lines("task_failed")) == 1
+
+
+def test_the_last_write_may_fail(clock: VirtualLoop, disk: Disk, file: Path) -> None:
+    with running(clock) as service:
+        service.store("first")
+        file.unlink()
+        file.parent.rmdir()
+        file.parent.write_bytes(b"no folder")
+        service.store("second")
+    (line,) = service.lines("stored_responses")
+    assert "were not kept: File exists" in line["message"]
+
+
+BAD = {
+    "no JSON": b"x",
+    "cut off": b'{"version":1,"responses":[["r","me","a",',
+    "another version": b'{"version":2,"responses":[]}',
+    "other fields": b'{"version":1,"responses":[["r","me"]]}',
+    "other types": b'{"version":1,"responses":[["r","me","a","yesterday"]]}',
+    "no UTF-8": b'{"version":1,"responses":[["\xff","me","a",1]]}',
+    "too deep": b"[" * 100_000,
+    "too large": b" " * (16 * 2**20 + 1),
+}
+
+
+@pytest.mark.parametrize("content", BAD.values(), ids=BAD.keys())
+def test_a_file_that_cannot_be_read_is_told_of_and_replaced(
+    clock: VirtualLoop, disk: Disk, file: Path, content: bytes
+) -> None:
+    file.parent.mkdir()
+    file.write_bytes(content)
+    with running(clock) as service:
+        assert len(service.responses) == 0
+        service.store()
+    (line,) = service.lines("stored_responses")
+    assert line["level"] == "warning"
+    assert str(file) in line["message"]
+    with running(clock) as after:
+        assert after.responses.endpoint_of("r", "me") == "a"
+
+
+def test_a_pipe_does_not_hold_up_the_start(clock: VirtualLoop, disk: Disk, file: Path) -> None:
+    file.parent.mkdir()
+    os.mkfifo(file)
+    with running(clock) as service:
+        assert len(service.responses) == 0
+    assert "pipe" in service.lines("stored_responses")[0]["message"]
