@@ -49,20 +49,24 @@ async def test_the_base_answers_when_vllm_does_not_know_the_adapter_any_more(
     assert quiet.vllm.last.json["model"] == BASE
 
 
-async def test_such_a_404_is_counted_and_logged_and_vllm_is_asked_at_once(quiet: World) -> None:
-    quiet.vllm.listed.remove("technical-lora")
-    before = (await quiet.metrics()).total("retries_total", reason="adapter")
-    await quiet.service.post(CHAT, chat(), {"X-Request-Id": "told"})
+async def test_such_a_404_is_counted_and_logged_and_vllm_is_asked_at_once(tmp_path: Path) -> None:
+    async with run_world(tmp_path, adapters={"poll_interval_ms": NEVER}) as quiet:
+        quiet.vllm.listed.remove("technical-lora")
+        before = (await quiet.metrics()).total("retries_total", reason="adapter")
+        await quiet.service.post(CHAT, chat(), {"X-Request-Id": "told"})
 
-    line = await quiet.service.daemon.logged("routing_decision", request_id="told")
-    assert (line["selected_model"], line["reason"], line["status"]) == (BASE, "adapter_missing", 200)
-    assert line["retried"] == [{"endpoint": "vllm0", "why": "adapter", "proof": "vLLM does not know technical-lora"}]
-    assert (await quiet.metrics()).total("retries_total", reason="adapter") == before + 1
-    await quiet.service.daemon.logged("endpoint", endpoint="vllm0", state=f"serves {BASE}, medical-lora, legal-lora")
+        line = await quiet.service.daemon.logged("routing_decision", request_id="told")
+        assert (line["selected_model"], line["reason"], line["status"]) == (BASE, "adapter_missing", 200)
+        again = {"endpoint": "vllm0", "why": "adapter", "proof": "vLLM does not know technical-lora"}
+        assert line["retried"] == [again]
+        assert (await quiet.metrics()).total("retries_total", reason="adapter") == before + 1
+        await quiet.service.daemon.logged(
+            "endpoint", endpoint="vllm0", state=f"serves {BASE}, medical-lora, legal-lora"
+        )
 
-    quiet.vllm.paths.clear()
-    assert (await quiet.ask()).headers["x-pointsman-reason"] == "adapter_missing"
-    assert quiet.vllm.paths == [f"{CHAT} {BASE}"]
+        quiet.vllm.paths.clear()
+        assert (await quiet.ask()).headers["x-pointsman-reason"] == "adapter_missing"
+        assert quiet.vllm.paths == [f"{CHAT} {BASE}"]
 
 
 async def test_another_endpoint_that_has_the_adapter_is_asked_first(tmp_path: Path) -> None:

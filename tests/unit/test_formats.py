@@ -506,7 +506,6 @@ def test_a_model_is_found_at_once_as_it_is_with_all_fields(body: bytes, model: s
         b'{"model": 1}',
         b'{"model": ""}',
         b'{"messages": []}',
-        b'{"model": "m", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         '{"model": "m"}'.encode("utf-16-le"),
         b'{"x": "' + b"a" * 525_000 + b'", "model": "m"}',
     ],
