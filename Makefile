@@ -44,7 +44,9 @@ test: lint wheel
 # The same, measured, and the table of it.
 coverage:
 	$(MAKE) test COVERAGE=1
-	COVERAGE_FILE=.cache/coverage/data .venv-test/bin/python -m coverage report --format=markdown \
+	(printf '# Coverage\n\nLines and branches that no test of `make test` runs, in the daemons and commands that it '; \
+		printf 'starts too (`make coverage`).\n\n'; \
+		COVERAGE_FILE=.cache/coverage/data .venv-test/bin/python -m coverage report --format=markdown) \
 		>benchmarks/results/coverage.md
 
 # What takes minutes: a Debian that boots, a minute of chaos, an export at ModernBERT-base's shape.

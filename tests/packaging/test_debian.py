@@ -89,7 +89,7 @@ async def test_a_process_that_hangs_is_replaced(machine: Booted) -> None:
     drop_in(machine, "test.conf", "[Service]\nWatchdogSec=2\n")
     machine.run("systemctl", "start", SERVICE)
 
-    machine.run("systemctl", "kill", "--signal=STOP", SERVICE)
+    machine.run("systemctl", "kill", "--kill-whom=main", "--signal=STOP", SERVICE)
 
     await eventually(
         lambda: (machine.show(SERVICE, "NRestarts"), machine.show(SERVICE, "ActiveState")) == ("1", "active"),
