@@ -47,6 +47,7 @@ def worst(size: int) -> dict[str, bytes]:
         "UTF-16": _filled(size // 2, b"The landlord keeps the deposit. ", _TEXT, b'"}]}').decode().encode("utf-16"),
         "token ids": _filled(size, b"12345,", b'{"prompt":[', b"0]}"),
         "white space": _filled(size, b" ", b'{"model":"MoM","messages":', b"[]}"),
+        "a number": _filled(size, b"1", tail=b"]}"),
         "a long model": _filled(size, b"m", b'{"messages":[],"model":"', b'"}'),
         "brackets that never close": _filled(size, b"[", b'{"model":"MoM","messages":', b"["),
         "a string that never ends": _filled(size, b"a", _TEXT, b"a"),

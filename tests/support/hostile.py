@@ -413,7 +413,7 @@ def streams(words: Sequence[str] = ("one", "two", "three"), every_s: float = 0.0
 
 async def completion(exchange: Exchange) -> None:
     """A chat completion, or a stream, by the model that was asked for."""
-    asked = json.loads(await exchange.body() or b"{}")
+    asked = json.loads(await exchange.body() or b"{}", parse_int=str)  # an int has a most number of digits
     if asked.get("stream") is True:
         return await streams()(exchange)
     message = {"role": "assistant", "content": f"I am {asked.get('model')}"}
