@@ -10,7 +10,7 @@ import pytest
 from pointsman.config.lint import Findings, lint
 from pointsman.config.load import load
 from pointsman.errors import Problem
-from support.config_files import LABELS, MINIMAL, category, loaded
+from support.config_files import LABELS, MINIMAL, REPOSITORY, category, loaded
 
 GUIDE = Path(__file__).parent / "data" / "guide.yaml"
 CATEGORIES = MINIMAL + "categories:\n"
@@ -33,8 +33,8 @@ def test_a_good_file_has_no_findings(tmp_path: Path) -> None:
     assert findings(tmp_path, CATEGORIES + category("law") + GENERAL) == Findings((), ())
 
 
-def test_the_guide_has_five_warnings_and_no_error() -> None:
-    """The mapping file that is not there, the family that is not defined, three names that are no labels."""
+def test_the_guide_has_six_warnings_and_no_error() -> None:
+    """The mapping file that is not there, the family that is not defined, three names that are no labels, `replace`."""
     found = lint(load(GUIDE), LABELS)
 
     assert found.errors == ()
@@ -42,10 +42,12 @@ def test_the_guide_has_five_warnings_and_no_error() -> None:
         ("classifier.category_model.category_mapping_path", 8),
         ("model_config.llama2-7b.reasoning_family", 20),
         ("categories[0]", 36),
+        ("categories[0].system_prompt_mode", 36),
         ("categories[1]", 46),
         ("categories[2]", 56),
     ]
     assert "mmlu_categories: [computer science, engineering]" in found.warnings[2].fix
+    assert found.warnings[3].message.endswith(", and in 3 more categories")
 
 
 def test_warnings_of_loading_are_included(tmp_path: Path) -> None:
@@ -55,7 +57,31 @@ def test_warnings_of_loading_are_included(tmp_path: Path) -> None:
     assert [warning.path for warning in found.warnings] == ["tools", "categories[0]", "semantic_cache"]
 
 
+@pytest.mark.parametrize("file", sorted((REPOSITORY / "config").glob("*.yaml")), ids=lambda file: file.name)
+def test_a_shipped_config_deletes_no_clients_prompt(file: Path) -> None:
+    assert [one.path for one in lint(load(file), LABELS).warnings if "system_prompt" in one.path] == []
+
+
+@pytest.mark.parametrize("given", ["system_prompt_mode: insert", "system_prompt_enabled: false"])
+def test_a_prompt_that_deletes_nothing_is_no_warning(given: str, tmp_path: Path) -> None:
+    assert findings(tmp_path, CATEGORIES + category("law", "system_prompt: Be.", given) + GENERAL) == Findings((), ())
+
+
 WARNINGS = [
+    (
+        CATEGORIES + category("law", "system_prompt: Be.") + GENERAL,
+        "categories[0].system_prompt_mode",
+        12,
+        "this category deletes the client's own system prompt (`replace`, the default)",
+        "write `system_prompt_mode: insert`, which keeps it",
+    ),
+    (
+        CATEGORIES + category("law", "system_prompt: Be.", "system_prompt_mode: replace") + GENERAL,
+        "categories[0].system_prompt_mode",
+        14,
+        "this category deletes the client's own system prompt",
+        "insert",
+    ),
     (
         CATEGORIES + category("poetry", "description: Verse and the history of it") + GENERAL,
         "categories[0]",

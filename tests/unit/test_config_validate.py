@@ -156,6 +156,21 @@ PROBLEMS = [
         "every endpoint of base has the weight 0",
         "prefer another endpoint",
     ),
+    # adapters without tools
+    (
+        MINIMAL + "pointsman: {adapters: {tools: {law-lore: false}}}\n",
+        "pointsman.adapters.tools.law-lore",
+        11,
+        'no adapter is named "law-lore"',
+        "did you mean law-lora?",
+    ),
+    (
+        MINIMAL + "pointsman: {adapters: {tools: {base: false}}}\n",
+        "pointsman.adapters.tools.base",
+        11,
+        'no adapter is named "base"',
+        "law-lora, code-lora",
+    ),
     # limits on clients
     (
         MINIMAL + "pointsman: {server: {trusted_proxies: [127.0.0.1, 10.0.0.1/8]}}\n",

@@ -41,6 +41,8 @@ async def test_a_decision_is_told_with_all_that_led_to_it(classifier: Classifier
         "threshold": 0.6,
         "reason": "classified",
         "reasoning": False,
+        "system_prompt": None,
+        "tools": False,
     }
     assert round(confidence, 6) == told["categories"]["technical"]
     assert list(told["categories"]) == ["technical", "medical", "legal"]
@@ -62,6 +64,20 @@ async def test_an_edit_is_told_with_both_sides(classifier: Classifier) -> None:
     ]
 
 
+async def test_of_a_long_edit_both_ends_are_told(classifier: Classifier) -> None:
+    """Else the answer would be twice as long as the conversation."""
+    made = config(category("technical", system_prompt="Ours."), category("legal"))
+    told = await explained(classifier, request("Fix my Python " + "é" * 10**6), made)
+
+    (edit,) = [one for one in told["edits"] if one["field"] == "messages"]
+    assert edit["to"].startswith('[{"role":"system","content":"Ours."},{"role": "user"')
+    assert edit["to"].endswith('"}]')
+    assert max(len(edit[side].encode()) for side in ("from", "to")) < 5000
+    (line,) = [line for line in render(told).splitlines() if line.startswith("  messages: ")]
+    assert len(line) < 1000
+    assert "Ours." in line
+
+
 async def test_without_a_class_there_are_no_scores(classifier: Classifier) -> None:
     told = await explained(classifier, request("anything", model="legal-lora"))
 
@@ -78,7 +94,9 @@ DESCRIPTION: dict[str, Any] = {
         "confidence": 0.98765,
         "threshold": 0.6,
         "reason": "classified",
-        "reasoning": None,
+        "reasoning": True,
+        "system_prompt": "insert",
+        "tools": True,
     },
     "categories": {"law": 0.98765, "health": 0.01},
     "labels": {"law": 0.5},
@@ -94,6 +112,9 @@ def test_a_terminal_shows_it_in_columns() -> None:
         "category   law",
         "reason     classified (confidence 0.988, threshold 0.6)",
         "endpoints  a, b",
+        "tools      the request carries tools",
+        "prompt     insert",
+        "reasoning  on",
         "categories",
         "  law                 0.988 ########################################",
         "  health              0.010",

@@ -380,6 +380,36 @@ def test_a_form_without_a_place_for_reasoning_is_not_edited(api: Format, reasoni
     assert asked.apply(Edits(reasoning=reasoning)).body is asked.body
 
 
+@pytest.mark.parametrize(
+    ("asked", "reasoning", "sent"),
+    [
+        pytest.param(request(), THINK, True, id="set"),
+        pytest.param(request(), NO_THINK, False, id="turned off"),
+        pytest.param(request(chat_template_kwargs={"enable_thinking": True}), NO_THINK, True, id="the client's own"),
+        pytest.param(request(chat_template_kwargs={"enable_thinking": False}), THINK, False, id="the client's own off"),
+        pytest.param(request(chat_template_kwargs={"enable_thinking": "yes"}), THINK, None, id="nobody knows"),
+        pytest.param(request(chat_template_kwargs=[1]), THINK, None, id="a wrong type"),
+        pytest.param(request(), EFFORT, True, id="effort"),
+        pytest.param(request(), NO_EFFORT, None, id="an effort cannot be turned off"),
+        pytest.param(request(reasoning_effort="low"), NO_EFFORT, True, id="the client's own effort"),
+        pytest.param(request(reasoning_effort="none"), EFFORT, False, id="the client's own effort off"),
+        pytest.param(request(RESPONSES, reasoning={"effort": "low"}), NO_EFFORT, True, id="inside reasoning"),
+        pytest.param(request(RESPONSES, reasoning={"summary": "auto"}), NO_EFFORT, None, id="none inside"),
+        pytest.param(request(MESSAGES), EFFORT, None, id="a form without a field"),
+        pytest.param(
+            request(COMPLETIONS, prompt="a", chat_template_kwargs={"enable_thinking": True}),
+            THINK,
+            None,
+            id="completion",
+        ),
+    ],
+)
+def test_the_reasoning_that_is_told_is_what_is_sent(
+    asked: ParsedRequest, reasoning: Reasoning, sent: bool | None
+) -> None:
+    assert asked.apply(Edits(model="x", reasoning=reasoning)).reasoning is sent
+
+
 # --- system prompt ---------------------------------------------------------------------------------------------
 
 PARTS = [{"type": "text", "text": "Theirs.", "cache_control": {"type": "ephemeral"}}]

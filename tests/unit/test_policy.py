@@ -49,7 +49,7 @@ def test_the_reasons_are_stable() -> None:
     """Dashboards and clients read them."""
     assert " ".join(Reason) == (
         "explicit_model classified sticky low_confidence no_text too_many_parts deadline overloaded classifier_error "
-        "adapter_missing no_category"
+        "adapter_missing adapter_without_tools no_category"
     )
 
 
@@ -178,7 +178,7 @@ def test_the_reason_of_the_choice_is_the_decisions(reason: Reason) -> None:
 def test_no_category_is_answered_by_the_default_model_with_no_other_edit() -> None:
     decision = decide(config(), None)
     assert decision.edits == Edits(model=BASE)
-    assert (decision.model, decision.category, decision.reasoning) == (BASE, None, None)
+    assert (decision.model, decision.category) == (BASE, None)
 
 
 def test_the_default_model_may_be_an_adapter() -> None:
@@ -268,7 +268,7 @@ def test_an_explicit_model_goes_where_it_is_served(model: str, now: Served, endp
     decision = policy(ON_A).explicit(model, now)
     assert decision.endpoints == endpoints
     assert (decision.model, decision.edits, decision.reason) == (model, Edits(), Reason.EXPLICIT_MODEL)
-    assert (decision.category, decision.confidence, decision.reasoning) == (None, None, None)
+    assert (decision.category, decision.confidence) == (None, None)
 
 
 def test_an_explicit_adapters_base_is_known() -> None:
@@ -314,15 +314,9 @@ def test_reasoning_comes_from_the_entry_that_answers_not_from_the_first() -> Non
         category("legal", entry("plain", 0.5), entry("thinker", 1.0, use_reasoning=True, reasoning_effort="low"))
     )
     thinking = decide(made, "legal")
-    assert (thinking.reasoning, thinking.edits.reasoning) == (
-        True,
-        Reasoning("chat_template_kwargs", "enable_thinking", "low"),
-    )
+    assert thinking.edits.reasoning == Reasoning("chat_template_kwargs", "enable_thinking", "low")
     plain = decide(made, "legal", served(a={"plain": BASE}))
-    assert (plain.reasoning, plain.edits.reasoning) == (
-        False,
-        Reasoning("chat_template_kwargs", "enable_thinking", None),
-    )
+    assert plain.edits.reasoning == Reasoning("chat_template_kwargs", "enable_thinking", None)
 
 
 @pytest.mark.parametrize("family", ["qwen3", "deepseek", "gpt-oss", "gpt"])
@@ -343,9 +337,9 @@ def test_the_configs_own_family_replaces_a_built_in_one() -> None:
 
 
 @pytest.mark.parametrize("base", [Model(loras=LORAS), Model(reasoning_family="unheard-of", loras=LORAS)])
-def test_without_a_known_family_reasoning_is_left_as_it_came_and_said_so(base: Model) -> None:
+def test_without_a_known_family_reasoning_is_left_as_it_came(base: Model) -> None:
     decision = decide(config(category("legal", entry("legal-lora", use_reasoning=True)), base=base), "legal")
-    assert (decision.reasoning, decision.edits.reasoning) == (None, None)
+    assert decision.edits.reasoning is None
 
 
 @pytest.mark.parametrize(

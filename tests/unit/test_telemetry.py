@@ -30,7 +30,7 @@ from pointsman.routing.formats import CHAT
 from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed, Router
 from support.log import Memory
-from support.toy_config import BASE, config
+from support.toy_config import BASE, category, config
 
 Make = Callable[..., AbstractContextManager[Classifier]]
 SECRET = "python xyzzy-secret"
@@ -136,6 +136,16 @@ async def test_a_requests_line_tells_the_decision_and_never_the_prompt(classifie
         "prompt_tokens": 7,
         "completion_tokens": 3,
     }
+
+
+@pytest.mark.parametrize(("tools", "mode"), [([], "replace"), ([{"type": "function"}], "insert")])
+async def test_the_line_tells_how_the_system_prompt_was_set(
+    classifier: Classifier, tools: list[Any], mode: str
+) -> None:
+    made = config(category("technical", system_prompt="Ours."), category("legal"))
+    body = {"model": "MoM", "messages": [{"role": "user", "content": "Fix my Python"}], "tools": tools}
+    routed = await Router(made, classifier, Served).route(CHAT.parse(json.dumps(body).encode()))
+    assert told(record(routed))["system_prompt"] == mode
 
 
 async def test_an_explicit_models_line_has_no_more_than_there_is_to_tell(classifier: Classifier) -> None:

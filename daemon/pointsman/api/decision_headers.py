@@ -8,16 +8,11 @@ from urllib.parse import quote
 from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed
 
-# The body fields that hold a system prompt, in all request formats.
-_PROMPTS = {"messages", "system", "instructions"}
-
 
 def decision_lines(routed: Routed) -> bytes:
     """Return the header lines, each with CRLF; names follow vLLM Semantic Router where it has one."""
-    decision = routed.decision
-    changes = routed.edited.changes
-    injected = bool(changes) and any(change.field in _PROMPTS for change in changes)
-    lines = _named_lines(decision.model, decision.reason, decision.category, decision.reasoning, injected)
+    decision, edited = routed.decision, routed.edited
+    lines = _named_lines(decision.model, decision.reason, decision.category, edited.reasoning, edited.prompted)
     if decision.confidence is not None:
         lines += b"x-pointsman-confidence: %.4f\r\n" % decision.confidence
     if routed.classification is not None and routed.classification.cut:

@@ -155,7 +155,8 @@ class Walker:
     def _mapping(self, kind: Any, node: Node, where: Keys) -> Any:
         if isinstance(node, Table):
             return {key: self._value(kind, child, (*where, key), _NO_LIMITS) for key, child in node.entries.items()}
-        self._wrong(node, where, "a mapping", "write `NAME:` with keys under it")
+        below = "`NAME:` with keys" if dataclasses.is_dataclass(kind) else f"`NAME:` with {expected(kind)}"
+        self._wrong(node, where, "a mapping", f"write {below} under it")
         return None
 
     def _scalar(self, kind: Any, node: Node, where: Keys, limits: Mapping[str, Any]) -> Any:

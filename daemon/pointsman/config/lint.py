@@ -38,6 +38,7 @@ def lint(loaded: Loaded, labels: Sequence[str]) -> Findings:
         *_families(loaded),
         *_unswitched(loaded),
         *_reasoning_not_given(loaded),
+        *_replaced_prompts(loaded),
         *_doubled_prefix(loaded),
         *_weight(loaded),
         *_key_file(loaded),
@@ -135,6 +136,19 @@ def _reasoning_not_given(loaded: Loaded) -> Iterator[Problem]:
         others = "" if len(missing) == 1 else f", nor in {len(missing) - 1} more entries"
         message = f"use_reasoning is not set here{others}; false is assumed, but semantic-router would refuse the file"
         yield loaded.places.problem(missing[0], message, "add `use_reasoning: false`")
+
+
+def _replaced_prompts(loaded: Loaded) -> Iterator[Problem]:
+    replacing = [
+        i
+        for i, category in enumerate(loaded.config.categories)
+        if category.system_prompt and category.system_prompt_enabled and category.system_prompt_mode == "replace"
+    ]
+    if replacing:
+        others = "" if len(replacing) == 1 else f", and in {len(replacing) - 1} more categories"
+        message = f"this category deletes the client's own system prompt (`replace`, the default){others}"
+        where = ("categories", replacing[0], "system_prompt_mode")
+        yield loaded.places.problem(where, message, "write `system_prompt_mode: insert`, which keeps it")
 
 
 def _doubled_prefix(loaded: Loaded) -> Iterator[Problem]:

@@ -142,7 +142,9 @@ class Category:
     system_prompt: str = option("System prompt that is added to requests of this category.", "")
     system_prompt_enabled: bool = option("Use `system_prompt`.", True)
     system_prompt_mode: Literal["replace", "insert"] = option(
-        "`replace` the client's system prompt, or `insert` this one before it.", "replace"
+        "`replace` the client's system prompt, or `insert` this one before it, which is better; in a request that "
+        "carries tools it is always inserted.",
+        "replace",
     )
     model_scores: tuple[ModelScore, ...] = option("Models that may answer; at least one.")
 
@@ -333,6 +335,11 @@ class AdapterOptions:
         "Load adapters that have a `path` into each endpoint that serves their base model but not them; "
         "vLLM must run with `VLLM_ALLOW_RUNTIME_LORA_UPDATING=True`.",
         False,
+    )
+    tools: Mapping[str, bool] = option(
+        "By adapter: `false` if it was not trained to call tools. A request that carries tools then goes to the next "
+        "entry or the base model.",
+        _EMPTY,
     )
 
 

@@ -141,8 +141,9 @@ def _schema_of(kind: Any, limits: Mapping[str, Any], definitions: dict[str, Any]
     if get_origin(kind) is tuple:
         return {"type": "array", "items": _schema_of(get_args(kind)[0], {}, definitions)}
     if get_origin(kind) is Mapping:
-        item = _or_null(_schema_of(get_args(kind)[1], {}, definitions))
-        return {"type": "object", "additionalProperties": item}
+        inner = get_args(kind)[1]
+        item = _schema_of(inner, {}, definitions)
+        return {"type": "object", "additionalProperties": _or_null(item) if _is_container(inner) else item}
     names = {str: "string", bool: "boolean", int: "integer", float: "number"}
     bounds = {"minimum": "minimum", "maximum": "maximum", "above": "exclusiveMinimum"}
     found = {ours: limits[name] for name, ours in bounds.items() if limits.get(name) is not None}
@@ -235,7 +236,8 @@ def _value(kind: Any, limits: Mapping[str, Any]) -> str:
         item = get_args(kind)[0]
         return "list of mappings" if dataclasses.is_dataclass(item) else f"list of {_value(item, {})}"
     if get_origin(kind) is Mapping:
-        return "mapping of names"
+        item = get_args(kind)[1]
+        return "mapping of names" + ("" if dataclasses.is_dataclass(item) else f" to {_value(item, {})}")
     return expected(kind, limits).removeprefix("a ")
 
 

@@ -53,6 +53,7 @@ def validate(config: Config, places: Places) -> tuple[Problem, ...]:
         _clients,
         _loops,
         _loading,
+        _tools,
     )
     return tuple(problem for check in checks for problem in check(subject))
 
@@ -250,6 +251,15 @@ def _loading(subject: _Subject) -> Iterator[Problem]:
         message = "adapters are loaded when a poll finds them missing, but poll_interval_ms is 0, so there are no polls"
         fix = "remove poll_interval_ms or load"
         yield subject.problem("pointsman", "adapters", "load", message=message, fix=fix)
+
+
+def _tools(subject: _Subject) -> Iterator[Problem]:
+    available = list(subject.adapters())
+    for name in subject.config.pointsman.adapters.tools if subject.places.known("model_config") else ():
+        if name not in available:
+            fix = choose(name, available) if available else "remove it, or add it to the loras of its model"
+            message = f'no adapter is named "{name}"'
+            yield subject.problem("pointsman", "adapters", "tools", name, message=message, fix=fix)
 
 
 def _names(subject: _Subject, named: Iterable[tuple[Keys, str]], key: Callable[[str], str] = str) -> Iterator[Problem]:

@@ -84,7 +84,8 @@ def _add_decision(line: Line, routed: Routed) -> None:
     if decision.confidence is not None:
         line["confidence"] = round(decision.confidence, 4)
     line["reason"] = decision.reason
-    line["reasoning"] = decision.reasoning
+    line["reasoning"] = routed.edited.reasoning
+    line["system_prompt"] = routed.system_prompt
     line["edited"] = routed.edited.changed if routed.edited.changes else None
     if routed.classification is not None:
         line["text_hash"] = routed.classification.text_hash

@@ -41,6 +41,9 @@ FIELDS = (
     "chat_template_kwargs",
     "reasoning",
     "reasoning_effort",
+    "tools",
+    "functions",
+    "tool_choice",
 )
 """The top-level fields that routing reads or edits, unless the config names others."""
 

@@ -19,6 +19,11 @@ class Reasoning:
     parameter: str
     effort: str | None
 
+    @property
+    def on(self) -> bool:
+        """Return whether reasoning is turned on."""
+        return self.effort is not None
+
 
 @dataclass(frozen=True, slots=True)
 class SystemPrompt:
@@ -37,6 +42,9 @@ class Edits:
     system_prompt: SystemPrompt | None = None
 
 
+PROMPT_FIELDS = frozenset({"messages", "system", "instructions"})
+"""The fields that hold a system prompt, in all request formats."""
+
 Piece = bytes | memoryview
 Pieces = tuple[Piece, ...]
 """JSON in pieces, most of them views of a body."""
@@ -51,15 +59,24 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Edited(msgspec.Struct, frozen=True):
-    """The body to send, and the top-level fields that were changed."""
+    """The body to send, and the top-level fields that were changed.
+
+    `reasoning`: whether the body turns the model's reasoning on or off, where that was to be set; None if it does not.
+    """
 
     body: bytes
     changes: tuple[Change, ...] = ()
+    reasoning: bool | None = None
 
     @property
     def changed(self) -> tuple[str, ...]:
         """Return the names of the fields that were changed."""
         return tuple([change.field for change in self.changes])
+
+    @property
+    def prompted(self) -> bool:
+        """Return whether the system prompt was changed."""
+        return any(change.field in PROMPT_FIELDS for change in self.changes)
 
 
 def spliced(fields: Fields, changes: tuple[Change, ...]) -> bytes:

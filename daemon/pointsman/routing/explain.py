@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pointsman.routing.formats import ParsedRequest
 from pointsman.routing.router import Routed, Router
+
+# An edit may concern all messages of a conversation.
+LONGEST_EDIT_BYTES = 4096
+LONGEST_EDIT_LINE = 400
 
 
 def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str, Any]:
@@ -25,15 +30,17 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
             "confidence": decision.confidence,
             "threshold": router.config.classifier.category_model.threshold,
             "reason": decision.reason,
-            "reasoning": decision.reasoning,
+            "reasoning": routed.edited.reasoning,
+            "system_prompt": routed.system_prompt,
+            "tools": request.tools,
         },
         "categories": _greatest_first(categories),
         "labels": _greatest_first(labels),
         "edits": [
             {
                 "field": change.field,
-                "from": None if change.old is None else bytes(change.old).decode("utf-8", "replace"),
-                "to": b"".join(change.new).decode("utf-8", "replace"),
+                "from": None if change.old is None else _shown(memoryview(change.old)),
+                "to": _shown(memoryview(b"".join(change.new))),
             }
             for change in routed.edited.changes
         ],
@@ -46,6 +53,14 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
         },
         "timing_ms": {phase: round(seconds * 1000, 3) for phase, seconds in routed.phases().items()},
     }
+
+
+def _shown(value: memoryview) -> str:
+    """Return JSON as text, of a long one the beginning and the end."""
+    if value.nbytes <= LONGEST_EDIT_BYTES:
+        return bytes(value).decode("utf-8", "replace")
+    ends = (value[: LONGEST_EDIT_BYTES // 2], value[-LONGEST_EDIT_BYTES // 2 :])
+    return "…".join(bytes(end).decode("utf-8", "ignore") for end in ends)
 
 
 def _greatest_first(scores: dict[str, float]) -> dict[str, float]:
@@ -61,14 +76,32 @@ def render(description: dict[str, Any]) -> str:
         f"category   {decision['category'] or '-'}",
         f"reason     {decision['reason']} (confidence {confidence}, threshold {decision['threshold']})",
         f"endpoints  {', '.join(decision['endpoints'])}",
+        *_asides(decision),
         *_bars("categories", description["categories"]),
         *_bars("labels", description["labels"]),
         "edits",
-        *(f"  {edit['field']}: {edit['from'] or '(absent)'} -> {edit['to']}" for edit in description["edits"]),
+        *(
+            f"  {edit['field']}: {_line(edit['from'] or '(absent)')} -> {_line(edit['to'])}"
+            for edit in description["edits"]
+        ),
         "time (ms)",
         *(f"  {phase:<10} {milliseconds:.3f}" for phase, milliseconds in description["timing_ms"].items()),
     ]
     return "\n".join(lines)
+
+
+def _line(text: str) -> str:
+    half = LONGEST_EDIT_LINE // 2
+    return text if len(text) <= LONGEST_EDIT_LINE else f"{text[:half]}…{text[-half:]}"
+
+
+def _asides(decision: dict[str, Any]) -> Iterator[str]:
+    if decision["tools"]:
+        yield "tools      the request carries tools"
+    if decision["system_prompt"]:
+        yield f"prompt     {decision['system_prompt']}"
+    if decision["reasoning"] is not None:
+        yield f"reasoning  {'on' if decision['reasoning'] else 'off'}"
 
 
 def _aside(base: str, model: str) -> str:

@@ -28,6 +28,7 @@ class Reason(enum.StrEnum):
     OVERLOADED = "overloaded"
     CLASSIFIER_ERROR = "classifier_error"
     ADAPTER_MISSING = "adapter_missing"
+    ADAPTER_WITHOUT_TOOLS = "adapter_without_tools"
     NO_CATEGORY = "no_category"
 
 
@@ -40,7 +41,7 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """A routing decision: `endpoints` are those that may serve `model`; `reasoning` is None if it is not changed.
+    """A routing decision: `endpoints` are those that may serve `model`.
 
     `adapter`: `model` is an adapter that the client did not request by name.
     """
@@ -51,7 +52,6 @@ class Decision(msgspec.Struct, frozen=True):
     category: str | None
     confidence: float | None
     reason: Reason
-    reasoning: bool | None
     edits: Edits
     adapter: bool = False
 
@@ -68,7 +68,9 @@ class Policy:
         index = {label: position for position, label in enumerate(labels)}
         self._covered = {name: tuple(index[label] for label in coverage.labels_of[name]) for name in self._categories}
         self._planned_for: Served | None = None
-        self._plans: dict[tuple[str | None, int | None], _Plan] = {}
+        self._plans: dict[tuple[str | None, int | None, bool], _Plan] = {}
+        tools = config.pointsman.adapters.tools
+        self._without_tools = frozenset(name for name, able in tools.items() if not able)
 
     def knows(self, category: str) -> bool:
         """Return whether the config has this category; a conversation may remember one of an earlier config."""
@@ -123,54 +125,59 @@ class Policy:
             category=None,
             confidence=None,
             reason=Reason.EXPLICIT_MODEL,
-            reasoning=None,
             edits=Edits(),
         )
 
-    def decide(self, choice: Choice, share: float, served: Served) -> Decision:
-        """Return the decision for a choice; `share`, in [0, 1), selects a model where `split` divides by score."""
+    def decide(self, choice: Choice, share: float, served: Served, *, tools: bool = False) -> Decision:
+        """Return the decision for a choice; `share`, in [0, 1), selects a model where `split` divides by score.
+
+        `tools`: the request carries tools. Then an adapter that is marked `tools: false` is passed over, and the
+        client's system prompt is never replaced.
+        """
         if served is not self._planned_for:
             self._planned_for = served
             self._plans.clear()
         category = None if choice.category is None else self._categories[choice.category]
         drawn = None if category is None else self._drawn(category.model_scores, share)
-        plan = self._plans.get((choice.category, drawn))
+        plan = self._plans.get((choice.category, drawn, tools))
         if plan is None:
-            plan = self._plans[choice.category, drawn] = self._plan(category, drawn, served)
+            plan = self._plans[choice.category, drawn, tools] = self._plan(category, drawn, served, tools)
         return Decision(
             model=plan.target.model,
             base_model=plan.target.base_model,
             endpoints=plan.target.endpoints,
             category=choice.category,
             confidence=choice.confidence,
-            reason=choice.reason if plan.target.first else Reason.ADAPTER_MISSING,
-            reasoning=plan.reasoning,
+            reason=plan.target.fallback or choice.reason,
             edits=plan.edits,
             adapter=plan.target.wanted != plan.target.base_model,
         )
 
-    def _plan(self, category: Category | None, drawn: int | None, served: Served) -> _Plan:
+    def _plan(self, category: Category | None, drawn: int | None, served: Served, tools: bool) -> _Plan:
         if category is None:
-            target = self._target([self._config.default_model], served)
-            return _Plan(target, Edits(model=target.model), None)
+            target = self._target([self._config.default_model], served, tools)
+            return _Plan(target, Edits(model=target.model))
         entries = self._ranked(category.model_scores, drawn)
-        target = self._target([entry.target for entry in entries], served)
+        target = self._target([entry.target for entry in entries], served, tools)
         entry = next((entry for entry in entries if entry.target == target.wanted), entries[0])
-        reasoning = self._reasoning(entry)
-        edits = Edits(target.model, reasoning, _system_prompt(category))
-        return _Plan(target, edits, None if reasoning is None else entry.use_reasoning)
+        return _Plan(target, Edits(target.model, self._reasoning(entry), _system_prompt(category, tools)))
 
-    def _target(self, wanted: list[str], served: Served) -> _Target:
-        """Return the first of `wanted` that an endpoint serves, or else the base model of the first."""
+    def _target(self, wanted: list[str], served: Served, tools: bool) -> _Target:
+        """Return the first of `wanted` that an endpoint serves, or else the base model of the first.
+
+        With `tools`, adapters without them are passed over.
+        """
+        barred = self._without_tools if tools else frozenset()
+        why = Reason.ADAPTER_WITHOUT_TOOLS if wanted[0] in barred else Reason.ADAPTER_MISSING
         for name in wanted:
             target = self._find(name, served)
-            if target.endpoints:
-                return replace(target, first=name == wanted[0])
+            if target.endpoints and name not in barred:
+                return replace(target, fallback=None if name == wanted[0] else why)
         base = self._find(self._config.base_of(wanted[0]), served)
         return replace(
             base,
             endpoints=base.endpoints or self._config.endpoints_of(base.base_model),
-            first=wanted[0] == base.base_model,
+            fallback=None if wanted[0] == base.base_model else why,
         )
 
     def _find(self, name: str, served: Served) -> _Target:
@@ -207,24 +214,24 @@ class _Plan:
 
     target: _Target
     edits: Edits
-    reasoning: bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
     """A model to send to: `wanted` is its name in the config, `model` its name in vLLM.
 
-    `first`: it is the preferred model, not a fallback.
+    `fallback`: why it is not the preferred model; None if it is.
     """
 
     wanted: str
     model: str
     base_model: str
     endpoints: tuple[Endpoint, ...]
-    first: bool = True
+    fallback: Reason | None = None
 
 
-def _system_prompt(category: Category) -> SystemPrompt | None:
+def _system_prompt(category: Category, tools: bool) -> SystemPrompt | None:
     if not category.system_prompt or not category.system_prompt_enabled:
         return None
-    return SystemPrompt(category.system_prompt, category.system_prompt_mode)
+    # The prompt of a client with tools tells the model how to use them.
+    return SystemPrompt(category.system_prompt, "insert" if tools else category.system_prompt_mode)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
@@ -32,6 +33,12 @@ class Routed(msgspec.Struct, frozen=True):
     edited: Edited
     classification: Classification | None
     decide: float
+
+    @property
+    def system_prompt(self) -> Literal["replace", "insert"] | None:
+        """Return how the category's system prompt was set, None if it was not."""
+        prompt = self.decision.edits.system_prompt
+        return prompt.mode if prompt is not None and self.edited.prompted else None
 
     def phases(self) -> dict[str, float]:
         """Return the seconds by phase."""
@@ -90,7 +97,7 @@ class Router:
                 failed = Reason(error.reason)
         started = time.perf_counter()
         choice = self._choice(classification, failed, remembered)
-        decision = self._decide(choice, conversation, self.served(), at)
+        decision = self._decide(choice, request, self.served(), at)
         if remember and decision.category is not None and failed is None:
             self._conversations.put(conversation.key, decision.category)
         edited = request.apply(decision.edits)
@@ -100,7 +107,7 @@ class Router:
         """Return the same choice decided anew, after vLLM turned out to serve less than `served` said."""
         old = routed.decision
         choice = Choice(old.category, old.confidence, old.reason)
-        decision = self._decide(choice, request.conversation, served, at)
+        decision = self._decide(choice, request, served, at)
         return Routed(decision, request.apply(decision.edits), routed.classification, routed.decide)
 
     def explicit(self, body: bytes, model: str, at: Endpoint | None = None) -> Routed:
@@ -126,13 +133,13 @@ class Router:
 
     def _unread(self, request: ParsedRequest, at: Endpoint | None) -> Routed:
         started = time.perf_counter()
-        decision = self._decide(Choice(None, None, Reason.TOO_MANY_PARTS), request.conversation, self.served(), at)
+        decision = self._decide(Choice(None, None, Reason.TOO_MANY_PARTS), request, self.served(), at)
         return Routed(decision, request.apply(decision.edits), None, time.perf_counter() - started)
 
-    def _decide(self, choice: Choice, conversation: Conversation, served: Served, at: Endpoint | None) -> Decision:
+    def _decide(self, choice: Choice, request: ParsedRequest, served: Served, at: Endpoint | None) -> Decision:
         if at is not None:
             served = served.only(at.name, self.config.vllm_endpoints)
-        decision = self.policy.decide(choice, _split_position(conversation), served)
+        decision = self.policy.decide(choice, _split_position(request.conversation), served, tools=request.tools)
         return decision if at is None else _bound(decision, at)
 
     def _choice(self, found: Classification | None, failed: Reason | None, remembered: str | None) -> Choice:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from pointsman.routing.body import Fields
+from pointsman.routing.body import Fields, given
 from pointsman.routing.formats.chat import Chat
 from pointsman.routing.formats.completions import Completions
 from pointsman.routing.formats.format import Format, ParsedRequest, edited
@@ -31,6 +31,8 @@ def format_of(fields: Fields) -> Format:
     """Return the format of a body by its fields, where the path does not tell it."""
     if fields.get("prompt") is not None:
         return COMPLETIONS
+    if given(fields.get("system")):
+        return MESSAGES
     return CHAT if fields.get("input") is None else RESPONSES
 
 

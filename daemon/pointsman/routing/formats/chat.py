@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from pointsman.routing.body import Fields, given, span_of
+from pointsman.routing.body import Fields, Value, given, span_of
 from pointsman.routing.edits import SystemPrompt
 from pointsman.routing.formats.format import Changes, Format, ParsedRequest, combined
 
@@ -14,6 +14,9 @@ class Chat(Format):
 
     def effort_changes(self, fields: Fields, parameter: str, effort: str) -> Changes:
         return {} if given(fields.get(parameter)) else {parameter: (msgspec.json.encode(effort),)}
+
+    def own_effort(self, fields: Fields, parameter: str) -> Value | None:
+        return fields.get(parameter)
 
     def system_prompt_changes(self, request: ParsedRequest, prompt: SystemPrompt) -> Changes:
         value, data = request.fields.get("messages"), request.fields.data

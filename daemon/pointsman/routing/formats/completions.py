@@ -25,5 +25,8 @@ class Completions(Format):
     def reasoning_changes(self, fields: Fields, reasoning: Reasoning) -> Changes:
         return {}
 
+    def own_reasoning(self, fields: Fields, reasoning: Reasoning) -> bool | None:
+        return None
+
     def system_prompt_changes(self, request: ParsedRequest, prompt: SystemPrompt) -> Changes:
         return {}

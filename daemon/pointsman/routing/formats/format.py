@@ -6,21 +6,26 @@ import abc
 from typing import Any
 
 import msgspec
+from msgspec.json import Decoder
 
 from pointsman.routing import json_scan
-from pointsman.routing.body import Fields, Message, Value, given, kind, read_fields, span_of, view
+from pointsman.routing.body import Fields, Message, Value, decode, given, kind, read_fields, span_of, view
 from pointsman.routing.conversation import UNKNOWN, Conversation
 from pointsman.routing.edits import Change, Edited, Edits, Pieces, Reasoning, SystemPrompt, is_empty, spliced
 from pointsman.routing.formats.message_list import counted, read_messages, read_text
-from pointsman.routing.json_scan import JsonFault
+from pointsman.routing.json_scan import JsonFault, Span
 from pointsman.routing.prompt_text import TooManyParts
 from pointsman.routing.steps import Steps, finish
+from pointsman.routing.tools import carries_tools
 
 Changes = dict[str, Pieces]
 """New values of top-level fields."""
 
 # A client's own settings, into which another is written; they are looked through at once.
 MOST_SETTINGS_BYTES = 64 * 1024
+
+_FLAG = Decoder(bool)
+_EFFORT = Decoder(str)
 
 
 class ParsedRequest(msgspec.Struct, frozen=True):
@@ -43,24 +48,32 @@ class ParsedRequest(msgspec.Struct, frozen=True):
         """Return the bytes that the client sent."""
         return self.fields.body
 
+    @property
+    def tools(self) -> bool:
+        """Return whether the request carries tools."""
+        return carries_tools(self.fields)
+
     def apply(self, edits: Edits) -> Edited:
         """Return the body with the edits that its format supports; the same bytes if there are none."""
         changes: Changes = {}
+        reasoning: bool | None = None
         if edits.model is not None and edits.model != self.model:
             changes["model"] = (msgspec.json.encode(edits.model),)
         if edits.reasoning is not None:
-            changes |= self.format.reasoning_changes(self.fields, edits.reasoning)
+            ours = self.format.reasoning_changes(self.fields, edits.reasoning)
+            changes |= ours
+            reasoning = edits.reasoning.on if ours else self.format.own_reasoning(self.fields, edits.reasoning)
         if edits.system_prompt is not None:
             changes |= self.format.system_prompt_changes(self, edits.system_prompt)
-        return edited(self.fields, changes)
+        return edited(self.fields, changes, reasoning)
 
 
-def edited(fields: Fields, changes: Changes) -> Edited:
+def edited(fields: Fields, changes: Changes, reasoning: bool | None = None) -> Edited:
     """Return the body with these new values; the same bytes if there are none."""
     if not changes:
-        return Edited(fields.body)
+        return Edited(fields.body, reasoning=reasoning)
     listed = tuple([Change(name, fields.get(name), new) for name, new in changes.items()])
-    return Edited(spliced(fields, listed), listed)
+    return Edited(spliced(fields, listed), listed, reasoning)
 
 
 class Format(abc.ABC):
@@ -95,14 +108,25 @@ class Format(abc.ABC):
     def reasoning_changes(self, fields: Fields, reasoning: Reasoning) -> Changes:
         """Return the changes that set reasoning; a value set by the client is kept."""
         if reasoning.type == "chat_template_kwargs":
-            on = reasoning.effort is not None
-            return set_inside(fields, "chat_template_kwargs", reasoning.parameter, on)
+            return set_inside(fields, "chat_template_kwargs", reasoning.parameter, reasoning.on)
         # An effort cannot be turned off, only omitted.
         return {} if reasoning.effort is None else self.effort_changes(fields, reasoning.parameter, reasoning.effort)
 
     def effort_changes(self, fields: Fields, parameter: str, effort: str) -> Changes:
         """Return the changes that set a reasoning effort; most formats have no field for it."""
         return {}
+
+    def own_reasoning(self, fields: Fields, reasoning: Reasoning) -> bool | None:
+        """Return whether the client itself turned reasoning on or off, or None."""
+        if reasoning.type == "chat_template_kwargs":
+            on: bool | None = decode(inside(fields, "chat_template_kwargs", reasoning.parameter), None, _FLAG)
+            return on
+        effort = decode(self.own_effort(fields, reasoning.parameter), None, _EFFORT)
+        return None if effort is None else effort != "none"
+
+    def own_effort(self, fields: Fields, parameter: str) -> Value | None:
+        """Return the client's reasoning effort; most formats have no field for it."""
+        return None
 
     @abc.abstractmethod
     def system_prompt_changes(self, request: ParsedRequest, prompt: SystemPrompt) -> Changes:
@@ -117,17 +141,33 @@ def set_inside(fields: Fields, field: str, key: str, value: Any) -> Changes:
     shown = memoryview(raw)
     if kind(raw) != b"{" or shown.nbytes > MOST_SETTINGS_BYTES:
         return {}  # vLLM reports what is not an object
-    span = span_of(fields.data, raw)
     try:
-        found = (finish(json_scan.members(fields.data, (key,), span)) or {}).get(key)
+        found = _member(fields, raw, key)
     except JsonFault:
         return {}
     if found is None:
         return {field: (setting,) if is_empty(shown) else (shown[:-1], b",", setting[1:])}
     if given(view(fields.data, found)):
         return {}
-    value_json = msgspec.json.encode(value)
-    return {field: (shown[: found.start - span.start], value_json, shown[found.end - span.start :])}
+    value_json, start = msgspec.json.encode(value), span_of(fields.data, raw).start
+    return {field: (shown[: found.start - start], value_json, shown[found.end - start :])}
+
+
+def inside(fields: Fields, field: str, key: str) -> Value | None:
+    """Return the value of `key` in the object `field`, or None."""
+    raw = fields.get(field)
+    if raw is None or kind(raw) != b"{" or memoryview(raw).nbytes > MOST_SETTINGS_BYTES:
+        return None
+    try:
+        found = _member(fields, raw, key)
+    except JsonFault:
+        return None
+    return None if found is None else view(fields.data, found)
+
+
+def _member(fields: Fields, container: Value, key: str) -> Span | None:
+    """Return where the value of `key` is; raises JsonFault."""
+    return (finish(json_scan.members(fields.data, (key,), span_of(fields.data, container))) or {}).get(key)
 
 
 def combined(theirs: Value | None, prompt: SystemPrompt) -> Pieces:

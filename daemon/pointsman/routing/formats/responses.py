@@ -7,9 +7,9 @@ from typing import NamedTuple
 from msgspec.json import Decoder
 
 from pointsman.errors import RequestError
-from pointsman.routing.body import Fields, decode, given
+from pointsman.routing.body import Fields, Value, decode, given
 from pointsman.routing.edits import SystemPrompt
-from pointsman.routing.formats.format import Changes, Format, ParsedRequest, combined, set_inside
+from pointsman.routing.formats.format import Changes, Format, ParsedRequest, combined, inside, set_inside
 
 _FLAG: Decoder[bool | None] = Decoder(bool | None)
 _ID: Decoder[str | None] = Decoder(str | None)
@@ -43,6 +43,9 @@ class Responses(Format):
 
     def effort_changes(self, fields: Fields, parameter: str, effort: str) -> Changes:
         return set_inside(fields, "reasoning", "effort", effort)
+
+    def own_effort(self, fields: Fields, parameter: str) -> Value | None:
+        return inside(fields, "reasoning", "effort")
 
     def system_prompt_changes(self, request: ParsedRequest, prompt: SystemPrompt) -> Changes:
         return {"instructions": combined(request.fields.get("instructions"), prompt)}
