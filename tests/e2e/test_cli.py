@@ -27,7 +27,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_explain_shows_the_decision_the_edits_and_the_times() -> None:
-    done = run("explain", TECHNICAL, "--config", CONFIG)
+    done = run("explain", TECHNICAL, "--offline", "--config", CONFIG)
 
     assert done.returncode == 0
     for expected in (
@@ -41,11 +41,11 @@ def test_explain_shows_the_decision_the_edits_and_the_times() -> None:
 
 
 def test_explain_as_json_is_what_the_dry_run_answers() -> None:
-    done = run("explain", MEDICAL, "--json", "--config", CONFIG)
+    done = run("explain", MEDICAL, "--json", "--offline", "--config", CONFIG)
 
     answer = json.loads(done.stdout)
     assert answer["decision"]["model"] == "medical-lora"
-    assert set(answer) == {"decision", "categories", "labels", "edits", "text", "timing_ms"}
+    assert set(answer) == {"decision", "categories", "labels", "edits", "text", "timing_ms", "service"}
 
 
 def test_explain_takes_what_is_not_utf_8() -> None:
@@ -55,6 +55,7 @@ def test_explain_takes_what_is_not_utf_8() -> None:
         "pointsman",
         "explain",
         b"caf\xe9 code",
+        "--offline",
         "--config",
         str(CONFIG),
     ]
@@ -68,7 +69,7 @@ def test_explain_takes_what_is_not_utf_8() -> None:
     [
         ("version",),
         ("check", CONFIG),
-        ("explain", MEDICAL, "--config", CONFIG),
+        ("explain", MEDICAL, "--offline", "--config", CONFIG),
         ("eval", "builtin", "rows.jsonl"),
         ("fit", "--data", FIVE_DOMAINS, "-o", "fitted"),
     ],

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from pointsman.cli.admin_client import AdminError, ask
+from pointsman.cli import admin_client
+from pointsman.cli.admin_client import AdminError, NoService, ask
+from support.process import reserve_port
 
 
 async def asked(tmp_path: Path, answer: web.Response) -> object:
@@ -43,7 +49,6 @@ async def test_an_answer_that_tells_of_endpoints_is_no_refusal(tmp_path: Path) -
     [
         (web.json_response({"error": {"message": "no such adapter"}}, status=404), "no such adapter"),
         (web.json_response({"error": "Unauthorized"}, status=401), "Unauthorized"),
-        (web.json_response({"detail": "Not Found"}, status=404), "Not Found"),
         (web.Response(text="<html>"), "check that it runs with this config"),
     ],
 )
@@ -52,6 +57,65 @@ async def test_a_refusal_and_a_stranger_are_told(tmp_path: Path, answer: web.Res
         await asked(tmp_path, answer)
 
 
-def test_nobody_there_is_told_with_the_address(tmp_path: Path) -> None:
-    with pytest.raises(AdminError, match=f"unix:{tmp_path}/nobody"):
-        ask(f"unix:{tmp_path}/nobody", "GET", "/adapters")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        web.json_response({"error": {"message": "POST /adapters/load: Not Found", "code": "not_found"}}, status=404),
+        web.json_response({"detail": "Not Found"}, status=404),
+        web.json_response([], status=404),
+    ],
+)
+async def test_a_path_that_the_service_does_not_know_may_be_newer_than_it(tmp_path: Path, answer: web.Response) -> None:
+    with pytest.raises(AdminError, match="restart the service if it is older than this command"):
+        await asked(tmp_path, answer)
+
+
+async def test_no_more_of_an_answer_is_read_than_any_service_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin_client, "MOST_ANSWER_BYTES", 1000)
+    with pytest.raises(AdminError, match="not JSON"):
+        await asked(tmp_path, web.json_response({"endpoints": "x" * 1000}))
+
+
+def nobody(tmp_path: Path) -> str:
+    return f"unix:{tmp_path}/nobody"
+
+
+def left_socket(tmp_path: Path) -> str:
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(f"{tmp_path}/left")
+    return f"unix:{tmp_path}/left"
+
+
+def closed_port(_: Path) -> str:
+    return f"127.0.0.1:{reserve_port()}"
+
+
+@pytest.mark.parametrize("address", [nobody, left_socket, closed_port])
+def test_nobody_there_is_told_with_the_address(tmp_path: Path, address: Callable[[Path], str]) -> None:
+    where = address(tmp_path)
+    with pytest.raises(NoService, match=re.escape(where)):
+        ask(where, "GET", "/adapters")
+
+
+@pytest.mark.parametrize(
+    "said", [b"SSH-2.0-OpenSSH\x1b[2J\r\n", b"", b"HTTP/1.1 200 OK\r\n\r\n\xff\xfe", b"\0" * 70_000]
+)
+def test_a_stranger_at_the_address_is_an_error_and_not_nobody(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.recv(65_536)
+                client.sendall(said)
+
+        stranger = threading.Thread(target=answer)
+        stranger.start()
+        with pytest.raises(AdminError, match="no answer from the service's admin port") as caught:
+            ask(f"127.0.0.1:{listener.getsockname()[1]}", "GET", "/status")
+        stranger.join()
+    assert not isinstance(caught.value, NoService)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500

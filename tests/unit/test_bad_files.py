@@ -69,7 +69,9 @@ BAD: dict[str, Callable[[Path], object]] = {
 COMMANDS: dict[str, tuple[int, Callable[[Path, Path], list[object]]]] = {
     "check": (1, lambda bad, _: ["check", bad]),
     "explain": (3, lambda bad, _: ["explain", "hello", "--config", bad]),
+    "explain --request": (1, lambda bad, _: ["explain", "--request", bad]),
     "adapters": (3, lambda bad, _: ["adapters", "--config", bad]),
+    "status": (3, lambda bad, _: ["status", "--config", bad]),
     "serve": (3, lambda bad, _: ["serve", "--config", bad]),
     "init": (1, lambda bad, folder: ["init", "--vllm", "127.0.0.1:1", "-o", folder / "new", "--api-key-file", bad]),
     "eval": (1, lambda bad, _: ["eval", "builtin", bad]),

@@ -31,7 +31,8 @@ def test_the_installed_config_comes_first(installed: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code"), [(["check"], 1), (["serve"], 3), (["explain", "hello"], 3), (["adapters"], 3)]
+    ("arguments", "code"),
+    [(["check"], 1), (["serve"], 3), (["explain", "hello"], 3), (["adapters"], 3), (["status"], 3)],
 )
 def test_without_any_config_a_command_names_both_files_and_init(
     arguments: list[str], code: int, installed: Path, capsys: pytest.CaptureFixture[str]
@@ -42,7 +43,7 @@ def test_without_any_config_a_command_names_both_files_and_init(
     assert "pointsman init" in out + err
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "explain", "adapters"])
+@pytest.mark.parametrize("command", ["serve", "check", "explain", "adapters", "status"])
 def test_the_help_names_both_files(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([command, "--help"])

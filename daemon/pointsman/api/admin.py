@@ -1,4 +1,4 @@
-"""Handle the admin port's adapter paths: list, load, unload. The admin port has no authentication."""
+"""Handle the admin port's paths: list, load, unload adapters; dry run. The admin port has no authentication."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ import msgspec
 from pointsman.adapters.inventory import inventory
 from pointsman.adapters.loader import Loader
 from pointsman.adapters.poller import Poller
+from pointsman.api.dry_run import dry_run
 from pointsman.config.model import Config
 from pointsman.errors import HttpError, RequestError
+from pointsman.routing.explain import describe
+from pointsman.routing.router import Router
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route
 
 BODY_SECONDS = 10.0
+# Of a request to be explained; most others name an adapter.
+MOST_BODY_BYTES = 8 * 2**20
 
 
 class _Named(msgspec.Struct):
@@ -59,6 +64,22 @@ def adapter_routes(current: Callable[[], Adapters]) -> list[Route]:
 
     changes = [Route("POST", f"/adapters/{verb}", change(verb)) for verb in ("load", "unload")]
     return [Route("GET", "/adapters", listing), *changes]
+
+
+def dry_run_route(begin: Callable[[], tuple[Router, Callable[[], object]]]) -> Route:
+    """Return the route `POST /route`; `begin` returns the current router, and a function that releases it."""
+
+    async def handler(request: Request) -> Response:
+        router, release = begin()
+        try:
+            parsed, routed = await dry_run(router, await request.read(BODY_SECONDS))
+            return json_response(describe(router, parsed, routed))
+        except HttpError as error:
+            return error_response(error)
+        finally:
+            release()
+
+    return Route("POST", "/route", handler)
 
 
 def _name(body: bytes) -> str:

@@ -10,6 +10,7 @@ from pointsman.adapters.catalog import Served
 from pointsman.adapters.poller import Poller
 from pointsman.api import classification, stored
 from pointsman.api.decision_headers import decision_lines
+from pointsman.api.dry_run import dry_run
 from pointsman.api.health import Ready, health_routes
 from pointsman.api.models import model_list
 from pointsman.config.model import Config
@@ -22,7 +23,7 @@ from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.reroute import Plan, forward_chosen
 from pointsman.routing.body import Fields, model_at_once, model_of, read_fields
 from pointsman.routing.explain import describe
-from pointsman.routing.formats import FORMATS, RESPONSES, Format, format_of, with_model
+from pointsman.routing.formats import FORMATS, RESPONSES, Format, with_model
 from pointsman.routing.policy import Choice, Reason
 from pointsman.routing.router import LONGEST_NAME, Routed, Router
 from pointsman.server.request import Handler, Request
@@ -197,14 +198,10 @@ async def _models(backend: Backend, exchange: Exchange) -> Response | None:
 
 async def _dry_run(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
-    record = exchange.record
-    router = backend.router
-    fields = await router.lane.run(read_fields(body, router.fields))
-    parsed = await router.lane.run(format_of(fields).read(fields))
-    record.original_model = parsed.model and parsed.model[:LONGEST_NAME]
-    record.phase = "classify"
-    routed = await router.route(parsed, remember=False)
-    response = json_response(describe(router, parsed, routed))
+    exchange.record.phase = "classify"
+    parsed, routed = await dry_run(backend.router, body)
+    exchange.record.original_model = parsed.model and parsed.model[:LONGEST_NAME]
+    response = json_response(describe(backend.router, parsed, routed))
     response.lines = decision_lines(routed)
     return response
 

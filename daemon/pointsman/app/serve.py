@@ -7,12 +7,12 @@ import contextlib
 import dataclasses
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from pointsman import __version__
-from pointsman.api.admin import adapter_routes
+from pointsman.api.admin import MOST_BODY_BYTES, adapter_routes, dry_run_route
 from pointsman.api.data import routes
 from pointsman.api.health import health_routes, readiness
 from pointsman.app import gauges, stand_in
@@ -21,11 +21,13 @@ from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared
 from pointsman.app.reload import ConfigSource, Reloader
 from pointsman.app.remembered import remembered
+from pointsman.app.status import status_route
 from pointsman.app.systemd import Systemd
 from pointsman.errors import RequestError
 from pointsman.observability import loop_lag
 from pointsman.observability.library_log import adopt_library_log
 from pointsman.observability.log import Log
+from pointsman.routing.router import Router
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.limits import Limits
 from pointsman.server.listener import Listener
@@ -38,8 +40,6 @@ ADMIN_SOCKET = "admin"
 # Maximum delay of READY=1 while no vLLM answers; vLLM may take minutes to load its model.
 GRACE_S = 5.0
 STATUS_S = 5.0
-# Its requests name an adapter.
-ADMIN_BODY_BYTES = 2**20
 
 
 async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: bool = False, systemd: Systemd) -> None:
@@ -127,7 +127,10 @@ def _servers(generations: Generations, reloader: Reloader) -> tuple[Listener, Li
         generations.current.recorder.abandoned(request)
 
     def admin_limits() -> Limits:
-        return dataclasses.replace(limits(), max_connections=ADMIN_CONNECTIONS, max_body_bytes=ADMIN_BODY_BYTES)
+        return dataclasses.replace(limits(), max_connections=ADMIN_CONNECTIONS, max_body_bytes=MOST_BODY_BYTES)
+
+    def begin() -> tuple[Router, Callable[[], None]]:
+        return generations.current.backend.router, generations.hold()
 
     budget = generations.budget
     data = Listener(routes(generations.exchange, ready, not_routed), limits, metrics.refused.add, abandoned, budget)
@@ -137,9 +140,11 @@ def _servers(generations: Generations, reloader: Reloader) -> tuple[Listener, Li
         Route("GET", "/config", config),
         Route("POST", "/reload", reloader.answer),
         *adapter_routes(lambda: generations.current),
+        dry_run_route(begin),
+        status_route(generations, reloader, ready),
         *health_routes(ready),
     ]
-    admin = Listener(Routes(own), admin_limits, lambda _: None, lambda _: None, ByteBudget(8 * ADMIN_BODY_BYTES))
+    admin = Listener(Routes(own), admin_limits, lambda _: None, lambda _: None, ByteBudget(4 * MOST_BODY_BYTES))
     return data, admin
 
 

@@ -13,36 +13,80 @@ from pointsman.upstream.vllm_admin import words
 
 # Loads run one after another, and each may take minutes.
 ANSWER_SECONDS = 600.0
+# Of what only reads, and of a stranger at the address.
+SOON_SECONDS = 15.0
+MOST_ANSWER_BYTES = 128 * 2**20
+# What reading an answer of another form raises.
+FORM_ERRORS = (LookupError, TypeError, ValueError, AttributeError)
 
 
 class AdminError(PointsmanError):
     """The service did not answer or refused; the message says why."""
 
 
-def ask(address: str, method: str, path: str, body: object = None) -> Any:
-    """Return the admin port's response; `address` is `host:port` or `unix:/path`. Raises AdminError."""
-    connection = _Connection(address)
+class NoService(AdminError):
+    """Nothing listens at the admin address."""
+
+
+def ask(address: str, method: str, path: str, body: object = None, *, seconds: float = ANSWER_SECONDS) -> Any:
+    """Return the admin port's response; `address` is `host:port` or `unix:/path`, `body` JSON in bytes or an object.
+
+    Raises AdminError.
+    """
+    connection = _Connection(address, seconds)
+    sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+    check = "check that it runs with this config"
     try:
-        connection.request(method, path, None if body is None else json.dumps(body))
-        response = connection.getresponse()
-        said = response.read()
+        connection.connect()
+        connection.request(method, path, sent, {} if sent is None else {"Content-Type": "application/json"})
+        with connection.getresponse() as response:
+            said = response.read(MOST_ANSWER_BYTES)
         answer = json.loads(said)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise AdminError(
-            f"no answer from the service's admin port at {address} ({error}); check that it runs with this config"
-        ) from error
+    except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+        gone = isinstance(error, (ConnectionRefusedError, FileNotFoundError))
+        why = f"no answer from the service's admin port at {address} ({_words(error)}); {check}"
+        raise NoService(why) if gone else AdminError(why) from error
     finally:
         connection.close()
+    if response.status == 404 and _unlisted(answer):
+        raise AdminError(
+            f"{method} {path}: Not Found at {address}; restart the service if it is older than this command, or {check}"
+        )
     if response.status >= 400 and not (isinstance(answer, dict) and "endpoints" in answer):
         raise AdminError(words(response.status, said))
     return answer
 
 
+def read(address: str, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+    """Return the answer to what only reads; raises AdminError, also if it is no object."""
+    answer = ask(address, method, path, body, seconds=SOON_SECONDS)
+    if not isinstance(answer, dict):
+        raise strange(address)
+    return answer
+
+
+def strange(address: str) -> AdminError:
+    """Return the error for an answer that this version does not understand."""
+    return AdminError(f"the answer from {address} has another form: restart the service after an upgrade")
+
+
+def _unlisted(answer: Any) -> bool:
+    """Return whether a 404 is about the path: the service's own, or that of another program."""
+    error = answer.get("error") if isinstance(answer, dict) else None
+    return not isinstance(error, dict) or error.get("code") == "not_found"
+
+
+def _words(error: Exception) -> str:
+    """Return what went wrong; the message of an error may quote a stranger's answer."""
+    text = "not JSON" if isinstance(error, (ValueError, RecursionError)) else str(error) or type(error).__name__
+    return "".join(char if char.isprintable() else "?" for char in text)[:200]
+
+
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, seconds: float) -> None:
         self._address = listen(address)
         host, port = (self._address.host, self._address.port) if isinstance(self._address, Tcp) else ("localhost", 80)
-        super().__init__(host, port, timeout=ANSWER_SECONDS)
+        super().__init__(host, port, timeout=seconds)
 
     def connect(self) -> None:
         if isinstance(self._address, Tcp):

@@ -1,28 +1,107 @@
-"""Implement `pointsman explain`: show how a prompt would be routed, and why."""
+"""Implement `pointsman explain`: show how a request would be routed, and why.
+
+The running service answers; where none runs, this process does, as the config says.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from pointsman import files
 from pointsman.adapters.catalog import Served
+from pointsman.api.admin import MOST_BODY_BYTES
+from pointsman.api.dry_run import dry_run
 from pointsman.app.prepare import prepare
-from pointsman.config.load import default_path
+from pointsman.cli.admin_client import FORM_ERRORS, AdminError, NoService, read, strange
+from pointsman.config.load import default_path, load
+from pointsman.errors import PointsmanError, RequestError
+from pointsman.routing.body import read_fields
 from pointsman.routing.explain import describe, render
-from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Router
+from pointsman.routing.steps import finish
+
+STANDARD_INPUT = Path("-")
+
+
+class _Unusable(PointsmanError):
+    """The request cannot be read; the message says why."""
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the decision for a text; raises CannotStart."""
-    prepared = prepare(options.config or default_path())
-    router = Router(prepared.config, prepared.classifier, Served)
-    text = options.text.encode(errors="surrogateescape").decode(errors="replace")  # replace invalid UTF-8
-    body = {"model": prepared.config.auto_model_name, "messages": [{"role": "user", "content": text}]}
-    request = CHAT.parse(msgspec.json.encode(body))
-    description = describe(router, request, asyncio.run(router.route(request)))
-    prepared.classifier.close()
-    print(msgspec.json.format(msgspec.json.encode(description)).decode() if options.json else render(description))
+    """Print the decision; return 1 if the request or the service's answer is unusable; raises CannotStart."""
+    if (options.text is None) is (options.request is None):
+        options.parser.error("give either a TEXT or --request FILE")
+    try:
+        body = _chat(options.text) if options.request is None else _request(options.request)
+        path = options.config or default_path()
+        address = load(path).config.pointsman.server.admin_listen
+        online = None if options.offline else _asked(address, body)
+        description = _offline(path, body) if online is None else online
+        description["service"] = None if online is None else address
+        text = _text(description, address, as_json=options.json)
+    except (AdminError, _Unusable) as error:
+        print(f"pointsman: {error}", file=sys.stderr)
+        return 1
+    print(text)
     return 0
+
+
+def _chat(text: str) -> bytes:
+    text = text.encode(errors="surrogateescape").decode(errors="replace")  # replace invalid UTF-8
+    return msgspec.json.encode({"model": "auto", "messages": [{"role": "user", "content": text}]})
+
+
+def _request(file: Path) -> bytes:
+    """Return the body in a file or on standard input; raises _Unusable."""
+    name = "standard input" if file == STANDARD_INPUT else str(file)
+    try:
+        body = _standard_input() if file == STANDARD_INPUT else files.read(file, MOST_BODY_BYTES)
+        _ = finish(read_fields(body)).model
+    except OSError as error:
+        fix = f"name a file of at most {MOST_BODY_BYTES:,} bytes, or - for standard input"
+        raise _Unusable(f"{name}: {error.strerror}; {fix}") from error
+    except RequestError as error:
+        raise _Unusable(f"{name}: {error}; it must be the JSON body of a request") from error
+    return body
+
+
+def _standard_input() -> bytes:
+    with open(0, "rb", closefd=False) as stream:
+        body = stream.read(MOST_BODY_BYTES + 1)
+    if len(body) > MOST_BODY_BYTES:
+        raise OSError(0, f"it is larger than {MOST_BODY_BYTES:,} bytes")
+    return body
+
+
+def _asked(address: str, body: bytes) -> dict[str, Any] | None:
+    """Return what the running service says, None where none runs; raises AdminError."""
+    try:
+        return read(address, "POST", "/route", body)
+    except NoService:
+        return None
+
+
+def _offline(path: Path, body: bytes) -> dict[str, Any]:
+    prepared = prepare(path)
+    router = Router(prepared.config, prepared.classifier, Served)
+    try:
+        parsed, routed = asyncio.run(dry_run(router, body))
+        return describe(router, parsed, routed)
+    finally:
+        prepared.classifier.close()
+
+
+def _text(description: dict[str, Any], address: str, *, as_json: bool) -> str:
+    if as_json:
+        return msgspec.json.format(msgspec.json.encode(description)).decode()
+    offline = f"offline, without the service at {address}: every adapter counts as served"
+    try:
+        return f"service    {description['service'] or offline}\n{render(description)}"
+    except FORM_ERRORS as error:
+        raise strange(address) from error

@@ -60,10 +60,23 @@ def parser() -> argparse.ArgumentParser:
     migrate.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the result to a file")
     migrate.add_argument("--force", action="store_true", help="overwrite the file of -o")
 
-    explain = commands.add_parser("explain", help="show how a prompt would be routed, and why")
-    explain.add_argument("text", metavar="TEXT")
+    status = commands.add_parser("status", help="show how the running service does")
+    _config_option(status)
+    status.add_argument("--json", action="store_true", help="print the admin port's JSON response")
+
+    explain = commands.add_parser(
+        "explain",
+        help="show how a request would be routed, and why",
+        description="The running service answers, by its admin port. Where none runs, the config alone decides.",
+    )
+    explain.add_argument("text", nargs="?", metavar="TEXT", help="what a user asks")
+    explain.add_argument(
+        "--request", type=Path, metavar="FILE", help="a file with the JSON body of a whole request; - is standard input"
+    )
     _config_option(explain)
-    explain.add_argument("--json", action="store_true", help="print the JSON of POST /v1/route")
+    explain.add_argument("--offline", action="store_true", help="ask no service: decide as the config says")
+    explain.add_argument("--json", action="store_true", help="print the JSON of POST /v1/route, and the service")
+    explain.set_defaults(parser=explain)
 
     adapters = commands.add_parser("adapters", help="list, load and unload the adapters of a running service's vLLM")
     adapters.add_argument("action", nargs="?", choices=("list", "load", "unload"), default="list")

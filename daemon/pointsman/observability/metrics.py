@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from pointsman.observability.instruments import Counter, Histogram
+from pointsman.observability.recent import Recent
 from pointsman.observability.record import Record
 from pointsman.routing.router import Routed
 
@@ -97,6 +98,7 @@ class Metrics:
         )
         self.loop_lag_seconds = self._histogram("loop_lag_seconds", "Delay of the event loop.", _SHORT_BUCKETS)
         ProcessCollector(namespace="pointsman", registry=self.registry)
+        self.recent = Recent()
         self.in_flight = 0
         self.held = 0
         self.watch("requests_held", "Requests that wait for an endpoint (relay.hold_ms).", lambda: self.held)
@@ -136,6 +138,7 @@ class Metrics:
         """Count a finished request."""
         if record.seconds is None:
             record.seconds = time.perf_counter() - record.started
+        self.recent.count(record, record.started + record.seconds)
         self.requests.add(record.path, str(record.status))
         self.request_seconds.add(record.seconds, record.path)
         if record.first_byte is not None:

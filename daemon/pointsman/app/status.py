@@ -1,0 +1,76 @@
+"""Describe the running service for an operator, for `GET /status`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pointsman import __version__
+from pointsman.adapters.inventory import inventory
+from pointsman.app.generation import Generation
+from pointsman.app.generations import Generations
+from pointsman.app.reload import Reloader
+from pointsman.classify.classifier import Classifier
+from pointsman.server.request import Request
+from pointsman.server.response import Response, json_response
+from pointsman.server.routes import Route
+
+
+def status_route(generations: Generations, reloader: Reloader, ready: Callable[[], str | None]) -> Route:
+    """Return the route `GET /status`, which asks nobody and changes nothing."""
+
+    async def answer(_: Request) -> Response:
+        current, metrics = generations.current, generations.metrics
+        return json_response(
+            {
+                "version": __version__,
+                "trouble": ready(),
+                "started": int(current.backend.started),
+                "uptime_s": int(time.time() - current.backend.started),
+                "config": {
+                    "generation": reloader.generation,
+                    "loaded": int(reloader.loaded),
+                    "reload_failed": reloader.failure,
+                },
+                "in_flight": metrics.in_flight,
+                "held": metrics.held,
+                "endpoints": _endpoints(current),
+                "classifier": _classifier(current.classifier),
+                "traffic": metrics.recent.summary(time.perf_counter()),
+            }
+        )
+
+    return Route("GET", "/status", answer)
+
+
+def _endpoints(current: Generation) -> list[dict[str, Any]]:
+    now = asyncio.get_running_loop().time()
+    found = []
+    for told in inventory(current.config, current.poller, now):
+        state = current.balancer.all[told["endpoint"]]
+        found.append(
+            told
+            | {
+                "up": state.healthy(now),
+                "reachable": state.reachable,
+                "key_accepted": state.key_accepted,
+                "breaker": "open" if state.breaker.opened else "closed",
+                "in_flight": state.in_flight,
+            }
+        )
+    return found
+
+
+def _classifier(classifier: Classifier) -> dict[str, Any]:
+    """Return the artifact, the settings, and the counts since it was loaded."""
+    lookups = classifier.lookups
+    return {
+        "artifact": classifier.artifact.folder.name,
+        "precision": classifier.artifact.manifest.precision,
+        "healthy": classifier.healthy,
+        **classifier.settings(),
+        "queued": classifier.queued,
+        "cache": {"hits": lookups.hits, "misses": lookups.misses, "coalesced": lookups.coalesced},
+    }

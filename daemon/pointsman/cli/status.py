@@ -1,0 +1,131 @@
+"""Implement `pointsman status`: show how the running service does, on one screen."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from pointsman.cli.admin_client import FORM_ERRORS, AdminError, read, strange
+from pointsman.config.load import default_path, load
+
+COLUMNS, LINES = 80, 23  # the prompt takes the last line
+MOST_ENDPOINTS = 5
+FEWEST_DECISIONS = 3
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask the running service; return 0 if it answers, else 1; raises ConfigError."""
+    address = load(options.config or default_path()).config.pointsman.server.admin_listen
+    try:
+        answer = read(address, "GET", "/status")
+        print(json.dumps(answer, indent=2) if options.json else _rendered(answer, address))
+    except AdminError as error:
+        print(f"pointsman: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _rendered(answer: dict[str, Any], address: str) -> str:
+    try:
+        return render(answer, address)
+    except FORM_ERRORS as error:
+        raise strange(address) from error
+
+
+def render(status: dict[str, Any], address: str) -> str:
+    """Return the status as text for a terminal: few decisions are shown where many endpoints take the lines."""
+    lines = [
+        *_service(status, address),
+        "",
+        *_endpoints(status["endpoints"]),
+        "",
+        *_classifier(status["classifier"], status["traffic"]),
+        "",
+        *_traffic(status["traffic"], status["uptime_s"]),
+    ]
+    lines += _decisions(status["traffic"]["decisions"], max(FEWEST_DECISIONS, LINES - len(lines) - 2))
+    return "\n".join(_fitted(line) for line in lines)
+
+
+def _service(status: dict[str, Any], address: str) -> Iterator[str]:
+    config = status["config"]
+    loaded = time.strftime("%Y-%m-%d %H:%M", time.localtime(config["loaded"]))
+    yield f"pointsman {status['version']} at {address}, up {_duration(status['uptime_s'])}"
+    held = f", {status['held']:,} waiting for an endpoint" if status["held"] else ""
+    yield f"{status['trouble'] or 'ready'}; {status['in_flight']:,} in flight{held}"
+    failed = "; the last reload failed, see the log" if config["reload_failed"] else ""
+    yield f"config {config['generation']}, read {loaded}{failed}"
+
+
+def _endpoints(endpoints: list[dict[str, Any]]) -> Iterator[str]:
+    yield f"{'ENDPOINT':<24}  {'STATE':<11}  {'BREAKER':<7}  {'IN FLIGHT':>9}  ADAPTERS"
+    for one in sorted(endpoints, key=lambda one: bool(one["up"]))[:MOST_ENDPOINTS]:
+        wanted = [adapter for adapter in one["adapters"] if adapter["configured"]]
+        served = sum(adapter["state"] == "served" for adapter in wanted)
+        yield (
+            f"{one['endpoint'][:24]:<24}  {_state(one):<11}  {one['breaker']:<7}  {one['in_flight']:>9,}  "
+            f"{served} of {len(wanted)}"
+        )
+        if one["error"] or wanted:
+            yield "  " + (one["error"] or ", ".join(_adapters(wanted)))
+    if len(endpoints) > MOST_ENDPOINTS:
+        yield f"and {len(endpoints) - MOST_ENDPOINTS} more, see --json"
+
+
+def _state(endpoint: dict[str, Any]) -> str:
+    if not endpoint["reachable"]:
+        return "down"
+    return "up" if endpoint["up"] else "failing" if endpoint["key_accepted"] else "key refused"
+
+
+def _adapters(adapters: list[dict[str, Any]]) -> list[str]:
+    """Return the names, those that are not served first, with their state."""
+    ordered = sorted(adapters, key=lambda one: one["state"] == "served")
+    return [one["name"] if one["state"] == "served" else f"{one['name']} ({one['state']})" for one in ordered]
+
+
+def _classifier(classifier: dict[str, Any], traffic: dict[str, Any]) -> Iterator[str]:
+    cores = f"{classifier['workers']} core{'' if classifier['workers'] == 1 else 's'}"
+    stopped = "" if classifier["healthy"] else "; stopped"
+    yield (
+        f"CLASSIFIER  {classifier['artifact']}, {classifier['precision']} on {classifier['provider']}, {cores}; "
+        f"{classifier['queued']:,} waiting{stopped}"
+    )
+    texts, times = sum(traffic["classified"].values()), traffic["classification_ms"]
+    if texts:
+        hits = f"{100 * traffic['classified']['hit'] / texts:.0f} % of {texts:,} texts from the cache"
+        spent = f"; a run within {times['p50']:,} ms (p50), {times['p95']:,} ms (p95)" if times["p50"] else ""
+        yield f"  {hits}{spent}"
+
+
+def _traffic(traffic: dict[str, Any], uptime: float) -> Iterator[str]:
+    minutes = max(1.0, min(traffic["minutes"], uptime / 60))
+    errors = ", ".join(f"{one['status']} ({one['requests']:,})" for one in traffic["errors"]) or "none"
+    requests = traffic["requests"]
+    yield f"LAST {traffic['minutes']} MIN  {requests:,} requests, {requests / minutes:,.1f} a minute"
+    yield f"  errors: {errors}"
+
+
+def _decisions(decisions: list[dict[str, Any]], most: int) -> Iterator[str]:
+    if decisions:
+        yield f"{'CATEGORY':<32}  {'REASON':<24}  {'REQUESTS':>9}"
+    for one in decisions[:most]:
+        yield f"{(one['category'] or '-')[:32]:<32}  {one['reason']:<24}  {one['requests']:>9,}"
+    if rest := sum(one["requests"] for one in decisions[most:]):
+        yield f"and {len(decisions) - most} more: {rest:,} requests"
+
+
+def _duration(seconds: int) -> str:
+    for size, unit, below, small in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} {seconds % size // below} {small}"
+    return f"{seconds} s"
+
+
+def _fitted(line: str) -> str:
+    line = "".join(char if char.isprintable() else "?" for char in line)
+    return line if len(line) <= COLUMNS else line[: COLUMNS - 1] + "…"

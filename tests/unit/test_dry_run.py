@@ -1,0 +1,62 @@
+"""The dry run: of any format, and on the config with which it began."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pointsman.adapters.catalog import Served
+from pointsman.api.admin import dry_run_route
+from pointsman.api.dry_run import dry_run
+from pointsman.classify.classifier import Classifier
+from pointsman.routing.formats import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Format
+from pointsman.routing.router import Router
+from support.toy_config import config
+
+TURN = [{"role": "user", "content": "Fix my Python"}]
+
+
+@pytest.mark.parametrize(
+    ("body", "form"),
+    [
+        ({"messages": TURN}, CHAT),
+        ({"messages": TURN, "system": "Theirs."}, MESSAGES),
+        ({"messages": TURN, "system": None}, CHAT),
+        ({"prompt": "Fix my Python"}, COMPLETIONS),
+        ({"input": "Fix my Python"}, RESPONSES),
+        ({}, CHAT),
+    ],
+)
+async def test_the_format_of_a_body_is_found_by_its_fields(
+    classifier: Classifier, body: dict[str, Any], form: Format
+) -> None:
+    parsed, _ = await dry_run(Router(config(), classifier, Served), json.dumps(body).encode())
+    assert parsed.format is form
+
+
+class _Request:
+    """A body that has arrived."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def read(self, seconds: float) -> bytes:
+        return self._body
+
+
+@pytest.mark.parametrize(("body", "status"), [({"messages": TURN}, 200), ([], 400), ({"model": 5}, 400)])
+async def test_the_config_is_held_until_the_answer_whatever_it_is(
+    classifier: Classifier, body: Any, status: int
+) -> None:
+    """A reload that ends meanwhile would close the classifier."""
+    held: list[str] = []
+
+    def begin() -> tuple[Router, Any]:
+        held.append("begun")
+        return Router(config(), classifier, Served), lambda: held.append("released")
+
+    route: Any = dry_run_route(begin)
+    answer = await route.handler(_Request(json.dumps(body).encode()))
+    assert (answer.status, held) == (status, ["begun", "released"])

@@ -1,0 +1,129 @@
+"""What `pointsman status` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pointsman.cli.status import render
+
+
+def adapter(name: str, state: str = "served", *, configured: bool = True) -> dict[str, Any]:
+    return {"name": name, "state": state, "configured": configured}
+
+
+def endpoint(name: str = "vllm-primary", *adapters: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    state = {"up": True, "reachable": True, "key_accepted": True, "breaker": "closed", "in_flight": 0, "error": None}
+    return {"endpoint": name, "adapters": list(adapters), **state, **fields}
+
+
+def status(*endpoints: dict[str, Any], decisions: int = 0, **fields: Any) -> dict[str, Any]:
+    rows = [{"category": f"category {n}", "reason": "classified", "requests": 1000 - n} for n in range(decisions)]
+    traffic = {
+        "minutes": 15,
+        "requests": 1203,
+        "decisions": rows,
+        "errors": [{"status": 502, "requests": 3}],
+        "classified": {"run": 60, "hit": 40, "coalesced": 0},
+        "classification_ms": {"p50": 2, "p95": 5},
+    }
+    classifier = {
+        "artifact": "builtin",
+        "precision": "int8",
+        "provider": "CPUExecutionProvider",
+        "workers": 2,
+        "queued": 0,
+        "healthy": True,
+    }
+    made: dict[str, Any] = {
+        "version": "0.2.0",
+        "trouble": None,
+        "uptime_s": 90_000,
+        "config": {"generation": 2, "loaded": 1_795_576_210, "reload_failed": None},
+        "in_flight": 3,
+        "held": 0,
+        "endpoints": list(endpoints) or [endpoint()],
+        "classifier": classifier,
+        "traffic": traffic,
+    }
+    return made | fields
+
+
+def lines(told: dict[str, Any]) -> list[str]:
+    return render(told, "127.0.0.1:9190").splitlines()
+
+
+def test_one_screen_tells_endpoints_adapters_classifier_and_traffic() -> None:
+    one = endpoint("vllm-primary", adapter("technical-lora"), adapter("legal-lora", "missing"), in_flight=3)
+
+    shown = lines(status(one, decisions=2))
+
+    assert shown[:2] == ["pointsman 0.2.0 at 127.0.0.1:9190, up 1 d 1 h", "ready; 3 in flight"]
+    assert shown[2].startswith("config 2, read 20")
+    assert shown[4:] == [
+        "ENDPOINT                  STATE        BREAKER  IN FLIGHT  ADAPTERS",
+        "vllm-primary              up           closed           3  1 of 2",
+        "  legal-lora (missing), technical-lora",
+        "",
+        "CLASSIFIER  builtin, int8 on CPUExecutionProvider, 2 cores; 0 waiting",
+        "  40 % of 100 texts from the cache; a run within 2 ms (p50), 5 ms (p95)",
+        "",
+        "LAST 15 MIN  1,203 requests, 80.2 a minute",
+        "  errors: 502 (3)",
+        "CATEGORY                          REASON                     REQUESTS",
+        "category 0                        classified                    1,000",
+        "category 1                        classified                      999",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({}, "up"),
+        ({"up": False, "reachable": False}, "down"),
+        ({"up": False, "key_accepted": False}, "key refused"),
+        ({"up": False, "breaker": "open"}, "failing"),
+    ],
+)
+def test_the_state_of_an_endpoint(fields: dict[str, Any], state: str) -> None:
+    assert lines(status(endpoint(**fields)))[5].startswith(f"vllm-primary              {state}  ")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_it_fits_a_screen_of_80_by_24_with_its_prompt(count: int) -> None:
+    """However long names and lists are, and however much there is."""
+    adapters = [adapter(f"adapter-of-a-long-name-{n}") for n in range(14)]
+    told = status(*(endpoint(f"endpoint-{n}" * 9, *adapters) for n in range(count)), decisions=60)
+    told["traffic"]["errors"] = [{"status": 400 + n, "requests": n} for n in range(100)]
+
+    shown = lines(told | {"trouble": "the classifier stopped " * 9})
+
+    assert len(shown) <= 23
+    assert max(map(len, shown)) <= 80
+    assert shown[-1].startswith("and ")
+
+
+def test_of_many_endpoints_those_in_trouble_come_first() -> None:
+    many = [endpoint(f"well-{n}") for n in range(9)] + [endpoint("ill", up=False, reachable=False, error="refused")]
+
+    shown = lines(status(*many))
+
+    assert shown[5].startswith("ill")
+    assert shown[6] == "  refused"
+    assert "and 5 more, see --json" in shown
+
+
+def test_a_name_cannot_move_the_cursor() -> None:
+    assert "\x1b" not in render(status(endpoint("vllm", adapter("\x1b[2Jgone"))), "127.0.0.1:9190")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(5, "5 s"), (61, "1 min 1 s"), (3_661, "1 h 1 min"), (200_000, "2 d 7 h")]
+)
+def test_the_time_since_the_start(seconds: int, told: str) -> None:
+    assert lines(status(uptime_s=seconds))[0].endswith(f"up {told}")
+
+
+def test_the_rate_of_a_young_service_counts_the_minutes_that_it_has_run() -> None:
+    assert "601.5 a minute" in render(status(uptime_s=120), "unix:/admin.sock")
