@@ -8,10 +8,12 @@ import random
 import tracemalloc
 from typing import Any
 
+import msgspec
 import pytest
 
 from pointsman.errors import RequestError
-from pointsman.routing.body import Fields, model_at_once, read_fields
+from pointsman.routing import body
+from pointsman.routing.body import Fields, fields_at_once, model_at_once, object_decoder, read_fields, start_of
 from pointsman.routing.json_scan import JsonFault, Span, elements, members
 from pointsman.routing.steps import finish
 
@@ -96,6 +98,53 @@ def test_what_is_found_is_what_pythons_decoder_finds(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
+def test_a_value_begins_where_the_scan_finds_it(seed: int) -> None:
+    """However often its bytes are in the body, in keys, in other values, or as an earlier value of its own key."""
+    maker = Maker(seed)
+    for _ in range(250):
+        data = maker.text()
+        found = finish(members(data, NAMES))
+        fields = finish(read_fields(data, NAMES))
+        assert found is not None
+        for name, span in found.items():
+            value = fields.get(name)
+            assert value is not None
+            assert start_of(data, name, value) == span.start == fields.start(name, value), (data, name)
+
+
+def test_what_follows_an_object_is_no_part_of_it() -> None:
+    value = msgspec.Raw(b'"a"')
+    assert start_of(b'{"content":"a"},{"content":"a"}]', "content", value) == 11
+
+
+def test_a_value_that_is_there_thousands_of_times_is_tried_in_few_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[bytes] = []
+
+    class Decoder:
+        def decode(self, text: bytes) -> Any:
+            tried.append(text)
+            return object_decoder(("model",)).decode(text)
+
+    monkeypatch.setattr(body, "object_decoder", lambda _: Decoder())
+    data = b'{"model":"auto","tools":[%b"auto"]}' % (b'"auto",' * 10_000)
+    assert start_of(data, "model", msgspec.Raw(b'"auto"')) == 9
+    assert len(tried) <= 8
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_body_is_read_at_once_as_it_is_in_steps_or_not_at_all(seed: int) -> None:
+    maker = Maker(seed)
+    found = 0
+    for _ in range(250):
+        data = maker.text()
+        fields = fields_at_once(data, NAMES)
+        if fields is not None:
+            found += 1
+            assert read(fields) == read(finish(read_fields(data, NAMES)))
+    assert found > 50
+
+
+@pytest.mark.parametrize("seed", range(8))
 def test_a_body_is_refused_where_pythons_decoder_refuses_it_and_only_there(seed: int) -> None:
     maker = Maker(seed)
     for _ in range(500):
@@ -107,6 +156,7 @@ def test_a_body_is_refused_where_pythons_decoder_refuses_it_and_only_there(seed:
                 finish(read_fields(data, NAMES))
             assert caught.value.status == 400
             assert model_at_once(data) is None
+            assert fields_at_once(data, NAMES) is None
             continue
         if isinstance(expected, dict):
             found = {name: json.loads(raw) for name, raw in read(finish(read_fields(data, NAMES))).items()}
@@ -169,7 +219,7 @@ def test_nothing_depends_on_where_a_chunk_ends(filler: bytes, size: int) -> None
 )
 def test_values_that_parsers_disagree_about(data: bytes, found: bytes | None) -> None:
     assert scanned(data) == ({} if found is None else {"model": found})
-    value = finish(read_fields(data, NAMES)).values.get("model")
+    value = finish(read_fields(data, NAMES)).get("model")
     assert (None if value is None else bytes(value)) == found
 
 

@@ -21,7 +21,7 @@ from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.reroute import Plan, forward_chosen
-from pointsman.routing.body import Fields, model_at_once, model_of, read_fields
+from pointsman.routing.body import Fields, fields_at_once, model_at_once, model_of, read_fields
 from pointsman.routing.explain import describe
 from pointsman.routing.formats import FORMATS, RESPONSES, Format, with_model
 from pointsman.routing.policy import Choice, Reason
@@ -117,8 +117,10 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         return None
     model = model_at_once(body)
     if model is None or model in router.auto_names or form is RESPONSES:
-        fields = await router.lane.run(read_fields(body, router.fields + form.own_fields))
-        model = fields.model
+        names = router.fields + form.own_fields
+        usual = fields_at_once(body, names)
+        fields = await router.lane.run(read_fields(body, names)) if usual is None else usual
+        model = model or fields.model
     record.original_model = model and model[:LONGEST_NAME]
     at = stored.continued(backend.config, forwarder, exchange, fields) if form is RESPONSES else None
     if model is not None and model not in router.auto_names:
@@ -222,11 +224,13 @@ async def _batch(backend: Backend, exchange: Exchange) -> Response | None:
 
 def _is_json(request: Request) -> bool:
     # The first of several counts, as for vLLM.
-    kind = request.head.values.get(b"content-type", b"").partition(b";")[0].partition(b",")[0].strip().lower()
+    kind = request.head.values.get(b"content-type", b"")
+    if kind != b"application/json":
+        kind = kind.partition(b";")[0].partition(b",")[0].strip().lower()
     return kind == b"application/json" or kind.endswith(b"+json")
 
 
-async def read_body(backend: Backend, exchange: Exchange) -> bytes:
+def read_body(backend: Backend, exchange: Exchange) -> Coroutine[None, None, bytes]:
     """Return the whole body.
 
     Raises BuffersFull, or RequestError: 408 on a timeout, 413 if too large, 415 if compressed.
@@ -238,4 +242,4 @@ async def read_body(backend: Backend, exchange: Exchange) -> bytes:
             status=415,
             code="unsupported_encoding",
         )
-    return await request.read(options.body_timeout_ms / 1000, options.min_body_rate)
+    return request.read(options.body_timeout_ms / 1000, options.min_body_rate)

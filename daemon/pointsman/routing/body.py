@@ -12,13 +12,12 @@ import json
 from typing import Any
 
 import msgspec
-import numpy as np
 from msgspec.json import Decoder
 
 from pointsman.errors import RequestError
 from pointsman.routing import json_scan
 from pointsman.routing.json_scan import JsonFault, Span
-from pointsman.routing.steps import Steps
+from pointsman.routing.steps import Steps, finish
 
 # msgspec reads this much at once, in 2.5 ms at worst; what is larger is scanned in steps.
 AT_ONCE = 1024 * 1024
@@ -26,6 +25,9 @@ AT_ONCE = 1024 * 1024
 MESSAGES_AT_ONCE = 512 * 1024
 # Python's decoder has the last word on what msgspec refuses, as in vLLM. It makes an object of everything.
 JUDGED_AT_ONCE = 64 * 1024
+# A value is looked for by so many of its first bytes, and in so many places.
+_FIRST_BYTES = 16
+_PLACES = 4
 
 Value = msgspec.Raw
 """A JSON value, as a view of the body."""
@@ -63,6 +65,12 @@ class Message(msgspec.Struct, gc=False):
     content: Value = ABSENT
 
 
+class ScannedMessage(Message, gc=False):
+    """A message that was not decoded as a whole: its content begins at `start` of the list of messages."""
+
+    start: int = 0
+
+
 class Fields(msgspec.Struct, frozen=True):
     """The top-level fields of a body that were asked for: `data` is the body in UTF-8, which edits change.
 
@@ -72,19 +80,28 @@ class Fields(msgspec.Struct, frozen=True):
     body: bytes
     data: bytes
     values: dict[str, Value]
+    """Those that the body has not are ABSENT, or left out."""
     messages: list[Message] | None = None
     """The messages of a body of usual size and form, read along with its fields."""
+    spans: dict[str, Span] | None = None
+    """Where the fields are, of a body that was scanned."""
 
     def get(self, name: str) -> Value | None:
         """Return a value, None where there is none."""
         if self.messages is not None and name == "messages":
-            return _members_at_once(self.data, ("messages",)).get(name)
-        return self.values.get(name)
+            value: Value | None = _members_at_once(self.data, ("messages",))[name]
+        else:
+            value = self.values.get(name)
+        return None if value is ABSENT else value
+
+    def start(self, name: str, value: Value) -> int:
+        """Return where in `data` a field begins whose value is `value`."""
+        return start_of(self.data, name, value) if self.spans is None else self.spans[name].start
 
     @property
     def model(self) -> str | None:
         """Return the requested model, None for null and for an empty string; raises RequestError (400)."""
-        value = self.values.get("model")
+        value = self.get("model")
         if value is None:
             return None
         try:
@@ -95,6 +112,18 @@ class Fields(msgspec.Struct, frozen=True):
         raise RequestError("`model` must be a string of Unicode text", status=400, code="invalid_type", param="model")
 
 
+def fields_at_once(body: bytes, names: tuple[str, ...]) -> Fields | None:
+    """Return these fields, `messages` among them, of a body of usual size and form; of any other None."""
+    if len(body) > MESSAGES_AT_ONCE or body[:1] != b"{":
+        return None
+    try:
+        found = _members_at_once(body, names, _with_messages(names))
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+    messages = found.pop("messages")
+    return Fields(body, body, found, None if messages is ABSENT else messages)
+
+
 def read_fields(body: bytes, names: tuple[str, ...] = FIELDS) -> Steps[Fields]:
     """Return these fields of a body; raises RequestError (400) if it is not a JSON object or nested too deeply.
 
@@ -103,38 +132,27 @@ def read_fields(body: bytes, names: tuple[str, ...] = FIELDS) -> Steps[Fields]:
     plain = body[:1] == b"{" and body[1:2] != b"\0"
     encoding = "utf-8" if plain else json.detect_encoding(body)
     data = body if encoding == "utf-8" else (yield from _transcoded(body, encoding))
-    if len(data) <= MESSAGES_AT_ONCE and "messages" in names:
-        try:
-            found = _members_at_once(data, names, _with_messages(names))
-            return Fields(body, data, found, found.pop("messages", None))
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            pass  # read below, more patiently
-    try:
-        values = yield from _members(data, names)
-    except JsonFault as fault:
-        raise _invalid(f"the body is not JSON ({fault})") from None
-    if values is None:
-        raise _invalid("the body is not a JSON object")
-    return Fields(body, data, values)
-
-
-def _members(data: bytes, names: tuple[str, ...]) -> Steps[dict[str, Value] | None]:
     if len(data) <= AT_ONCE:
         try:
-            return _members_at_once(data, names)
+            return Fields(body, data, _members_at_once(data, names))
         except msgspec.ValidationError:
-            return None
+            raise _no_object() from None
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             _judge(data)
-    found = yield from json_scan.members(data, names)
-    return None if found is None else {name: view(data, span) for name, span in found.items()}
+    try:
+        spans = yield from json_scan.members(data, names)
+    except JsonFault as fault:
+        raise _invalid(f"the body is not JSON ({fault})") from None
+    if spans is None:
+        raise _no_object()
+    return Fields(body, data, {name: view(data, span) for name, span in spans.items()}, spans=spans)
 
 
 def _members_at_once(data: bytes, names: tuple[str, ...], decoder: Decoder[Any] | None = None) -> dict[str, Any]:
     if not data.isascii():
         str(data, "utf-8")  # msgspec does not check what it skips
-    found = zip(names, msgspec.structs.astuple((decoder or object_decoder(names)).decode(data)), strict=True)
-    return {name: value for name, value in found if value is not ABSENT}
+    found = (decoder or object_decoder(names)).decode(data)
+    return dict(zip(names, msgspec.structs.astuple(found), strict=True))
 
 
 @functools.lru_cache(64)
@@ -199,15 +217,35 @@ def model_at_once(body: bytes) -> str | None:
         return None
 
 
-def view(data: bytes, span: Span) -> Value:
+def view(data: bytes | memoryview, span: Span) -> Value:
     """Return a part of a body, without a copy."""
     return msgspec.Raw(memoryview(data)[span.start : span.end])
 
 
-def span_of(data: bytes, value: Value) -> Span:
-    """Return where in a body a view of it is."""
-    start = _address(value) - _address(data)
-    return Span(start, start + memoryview(value).nbytes)
+def start_of(text: bytes, name: str, value: Value) -> int:
+    """Return where in an object the value of its member `name` begins, the last of duplicates.
+
+    Bytes may follow the object. Where the value's first bytes occur more than once, an occurrence is the member's if
+    what precedes it is an object up to a member of this name: another value and a bracket then make it whole.
+    """
+    shown = memoryview(value)
+    first = bytes(shown[:_FIRST_BYTES])
+    at = text.rfind(first)
+    if text.find(first) == at:
+        return at
+    decoder = object_decoder((name,))
+    other = b"0" if len(shown) > 1 else b"10"  # no value of one byte is two bytes long
+    for _ in range(_PLACES):
+        try:
+            if bytes(decoder.decode(b"%b%b}" % (text[:at], other)).f0) == other:
+                return at
+        except (msgspec.MsgspecError, RecursionError):
+            pass  # it is inside of a value
+        at = text.rfind(first, 0, at + len(first) - 1)
+        if at < 0:
+            break
+    found = finish(json_scan.members(text, (name,), Span(0, len(text)))) or {}
+    return found[name].start
 
 
 def kind(value: Value | None) -> bytes:
@@ -230,8 +268,8 @@ def given(value: Value | None) -> bool:
     return value is not None and bytes(memoryview(value)[:5]) not in (b"", b"null")
 
 
-def _address(buffer: Value | bytes) -> int:
-    return int(np.frombuffer(buffer, dtype=np.uint8).ctypes.data)
+def _no_object() -> RequestError:
+    return _invalid("the body is not a JSON object")
 
 
 def _invalid(message: str) -> RequestError:

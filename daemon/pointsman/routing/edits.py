@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from pointsman.routing.body import Fields, span_of
+from pointsman.routing.body import Fields
 from pointsman.routing.json_scan import SPACES
 
 
@@ -45,6 +45,9 @@ class Edits:
 PROMPT_FIELDS = frozenset({"messages", "system", "instructions"})
 """The fields that hold a system prompt, in all request formats."""
 
+# A slice of a smaller body costs less than a view of it.
+_COPIED_BYTES = 16 * 1024
+
 Piece = bytes | memoryview
 Pieces = tuple[Piece, ...]
 """JSON in pieces, most of them views of a body."""
@@ -79,26 +82,35 @@ class Edited(msgspec.Struct, frozen=True):
         return any(change.field in PROMPT_FIELDS for change in self.changes)
 
 
-def spliced(fields: Fields, changes: tuple[Change, ...]) -> bytes:
-    """Return the body with these changes, and every other byte as it was; new fields come first."""
-    data, shown = fields.data, memoryview(fields.data)
+def edited(fields: Fields, changes: dict[str, Pieces], reasoning: bool | None = None) -> Edited:
+    """Return the body with these new values of fields, and every other byte as it was; new fields come first."""
+    if not changes:
+        return Edited(fields.body, reasoning=reasoning)
+    data = fields.data
+    shown = data if len(data) <= _COPIED_BYTES else memoryview(data)
     at = data.index(b"{") + 1
-    added: list[Piece] = []
-    for change in changes:
-        if change.old is None:
-            added += [b"," if added else b"", b"%b:" % msgspec.json.encode(change.field), *change.new]
-    pieces: list[Piece] = [shown[:at], *added]
-    if added and not is_empty(shown[at - 1 :]):
+    listed: list[Change] = []
+    pieces: list[Piece] = [shown[:at]]
+    replaced: list[tuple[int, int, Pieces]] = []
+    for name, new in changes.items():
+        old = fields.get(name)
+        listed.append(Change(name, old, new))
+        if old is None:
+            pieces += (b"," if len(pieces) > 1 else b"", msgspec.json.encode(name), b":", *new)
+        else:
+            start = fields.start(name, old)
+            replaced.append((start, start + len(memoryview(old)), new))
+    if len(pieces) > 1 and (replaced or not is_empty(shown[at - 1 :])):
         pieces.append(b",")
-    replaced = [(span_of(data, change.old), change.new) for change in changes if change.old is not None]
-    for span, new in sorted(replaced, key=lambda item: item[0]):
-        pieces += [shown[at : span.start], *new]
-        at = span.end
+    replaced.sort()
+    for start, end, new in replaced:
+        pieces += (shown[at:start], *new)
+        at = end
     pieces.append(shown[at:])
-    return b"".join(pieces)
+    return Edited(b"".join(pieces), tuple(listed), reasoning)
 
 
-def is_empty(container: memoryview) -> bool:
+def is_empty(container: Piece) -> bool:
     """Return whether a JSON array or object has no element; it need not end with its closing bracket."""
     begin = bytes(container[1:65]).lstrip(SPACES)
     return (begin or bytes(container[1:]).lstrip(SPACES))[:1] in (b"]", b"}")

@@ -29,6 +29,7 @@ _STEP = np.zeros(256, dtype=np.int64)
 _STEP[list(b"[{")] = 1
 _STEP[list(b"]}")] = -1
 
+Text = bytes | memoryview
 Positions = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
@@ -48,7 +49,7 @@ class Span(NamedTuple):
     end: int
 
 
-def members(data: bytes, names: tuple[str, ...], within: Span | None = None) -> Steps[dict[str, Span] | None]:
+def members(data: Text, names: tuple[str, ...], within: Span | None = None) -> Steps[dict[str, Span] | None]:
     """Return the members of an object that have these names, the last of duplicates; None if it is no object.
 
     Raises JsonFault. `within` is a value in the text; by default the object is the whole text.
@@ -77,7 +78,7 @@ def members(data: bytes, names: tuple[str, ...], within: Span | None = None) -> 
     return found
 
 
-def elements(data: bytes, array: Span, most: int) -> Steps[list[Span] | None]:
+def elements(data: Text, array: Span, most: int) -> Steps[list[Span] | None]:
     """Return the elements of an array, or None if there are more than `most`; raises JsonFault."""
     commas: list[int] = [array.start]
     for where, what, depth in _structure(data, *array):
@@ -101,7 +102,7 @@ def elements(data: bytes, array: Span, most: int) -> Steps[list[Span] | None]:
     return found
 
 
-def _structure(data: bytes, at: int, behind: int) -> Iterator[tuple[Positions, Bytes, Positions]]:
+def _structure(data: Text, at: int, behind: int) -> Iterator[tuple[Positions, Bytes, Positions]]:
     """Yield position, byte and depth of what is structural outside of strings, chunk by chunk.
 
     The depth of an opening bracket counts it, the depth of a closing one does not.
@@ -110,7 +111,7 @@ def _structure(data: bytes, at: int, behind: int) -> Iterator[tuple[Positions, B
     quotes = level = 0
     while at < behind:
         end = min(at + CHUNK, behind)
-        piece = data[at:end]
+        piece = bytes(data[at:end])
         slashes = len(piece) - len(piece.rstrip(b"\\"))
         if slashes % 2 and end < behind:
             end -= 1  # a chunk does not end between a backslash and what it escapes
@@ -151,7 +152,7 @@ def _end(depth: Positions) -> int:
     return closed if len(depth) and depth[closed] <= 0 else len(depth)
 
 
-def _separators(data: bytes, at: int, behind: int) -> Iterator[tuple[int, int]]:
+def _separators(data: Text, at: int, behind: int) -> Iterator[tuple[int, int]]:
     """Yield position and byte of each colon and comma between the members of an object, and of its end; and pauses."""
     for where, what, depth in _structure(data, at, behind):
         closed = _end(depth)
@@ -169,8 +170,8 @@ def _separators(data: bytes, at: int, behind: int) -> Iterator[tuple[int, int]]:
     raise JsonFault("the text ends too early", behind)
 
 
-def _key(data: bytes, start: int, end: int) -> bytes:
-    key = data[start:end].strip(SPACES)
+def _key(data: Text, start: int, end: int) -> bytes:
+    key = bytes(data[start:end]).strip(SPACES)
     if key[:1] != b'"' or key[-1:] != b'"' or len(key) < 2:
         raise JsonFault("expected a key in double quotes", start)
     if b"\\" not in key:
@@ -181,10 +182,10 @@ def _key(data: bytes, start: int, end: int) -> bytes:
         raise JsonFault("a key is not a valid string", start) from None
 
 
-def _first(data: bytes, at: int, behind: int) -> Steps[int]:
+def _first(data: Text, at: int, behind: int) -> Steps[int]:
     """Return the first byte that is no white space."""
     while at < behind:
-        piece = data[at : min(at + CHUNK, behind)]
+        piece = bytes(data[at : min(at + CHUNK, behind)])
         rest = len(piece.lstrip(SPACES))
         if rest:
             return at + len(piece) - rest
@@ -193,11 +194,11 @@ def _first(data: bytes, at: int, behind: int) -> Steps[int]:
     raise JsonFault("expected a value", at)
 
 
-def _trimmed(data: bytes, start: int, end: int) -> Steps[Span]:
+def _trimmed(data: Text, start: int, end: int) -> Steps[Span]:
     """Return a value without the white space around it."""
     start = yield from _first(data, start, end)
     while True:
-        piece = data[max(start, end - CHUNK) : end]
+        piece = bytes(data[max(start, end - CHUNK) : end])
         rest = len(piece.rstrip(SPACES))
         end -= len(piece) - rest
         if rest:
@@ -205,7 +206,7 @@ def _trimmed(data: bytes, start: int, end: int) -> Steps[Span]:
         yield
 
 
-def _blank(data: bytes, start: int, end: int) -> Steps[bool]:
+def _blank(data: Text, start: int, end: int) -> Steps[bool]:
     try:
         yield from _first(data, start, end)
     except JsonFault:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.json import Decoder
 
 from pointsman.routing import json_scan
-from pointsman.routing.body import Value, decode, kind, span_of, view
+from pointsman.routing.body import Value, decode, kind
 from pointsman.routing.json_scan import SPACES, JsonFault, Span
 from pointsman.routing.steps import Steps
 
@@ -36,15 +36,16 @@ _PARTS: Decoder[Any] = Decoder(list[str | _Part])
 _CUT_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*(\\(?:u[0-9a-fA-F]{0,3})?)\Z")
 
 
-def text_of(data: bytes, value: Value | None) -> Steps[str]:
+def text_of(value: Value | None) -> Steps[str]:
     """Return a string, or the strings and text parts of a list joined by spaces; empty for anything else.
 
     Of very long texts the middle is left out. Raises TooManyParts.
     """
-    if value is None or kind(value) not in (b'"', b"["):
+    begin = kind(value)
+    if value is None or begin not in (b'"', b"["):
         return ""
     shown = memoryview(value)
-    if kind(value) == b'"':
+    if begin == b'"':
         return _string(shown)
     # A list of token ids has no text, however long it is.
     if bytes(shown[1:64]).lstrip(SPACES)[:1] not in (b'"', b"{", b""):
@@ -55,36 +56,36 @@ def text_of(data: bytes, value: Value | None) -> Steps[str]:
             if len(parts) > MOST_PARTS:
                 raise TooManyParts
             return " ".join(filter(None, [part if isinstance(part, str) else part.text for part in parts]))
-    return (yield from _ends(data, (yield from _strings(data, span_of(data, value)))))
+    return (yield from _ends(shown, (yield from _strings(shown))))
 
 
-def _strings(data: bytes, array: Span) -> Steps[list[Span]]:
+def _strings(array: memoryview) -> Steps[list[Span]]:
     """Return the strings of a list and those in its parts, undecoded."""
     try:
-        parts = yield from json_scan.elements(data, array, MOST_PARTS)
+        parts = yield from json_scan.elements(array, Span(0, array.nbytes), MOST_PARTS)
         if parts is None:
             raise TooManyParts
         found: list[Span] = []
         for part in parts:
             text: Span | None = part
-            if data[part.start] == ord("{"):
-                text = ((yield from json_scan.members(data, ("text",), part)) or {}).get("text")
+            if array[part.start] == ord("{"):
+                text = ((yield from json_scan.members(array, ("text",), part)) or {}).get("text")
                 yield
-            if text is not None and data[text.start] == ord('"') and text.end - text.start > 2:
+            if text is not None and array[text.start] == ord('"') and text.end - text.start > 2:
                 found.append(text)
     except JsonFault:
         return []
     return found
 
 
-def _ends(data: bytes, strings: list[Span]) -> Steps[str]:
+def _ends(array: memoryview, strings: list[Span]) -> Steps[str]:
     """Return the first strings and the last ones, so many as suffice."""
     halves: list[list[str]] = [[], []]
     left = list(strings)
     for half, place in zip(halves, (0, -1), strict=True):
         room = END_BYTES
         while left and room > 0:
-            half.append(_string(memoryview(view(data, left.pop(place)))))
+            half.append(_string(array[slice(*left.pop(place))]))
             room -= len(half[-1])
             yield
     return " ".join(filter(None, halves[0] + halves[1][::-1]))

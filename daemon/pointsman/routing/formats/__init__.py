@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from pointsman.routing.body import Fields, given
+from pointsman.routing.edits import edited
 from pointsman.routing.formats.chat import Chat
 from pointsman.routing.formats.completions import Completions
-from pointsman.routing.formats.format import Format, ParsedRequest, edited
+from pointsman.routing.formats.format import Format, ParsedRequest
 from pointsman.routing.formats.messages import Messages
 from pointsman.routing.formats.responses import Responses
 

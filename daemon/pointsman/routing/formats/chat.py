@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from pointsman.routing.body import Fields, Value, given, span_of
+from pointsman.routing.body import AT_ONCE, Fields, ScannedMessage, Value, given, start_of
 from pointsman.routing.edits import SystemPrompt
 from pointsman.routing.formats.format import Changes, Format, ParsedRequest, combined
 
@@ -19,17 +19,20 @@ class Chat(Format):
         return fields.get(parameter)
 
     def system_prompt_changes(self, request: ParsedRequest, prompt: SystemPrompt) -> Changes:
-        value, data = request.fields.get("messages"), request.fields.data
+        fields, value = request.fields, request.fields.get("messages")
         if value is None or not request.messages:
             return {}
         shown, first = memoryview(value), request.messages[0]
         if first.role not in ("system", "developer"):
             message = msgspec.json.encode({"role": "system", "content": prompt.text})
             return {"messages": (b"[", message, b",", shown[1:])}
-        start = span_of(data, value).start
-        if memoryview(first.content).nbytes:
-            content = span_of(data, first.content)
-            new = combined(first.content, prompt)
-            return {"messages": (shown[: content.start - start], *new, shown[content.end - start :])}
-        behind = data.index(b"{", start) + 1 - start
-        return {"messages": (shown[:behind], b'"content":', *combined(None, prompt), b",", shown[behind:])}
+        begin = fields.start("messages", value)
+        at, length = fields.data.index(b"{", begin) - begin, memoryview(first.content).nbytes
+        if not length:
+            behind = at + 1
+            return {"messages": (shown[:behind], b'"content":', *combined(None, prompt), b",", shown[behind:])}
+        if isinstance(first, ScannedMessage):
+            start = first.start
+        else:
+            start = at + start_of(bytes(shown[at : at + AT_ONCE]), "content", first.content)
+        return {"messages": (shown[:start], *combined(first.content, prompt), shown[start + length :])}

@@ -17,7 +17,7 @@ class Completions(Format):
     def read(self, fields: Fields) -> Steps[ParsedRequest]:
         model = fields.model
         try:
-            text, conversation = yield from read_text(fields.data, fields.get("prompt"), None)
+            text, conversation = yield from read_text(fields.get("prompt"), None)
         except TooManyParts:
             return ParsedRequest(self, fields, model, readable=False)
         return ParsedRequest(self, fields, model, text, conversation)

@@ -9,9 +9,20 @@ import msgspec
 from msgspec.json import Decoder
 
 from pointsman.routing import json_scan
-from pointsman.routing.body import Fields, Message, Value, decode, given, kind, read_fields, span_of, view
+from pointsman.routing.body import (
+    FIELDS,
+    Fields,
+    Message,
+    Value,
+    decode,
+    fields_at_once,
+    given,
+    kind,
+    read_fields,
+    view,
+)
 from pointsman.routing.conversation import UNKNOWN, Conversation
-from pointsman.routing.edits import Change, Edited, Edits, Pieces, Reasoning, SystemPrompt, is_empty, spliced
+from pointsman.routing.edits import Edited, Edits, Pieces, Reasoning, SystemPrompt, edited, is_empty
 from pointsman.routing.formats.message_list import counted, read_messages, read_text
 from pointsman.routing.json_scan import JsonFault, Span
 from pointsman.routing.prompt_text import TooManyParts
@@ -68,14 +79,6 @@ class ParsedRequest(msgspec.Struct, frozen=True):
         return edited(self.fields, changes, reasoning)
 
 
-def edited(fields: Fields, changes: Changes, reasoning: bool | None = None) -> Edited:
-    """Return the body with these new values; the same bytes if there are none."""
-    if not changes:
-        return Edited(fields.body, reasoning=reasoning)
-    listed = tuple([Change(name, fields.get(name), new) for name, new in changes.items()])
-    return Edited(spliced(fields, listed), listed, reasoning)
-
-
 class Format(abc.ABC):
     """One request format: `path` is its route, `prompt_field` has the messages or the prompt."""
 
@@ -86,7 +89,7 @@ class Format(abc.ABC):
 
     def parse(self, body: bytes) -> ParsedRequest:
         """Parse a body without a pause, as `read_fields` and `read` do."""
-        return finish(self.read(finish(read_fields(body))))
+        return finish(self.read(fields_at_once(body, FIELDS) or finish(read_fields(body))))
 
     def read(self, fields: Fields) -> Steps[ParsedRequest]:
         """Return the request; raises RequestError (400) if `model` is not a string.
@@ -97,10 +100,10 @@ class Format(abc.ABC):
         try:
             if messages is None:
                 value = fields.get(self.prompt_field)
-                messages = yield from read_messages(fields.data, value)
+                messages = yield from read_messages(value)
             else:
                 counted(messages)
-            text, conversation = yield from read_text(fields.data, value, messages)
+            text, conversation = yield from read_text(value, messages)
         except TooManyParts:
             return ParsedRequest(self, fields, model, readable=False)
         return ParsedRequest(self, fields, model, text, conversation, messages)
@@ -142,15 +145,15 @@ def set_inside(fields: Fields, field: str, key: str, value: Any) -> Changes:
     if kind(raw) != b"{" or shown.nbytes > MOST_SETTINGS_BYTES:
         return {}  # vLLM reports what is not an object
     try:
-        found = _member(fields, raw, key)
+        found = _member(shown, key)
     except JsonFault:
         return {}
     if found is None:
         return {field: (setting,) if is_empty(shown) else (shown[:-1], b",", setting[1:])}
-    if given(view(fields.data, found)):
+    if given(view(shown, found)):
         return {}
-    value_json, start = msgspec.json.encode(value), span_of(fields.data, raw).start
-    return {field: (shown[: found.start - start], value_json, shown[found.end - start :])}
+    value_json = msgspec.json.encode(value)
+    return {field: (shown[: found.start], value_json, shown[found.end :])}
 
 
 def inside(fields: Fields, field: str, key: str) -> Value | None:
@@ -158,16 +161,17 @@ def inside(fields: Fields, field: str, key: str) -> Value | None:
     raw = fields.get(field)
     if raw is None or kind(raw) != b"{" or memoryview(raw).nbytes > MOST_SETTINGS_BYTES:
         return None
+    shown = memoryview(raw)
     try:
-        found = _member(fields, raw, key)
+        found = _member(shown, key)
     except JsonFault:
         return None
-    return None if found is None else view(fields.data, found)
+    return None if found is None else view(shown, found)
 
 
-def _member(fields: Fields, container: Value, key: str) -> Span | None:
-    """Return where the value of `key` is; raises JsonFault."""
-    return (finish(json_scan.members(fields.data, (key,), span_of(fields.data, container))) or {}).get(key)
+def _member(container: memoryview, key: str) -> Span | None:
+    """Return where in an object the value of `key` is; raises JsonFault."""
+    return (finish(json_scan.members(container, (key,))) or {}).get(key)
 
 
 def combined(theirs: Value | None, prompt: SystemPrompt) -> Pieces:
