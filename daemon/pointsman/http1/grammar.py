@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 # Node.js and nginx allow 16 and 32 KiB; a client behind proxies that add headers may need more.
 LONGEST_HEAD_BYTES = 65_536
 
 TOKEN_BYTES = rb"!#$%&'*+.^_`|~0-9A-Za-z-"
 """The characters of a token, for use inside a bracket expression."""
 
-CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
+_LONGEST_LENGTH = 18
 
 HOP_BY_HOP = frozenset(
     {
@@ -25,3 +23,8 @@ HOP_BY_HOP = frozenset(
     }
 )
 """Headers that concern one connection and never cross (RFC 9110, section 7.6.1)."""
+
+
+def is_length(value: bytes) -> bool:
+    """Return whether the value of a Content-Length is a number."""
+    return value.isdigit() and len(value) <= _LONGEST_LENGTH

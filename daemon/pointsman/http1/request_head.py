@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from pointsman.errors import RequestError
-from pointsman.http1.grammar import CONTENT_LENGTH, LONGEST_HEAD_BYTES, TOKEN_BYTES
+from pointsman.http1.grammar import LONGEST_HEAD_BYTES, TOKEN_BYTES, is_length
 
 # At most 128 fields, and 8190 bytes for a name, a value, or the target.
 _HEAD = re.compile(
@@ -76,7 +76,7 @@ def read_head(data: bytes) -> RequestHead:
     length = values.get(b"content-length")
     if chunked and (old or length is not None or values[b"transfer-encoding"].lower() != b"chunked"):
         raise malformed("its Transfer-Encoding leaves its length open")
-    if length is not None and not CONTENT_LENGTH.fullmatch(length):
+    if length is not None and not is_length(length):
         raise malformed("its Content-Length is no number")
     keep_alive = not old
     if b"connection" in values:

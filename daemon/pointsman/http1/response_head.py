@@ -10,7 +10,7 @@ import functools
 import re
 from typing import NamedTuple
 
-from pointsman.http1.grammar import CONTENT_LENGTH, HOP_BY_HOP, TOKEN_BYTES
+from pointsman.http1.grammar import HOP_BY_HOP, TOKEN_BYTES, is_length
 
 # Headers that are dropped, replaced, or read on the way.
 _READ = HOP_BY_HOP | {b"content-length", b"content-type", b"x-request-id", b"retry-after"}
@@ -98,6 +98,6 @@ def read_head(data: bytes) -> ResponseHead:  # noqa: C901 - one loop on purpose:
 
 
 def _length(value: bytes) -> int:
-    if not CONTENT_LENGTH.fullmatch(value):
+    if not is_length(value):
         raise MalformedHead("its Content-Length is no number")
     return int(value)

@@ -6,6 +6,7 @@ The metrics of prometheus_client take a lock and check their labels at every ste
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -18,12 +19,11 @@ class Counter(Collector):
 
     def __init__(self, name: str, doc: str, labels: tuple[str, ...]) -> None:
         self._name, self._doc, self._labels = name, doc, labels
-        self._values: dict[tuple[str, ...], float] = {} if labels else {(): 0.0}
+        self._values: defaultdict[tuple[str, ...], float] = defaultdict(float, {} if labels else {(): 0.0})
 
     def add(self, *labels: str, by: float = 1) -> None:
         """Add `by` to the series with these label values."""
-        values = self._values
-        values[labels] = values.get(labels, 0) + by
+        self._values[labels] += by
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric in Prometheus' form."""
@@ -48,8 +48,9 @@ class Histogram(Collector):
 
     def add(self, value: float, label: str = "") -> None:
         """Observe a value."""
-        series = self._series.get(label)
-        if series is None:
+        try:
+            series = self._series[label]
+        except KeyError:
             series = self._series[label] = self._new()
         series[bisect_left(self._bounds, value)] += 1
         series[-1] += value

@@ -139,23 +139,25 @@ class Metrics:
         if record.seconds is None:
             record.seconds = time.perf_counter() - record.started
         self.recent.count(record, record.started + record.seconds)
-        self.requests.add(record.path, str(record.status))
+        status = str(record.status)
+        self.requests.add(record.path, status)
         self.request_seconds.add(record.seconds, record.path)
         if record.first_byte is not None:
             self.first_byte_seconds.add(record.first_byte, record.path)
+        observe = self.phase_seconds.add
         for phase, seconds in record.phases.items():
-            self.phase_seconds.add(seconds, phase)
+            observe(seconds, phase)
         if record.routed is not None:
-            self._count_routed(record, record.routed)
+            self._count_routed(record, record.routed, status)
 
-    def _count_routed(self, record: Record, routed: Routed) -> None:
+    def _count_routed(self, record: Record, routed: Routed, status: str) -> None:
         decision = routed.decision
         model = decision.model
         if model not in self._models:
             model = decision.base_model if decision.base_model in self._models else "other"
-        self.decisions.add(decision.reason, decision.category or "", model, str(record.status))
-        if routed.classification is not None:
-            self.truncated.add(by=routed.classification.cut)
+        self.decisions.add(decision.reason, decision.category or "", model, status)
+        if routed.classification is not None and routed.classification.cut:
+            self.truncated.add()
         if record.tokens is not None:
             self.tokens.add(model, "prompt", by=record.tokens[0])
             self.tokens.add(model, "completion", by=record.tokens[1])

@@ -79,7 +79,7 @@ class Edited(msgspec.Struct, frozen=True):
     @property
     def prompted(self) -> bool:
         """Return whether the system prompt was changed."""
-        return any(change.field in PROMPT_FIELDS for change in self.changes)
+        return not PROMPT_FIELDS.isdisjoint([change.field for change in self.changes])
 
 
 def edited(fields: Fields, changes: dict[str, Pieces], reasoning: bool | None = None) -> Edited:

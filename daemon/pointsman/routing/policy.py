@@ -78,7 +78,8 @@ class Policy:
 
     def scores(self, probabilities: Sequence[float]) -> dict[str, float]:
         """Return the score of each category: the sum of the probabilities of its labels."""
-        return {name: sum([probabilities[i] for i in labels]) for name, labels in self._covered.items()}
+        score = probabilities.__getitem__
+        return {name: sum(map(score, labels)) for name, labels in self._covered.items()}
 
     def choose(self, probabilities: Sequence[float], remembered: str | None) -> Choice:
         """Return the best category, or the conversation's own (`remembered`) or the fallback.

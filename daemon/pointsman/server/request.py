@@ -173,8 +173,8 @@ class Request:
         self._parts = []
         if self._room is not None:
             self._room.cancel()
-        reserved, self._reserved = self._reserved, 0
-        if reserved:
+        if self._reserved:
+            reserved, self._reserved = self._reserved, 0
             self._share.release(reserved)
 
     # --- called by the handler -------------------------------------------------------------------------------------
