@@ -125,6 +125,7 @@ TASKS = [
     pytest.param("watcher", "pointsman.app.reload:ConfigSource.news", False, id="watcher"),
     pytest.param("systemd", "pointsman.app.reload:Reloader.status", False, id="systemd"),
     pytest.param("loop_lag", "pointsman.observability.loop_lag:max", False, id="loop_lag"),
+    pytest.param("recent", "pointsman.observability.recent:Recent.take", False, id="recent"),
     pytest.param("stored_responses", "pointsman.proxy.stored_file:StoredFile._write", False, id="stored_responses"),
 ]
 
@@ -152,7 +153,7 @@ def test_a_task_that_is_killed_is_logged_counted_and_restarted_and_ready_falls_w
     for _ in range(40):
         world.reloader.ask("SIGHUP")
         world.clock.do(world.generations.stored.add, "resp_1", "", "a")
-        world.clock.advance(0.25)
+        world.clock.advance(2.5)
 
     failures = world.failures(task)
     assert len(failures) >= 3

@@ -21,12 +21,11 @@ def endpoint(name: str = "vllm-primary", *adapters: dict[str, Any], **fields: An
 def status(*endpoints: dict[str, Any], decisions: int = 0, **fields: Any) -> dict[str, Any]:
     rows = [{"category": f"category {n}", "reason": "classified", "requests": 1000 - n} for n in range(decisions)]
     traffic = {
-        "minutes": 15,
+        "seconds": 900,
         "requests": 1203,
         "decisions": rows,
         "errors": [{"status": 502, "requests": 3}],
-        "classified": {"run": 60, "hit": 40, "coalesced": 0},
-        "classification_ms": {"p50": 2, "p95": 5},
+        "run_ms": {"p50": 2.0, "p95": 5.0},
     }
     classifier = {
         "artifact": "builtin",
@@ -35,6 +34,7 @@ def status(*endpoints: dict[str, Any], decisions: int = 0, **fields: Any) -> dic
         "workers": 2,
         "queued": 0,
         "healthy": True,
+        "cache": {"hits": 40, "misses": 60, "coalesced": 0},
     }
     made: dict[str, Any] = {
         "version": "0.2.0",
@@ -126,4 +126,6 @@ def test_the_time_since_the_start(seconds: int, told: str) -> None:
 
 
 def test_the_rate_of_a_young_service_counts_the_minutes_that_it_has_run() -> None:
-    assert "601.5 a minute" in render(status(uptime_s=120), "unix:/admin.sock")
+    told = status()
+    told["traffic"]["seconds"] = 120
+    assert "LAST 2 MIN  1,203 requests, 601.5 a minute" in render(told, "unix:/admin.sock")

@@ -93,6 +93,7 @@ async def running(prepared: Prepared, log: Log) -> AsyncIterator[Generations]:
     metrics = generations.metrics
     gauges.watch(metrics, log, generations.stored, lambda: generations.current)
     generations.supervisor.start("loop_lag", lambda: loop_lag.watch(metrics.loop_lag_seconds.add))
+    generations.supervisor.start("recent", metrics.recent.watch)
     try:
         async with remembered(generations.stored, generations.supervisor, log):
             yield generations

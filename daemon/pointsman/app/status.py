@@ -38,7 +38,7 @@ def status_route(generations: Generations, reloader: Reloader, ready: Callable[[
                 "held": metrics.held,
                 "endpoints": _endpoints(current),
                 "classifier": _classifier(current.classifier),
-                "traffic": metrics.recent.summary(time.perf_counter()),
+                "traffic": metrics.recent.summary(),
             }
         )
 

@@ -45,7 +45,7 @@ def render(status: dict[str, Any], address: str) -> str:
         "",
         *_classifier(status["classifier"], status["traffic"]),
         "",
-        *_traffic(status["traffic"], status["uptime_s"]),
+        *_traffic(status["traffic"]),
     ]
     lines += _decisions(status["traffic"]["decisions"], max(FEWEST_DECISIONS, LINES - len(lines) - 2))
     return "\n".join(_fitted(line) for line in lines)
@@ -95,18 +95,18 @@ def _classifier(classifier: dict[str, Any], traffic: dict[str, Any]) -> Iterator
         f"CLASSIFIER  {classifier['artifact']}, {classifier['precision']} on {classifier['provider']}, {cores}; "
         f"{classifier['queued']:,} waiting{stopped}"
     )
-    texts, times = sum(traffic["classified"].values()), traffic["classification_ms"]
-    if texts:
-        hits = f"{100 * traffic['classified']['hit'] / texts:.0f} % of {texts:,} texts from the cache"
-        spent = f"; a run within {times['p50']:,} ms (p50), {times['p95']:,} ms (p95)" if times["p50"] else ""
+    cache, times = classifier["cache"], traffic["run_ms"]
+    if texts := sum(cache.values()):
+        hits = f"{100 * cache['hits'] / texts:.0f} % of {texts:,} texts from the cache"
+        spent = f"; a run within {times['p50']:,g} ms (p50), {times['p95']:,g} ms (p95)" if times["p50"] else ""
         yield f"  {hits}{spent}"
 
 
-def _traffic(traffic: dict[str, Any], uptime: float) -> Iterator[str]:
-    minutes = max(1.0, min(traffic["minutes"], uptime / 60))
+def _traffic(traffic: dict[str, Any]) -> Iterator[str]:
+    minutes = max(1.0, traffic["seconds"] / 60)
     errors = ", ".join(f"{one['status']} ({one['requests']:,})" for one in traffic["errors"]) or "none"
     requests = traffic["requests"]
-    yield f"LAST {traffic['minutes']} MIN  {requests:,} requests, {requests / minutes:,.1f} a minute"
+    yield f"LAST {minutes:.0f} MIN  {requests:,} requests, {requests / minutes:,.1f} a minute"
     yield f"  errors: {errors}"
 
 

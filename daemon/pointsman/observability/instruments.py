@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -24,6 +24,10 @@ class Counter(Collector):
     def add(self, *labels: str, by: float = 1) -> None:
         """Add `by` to the series with these label values."""
         self._values[labels] += by
+
+    def items(self) -> Iterable[tuple[tuple[str, ...], float]]:
+        """Return the series: label values and count."""
+        return self._values.items()
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric in Prometheus' form."""
@@ -54,6 +58,12 @@ class Histogram(Collector):
             series = self._series[label] = self._new()
         series[bisect_left(self._bounds, value)] += 1
         series[-1] += value
+
+    def counts(self, label: str = "") -> dict[float, int]:
+        """Return the counts by the upper bound of their bucket; what is greater than all counts in the last."""
+        *counts, beyond, _ = self._series.get(label) or self._new()
+        counts[-1] += beyond
+        return dict(zip(self._bounds, map(int, counts), strict=True))
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric in Prometheus' form."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pointsman.observability.instruments import Counter, Histogram
-from pointsman.observability.recent import Recent
+from pointsman.observability import instruments
+from pointsman.observability.recent import Recent, Totals
 from pointsman.observability.record import Record
 from pointsman.routing.router import Routed
 
@@ -74,7 +75,7 @@ class Metrics:
         self.task_failures = self._counter(
             "task_failures",
             "Failures of background tasks, each of which is restarted: timeouts, prober, poller, reloader, watcher, "
-            "systemd, loop_lag, stored_responses.",
+            "systemd, loop_lag, recent, stored_responses.",
             "task",
         )
         self.phase_seconds = self._histogram(
@@ -98,7 +99,7 @@ class Metrics:
         )
         self.loop_lag_seconds = self._histogram("loop_lag_seconds", "Delay of the event loop.", _SHORT_BUCKETS)
         ProcessCollector(namespace="pointsman", registry=self.registry)
-        self.recent = Recent()
+        self.recent = Recent(self._totals)
         self.in_flight = 0
         self.held = 0
         self.watch("requests_held", "Requests that wait for an endpoint (relay.hold_ms).", lambda: self.held)
@@ -108,13 +109,15 @@ class Metrics:
         """Allow these names, too, as a label value."""
         self._models |= models
 
-    def _counter(self, name: str, doc: str, *labels: str) -> Counter:
-        counter = Counter(f"pointsman_{name}", doc, labels)
+    def _counter(self, name: str, doc: str, *labels: str) -> instruments.Counter:
+        counter = instruments.Counter(f"pointsman_{name}", doc, labels)
         self.registry.register(counter)
         return counter
 
-    def _histogram(self, name: str, doc: str, buckets: tuple[float, ...], label: str | None = None) -> Histogram:
-        spread = Histogram(f"pointsman_{name}", doc, buckets, label)
+    def _histogram(
+        self, name: str, doc: str, buckets: tuple[float, ...], label: str | None = None
+    ) -> instruments.Histogram:
+        spread = instruments.Histogram(f"pointsman_{name}", doc, buckets, label)
         self.registry.register(spread)
         return spread
 
@@ -130,6 +133,15 @@ class Metrics:
         """Register counters kept elsewhere; on each scrape `read` returns documentation and value by name."""
         self.registry.register(_Counters(read))
 
+    def _totals(self) -> Totals:
+        decisions: Counter[tuple[str | None, str]] = Counter()
+        for (reason, category, _, _), count in self.decisions.items():
+            decisions[category or None, str(reason)] += int(count)
+        statuses: Counter[str] = Counter()
+        for (_, status), count in self.requests.items():
+            statuses[status] += int(count)
+        return Totals(decisions, statuses, Counter(self.phase_seconds.counts("infer")))
+
     def render(self) -> bytes:
         """Return the metrics in Prometheus' text format."""
         return generate_latest(self.registry)
@@ -138,7 +150,6 @@ class Metrics:
         """Count a finished request."""
         if record.seconds is None:
             record.seconds = time.perf_counter() - record.started
-        self.recent.count(record, record.started + record.seconds)
         status = str(record.status)
         self.requests.add(record.path, status)
         self.request_seconds.add(record.seconds, record.path)

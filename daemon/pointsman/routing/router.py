@@ -41,8 +41,8 @@ class Routed(msgspec.Struct, frozen=True):
         return prompt.mode if prompt is not None and self.edited.prompted else None
 
     def phases(self) -> dict[str, float]:
-        """Return the seconds by phase."""
-        if self.classification is None:
+        """Return the seconds by phase; a classification from the cache had none."""
+        if self.classification is None or self.classification.source == "hit":
             return {"decide": self.decide}
         timing = self.classification.timing
         return {"queue": timing.queue, "tokenize": timing.tokenize, "infer": timing.infer, "decide": self.decide}
