@@ -518,7 +518,7 @@ def test_a_body_without_a_model_names_none_and_is_no_fault(body: bytes) -> None:
         (b'{"messages": [{"role": 1}], "model": "m"}', "m"),
         (b'{"model": "a", "x": {"model": "b"}, "mod\\u0065l": "c"}', "c"),
         ('{"model": "é", "x": "😀"}'.encode(), "é"),
-        (b'{"x": "' + b"a" * 524_000 + b'", "model": "m"}', "m"),
+        (b'{"x": "' + b"a" * 8_000 + b'", "model": "m"}', "m"),
     ],
 )
 def test_a_model_is_found_at_once_as_it_is_with_all_fields(body: bytes, model: str) -> None:
@@ -537,7 +537,7 @@ def test_a_model_is_found_at_once_as_it_is_with_all_fields(body: bytes, model: s
         b'{"model": ""}',
         b'{"messages": []}',
         '{"model": "m"}'.encode("utf-16-le"),
-        b'{"x": "' + b"a" * 525_000 + b'", "model": "m"}',
+        b'{"x": "' + b"a" * 8_200 + b'", "model": "m"}',
     ],
 )
 def test_of_an_odd_or_large_or_faulty_body_no_model_is_found_at_once(body: bytes) -> None:
