@@ -303,9 +303,10 @@ async def test_a_lone_text_runs_on_all_threads_where_that_pays(
     executor.shutdown()
 
 
-async def test_a_text_that_is_not_alone_runs_on_one_thread(work: Work) -> None:
+@pytest.mark.parametrize("first", [pytest.param(500, id="beside a long one"), pytest.param(1, id="a short one")])
+async def test_a_text_that_is_not_alone_runs_on_one_thread(work: Work, first: int) -> None:
     with batching(work, workers=2, wide=0.5, seconds_per_token=1.0) as batcher:
-        jobs = [submit(batcher, "lone", 500)]
+        jobs = [submit(batcher, "lone", first)]
         await work.started()
         jobs.append(submit(batcher, "second", 500))
         await work.started()
@@ -451,6 +452,20 @@ async def test_a_run_that_hangs_makes_it_unhealthy_until_it_ends(
     work.let()
     assert await result(job) == "A"
     assert single.healthy
+
+
+async def test_so_does_the_run_of_a_long_text(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.perf_counter()
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    with batching(work, batch_tokens=10, seconds_per_token=0.001) as batcher:
+        job = submit(batcher, "long", 100)
+        await work.started()
+        now += 9.9
+        assert batcher.healthy
+        now += 10
+        assert not batcher.healthy
+        work.let()
+        assert await result(job) == "LONG"
 
 
 async def test_an_executor_that_was_shut_down_makes_it_unhealthy_and_nobody_hangs(work: Work) -> None:

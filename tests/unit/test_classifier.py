@@ -107,6 +107,12 @@ async def test_a_text_that_was_cut_before_it_was_tokenized_is_cut_in_a_hit_too(m
         assert [(one.source, one.cut, one.tokens) for one in found] == [("run", True, 4), ("hit", True, 4)]
 
 
+async def test_a_text_that_was_cut_to_all_that_may_be_read_is_not_run_again(make_classifier: Make) -> None:
+    with make_classifier(max_tokens=8) as classifier:
+        found = [await classifier.classify("x " * 20) for _ in range(2)]
+        assert [(one.source, one.cut, one.tokens) for one in found] == [("run", True, 8), ("hit", True, 8)]
+
+
 async def test_the_configs_max_tokens_cannot_exceed_the_artifacts(make_classifier: Make, tmp_path: Path) -> None:
     with make_classifier(toy_artifact.build(tmp_path, max_tokens=16), max_tokens=64) as classifier:
         assert (await classifier.classify("x " * 50)).tokens == 16

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from support.playbook import OK, STREAM, Wire, event, post, with_length
@@ -63,11 +65,39 @@ def test_a_client_that_is_eight_requests_ahead_is_not_read_from(wire: Wire, ahea
     assert wire.client.reading
 
 
+def test_nor_is_one_whose_requests_came_one_by_one(wire: Wire) -> None:
+    wire.client.sends(post())
+    for _ in range(7):
+        wire.client.sends(GET)
+    assert wire.client.reading
+    wire.client.sends(GET)
+    assert not wire.client.reading
+    wire.upstream.sends(OK)
+    assert statuses(wire) == [200] * 9
+
+
+def test_after_eight_answers_in_a_row_other_connections_have_their_turn(wire: Wire) -> None:
+    """As errors are, which take no turn of the event loop."""
+    counts: list[int] = []
+
+    def both() -> None:
+        wire.clock.call_soon(lambda: counts.append(len(statuses(wire))))
+        wire.client._protocol.data_received(post("", "/nowhere") * 20)
+        assert not wire.client.reading
+
+    wire.clock.do(both)
+    assert counts == [8]
+    assert statuses(wire) == [404] * 20
+    assert wire.client.reading
+
+
 def test_what_came_behind_a_request_that_closes_is_never_read(wire: Wire) -> None:
     wire.client.sends(post("base", "/v1/chat/completions", "Connection: close") + GET)
     wire.upstream.sends(OK)
     assert statuses(wire) == [200]
     assert over(wire)
+    wire.client.resets()
+    assert len(wire.outcomes()) == 1, "it is no request that was left"
 
 
 def test_nothing_follows_an_offer_of_another_protocol(wire: Wire) -> None:
@@ -195,12 +225,36 @@ def test_it_is_refused_in_its_turn(wire: Wire) -> None:
     assert over(wire)
 
 
+def test_what_comes_while_it_waits_for_its_turn_is_never_served(wire: Wire) -> None:
+    wire.ask()
+    wire.client.sends(b"no request\r\n\r\n")
+    wire.client.sends(GET)
+    wire.upstream.sends(OK)
+    assert statuses(wire) == [200, 400]
+    assert wire.refused == ["malformed"]
+
+
 def test_a_body_whose_framing_makes_no_sense_is_a_400(wire: Wire) -> None:
     head = post().partition(b"Content-Length")[0] + b"Transfer-Encoding: chunked\r\n\r\n"
     wire.client.sends(head + b"zz\r\n" + GET)
     assert wire.error == (400, "malformed_request")
     assert over(wire)
     assert wire.a.connections == []
+
+
+def test_what_comes_behind_it_is_not_looked_at(wire: Wire) -> None:
+    """Also before the refusal is written."""
+    bad = b"no size\r\n"
+
+    def both() -> None:
+        chunked = re.sub(rb"Content-Length: \d+", b"Transfer-Encoding: chunked", HEAD)
+        wire.client._protocol.data_received(chunked)
+        wire.client._protocol.data_received(bad)
+        wire.client._protocol.data_received(bad)
+
+    wire.clock.do(both)
+    assert wire.refused == ["malformed"]
+    assert wire.error == (400, "malformed_request")
 
 
 def test_a_client_that_asks_first_is_told_to_go_on(wire: Wire) -> None:

@@ -118,7 +118,10 @@ def test_what_does_not_end_in_time_is_told_so(wire: Wire) -> None:
     assert other_upstream.aborted
     wire.clock.advance(1.0)
     assert stopping.done()
-    assert sorted(outcome["status"] for outcome in wire.outcomes()) == [200, 503]
+    assert sorted((outcome["status"], outcome["error"]) for outcome in wire.outcomes()) == [
+        (200, "the service is shutting down"),
+        (503, "the service is shutting down"),
+    ]
 
 
 def test_a_client_that_does_not_read_holds_the_end_up_no_longer_than_half_a_second(wire: Wire) -> None:
@@ -131,6 +134,11 @@ def test_a_client_that_does_not_read_holds_the_end_up_no_longer_than_half_a_seco
     wire.clock.advance(0.25)
     assert wire.client.aborted
     assert stopping.done()
+
+
+def test_without_a_connection_the_end_is_at_once(wire: Wire) -> None:
+    wire.client.resets()
+    assert wire.stop(60.0).done()
 
 
 def test_who_asks_for_the_end_a_second_time_does_not_wait_for_it(wire: Wire) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pointsman.classify import cores as module
 from pointsman.classify.cores import default_threads, usable_cores
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -49,6 +47,20 @@ def test_the_least_quota_of_all_groups_above_counts(host: Path) -> None:
 def test_in_a_container_whose_group_is_not_mounted_the_root_counts(host: Path) -> None:
     (host / "own").write_text("0::/system.slice/docker-1234.scope\n")
     (host / "cgroup" / "cpu.max").write_text("200000 100000")
+    assert usable_cores() == 2
+
+
+def test_the_quota_is_read_where_linux_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"/proc/self/cgroup": "0::/a\n", "/sys/fs/cgroup/a/cpu.max": "200000 100000"}
+
+    def read_text(path: Path, *_: Any) -> str:
+        if str(path) not in files:
+            raise FileNotFoundError(path)
+        return files[str(path)]
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(Path, "read_text", read_text)
     assert usable_cores() == 2
 
 

@@ -63,3 +63,23 @@ async def test_one_whose_socket_was_closed_first_is_forgotten_all_the_same(pair:
     departures.forget(watch)
     departures.close()
     departures.close()
+
+
+async def test_nothing_is_left_of_what_was_closed(pair: Pair) -> None:
+    ours, _ = pair
+    departures = Departures(asyncio.get_running_loop())
+    watch = departures.watch(ours.fileno(), lambda: None)
+    epoll = departures._epoll
+    assert epoll is not None
+    departures.close()
+    departures.forget(watch)
+    assert epoll.closed
+    assert not departures._watches
+
+
+async def test_a_call_without_news_does_not_wait_for_any(pair: Pair) -> None:
+    ours, _ = pair
+    departures = Departures(asyncio.get_running_loop())
+    departures.watch(ours.fileno(), lambda: None)
+    departures._read()
+    departures.close()

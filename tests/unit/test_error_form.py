@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from pointsman.config.model import ServerOptions
+from pointsman.errors import RequestError
+from pointsman.proxy.error_form import error_body
 from support.playbook import LAST, STREAM, Wire, chunk, event, playing, post
 
 OPENAI = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]
@@ -114,6 +116,23 @@ def test_so_has_one_that_the_request_is_the_cause_of(wire: Wire, request_: bytes
     wire.client.sends(request_)
     body = json.loads(wire.answer.body)
     assert (wire.answer.status, body["type"], body["error"]["type"]) == (status, "error", kind)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, "invalid_request_error"),
+        (404, "not_found_error"),
+        (413, "request_too_large"),
+        (429, "rate_limit_error"),
+        (500, "api_error"),
+        (503, "overloaded_error"),
+        (504, "timeout_error"),
+    ],
+)
+def test_each_status_has_anthropics_type(status: int, kind: str) -> None:
+    error = RequestError("no", status=status, code="ours")
+    assert error_body(error, "/v1/messages")["error"] == {"type": kind, "message": "no", "code": "ours"}
 
 
 def test_and_one_of_a_service_that_has_too_many() -> None:

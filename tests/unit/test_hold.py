@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -151,6 +152,19 @@ def test_the_limit_counts_from_the_first_try(down: Wire) -> None:
     assert held(down) == 1
     down.clock.advance(0.25)
     assert down.error == (502, "upstream_unreachable")
+
+
+def test_all_the_time_that_it_waited_is_in_the_outcome(down: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "perf_counter", down.clock.time)
+    sends(down)
+    down.clock.advance(40.0)
+    down.endpoints["a"].reachable = True
+    down.clock.advance(0.25)
+    refused(down)
+    comes_back(down)
+    down.clock.advance(0.25)
+    down.upstream.sends(OK)
+    assert down.outcomes()[0]["ms"]["hold"] == 40_500.0
 
 
 def test_at_most_a_quarter_of_the_slots_wait(down: Wire) -> None:

@@ -84,6 +84,16 @@ async def test_an_inherited_socket_is_served_until_the_drain(tmp_path: Path) -> 
         await asked(path)
 
 
+async def test_after_the_drain_no_client_is_watched() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        async with listening() as listener:
+            listener.departures.watch(ours.fileno(), lambda: None)
+            epoll = listener.departures._epoll
+            assert epoll is not None
+        assert epoll.closed
+
+
 @pytest.mark.parametrize(
     ("address", "family", "made", "where"),
     [

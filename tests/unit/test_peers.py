@@ -89,6 +89,7 @@ def test_a_proxy_of_many_clients_is_asked_last(crowd: Crowd, address: str) -> No
         pytest.param("192.0.2.1", "192.0.2.2", False, id="another"),
         pytest.param("192.0.2.1", "::ffff:192.0.2.1", True, id="seen by an IPv6 socket"),
         pytest.param("2001:db8::1", "2001:db8::ffff:1", True, id="a /64"),
+        pytest.param("2001:db8::", "2001:db8::ffff:ffff:ffff:ffff", True, id="the ends of a /64"),
         pytest.param("2001:db8::1", "2001:db8:0:1::1", False, id="another /64"),
         pytest.param("fe80::1%eth0", "fe80::2%eth0", True, id="with a zone"),
         pytest.param("2001:db8:5::1", "2001:db8:5::2", False, id="trusted proxies one by one"),

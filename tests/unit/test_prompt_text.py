@@ -119,6 +119,15 @@ def test_what_is_not_read_can_be_edited() -> None:
     assert asked.apply(Edits(system_prompt=prompt)).body is asked.body
 
 
+@pytest.mark.parametrize("part", ["", '{"text" "a"}', '{"type":"text",}'])
+def test_parts_of_which_one_is_no_json_have_no_text(part: str) -> None:
+    """A body of more than 64 KiB is not checked inside of its values, and vLLM refuses it."""
+    content = f'[{{"type":"text","text":"tort"}},{part}]'
+    messages = f'[{{"role":"user","content":{content}}}]'
+    asked = CHAT.parse(f'{{"model":"MoM","messages":{messages},"user":"{"a" * 64 * KIB}"}}'.encode())
+    assert (asked.readable, asked.text) == (True, "")
+
+
 # --- conversations --------------------------------------------------------------------------------------------------
 
 

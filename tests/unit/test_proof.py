@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from onnx import TensorProto, helper
 
 from pointsman import daemon_thread
 from pointsman.app.prepare import prepare
-from pointsman.classify import artifact
+from pointsman.classify import artifact, classifier
 from pointsman.classify import loading as module
 from pointsman.classify.classifier import Classifier, load_classifier
 from pointsman.classify.cost_model import Curve
@@ -195,8 +196,13 @@ def test_more_tokens_than_the_graph_takes_are_refused(
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_graph_that_never_ends_is_stopped_and_refused(
-    make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+    make_classifier: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    threads: int,
 ) -> None:
+    """ONNX Runtime prints nothing about it: the error says it all."""
     monkeypatch.setattr(module, "PROOF_S", 0.2)
     toy_artifact.build(tmp_path, {"model.onnx": toy_artifact.endless_model()})
     with (
@@ -204,6 +210,7 @@ def test_a_graph_that_never_ends_is_stopped_and_refused(
         make_classifier(tmp_path, threads=threads),
     ):
         pass
+    assert capfd.readouterr().err == ""
 
 
 def test_the_load_as_a_whole_is_limited_by_the_config(tmp_path: Path) -> None:
@@ -250,12 +257,13 @@ async def test_closing_a_classifier_ends_a_run_that_hangs(make_classifier: Make,
 
 
 async def test_what_hangs_is_left_behind_and_its_late_result_given_away(tmp_path: Path) -> None:
-    go, closed = threading.Event(), threading.Event()
+    go, closed, names = threading.Event(), threading.Event(), list[str]()
 
     def given_up(late: Future[str]) -> None:
         late.add_done_callback(lambda done: closed.set() if done.result() == "late" else None)
 
     def work() -> str:
+        names.append(threading.current_thread().name)
         go.wait(10)
         return "late"
 
@@ -265,6 +273,31 @@ async def test_what_hangs_is_left_behind_and_its_late_result_given_away(tmp_path
     assert time.monotonic() - started < 5
     go.set()
     await eventually(closed.is_set, "the late result is given away")
+    assert names == ["load"], "by which an operator finds the thread"
+
+
+def test_what_is_given_up_before_its_first_run_is_never_run(toy_folder: Path) -> None:
+    with pytest.raises(ArtifactError, match="does not run"):
+        module.load_model(artifact.load(toy_folder), ClassifierOptions(), use_cpu=True, opened=Engine.stop)
+
+
+async def test_a_classifier_that_is_loaded_too_late_is_stopped_and_closed(
+    toy_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped, told = threading.Event(), list[str]()
+
+    class Late:
+        def __init__(self, *_: Any, opened: Callable[[Any], None], **__: Any) -> None:
+            opened(SimpleNamespace(stop=stopped.set))
+            told.append("stopped" if stopped.wait(10) else "late")
+
+        def close(self) -> None:
+            told.append("closed")
+
+    monkeypatch.setattr(classifier, "Classifier", Late)
+    with pytest.raises(ArtifactError, match="load_timeout_ms"):
+        load_classifier(config(classifier=ClassifierOptions(load_timeout_ms=100)), artifact.load(toy_folder))
+    await eventually(lambda: told == ["stopped", "closed"], "it is stopped and closed")
 
 
 @pytest.mark.parametrize("error", [ValueError("odd"), MemoryError(), TimeoutError("of its own")])

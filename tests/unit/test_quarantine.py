@@ -164,6 +164,23 @@ def test_memory_is_bounded() -> None:
     assert len(ward.quarantine._refused) == 256
 
 
+def test_where_256_are_refused_the_one_that_is_condemned_longest_is_let_go() -> None:
+    """A further death makes one the latest again."""
+    ward = Ward()
+
+    def dies(number: int) -> None:
+        ward.quarantine.failed("a", ward.now, [Suspect("them", "", b"%d" % number)])
+        ward.now += 0.001
+        ward.quarantine.dead("a")
+        ward.now += 0.001
+
+    for number in (*range(256), *range(256), 0, 256, 256):
+        dies(number)
+    assert ward.refuses(body=b"0")
+    assert not ward.refuses(body=b"1")
+    assert ward.refuses(body=b"256")
+
+
 def test_a_body_of_more_than_4_mib_is_no_suspect() -> None:
     """To hash it would take the event loop too long."""
     for size, refused in ((4 * 2**20, True), (4 * 2**20 + 1, False)):
@@ -205,6 +222,15 @@ def all_close(*others: FakeTransport) -> Callable[[FakeTransport], None]:
             one.ends()
 
     return close
+
+
+@pytest.mark.parametrize("status", ["502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout"])
+def test_what_a_busy_endpoint_or_a_proxy_answers_is_no_death(wire: Wire, status: str) -> None:
+    for _ in range(2):
+        dies_of(wire, post("killer"), lambda upstream: upstream.sends(with_length(b"{}", status)))
+    wire.client = wire.connect()
+    wire.ask("killer").sends(OK)
+    assert wire.answer.status == 200
 
 
 def dies_of(wire: Wire, request: bytes, fails: Callable[[FakeTransport], None]) -> None:

@@ -139,10 +139,12 @@ class Held(ConfigSource):
         super().__init__(Path("nowhere"))
         self.found = found
         self.readings = 0
+        self.thread = ""
         self.go = threading.Semaphore(0)
 
     def prepare(self, previous: Prepared | None = None) -> Prepared:
         self.readings += 1
+        self.thread = threading.current_thread().name
         self.go.acquire()
         return self.found
 
@@ -184,6 +186,31 @@ async def test_one_who_leaves_takes_nobody_elses_answer_along(classifiers: Calla
         leaving.cancel()
         source.go.release(5)
         assert (await staying).status == 200
+
+
+async def test_a_reload_has_a_thread_with_the_name_by_which_an_operator_finds_it(
+    classifiers: Callable[[], Classifier],
+) -> None:
+    first = prepared(classifiers())
+    source = Held(first)
+    source.go.release()
+    async with reloading(source, first) as reloader:
+        await reloader.ask("request")
+        assert source.thread == "reload"
+
+
+async def test_who_asks_for_a_reload_that_the_end_of_the_service_cuts_off_gets_a_503(
+    classifiers: Callable[[], Classifier],
+) -> None:
+    first = prepared(classifiers())
+    source = Held(first)
+    async with reloading(source, first) as reloader:
+        request: Any = object()
+        asked = asyncio.create_task(reloader.answer(request))
+        await eventually(lambda: source.readings == 1, "it reads")
+    source.go.release()
+    answer = await asked
+    assert (answer.status, json.loads(answer.body)["error"]["code"]) == (503, "shutting_down")
 
 
 async def test_a_fault_of_ours_is_no_end_of_reloads(classifiers: Callable[[], Classifier]) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 import json
+import socket
 import tracemalloc
 from collections.abc import Iterator
 from typing import Any, cast
+from unittest import mock
 
 import pytest
 
 from pointsman.config.model import ServerOptions
+from pointsman.server.departures import Departures
 from support.http_view import seen
 from support.playbook import LAST, OK, STREAM, Wire, event, playing, post
 from support.virtual_loop import FakeTransport
@@ -215,8 +218,20 @@ def test_after_ten_seconds_it_is_a_503(wire: Wire) -> None:
     wire.clock.advance(0.25)
     assert wire.error == (503, "overloaded")
     assert b"Retry-After: 1" in wire.answer.head
+    assert wire.client.reading, "else its client could not read that before it has sent all"
     assert wire.refusals == {"memory": 1}
     assert wire.buffered == FULL
+
+
+def test_the_65th_body_of_a_client_that_would_wait_is_refused_at_once(wire: Wire) -> None:
+    fill(wire)
+    for number in range(65):
+        assert wire.generations.budget.waiting == number
+        wire.client = wire.connect()
+        wire.client.sends(head())
+    assert wire.error == (503, "overloaded")
+    assert wire.refusals == {"memory": 1}
+    assert wire.generations.budget.waiting == 64
 
 
 def test_the_time_that_it_waits_is_not_that_of_the_body() -> None:
@@ -311,6 +326,21 @@ def test_a_large_body_behind_another_request_waits_unread_for_its_turn(wire: Wir
     assert wire.upstream.written.endswith(large())
 
 
+def test_whether_its_client_leaves_is_watched_while_it_is_not_read_from_and_no_longer(wire: Wire) -> None:
+    departures: Any = mock.Mock(spec=Departures)
+    wire.listener.departures = departures
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        wire.client._extra["socket"] = ours  # type: ignore[attr-defined]  # what asyncio keeps for `get_extra_info`
+        wire.ask()
+        wire.client.sends(head())
+        departures.watch.assert_called_once_with(ours.fileno(), wire.client.abort)
+        departures.forget.assert_not_called()
+        wire.upstream.sends(OK)
+        assert wire.client.reading
+        departures.forget.assert_called_once_with(departures.watch.return_value)
+
+
 def test_so_does_one_of_unknown_length(wire: Wire) -> None:
     wire.ask()
     wire.client.sends(head(None) + chunked(1000))
@@ -353,6 +383,20 @@ def test_one_that_waits_with_more_than_its_share_of_unparsed_bytes_is_refused_at
     assert wire.refusals == {"memory": 1}
 
 
+def test_what_comes_behind_a_body_that_is_refused_is_no_request(wire: Wire) -> None:
+    """Also before the answer is written, where the handler has its turn later."""
+    fill(wire)
+    asked = head(path="/health").replace(b"POST", b"GET")
+
+    def both() -> None:
+        wire.client._protocol.data_received(asked + large()[: 33 * KIB])
+        wire.client._protocol.data_received(large()[33 * KIB :])
+
+    wire.clock.do(both)
+    assert wire.refused == []
+    assert wire.client.taken.count(b"HTTP/1.1 ") == 1
+
+
 # --- slow bodies --------------------------------------------------------------------------------------------------
 
 
@@ -367,6 +411,16 @@ def test_a_body_has_a_minimum_rate_over_each_ten_seconds(rate: int, told: int | 
         assert status(wire.client) == told
         if told:
             assert b"min_body_rate" in wire.answer.body
+
+
+def test_a_body_that_drips_has_the_same_minimum() -> None:
+    with playing(server=limited(min_body_rate=1000, body_timeout_ms=60_000)) as wire:
+        wire.client.sends(head())
+        for _ in range(3):
+            wire.client.sends(large()[:100])
+            wire.clock.advance(3.25)
+        wire.clock.advance(0.25)
+        assert wire.error == (408, "request_timeout")
 
 
 def test_what_came_fast_does_not_pay_for_what_comes_slowly_later() -> None:

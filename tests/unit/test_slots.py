@@ -86,6 +86,18 @@ def test_a_connection_that_is_closed_before_its_client_has_read_all_lasts_no_lon
     assert wire.client.aborted
 
 
+def test_one_that_begins_another_request_has_no_less_time_to_read() -> None:
+    with playing(server=ServerOptions(header_timeout_ms=1_000, send_timeout_ms=60_000)) as wire:
+        upstream = wire.ask()
+        wire.client.pauses()
+        upstream.sends(OK)
+        wire.client.sends(b"GET")
+        wire.clock.advance(59.75)
+        assert not wire.client.closing
+        wire.clock.advance(0.25)
+        assert wire.client.aborted
+
+
 def test_nor_does_one_whose_client_has_read_a_part_meanwhile(wire: Wire) -> None:
     wire.client.pauses()
     wire.client.sends(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))

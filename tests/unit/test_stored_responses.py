@@ -72,6 +72,18 @@ def test_a_client_with_many_displaces_its_own() -> None:
     assert shelf.has("greedy", "10001")
 
 
+def test_a_client_displaces_its_own_from_a_quarter_on() -> None:
+    shelf = Shelf()
+    shelf.add("first", "oldest", "old")
+    shelf.add("me", *map(str, range(2_500)))
+    for number in range(7_498):
+        shelf.add(f"client {number}", f"r{number}")
+    shelf.add("me", "2501st")
+    assert (shelf.has("first", "oldest"), shelf.has("me", "0")) == (False, True)
+    shelf.add("me", "2502nd")
+    assert (shelf.has("first", "old"), shelf.has("me", "0")) == (True, False)
+
+
 def test_nothing_is_left_of_a_client_whose_responses_are_forgotten() -> None:
     shelf = Shelf()
     for number in range(12_000):
@@ -235,6 +247,15 @@ def test_the_rest_of_an_answer_is_not_looked_at(wire: Wire, parts: list[bytes]) 
     assert isinstance(upstream._protocol._receiver, ResponseIdReader)
     for part in parts:
         upstream.sends(part)
+    assert not isinstance(upstream._protocol._receiver, ResponseIdReader)
+
+
+def test_an_id_is_looked_for_in_the_first_kib(wire: Wire) -> None:
+    upstream = ask(wire, MINE)
+    upstream.sends(with_length(b"", length=3_000))
+    upstream.sends(b" " * 1_023)
+    assert isinstance(upstream._protocol._receiver, ResponseIdReader)
+    upstream.sends(b" ")
     assert not isinstance(upstream._protocol._receiver, ResponseIdReader)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import tokenizers
+import tokenizers.processors
 
 from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.errors import ArtifactError
@@ -44,6 +46,19 @@ def test_of_a_longer_text_head_and_tail_are_kept_between_the_special_tokens(
     assert (encoded.ids.tolist(), encoded.cut) == (ids(kept), True)
 
 
+@pytest.mark.parametrize(
+    ("template", "kept"), [("[CLS] $A", [CLS, *ids("abcdnop")[1:-1]]), ("$A [SEP]", [*ids("abcdnop")[1:-1], SEP])]
+)
+def test_special_tokens_may_be_on_one_side_only(file: Path, tmp_path: Path, template: str, kept: list[int]) -> None:
+    built = tokenizers.Tokenizer.from_file(str(file))
+    built.post_processor = tokenizers.processors.TemplateProcessing(
+        single=template, special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
+    )
+    built.save(str(tmp_path / "tokenizer.json"))
+    (encoded,) = Tokenizer(tmp_path / "tokenizer.json").encode([" ".join(LETTERS)], Window(8, 0.5))
+    assert encoded.ids.tolist() == kept
+
+
 def test_one_token_too_many_is_cut(file: Path) -> None:
     (encoded,) = Tokenizer(file).encode(["a b c d e f g"], Window(8, 0.5))
     assert (encoded.ids.tolist(), encoded.cut) == (ids("abcefg"), True)
@@ -61,8 +76,6 @@ def test_each_text_of_a_batch_is_its_own_and_none_is_padded(file: Path) -> None:
 
 
 def test_truncation_and_padding_of_the_file_itself_do_not_count(file: Path, tmp_path: Path) -> None:
-    import tokenizers
-
     built = tokenizers.Tokenizer.from_file(str(file))
     built.enable_truncation(3)
     built.enable_padding(length=16)

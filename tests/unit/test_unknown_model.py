@@ -246,3 +246,12 @@ def test_where_the_base_is_nowhere_else_either_each_endpoint_is_tried_once(wire:
     assert (wire.a.waiting, wire.b.waiting) == ([], [])
     (outcome,) = wire.outcomes()
     assert [tried["endpoint"] for tried in outcome["retried"]] == ["a"]
+
+
+def test_a_request_whose_model_was_not_read_gets_any_404_at_once(wire: Wire) -> None:
+    """As one whose body is no JSON, so that no name in the answer is its own."""
+    body = b'{"error": {"message": "The model `X` does not exist.", "code": 404}}'
+    wire.client.sends(post().replace(b"application/json", b"application/x-ml"))
+    wire.upstream.sends(with_length(body, NOT_FOUND))
+    assert (wire.answer.status, wire.answer.body) == (404, body)
+    assert wire.b.requests == 0

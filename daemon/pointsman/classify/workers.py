@@ -21,8 +21,8 @@ def workers(count: int, *, nice: int, name: str) -> ThreadPoolExecutor:
 def lower_priority(nice: int) -> None:
     """Add `nice` to the nice value of the calling thread, which the threads that it starts inherit.
 
-    On Linux each thread has a nice value of its own. It cannot be lowered again without a privilege.
+    On Linux each thread has a nice value of its own, of at most 19. It cannot be lowered again without a privilege.
     """
     with contextlib.suppress(OSError):  # a sandbox may forbid it
         thread = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, os.getpid()) + nice))
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, os.getpid()) + nice)

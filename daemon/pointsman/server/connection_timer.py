@@ -91,8 +91,6 @@ class ConnectionTimer:
             transport.resume_reading()
         else:
             transport.close()
-            if not transport.get_write_buffer_size():
-                return
             seconds = self._owner.limits().send_timeout  # it closes once the client has read that
         self._timer.cancel()
         self._timer = self._loop.call_later(seconds, transport.abort)

@@ -50,7 +50,6 @@ class Departures:
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
             self._epoll = None
-            self._watches.clear()
 
     def _read(self) -> None:
         if self._epoll is None:

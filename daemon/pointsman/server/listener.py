@@ -146,8 +146,7 @@ class Listener:
             connection.abort()
         for connection in list(self.connections):
             connection.drain()
-        if await self._emptied(seconds, interrupt):
-            return
+        await self._emptied(seconds, interrupt)
         for connection in list(self.connections):
             connection.cancel()
         await self._emptied(0.5, asyncio.Event())  # for the last words to each client
@@ -155,16 +154,14 @@ class Listener:
             connection.abort()
         await self._emptied(0.5, asyncio.Event())
 
-    async def _emptied(self, seconds: float, interrupt: asyncio.Event) -> bool:
+    async def _emptied(self, seconds: float, interrupt: asyncio.Event) -> None:
+        """Wait until no connection is left, up to `seconds` or until `interrupt`."""
         if not self.connections:
-            return True
-        if interrupt.is_set():
-            return False
+            return
         waits = [asyncio.ensure_future(event.wait()) for event in (self._idle, interrupt)]
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
-        return not self.connections
 
 
 def _remove_stale(path: Path) -> None:

@@ -202,7 +202,7 @@ class Request:
         granted = asyncio.get_running_loop().create_future()
 
         def grant() -> None:
-            self._reserved, self._unread = self.head.length, False
+            self._reserved = self.head.length
             if not granted.done():  # its time may have run out in this turn of the event loop
                 granted.set_result(None)
             self.writer.read_on()
@@ -235,8 +235,6 @@ class Request:
                 if self._size - before < least_rate * RATE_SECONDS:
                     raise _too_slow("the body arrives too slowly (pointsman.server.min_body_rate)") from None
                 before = self._size
-            finally:
-                self._waiter = None
 
 
 def _too_slow(why: str) -> RequestError:

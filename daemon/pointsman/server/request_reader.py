@@ -118,7 +118,7 @@ class RequestReader:
     def stop(self) -> None:
         """Ignore whatever the client has sent and still sends."""
         self.deaf = True
-        self._incoming = None
+        self._incoming = None  # its body may be long, and the connection lingers
         if self.kept:
             self._forget()
         self._stop_watching()
