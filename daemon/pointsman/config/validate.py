@@ -10,7 +10,7 @@ from pointsman.config import address
 from pointsman.config.loops import own_listener
 from pointsman.config.model import Category, Config, ModelScore
 from pointsman.config.source_map import Places
-from pointsman.config.words import Keys, choose, fold, listing
+from pointsman.config.words import Keys, choose, closest, fold, listing
 from pointsman.errors import Problem
 
 
@@ -147,8 +147,8 @@ def _entry(subject: _Subject, keys: Keys, entry: ModelScore) -> Iterator[Problem
                 f'lora_name "{entry.lora_name}" is not defined in model "{entry.model}" loras; '
                 f"available: {listing(available)}"
             )
-            near = choose(entry.lora_name, available)
-            fix = near if near.startswith("did") else "add it to the model's loras, or remove the key"
+            near = closest(entry.lora_name, available)
+            fix = f"did you mean {near}?" if near else "add it to the model's loras, or remove the key"
             yield subject.problem(*keys, "lora_name", message=message, fix=fix)
 
 

@@ -133,18 +133,18 @@ def share(part: int, whole: int) -> Share:
 def _judge(truth: Ints, scores: Floats, chosen: Ints, scheme: Scheme, thresholds: Thresholds) -> Judged:
     matrix = metrics.confusion(truth, chosen, len(scheme.names))
     by_label = metrics.label_scores(matrix)
-    confidence, likeliest = scores.max(axis=-1), scores.argmax(axis=-1) == truth
+    confidence, right = scores.max(axis=-1), scores.argmax(axis=-1) == truth
     marks = {mark for mark in (thresholds.suggested, thresholds.config) if mark is not None}
     steps = sorted({step / STEPS for step in range(STEPS + 1)} | marks)
     return Judged(
         accuracy=share(int((chosen == truth).sum()), len(truth)),
         right_model=_right_model(truth, chosen, scheme) if isinstance(scheme, Categories) else None,
         macro_f1=metrics.macro_f1(by_label),
-        calibration_error=metrics.expected_calibration_error(confidence, likeliest),
+        calibration_error=metrics.expected_calibration_error(confidence, right),
         labels=dict(zip(scheme.names, by_label, strict=True)),
         confusion=matrix.tolist(),
-        reliability=metrics.reliability(confidence, likeliest),
-        curve=metrics.coverage_curve(confidence, likeliest, steps),
+        reliability=metrics.reliability(confidence, right),
+        curve=metrics.coverage_curve(confidence, right, steps),
     )
 
 

@@ -20,7 +20,7 @@ STEP_SECONDS = 0.25
 
 
 class Hold:
-    """Holds requests of one config, each for at most `seconds`, and at most `most` of all configs."""
+    """Hold requests of one config, each for at most `seconds`, and at most `most` of all configs."""
 
     def __init__(self, seconds: float, most: int, up: Callable[[], set[str]], metrics: Metrics) -> None:
         """`up` returns the names of the endpoints that accept connections, as far as is known."""

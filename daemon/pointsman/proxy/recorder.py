@@ -16,7 +16,7 @@ from pointsman.server.response import Response, error_response
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recorder:
-    """Counts and logs the requests of one config; `requests`: each gets a line in the log."""
+    """Count and log the requests of one config; `requests`: each gets a line in the log."""
 
     metrics: Metrics
     log: Log

@@ -19,7 +19,7 @@ _FRAMING = re.compile(rb"(?:\A|\r\n)[0-9A-Fa-f]+\r\n")
 
 
 class ResponseIdReader:
-    """Passes an answer on to `receiver`, and calls `found` with its id before the client can know it."""
+    """Pass an answer on to `receiver`, and call `found` with its id before the client can know it."""
 
     def __init__(self, receiver: Receiver, connection: UpstreamConnection, found: Callable[[str], None]) -> None:
         self._receiver = receiver

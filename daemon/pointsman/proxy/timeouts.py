@@ -24,7 +24,7 @@ class Timed(Protocol):
 
 
 class Timeouts:
-    """Checks every answer that was added and not discarded."""
+    """Check every answer that was added and not discarded."""
 
     def __init__(self, options: RelayOptions, gap: Callable[[float], object]) -> None:
         """`gap` is called with the seconds between two parts of a stream."""

@@ -31,7 +31,7 @@ class Movable(Receiver, Protocol):
 
 
 class HeldError:
-    """Receives the body of a 404 in place of `receiver`, which gets the answer if there is none instead."""
+    """Receive the body of a 404 in place of `receiver`, which gets the answer if there is none instead."""
 
     def __init__(self, receiver: Movable, head: ResponseHead, model: str) -> None:
         self._receiver = receiver

@@ -49,7 +49,7 @@ class Timed(Protocol):
 
 
 class ConnectionTimer:
-    """Ends a connection whose time is over. It is armed anew when it fires, so that requests need not touch it."""
+    """End a connection whose time is over. When the timer fires it is armed anew, so requests need not touch it."""
 
     __slots__ = ("_choked_at", "_connection", "_loop", "_owner", "_timer", "partial", "since")
 

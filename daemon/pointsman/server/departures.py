@@ -31,7 +31,7 @@ class Departures:
         if self._epoll is None:
             self._epoll = select.epoll()
             self._loop.add_reader(self._epoll.fileno(), self._read)
-        self._epoll.register(file, select.EPOLLRDHUP)  # errors are always told
+        self._epoll.register(file, select.EPOLLRDHUP)  # errors are always reported
         watch = self._watches[file] = Watch(file, left)
         return watch
 

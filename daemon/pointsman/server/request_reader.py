@@ -45,7 +45,7 @@ class Answerer(ResponseWriter, Protocol):
 
 
 class RequestReader:
-    """Reads requests: the first one begins at once, and those behind it wait in `ahead`."""
+    """Read requests: the first one begins at once, and those behind it wait in `ahead`."""
 
     __slots__ = (
         "_connection",

@@ -66,9 +66,8 @@ class LoadBalancer:
     def unreachable(self, upstream: EndpointState, why: str) -> None:
         """Note that an endpoint does not accept connections, or its `/health` does not answer."""
         self.on_dead(upstream.name)
-        if (
-            upstream.reachable and self._probed
-        ):  # without probes only the breaker can find out that the endpoint is back
+        # Without probes only the breaker can find out that the endpoint is back.
+        if upstream.reachable and self._probed:
             upstream.reachable = False
             self._report(upstream.name, f"down: {why}")
             self.on_health_change(upstream.name, False)
@@ -112,7 +111,8 @@ class LoadBalancer:
     def _load(self, upstream: EndpointState) -> tuple[float, float]:
         """Return the sort key: load, then a weighted random tie-break.
 
-        Efraimidis and Spirakis (2006): the greatest u^(1/weight) wins as often as its share of the weights."""
+        Efraimidis and Spirakis (2006): the greatest u^(1/weight) wins as often as its share of the weights.
+        """
         weight = self._weights[upstream.name]
         if weight == 0:
             return float("inf"), 0.0
