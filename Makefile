@@ -20,6 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: lock lock-check matrix install-check
 .PHONY: deb wheelhouse release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
+.PHONY: bench-languages
 .PHONY: bench-service chaos soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
@@ -155,6 +156,10 @@ bench-relay: wheel
 # Short texts beside long ones, and the event loop beside both, with a model of ModernBERT-base's shape kept in WORK.
 bench-long-texts: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/long_texts.py $(WORK)
+
+# What the language gate stops and costs; DATA=folder has users' prompts, of which it may stop hardly any.
+bench-languages: wheel
+	PYTHONPATH=benchmarks .venv-test/bin/python -m language $(DATA)
 
 # How long the largest and the most tangled bodies delay other clients.
 bench-bodies: wheel

@@ -10,7 +10,17 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("pointsman", "aiohttp", "msgspec", "numpy", "onnxruntime", "onnxruntime-gpu", "tokenizers", "uvloop")
+PACKAGES = (
+    "pointsman",
+    "aiohttp",
+    "msgspec",
+    "numpy",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "py3langid",
+    "tokenizers",
+    "uvloop",
+)
 
 
 def provenance() -> dict[str, Any]:

@@ -17,6 +17,9 @@ CLASSIFICATION = (
     "[Speed of classification](../benchmarks/results/inference.md): one prompt at a time, over HTTP, and under",
     "overload, compared with PyTorch, optimum, OpenVINO and infinity (`make bench-inference`).",
     "",
+    "[The language gate](../benchmarks/results/languages.md): what it stops, lets pass and costs, compared with other",
+    "detectors (`make bench-languages`).",
+    "",
     "`python benchmarks/gpu.py ARTIFACT` measures latency and throughput on CUDA. It has not been run on a GPU yet.",
 )
 

@@ -47,6 +47,16 @@ def test_manifest_describes_the_graph(tiny: Path, exported: Path, manifest: Mani
     assert {"torch", "transformers", "optimum", "onnx", "onnxruntime"} <= manifest.versions.keys()
 
 
+def test_the_languages_are_declared(tiny: Path, export: Export, manifest: Manifest) -> None:
+    """By default none, so that every text is classified; what the gate cannot recognize is wrong usage."""
+    assert manifest.languages == []
+    outcome = export(tiny, "--languages", "en, de", "--gate", "0")
+    assert artifact.read_manifest(outcome.folder).languages == ["en", "de"]
+    with pytest.raises(SystemExit) as caught:
+        export(tiny, "--languages", "en,xx")
+    assert caught.value.code == 2
+
+
 def test_known_answers_are_stored_and_hold(exported: Path, tmp_path: Path) -> None:
     """With them the daemon proves the artifact: on this host it answers as it did here."""
     known = artifact.load(exported).manifest.known_answers

@@ -226,6 +226,11 @@ def test_torch_is_not_needed(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "0 []"
 
 
+def test_the_languages_are_those_of_the_base_or_as_told(manifest: Manifest, fit: Export) -> None:
+    assert manifest.languages == ["en"]
+    assert artifact.load(fit(EXAMPLE, "--languages", "en,es").folder).manifest.languages == ["en", "es"]
+
+
 # --- what is refused -------------------------------------------------------------------------------------------
 
 
@@ -234,6 +239,17 @@ def test_bad_rows(tmp_path: Path, fit: Export) -> None:
     path.write_text('{"text": "a"}\n')
 
     refused(fit(path), f"{path}:1: ", "`label`")
+
+
+def test_rows_in_languages_that_are_not_declared_are_refused(tmp_path: Path, fit: Export) -> None:
+    """Such prompts would never be classified. A stray row is no reason."""
+    spanish = [{"text": f"¿Cuánto dinero tengo en mi cuenta {word}?", "label": "banking"} for word in "abcdefghij"]
+    path = tmp_path / "rows.jsonl"
+    for strays, code in ((1, 0), (10, 1)):
+        path.write_text("".join(json.dumps(row) + "\n" for row in ROWS + spanish[:strays]))
+        outcome = fit(path, "--force")
+        assert outcome.code == code
+    assert "10 of 160 texts are in other languages (es 10) than the artifact declares (en)" in outcome.message
 
 
 def test_a_folder_that_is_there(fit: Export) -> None:

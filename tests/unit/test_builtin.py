@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from pointsman.classify import artifact
+from pointsman.classify.language import LanguageGate
 from pointsman.classify.onnx_cpu import Engine, Probabilities
 from pointsman.classify.tokenizer import Ids, Tokenizer, Window
 from pointsman.config import load
@@ -246,6 +247,12 @@ def test_the_guides_questions_and_their_paraphrases_reach_their_adapter(builtin:
     """The right category, as sure as the shipped config's threshold asks."""
     choice = builtin.choice(builtin.probabilities([row.text])[0])
     assert (choice.category, choice.reason) == (group_of(row.label), Reason.CLASSIFIED), f"{choice.confidence:.2f}"
+
+
+def test_an_english_prompt_is_never_called_another_language() -> None:
+    """Not one of the prompts; the benchmark of the gate has more."""
+    gate = LanguageGate(artifact.load(artifact.BUILTIN).manifest.languages)
+    assert [row.text for row in PROMPTS + PARAPHRASES if not gate.judge(row.text).supported] == []
 
 
 # --- batches -----------------------------------------------------------------------------------------------------

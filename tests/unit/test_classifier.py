@@ -15,6 +15,7 @@ from pointsman.classify import curve_file
 from pointsman.classify import loading as module
 from pointsman.classify.classifier import Classification, Classifier, Timing
 from pointsman.classify.cost_model import Curve
+from pointsman.classify.language import Verdict
 from pointsman.classify.measure import Measured
 from pointsman.classify.onnx_cpu import Engine, Probabilities
 from pointsman.classify.tokenizer import Ids
@@ -25,6 +26,7 @@ from support.gate import Gate
 
 Make = Callable[..., AbstractContextManager[Classifier]]
 LIMIT_S = 10.0
+SPANISH = "¿Qué puedo hacer si mi casero no repara la calefacción?"
 
 
 @pytest.fixture
@@ -116,6 +118,36 @@ async def test_a_text_that_was_cut_to_all_that_may_be_read_is_not_run_again(make
 async def test_the_configs_max_tokens_cannot_exceed_the_artifacts(make_classifier: Make, tmp_path: Path) -> None:
     with make_classifier(toy_artifact.build(tmp_path, max_tokens=16), max_tokens=64) as classifier:
         assert (await classifier.classify("x " * 50)).tokens == 16
+
+
+# --- languages -------------------------------------------------------------------------------------------------
+
+
+async def test_a_text_in_another_language_is_told_once(make_classifier: Make, tmp_path: Path) -> None:
+    """The verdict stays with the classification, so that a cached text is not judged again."""
+    judged: list[str] = []
+    with make_classifier(toy_artifact.build(tmp_path, languages=["en"])) as classifier:
+        judge = classifier._judge_language
+
+        def judge_and_count(text: str) -> Verdict:
+            judged.append(text)
+            return judge(text)
+
+        classifier._judge_language = judge_and_count
+        for text, verdict in ((SPANISH, ("es", False)), ("What may my landlord do with it?", ("en", True))):
+            found = [await classifier.classify(text) for _ in range(3)]
+            assert [(one.language, one.supported) for one in found] == [verdict] * 3
+            assert [one.source for one in found] == ["run", "hit", "hit"]
+    assert len(judged) == 2
+
+
+@pytest.mark.parametrize(("languages", "gate"), [([], True), (["en"], False)])
+async def test_without_a_declared_language_or_a_gate_every_text_passes(
+    make_classifier: Make, tmp_path: Path, languages: list[str], gate: bool
+) -> None:
+    with make_classifier(toy_artifact.build(tmp_path, languages=languages), language_gate=gate) as classifier:
+        found = await classifier.classify(SPANISH)
+        assert (found.language, found.supported) == (None, True)
 
 
 # --- one run for one text --------------------------------------------------------------------------------------

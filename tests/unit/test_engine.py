@@ -69,10 +69,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
         artifact.load(tmp_path)
 
 
-@pytest.mark.parametrize("version", [0, 3, "1", None, [1]])
+@pytest.mark.parametrize("version", [0, 4, "1", None, [1]])
 def test_another_format_version_is_refused_whatever_else_it_says(tmp_path: Path, version: Any) -> None:
     (tmp_path / "pointsman.json").write_text(json.dumps({"format_version": version, "new": "field"}))
-    with pytest.raises(ArtifactError, match=r"format_version is .*, this release reads 1 and 2"):
+    with pytest.raises(ArtifactError, match=r"format_version is .*, this release reads 1, 2 and 3"):
         artifact.load(tmp_path)
 
 

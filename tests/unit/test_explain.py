@@ -50,7 +50,13 @@ async def test_a_decision_is_told_with_all_that_led_to_it(classifier: Classifier
     assert next(iter(told["labels"])) == "computer science"
     assert list(told["labels"].values()) == sorted(told["labels"].values(), reverse=True)
     assert all(score == round(score, 6) for score in told["labels"].values())
-    assert told["text"] == {"tokens": 5, "truncated": False, "source": "run"}
+    assert told["text"] == {
+        "tokens": 5,
+        "truncated": False,
+        "source": "run",
+        "language": None,
+        "supported_language": True,
+    }
     assert list(told["timing_ms"]) == ["queue", "tokenize", "infer", "decide"]
     assert all(0 <= milliseconds < 10_000 for milliseconds in told["timing_ms"].values())
 
@@ -136,6 +142,14 @@ def test_a_terminal_shows_a_dash_for_what_there_is_not() -> None:
 
     assert lines[:2] == ["model      base", "category   -"]
     assert "(confidence -, threshold 0.6)" in lines[2]
+
+
+@pytest.mark.parametrize(("supported", "line"), [(True, "language   en"), (False, "language   en (not declared)")])
+def test_a_terminal_shows_the_language_if_it_is_certain(supported: bool, line: str) -> None:
+    text = {"language": "en", "supported_language": supported}
+
+    assert line in render(DESCRIPTION | {"text": text}).splitlines()
+    assert render(DESCRIPTION | {"text": text | {"language": None}}) == render(DESCRIPTION)
 
 
 # --- what the router keeps -----------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ def answer(*probabilities: float, text: str = "hello") -> list[dict[str, Any]]:
         ({"labels": []}, "labels is empty"),
         ({"labels": ["", *LABELS[1:]]}, "has an empty label"),
         ({"labels": [*LABELS[1:], LABELS[1]]}, "has a label twice: business"),
+        ({"languages": ["en", "xx"]}, "languages has 'xx', it must have codes of af, ar, "),
+        ({"languages": ["EN"]}, "languages has 'EN'"),
         ({"max_tokens": 0}, "max_tokens is 0, it must be 8 to 1,048,576"),
         ({"max_tokens": -5}, "max_tokens is -5"),
         ({"max_tokens": 7}, "max_tokens is 7"),
@@ -73,6 +75,7 @@ def test_a_number_that_is_none_is_refused(tmp_path: Path, key: str, number: str)
 @pytest.mark.parametrize(
     "fine",
     [
+        {"languages": ["en", "de", "nb"]},
         {"max_tokens": 8},
         {"max_tokens": 2**20},
         {"temperature": 0.01},
@@ -92,3 +95,9 @@ def test_format_1_knows_no_answers_and_is_read(tmp_path: Path) -> None:
     del fields["known_answers"]
     path.write_text(json.dumps(fields | {"format_version": 1}))
     assert artifact.load(tmp_path).manifest.known_answers == []
+
+
+def test_format_2_declares_no_language(tmp_path: Path) -> None:
+    path = toy_artifact.build(tmp_path, format_version=2) / "pointsman.json"
+    assert "languages" not in json.loads(path.read_text())
+    assert artifact.load(tmp_path).manifest.languages == []

@@ -6,17 +6,21 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pointsman.adapters.catalog import Card, Served
+from pointsman.api.classification import intent
+from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config, RoutingOptions
 from pointsman.errors import ClassifierError, Overloaded
 from pointsman.routing.formats import CHAT, RESPONSES, Format, ParsedRequest
 from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed, Router
+from support import toy_artifact
 from support.gate import Gate
 from support.toy_config import BASE, A, B, category, config, entry
 
@@ -125,6 +129,45 @@ async def test_a_missing_adapter_is_never_asked_for(classifier: Classifier) -> N
     routed = await router.route(request("python"))
     assert outcome(routed) == ("technical", Reason.ADAPTER_MISSING)
     assert json.loads(routed.edited.body)["model"] == BASE
+
+
+# --- languages -------------------------------------------------------------------------------------------------
+
+SPANISH = "¿Qué puedo hacer si mi landlord no repara la calefacción?"
+
+
+@pytest.fixture
+def english(make_classifier: Make, tmp_path: Path) -> Iterator[Classifier]:
+    """A classifier that is for English only."""
+    with make_classifier(toy_artifact.build(tmp_path, languages=["en"]), deadline_ms=10_000) as classifier:
+        yield classifier
+
+
+@pytest.mark.parametrize(("fallback", "model"), [(None, BASE), ("technical", "technical-lora")])
+async def test_a_text_in_another_language_goes_to_the_fallback(
+    english: Classifier, fallback: str | None, model: str
+) -> None:
+    """However sure the classifier is: of such a text its probabilities say nothing."""
+    router = Router(config(fallback=fallback), english, Served)
+    routed = await router.route(request(SPANISH))
+    assert outcome(routed) == (fallback, Reason.UNSUPPORTED_LANGUAGE)
+    assert (routed.decision.model, routed.decision.confidence) == (model, None)
+    assert b"x-pointsman-language: es\r\n" in decision_lines(routed)
+    assert b"language" not in decision_lines(await router.route(request("What can I do about my landlord?")))
+
+
+async def test_a_turn_in_another_language_neither_keeps_nor_ends_a_conversation(english: Classifier) -> None:
+    router = Router(config(), english, Served)
+    await router.route(request("my landlord"))
+    turns = ["my landlord", "answer", SPANISH]
+    assert outcome(await router.route(request(*turns))) == (None, Reason.UNSUPPORTED_LANGUAGE)
+    assert outcome(await router.route(request(*turns, "answer", "and now?"))) == ("legal", Reason.STICKY)
+
+
+async def test_the_classification_api_recommends_what_would_be_routed_to(english: Classifier) -> None:
+    router = Router(config(), english, Served)
+    answers = [await intent(router, json.dumps({"text": text}).encode()) for text in ("my landlord", SPANISH)]
+    assert [answer["recommended_model"] for answer in answers] == ["legal-lora", BASE]
 
 
 # --- a classifier that fails -----------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ async def _classify(router: Router, text: str, deadline: float | None = None) ->
     labels = dict(zip(router.classifier.labels, found.probabilities, strict=True))
     scores = router.policy.scores(found.probabilities) or labels
     category = max(scores, key=scores.__getitem__)
-    choice = router.policy.choose(found.probabilities, None)
+    choice = router.choose(found, None)
     model = router.policy.decide(choice, 0.0, router.served()).model
     return _Result(category, scores[category], model, labels, time.perf_counter() - started)
 

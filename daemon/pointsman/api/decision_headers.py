@@ -17,6 +17,8 @@ def decision_lines(routed: Routed) -> bytes:
         lines += b"x-pointsman-confidence: %.4f\r\n" % decision.confidence
     if routed.classification is not None and routed.classification.cut:
         lines += b"x-pointsman-truncated: true\r\n"
+    if decision.reason is Reason.UNSUPPORTED_LANGUAGE and routed.classification is not None:
+        lines += b"x-pointsman-language: %b\r\n" % (routed.classification.language or "").encode()
     return lines
 
 

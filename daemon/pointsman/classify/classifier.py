@@ -13,6 +13,7 @@ from typing import Any
 
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.lane import Job
+from pointsman.classify.language import UNCERTAIN, Verdict
 from pointsman.classify.loading import load_model
 from pointsman.classify.measure import TYPICAL
 from pointsman.classify.onnx_cpu import Engine
@@ -51,6 +52,10 @@ class Classification:
     """`run`, `hit` (from the cache) or `coalesced` (shared a run with an identical text)."""
     text_hash: str = ""
     """`text_key` of the part of the text that was read, in hex."""
+    language: str | None = None
+    """The text's language (ISO 639-1); None if it is not certain, or was not asked for."""
+    supported: bool = True
+    """False if the text is in a language that the artifact does not declare: the probabilities mean nothing."""
 
 
 @dataclass(slots=True)
@@ -86,6 +91,7 @@ class Classifier:
         self._tokenizer = model.tokenizer
         self._engine = model.engine
         self._window = model.window
+        self._judge_language: Callable[[str], Verdict] = model.gate.judge if model.gate else lambda _: UNCERTAIN
         self._deadline = options.deadline_ms / 1000
         self._batch_tokens = options.batch_tokens or self.curve.batch_tokens
         count = self.curve.workers
@@ -199,18 +205,21 @@ class Classifier:
         return min(self._window.max_tokens, 2 + len(_bytes(text)) // BYTES_PER_TOKEN_GUESS)
 
     def _work(self, texts: list[str], wide: bool, limit: int) -> list[Classification | ClassifierError]:
-        """Tokenize and run a batch, in a worker thread; read at most `limit` tokens of each text."""
+        """Tokenize, judge and run a batch, in a worker thread; read at most `limit` tokens of each text."""
         started = time.perf_counter()
         window = replace(self._window, max_tokens=min(limit, self._window.max_tokens))
         encoded = self._tokenizer.encode(texts, window)
+        verdicts = [self._judge_language(text) for text in texts]
         tokenized = time.perf_counter()
         rows = self._engine.run([item.ids for item in encoded], wide=wide).tolist()
         timing = Timing(tokenize=tokenized - started, infer=time.perf_counter() - tokenized)
         return [
             ClassifierError("the graph returned NaN or infinity")
             if math.isnan(row[0])
-            else Classification(tuple(row), len(item.ids), item.cut, timing, "run")
-            for item, row in zip(encoded, rows, strict=True)
+            else Classification(
+                tuple(row), len(item.ids), item.cut, timing, "run", "", verdict.language, verdict.supported
+            )
+            for item, row, verdict in zip(encoded, rows, verdicts, strict=True)
         ]
 
     def close(self) -> None:

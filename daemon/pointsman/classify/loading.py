@@ -12,6 +12,7 @@ from pointsman.classify import curve_file
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.cores import default_threads, usable_cores
 from pointsman.classify.cost_model import Curve
+from pointsman.classify.language import LanguageGate
 from pointsman.classify.measure import measure
 from pointsman.classify.onnx_cpu import Engine, default_providers
 from pointsman.classify.onnx_cuda import BUCKETS, Device
@@ -34,6 +35,7 @@ class Model:
     engine: Engine
     curve: Curve
     window: Window
+    gate: LanguageGate | None
     notes: tuple[str, ...]
 
 
@@ -70,6 +72,8 @@ def load_model(
         curve, measured = _measured(artifact, engine, sample, threads)
         longest = min(wanted, curve.longest(longest_run(options)))
         sample(longest, False)
+    languages = artifact.manifest.languages if options.language_gate else []
+    gate = LanguageGate(languages) if languages else None
     trim_memory()
     notes = [*engine.notes, *measured]
     if not artifact.manifest.known_answers:
@@ -79,7 +83,7 @@ def load_model(
             f"texts are read up to {longest} of {wanted} tokens, whose run takes half of deadline_ms on this host; "
             "raise pointsman.classifier.deadline_ms to read more"
         )
-    return Model(tokenizer, engine, curve, Window(longest, options.head_share), tuple(notes))
+    return Model(tokenizer, engine, curve, Window(longest, options.head_share), gate, tuple(notes))
 
 
 def longest_run(options: ClassifierOptions) -> float:

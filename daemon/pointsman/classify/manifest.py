@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
-FORMAT_VERSION = 2
-"""Format 2 added `known_answers`, without which format 1 is still read."""
-READABLE_VERSIONS = (1, FORMAT_VERSION)
+FORMAT_VERSION = 3
+"""Format 2 added `known_answers`, format 3 `languages`. Older artifacts are read without them."""
+READABLE_VERSIONS = (1, 2, FORMAT_VERSION)
+ANSWERS_SINCE = 2
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 
@@ -24,6 +25,14 @@ TEMPERATURES = (0.01, 100.0)
 MOST_ANSWERS = 32
 """All of them run at every start."""
 SUM_ERROR = 0.01
+# The languages in which people write to assistants.
+_LANGUAGES = (
+    "af ar az be bg bn bs ca cs da de el en es et eu fa fi fr ga gl gu ha he hi hr hu hy id is it ja jv ka kk km kn ko "
+    "ky lo lt lv mg mk ml mn mr ms mt my nb ne nl nn no pa pl ps pt ro ru si sk sl so sq sr sv sw ta te tg th tk tr uk "
+    "ur uz vi xh yo zh zu"
+)
+LANGUAGES = frozenset(_LANGUAGES.split())
+"""The languages (ISO 639-1) that an artifact may declare: those that the gate can recognize."""
 
 
 class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -41,10 +50,14 @@ class KnownAnswer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The content of `pointsman.json`; `labels` are in the order of the logits."""
+    """The content of `pointsman.json`; `labels` are in the order of the logits.
+
+    `languages` are those of the texts that the classifier is for, in ISO 639-1; if empty, it judges any text.
+    """
 
     format_version: int
     labels: list[str]
+    languages: list[str] = []
     max_tokens: int
     inputs: list[str]
     output: str
@@ -70,7 +83,7 @@ def decode(data: bytes) -> Manifest:
     try:
         version = msgspec.json.decode(data, type=dict[str, Any]).get("format_version")
         if version not in READABLE_VERSIONS:
-            readable = " and ".join(map(str, READABLE_VERSIONS))
+            readable = f"{', '.join(map(str, READABLE_VERSIONS[:-1]))} and {READABLE_VERSIONS[-1]}"
             raise BadManifest(f"format_version is {version!r}, this release reads {readable}")
         manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
@@ -87,6 +100,8 @@ def _problems(manifest: Manifest) -> Iterator[str]:
         yield "labels is empty, or has an empty label"
     if twice := [label for label, count in Counter(labels).items() if count > 1]:
         yield f"has a label twice: {twice[0]}"
+    if unknown := sorted(set(manifest.languages) - LANGUAGES):
+        yield f"languages has {unknown[0]!r}, it must have codes of {', '.join(sorted(LANGUAGES))}"
     if not LEAST_TOKENS <= manifest.max_tokens <= MOST_TOKENS:
         yield f"max_tokens is {manifest.max_tokens}, it must be {LEAST_TOKENS} to {MOST_TOKENS:,}"
     if not least <= manifest.temperature <= most:
@@ -109,7 +124,7 @@ def _is_plain(name: str) -> bool:
 
 def _answer_problems(manifest: Manifest) -> Iterator[str]:
     answers, labels = manifest.known_answers, len(manifest.labels)
-    if manifest.format_version >= FORMAT_VERSION and not 1 <= len(answers) <= MOST_ANSWERS:
+    if manifest.format_version >= ANSWERS_SINCE and not 1 <= len(answers) <= MOST_ANSWERS:
         yield f"known_answers has {len(answers)} texts, it must have 1 to {MOST_ANSWERS}"
     for number, probabilities in enumerate(answer.probabilities for answer in answers):
         if len(probabilities) != labels:

@@ -305,6 +305,10 @@ class ClassifierOptions:
         minimum=1,
     )
     cache_entries: int = option("Number of cached classifications; 0 disables the cache.", 10_000, minimum=0)
+    language_gate: bool = option(
+        "Send texts in a language that the artifact does not declare to the fallback. `false` classifies them, too.",
+        True,
+    )
     max_tokens: int | None = option(
         "Maximum tokens of a prompt that are classified; the artifact's limit by default, or fewer: see `deadline_ms`.",
         None,

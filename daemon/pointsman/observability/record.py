@@ -99,3 +99,5 @@ def _add_decision(line: Line, routed: Routed) -> None:
             line["system_prompt"] = routed.system_prompt
     if routed.classification is not None:
         line["text_hash"] = routed.classification.text_hash
+        if not routed.classification.supported:
+            line["language"] = routed.classification.language

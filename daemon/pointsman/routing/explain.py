@@ -50,6 +50,8 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
             "tokens": classification.tokens,
             "truncated": classification.cut,
             "source": classification.source,
+            "language": classification.language,
+            "supported_language": classification.supported,
         },
         "timing_ms": {phase: round(seconds * 1000, 3) for phase, seconds in routed.phases().items()},
     }
@@ -77,6 +79,7 @@ def render(description: dict[str, Any]) -> str:
         f"reason     {decision['reason']} (confidence {confidence}, threshold {decision['threshold']})",
         f"endpoints  {', '.join(decision['endpoints'])}",
         *_asides(decision),
+        *_language(description["text"]),
         *_bars("categories", description["categories"]),
         *_bars("labels", description["labels"]),
         "edits",
@@ -106,6 +109,12 @@ def _asides(decision: dict[str, Any]) -> Iterator[str]:
 
 def _aside(base: str, model: str) -> str:
     return f" (adapter of {base})" if base != model else ""
+
+
+def _language(text: dict[str, Any] | None) -> list[str]:
+    if text is None or text["language"] is None:
+        return []
+    return [f"language   {text['language']}" + ("" if text["supported_language"] else " (not declared)")]
 
 
 def _bars(title: str, scores: dict[str, float]) -> list[str]:

@@ -22,6 +22,7 @@ class Reason(enum.StrEnum):
     CLASSIFIED = "classified"
     STICKY = "sticky"
     LOW_CONFIDENCE = "low_confidence"
+    UNSUPPORTED_LANGUAGE = "unsupported_language"
     NO_TEXT = "no_text"
     TOO_MANY_PARTS = "too_many_parts"
     DEADLINE = "deadline"

@@ -93,6 +93,7 @@ class Router:
         elif remembered is None or not conversation.continues:
             try:
                 classification = await self.classifier.classify(request.text)
+                failed = None if classification.supported else Reason.UNSUPPORTED_LANGUAGE
             except ClassifierError as error:
                 failed = Reason(error.reason)
         started = time.perf_counter()
@@ -142,9 +143,18 @@ class Router:
         decision = self.policy.decide(choice, _split_position(request.conversation), served, tools=request.tools)
         return decision if at is None else _bound(decision, at)
 
+    def choose(self, found: Classification, remembered: str | None) -> Choice:
+        """Return the choice for a classified text.
+
+        Of a text in another language nothing is known, not even whether it is still about `remembered`.
+        """
+        if not found.supported:
+            return Choice(self.policy.fallback, None, Reason.UNSUPPORTED_LANGUAGE)
+        return self.policy.choose(found.probabilities, remembered)
+
     def _choice(self, found: Classification | None, failed: Reason | None, remembered: str | None) -> Choice:
         if found is not None:
-            return self.policy.choose(found.probabilities, remembered)
+            return self.choose(found, remembered)
         if failed is not None:
             return Choice(remembered or self.policy.fallback, None, failed)
         return Choice(remembered, None, Reason.STICKY)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pointsman.classify.manifest import LANGUAGES
 from pointsman.errors import CannotStart
 from pointsman_export.common.errors import ExportError
 
@@ -29,6 +31,14 @@ def run(name: str, output: Path, work: Callable[[], str]) -> int:
         return _failed(name, "interrupted, nothing was written")
     print(f"{output}\n{report}")
     return _DONE
+
+
+def languages(text: str) -> list[str]:
+    """Return the codes in the value of `--languages`; raises argparse.ArgumentTypeError."""
+    codes = [code.strip() for code in text.split(",")]
+    if unknown := [code for code in codes if code not in LANGUAGES]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(sorted(LANGUAGES))}")
+    return codes
 
 
 def _failed(name: str, why: str) -> int:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pointsman_export.common.command import run
+from pointsman_export.common.command import languages, run
 from pointsman_export.export.libraries import quiet
 
 _DESCRIPTION = """\
@@ -117,6 +117,14 @@ def command_parser() -> argparse.ArgumentParser:
         type=_tokens,
         metavar="N",
         help="tokens that are read of a prompt (default: 512, or the model's limit if that is less)",
+    )
+    parser.add_argument(
+        "--languages",
+        type=languages,
+        default=[],
+        metavar="CODES",
+        help="languages that the model was trained for, such as en,de (ISO 639-1): texts in others are not classified "
+        "(default: all texts are)",
     )
     parser.add_argument(
         "--level",

@@ -50,6 +50,7 @@ class Request:
     calibrate: Path | None
     precision: float
     max_tokens: int | None
+    languages: list[str]
     force: bool
     target: str
     level: str
@@ -127,6 +128,7 @@ def _manifest(checkpoint: Checkpoint, request: Request, recipe: Recipe, report: 
     return Manifest(
         format_version=FORMAT_VERSION,
         labels=checkpoint.labels,
+        languages=request.languages,
         max_tokens=report.max_tokens,
         inputs=recipe.interface.names,
         output=OUTPUT,

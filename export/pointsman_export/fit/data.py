@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import msgspec
 import numpy as np
 
 from pointsman import files
+from pointsman.classify.language import LanguageGate
 from pointsman.evaluation.metrics import Ints
 from pointsman_export.common.errors import FitDataError
 
@@ -17,6 +19,8 @@ LEAST_ROWS = 5
 """Least rows of a label: with fewer, some fold of the cross-validation has none to train on or none to test."""
 ENOUGH_ROWS = 20
 """Rows of a label below which its figures say little."""
+MOST_UNDECLARED = 0.05
+"""Largest share of rows in languages that the artifact does not declare."""
 
 _LARGEST_BYTES = 64 << 20
 _SHOWN = 10
@@ -70,6 +74,20 @@ def read_rows(path: Path) -> Rows:
     if faults:
         raise FitDataError(_shown(faults))
     return _rows(rows, repeated)
+
+
+def check_languages(path: Path, texts: Sequence[str], languages: Sequence[str]) -> None:
+    """Raise FitDataError if many texts are in other languages, since the artifact would not classify such prompts."""
+    if not languages:
+        return
+    gate = LanguageGate(languages)
+    others = Counter(verdict.language for verdict in map(gate.judge, texts) if not verdict.supported)
+    if others.total() > MOST_UNDECLARED * len(texts):
+        found = ", ".join(f"{code} {count}" for code, count in others.most_common(_SHOWN))
+        raise FitDataError(
+            f"{path}: {others.total()} of {len(texts)} texts are in other languages ({found}) than the artifact "
+            f"declares ({', '.join(languages)}), so such prompts would not be classified; name yours with --languages"
+        )
 
 
 def _lines(path: Path) -> list[str]:

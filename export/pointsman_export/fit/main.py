@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from pointsman_export.common.command import run
+from pointsman_export.common.command import languages, run
 
 _DESCRIPTION = """\
 Train a head for your own labels on the encoder of an artifact, from a few labelled examples of each (20 to 200), and
@@ -61,6 +61,13 @@ def command_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "-o", dest="output", type=Path, required=True, metavar="DIR", help="folder of the artifact; must not exist yet"
+    )
+    parser.add_argument(
+        "--languages",
+        type=languages,
+        metavar="CODES",
+        help="languages of your prompts, such as en,de (ISO 639-1): texts in others are not classified (default: those "
+        "of --base)",
     )
     parser.add_argument(
         "--precision",

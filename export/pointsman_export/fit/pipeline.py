@@ -24,7 +24,7 @@ from pointsman_export.common import destination
 from pointsman_export.common.answers import write_manifest
 from pointsman_export.common.errors import ValuesError
 from pointsman_export.fit import graph as graphs
-from pointsman_export.fit.data import Rows, read_rows
+from pointsman_export.fit.data import Rows, check_languages, read_rows
 from pointsman_export.fit.head import fit_heads
 from pointsman_export.fit.progress import Progress
 from pointsman_export.fit.report import VALUES_TOLERANCE, FitReport
@@ -38,13 +38,14 @@ _SERVED = 32
 class FitRequest:
     """The options of the command line.
 
-    `base` is a folder or `builtin`; `precision` is that of the suggested threshold.
+    `base` is a folder or `builtin`; `precision` is that of the suggested threshold; `languages` None means the base's.
     """
 
     data: Path
     base: str
     output: Path
     precision: float
+    languages: list[str] | None
     force: bool
 
 
@@ -67,6 +68,8 @@ def fit(request: FitRequest, progress: Progress) -> FitReport:
     destination.check(request.output, force=request.force)
     rows = read_rows(request.data)
     base = artifact.load(artifact.resolve(request.base, Path.cwd()))
+    languages = base.manifest.languages if request.languages is None else request.languages
+    check_languages(request.data, rows.texts, languages)
     graph = graphs.load_graph(base.model_path)
     features_name = graphs.features_name(graph, base.manifest.output)
     prompts = _tokenize(base, rows.texts)
@@ -87,7 +90,7 @@ def fit(request: FitRequest, progress: Progress) -> FitReport:
         proof = progress.step("proving the graph", len(prompts))
         difference = _difference(graphs.run(graphs.load_graph(built / MODEL), prompts, proof), head.logits(features))
         report = _report(request, rows, validation, choice, calibration, difference, time.perf_counter() - start)
-        manifest = _manifest(base, rows, calibration, report, built)
+        manifest = _manifest(base, rows, languages, calibration, report, built)
         write_manifest(built, manifest)
         _check_served(built, prompts, head.logits(features))
         destination.publish(built, request.output, force=request.force)
@@ -162,13 +165,19 @@ def _report(
 
 
 def _manifest(
-    base: artifact.Artifact, rows: Rows, calibration: _Calibration, report: FitReport, built: Path
+    base: artifact.Artifact,
+    rows: Rows,
+    languages: list[str],
+    calibration: _Calibration,
+    report: FitReport,
+    built: Path,
 ) -> Manifest:
     """Return the base's manifest with the new labels, calibration, source and files."""
     return msgspec.structs.replace(
         base.manifest,
         format_version=FORMAT_VERSION,
         labels=rows.labels,
+        languages=languages,
         temperature=calibration.temperature,
         suggested_threshold=calibration.threshold,
         source=Source(name=f"fit of {base.manifest.source.name}", sha256=base.manifest.files[MODEL]),

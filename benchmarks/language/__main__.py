@@ -1,0 +1,64 @@
+"""Measure what the language gate stops, lets pass and costs; write benchmarks/results/languages.json and languages.md.
+
+The asks of this folder are always judged. DATA, if given, has users' prompts in English, of which the gate may stop
+hardly any, and on which its peers are brought to the same rate of false alarms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from provenance import provenance
+from startup import RESULT
+
+from language import measure
+from language.report import rendered
+from language.texts import english, foreign, users
+from pointsman.classify.language import LanguageGate
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="?")
+    data = parser.parse_args().data
+    before, started = resident(), time.process_time()
+    gate = LanguageGate(["en"])
+    loaded = {"cpu_s": round(time.process_time() - started, 2), "mib": round(resident() - before)}
+    asks, texts = foreign(), english()
+    pure = [text for text in asks if text.kind != "mixed"]
+    result: dict[str, Any] = provenance() | {
+        "load": loaded,
+        "languages": measure.by_language(gate, pure),
+        "foreign": measure.by_kind(gate, asks),
+        "english": measure.by_kind(gate, texts),
+        "declared": measure.declared(pure),
+        "cost": {
+            "asks in English": measure.cost(gate.judge, [text.text for text in texts]),
+            "asks in other languages": measure.cost(gate.judge, [text.text for text in asks]),
+        },
+    }
+    if data is not None:
+        prompts = users(data)
+        every = [text for found in prompts.values() for text in found]
+        long = [text for text in every if len(text) > 1000]
+        result["users"] = measure.false_alarms(gate.judge, prompts)
+        result["cost"]["users' prompts of more than 1,000 characters"] = measure.cost(gate.judge, long)
+        result["peers"] = measure.peers(every, pure)
+    RESULT.with_name("languages.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    page = "\n".join(rendered(result)) + "\n"
+    RESULT.with_name("languages.md").write_text(page)
+    print(page)
+
+
+def resident() -> float:
+    """Return the resident memory in MiB."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+if __name__ == "__main__":
+    main()

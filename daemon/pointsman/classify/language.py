@@ -1,0 +1,118 @@
+"""Tell whether a text is in a language that the classifier was not made for.
+
+A false alarm takes the right adapter from a user; a miss only leaves the text to a classifier that may be wrong. So a
+text passes unless its language is certain: code, names, quotations and very short texts have no language.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+from pointsman.classify.manifest import LANGUAGES
+
+ALIASES = {"nb": "no"}
+# The identifier knows 60 more, such as Latin and Nigerian Pidgin, and finds them in English jargon and slang.
+CANDIDATES = LANGUAGES - ALIASES.keys()
+CERTAIN = 20.0
+"""Of declared and other languages, the best on one side must be so many times as likely as the best on the other."""
+HEAD, TAIL = 400, 200
+"""Characters of a text that are looked at."""
+MOST_LETTERS = 150
+"""Characters of their words that are identified; each takes 0.3 µs."""
+# A text with fewer words, and fewer letters of a script other than Latin, has no certain language.
+LEAST_WORDS, LEAST_LETTERS = 2, 4
+
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|\b[a-z]{2,12}://\S+", re.DOTALL)
+_QUOTATION = re.compile(r'"[^"\n]*"|“[^“”\n]*”|„[^„“”\n]*[“”]|«[^«»\n]*»|「[^「」\n]*」')
+_SENTENCE_END = re.compile(r"[.!?:;…؟]\s+|[\n。？！]+")
+# A word is letters and marks of any script between spaces and punctuation. With anything else inside, it is code, a
+# number or an address.
+_OTHER = r"\s\x00-\x40\[-`{-\x7f¿¡«»“”„‘’…–—，、：；（）·「」"
+_WORD = re.compile(
+    r"(?<![^\s，、：；（）·])[(\[\"'“”„«‘’¿¡*_—–-]*"
+    rf"([^{_OTHER}]+(?:['’-][^{_OTHER}]+)*)"
+    r"[)\]\"'“”«»‘’.,;:!?…*_—–؟،-]*(?![^\s，、：；（）·])"
+)
+# A single letter, unless it has an accent or is a sign that stands for a word: x, α.
+_SYMBOL = re.compile("[\x00-\x7f\u0250-\u2e7f]")
+_OTHER_SCRIPT = re.compile("[\u0370-\u1dff\u2e80-\U000fffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The language of a text (ISO 639-1), None if none is certain, and whether the classifier is for such texts."""
+
+    language: str | None
+    supported: bool
+
+
+UNCERTAIN = Verdict(None, supported=True)
+
+
+class LanguageGate:
+    """Judge texts by the languages that an artifact declares; several threads may use it."""
+
+    def __init__(self, declared: Iterable[str]) -> None:
+        """Load the identifier, in half a second of CPU; `declared` are some of LANGUAGES."""
+        self._declared = frozenset(ALIASES.get(language, language) for language in declared)
+        full = LanguageIdentifier.from_model_file(MODEL_FILE)
+        full.set_languages(CANDIDATES)
+        # A new one, because `full` keeps the weights of all languages. Contiguous rows are read in half the time.
+        self._identifier = LanguageIdentifier(
+            np.ascontiguousarray(full.nb_ptc),
+            full.nb_pc,
+            full.nb_classes,
+            full.tk_nextmove,
+            full.tk_output,
+            norm_probs=True,
+            tk_row=full.tk_row,
+        )
+
+    def judge(self, text: str) -> Verdict:
+        """Return the verdict on a text.
+
+        If the whole is in another language, but its first or last sentence in a declared one, then that sentence is the
+        question, and the rest is what it is about.
+        """
+        sentences = _sentences(text)
+        whole = self._identify(list(chain.from_iterable(sentences)))
+        if not whole.supported and len(sentences) > 1:
+            for verdict in map(self._identify, (sentences[0], sentences[-1])):
+                if verdict.supported and verdict.language is not None:
+                    return verdict
+        return whole
+
+    def _identify(self, words: list[str]) -> Verdict:
+        text = " ".join(words)
+        if len(words) < LEAST_WORDS and len(_OTHER_SCRIPT.findall(text)) < LEAST_LETTERS:
+            return UNCERTAIN
+        if len(text) > MOST_LETTERS:
+            text = text[:MOST_LETTERS].rpartition(" ")[0] or text[:MOST_LETTERS]
+        ranked = self._identifier.rank(text)
+        language, likelihood = ranked[0]
+        supported = language in self._declared
+        rival = next(value for name, value in ranked if (name in self._declared) is not supported)
+        return Verdict(language, supported) if likelihood >= CERTAIN * rival else UNCERTAIN
+
+
+def _sentences(text: str) -> list[list[str]]:
+    """Return the words of each sentence that has some, without code and quotations."""
+    if len(text) > HEAD + TAIL:
+        text = f"{text[:HEAD]}\n{text[-TAIL:]}"
+    text = _QUOTATION.sub(" ", _CODE.sub(" ", text))
+    if text.isupper():
+        text = text.lower()
+    found = [_words(sentence) for sentence in _SENTENCE_END.split(text)]
+    return [words for words in found if words]
+
+
+def _words(sentence: str) -> list[str]:
+    """Return the words in lower case, without names, which have a capital inside a sentence, and without symbols."""
+    words = [word for word in _WORD.findall(sentence) if not _SYMBOL.fullmatch(word)]
+    return [word.lower() for word in words[:1]] + [word for word in words[1:] if word == word.lower()]

@@ -1,0 +1,127 @@
+"""Which texts the language gate stops: those that are certainly in a language that is not declared."""
+
+from __future__ import annotations
+
+import pytest
+
+from pointsman.classify.language import LanguageGate, Verdict
+
+PASSES_UNTOLD = Verdict(None, True)
+ENGLISH = Verdict("en", True)
+
+
+@pytest.fixture(scope="module")
+def gate() -> LanguageGate:
+    return LanguageGate(["en"])
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Wie kündige ich meinen Mietvertrag?", "de"),
+        ("was hilft gegen kopfschmerzen", "de"),
+        ("quanto costa un divorzio", "it"),
+        ("HOEVEEL KOST EEN SCHEIDING IN NEDERLAND", "nl"),
+        ('¿Qué significa "segmentation fault" cuando ejecuto mi programa?', "es"),
+        ("Как сделать rollback deployment в Kubernetes через kubectl?", "ru"),
+        ("为什么我的 docker 容器启动不了", "zh"),
+        ("頭痛に効く薬は何ですか", "ja"),
+        ("ما هي عاصمة أستراليا؟", "ar"),
+        ("तलाक में कितना खर्च होता है", "hi"),
+        ("Pourquoi est-ce lent ?\n```js\nfor (const x of list) { await f(x) }\n```", "fr"),
+    ],
+)
+def test_an_ask_in_another_language_is_told_by_its_language(gate: LanguageGate, text: str, language: str) -> None:
+    assert gate.judge(text) == Verdict(language, False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What causes high blood pressure?",
+        "who is Giovanni Battista Piranesi",
+        "best restaurants near Plaza Mayor in Madrid",
+        "Does the doctrine of forum non conveniens apply?",
+        "prognosis of angina pectoris after MI",
+        "waht is teh differnce betwen tcp adn udp",
+        "ngl that was mid fr fr",
+        "ayo can u hook me up w a recipe",
+        "Write a polite German email to my landlord about the heating",
+    ],
+)
+def test_english_passes_whatever_is_in_it(gate: LanguageGate, text: str) -> None:
+    assert gate.judge(text).supported
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n\t",
+        "hi",
+        "GDPR?",
+        "Danke!",
+        "谢谢",
+        "2 + 2",
+        "😀🔥",
+        "SGVsbG8gd29ybGQsIHRoaXMgaXMgYmFzZTY0IQ==",
+        "deadbeef 00ff a1b2c3d4",
+        '{"id": 7, "nombre": "Ana", "activo": true}',
+        "E = mc²",
+        "α = 0.05, β = 0.2, σ = 1.3",
+        "x = lambda q: q if q < 2 else x(q - 1) + x(q - 2)",
+        "java.lang.NullPointerException\n\tat com.acme.Foo.bar(Foo.java:42)",
+        "\ud800\udfff",
+    ],
+)
+def test_what_has_no_language_passes(gate: LanguageGate, text: str) -> None:
+    assert gate.judge(text).supported
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\n# das hier ist ein deutscher kommentar, den niemand fragt\n```",
+        "```\ndas ist ein langer deutscher text in einem zaun ohne ende",
+        "`das ist ein langer deutscher text`",
+        "https://example.org/de/wie-kuendige-ich-meinen-mietvertrag",
+        '"das ist ein langer deutscher text"',
+        "„das ist ein langer deutscher text“",
+        "«ceci est un long texte en français»",
+    ],
+)
+def test_code_addresses_and_quotations_are_not_looked_at(gate: LanguageGate, text: str) -> None:
+    assert gate.judge(text) == PASSES_UNTOLD
+
+
+MATERIAL = (
+    "El presidente anunció ayer nuevas medidas económicas para reducir la inflación en el país durante el próximo año. "
+    "Los mercados reaccionaron con calma."
+)
+
+
+@pytest.mark.parametrize("text", [f"Summarize this article for me: {MATERIAL}", f"{MATERIAL}\n\nWhat is this about?"])
+def test_the_sentence_that_asks_counts(gate: LanguageGate, text: str) -> None:
+    """The first or the last one, if it is in a declared language."""
+    assert gate.judge(MATERIAL) == Verdict("es", False)
+    assert gate.judge(text) == ENGLISH
+
+
+@pytest.mark.parametrize(
+    ("declared", "text", "passes"),
+    [
+        (["de", "en"], "Wie kündige ich meinen Mietvertrag?", True),
+        (["de", "en"], "Comment résilier mon contrat de location ?", False),
+        (["de"], "What causes high blood pressure?", False),
+        (["nb"], "Sønnen min har hatt feber siden i går, må jeg ringe legen?", True),
+    ],
+)
+def test_what_is_declared_passes(declared: list[str], text: str, passes: bool) -> None:
+    assert LanguageGate(declared).judge(text).supported is passes
+
+
+def test_only_the_head_and_the_tail_are_looked_at(gate: LanguageGate) -> None:
+    """So that the time has a bound: 400 and 200 characters."""
+    head, tail = ("what does it say about this " * 30)[:400], ("and why would it do that " * 30)[:200]
+    assert gate.judge(f"{head}{MATERIAL * 10_000}{tail}") == ENGLISH
+    assert gate.judge(f"{MATERIAL * 3}{'and why is that so ' * 1000}{MATERIAL}") == Verdict("es", False)
