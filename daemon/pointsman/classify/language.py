@@ -97,7 +97,7 @@ class LanguageGate:
         ranked = self._identifier.rank(text)
         language, likelihood = ranked[0]
         supported = language in self._declared
-        rival = next(value for name, value in ranked if (name in self._declared) is not supported)
+        rival = next((value for name, value in ranked if (name in self._declared) is not supported), 0.0)
         return Verdict(language, supported) if likelihood >= CERTAIN * rival else UNCERTAIN
 
 
