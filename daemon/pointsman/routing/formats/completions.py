@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pointsman.routing.body import Fields
 from pointsman.routing.edits import Reasoning, SystemPrompt
-from pointsman.routing.formats.format import Changes, Format, ParsedRequest
+from pointsman.routing.formats.format import FINDER, Changes, Format, ParsedRequest
 from pointsman.routing.formats.message_list import read_text
 from pointsman.routing.prompt_text import TooManyParts
 from pointsman.routing.steps import Steps
@@ -20,7 +20,7 @@ class Completions(Format):
             text, conversation = yield from read_text(fields.get("prompt"), None)
         except TooManyParts:
             return ParsedRequest(self, fields, model, readable=False)
-        return ParsedRequest(self, fields, model, text, conversation)
+        return ParsedRequest(self, fields, model, FINDER.find((text,)), conversation)
 
     def reasoning_changes(self, fields: Fields, reasoning: Reasoning) -> Changes:
         return {}

@@ -9,6 +9,7 @@ import msgspec
 from msgspec.json import Decoder
 
 from pointsman.routing import json_scan
+from pointsman.routing.ask import NO_ASK, Ask, AskFinder
 from pointsman.routing.body import (
     FIELDS,
     Fields,
@@ -38,9 +39,11 @@ MOST_SETTINGS_BYTES = 64 * 1024
 _FLAG = Decoder(bool)
 _EFFORT = Decoder(str)
 
+FINDER = AskFinder()
+
 
 class ParsedRequest(msgspec.Struct, frozen=True):
-    """A parsed body: `model` is None if the client named none; `text` is what the classifier reads.
+    """A parsed body: `model` is None if the client named none; the text of `ask` is what the classifier reads.
 
     `messages` are None if the request has a plain prompt instead. `readable` is False if there are more of them, or of
     their parts, than routing reads: there is no text then.
@@ -49,10 +52,15 @@ class ParsedRequest(msgspec.Struct, frozen=True):
     format: Format
     fields: Fields
     model: str | None
-    text: str = ""
+    ask: Ask = NO_ASK
     conversation: Conversation = UNKNOWN
     messages: list[Message] | None = None
     readable: bool = True
+
+    @property
+    def text(self) -> str:
+        """Return the text of the ask."""
+        return self.ask.text
 
     @property
     def body(self) -> bytes:
@@ -106,7 +114,7 @@ class Format(abc.ABC):
             text, conversation = yield from read_text(value, messages)
         except TooManyParts:
             return ParsedRequest(self, fields, model, readable=False)
-        return ParsedRequest(self, fields, model, text, conversation, messages)
+        return ParsedRequest(self, fields, model, FINDER.find((text,)), conversation, messages)
 
     def reasoning_changes(self, fields: Fields, reasoning: Reasoning) -> Changes:
         """Return the changes that set reasoning; a value set by the client is kept."""
