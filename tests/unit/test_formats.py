@@ -201,59 +201,11 @@ def test_a_tools_result_in_anthropics_form_is_not_the_users_text() -> None:
     tool_use = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
     asked = request(MESSAGES, messages=[user("question"), assistant([tool_use]), user([TOOL_RESULT])])
     assert asked.text == "question"
-    assert asked.conversation.continues
 
 
 def test_text_beside_a_tools_result_is_the_users() -> None:
     asked = request(MESSAGES, messages=[user("first"), user([TOOL_RESULT, {"type": "text", "text": "second"}])])
     assert asked.text == "second"
-    assert not asked.conversation.continues
-
-
-# --- the conversation ------------------------------------------------------------------------------------------
-
-FIRST = [system("Be brief."), user("question")]
-
-
-def test_the_key_is_the_same_in_every_turn_and_another_for_another_start() -> None:
-    keys = {
-        chat(*messages, model=model).conversation.key
-        for model, messages in {
-            "a": FIRST,
-            "b": [*FIRST, assistant("answer"), user("more")],
-            "c": [*FIRST, assistant("answer"), user("more"), assistant("answer"), user("again")],
-        }.items()
-    }
-    assert len(keys) == 1
-    assert chat(system("Be long."), user("question")).conversation.key not in keys
-    assert chat(system("Be brief."), user("Question")).conversation.key not in keys
-
-
-def test_the_key_tells_apart_where_one_message_ends() -> None:
-    assert chat(system("a"), user("bc")).conversation.key != chat(system("ab"), user("c")).conversation.key
-
-
-CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
-OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "5"}
-
-
-@pytest.mark.parametrize(
-    ("api", "messages", "follow_up", "continues"),
-    [
-        pytest.param(CHAT, FIRST, False, False, id="first turn"),
-        pytest.param(CHAT, [system("a", "developer"), user("b")], False, False, id="first turn with a developer"),
-        pytest.param(CHAT, [*FIRST, assistant("a"), user("b")], True, False, id="second turn"),
-        pytest.param(CHAT, [*FIRST, assistant(None), {"role": "tool", "content": "5"}], True, True, id="tool"),
-        pytest.param(CHAT, [*FIRST, assistant("The ans")], True, True, id="prefilled answer"),
-        pytest.param(CHAT, [], False, False, id="no messages"),
-        pytest.param(RESPONSES, FIRST, False, False, id="first response"),
-        pytest.param(RESPONSES, [*FIRST, CALL, OUTPUT], True, True, id="function call of the Responses API"),
-    ],
-)
-def test_follow_up_and_continuation(api: Format, messages: list[Any], follow_up: bool, continues: bool) -> None:
-    field = "input" if api is RESPONSES else "messages"
-    conversation = request(api, **{field: messages}).conversation
-    assert (conversation.follow_up, conversation.continues) == (follow_up, continues)
 
 
 # --- edits -----------------------------------------------------------------------------------------------------
@@ -477,13 +429,6 @@ def test_a_request_says_which_stored_response_it_continues_and_whether_its_own_i
     asked: dict[str, Any], expected: tuple[str | None, bool]
 ) -> None:
     assert storage_of(finish(read_fields(json.dumps(asked).encode(), RESPONSES.own_fields))) == expected
-
-
-@pytest.mark.parametrize("asked", [request(COMPLETIONS, prompt="x"), request(RESPONSES, input="x")])
-def test_one_text_is_a_conversation_of_one_turn(asked: ParsedRequest) -> None:
-    assert (asked.conversation.follow_up, asked.conversation.continues) == (False, False)
-    assert asked.conversation.key == request(COMPLETIONS, prompt="x").conversation.key
-    assert asked.conversation.key != request(COMPLETIONS, prompt="y").conversation.key
 
 
 def test_a_completion_has_no_place_for_a_system_prompt() -> None:

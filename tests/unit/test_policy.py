@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from pointsman.adapters.catalog import Card, Served
@@ -21,7 +22,7 @@ from pointsman.config.model import (
     RoutingOptions,
 )
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
-from pointsman.routing.policy import Choice, Decision, Policy, Reason
+from pointsman.routing.policy import Choice, Decision, Held, Policy, Reason
 from support.toy_config import BASE, A, B, category, config, entry
 
 LABELS = ("computer science", "engineering", "health", "law", "other")
@@ -111,6 +112,10 @@ def test_without_categories_there_is_none_to_choose() -> None:
 MARGIN = RoutingOptions(switch_margin=0.25)
 
 
+def follow_up(category: str, ask: str = "How long do I boil an egg?", size: int = 0) -> Held:
+    return Held(category, ask, size)
+
+
 @pytest.mark.parametrize(
     ("medical", "legal", "expected"),
     [
@@ -125,38 +130,76 @@ def test_a_conversation_keeps_its_category_unless_beaten_by_more_than_the_margin
     medical: float, legal: float, expected: Choice
 ) -> None:
     made = policy(config(threshold=0.5625, routing=MARGIN))
-    assert made.choose((1 - medical - legal, 0.0, medical, legal, 0.0), "legal") == expected
+    assert made.choose((1 - medical - legal, 0.0, medical, legal, 0.0), follow_up("legal")) == expected
 
 
 def test_a_margin_of_nothing_still_keeps_the_category_of_a_tie() -> None:
     made = policy(config(threshold=0.5, routing=RoutingOptions(switch_margin=0)))
-    assert made.choose((0.0, 0.0, 0.5, 0.5, 0.0), "legal") == Choice("legal", 0.5, Reason.STICKY)
+    assert made.choose((0.0, 0.0, 0.5, 0.5, 0.0), follow_up("legal")) == Choice("legal", 0.5, Reason.STICKY)
+
+
+@pytest.mark.parametrize(
+    ("kib", "switches"),
+    [(0, True), (31, True), (33, False), (64, False), (10_000, False)],
+    ids=str,
+)
+def test_the_margin_grows_with_the_history_and_doubles_at_64_kib(kib: int, switches: bool) -> None:
+    """At 32 KiB it is 0.375, which the lead is a little more than at 31."""
+    made = policy(config(threshold=0.5, routing=MARGIN))
+    choice = made.choose((0.0, 0.0, 0.6875, 0.3125, 0.0), follow_up("legal", size=kib * 1024))
+    assert (choice.category == "medical") is switches
+    certain = made.choose((0.0, 0.0, 0.76, 0.24, 0.0), follow_up("legal", size=kib * 1024))
+    assert certain.category == "medical"
+
+
+@pytest.mark.parametrize(("ask", "switches"), [("And is it allowed?", False), ("Is smoking allowed?", True)])
+@pytest.mark.parametrize("lead", [0.4, 0.84])
+def test_an_ask_that_leans_on_what_was_said_changes_the_category_only_if_it_is_nearly_certain(
+    ask: str,
+    switches: bool,
+    lead: float,
+) -> None:
+    made = policy(config(threshold=0.5, routing=MARGIN))
+    probabilities = (0.0, 0.0, 0.5 + lead / 2, 0.5 - lead / 2, 0.0)
+    assert (made.choose(probabilities, follow_up("legal", ask)).category == "medical") is switches
+    assert made.choose((0.0, 0.0, 0.94, 0.06, 0.0), follow_up("legal", ask)).category == "medical"
 
 
 REST, OWN = category("general"), category("general", labels=("other",))
 
 
 @pytest.mark.parametrize(
-    ("general", "probabilities", "remembered", "expected"),
+    ("general", "other", "held", "expected"),
     [
-        pytest.param(REST, (0, 0, 0, 0, 1.0), "medical", Choice("medical", 0, Reason.STICKY), id="the rest"),
-        pytest.param(
-            OWN, (0, 0, 0, 0, 1.0), "medical", Choice("general", 1.0, Reason.CLASSIFIED), id="by its own label"
-        ),
-        pytest.param(
-            REST, (0, 0, 0, 0, 1.0), "general", Choice("general", 1.0, Reason.CLASSIFIED), id="stays the rest"
-        ),
-        pytest.param(REST, (0, 0, 1.0, 0, 0), "general", Choice("medical", 1.0, Reason.CLASSIFIED), id="over the rest"),
+        pytest.param(REST, 1.0, "medical", Choice("general", 1.0, Reason.CLASSIFIED), id="surely the rest"),
+        pytest.param(REST, 0.85, "medical", Choice("medical", 0.15, Reason.STICKY), id="the rest, not quite surely"),
+        pytest.param(OWN, 0.85, "medical", Choice("general", 0.85, Reason.CLASSIFIED), id="by its own label"),
+        pytest.param(REST, 0.9, "general", Choice("general", 0.9, Reason.CLASSIFIED), id="stays the rest"),
+        pytest.param(REST, 0.0, "general", Choice("medical", 1.0, Reason.CLASSIFIED), id="over the rest"),
     ],
 )
-def test_the_category_for_the_rest_takes_no_conversation_over(
-    general: Category, probabilities: tuple[float, ...], remembered: str, expected: Choice
+def test_the_category_for_the_rest_ends_a_conversation_if_the_ask_is_surely_about_something_else(
+    general: Category, other: float, held: str, expected: Choice
 ) -> None:
-    assert policy(config(category("medical"), general)).choose(probabilities, remembered) == expected
+    choice = policy(config(category("medical"), general)).choose((0, 0, 1 - other, 0, other), follow_up(held))
+    assert choice == msgspec.structs.replace(expected, confidence=pytest.approx(expected.confidence))
+
+
+@pytest.mark.parametrize("certainty", [0.95, 1.0])
+def test_it_does_not_where_the_ask_leans_on_what_was_said(certainty: float) -> None:
+    """The classifier calls nearly all of these small talk, surely."""
+    made = policy(config(category("medical"), REST))
+    choice = made.choose((0, 0, 1 - certainty, 0, certainty), follow_up("medical", "can somebody have both?"))
+    assert (choice.category, choice.reason) == ("medical", Reason.STICKY)
+
+
+@pytest.mark.parametrize(("other", "reason"), [(1.0, Reason.NO_CATEGORY), (0.85, Reason.STICKY)])
+def test_so_does_what_belongs_to_no_category(other: float, reason: Reason) -> None:
+    assert policy().choose((0, 0, 1 - other, 0, other), follow_up("medical")).reason is reason
 
 
 def test_a_remembered_category_that_is_no_more_does_not_stick() -> None:
-    assert policy().choose((0.0, 0.0, 1.0, 0.0, 0.0), "gone") == Choice("medical", 1.0, Reason.CLASSIFIED)
+    assert policy().choose((0.0, 0.0, 1.0, 0.0, 0.0), follow_up("gone")) == Choice("medical", 1.0, Reason.CLASSIFIED)
 
 
 # --- deciding --------------------------------------------------------------------------------------------------

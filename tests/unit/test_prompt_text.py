@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from pointsman.routing.body import read_fields
-from pointsman.routing.conversation import conversation_key
 from pointsman.routing.edits import Edits, SystemPrompt
 from pointsman.routing.formats import CHAT, COMPLETIONS, RESPONSES, ParsedRequest
 from pointsman.routing.steps import finish
@@ -126,24 +125,6 @@ def test_parts_of_which_one_is_no_json_have_no_text(part: str) -> None:
     messages = f'[{{"role":"user","content":{content}}}]'
     asked = CHAT.parse(f'{{"model":"MoM","messages":{messages},"user":"{"a" * 64 * KIB}"}}'.encode())
     assert (asked.readable, asked.text) == (True, "")
-
-
-# --- conversations --------------------------------------------------------------------------------------------------
-
-
-def test_a_long_message_is_known_by_its_length_and_its_ends() -> None:
-    long = b"a" * 20_000
-    assert conversation_key([long]) != conversation_key([long + b"a"])
-    assert conversation_key([long]) != conversation_key([b"b" + long[1:]])
-    assert conversation_key([long]) != conversation_key([long[:-1] + b"b"])
-    assert conversation_key([long]) == conversation_key([long[:9_000] + b"b" + long[9_001:]])
-    assert conversation_key([long[:2_000]]) != conversation_key([long[:1_500] + b"b" + long[1_501:2_000]])
-
-
-def test_a_conversation_in_a_large_body_is_the_one_of_its_first_turn() -> None:
-    first, later = chat(user("Hi")), chat(user("Hi"), {"role": "assistant", "content": "a" * 2 * MIB}, user("tort"))
-    assert later.conversation.key == first.conversation.key
-    assert (later.conversation.follow_up, later.text) == (True, "tort")
 
 
 # --- edits ----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from pointsman import daemon_thread
 from pointsman.app.remembered import remembered
 from pointsman.app.supervisor import Supervisor
 from pointsman.observability.log import Log
-from pointsman.proxy.stored_responses import StoredResponses
+from pointsman.proxy.stored_responses import Entry, StoredResponses
+from pointsman.routing.conversations import Kept
 from support.log import Memory
 from support.virtual_loop import VirtualLoop
 
@@ -103,12 +104,29 @@ def running(clock: VirtualLoop) -> Iterator[Service]:
     written.flush()
 
 
+def test_so_it_does_the_decision_that_a_continuation_keeps(clock: VirtualLoop, disk: Disk, file: Path) -> None:
+    with running(clock) as first:
+        clock.do(first.responses.add, "r", "me", "a", Kept("legal", 0.25))
+    with running(clock) as second:
+        entry = second.responses.find("r", "me")
+        assert entry is not None
+        assert entry.kept == Kept("legal", 0.25)
+
+
+def test_a_file_of_before_is_read(clock: VirtualLoop, disk: Disk, file: Path) -> None:
+    """It has no decisions."""
+    file.parent.mkdir()
+    file.write_text(json.dumps({"version": 1, "responses": [["r", "me", "a", NOW]]}))
+    with running(clock) as service:
+        assert service.responses.entries() == [Entry("r", "me", "a", NOW)]
+
+
 def test_the_next_process_knows_what_this_one_stored(clock: VirtualLoop, disk: Disk, file: Path) -> None:
     with running(clock) as first:
         first.store()
     with running(clock) as second:
-        assert second.responses.endpoint_of("r", "me") == "a"
-        assert second.responses.endpoint_of("r", "them") is None
+        assert second.responses.entries() == first.responses.entries()
+        assert second.responses.find("r", "them") is None
 
 
 def test_the_first_is_written_at_once_and_others_together_ten_seconds_later(
@@ -151,7 +169,7 @@ def test_without_a_state_directory_it_is_in_memory_alone(
     monkeypatch.delenv("STATE_DIRECTORY")
     with running(clock) as service:
         service.store()
-        assert service.responses.endpoint_of("r", "me") == "a"
+        assert service.responses.find("r", "me") is not None
     assert disk.writes == 0
 
 
@@ -169,7 +187,7 @@ def test_a_disk_that_hangs_holds_up_neither_the_service_nor_its_end(clock: Virtu
         service.store("r1")
         clock.advance(60.0)
         service.store("r2")
-        assert service.responses.endpoint_of("r2", "me") == "a"
+        assert service.responses.find("r2", "me") is not None
         assert disk.writes == 1, "one thread hangs, and no more"
     (line,) = service.lines("stored_responses")
     assert "were not kept" in line["message"]
@@ -237,7 +255,7 @@ def test_a_file_that_cannot_be_read_is_told_of_and_replaced(
     assert line["level"] == "warning"
     assert str(file) in line["message"]
     with running(clock) as after:
-        assert after.responses.endpoint_of("r", "me") == "a"
+        assert after.responses.find("r", "me") is not None
 
 
 @pytest.mark.parametrize(("size", "known"), [(16 * 2**20, 1), (16 * 2**20 + 1, 0)])

@@ -29,13 +29,15 @@ class Shelf:
             self.responses.add(each, client, "a")
 
     def has(self, client: str, response_id: str) -> bool:
-        return self.responses.endpoint_of(response_id, client) is not None
+        return self.responses.find(response_id, client) is not None
 
 
 def test_it_is_its_clients_alone() -> None:
     shelf = Shelf()
     shelf.responses.add("r", "me", "b")
-    assert shelf.responses.endpoint_of("r", "me") == "b"
+    entry = shelf.responses.find("r", "me")
+    assert entry is not None
+    assert entry.endpoint == "b"
     assert not shelf.has("them", "r")
     assert not shelf.has("", "r")
     assert not shelf.has("me", "other")
@@ -379,3 +381,49 @@ def test_a_client_may_not_choose_the_id_of_a_stored_response(
 def test_it_may_where_nothing_is_stored(wire: Wire, body: dict[str, Any]) -> None:
     ask(wire, MINE, **body)
     assert wire.a.requests == 1
+
+
+# --- the decision that it continues -------------------------------------------------------------------------------
+
+
+def thanks(wire: Wire, *fields: str) -> bytes:
+    """Continue a response with an ask that says nothing, and return the head of the answer."""
+    body = {"model": "MoM", "input": "thanks", "previous_response_id": "resp_1"}
+    wire.client.sends(request("POST", PATH, body, *fields))
+    wire.upstream.sends(with_length(answer("resp_2")))
+    return wire.answer.head
+
+
+def test_a_continuation_keeps_the_decision_of_the_response(wire: Wire) -> None:
+    store(wire, MINE, model="MoM")
+    assert b"x-pointsman-reason: sticky" in thanks(wire, MINE)
+
+
+def test_one_of_a_model_that_the_client_chose_is_decided_by_itself(wire: Wire) -> None:
+    store(wire, MINE)
+    assert b"x-pointsman-reason: classified" in thanks(wire, MINE)
+
+
+def test_that_of_another_client_or_session_is_not_found(wire: Wire) -> None:
+    """The credentials and the session's header reach the table of conversations."""
+
+    def sent(*fields: str, said: tuple[str, ...] = ("Why?", "So.", "thanks")) -> bytes:
+        messages = [{"role": ("user", "assistant")[place % 2], "content": text} for place, text in enumerate(said)]
+        wire.client.sends(request("POST", "/v1/chat/completions", {"model": "MoM", "messages": messages}, *fields))
+        wire.upstream.sends(OK)
+        return wire.answer.head
+
+    sent(MINE, "X-Session-Id: s", said=("Why?",))
+    assert b"x-pointsman-reason: sticky" in sent(MINE, "X-Session-Id: s")
+    assert b"x-pointsman-reason: classified" in sent(THEIRS, "X-Session-Id: s")
+    assert b"x-pointsman-reason: classified" in sent(MINE, "X-Session-Id: t")
+
+
+def test_a_dry_run_looks_up_the_conversations_of_its_client(wire: Wire) -> None:
+    asked = {"role": "user", "content": "Why?"}
+    wire.client.sends(request("POST", "/v1/chat/completions", {"model": "MoM", "messages": [asked]}, MINE))
+    wire.upstream.sends(OK)
+    said = [asked, {"role": "assistant", "content": "So."}, {"role": "user", "content": "thanks"}]
+    for client, reason in ((MINE, b"sticky"), (THEIRS, b"classified")):
+        wire.client.sends(request("POST", "/v1/route", {"model": "MoM", "messages": said}, client))
+        assert b"x-pointsman-reason: %b" % reason in wire.answer.head

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pointsman.adapters.catalog import Served
 from pointsman.adapters.poller import Poller
 from pointsman.api import classification, stored
+from pointsman.api.caller import caller_of
 from pointsman.api.decision_headers import decision_lines
 from pointsman.api.dry_run import dry_run
 from pointsman.api.health import Ready, health_routes
@@ -122,7 +123,10 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         fields = await router.lane.run(read_fields(body, names)) if usual is None else usual
         model = model or fields.model
     record.original_model = model and model[:LONGEST_NAME]
-    at = stored.continued(backend.config, forwarder, exchange, fields) if form is RESPONSES else None
+    continued = stored.Continued()
+    if form is RESPONSES:
+        continued = stored.continued(backend.config, forwarder, exchange, fields)
+    at = continued.at
     if model is not None and model not in router.auto_names:
         routed = router.explicit(body, model, at)
         record.decided(routed)
@@ -132,9 +136,11 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         return None
     parsed = await router.lane.run(form.read(fields))
     record.phase = "classify"
-    routed = await router.route(parsed, at=at)
+    routed = await router.route(
+        parsed, caller_of(router, exchange.request.head, fields), continued=continued.kept, at=at
+    )
     record.decided(routed)
-    _keep_text(backend, parsed.text, routed)
+    _keep_text(backend, routed)
 
     def again(served: Served) -> Plan:
         other = router.again(parsed, routed, served, at)
@@ -149,11 +155,11 @@ def _plan(routed: Routed) -> Plan:
     return Plan(routed.decision, routed.edited.body, decision_lines(routed))
 
 
-def _keep_text(backend: Backend, text: str, routed: Routed) -> None:
+def _keep_text(backend: Backend, routed: Routed) -> None:
     if backend.texts is None or routed.classification is None:
         return
     try:
-        backend.texts.keep(routed.classification.text_hash, backend.router.classifier.read(text))
+        backend.texts.keep(routed.classification.text_hash, backend.router.classifier.read(routed.text))
     except OSError as error:  # a full disk must not fail requests
         backend.log.write("warning", "texts_file", message=f"a text was not kept: {error.strerror}")
 
@@ -187,7 +193,7 @@ async def _fields(backend: Backend, body: bytes) -> Fields | None:
 async def _stored(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
     response_id = exchange.request.parameters["id"]
-    keeper = stored.keeper(backend.config, backend.forwarder, exchange, response_id)
+    keeper, _ = stored.keeper(backend.config, backend.forwarder, exchange, response_id)
     await backend.forwarder.forward(exchange, (keeper,), body)
     return None
 
@@ -201,7 +207,7 @@ async def _models(backend: Backend, exchange: Exchange) -> Response | None:
 async def _dry_run(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
     exchange.record.phase = "classify"
-    parsed, routed = await dry_run(backend.router, body)
+    parsed, routed = await dry_run(backend.router, body, exchange.request.head)
     exchange.record.original_model = parsed.model and parsed.model[:LONGEST_NAME]
     response = json_response(describe(backend.router, parsed, routed))
     response.lines = decision_lines(routed)

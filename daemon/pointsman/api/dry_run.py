@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pointsman.api.caller import caller_of
+from pointsman.http1.request_head import RequestHead
 from pointsman.routing.body import read_fields
+from pointsman.routing.conversation import ANYBODY
 from pointsman.routing.formats import ParsedRequest, format_of
 from pointsman.routing.router import Routed, Router
 
 
-async def dry_run(router: Router, body: bytes) -> tuple[ParsedRequest, Routed]:
-    """Decide on a request of any format, and remember nothing; raises RequestError."""
+async def dry_run(router: Router, body: bytes, head: RequestHead | None = None) -> tuple[ParsedRequest, Routed]:
+    """Decide on a request of any format, and remember nothing; raises RequestError.
+
+    `head` tells the client whose conversations are looked up; by default it is one without credentials.
+    """
     fields = await router.lane.run(read_fields(body, router.fields))
     parsed = await router.lane.run(format_of(fields).read(fields))
-    return parsed, await router.route(parsed, remember=False)
+    caller = ANYBODY if head is None else caller_of(router, head, fields)
+    return parsed, await router.route(parsed, caller, remember=False)

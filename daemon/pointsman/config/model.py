@@ -325,11 +325,23 @@ class ClassifierOptions:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingOptions:
     split: Literal["best", "score"] = option(
-        "`best`: the highest score wins; `score`: scores are shares (A/B), fixed per conversation.", "best"
+        "`best`: the highest score wins; `score`: scores are shares (A/B), drawn once for each conversation.", "best"
     )
     sticky: bool = option("Keep a conversation's category in follow-up turns.", True)
-    switch_margin: float = option("Lead that another category needs to replace it.", 0.2, minimum=0, maximum=1)
-    sticky_entries: int = option("Number of conversations to remember.", 10_000, minimum=1)
+    switch_margin: float = option(
+        "Lead that another category needs to replace it; up to twice as much in a long conversation.",
+        0.2,
+        minimum=0,
+        maximum=1,
+    )
+    sticky_entries: int = option("Number of turns to remember, of all conversations.", 10_000, minimum=1)
+    sticky_seconds: int = option("Time for which a turn is remembered.", 3_600, minimum=1)
+    session_headers: tuple[str, ...] = option(
+        "Further request headers in which clients name their session, beside the built-in ones.", ()
+    )
+    session_fields: tuple[str, ...] = option(
+        "Further body fields in which clients name their session, such as `chat` or `metadata.chat`.", ()
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

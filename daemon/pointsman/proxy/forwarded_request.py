@@ -109,7 +109,9 @@ class ForwardedRequest(ResponseStream):
             self._request.release()
 
     def _stored(self, response_id: str) -> None:
-        self._upstreams.stored.add(response_id, client_identity(self._request.head), self._endpoint.name)
+        routed = self._record.routed
+        kept = None if routed is None else routed.kept
+        self._upstreams.stored.add(response_id, client_identity(self._request.head), self._endpoint.name, kept)
 
     def ended(self, error: UpstreamError | None) -> None:
         exchange, endpoint = self._exchange, self._endpoint

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-# With its id, an entry takes 100 bytes in the file and 500 in memory.
+from pointsman.routing.conversations import Kept
+
+# With its id, an entry takes 150 bytes in the file and 600 in memory.
 ENTRIES = 10_000
 # Once all entries are in use, a client that has more than its share displaces its own.
 SHARE = ENTRIES // 4
@@ -17,16 +19,20 @@ KEPT_SECONDS = 30 * 86_400.0
 
 
 class Entry(NamedTuple):
-    """A stored response: `client` is the hash of its credentials, `since` is in seconds since the epoch."""
+    """A stored response: `client` is the hash of its credentials, `since` is in seconds since the epoch.
+
+    `kept` is what a continuation keeps of the decision; None if the client chose the model.
+    """
 
     id: str
     client: str
     endpoint: str
     since: float
+    kept: Kept | None = None
 
 
 class StoredResponses:
-    """Remember the responses that were stored (`add`), and find those of a client (`endpoint_of`)."""
+    """Remember the responses that were stored (`add`), and find those of a client (`find`)."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock` returns the seconds since the epoch."""
@@ -41,20 +47,20 @@ class StoredResponses:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, response_id: str, client: str, endpoint: str) -> None:
+    def add(self, response_id: str, client: str, endpoint: str, kept: Kept | None = None) -> None:
         """Remember a response; the oldest is forgotten where there is no room."""
         now = self._clock()
-        self._put(Entry(response_id, client, endpoint, now))
+        self._put(Entry(response_id, client, endpoint, now, kept))
         while (oldest := next(iter(self._entries.values()))).since + KEPT_SECONDS < now:
             self._forget(oldest)
         self.on_add()
 
-    def endpoint_of(self, response_id: str, client: str) -> str | None:
-        """Return the name of the endpoint that has a response of this client; None for anybody else's."""
+    def find(self, response_id: str, client: str) -> Entry | None:
+        """Return what is known of a response of this client; None for anybody else's."""
         entry = self._entries.get(response_id)
         if entry is None or entry.client != client or entry.since + KEPT_SECONDS < self._clock():
             return None
-        return entry.endpoint
+        return entry
 
     def entries(self) -> list[Entry]:
         """Return what is remembered, the oldest first."""

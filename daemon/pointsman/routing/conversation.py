@@ -3,43 +3,47 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from typing import NamedTuple
 
-import msgspec
-
-# Hashing all of a long text would cost more than all else that routing does with it.
-END_BYTES = 1024
+from pointsman.routing.history import History
 
 
-class Conversation(msgspec.Struct, frozen=True):
-    """A conversation: `key` is a hash of its first messages, the same in every turn.
+class Caller(NamedTuple):
+    """Who asks: `client` is a hash of its credentials, `session` what it calls its session, each empty if unknown."""
 
-    `follow_up`: the request contains an earlier response. `continues`: the last message is not the user's (a tool
-    result, for example), so there is no new text to classify.
+    client: str = ""
+    session: str = ""
+
+
+ANYBODY = Caller()
+
+
+class Conversation(NamedTuple):
+    """Under which keys a conversation is remembered.
+
+    `own` is the key of the history up to the newest turn, `previous` up to the one before it (None in a first turn),
+    `session` that of the client's session (None without one). `continues` is the history's.
     """
 
-    key: bytes
-    follow_up: bool
+    own: bytes
+    previous: bytes | None
+    session: bytes | None
     continues: bool
 
 
-UNKNOWN = Conversation(b"", follow_up=False, continues=False)
+def conversation_of(history: History, caller: Caller) -> Conversation | None:
+    """Return the conversation of a history; None without a user's turn."""
+    if not history.turns:
+        return None
+    who = [part.encode("utf-8", "surrogatepass") for part in caller]
+    return Conversation(
+        _hash([*who, *history.digests()]),
+        _hash([*who, *history.digests(1)]) if len(history.turns) > 1 else None,
+        _hash([*who]) if caller.session else None,
+        history.continues,
+    )
 
 
-def single_turn(text: str) -> Conversation:
-    """Return the conversation of a request without messages."""
-    key = conversation_key([text.encode("utf-8", "surrogatepass")])
-    return Conversation(key, follow_up=False, continues=False)
-
-
-def conversation_key(parts: Iterable[bytes | memoryview]) -> bytes:
-    """Return a 16-byte hash; each part is hashed with its length, so that parts cannot run together.
-
-    Of a long part its length and both ends are hashed.
-    """
-    pieces: list[bytes | memoryview] = []
-    for part in parts:
-        length = len(part)
-        pieces.append(b"%d:" % length)
-        pieces += [part] if length <= 2 * END_BYTES else [part[:END_BYTES], part[-END_BYTES:]]
-    return hashlib.blake2b(b"".join(pieces), digest_size=16).digest()
+def _hash(parts: list[bytes]) -> bytes:
+    """Return a 16-byte hash; each part is hashed with its length, so that parts cannot run together."""
+    return hashlib.blake2b(b"".join([b"%d:%b" % (len(part), part) for part in parts]), digest_size=16).digest()

@@ -13,6 +13,7 @@ from pointsman.adapters.catalog import Served
 from pointsman.config.labels import cover
 from pointsman.config.model import Category, Config, Endpoint, ModelScore
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
+from pointsman.routing.follow_up import leans
 
 
 class Reason(enum.StrEnum):
@@ -31,6 +32,25 @@ class Reason(enum.StrEnum):
     ADAPTER_MISSING = "adapter_missing"
     ADAPTER_WITHOUT_TOOLS = "adapter_without_tools"
     NO_CATEGORY = "no_category"
+
+
+# A switch throws away vLLM's prefix cache, so its margin grows with the history: from this many bytes on it is twofold.
+LONG_HISTORY = 64 * 1024
+# The lead of another subject in an ask that leans on what was said before, and the score of the rest in one that does
+# not. Fitted to benchmarks/ask/turns.jsonl: the classifier reads the ask alone, and is surer of it than it can be.
+LEANING_LEAD = 0.85
+REST_SURE = 0.9
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What a follow-up holds on to: the conversation's category, unless the `ask` is about another.
+
+    `size` is the number of bytes of the history.
+    """
+
+    category: str
+    ask: str
+    size: int = 0
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -82,33 +102,37 @@ class Policy:
         score = probabilities.__getitem__
         return {name: sum(map(score, labels)) for name, labels in self._covered.items()}
 
-    def choose(self, probabilities: Sequence[float], remembered: str | None) -> Choice:
-        """Return the best category, or the conversation's own (`remembered`) or the fallback.
+    def choose(self, probabilities: Sequence[float], held: Held | None = None) -> Choice:
+        """Return the best category, or the conversation's own (`held`) or the fallback.
 
-        The conversation keeps its category unless another reaches the threshold and leads by `switch_margin`; without
-        one, the fallback is used if no category reaches the threshold.
+        Without a conversation, the fallback is used if no category reaches the threshold.
         """
         scores = self.scores(probabilities)
         best = max(scores, key=scores.__getitem__, default=None)
         score = 0.0 if best is None else scores[best]
-        sure = best is not None and score >= self._threshold
-        if remembered in scores and not (sure and self._takes_over(best, score, remembered, scores[remembered])):
-            return Choice(remembered, scores[remembered], Reason.STICKY)
-        if sure:
-            return Choice(best, score, Reason.CLASSIFIED)
         uncovered = 1.0 - sum(scores.values())
+        if held is not None and held.category in scores and not self._ends(held, scores, best, uncovered):
+            return Choice(held.category, scores[held.category], Reason.STICKY)
+        if score >= self._threshold and best is not None:
+            return Choice(best, score, Reason.CLASSIFIED)
         reason = Reason.NO_CATEGORY if uncovered >= max(self._threshold, score) else Reason.LOW_CONFIDENCE
         return Choice(self.fallback, score, reason)
 
-    def _takes_over(self, best: str | None, score: float, remembered: str, own: float) -> bool:
-        """Return whether the conversation moves to the best category.
+    def _ends(self, held: Held, scores: dict[str, float], best: str | None, uncovered: float) -> bool:
+        """Return whether an ask is so surely about something else that its conversation changes its category.
 
-        A short remark such as "Thanks" is no change of subject, so the category of the remaining labels never takes
-        over.
+        Another category must reach the threshold and lead by the margin. The rest, or what no category covers, must be
+        nearly certain, as most short follow-ups look like it.
         """
-        if best == remembered:
-            return True
-        return best != self._rest and score - own > self._config.pointsman.routing.switch_margin
+        score = 0.0 if best is None else scores[best]
+        if best == held.category and score >= uncovered:
+            return score >= self._threshold
+        if best is None or best == self._rest or uncovered > score:
+            sure = max(score, uncovered) >= max(self._threshold, REST_SURE)
+            return sure and not leans(held.ask)
+        margin = self._config.pointsman.routing.switch_margin * (1 + min(1.0, held.size / LONG_HISTORY))
+        lead = score - scores[held.category]
+        return score >= self._threshold and lead > margin and (lead > LEANING_LEAD or not leans(held.ask))
 
     @property
     def fallback(self) -> str | None:

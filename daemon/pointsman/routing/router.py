@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from pointsman.adapters.catalog import Served
 from pointsman.classify.classifier import Classification, Classifier
 from pointsman.config.model import Config, Endpoint
+from pointsman.eager import in_task
 from pointsman.errors import ClassifierError
-from pointsman.lru import Lru
+from pointsman.routing.ask import AskFinder, AskKind
 from pointsman.routing.body import FIELDS
-from pointsman.routing.conversation import Conversation
+from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
+from pointsman.routing.conversations import Conversations, Kept, Place
 from pointsman.routing.edits import Edited
+from pointsman.routing.follow_up import content_free, leans
 from pointsman.routing.formats import ParsedRequest
-from pointsman.routing.policy import Choice, Decision, Policy, Reason
+from pointsman.routing.history import History, HistoryReader
+from pointsman.routing.policy import Choice, Decision, Held, Policy, Reason
+from pointsman.routing.session_ids import SessionIds
 from pointsman.routing.steps import Lane
 
 # Bounds the cache of decisions by requested model name; it is cleared when the served models change.
 EXPLICIT_ENTRIES = 1024
 # No model has a longer name, but clients may ask for one.
 LONGEST_NAME = 256
+# So many earlier asks are read along where a conversation is not known here, behind so many characters of the new one.
+EARLIER_ASKS = 3
+MOST_PACKED = 2048
 
 
 class Routed(msgspec.Struct, frozen=True):
-    """A routed request; `decide` is the time for the decision and the edits in seconds, without classification."""
+    """A routed request; `decide` is the time for the decision and the edits in seconds, without classification.
+
+    `text` is what was classified. `kept` is what later turns keep, None where the client named the model.
+    """
 
     decision: Decision
     edited: Edited
     classification: Classification | None
     decide: float
+    text: str = ""
+    kept: Kept | None = None
 
     @property
     def system_prompt(self) -> Literal["replace", "insert"] | None:
@@ -61,20 +75,34 @@ class Router:
         self.served = served
         self.auto_names = config.auto_names
         parameters = {family.parameter for family in config.families.values() if family.type == "reasoning_effort"}
-        self.fields = (*FIELDS, *sorted(parameters.difference(FIELDS)))
+        routing = config.pointsman.routing
+        self.session_ids = SessionIds(routing.session_headers, routing.session_fields)
+        self.fields = tuple(dict.fromkeys((*FIELDS, *sorted(parameters), *self.session_ids.fields)))
         """The top-level fields of a body that routing reads or edits."""
         self.lane = Lane()
         """Where long bodies are read, one after the other."""
         self._explicit: dict[str, Decision] = {}
         self._explicit_served: Served | None = None
-        routing = config.pointsman.routing
-        self._conversations: Lru[bytes, str] = Lru(0) if previous is None else previous._conversations
-        self._conversations.resize(routing.sticky_entries if routing.sticky else 0)
+        self._histories: HistoryReader = HistoryReader(AskFinder()) if previous is None else previous._histories
+        self._conversations: Conversations = (
+            Conversations(time.monotonic) if previous is None else previous._conversations
+        )
+        self._conversations.resize(routing.sticky_entries, routing.sticky_seconds)
+        self._sticky = routing.sticky
 
-    async def route(self, request: ParsedRequest, *, remember: bool = True, at: Endpoint | None = None) -> Routed:
-        """Decide where a request goes; `remember` keeps the category for later turns of the conversation.
+    async def route(
+        self,
+        request: ParsedRequest,
+        caller: Caller = ANYBODY,
+        *,
+        continued: Kept | None = None,
+        remember: bool = True,
+        at: Endpoint | None = None,
+    ) -> Routed:
+        """Decide where a request goes; `remember` keeps the decision for later turns of the conversation.
 
-        `at`, here and below, is the only endpoint that can answer, as it has the response that the request continues.
+        `continued` is kept of the stored response that the request continues. `at`, here and below, is the only
+        endpoint that can answer, as it has that response.
 
         A failing classifier delays the request by at most its deadline: the fallback is used, and the reason says so.
         """
@@ -82,34 +110,25 @@ class Router:
             return self.explicit(request.body, request.model, at)
         if not request.readable:
             return self._unread(request, at)
-        conversation = request.conversation
-        remembered = self._conversations.get(conversation.key) if conversation.follow_up else None
-        if remembered is not None and not self.policy.knows(remembered):
-            remembered = None
-        classification: Classification | None = None
-        failed: Reason | None = None
-        if not request.text or request.text.isspace():
-            failed = Reason.NO_TEXT
-        elif remembered is None or not conversation.continues:
-            try:
-                classification = await self.classifier.classify(request.text)
-                failed = None if classification.supported else Reason.UNSUPPORTED_LANGUAGE
-            except ClassifierError as error:
-                failed = Reason(error.reason)
+        history = await self.lane.run(self._histories.read(request.messages, request.ask))
+        conversation, place = self._place(request, history, caller, continued)
+        reading = await self._read(request.text, history, place.kept)
         started = time.perf_counter()
-        choice = self._choice(classification, failed, remembered)
-        decision = self._decide(choice, request, self.served(), at)
-        if remember and decision.category is not None and failed is None:
-            self._conversations.put(conversation.key, decision.category)
+        choice = self._choice(request.text, reading, history, place.kept)
+        decision = self._decide(choice, request, place.share, self.served(), at)
+        kept = Kept(_subject(choice, place.kept), place.share)
+        if remember and conversation is not None and (reading.failed is None or place.kept is not None):
+            self._conversations.put(conversation, kept)
         edited = request.apply(decision.edits)
-        return Routed(decision, edited, classification, time.perf_counter() - started)
+        taken = time.perf_counter() - started
+        return Routed(decision, edited, reading.classification, taken, reading.text, kept)
 
     def again(self, request: ParsedRequest, routed: Routed, served: Served, at: Endpoint | None = None) -> Routed:
         """Return the same choice decided anew, after vLLM turned out to serve less than `served` said."""
         old = routed.decision
         choice = Choice(old.category, old.confidence, old.reason)
-        decision = self._decide(choice, request, served, at)
-        return Routed(decision, request.apply(decision.edits), routed.classification, routed.decide)
+        decision = self._decide(choice, request, 0.0 if routed.kept is None else routed.kept.share, served, at)
+        return msgspec.structs.replace(routed, decision=decision, edited=request.apply(decision.edits))
 
     def explicit(self, body: bytes, model: str, at: Endpoint | None = None) -> Routed:
         """Return the decision for a model that the client named and that is no auto name.
@@ -134,36 +153,112 @@ class Router:
 
     def _unread(self, request: ParsedRequest, at: Endpoint | None) -> Routed:
         started = time.perf_counter()
-        decision = self._decide(Choice(None, None, Reason.TOO_MANY_PARTS), request, self.served(), at)
+        decision = self._decide(Choice(None, None, Reason.TOO_MANY_PARTS), request, 0.0, self.served(), at)
         return Routed(decision, request.apply(decision.edits), None, time.perf_counter() - started)
 
-    def _decide(self, choice: Choice, request: ParsedRequest, served: Served, at: Endpoint | None) -> Decision:
+    def _place(
+        self, request: ParsedRequest, history: History, caller: Caller, continued: Kept | None
+    ) -> tuple[Conversation | None, Place]:
+        """Return the conversation, None if it is not to be remembered here, and what is known of it."""
+        if continued is not None:  # its history is in vLLM, and the body has only the end of it
+            conversation, place = None, Place(continued, continued.share)
+        else:
+            helper = request.ask.kind is AskKind.HELPER_TASK
+            conversation = None if helper else conversation_of(history, caller)
+            place = self._conversations.find(conversation)
+        category = None if place.kept is None else place.kept.category
+        if not self._sticky or (category is not None and not self.policy.knows(category)):
+            place = Place(None, place.share)
+        return conversation, place
+
+    async def _read(self, text: str, history: History, kept: Kept | None) -> _Reading:
+        """Classify what must be: nothing in the middle of a turn, and of a follow-up that says nothing of its own.
+
+        Where the earlier turns are not known here, they are read along with an ask that says little.
+        """
+        if kept is not None and (history.continues or content_free(text)):
+            return _Reading(text)
+        unknown = self._sticky and kept is None
+        earlier = [turn.ask for turn in history.turns[1 : 1 + EARLIER_ASKS]] if unknown else []
+        if not text or text.isspace():
+            return _Reading(text, failed=Reason.NO_TEXT)
+        packed = "\n".join([text[:MOST_PACKED], *earlier])
+        try:
+            if earlier and (content_free(text) or leans(text)):
+                return _Reading(packed, await self.classifier.classify(packed))
+            if not earlier:
+                return _Reading(text, await self.classifier.classify(text))
+            return await self._read_both(text, packed)
+        except ClassifierError as error:
+            return _Reading(text, failed=Reason(error.reason))
+
+    async def _read_both(self, text: str, packed: str) -> _Reading:
+        """Classify an ask, and beside it the same with the earlier ones, which counts if the ask alone is unsure."""
+        await in_task()
+        beside = asyncio.ensure_future(self._tried(packed))
+        try:
+            alone = await self.classifier.classify(text)
+            unsure = self.choose(alone).reason is Reason.LOW_CONFIDENCE
+            together = await beside if unsure else None
+        finally:
+            beside.cancel()
+        return _Reading(text, alone) if together is None else _Reading(packed, together)
+
+    async def _tried(self, text: str) -> Classification | None:
+        try:
+            return await self.classifier.classify(text)
+        except ClassifierError:
+            return None
+
+    def _decide(
+        self, choice: Choice, request: ParsedRequest, share: float, served: Served, at: Endpoint | None
+    ) -> Decision:
         if at is not None:
             served = served.only(at.name, self.config.vllm_endpoints)
-        decision = self.policy.decide(choice, _split_position(request.conversation), served, tools=request.tools)
+        decision = self.policy.decide(choice, share, served, tools=request.tools)
         return decision if at is None else _bound(decision, at)
 
-    def choose(self, found: Classification, remembered: str | None) -> Choice:
-        """Return the choice for a classified text.
+    def choose(self, found: Classification, held: Held | None = None) -> Choice:
+        """Return the choice for a classified text, in a conversation that has a category or in none.
 
-        Of a text in another language nothing is known, not even whether it is still about `remembered`.
+        Of a text in another language nothing is known, not even whether it is still about that category.
         """
         if not found.supported:
             return Choice(self.policy.fallback, None, Reason.UNSUPPORTED_LANGUAGE)
-        return self.policy.choose(found.probabilities, remembered)
+        return self.policy.choose(found.probabilities, held)
 
-    def _choice(self, found: Classification | None, failed: Reason | None, remembered: str | None) -> Choice:
-        if found is not None:
-            return self.choose(found, remembered)
-        if failed is not None:
-            return Choice(remembered or self.policy.fallback, None, failed)
-        return Choice(remembered, None, Reason.STICKY)
+    def _choice(self, text: str, reading: _Reading, history: History, kept: Kept | None) -> Choice:
+        category = None if kept is None else kept.category
+        if reading.failed is not None:
+            return Choice(category or self.policy.fallback, None, reading.failed)
+        if reading.classification is None:
+            return Choice(category or self.policy.fallback, None, Reason.STICKY)
+        held = None
+        if category is not None and not _no_subject(history):
+            held = Held(category, text, history.size)
+        return self.choose(reading.classification, held)
+
+
+class _Reading(NamedTuple):
+    """What the classifier read, and the result; neither result nor failure if nothing had to be read."""
+
+    text: str
+    classification: Classification | None = None
+    failed: Reason | None = None
+
+
+def _subject(choice: Choice, kept: Kept | None) -> str | None:
+    """Return the category that a conversation has after this choice; what answers an unsure ask is none."""
+    if choice.reason is Reason.UNSUPPORTED_LANGUAGE:
+        return None if kept is None else kept.category
+    return None if choice.reason is Reason.LOW_CONFIDENCE else choice.category
+
+
+def _no_subject(history: History) -> bool:
+    """Return whether the earlier turns, if there are any, only greet."""
+    earlier = history.turns[1:]
+    return bool(earlier) and all(content_free(turn.ask) for turn in earlier)
 
 
 def _bound(decision: Decision, endpoint: Endpoint) -> Decision:
     return msgspec.structs.replace(decision, endpoints=(endpoint,))
-
-
-def _split_position(conversation: Conversation) -> float:
-    """Return the conversation's fixed position in [0, 1), so that a split sends every turn to the same model."""
-    return int.from_bytes(conversation.key[:8], "little") / 2**64

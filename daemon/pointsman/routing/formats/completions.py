@@ -17,10 +17,10 @@ class Completions(Format):
     def read(self, fields: Fields) -> Steps[ParsedRequest]:
         model = fields.model
         try:
-            text, conversation = yield from read_text(fields.get("prompt"), None)
+            text = yield from read_text(fields.get("prompt"), None)
         except TooManyParts:
             return ParsedRequest(self, fields, model, readable=False)
-        return ParsedRequest(self, fields, model, FINDER.find((text,)), conversation)
+        return ParsedRequest(self, fields, model, FINDER.find((text,)))
 
     def reasoning_changes(self, fields: Fields, reasoning: Reasoning) -> Changes:
         return {}

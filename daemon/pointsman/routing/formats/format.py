@@ -1,4 +1,4 @@
-"""Base class of the request formats: each reads the text and conversation, and makes the edits. Pure."""
+"""Base class of the request formats: each reads the text, and makes the edits. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from pointsman.routing.body import (
     read_fields,
     view,
 )
-from pointsman.routing.conversation import UNKNOWN, Conversation
 from pointsman.routing.edits import Edited, Edits, Pieces, Reasoning, SystemPrompt, edited, is_empty
 from pointsman.routing.formats.message_list import counted, read_messages, read_text
 from pointsman.routing.json_scan import JsonFault, Span
@@ -53,7 +52,6 @@ class ParsedRequest(msgspec.Struct, frozen=True):
     fields: Fields
     model: str | None
     ask: Ask = NO_ASK
-    conversation: Conversation = UNKNOWN
     messages: list[Message] | None = None
     readable: bool = True
 
@@ -111,10 +109,10 @@ class Format(abc.ABC):
                 messages = yield from read_messages(value)
             else:
                 counted(messages)
-            text, conversation = yield from read_text(value, messages)
+            text = yield from read_text(value, messages)
         except TooManyParts:
             return ParsedRequest(self, fields, model, readable=False)
-        return ParsedRequest(self, fields, model, FINDER.find((text,)), conversation, messages)
+        return ParsedRequest(self, fields, model, FINDER.find((text,)), messages)
 
     def reasoning_changes(self, fields: Fields, reasoning: Reasoning) -> Changes:
         """Return the changes that set reasoning; a value set by the client is kept."""

@@ -6,15 +6,11 @@ from msgspec.json import Decoder
 
 from pointsman.routing import json_scan
 from pointsman.routing.body import MESSAGES_AT_ONCE, Message, ScannedMessage, Value, decode, kind, view
-from pointsman.routing.conversation import Conversation, conversation_key, single_turn
 from pointsman.routing.json_scan import JsonFault, Span
 from pointsman.routing.prompt_text import END_BYTES, LIST_AT_ONCE, MOST_PARTS, TooManyParts, text_of
 from pointsman.routing.steps import Steps
 
-# Of the messages before the first user message, so many identify a conversation.
-_OPENING = 64
 _LONG = 4096
-_CLIENTS_ROLES = frozenset({"system", "developer", "user"})
 
 _MESSAGE = Decoder(Message)
 _MESSAGES = Decoder(list[Message])
@@ -68,17 +64,11 @@ def _message(array: memoryview, span: Span) -> Steps[Message]:
     )
 
 
-def read_text(value: Value | None, messages: list[Message] | None) -> Steps[tuple[str, Conversation]]:
-    """Return the text to classify and its conversation, from messages or a plain string; raises TooManyParts."""
+def read_text(value: Value | None, messages: list[Message] | None) -> Steps[str]:
+    """Return the text to classify, from messages or a plain string; raises TooManyParts."""
     if messages is None:
-        text = yield from text_of(value)
-        return text, single_turn(text)
-    new = ""
-    if messages and messages[-1].role == "user":
-        new = yield from text_of(messages[-1].content)
-    # In Anthropic's format a tool result is a user message without text.
-    text = new or (yield from _last_user_text(messages))
-    return text, _conversation(messages, continues=bool(messages) and not new)
+        return (yield from text_of(value))
+    return (yield from _last_user_text(messages))
 
 
 def _last_user_text(messages: list[Message]) -> Steps[str]:
@@ -98,17 +88,3 @@ def _last_user_text(messages: list[Message]) -> Steps[str]:
         if memoryview(message.content).nbytes > _LONG:
             yield
     return " ".join(filter(None, texts))
-
-
-def _conversation(messages: list[Message], *, continues: bool) -> Conversation:
-    roles = [message.role for message in messages]
-    first = roles.index("user") if "user" in roles else len(roles) - 1
-    parts: list[bytes | memoryview] = []
-    for one in messages[: min(first, _OPENING)] + messages[first : first + 1]:
-        parts += (b"" if one.role is None else one.role.encode(), memoryview(one.content))
-    return Conversation(
-        key=conversation_key(parts),
-        # The Responses API has no role for model output: a tool call and its result are items of their own.
-        follow_up=not _CLIENTS_ROLES.issuperset(roles),
-        continues=continues,
-    )

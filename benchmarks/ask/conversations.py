@@ -1,0 +1,263 @@
+"""Do conversations keep their adapter, leave it for another subject, and never inherit a stranger's?
+
+Runs the built-in classifier and the router of config/config.yaml over the rows of turns.jsonl and strangers.jsonl,
+which turns.md explains; `--held-out` judges turns_held_out.jsonl as well. Each row is a client of its own that sends
+all turns of its history, and then the ask. Strangers send theirs in turn, as one client. Writes
+benchmarks/results/conversations.json and conversations.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from markdown import judged, table
+from provenance import provenance
+from target import Target, median
+
+from pointsman.adapters.catalog import Served
+from pointsman.app.prepare import prepare
+from pointsman.classify.classifier import Classifier
+from pointsman.config.model import Config
+from pointsman.routing.ask import AskFinder
+from pointsman.routing.conversation import ANYBODY, Caller, conversation_of
+from pointsman.routing.conversations import Conversations, Kept
+from pointsman.routing.formats import CHAT, ParsedRequest
+from pointsman.routing.history import HistoryReader
+from pointsman.routing.router import Router
+from pointsman.routing.steps import finish
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "conversations"
+MODELS = {
+    "technical": "technical-lora",
+    "medical": "medical-lora",
+    "legal": "legal-lora",
+    "everyday": "llama2-7b",
+}
+HALVES = {"development": "turns.jsonl", "held out": "turns_held_out.jsonl"}
+# Turns of a history, and bytes of each message, whose cost is measured.
+COSTS = ((1, 100), (3, 100), (10, 1_000), (32, 1_000), (200, 1_000), (10, 20_000))
+ROUNDS = 30
+
+
+class Message(msgspec.Struct):
+    role: str
+    content: str
+    domain: str = ""
+
+
+class Row(msgspec.Struct):
+    """A follow-up or a change of subject."""
+
+    id: str
+    kind: str
+    domain: str
+    to: str
+    history: list[Message]
+    ask: str
+    content_free: bool
+
+
+class Script(msgspec.Struct):
+    """What two to four people say who begin alike."""
+
+    id: str
+    people: list[list[Message]]
+
+
+class Outcome(NamedTuple):
+    """The models that a row went to: before its ask, with it, and its ask alone and without what was before."""
+
+    row: Row
+    before: str
+    after: str
+    bare: str
+    unknown: str
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--held-out", action="store_true", help="judge the half that was kept apart, too")
+    halves = [half for half in HALVES if half == "development" or parser.parse_args().held_out]
+    prepared = prepare(ROOT / "config" / "config.yaml")
+    try:
+        result = provenance() | asyncio.run(measure(prepared.config, prepared.classifier, halves))
+    finally:
+        prepared.classifier.close()
+    RESULT.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
+    RESULT.with_suffix(".md").write_text(report(result))
+    print(report(result))
+
+
+async def measure(config: Config, classifier: Classifier, halves: Iterable[str]) -> dict[str, Any]:
+    def router() -> Router:
+        return Router(config, classifier, Served)
+
+    turns = {}
+    for half in halves:
+        rows = [msgspec.json.decode(line, type=Row) for line in (HERE / HALVES[half]).read_bytes().splitlines()]
+        turns[half] = figures([await outcome(router(), row) for row in rows])
+    lines = (HERE / "strangers.jsonl").read_bytes().splitlines()
+    scripts = [msgspec.json.decode(line, type=Script) for line in lines]
+    met = [step for script in scripts for step in await strangers(router(), script)]
+    return {
+        "strangers": {
+            "steps": len(met),
+            "as_alone": share(together == alone for together, alone, _ in met),
+            "right": share(together == MODELS[domain] for together, _, domain in met),
+        },
+        "turns": turns,
+        "cost_us": {f"{count} turns of {size} bytes": cost(count, size) for count, size in COSTS},
+    }
+
+
+async def model_of(router: Router, messages: Sequence[Message], caller: Caller = ANYBODY) -> str:
+    return (await router.route(request(messages), caller)).decision.model
+
+
+def request(messages: Sequence[Message]) -> ParsedRequest:
+    said = [{"role": message.role, "content": message.content} for message in messages]
+    return CHAT.parse(json.dumps({"model": "MoM", "messages": said}).encode())
+
+
+async def outcome(router: Router, row: Row) -> Outcome:
+    """Send a row's turns one by one, and its ask."""
+    ask, caller, before = Message("user", row.ask), Caller(row.id), ""
+    for place, message in enumerate(row.history):
+        if message.role == "user":
+            before = await model_of(router, row.history[: place + 1], caller)
+    return Outcome(
+        row,
+        before,
+        await model_of(router, [*row.history, ask], caller),
+        await model_of(router, [ask], Caller("bare")),
+        await model_of(router, [*row.history, ask], Caller("unknown")),
+    )
+
+
+async def strangers(router: Router, script: Script) -> list[tuple[str, str, str]]:
+    """Return, for each step, the model that a person gets among the others and alone, and the domain of the step."""
+    turns = [[place for place, said in enumerate(person) if said.role == "user"] for person in script.people]
+    steps = []
+    for places in itertools.zip_longest(*turns):
+        for number, (person, place) in enumerate(zip(script.people, places, strict=True)):
+            if place is None:
+                continue
+            together = await model_of(router, person[: place + 1], Caller("all"))
+            alone = await model_of(router, person[: place + 1], Caller(str(number)))
+            steps.append((together, alone, person[place].domain))
+    return steps
+
+
+def figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    followed = [one for one in outcomes if one.row.kind == "follow_up"]
+    changed = [one for one in outcomes if one.row.kind == "change"]
+    on_subject = [one for one in followed if one.before == MODELS[one.row.domain]]
+    bare_right = [one for one in changed if one.bare == MODELS[one.row.to]]
+    bare_wrong = [one for one in changed if one.bare != MODELS[one.row.to]]
+    return {
+        "kept": counted(one.after == one.before for one in followed),
+        "kept_on_subject": counted(one.after == one.before for one in on_subject),
+        "kept_content_free": counted(one.after == one.before for one in followed if one.row.content_free),
+        "released": counted(one.after == one.bare for one in changed),
+        "released_bare_right": counted(one.after == one.bare for one in bare_right),
+        "released_bare_wrong": counted(one.after == one.bare for one in bare_wrong),
+        "unknown_kept": counted(one.unknown == MODELS[one.row.domain] for one in followed),
+        "unknown_kept_content_free": counted(
+            one.unknown == MODELS[one.row.domain] for one in followed if one.row.content_free
+        ),
+        "unknown_released_bare_right": counted(one.unknown == one.bare for one in bare_right),
+        "lost": [one.row.id for one in on_subject if one.after != one.before],
+        "held": [one.row.id for one in bare_right if one.after != one.bare],
+    }
+
+
+def counted(good: Iterable[bool]) -> dict[str, Any]:
+    listed = list(good)
+    return {"share": share(listed), "rows": len(listed)}
+
+
+def share(good: Iterable[bool]) -> float:
+    listed = list(good)
+    return round(sum(listed) / len(listed), 4) if listed else float("nan")
+
+
+def cost(count: int, size: int) -> float:
+    """Return the microseconds that a conversation costs a request: its history, its place in the table, its entry."""
+    said = [
+        Message(("user", "assistant")[place % 2], f"{place} " + "word " * (size // 5)) for place in range(2 * count - 1)
+    ]
+    parsed, reader, table_ = request(said), HistoryReader(AskFinder()), Conversations(time.monotonic)
+    table_.resize(10_000, 3_600)
+    times = []
+    for _ in range(ROUNDS):
+        started = time.process_time()
+        for _ in range(10):
+            history = finish(reader.read(parsed.messages, parsed.ask))
+            conversation = conversation_of(history, Caller("client"))
+            place = table_.find(conversation)
+            if conversation is not None:
+                table_.put(conversation, Kept("technical", place.share))
+        times.append((time.process_time() - started) / 10)
+    return round(median(times) * 1e6, 1)
+
+
+def report(result: dict[str, Any]) -> str:
+    turns, met, machine = result["turns"], result["strangers"], result["machine"]
+    half = list(turns)[-1]
+    judge = turns[half]
+    targets = [
+        Target("strangers never inherit", met["as_alone"], "at least", 1.0),
+        Target(f"kept when it should be ({half})", judge["kept_on_subject"]["share"], "at least", 0.95),
+        Target(f"released when it should be ({half})", judge["released_bare_right"]["share"], "at least", 0.9),
+        Target(f"kept without content ({half})", judge["kept_content_free"]["share"], "at least", 1.0),
+    ]
+    names = {
+        "kept_on_subject": "follow-ups that kept the model, of conversations on their subject's model",
+        "kept": "follow-ups that kept the model, all",
+        "kept_content_free": "follow-ups without content that kept the model",
+        "released_bare_right": "changes that went where the bare ask goes, if that is right",
+        "released_bare_wrong": "changes that went where the bare ask goes, if that is wrong",
+        "released": "changes that went where the bare ask goes, all",
+        "unknown_kept": "history unknown here: follow-ups at their subject's model",
+        "unknown_kept_content_free": "history unknown here: those without content",
+        "unknown_released_bare_right": "history unknown here: changes that went where the bare ask goes (right)",
+    }
+    rows = [
+        [text, *(f"{turns[one][name]['share']:.3f} of {turns[one][name]['rows']}" for one in turns)]
+        for name, text in names.items()
+    ]
+    costs = [[history, f"{microseconds:.1f}"] for history, microseconds in result["cost_us"].items()]
+    return "\n".join(
+        [
+            "# Conversations",
+            "",
+            "The built-in classifier and the router of config/config.yaml (`make bench-ask`), on",
+            f"{machine['cpu']}, {machine['cores']} cores, commit {result['commit']}.",
+            "The rows are explained in benchmarks/ask/turns.md; they come from fifty conversations a half, so a",
+            "difference of 0.05 is not certain.",
+            "",
+            *judged(targets),
+            "",
+            *table(["share of rows", *turns], rows),
+            "",
+            f"Of {met['steps']} steps of people who begin alike, {met['as_alone']:.3f} went where they go if nobody",
+            f"else is there, and {met['right']:.3f} to the model of their subject.",
+            "",
+            *table(["what the conversation costs a request", "us"], costs),
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

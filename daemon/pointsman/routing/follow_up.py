@@ -1,0 +1,107 @@
+"""Judge by its words whether a follow-up says something of its own; pure, and quick for texts of any length.
+
+The classifier cannot: it reads an ask by itself, and calls "thanks" or "and then?" small talk, surely.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+# A longer text says something.
+MOST_CHARS = 160
+MOST_WORDS = 16
+# Of a longer text, so much is looked at.
+READ_CHARS = 2048
+# In a longer ask, what a word points to may be in the ask itself, unless it is one of the first.
+SHORT_WORDS, FIRST_WORDS = 12, 5
+
+
+def _sections(text: str) -> dict[str, list[str]]:
+    """Return the lines of each `[section]`, without comments."""
+    sections: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if line.startswith("["):
+            lines = sections[line.strip("[]")] = []
+        elif line and not line.startswith("#"):
+            lines.append(line)
+    return sections
+
+
+_SECTIONS = _sections(Path(__file__).with_name("follow_up_words.txt").read_text("utf-8"))
+
+
+def _words(section: str) -> frozenset[str]:
+    return frozenset(" ".join(_SECTIONS[section]).split())
+
+
+_ANYWHERE = _words("anywhere")
+_LANGUAGES = [_words(section) for section in _SECTIONS if section.startswith("words ")]
+_PIECES = [_words(section) for section in _SECTIONS if section.startswith("pieces ")]
+_OPENING, _POINTING, _ENDING, _TYING = map(_words, ("opening", "pointing", "ending", "tying"))
+_FILLING, _ASKING = _words("filling"), _words("asking")
+_ENGLISH_WORDS = _words("words English")
+_ANY_WORD = _ANYWHERE.union(*_LANGUAGES)
+_LONGEST_PIECE = max(len(piece) for pieces in _PIECES for piece in pieces)
+
+_BETWEEN = re.compile(r"[\s.,;:!?…。、，！？：；()（）\[\]{}\"'’`«»„“”‚‘¿¡؟،·~*_/\\|<>#&%+=—–-]+")
+_ENGLISH = re.compile(r"\w[\w'-]*")
+_CLAUSE = re.compile(r"[.!?,:;\n]+")
+_TURNING = re.compile(rf"\b(?:{'|'.join(_SECTIONS['turning'])})\b")
+# "Is it legal to", "that the", "does one", "would you": these point to nothing.
+_EMPTY = re.compile(
+    r"\b(?:is|was|be|isn't|would) it \w+ (?:to|that|if|for|when)\b|\bit'?s? (?:is |was )?\w+ (?:to|that|if)\b"
+    r"|\bwould you\b|\b(?:can|does|must|should|would) one\b|\bone (?:can|must|should|has to)\b"
+    r"|\bis it (?:true|ok|okay|legal|safe|normal|bad|possible)\b|\bthat (?:the|a|my|i|you|we|he|she|they)\b"
+)
+
+
+def content_free(text: str) -> bool:
+    """Return whether a text fits any subject, in some thirty languages: "thanks", "shorter, please", "als Tabelle"."""
+    if len(text) > MOST_CHARS:
+        return False
+    words = [word for word in _BETWEEN.split(text.casefold()) if any(map(str.isalpha, word))]
+    if len(words) > MOST_WORDS:
+        return False
+    own = [word for word in words if word not in _ANYWHERE]
+    if _ANY_WORD.issuperset(own):
+        return any(known.issuperset(own) for known in _LANGUAGES)
+    return not text.isascii() and any(all(_consists(word, pieces) for word in own) for pieces in _PIECES)
+
+
+def _consists(word: str, pieces: frozenset[str]) -> bool:
+    """Return whether a word can be divided into these pieces."""
+    ends = {0}
+    for start in range(len(word)):
+        if start in ends:
+            ends |= {end for end in range(start + 1, start + 1 + _LONGEST_PIECE) if word[start:end] in pieces}
+    return len(word) in ends
+
+
+def leans(text: str) -> bool:
+    """Return whether an English text is understood only with what was said before: "can somebody have both?".
+
+    It begins in the middle, points back, or neither asks nor wants anything; and it announces no other subject.
+    """
+    text = text[:READ_CHARS].lower().replace("’", "'")
+    if _TURNING.search(text):
+        return False
+    words = _own_words(_EMPTY.sub(" ", text))
+    if not words or (len(words) == 1 and text.isascii()):
+        return True
+    if words[0] in _OPENING or words[-1] in _ENDING or not _TYING.isdisjoint(words):
+        return True
+    if not _POINTING.isdisjoint(words if len(words) <= SHORT_WORDS else words[:FIRST_WORDS]):
+        return True
+    english = not _ENGLISH_WORDS.isdisjoint(words)
+    return english and "?" not in text and not any(_asks(_own_words(clause)) for clause in _CLAUSE.split(text))
+
+
+def _own_words(text: str) -> list[str]:
+    words = _ENGLISH.findall(text)
+    start = next((place for place, word in enumerate(words) if word not in _FILLING), len(words))
+    return words[start:]
+
+
+def _asks(words: list[str]) -> bool:
+    return bool(words) and (words[0] in _ASKING or (words[0] == "i" and words[1:2] in (["need"], ["want"])))

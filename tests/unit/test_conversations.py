@@ -1,0 +1,157 @@
+"""What is remembered of conversations, for how long, and how the sides of a split are drawn."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from pointsman.routing.conversation import Conversation
+from pointsman.routing.conversations import Conversations, Kept
+
+
+class Table:
+    """The table, a clock that the test moves, and draws that count up."""
+
+    def __init__(self, entries: int = 100, seconds: float = 60.0) -> None:
+        self.now = 1e6
+        draws = itertools.count(1)
+        self.table = Conversations(lambda: self.now, lambda: next(draws) / 100)
+        self.table.resize(entries, seconds)
+
+    def turn(self, key: str, *, session: str = "", continues: bool = False, category: str = "a") -> float:
+        """Place a request and remember it; `key` has a letter for each turn. Returns its share."""
+        conversation = at(key, session=session, continues=continues)
+        place = self.table.find(conversation)
+        self.table.put(conversation, Kept(category, place.share))
+        return place.share
+
+    def kept(self, key: str, *, session: str = "", continues: bool = False) -> str | None:
+        """Return the category of which a request knows."""
+        kept = self.table.find(at(key, session=session, continues=continues)).kept
+        return None if kept is None else kept.category
+
+
+def at(key: str, *, session: str = "", continues: bool = False) -> Conversation:
+    previous = f"{session}/{key[:-1]}".encode() if len(key) > 1 else None
+    return Conversation(f"{session}/{key}".encode(), previous, session.encode() or None, continues)
+
+
+def test_a_turn_knows_of_the_one_before_and_of_no_other() -> None:
+    world = Table()
+    world.turn("x", category="a")
+    world.turn("xy", category="b")
+    assert (world.kept("xz"), world.kept("xyz"), world.kept("xyzz")) == ("a", "b", None)
+
+
+def test_a_first_turn_starts_afresh_and_a_step_within_it_does_not() -> None:
+    world = Table()
+    world.turn("x")
+    assert world.kept("x") is None
+    assert world.kept("x", continues=True) == "a"
+
+
+def test_a_turn_that_is_asked_again_keeps_its_own_decision() -> None:
+    world = Table()
+    world.turn("x", category="a")
+    world.turn("xy", category="b")
+    assert world.kept("xy") == "b"
+
+
+@pytest.mark.parametrize(("seconds", "known"), [(60, True), (61, False)])
+def test_a_turn_is_remembered_for_its_time(seconds: int, known: bool) -> None:
+    world = Table(seconds=60)
+    world.turn("x", session="s")
+    world.now += seconds
+    assert (world.kept("xy", session="s") == "a") is known
+
+
+def test_a_step_of_a_tool_loop_keeps_its_turn_in_memory() -> None:
+    world = Table(seconds=60)
+    world.turn("x")
+    world.turn("xy")
+    for _ in range(5):
+        world.now += 50
+        world.turn("xy", continues=True)
+    assert world.kept("xyz") == "a"
+
+
+def test_the_latest_turns_are_remembered() -> None:
+    world = Table(entries=3)
+    for key in "wxyz":
+        world.turn(key)
+    assert [world.kept(f"{key}.") for key in "wxyz"] == [None, "a", "a", "a"]
+
+
+# --- sessions -------------------------------------------------------------------------------------------------------
+
+
+def test_the_latest_turn_of_a_session_counts_where_no_history_is_known() -> None:
+    world = Table()
+    world.turn("x", session="s", category="a")
+    world.turn("xy", session="s", category="b")
+    assert world.kept("qr", session="s") == "b"
+    assert world.kept("qr", session="t") is None
+    assert world.kept("xyz", session="s") == "b"
+    assert world.kept("xz", session="s") == "a", "its own history is known"
+
+
+def test_a_session_counts_in_no_first_turn_and_no_step_of_one() -> None:
+    world = Table()
+    world.turn("x", session="s")
+    assert world.kept("q", session="s") is None
+    assert world.kept("q", session="s", continues=True) is None
+
+
+def test_sub_agents_of_a_session_do_not_meet() -> None:
+    """Each begins with an ask of its own, and none of them speaks for the session."""
+    world = Table()
+    world.turn("x", session="s", category="main")
+    world.turn("q", session="s", category="sub")
+    world.turn("q", session="s", category="sub", continues=True)
+    world.turn("qr", session="s", category="sub")
+    assert world.kept("compacted", session="s") == "main"
+    world.turn("xy", session="s", category="main again")
+    assert world.kept("compacted", session="s") == "main again"
+    assert world.kept("qrs", session="s") == "sub"
+
+
+# --- draws ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_conversation_keeps_its_draw_in_all_turns() -> None:
+    world = Table()
+    share = world.turn("x")
+    assert [world.turn("x", continues=True), world.turn("xy"), world.turn("xy"), world.turn("xyz")] == [share] * 4
+
+
+def test_each_conversation_draws() -> None:
+    world = Table()
+    assert len({world.turn(key) for key in "wxyz"}) == 4
+
+
+def test_conversations_that_share_a_first_turn_share_its_draw_and_draw_anew_in_the_next() -> None:
+    """Its steps cannot be told apart, and a tool loop must not switch."""
+    world = Table()
+    share = world.turn("x")
+    assert world.turn("x") == share
+    assert world.turn("x", continues=True) == share
+    second, other = world.turn("xy"), world.turn("xz")
+    assert len({share, second, other}) == 3
+    assert world.turn("xyz") == second
+
+
+def test_a_shared_first_turn_draws_anew_after_its_time_however_often_it_comes() -> None:
+    world = Table(seconds=60)
+    shares = []
+    for _ in range(5):
+        shares.append(world.turn("x"))
+        world.now += 20
+    assert len(set(shares)) == 2
+
+
+def test_who_repeats_the_first_turn_of_a_session_is_alone_in_it() -> None:
+    world = Table()
+    share = world.turn("x", session="s")
+    assert world.turn("x", session="s") == share
+    assert world.turn("xy", session="s") == share

@@ -1,0 +1,294 @@
+"""The user's turns of a request, and what identifies the history that they make."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
+from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
+from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format, ParsedRequest
+from pointsman.routing.history import History, HistoryReader
+from pointsman.routing.steps import finish
+
+KIB = 1024
+
+
+class Unwrapping(AskFinder):
+    """Finds what is in <ask>, nothing in a message of reminders alone, and counts how often it looked."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def find(self, parts: Sequence[str]) -> Ask:
+        self.looks += 1
+        text = " ".join(part for part in parts if not part.startswith("<system-reminder>"))
+        if "<ask>" in text:
+            return Ask(text.partition("<ask>")[2].partition("</ask>")[0], AskKind.ASK)
+        return Ask(text, AskKind.MESSAGE) if text else NO_ASK
+
+
+def user(content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": content}
+
+
+def assistant(content: Any, **fields: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": content, **fields}
+
+
+def parsed(*messages: Any, api: Format = CHAT) -> ParsedRequest:
+    return api.parse(json.dumps({"model": "MoM", api.prompt_field: messages}, ensure_ascii=False).encode())
+
+
+def read(*messages: Any, api: Format = CHAT, reader: HistoryReader | None = None) -> History:
+    request = parsed(*messages, api=api)
+    last = request.messages[-1] if request.messages else None
+    plain = last is not None and isinstance(json.loads(bytes(last.content) or b"0"), str)
+    ask = Unwrapping().find([json.loads(bytes(last.content))]) if last is not None and plain else NO_ASK
+    return finish((reader or HistoryReader(Unwrapping())).read(request.messages, ask))
+
+
+def conversation(*messages: Any, api: Format = CHAT, caller: Caller = ANYBODY) -> Conversation:
+    found = conversation_of(read(*messages, api=api), caller)
+    assert found is not None
+    return found
+
+
+FIRST = [user("How do I sort a list?"), assistant("With sorted()."), user("And in place?")]
+LATER = [*FIRST, assistant("With sort()."), user("thanks")]
+
+
+def test_a_turn_finds_the_decision_about_its_history_up_to_the_turn_before() -> None:
+    assert conversation(*LATER).previous == conversation(*FIRST).own
+    assert conversation(*FIRST).previous == conversation(FIRST[0]).own
+
+
+def test_a_first_turn_has_no_turn_before() -> None:
+    assert conversation(user("Hi")).previous is None
+    assert conversation({"role": "system", "content": "Be brief."}, user("Hi")).previous is None
+    assert conversation(assistant("Welcome!"), user("Hi")).previous is None
+
+
+def test_two_who_begin_alike_meet_only_where_their_histories_are_the_same() -> None:
+    one = conversation(user("Hi"), assistant("Hello!"), user("python"))
+    other = conversation(user("Hi"), assistant("Hello!"), user("blood"))
+    assert one.previous == other.previous == conversation(user("Hi")).own
+    assert one.own != other.own
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param([user("How do I sort a dict?"), *FIRST[1:]], id="an earlier ask"),
+        pytest.param([FIRST[0], assistant("With a loop."), FIRST[2]], id="an answer"),
+        pytest.param([*FIRST[:2], user("And backwards?")], id="the new ask"),
+        pytest.param([user("How do I sort a list? With sorted()."), assistant(""), FIRST[2]], id="where one ends"),
+        pytest.param([user("How do I sort a list?"), user("With sorted()."), FIRST[2]], id="who said it"),
+    ],
+)
+def test_another_ask_or_answer_is_another_history(changed: list[Any]) -> None:
+    assert conversation(*changed).own != conversation(*FIRST).own
+
+
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        pytest.param([{"role": "system", "content": "Today is Monday."}, *FIRST], id="a system prompt"),
+        pytest.param([{"role": "developer", "content": "Be brief."}, *FIRST], id="a developer's prompt"),
+        pytest.param([*FIRST[:2], user("<system-reminder>Monday</system-reminder>"), FIRST[2]], id="a reminder"),
+        pytest.param([user("<doc>lists</doc><ask>How do I sort a list?</ask>"), *FIRST[1:]], id="a RAG wrapper"),
+        pytest.param([user([{"type": "text", "text": "How do I sort a list?"}]), *FIRST[1:]], id="content parts"),
+        pytest.param(
+            [FIRST[0], assistant("<think>Hm.</think>\n\nWith sorted()."), FIRST[2]], id="reasoning in the text"
+        ),
+        pytest.param(
+            [FIRST[0], assistant("With sorted().", reasoning_content="Hm."), FIRST[2]], id="reasoning beside it"
+        ),
+        pytest.param([user("How do I  sort a\nlist?"), assistant("\nWith sorted(). "), FIRST[2]], id="white space"),
+        pytest.param(
+            [FIRST[0], assistant(None, tool_calls=[CALL]), {"role": "tool", "content": "5"}, *FIRST[1:]], id="a tool"
+        ),
+        pytest.param(
+            [
+                FIRST[0],
+                assistant([{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "With sorted()."}]),
+                FIRST[2],
+            ],
+            id="Anthropic's thinking",
+        ),
+    ],
+)
+def test_what_clients_change_from_turn_to_turn_is_no_part_of_a_history(same: list[Any]) -> None:
+    assert conversation(*same).own == conversation(*FIRST).own
+
+
+def test_the_formats_agree() -> None:
+    items = [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "How do I sort a list?"}]},
+        {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "5"},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "With sorted()."}]},
+        user("And in place?"),
+    ]
+    assert conversation(*items, api=RESPONSES).own == conversation(*FIRST).own
+    blocks = [
+        user([{"type": "text", "text": "How do I sort a list?"}]),
+        assistant([{"type": "tool_use", "id": "t", "name": "f", "input": {}}]),
+        user([{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "no"}]}]),
+        assistant([{"type": "text", "text": "With sorted()."}]),
+        user("And in place?"),
+    ]
+    assert conversation(*blocks, api=MESSAGES).own == conversation(*FIRST).own
+
+
+RESULT = user([{"type": "tool_result", "tool_use_id": "t", "content": "5"}])
+REMINDED = user([RESULT["content"][0], {"type": "text", "text": "<system-reminder>Monday</system-reminder>"}])
+
+
+@pytest.mark.parametrize(
+    ("api", "messages", "continues"),
+    [
+        pytest.param(CHAT, FIRST, False, id="a new turn"),
+        pytest.param(CHAT, [*FIRST, {"role": "system", "content": "Be brief."}], False, id="instructions at the end"),
+        pytest.param(CHAT, [*FIRST, assistant("The ans")], True, id="a prefilled answer"),
+        pytest.param(CHAT, [*FIRST, assistant(None), {"role": "tool", "content": "5"}], True, id="a tool's result"),
+        pytest.param(MESSAGES, [*FIRST, assistant([]), RESULT], True, id="a tool's result in Anthropic's form"),
+        pytest.param(MESSAGES, [*FIRST, assistant([]), REMINDED], True, id="a reminder beside it"),
+        pytest.param(
+            RESPONSES, [*FIRST, {"type": "function_call"}, {"type": "function_call_output"}], True, id="items"
+        ),
+    ],
+)
+def test_a_step_within_a_turn_has_the_key_of_its_turn(
+    api: Format,
+    messages: list[Any],
+    continues: bool,
+) -> None:
+    found = conversation(*messages, api=api)
+    assert (found.own, found.continues) == (conversation(*FIRST).own, continues)
+
+
+def test_what_a_person_writes_beside_a_tools_result_is_a_turn() -> None:
+    spoken = user([RESULT["content"][0], {"type": "text", "text": "no, in place"}])
+    found = conversation(*FIRST, assistant([]), spoken, api=MESSAGES)
+    assert (found.previous, found.continues) == (conversation(*FIRST).own, False)
+
+
+def test_who_writes_twice_in_a_row_has_two_turns() -> None:
+    assert conversation(user("Hi"), user("python")).previous == conversation(user("Hi")).own
+
+
+def test_a_regeneration_has_the_key_of_its_turn_and_an_edit_that_of_the_turn_before() -> None:
+    assert conversation(*FIRST) == conversation(*FIRST)
+    edited = conversation(*FIRST[:2], user("And sideways?"))
+    assert edited.previous == conversation(*FIRST).previous
+    assert edited.own != conversation(*FIRST).own
+
+
+@pytest.mark.parametrize("caller", [Caller("other"), Caller("me", "s"), Caller("", "me")])
+def test_clients_and_sessions_never_meet(caller: Caller) -> None:
+    mine, theirs = conversation(*FIRST, caller=Caller("me")), conversation(*FIRST, caller=caller)
+    assert mine.own != theirs.own
+    assert mine.previous != theirs.previous
+
+
+def test_a_request_without_a_users_turn_is_no_conversation() -> None:
+    assert conversation_of(read(assistant("Hello!")), ANYBODY) is None
+    assert conversation_of(read(), ANYBODY) is None
+
+
+def test_a_plain_prompt_is_one_turn() -> None:
+    ask = Ask("python", AskKind.MESSAGE)
+    history = finish(HistoryReader(Unwrapping()).read(None, ask))
+    assert conversation_of(history, ANYBODY) == conversation(user("python"))
+
+
+def test_what_the_client_states_to_be_the_ask_is_not_taken_for_its_message() -> None:
+    """The next request has the message, and not the statement."""
+    request = parsed(*FIRST)
+    stated = finish(HistoryReader(Unwrapping()).read(request.messages, Ask("sorting", AskKind.STATED)))
+    assert conversation_of(stated, ANYBODY) == conversation(*FIRST)
+
+
+def test_a_last_message_without_an_ask_is_no_turn_though_the_request_has_one() -> None:
+    reminder = user("<system-reminder>Monday</system-reminder>")
+    history = finish(
+        HistoryReader(Unwrapping()).read(parsed(*FIRST, reminder).messages, Ask("And in place?", AskKind.MESSAGE))
+    )
+    assert conversation_of(history, ANYBODY) == conversation(*FIRST)._replace(continues=True)
+
+
+# --- bounds ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_long_answer_is_known_by_its_length_and_its_ends() -> None:
+    def own(answer: str) -> bytes:
+        return conversation(user("a"), assistant(answer), user("b")).own
+
+    long = "a" * 20_000
+    assert own(long) != own(long + "a")
+    assert own(long) != own("b" + long[1:])
+    assert own(long) != own(long[:-1] + "b")
+    assert own(long) == own(long[:9_000] + "b" + long[9_001:])
+    assert own(long[:2_000]) != own(long[:1_500] + "b" + long[1_501:2_000])
+
+
+def turns(count: int, first: str = "0") -> list[Any]:
+    said = [user(first)]
+    for number in range(1, count):
+        said += [assistant(f"answer {number}"), user(str(number))]
+    return said
+
+
+@pytest.mark.parametrize("count", [31, 32, 33, 34, 100])
+def test_a_long_history_goes_on_from_turn_to_turn(count: int) -> None:
+    assert conversation(*turns(count)).previous == conversation(*turns(count - 1)).own
+
+
+def test_of_a_long_history_the_newest_32_turns_count() -> None:
+    assert conversation(*turns(32, "a")).own != conversation(*turns(32, "b")).own
+    assert conversation(*turns(33, "a")).own == conversation(*turns(33, "b")).own
+    assert len(read(*turns(2000)).turns) == 33
+
+
+def test_an_ask_is_searched_for_once_in_each_message() -> None:
+    finder = Unwrapping()
+    reader = HistoryReader(finder)
+    read(*turns(10), reader=reader)
+    assert finder.looks == 9  # that of the newest is known
+    read(*turns(11), reader=reader)
+    assert finder.looks == 10
+
+
+def test_what_is_kept_of_a_message_is_bounded() -> None:
+    finder = Unwrapping()
+    reader = HistoryReader(finder)
+    read(user("a" * 500 * KIB), assistant("b"), user("c"), reader=reader)
+    (found,) = reader._known._entries.values()
+    assert len(found.hashed) + len(found.excerpt) < 4 * KIB
+    for number in range(5_000):
+        read(user(f"ask {number}"), user("c"), reader=reader)
+    assert len(reader._known) == 4096
+
+
+@pytest.mark.parametrize("size", [2 * KIB, 80 * KIB])
+def test_long_histories_are_read_in_steps(size: int) -> None:
+    """Other requests run in between."""
+    said = [user("a"), *[assistant([{"type": "text", "text": "b" * size}]) for _ in range(600)]]
+    request = parsed(*said)
+    steps = HistoryReader(Unwrapping()).read(request.messages, NO_ASK)
+    assert sum(1 for _ in steps) >= 9
+
+
+@pytest.mark.parametrize("role", ["user", "assistant"])
+def test_an_earlier_message_of_too_many_parts_says_nothing(role: str) -> None:
+    """The body is read nevertheless: its newest ask is what counts."""
+    large = {"role": role, "content": [{"type": "text", "text": "a" * 100}] * 5_000}
+    assert conversation(user("a"), large, user("b")).previous == conversation(user("a")).own

@@ -1,0 +1,384 @@
+"""Turns of conversations as real clients send them, from request to decision, with a real classifier."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import msgspec
+import pytest
+
+from pointsman import eager
+from pointsman.adapters.catalog import Served
+from pointsman.classify.classifier import Classification, Classifier
+from pointsman.config.model import RoutingOptions
+from pointsman.errors import Overloaded
+from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
+from pointsman.routing.conversation import ANYBODY, Caller
+from pointsman.routing.conversations import Kept
+from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format
+from pointsman.routing.history import HistoryReader
+from pointsman.routing.policy import Reason
+from pointsman.routing.router import Routed, Router
+from support.gate import Gate
+from support.toy_config import category, config, entry
+
+Make = Callable[..., AbstractContextManager[Classifier]]
+
+
+@pytest.fixture
+def router(classifier: Classifier) -> Router:
+    return Router(config(), classifier, Served)
+
+
+def user(content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": content}
+
+
+def assistant(content: Any, **fields: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": content, **fields}
+
+
+async def send(
+    router: Router,
+    *turns: Any,
+    api: Format = CHAT,
+    caller: Caller = ANYBODY,
+    kept: Kept | None = None,
+    stated: Ask | None = None,
+) -> Routed:
+    """Send what user and assistant said in turns; a mapping is a message as it stands."""
+    messages = [
+        turn if isinstance(turn, dict) else {"role": ("user", "assistant")[place % 2], "content": turn}
+        for place, turn in enumerate(turns)
+    ]
+    request = api.parse(json.dumps({"model": "MoM", api.prompt_field: messages}).encode())
+    if stated is not None:
+        request = msgspec.structs.replace(request, ask=stated)
+    return await router.route(request, caller, continued=kept)
+
+
+def found(routed: Routed) -> tuple[str | None, Reason]:
+    return routed.decision.category, routed.decision.reason
+
+
+STUCK_TO_TECHNICAL = ("technical", Reason.STICKY)
+
+
+# --- strangers ------------------------------------------------------------------------------------------------------
+
+
+async def test_those_who_begin_alike_do_not_inherit_from_each_other(router: Router) -> None:
+    people = {"python": "technical", "blood": "medical", "landlord": "legal"}
+    for word in people:
+        await send(router, "Hi", "Hello!", word)
+    for word, expected in people.items():
+        assert found(await send(router, "Hi", "Hello!", word, "a", "thanks")) == (expected, Reason.STICKY)
+    assert (await send(router, "Hi", "Hello!", "the weather")).decision.category is None
+    assert (await send(router, "Hi")).decision.category is None
+
+
+async def test_nor_do_clients_with_the_same_history(router: Router) -> None:
+    await send(router, "python", caller=Caller("me"))
+    mine = await send(router, "python", "a", "python landlord", caller=Caller("me"))
+    theirs = await send(router, "python", "a", "python landlord", caller=Caller("them"))
+    assert (mine.decision.reason, theirs.decision.reason) == (Reason.STICKY, Reason.CLASSIFIED)
+
+
+async def test_nor_do_sessions_of_a_client(router: Router) -> None:
+    await send(router, "python", caller=Caller("me", "one"))
+    other = await send(router, "python", "a", "python landlord", caller=Caller("me", "two"))
+    assert other.decision.reason is not Reason.STICKY
+
+
+# --- follow-ups -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ask", ["thanks", "merci", "shorter, please", "und jetzt als Tabelle", "明白了", ":)"])
+async def test_a_follow_up_without_content_keeps_the_adapter_unclassified(router: Router, ask: str) -> None:
+    await send(router, "python")
+    routed = await send(router, "python", "a", ask)
+    assert found(routed) == STUCK_TO_TECHNICAL
+    assert routed.classification is None
+
+
+async def test_after_a_greeting_the_next_ask_is_decided_as_a_first_one(classifier: Classifier) -> None:
+    """The greeting went to the rest, which is no subject to stay with."""
+    router = Router(config(category("technical"), category("general"), threshold=0.5), classifier, Served)
+    ask = "it is a python bridge in the weather"  # leans, and is technical by two thirds
+    await send(router, "Hi")
+    assert found(await send(router, "Hi", "Hello!", ask)) == ("technical", Reason.CLASSIFIED)
+    await send(router, "weather")
+    assert found(await send(router, "weather", "Sunny.", ask)) == ("general", Reason.STICKY)
+
+
+async def test_the_fallback_for_an_unsure_ask_is_no_subject_to_stay_with(classifier: Classifier) -> None:
+    router = Router(config(fallback="legal"), classifier, Served)
+    await send(router, "python blood")
+    assert found(await send(router, "python blood", "a", "is it python or blood?")) == ("legal", Reason.LOW_CONFIDENCE)
+    assert found(await send(router, "python blood", "a", "thanks")) == ("legal", Reason.STICKY)
+
+
+async def test_a_change_to_something_else_ends_the_conversation(router: Router) -> None:
+    await send(router, "python")
+    assert found(await send(router, "python", "a", "How is the weather?")) == (None, Reason.NO_CATEGORY)
+    assert found(await send(router, "python", "a", "How is the weather?", "b", "thanks")) == (None, Reason.STICKY)
+    back = await send(router, "python", "a", "How is the weather?", "b", "is python good for this?")
+    assert found(back) == ("technical", Reason.CLASSIFIED)
+
+
+async def test_a_failing_classifier_does_not_break_the_chain_of_turns(make_classifier: Make) -> None:
+    with make_classifier(deadline_ms=10_000) as classifier:
+        router, gate = Router(config(), classifier, Served), Gate(classifier)
+        await send(router, "python")
+        gate.close()
+        classifier._deadline = 0.05
+        assert found(await send(router, "python", "a", "blood")) == ("technical", Reason.DEADLINE)
+        gate.open()
+        assert found(await send(router, "python", "a", "blood", "b", "thanks")) == STUCK_TO_TECHNICAL
+
+
+# --- within a turn --------------------------------------------------------------------------------------------------
+
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+TOOL = {"role": "tool", "tool_call_id": "c", "content": "landlord landlord"}
+USE = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+RESULT = {"type": "tool_result", "tool_use_id": "t", "content": "landlord"}
+
+
+@pytest.mark.parametrize(
+    ("api", "steps"),
+    [
+        pytest.param(CHAT, [assistant(None, tool_calls=[CALL]), TOOL], id="chat"),
+        pytest.param(CHAT, [assistant("Let me see.", tool_calls=[CALL, CALL]), TOOL, TOOL], id="two calls at once"),
+        pytest.param(MESSAGES, [assistant([USE]), user([RESULT])], id="messages"),
+        pytest.param(
+            RESPONSES,
+            [
+                {"type": "reasoning", "summary": []},
+                {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "c", "output": "landlord"},
+            ],
+            id="responses",
+        ),
+        pytest.param(CHAT, [assistant("The landlord")], id="a prefilled answer"),
+    ],
+)
+async def test_no_step_of_a_tool_loop_switches(router: Router, api: Format, steps: list[Any]) -> None:
+    await send(router, user("blood"), api=api)
+    said = [user("blood"), assistant("a"), user("python")]
+    await send(router, *said, api=api)
+    for _ in range(3):
+        said += steps
+        routed = await send(router, *said, api=api)
+        assert found(routed) == STUCK_TO_TECHNICAL
+        assert routed.classification is None
+    assert found(await send(router, *said, assistant("b"), user("thanks"), api=api)) == STUCK_TO_TECHNICAL
+
+
+async def test_a_regenerated_answer_and_an_edited_ask_follow_what_was_before_them(router: Router) -> None:
+    await send(router, "python")
+    first = await send(router, "python", "a", "python landlord")
+    again = await send(router, "python", "a", "python landlord")
+    assert found(first) == found(again) == STUCK_TO_TECHNICAL
+    assert found(await send(router, "python", "a", "blood landlord")) == STUCK_TO_TECHNICAL
+    assert found(await send(router, "blood")) == ("medical", Reason.CLASSIFIED), "the first ask was edited"
+
+
+# --- histories that clients change ----------------------------------------------------------------------------------
+
+LONG = ["python", "a", "a loop", "b", "a generator", "c"]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        pytest.param(["python", "edited", *LONG[2:]], id="an answer was edited"),
+        pytest.param(LONG[2:], id="the oldest turns were dropped"),
+        pytest.param([user("Summary: python."), assistant("I see."), *LONG[4:]], id="the oldest turns were compacted"),
+    ],
+)
+async def test_where_a_history_was_changed_the_session_tells(router: Router, rest: list[Any]) -> None:
+    caller = Caller("me", "s")
+    for end in (1, 3, 5):
+        await send(router, *LONG[:end], caller=caller)
+    assert found(await send(router, *rest, "python landlord", caller=caller)) == STUCK_TO_TECHNICAL
+    unknown = await send(router, *rest, "thanks", caller=Caller("me", "t"))
+    assert unknown.decision.reason is not Reason.STICKY
+
+
+async def test_a_session_says_nothing_of_a_new_chat_in_it(router: Router) -> None:
+    caller = Caller("me", "s")
+    await send(router, "python", caller=caller)
+    assert found(await send(router, "python landlord", caller=caller)) == (None, Reason.LOW_CONFIDENCE)
+
+
+async def test_sub_agents_with_the_session_of_their_agent_do_not_meet(router: Router) -> None:
+    """Claude Code's tasks: each has an ask of its own, and a loop of tools."""
+    caller = Caller("me", "s")
+    await send(router, user("python"), api=MESSAGES, caller=caller)
+    for word, expected in {"blood": "medical", "landlord": "legal"}.items():
+        task = [user(word)]
+        for _ in range(3):
+            assert (await send(router, *task, api=MESSAGES, caller=caller)).decision.category == expected
+            task += [assistant([USE]), user([RESULT])]
+    said = [user("python"), assistant([USE]), user([RESULT]), assistant("Done."), user("thanks")]
+    assert found(await send(router, *said, api=MESSAGES, caller=caller)) == STUCK_TO_TECHNICAL
+
+
+class Unwrapping(AskFinder):
+    """Finds the question behind retrieved material, and a front end's task."""
+
+    def find(self, parts: Sequence[str]) -> Ask:
+        text = " ".join(parts)
+        return Ask(text.rpartition("Question: ")[2], AskKind.ASK) if text else NO_ASK
+
+
+async def test_a_wrapper_that_vanishes_from_later_histories_does_not_matter(router: Router) -> None:
+    """RAG front ends wrap the newest question alone."""
+    router._histories = HistoryReader(Unwrapping())
+    ask = Ask("python", AskKind.ASK)
+    await send(router, "Use the context: landlord\nQuestion: python", stated=ask)
+    wrapped = "Use the context: landlord landlord\nQuestion: python landlord"
+    routed = await send(router, "python", "a", wrapped, stated=Ask("python landlord", AskKind.ASK))
+    assert found(routed) == STUCK_TO_TECHNICAL
+
+
+async def test_a_helper_task_neither_reads_nor_writes(router: Router) -> None:
+    await send(router, "python")
+    for text in ("python landlord", "landlord"):
+        helper = await send(router, "python", "a", text, stated=Ask(text, AskKind.HELPER_TASK))
+        assert helper.decision.reason is not Reason.STICKY
+    assert found(await send(router, "python", "a", "landlord", "b", "thanks")) != ("legal", Reason.STICKY)
+
+
+# --- histories that are not known here ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ask", ["thanks", "und jetzt als Tabelle", "and blood?", "and blood landlord?", "blood landlord"]
+)
+async def test_where_a_history_is_unknown_earlier_asks_are_read_along(router: Router, ask: str) -> None:
+    """With one that says nothing, leans on them, or is unsure."""
+    routed = await send(router, "python", "a", "python", "b", ask)
+    assert routed.decision.category == "technical"
+    assert routed.classification is not None
+    assert routed.text == f"{ask}\npython\npython"
+
+
+async def test_one_that_is_sure_by_itself_is_read_by_itself(router: Router) -> None:
+    routed = await send(router, "python", "a", "python", "b", "How high is my blood pressure?")
+    assert found(routed) == ("medical", Reason.CLASSIFIED)
+    assert routed.text == "How high is my blood pressure?"
+
+
+async def test_three_earlier_asks_are_read_and_of_each_the_beginning(router: Router) -> None:
+    routed = await send(
+        router,
+        "landlord",
+        "a",
+        "blood",
+        "b",
+        "blood",
+        "c",
+        "How do I use python" + " with python" * 100 + "?",
+        "d",
+        "thanks",
+    )
+    ask, *earlier = routed.text.split("\n")
+    assert (ask, len(earlier), earlier[1:]) == ("thanks", 3, ["blood", "blood"])
+    assert len(earlier[0]) <= 400
+
+
+async def test_they_are_read_along_outside_of_a_task_too(router: Router) -> None:
+    """As requests are routed until they must wait, which one with a known text need not."""
+    await router.classifier.classify("Is blood landlord eager?")
+    done: list[Routed] = []
+
+    async def work() -> None:
+        done.append(await send(router, "python", "a", "python", "b", "Is blood landlord eager?"))
+
+    task = eager.run(work(), asyncio.get_running_loop())
+    assert task is not None
+    await task
+    assert done[0].decision.category == "technical"
+
+
+async def test_without_a_result_for_them_the_ask_alone_decides(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    classify = router.classifier.classify
+
+    async def alone(text: str) -> Classification:
+        if "\n" in text:
+            raise Overloaded("1 texts wait")
+        return await classify(text)
+
+    monkeypatch.setattr(router.classifier, "classify", alone)
+    routed = await send(router, "python", "a", "python", "b", "Is blood landlord lonely?")
+    assert (found(routed), routed.text) == ((None, Reason.LOW_CONFIDENCE), "Is blood landlord lonely?")
+
+
+async def test_it_is_all_one_run_of_the_classifier(router: Router) -> None:
+    """Both texts are submitted at once, and none where one suffices."""
+    runs = router.classifier.counts.runs
+    await send(router, "python", "a", "thanks")
+    assert router.classifier.counts.runs == runs + 1
+
+
+# --- stored responses -----------------------------------------------------------------------------------------------
+
+
+async def test_a_response_that_is_continued_gives_its_category_on(router: Router) -> None:
+    kept = Kept("technical", 0.5)
+    assert found(await send(router, "thanks", api=RESPONSES, kept=kept)) == STUCK_TO_TECHNICAL
+    assert found(await send(router, "blood landlord", api=RESPONSES, kept=kept)) == STUCK_TO_TECHNICAL
+    output = {"type": "function_call_output", "call_id": "c", "output": "5"}
+    assert found(await send(router, output, api=RESPONSES, kept=kept)) == STUCK_TO_TECHNICAL
+    switched = await send(router, "How high is my blood pressure?", api=RESPONSES, kept=kept)
+    assert switched.kept == Kept("medical", 0.5)
+
+
+async def test_it_is_not_remembered_by_the_end_of_its_history_that_the_body_has(router: Router) -> None:
+    await send(router, "python landlord", api=RESPONSES, kept=Kept("technical", 0.5))
+    routed = await send(router, "python landlord", "a", "and now?", api=RESPONSES)
+    assert routed.decision.reason is not Reason.STICKY
+
+
+# --- switched off ---------------------------------------------------------------------------------------------------
+
+
+async def test_without_stickiness_each_turn_is_decided_by_itself_and_on_its_side_of_a_split(
+    classifier: Classifier,
+) -> None:
+    random.seed(14)
+    routing = RoutingOptions(split="score", sticky=False)
+    router = Router(config(category("technical", entry("a"), entry("b")), routing=routing), classifier, Served)
+    for number in range(20):
+        first = await send(router, f"python {number}")
+        alone = await send(router, f"python {number}", "a", "and blood?")
+        assert (alone.decision.category, alone.text) == (None, "and blood?")
+        again = await send(router, f"python {number}", "a", "and blood?", "b", "more python")
+        assert again.decision.model == first.decision.model
+
+
+# --- split ----------------------------------------------------------------------------------------------------------
+
+
+async def test_follow_ups_of_a_first_turn_that_many_share_draw_anew(classifier: Classifier) -> None:
+    random.seed(14)
+    made = config(category("technical", entry("a"), entry("b")), routing=RoutingOptions(split="score"))
+    router = Router(made, classifier, Served)
+    for _ in range(2):
+        await send(router, "python")
+    models: Counter[str] = Counter()
+    for number in range(400):
+        said = ["python", "answer", f"more python {number}"]
+        first = (await send(router, *said)).decision.model
+        models[first] += 1
+        assert (await send(router, *said, assistant(None, tool_calls=[CALL]), TOOL)).decision.model == first
+        assert (await send(router, *said, "b", "thanks")).decision.model == first
+    assert models["a"] == pytest.approx(200, abs=40)  # four standard deviations
