@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import uvloop
 
 from pointsman.errors import CannotStart
 from pointsman.server.byte_budget import ByteBudget
@@ -27,7 +28,7 @@ async def listening() -> AsyncIterator[Listener]:
     async def answer(_: Request) -> Response:
         return Response(body=b"here")
 
-    limits = Limits(5.0, 60.0, 1000, 10, 0, ())
+    limits = Limits(5.0, 60.0, 1000, 100, 0, ())
     made = Listener(answer, lambda: limits, lambda _: None, lambda _: None, ByteBudget(1 << 20))
     try:
         yield made
@@ -116,3 +117,34 @@ async def test_the_kernel_keeps_2048_connections_of_a_storm(
         assert second.kwargs == {"sock": given, "backlog": 2048}
         assert len(loop.method_calls) == 2
         listener._listeners.clear()
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_four_connections_are_accepted_in_a_turn_of_the_event_loop(tmp_path: Path, adopted: bool) -> None:
+    """With one in a turn, a flood of connections makes every new client wait: each turn of a busy loop takes long."""
+    path, flood = tmp_path / "data.sock", 64
+
+    async def turns() -> int:
+        async with listening() as listener:
+            if adopted:
+                given = socket.socket(socket.AF_UNIX)
+                given.bind(str(path))
+                given.listen(flood)
+                await listener.adopt(given)
+            else:
+                await listener.listen(f"unix:{path}")
+            with contextlib.ExitStack() as stack:
+                for _ in range(flood):
+                    client = stack.enter_context(socket.socket(socket.AF_UNIX))
+                    client.connect(str(path))
+                count = 0
+                while len(listener.connections) < flood:
+                    count += 1
+                    await asyncio.sleep(0)
+                return count
+
+    async def in_time() -> int:
+        async with asyncio.timeout(LIMIT_S):
+            return await turns()
+
+    assert uvloop.run(in_time()) <= flood // 4 + 2

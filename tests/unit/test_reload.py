@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from pointsman import daemon_thread
 from pointsman.app import reload
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared
@@ -29,6 +31,7 @@ from pointsman.observability.log import Log
 from support.log import Memory
 from support.process import eventually
 from support.toy_config import QUIET, A, B, config
+from support.virtual_loop import VirtualLoop
 
 Make = Callable[..., AbstractContextManager[Classifier]]
 
@@ -149,6 +152,13 @@ class Held(ConfigSource):
         return self.found
 
 
+def at_once(work: Callable[[], Prepared], _: str) -> Future[Prepared]:
+    """In place of a thread, for whose end a virtual clock cannot wait."""
+    future: Future[Prepared] = Future()
+    future.set_result(work())
+    return future
+
+
 @contextlib.asynccontextmanager
 async def reloading(source: Held, first: Prepared, log: Memory | None = None) -> AsyncIterator[Reloader]:
     async with serving(first, log) as generations:
@@ -174,6 +184,26 @@ async def test_who_asks_during_a_reload_shares_one_more(classifiers: Callable[[]
         assert (await running).generation == 2
         assert {(await asked).result for asked in later} == {"unchanged"}
         assert source.readings == 2
+
+
+def test_a_storm_of_signals_makes_ten_reloads_a_second_at_most(
+    classifiers: Callable[[], Classifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon_thread, "start", at_once)
+    first = prepared(classifiers())
+    source = Held(first)
+    source.go.release(100)
+
+    async def storm() -> None:
+        async with reloading(source, first) as reloader:
+            while source.readings < 100:
+                await asyncio.sleep(0.01)
+                reloader.ask("SIGHUP")
+
+    with contextlib.closing(VirtualLoop()) as clock:
+        clock.create_task(storm())
+        clock.advance(1.0)
+        assert source.readings == 10
 
 
 async def test_one_who_leaves_takes_nobody_elses_answer_along(classifiers: Callable[[], Classifier]) -> None:

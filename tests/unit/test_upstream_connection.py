@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -247,3 +248,70 @@ def test_a_body_of_more_than_64_kib_is_not_copied(
     wire.client.sends(head + b"\r\n\r\n" + body.ljust(size))
     assert wire.upstream.written.endswith(body.ljust(size))
     assert parts == ([] if joined else [2])
+
+
+# --- long bodies ---------------------------------------------------------------------------------------------------
+
+LONG = 2**20
+
+
+def long_request(size: int = LONG) -> bytes:
+    head, _, body = post().partition(b"\r\n\r\n")
+    return re.sub(rb"Content-Length: \d+", b"Content-Length: %d" % size, head) + b"\r\n\r\n" + body.ljust(size)
+
+
+def test_a_long_body_is_written_by_a_quarter_of_a_mib_in_each_turn(wire: Wire) -> None:
+    """One write of all lasts as long as vLLM reads."""
+    idle = wire.ask()
+    idle.sends(OK)
+    sizes: list[int] = []
+
+    def look() -> None:
+        sizes.append(len(idle.written))
+        if len(sizes) < 20:
+            wire.clock.call_soon(look)
+
+    before = len(idle.written)
+    wire.clock.call_soon(look)
+    wire.client.sends(long_request())
+    steps = [after - at for at, after in itertools.pairwise([before, *dict.fromkeys(sizes)])]
+    assert idle.written.endswith(long_request().partition(b"\r\n\r\n")[2])
+    assert max(steps) < 2**18 + 1000
+    assert len([step for step in steps if step]) >= LONG // 2**18
+
+
+def test_a_long_body_waits_while_vllm_does_not_read(wire: Wire) -> None:
+    upstream = wire.ask()
+    upstream.sends(OK)
+    upstream.pauses()
+    before = len(upstream.written)
+    wire.client.sends(long_request())
+    assert len(upstream.written) < before + 2**18 + 1000
+    upstream.reads_on()
+    assert upstream.written.endswith(long_request().partition(b"\r\n\r\n")[2])
+    upstream.sends(OK)
+    assert wire.answer.status == 200
+    assert wire.pooled == [upstream]
+
+
+def test_an_answer_before_a_long_body_was_written_ends_the_connection(wire: Wire) -> None:
+    upstream = wire.ask()
+    upstream.sends(OK)
+    upstream.pauses()
+    wire.client.sends(long_request())
+    written = upstream.written
+    upstream.taken = written  # the socket took the piece, the rest is not written yet
+    upstream.sends(with_length(b"{}", "413 Content Too Large"))
+    assert wire.answer.status == 413
+    assert upstream.aborted
+    assert upstream.written == written
+    assert wire.pooled == []
+
+
+def test_a_connection_that_is_kept_does_not_keep_a_long_body(wire: Wire) -> None:
+    upstream = wire.ask()
+    upstream.sends(OK)
+    wire.client.sends(long_request())
+    upstream.sends(OK)
+    (kept,) = wire.pooled
+    assert kept._protocol._upload._left.obj == b""

@@ -17,9 +17,15 @@ from pointsman.server.connection import ClientConnection
 from pointsman.server.departures import Departures
 from pointsman.server.limits import Limits
 from pointsman.server.peers import Peers
+from pointsman.server.read_turns import ReadTurns
 from pointsman.server.request import Handler, Request
 
 BACKLOG = 2048
+# uvloop accepts one connection of a listening socket in a turn of the event loop, so that in a flood of connections
+# every new client waits. Each further handle of the same socket accepts one more.
+# Four cost a connection 8 us of 140, eight 25 us; in a flood, p99 of honest requests is 15 ms with one, 11 ms with four
+# and 9 ms with eight.
+ACCEPTED_A_TURN = 4
 # Refused connections that stay open for a moment, until their clients have read why. Beyond them one is closed at once.
 LINGERING = 32
 
@@ -46,6 +52,7 @@ class Listener:
         self.draining = False
         self.loop = asyncio.get_running_loop()
         self.departures = Departures(self.loop)
+        self.turns = ReadTurns(self.loop)
         self.connections: set[ClientConnection] = set()
         self.evicted = 0
         """Idle connections that were closed to make room for others."""
@@ -68,13 +75,24 @@ class Listener:
                 f"cannot listen at {address} ({error.strerror or error}); "
                 "change pointsman.server.listen or admin_listen, or stop what listens there"
             ) from error
-        self._listeners.append(listener)
+        await self._accept(listener)
 
     async def adopt(self, listener: socket.socket) -> None:
         """Accept from a socket that is already listening."""
+        await self._accept(await self._listen(listener))
+
+    async def _accept(self, first: asyncio.Server) -> None:
+        """Accept several connections in a turn of the event loop from each socket of `first`."""
+        self._listeners.append(first)
+        for listening in first.sockets:
+            for _ in range(ACCEPTED_A_TURN - 1):
+                again = socket.socket(fileno=os.dup(listening.fileno()))
+                self._listeners.append(await self._listen(again))
+
+    async def _listen(self, listener: socket.socket) -> asyncio.Server:
         unix = listener.family == socket.AF_UNIX
         create = self.loop.create_unix_server if unix else self.loop.create_server
-        self._listeners.append(await create(self._connection, sock=listener, backlog=BACKLOG))
+        return await create(self._connection, sock=listener, backlog=BACKLOG)
 
     def _connection(self) -> ClientConnection:
         return ClientConnection(self)

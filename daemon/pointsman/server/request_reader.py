@@ -13,6 +13,7 @@ from pointsman.server.byte_budget import SMALL_BYTES, Share
 from pointsman.server.connection_timer import ConnectionTimer
 from pointsman.server.departures import Departures, Watch
 from pointsman.server.limits import Limits
+from pointsman.server.read_turns import LONG_READ_BYTES, ReadTurns
 from pointsman.server.request import Request, ResponseWriter
 
 # Requests that are read at once, and at most ahead: the one that is being answered, and those that wait, if small.
@@ -23,6 +24,7 @@ class Owner(Protocol):
     """The listener as a reader sees it."""
 
     departures: Departures
+    turns: ReadTurns
 
     def limits(self) -> Limits:
         """The limits of the current config."""
@@ -89,6 +91,7 @@ class RequestReader:
     def feed(self, data: bytes) -> None:
         """Take what the client sent."""
         if self.deaf:
+            self._take_turns(data)
             return
         if self.kept:
             data = self.kept + data
@@ -162,6 +165,7 @@ class RequestReader:
 
     def _fed(self, request: Request, data: bytes) -> bytes:
         """Feed a request's body and return the bytes behind it."""
+        got = data
         try:
             data = request.feed(data)
         except Malformed:
@@ -174,7 +178,14 @@ class RequestReader:
         if done and not request.keep_alive:
             self.deaf = True
             return b""
+        if not done:
+            self._take_turns(got)
         return data
+
+    def _take_turns(self, data: bytes) -> None:
+        """Let others be read from before more is read of a body that comes fast, or of what is ignored."""
+        if len(data) >= LONG_READ_BYTES:
+            self._owner.turns.wait(self._connection.transport)
 
     def _leave_unread(self, request: Request, data: bytes) -> None:
         """Stop reading until there is room for the request's body, of which `data` came with its head."""

@@ -9,6 +9,7 @@ from pointsman.errors import UpstreamBroken, UpstreamError
 from pointsman.http1.body import Framing, Malformed, UntilClose
 from pointsman.http1.grammar import LONGEST_HEAD_BYTES
 from pointsman.http1.response_head import MalformedHead, ResponseHead, read_head
+from pointsman.upstream.upload import Upload
 
 # A FIN of vLLM's and our request cross within a round trip, or a second where TCP has to retransmit one of them. A
 # connection that closes later may have begun to generate.
@@ -69,6 +70,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_receiver",
         "_transport",
         "_unsent",
+        "_upload",
         "idle_since",
         "reused",
     )
@@ -86,6 +88,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._early = True  # no byte of an answer has come
         self._persistent = True
         self._unsent: tuple[bytes, bytes] | None = None
+        self._upload: Upload | None = None  # of a long body
 
     @property
     def where(self) -> str:
@@ -100,7 +103,8 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def sent(self) -> bool:
         """True once the kernel has taken the whole request."""
-        return self._unsent is None and not self._transport.get_write_buffer_size()
+        written = self._upload is None or self._upload.done
+        return self._unsent is None and written and not self._transport.get_write_buffer_size()
 
     def request(self, head: bytes, body: bytes, receiver: Receiver) -> None:
         """Send a request in this turn of the event loop, head and body in one write; `receiver` gets its answer."""
@@ -120,9 +124,11 @@ class UpstreamConnection(asyncio.Protocol):
             return
         head, body = unsent
         if len(body) <= JOINED_BODY_BYTES:
+            self._upload = None
             self._transport.write(head + body)
         else:
-            self._transport.writelines(unsent)  # the transport keeps what the socket does not take, uncopied
+            self._upload = Upload(self._transport, head, body)
+            self._upload.write()
 
     def divert(self, receiver: Receiver) -> None:
         """Give the rest of an answer, whose head has just come, to another receiver."""
@@ -153,6 +159,14 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._owner.opened(self)
 
+    def pause_writing(self) -> None:
+        if self._upload is not None:
+            self._upload.choked = True
+
+    def resume_writing(self) -> None:
+        if self._upload is not None:
+            self._upload.resume()
+
     def data_received(self, data: bytes) -> None:
         receiver = self._receiver
         if receiver is None:  # bytes that answer no request
@@ -178,6 +192,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._owner.forget(self)
+        self._upload = None
         receiver, self._receiver = self._receiver, None
         if receiver is None:
             return
