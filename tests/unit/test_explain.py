@@ -196,7 +196,7 @@ async def test_a_choice_can_be_decided_anew_where_less_is_served(classifier: Cla
 
     assert (second.decision.model, second.decision.reason) == ("technical-lora", Reason.ADAPTER_MISSING)
     assert (second.decision.category, second.decision.confidence) == ("legal", first.decision.confidence)
-    assert json.loads(second.edited.body)["model"] == "technical-lora"
+    assert json.loads(bytes(second.edited.body))["model"] == "technical-lora"
     assert second.classification is first.classification
     assert second.decide == first.decide
 

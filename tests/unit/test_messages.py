@@ -12,6 +12,7 @@ import pytest
 from pointsman.errors import HttpError, MethodNotAllowed, OverShare, RequestError, ShuttingDown, TooBusy
 from pointsman.http1.body import Malformed
 from pointsman.http1.request_head import malformed, read_head
+from pointsman.long_body import Received
 from pointsman.server.byte_budget import ByteBudget, Share
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response
@@ -27,7 +28,7 @@ def request(*fields: str, limit: int = 10, version: str = "1.1") -> tuple[Reques
     return Request(writer, read_head(head.encode()), limit, share, 0), written
 
 
-def reading(clock: VirtualLoop, body: Request, seconds: float = 5.0) -> asyncio.Task[bytes]:
+def reading(clock: VirtualLoop, body: Request, seconds: float = 5.0) -> asyncio.Task[Received]:
     return clock.do(lambda: clock.create_task(body.read(seconds)))
 
 

@@ -114,7 +114,7 @@ def test_token_ids_are_no_parts() -> None:
 def test_what_is_not_read_can_be_edited() -> None:
     asked = chat(*[user("a")] * 5000)
     prompt = SystemPrompt("Ours.", "replace")
-    assert asked.apply(Edits(model="x")).body == asked.body.replace(b"MoM", b"x")
+    assert asked.apply(Edits(model="x")).body == bytes(asked.body).replace(b"MoM", b"x")
     assert asked.apply(Edits(system_prompt=prompt)).body is asked.body
 
 
@@ -137,7 +137,7 @@ def test_a_body_of_any_size_and_encoding_is_edited_in_place(size: int, encoding:
     body = json.dumps(fields).encode(encoding)
     result = CHAT.parse(body).apply(Edits(model="x", system_prompt=SystemPrompt("Ours.", "insert")))
     expected = json.dumps(fields | {"model": "x"}).replace("Theirs.", r"Ours.\n\nTheirs.")
-    assert result.body == expected.encode()
+    assert bytes(result.body) == expected.encode()
 
 
 @pytest.mark.parametrize("messages", [b"[ ]", b"[" + b" " * 100 + b"]"])
@@ -146,7 +146,7 @@ def test_white_space_is_no_message(messages: bytes) -> None:
     prompt = SystemPrompt("Ours.", "insert")
     assert CHAT.parse(body).apply(Edits(system_prompt=prompt)).body is body
     edited = RESPONSES.parse(body).apply(Edits(system_prompt=prompt)).body
-    assert json.loads(edited)["instructions"] == "Ours."
+    assert json.loads(bytes(edited))["instructions"] == "Ours."
 
 
 @pytest.mark.parametrize("length", [1, 100 * KIB], ids=["short", "long"])
@@ -155,12 +155,12 @@ def test_a_system_prompt_goes_before_the_clients_however_often_that_is_repeated(
     theirs, more = "a" * length, [user("a" * length), user("b" * others)]
     messages = [{"content": "a", "role": "system", "x": ["a"]} | {"content": theirs}, *more]
     edited = chat(*messages).apply(Edits(system_prompt=SystemPrompt("Ours.", "insert"))).body
-    assert json.loads(edited)["messages"] == [messages[0] | {"content": f"Ours.\n\n{theirs}"}, *more]
+    assert json.loads(bytes(edited))["messages"] == [messages[0] | {"content": f"Ours.\n\n{theirs}"}, *more]
 
 
 def test_a_system_message_without_content_gets_ours() -> None:
     edited = chat({"role": "system"}, user("a")).apply(Edits(system_prompt=SystemPrompt("Ours.", "insert"))).body
-    assert json.loads(edited)["messages"] == [{"role": "system", "content": "Ours."}, user("a")]
+    assert json.loads(bytes(edited))["messages"] == [{"role": "system", "content": "Ours."}, user("a")]
 
 
 def test_fields_that_the_config_names_are_read() -> None:

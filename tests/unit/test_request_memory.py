@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
+import mmap
 import socket
 import tracemalloc
+import weakref
 from collections.abc import Iterator
 from typing import Any, cast
 from unittest import mock
@@ -475,3 +478,70 @@ def test_room_that_comes_the_moment_its_time_is_over_is_given_back(wire: Wire) -
     wire.clock.advance(10.0)
     assert wire.error == (503, "overloaded")
     assert wire.buffered == FULL - LARGE
+
+
+# --- bodies of more than 1 MiB ------------------------------------------------------------------------------------
+
+LONG = 2048 * KIB
+PART = 256 * KIB
+
+
+@contextlib.contextmanager
+def long_bodies() -> Iterator[Wire]:
+    """The garbage collector frees nothing meanwhile."""
+    gc.disable()
+    try:
+        with playing(server=limited(max_buffered_bytes=32 * LONG, max_body_bytes=LONG), quarantine=False) as wire:
+            yield wire
+    finally:
+        gc.enable()
+
+
+def bring(client: FakeTransport, body: bytes, framing: str) -> None:
+    client.sends(head(LONG if framing == "length" else None))
+    for at in range(0, len(body), PART):
+        data = body[at : at + PART]
+        client.sends(data if framing == "length" else b"%x\r\n%b\r\n" % (len(data), data))
+
+
+def memory_of(client: FakeTransport) -> weakref.ref[mmap.mmap]:
+    return weakref.ref(client._protocol.current._long._memory)
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+def test_a_body_of_more_than_1_mib_has_memory_of_its_own(framing: str) -> None:
+    """In the heap, it would stay resident when it is freed."""
+    with long_bodies() as wire:
+        bring(wire.client, large(LONG), framing)
+        if framing == "chunks":
+            wire.client.sends(b"0\r\n\r\n")
+        assert isinstance(wire.client._protocol.job._body, mmap.mmap)
+        assert wire.upstream.written.endswith(large(LONG))
+
+
+@pytest.mark.parametrize("end", ["resets", "ends", "is late", "is too long"])
+def test_an_unfinished_one_is_freed_when_it_counts_no_more(end: str) -> None:
+    with long_bodies() as wire:
+        bring(wire.client, b" " * (LONG - PART), "chunks")
+        memory = memory_of(wire.client)
+        assert memory() is not None
+        if end == "is late":
+            wire.clock.advance(300.0)
+        elif end == "is too long":
+            wire.client.sends(chunked(2 * PART))
+        else:
+            getattr(wire.client, end)()
+        assert memory() is None
+
+
+def test_an_edited_one_is_freed_when_vllm_begins_to_answer() -> None:
+    body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": "x"}]}).encode().ljust(LONG)
+    with long_bodies() as wire:
+        bring(wire.client, body[:-1], "length")
+        memory = memory_of(wire.client)
+        wire.client.sends(body[-1:])
+        assert memory() is not None
+        wire.upstream.sends(STREAM)
+        assert memory() is None
+        wire.upstream.sends(LAST)
+        assert wire.outcomes()[0]["edited"] == ["model", "chat_template_kwargs"]

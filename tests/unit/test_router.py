@@ -74,7 +74,7 @@ TOOL = {"role": "tool", "tool_call_id": "c", "content": "landlord"}
 async def test_a_request_for_the_auto_model_is_classified_and_rewritten(router: Router, model: str | None) -> None:
     routed = await router.route(request("Fix my Python", model=model))
     assert outcome(routed) == ("technical", Reason.CLASSIFIED)
-    assert json.loads(routed.edited.body)["model"] == "technical-lora"
+    assert json.loads(bytes(routed.edited.body))["model"] == "technical-lora"
     assert routed.decision.confidence == pytest.approx(0.9956, abs=1e-3)
 
 
@@ -107,7 +107,7 @@ async def test_what_fits_nowhere_goes_to_the_default_model(
 ) -> None:
     routed = await router.route(request(text))
     assert outcome(routed) == expected
-    assert (routed.decision.model, json.loads(routed.edited.body)["model"]) == (BASE, BASE)
+    assert (routed.decision.model, json.loads(bytes(routed.edited.body))["model"]) == (BASE, BASE)
 
 
 async def test_a_request_of_too_many_parts_goes_to_the_default_model_unread(classifier: Classifier) -> None:
@@ -129,7 +129,7 @@ async def test_a_missing_adapter_is_never_asked_for(classifier: Classifier) -> N
     router = Router(config(), classifier, lambda: Served({"a": (Card(BASE), Card("legal-lora", BASE))}))
     routed = await router.route(request("python"))
     assert outcome(routed) == ("technical", Reason.ADAPTER_MISSING)
-    assert json.loads(routed.edited.body)["model"] == BASE
+    assert json.loads(bytes(routed.edited.body))["model"] == BASE
 
 
 # --- languages -------------------------------------------------------------------------------------------------
@@ -392,7 +392,7 @@ async def test_a_request_that_is_decided_anew_keeps_its_place_in_a_split(classif
         model = routed.decision.model
         again = router.again(asked, routed, Served().without("a", model))
         assert (again.decision.model, again.decision.endpoints) == (model, (B,))
-        assert json.loads(again.edited.body)["model"] == model
+        assert json.loads(bytes(again.edited.body))["model"] == model
         assert again.classification is routed.classification
 
 

@@ -122,8 +122,8 @@ async def test_what_is_sent_keeps_the_clients_prompt_and_the_decision_says_so(
     router = Router(made, classifier, Served)
     carrying = await router.route(api.parse(body(tools=[TOOL], **fields)))
     plain = await router.route(api.parse(body(**fields)))
-    assert prompt(json.loads(carrying.edited.body)) == "Ours.\n\nTheirs."
-    assert prompt(json.loads(plain.edited.body)) == "Ours."
+    assert prompt(json.loads(bytes(carrying.edited.body))) == "Ours.\n\nTheirs."
+    assert prompt(json.loads(bytes(plain.edited.body))) == "Ours."
     assert (carrying.system_prompt, plain.system_prompt) == ("insert", "replace")
 
 

@@ -314,4 +314,18 @@ def test_a_connection_that_is_kept_does_not_keep_a_long_body(wire: Wire) -> None
     wire.client.sends(long_request())
     upstream.sends(OK)
     (kept,) = wire.pooled
-    assert kept._protocol._upload._left.obj == b""
+    assert not kept._protocol._upload._left
+
+
+def test_nothing_is_written_for_a_client_that_left(wire: Wire) -> None:
+    idle = wire.ask()
+    idle.sends(OK)
+    before = len(idle.written)
+
+    def send_and_leave() -> None:
+        wire.client._protocol.data_received(long_request())
+        wire.clock.call_soon(wire.client.abort)
+
+    wire.clock.do(send_and_leave)
+    assert idle.aborted
+    assert 0 < len(idle.written) - before < LONG

@@ -14,6 +14,7 @@ from pointsman.adapters.poller import Poller
 from pointsman.api.dry_run import dry_run
 from pointsman.config.model import Config
 from pointsman.errors import HttpError, RequestError
+from pointsman.long_body import Received
 from pointsman.routing.explain import describe
 from pointsman.routing.router import Router
 from pointsman.server.request import Handler, Request
@@ -82,7 +83,7 @@ def dry_run_route(begin: Callable[[], tuple[Router, Callable[[], object]]]) -> R
     return Route("POST", "/route", handler)
 
 
-def _name(body: bytes) -> str:
+def _name(body: Received) -> str:
     try:
         return msgspec.json.decode(body, type=_Named).name
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from pointsman.errors import ClassifierError, HttpError, RequestError
+from pointsman.long_body import Received
 from pointsman.routing.router import Router
 
 T = TypeVar("T")
@@ -55,7 +56,7 @@ class _Result:
     seconds: float
 
 
-async def intent(router: Router, body: bytes) -> dict[str, Any]:
+async def intent(router: Router, body: Received) -> dict[str, Any]:
     """Answer `POST /api/v1/classify/intent`; raises RequestError (400) or an HttpError (503)."""
     asked = _decode(body, _Intent)
     result = await _classify(router, asked.text)
@@ -67,7 +68,7 @@ async def intent(router: Router, body: bytes) -> dict[str, Any]:
     } | _probabilities(result, asked.options)
 
 
-async def batch(router: Router, body: bytes) -> dict[str, Any]:
+async def batch(router: Router, body: Received) -> dict[str, Any]:
     """Answer `POST /api/v1/classify/batch`; raises as `intent` does."""
     asked = _decode(body, _Batch)
     if not 1 <= len(asked.texts) <= MOST_TEXTS:
@@ -131,7 +132,7 @@ def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)  # an integer, as in semantic-router's API
 
 
-def _decode(body: bytes, type: type[T]) -> T:  # noqa: A002 - msgspec's name
+def _decode(body: Received, type: type[T]) -> T:  # noqa: A002 - msgspec's name
     if len(body) > MOST_BYTES:
         message = f"the body is larger than {MOST_BYTES} bytes; split the texts into several calls, or shorten them"
         raise RequestError(message, status=413, code="INVALID_INPUT")

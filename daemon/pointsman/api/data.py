@@ -17,6 +17,7 @@ from pointsman.api.models import model_list
 from pointsman.config.model import Config
 from pointsman.eager import in_task
 from pointsman.errors import HttpError, RequestError
+from pointsman.long_body import Received
 from pointsman.observability.log import Log
 from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.exchange import Exchange
@@ -182,7 +183,7 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
     return None
 
 
-async def _fields(backend: Backend, body: bytes) -> Fields | None:
+async def _fields(backend: Backend, body: Received) -> Fields | None:
     """Return what names the model, or None if the body is not a JSON object; vLLM reports that."""
     try:
         return await backend.router.lane.run(read_fields(body, ("model",)))
@@ -236,7 +237,7 @@ def _is_json(request: Request) -> bool:
     return kind == b"application/json" or kind.endswith(b"+json")
 
 
-def read_body(backend: Backend, exchange: Exchange) -> Coroutine[None, None, bytes]:
+def read_body(backend: Backend, exchange: Exchange) -> Coroutine[None, None, Received]:
     """Return the whole body.
 
     Raises BuffersFull, or RequestError: 408 on a timeout, 413 if too large, 415 if compressed.

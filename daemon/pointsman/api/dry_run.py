@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pointsman.api.caller import caller_of
 from pointsman.http1.request_head import RequestHead
+from pointsman.long_body import Received
 from pointsman.routing.body import read_fields
 from pointsman.routing.conversation import ANYBODY
 from pointsman.routing.formats import ParsedRequest, format_of
 from pointsman.routing.router import Routed, Router
 
 
-async def dry_run(router: Router, body: bytes, head: RequestHead | None = None) -> tuple[ParsedRequest, Routed]:
+async def dry_run(router: Router, body: Received, head: RequestHead | None = None) -> tuple[ParsedRequest, Routed]:
     """Decide on a request of any format, and remember nothing; raises RequestError.
 
     `head` tells the client whose conversations are looked up; by default it is one without credentials.

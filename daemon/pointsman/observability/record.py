@@ -7,6 +7,7 @@ import time
 import msgspec
 
 from pointsman.observability.log_line import Line, cut, stamp
+from pointsman.routing.edits import Change
 from pointsman.routing.router import Routed
 
 # A client can name a model of any length, and errors quote clients and vLLM.
@@ -41,9 +42,11 @@ class Record(msgspec.Struct):
         self.phases = routed.phases()
 
     def drop_body(self) -> None:
-        """Keep of the decision all but the edited body."""
+        """Keep of the decision all but the edited body and what shows parts of the client's."""
         if self.routed is not None:
-            edited = msgspec.structs.replace(self.routed.edited, body=b"")
+            edited = self.routed.edited
+            names = tuple([Change(name, None, ()) for name in edited.changed])
+            edited = msgspec.structs.replace(edited, body=b"", changes=names)
             self.routed = msgspec.structs.replace(self.routed, edited=edited)
 
     def server_timing(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pointsman.config.model import Endpoint
 from pointsman.errors import RequestError, UpstreamUnreachable
+from pointsman.long_body import Body
 from pointsman.proxy.client_identity import client_identity
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forwarded_request import ForwardedRequest, Instead
@@ -26,7 +27,7 @@ class Forwarder:
         self,
         exchange: Exchange,
         candidates: tuple[Endpoint, ...],
-        body: bytes,
+        body: Body,
         lines: bytes = b"",
         model: str = "",
         instead: Instead | None = None,
@@ -47,7 +48,7 @@ class Forwarder:
         self,
         exchange: Exchange,
         candidates: tuple[Endpoint, ...],
-        body: bytes,
+        body: Body,
         lines: bytes,
         model: str,
         instead: Instead | None,
@@ -61,7 +62,7 @@ class Forwarder:
             raise UpstreamUnreachable("no endpoint may serve this request; check preferred_endpoints")
         return ForwardedRequest(self.upstreams, exchange, candidates, body, lines, model, instead).send(upstream)
 
-    def _check(self, quarantine: Quarantine, exchange: Exchange, body: bytes) -> None:
+    def _check(self, quarantine: Quarantine, exchange: Exchange, body: Body) -> None:
         if quarantine.refuses(client_identity(exchange.request.head), body):
             self.upstreams.metrics.refused.add("query_of_death")
             raise RequestError(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from pointsman.config.model import Endpoint
 from pointsman.eager import in_task
 from pointsman.errors import ShuttingDown, UpstreamBroken, UpstreamError, UpstreamUnreachable
+from pointsman.long_body import Body
 from pointsman.proxy.client_identity import client_identity
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.quarantine import CONFIRM_SECONDS, LARGEST_BODY_BYTES, MOST_SUSPECTS, Suspect
@@ -48,7 +49,7 @@ class ForwardedRequest(ResponseStream):
         upstreams: Upstreams,
         exchange: Exchange,
         candidates: tuple[Endpoint, ...],
-        body: bytes,
+        body: Body,
         lines: bytes,
         model: str,
         instead: Instead | None,

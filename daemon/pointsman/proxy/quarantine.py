@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pointsman.long_body import Body, pieces_of
 from pointsman.lru import Lru
 
 # With more requests in flight, each of them is unlikely to be the cause.
@@ -28,7 +29,7 @@ class Suspect(NamedTuple):
 
     client: str
     request_id: str
-    body: bytes
+    body: Body
 
 
 class _Key(NamedTuple):
@@ -107,7 +108,7 @@ class Quarantine:
         """True while no request is refused."""
         return not self._refused
 
-    def refuses(self, client: str, body: bytes) -> bool:
+    def refuses(self, client: str, body: Body) -> bool:
         """Return whether a request is refused now."""
         now = self._clock()
         for key in [key for key, until in self._refused.items() if until <= now]:
@@ -116,5 +117,8 @@ class Quarantine:
         return alike and _key(client, body) in self._refused
 
 
-def _key(client: str, body: bytes) -> _Key:
-    return _Key(client, len(body), hashlib.sha256(body).digest())
+def _key(client: str, body: Body) -> _Key:
+    digest = hashlib.sha256()
+    for piece in pieces_of(body):
+        digest.update(piece)
+    return _Key(client, len(body), digest.digest())

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pointsman.adapters.catalog import Served
 from pointsman.errors import UpstreamUnreachable
+from pointsman.long_body import Body
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.unknown_model import UnknownModel
@@ -17,7 +18,7 @@ class Plan(NamedTuple):
     """A routing decision with the body to send and the header lines that describe it to the client."""
 
     decision: Decision
-    body: bytes
+    body: Body
     lines: bytes
 
 

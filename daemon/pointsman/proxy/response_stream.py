@@ -9,6 +9,7 @@ import time
 from pointsman.errors import HttpError, UpstreamError, UpstreamTimeout
 from pointsman.http1.body import Chunked, Framing, Length, UntilClose
 from pointsman.http1.response_head import ResponseHead
+from pointsman.long_body import Body
 from pointsman.observability.record import Record
 from pointsman.proxy.error_form import error_event
 from pointsman.proxy.timeouts import Timeouts
@@ -72,7 +73,7 @@ class ResponseStream(abc.ABC):
         self.status = 0
         self.tail = Tail()
 
-    def begin(self, upstream: UpstreamConnection, head: bytes, body: bytes) -> None:
+    def begin(self, upstream: UpstreamConnection, head: bytes, body: Body) -> None:
         """Send the request to vLLM, and start the timeouts."""
         self._upstream = upstream
         self._started = time.perf_counter()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pointsman.http1.forwarded_headers import forwarded_headers
+from pointsman.long_body import Body
 from pointsman.server.request import Request
 from pointsman.upstream.pool import ConnectionPool
 
 
-def header_lines(request: Request, body: bytes, id_line: bytes, key_line: bytes, *, credentials: bool) -> bytes:
+def header_lines(request: Request, body: Body, id_line: bytes, key_line: bytes, *, credentials: bool) -> bytes:
     """Return the header lines that every endpoint gets; `credentials` passes the client's on."""
     head = request.head
     length = b"" if head.method == "GET" and not body else b"Content-Length: %d\r\n" % len(body)

@@ -15,6 +15,7 @@ import msgspec
 from msgspec.json import Decoder
 
 from pointsman.errors import RequestError
+from pointsman.long_body import Received
 from pointsman.routing import json_scan
 from pointsman.routing.json_scan import JsonFault, Span
 from pointsman.routing.steps import Steps, finish
@@ -79,8 +80,8 @@ class Fields(msgspec.Struct, frozen=True):
     `body` is what the client sent: the same bytes, unless it was UTF-16, UTF-32, or had a byte order mark.
     """
 
-    body: bytes
-    data: bytes
+    body: Received
+    data: Received
     values: dict[str, Value]
     """Those that the body has not are ABSENT, or left out."""
     messages: list[Message] | None = None
@@ -91,14 +92,14 @@ class Fields(msgspec.Struct, frozen=True):
     def get(self, name: str) -> Value | None:
         """Return a value, None where there is none."""
         if self.messages is not None and name == "messages":
-            value: Value | None = _members_at_once(self.data, ("messages",))[name]
+            value: Value | None = _members_at_once(bytes(self.data), ("messages",))[name]
         else:
             value = self.values.get(name)
         return None if value is ABSENT else value
 
     def start(self, name: str, value: Value) -> int:
         """Return where in `data` a field begins whose value is `value`."""
-        return start_of(self.data, name, value) if self.spans is None else self.spans[name].start
+        return start_of(bytes(self.data), name, value) if self.spans is None else self.spans[name].start
 
     @property
     def model(self) -> str | None:
@@ -114,9 +115,9 @@ class Fields(msgspec.Struct, frozen=True):
         raise RequestError("`model` must be a string of Unicode text", status=400, code="invalid_type", param="model")
 
 
-def fields_at_once(body: bytes, names: tuple[str, ...]) -> Fields | None:
+def fields_at_once(body: Received, names: tuple[str, ...]) -> Fields | None:
     """Return these fields, `messages` among them, of a body of usual size and form; of any other None."""
-    if len(body) > MESSAGES_AT_ONCE or body[:1] != b"{":
+    if not isinstance(body, bytes) or len(body) > MESSAGES_AT_ONCE or body[:1] != b"{":
         return None
     try:
         found = _members_at_once(body, names, _with_messages(names))
@@ -126,15 +127,15 @@ def fields_at_once(body: bytes, names: tuple[str, ...]) -> Fields | None:
     return Fields(body, body, found, None if messages is ABSENT else messages)
 
 
-def read_fields(body: bytes, names: tuple[str, ...] = FIELDS) -> Steps[Fields]:
+def read_fields(body: Received, names: tuple[str, ...] = FIELDS) -> Steps[Fields]:
     """Return these fields of a body; raises RequestError (400) if it is not a JSON object or nested too deeply.
 
     What vLLM takes is accepted. In a body of more than a few KiB, faults inside of values are left for vLLM to report.
     """
     plain = body[:1] == b"{" and body[1:2] != b"\0"
-    encoding = "utf-8" if plain else json.detect_encoding(body)
+    encoding = "utf-8" if plain else json.detect_encoding(body[:4])
     data = body if encoding == "utf-8" else (yield from _transcoded(body, encoding))
-    if len(data) <= AT_ONCE:
+    if isinstance(data, bytes) and len(data) <= AT_ONCE:
         try:
             return Fields(body, data, _members_at_once(data, names))
         except msgspec.ValidationError:
@@ -186,7 +187,7 @@ def _judge(data: bytes) -> None:
         raise _invalid(f"the body is not JSON ({fault})") from None
 
 
-def _transcoded(body: bytes, encoding: str) -> Steps[bytes]:
+def _transcoded(body: Received, encoding: str) -> Steps[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
     pieces: list[bytes] = []
     try:
@@ -207,9 +208,9 @@ def model_of(fields: Fields) -> str | None:
         return None
 
 
-def model_at_once(body: bytes) -> str | None:
+def model_at_once(body: Received) -> str | None:
     """Return the requested model of a short body of usual form; of any other None, and all its fields are read."""
-    if len(body) > SCANNED_ONCE:
+    if not isinstance(body, bytes) or len(body) > SCANNED_ONCE:
         return None
     try:
         if not body.isascii():
@@ -219,7 +220,7 @@ def model_at_once(body: bytes) -> str | None:
         return None
 
 
-def view(data: bytes | memoryview, span: Span) -> Value:
+def view(data: json_scan.Text, span: Span) -> Value:
     """Return a part of a body, without a copy."""
     return msgspec.Raw(memoryview(data)[span.start : span.end])
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from pointsman.long_body import LONG_BYTES, Body, Piece, Spliced
 from pointsman.routing.body import Fields
 from pointsman.routing.json_scan import SPACES
 
@@ -48,7 +49,6 @@ PROMPT_FIELDS = frozenset({"messages", "system", "instructions"})
 # A slice of a smaller body costs less than a view of it.
 _COPIED_BYTES = 16 * 1024
 
-Piece = bytes | memoryview
 Pieces = tuple[Piece, ...]
 """JSON in pieces, most of them views of a body."""
 
@@ -67,7 +67,7 @@ class Edited(msgspec.Struct, frozen=True):
     `reasoning`: whether the body turns the model's reasoning on or off, where that was to be set; None if it does not.
     """
 
-    body: bytes
+    body: Body
     changes: tuple[Change, ...] = ()
     reasoning: bool | None = None
 
@@ -87,8 +87,8 @@ def edited(fields: Fields, changes: dict[str, Pieces], reasoning: bool | None = 
     if not changes:
         return Edited(fields.body, reasoning=reasoning)
     data = fields.data
-    shown = data if len(data) <= _COPIED_BYTES else memoryview(data)
-    at = data.index(b"{") + 1
+    shown: Piece = bytes(data) if len(data) <= _COPIED_BYTES else memoryview(data)
+    at = data.find(b"{") + 1
     listed: list[Change] = []
     pieces: list[Piece] = [shown[:at]]
     replaced: list[tuple[int, int, Pieces]] = []
@@ -107,7 +107,8 @@ def edited(fields: Fields, changes: dict[str, Pieces], reasoning: bool | None = 
         pieces += (shown[at:start], *new)
         at = end
     pieces.append(shown[at:])
-    return Edited(b"".join(pieces), tuple(listed), reasoning)
+    body = Spliced(pieces) if len(data) > LONG_BYTES else b"".join(pieces)
+    return Edited(body, tuple(listed), reasoning)
 
 
 def is_empty(container: Piece) -> bool:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pointsman.long_body import Received
 from pointsman.routing.steps import Steps
 
 CHUNK = 32 * 1024
@@ -29,7 +30,7 @@ _STEP = np.zeros(256, dtype=np.int64)
 _STEP[list(b"[{")] = 1
 _STEP[list(b"]}")] = -1
 
-Text = bytes | memoryview
+Text = Received | memoryview
 Positions = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 

@@ -14,6 +14,7 @@ from pointsman.classify.classifier import Classification, Classifier
 from pointsman.config.model import Config, Endpoint
 from pointsman.eager import in_task
 from pointsman.errors import ClassifierError
+from pointsman.long_body import Received
 from pointsman.routing.ask import AskFinder, AskKind
 from pointsman.routing.body import FIELDS
 from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
@@ -130,7 +131,7 @@ class Router:
         decision = self._decide(choice, request, 0.0 if routed.kept is None else routed.kept.share, served, at)
         return msgspec.structs.replace(routed, decision=decision, edited=request.apply(decision.edits))
 
-    def explicit(self, body: bytes, model: str, at: Endpoint | None = None) -> Routed:
+    def explicit(self, body: Received, model: str, at: Endpoint | None = None) -> Routed:
         """Return the decision for a model that the client named and that is no auto name.
 
         Of a very long name, which nobody serves, the decision has the beginning.

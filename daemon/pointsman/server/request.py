@@ -10,6 +10,7 @@ from pointsman.eager import in_task
 from pointsman.errors import BuffersFull, HttpError, RequestError
 from pointsman.http1.body import Chunked, Framing, Length
 from pointsman.http1.request_head import RequestHead
+from pointsman.long_body import LONG_BYTES, Gathered, Received
 from pointsman.server.byte_budget import Share, Waiter
 from pointsman.server.job import Cancellable, Flow
 from pointsman.server.response import Response
@@ -71,6 +72,7 @@ class Request:
         "_error",
         "_framing",
         "_limit",
+        "_long",
         "_parts",
         "_reserved",
         "_room",
@@ -113,6 +115,7 @@ class Request:
         self._unread = unread
         self._room: Waiter | None = None
         self._parts: list[bytes] = []
+        self._long: Gathered | None = None  # in place of the parts
         self._size = 0
         self._error: HttpError | None = too_large(limit) if head.length > limit else None
         self._waiter: asyncio.Future[None] | None = None
@@ -127,23 +130,31 @@ class Request:
         if data:
             size = self._size + len(data)
             if size <= self._reserved:
-                self._parts.append(data)
-                self._size = size
+                self._add(data, size)
             elif self._error is None:
                 self._keep(data, size)
         if self._waiter is not None and (self.complete or self._error is not None):
             self._wake()
         return framing.surplus
 
+    def _add(self, data: bytes, size: int) -> None:
+        self._size = size
+        if size <= LONG_BYTES:
+            self._parts.append(data)
+        elif self._long is None:
+            self._long = Gathered((*self._parts, data), self.head.length)
+            self._parts = []
+        else:
+            self._long.add(data)
+
     def _keep(self, data: bytes, size: int) -> None:
         """Add to the body, which has `size` bytes then."""
         if size > self._limit:
-            self._discard(too_large(self._limit))
+            self._discard(too_large(self._limit), size)
         elif not self._grow(size):
-            self._discard(BuffersFull())
+            self._discard(BuffersFull(), size)
         else:
-            self._parts.append(data)
-        self._size = size
+            self._add(data, size)
 
     def _grow(self, size: int) -> bool:
         """Take room for a body of unknown length that has now `size` bytes."""
@@ -152,8 +163,8 @@ class Request:
         self._reserved = size
         return True
 
-    def _discard(self, error: HttpError) -> None:
-        self._parts, self._error = [], error
+    def _discard(self, error: HttpError, size: int) -> None:
+        self._parts, self._long, self._size, self._error = [], None, size, error
 
     def broken(self, error: HttpError) -> None:
         """Fail the body, which cannot be read to its end."""
@@ -170,7 +181,7 @@ class Request:
 
         What was not read is dropped: a request that was cut off may be garbage for long before it is collected.
         """
-        self._parts = []
+        self._parts, self._long = [], None
         if self._room is not None:
             self._room.cancel()
         if self._reserved:
@@ -179,7 +190,7 @@ class Request:
 
     # --- called by the handler -------------------------------------------------------------------------------------
 
-    async def read(self, seconds: float, least_rate: int = 0) -> bytes:
+    async def read(self, seconds: float, least_rate: int = 0) -> Received:
         """Return the whole body, once.
 
         Raises BuffersFull if there is no room for it, or RequestError: 413 if it is too large; 408 if it takes longer
@@ -194,6 +205,9 @@ class Request:
             await self._whole(seconds, least_rate)
         if self._error is not None:
             raise self._error
+        if self._long is not None:
+            gathered, self._long = self._long, None
+            return gathered.whole()
         parts, self._parts = self._parts, []
         return parts[0] if len(parts) == 1 else b"".join(parts)
 

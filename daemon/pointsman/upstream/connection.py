@@ -9,6 +9,7 @@ from pointsman.errors import UpstreamBroken, UpstreamError
 from pointsman.http1.body import Framing, Malformed, UntilClose
 from pointsman.http1.grammar import LONGEST_HEAD_BYTES
 from pointsman.http1.response_head import MalformedHead, ResponseHead, read_head
+from pointsman.long_body import Body
 from pointsman.upstream.upload import Upload
 
 # A FIN of vLLM's and our request cross within a round trip, or a second where TCP has to retransmit one of them. A
@@ -87,7 +88,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._asked = 0.0
         self._early = True  # no byte of an answer has come
         self._persistent = True
-        self._unsent: tuple[bytes, bytes] | None = None
+        self._unsent: tuple[bytes, Body] | None = None
         self._upload: Upload | None = None  # of a long body
 
     @property
@@ -106,7 +107,7 @@ class UpstreamConnection(asyncio.Protocol):
         written = self._upload is None or self._upload.done
         return self._unsent is None and written and not self._transport.get_write_buffer_size()
 
-    def request(self, head: bytes, body: bytes, receiver: Receiver) -> None:
+    def request(self, head: bytes, body: Body, receiver: Receiver) -> None:
         """Send a request in this turn of the event loop, head and body in one write; `receiver` gets its answer."""
         self._receiver = receiver
         self._framing = None
@@ -123,7 +124,7 @@ class UpstreamConnection(asyncio.Protocol):
         if unsent is None or self._transport.is_closing():
             return
         head, body = unsent
-        if len(body) <= JOINED_BODY_BYTES:
+        if isinstance(body, bytes) and len(body) <= JOINED_BODY_BYTES:
             self._upload = None
             self._transport.write(head + body)
         else:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+
+from pointsman.long_body import Body, pieces_of
 
 # A socket whose other end reads at once takes 32 MiB in one write, which lasts up to 20 ms.
-PIECE_BYTES = 256 * 1024
-_NOTHING = memoryview(b"")
+TURN_BYTES = 256 * 1024
 
 
 class Upload:
-    """A request that is written piece by piece: one in a turn of the event loop, while the socket takes them."""
+    """A request that is written part by part: one in a turn of the event loop, while the socket takes them."""
 
     __slots__ = ("_head", "_left", "_transport", "choked")
 
-    def __init__(self, transport: asyncio.Transport, head: bytes, body: bytes) -> None:
+    def __init__(self, transport: asyncio.Transport, head: bytes, body: Body) -> None:
         self._transport = transport
         self._head = head
-        self._left = memoryview(body)
+        self._left = deque(pieces_of(body))
         self.choked = False
         """The socket takes no more for now."""
 
@@ -27,12 +29,11 @@ class Upload:
         return not self._left
 
     def write(self) -> None:
-        """Write a piece, and the others in later turns until `choked`; do nothing when all is written."""
+        """Write a part, and the others in later turns until `choked`; do nothing when all is written."""
         if not self._left or self._transport.is_closing():
             return
-        head, piece = self._head, self._left[:PIECE_BYTES]
-        self._head, self._left = b"", self._left[PIECE_BYTES:] or _NOTHING
-        self._transport.writelines((head, piece))
+        self._transport.writelines((self._head, *self._part()))
+        self._head = b""
         if not self.choked:
             self._soon()
 
@@ -40,6 +41,17 @@ class Upload:
         """Write on: the socket has taken what was written."""
         self.choked = False
         self._soon()
+
+    def _part(self) -> list[memoryview]:
+        left, part, room = self._left, list[memoryview](), TURN_BYTES
+        while left and room:
+            piece = left.popleft()
+            if len(piece) > room:
+                left.appendleft(piece[room:])
+                piece = piece[:room]
+            room -= len(piece)
+            part.append(piece)
+        return part
 
     def _soon(self) -> None:
         if self._left:

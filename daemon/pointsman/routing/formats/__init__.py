@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pointsman.long_body import Body
 from pointsman.routing.body import Fields, given
 from pointsman.routing.edits import edited
 from pointsman.routing.formats.chat import Chat
@@ -37,6 +38,6 @@ def format_of(fields: Fields) -> Format:
     return CHAT if fields.get("input") is None else RESPONSES
 
 
-def with_model(fields: Fields, model: str) -> bytes:
+def with_model(fields: Fields, model: str) -> Body:
     """Return the body with another `model`."""
     return edited(fields, {"model": (msgspec.json.encode(model),)}).body

@@ -27,7 +27,7 @@ class Chat(Format):
             message = msgspec.json.encode({"role": "system", "content": prompt.text})
             return {"messages": (b"[", message, b",", shown[1:])}
         begin = fields.start("messages", value)
-        at, length = fields.data.index(b"{", begin) - begin, memoryview(first.content).nbytes
+        at, length = fields.data.find(b"{", begin) - begin, memoryview(first.content).nbytes
         if not length:
             behind = at + 1
             return {"messages": (shown[:behind], b'"content":', *combined(None, prompt), b",", shown[behind:])}

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.json import Decoder
 
+from pointsman.long_body import Received
 from pointsman.routing import json_scan
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder
 from pointsman.routing.body import (
@@ -61,7 +62,7 @@ class ParsedRequest(msgspec.Struct, frozen=True):
         return self.ask.text
 
     @property
-    def body(self) -> bytes:
+    def body(self) -> Received:
         """Return the bytes that the client sent."""
         return self.fields.body
 
