@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 from support.hostile import DONE, STREAM, Exchange, Hostile, chunk, event, stall_in_stream, whole
-from support.raw_client import Cut, RawClient, chat, connect, post
+from support.raw_client import Cut, RawClient, chat, connect, post, request_head
 from support.relay import Relay, run_relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -93,6 +95,35 @@ async def test_a_client_that_does_not_read_holds_the_end_up_no_longer_than_the_b
         await stopping(relay)
         async with asyncio.timeout(10):
             assert await relay.daemon.process.wait() == 0
+
+
+async def test_clients_that_stall_and_a_storm_of_sighup_do_not_hold_the_end_up(
+    tmp_path: Path, upstream: Hostile
+) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.body()
+        await exchange.send(STREAM)
+        while True:
+            await exchange.send(chunk(event("x" * 65536)))
+
+    upstream.script = script
+    async with (
+        run_relay(tmp_path, upstream, server={"drain_timeout_ms": 500}) as relay,
+        relay.client(receive_buffer=4096) as never_reads,
+        relay.client() as unfinished,
+        relay.client(),
+    ):
+        never_reads.send(post(chat(stream=True)))
+        await never_reads.until(b"\r\n\r\n")
+        unfinished.send(request_head(4 * 2**20) + b" " * 2**20)
+        await stopping(relay)
+        ended = asyncio.create_task(relay.daemon.process.wait())
+        async with asyncio.timeout(10):
+            while not ended.done():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(relay.daemon.process.pid, signal.SIGHUP)
+                await asyncio.sleep(0)
+        assert await ended == 0
 
 
 async def test_a_second_signal_ends_at_once(tmp_path: Path, upstream: Hostile) -> None:

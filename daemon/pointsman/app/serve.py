@@ -58,6 +58,7 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
         generations = await stack.enter_async_context(running(prepared, log))
         reloader = Reloader(source, prepared, generations, systemd.notify)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask, "SIGHUP")
+        stack.callback(_ignore_hangups)
         data, admin = _servers(generations, reloader)
         stack.push_async_callback(admin.drain, 0, interrupt)
         inherited: dict[bool, list[socket.socket]] = {True: [], False: []}
@@ -191,6 +192,12 @@ async def _tell(generations: Generations, reloader: Reloader, systemd: Systemd) 
             systemd.notify.status(status)
             told = status
         await asyncio.sleep(interval)
+
+
+def _ignore_hangups() -> None:
+    """Let no SIGHUP kill the process in its last moments: a loop that closes restores the default."""
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
