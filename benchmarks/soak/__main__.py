@@ -20,7 +20,7 @@ from soak.figures import figures, ratio
 from soak.honest import RATE
 from soak.plan import plan
 from soak.report import rendered
-from soak.run import NICE, run
+from soak.run import NICE, cores, run
 from soak.verdict import judge
 
 RESULT = Path(__file__).parents[1] / "results" / "soak.json"
@@ -34,15 +34,22 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--keep", type=Path, help="folder for the daemon's files and the honest clients' record")
     options = parser.parse_args()
-    planned, load = plan(options.seconds), round(os.getloadavg()[0], 1)
+    planned, load, own = plan(options.seconds), round(os.getloadavg()[0], 1), len(cores()[0])
     with tempfile.TemporaryDirectory() as folder:
         kept = options.keep or Path(folder)
         kept.mkdir(parents=True, exist_ok=True)
         evidence = asyncio.run(run(kept, planned))
     found, faults = figures(evidence), judge(evidence)
-    about = {"seconds": options.seconds, "full": planned.full, "rate": RATE, "nice": NICE, "load_before": load}
+    about = {"seconds": options.seconds, "full": planned.full, "rate": RATE, "load_before": load}
     ratios = {f"{share}_ratio": ratio(found, share) for share in ("p50", "p99")}
-    result = provenance() | {"flags": _flags()} | about | {"faults": faults} | ratios | {"found": found}
+    result = (
+        provenance()
+        | {"flags": _flags(), "nice": NICE, "own": own}
+        | about
+        | {"faults": faults}
+        | ratios
+        | {"found": found}
+    )
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
     page = "\n".join(rendered(result)) + "\n"
     RESULT.with_suffix(".md").write_text(page)

@@ -26,6 +26,8 @@ class Asked:
     """The code of an error, or the reason of a fallback."""
     again: bool = False
     """It was sent twice: the kept connection that it was first sent on was closed."""
+    direct: bool = False
+    """It was sent straight to the stand-in for vLLM."""
 
     def became(self, end: End, code: str | None) -> Asked:
         return replace(self, end=end, code=code)
@@ -72,6 +74,8 @@ class Evidence:
     """All that a run has to be judged by. `attacks` counts what each attack did, by its name."""
 
     asked: Sequence[Asked]
+    direct: Sequence[Asked]
+    """The same requests, sent straight to the stand-in for vLLM."""
     lags: Sequence[Lag]
     phases: Sequence[Phase]
     samples: Sequence[Sample]
@@ -87,8 +91,9 @@ class Evidence:
     """Lines of the log at level error, and what is no line."""
 
 
-def read(file: Path) -> tuple[list[Asked], list[Lag]]:
-    """Return what the honest clients wrote."""
+def read(file: Path) -> tuple[list[Asked], list[Asked], list[Lag]]:
+    """Return what the honest clients wrote: requests to the daemon, direct ones, and lags."""
     found = [json.loads(line) for line in file.read_text().splitlines()]
     asked = [Asked(**item["asked"]) for item in found if "asked" in item]
-    return asked, [Lag(**item["lag"]) for item in found if "lag" in item]
+    through, direct = ([item for item in asked if item.direct is past] for past in (False, True))
+    return through, direct, [Lag(**item["lag"]) for item in found if "lag" in item]

@@ -54,7 +54,7 @@ def figures(evidence: Evidence) -> dict[str, Any]:
 def spread(evidence: Evidence, phases: Sequence[Phase]) -> dict[str, Any]:
     """Return what honest clients saw in these phases, and how busy the machine was."""
     inside = [item for item in evidence.asked if any(phase.begun <= item.at < phase.ended for phase in phases)]
-    timed = [item.ms for item in inside if item.end in {"whole", "fallback"} and settled(item.at, phases)]
+    timed, direct = _timed(inside, phases), _timed(evidence.direct, phases)
     lags = [lag.ms for lag in evidence.lags if settled(lag.at, phases)]
     return {
         "requests": len(inside),
@@ -63,10 +63,16 @@ def spread(evidence: Evidence, phases: Sequence[Phase]) -> dict[str, Any]:
         "p50_ms": _rounded(quantile(timed, 0.5)),
         "p99_ms": _rounded(quantile(timed, 0.99)),
         "max_ms": _rounded(max(timed, default=float("nan"))),
+        "direct_p50_ms": _rounded(quantile(direct, 0.5)),
+        "direct_p99_ms": _rounded(quantile(direct, 0.99)),
         "clients_loop_lag_p99_ms": _rounded(quantile(lags, 0.99)),
         "daemons_loop_lag_p99_ms": lag_p99(phases),
         "daemon_without_a_core": _waited(evidence.samples, phases),
     }
+
+
+def _timed(asked: Iterable[Asked], phases: Sequence[Phase]) -> list[float]:
+    return [item.ms for item in asked if item.end in {"whole", "fallback"} and settled(item.at, phases)]
 
 
 def settled(at: float, phases: Iterable[Phase]) -> bool:

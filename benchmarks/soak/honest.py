@@ -1,6 +1,7 @@
-"""Ask at a fixed rate, in a process of its own: `python -m soak.honest URL FILE` until stdin closes.
+"""Ask at a fixed rate, in a process of its own: `python -m soak.honest URL DIRECT_URL FILE` until stdin closes.
 
-Each request has an answer that is known beforehand. FILE gets a JSON line for each, and the lag of this process's own
+The same requests go to the daemon and straight to the stand-in for vLLM: what delays both is not the daemon. Each has
+an answer that is known beforehand. FILE gets a JSON line for each, and the lag of this process's own
 loop, so that what it waited for a core itself is not taken for the daemon's delay.
 """
 
@@ -32,8 +33,9 @@ KINDS = tuple(itertools.product(WORDS, (False, True)))
 class Clients:
     """Honest clients; half of their requests are on connections that are kept."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, direct: bool) -> None:
         self._url = url
+        self._direct = direct
         self._stack = AsyncExitStack()
         self._idle: list[RawClient] = []
         self.found: list[Asked | Lag] = []
@@ -62,13 +64,16 @@ class Clients:
     async def _ask(self, number: int) -> None:
         word, stream = KINDS[number % len(KINDS)]
         text = f"{word or 'hello'} n{number}"
-        body = chat(text, BASE if word is None else "MoM", **({"stream": True} if stream else {}))
+        wanted = BASE if word is None else ADAPTERS[word]
+        body = chat(text, wanted if self._direct or word is None else "MoM", **({"stream": True} if stream else {}))
         kind = f"{'explicit' if word is None else 'routed'} {'stream' if stream else 'plain'}"
         kept = number // len(KINDS) % 2 == 0
         begun = time.monotonic()
         end, got, again = await self._exchange(post(body), kept=kept)
         taken = (time.monotonic() - begun) * 1000
-        asked = Asked(begun, round(taken, 3), kind, end, status=got.status if got else None, again=again)
+        asked = Asked(
+            begun, round(taken, 3), kind, end, status=got.status if got else None, again=again, direct=self._direct
+        )
         self.found.append(judged(asked, got, word, text, stream=stream) if got else asked)
 
     async def _exchange(self, request: bytes, *, kept: bool) -> tuple[End, Got | None, bool]:
@@ -97,7 +102,8 @@ class Clients:
             client.send(request)
             got = await client.answer(within_s=PATIENCE_S)
         except Cut as cut:
-            client.leave()
+            with suppress(OSError):  # it may be closed already
+                client.leave()
             return ("cut", Got(200, [], cut.got)) if cut.got else ("closed", None)
         except TimeoutError:
             client.leave()
@@ -139,19 +145,19 @@ def _code(body: bytes) -> str | None:
     return None
 
 
-async def ask_until_told(url: str) -> list[Asked | Lag]:
+async def ask_until_told(url: str, direct_url: str) -> list[Asked | Lag]:
     """Return what honest clients saw until stdin closed."""
-    clients = Clients(url)
-    running = [asyncio.create_task(clients.run()), asyncio.create_task(clients.watch())]
+    clients, direct = Clients(url, direct=False), Clients(direct_url, direct=True)
+    running = [asyncio.create_task(work) for work in (clients.run(), direct.run(), clients.watch())]
     async for _ in commands():
         pass
     for task in running:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-    return clients.found
+    return clients.found + direct.found
 
 
 if __name__ == "__main__":
-    found = asyncio.run(ask_until_told(sys.argv[1]))
-    Path(sys.argv[2]).write_text("".join(item.line() + "\n" for item in found))
+    found = asyncio.run(ask_until_told(sys.argv[1], sys.argv[2]))
+    Path(sys.argv[3]).write_text("".join(item.line() + "\n" for item in found))

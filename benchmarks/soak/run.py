@@ -51,22 +51,29 @@ async def run(folder: Path, plan: Plan) -> Evidence:
     artifacts, honest, port = build(folder), folder / "honest.jsonl", reserve_port()
     with reading() as (log, stderr):
         configured = config(artifacts["good"], port, plan)
-        async with run_upstream(port) as upstream, run_daemon(configured, folder, stderr=stderr) as daemon:
+        async with contextlib.AsyncExitStack() as running:
+            daemons, others = cores()
+            os.sched_setaffinity(0, others)  # children inherit it
+            upstream = await running.enter_async_context(run_upstream(port))
+            os.sched_setaffinity(0, daemons)
+            daemon = await running.enter_async_context(run_daemon(configured, folder, stderr=stderr))
+            os.sched_setaffinity(0, others)
             target = Target(daemon, upstream, log, shapes(), artifacts)
             for number in range(WARM_UP):
                 await ask(daemon.base_url, chat(f"{'landlord' if number % 2 else 'hello'} w{number}", "MoM"))
             await asyncio.sleep(IDLE_S)
             start = sample(daemon)
             soak = Soak(target)
-            async with child("soak.honest", daemon.base_url, str(honest)):
+            async with child("soak.honest", daemon.base_url, f"http://127.0.0.1:{port}", str(honest)):
                 os.nice(NICE)
                 await soak.run(plan)
             await asyncio.sleep(IDLE_S)
             after = await _settled(daemon)
             end, peak = sample(daemon), _peak(daemon)
-    asked, lags = read(honest)
+    asked, direct, lags = read(honest)
     return Evidence(
         asked=asked,
+        direct=direct,
         lags=lags,
         phases=soak.phases,
         samples=soak.samples,
@@ -120,6 +127,13 @@ class Soak:
         while True:
             self.samples.append(sample(self.target.daemon))
             await asyncio.sleep(SAMPLE_S)
+
+
+def cores() -> tuple[set[int], set[int]]:
+    """Return the cores of the daemon and those of all else: half each, as attackers have machines of their own."""
+    found = sorted(os.sched_getaffinity(0))
+    half = len(found) // 2
+    return set(found[:half] or found), set(found[half:])
 
 
 def build(folder: Path) -> dict[str, Path]:

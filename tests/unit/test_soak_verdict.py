@@ -28,6 +28,7 @@ ATTACKS = [
 ]
 PHASES = sorted(QUIET + ATTACKS, key=lambda phase: phase.begun)
 WHOLE = Asked(20.0, 5.0, "routed plain", "whole", 200)
+DIRECT = replace(WHOLE, ms=1.0, direct=True)
 STILL = {
     f"pointsman_{name}[]": 0.0
     for name in (
@@ -42,7 +43,9 @@ DID = {phase.name: {"body: 200": 3} for phase in ATTACKS}
 def evidence(**changes: Any) -> Evidence:
     """What a run without a fault leaves."""
     samples = [replace(FLAT, at=at + 0.5) for at in range(400)]
-    whole = Evidence([WHOLE], [Lag(20.0, 1.0)], PHASES, samples, FLAT, FLAT, 150 * MIB, 256 * MIB, STILL, DID, 0)
+    whole = Evidence(
+        [WHOLE], [DIRECT], [Lag(20.0, 1.0)], PHASES, samples, FLAT, FLAT, 150 * MIB, 256 * MIB, STILL, DID, 0
+    )
     return replace(whole, **changes)
 
 
