@@ -20,7 +20,7 @@ from soak.figures import figures, ratio
 from soak.honest import RATE
 from soak.plan import plan
 from soak.report import rendered
-from soak.run import NICE, cores, run
+from soak.run import cores, run
 from soak.verdict import judge
 
 RESULT = Path(__file__).parents[1] / "results" / "soak.json"
@@ -42,14 +42,7 @@ def main() -> None:
     found, faults = figures(evidence), judge(evidence)
     about = {"seconds": options.seconds, "full": planned.full, "rate": RATE, "load_before": load}
     ratios = {f"{share}_ratio": ratio(found, share) for share in ("p50", "p99")}
-    result = (
-        provenance()
-        | {"flags": _flags(), "nice": NICE, "own": own}
-        | about
-        | {"faults": faults}
-        | ratios
-        | {"found": found}
-    )
+    result = provenance() | {"flags": _flags(), "own": own} | about | {"faults": faults} | ratios | {"found": found}
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
     page = "\n".join(rendered(result)) + "\n"
     RESULT.with_suffix(".md").write_text(page)

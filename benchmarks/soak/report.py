@@ -23,7 +23,7 @@ def rendered(result: Mapping[str, Any]) -> list[str]:
         "third to a named model, while attacks and quiet phases alternate. For comparison they send the same requests",
         "straight to vLLM's stand-in: what delays these, too, is not the daemon.",
         "",
-        *_cores(result["own"], machine["cores"], result["nice"]),
+        *_cores(result["own"], machine["cores"]),
         f"The machine: {machine['cpu']}, `{result['flags']}`,",
         f"{machine['system']}, load {result['load_before']} before. Python {result['python']},",
         f"commit {result['commit']}, {result['time']}.",
@@ -61,8 +61,8 @@ def rendered(result: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _cores(own: int, cores: int, nice: int) -> list[str]:
-    others = f"Client, vLLM's stand-in and attackers (at a nice value of {nice})"
+def _cores(own: int, cores: int) -> list[str]:
+    others = "Client, vLLM's stand-in and attackers (which run where nobody else wants to)"
     if own == cores:
         return [f"{others} share the core with the daemon."]
     return [

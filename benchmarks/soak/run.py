@@ -36,8 +36,6 @@ from support.raw_client import ask, chat
 MAX_BUFFERED = 256 * 2**20
 """The default of `server.max_buffered_bytes`."""
 FILES = 8192
-NICE = 10
-"""Of the attackers: they have machines of their own in truth, and may not take the daemon's cores here."""
 SAMPLE_S = 0.5
 WARM_UP = 200
 IDLE_S = 5.0
@@ -65,7 +63,7 @@ async def run(folder: Path, plan: Plan) -> Evidence:
             start = sample(daemon)
             soak = Soak(target)
             async with child("soak.honest", daemon.base_url, f"http://127.0.0.1:{port}", str(honest)):
-                os.nice(NICE)
+                _yield_to_all_others()
                 await soak.run(plan)
             await asyncio.sleep(IDLE_S)
             after = await _settled(daemon)
@@ -129,8 +127,13 @@ class Soak:
             await asyncio.sleep(SAMPLE_S)
 
 
+def _yield_to_all_others() -> None:
+    """Let this process, which attacks, run only where nobody else wants to: attackers have machines of their own."""
+    os.sched_setscheduler(0, os.SCHED_IDLE | os.SCHED_RESET_ON_FORK, os.sched_param(0))
+
+
 def cores() -> tuple[set[int], set[int]]:
-    """Return the cores of the daemon and those of all else: half each, as attackers have machines of their own."""
+    """Return the cores of the daemon and those of all else: half each."""
     found = sorted(os.sched_getaffinity(0))
     half = len(found) // 2
     return set(found[:half] or found), set(found[half:])
