@@ -165,6 +165,10 @@ bench-languages: wheel
 bench-bodies: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/bodies.py
 
+# Whether the ask decides the route; HELD_OUT=1 measures the wrappers that were kept out of development, too.
+bench-ask: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m ask $(DATA) $(if $(HELD_OUT),--held-out)
+
 # Fifty reloads under load.
 bench-reload: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/reload.py

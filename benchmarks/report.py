@@ -42,6 +42,14 @@ RELAY = (
     "(`make bench-bodies`).",
 )
 
+ASK = (
+    "",
+    "## The ask",
+    "",
+    "[How often a question keeps its model](../benchmarks/results/ask.md) in what agents, editors, RAG frameworks and",
+    "chat front ends send around it, and beside documents that try to speak in its place (`make bench-ask`).",
+)
+
 
 def main() -> None:
     lines = [
@@ -50,6 +58,7 @@ def main() -> None:
         *startup(load("startup")),
         *CLASSIFICATION,
         *long_texts(load("long-texts")),
+        *ASK,
         *RELAY,
         *soak(load("soak")),
         *reloads(load("reload")),

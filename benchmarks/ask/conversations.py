@@ -202,7 +202,7 @@ def cost(count: int, size: int) -> float:
     for _ in range(ROUNDS):
         started = time.process_time()
         for _ in range(10):
-            history = finish(reader.read(parsed.messages, parsed.ask))
+            history = finish(reader.read(parsed.messages, parsed.ask, parsed.asked))
             conversation = conversation_of(history, Caller("client"))
             place = table_.find(conversation)
             if conversation is not None:

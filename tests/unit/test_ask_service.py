@@ -33,6 +33,7 @@ ANSWER: dict[str, Any] = {
         "system_prompt": None,
         "tools": False,
     },
+    "ask": {"kind": "message", "text": "What is a tort?", "others": [], "steps": []},
     "categories": {},
     "labels": {},
     "edits": [],

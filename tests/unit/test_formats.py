@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pointsman.errors import RequestError
+from pointsman.routing.ask import Ask, AskFinder, AskKind
 from pointsman.routing.body import Fields, model_at_once, model_of, read_fields
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 from pointsman.routing.formats import (
@@ -143,8 +144,8 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}
         pytest.param([user(["a", "b"])], "a b", id="parts that are strings"),
         pytest.param([user([{"type": "text", "text": ""}, {"type": "text", "text": "a"}])], "a", id="an empty part"),
         pytest.param([user("text"), user([IMAGE])], "text", id="the last that has text"),
-        pytest.param([system("a"), assistant("b")], "a b", id="all text where there is no user message"),
-        pytest.param([system("a"), user([IMAGE])], "a", id="all text where no user message has any"),
+        pytest.param([system("a"), assistant("b")], "", id="nothing where there is no user message"),
+        pytest.param([system("a"), user([IMAGE])], "", id="a system prompt never stands in"),
         pytest.param([user([IMAGE])], "", id="no text at all"),
         pytest.param([], "", id="no messages"),
     ],
@@ -169,13 +170,13 @@ def test_content_of_a_wrong_type_has_no_text(content: Any) -> None:
 def test_a_role_of_a_wrong_type_is_nobodys(role: Any) -> None:
     message = {"role": role, "content": "text"}
     asked = chat(message)
-    assert asked.text == "text"
+    assert asked.text == ""
     assert edited(asked, system_prompt=REPLACE)["messages"] == [system("Ours."), message]
 
 
 @pytest.mark.parametrize(
     ("prompt", "text"),
-    [("one", "one"), (["one", "two"], "one two"), ([1, 2, 3], ""), ([[1, 2], [3]], ""), (None, ""), ({}, "")],
+    [("one", "one"), (["one", "two"], "one"), ([1, 2, 3], ""), ([[1, 2], [3]], ""), (None, ""), ({}, "")],
 )
 def test_the_text_of_a_completion_is_its_prompt(prompt: Any, text: str) -> None:
     assert request(COMPLETIONS, prompt=prompt).text == text
@@ -206,6 +207,48 @@ def test_a_tools_result_in_anthropics_form_is_not_the_users_text() -> None:
 def test_text_beside_a_tools_result_is_the_users() -> None:
     asked = request(MESSAGES, messages=[user("first"), user([TOOL_RESULT, {"type": "text", "text": "second"}])])
     assert asked.text == "second"
+
+
+def test_the_asks_of_further_prompts_are_others() -> None:
+    asked = request(COMPLETIONS, prompt=["one", "two", "one", "three"])
+    assert (asked.text, asked.ask.others, asked.prompts) == ("one", ("two", "three"), 3)
+
+
+def test_of_many_prompts_eight_are_read() -> None:
+    assert request(COMPLETIONS, prompt=[str(number) for number in range(100)]).prompts == 8
+
+
+REMINDER = "<system-reminder>\nRead the rules first.\n</system-reminder>"
+
+
+def test_a_message_that_only_a_harness_wrote_leads_back_to_the_ask_before() -> None:
+    asked = request(MESSAGES, messages=[user("question"), assistant("one moment"), user(REMINDER)])
+    assert asked.text == "question"
+    assert asked.messages is not None
+    assert asked.asked is asked.messages[0]
+    assert chat(user(REMINDER)).text == REMINDER
+
+
+def test_an_ask_that_the_client_states_wins_over_all() -> None:
+    body = json.dumps({"messages": [user("question")], "ask_here": "stated"}).encode()
+    read = finish(read_fields(body, ("model", "messages", "ask_here")))
+    assert finish(CHAT.read(read)).text == "question"
+    assert finish(CHAT.read(read, AskFinder(body_field="ask_here"))).ask == Ask("stated", AskKind.STATED)
+    assert finish(CHAT.read(read, AskFinder(body_field="ask_here"), "in the header")).text == "in the header"
+
+
+@pytest.mark.parametrize(
+    ("mode", "text"),
+    [
+        ("ask", "What is a tort?"),
+        ("last_user", f"{REMINDER}\n\nWhat is a tort?"),
+        ("all", f"Be brief. first no {REMINDER}\n\nWhat is a tort?"),
+    ],
+)
+def test_the_mode_says_what_is_read(mode: Any, text: str) -> None:
+    turns = [system("Be brief."), user("first"), assistant("no"), user(f"{REMINDER}\n\nWhat is a tort?")]
+    body = json.dumps({"messages": turns}).encode()
+    assert CHAT.parse(body, AskFinder(mode)).text == text
 
 
 # --- edits -----------------------------------------------------------------------------------------------------

@@ -82,6 +82,10 @@ def test_a_client_does_not_choose_vllms_engine(name: str) -> None:
     assert up((name, "1"), credentials=True) == []
 
 
+def test_the_ask_that_a_client_states_is_for_us_alone() -> None:
+    assert up(("X-Pointsman-Ask", "What%20is%20a%20tort%3F"), credentials=True) == []
+
+
 CREDENTIALS = (("Authorization", "Bearer client"), ("x-api-key", "k"), ("api-key", "k"), ("Cookie", "a=1"))
 
 

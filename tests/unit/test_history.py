@@ -21,9 +21,10 @@ class Unwrapping(AskFinder):
     """Finds what is in <ask>, nothing in a message of reminders alone, and counts how often it looked."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.looks = 0
 
-    def find(self, parts: Sequence[str]) -> Ask:
+    def find(self, parts: Sequence[str], system: str = "") -> Ask:
         self.looks += 1
         text = " ".join(part for part in parts if not part.startswith("<system-reminder>"))
         if "<ask>" in text:
@@ -39,16 +40,17 @@ def assistant(content: Any, **fields: Any) -> dict[str, Any]:
     return {"role": "assistant", "content": content, **fields}
 
 
+def body(*messages: Any, api: Format = CHAT) -> bytes:
+    return json.dumps({"model": "MoM", api.prompt_field: messages}, ensure_ascii=False).encode()
+
+
 def parsed(*messages: Any, api: Format = CHAT) -> ParsedRequest:
-    return api.parse(json.dumps({"model": "MoM", api.prompt_field: messages}, ensure_ascii=False).encode())
+    return api.parse(body(*messages, api=api))
 
 
 def read(*messages: Any, api: Format = CHAT, reader: HistoryReader | None = None) -> History:
-    request = parsed(*messages, api=api)
-    last = request.messages[-1] if request.messages else None
-    plain = last is not None and isinstance(json.loads(bytes(last.content) or b"0"), str)
-    ask = Unwrapping().find([json.loads(bytes(last.content))]) if last is not None and plain else NO_ASK
-    return finish((reader or HistoryReader(Unwrapping())).read(request.messages, ask))
+    request = api.parse(body(*messages, api=api), Unwrapping())
+    return finish((reader or HistoryReader(Unwrapping())).read(request.messages, request.ask, request.asked))
 
 
 def conversation(*messages: Any, api: Format = CHAT, caller: Caller = ANYBODY) -> Conversation:

@@ -32,7 +32,7 @@ def text(content: Any, *, ascii_only: bool = True) -> str:
 
 
 @pytest.mark.parametrize("ascii_only", [True, False])
-@pytest.mark.parametrize("unit", ["word ", "é", "中", "😀", "\n", '"', "\\", '\\"', "a\\", "u0041", "\\u"])
+@pytest.mark.parametrize("unit", ["word ", "é", "中", "😀", ".\n", '"', "\\", '\\"', "a\\", "u0041", "\\u"])
 @pytest.mark.parametrize("extra", range(0, 13, 3))
 def test_of_a_very_long_text_the_two_ends_remain(unit: str, extra: int, ascii_only: bool) -> None:
     whole = "x" * extra + unit * (600 * KIB // len(unit))

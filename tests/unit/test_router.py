@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from pointsman.adapters.catalog import Card, Served
 from pointsman.api.classification import intent
 from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier
-from pointsman.config.model import Config, RoutingOptions
+from pointsman.config.model import AskOptions, Config, RoutingOptions
 from pointsman.errors import ClassifierError, Overloaded
-from pointsman.routing.formats import CHAT, RESPONSES, Format, ParsedRequest
+from pointsman.routing.formats import CHAT, COMPLETIONS, RESPONSES, Format, ParsedRequest
 from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed, Router
 from support import toy_artifact
@@ -117,6 +118,51 @@ async def test_a_request_of_too_many_parts_goes_to_the_default_model_unread(clas
     assert outcome(routed) == (None, Reason.TOO_MANY_PARTS)
     assert (routed.decision.model, routed.edited.changed) == (BASE, ("model",))
     assert (await router.route(request(*["python"] * 4097, model="legal-lora"))).edited.body
+
+
+async def test_a_helper_task_goes_to_the_default_model_and_leaves_the_conversation_alone(
+    classifier: Classifier,
+) -> None:
+    router = Router(config(fallback="legal"), classifier, Served)
+    title = "Please generate a short title for our conversation about Python. No punctuation, no quotation marks."
+    routed = await router.route(request("Fix my Python", "Done.", title))
+    assert outcome(routed) == (None, Reason.HELPER_TASK)
+    assert (routed.decision.model, routed.classification) == (BASE, None)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "reason"),
+    [
+        (["Fix my Python", "My landlord"], Reason.MIXED_PROMPTS),
+        (["Fix my Python", "Fix your Python"], Reason.CLASSIFIED),
+        (["Fix my Python", "the weather"], Reason.CLASSIFIED),
+    ],
+)
+async def test_prompts_of_different_categories_go_to_the_default_model(
+    router: Router, prompts: list[str], reason: Reason
+) -> None:
+    asked = COMPLETIONS.parse(json.dumps({"model": "MoM", "prompt": prompts}).encode())
+    routed = await router.route(asked)
+    assert routed.decision.reason is reason
+    assert (routed.decision.model == BASE) is (reason is Reason.MIXED_PROMPTS)
+
+
+async def test_candidates_of_different_categories_are_ambiguous(router: Router) -> None:
+    asked = request("Fix my Python")
+    ask = structs.replace(asked.ask, others=("My landlord",))
+    assert outcome(await router.route(structs.replace(asked, ask=ask))) == (None, Reason.AMBIGUOUS)
+    same = structs.replace(asked.ask, others=("My Python",))
+    assert outcome(await router.route(structs.replace(asked, ask=same))) == ("technical", Reason.CLASSIFIED)
+
+
+async def test_the_config_says_what_of_a_message_is_classified(classifier: Classifier) -> None:
+    routing = RoutingOptions(ask=AskOptions(take=("Caller says:",), body_field="ask_here"))
+    router = Router(config(routing=routing), classifier, Served)
+    assert "ask_here" in router.fields
+    message = "Ticket notes:\nthe landlord of the flat, and the landlord's law\n\nCaller says: Fix my Python"
+    body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": message}]}).encode()
+    routed = await router.route(CHAT.parse(body, router.finder))
+    assert (routed.ask.text, routed.decision.category) == ("Fix my Python", "technical")
 
 
 async def test_without_text_the_fallback_category_answers(classifier: Classifier) -> None:

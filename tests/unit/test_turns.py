@@ -234,7 +234,7 @@ async def test_sub_agents_with_the_session_of_their_agent_do_not_meet(router: Ro
 class Unwrapping(AskFinder):
     """Finds the question behind retrieved material, and a front end's task."""
 
-    def find(self, parts: Sequence[str]) -> Ask:
+    def find(self, parts: Sequence[str], system: str = "") -> Ask:
         text = " ".join(parts)
         return Ask(text.rpartition("Question: ")[2], AskKind.ASK) if text else NO_ASK
 

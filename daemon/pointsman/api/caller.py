@@ -1,6 +1,8 @@
-"""Tell who asks, for the table of conversations."""
+"""Read what a client says of itself: who asks, in which session, and what."""
 
 from __future__ import annotations
+
+from urllib.parse import unquote
 
 from pointsman.http1.request_head import RequestHead
 from pointsman.proxy.client_identity import client_identity
@@ -12,3 +14,9 @@ from pointsman.routing.router import Router
 def caller_of(router: Router, head: RequestHead, fields: Fields) -> Caller:
     """Return the client of a request, and what it calls its session."""
     return Caller(client_identity(head), router.session_ids.find(head.values, fields))
+
+
+def stated_ask(head: RequestHead) -> str:
+    """Return the ask that the client states in a header, in percent-encoded UTF-8; empty if it states none."""
+    stated = head.values.get(b"x-pointsman-ask")
+    return unquote(stated.decode("latin-1"), errors="replace") if stated else ""

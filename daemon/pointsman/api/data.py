@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pointsman.adapters.catalog import Served
 from pointsman.adapters.poller import Poller
 from pointsman.api import classification, stored
-from pointsman.api.caller import caller_of
+from pointsman.api.caller import caller_of, stated_ask
 from pointsman.api.decision_headers import decision_lines
 from pointsman.api.dry_run import dry_run
 from pointsman.api.health import Ready, health_routes
@@ -135,7 +135,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
             exchange, routed.decision.endpoints, body, decision_lines(routed), routed.decision.model
         )
         return None
-    parsed = await router.lane.run(form.read(fields))
+    parsed = await router.lane.run(form.read(fields, router.finder, stated_ask(exchange.request.head)))
     record.phase = "classify"
     routed = await router.route(
         parsed, caller_of(router, exchange.request.head, fields), continued=continued.kept, at=at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pointsman.api.caller import caller_of
+from pointsman.api.caller import caller_of, stated_ask
 from pointsman.http1.request_head import RequestHead
 from pointsman.long_body import Received
 from pointsman.routing.body import read_fields
@@ -17,6 +17,7 @@ async def dry_run(router: Router, body: Received, head: RequestHead | None = Non
     `head` tells the client whose conversations are looked up; by default it is one without credentials.
     """
     fields = await router.lane.run(read_fields(body, router.fields))
-    parsed = await router.lane.run(format_of(fields).read(fields))
+    stated = "" if head is None else stated_ask(head)
+    parsed = await router.lane.run(format_of(fields).read(fields, router.finder, stated))
     caller = ANYBODY if head is None else caller_of(router, head, fields)
     return parsed, await router.route(parsed, caller, remember=False)

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from pointsman.config import address
 from pointsman.config.loops import own_listener
 from pointsman.config.model import Category, Config, ModelScore
+from pointsman.config.patterns import name_in
 from pointsman.config.source_map import Places
 from pointsman.config.words import Keys, choose, closest, fold, listing
 from pointsman.errors import Problem
+
+# Fields of the request formats that are no place for an ask of its own.
+TAKEN = frozenset({"model", "messages", "input", "prompt", "system", "instructions", "tools", "stream"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ def validate(config: Config, places: Places) -> tuple[Problem, ...]:
         _loops,
         _loading,
         _tools,
+        _asks,
     )
     return tuple(problem for check in checks for problem in check(subject))
 
@@ -260,6 +265,22 @@ def _tools(subject: _Subject) -> Iterator[Problem]:
             fix = choose(name, available) if available else "remove it, or add it to the loras of its model"
             message = f'no adapter is named "{name}"'
             yield subject.problem("pointsman", "adapters", "tools", name, message=message, fix=fix)
+
+
+def _asks(subject: _Subject) -> Iterator[Problem]:
+    options = subject.config.pointsman.routing.ask
+    for key, patterns in (("strip", options.strip), ("take", options.take)):
+        for i, pattern in enumerate(patterns):
+            keys = ("pointsman", "routing", "ask", key, i)
+            if subject.places.known(*keys) and name_in(pattern) is None:
+                message = f"`{pattern}` is not the name of a tag, a label or a heading"
+                fix = "write `<name>`, `[name]`, `Name:` or `# Name`, of at most 60 characters; `*` stands for anything"
+                yield subject.problem(*keys, message=message, fix=fix)
+    field = options.body_field
+    if field is not None and (not field.strip() or field in TAKEN):
+        message = f"`{field}` is a field of the API, or empty"
+        fix = "name a field that no API has, such as `pointsman_ask`"
+        yield subject.problem("pointsman", "routing", "ask", "body_field", message=message, fix=fix)
 
 
 def _names(subject: _Subject, named: Iterable[tuple[Keys, str]], key: Callable[[str], str] = str) -> Iterator[Problem]:

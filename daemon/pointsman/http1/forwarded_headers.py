@@ -10,9 +10,11 @@ from pointsman.http1.grammar import HOP_BY_HOP
 
 # vLLM reads these to pick an engine rank; a client must not.
 _STEERING = frozenset({b"x-data-parallel-rank", b"x-data-parallel-host"})
+# The router's, from clients.
+_OURS = frozenset({b"x-pointsman-ask"})
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"cookie"})
 _REPLACED = frozenset({b"host", b"content-length", b"expect", b"x-request-id"})
-_BLOCKED = HOP_BY_HOP | _STEERING | _REPLACED
+_BLOCKED = HOP_BY_HOP | _STEERING | _REPLACED | _OURS
 _BLOCKED_WITH_CREDENTIALS = _BLOCKED | _CREDENTIALS
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")

@@ -7,6 +7,7 @@ import time
 import msgspec
 
 from pointsman.observability.log_line import Line, cut, stamp
+from pointsman.routing.ask import AskKind
 from pointsman.routing.edits import Change
 from pointsman.routing.router import Routed
 
@@ -100,6 +101,10 @@ def _add_decision(line: Line, routed: Routed) -> None:
         line["edited"] = edited.changed
         if routed.system_prompt is not None:
             line["system_prompt"] = routed.system_prompt
+    if routed.ask.kind not in (AskKind.MESSAGE, AskKind.NONE):
+        line["ask"] = routed.ask.kind
+    if routed.ask.steps:
+        line["ask_spans"] = [[step.what, step.start, step.end] for step in routed.ask.steps]
     if routed.classification is not None:
         line["text_hash"] = routed.classification.text_hash
         if not routed.classification.supported:

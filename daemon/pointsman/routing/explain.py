@@ -11,6 +11,9 @@ from pointsman.routing.router import Routed, Router
 # An edit may concern all messages of a conversation.
 LONGEST_EDIT_BYTES = 4096
 LONGEST_EDIT_LINE = 400
+# Of a long ask, the ends are shown.
+_LONGEST = 2000
+_SHOWN = 200
 
 
 def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str, Any]:
@@ -33,6 +36,12 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
             "reasoning": routed.edited.reasoning,
             "system_prompt": routed.system_prompt,
             "tools": request.tools,
+        },
+        "ask": {
+            "kind": request.ask.kind,
+            "text": _shortened(request.ask.text),
+            "others": [_shortened(text) for text in request.ask.others],
+            "steps": [{"what": step.what, "start": step.start, "end": step.end} for step in request.ask.steps],
         },
         "categories": _greatest_first(categories),
         "labels": _greatest_first(labels),
@@ -65,13 +74,17 @@ def _shown(value: memoryview) -> str:
     return "…".join(bytes(end).decode("utf-8", "ignore") for end in ends)
 
 
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"
+
+
 def _greatest_first(scores: dict[str, float]) -> dict[str, float]:
     return {name: round(score, 6) for name, score in sorted(scores.items(), key=lambda item: -item[1])}
 
 
 def render(description: dict[str, Any]) -> str:
     """Return the description as text for a terminal."""
-    decision = description["decision"]
+    decision, ask = description["decision"], description["ask"]
     confidence = "-" if decision["confidence"] is None else f"{decision['confidence']:.3f}"
     lines = [
         f"model      {decision['model']}" + _aside(decision["base_model"], decision["model"]),
@@ -80,6 +93,8 @@ def render(description: dict[str, Any]) -> str:
         f"endpoints  {', '.join(decision['endpoints'])}",
         *_asides(decision),
         *_language(description["text"]),
+        f"ask        {ask['kind']}: {' '.join(ask['text'].split())[:_SHOWN]}",
+        *(f"  {step['what']:<18} characters {step['start']} to {step['end']}" for step in ask["steps"]),
         *_bars("categories", description["categories"]),
         *_bars("labels", description["labels"]),
         "edits",

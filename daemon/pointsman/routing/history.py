@@ -7,16 +7,12 @@ results, and the model's reasoning.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import Any, NamedTuple
-
-import msgspec
-from msgspec.json import Decoder
+from typing import NamedTuple
 
 from pointsman.lru import Lru
-from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
-from pointsman.routing.body import Message, Value, decode, kind
-from pointsman.routing.prompt_text import LIST_AT_ONCE, TooManyParts, text_of
+from pointsman.routing.ask import Ask, AskFinder
+from pointsman.routing.body import Message, Value
+from pointsman.routing.prompt_text import LIST_AT_ONCE, TooManyParts, texts_of
 from pointsman.routing.steps import Steps
 
 # A history is known by its newest turns, so that a long one costs no more than this.
@@ -31,14 +27,6 @@ KNOWN_MESSAGES = 4096
 _SYSTEM = ("system", "developer")
 _PAUSE_MESSAGES = 63
 _REASONING = (("<think>", "</think>"), ("<thinking>", "</thinking>"))
-
-
-class _Part(msgspec.Struct, gc=False):
-    text: str | None = None
-
-
-_STRING = Decoder(str)
-_PARTS: Decoder[Any] = Decoder(list[str | _Part])
 
 
 class Turn(NamedTuple):
@@ -78,8 +66,8 @@ class HistoryReader:
         self._finder = finder
         self._known: Lru[bytes, _Found] = Lru(KNOWN_MESSAGES)
 
-    def read(self, messages: list[Message] | None, ask: Ask) -> Steps[History]:
-        """Return the history of messages; `ask` is the ask of the request.
+    def read(self, messages: list[Message] | None, ask: Ask, asked_in: Message | None = None) -> Steps[History]:
+        """Return the history of messages; `ask` is the ask of the request, found in the message `asked_in`.
 
         Without messages there is one turn, the ask. A message of too many parts says nothing.
         """
@@ -90,8 +78,10 @@ class HistoryReader:
         continues = False
         for count, message in enumerate(reversed(messages)):
             asked = _NOTHING
-            if message.role == "user":
-                asked = yield from self._asked(message.content, NO_ASK if count else ask)
+            if message is asked_in:
+                asked = _found(ask)
+            elif message.role == "user":
+                asked = yield from self._asked(message.content)
             if asked.hashed:
                 if len(turns) > MOST_TURNS:
                     break
@@ -99,18 +89,16 @@ class HistoryReader:
             elif not turns:
                 continues = continues or message.role not in _SYSTEM
             elif message.role == "assistant":
-                turns[-1][1].append(_ends(_spoken((yield from _text(message.content)))))
+                turns[-1][1].append(_ends(_spoken(" ".join((yield from _texts(message.content))))))
             if count & _PAUSE_MESSAGES == _PAUSE_MESSAGES or memoryview(message.content).nbytes > LIST_AT_ONCE:
                 yield
         return History(tuple([_turn(*turn) for turn in turns]), continues, _size(messages))
 
-    def _asked(self, content: Value, ask: Ask) -> Steps[_Found]:
-        """Return the ask in a user's message; `ask` need not be searched for if it is the whole of it."""
-        parts = yield from _parts(content)
-        if not any(parts):
+    def _asked(self, content: Value) -> Steps[_Found]:
+        """Return the ask in a user's message."""
+        parts = yield from _texts(content)
+        if not parts:
             return _NOTHING
-        if ask.kind is AskKind.MESSAGE and ask.text == " ".join(parts):
-            return _found(ask)
         key = _bytes("\0".join(parts))
         if len(key) >= 16:
             key = hashlib.blake2b(key, digest_size=16).digest()
@@ -128,25 +116,12 @@ def _size(messages: list[Message]) -> int:
     return sum([memoryview(message.content).nbytes for message in messages])
 
 
-def _parts(content: Value) -> Steps[Sequence[str]]:
-    """Return the texts of a message, one by one unless it is large."""
-    if kind(content) == b"[" and memoryview(content).nbytes <= LIST_AT_ONCE:
-        parts = decode(content, None, _PARTS)
-        if parts is not None:
-            return [text for part in parts if (text := part if isinstance(part, str) else part.text)]
-    return ((yield from _text(content)),)
-
-
-def _text(content: Value) -> Steps[str]:
-    """Return the text of a message; none of one of too many parts."""
-    if kind(content) == b'"' and memoryview(content).nbytes <= LIST_AT_ONCE:
-        text: str | None = decode(content, None, _STRING)
-        if text is not None:
-            return text
+def _texts(content: Value) -> Steps[list[str]]:
+    """Return the texts of a message; none of one of too many parts."""
     try:
-        return (yield from text_of(content))
+        return (yield from texts_of(content))
     except TooManyParts:
-        return ""
+        return []
 
 
 def _found(ask: Ask) -> _Found:

@@ -18,6 +18,8 @@ from pointsman.routing.steps import Steps
 END_BYTES = 128 * 1024
 # More messages, or parts of a message, than a conversation has. A request with more of them is not classified.
 MOST_PARTS = 4096
+# So much of a system prompt tells whether it sets a helper task.
+BEGINNING = 4096
 # What decodes to an object for each part is read at once up to this size.
 LIST_AT_ONCE = 64 * 1024
 
@@ -36,27 +38,37 @@ _PARTS: Decoder[Any] = Decoder(list[str | _Part])
 _CUT_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*(\\(?:u[0-9a-fA-F]{0,3})?)\Z")
 
 
-def text_of(value: Value | None) -> Steps[str]:
-    """Return a string, or the strings and text parts of a list joined by spaces; empty for anything else.
+def texts_of(value: Value | None) -> Steps[list[str]]:
+    """Return a string, or the strings and text parts of a list, without empty ones; nothing for anything else.
 
     Of very long texts the middle is left out. Raises TooManyParts.
     """
     begin = kind(value)
     if value is None or begin not in (b'"', b"["):
-        return ""
+        return []
     shown = memoryview(value)
     if begin == b'"':
-        return _string(shown)
+        return [text] if (text := _string(shown)) else []
     # A list of token ids has no text, however long it is.
     if bytes(shown[1:64]).lstrip(SPACES)[:1] not in (b'"', b"{", b""):
-        return ""
+        return []
     if shown.nbytes <= LIST_AT_ONCE:
         parts = decode(value, None, _PARTS)
         if parts is not None:
             if len(parts) > MOST_PARTS:
                 raise TooManyParts
-            return " ".join(filter(None, [part if isinstance(part, str) else part.text for part in parts]))
+            return [text for part in parts if (text := part if isinstance(part, str) else part.text)]
     return (yield from _ends(shown, (yield from _strings(shown))))
+
+
+def beginning_of(value: Value | None) -> Steps[str]:
+    """Return the beginning of a text, of at most `BEGINNING` bytes; raises TooManyParts."""
+    if value is not None and kind(value) == b'"':
+        shown = memoryview(value)
+        cut, _ = _whole(shown, BEGINNING) if shown.nbytes > BEGINNING else (shown.nbytes - 1, 0)
+        return _unescaped(bytes(shown[1:cut]))
+    texts = yield from texts_of(value)
+    return " ".join(texts)[:BEGINNING]
 
 
 def _strings(array: memoryview) -> Steps[list[Span]]:
@@ -78,7 +90,7 @@ def _strings(array: memoryview) -> Steps[list[Span]]:
     return found
 
 
-def _ends(array: memoryview, strings: list[Span]) -> Steps[str]:
+def _ends(array: memoryview, strings: list[Span]) -> Steps[list[str]]:
     """Return the first strings and the last ones, so many as suffice."""
     halves: list[list[str]] = [[], []]
     left = list(strings)
@@ -88,7 +100,7 @@ def _ends(array: memoryview, strings: list[Span]) -> Steps[str]:
             half.append(_string(array[slice(*left.pop(place))]))
             room -= len(half[-1])
             yield
-    return " ".join(filter(None, halves[0] + halves[1][::-1]))
+    return [text for text in halves[0] + halves[1][::-1] if text]
 
 
 def _string(quoted: memoryview) -> str:

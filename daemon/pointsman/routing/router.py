@@ -15,7 +15,7 @@ from pointsman.config.model import Config, Endpoint
 from pointsman.eager import in_task
 from pointsman.errors import ClassifierError
 from pointsman.long_body import Received
-from pointsman.routing.ask import AskFinder, AskKind
+from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.body import FIELDS
 from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
 from pointsman.routing.conversations import Conversations, Kept, Place
@@ -48,6 +48,7 @@ class Routed(msgspec.Struct, frozen=True):
     decide: float
     text: str = ""
     kept: Kept | None = None
+    ask: Ask = NO_ASK
 
     @property
     def system_prompt(self) -> Literal["replace", "insert"] | None:
@@ -77,14 +78,18 @@ class Router:
         self.auto_names = config.auto_names
         parameters = {family.parameter for family in config.families.values() if family.type == "reasoning_effort"}
         routing = config.pointsman.routing
+        asks = routing.ask
+        self.finder = AskFinder(asks.mode, asks.strip, asks.take, asks.body_field)
+        """Finds what a person asks in the messages of a request."""
         self.session_ids = SessionIds(routing.session_headers, routing.session_fields)
-        self.fields = tuple(dict.fromkeys((*FIELDS, *sorted(parameters), *self.session_ids.fields)))
+        stated = () if asks.body_field is None else (asks.body_field,)
+        self.fields = tuple(dict.fromkeys((*FIELDS, *sorted(parameters), *stated, *self.session_ids.fields)))
         """The top-level fields of a body that routing reads or edits."""
         self.lane = Lane()
         """Where long bodies are read, one after the other."""
         self._explicit: dict[str, Decision] = {}
         self._explicit_served: Served | None = None
-        self._histories: HistoryReader = HistoryReader(AskFinder()) if previous is None else previous._histories
+        self._histories: HistoryReader = HistoryReader(self.finder)
         self._conversations: Conversations = (
             Conversations(time.monotonic) if previous is None else previous._conversations
         )
@@ -110,10 +115,15 @@ class Router:
         if request.model is not None and request.model not in self.auto_names:
             return self.explicit(request.body, request.model, at)
         if not request.readable:
-            return self._unread(request, at)
-        history = await self.lane.run(self._histories.read(request.messages, request.ask))
-        conversation, place = self._place(request, history, caller, continued)
+            return self._unclassified(request, Reason.TOO_MANY_PARTS, at)
+        if request.ask.kind is AskKind.HELPER_TASK:
+            return self._unclassified(request, Reason.HELPER_TASK, at)
+        history = await self.lane.run(self._histories.read(request.messages, request.ask, request.asked))
+        conversation, place = self._place(history, caller, continued)
         reading = await self._read(request.text, history, place.kept)
+        if request.ask.others and reading.classification is not None and await self._differ(request, reading):
+            reason = Reason.MIXED_PROMPTS if request.prompts > 1 else Reason.AMBIGUOUS
+            return self._unclassified(request, reason, at)
         started = time.perf_counter()
         choice = self._choice(request.text, reading, history, place.kept)
         decision = self._decide(choice, request, place.share, self.served(), at)
@@ -122,7 +132,7 @@ class Router:
             self._conversations.put(conversation, kept)
         edited = request.apply(decision.edits)
         taken = time.perf_counter() - started
-        return Routed(decision, edited, reading.classification, taken, reading.text, kept)
+        return Routed(decision, edited, reading.classification, taken, reading.text, kept, request.ask)
 
     def again(self, request: ParsedRequest, routed: Routed, served: Served, at: Endpoint | None = None) -> Routed:
         """Return the same choice decided anew, after vLLM turned out to serve less than `served` said."""
@@ -152,20 +162,19 @@ class Router:
             decision = _bound(decision, at)
         return Routed(decision, Edited(body), None, time.perf_counter() - started)
 
-    def _unread(self, request: ParsedRequest, at: Endpoint | None) -> Routed:
+    def _unclassified(self, request: ParsedRequest, reason: Reason, at: Endpoint | None) -> Routed:
+        """Send a request to the default model, whatever its conversation is about."""
         started = time.perf_counter()
-        decision = self._decide(Choice(None, None, Reason.TOO_MANY_PARTS), request, 0.0, self.served(), at)
-        return Routed(decision, request.apply(decision.edits), None, time.perf_counter() - started)
+        decision = self._decide(Choice(None, None, reason), request, 0.0, self.served(), at)
+        taken = time.perf_counter() - started
+        return Routed(decision, request.apply(decision.edits), None, taken, ask=request.ask)
 
-    def _place(
-        self, request: ParsedRequest, history: History, caller: Caller, continued: Kept | None
-    ) -> tuple[Conversation | None, Place]:
+    def _place(self, history: History, caller: Caller, continued: Kept | None) -> tuple[Conversation | None, Place]:
         """Return the conversation, None if it is not to be remembered here, and what is known of it."""
         if continued is not None:  # its history is in vLLM, and the body has only the end of it
             conversation, place = None, Place(continued, continued.share)
         else:
-            helper = request.ask.kind is AskKind.HELPER_TASK
-            conversation = None if helper else conversation_of(history, caller)
+            conversation = conversation_of(history, caller)
             place = self._conversations.find(conversation)
         category = None if place.kept is None else place.kept.category
         if not self._sticky or (category is not None and not self.policy.knows(category)):
@@ -210,6 +219,14 @@ class Router:
             return await self.classifier.classify(text)
         except ClassifierError:
             return None
+
+    async def _differ(self, request: ParsedRequest, reading: _Reading) -> bool:
+        """Return whether a further candidate for the ask surely belongs to another category."""
+        own = None if reading.classification is None else self.choose(reading.classification).category
+        await in_task()
+        others = await asyncio.gather(*map(self._tried, request.ask.others))
+        choices = [self.choose(found) for found in others if found is not None]
+        return any(choice.reason is Reason.CLASSIFIED and choice.category != own for choice in choices)
 
     def _decide(
         self, choice: Choice, request: ParsedRequest, share: float, served: Served, at: Endpoint | None

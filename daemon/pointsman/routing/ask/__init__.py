@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pointsman.routing.ask.ask import NO_ASK, Ask, AskKind
-from pointsman.routing.ask.finder import AskFinder
+from pointsman.routing.ask.ask import NO_ASK, Ask, AskKind, Step
+from pointsman.routing.ask.finder import BUILTIN, AskFinder
 
-__all__ = ["NO_ASK", "Ask", "AskFinder", "AskKind"]
+__all__ = ["BUILTIN", "NO_ASK", "Ask", "AskFinder", "AskKind", "Step"]

@@ -1,4 +1,4 @@
-"""What a person asks in a message."""
+"""What a person asks in a message, and the steps by which it was found."""
 
 from __future__ import annotations
 
@@ -22,13 +22,24 @@ class AskKind(enum.StrEnum):
     """There is no text, or none that a person wrote."""
 
 
+class Step(msgspec.Struct, frozen=True):
+    """What was done with a part of the message: characters `start` to `end` of its text parts, joined by spaces."""
+
+    what: str
+    start: int
+    end: int
+
+
 class Ask(msgspec.Struct, frozen=True):
-    """What the person asked: `text`, empty if there is none."""
+    """What the person asked: `text`, empty if there is none.
+
+    `others` are further candidates: if they belong to other categories, the decision is ambiguous.
+    """
 
     text: str
     kind: AskKind
     others: tuple[str, ...] = ()
-    steps: tuple[object, ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 NO_ASK = Ask("", AskKind.NONE)

@@ -1,16 +1,172 @@
-"""Find what a person asks in the text parts of a message."""
+"""Find what a person asks in the text parts of a message; pure, in linear time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
-from pointsman.routing.ask.ask import NO_ASK, Ask, AskKind
+import msgspec
+
+from pointsman.routing.ask import payload, turns
+from pointsman.routing.ask.ask import NO_ASK, Ask, AskKind, Step
+from pointsman.routing.ask.blocks import OTHER, Block, Reader
+from pointsman.routing.ask.free import free, said
+from pointsman.routing.ask.helpers import is_helper, is_retry
+from pointsman.routing.ask.judged import Judged, Kind, is_plain, judge, without_cue
+from pointsman.routing.ask.labelled import labelled
+from pointsman.routing.ask.labels import front_matter
+from pointsman.routing.ask.names import NameOf, name_of
+from pointsman.routing.ask.patterns import with_patterns
+from pointsman.routing.ask.prose import instruction, without_pointers
+from pointsman.routing.ask.tags import tagged
+
+# Of a longer message the two ends are looked at.
+END_CHARS = 32 * 1024
+MOST_STEPS = 32
+# An ask inside of an ask inside of an ask.
+_DEEPEST = 3
+_TAG_RANK = 4
 
 
 class AskFinder:
-    """Takes the whole message for the ask."""
+    """Finds asks by the names of tags and labels, and by the forms and words of paragraphs."""
 
-    def find(self, parts: Sequence[str]) -> Ask:
-        """Return the ask in the text parts of one message."""
-        text = " ".join(filter(None, parts))
-        return Ask(text, AskKind.MESSAGE) if text else NO_ASK
+    def __init__(
+        self,
+        mode: Literal["last_user", "ask", "all"] = "ask",
+        strip: Sequence[str] = (),
+        take: Sequence[str] = (),
+        body_field: str | None = None,
+    ) -> None:
+        """`strip` and `take` are patterns of names that come before the built-in ones."""
+        self.mode, self.body_field = mode, body_field
+        self._name_of: NameOf = name_of if not strip and not take else with_patterns(strip, take)
+
+    def find(self, parts: Sequence[str], system: str = "") -> Ask:
+        """Return the ask in the text parts of one message; `system` is the beginning of the system prompt."""
+        given = [part for part in parts if part]
+        whole = " ".join(given)
+        if not whole or whole.isspace():
+            return NO_ASK
+        if self.mode != "ask":
+            return Ask(whole, AskKind.MESSAGE)
+        if is_helper(whole, system):
+            return Ask("", AskKind.HELPER_TASK)
+        if is_retry(whole):
+            return NO_ASK
+        left_out = len(whole) - 2 * END_CHARS
+        if left_out > 0:
+            given = [f"{whole[:END_CHARS]}\n{whole[-END_CHARS:]}"]
+        found = self._within(given, 0, widest=True)
+        if (found is None or not found.text) and "</" in whole:
+            # What seemed to be one block of material may be several, with the ask between them.
+            other = self._within(given, 0, widest=False)
+            found = other if other is not None and other.text else found
+        if found is not None and left_out > 0:
+            found = _moved(found, left_out - 1)
+        told = instruction(whole if found is None else found.text)
+        if found is None:
+            if told is None:
+                return Ask(whole, AskKind.MESSAGE)
+            found = Ask(told, AskKind.ASK, steps=(Step("taken", 0, len(told)), Step("material", len(told), len(whole))))
+        return found if told is None else msgspec.structs.replace(found, text=told)
+
+    def _within(self, parts: list[str], depth: int, *, widest: bool) -> Ask | None:
+        """Return the ask in a text; None if it is the whole text."""
+        text = " ".join(parts)
+        if depth == _DEEPEST:
+            return None
+        turn = turns.last_user_turn(text)
+        if turn is not None:
+            return self._inner(text, *turn, "turn", depth, widest=widest)
+        member = payload.ask_in(text, self._name_of)
+        if member is not None:
+            found = self._within([member], depth + 1, widest=widest)
+            return Ask(found.text if found and found.text else member, AskKind.ASK, steps=(Step("json", 0, len(text)),))
+        judged = without_cue(text, [judge(text, block) for block in self._blocks(text, parts, widest=widest)])
+        if not judged or is_plain(judged):
+            return None
+        section = labelled(judged)
+        if section is not None:
+            start, end = section[0].block.start, section[-1].block.end
+            found = self._inner(text, start, end, "taken", depth, widest=widest)
+            removed = _steps(one for one in judged if one not in section)
+            return Ask(found.text, AskKind.ASK, steps=tuple(sorted((*removed, *found.steps), key=_start))[:MOST_STEPS])
+        kept = free(text, judged)
+        if kept is None:
+            return None
+        steps = tuple(sorted((*_taken(kept), *_steps(one for one in judged if one not in kept)), key=_start))
+        if not kept:
+            return msgspec.structs.replace(NO_ASK, steps=steps[:MOST_STEPS])
+        pieces = [text[one.block.start : one.block.end].strip() for one in kept] if kept[1:] else [said(text, kept[0])]
+        asked = "\n\n".join([unquoted(without_pointers(piece)) for piece in pieces])
+        return Ask(asked.rstrip(" :："), AskKind.ASK, steps=steps[:MOST_STEPS])
+
+    def _inner(self, text: str, start: int, end: int, what: str, depth: int, *, widest: bool) -> Ask:
+        """Return the ask in a part of a text, which is all of it unless it has wrappers of its own."""
+        inner = text[start:end].strip()
+        found = self._within([inner], depth + 1, widest=widest)
+        if found is None or not found.text:
+            return Ask(unquoted(without_pointers(inner)), AskKind.ASK, steps=(Step(what, start, end),))
+        begin = text.index(inner, start)
+        steps = [Step(step.what, step.start + begin, step.end + begin) for step in found.steps]
+        return Ask(found.text, AskKind.ASK, steps=tuple(steps))
+
+    def _blocks(self, text: str, parts: list[str], *, widest: bool) -> list[Block]:
+        reader = Reader(text, self._name_of)
+        start = 0
+        for part in parts:
+            at = start
+            if not start and (front := front_matter(part)):
+                reader.opaque(0, front, OTHER, (0, front))
+                at = front
+            for tag in tagged(part, self._name_of, widest=widest):
+                if start + tag.start < at:
+                    continue
+                reader.read(at, start + tag.start)
+                name = tag.role or OTHER
+                name = name._replace(rank=name.rank + _TAG_RANK)  # a tag is surer than a label
+                reader.opaque(start + tag.start, start + tag.end, name, (start + tag.inner, start + tag.inner_end))
+                at = start + tag.end
+            reader.read(at, start + len(part))
+            reader.part(start + len(part))
+            start += len(part) + 1
+        return reader.enclosed()
+
+
+def unquoted(text: str) -> str:
+    """Return a text without the quotation marks around it."""
+    plain = text.rstrip(" .;")
+    if len(plain) > 2 and plain[0] in "\"“«'‘" and plain[-1] in "\"”»'’":
+        return plain[1:-1].strip()
+    return text
+
+
+def _taken(kept: Iterable[Judged]) -> list[Step]:
+    return [Step("taken", one.block.start, one.block.end) for one in kept]
+
+
+def _steps(removed: Iterable[Judged]) -> list[Step]:
+    names = {Kind.PERSON: "other"}
+    return [Step(names.get(one.kind, one.kind.value), one.block.start, one.block.end) for one in removed]
+
+
+def _start(step: Step) -> int:
+    return step.start
+
+
+def _moved(ask: Ask, left_out: int) -> Ask:
+    """Return the ask of a text of which the middle was left out, with the steps where they are in the whole."""
+    steps = [
+        Step(
+            step.what,
+            step.start + left_out * (step.start > END_CHARS),
+            step.end + left_out * (step.end > END_CHARS),
+        )
+        for step in ask.steps
+    ]
+    return Ask(ask.text, ask.kind, ask.others, tuple(steps))
+
+
+BUILTIN = AskFinder()
+"""Finds asks as configured by default."""

@@ -10,7 +10,7 @@ from msgspec.json import Decoder
 
 from pointsman.long_body import Received
 from pointsman.routing import json_scan
-from pointsman.routing.ask import NO_ASK, Ask, AskFinder
+from pointsman.routing.ask import BUILTIN, NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.body import (
     FIELDS,
     Fields,
@@ -24,7 +24,7 @@ from pointsman.routing.body import (
     view,
 )
 from pointsman.routing.edits import Edited, Edits, Pieces, Reasoning, SystemPrompt, edited, is_empty
-from pointsman.routing.formats.message_list import counted, read_messages, read_text
+from pointsman.routing.formats.message_list import counted, read_ask, read_messages, read_prompts
 from pointsman.routing.json_scan import JsonFault, Span
 from pointsman.routing.prompt_text import TooManyParts
 from pointsman.routing.steps import Steps, finish
@@ -33,28 +33,30 @@ from pointsman.routing.tools import carries_tools
 Changes = dict[str, Pieces]
 """New values of top-level fields."""
 
+_STRING = Decoder(str)
 # A client's own settings, into which another is written; they are looked through at once.
 MOST_SETTINGS_BYTES = 64 * 1024
 
 _FLAG = Decoder(bool)
 _EFFORT = Decoder(str)
 
-FINDER = AskFinder()
-
 
 class ParsedRequest(msgspec.Struct, frozen=True):
-    """A parsed body: `model` is None if the client named none; the text of `ask` is what the classifier reads.
+    """A parsed body: `model` is None if the client named none; `ask` is what the person asked, in the message `asked`.
 
+    `prompts` is how many of a completion's prompts were read; the asks of all but the first are the ask's `others`.
     `messages` are None if the request has a plain prompt instead. `readable` is False if there are more of them, or of
-    their parts, than routing reads: there is no text then.
+    their parts, than routing reads: there is no ask then.
     """
 
     format: Format
     fields: Fields
     model: str | None
     ask: Ask = NO_ASK
+    asked: Message | None = None
     messages: list[Message] | None = None
     readable: bool = True
+    prompts: int = 1
 
     @property
     def text(self) -> str:
@@ -91,29 +93,44 @@ class Format(abc.ABC):
 
     path: str
     prompt_field = "messages"
+    system_field: str | None = None
+    """Where the system prompt is, if not among the messages."""
+    plain = False
+    """The prompt field has no messages."""
     own_fields: tuple[str, ...] = ()
     """The top-level fields that are read in this format alone."""
 
-    def parse(self, body: bytes) -> ParsedRequest:
+    def parse(self, body: bytes, finder: AskFinder = BUILTIN) -> ParsedRequest:
         """Parse a body without a pause, as `read_fields` and `read` do."""
-        return finish(self.read(fields_at_once(body, FIELDS) or finish(read_fields(body))))
+        return finish(self.read(fields_at_once(body, FIELDS) or finish(read_fields(body)), finder))
 
-    def read(self, fields: Fields) -> Steps[ParsedRequest]:
+    def read(self, fields: Fields, finder: AskFinder = BUILTIN, stated: str = "") -> Steps[ParsedRequest]:
         """Return the request; raises RequestError (400) if `model` is not a string.
 
-        Validating the messages is left to vLLM: a body without usable messages parses, with an empty text.
+        `stated` is the ask that the client's header states. Validating the messages is left to vLLM: a body without
+        usable messages parses, without an ask.
         """
-        model, value, messages = fields.model, None, fields.messages if self.prompt_field == "messages" else None
+        request = yield from self._read(fields, finder)
+        if not stated and finder.body_field is not None:
+            stated = decode(fields.get(finder.body_field), "", _STRING)
+        if not stated or stated.isspace():
+            return request
+        return msgspec.structs.replace(request, ask=Ask(stated, AskKind.STATED), asked=None, prompts=1)
+
+    def _read(self, fields: Fields, finder: AskFinder) -> Steps[ParsedRequest]:
+        model, messages = fields.model, fields.messages if self.prompt_field == "messages" else None
         try:
             if messages is None:
                 value = fields.get(self.prompt_field)
-                messages = yield from read_messages(value)
-            else:
-                counted(messages)
-            text = yield from read_text(value, messages)
+                messages = None if self.plain else (yield from read_messages(value))
+                if messages is None:
+                    ask, prompts = yield from read_prompts(value, finder)
+                    return ParsedRequest(self, fields, model, ask, prompts=prompts)
+            system = None if self.system_field is None else fields.get(self.system_field)
+            ask, asked = yield from read_ask(counted(messages), system, finder)
         except TooManyParts:
             return ParsedRequest(self, fields, model, readable=False)
-        return ParsedRequest(self, fields, model, FINDER.find((text,)), messages)
+        return ParsedRequest(self, fields, model, ask, asked, messages)
 
     def reasoning_changes(self, fields: Fields, reasoning: Reasoning) -> Changes:
         """Return the changes that set reasoning; a value set by the client is kept."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec.json import Decoder
 
 from pointsman.routing import json_scan
+from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.body import MESSAGES_AT_ONCE, Message, ScannedMessage, Value, decode, kind, view
 from pointsman.routing.json_scan import JsonFault, Span
-from pointsman.routing.prompt_text import END_BYTES, LIST_AT_ONCE, MOST_PARTS, TooManyParts, text_of
+from pointsman.routing.prompt_text import END_BYTES, LIST_AT_ONCE, MOST_PARTS, TooManyParts, beginning_of, texts_of
 from pointsman.routing.steps import Steps
 
+# Of so many first messages, one may be the system prompt.
+_OPENING = 64
 _LONG = 4096
+# Of the prompts of one request, so many are read.
+MOST_PROMPTS = 8
 
 _MESSAGE = Decoder(Message)
 _MESSAGES = Decoder(list[Message])
@@ -64,27 +70,59 @@ def _message(array: memoryview, span: Span) -> Steps[Message]:
     )
 
 
-def read_text(value: Value | None, messages: list[Message] | None) -> Steps[str]:
-    """Return the text to classify, from messages or a plain string; raises TooManyParts."""
-    if messages is None:
-        return (yield from text_of(value))
-    return (yield from _last_user_text(messages))
+def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -> Steps[tuple[Ask, Message | None]]:
+    """Return what the person asked last, and the message in which that was found, if any; raises TooManyParts.
 
-
-def _last_user_text(messages: list[Message]) -> Steps[str]:
-    """Return the last non-empty text of a user message, or the text of all messages if there is none."""
+    `system` is the system prompt of a format that does not have it among the messages.
+    """
+    if finder.mode == "all":
+        return (yield from _all(messages)), None
+    frame = yield from _system(messages, system)
+    first: list[str] = []
     for message in reversed(messages):
-        if message.role == "user" and (text := (yield from text_of(message.content))):
-            return text
+        if message.role != "user":
+            continue
+        texts = yield from texts_of(message.content)
+        # A harness may have written the last message, or a tool: then the ask is in one before.
+        ask = finder.find(texts, "" if first else frame)
+        if ask.kind is not AskKind.NONE:
+            return ask, message
+        first = first or texts
         if memoryview(message.content).nbytes > _LONG:
             yield
+    return _whole(first), None
+
+
+def read_prompts(value: Value | None, finder: AskFinder) -> Steps[tuple[Ask, int]]:
+    """Return the ask of a prompt, with the asks of further prompts as its `others`, and the number of prompts read."""
+    prompts = yield from texts_of(value)
+    asks = [finder.find([prompt]) for prompt in list(dict.fromkeys(prompts))[:MOST_PROMPTS]] or [NO_ASK]
+    first = asks[0]
+    others = [*first.others, *(ask.text for ask in asks[1:])]
+    ask = msgspec.structs.replace(first, others=tuple(text for text in dict.fromkeys(others) if text != first.text))
+    return ask, len(asks)
+
+
+def _all(messages: list[Message]) -> Steps[Ask]:
+    """Return the text of all messages."""
     texts: list[str] = []
     room = 2 * END_BYTES
     for message in messages:
-        texts.append((yield from text_of(message.content)))
-        room -= len(texts[-1])
-        if room < 0:
+        texts += yield from texts_of(message.content)
+        if (room := room - memoryview(message.content).nbytes) < 0:
             break
         if memoryview(message.content).nbytes > _LONG:
             yield
-    return " ".join(filter(None, texts))
+    return _whole(texts)
+
+
+def _whole(texts: list[str]) -> Ask:
+    text = " ".join(texts)
+    return Ask(text, AskKind.MESSAGE) if text and not text.isspace() else NO_ASK
+
+
+def _system(messages: list[Message], system: Value | None) -> Steps[str]:
+    """Return the beginning of the system prompt."""
+    if system is None:
+        system = next((one.content for one in messages[:_OPENING] if one.role in ("system", "developer")), None)
+    return (yield from beginning_of(system))

@@ -8,6 +8,7 @@ from pointsman.routing.formats.format import Changes, Format, ParsedRequest, com
 
 class Messages(Format):
     path = "/v1/messages"
+    system_field = "system"
 
     def system_prompt_changes(self, request: ParsedRequest, prompt: SystemPrompt) -> Changes:
         return {"system": combined(request.fields.get("system"), prompt)}

@@ -39,6 +39,7 @@ def storage_of(fields: Fields) -> Storage:
 class Responses(Format):
     path = "/v1/responses"
     prompt_field = "input"
+    system_field = "instructions"
     own_fields = ("previous_response_id", "request_id", "store")
 
     def effort_changes(self, fields: Fields, parameter: str, effort: str) -> Changes:

@@ -1,0 +1,61 @@
+"""Measure whether the ask decides the route; write benchmarks/results/ask.json and ask.md.
+
+DATA, if given, is a folder with dev_user_prompts.jsonl: prompts of real users, of which those count that the classifier
+routes right when bare. `--held-out` measures the kinds of wrappers that were kept out of development as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from provenance import provenance
+
+from ask.measure import cost, injected, kept, right_when_bare, rows, unwrapped, written
+from ask.report import missed, rendered
+from ask.routes import Routes
+from ask.wrapper import wrappers
+
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--held-out", action="store_true")
+    options = parser.parse_args()
+    result = provenance() | asyncio.run(measured(options.data, held_out=options.held_out))
+    (RESULTS / "ask.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    lines = "\n".join(rendered(result)) + "\n"
+    (RESULTS / "ask.md").write_text(lines)
+    print(lines)
+    sys.exit(missed(result))
+
+
+async def measured(data: Path | None, *, held_out: bool) -> dict[str, Any]:
+    """Return all figures."""
+    routes = Routes()
+    pools, asks = [written()], [ask["text"] for ask in written()]
+    if data is not None:
+        file = data / "dev_user_prompts.jsonl"
+        pools.append(await right_when_bare(routes, file))
+        asks += [row["text"] for row in rows(file)]
+    known = wrappers(held_out=False)
+    result: dict[str, Any] = {
+        "asks": [len(pool) for pool in pools],
+        "known": await kept(routes, known, pools),
+        "injections": await injected(routes, known),
+        "bare": {"of": len(asks)} | await unwrapped(routes, asks),
+        "cost": cost(known),
+    }
+    if held_out:
+        result["held_out"] = await kept(routes, wrappers(held_out=True), pools)
+    return result
+
+
+if __name__ == "__main__":
+    main()

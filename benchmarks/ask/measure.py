@@ -1,0 +1,126 @@
+"""Measure the share of asks that keep their route, and what finding them costs."""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ask.routes import Routes, bare
+from ask.wrapper import DOMAINS, FOLDER, Wrapper, injections, materials
+from pointsman.routing.ask import AskFinder
+
+ASKS = 12
+INJECTED_KINDS = 8
+COST_CHARS = 4096
+COST_RUNS = 20
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    """Return the rows of a file of JSON lines; a text may hold other line ends."""
+    return [json.loads(line) for line in file.read_text().split("\n") if line]
+
+
+def written() -> list[dict[str, str]]:
+    """Return the hand-written asks."""
+    return rows(FOLDER / "asks.jsonl")
+
+
+async def right_when_bare(routes: Routes, file: Path) -> list[dict[str, str]]:
+    """Return the prompts of a data file that reach the adapter of their label."""
+    asks = [{"text": row["text"], "domain": row["label"]} for row in rows(file) if row["label"] in DOMAINS]
+    return [ask for ask in asks if ask["domain"] in await routes.model(bare(ask["text"]))]
+
+
+async def kept(routes: Routes, kinds: Iterable[Wrapper], pools: list[list[dict[str, str]]]) -> dict[str, Any]:
+    """Return by kind how many asks keep their route, with and without the search for the ask, and what others get."""
+    found: dict[str, Any] = {}
+    without = AskFinder("last_user")
+    for kind in kinds:
+        chance = random.Random(kind.id)
+        asks = [ask for pool in pools for ask in chance.sample(pool, ASKS // len(pools))]
+        good, before, lost = 0, 0, []
+        cases = [(ask, material) for ask in asks for material in _materials(kind, ask["domain"], chance)]
+        for ask, material in cases:
+            wanted = routes.default if kind.expect == "default" else await routes.model(bare(ask["text"]))
+            body = kind.filled(ask["text"], material)
+            got = await routes.model(body, kind.format)
+            before += await routes.model(body, kind.format, without) == wanted
+            good += got == wanted
+            if got != wanted:
+                lost.append(f"{wanted} -> {got}: {ask['text'][:60]}")
+        found[kind.id] = {"expect": kind.expect, "kept": good, "without": before, "of": len(cases), "lost": lost[:4]}
+    return found
+
+
+def _materials(kind: Wrapper, domain: str, chance: random.Random) -> list[str]:
+    """Return a passage of the ask's domain, and one of another, where the wrapper takes one."""
+    if kind.material == "none":
+        return [""]
+    passages = materials(kind.material)
+    other = chance.choice([name for name in DOMAINS if name != domain and passages[name]])
+    own = passages[domain] or passages[other]
+    return [chance.choice(own), chance.choice(passages[other])]
+
+
+async def injected(routes: Routes, kinds: Iterable[Wrapper]) -> dict[str, Any]:
+    """Return how many documents that try to speak leave the route as it is, by technique and by kind."""
+    able = [kind for kind in kinds if kind.expect == "ask" and kind.material != "none"]
+    by_technique: Counter[str] = Counter()
+    by_kind: Counter[str] = Counter()
+    tried: Counter[str] = Counter()
+    asks = written()
+    for case in injections():
+        chance = random.Random(case["id"])
+        family = case["id"].split("/")[0]
+        for kind in chance.sample(able, INJECTED_KINDS):
+            ask = chance.choice(asks)["text"]
+            wanted = await routes.model(bare(ask))
+            same = await routes.model(kind.filled(ask, case["material"].rstrip("\n")), kind.format) == wanted
+            tried.update([family, kind.id])
+            by_technique[family] += same
+            by_kind[kind.id] += same
+    total = sum(by_technique.values()) / sum(tried[family] for family in by_technique)
+    return {
+        "unchanged": total,
+        "techniques": {family: [count, tried[family]] for family, count in sorted(by_technique.items())},
+        "kinds": {name: [by_kind[name], tried[name]] for name in sorted(tried) if "/" in name},
+    }
+
+
+async def unwrapped(routes: Routes, asks: Iterable[str]) -> dict[str, Any]:
+    """Return how many bare asks get the model that they get without a search for the ask."""
+    without = AskFinder("last_user")
+    changed = [ask for ask in asks if await routes.model(bare(ask)) != await routes.model(bare(ask), finder=without)]
+    return {"changed": len(changed), "asks": [ask[:80] for ask in changed]}
+
+
+def cost(kinds: Iterable[Wrapper]) -> dict[str, float]:
+    """Return the microseconds for a message of 4 KiB, of each kind the best of some runs."""
+    finder, asks = AskFinder(), written()
+    found: list[float] = []
+    for kind in kinds:
+        if kind.expect != "ask" or kind.material == "none":
+            continue
+        passage = "\n\n".join(text for texts in materials(kind.material).values() for text in texts)
+        body = json.loads(kind.filled(asks[0]["text"], passage[:COST_CHARS]))
+        text = _longest(body)
+        runs = []
+        for _ in range(COST_RUNS):
+            begun = time.perf_counter()
+            finder.find([text])
+            runs.append(time.perf_counter() - begun)
+        found.append(min(runs) * 1e6 * COST_CHARS / max(len(text), COST_CHARS))
+    return {"median_us": statistics.median(found), "most_us": max(found)}
+
+
+def _longest(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return max((_longest(item) for item in items), key=len, default="")

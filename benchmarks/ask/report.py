@@ -1,0 +1,87 @@
+"""Render what was measured, and judge it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markdown import judged, table
+from target import Target, at_least
+
+WORST_KIND = 0.85
+WANTED = {"known": 0.98, "held_out": 0.95}
+NAMES = {"known": "known wrappers", "held_out": "wrappers kept out of development"}
+UNCHANGED = 0.95
+COST_US = 150
+# A row for each kind that keeps less than all of its asks.
+SHOWN_BELOW = 1.0
+
+
+def share(kinds: dict[str, Any], expect: str, how: str = "kept") -> float:
+    """Return the share of requests that get the model they should, over all kinds of one sort."""
+    found = [kind for kind in kinds.values() if kind["expect"] == expect]
+    return float(sum(kind[how] for kind in found) / sum(kind["of"] for kind in found))
+
+
+def targets(result: dict[str, Any]) -> list[Target]:
+    """Return what was wanted, with what came out."""
+    found: list[Target] = []
+    for group, wanted in WANTED.items():
+        if group not in result:
+            continue
+        kinds = {name: kind["kept"] / kind["of"] for name, kind in result[group].items()}
+        found += [
+            Target(f"{NAMES[group]}: asks that keep their model", share(result[group], "ask"), "at least", wanted),
+            Target(
+                f"{NAMES[group]}: helper tasks to the default model",
+                share(result[group], "default"),
+                "at least",
+                wanted,
+            ),
+            at_least(f"{NAMES[group]}: the worst kind", WORST_KIND, kinds),
+        ]
+    return [
+        *found,
+        Target("documents that speak, and change nothing", result["injections"]["unchanged"], "at least", UNCHANGED),
+        Target("bare asks that change their model", result["bare"]["changed"], "at most", 0),
+        Target("us for a message of 4 KiB, median", result["cost"]["median_us"], "at most", COST_US),
+    ]
+
+
+def missed(result: dict[str, Any]) -> bool:
+    """Return whether a target was not met."""
+    return not all(target.met for target in targets(result))
+
+
+def rendered(result: dict[str, Any]) -> list[str]:
+    """Return the report's lines."""
+    counts = " and ".join(str(count) for count in result["asks"])
+    lines = [
+        "# The ask",
+        "",
+        "Does a question get the model that it gets when bare, once a client has wrapped it? By the built-in",
+        f"classifier and the sample config; {counts} asks, 12 of them in each wrapper, with material of their own",
+        "domain and of another. `make bench-ask`; [what is measured](../ask/wrappers/README.md).",
+        "",
+        *judged(targets(result)),
+    ]
+    for group in WANTED:
+        if group in result:
+            before = " and ".join(f"{share(result[group], expect, 'without'):.2f}" for expect in ("ask", "default"))
+            lines += ["", f"## {NAMES[group].capitalize()}", "", *_kinds(result[group])]
+            lines += ["", f"Where the last user message is classified as it is: {before} of asks and helper tasks."]
+    techniques = result["injections"]["techniques"]
+    lines += ["", "## Documents that speak", ""]
+    lines += table(
+        ["technique", "changed nothing", "of"], [[name, *map(str, figures)] for name, figures in techniques.items()]
+    )
+    return lines
+
+
+def _kinds(kinds: dict[str, Any]) -> list[str]:
+    rows = [
+        [name, f"{kind['kept'] / kind['of']:.2f}", str(kind["of"])]
+        for name, kind in kinds.items()
+        if kind["kept"] / kind["of"] < SHOWN_BELOW
+    ]
+    whole = len(kinds) - len(rows)
+    return [f"{whole} of {len(kinds)} kinds keep all; the others:", "", *table(["kind", "share", "of"], rows)]

@@ -1,0 +1,40 @@
+"""Route requests by the built-in classifier, without a server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pointsman.adapters.catalog import Served
+from pointsman.app.prepare import prepare
+from pointsman.routing.ask import AskFinder
+from pointsman.routing.formats import FORMATS
+from pointsman.routing.policy import Reason
+from pointsman.routing.router import Router
+
+CONFIG = Path(__file__).parents[2] / "config" / "config.yaml"
+BY_NAME = {form.path.rsplit("/", 1)[1] if form.path != "/v1/chat/completions" else "chat": form for form in FORMATS}
+# A busy machine may keep the classifier from its cores.
+LATE = (Reason.DEADLINE, Reason.OVERLOADED)
+
+
+class Routes:
+    """The router of the sample config: the names of models that requests get."""
+
+    def __init__(self) -> None:
+        prepared = prepare(CONFIG)
+        self._router = Router(prepared.config, prepared.classifier, Served)
+        self.default = prepared.config.default_model
+
+    async def model(self, body: bytes, form: str = "chat", finder: AskFinder | None = None) -> str:
+        """Return the model for a request; `finder` stands in for the router's."""
+        request = BY_NAME[form].parse(body, finder or self._router.finder)
+        while True:
+            decision = (await self._router.route(request, remember=False)).decision
+            if decision.reason not in LATE:
+                return decision.model
+
+
+def bare(ask: str) -> bytes:
+    """Return the request of a person without a client around them."""
+    return json.dumps({"model": "MoM", "messages": [{"role": "user", "content": ask}]}).encode()

@@ -1,0 +1,63 @@
+"""Load the wrappers of a client's requests, and fill asks and material into them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+FOLDER = Path(__file__).parent
+DOMAINS = ("technical", "medical", "legal", "everyday")
+
+
+class Wrapper(msgspec.Struct, frozen=True):
+    """What a client sends around an ask; wrappers/README.md describes the fields."""
+
+    id: str
+    format: str
+    request: dict[str, Any]
+    material: str
+    expect: str
+    escape: str | None = None
+    lines: str | None = None
+
+    def filled(self, ask: str, material: str) -> bytes:
+        """Return the body of a request with this ask and material."""
+        if self.lines is not None:
+            numbered = enumerate(material.split("\n"), 1)
+            material = "\n".join(self.lines.format(line=line, n=number) for number, line in numbered)
+        if self.escape == "json":
+            ask, material = json.dumps(ask)[1:-1], json.dumps(material)[1:-1]
+        return json.dumps({"model": "MoM", **_filled(self.request, ask, material)}).encode()
+
+
+def _filled(value: Any, ask: str, material: str) -> Any:
+    if isinstance(value, str):
+        return value.replace("{{material}}", material).replace("{{ask}}", ask)
+    if isinstance(value, list):
+        return [_filled(item, ask, material) for item in value]
+    if isinstance(value, dict):
+        return {key: _filled(item, ask, material) for key, item in value.items()}
+    return value
+
+
+def wrappers(*, held_out: bool) -> list[Wrapper]:
+    """Return the known wrappers, or those kept out of development."""
+    end = "_held_out" if held_out else ""
+    files = [FOLDER / "wrappers" / f"{name}{end}.yaml" for name in ("agents", "rag")]
+    return [msgspec.convert(entry, Wrapper) for file in files for entry in yaml.safe_load(file.read_text())]
+
+
+def materials(form: str) -> dict[str, list[str]]:
+    """Return the passages of a form by domain."""
+    found = {domain: sorted((FOLDER / "material").glob(f"{domain}-{form}-*.txt")) for domain in DOMAINS}
+    return {domain: [file.read_text().rstrip("\n") for file in files] for domain, files in found.items()}
+
+
+def injections() -> list[dict[str, str]]:
+    """Return documents that try to speak in the person's place."""
+    found: list[dict[str, str]] = yaml.safe_load((FOLDER / "injections.yaml").read_text())
+    return found

@@ -1,0 +1,100 @@
+"""Tell prose from code, logs, quotes and other forms by the beginnings and ends of lines; pure, bounded."""
+
+from __future__ import annotations
+
+import enum
+import re
+
+from pointsman.routing.ask.labels import is_key
+
+# So many lines of a block tell its form.
+LOOKED_AT = 6
+
+_LOG = re.compile(
+    r"[\[(<]?(?:\d{4}[-/]\d\d[-/]\d\d|\d\d?[/.]\d\d?[/.]\d\d(?:\d\d)?,? \d|\d\d?:\d\d\b|[A-Z][a-z]{2} +\d+ \d\d:\d\d|"
+    r"\d+\.\d+\.\d+\.\d+ )|(?:INFO|WARN|WARNING|ERROR|DEBUG|FATAL|TRACE)\b|Traceback|at [\w.$<>]+\(|File \"|"
+    r"[\w.-]{1,32}@[\w.-]{1,64}:\S*+ ?[$#]|[$%] \w|>>> |[-drwx]{10}[. ]|total \d|[=_*-]{5,} ?\w|\S+ [.F]+ *\[|E  +\S|"
+    r"[\w./-]+:\d+:"
+)
+_PROMPT = re.compile(r"[\w.-]{1,32}@[\w.-]{1,64}:\S*+ ?[$#] ?\S|PS [A-Z]:\\|>>> \S|[$] [a-z]")
+_QUOTES = tuple('"“”„«»')
+# A question in quotation marks is shorter than a document.
+_QUOTED = 250
+_CODE = re.compile(
+    r"[{}\])@]|</?\w|<!|//|/\*|#include|(?:def|class|import|from|func|fn|function|const|let|var|public|private|protected|"
+    r"static|return|package|using|namespace|struct|enum|impl|if \(|for \(|while \(|SELECT|INSERT|CREATE|UPDATE|ALTER|"
+    r"FROM|WHERE|try:|else|except|elif|with|local|end|type)\b"
+)
+_CODE_END = re.compile(r"(?:[{};\\,(>\[\])]|:|=)\Z")
+_DIFF = re.compile(r"diff --git |index [0-9a-f]{6,}|@@ |\+\+\+ |--- [ab/]|[+-](?![ +-])\S|\+ {2,}|\+\Z")
+_JSON = re.compile(r"[{\[]\s*+(?:[\"{\[\]}]|\Z)|\"[^\"\n]{1,60}\"\s?+:|[}\]]++,?\Z")
+
+
+class Form(enum.Enum):
+    """What a block looks like."""
+
+    PROSE = "prose"
+    FENCE = "fence"
+    FILE = "file"
+    """A fence that names a file."""
+    TAGGED = "tagged"
+    QUOTE = "quote"
+    LOG = "log"
+    CODE = "code"
+    KEYS = "keys"
+    """Lines of `key: value`."""
+    TABLE = "table"
+    ENCLOSED = "enclosed"
+    """Prose between two lines such as `-----`."""
+
+
+def form_of(lines: list[str]) -> Form:
+    """Return the form of a block by most of its first lines, which are without space at their ends."""
+    half = len(lines) / 2
+    if lines[0][0] in _QUOTES and lines[-1].rstrip(".")[-1:] in _QUOTES and sum(map(len, lines)) > _QUOTED:
+        return Form.QUOTE
+    if len(lines) > 2 and all(map(_is_row, lines)):
+        return Form.TABLE
+    if _PROMPT.match(lines[0]) is not None:
+        return Form.LOG
+    counts = {None: 0, Form.QUOTE: 0, Form.LOG: 0, Form.CODE: 0}
+    for line in lines:
+        counts[_form_of_line(line)] += 1
+    if counts[Form.QUOTE] > half:
+        return Form.QUOTE
+    if counts[Form.LOG] > half:
+        return Form.LOG
+    code = counts[Form.CODE]
+    if code > half or (code >= 2 and code > 0.3 * len(lines)):
+        return Form.CODE
+    if counts[Form.LOG] + code > half:
+        return Form.LOG
+    if len(lines) > 1 and sum(map(is_key, lines)) > 0.6 * len(lines):
+        return Form.KEYS
+    return Form.PROSE
+
+
+def _form_of_line(line: str) -> Form | None:
+    if line[0] == ">":
+        return Form.QUOTE
+    if _LOG.match(line) is not None:
+        return Form.LOG
+    return Form.CODE if _is_code(line) else None
+
+
+def _is_row(line: str) -> bool:
+    return (line.count(",") > 2 and ", " not in line) or line.count("|") > 2 or line.count("\t") > 1
+
+
+def _is_code(line: str) -> bool:
+    last = line[-1]
+    if last in ".?!," and line[0].isupper() and " " in line:
+        return False
+    if line[0] == "<" and line.count(" ") > 4 and line[1:3] in ("p>", "li", "di", "sp", "br"):
+        return False
+    return (
+        (last in "{};" and not line[0].isupper())
+        or (_CODE.match(line) is not None and _CODE_END.search(line) is not None)
+        or _DIFF.match(line) is not None
+        or _JSON.match(line) is not None
+    )

@@ -1,0 +1,100 @@
+"""Choose the ask among the parts of a message whose labels or tags say that they have one; pure."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from pointsman.routing.ask.judged import Judged, Kind
+from pointsman.routing.ask.names import Role
+
+# At the end of a message, the place of an answer may have the name of who answers.
+_CUE = 40
+
+Section = list[Judged]
+"""Blocks under the same label."""
+
+
+def labelled(judged: list[Judged]) -> Section | None:
+    """Return the blocks under the label that has the ask; None if there is none, or a person asks before all labels."""
+    sections = [list(group) for _, group in groupby(judged, key=lambda one: one.block.section)]
+    asks: list[int] = []
+    answered: dict[int, int] = {}
+    for place, section in enumerate(sections):
+        if section[0].role in (Role.ASK, Role.USER):
+            asks.append(place)
+        elif section[0].role is Role.ANSWER and asks and (place + 1 < len(sections) or section[-1].size > _CUE):
+            answered.setdefault(asks[-1], place)
+    if not asks:
+        return None
+    asks = [place for place in asks if not _says_nothing(sections[place])] or asks[-1:]
+    left = [place for place in asks if place not in answered] or asks[-1:]
+    left = [place for place in left if sections[place][0].block.name.rank > 0] or left
+    outside = [place for place in left if not sections[place][0].block.inside]
+    if not outside and any(one.role is Role.FREE and _asks(one) for one in judged):
+        return None
+    left = outside or left
+    chosen = _of_several(sections, left, answered)
+    return None if chosen is None else _trimmed(sections[chosen])
+
+
+def _of_several(sections: list[Section], asks: list[int], answered: dict[int, int]) -> int | None:
+    """Return which section has the ask.
+
+    What comes before any material was written before it was put in, so the first counts there. Else the material comes
+    first, whatever labels it holds, and the last counts; unless an example shows that material follows its question.
+    """
+    early, lead = _before_material(sections, asks)
+    if early:
+        strong = sections[early[0]][0].block.strong
+        early = [place for place in early if sections[place][0].block.strong or not strong]
+        return max(early, key=lambda place: (sections[place][0].block.name.rank, -place))
+    for example, answer in answered.items():
+        others = any(section[0].role is Role.OTHER for section in sections[example:answer])
+        if others and sections[example][0].role is Role.ASK and example not in asks:
+            return next((place for place in asks if place > example), asks[-1])
+    first = sections[asks[0]][0].block
+    before = [one for section in sections[: asks[0]] for one in section]
+    labels = any(one.role is Role.OTHER for one in before)
+    behind = labels or any(one.kind is Kind.MATERIAL for one in before)
+    least = 1 if labels else 2
+    begins = sum(one.content for one in lead) >= 3 and any(one.score >= least for one in lead)
+    if begins and behind and (not first.strong or first.inside):
+        return None
+    return asks[-1]
+
+
+def _before_material(sections: list[Section], asks: list[int]) -> tuple[list[int], list[Judged]]:
+    """Return the asks that only frames precede, and what a person wrote without a label before any material."""
+    early: list[int] = []
+    lead: list[Judged] = []
+    begun = material = False
+    for place, section in enumerate(sections):
+        if place in asks:
+            if not begun and not material and section[0].role is Role.ASK:
+                early.append(place)
+            continue
+        for one in section:
+            if one.role is not Role.FREE or one.kind is Kind.MATERIAL:
+                begun = material = True
+            elif one.kind is not Kind.FRAME:
+                begun = True
+                if not material:
+                    lead.append(one)
+    return early, lead
+
+
+def _asks(one: Judged) -> bool:
+    return one.kind is Kind.PERSON and one.score >= 2 and one.content >= 2
+
+
+def _says_nothing(section: Section) -> bool:
+    return all(one.kind is Kind.FRAME and one.score < 2 for one in section)
+
+
+def _trimmed(section: Section) -> Section:
+    """Return a section without frames and material at its end."""
+    kept = list(section)
+    asking = any(one.score and one.content for one in section[:-1])
+    while len(kept) > 1 and (kept[-1].kind is Kind.FRAME or (asking and kept[-1].kind is Kind.MATERIAL)):
+        kept.pop()
+    return kept

@@ -1,0 +1,83 @@
+"""Find the blocks of a text that tags enclose; pure, in linear time."""
+
+from __future__ import annotations
+
+import bisect
+import re
+from typing import NamedTuple
+
+from pointsman.routing.ask import words
+from pointsman.routing.ask.names import Name, NameOf
+
+# Possessive quantifiers: nothing is tried twice.
+_TAG = re.compile(
+    r"<(?P<close>/?+)\s?+(?P<name>[A-Za-z][\w.:-]{0,63}+)(?P<rest>[^<>\n]{0,300}+)>"
+    r"|\[(?P<end>/|END |end )?+(?P<square>[A-Za-z][A-Za-z0-9_ ]{1,38}?)(?P<word> begin| end| BEGIN| END)?\](?!\()"
+)
+# More tags than wrappers have; the rest of a text is not looked through for them.
+MOST_TAGS = 256
+
+# Before a tag that stands alone there is less space.
+_INDENT = 100
+
+
+class Tagged(NamedTuple):
+    """A block: `start` and `end` include its tags, `inner` and `inner_end` do not."""
+
+    start: int
+    end: int
+    inner: int
+    inner_end: int
+    name: str
+    role: Name | None
+
+
+def tagged(text: str, name_of: NameOf, *, widest: bool) -> list[Tagged]:
+    """Return the outermost blocks in order.
+
+    With `widest` a block of material reaches to the last closing tag of its name, so that what the material itself
+    closes changes nothing; otherwise to the first one.
+    """
+    if "<" not in text and "[" not in text:
+        return []
+    opened: list[tuple[str, int, int]] = []
+    closed: dict[str, list[tuple[int, int]]] = {}
+    for count, match in enumerate(_TAG.finditer(text)):
+        if count >= MOST_TAGS:
+            break
+        name, closes = _read(match)
+        if closes:
+            closed.setdefault(name.lower(), []).append(match.span())
+        else:
+            opened.append((name, match.start(), match.end()))
+    found: list[Tagged] = []
+    at = 0
+    for name, start, inner in opened:
+        closings = closed.get(name.lower())
+        if start < at or closings is None or closings[-1][0] < inner:
+            continue
+        plain = name[1:]
+        role = name_of(plain, False)
+        if role is None and (plain.lower() in words.HTML or "\n" not in text[inner : closings[-1][0]]):
+            continue
+        first = _first(closings, inner)
+        alone = start == at or not text[max(0, start - _INDENT) : start].rpartition("\n")[2].strip(" \t>-*")
+        if not alone and ("\n" in text[inner : first[0]] or first[0] == inner):
+            continue  # a tag that a sentence names
+        last = closings[-1] if alone and widest else first
+        found.append(Tagged(start, last[1], inner, last[0], plain, role))
+        at = last[1]
+    return found
+
+
+def _read(match: re.Match[str]) -> tuple[str, bool]:
+    """Return a tag's name with its bracket, and whether it closes."""
+    name = match["name"]
+    if name is not None:
+        return "<" + name, bool(match["close"])
+    closes = bool(match["end"]) or (match["word"] or "").strip().lower() == "end"
+    return "[" + match["square"], closes
+
+
+def _first(closings: list[tuple[int, int]], inner: int) -> tuple[int, int]:
+    return closings[bisect.bisect_left(closings, (inner, 0))]

@@ -1,0 +1,176 @@
+"""Words by which wrappers are recognised: names of tags and labels, and the vocabulary of instructions. Data.
+
+A name is read by its words, last first: `user_query`, `userQuery` and "User's query" all end in `query`. So a tag or
+label that nobody listed is understood if its words are. Words of scripts without spaces are found inside the name.
+"""
+
+from __future__ import annotations
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+ASKS = {
+    3: _set("question query ask asks asked utterance inquiry enquiry pregunta frage domanda pergunta vraag вопрос"),
+    2: _set(
+        "request message task problem prompt chatinput userinput sms know mensaje nachricht messaggio mensagem bericht"
+    ),
+    1: _set("instruction goal objective instruccion anweisung issue ticket requirement pr bug feature"),
+    0: _set("input text_input entrada eingabe"),
+}
+"""Names of what carries the ask. Of several, the highest number counts: "Question" over "Task" over "Input"."""
+
+ASKS_INSIDE = ("質問", "问题", "問題", "提问", "질문", "سؤال", "प्रश्न")
+
+USERS = _set("user human you customer client person usuario nutzer utilisateur utente guest visitor")
+"""Speakers whose turns carry the ask."""
+
+ANSWERS = _set(
+    "answer response assistant ai bot completion chatgpt gpt claude gemini model respuesta antwort reponse risposta"
+)
+"""Names of what the model writes: behind a question, they say that it is answered."""
+
+OTHERS = _set(
+    "context contexts document documents doc docs source sources file files content contents attachment "
+    "attachments attached passage passages excerpt excerpts snippet snippets chunk chunks article page pages "
+    "webpage text reference references knowledge background result results data evidence note notes transcript "
+    "log logs output outputs stdout stderr diff code selection selected email mail thread history conversation "
+    "dialogue memory memories retrieved material materials information facts fact metadata observation "
+    "observations schema table record records quote paste trajectory scratchpad previous work inventory directory "
+    "structure tree prefix suffix candidates choices options parameters citations events scenario contexto "
+    "kontext contesto contexte documento dokument dokumente quelle fichier archivo contenido inhalt контекст "
+    "system reminder reminders environment details rule rules guidelines instructions format formatting "
+    "constraint constraints style persona role tools functions permission permissions workspace editor repo "
+    "repository git status info settings preferences profile example examples requirements criteria skill skills "
+    "todo todos mode cwd caveat date time thinking tone language languages steps thought action location "
+    "signature disclaimer tabs tab diagnostics errors warnings footer comment comments post posts updates "
+    "activity timeline blockquote sheet draft codebase header headers version platform limits budget plan team "
+    "opened url title subject nodes node summary actions checks"
+)
+"""Names of what is not the ask: material, and what harnesses, editors and applications add."""
+
+OTHERS_INSIDE = _set(
+    "参考 背景 上下文 资料 知识 文档 内容 文脈 資料 文書 制約 条件 命令 出力 输出 要求 规则 "
+    "문서 컨텍스트 참고 سياق संदर्भ"
+)
+"""The same in scripts without spaces."""
+
+OLD = _set("original previous existing old")
+"""With one of these, an answer is material."""
+
+OWNERS = _set("my user user's your")
+"""Words of a heading that tell the person's own part."""
+
+EXACT = _set(
+    "forwarded_message original_message previous_message error_message commit_message system_message bash_input "
+    "tool_input action_input query_result user_info user_rules user_rule tool_call question_type"
+)
+"""Names that their last word would mislead: material or harness."""
+
+TEMPLATES = _set(
+    "answer answers answering question questions query queries context contexts respond response responses reply "
+    "output format information document documents provided given below above instructions instruction json schema "
+    "sources search user user's citations cite passages reference materials knowledge task prompt conversation "
+    "rewrite"
+)
+"""Words of which a frame has at least one."""
+
+WISHES = _set("requirements requirement criteria steps constraints constraint example examples rules format style")
+"""Names under which a person lists wishes, unless they are set off as a template's."""
+
+LINK_WORDS = _set(
+    "a an the is are was were be as follows follow to of for from in on with and or s re m my your our their his "
+    "her you i me we it its this that these those here there below above now new first next own original current "
+    "latest user users final actual real following given put one step at end by before so far about working "
+    "presented rephrased contextualized alternative del de la du da des personal can found retrieved available "
+    "relevant expected input"
+)
+"""Words of a label that say nothing about its role."""
+
+FRAMES = _set(
+    "a an the and or but if then else when where while so as at by for from in into of off on onto out over to up "
+    "with without within not no nor never always only just also too very more most less least much many few any "
+    "all each every some other another same such own both either neither than that this these those it its is are "
+    "was were be been being am do does did done doing have has had having can could may might must shall should "
+    "will would need needs i you your yours me my we us our they them their he she his her who what which whose "
+    "how why there here now again still yet about above after against along among around before behind below "
+    "between beyond during except near since through until upon per via s t re ve ll d m don doesn isn aren won "
+    "ok okay yes please kindly thanks thank hello hi dear answer answers answered answering question questions "
+    "query queries ask asks asked asking request requests reply replies respond responds response responses "
+    "responding context contexts information document documents source sources text texts passage passages "
+    "content contents provided provide provides given give gives giving use uses used using based follow follows "
+    "following followed know knows known knowledge prior say says said saying find found word words sentence "
+    "sentences paragraph paragraphs concise brief briefly short shorter long longer detail details detailed "
+    "complete completely clear clearly accurate exact exactly helpful assistant ai model language user users "
+    "human person people instruction instructions rule rules guideline guidelines format formats formatted output "
+    "outputs json xml markdown yaml schema object objects key keys value values string strings array list lists "
+    "listed item items field fields example examples begin begins start starts end ends return returns write "
+    "writes written nothing anything something everything original new existing previous further additional "
+    "improve refine rewrite better best well good invent make fact facts cite cites citing cited citation "
+    "citations reference references number numbers numbered makes otherwise unchanged changed inline fixed tag "
+    "tags think step steps first second last final finally next let prompt conversation chat message messages "
+    "history task tasks tool tools result results search unknown cannot able unable simply state states show "
+    "shows include includes including leave left part parts whole keep add adds side aside way thing things "
+    "mention phrases speak sure unsure doubt tell tells admit relevant irrelevant maybe match matches matching "
+    "conform conforms valid well-formed properties required type integer boolean null instance code block blocks "
+    "fence fences plain voice tone style possible available suitable appropriate take takes account turn turns "
+    "page pages material materials attached attachment attachments file files read ready note notes set get go "
+    "going come comes case cases see seen like look looks help helps work works want wants wish wishes"
+)
+"""Words of which the frames of templates are made: they say only that there is a question, and how to answer it."""
+
+INTERROGATIVES = _set(
+    "how what why when where which who whom whose can could should would is are do does did may might will am was "
+    "were has have isn't aren't don't doesn't what's how's who's where's que qué como cómo por wie warum wer wo "
+    "welche kann comment pourquoi quel quelle est come perché как что почему whats hows"
+)
+"""Words with which a question begins."""
+
+IMPERATIVES = _set(
+    "write craft explain give list create make help tell show describe find fix implement build design compare "
+    "calculate compute solve draft summarize summarise translate refactor review debug convert generate suggest "
+    "recommend outline analyze analyse provide develop add change update rename remove discuss define prove "
+    "derive evaluate identify name plan optimize optimise improve check compose rewrite rephrase simplify extract "
+    "classify sort walk teach propose prepare produce formulate configure set determine estimate advise expand "
+    "code test complete continue imagine assume"
+)
+"""Words with which an instruction begins."""
+
+TRANSFORMS = _set(
+    "summarize summarise translate rewrite rephrase paraphrase proofread classify categorize categorise extract "
+    "shorten condense label transcribe simplify correct edit polish tldr tl;dr"
+)
+"""Instructions that decide by themselves, whatever the text is to which they apply."""
+
+VERBS = INTERROGATIVES | IMPERATIVES | TRANSFORMS
+
+FUNCTION = _set(
+    "the a an to of is are in and on how what do does i my for can it with be was that this not as or if at by"
+)
+"""Words that English sentences have."""
+
+ENGLISH = _set(
+    "the of is are and how what does my with be this if by not to for which when where should would can from that you"
+)
+"""Of those, words that no neighbouring language has."""
+
+NOT_ENGLISH = _set(
+    "die der das und auf nicht ist eine le les et est une pour dans el los las una por para que il che per non het een "
+    "van och att det som jest nie oraz sie bir ve"
+)
+"""Words of other languages in Latin letters."""
+
+PERSONAL = _set("i i'm i've i'd i'll im ive my me mine we our us we're")
+"""Words with which a person speaks of themselves."""
+
+COURTESIES = _set("please hi hello hey ok okay so and but also well now then dear thanks kindly just")
+"""Words that may stand before a question or an instruction."""
+
+HTML = _set(
+    "a abbr article aside b blockquote body br button canvas caption code col dd div dl dt em fieldset figure footer "
+    "form h1 h2 h3 h4 h5 h6 head header hr html i iframe img label legend li link main meta nav ol optgroup option p "
+    "path pre script section select small span strong style sub sup svg table tbody td textarea tfoot th thead title "
+    "tr u ul video"
+)
+"""Elements of HTML, which are no wrappers unless their name says so."""

@@ -1,0 +1,65 @@
+"""Finding the ask is linear work, whatever a message holds, and bounded."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pointsman.routing.ask import AskFinder
+
+KIB = 1024
+# Repeated, these make patterns and loops try again at each place.
+WORST = [
+    *("a", " ", "\n", "<", "<a", "<a>", "</a>", "<a>\n", "<a\n>", "[a", "[a]", "[/a]", "```\n", "~~~", "```a\n```\n"),
+    *("---\n", "-", "=", "-- ", ":", "a:", "a: ", "a: a\n", "Question: a\n", "Context: a\n\n", "#", "# a\n", "> a\n"),
+    *("# Question\na\n# Context\na\n", "a? ", "?", '"', '"a": ', "{", '{"a":', "[", "(", "()", "a.b.", "a, a, "),
+    *("User: a\nAI: a\n", "<|im_start|>user\na", "[INST]", "...... F", "a@a:", "1:", "\t|", "a,a,a,a\n", "BEGIN A\n"),
+    *("A B\n", "é", "質問: ", "and ", ", and ", ' is "', "\u2028", "'"),
+]
+
+
+def events(work: Callable[[], object]) -> int:
+    """How many lines of Python run, which is the same each time; what C does in one is looked at by its clock."""
+    count = 0
+
+    def trace(*_: Any) -> Any:
+        nonlocal count
+        count += 1
+        return trace
+
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(None)
+    return count
+
+
+@pytest.mark.parametrize("unit", WORST)
+def test_twice_the_text_is_about_twice_the_work(unit: str) -> None:
+    finder = AskFinder()
+    short, long = (unit * (size * KIB // len(unit)) + "\n\nWhat is a tort?" for size in (8, 32))
+    finder.find([short])
+    assert events(lambda: finder.find([long])) < 6 * events(lambda: finder.find([short])) + 2000
+
+
+@pytest.mark.parametrize("unit", WORST)
+def test_no_pattern_takes_long_at_its_worst(unit: str) -> None:
+    """A pattern that tries everything twice would take minutes."""
+    text = unit * (64 * KIB // len(unit))
+    AskFinder().find([text, text[: 16 * KIB] + "!"])
+
+
+def test_of_a_long_message_only_the_ends_are_looked_at() -> None:
+    finder = AskFinder()
+    message = (
+        f"<context>\n{'The ferry leaves at nine. ' * 10_000}\n</context>\n\nWhat is a tort, and who must prove it?"
+    )
+    asked = finder.find([message])
+    assert asked.text == "What is a tort, and who must prove it?"
+    (taken,) = [step for step in asked.steps if step.what == "taken"]
+    assert message[taken.start : taken.end].strip() == asked.text
+    assert events(lambda: finder.find([message])) == events(lambda: finder.find([message[:40_000] + message[-40_000:]]))
