@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.routing.ask import AskFinder
+from pointsman.routing.ask import Ask, AskFinder
 
 KIB = 1024
 # Repeated, these make patterns and loops try again at each place.
@@ -38,12 +38,16 @@ def events(work: Callable[[], object]) -> int:
     return count
 
 
+def work(text: str) -> int:
+    finder = AskFinder()
+    return events(lambda: finder.find([text]))
+
+
 @pytest.mark.parametrize("unit", WORST)
 def test_twice_the_text_is_about_twice_the_work(unit: str) -> None:
-    finder = AskFinder()
     short, long = (unit * (size * KIB // len(unit)) + "\n\nWhat is a tort?" for size in (8, 32))
-    finder.find([short])
-    assert events(lambda: finder.find([long])) < 6 * events(lambda: finder.find([short])) + 2000
+    AskFinder().find([short])
+    assert work(long) < 6 * work(short) + 2000
 
 
 @pytest.mark.parametrize("unit", WORST)
@@ -62,4 +66,29 @@ def test_of_a_long_message_only_the_ends_are_looked_at() -> None:
     assert asked.text == "What is a tort, and who must prove it?"
     (taken,) = [step for step in asked.steps if step.what == "taken"]
     assert message[taken.start : taken.end].strip() == asked.text
-    assert events(lambda: finder.find([message])) == events(lambda: finder.find([message[:40_000] + message[-40_000:]]))
+    assert work(message) == work(message[:40_000] + message[-40_000:])
+
+
+def test_a_message_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes again in each later turn of its conversation."""
+    finder, searched = AskFinder(), []
+    search = finder._search
+
+    def counted(given: list[str], whole: str) -> Ask:
+        searched.append(given)
+        return search(given, whole)
+
+    monkeypatch.setattr(finder, "_search", counted)
+    for parts in (["a", "b"], ["a b"], ["a", "b"], ["a b"]):
+        assert finder.find(parts).text == "a b"
+    assert searched == [["a", "b"], ["a b"]]
+
+
+def test_what_is_kept_of_messages_is_bounded() -> None:
+    finder = AskFinder()
+    long = finder.find(["What is a tort? " * 4_000])
+    assert len(long.text) > 60_000
+    assert len(finder._known) == 0
+    for number in range(5_000):
+        finder.find([f"What is {number}?"])
+    assert len(finder._known) == 4096

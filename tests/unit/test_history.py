@@ -18,14 +18,9 @@ KIB = 1024
 
 
 class Unwrapping(AskFinder):
-    """Finds what is in <ask>, nothing in a message of reminders alone, and counts how often it looked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.looks = 0
+    """Finds what is in <ask>, nothing in a message of reminders alone."""
 
     def find(self, parts: Sequence[str], system: str = "") -> Ask:
-        self.looks += 1
         text = " ".join(part for part in parts if not part.startswith("<system-reminder>"))
         if "<ask>" in text:
             return Ask(text.partition("<ask>")[2].partition("</ask>")[0], AskKind.ASK)
@@ -258,26 +253,6 @@ def test_of_a_long_history_the_newest_32_turns_count() -> None:
     assert conversation(*turns(32, "a")).own != conversation(*turns(32, "b")).own
     assert conversation(*turns(33, "a")).own == conversation(*turns(33, "b")).own
     assert len(read(*turns(2000)).turns) == 33
-
-
-def test_an_ask_is_searched_for_once_in_each_message() -> None:
-    finder = Unwrapping()
-    reader = HistoryReader(finder)
-    read(*turns(10), reader=reader)
-    assert finder.looks == 9  # that of the newest is known
-    read(*turns(11), reader=reader)
-    assert finder.looks == 10
-
-
-def test_what_is_kept_of_a_message_is_bounded() -> None:
-    finder = Unwrapping()
-    reader = HistoryReader(finder)
-    read(user("a" * 500 * KIB), assistant("b"), user("c"), reader=reader)
-    (found,) = reader._known._entries.values()
-    assert len(found.hashed) + len(found.excerpt) < 4 * KIB
-    for number in range(5_000):
-        read(user(f"ask {number}"), user("c"), reader=reader)
-    assert len(reader._known) == 4096
 
 
 @pytest.mark.parametrize("size", [2 * KIB, 80 * KIB])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from typing import NamedTuple
 
-from pointsman.lru import Lru
 from pointsman.routing.ask import Ask, AskFinder
 from pointsman.routing.body import Message, Value
 from pointsman.routing.prompt_text import LIST_AT_ONCE, TooManyParts, texts_of
@@ -21,8 +20,6 @@ MOST_TURNS = 32
 END_CHARS = 1024
 # What is kept of an earlier ask, to be read along with a new one.
 EXCERPT_CHARS = 400
-# Asks that were found in earlier messages and need not be searched for again in each turn. An entry takes about 1 KB.
-KNOWN_MESSAGES = 4096
 
 _SYSTEM = ("system", "developer")
 _PAUSE_MESSAGES = 63
@@ -60,11 +57,10 @@ class _Found(NamedTuple):
 
 
 class HistoryReader:
-    """Reads histories, and remembers the asks that it found in messages."""
+    """Read histories with the asks that a finder finds."""
 
     def __init__(self, finder: AskFinder) -> None:
         self._finder = finder
-        self._known: Lru[bytes, _Found] = Lru(KNOWN_MESSAGES)
 
     def read(self, messages: list[Message] | None, ask: Ask, asked_in: Message | None = None) -> Steps[History]:
         """Return the history of messages; `ask` is the ask of the request, found in the message `asked_in`.
@@ -97,16 +93,7 @@ class HistoryReader:
     def _asked(self, content: Value) -> Steps[_Found]:
         """Return the ask in a user's message."""
         parts = yield from _texts(content)
-        if not parts:
-            return _NOTHING
-        key = _bytes("\0".join(parts))
-        if len(key) >= 16:
-            key = hashlib.blake2b(key, digest_size=16).digest()
-        found = self._known.get(key)
-        if found is None:
-            found = _found(self._finder.find(parts))
-            self._known.put(key, found)
-        return found
+        return _found(self._finder.find(parts)) if parts else _NOTHING
 
 
 _NOTHING = _Found(b"", "")

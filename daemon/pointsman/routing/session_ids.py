@@ -57,13 +57,16 @@ class SessionIds:
     def __init__(self, headers: Iterable[str] = (), fields: Iterable[str] = ()) -> None:
         """Add names to the built-in ones."""
         self._headers = tuple([name.lower().encode() for name in (*HEADERS, *headers)])
+        self._any_header = frozenset(self._headers)
         self._paths = tuple([name.partition(".")[::2] for name in (*FIELDS, *fields)])
         self.fields = tuple(dict.fromkeys([field for field, _ in self._paths]))
         """The top-level fields of a body that are read."""
 
     def find(self, headers: Mapping[bytes, bytes], fields: Fields) -> str:
         """Return all that the client says of its session, empty if nothing."""
-        found = [told.decode("latin-1")[:LONGEST] for name in self._headers if (told := headers.get(name))]
+        found: list[str] = []
+        if not self._any_header.isdisjoint(headers):  # most clients say nothing
+            found = [told.decode("latin-1")[:LONGEST] for name in self._headers if (told := headers.get(name))]
         sent = {field: _decoded(value) for field in self.fields if (value := fields.get(field)) is not None}
         for field, inner in self._paths if sent else ():
             value = sent.get(field)
