@@ -86,9 +86,10 @@ def test_a_message_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_kept_of_messages_is_bounded() -> None:
     finder = AskFinder()
-    long = finder.find(["What is a tort? " * 4_000])
-    assert len(long.text) > 60_000
-    assert len(finder._known) == 0
+    for text in ("What is a tort? " * 4_000, f"<context>Nine.</context>\n\n{'What is a tort? ' * 4_000}"):
+        assert len(finder.find([text]).text) > 60_000
+        assert finder.find([text]) == AskFinder().find([text])
+    assert sum(len(ask.text) for ask in finder._known._entries.values()) == 0
     for number in range(5_000):
         finder.find([f"What is {number}?"])
     assert len(finder._known) == 4096

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -32,6 +31,8 @@ LONGEST_KNOWN = 2048
 _DEEPEST = 3
 _TAG_RANK = 4
 
+_WHOLE = Ask("", AskKind.MESSAGE)
+
 
 class AskFinder:
     """Finds asks by the names of tags and labels, and by the forms and words of paragraphs."""
@@ -46,7 +47,7 @@ class AskFinder:
         """`strip` and `take` are patterns of names that come before the built-in ones."""
         self.mode, self.body_field = mode, body_field
         self._name_of: NameOf = name_of if not strip and not take else with_patterns(strip, take)
-        self._known: Lru[bytes, Ask] = Lru(KNOWN_MESSAGES)
+        self._known: Lru[tuple[int, int], Ask] = Lru(KNOWN_MESSAGES)
 
     def find(self, parts: Sequence[str], system: str = "") -> Ask:
         """Return the ask in the text parts of one message; `system` is the beginning of the system prompt."""
@@ -58,13 +59,15 @@ class AskFinder:
             return Ask(whole, AskKind.MESSAGE)
         if is_helper(whole, system):
             return Ask("", AskKind.HELPER_TASK)
-        key = hashlib.blake2b("\0".join(given).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        key = hash(tuple(given)), len(whole)  # Python's hash has a secret key: nobody can make two messages collide
         found = self._known.get(key)
         if found is None:
             found = self._search(given, whole)
-            if len(found.text) <= LONGEST_KNOWN:
+            if found.kind is AskKind.MESSAGE:
+                self._known.put(key, _WHOLE)
+            elif len(found.text) <= LONGEST_KNOWN:
                 self._known.put(key, found)
-        return found
+        return Ask(whole, AskKind.MESSAGE) if found is _WHOLE else found
 
     def _search(self, given: list[str], whole: str) -> Ask:
         if is_retry(whole):
