@@ -155,7 +155,7 @@ class Wire:
         for host in poller.hosts.values():
             host.refused.clear()
         poller.publish()
-        quarantine = self.generations._quarantine
+        quarantine = self.generations._builder._quarantine
         quarantine._refused.clear()
         quarantine._deaths.resize(0)
         quarantine._deaths.resize(8)
@@ -249,7 +249,7 @@ class Wire:
         generations = self.generations
         return {
             "metrics": generations.metrics.in_flight,
-            "client": sum(generations._limiter._in_flight.values()),
+            "client": sum(generations._builder._limiter._in_flight.values()),
             "generations": sum(use.requests for use in generations._in_use.values()),
         }
 

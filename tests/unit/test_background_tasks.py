@@ -195,7 +195,6 @@ def test_an_endpoint_that_restarts_while_its_prober_fails_comes_back(
         world.vllm.up = False
         world.clock.advance(3.0)
         assert world.reachable() == [False, False]
-        patched.setattr(world.generations, "_report", None)
         patched.setattr(world.generations.current.balancer, "_report", None)
         world.vllm.up = True
         world.clock.advance(3.0)

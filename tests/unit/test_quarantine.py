@@ -281,7 +281,7 @@ def test_what_kills_an_engine_twice_is_refused_to_its_client_alone(
 
 def test_the_body_of_a_failed_request_is_let_go(wire: Wire) -> None:
     wire.ask("killer").resets()
-    quarantine = wire.generations._quarantine
+    quarantine = wire.generations._builder._quarantine
     assert quarantine._troubles
     wire.clock.advance(10.0)
     assert not quarantine._troubles

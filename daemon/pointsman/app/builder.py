@@ -1,0 +1,146 @@
+"""Build the parts of a config, and join them to what all generations share."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from pointsman.adapters.loader import Loader
+from pointsman.adapters.poller import Poller
+from pointsman.api.data import Backend
+from pointsman.app.descriptors import client_connections, raise_limit
+from pointsman.app.generation import Generation
+from pointsman.app.prepare import Prepared
+from pointsman.classify.classifier import Classifier
+from pointsman.config.address import network
+from pointsman.config.model import ServerOptions
+from pointsman.observability.log import Log
+from pointsman.observability.log_line import Level
+from pointsman.observability.metrics import Metrics
+from pointsman.observability.texts import KeptTexts
+from pointsman.proxy.admission import Admission
+from pointsman.proxy.forward import Forwarder
+from pointsman.proxy.health_reporter import HealthReporter
+from pointsman.proxy.hold import configured_hold
+from pointsman.proxy.quarantine import Quarantine
+from pointsman.proxy.recorder import Recorder
+from pointsman.proxy.stored_responses import StoredResponses
+from pointsman.proxy.timeouts import Timeouts
+from pointsman.proxy.upstreams import Upstreams
+from pointsman.routing.router import Router
+from pointsman.server.client_limiter import ClientLimiter
+from pointsman.server.limits import Limits
+from pointsman.upstream.key_check import checked_models
+from pointsman.upstream.load_balancer import LoadBalancer
+from pointsman.upstream.vllm_admin import LoraApi
+
+
+class Builder:
+    """Builds generations that share the log, the metrics, the limits per client and what is remembered."""
+
+    def __init__(self, log: Log, metrics: Metrics, stored: StoredResponses) -> None:
+        self._log = log
+        self._metrics = metrics
+        self._stored = stored
+        self._limiter = ClientLimiter()
+        self._quarantine = Quarantine(asyncio.get_running_loop().time)
+        self._started = time.time()
+
+    def build(self, prepared: Prepared, previous: Generation | None) -> Generation:
+        """Build the parts of a config, and take over those of `previous` that stay; raises CannotStart."""
+        config, key_line = prepared.config, prepared.key_line
+        relay, server = config.pointsman.relay, config.pointsman.server
+        credentials = relay.forward_authorization and not key_line
+        # These may fail; what follows takes over shared parts and must not.
+        limits = self._limits(server)
+        texts = self._texts(config.pointsman.log.texts_file, previous)
+        balancer = LoadBalancer(config.vllm_endpoints, relay, self._report, previous.balancer.all if previous else None)
+        poller = Poller(
+            config.vllm_endpoints,
+            lambda endpoint: checked_models(balancer, endpoint.name, key_line, clients_keys=credentials),
+            self._report,
+            previous.poller if previous else None,
+        )
+        loader = Loader(config, poller, LoraApi(balancer.all, key_line), self._adapter_changed)
+        balancer.on_health_change = loader.health_changed
+        balancer.on_dead = self._dead
+        router = Router(
+            config, prepared.classifier, lambda: poller.served, previous.backend.router if previous else None
+        )
+        timeouts = Timeouts(relay, self._metrics.chunk_gap_seconds.add)
+        if previous is None or previous.classifier is not prepared.classifier:
+            self._log_classifier(prepared.classifier)
+        loop = asyncio.get_running_loop()
+        upstreams = Upstreams(
+            balancer,
+            poller,
+            timeouts,
+            HealthReporter(balancer, self._metrics, loop, None if credentials else poller.wake),
+            self._metrics,
+            loop,
+            key_line,
+            credentials,
+            self._quarantine if relay.quarantine else None,
+            self._stored,
+        )
+        forwarder = Forwarder(upstreams, configured_hold(config.pointsman, balancer, self._metrics))
+        return Generation(
+            config=config,
+            limits=limits,
+            backend=Backend(config, router, poller, forwarder, texts, self._log, self._started),
+            admission=Admission(server, self._limiter, self._metrics),
+            recorder=Recorder(self._metrics, self._log, config.pointsman.log.requests),
+            poller=poller,
+            loader=loader,
+            balancer=balancer,
+            timeouts=timeouts,
+            key_line=key_line,
+        )
+
+    def _limits(self, server: ServerOptions) -> Limits:
+        """Return the limits on clients; raises CannotStart."""
+        files = raise_limit()
+        connections = client_connections(server, files)
+        if connections < server.max_connections:
+            self._log.write(
+                "warning",
+                "files",
+                message=f"at most {connections} client connections, not {server.max_connections} (max_connections), as "
+                f"this process may open {files} files; raise LimitNOFILE (ulimit -Hn)",
+            )
+        return Limits(
+            header_timeout=server.header_timeout_ms / 1000,
+            send_timeout=server.send_timeout_ms / 1000,
+            max_body_bytes=server.max_body_bytes,
+            max_connections=connections,
+            max_connections_per_client=server.max_connections_per_client,
+            trusted=tuple(map(network, server.trusted_proxies)),
+        )
+
+    def _texts(self, file: str | None, previous: Generation | None) -> KeptTexts | None:
+        """Return the file of texts, which stays open if it stays the same; raises CannotStart."""
+        if previous is not None and previous.config.pointsman.log.texts_file == file:
+            return previous.texts
+        return None if file is None else KeptTexts(Path(file))
+
+    def _report(self, endpoint: str, state: str) -> None:
+        self._log.write("info", "endpoint", endpoint=endpoint, state=state)
+
+    def _dead(self, endpoint: str) -> None:
+        refused = self._quarantine.dead(endpoint)
+        if refused is None:
+            return
+        self._metrics.engine_deaths.add(endpoint)
+        for suspect in refused:
+            self._log.write("warning", "query_of_death", endpoint=endpoint, request_id=suspect.request_id)
+
+    def _adapter_changed(self, endpoint: str, adapter: str, outcome: str, error: str | None) -> None:
+        self._metrics.adapter_changes.add(endpoint, outcome)
+        level: Level = "info" if error is None else "warning"
+        self._log.write(level, "adapter", endpoint=endpoint, adapter=adapter, state=outcome, error=error)
+
+    def _log_classifier(self, classifier: Classifier) -> None:
+        for note in classifier.notes:
+            self._log.write("warning", "classifier", message=note)
+        self._log.write("info", "classifier", **classifier.settings())
