@@ -22,7 +22,7 @@ from pointsman.config.model import LogOptions
 from pointsman.observability.log import Log
 from pointsman.server.listener import Listener
 from support.log import Memory
-from support.process import reserve_port
+from support.process import eventually, reserve_port
 from support.raw_client import ask, chat
 from support.toy_config import QUIET, A, config
 
@@ -93,6 +93,7 @@ async def test_a_text_that_cannot_be_written_costs_a_warning_and_no_request(
         with monkeypatch.context() as patched:
             patched.setattr(os, "write", full)
             got = await ask(at.url, chat("secret", model="auto"))
+            await eventually(lambda: "texts_file" in at.log.getvalue(), "the thread that writes tells of it")
 
         assert (got.status, got.code) == (502, "upstream_unreachable")  # no vLLM is there: the request came so far
         assert at.logged("texts_file")["level"] == "warning"

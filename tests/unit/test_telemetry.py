@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -185,12 +186,16 @@ async def test_a_texts_hash_is_the_same_from_the_cache_and_tells_texts_apart(cla
 # --- the texts -------------------------------------------------------------------------------------------------
 
 
+def opened(path: Path, log: Memory | None = None, dropped: Callable[[], object] = lambda: None) -> KeptTexts:
+    return KeptTexts(path, Log("info", log or Memory()), dropped)
+
+
 def kept(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def test_each_text_is_kept_once_by_a_process(tmp_path: Path) -> None:
-    texts = KeptTexts(tmp_path / "texts.jsonl")
+    texts = opened(tmp_path / "texts.jsonl")
     for text_hash, text in (("a", "two\nlines é"), ("b", "x"), ("a", "two\nlines é")):
         texts.keep(text_hash, text)
     texts.close()
@@ -200,7 +205,7 @@ def test_each_text_is_kept_once_by_a_process(tmp_path: Path) -> None:
 
 def test_a_restart_appends_to_the_texts(tmp_path: Path) -> None:
     for text in ("x", "y"):
-        texts = KeptTexts(tmp_path / "texts.jsonl")
+        texts = opened(tmp_path / "texts.jsonl")
         texts.keep(text, text)
         texts.close()
 
@@ -214,7 +219,7 @@ def test_only_the_owner_reads_the_texts(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         for path in (new, old):
-            KeptTexts(path).close()
+            opened(path).close()
     finally:
         os.umask(before)
 
@@ -223,7 +228,7 @@ def test_only_the_owner_reads_the_texts(tmp_path: Path) -> None:
 
 def test_a_file_of_texts_that_cannot_be_written_keeps_the_service_from_starting(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match=r"pointsman\.log\.texts_file: .*nowhere/texts.jsonl cannot be written"):
-        KeptTexts(tmp_path / "nowhere" / "texts.jsonl")
+        opened(tmp_path / "nowhere" / "texts.jsonl")
 
 
 @pytest.mark.parametrize("read", [True, False])
@@ -234,9 +239,43 @@ def test_texts_go_to_no_pipe_or_device(tmp_path: Path, read: bool) -> None:
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if read else None
     for texts in (path, Path("/dev/null")):
         with pytest.raises(CannotStart, match="cannot be written"):
-            KeptTexts(texts)
+            opened(texts)
     if reader is not None:
         os.close(reader)
+
+
+def test_no_request_waits_for_a_disk_that_hangs_and_texts_beyond_4_mib_are_dropped_counted_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, log, dropped = threading.Event(), Memory(), []
+    texts = opened(tmp_path / "texts.jsonl", log, lambda: dropped.append(1))
+    write = os.write
+
+    def slow(file: int, data: bytes) -> int:
+        assert hangs.wait(10)
+        return write(file, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", slow)
+        for number in range(500):
+            texts.keep(str(number), "x" * 10_000)
+        assert 50 < len(dropped) < 110
+        hangs.set()
+        texts.close()
+    rows = kept(tmp_path / "texts.jsonl")
+    assert [row["hash"] for row in rows] == [str(number) for number in range(500 - len(dropped))]
+    (line,) = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert (line["level"], line["event"], line["dropped"]) == ("warning", "texts_file", len(dropped))
+
+
+def test_a_text_that_was_dropped_is_kept_when_it_comes_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = opened(tmp_path / "texts.jsonl")
+    with monkeypatch.context() as patched:
+        patched.setattr(texts._writer, "put", lambda _: False)
+        texts.keep("a", "x")
+    texts.keep("a", "x")
+    texts.close()
+    assert kept(tmp_path / "texts.jsonl") == [{"hash": "a", "text": "x"}]
 
 
 # --- the metrics -----------------------------------------------------------------------------------------------

@@ -18,7 +18,6 @@ from pointsman.config.model import Config
 from pointsman.eager import in_task
 from pointsman.errors import HttpError, RequestError
 from pointsman.long_body import Received
-from pointsman.observability.log import Log
 from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
@@ -64,7 +63,6 @@ class Backend:
     poller: Poller
     forwarder: Forwarder
     texts: KeptTexts | None
-    log: Log
     started: float
 
 
@@ -157,12 +155,8 @@ def _plan(routed: Routed) -> Plan:
 
 
 def _keep_text(backend: Backend, routed: Routed) -> None:
-    if backend.texts is None or routed.classification is None:
-        return
-    try:
+    if backend.texts is not None and routed.classification is not None:
         backend.texts.keep(routed.classification.text_hash, backend.router.classifier.read(routed.text))
-    except OSError as error:  # a full disk must not fail requests
-        backend.log.write("warning", "texts_file", message=f"a text was not kept: {error.strerror}")
 
 
 async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:

@@ -88,7 +88,7 @@ class Builder:
         return Generation(
             config=config,
             limits=limits,
-            backend=Backend(config, router, poller, forwarder, texts, self._log, self._started),
+            backend=Backend(config, router, poller, forwarder, texts, self._started),
             admission=Admission(server, self._limiter, self._metrics),
             recorder=Recorder(self._metrics, self._log, config.pointsman.log.requests),
             poller=poller,
@@ -122,7 +122,7 @@ class Builder:
         """Return the file of texts, which stays open if it stays the same; raises CannotStart."""
         if previous is not None and previous.config.pointsman.log.texts_file == file:
             return previous.texts
-        return None if file is None else KeptTexts(Path(file))
+        return None if file is None else KeptTexts(Path(file), self._log, self._metrics.texts_dropped.add)
 
     def _report(self, endpoint: str, state: str) -> None:
         self._log.write("info", "endpoint", endpoint=endpoint, state=state)

@@ -118,7 +118,7 @@ class Generations:
         for part in _parts(generation):
             if part in kept:
                 continue
-            if isinstance(part, Classifier):  # closing may wait for a run
+            if isinstance(part, Classifier | KeptTexts):  # closing may wait for a run, or for the disk
                 asyncio.get_running_loop().run_in_executor(None, part.close)
             else:
                 part.close()

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log_line import Level, Line, LineEncoder, cut, known, stamp
-from pointsman.observability.log_writer import LogWriter
 
 _SEVERITY = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # Lines of requests are held for this long, so that one system call writes several.
@@ -28,7 +28,7 @@ class Sink(Protocol):
     def dropped(self) -> int:
         """The number of lines dropped so far."""
 
-    def put(self, data: bytes, *, requests: bool = False) -> None:
+    def put(self, data: bytes, *, requests: bool = False) -> object:
         """Take whole lines, of requests or not, without waiting."""
 
 
@@ -53,15 +53,20 @@ class Log:
 
     def write(self, level: Level, event: str, **fields: Any) -> None:
         """Write one line; fields that are None are omitted, long texts are cut."""
+        if line := self.encoded(level, event, fields):
+            if threading.get_ident() == self._thread:
+                self.flush()
+            self._sink.put(line)
+
+    def encoded(self, level: Level, event: str, fields: Line) -> bytes:
+        """Return one line as `write` writes it, empty if its level is not written."""
         if _SEVERITY[level] < self._least:
-            return
+            return b""
         line = {"ts": stamp(), "level": level, "event": event, **known(fields)}
         for name, value in fields.items():
             if isinstance(value, str):
                 line[name] = cut(value, LONGEST_FIELD_BYTES)
-        if threading.get_ident() == self._thread:
-            self.flush()
-        self._sink.put(self._encoder.encode(line))
+        return self._encoder.encode(line)
 
     def soon(self, line: Line) -> None:
         """Write the line of a request, which has level info, within HELD_SECONDS."""
@@ -83,9 +88,13 @@ def stderr_log(level: str, *, journal: bool) -> Iterator[Log]:
     """Log to stderr, which is the journal or not; at the end wait at most CLOSE_SECONDS until all is written."""
     # Without a stderr its number may be given to any file or connection.
     file = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC) if sys.stderr is None else sys.stderr.fileno()
-    encoder = LineEncoder(journal=journal)
-    writer = LogWriter(file, encoder)
-    log = Log(level, writer, encoder)
+
+    def lost(lines: int, error: str | None) -> bytes:
+        message = f"{lines} lines dropped: stderr was not read, or could not be written"
+        return log.encoded("warning", "log", {"message": message, "dropped": lines, "error": error})
+
+    writer = LineWriter(file, "log", lost)
+    log = Log(level, writer, LineEncoder(journal=journal))
     try:
         yield log
     finally:

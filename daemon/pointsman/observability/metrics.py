@@ -37,6 +37,7 @@ class Metrics:
             "decisions", "Routing decisions, by reason and response status.", "reason", "category", "model", "status"
         )
         self.truncated = self._counter("truncated_prompts", "Prompts of which only head and tail were classified.")
+        self.texts_dropped = self._counter("texts_dropped", "Texts that log.texts_file could not take in time.")
         self.tokens = self._counter("tokens", "Prompt and completion tokens reported by vLLM.", "model", "kind")
         self.left = self._counter(
             "clients_left",

@@ -1,22 +1,23 @@
-"""Write the log from a thread of its own, so that no reader and no disk can hold the service up.
+"""Write lines to a file from a thread of its own, so that no reader and no disk can hold the service up.
 
 Rules:
-1. Nobody who logs ever waits. What does not fit into the queue is dropped and counted; a part of the queue is kept for
-   lines that are not requests'.
+1. Nobody who writes ever waits. What does not fit into the queue is dropped and counted; a part of the queue is kept
+   for lines that are not requests'.
 2. The order is kept, and what was begun is continued at the byte where it stopped: no line is torn, whatever fails.
 3. A write that fails is repeated until it succeeds: a disk has space again, a pipe is read again.
-4. Once there is room again, a line says how many lines were dropped.
-5. `close` waits a bounded time. The thread is a daemon thread: one that hangs in write(2) does not hold up the exit.
+4. Once there is room again, `lost` is told how many lines were dropped.
+5. `close` waits a bounded time, after which a write that fails is given up. The thread is a daemon thread: one that
+   hangs in write(2) does not hold up the exit.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 from collections import deque
-
-from pointsman.observability.log_line import LineEncoder, known, stamp
+from collections.abc import Callable
 
 QUEUE_BYTES = 4 * 2**20
 # Lines of requests leave the rest of the queue to the others, which say why requests fail.
@@ -27,62 +28,68 @@ FIRST_PAUSE_SECONDS = 0.01
 LONGEST_PAUSE_SECONDS = 0.25
 
 
-class LogWriter:
+Lost = Callable[[int, str | None], bytes]
+"""Called with the number of lines dropped and the latest error, if there was one; returns lines to write instead."""
+
+
+class LineWriter:
     """A bounded queue of encoded lines, and the thread that writes them to a file descriptor."""
 
-    def __init__(self, file: int, encoder: LineEncoder) -> None:
-        """`encoder` encodes the writer's own line about dropped ones."""
+    def __init__(self, file: int, name: str, lost: Lost, failing: Callable[[str], object] = lambda _: None) -> None:
+        """`failing` is called in the thread, which is called `name`, with the first error of a write that is repeated.
+
+        `lost` is called in any thread; neither may use this writer.
+        """
         self._file = file
-        self._encoder = encoder
+        self._lost = lost
+        self._failing = failing
         self._changed = threading.Condition()
         self._queue: deque[bytes] = deque()
         self._size = 0
         """Bytes in the queue and in the write that is in progress."""
         self._closing = False
+        self._until = math.inf
+        """When writes that fail are given up, by the monotonic clock."""
         self._untold = 0
-        """Lines dropped since the log last told of dropped ones."""
+        """Lines dropped since `lost` was last called."""
         self._error: str | None = None
         self.dropped = 0
         """Lines dropped so far."""
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def put(self, data: bytes, *, requests: bool = False) -> None:
-        """Queue whole lines, or drop them all; `requests`: they are lines of requests."""
+    def put(self, data: bytes, *, requests: bool = False) -> bool:
+        """Queue whole lines, or drop them all and return False; `requests`: they are lines of requests."""
         with self._changed:
             if self._size + len(data) > (REQUESTS_BYTES if requests else QUEUE_BYTES):
                 lines = data.count(b"\n")
                 self.dropped += lines
                 self._untold += lines
-                return
+                return False
             self._tell_dropped()
             self._push(data)
             self._changed.notify()
+            return True
 
-    def close(self, seconds: float) -> None:
-        """Write what is queued, for at most so many seconds."""
+    def close(self, seconds: float) -> bool:
+        """Write what is queued, for at most so many seconds; return whether the file is no longer in use."""
         with self._changed:
             self._closing = True
+            self._until = time.monotonic() + seconds
             self._changed.notify()
         self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def _push(self, data: bytes) -> None:
         self._queue.append(data)
         self._size += len(data)
 
     def _tell_dropped(self) -> None:
-        if not self._untold:
-            return
-        line = {
-            "ts": stamp(),
-            "level": "warning",
-            "event": "log",
-            "message": f"{self._untold} lines dropped: stderr was not read, or could not be written",
-            "dropped": self._untold,
-            "error": self._error,
-        }
-        self._untold, self._error = 0, None
-        self._push(self._encoder.encode(known(line)))
+        if self._untold:
+            told = self._lost(self._untold, self._error)
+            self._untold, self._error = 0, None
+            if told:
+                self._push(told)
 
     def _run(self) -> None:
         while data := self._take():
@@ -91,7 +98,7 @@ class LogWriter:
                 self._size -= len(data)
 
     def _take(self) -> bytes:
-        """Wait for lines and return the next; empty once the log is closed and everything is written."""
+        """Wait for lines and return the next; empty once the writer is closed and everything is written."""
         with self._changed:
             while not self._queue:
                 self._tell_dropped()
@@ -105,12 +112,17 @@ class LogWriter:
             return b"".join(taken)
 
     def _write(self, data: bytes) -> None:
-        left, pause = memoryview(data), FIRST_PAUSE_SECONDS
+        left, pause, failing = memoryview(data), FIRST_PAUSE_SECONDS, False
         while left:
             try:
                 left = left[os.write(self._file, left) :]
                 pause = FIRST_PAUSE_SECONDS
             except OSError as error:
-                self._error = error.strerror
+                if time.monotonic() >= self._until:
+                    return
+                self._error = str(error.strerror)
+                if not failing:
+                    failing = True
+                    self._failing(self._error)
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

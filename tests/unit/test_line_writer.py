@@ -1,4 +1,4 @@
-"""The thread that writes the log: whatever its reader or its disk does, nobody waits and no line is torn."""
+"""The thread that writes the log and the texts: whatever the reader or the disk does, nobody waits, no line is torn."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
+from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log import Log, stderr_log
-from pointsman.observability.log_line import LineEncoder
-from pointsman.observability.log_writer import LogWriter
 
 LIMIT_S = 10.0
 LINE = b'{"number": %6d}' + b" " * 1000 + b"\n"
@@ -29,7 +28,11 @@ class Pipe:
 
     def __init__(self) -> None:
         self.reader, self.writer = os.pipe()
-        self.log = LogWriter(self.writer, LineEncoder())
+        self.failing: list[str] = []
+        self.log = LineWriter(self.writer, "log", self.lost, self.failing.append)
+
+    def lost(self, lines: int, error: str | None) -> bytes:
+        return b'{"dropped": %d, "error": %b}\n' % (lines, json.dumps(error).encode())
 
     def put(self, numbers: range, *, requests: bool = False) -> None:
         for number in numbers:
@@ -66,7 +69,7 @@ def numbers(lines: list[dict[str, Any]]) -> list[int]:
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-def test_while_nobody_reads_lines_are_dropped_and_counted_and_the_log_tells_so_later(
+def test_while_nobody_reads_lines_are_dropped_and_counted_and_it_is_told_once_there_is_room(
     pipe: Pipe, blocking: bool
 ) -> None:
     os.set_blocking(pipe.writer, blocking)
@@ -75,9 +78,7 @@ def test_while_nobody_reads_lines_are_dropped_and_counted_and_the_log_tells_so_l
     assert 0 < dropped < MANY
     got = pipe.read(lambda lines: len(lines) > MANY - dropped)
     told = got[-1]
-    assert (told["level"], told["event"], told["dropped"]) == ("warning", "log", dropped)
-    assert told["message"].startswith(f"{dropped} lines dropped")
-    assert told.get("error") == (None if blocking else "Resource temporarily unavailable")
+    assert told == {"dropped": dropped, "error": None if blocking else "Resource temporarily unavailable"}
     kept = numbers(got)
     assert kept == list(range(len(kept)))
     assert len(kept) + dropped == MANY
@@ -133,12 +134,15 @@ def test_a_line_that_was_begun_is_continued_where_it_stopped(pipe: Pipe, monkeyp
 def test_no_error_of_a_write_reaches_who_logs_and_all_is_written_afterwards(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch, error: int
 ) -> None:
-    write, failed = os.write, threading.Event()
+    write, failed, tries = os.write, threading.Event(), 0
 
     def broken(file: int, data: bytes) -> int:
+        nonlocal tries
         if file != pipe.writer:
             return write(file, data)
-        failed.set()
+        tries += 1
+        if tries == 3:
+            failed.set()
         raise OSError(error, os.strerror(error))
 
     with monkeypatch.context() as patched:
@@ -147,6 +151,48 @@ def test_no_error_of_a_write_reaches_who_logs_and_all_is_written_afterwards(
         assert failed.wait(LIMIT_S)
         pipe.put(range(3, 5))
     assert numbers(pipe.read(lambda lines: len(lines) == 5)) == list(range(5))
+    assert pipe.failing == [os.strerror(error)], "told once for a write, and not for each try"
+
+
+def test_after_its_time_a_writer_that_is_closed_gives_up(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each reload while a disk is full would leave a thread that tries for ever."""
+    write = os.write
+
+    def full(file: int, data: bytes) -> int:
+        if file != pipe.writer:
+            return write(file, data)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        pipe.put(range(MANY))
+        pipe.log.close(0.0)
+        pipe.log._thread.join(LIMIT_S)
+        assert not pipe.log._thread.is_alive()
+
+
+@pytest.mark.parametrize(("level", "told"), [("warning", True), ("error", False)])
+def test_a_notice_of_dropped_lines_is_a_warning(monkeypatch: pytest.MonkeyPatch, level: str, told: bool) -> None:
+    """`log.level` decides about it as about any other."""
+    reader, writer = os.pipe()
+    monkeypatch.setattr("sys.stderr", os.fdopen(writer, "wb", closefd=False))
+    with stderr_log(level, journal=True) as log:
+        while not log.dropped:
+            log.write("error", "event", message="x" * 8_000)
+        got = b""
+        while b"last" not in got or got[-1:] != b"\n":
+            got += os.read(reader, 2**20)
+            if b"last" not in got:
+                log.write("error", "last")
+    notices = [line for line in got.splitlines() if b'"dropped"' in line]
+    assert bool(notices) is told
+    for line in notices:
+        assert line.startswith(b'<4>{"ts":"')
+        told_of = json.loads(line[3:])
+        assert (told_of["level"], told_of["event"]) == ("warning", "log")
+        assert told_of["message"].startswith(f"{told_of['dropped']} lines dropped: stderr was not read")
+    os.close(reader)
+    os.close(writer)
 
 
 def test_closing_writes_what_is_queued(pipe: Pipe) -> None:
