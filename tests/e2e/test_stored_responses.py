@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from support.daemon import run_daemon
+from support.process import eventually
 from support.service import shipped_config
 from support.vllm_server import VllmServer
 
@@ -52,15 +53,20 @@ async def client(vllm: VllmServer) -> AsyncIterator[Client]:
         yield Client(http, vllm)
 
 
-@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("stream", "killed"), [(False, False), (True, False), (False, True)])
 async def test_its_client_finds_it_after_a_restart_and_others_get_vllms_404(
-    client: Client, tmp_path: Path, stream: bool
+    client: Client, tmp_path: Path, stream: bool, killed: bool
 ) -> None:
+    """Also after a SIGKILL, once the file has it."""
     config, env = shipped_config(client.vllm.port), {"STATE_DIRECTORY": str(tmp_path / "state")}
-    async with run_daemon(config, tmp_path, env=env) as daemon:
+    async with run_daemon(config, tmp_path, env=env, exit_code=-9 if killed else 0) as daemon:
         status, body = await client.ask(daemon.base_url, "POST", PATH, request(stream=stream), MINE)
         assert status == 200
         response_id = body.partition(b'"id":"')[2].partition(b'"')[0].decode()
+        if killed:
+            file = tmp_path / "state" / "responses.json"
+            await eventually(lambda: file.exists() and response_id in file.read_text(), "the file has it", within_s=2.0)
+            daemon.process.kill()
 
     async with run_daemon(config, tmp_path, env=env) as daemon:
         unknown = [answer for answer in await client.about(daemon.base_url, response_id) if answer[0] != 404]

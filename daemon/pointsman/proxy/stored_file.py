@@ -1,9 +1,14 @@
-"""Keep in a file whose the stored responses are, for the next start. No request waits for it."""
+"""Keep in a file whose the stored responses are, for the next start. No request waits for it.
+
+The first line is a snapshot, each further line an entry that came later.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Literal
@@ -11,15 +16,17 @@ from typing import Literal
 import msgspec
 
 from pointsman import daemon_thread, files
-from pointsman.proxy.stored_responses import Entry, StoredResponses
+from pointsman.proxy.stored_responses import ENTRIES, Entry, StoredResponses
 
 NAME = "responses.json"
 LARGEST_BYTES = 16 * 2**20
-# The whole file is written at most so often; a crash forgets what was stored since.
-PAUSE_SECONDS = 10.0
+# The file is written at most so often; a crash forgets what was stored since.
+PAUSE_SECONDS = 1.0
+# After so many added lines a new snapshot is written, so each entry is written twice on average.
+MOST_ADDED = ENTRIES
 
 
-class _Content(msgspec.Struct):
+class _Snapshot(msgspec.Struct):
     version: Literal[1]
     responses: list[Entry]
 
@@ -31,13 +38,17 @@ class StoredFile:
         self._path = folder / NAME
         self._responses = responses
         self._changed = asyncio.Event()
+        self._new: list[Entry] = []
+        """What was stored since the last write."""
+        self._room = 0
+        """Lines that may be added to the file before a new snapshot; none to what this process did not write."""
         self._writing: Future[None] | None = None
-        responses.on_add = self._changed.set
+        responses.on_add = self._added
 
     def load(self) -> str | None:
         """Restore what the file says; return a message for the operator if it cannot be used."""
         try:
-            content = msgspec.json.decode(files.read(self._path, LARGEST_BYTES), type=_Content)
+            entries = _entries(files.read(self._path, LARGEST_BYTES))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -45,7 +56,7 @@ class StoredFile:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             why = str(error)
         else:
-            self._responses.restore(content.responses)
+            self._responses.restore(entries)
             return None
         return f"{self._path} cannot be read ({why}): responses stored before this start are not found"
 
@@ -57,23 +68,54 @@ class StoredFile:
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def save(self) -> None:
-        """Write the file if something was stored since; raises OSError."""
+        """Write to the file what was stored since; raises OSError."""
         if self._writing is not None and not self._writing.done():  # for another caller
             with contextlib.suppress(OSError):
                 await asyncio.wrap_future(self._writing)
         if not self._changed.is_set():
             return
         self._changed.clear()
-        entries = self._responses.entries()
         # A disk that hangs must not keep the process from ending.
-        self._writing = daemon_thread.start(lambda: self._write(entries), "responses")
+        self._writing = daemon_thread.start(self._next_write(), "responses")
         try:
             await asyncio.wrap_future(self._writing)
         except BaseException:  # also on cancellation
+            self._room = 0
             self._changed.set()
             raise
 
+    def _added(self, entry: Entry) -> None:
+        self._changed.set()
+        if self._room:
+            self._room -= 1
+            self._new.append(entry)
+
+    def _next_write(self) -> Callable[[], None]:
+        """Return what brings the file up to date: the new lines or, where there is no room for more, a snapshot."""
+        new, self._new = self._new, []
+        if self._room:
+            return lambda: self._add(new)
+        self._room = MOST_ADDED
+        entries = self._responses.entries()
+        return lambda: self._write(entries)
+
     def _write(self, entries: list[Entry]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        content = msgspec.json.encode(_Content(1, entries))
+        content = msgspec.json.encode(_Snapshot(1, entries)) + b"\n"
         files.write(self._path, content, replace=True, mode=0o600)
+
+    def _add(self, entries: list[Entry]) -> None:
+        """Add lines; raises OSError, also where the file is gone. Only a crash of the host could lose them."""
+        with open(self._path, "ab", opener=_existing) as file:
+            file.write(b"".join([msgspec.json.encode(entry) + b"\n" for entry in entries]))
+
+
+def _existing(path: str, _: int) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+
+
+def _entries(content: bytes) -> list[Entry]:
+    """Return the entries of a file, without a last line that a crash cut off; raises MsgspecError."""
+    first, *added = content.split(b"\n")
+    entries = msgspec.json.decode(first, type=_Snapshot).responses
+    return entries + [msgspec.json.decode(line, type=Entry) for line in added[:-1]]

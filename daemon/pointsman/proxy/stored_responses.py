@@ -41,8 +41,8 @@ class StoredResponses:
         """By id, the oldest first."""
         self._of: dict[str, dict[str, None]] = {}
         """The ids of each client, the oldest first."""
-        self.on_add: Callable[[], object] = lambda: None
-        """Called after each response that was added."""
+        self.on_add: Callable[[Entry], object] = lambda _: None
+        """Called with each response that was added."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -50,10 +50,11 @@ class StoredResponses:
     def add(self, response_id: str, client: str, endpoint: str, kept: Kept | None = None) -> None:
         """Remember a response; the oldest is forgotten where there is no room."""
         now = self._clock()
-        self._put(Entry(response_id, client, endpoint, now, kept))
+        entry = Entry(response_id, client, endpoint, now, kept)
+        self._put(entry)
         while (oldest := next(iter(self._entries.values()))).since + KEPT_SECONDS < now:
             self._forget(oldest)
-        self.on_add()
+        self.on_add(entry)
 
     def find(self, response_id: str, client: str) -> Entry | None:
         """Return what is known of a response of this client; None for anybody else's."""
