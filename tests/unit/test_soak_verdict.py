@@ -138,10 +138,10 @@ def test_memory_that_grows_between_attacks_is_found_and_that_of_an_attack_is_not
     assert judge(evidence(samples=[])) == ["memory: too few quiet samples"]
 
 
-def test_memory_above_the_base_and_twice_the_budget_is_found() -> None:
-    assert judge(evidence(peak=612 * MIB)) == []
-    (fault,) = judge(evidence(peak=613 * MIB))
-    assert fault.startswith("memory: 613.0 MiB at most")
+def test_memory_above_the_base_the_budget_and_64_mib_is_found() -> None:
+    assert judge(evidence(peak=420 * MIB)) == []
+    (fault,) = judge(evidence(peak=421 * MIB))
+    assert fault.startswith("memory: 421.0 MiB at most")
 
 
 def test_descriptors_that_stay_open_are_found() -> None:
