@@ -49,10 +49,11 @@ async def test_explain_tells_what_the_service_would_do_and_status_what_it_did(tm
         request = json.dumps(chat() | {"messages": follow_up, "tools": TOOLS}).encode()
         assert (await explain(world, MEDICAL))["decision"]["category"] == "medical"
         before = await explain(world, "--request", "-", stdin=request)
-        assert before["decision"]["category"] != "medical", "the service remembers what it was only asked to explain"
+        assert not before["conversation"]["known"], "the service remembers what it was only asked to explain"
         assert (await world.ask(MEDICAL)).json["model"] == "medical-lora"
         after = await explain(world, "--request", "-", stdin=request)
         assert (after["decision"]["category"], after["decision"]["model"]) == ("medical", BASE)
+        assert (after["conversation"]["outcome"], after["conversation"]["category"]) == ("kept", "medical")
         assert (after["decision"]["tools"], after["decision"]["system_prompt"]) == (True, "insert")
         assert world.vllm.paths == [f"{CHAT} medical-lora"]
 

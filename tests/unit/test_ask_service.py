@@ -34,6 +34,7 @@ ANSWER: dict[str, Any] = {
         "tools": False,
     },
     "ask": {"kind": "message", "text": "What is a tort?", "others": [], "steps": []},
+    "conversation": None,
     "categories": {},
     "labels": {},
     "edits": [],

@@ -110,6 +110,7 @@ DESCRIPTION: dict[str, Any] = {
         "others": [],
         "steps": [{"what": "material", "start": 0, "end": 40}, {"what": "taken", "start": 42, "end": 57}],
     },
+    "conversation": None,
     "categories": {"law": 0.98765, "health": 0.01},
     "labels": {"law": 0.5},
     "edits": [{"field": "model", "from": '"MoM"', "to": '"law-lora"'}, {"field": "x", "from": None, "to": "1"}],
@@ -159,6 +160,73 @@ def test_a_terminal_shows_the_language_if_it_is_certain(supported: bool, line: s
 
     assert line in render(DESCRIPTION | {"text": text}).splitlines()
     assert render(DESCRIPTION | {"text": text | {"language": None}}) == render(DESCRIPTION)
+
+
+def test_a_terminal_shows_what_was_remembered_in_a_line() -> None:
+    conversation = {"outcome": "kept", "why": "it goes on", "category": "law"}
+    lines = render(DESCRIPTION | {"conversation": conversation}).splitlines()
+    assert "remembered law (kept: it goes on)" in lines
+    lines = render(DESCRIPTION | {"conversation": conversation | {"category": None}}).splitlines()
+    assert "remembered - (kept: it goes on)" in lines
+
+
+# --- the conversation ------------------------------------------------------------------------------------------------
+
+
+def turns(*said: str) -> ParsedRequest:
+    messages = [{"role": ("user", "assistant")[place % 2], "content": text} for place, text in enumerate(said)]
+    return CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode())
+
+
+LAW, CODE = "my landlord keeps the deposit, is this lawful?", "Fix my Python"
+
+
+@pytest.mark.parametrize(
+    ("last", "outcome", "why", "next_category"),
+    [
+        (("thanks",), "kept", "the ask has no subject of its own", "legal"),
+        ((LAW + " And the rent?",), "kept", "the ask is about it", "legal"),
+        ((), "kept", "the request goes on with a turn", "legal"),
+        ((CODE,), "released", "the ask is surely about something else", "technical"),
+    ],
+)
+async def test_it_is_told_what_was_remembered_and_what_becomes_of_it(
+    classifier: Classifier, last: tuple[str, ...], outcome: str, why: str, next_category: str
+) -> None:
+    router = Router(config(endpoints=(A, B)), classifier, Served)
+    assert (await router.route(turns(LAW))).decision.category == "legal"
+    asked = turns(LAW, "No.", *last)
+    told = describe(router, asked, await router.route(asked, remember=False))
+    assert told["conversation"] == {
+        "outcome": outcome,
+        "why": why,
+        "turns": 1 + len(last),
+        "known": True,
+        "category": "legal",
+        "next_category": next_category,
+    }
+
+
+async def test_a_conversation_that_is_not_known_here_is_told_from_a_first_turn(classifier: Classifier) -> None:
+    made = config(endpoints=(A, B))
+    first = await explained(classifier, turns(LAW), made)
+    assert first["conversation"] == {
+        "outcome": "first",
+        "why": "it is a first turn",
+        "turns": 1,
+        "known": False,
+        "category": None,
+        "next_category": "legal",
+    }
+    later = await explained(classifier, turns(LAW, "No.", "thanks"), made)
+    assert (later["conversation"]["outcome"], later["conversation"]["known"]) == ("unknown", False)
+    routing = replace(made.pointsman, routing=replace(made.pointsman.routing, sticky=False))
+    off = await explained(classifier, turns(LAW, "No.", "thanks"), replace(made, pointsman=routing))
+    assert (off["conversation"]["outcome"], off["conversation"]["why"]) == ("off", "routing.sticky is off")
+
+
+async def test_a_model_that_the_client_named_has_no_conversation(classifier: Classifier) -> None:
+    assert (await explained(classifier, request("x", model="legal-lora")))["conversation"] is None
 
 
 # --- what the router keeps -----------------------------------------------------------------------------------------

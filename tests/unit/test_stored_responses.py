@@ -427,3 +427,17 @@ def test_a_dry_run_looks_up_the_conversations_of_its_client(wire: Wire) -> None:
     for client, reason in ((MINE, b"sticky"), (THEIRS, b"classified")):
         wire.client.sends(request("POST", "/v1/route", {"model": "MoM", "messages": said}, client))
         assert b"x-pointsman-reason: %b" % reason in wire.answer.head
+
+
+def test_a_dry_run_continues_the_responses_of_its_client_and_no_others(wire: Wire) -> None:
+    store(wire, MINE, model="MoM")
+    body = {"model": "MoM", "input": "thanks", "previous_response_id": "resp_1"}
+    for client, status in ((MINE, 200), (THEIRS, 404)):
+        wire.client.sends(request("POST", "/v1/route", body, client))
+        assert wire.answer.status == status
+        if status == 200:
+            told = json.loads(wire.answer.body)
+            assert (told["decision"]["reason"], told["decision"]["endpoints"]) == ("sticky", ["a"])
+            assert told["conversation"]["outcome"] == "kept"
+        else:
+            assert b"'resp_1' not found" in wire.answer.body

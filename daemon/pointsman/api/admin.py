@@ -15,6 +15,7 @@ from pointsman.api.dry_run import dry_run
 from pointsman.config.model import Config
 from pointsman.errors import HttpError, RequestError
 from pointsman.long_body import Received
+from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.routing.explain import describe
 from pointsman.routing.router import Router
 from pointsman.server.request import Handler, Request
@@ -67,13 +68,16 @@ def adapter_routes(current: Callable[[], Adapters]) -> list[Route]:
     return [Route("GET", "/adapters", listing), *changes]
 
 
-def dry_run_route(begin: Callable[[], tuple[Router, Callable[[], object]]]) -> Route:
-    """Return the route `POST /route`; `begin` returns the current router, and a function that releases it."""
+def dry_run_route(begin: Callable[[], tuple[Router, Callable[[], object]]], responses: StoredResponses) -> Route:
+    """Return the route `POST /route`; `begin` returns the current router, and a function that releases it.
+
+    `responses` are those that may be continued.
+    """
 
     async def handler(request: Request) -> Response:
         router, release = begin()
         try:
-            parsed, routed = await dry_run(router, await request.read(BODY_SECONDS))
+            parsed, routed = await dry_run(router, await request.read(BODY_SECONDS), responses=responses)
             return json_response(describe(router, parsed, routed))
         except HttpError as error:
             return error_response(error)

@@ -202,7 +202,7 @@ async def _models(backend: Backend, exchange: Exchange) -> Response | None:
 async def _dry_run(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
     exchange.record.phase = "classify"
-    parsed, routed = await dry_run(backend.router, body, exchange.request.head)
+    parsed, routed = await dry_run(backend.router, body, exchange.request.head, backend.forwarder.upstreams.stored)
     exchange.record.original_model = parsed.model and parsed.model[:LONGEST_NAME]
     response = json_response(describe(backend.router, parsed, routed))
     response.lines = decision_lines(routed)

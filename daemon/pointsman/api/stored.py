@@ -9,6 +9,7 @@ from pointsman.errors import UnknownResponse
 from pointsman.proxy.client_identity import client_identity
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
+from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.routing.body import Fields
 from pointsman.routing.conversations import Kept
 from pointsman.routing.formats.responses import storage_of
@@ -21,18 +22,27 @@ class Continued(NamedTuple):
     kept: Kept | None = None
 
 
-def keeper(config: Config, forwarder: Forwarder, exchange: Exchange, response_id: str) -> tuple[Endpoint, Kept | None]:
+def find(config: Config, responses: StoredResponses, client: str, response_id: str) -> tuple[Endpoint, Kept | None]:
     """Return the endpoint that has a response of this client, and what is kept of its decision.
 
     Raises UnknownResponse (404).
     """
-    entry = forwarder.upstreams.stored.find(response_id, client_identity(exchange.request.head))
+    entry = responses.find(response_id, client)
     if entry is not None:
         for endpoint in config.vllm_endpoints:
             if endpoint.name == entry.endpoint:
                 return endpoint, entry.kept
-    forwarder.upstreams.metrics.refused.add("unknown_response")
     raise UnknownResponse(response_id)
+
+
+def keeper(config: Config, forwarder: Forwarder, exchange: Exchange, response_id: str) -> tuple[Endpoint, Kept | None]:
+    """Do as `find` for the exchange's client, and count a response that it does not have."""
+    upstreams = forwarder.upstreams
+    try:
+        return find(config, upstreams.stored, client_identity(exchange.request.head), response_id)
+    except UnknownResponse:
+        upstreams.metrics.refused.add("unknown_response")
+        raise
 
 
 def continued(config: Config, forwarder: Forwarder, exchange: Exchange, fields: Fields) -> Continued:

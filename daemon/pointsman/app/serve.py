@@ -142,7 +142,7 @@ def _servers(generations: Generations, reloader: Reloader) -> tuple[Listener, Li
         Route("GET", "/config", config),
         Route("POST", "/reload", reloader.answer),
         *adapter_routes(lambda: generations.current),
-        dry_run_route(begin),
+        dry_run_route(begin, generations.stored),
         status_route(generations, reloader, ready),
         *health_routes(ready),
     ]

@@ -17,6 +17,17 @@ class Kept(NamedTuple):
     share: float
 
 
+class Recalled(NamedTuple):
+    """What was remembered for a request of so many user turns: `kept` is None where nothing was.
+
+    `continues`: the request goes on with its newest turn.
+    """
+
+    turns: int
+    continues: bool
+    kept: Kept | None
+
+
 class Place(NamedTuple):
     """Where a request stands: `kept` of the conversation is None where it begins or is not known here.
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pointsman.routing.follow_up import content_free
 from pointsman.routing.formats import ParsedRequest
+from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed, Router
 
 # An edit may concern all messages of a conversation.
@@ -17,7 +19,7 @@ _SHOWN = 200
 
 
 def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str, Any]:
-    """Return the decision, category and label scores (highest first), body edits, and milliseconds by phase."""
+    """Return the decision, the ask, the conversation, scores (highest first), body edits, and milliseconds by phase."""
     decision, classification = routed.decision, routed.classification
     labels: dict[str, float] = {}
     categories: dict[str, float] = {}
@@ -43,6 +45,7 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
             "others": [_shortened(text) for text in request.ask.others],
             "steps": [{"what": step.what, "start": step.start, "end": step.end} for step in request.ask.steps],
         },
+        "conversation": _conversation(router, routed),
         "categories": _greatest_first(categories),
         "labels": _greatest_first(labels),
         "edits": [
@@ -64,6 +67,46 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
         },
         "timing_ms": {phase: round(seconds * 1000, 3) for phase, seconds in routed.phases().items()},
     }
+
+
+def _conversation(router: Router, routed: Routed) -> dict[str, Any] | None:
+    """Return what was remembered of the conversation and what becomes of it, None where no conversation counts."""
+    recalled, kept = routed.recalled, routed.kept
+    if recalled is None or kept is None:
+        return None
+    before = None if recalled.kept is None else recalled.kept.category
+    if not router.config.pointsman.routing.sticky:
+        outcome, why = "off", "routing.sticky is off"
+    elif recalled.kept is None and recalled.turns < 2:
+        outcome, why = "first", "it is a first turn"
+    elif recalled.kept is None:
+        outcome, why = "unknown", "its earlier turns are not known here"
+    elif before is None:
+        outcome, why = "unsettled", "no earlier turn had a category"
+    elif kept.category == before:
+        outcome, why = "kept", _why_kept(router, routed, before, continues=recalled.continues)
+    else:
+        outcome, why = "released", "the ask is surely about something else"
+    return {
+        "outcome": outcome,
+        "why": why,
+        "turns": recalled.turns,
+        "known": recalled.kept is not None,
+        "category": before,
+        "next_category": kept.category,
+    }
+
+
+def _why_kept(router: Router, routed: Routed, before: str, *, continues: bool) -> str:
+    if routed.classification is None:
+        if continues:
+            return "the request goes on with a turn"
+        return "the ask has no subject of its own" if content_free(routed.text) else "the ask could not be classified"
+    if not routed.classification.supported:
+        return "an ask in another language says nothing of it"
+    alone = router.choose(routed.classification)
+    own = alone.reason is Reason.CLASSIFIED and alone.category == before
+    return "the ask is about it" if own else "the ask is not surely about something else"
 
 
 def _shown(value: memoryview) -> str:
@@ -93,6 +136,7 @@ def render(description: dict[str, Any]) -> str:
         f"endpoints  {', '.join(decision['endpoints'])}",
         *_asides(decision),
         *_language(description["text"]),
+        *_remembered(description["conversation"]),
         f"ask        {ask['kind']}: {' '.join(ask['text'].split())[:_SHOWN]}",
         *(f"  {step['what']:<18} characters {step['start']} to {step['end']}" for step in ask["steps"]),
         *_bars("categories", description["categories"]),
@@ -130,6 +174,12 @@ def _language(text: dict[str, Any] | None) -> list[str]:
     if text is None or text["language"] is None:
         return []
     return [f"language   {text['language']}" + ("" if text["supported_language"] else " (not declared)")]
+
+
+def _remembered(conversation: dict[str, Any] | None) -> list[str]:
+    if conversation is None:
+        return []
+    return [f"remembered {conversation['category'] or '-'} ({conversation['outcome']}: {conversation['why']})"]
 
 
 def _bars(title: str, scores: dict[str, float]) -> list[str]:

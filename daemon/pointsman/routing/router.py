@@ -18,7 +18,7 @@ from pointsman.long_body import Received
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.body import FIELDS
 from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
-from pointsman.routing.conversations import Conversations, Kept, Place
+from pointsman.routing.conversations import Conversations, Kept, Place, Recalled
 from pointsman.routing.edits import Edited
 from pointsman.routing.follow_up import content_free, leans
 from pointsman.routing.formats import ParsedRequest
@@ -39,7 +39,8 @@ MOST_PACKED = 2048
 class Routed(msgspec.Struct, frozen=True):
     """A routed request; `decide` is the time for the decision and the edits in seconds, without classification.
 
-    `text` is what was classified. `kept` is what later turns keep, None where the client named the model.
+    `text` is what was classified. `recalled` is what earlier turns left, and `kept` what later ones keep; both are None
+    where no conversation counts, as where the client named the model.
     """
 
     decision: Decision
@@ -49,6 +50,7 @@ class Routed(msgspec.Struct, frozen=True):
     text: str = ""
     kept: Kept | None = None
     ask: Ask = NO_ASK
+    recalled: Recalled | None = None
 
     @property
     def system_prompt(self) -> Literal["replace", "insert"] | None:
@@ -132,7 +134,8 @@ class Router:
             self._conversations.put(conversation, kept)
         edited = request.apply(decision.edits)
         taken = time.perf_counter() - started
-        return Routed(decision, edited, reading.classification, taken, reading.text, kept, request.ask)
+        recalled = Recalled(len(history.turns), history.continues, place.kept)
+        return Routed(decision, edited, reading.classification, taken, reading.text, kept, request.ask, recalled)
 
     def again(self, request: ParsedRequest, routed: Routed, served: Served, at: Endpoint | None = None) -> Routed:
         """Return the same choice decided anew, after vLLM turned out to serve less than `served` said."""
