@@ -45,7 +45,9 @@ def test_explain_as_json_is_what_the_dry_run_answers() -> None:
 
     answer = json.loads(done.stdout)
     assert answer["decision"]["model"] == "medical-lora"
-    assert set(answer) == {"decision", "categories", "labels", "edits", "text", "timing_ms", "service"}
+    assert set(answer) == {
+        *("decision", "ask", "conversation", "categories", "labels", "edits", "text", "timing_ms", "service")
+    }
 
 
 def test_explain_takes_what_is_not_utf_8() -> None:

@@ -112,6 +112,16 @@ def test_labels_may_be_the_configs_categories(tmp_path: Path) -> None:
     assert "<- the config's" in done.stdout
 
 
+def test_a_prompt_in_another_language_is_counted_and_decided_as_by_the_service(tmp_path: Path) -> None:
+    german = "Darf mein Vermieter die Kaution behalten, wenn ich die Wohnung nicht gestrichen habe?"
+    file = write(tmp_path / "rows.jsonl", [{"text": german, "label": "out_of_scope"}])
+    done = run("builtin", file, "--config", CONFIG, "--json", tmp_path / "r.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 of 1 prompts are in none that the artifact declares" in done.stdout
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert (report["unsupported"], report["out_of_scope"]["caught"]["part"]) == (1, 1)
+
+
 def test_every_fault_of_a_file_is_told_and_exits_with_1(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "a", "label": "helth"}\nno json\n')

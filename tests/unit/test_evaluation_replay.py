@@ -26,12 +26,19 @@ def line(text_hash: str = "a", category: str | None = "legal", model: str = "leg
     return Logged("routing_decision", text_hash, model, category)
 
 
-def judge(folder: Path, rows: Sequence[tuple[int, float]], made: Config | None = None, name: str = "toy") -> Judge:
-    """Rows as a label and its probability; the others share the rest."""
+def judge(
+    folder: Path,
+    rows: Sequence[tuple[int, float]],
+    made: Config | None = None,
+    name: str = "toy",
+    foreign: Sequence[int] = (),
+) -> Judge:
+    """Rows as a label and its probability; the others share the rest. Those at `foreign` are in another language."""
     probabilities = np.array([[(1 - p) / 13] * 14 for _, p in rows])
     for row, (label, p) in zip(probabilities, rows, strict=True):
         row[label] = p
-    return Judge(name, artifact.load(folder), made, probabilities)
+    supported = np.array([place not in foreign for place in range(len(rows))])
+    return Judge(name, artifact.load(folder), made, probabilities, supported)
 
 
 @pytest.fixture
@@ -134,3 +141,12 @@ def test_the_table_has_shares_switches_and_sweep(compared: Replay) -> None:
         "     0.80   33.3 %   66.7 %",
     ):
         assert expected in told
+
+
+def test_a_text_in_another_language_is_decided_as_in_the_service(toy_folder: Path) -> None:
+    """With a config it gets the fallback, without one it is unsure, whatever its probabilities and the threshold."""
+    rows = [(LAW, 0.9), (LAW, 0.9)]
+    assert judge(toy_folder, rows, config(), foreign=[1]).side(0.0).chosen == ["legal", "(none)"]
+    made = judge(toy_folder, rows, foreign=[1])
+    assert made.side(0.0).chosen == ["law", replay.UNSURE]
+    assert made.sure(0.0).tolist() == [True, False]

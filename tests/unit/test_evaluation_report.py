@@ -37,7 +37,9 @@ def origin(toy_folder: Path, tmp_path: Path) -> Provenance:
 
 def reading(probabilities: Sequence[Sequence[float]]) -> Reading:
     count = len(probabilities)
-    return Reading(np.array(probabilities), np.full(count, 7), 0, 512, np.full(count, 0.002))
+    return Reading(
+        np.array(probabilities), np.full(count, 7), np.ones(count, dtype=bool), 0, 512, np.full(count, 0.002)
+    )
 
 
 def report(origin: Provenance, rows: Sequence[tuple[int | None, Sequence[float]]], scheme: Scheme) -> Report:

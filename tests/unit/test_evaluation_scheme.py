@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pointsman.evaluation.metrics import Floats
+from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.scheme import Categories, Labels
 from pointsman.routing.policy import Policy
 from support.config_files import LABELS
@@ -24,8 +24,17 @@ def categories(**options: object) -> Categories:
     return Categories(config(**options), LABELS)  # type: ignore[arg-type]
 
 
+def every(rows: Floats) -> Bools:
+    """All rows may be in a language of the classifier."""
+    return np.ones(len(rows), dtype=bool)
+
+
+def caught(scheme: Labels | Categories, row: Floats) -> bool:
+    return bool(scheme.caught(row, every(row))[0])
+
+
 def name(scheme: Labels | Categories, row: Floats) -> str:
-    chosen: int = scheme.chosen(row)[0]
+    chosen: int = scheme.chosen(row, every(row))[0]
     return scheme.names[chosen]
 
 
@@ -45,9 +54,9 @@ def test_labels_are_known_without_regard_to_case(label: str) -> None:
 def test_out_of_scope_is_caught_by_other_or_under_the_suggested_threshold() -> None:
     scheme = Labels(LABELS, 0.7)
 
-    assert scheme.caught(probabilities(other=0.9))[0]
-    assert scheme.caught(probabilities(law=0.69))[0]
-    assert not scheme.caught(probabilities(law=0.71))[0]
+    assert caught(scheme, probabilities(other=0.9))
+    assert caught(scheme, probabilities(law=0.69))
+    assert not caught(scheme, probabilities(law=0.71))
 
 
 def test_without_a_suggested_threshold_it_is_the_configs_default() -> None:
@@ -55,9 +64,15 @@ def test_without_a_suggested_threshold_it_is_the_configs_default() -> None:
 
 
 def test_a_classifier_without_other_catches_by_the_threshold_alone() -> None:
-    scheme = Labels(("law", "health"), 0.6)
+    scheme, rows = Labels(("law", "health"), 0.6), np.array([[0.5, 0.5], [0.9, 0.1]])
 
-    assert scheme.caught(np.array([[0.5, 0.5], [0.9, 0.1]])).tolist() == [True, False]
+    assert scheme.caught(rows, every(rows)).tolist() == [True, False]
+
+
+def test_a_label_is_chosen_in_any_language_as_no_route_depends_on_it() -> None:
+    scheme, row, foreign = Labels(LABELS, None), probabilities(law=0.9), np.array([False])
+    assert scheme.names[scheme.chosen(row, foreign)[0]] == "law"
+    assert not scheme.caught(row, foreign)[0]
 
 
 # --- categories ------------------------------------------------------------------------------------------------
@@ -69,7 +84,7 @@ def test_categories_are_scored_and_chosen_as_the_policy_does() -> None:
     random = np.random.default_rng(5)
     rows = random.dirichlet(np.full(len(LABELS), 0.3), 500)
 
-    for row, scores, chosen in zip(rows.tolist(), scheme.scores(rows), scheme.chosen(rows), strict=True):
+    for row, scores, chosen in zip(rows.tolist(), scheme.scores(rows), scheme.chosen(rows, every(rows)), strict=True):
         assert scores.tolist() == list(policy.scores(row).values())
         assert scheme.names[chosen] == policy.choose(row, None).category
 
@@ -110,8 +125,8 @@ def test_out_of_scope_is_caught_by_the_fallback_and_by_the_category_of_the_rest(
     scheme = Categories(config(category("technical"), category("general")), LABELS)
 
     rows = np.concatenate([probabilities(other=0.9), probabilities(math=0.9), probabilities(law=0.3), probabilities()])
-    assert scheme.caught(rows).tolist() == [True, True, True, True]
-    assert not scheme.caught(probabilities(engineering=0.9))[0]
+    assert scheme.caught(rows, every(rows)).tolist() == [True, True, True, True]
+    assert not caught(scheme, probabilities(engineering=0.9))
     assert scheme.outside == ("general", "(none)")
 
 
@@ -123,3 +138,11 @@ def test_each_class_has_the_model_that_answers_it() -> None:
         "general": BASE,
         "(none)": BASE,
     }
+
+
+@pytest.mark.parametrize(("fallback", "chosen"), [(None, "(none)"), ("legal", "legal")])
+def test_what_is_in_another_language_gets_the_fallback_as_in_the_service(fallback: str | None, chosen: str) -> None:
+    scheme, rows = categories(fallback=fallback), np.repeat(probabilities(computer_science=0.9), 2, axis=0)
+    found = scheme.chosen(rows, np.array([True, False]))
+    assert [scheme.names[each] for each in found] == ["technical", chosen]
+    assert scheme.caught(rows, np.array([True, False])).tolist() == [False, True]

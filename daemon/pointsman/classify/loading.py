@@ -72,8 +72,7 @@ def load_model(
         curve, measured = _measured(artifact, engine, sample, threads)
         longest = min(wanted, curve.longest(longest_run(options)))
         sample(longest, False)
-    languages = artifact.manifest.languages if options.language_gate else []
-    gate = LanguageGate(languages) if languages else None
+    gate = language_gate(artifact, options)
     trim_memory()
     notes = [*engine.notes, *measured]
     if not artifact.manifest.known_answers:
@@ -84,6 +83,12 @@ def load_model(
             "raise pointsman.classifier.deadline_ms to read more"
         )
     return Model(tokenizer, engine, curve, Window(longest, options.head_share), gate, tuple(notes))
+
+
+def language_gate(artifact: Artifact, options: ClassifierOptions) -> LanguageGate | None:
+    """Return the gate for the languages of an artifact, None where every text is to be classified."""
+    languages = artifact.manifest.languages if options.language_gate else []
+    return LanguageGate(languages) if languages else None
 
 
 def longest_run(options: ClassifierOptions) -> float:

@@ -97,6 +97,8 @@ class Report:
     judged: Judged | None
     out_of_scope: OutOfScope | None
     thresholds: Thresholds
+    unsupported: int
+    """Rows in a language that the artifact does not declare, which get the fallback with a config."""
     latency: Latency
     mistakes: list[Mistake]
     """Sorted by confidence, highest first."""
@@ -104,12 +106,12 @@ class Report:
 
 def evaluate(rows: Sequence[Row], reading: Reading, scheme: Scheme, origin: Provenance) -> Report:
     """Return the report on at least one row."""
-    scores, chosen = scheme.scores(reading.probabilities), scheme.chosen(reading.probabilities)
+    scores, chosen = scheme.scores(reading.probabilities), scheme.chosen(reading.probabilities, reading.supported)
     inside = np.array([row.truth is not None for row in rows])
     truth = np.array([row.truth for row in rows if row.truth is not None], dtype=np.int64)
     config = scheme.threshold if isinstance(scheme, Categories) else None
     thresholds = Thresholds(suggested=origin.artifact.suggested_threshold, config=config)
-    caught = scheme.caught(reading.probabilities)
+    caught = scheme.caught(reading.probabilities, reading.supported)
     wrong = np.ones(len(rows), dtype=bool)
     wrong[inside] = chosen[inside] != truth
     wrong[~inside] = ~caught[~inside]
@@ -120,6 +122,7 @@ def evaluate(rows: Sequence[Row], reading: Reading, scheme: Scheme, origin: Prov
         judged=_judge(truth, scores[inside], chosen[inside], scheme, thresholds) if inside.any() else None,
         out_of_scope=None if inside.all() else _out_of_scope(caught[~inside], chosen[~inside], scheme),
         thresholds=thresholds,
+        unsupported=int((~reading.supported).sum()),
         latency=_latency(reading),
         mistakes=_mistakes(rows, np.flatnonzero(wrong), chosen, scores.max(axis=-1), scheme),
     )

@@ -19,7 +19,7 @@ from pointsman.errors import ConfigError, EvaluationError
 from pointsman.evaluation import html, replay, table
 from pointsman.evaluation.dataset import read_rows
 from pointsman.evaluation.evaluate import evaluate
-from pointsman.evaluation.metrics import Floats
+from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.provenance import provenance
 from pointsman.evaluation.reader import Reader, Reading
 from pointsman.evaluation.scheme import Categories, Labels, Scheme
@@ -126,7 +126,7 @@ def _replay(options: argparse.Namespace) -> int:
             f"{options.replay}: the file of texts has none of the texts of its {len(lines):,} decisions"
         )
     judges = [
-        replay.Judge(name, found, config, _probabilities(found, config, known, texts))
+        replay.Judge(name, found, config, *_read_lines(found, config, known, texts))
         for name, found in zip(_names(artifacts), artifacts, strict=True)
     ]
     first, last = judges[0], judges[-1]
@@ -173,13 +173,17 @@ def _texts_file(given: Path | None, config: Config | None) -> Path:
     return given or Path(str(kept))
 
 
-def _probabilities(
+def _read_lines(
     found: Artifact, config: Config | None, lines: Sequence[replay.Logged], texts: dict[str, str]
-) -> Floats:
-    """Return the probabilities of each line, shape [lines, labels]; each text is classified once."""
+) -> tuple[Floats, Bools]:
+    """Return the probabilities of each line, shape [lines, labels], and whether its language is supported.
+
+    Each text is classified once.
+    """
     position = {text_hash: i for i, text_hash in enumerate(dict.fromkeys(line.text_hash for line in lines))}
     read = _read(found, config, [texts[text_hash] for text_hash in position])
-    return read.probabilities[[position[line.text_hash] for line in lines]]
+    rows = [position[line.text_hash] for line in lines]
+    return read.probabilities[rows], read.supported[rows]
 
 
 def _read(found: Artifact, config: Config | None, texts: Sequence[str]) -> Reading:

@@ -11,12 +11,12 @@ import numpy as np
 
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.cores import usable_cores
-from pointsman.classify.loading import WARM_UP_TEXTS
+from pointsman.classify.loading import WARM_UP_TEXTS, language_gate
 from pointsman.classify.onnx_cpu import Engine, Probabilities, default_providers
 from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.config.model import CategoryModel, ClassifierOptions
 from pointsman.errors import ArtifactError
-from pointsman.evaluation.metrics import Floats, Ints
+from pointsman.evaluation.metrics import Bools, Floats, Ints
 
 TIMED = 200
 """Number of texts that are timed, one after another on one thread; the others share the cores."""
@@ -33,6 +33,8 @@ class Reading:
     """Shape [n, labels]."""
     tokens: Ints
     """Tokens that were read, shape [n]."""
+    supported: Bools
+    """Whether each text may be in a language that the artifact is for, shape [n]."""
     cut: int
     """Texts of which only head and tail, `max_tokens` in all, were read."""
     max_tokens: int
@@ -44,6 +46,7 @@ class Reading:
 class _One:
     probabilities: Probabilities
     tokens: int
+    supported: bool
     cut: bool
     seconds: float
 
@@ -62,6 +65,7 @@ class Reader:
         self._window = Window(min(options.max_tokens or own, own), options.head_share)
         self._tokenizer = Tokenizer(artifact.tokenizer_path)
         self._engine = Engine(artifact, options.providers or default_providers(use_cpu=model.use_cpu))
+        self._gate = language_gate(artifact, options)
         for text in WARM_UP_TEXTS:
             self._one(text)
 
@@ -82,6 +86,7 @@ class Reader:
         return Reading(
             probabilities=np.stack([one.probabilities for one in ordered]),
             tokens=np.array([one.tokens for one in ordered]),
+            supported=np.array([one.supported for one in ordered]),
             cut=sum(one.cut for one in ordered),
             max_tokens=self._window.max_tokens,
             seconds=np.array([found[position].seconds for position in sorted(timed)]),
@@ -91,8 +96,9 @@ class Reader:
         started = time.perf_counter()
         read = self._window.cut_text(text)
         (encoded,) = self._tokenizer.encode([read], self._window)
+        supported = self._gate is None or self._gate.judge(read).supported
         probabilities = self._engine.run([encoded.ids])[0]
         if np.isnan(probabilities).any():
             raise ArtifactError(f"{self._folder}: the graph returned NaN or infinity for {text[:80]!r}")
         seconds = time.perf_counter() - started
-        return _One(probabilities, len(encoded.ids), encoded.cut or read is not text, seconds)
+        return _One(probabilities, len(encoded.ids), supported, encoded.cut or read is not text, seconds)

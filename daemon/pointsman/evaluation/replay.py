@@ -15,13 +15,13 @@ from pointsman.config.model import Config
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.dataset import numbered, read_lines, text_of
 from pointsman.evaluation.evaluate import Share, share
-from pointsman.evaluation.metrics import Floats
+from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.provenance import Provenance
 from pointsman.evaluation.scheme import DEFAULT_THRESHOLD, NONE, Categories, Labels
 from pointsman.evaluation.table import artifact_line, columns, interval, percent
 
 UNSURE = "(unsure)"
-"""Stands for a label below the threshold if no config says which model answers."""
+"""Stands for a label below the threshold, or of a text in another language, if no config says which model answers."""
 STEPS = 20  # of the thresholds that are swept, from 0 to 1
 MOST_SWITCHES = 15
 
@@ -74,18 +74,26 @@ class Replay:
 
 
 class Judge:
-    """Decide by one artifact's probabilities, shape [n, labels], at any threshold."""
+    """Decide at any threshold by what one artifact says of n texts: probabilities, shape [n, labels], and languages."""
 
-    def __init__(self, name: str, artifact: Artifact, config: Config | None, probabilities: Floats) -> None:
+    def __init__(
+        self, name: str, artifact: Artifact, config: Config | None, probabilities: Floats, supported: Bools
+    ) -> None:
         self._labels = artifact.manifest.labels
         self._config = config
         self._probabilities = probabilities
+        self._supported = supported
         suggested = artifact.manifest.suggested_threshold
         self.threshold = DEFAULT_THRESHOLD if suggested is None else suggested
         if config is not None:
             self.threshold = config.classifier.category_model.threshold
         self.name = name
-        self.confidence: Floats = self._scheme(self.threshold).scores(probabilities).max(axis=-1)
+        self._confidence: Floats = self._scheme(self.threshold).scores(probabilities).max(axis=-1)
+
+    def sure(self, threshold: float) -> Bools:
+        """Return for which texts the threshold is reached, in a language that the artifact is for."""
+        reached: Bools = self._supported & (self._confidence >= threshold)
+        return reached
 
     def _scheme(self, threshold: float) -> Categories | Labels:
         if self._config is None:
@@ -95,12 +103,12 @@ class Judge:
     def side(self, threshold: float) -> Side:
         """Return the decisions at a threshold."""
         scheme = self._scheme(threshold)
-        chosen = scheme.chosen(self._probabilities).tolist()
+        chosen = scheme.chosen(self._probabilities, self._supported).tolist()
         name = f"{self.name} at {threshold:.2f}"
         if isinstance(scheme, Categories):
             models = scheme.models()
             return Side(name, [scheme.names[i] for i in chosen], [models[i] for i in chosen])
-        sure = (self.confidence >= threshold).tolist()
+        sure = self.sure(threshold).tolist()
         return Side(name, [scheme.names[i] if s else UNSURE for i, s in zip(chosen, sure, strict=True)], None)
 
 
@@ -192,7 +200,7 @@ def _with_threshold(config: Config, threshold: float) -> Config:
 
 def _step(threshold: float, before: Side, judge: Judge) -> Step:
     changed = _differing(before.chosen, judge.side(threshold).chosen)
-    return Step(threshold, float((judge.confidence >= threshold).mean()), changed / len(before.chosen))
+    return Step(threshold, float(judge.sure(threshold).mean()), changed / len(before.chosen))
 
 
 def _differing(one: Sequence[str], other: Sequence[str]) -> int:

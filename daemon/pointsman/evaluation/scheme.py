@@ -22,7 +22,7 @@ DEFAULT_THRESHOLD = 0.6
 
 
 class Scheme(Protocol):
-    """A set of classes; `probabilities` have shape [n, labels]."""
+    """A set of classes; `probabilities` have shape [n, labels], and `supported` tells of each row's language."""
 
     names: tuple[str, ...]
     """The classes; all have scores except NONE, which is last if present."""
@@ -40,15 +40,15 @@ class Scheme(Protocol):
     def scores(self, probabilities: Floats) -> Floats:
         """Return scores of shape [n, scored classes]."""
 
-    def chosen(self, probabilities: Floats) -> Ints:
+    def chosen(self, probabilities: Floats, supported: Bools) -> Ints:
         """Return the chosen class of each row, shape [n]."""
 
-    def caught(self, probabilities: Floats) -> Bools:
+    def caught(self, probabilities: Floats, supported: Bools) -> Bools:
         """Return whether each row is kept out of all domains, as out-of-scope rows should be. Shape [n]."""
 
 
 class Labels:
-    """The classifier's labels; the most probable one is chosen."""
+    """The classifier's labels; the most probable one is chosen, in any language: no route depends on it."""
 
     def __init__(self, labels: Sequence[str], suggested: float | None) -> None:
         self.names = tuple(labels)
@@ -65,13 +65,13 @@ class Labels:
     def scores(self, probabilities: Floats) -> Floats:
         return probabilities
 
-    def chosen(self, probabilities: Floats) -> Ints:
+    def chosen(self, probabilities: Floats, supported: Bools) -> Ints:
         likeliest: Ints = probabilities.argmax(axis=-1)
         return likeliest
 
-    def caught(self, probabilities: Floats) -> Bools:
+    def caught(self, probabilities: Floats, supported: Bools) -> Bools:
         """Return whether each row gets `other` or is below the threshold."""
-        outside = np.isin(self.chosen(probabilities), [self.names.index(name) for name in self.outside])
+        outside = np.isin(self.chosen(probabilities, supported), [self.names.index(name) for name in self.outside])
         unsure: Bools = probabilities.max(axis=-1) < self.threshold
         return outside | unsure
 
@@ -108,13 +108,15 @@ class Categories:
     def scores(self, probabilities: Floats) -> Floats:
         return np.array([list(self._policy.scores(row).values()) for row in probabilities.tolist()])
 
-    def chosen(self, probabilities: Floats) -> Ints:
+    def chosen(self, probabilities: Floats, supported: Bools) -> Ints:
         choices = (self._policy.choose(row, None).category for row in probabilities.tolist())
-        return np.array([self._class_of(category) for category in choices], dtype=np.int64)
+        chosen = np.array([self._class_of(category) for category in choices], dtype=np.int64)
+        chosen[~supported] = self._class_of(None)
+        return chosen
 
-    def caught(self, probabilities: Floats) -> Bools:
+    def caught(self, probabilities: Floats, supported: Bools) -> Bools:
         """Return whether each row gets the fallback, or the category of `other` or of the remaining labels."""
-        return np.isin(self.chosen(probabilities), [self._position[name] for name in self.outside])
+        return np.isin(self.chosen(probabilities, supported), [self._position[name] for name in self.outside])
 
     def models(self) -> list[str]:
         """Return the model that answers each class if every endpoint serves all models."""

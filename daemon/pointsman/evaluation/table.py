@@ -135,6 +135,8 @@ def _latency(report: Report) -> Iterator[str]:
         f"latency  median {latency.median_ms:.2f} ms, p95 {latency.p95_ms:.2f} ms per prompt "
         f"({latency.timed:,} prompts alone on one thread; {machine['cpu']})"
     )
+    if report.unsupported:
+        yield f"language {report.unsupported:,} of {report.rows:,} prompts are in none that the artifact declares"
     yield (
         f"tokens   median {latency.median_tokens:.0f}, p95 {latency.p95_tokens:.0f}; "
         f"{latency.cut:,} of {report.rows:,} prompts were truncated to {latency.max_tokens}"
