@@ -25,7 +25,7 @@ REFERENCE = "docs/configuration.md"
 _INTRO = """\
 # Configuration
 
-Generated from `daemon/pointsman/config/model.py` by `python -m pointsman.config.reference`; do not edit.
+Generated from `daemon/pointsman/config/options/` by `python -m pointsman.config.reference`; do not edit.
 
 One YAML file. Outside `pointsman:` the keys are vLLM Semantic Router's, so a file written for it can be used as
 it is. `pointsman check FILE` reports every problem of a file, with line and fix, and shows which model would answer

@@ -1,0 +1,1 @@
+"""Define the sections of the config file, one noun a module."""

@@ -1,0 +1,45 @@
+"""Define how requests are sent to vLLM."""
+
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pointsman.config.options.option import option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayOptions:
+    connect_timeout_ms: int = option("Timeout for connecting to vLLM.", 2_000, minimum=1)
+    first_byte_timeout_ms: int = option(
+        "Timeout from sending a request to vLLM's response head; 0 means no limit.", 600_000, minimum=0
+    )
+    idle_timeout_ms: int = option("Timeout between two parts of a response; 0 means no limit.", 300_000, minimum=0)
+    total_timeout_ms: int = option("Timeout for a whole response; 0 means no limit.", 0, minimum=0)
+    health_interval_ms: int = option(
+        "Interval of each endpoint's `/health` checks; after two failures it gets no requests. 0 means never.",
+        2_000,
+        minimum=0,
+    )
+    breaker_failures: int = option(
+        "Failures in a row (connection, first byte, 502, 503, 504) that open an endpoint's circuit breaker; "
+        "0 means never.",
+        5,
+        minimum=0,
+    )
+    breaker_open_ms: int = option(
+        "Time until an endpoint with an open breaker gets one trial request.", 5_000, minimum=1
+    )
+    hold_ms: int = option(
+        "Time that a request waits for an endpoint while none accepts connections, as when vLLM restarts; at most a "
+        "quarter of `server.max_in_flight` wait. 0 means never.",
+        0,
+        minimum=0,
+    )
+    api_key_file: str | None = option(
+        "File (relative to this one) with vLLM's API key, sent as `Authorization: Bearer`.", None
+    )
+    quarantine: bool = option(
+        "Refuse a client's request for a minute with 422 if an endpoint died twice while it was in flight there.", True
+    )
+    forward_authorization: bool = option("Forward the client's `Authorization` header to vLLM.", False)

@@ -1,0 +1,50 @@
+"""Define what of a request is classified, and how conversations are routed."""
+
+# ruff: noqa: RUF009 - `option()` is `dataclasses.field()` with its metadata named
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pointsman.config.options.option import option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskOptions:
+    mode: Literal["last_user", "ask", "all"] = option(
+        "`ask`: the part of the last user message that a person wrote as a question or instruction; `last_user`: that "
+        "message as it is; `all`: all messages.",
+        "ask",
+    )
+    strip: tuple[str, ...] = option(
+        "More names of what is not the ask: a tag, a label, or a heading, such as `<acme_notes>`, `Ticket data:` or "
+        "`# Archive`. `*` stands for anything.",
+        (),
+    )
+    take: tuple[str, ...] = option("More names of what holds the ask, such as `<acme_question>` or `Caller says:`.", ())
+    body_field: str | None = option(
+        "Top-level field of the body in which a client states the ask, as in the header `x-pointsman-ask`.", None
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutingOptions:
+    split: Literal["best", "score"] = option(
+        "`best`: the highest score wins; `score`: scores are shares (A/B), drawn once for each conversation.", "best"
+    )
+    ask: AskOptions = option("What of a request is classified.", AskOptions())
+    sticky: bool = option("Keep a conversation's category in follow-up turns.", True)
+    switch_margin: float = option(
+        "Lead that another category needs to replace it; up to twice as much in a long conversation.",
+        0.2,
+        minimum=0,
+        maximum=1,
+    )
+    sticky_entries: int = option("Number of turns to remember, of all conversations.", 10_000, minimum=1)
+    sticky_seconds: int = option("Time for which a turn is remembered.", 3_600, minimum=1)
+    session_headers: tuple[str, ...] = option(
+        "Further request headers in which clients name their session, beside the built-in ones.", ()
+    )
+    session_fields: tuple[str, ...] = option(
+        "Further body fields in which clients name their session, such as `chat` or `metadata.chat`.", ()
+    )

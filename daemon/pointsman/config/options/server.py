@@ -1,0 +1,72 @@
+"""Define the listeners, and the limits on clients."""
+
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pointsman.config.options.option import option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    listen: tuple[str, ...] = option("Addresses of the data port: `host:port` or `unix:/path`.", ("127.0.0.1:8080",))
+    admin_listen: str = option(
+        "Address of the admin port (metrics, config): `host:port` or `unix:/path`.", "127.0.0.1:9190"
+    )
+    max_in_flight: int = option(
+        "Maximum requests in flight, each until the last byte of its response; more are refused with 503.",
+        1_024,
+        minimum=1,
+    )
+    max_in_flight_per_client: int = option(
+        "Maximum requests in flight of one client address (an IPv6 /64); more are refused with 429. 0 is no limit. "
+        "Clients of a Unix socket and `trusted_proxies` have none.",
+        0,
+        minimum=0,
+    )
+    max_connections: int = option(
+        "Maximum client connections; for another one an idle connection of the client that has most is closed, or it "
+        "is refused with 503. Lower where the process may open fewer files.",
+        2_048,
+        minimum=1,
+    )
+    max_connections_per_client: int = option(
+        "Maximum connections of one client address (an IPv6 /64); more are refused with 429. 0 is no limit. Clients of "
+        "a Unix socket and `trusted_proxies` have none.",
+        0,
+        minimum=0,
+    )
+    trusted_proxies: tuple[str, ...] = option(
+        "Networks of reverse proxies, such as `127.0.0.1` or `10.0.0.0/8`: one address there is many clients, so no "
+        "limit of one client applies to it.",
+        (),
+    )
+    header_timeout_ms: int = option("Timeout for receiving a request head; answered with 408.", 10_000, minimum=1)
+    max_body_bytes: int = option("A larger request body is refused with 413.", 32 * 1024 * 1024, minimum=1024)
+    body_timeout_ms: int = option("Timeout for receiving a request body; answered with 408.", 30_000, minimum=1)
+    min_body_rate: int = option(
+        "Minimum bytes per second of a request body, averaged over each 10 s; a slower one is answered with 408. 0 "
+        "means no limit.",
+        4_096,
+        minimum=0,
+    )
+    max_buffered_bytes: int | None = option(
+        "Maximum bytes of requests in memory, from a body's announcement until it is needed no more; at least four "
+        "times `max_body_bytes`, as one client may hold a quarter. A body without room waits unread for up to 10 s, "
+        "then 503. By default 256 MiB, or eight times `max_body_bytes` if that is more. Edited and joined copies "
+        "come on top: the process may take twice as much.",
+        None,
+        minimum=16 * 1024 * 1024,
+    )
+    send_timeout_ms: int = option(
+        "Timeout for a client that does not read its response: the connection is closed, and vLLM stops generating.",
+        60_000,
+        minimum=1,
+    )
+    drain_timeout_ms: int = option("Time for responses in progress to finish at shutdown.", 30_000, minimum=0)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Return `max_buffered_bytes`, or its default."""
+        return self.max_buffered_bytes or max(256 * 1024 * 1024, 8 * self.max_body_bytes)
