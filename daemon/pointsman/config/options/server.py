@@ -54,8 +54,8 @@ class ServerOptions:
     max_buffered_bytes: int | None = option(
         "Maximum bytes of requests in memory, from a body's announcement until it is needed no more; at least four "
         "times `max_body_bytes`, as one client may hold a quarter. A body without room waits unread for up to 10 s, "
-        "then 503. By default 256 MiB, or eight times `max_body_bytes` if that is more. Edited and joined copies "
-        "come on top: the process may take twice as much.",
+        "then 503. By default 256 MiB, or eight times `max_body_bytes` if that is more. Edited copies of "
+        "bodies of up to 1 MiB come on top, at worst as much again.",
         None,
         minimum=16 * 1024 * 1024,
     )
