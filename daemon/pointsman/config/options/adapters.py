@@ -1,6 +1,5 @@
 """Define what is done about the adapters that each vLLM serves."""
 
-
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -11,7 +10,9 @@ from pointsman.config.options.option import EMPTY, option
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterOptions:
-    poll_interval_ms: int = option("Interval of polling each endpoint's `/v1/models`; 0 is never.", 10_000, minimum=0)
+    poll_interval_ms: int = option(
+        "Interval of polling each endpoint's `/v1/models`; 0 means never.", 10_000, minimum=0
+    )
     load: bool = option(
         "Load adapters that have a `path` into each endpoint that serves their base model but not them; "
         "vLLM must run with `VLLM_ALLOW_RUNTIME_LORA_UPDATING=True`.",

@@ -52,8 +52,8 @@ class ClassifierOptions:
         "Maximum tokens of one run, unless a single text has more; measured on this host by default.", None, minimum=1
     )
     deadline_ms: int = option(
-        "Maximum time for a classification; after it the fallback applies. A text may wait for half of it, and is "
-        "truncated to what runs within the other half on this host.",
+        "Maximum time for a classification; after it the fallback or the conversation's category answers. A text may "
+        "wait for half of it, and is truncated to what runs within the other half on this host.",
         500,
         minimum=2,
     )

@@ -1,6 +1,5 @@
 """Define a vLLM server."""
 
-
 from __future__ import annotations
 
 from dataclasses import dataclass

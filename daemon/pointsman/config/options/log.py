@@ -1,6 +1,5 @@
 """Define the log, and what is kept of the texts."""
 
-
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pointsman.config.options.option import option
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogOptions:
     level: Literal["debug", "info", "warning", "error"] = option("Least severe level that is logged.", "info")
-    requests: bool = option("Log one `routing_decision` line for each request.", True)
+    requests: bool = option("Log one line for each request.", True)
     texts_file: str | None = option(
         "File (relative to this one) to which classified texts are appended, with the `text_hash` of the "
         "log's lines, for `pointsman eval --replay`. It contains what users wrote; by default no text is stored.",

@@ -1,6 +1,5 @@
 """Define how requests are sent to vLLM."""
 
-
 from __future__ import annotations
 
 from dataclasses import dataclass

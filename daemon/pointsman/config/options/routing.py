@@ -35,7 +35,7 @@ class RoutingOptions:
     ask: AskOptions = option("What of a request is classified.", AskOptions())
     sticky: bool = option("Keep a conversation's category in follow-up turns.", True)
     switch_margin: float = option(
-        "Lead that another category needs to replace it; up to twice as much in a long conversation.",
+        "Lead that another category needs to replace the conversation's; up to twice as much in a long conversation.",
         0.2,
         minimum=0,
         maximum=1,

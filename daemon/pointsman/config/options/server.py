@@ -1,6 +1,5 @@
 """Define the listeners, and the limits on clients."""
 
-
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ class ServerOptions:
         minimum=1,
     )
     max_in_flight_per_client: int = option(
-        "Maximum requests in flight of one client address (an IPv6 /64); more are refused with 429. 0 is no limit. "
+        "Maximum requests in flight of one client address (an IPv6 /64); more are refused with 429. 0 means no limit. "
         "Clients of a Unix socket and `trusted_proxies` have none.",
         0,
         minimum=0,
@@ -32,8 +31,8 @@ class ServerOptions:
         minimum=1,
     )
     max_connections_per_client: int = option(
-        "Maximum connections of one client address (an IPv6 /64); more are refused with 429. 0 is no limit. Clients of "
-        "a Unix socket and `trusted_proxies` have none.",
+        "Maximum connections of one client address (an IPv6 /64); more are refused with 429. 0 means no limit. "
+        "Clients of a Unix socket and `trusted_proxies` have none.",
         0,
         minimum=0,
     )
