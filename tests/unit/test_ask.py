@@ -84,6 +84,15 @@ def test_the_ask_is_found_in_a_json_payload() -> None:
     assert found(json.dumps({"context": SOUP, "payload": {"user_input": ASK}})) == ASK
 
 
+@pytest.mark.parametrize(
+    "message",
+    ['{"question": ["What is a tort?", 5]}', '{"question": ["a b", {"x": 1}]}', "(context): a tort", "(a): b"],
+)
+def test_odd_forms_are_no_fault(message: str) -> None:
+    """A list whose last item is no text, and a label that is all in parentheses."""
+    assert FINDER.find([message]).kind in (AskKind.MESSAGE, AskKind.NONE)
+
+
 def test_parts_are_looked_at_one_by_one() -> None:
     assert found("<system-reminder>\nRead the rules.\n</system-reminder>", ASK, f"```a.txt\n{SOUP}\n```") == ASK
 

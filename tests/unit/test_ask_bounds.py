@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from pointsman.routing.ask import Ask, AskFinder
+from pointsman.routing.ask import Ask, AskFinder, payload
 
 KIB = 1024
 # Repeated, these make patterns and loops try again at each place.
@@ -93,3 +94,15 @@ def test_what_is_kept_of_messages_is_bounded() -> None:
     for number in range(5_000):
         finder.find([f"What is {number}?"])
     assert len(finder._known) == 4096
+
+
+def test_of_the_keys_of_a_payload_only_the_ends_are_remembered() -> None:
+    """Names are kept in a cache of thousands."""
+    names: list[str] = []
+
+    def known(name: str, free: bool) -> None:
+        names.append(name)
+
+    payload.ask_in(json.dumps({"a" * 30 * KIB: {"b" * KIB: "c d"}}), known)
+    assert [name[0] for name in names] == ["a", "b"]
+    assert max(map(len, names)) <= 120

@@ -131,7 +131,7 @@ def _before_colon(clause: str, name_of: NameOf) -> Name | None:
     if left is None or _CALL.search(clause):
         return None
     name = name_of(left["left"], True)
-    if name is not None and name.role is Role.OTHER and words_of(clause)[-1] in words.WISHES:
+    if name is not None and name.role is Role.OTHER and not words.WISHES.isdisjoint(words_of(clause)[-1:]):
         return None  # "Requirements: " is a person's, too
     return name
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from pointsman.routing.ask.names import NameOf, Role
+from pointsman.routing.ask.names import LONGEST_NAME, NameOf, Role
 
 # A longer message is no form that was rendered to JSON. Reading this takes half a millisecond at worst.
 LONGEST = 32 * 1024
@@ -44,7 +44,7 @@ def _asks(value: Any, name_of: NameOf, depth: int) -> list[tuple[int, str]]:
         return []
     found: list[tuple[int, str]] = []
     for key, item in list(value.items())[:_MOST]:
-        name = name_of(key, False)
+        name = name_of(key[-2 * LONGEST_NAME :], False)  # names are remembered
         if isinstance(item, str):
             if name is not None and name.role is Role.ASK and item.strip() and " " in item.strip():
                 found.append((name.rank, item))
@@ -58,7 +58,7 @@ def _asks(value: Any, name_of: NameOf, depth: int) -> list[tuple[int, str]]:
                 and name.role is Role.ASK
                 and isinstance(item, list)
                 and item
-                and isinstance(item[0], str)
+                and isinstance(item[-1], str)
             ):
                 found.append((name.rank, item[-1]))
             found += _asks(item, name_of, depth + 1)
