@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from pointsman.errors import RequestError
+from pointsman.routing import steps
 from pointsman.routing.ask import Ask, AskFinder, AskKind
 from pointsman.routing.body import Fields, model_at_once, model_of, read_fields
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
@@ -219,6 +221,19 @@ def test_of_many_prompts_eight_are_read() -> None:
 
 
 REMINDER = "<system-reminder>\nRead the rules first.\n</system-reminder>"
+
+
+@pytest.mark.parametrize(
+    ("api", "fields", "searches"),
+    [(CHAT, {"messages": [user(REMINDER)] * 30}, 30), (COMPLETIONS, {"prompt": [str(n) for n in range(8)]}, 8)],
+)
+def test_others_run_between_the_searches_for_an_ask(
+    api: Format, fields: dict[str, Any], searches: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes microseconds or milliseconds."""
+    monkeypatch.setattr(steps, "perf_counter", itertools.count().__next__)
+    read = finish(read_fields(json.dumps(fields).encode()))
+    assert sum(1 for _ in api.read(read)) >= searches
 
 
 def test_a_message_that_only_a_harness_wrote_leads_back_to_the_ask_before() -> None:
@@ -437,6 +452,13 @@ PARTS = [{"type": "text", "text": "Theirs.", "cache_control": {"type": "ephemera
 )
 def test_the_system_prompt_of_a_chat(messages: list[Any], prompt: SystemPrompt, expected: list[Any]) -> None:
     assert edited(chat(*messages), system_prompt=prompt)["messages"] == expected
+
+
+@pytest.mark.parametrize("word", ["system", "developer", "user", "Hi"])
+def test_a_string_among_the_messages_is_no_message_with_that_role(word: str) -> None:
+    asked = chat(word)
+    assert asked.text == ""
+    assert edited(asked, system_prompt=REPLACE)["messages"] == [system("Ours."), word]
 
 
 @pytest.mark.parametrize(

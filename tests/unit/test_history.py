@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from pointsman.routing import steps
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
 from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format, ParsedRequest
@@ -255,13 +257,12 @@ def test_of_a_long_history_the_newest_32_turns_count() -> None:
     assert len(read(*turns(2000)).turns) == 33
 
 
-@pytest.mark.parametrize("size", [2 * KIB, 80 * KIB])
-def test_long_histories_are_read_in_steps(size: int) -> None:
-    """Other requests run in between."""
-    said = [user("a"), *[assistant([{"type": "text", "text": "b" * size}]) for _ in range(600)]]
-    request = parsed(*said)
-    steps = HistoryReader(Unwrapping()).read(request.messages, NO_ASK)
-    assert sum(1 for _ in steps) >= 9
+@pytest.mark.parametrize("message", [user("<system-reminder>Monday</system-reminder>"), user("a"), assistant("b")])
+def test_others_run_between_the_messages_of_a_history(message: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To find the ask in one takes microseconds or milliseconds."""
+    monkeypatch.setattr(steps, "perf_counter", itertools.count().__next__)
+    request = parsed(user("a"), *[message] * 30, user("b"))
+    assert sum(1 for _ in HistoryReader(Unwrapping()).read(request.messages, NO_ASK)) >= 30
 
 
 @pytest.mark.parametrize("role", ["user", "assistant"])

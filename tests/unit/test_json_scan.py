@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from pointsman.errors import RequestError
-from pointsman.routing import body
+from pointsman.routing import body, json_scan
 from pointsman.routing.body import Fields, fields_at_once, model_at_once, object_decoder, read_fields, start_of
 from pointsman.routing.json_scan import JsonFault, Span, elements, members
 from pointsman.routing.steps import finish
@@ -117,7 +117,11 @@ def test_what_follows_an_object_is_no_part_of_it() -> None:
     assert start_of(b'{"content":"a"},{"content":"a"}]', "content", value) == 11
 
 
-def test_a_value_that_is_there_thousands_of_times_is_tried_in_few_places(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("others", "most"), [(5_000, 8), (100_000, 0)])
+def test_a_value_that_is_there_thousands_of_times_is_tried_in_few_places(
+    others: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a long text in none: it is scanned once instead."""
     tried: list[bytes] = []
 
     class Decoder:
@@ -126,9 +130,25 @@ def test_a_value_that_is_there_thousands_of_times_is_tried_in_few_places(monkeyp
             return object_decoder(("model",)).decode(text)
 
     monkeypatch.setattr(body, "object_decoder", lambda _: Decoder())
-    data = b'{"model":"auto","tools":[%b"auto"]}' % (b'"auto",' * 10_000)
+    data = b'{"model":"auto","tools":[%b"auto"]}' % (b'"auto",' * others)
     assert start_of(data, "model", msgspec.Raw(b'"auto"')) == 9
-    assert len(tried) <= 8
+    assert len(tried) <= most
+
+
+def test_a_long_body_is_scanned_once_for_all_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    scans: list[tuple[str, ...]] = []
+
+    def scan(data: Any, names: tuple[str, ...], within: Span | None = None) -> Any:
+        scans.append(names)
+        return members(data, names, within)
+
+    monkeypatch.setattr(json_scan, "members", scan)
+    data = b'{"x":[%b0],"model":"auto","tools":"auto"}' % (b'"auto",' * 20_000)
+    fields = fields_at_once(data, ("messages", "model", "tools"))
+    assert fields is not None
+    starts = [fields.start(name, msgspec.Raw(b'"auto"')) for name in ("model", "tools", "model")]
+    assert [data[start - 7 : start + 6] for start in starts] == [b'model":"auto"', b'tools":"auto"', b'model":"auto"']
+    assert len(scans) == 1
 
 
 @pytest.mark.parametrize("seed", range(8))

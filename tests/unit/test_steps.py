@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from pointsman.routing.steps import Lane, Steps
+from pointsman.routing import steps as steps_module
+from pointsman.routing.steps import Lane, Pace, Steps
 
 
 def work(steps: int, log: list[str], name: str = "") -> Steps[int]:
@@ -33,11 +34,29 @@ async def test_others_have_their_turn_after_each_step() -> None:
     assert await task == 20
 
 
-async def test_long_work_is_done_one_after_the_other() -> None:
-    """Each has its first step at once."""
+async def test_long_work_takes_turns() -> None:
+    """Each has its first step at once. What has few steps is done soon, however many others have left."""
     lane, log = Lane(), list[str]()
-    await asyncio.gather(lane.run(work(5, log, "a")), lane.run(work(5, log, "b")))
-    assert log == ["a", "b", *"aaaa", *"bbbb"]
+    await asyncio.gather(lane.run(work(5, log, "a")), lane.run(work(2, log, "b")))
+    assert "".join(log) == "ababaaa"
+
+
+def test_a_pace_pauses_each_half_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(steps_module, "perf_counter", lambda: now)
+
+    def tasks() -> Steps[None]:
+        nonlocal now
+        pace = Pace()
+        for _ in range(100):
+            now += 0.00017
+            yield from pace.pause()
+
+    pauses = 0
+    for _ in tasks():
+        pauses += 1
+        now += 1.0  # others run, which does not count
+    assert pauses == 33
 
 
 async def test_work_that_is_cancelled_frees_the_lane() -> None:

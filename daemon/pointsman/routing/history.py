@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from pointsman.routing.ask import Ask, AskFinder
 from pointsman.routing.body import Message, Value
-from pointsman.routing.prompt_text import LIST_AT_ONCE, TooManyParts, texts_of
-from pointsman.routing.steps import Steps
+from pointsman.routing.prompt_text import TooManyParts, texts_of
+from pointsman.routing.steps import Pace, Steps
 
 # A history is known by its newest turns, so that a long one costs no more than this.
 MOST_TURNS = 32
@@ -22,7 +22,6 @@ END_CHARS = 1024
 EXCERPT_CHARS = 400
 
 _SYSTEM = ("system", "developer")
-_PAUSE_MESSAGES = 63
 _REASONING = (("<think>", "</think>"), ("<thinking>", "</thinking>"))
 
 
@@ -72,7 +71,8 @@ class HistoryReader:
             return History((_turn(found, []),) if found.hashed else (), continues=False, size=0)
         turns: list[tuple[_Found, list[bytes]]] = []
         continues = False
-        for count, message in enumerate(reversed(messages)):
+        pace = Pace()
+        for message in reversed(messages):
             asked = _NOTHING
             if message is asked_in:
                 asked = _found(ask)
@@ -86,8 +86,7 @@ class HistoryReader:
                 continues = continues or message.role not in _SYSTEM
             elif message.role == "assistant":
                 turns[-1][1].append(_ends(_spoken(" ".join((yield from _texts(message.content))))))
-            if count & _PAUSE_MESSAGES == _PAUSE_MESSAGES or memoryview(message.content).nbytes > LIST_AT_ONCE:
-                yield
+            yield from pace.pause()
         return History(tuple([_turn(*turn) for turn in turns]), continues, _size(messages))
 
     def _asked(self, content: Value) -> Steps[_Found]:

@@ -10,9 +10,9 @@ import msgspec
 from msgspec.json import Decoder
 
 from pointsman.routing import json_scan
-from pointsman.routing.body import Value, decode, kind
+from pointsman.routing.body import ABSENT, Value, decode, kind, view
 from pointsman.routing.json_scan import SPACES, JsonFault, Span
-from pointsman.routing.steps import Steps
+from pointsman.routing.steps import Pace, Steps
 
 # More than any classifier reads: of a longer text, the two ends remain.
 END_BYTES = 128 * 1024
@@ -32,7 +32,12 @@ class _Part(msgspec.Struct, gc=False):
     text: str | None = None
 
 
+class _Undecoded(msgspec.Struct, gc=False):
+    text: Value = ABSENT
+
+
 _STRING = Decoder(str)
+_UNDECODED = Decoder(_Undecoded)
 _LENIENT = json.JSONDecoder(strict=False)
 _PARTS: Decoder[Any] = Decoder(list[str | _Part])
 _CUT_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*(\\(?:u[0-9a-fA-F]{0,3})?)\Z")
@@ -58,7 +63,7 @@ def texts_of(value: Value | None) -> Steps[list[str]]:
             if len(parts) > MOST_PARTS:
                 raise TooManyParts
             return [text for part in parts if (text := part if isinstance(part, str) else part.text)]
-    return (yield from _ends(shown, (yield from _strings(shown))))
+    return (yield from _ends((yield from _strings(shown))))
 
 
 def beginning_of(value: Value | None) -> Steps[str]:
@@ -71,35 +76,45 @@ def beginning_of(value: Value | None) -> Steps[str]:
     return " ".join(texts)[:BEGINNING]
 
 
-def _strings(array: memoryview) -> Steps[list[Span]]:
+def _strings(array: memoryview) -> Steps[list[memoryview]]:
     """Return the strings of a list and those in its parts, undecoded."""
     try:
         parts = yield from json_scan.elements(array, Span(0, array.nbytes), MOST_PARTS)
         if parts is None:
             raise TooManyParts
-        found: list[Span] = []
+        found: list[memoryview] = []
+        pace = Pace()
         for part in parts:
-            text: Span | None = part
-            if array[part.start] == ord("{"):
-                text = ((yield from json_scan.members(array, ("text",), part)) or {}).get("text")
-                yield
-            if text is not None and array[text.start] == ord('"') and text.end - text.start > 2:
+            text = (yield from _text_in(array, part)) if array[part.start] == ord("{") else array[slice(*part)]
+            if bytes(text[:1]) == b'"' and len(text) > 2:
                 found.append(text)
+            yield from pace.pause()
     except JsonFault:
         return []
     return found
 
 
-def _ends(array: memoryview, strings: list[Span]) -> Steps[list[str]]:
+def _text_in(array: memoryview, part: Span) -> Steps[memoryview]:
+    """Return the text of a part, undecoded; empty if it has none. Raises JsonFault."""
+    if part.end - part.start <= LIST_AT_ONCE:
+        found: _Undecoded | None = decode(view(array, part), None, _UNDECODED)
+        if found is not None:
+            return memoryview(found.text)
+    text = ((yield from json_scan.members(array, ("text",), part)) or {}).get("text", Span(0, 0))
+    return array[slice(*text)]
+
+
+def _ends(strings: list[memoryview]) -> Steps[list[str]]:
     """Return the first strings and the last ones, so many as suffice."""
     halves: list[list[str]] = [[], []]
     left = list(strings)
+    pace = Pace()
     for half, place in zip(halves, (0, -1), strict=True):
         room = END_BYTES
         while left and room > 0:
-            half.append(_string(array[slice(*left.pop(place))]))
+            half.append(_string(left.pop(place)))
             room -= len(half[-1])
-            yield
+            yield from pace.pause()
     return [text for text in halves[0] + halves[1][::-1] if text]
 
 

@@ -88,7 +88,7 @@ class Router:
         self.fields = tuple(dict.fromkeys((*FIELDS, *sorted(parameters), *stated, *self.session_ids.fields)))
         """The top-level fields of a body that routing reads or edits."""
         self.lane = Lane()
-        """Where long bodies are read, one after the other."""
+        """Where long bodies are read, in turn."""
         self._explicit: dict[str, Decision] = {}
         self._explicit_served: Served | None = None
         self._histories: HistoryReader = HistoryReader(self.finder)

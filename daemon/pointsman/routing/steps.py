@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
+from time import perf_counter
 from typing import TypeVar, cast
 
 from pointsman.eager import in_task
 
 T = TypeVar("T")
+
+STEP_SECONDS = 0.0005
 
 Steps = Generator[None, None, T]
 """Work that yields about every half millisecond, and returns its result."""
@@ -26,8 +29,26 @@ def finish(steps: Steps[T]) -> T:
             return cast(T, done.value)
 
 
+class Pace:
+    """Tells work when to pause whose parts take from microseconds to milliseconds: nobody knows how long before."""
+
+    __slots__ = ("_end",)
+
+    def __init__(self) -> None:
+        self._end = perf_counter() + STEP_SECONDS
+
+    def pause(self) -> Steps[None]:
+        """End the step if it has lasted long enough."""
+        if perf_counter() >= self._end:
+            yield
+            self._end = perf_counter() + STEP_SECONDS
+
+
 class Lane:
-    """Runs long work for one event loop: one after the other, so that many long bodies delay it no more than one."""
+    """Runs long work for one event loop: a step of one at a time, so that many long bodies delay it no more than one.
+
+    They take turns: what has few steps does not wait until others have done all of theirs.
+    """
 
     __slots__ = ("_turn",)
 
@@ -41,8 +62,8 @@ class Lane:
         except StopIteration as done:
             return cast(T, done.value)
         await in_task()
-        async with self._turn:
-            while True:
+        while True:
+            async with self._turn:
                 await asyncio.sleep(0)
                 try:
                     next(steps)

@@ -10,7 +10,7 @@ from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.body import MESSAGES_AT_ONCE, Message, ScannedMessage, Value, decode, kind, view
 from pointsman.routing.json_scan import JsonFault, Span
 from pointsman.routing.prompt_text import END_BYTES, LIST_AT_ONCE, MOST_PARTS, TooManyParts, beginning_of, texts_of
-from pointsman.routing.steps import Steps
+from pointsman.routing.steps import Pace, Steps
 
 # Of so many first messages, one may be the system prompt.
 _OPENING = 64
@@ -61,7 +61,7 @@ def _message(array: memoryview, span: Span) -> Steps[Message]:
         if message is not None:
             return message
     found = (yield from json_scan.members(array, ("role", "content"), span)) or {}
-    role = found.get("role", span)
+    role = found.get("role", Span(0, 0))
     content = found.get("content", Span(0, 0))
     return ScannedMessage(
         decode(view(array, role), None, _STRING) if role.end - role.start < _LONG else None,
@@ -79,6 +79,7 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
         return (yield from _all(messages)), None
     frame = yield from _system(messages, system)
     first: list[str] = []
+    pace = Pace()
     for message in reversed(messages):
         if message.role != "user":
             continue
@@ -88,15 +89,19 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
         if ask.kind is not AskKind.NONE:
             return ask, message
         first = first or texts
-        if memoryview(message.content).nbytes > _LONG:
-            yield
+        yield from pace.pause()
     return _whole(first), None
 
 
 def read_prompts(value: Value | None, finder: AskFinder) -> Steps[tuple[Ask, int]]:
     """Return the ask of a prompt, with the asks of further prompts as its `others`, and the number of prompts read."""
     prompts = yield from texts_of(value)
-    asks = [finder.find([prompt]) for prompt in list(dict.fromkeys(prompts))[:MOST_PROMPTS]] or [NO_ASK]
+    asks: list[Ask] = []
+    pace = Pace()
+    for prompt in list(dict.fromkeys(prompts))[:MOST_PROMPTS]:
+        asks.append(finder.find([prompt]))
+        yield from pace.pause()
+    asks = asks or [NO_ASK]
     first = asks[0]
     others = [*first.others, *(ask.text for ask in asks[1:])]
     ask = msgspec.structs.replace(first, others=tuple(text for text in dict.fromkeys(others) if text != first.text))
