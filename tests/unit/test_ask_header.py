@@ -17,6 +17,7 @@ def head(*fields: bytes) -> RequestHead:
     [
         (b"What%20is%20a%20tort%3F", "What is a tort?"),
         (b"%C3%A9", "\u00e9"),
+        ("\u00e9%C3%A9".encode(), "\u00e9\u00e9"),
         (b"plain text", "plain text"),
         (b"%FF%zz", "\ufffd%zz"),
         (b"", ""),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from pointsman.http1.request_head import RequestHead
 from pointsman.proxy.client_identity import client_identity
@@ -17,6 +17,6 @@ def caller_of(router: Router, head: RequestHead, fields: Fields) -> Caller:
 
 
 def stated_ask(head: RequestHead) -> str:
-    """Return the ask that the client states in a header, in percent-encoded UTF-8; empty if it states none."""
+    """Return the ask that the client states in a header, in UTF-8, percent-encoded or as it is; empty if none."""
     stated = head.values.get(b"x-pointsman-ask")
-    return unquote(stated.decode("latin-1"), errors="replace") if stated else ""
+    return unquote_to_bytes(stated).decode(errors="replace") if stated else ""
