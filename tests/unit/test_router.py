@@ -211,6 +211,18 @@ async def test_a_turn_in_another_language_neither_keeps_nor_ends_a_conversation(
     assert outcome(await router.route(request(*turns, "answer", "and now?"))) == ("legal", Reason.STICKY)
 
 
+async def test_no_step_of_a_turn_in_another_language_switches(english: Classifier) -> None:
+    router = Router(config(fallback="technical"), english, Served)
+    await router.route(request("my landlord"))
+    turns: list[Any] = ["my landlord", "answer", SPANISH]
+    assert outcome(await router.route(request(*turns))) == ("technical", Reason.UNSUPPORTED_LANGUAGE)
+    for _ in range(2):
+        turns += [{"role": "assistant", "content": None}, TOOL]
+        assert outcome(await router.route(request(*turns))) == ("technical", Reason.STICKY)
+    thanks = {"role": "user", "content": "thanks"}
+    assert outcome(await router.route(request(*turns, thanks))) == ("legal", Reason.STICKY)
+
+
 async def test_a_follow_up_without_content_is_recognised_before_its_language(english: Classifier) -> None:
     router = Router(config(), english, Served)
     await router.route(request("my landlord"))

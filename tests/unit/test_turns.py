@@ -68,6 +68,10 @@ def found(routed: Routed) -> tuple[str | None, Reason]:
 
 
 STUCK_TO_TECHNICAL = ("technical", Reason.STICKY)
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+TOOL = {"role": "tool", "tool_call_id": "c", "content": "landlord landlord"}
+USE = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+RESULT = {"type": "tool_result", "tool_use_id": "t", "content": "landlord"}
 
 
 # --- strangers ------------------------------------------------------------------------------------------------------
@@ -124,6 +128,21 @@ async def test_the_fallback_for_an_unsure_ask_is_no_subject_to_stay_with(classif
     assert found(await send(router, "python blood", "a", "thanks")) == ("legal", Reason.STICKY)
 
 
+@pytest.mark.parametrize(
+    "between", [[assistant(None, tool_calls=[CALL]), TOOL, assistant("a")], [assistant("a"), user("thanks")]]
+)
+async def test_nor_is_it_after_what_is_not_classified(classifier: Classifier, between: list[Any]) -> None:
+    router = Router(config(fallback="legal"), classifier, Served)
+    said = [user("python blood")]
+    await send(router, *said)
+    for message in between:
+        said.append(message)
+        if message["role"] != "assistant":
+            assert found(await send(router, *said)) == ("legal", Reason.STICKY)
+    routed = await send(router, *said, assistant("b"), user("is it python or blood?"))
+    assert found(routed) == ("legal", Reason.LOW_CONFIDENCE)
+
+
 async def test_a_change_to_something_else_ends_the_conversation(router: Router) -> None:
     await send(router, "python")
     assert found(await send(router, "python", "a", "How is the weather?")) == (None, Reason.NO_CATEGORY)
@@ -144,11 +163,6 @@ async def test_a_failing_classifier_does_not_break_the_chain_of_turns(make_class
 
 
 # --- within a turn --------------------------------------------------------------------------------------------------
-
-CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-TOOL = {"role": "tool", "tool_call_id": "c", "content": "landlord landlord"}
-USE = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
-RESULT = {"type": "tool_result", "tool_use_id": "t", "content": "landlord"}
 
 
 @pytest.mark.parametrize(

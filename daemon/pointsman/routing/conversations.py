@@ -11,10 +11,14 @@ from pointsman.routing.conversation import Conversation
 
 
 class Kept(NamedTuple):
-    """What later turns keep: the category, and the position in [0, 1) by which `split` chooses a model."""
+    """What later turns keep: the category, and the position in [0, 1) by which `split` chooses a model.
+
+    `aside`: the turn itself is none of that category, but the fallback's, and so are its further steps.
+    """
 
     category: str | None
     share: float
+    aside: bool = False
 
 
 class Recalled(NamedTuple):
@@ -78,7 +82,7 @@ class Conversations:
         found = self._get(conversation.previous) or self._get(conversation.session)
         if found is None:
             return Place(None, self._draw())
-        return Place(found.kept, self._draw() if found.shared else found.kept.share)
+        return Place(found.kept._replace(aside=False), self._draw() if found.shared else found.kept.share)
 
     def put(self, conversation: Conversation, kept: Kept) -> None:
         """Remember a decision about the newest turn."""

@@ -129,7 +129,7 @@ class Router:
         started = time.perf_counter()
         choice = self._choice(request.text, reading, history, place.kept)
         decision = self._decide(choice, request, place.share, self.served(), at)
-        kept = Kept(_subject(choice, place.kept), place.share)
+        kept = _kept(choice, reading, history, place)
         if remember and conversation is not None and (reading.failed is None or place.kept is not None):
             self._conversations.put(conversation, kept)
         edited = request.apply(decision.edits)
@@ -249,7 +249,7 @@ class Router:
         return self.policy.choose(found.probabilities, held)
 
     def _choice(self, text: str, reading: _Reading, history: History, kept: Kept | None) -> Choice:
-        category = None if kept is None else kept.category
+        category = None if kept is None or (kept.aside and history.continues) else kept.category
         if reading.failed is not None:
             return Choice(category or self.policy.fallback, None, reading.failed)
         if reading.classification is None:
@@ -268,11 +268,14 @@ class _Reading(NamedTuple):
     failed: Reason | None = None
 
 
-def _subject(choice: Choice, kept: Kept | None) -> str | None:
-    """Return the category that a conversation has after this choice; what answers an unsure ask is none."""
+def _kept(choice: Choice, reading: _Reading, history: History, place: Place) -> Kept:
+    """Return what later turns keep after this choice: the fallback for an unsure ask is no category to stay with."""
+    kept = place.kept or Kept(None, place.share)
+    if reading.classification is None:
+        return Kept(kept.category, place.share, kept.aside and history.continues)
     if choice.reason is Reason.UNSUPPORTED_LANGUAGE:
-        return None if kept is None else kept.category
-    return None if choice.reason is Reason.LOW_CONFIDENCE else choice.category
+        return Kept(kept.category, place.share, aside=True)
+    return Kept(None if choice.reason is Reason.LOW_CONFIDENCE else choice.category, place.share)
 
 
 def _no_subject(history: History) -> bool:
