@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -84,6 +85,18 @@ async def test_of_a_long_edit_both_ends_are_told(classifier: Classifier) -> None
     assert "Ours." in line
 
 
+async def test_a_long_edit_is_not_copied_for_it(classifier: Classifier) -> None:
+    made = config(category("technical", system_prompt="Ours."), category("legal"))
+    asked = request("Fix my Python " + "a" * 8_000_000)
+    router = Router(made, classifier, Served)
+    routed = await router.route(asked)
+    tracemalloc.start()
+    describe(router, asked, routed)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
 async def test_without_a_class_there_are_no_scores(classifier: Classifier) -> None:
     told = await explained(classifier, request("anything", model="legal-lora"))
 
@@ -143,6 +156,16 @@ def test_a_terminal_shows_it_in_columns() -> None:
         "  queue      0.125",
         "  decide     12.000",
     ]
+
+
+def test_a_terminal_is_not_told_what_to_do_by_a_request() -> None:
+    """Of a request that somebody else sent: an escape sequence may write to the clipboard."""
+    odd = "\x1b]52;c;cm0=\x07 \x9b2J\u202e\x00"
+    ask, edit = DESCRIPTION["ask"] | {"text": odd}, {"field": "x", "from": f'{{\n"{odd}"}}', "to": odd}
+    shown = render(DESCRIPTION | {"ask": ask, "edits": [edit], "decision": DESCRIPTION["decision"] | {"model": odd}})
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert "ask        ask: ?]52;c;cm0=? ?2J??" in shown
+    assert '  x: { "?]52;' in shown
 
 
 def test_a_terminal_shows_a_dash_for_what_there_is_not() -> None:
