@@ -7,7 +7,7 @@ from msgspec.json import Decoder
 
 from pointsman.routing import json_scan
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
-from pointsman.routing.body import MESSAGES_AT_ONCE, Message, ScannedMessage, Value, decode, kind, view
+from pointsman.routing.body import AT_ONCE, Message, ScannedMessage, Value, decode, has_many_objects, kind, view
 from pointsman.routing.json_scan import JsonFault, Span
 from pointsman.routing.prompt_text import END_BYTES, LIST_AT_ONCE, MOST_PARTS, TooManyParts, beginning_of, texts_of
 from pointsman.routing.steps import Pace, Steps
@@ -31,7 +31,7 @@ def read_messages(value: Value | None) -> Steps[list[Message] | None]:
     if value is None or kind(value) != b"[":
         return None
     shown = memoryview(value)
-    if shown.nbytes <= MESSAGES_AT_ONCE:
+    if shown.nbytes <= AT_ONCE and not has_many_objects(bytes(shown)):
         messages: list[Message] | None = decode(value, None, _MESSAGES)
         if messages is not None:
             return counted(messages)
