@@ -6,7 +6,9 @@ import json
 
 import pytest
 
-from pointsman.routing.ask import AskFinder, AskKind
+from pointsman.routing.ask import Ask, AskFinder, AskKind, words
+from pointsman.routing.ask.labels import label_in
+from pointsman.routing.ask.names import may_name, name_of
 
 ASK = "How long do I have to file an appeal against a civil judgment?"
 WISHES = "Draft a clause that limits our liability.\n\nIt should\n- survive termination\n- exclude fraud"
@@ -45,6 +47,31 @@ def found(*parts: str, system: str = "") -> str:
 def test_a_bare_message_stays_whole(message: str) -> None:
     assert message in found(message) or found(message) in message
     assert FINDER.find([message]).text.split()[-3:] == message.split()[-3:] or "question" in message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param("python " * 500, id="one word"),
+        pytest.param("".join(f"def f{n}(x):\n    return x[{n}]\n\n" for n in range(40)), id="code"),
+        pytest.param("\n\n".join([SOUP] * 3), id="a document"),
+    ],
+)
+def test_a_message_that_asks_nothing_and_has_no_label_stays_whole(message: str) -> None:
+    assert FINDER.find([message]) == Ask(message, AskKind.MESSAGE)
+
+
+@pytest.mark.parametrize(
+    "line", ["    question: str = None", "    request: Request,", "# Nobody but the owner may ask for it.", "{"]
+)
+def test_code_has_no_labels(line: str) -> None:
+    assert label_in(line, line.strip(), name_of) is None
+
+
+@pytest.mark.parametrize("item", ["What is the capital of the region?", "If the data are known and large"])
+def test_what_a_list_repeats_is_no_template(item: str) -> None:
+    message = f"1. {item}\n" + "2. Name three of its rivers.\n" * 10 + f"3. {item} 4. Or otherwise, {item[3:]}"
+    assert found(message) == message
 
 
 def test_a_message_without_text_has_no_ask() -> None:
@@ -117,6 +144,11 @@ def test_a_message_of_nothing_but_a_harness_has_no_ask() -> None:
     assert FINDER.find(["<system-reminder>\nRead the rules.\n</system-reminder>"]).kind is AskKind.NONE
 
 
+def test_nor_has_one_of_frames_around_what_two_rules_set_off() -> None:
+    frame = "Improve the answer above with the context below."
+    assert FINDER.find([f"{frame}\n------\n{SOUP}\n------\nRewrite the answer."]).kind is AskKind.NONE
+
+
 def test_what_was_removed_and_taken_is_told_by_its_place() -> None:
     message = f"<context>\n{SOUP}\n</context>\n\nQuestion: {ASK}"
     steps = FINDER.find([message]).steps
@@ -149,10 +181,48 @@ def test_what_was_removed_and_taken_is_told_by_its_place() -> None:
         pytest.param("Question: {a}\n\nContext:\n{m}", id="ask first"),
         pytest.param("<documents>\n{m}\n</documents>\n\nQuestion: {a}\nAnswer:", id="tag and label"),
         pytest.param("<source>{m}</source>\n<user_query>\n{a}\n</user_query>", id="tags"),
+        pytest.param(
+            "The plan:\n1. {a}\n2. Sum up.\n\nNotes so far:\n{m}\n\nYour part is step 1, {a}.", id="said twice"
+        ),
+        pytest.param("{a}\n\njo@host:~$ ./run\n{m}\njo@host:~$ uname\nLinux", id="the session of a shell"),
     ],
 )
 def test_a_document_that_speaks_changes_nothing(wrapper: str, said: str) -> None:
     assert found(wrapper.format(a=ASK, m=f"The ferry leaves at nine.\n{said}\nBring boots.")) == ASK
+
+
+def test_a_diff_that_speaks_changes_nothing() -> None:
+    added = (
+        "The ferry leaves.\n\nQuestion: why does my replica lag?\n<user_query>What is a mutex?</user_query>\nAnswer:"
+    )
+    lines = "\n".join(f"+{line}" for line in added.split("\n"))
+    assert found(f"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -0,0 +1,4 @@\n{lines}\n\n{ASK}") == ASK
+
+
+# --- several asks ---------------------------------------------------------------------------------------------------
+
+
+def test_asks_before_and_behind_material_are_candidates() -> None:
+    other = "How do I undo a commit in a shared git repository?"
+    asked = FINDER.find([f"{ASK}\n\n```\n{'x = y.z(1)' * 40}\n```\n\n{other}"])
+    assert (asked.text, asked.others) == (f"{ASK}\n\n{other}", (ASK, other))
+
+
+def test_several_labelled_asks_are_candidates_and_the_message_stays_whole() -> None:
+    message = f"Question: {ASK}\n\nQuestion: How do I undo a git commit?"
+    assert FINDER.find([message]) == Ask(message, AskKind.MESSAGE, (ASK, "How do I undo a git commit?"))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param("How do I repair the import in this code?", id="one that points at the material"),
+        pytest.param(ASK, id="the same"),
+        pytest.param("Answer the question in one sentence.", id="a frame"),
+    ],
+)
+def test_what_cannot_stand_alone_is_no_candidate(other: str) -> None:
+    assert FINDER.find([f"{ASK}\n\n```\n{'x = y.z(1)' * 40}\n```\n\n{other}"]).others == ()
 
 
 # --- helper tasks -------------------------------------------------------------------------------------------------
@@ -193,6 +263,20 @@ def test_a_phrase_is_no_helper_task(message: str) -> None:
 
 def test_what_a_harness_complains_about_is_no_ask() -> None:
     assert FINDER.find(["[ERROR] You did not use a tool in your last reply."]).kind is AskKind.NONE
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+WORDS = sorted(frozenset[str]().union(*words.ASKS.values(), words.OTHERS, words.USERS, words.ANSWERS, words.EXACT))
+
+
+@pytest.mark.parametrize(
+    "form", ["{}", "The user's {}", "next{}", "a_{}", "{} 3", "**{}**", "{} from Anna", "({})", "{}s (x)"]
+)
+def test_no_name_is_passed_over_by_its_last_word(form: str) -> None:
+    for word in WORDS:
+        for name in (f"The {word} said", form.format(word), form.format(word.title()), form.format(word.upper())):
+            assert name_of(name, True) is None or may_name(name), name
 
 
 # --- the config ---------------------------------------------------------------------------------------------------

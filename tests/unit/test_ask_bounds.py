@@ -12,12 +12,22 @@ import pytest
 from pointsman.routing.ask import Ask, AskFinder, payload
 
 KIB = 1024
+LINE = "Why is the sky blue?"
 # Repeated, these make patterns and loops try again at each place.
 WORST = [
     *("a", " ", "\n", "<", "<a", "<a>", "</a>", "<a>\n", "<a\n>", "[a", "[a]", "[/a]", "```\n", "~~~", "```a\n```\n"),
     *("---\n", "-", "=", "-- ", ":", "a:", "a: ", "a: a\n", "Question: a\n", "Context: a\n\n", "#", "# a\n", "> a\n"),
     *("# Question\na\n# Context\na\n", "a? ", "?", '"', '"a": ', "{", '{"a":', "[", "(", "()", "a.b.", "a, a, "),
     *("User: a\nAI: a\n", "<|im_start|>user\na", "[INST]", "...... F", "a@a:", "1:", "\t|", "a,a,a,a\n", "BEGIN A\n"),
+    *(
+        "a b\n\n",
+        "How do I do this?\n\n",
+        "a@b:~$ x\n",
+        "@@ -1\n",
+        "+a\n",
+        "Why do I bake bread? ",
+        "A: b c\n\nQ: a b\n\n",
+    ),
     *("A B\n", "é", "質問: ", "and ", ", and ", ' is "', "\u2028", "'"),
 ]
 
@@ -56,6 +66,16 @@ def test_no_pattern_takes_long_at_its_worst(unit: str) -> None:
     """A pattern that tries everything twice would take minutes."""
     text = unit * (64 * KIB // len(unit))
     AskFinder().find([text, text[: 16 * KIB] + "!"])
+
+
+def test_many_blocks_under_two_labels_take_no_longer_than_as_many_under_none() -> None:
+    """Each block is looked up among those taken: were that a search through them, this would take minutes."""
+    AskFinder().find(["Context:\n" + "a\n\n" * 10_000 + "Question:\n" + "b\n\n" * 10_000])
+
+
+def test_a_line_without_a_mark_costs_next_to_nothing() -> None:
+    finder = AskFinder()
+    assert 3 * events(lambda: finder.find([LINE])) < events(lambda: finder.find([f"{LINE}\n{LINE}"]))
 
 
 def test_of_a_long_message_only_the_ends_are_looked_at() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+
+import msgspec
 
 from pointsman.routing.ask.forms import LOOKED_AT, Form, form_of
 from pointsman.routing.ask.labels import RULE, Label, Style, is_key, label_in, may_be_mark, own
@@ -18,20 +20,26 @@ _HTML_LINES = ("<p", "<div", "</div", "<br", "<li")
 _FENCES = ("```", "~~~", '"""', "'''")
 
 
-class Block(NamedTuple):
+class Block(msgspec.Struct, frozen=True, gc=False):
     """A part of a text; blocks of one `section` stand under the same label.
 
-    `strong`: the label is a heading, or set off by a frame of characters. `inside`: it is weaker than a label of
-    material above it, to which it may belong.
+    `form` is None where the beginnings of `lines`, without space at their ends, tell it. `strong`: the label is a
+    heading, or set off by a frame of characters. `inside`: it is weaker than a label of material above it, to which it
+    may belong.
     """
 
     start: int
     end: int
     name: Name
-    form: Form
+    form: Form | None
     section: int
     strong: bool = False
     inside: bool = False
+    lines: Sequence[str] = ()
+
+    def look(self) -> Form:
+        """Return what the block looks like."""
+        return form_of(self.lines) if self.form is None else self.form
 
 
 class Reader:
@@ -56,10 +64,17 @@ class Reader:
         at = start
         for line in self._text[start:end].split("\n"):
             plain = line.strip()
-            if plain and self._fence is None and not may_be_mark(plain):
-                self._append(at, plain)
-            else:
+            if self._fence is not None:
+                if plain.startswith(self._fence[1]):
+                    self._in_fence(self._fence, plain, at + len(line))
+            elif not plain:
+                self._blank(at)
+            elif may_be_mark(plain):
                 self._line(line, plain, at)
+            elif self._begun is None:
+                self._begun, self._lines = at, [plain]
+            elif len(self._lines) < LOOKED_AT:
+                self._lines.append(plain)
             at += len(line) + 1
         self._flush(end)
 
@@ -107,17 +122,15 @@ class Reader:
             while place < len(ranges) and ranges[place][1] <= block.start:
                 place += 1
             inside = place < len(ranges) and ranges[place][0] <= block.start
-            free = block.name.role is Role.FREE and block.form is Form.PROSE
-            form = Form.ENCLOSED if inside and free else block.form
-            found.append(block._replace(form=form, inside=block.inside or (inside and not block.strong)))
+            free = inside and block.name.role is Role.FREE and block.look() is Form.PROSE
+            form = Form.ENCLOSED if free else block.form
+            found.append(
+                msgspec.structs.replace(block, form=form, inside=block.inside or (inside and not block.strong))
+            )
         return found
 
     def _line(self, line: str, plain: str, at: int) -> None:
-        if self._fence is not None:
-            self._in_fence(plain, at + len(line))
-        elif not plain:
-            self._blank(at)
-        elif plain.startswith(_FENCES) and (len(plain) < 7 or not plain.endswith(plain[:3])):
+        if plain.startswith(_FENCES) and (len(plain) < 7 or not plain.endswith(plain[:3])):
             self._flush(at)
             self._fence = at, plain[:3]
             self._file = "." in plain
@@ -133,11 +146,11 @@ class Reader:
             else:
                 self._words(line, plain, at)
 
-    def _in_fence(self, plain: str, end: int) -> None:
-        if self._fence is None or not plain.startswith(self._fence[1]) or len(plain) > len(self._fence[1]) + 1:
+    def _in_fence(self, fence: tuple[int, str], plain: str, end: int) -> None:
+        if len(plain) > len(fence[1]) + 1:
             return
         used = self._used
-        self._add(self._fence[0], end, Form.FILE if self._file else Form.FENCE)
+        self._add(fence[0], end, Form.FILE if self._file else Form.FENCE)
         self._fence, self._used = None, used
         self._after_opaque()
         self._used = True
@@ -213,11 +226,11 @@ class Reader:
 
     def _flush(self, end: int) -> None:
         if self._begun is not None:
-            self._add(self._begun, end, form_of(self._lines))
+            self._add(self._begun, end, None, self._lines)
         self._begun, self._lines = None, []
 
-    def _add(self, start: int, end: int, form: Form) -> None:
+    def _add(self, start: int, end: int, form: Form | None, lines: Sequence[str] = ()) -> None:
         self._used = True
         strong = bool(self._style.heading) or self._style.decorated
         inside = self._within and not strong
-        self.blocks.append(Block(start, end, self._name, form, self._section, strong, inside))
+        self.blocks.append(Block(start, end, self._name, form, self._section, strong, inside, lines))

@@ -11,15 +11,15 @@ from pointsman.lru import Lru
 from pointsman.routing.ask import payload, turns
 from pointsman.routing.ask.ask import NO_ASK, Ask, AskKind, Step
 from pointsman.routing.ask.blocks import OTHER, Block, Reader
-from pointsman.routing.ask.free import free, said
+from pointsman.routing.ask.free import free, rivals, said
 from pointsman.routing.ask.helpers import is_helper, is_retry
 from pointsman.routing.ask.judged import Judged, Kind, is_plain, judge, without_cue
-from pointsman.routing.ask.labelled import labelled
-from pointsman.routing.ask.labels import front_matter
-from pointsman.routing.ask.names import NameOf, name_of
-from pointsman.routing.ask.patterns import with_patterns
+from pointsman.routing.ask.labelled import labelled, labelled_rivals
+from pointsman.routing.ask.labels import front_matter, may_be_mark
+from pointsman.routing.ask.names import NameOf, name_of, with_patterns
+from pointsman.routing.ask.pasted import pasted, said_twice
 from pointsman.routing.ask.prose import instruction, without_pointers
-from pointsman.routing.ask.tags import tagged
+from pointsman.routing.ask.tags import may_enclose, tagged
 
 # Of a longer message the two ends are looked at.
 END_CHARS = 32 * 1024
@@ -30,6 +30,8 @@ LONGEST_KNOWN = 2048
 # An ask inside of an ask inside of an ask.
 _DEEPEST = 3
 _TAG_RANK = 4
+# A shorter text has no material between an ask and its repetition.
+_SHORTEST_TWICE = 250
 
 _WHOLE = Ask("", AskKind.MESSAGE)
 
@@ -73,26 +75,30 @@ class AskFinder:
         if is_retry(whole):
             return NO_ASK
         left_out = len(whole) - 2 * END_CHARS
-        if left_out > 0:
-            given = [f"{whole[:END_CHARS]}\n{whole[-END_CHARS:]}"]
-        found = self._within(given, 0, widest=True)
-        if (found is None or not found.text) and "</" in whole:
-            # What seemed to be one block of material may be several, with the ask between them.
-            other = self._within(given, 0, widest=False)
-            found = other if other is not None and other.text else found
-        if found is not None and left_out > 0:
-            found = _moved(found, left_out - 1)
+        if left_out <= 0:
+            found = self._found(given)
+        else:
+            found = self._found([f"{whole[:END_CHARS]}\n{whole[-END_CHARS:]}"])
+            found = None if found is None else _moved(found, left_out - 1)
         told = instruction(whole if found is None else found.text)
-        if found is None:
-            if told is None:
-                return Ask(whole, AskKind.MESSAGE)
-            found = Ask(told, AskKind.ASK, steps=(Step("taken", 0, len(told)), Step("material", len(told), len(whole))))
-        return found if told is None else msgspec.structs.replace(found, text=told)
+        if told is None:
+            return found or Ask(whole, AskKind.MESSAGE)
+        steps = (Step("taken", 0, len(told)), Step("material", len(told), len(whole)))
+        return Ask(told, AskKind.ASK, steps=steps if found is None else found.steps)
+
+    def _found(self, parts: list[str]) -> Ask | None:
+        """Return the ask in the parts of a message; None if it is the whole message."""
+        found = self._within(parts, 0, widest=True)
+        if (found is None or not found.text) and any("</" in part for part in parts):
+            # What seemed to be one block of material may be several, with the ask between them.
+            other = self._within(parts, 0, widest=False)
+            return other if other is not None and other.text else found
+        return found
 
     def _within(self, parts: list[str], depth: int, *, widest: bool) -> Ask | None:
         """Return the ask in a text; None if it is the whole text."""
         text = " ".join(parts)
-        if depth == _DEEPEST:
+        if depth == _DEEPEST or (len(parts) == 1 and _is_one_line(text)):
             return None
         turn = turns.last_user_turn(text)
         if turn is not None:
@@ -101,24 +107,30 @@ class AskFinder:
         if member is not None:
             found = self._within([member], depth + 1, widest=widest)
             return Ask(found.text if found and found.text else member, AskKind.ASK, steps=(Step("json", 0, len(text)),))
+        twice = said_twice(text) if len(text) > _SHORTEST_TWICE else None
+        if twice is not None:
+            return self._inner(text, *twice, "taken", depth, widest=widest)
         judged = without_cue(text, [judge(text, block) for block in self._blocks(text, parts, widest=widest)])
-        if not judged or is_plain(judged):
+        if not judged:
             return None
+        if is_plain(judged):
+            others = labelled_rivals(text, judged)
+            return Ask(text, AskKind.MESSAGE, others) if others and not depth else None
         section = labelled(judged)
         if section is not None:
             start, end = section[0].block.start, section[-1].block.end
             found = self._inner(text, start, end, "taken", depth, widest=widest)
-            removed = _steps(one for one in judged if one not in section)
+            removed = _removed(judged, section)
             return Ask(found.text, AskKind.ASK, steps=tuple(sorted((*removed, *found.steps), key=_start))[:MOST_STEPS])
         kept = free(text, judged)
         if kept is None:
             return None
-        steps = tuple(sorted((*_taken(kept), *_steps(one for one in judged if one not in kept)), key=_start))
+        steps = tuple(sorted((*_taken(kept), *_removed(judged, kept)), key=_start))
         if not kept:
             return msgspec.structs.replace(NO_ASK, steps=steps[:MOST_STEPS])
         pieces = [text[one.block.start : one.block.end].strip() for one in kept] if kept[1:] else [said(text, kept[0])]
         asked = "\n\n".join([unquoted(without_pointers(piece)) for piece in pieces])
-        return Ask(asked.rstrip(" :："), AskKind.ASK, steps=steps[:MOST_STEPS])
+        return Ask(asked.rstrip(" :："), AskKind.ASK, rivals(text, judged, kept), steps[:MOST_STEPS])
 
     def _inner(self, text: str, start: int, end: int, what: str, depth: int, *, widest: bool) -> Ask:
         """Return the ask in a part of a text, which is all of it unless it has wrappers of its own."""
@@ -138,7 +150,10 @@ class AskFinder:
             if not start and (front := front_matter(part)):
                 reader.opaque(0, front, OTHER, (0, front))
                 at = front
+            opaque = pasted(part)
             for tag in tagged(part, self._name_of, widest=widest):
+                while opaque and start + opaque[0][0] <= start + tag.start:
+                    at = _pasted(reader, at, start, opaque.pop(0))
                 if start + tag.start < at:
                     continue
                 reader.read(at, start + tag.start)
@@ -146,10 +161,28 @@ class AskFinder:
                 name = name._replace(rank=name.rank + _TAG_RANK)  # a tag is surer than a label
                 reader.opaque(start + tag.start, start + tag.end, name, (start + tag.inner, start + tag.inner_end))
                 at = start + tag.end
+            for place in opaque:
+                at = _pasted(reader, at, start, place)
             reader.read(at, start + len(part))
             reader.part(start + len(part))
             start += len(part) + 1
         return reader.enclosed()
+
+
+def _pasted(reader: Reader, at: int, start: int, place: tuple[int, int]) -> int:
+    """Read what stands before something pasted, and return where that ends."""
+    begin, end = start + place[0], start + place[1]
+    if begin < at:
+        return at
+    reader.read(at, begin)
+    reader.opaque(begin, end, OTHER, (begin, end))
+    return end
+
+
+def _is_one_line(text: str) -> bool:
+    """Return whether a text is one line without a mark: most questions are, and there is nothing to find."""
+    plain = text.strip()
+    return "\n" not in plain and not (plain and may_be_mark(plain)) and not may_enclose(plain)
 
 
 def unquoted(text: str) -> str:
@@ -164,9 +197,10 @@ def _taken(kept: Iterable[Judged]) -> list[Step]:
     return [Step("taken", one.block.start, one.block.end) for one in kept]
 
 
-def _steps(removed: Iterable[Judged]) -> list[Step]:
-    names = {Kind.PERSON: "other"}
-    return [Step(names.get(one.kind, one.kind.value), one.block.start, one.block.end) for one in removed]
+def _removed(judged: Iterable[Judged], taken: Iterable[Judged]) -> list[Step]:
+    starts, names = {one.block.start for one in taken}, {Kind.PERSON: "other"}
+    left = [one for one in judged if one.block.start not in starts]
+    return [Step(names.get(one.kind, one.kind.value), one.block.start, one.block.end) for one in left]
 
 
 def _start(step: Step) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Sequence
 
 from pointsman.routing.ask.labels import is_key
 
@@ -13,8 +14,8 @@ LOOKED_AT = 6
 _LOG = re.compile(
     r"[\[(<]?(?:\d{4}[-/]\d\d[-/]\d\d|\d\d?[/.]\d\d?[/.]\d\d(?:\d\d)?,? \d|\d\d?:\d\d\b|[A-Z][a-z]{2} +\d+ \d\d:\d\d|"
     r"\d+\.\d+\.\d+\.\d+ )|(?:INFO|WARN|WARNING|ERROR|DEBUG|FATAL|TRACE)\b|Traceback|at [\w.$<>]+\(|File \"|"
-    r"[\w.-]{1,32}@[\w.-]{1,64}:\S*+ ?[$#]|[$%] \w|>>> |[-drwx]{10}[. ]|total \d|[=_*-]{5,} ?\w|\S+ [.F]+ *\[|E  +\S|"
-    r"[\w./-]+:\d+:"
+    r"[\w.-]{1,32}+@[\w.-]{1,64}:\S*+ ?[$#]|[$%] \w|>>> |[-drwx]{10}[. ]|total \d|[=_*-]{5,} ?\w|"
+    r"\S++ [.F]++ *+\[|E  +\S|[\w./-]++:\d+:"
 )
 _PROMPT = re.compile(r"[\w.-]{1,32}@[\w.-]{1,64}:\S*+ ?[$#] ?\S|PS [A-Z]:\\|>>> \S|[$] [a-z]")
 _QUOTES = tuple('"“”„«»')
@@ -25,9 +26,10 @@ _CODE = re.compile(
     r"static|return|package|using|namespace|struct|enum|impl|if \(|for \(|while \(|SELECT|INSERT|CREATE|UPDATE|ALTER|"
     r"FROM|WHERE|try:|else|except|elif|with|local|end|type)\b"
 )
-_CODE_END = re.compile(r"(?:[{};\\,(>\[\])]|:|=)\Z")
+_CODE_ENDS = frozenset("{};\\,(>[]):=")
 _DIFF = re.compile(r"diff --git |index [0-9a-f]{6,}|@@ |\+\+\+ |--- [ab/]|[+-](?![ +-])\S|\+ {2,}|\+\Z")
 _JSON = re.compile(r"[{\[]\s*+(?:[\"{\[\]}]|\Z)|\"[^\"\n]{1,60}\"\s?+:|[}\]]++,?\Z")
+_BY_FIRST = {**dict.fromkeys("di@+-", _DIFF), **dict.fromkeys('{[}]"', _JSON)}
 
 
 class Form(enum.Enum):
@@ -48,28 +50,28 @@ class Form(enum.Enum):
     """Prose between two lines such as `-----`."""
 
 
-def form_of(lines: list[str]) -> Form:
+def form_of(lines: Sequence[str]) -> Form:
     """Return the form of a block by most of its first lines, which are without space at their ends."""
-    half = len(lines) / 2
     if lines[0][0] in _QUOTES and lines[-1].rstrip(".")[-1:] in _QUOTES and sum(map(len, lines)) > _QUOTED:
         return Form.QUOTE
+    if len(lines) == 1:
+        return Form.LOG if lines[0][:3] == "PS " and _PROMPT.match(lines[0]) else _form_of_line(lines[0]) or Form.PROSE
     if len(lines) > 2 and all(map(_is_row, lines)):
         return Form.TABLE
-    if _PROMPT.match(lines[0]) is not None:
+    found = [_form_of_line(line) for line in lines]
+    half = len(lines) / 2
+    if (found[0] is Form.LOG or lines[0][:3] == "PS ") and _PROMPT.match(lines[0]) is not None:
         return Form.LOG
-    counts = {None: 0, Form.QUOTE: 0, Form.LOG: 0, Form.CODE: 0}
-    for line in lines:
-        counts[_form_of_line(line)] += 1
-    if counts[Form.QUOTE] > half:
+    if found.count(Form.QUOTE) > half:
         return Form.QUOTE
-    if counts[Form.LOG] > half:
+    log, code = found.count(Form.LOG), found.count(Form.CODE)
+    if log > half:
         return Form.LOG
-    code = counts[Form.CODE]
     if code > half or (code >= 2 and code > 0.3 * len(lines)):
         return Form.CODE
-    if counts[Form.LOG] + code > half:
+    if log + code > half:
         return Form.LOG
-    if len(lines) > 1 and sum(map(is_key, lines)) > 0.6 * len(lines):
+    if sum(map(is_key, lines)) > 0.6 * len(lines):
         return Form.KEYS
     return Form.PROSE
 
@@ -87,14 +89,14 @@ def _is_row(line: str) -> bool:
 
 
 def _is_code(line: str) -> bool:
-    last = line[-1]
-    if last in ".?!," and line[0].isupper() and " " in line:
+    first, last = line[0], line[-1]
+    if last in ".?!," and first.isupper() and " " in line:
         return False
-    if line[0] == "<" and line.count(" ") > 4 and line[1:3] in ("p>", "li", "di", "sp", "br"):
+    if first == "<" and line.count(" ") > 4 and line[1:3] in ("p>", "li", "di", "sp", "br"):
         return False
-    return (
-        (last in "{};" and not line[0].isupper())
-        or (_CODE.match(line) is not None and _CODE_END.search(line) is not None)
-        or _DIFF.match(line) is not None
-        or _JSON.match(line) is not None
-    )
+    if last in "{};" and not first.isupper():
+        return True
+    if last in _CODE_ENDS and _CODE.match(line) is not None:
+        return True
+    pattern = _BY_FIRST.get(first)
+    return pattern is not None and pattern.match(line) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pointsman.routing.ask import prose
 from pointsman.routing.ask.forms import Form
-from pointsman.routing.ask.judged import Judged, Kind, one_language
+from pointsman.routing.ask.judged import Judged, Kind, one_language, stands_alone
 from pointsman.routing.ask.names import Role
 
 # A paragraph of this length tells a story, or is somebody else's.
@@ -19,13 +19,13 @@ _WRITTEN = (Kind.PERSON, Kind.SMALL)
 def free(text: str, judged: list[Judged]) -> list[Judged] | None:
     """Return the blocks that ask: none if no person wrote any, None if all of the text is the ask."""
     marked = any(one.role is not Role.FREE or one.block.form is Form.FILE for one in judged)
-    judged = one_language([one if one.role is Role.FREE else one._replace(kind=Kind.MATERIAL) for one in judged])
+    judged = one_language(
+        [one if one.role is Role.FREE or one.kind is Kind.MATERIAL else one.become(Kind.MATERIAL) for one in judged]
+    )
     material = any(one.kind is Kind.MATERIAL for one in judged)
-    judged = [
-        one._replace(kind=Kind.MATERIAL if material else Kind.PERSON) if one.kind is Kind.NOISE else one
-        for one in judged
-    ]
-    if judged[-1].block.form is Form.LOG and _asks(text, judged[-1]):
+    noise = Kind.MATERIAL if material else Kind.PERSON
+    judged = [one.become(noise) if one.kind is Kind.NOISE else one for one in judged]
+    if judged[-1].block.look() is Form.LOG and _asks(text, judged[-1]):
         return judged[-1:]
     judged = _without_stories(text, judged)
     if all(one.kind in _WRITTEN for one in judged):
@@ -35,33 +35,69 @@ def free(text: str, judged: list[Judged]) -> list[Judged] | None:
     if best < 2 and (tail := _tail(text, judged)):
         return tail
     if not person:
-        return [] if material else None
+        # Templates set off material by two rules; without any mark, code or a document alone is the message.
+        return [] if marked or any(one.block.form is Form.ENCLOSED for one in judged) else None
     if not marked and (best < 1 or sum(one.content for one in person) < 2):
         return None
     kept = _without_scraps(_best_groups(judged))
-    words = " ".join(text[one.block.start : one.block.end] for one in kept)
-    removed = [text[one.block.start : one.block.end] for one in judged if one.kind is Kind.MATERIAL]
-    if not marked and _is_about(words, " ".join(removed)):
+    if marked:
+        return kept
+    found = prose.words_in(_beginning(text, kept))
+    if _is_about(found, _beginning(text, [one for one in judged if one.kind is Kind.MATERIAL])):
         return None
-    if material and not marked and sum(one.content for one in kept) < 3 and prose.points(words):
+    if material and sum([one.content for one in kept]) < 3 and prose.points(found):
         return None  # "what is wrong with it?" asks about what stands around
     return kept
 
 
-def _is_about(ask: str, material: str) -> bool:
+def rivals(text: str, judged: list[Judged], kept: list[Judged]) -> tuple[str, ...]:
+    """Return the asks before and behind material if each could stand alone: they may be about different things."""
+    taken = {one.block.start for one in kept}
+    groups: list[list[Judged]] = [[]]
+    for one in judged:
+        if one.block.start in taken:
+            groups[-1].append(one)
+        elif one.kind is Kind.MATERIAL and groups[-1]:
+            groups.append([])
+    groups = [group for group in groups if group]
+    if len(groups) < 2 or not all(any(map(stands_alone, group)) for group in groups):
+        return ()
+    pieces = [text[group[0].block.start : group[-1].block.end].strip() for group in groups]
+    repeated = any(pieces[0] in piece for piece in pieces[1:])
+    return () if repeated or any(map(_points, pieces)) else tuple(pieces)
+
+
+def _points(piece: str) -> bool:
+    return prose.points(prose.words_in(piece))
+
+
+def _beginning(text: str, blocks: list[Judged]) -> str:
+    """Return so much of blocks as words are looked for in."""
+    pieces: list[str] = []
+    room = prose.LONGEST
+    for one in blocks:
+        pieces.append(text[one.block.start : one.block.end][:room])
+        room -= len(pieces[-1]) + 1
+        if room <= 0:
+            break
+    return " ".join(pieces)
+
+
+def _is_about(ask: prose.Words, material: str) -> bool:
     """Return whether an ask names what the material begins with, which then is the person's own."""
-    known = prose.content_words(ask).intersection(prose.words_in(material))
+    known = prose.content_words(ask) & prose.words_in(material).known
     return any(len(word) > _TELLING for word in known) or len(known) > 2
 
 
 def _without_stories(text: str, judged: list[Judged]) -> list[Judged]:
     """Return long paragraphs as material beside a short question at an end that needs none of them."""
     for one in (judged[0], judged[-1]):
-        piece = text[one.block.start : one.block.end]
-        whole = one.kind is Kind.PERSON and one.score >= 2 and one.content >= 3 and one.size < _STORY
-        if whole and not prose.points(piece) and not prose.refers(piece):
+        if one.kind is not Kind.PERSON or one.score < 2 or one.content < 3 or one.size >= _STORY:
+            continue
+        found = prose.words_in(text[one.block.start : one.block.end])
+        if not prose.points(found) and not prose.refers(found):
             return [
-                other._replace(kind=Kind.MATERIAL)
+                other.become(Kind.MATERIAL)
                 if other.kind is Kind.PERSON and other.size > _STORY and other.score < 2
                 else other
                 for other in judged
@@ -128,16 +164,17 @@ def _tail(text: str, judged: list[Judged]) -> list[Judged]:
 def _asks(text: str, last: Judged) -> bool:
     """Return whether the last paragraph, or the last line of a log of a chat, asks."""
     piece = said(text, last)
-    if last.block.form not in (Form.PROSE, Form.LOG) or not piece:
+    form = last.block.look()
+    if form not in (Form.PROSE, Form.LOG) or not piece:
         return False
     found = prose.words_in(piece)
-    least = 1 if last.block.form is Form.LOG else 2
-    return prose.asks(piece, found) >= least and not prose.is_frame(piece, found, prose.content(found))
+    least = 1 if form is Form.LOG else 2
+    return prose.asks(piece, found) >= least and not prose.is_frame(piece, found)
 
 
 def said(text: str, one: Judged) -> str:
     """Return the text of a block; of a log of a chat, what its last line says."""
     piece = text[one.block.start : one.block.end].strip()
-    if one.block.form is Form.LOG:
+    if one.block.look() is Form.LOG:
         return piece.rpartition("\n")[2].partition("] ")[2].partition(": ")[2]
     return piece

@@ -15,7 +15,8 @@ _LOOKED_AT = 3000
 # A paragraph of this length ends the opening of a message: what follows may be material.
 _FIRST = 50
 
-_MARKUP = re.compile(r"[\s#*_`<>\[\]|:-]+")
+_LETTERS = {code: " " for code in range(128) if not chr(code).islower()}
+_MARKUP = {ord(char): " " for char in "#*_`<>[]|:-"}
 
 _STRICT = (
     "only", "nothing else", "nothing but", "json", "quotation", "quotes", "punctuation", "no other text", "no more",
@@ -132,6 +133,12 @@ _OPENINGS = (
 )
 """What no person writes at the beginning of a message or a system prompt."""
 
+_BY_VERB = {
+    verb: [template for template in _TEMPLATES if verb in template.does]
+    for verb in frozenset[str]().union(*[template.does for template in _TEMPLATES])
+}
+_FIRST_WORDS = frozenset(opening.split()[0] for opening in _OPENINGS)
+
 # Of a verb, what it does stands within so many characters.
 _WINDOW = 220
 _VERBS_WITHIN = 160
@@ -141,8 +148,8 @@ _LABELS = ("output", "answer", "response", "result", "title", "json", "assistant
 
 # Here a template may put in what somebody else wrote.
 _MATERIAL = re.compile(
-    r"(?:\A|(?<=\n))[ \t]*+(?:<(?!/|task|instruct|rules|goal|role)|\[(?!instruct|task|inst)|```|\"\"\"|---|===)|"
-    r"(?<=\n)[ \t]*+[a-z][\w ]{0,40}+:\s*+(?:\n|\Z)"
+    r"[ \t]*+(?:<(?!/|task|instruct|rules|goal|role)|\[(?!instruct|task|inst)|```|\"\"\"|---|===|"
+    r"(?P<label>[a-z][\w ]{0,40}+:\s*+(?:\n|\Z)))"
 )
 _RETRIES = (
     "[error] ",
@@ -164,21 +171,45 @@ def is_helper(text: str, system: str) -> bool:
 def _matches(text: str, *, system: bool) -> bool:
     if len(text) < 80:
         return False
-    begin = _MATERIAL.split(text[:_OPENING].lower(), 1)[0]
+    begin = text[:_OPENING].lower()
+    known = begin.translate(_LETTERS).split() if begin.isascii() else _WORD.findall(begin)
+    if known[:1] and known[0] in _FIRST_WORDS and _plain(text[:_LOOKED_UP].lower()).startswith(_OPENINGS):
+        return True
+    if _BY_VERB.keys().isdisjoint(known):
+        return False
+    begin = _before_material(begin)
     if not system:
         blank = begin.find("\n\n", _FIRST)
         begin = begin if blank < 0 else begin[:blank]
-    opening = _MARKUP.sub(" ", begin).strip()
-    if _MARKUP.sub(" ", text[:_LOOKED_UP].lower()).lstrip().startswith(_OPENINGS):
-        return True
-    verbs = set(_WORD.findall(opening[:_VERBS_WITHIN]))
-    return any(
-        (template.in_system or not system)
-        and not template.does.isdisjoint(verbs)
-        and _opens(template, opening)
-        and _answers(text) >= template.answer
-        for template in _TEMPLATES
-    )
+    opening = _plain(begin)
+    for verb in _WORD.finditer(opening, 0, _VERBS_WITHIN):
+        for template in _BY_VERB.get(verb.group(), ()):
+            begins, ends = verb.start(), verb.start() + _WINDOW
+            if (
+                (template.in_system or not system)
+                and template.object.search(opening, begins, ends)
+                and template.about.search(opening, begins, ends)
+                and _answers(text) >= template.answer
+            ):
+                return True
+    return False
+
+
+def _plain(text: str) -> str:
+    """Return a text without markup, with one space between words."""
+    return " ".join(text.translate(_MARKUP).split())
+
+
+def _before_material(begin: str) -> str:
+    """Return the lines before those with which material begins."""
+    at = 0
+    while True:
+        found = _MATERIAL.match(begin, at)
+        if found is not None and (at or found["label"] is None):
+            return begin[:at]
+        at = begin.find("\n", at) + 1
+        if not at:
+            return begin
 
 
 def _answers(text: str) -> int:
@@ -186,15 +217,7 @@ def _answers(text: str) -> int:
     return sum([word in looked_at for word in _STRICT])
 
 
-def _opens(template: _Template, opening: str) -> bool:
-    for verb in _WORD.finditer(opening, 0, _VERBS_WITHIN):
-        if verb.group() in template.does:
-            begin, end = verb.start(), verb.start() + _WINDOW
-            if template.object.search(opening, begin, end) and template.about.search(opening, begin, end):
-                return True
-    return False
-
-
 def is_retry(text: str) -> bool:
     """Return whether a harness complains about the model's last answer: nobody wrote this."""
-    return any(begin in text[:60].lower() for begin in _RETRIES)
+    begin = text[:60].lower()
+    return any(map(begin.__contains__, _RETRIES))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+
+import msgspec
 
 from pointsman.routing.ask import prose
 from pointsman.routing.ask.blocks import Block
@@ -16,6 +17,8 @@ _SMALL = 200
 _LONG = 250
 # A longer message may have a document without any mark.
 _SHORT = 500
+# The rank of a label; tags have a higher one.
+_SUREST = 3
 # A line that leads to the answer is shorter.
 _CUE = 80
 
@@ -33,19 +36,19 @@ class Kind(enum.Enum):
     """Words that are no sentence: what they are depends on what is around."""
 
 
-class Judged(NamedTuple):
-    """A block, what it is, how much it looks like an ask, and how many words say what it is about."""
+class Judged(msgspec.Struct, frozen=True, gc=False):
+    """A block, its role, what it is, how much it looks like an ask, and how many words tell its subject."""
 
     block: Block
+    role: Role
     kind: Kind
     score: int = 0
     content: int = 0
     english: bool | None = None
 
-    @property
-    def role(self) -> Role:
-        """Return the role of the label above."""
-        return self.block.name.role
+    def become(self, kind: Kind) -> Judged:
+        """Return the block as one of another kind."""
+        return msgspec.structs.replace(self, kind=kind)
 
     @property
     def size(self) -> int:
@@ -55,18 +58,20 @@ class Judged(NamedTuple):
 
 def judge(text: str, block: Block) -> Judged:
     """Return what a block of a text is."""
-    size = block.end - block.start
-    if block.name.role in (Role.OTHER, Role.ANSWER):
-        return Judged(block, Kind.MATERIAL)
-    if block.form is not Form.PROSE:
-        small = size < _SMALL and block.form not in (Form.ENCLOSED, Form.FILE, Form.TABLE)
-        return Judged(block, Kind.SMALL if small else Kind.MATERIAL)
-    piece = text[block.start : block.end]
+    size, role = block.end - block.start, block.name.role
+    if role is Role.OTHER or role is Role.ANSWER:
+        return Judged(block, role, Kind.MATERIAL)
+    form = block.look()
+    if form is not Form.PROSE:
+        small = size < _SMALL and form not in (Form.ENCLOSED, Form.FILE, Form.TABLE)
+        return Judged(block, role, Kind.SMALL if small else Kind.MATERIAL)
+    piece = text[block.start : block.end].strip()
     found = prose.words_in(piece)
-    score, content = prose.asks(piece, found), prose.content(found)
     quoted = prose.is_quoted(piece)
-    score += 2 * quoted
-    if prose.is_frame(piece, found, content):
+    score = prose.asks(piece, found)
+    if quoted:
+        score += 2
+    if prose.is_frame(piece, found):
         kind = Kind.FRAME
     elif size > _LONG and score == 0:
         kind = Kind.MATERIAL
@@ -74,7 +79,13 @@ def judge(text: str, block: Block) -> Judged:
         kind = Kind.NOISE
     else:
         kind = Kind.PERSON
-    return Judged(block, kind, score, content, quoted or prose.is_english(piece, found))
+    content = 0 if kind is Kind.MATERIAL else prose.content(found)
+    return Judged(block, role, kind, score, content, quoted or prose.is_english(piece, found))
+
+
+def stands_alone(one: Judged) -> bool:
+    """Return whether a block asks, and says about what."""
+    return one.kind is Kind.PERSON and one.score >= 2 and one.content >= 2
 
 
 def without_cue(text: str, judged: list[Judged]) -> list[Judged]:
@@ -83,7 +94,7 @@ def without_cue(text: str, judged: list[Judged]) -> list[Judged]:
     if last is None or last.kind is not Kind.PERSON or last.size > _CUE:
         return judged
     cue = text[last.block.start : last.block.end].rstrip()[-1:] in (":", "：")
-    return [*judged[:-1], last._replace(kind=Kind.FRAME)] if cue else judged
+    return [*judged[:-1], last.become(Kind.FRAME)] if cue else judged
 
 
 def one_language(judged: list[Judged]) -> list[Judged]:
@@ -92,20 +103,22 @@ def one_language(judged: list[Judged]) -> list[Judged]:
     if not asked or all(one.english is not False for one in judged):
         return judged
     said = (Kind.PERSON, Kind.NOISE)
-    return [one._replace(kind=Kind.FRAME) if one.kind in said and one.english is False else one for one in judged]
+    return [one.become(Kind.FRAME) if one.kind in said and one.english is False else one for one in judged]
 
 
 def is_plain(judged: list[Judged]) -> bool:
     """Return whether there is nothing but what a person wrote, be it under labels of their own."""
-    roles = {one.role for one in judged}
-    if roles == {Role.ASK} and len({one.block.section for one in judged}) == 1:
+    roles = [one.role for one in judged]
+    if any(one.kind in (Kind.FRAME, Kind.MATERIAL) or one.block.name.rank > _SUREST for one in judged):
         return False
-    if Role.OTHER in roles or Role.ANSWER in roles or any(one.block.name.rank > 3 for one in judged):
+    if judged[-1].block.look() is Form.LOG or sum([one.size for one in judged]) > _SHORT:
         return False
-    if any(one.kind in (Kind.FRAME, Kind.MATERIAL) for one in judged) or one_language(judged) is not judged:
+    if one_language(judged) is not judged:
         return False
-    if judged and (judged[-1].block.form is Form.LOG or sum(one.size for one in judged) > _SHORT):
+    asks = Role.ASK in roles
+    if asks and (
+        (roles.count(Role.ASK) == len(roles) and len({one.block.section for one in judged}) == 1)
+        or any(one.block.look() is Form.KEYS for one in judged)
+    ):
         return False
-    if Role.ASK in roles and any(one.block.form is Form.KEYS for one in judged):
-        return False
-    return len({one.block.section for one in judged if one.role is Role.USER}) < 2
+    return Role.USER not in roles or len({one.block.section for one in judged if one.role is Role.USER}) < 2

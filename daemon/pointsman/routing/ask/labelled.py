@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from pointsman.routing.ask.judged import Judged, Kind
+from pointsman.routing.ask.judged import Judged, Kind, stands_alone
 from pointsman.routing.ask.names import Role
 
 # At the end of a message, the place of an answer may have the name of who answers.
 _CUE = 40
+
+_ASKING = (Role.ASK, Role.USER)
 
 Section = list[Judged]
 """Blocks under the same label."""
@@ -16,25 +18,33 @@ Section = list[Judged]
 
 def labelled(judged: list[Judged]) -> Section | None:
     """Return the blocks under the label that has the ask; None if there is none, or a person asks before all labels."""
+    if not any(one.role in _ASKING for one in judged):
+        return None
     sections = [list(group) for _, group in groupby(judged, key=lambda one: one.block.section)]
     asks: list[int] = []
     answered: dict[int, int] = {}
     for place, section in enumerate(sections):
-        if section[0].role in (Role.ASK, Role.USER):
+        if section[0].role in _ASKING:
             asks.append(place)
         elif section[0].role is Role.ANSWER and asks and (place + 1 < len(sections) or section[-1].size > _CUE):
             answered.setdefault(asks[-1], place)
-    if not asks:
-        return None
     asks = [place for place in asks if not _says_nothing(sections[place])] or asks[-1:]
     left = [place for place in asks if place not in answered] or asks[-1:]
     left = [place for place in left if sections[place][0].block.name.rank > 0] or left
     outside = [place for place in left if not sections[place][0].block.inside]
-    if not outside and any(one.role is Role.FREE and _asks(one) for one in judged):
+    if not outside and any(one.role is Role.FREE and stands_alone(one) for one in judged):
         return None
     left = outside or left
     chosen = _of_several(sections, left, answered)
     return None if chosen is None else _trimmed(sections[chosen])
+
+
+def labelled_rivals(text: str, judged: list[Judged]) -> tuple[str, ...]:
+    """Return the asks of a message in which a person labelled several."""
+    found = [one for one in judged if one.role is Role.ASK and stands_alone(one)]
+    if len({one.block.section for one in found}) < 2 or len({one.block.name.rank for one in found}) > 1:
+        return ()
+    return tuple([text[one.block.start : one.block.end].strip() for one in found])
 
 
 def _of_several(sections: list[Section], asks: list[int], answered: dict[int, int]) -> int | None:
@@ -43,14 +53,15 @@ def _of_several(sections: list[Section], asks: list[int], answered: dict[int, in
     What comes before any material was written before it was put in, so the first counts there. Else the material comes
     first, whatever labels it holds, and the last counts; unless an example shows that material follows its question.
     """
-    early, lead = _before_material(sections, asks)
+    known = set(asks)
+    early, lead = _before_material(sections, known)
     if early:
         strong = sections[early[0]][0].block.strong
         early = [place for place in early if sections[place][0].block.strong or not strong]
         return max(early, key=lambda place: (sections[place][0].block.name.rank, -place))
     for example, answer in answered.items():
         others = any(section[0].role is Role.OTHER for section in sections[example:answer])
-        if others and sections[example][0].role is Role.ASK and example not in asks:
+        if others and sections[example][0].role is Role.ASK and example not in known:
             return next((place for place in asks if place > example), asks[-1])
     first = sections[asks[0]][0].block
     before = [one for section in sections[: asks[0]] for one in section]
@@ -63,7 +74,7 @@ def _of_several(sections: list[Section], asks: list[int], answered: dict[int, in
     return asks[-1]
 
 
-def _before_material(sections: list[Section], asks: list[int]) -> tuple[list[int], list[Judged]]:
+def _before_material(sections: list[Section], asks: set[int]) -> tuple[list[int], list[Judged]]:
     """Return the asks that only frames precede, and what a person wrote without a label before any material."""
     early: list[int] = []
     lead: list[Judged] = []
@@ -81,10 +92,6 @@ def _before_material(sections: list[Section], asks: list[int]) -> tuple[list[int
                 if not material:
                     lead.append(one)
     return early, lead
-
-
-def _asks(one: Judged) -> bool:
-    return one.kind is Kind.PERSON and one.score >= 2 and one.content >= 2
 
 
 def _says_nothing(section: Section) -> bool:

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from pointsman.routing.ask import words
-from pointsman.routing.ask.names import Name, NameOf, Role, words_of
+from pointsman.routing.ask.names import Name, NameOf, Role, may_name, name_of, words_of
 
 # A label is at most so long, and so are the words before a colon inside of a line.
 _LABEL = 80
@@ -20,10 +20,13 @@ _DECORATED = re.compile(
 )
 _PLAIN = re.compile(r"[\s*_>•\"'(-]*+(?:\d{1,2}[.)] )?(?P<left>[^\s\"{}<>=;|$][^\"{}<>=|$]*)\Z")
 _KEY = re.compile(r"[-\w][\w.()'-]*(?: [\w.()'-]+){0,2}: +\S")
-_QUOTED = re.compile(r"\b(?:request|question|query|task|message|prompt|problem) is:? ?[\"“«'‘]", re.IGNORECASE)
+_IS_QUOTED = re.compile(r" is:? ?[\"“«'‘]")
+_CARRIER = re.compile(r"\b(?:request|question|query|task|message|prompt|problem)\Z", re.IGNORECASE)
+_LONGEST_CARRIER = 8
 _CLAUSE = re.compile(r"[.!?;,] +")
+_CODE_ENDS = frozenset(",;{(")
+_FRAMED = frozenset("-=[<【*")
 _MARKS = frozenset("#-=[<【*`~\"'_─—+")
-_QUOTE = re.compile("[\"“«'‘]")
 _CALL = re.compile(r"\w\((?!s\))")
 _CAPITALS = re.compile(r"(BEGIN|START|END)(?: OF)?[ _]([A-Z][A-Z _]{1,40})\Z")
 _FILE = re.compile(r"[\w -]{0,60}\.[a-z]{1,5}\Z", re.IGNORECASE)
@@ -50,9 +53,9 @@ class Label(NamedTuple):
 
 def may_be_mark(plain: str) -> bool:
     """Return whether a line may be a label, a rule or a fence, at little cost: most lines are none."""
-    if plain[0] in _MARKS or plain[-1] in ":：" or ": " in plain or "：" in plain or plain[:2].isupper():
+    if plain[0] in _MARKS or plain[-1] in ":：" or ": " in plain or "：" in plain:
         return True
-    return " is" in plain and ('"' in plain or " '" in plain or "“" in plain or "«" in plain)
+    return (plain[:2].isupper() and plain.isupper()) or (" is" in plain and _IS_QUOTED.search(plain) is not None)
 
 
 def is_key(plain: str) -> bool:
@@ -60,49 +63,50 @@ def is_key(plain: str) -> bool:
     return ":" in plain and _KEY.match(plain) is not None
 
 
-def label_in(line: str, plain: str, name_of: NameOf) -> Label | None:
+def label_in(line: str, plain: str, named: NameOf) -> Label | None:
     """Return the label of a line, None if it has none; `plain` is the line without space at its ends."""
     if plain[0] == "#":
-        return _heading(line, plain, name_of)
-    if len(plain) <= 2 * _LABEL and (found := _decorated(line, plain, name_of)) is not None:
+        return _heading(line, plain, named)
+    whole = len(plain) <= 2 * _LABEL and (plain[0] in _FRAMED or plain.isupper())
+    if whole and (found := _decorated(line, plain, named)) is not None:
         return found
-    if plain[0] in "{|":
+    if plain[0] in "{|" or (line[0] in " \t" and (plain[-1] in _CODE_ENDS or " = " in plain)):
         return None
-    found = _colon_label(line, name_of) if ":" in line or "：" in line else None
+    found = _colon_label(line, named) if ":" in line or "：" in line else None
     if found is None and len(line) > _INLINE and ": " in line:
-        found = _last(line, name_of)
-    return found or (_quoted(line) if _QUOTE.search(line) else None)
+        found = _last(line, named)
+    return found or (_quoted(line) if " is" in line else None)
 
 
-def _decorated(line: str, plain: str, name_of: NameOf) -> Label | None:
+def _decorated(line: str, plain: str, named: NameOf) -> Label | None:
     """Return the label that a line is as a whole: `--- Name ---`, `[Name]`, `BEGIN NAME`, or `NAME`."""
     title, ends = "", False
-    if plain[0] in "-=[<【*" and (match := _DECORATED.match(plain)):
+    if plain[0] in _FRAMED and (match := _DECORATED.match(plain)):
         title = match["name"].strip(" #*:-=")
         ends = title[:5].lower().startswith(_ENDS)
     elif plain.isupper() and len(plain) <= _LABEL and plain[-1].isalpha():
         match = _CAPITALS.match(plain)
         title = plain.lower() if match is None else match[2].lower()
         ends = match is not None and match[1] == "END"
-    name = name_of(title, True) if title and not ends else None
+    name = named(title, True) if title and not ends else None
     return Label(name, 0, len(line), Style(decorated=True)) if ends or name is not None else None
 
 
-def _heading(line: str, plain: str, name_of: NameOf) -> Label | None:
+def _heading(line: str, plain: str, named: NameOf) -> Label | None:
     title = plain.lstrip("#")
     level = len(plain) - len(title)
-    if level > 6 or title[:1] not in (" ", ":") or len(title) > 2 * _LABEL:
+    if level > 6 or title[:1] not in (" ", ":") or len(title) > 2 * _LABEL or title[-1] in ".,;":
         return None
-    name = name_of(title.strip(" :#*"), False)
+    name = named(title.strip(" :#*"), False)
     if name is not None:
         if own(title):
             name = name._replace(rank=name.rank + 1)
         return Label(name, 0, len(line), Style(heading=level))
-    found = _colon_label(line, name_of)
+    found = _colon_label(line, named)
     return None if found is None else found._replace(begin=0, style=Style(heading=level))
 
 
-def _colon_label(line: str, name_of: NameOf) -> Label | None:
+def _colon_label(line: str, named: NameOf) -> Label | None:
     """Return the label before one of the first colons: alone at the line's beginning, or the end of a sentence."""
     colon = -1
     for _ in range(4):
@@ -110,8 +114,12 @@ def _colon_label(line: str, name_of: NameOf) -> Label | None:
         if colon < 0 or colon > _INLINE:
             return None
         start = max(0, colon - _LABEL)
-        clause = max([match.end() for match in _CLAUSE.finditer(line, start, colon)], default=start)
-        name = _before_colon(line[clause:colon], name_of)
+        if named is name_of and not may_name(line[start:colon]):
+            continue
+        clause = start
+        for match in _CLAUSE.finditer(line, start, colon):
+            clause = match.end()
+        name = _before_colon(line[clause:colon], named)
         if name is None:
             continue
         content = _content(line, colon)
@@ -126,17 +134,17 @@ def _colon_label(line: str, name_of: NameOf) -> Label | None:
     return None
 
 
-def _before_colon(clause: str, name_of: NameOf) -> Name | None:
+def _before_colon(clause: str, named: NameOf) -> Name | None:
     left = _PLAIN.match(clause)
     if left is None or _CALL.search(clause):
         return None
-    name = name_of(left["left"], True)
+    name = named(left["left"], True)
     if name is not None and name.role is Role.OTHER and not words.WISHES.isdisjoint(words_of(clause)[-1:]):
         return None  # "Requirements: " is a person's, too
     return name
 
 
-def _last(line: str, name_of: NameOf) -> Label | None:
+def _last(line: str, named: NameOf) -> Label | None:
     """Return the ask behind the last colons of a long line."""
     colon = len(line)
     for _ in range(3):
@@ -144,18 +152,21 @@ def _last(line: str, name_of: NameOf) -> Label | None:
         if colon < 0:
             return None
         start = max(0, colon - _LABEL)
-        clause = max(line.rfind(end, start, colon) for end in (". ", "! ", "? ", '" '))
-        name = name_of(line[clause + 2 : colon], True) if clause >= 0 else None
+        if named is name_of and not may_name(line[start:colon]):
+            continue
+        clause = max([line.rfind(end, start, colon) for end in (". ", "! ", "? ", '" ')])
+        name = named(line[clause + 2 : colon], True) if clause >= 0 else None
         if name is not None and name.role is Role.ASK:
             return Label(name, clause + 2, colon + 2, Style(sentence=True, inline=True))
     return None
 
 
 def _quoted(line: str) -> Label | None:
-    match = _QUOTED.search(line, 0, 2 * _INLINE)
-    if match is None:
-        return None
-    return Label(Name(Role.ASK, 2), match.start(), match.end() - 1, Style(sentence=True, inline=True))
+    for match in _IS_QUOTED.finditer(line, 0, 2 * _INLINE):
+        at = match.start()
+        if (carrier := _CARRIER.search(line, max(0, at - _LONGEST_CARRIER), at)) is not None:
+            return Label(Name(Role.ASK, 2), carrier.start(), match.end() - 1, Style(sentence=True, inline=True))
+    return None
 
 
 def _colon(line: str, at: int) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import enum
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from pointsman.config.patterns import name_in
 from pointsman.routing.ask import words
 
 # More of a name says nothing further; only so many words of it are looked at.
@@ -41,6 +42,7 @@ class Name(NamedTuple):
 
 
 OTHER = Name(Role.OTHER)
+_STRIP, _TAKE = OTHER, Name(Role.ASK, 5)
 _EXACT = {
     **dict.fromkeys(words.EXACT, OTHER),
     "q": Name(Role.ASK, 3),
@@ -48,17 +50,37 @@ _EXACT = {
     "original_requirements": Name(Role.ASK, 2),
 }
 _RANKS = {word: rank for rank, listed in words.ASKS.items() for word in listed}
+_LAST_WORDS = frozenset(["a", "q", "said", "says", "wrote"]).union(
+    _RANKS, words.OTHERS, words.ANSWERS, words.USERS, words.LINK_WORDS, [name.split("_")[-1] for name in words.EXACT]
+)
+_NEVER, _ODD = frozenset('"{}<>=|$'), frozenset('"{}<>=|$()/@.')
+_LAST = re.compile(r"([A-Z]+|[A-Z]?[a-z]+)[^A-Za-z]*\Z")
+# A longer word is none that is known.
+LONGEST_WORD = 24
 
 
 NameOf = Callable[[str, bool], Name | None]
 """Returns the role of a name, as `name_of` does."""
 
 
-def words_of(name: str) -> list[str]:
+@functools.lru_cache(1024)
+def words_of(name: str) -> tuple[str, ...]:
     """Return the words of a name in lower case, in `snake_case`, `camelCase` or plain text."""
     plain = _ASIDE.sub("", name[-2 * LONGEST_NAME :])
     parts = [part for part in plain[-LONGEST_NAME:].split(" ") if not _PATH.search(part)]
-    return [word.lower() for word in _WORDS.findall(" ".join(parts))]
+    return tuple([word.lower() for word in _WORDS.findall(" ".join(parts))])
+
+
+def may_name(words_before: str) -> bool:
+    """Return whether text before a colon may end with a name, by its last word and at little cost: most does not."""
+    last = words_before[-LONGEST_WORD:].rpartition(" ")[2]
+    if not last.isascii() or not _ODD.isdisjoint(last):
+        return _NEVER.isdisjoint(last)
+    if not (last.isalpha() and (last[1:].islower() or last.isupper())):
+        if (found := _LAST.search(last)) is None:
+            return True
+        last = found[1]
+    return last.lower() in _LAST_WORDS or " from " in words_before or " by " in words_before
 
 
 @functools.lru_cache(4096)
@@ -71,7 +93,7 @@ def name_of(name: str, free: bool) -> Name | None:
     if free:
         found = next((found[:place] for place, word in enumerate(found) if place and word in ("from", "by")), found)
     if found and found[-1] in ("said", "says", "wrote"):
-        found.pop()
+        found = found[:-1]
     whole = "_".join(found)
     if whole in _EXACT:
         return _EXACT[whole]
@@ -86,7 +108,7 @@ def name_of(name: str, free: bool) -> Name | None:
     return None
 
 
-def _by_word(word: str, found: list[str]) -> Name | None:
+def _by_word(word: str, found: tuple[str, ...]) -> Name | None:
     """Return the role that a word gives to a name."""
     rank = _RANKS.get(word)
     if rank is not None:
@@ -103,3 +125,35 @@ def _by_word(word: str, found: list[str]) -> Name | None:
     if any(part in word for part in words.ASKS_INSIDE):
         return Name(Role.ASK, 3)
     return OTHER if any(part in word for part in words.OTHERS_INSIDE) else None
+
+
+def with_patterns(strip: Sequence[str], take: Sequence[str]) -> NameOf:
+    """Return `name_of` with patterns before it; of several that match, those of `take` count."""
+    patterns = [(_pieces(pattern), name) for listed, name in ((take, _TAKE), (strip, _STRIP)) for pattern in listed]
+
+    @functools.lru_cache(4096)
+    def found(name: str, free: bool) -> Name | None:
+        plain = name[-LONGEST_NAME:].strip().lower()
+        return next((known for pieces, known in patterns if _matches(pieces, plain)), None) or name_of(name, free)
+
+    return found
+
+
+def _pieces(pattern: str) -> list[str]:
+    return (name_in(pattern) or "").lower().split("*")
+
+
+def _matches(pieces: list[str], name: str) -> bool:
+    """Return whether a name is these pieces, with anything between them; each is looked for once, from the left."""
+    if len(pieces) == 1:
+        return name == pieces[0]
+    first, *middle, last = pieces
+    if not name.startswith(first) or not name[len(first) :].endswith(last):
+        return False
+    at, end = len(first), len(name) - len(last)
+    for piece in middle:
+        at = name.find(piece, at, end)
+        if at < 0:
+            return False
+        at += len(piece)
+    return True

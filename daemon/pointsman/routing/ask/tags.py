@@ -10,10 +10,11 @@ from pointsman.routing.ask import words
 from pointsman.routing.ask.names import Name, NameOf
 
 # Possessive quantifiers: nothing is tried twice.
-_TAG = re.compile(
-    r"<(?P<close>/?+)\s?+(?P<name>[A-Za-z][\w.:-]{0,63}+)(?P<rest>[^<>\n]{0,300}+)>"
-    r"|\[(?P<end>/|END |end )?+(?P<square>[A-Za-z][A-Za-z0-9_ ]{1,38}?)(?P<word> begin| end| BEGIN| END)?\](?!\()"
-)
+_ANGLE = r"<(?P<close>/?+)\s?+(?P<name>[A-Za-z][\w.:-]{0,63}+)(?P<rest>[^<>\n]{0,300}+)>"
+_SQUARE = r"\[(?P<end>/|END |end )?+(?P<square>[A-Za-z][A-Za-z0-9_ ]{1,38}?)(?P<word> begin| end| BEGIN| END)?\](?!\()"
+# One kind of brackets is found much faster than two.
+_TAG, _ANGLE_TAG = re.compile(f"{_ANGLE}|{_SQUARE}"), re.compile(_ANGLE)
+_CLOSING_SQUARES = ("[/", "[END ", "[end ", " end]", " END]")
 # More tags than wrappers have; the rest of a text is not looked through for them.
 MOST_TAGS = 256
 
@@ -38,11 +39,12 @@ def tagged(text: str, name_of: NameOf, *, widest: bool) -> list[Tagged]:
     With `widest` a block of material reaches to the last closing tag of its name, so that what the material itself
     closes changes nothing; otherwise to the first one.
     """
-    if "<" not in text and "[" not in text:
+    pattern = _pattern(text)
+    if pattern is None:
         return []
     opened: list[tuple[str, int, int]] = []
     closed: dict[str, list[tuple[int, int]]] = {}
-    for count, match in enumerate(_TAG.finditer(text)):
+    for count, match in enumerate(pattern.finditer(text)):
         if count >= MOST_TAGS:
             break
         name, closes = _read(match)
@@ -70,11 +72,22 @@ def tagged(text: str, name_of: NameOf, *, widest: bool) -> list[Tagged]:
     return found
 
 
+def may_enclose(text: str) -> bool:
+    """Return whether a text may have tags that close, at little cost."""
+    return _pattern(text) is not None
+
+
+def _pattern(text: str) -> re.Pattern[str] | None:
+    """Return the pattern that finds the tags of a text, None if none of them closes."""
+    if "[" in text and any(map(text.__contains__, _CLOSING_SQUARES)):
+        return _TAG
+    return _ANGLE_TAG if "</" in text else None
+
+
 def _read(match: re.Match[str]) -> tuple[str, bool]:
     """Return a tag's name with its bracket, and whether it closes."""
-    name = match["name"]
-    if name is not None:
-        return "<" + name, bool(match["close"])
+    if match[0][0] == "<":
+        return "<" + match["name"], bool(match["close"])
     closes = bool(match["end"]) or (match["word"] or "").strip().lower() == "end"
     return "[" + match["square"], closes
 

@@ -164,6 +164,12 @@ NOT_ENGLISH = _set(
 PERSONAL = _set("i i'm i've i'd i'll im ive my me mine we our us we're")
 """Words with which a person speaks of themselves."""
 
+POINTERS = _set("this that it these those above below following here error code")
+"""Words by which a question points to what it does not say."""
+
+PRONOUNS = _set("he she they them him her his their its")
+"""Words that stand for somebody named elsewhere."""
+
 COURTESIES = _set("please hi hello hey ok okay so and but also well now then dear thanks kindly just")
 """Words that may stand before a question or an instruction."""
 

@@ -1,0 +1,70 @@
+"""Find what was pasted and tells its own end, such as a diff or the session of a shell; pure, in linear time."""
+
+from __future__ import annotations
+
+import re
+
+from pointsman.routing.ask import prose
+
+# More sessions than a message has; the rest of a text is not looked through for them.
+_MOST_PROMPTS = 256
+# What is said twice is at least so long, and is looked for in so many lines and so much of the end.
+_TWICE = 20
+_MOST_LINES = 8
+_END = 2000
+
+_DIFF = re.compile(
+    r"^(?:diff --git |--- [^\n]+\n\+\+\+ |@@ -)[^\n]*(?:\n(?:[ +\-@\\]|diff |index |new |deleted )[^\n]*)*+",
+    re.MULTILINE,
+)
+_PROMPT = re.compile(r"^(?P<who>[\w.-]{1,32}+@[\w.-]{1,64}:)[^\n$#]{0,100}+[$#] [^\n]*", re.MULTILINE)
+_MARKER = " -*•#0123456789.)("
+
+
+def pasted(text: str) -> list[tuple[int, int]]:
+    """Return where diffs are, and where a shell's prompts and what stands between them."""
+    found: list[tuple[int, int]] = []
+    if "@@ -" in text or "diff --git " in text:
+        found = [match.span() for match in _DIFF.finditer(text)]
+    if "@" in text and ("$ " in text or "# " in text):
+        found += _sessions(text)
+    return sorted(found)
+
+
+def _sessions(text: str) -> list[tuple[int, int]]:
+    """Return where a shell's first prompt begins and its last one ends, if there are several."""
+    sessions: dict[str, tuple[int, int]] = {}
+    for count, match in enumerate(_PROMPT.finditer(text)):
+        if count >= _MOST_PROMPTS:
+            break
+        begin = sessions.get(match["who"], match.span())[0]
+        sessions[match["who"]] = begin, match.end()
+    return [(begin, end) for begin, end in sessions.values() if "\n" in text[begin:end]]
+
+
+def said_twice(text: str) -> tuple[int, int] | None:
+    """Return where one of the first lines is that the end of a text repeats behind words of its own.
+
+    Templates put the ask before and behind material; the material cannot know it.
+    """
+    at = 0
+    for line in text[:_END].split("\n", _MOST_LINES)[:_MOST_LINES]:
+        piece = line.lstrip(_MARKER)
+        begin = at + len(line) - len(piece)
+        at += len(line) + 1
+        again = text.find(piece, max(at, len(text) - _END)) if len(piece) >= _TWICE else -1
+        before = text[:again].rpartition("\n")[2] if again > 0 else ""
+        if again > 0 and len(before.split()) > 1 and prose.asks(piece, prose.words_in(piece)):
+            size = _same(text, begin, again)
+            return begin, begin + size
+    return None
+
+
+def _same(text: str, one: int, other: int) -> int:
+    """Return how many characters are the same from two places on."""
+    size = 0
+    for mine, theirs in zip(text[one:other], text[other:], strict=False):
+        if mine != theirs:
+            break
+        size += 1
+    return size
