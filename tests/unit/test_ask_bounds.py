@@ -41,11 +41,12 @@ def events(work: Callable[[], object]) -> int:
         count += 1
         return trace
 
+    before = sys.gettrace()  # that of coverage
     sys.settrace(trace)
     try:
         work()
     finally:
-        sys.settrace(None)
+        sys.settrace(before)
     return count
 
 
@@ -90,6 +91,18 @@ def test_of_a_long_message_only_the_ends_are_looked_at() -> None:
     assert work(message) == work(message[:40_000] + message[-40_000:])
 
 
+@pytest.mark.parametrize("line", ["Question: a\n", "a: a\n", "User: a\nAI: a\n"])
+def test_of_many_lines_only_the_first_and_the_last_are_looked_at(line: str) -> None:
+    """Each of them may be a block of its own."""
+    ends = line * 520
+    assert work(ends + line * 3_000 + ends) < 1.2 * work(ends + ends)
+
+
+def test_many_parts_are_looked_at_as_one() -> None:
+    finder = AskFinder()
+    assert events(lambda: finder.find(["Question: a"] * 4_096)) < 10_000
+
+
 def test_a_message_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes again in each later turn of its conversation."""
     finder, searched = AskFinder(), []
@@ -107,10 +120,11 @@ def test_a_message_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_kept_of_messages_is_bounded() -> None:
     finder = AskFinder()
-    for text in ("What is a tort? " * 4_000, f"<context>Nine.</context>\n\n{'What is a tort? ' * 4_000}"):
-        assert len(finder.find([text]).text) > 60_000
-        assert finder.find([text]) == AskFinder().find([text])
-    assert sum(len(ask.text) for ask in finder._known._entries.values()) == 0
+    long = "What is a tort? " * 4_000
+    for text in (long, f"<context>Nine.</context>\n\n{long}"):
+        assert finder.find([text]) == finder.find([text]) == AskFinder().find([text])
+    assert finder.find([long]).text == long
+    assert sum(len(ask.text) for ask in finder._known._entries.values()) <= 2048
     for number in range(5_000):
         finder.find([f"What is {number}?"])
     assert len(finder._known) == 4096

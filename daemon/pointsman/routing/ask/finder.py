@@ -23,6 +23,9 @@ from pointsman.routing.ask.tags import may_enclose, tagged
 
 # Of a longer message the two ends are looked at.
 END_CHARS = 32 * 1024
+END_LINES = 256
+# More parts are looked at as one.
+MOST_PARTS = 64
 MOST_STEPS = 32
 # Messages come again in each later turn of a conversation. An ask that is longer than this is searched for again.
 KNOWN_MESSAGES = 4096
@@ -65,7 +68,7 @@ class AskFinder:
         found = self._known.get(key)
         if found is None:
             found = self._search(given, whole)
-            if found.kind is AskKind.MESSAGE:
+            if found.kind is AskKind.MESSAGE and not found.others:
                 self._known.put(key, _WHOLE)
             elif len(found.text) <= LONGEST_KNOWN:
                 self._known.put(key, found)
@@ -74,12 +77,12 @@ class AskFinder:
     def _search(self, given: list[str], whole: str) -> Ask:
         if is_retry(whole):
             return NO_ASK
-        left_out = len(whole) - 2 * END_CHARS
-        if left_out <= 0:
-            found = self._found(given)
+        head, tail = _ends(whole)
+        if head >= tail:
+            found = self._found(given if len(given) <= MOST_PARTS else [whole])
         else:
-            found = self._found([f"{whole[:END_CHARS]}\n{whole[-END_CHARS:]}"])
-            found = None if found is None else _moved(found, left_out - 1)
+            found = self._found([f"{whole[:head]}\n{whole[tail:]}"])
+            found = None if found is None else _moved(found, head, tail - head - 1)
         told = instruction(whole if found is None else found.text)
         if told is None:
             return found or Ask(whole, AskKind.MESSAGE)
@@ -207,17 +210,28 @@ def _start(step: Step) -> int:
     return step.start
 
 
-def _moved(ask: Ask, left_out: int) -> Ask:
+def _ends(text: str) -> tuple[int, int]:
+    """Return where the looked-at beginning of a text ends, and where its looked-at end begins, which may overlap."""
+    head, tail = END_CHARS, len(text) - END_CHARS
+    if text.count("\n") > 2 * END_LINES:
+        at = -1
+        for _ in range(END_LINES):
+            at = text.index("\n", at + 1)
+        head = min(head, at)
+        at = len(text)
+        for _ in range(END_LINES):
+            at = text.rindex("\n", 0, at)
+        tail = max(tail, at + 1)
+    return head, tail
+
+
+def _moved(ask: Ask, head: int, left_out: int) -> Ask:
     """Return the ask of a text of which the middle was left out, with the steps where they are in the whole."""
     steps = [
-        Step(
-            step.what,
-            step.start + left_out * (step.start > END_CHARS),
-            step.end + left_out * (step.end > END_CHARS),
-        )
+        Step(step.what, step.start + left_out * (step.start > head), step.end + left_out * (step.end > head))
         for step in ask.steps
     ]
-    return Ask(ask.text, ask.kind, ask.others, tuple(steps))
+    return msgspec.structs.replace(ask, steps=tuple(steps))
 
 
 BUILTIN = AskFinder()
