@@ -37,6 +37,7 @@ _TAG_RANK = 4
 _SHORTEST_TWICE = 250
 
 _WHOLE = Ask("", AskKind.MESSAGE)
+_HELPER = Ask("", AskKind.HELPER_TASK)
 
 
 class AskFinder:
@@ -62,12 +63,11 @@ class AskFinder:
             return NO_ASK
         if self.mode != "ask":
             return Ask(whole, AskKind.MESSAGE)
-        if is_helper(whole, system):
-            return Ask("", AskKind.HELPER_TASK)
-        key = hash(tuple(given)), len(whole)  # Python's hash has a secret key: nobody can make two messages collide
+        # Python's hash has a secret key: nobody can make two messages collide.
+        key = hash((system, *given)), len(system) + len(whole)
         found = self._known.get(key)
         if found is None:
-            found = self._search(given, whole)
+            found = _HELPER if is_helper(whole, system) else self._search(given, whole)
             if found.kind is AskKind.MESSAGE and not found.others:
                 self._known.put(key, _WHOLE)
             elif len(found.text) <= LONGEST_KNOWN:
