@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: lock lock-check matrix install-check
 .PHONY: deb wheelhouse release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
-.PHONY: bench-ask bench-languages
+.PHONY: bench-ask bench-conversations bench-languages
 .PHONY: bench-service chaos soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
@@ -174,7 +174,7 @@ bench-reload: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/reload.py
 
 # Which model later turns of a conversation reach; HELD_OUT=1 judges the texts that were kept apart, too.
-bench-ask: wheel
+bench-conversations: wheel
 	PYTHONPATH=benchmarks .venv-test/bin/python -m ask.conversations $(if $(HELD_OUT),--held-out)
 
 # Restarts under load, and how exposed the unit is.

@@ -241,7 +241,7 @@ def report(result: dict[str, Any]) -> str:
         [
             "# Conversations",
             "",
-            "The built-in classifier and the router of config/config.yaml (`make bench-ask`), on",
+            "The built-in classifier and the router of config/config.yaml (`make bench-conversations`), on",
             f"{machine['cpu']}, {machine['cores']} cores, commit {result['commit']}.",
             "The rows are explained in benchmarks/ask/turns.md; they come from fifty conversations a half, so a",
             "difference of 0.05 is not certain.",
