@@ -54,7 +54,7 @@ def request(dice: random.Random, **fields: Any) -> tuple[dict[str, Any], Decided
     nonce = f"nonce{dice.getrandbits(48):012x}"
     words, wanted = _words(dice)
     messages = [{"role": "user", "content": " ".join(words)}]
-    if len(words) < 5 and dice.random() < _OLD_TEXTS:
+    if 0 < len(words) < 5 and dice.random() < _OLD_TEXTS:
         messages.insert(0, {"role": "system", "content": nonce})
     else:
         messages[0]["content"] = f"{nonce} {messages[0]['content']}"

@@ -103,7 +103,7 @@ def test_an_unfinished_body_that_counts_no_more_is_in_memory_no_more(wire: Wire,
             getattr(wire.client, end)()
         assert wire.buffered == 0
         after, _ = tracemalloc.get_traced_memory()
-        assert before - after > 190 * KIB
+        assert before - after > 150 * KIB  # coverage takes some
     finally:
         tracemalloc.stop()
         gc.enable()

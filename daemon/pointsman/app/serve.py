@@ -57,8 +57,8 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
             await stack.enter_async_context(stand_in.running(config, log))
         generations = await stack.enter_async_context(running(prepared, log))
         reloader = Reloader(source, prepared, generations, systemd.notify)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask, "SIGHUP")
-        stack.callback(_ignore_hangups)
+        _reload_on_hangup(reloader)
+        stack.callback(signal.signal, signal.SIGHUP, signal.SIG_IGN)
         data, admin = _servers(generations, reloader)
         stack.push_async_callback(admin.drain, 0, interrupt)
         inherited: dict[bool, list[socket.socket]] = {True: [], False: []}
@@ -194,10 +194,13 @@ async def _tell(generations: Generations, reloader: Reloader, systemd: Systemd) 
         await asyncio.sleep(interval)
 
 
-def _ignore_hangups() -> None:
-    """Let no SIGHUP kill the process in its last moments: a loop that closes restores the default."""
-    asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+def _reload_on_hangup(reloader: Reloader) -> None:
+    """Reload at SIGHUP.
+
+    Not with the loop's own handlers: when the loop takes them back, SIGHUP ends the process for a moment.
+    """
+    loop = asyncio.get_running_loop()
+    signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(reloader.ask, "SIGHUP"))
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
