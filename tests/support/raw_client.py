@@ -190,10 +190,10 @@ async def connect(
     raw.setblocking(False)
     try:
         await asyncio.get_running_loop().sock_connect(raw, (host, int(port)))
-    except OSError:
+        reader, writer = await asyncio.open_connection(sock=raw, limit=receive_buffer or 2**20)
+    except BaseException:  # a client that is cancelled, too
         raw.close()
         raise
-    reader, writer = await asyncio.open_connection(sock=raw, limit=receive_buffer or 2**20)
     try:
         yield RawClient(reader, writer)
     finally:
