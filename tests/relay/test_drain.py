@@ -76,16 +76,18 @@ async def test_while_running_answers_end_it_is_not_ready_and_takes_no_connection
             assert await relay.daemon.process.wait() == 0
 
 
+async def pour(exchange: Exchange) -> None:
+    """Send more than a client reads."""
+    await exchange.body()
+    await exchange.send(STREAM)
+    while True:
+        await exchange.send(chunk(event("x" * 65536)))
+
+
 async def test_a_client_that_does_not_read_holds_the_end_up_no_longer_than_the_bound(
     tmp_path: Path, upstream: Hostile
 ) -> None:
-    async def script(exchange: Exchange) -> None:
-        await exchange.body()
-        await exchange.send(STREAM)
-        while True:
-            await exchange.send(chunk(event("x" * 65536)))
-
-    upstream.script = script
+    upstream.script = pour
     async with (
         run_relay(tmp_path, upstream, server={"drain_timeout_ms": 500}) as relay,
         relay.client(receive_buffer=4096) as client,
@@ -100,13 +102,7 @@ async def test_a_client_that_does_not_read_holds_the_end_up_no_longer_than_the_b
 async def test_clients_that_stall_and_a_storm_of_sighup_do_not_hold_the_end_up(
     tmp_path: Path, upstream: Hostile
 ) -> None:
-    async def script(exchange: Exchange) -> None:
-        await exchange.body()
-        await exchange.send(STREAM)
-        while True:
-            await exchange.send(chunk(event("x" * 65536)))
-
-    upstream.script = script
+    upstream.script = pour
     async with (
         run_relay(tmp_path, upstream, server={"drain_timeout_ms": 500}) as relay,
         relay.client(receive_buffer=4096) as never_reads,
