@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import socket
@@ -16,6 +17,8 @@ ANSWER_SECONDS = 600.0
 # Of what only reads, and of a stranger at the address.
 SOON_SECONDS = 15.0
 MOST_ANSWER_BYTES = 128 * 2**20
+# What connecting fails with where no service listens; without a network, a loopback address is unreachable.
+NOBODY_LISTENS = frozenset({errno.ECONNREFUSED, errno.ENOENT, errno.ENETUNREACH, errno.EHOSTUNREACH})
 # What reading an answer of another form raises.
 FORM_ERRORS = (LookupError, TypeError, ValueError, AttributeError)
 
@@ -43,7 +46,7 @@ def ask(address: str, method: str, path: str, body: object = None, *, seconds: f
             said = response.read(MOST_ANSWER_BYTES)
         answer = json.loads(said)
     except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
-        gone = isinstance(error, (ConnectionRefusedError, FileNotFoundError))
+        gone = isinstance(error, OSError) and error.errno in NOBODY_LISTENS
         why = f"no answer from the service's admin port at {address} ({_words(error)}); {check}"
         raise NoService(why) if gone else AdminError(why) from error
     finally:
