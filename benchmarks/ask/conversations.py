@@ -43,7 +43,8 @@ MODELS = {
     "legal": "legal-lora",
     "everyday": "llama2-7b",
 }
-HALVES = {"development": "turns.jsonl", "held out": "turns_held_out.jsonl"}
+DEVELOPMENT = HERE / "turns.jsonl"
+FILES = {"development": DEVELOPMENT, "held out": HERE / "turns_held_out.jsonl"}
 # Turns of a history, and bytes of each message, whose cost is measured.
 COSTS = ((1, 100), (3, 100), (10, 1_000), (32, 1_000), (200, 1_000), (10, 20_000))
 ROUNDS = 30
@@ -87,7 +88,7 @@ class Outcome(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--held-out", action="store_true", help="judge the half that was kept apart, too")
-    halves = [half for half in HALVES if half == "development" or parser.parse_args().held_out]
+    halves = [half for half in FILES if half == "development" or parser.parse_args().held_out]
     prepared = prepare(ROOT / "config" / "config.yaml")
     try:
         result = provenance() | asyncio.run(measure(prepared.config, prepared.classifier, halves))
@@ -98,14 +99,18 @@ def main() -> None:
     print(report(result))
 
 
+def read_rows(file: Path) -> list[Row]:
+    """Return the rows of a file."""
+    return [msgspec.json.decode(line, type=Row) for line in file.read_bytes().splitlines()]
+
+
 async def measure(config: Config, classifier: Classifier, halves: Iterable[str]) -> dict[str, Any]:
     def router() -> Router:
         return Router(config, classifier, Served)
 
     turns = {}
     for half in halves:
-        rows = [msgspec.json.decode(line, type=Row) for line in (HERE / HALVES[half]).read_bytes().splitlines()]
-        turns[half] = figures([await outcome(router(), row) for row in rows])
+        turns[half] = figures([await outcome(router(), row) for row in read_rows(FILES[half])])
     lines = (HERE / "strangers.jsonl").read_bytes().splitlines()
     scripts = [msgspec.json.decode(line, type=Script) for line in lines]
     met = [step for script in scripts for step in await strangers(router(), script)]
@@ -243,8 +248,8 @@ def report(result: dict[str, Any]) -> str:
             "",
             "The built-in classifier and the router of config/config.yaml (`make bench-conversations`), on",
             f"{machine['cpu']}, {machine['cores']} cores, commit {result['commit']}.",
-            "The rows are explained in benchmarks/ask/turns.md; they come from fifty conversations a half, so a",
-            "difference of 0.05 is not certain.",
+            "The rows are explained in benchmarks/ask/turns.md; four come from each conversation, so a difference of",
+            "0.05 is not certain. `python -m ask.judge` cross-validates the rule that was fitted to `development`.",
             "",
             *judged(targets),
             "",

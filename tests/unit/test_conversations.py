@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -19,11 +20,11 @@ class Table:
         self.table = Conversations(lambda: self.now, lambda: next(draws) / 100)
         self.table.resize(entries, seconds)
 
-    def turn(self, key: str, *, session: str = "", continues: bool = False, category: str = "a") -> float:
+    def turn(self, key: str, *, session: str = "", continues: bool = False, category: str = "a", **kept: Any) -> float:
         """Place a request and remember it; `key` has a letter for each turn. Returns its share."""
         conversation = at(key, session=session, continues=continues)
         place = self.table.find(conversation)
-        self.table.put(conversation, Kept(category, place.share))
+        self.table.put(conversation, Kept(category, place.share, **kept))
         return place.share
 
     def kept(self, key: str, *, session: str = "", continues: bool = False) -> str | None:
@@ -106,14 +107,53 @@ def test_a_session_counts_in_no_first_turn_and_no_step_of_one() -> None:
 def test_sub_agents_of_a_session_do_not_meet() -> None:
     """Each begins with an ask of its own, and none of them speaks for the session."""
     world = Table()
-    world.turn("x", session="s", category="main")
-    world.turn("q", session="s", category="sub")
-    world.turn("q", session="s", category="sub", continues=True)
+    world.turn("x", session="s", category="main", tools=True)
+    world.turn("q", session="s", category="sub", tools=True)
+    world.turn("q", session="s", category="sub", continues=True, tools=True)
     world.turn("qr", session="s", category="sub")
     assert world.kept("compacted", session="s") == "main"
     world.turn("xy", session="s", category="main again")
     assert world.kept("compacted", session="s") == "main again"
     assert world.kept("qrs", session="s") == "sub"
+
+
+@pytest.mark.parametrize(
+    ("begun", "later"),
+    [
+        pytest.param({"tools": True}, {"continues": True}, id="that has tools"),
+        pytest.param({}, {"continues": True}, id="that takes a second step"),
+        pytest.param({}, {"second": True}, id="that has a second turn"),
+    ],
+)
+def test_after_a_single_request_without_tools_the_next_conversation_speaks_for_the_session(
+    begun: dict[str, bool], later: dict[str, bool]
+) -> None:
+    """The first was a probe, or a title was found."""
+    world = Table()
+    world.turn("p", session="s", category="probe")
+    assert world.kept("compacted", session="s") is None
+    world.turn("x", session="s", category="main", **begun)
+    world.turn("xy" if later.pop("second", False) else "x", session="s", category="main", **later)
+    world.turn("p", session="s", category="probe")
+    world.turn("q", session="s", category="title")
+    assert world.kept("compacted", session="s") == "main"
+
+
+def test_a_further_step_whose_history_is_not_known_is_one_of_its_sessions_turn() -> None:
+    """An agent that sums up its history within a loop of tools."""
+    world = Table()
+    world.turn("x", session="s", tools=True)
+    assert world.table.find(at("qr", session="s", continues=True)).within
+    assert not world.table.find(at("xy", session="s", continues=True)).within, "its turn before is known"
+
+
+def test_a_turn_of_which_nothing_is_known_counts_for_its_own_steps() -> None:
+    world = Table()
+    share = world.turn("x", unread=True)
+    assert (world.kept("x", continues=True), world.kept("x"), world.kept("xy")) == ("a", None, None)
+    assert world.turn("xy") == share
+    world.turn("xyz", unread=True)
+    assert world.kept("xyz") == "a", "asked again, it follows the turn before"
 
 
 # --- draws ----------------------------------------------------------------------------------------------------------

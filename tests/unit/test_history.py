@@ -156,6 +156,7 @@ REMINDED = user([RESULT["content"][0], {"type": "text", "text": "<system-reminde
     [
         pytest.param(CHAT, FIRST, False, id="a new turn"),
         pytest.param(CHAT, [*FIRST, {"role": "system", "content": "Be brief."}], False, id="instructions at the end"),
+        pytest.param(CHAT, [*FIRST, user("<system-reminder>Monday</system-reminder>")], False, id="a reminder"),
         pytest.param(CHAT, [*FIRST, assistant("The ans")], True, id="a prefilled answer"),
         pytest.param(CHAT, [*FIRST, assistant(None), {"role": "tool", "content": "5"}], True, id="a tool's result"),
         pytest.param(MESSAGES, [*FIRST, assistant([]), RESULT], True, id="a tool's result in Anthropic's form"),
@@ -216,12 +217,21 @@ def test_what_the_client_states_to_be_the_ask_is_not_taken_for_its_message() -> 
     assert conversation_of(stated, ANYBODY) == conversation(*FIRST)
 
 
-def test_a_last_message_without_an_ask_is_no_turn_though_the_request_has_one() -> None:
+def test_a_last_message_without_an_ask_is_neither_a_turn_nor_a_step_though_the_request_has_one() -> None:
     reminder = user("<system-reminder>Monday</system-reminder>")
     history = finish(
         HistoryReader(Unwrapping()).read(parsed(*FIRST, reminder).messages, Ask("And in place?", AskKind.MESSAGE))
     )
-    assert conversation_of(history, ANYBODY) == conversation(*FIRST)._replace(continues=True)
+    assert conversation_of(history, ANYBODY) == conversation(*FIRST)
+
+
+def test_the_answer_before_the_newest_ask_is_kept_to_judge_it_by() -> None:
+    """And the ask before that."""
+    thinking = assistant("<think>Hm.</think>With sort(), " + "x" * 1_000)
+    history = read(*FIRST, thinking, user("thanks"), user("<system-reminder>Monday</system-reminder>"))
+    assert history.before == "And in place?\nWith sort(), " + "x" * (400 - len("With sort(), "))
+    assert read(*FIRST, assistant(None, tool_calls=[CALL]), {"role": "tool", "content": "5"}).answer == "With sorted()."
+    assert read(user("Hi")).before == ""
 
 
 # --- bounds ---------------------------------------------------------------------------------------------------------

@@ -23,14 +23,20 @@ from pointsman.config.model import (
 )
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 from pointsman.routing.policy import Choice, Decision, Held, Policy, Reason
+from pointsman.routing.subject import Evidence, Weights, evidence_of
 from support.toy_config import BASE, A, B, category, config, entry
 
 LABELS = ("computer science", "engineering", "health", "law", "other")
 ANYTHING = Served()
 
 
-def policy(made: Config | None = None, labels: tuple[str, ...] = LABELS) -> Policy:
-    return Policy(made or config(), labels)
+NOTHING = Evidence(0, 0, 0, 0, 0, 0)
+CHANGED, FOLLOWED = Weights(1, NOTHING), Weights(-1, NOTHING)
+"""Judges that take each ask for a change of subject, and for a follow-up."""
+
+
+def policy(made: Config | None = None, labels: tuple[str, ...] = LABELS, judge: Weights = CHANGED) -> Policy:
+    return Policy(made or config(), labels, judge)
 
 
 def served(**cards: Mapping[str, str | None]) -> Served:
@@ -113,8 +119,8 @@ def test_without_categories_there_is_none_to_choose() -> None:
 MARGIN = RoutingOptions(switch_margin=0.25)
 
 
-def follow_up(category: str, ask: str = "How long do I boil an egg?", size: int = 0) -> Held:
-    return Held(category, ask, size)
+def follow_up(category: str, size: int = 0) -> Held:
+    return Held(category, "How long do I boil an egg?", size=size)
 
 
 @pytest.mark.parametrize(
@@ -153,17 +159,21 @@ def test_the_margin_grows_with_the_history_and_doubles_at_64_kib(kib: int, switc
     assert certain.category == "medical"
 
 
-@pytest.mark.parametrize(("ask", "switches"), [("And is it allowed?", False), ("Is smoking allowed?", True)])
-@pytest.mark.parametrize("lead", [0.4, 0.84])
-def test_an_ask_that_leans_on_what_was_said_changes_the_category_only_if_it_is_nearly_certain(
-    ask: str,
-    switches: bool,
-    lead: float,
-) -> None:
-    made = policy(config(threshold=0.5, routing=MARGIN))
-    probabilities = (0.0, 0.0, 0.5 + lead / 2, 0.5 - lead / 2, 0.0)
-    assert (made.choose(probabilities, follow_up("legal", ask)).category == "medical") is switches
-    assert made.choose((0.0, 0.0, 0.94, 0.06, 0.0), follow_up("legal", ask)).category == "medical"
+@pytest.mark.parametrize("other", [0.76, 1.0])
+def test_what_is_judged_to_be_a_follow_up_keeps_the_category_however_sure_another_is(other: float) -> None:
+    made = policy(judge=FOLLOWED)
+    assert made.choose((0.0, 0.0, other, 1 - other, 0.0), follow_up("legal")).category == "legal"
+    assert made.choose((0.0, 0.0, 0.0, 1 - other, other), follow_up("legal")).category == "legal"
+
+
+def test_the_judge_is_given_the_best_other_category_and_whether_it_is_the_rest() -> None:
+    made = policy(config(category("medical"), category("legal"), REST))
+    held = Held("legal", "And the index?", "Which index is it?")
+    scores = {"medical": 0.5, "legal": 0.2, "general": 0.3}
+    assert made.evidence(held, scores) == evidence_of(held.ask, held.before, 0.5, rest=False)
+    scores = {"medical": 0.1, "legal": 0.2, "general": 0.7}
+    assert made.evidence(held, scores) == evidence_of(held.ask, held.before, 0.7, rest=True)
+    assert policy().evidence(held, dict.fromkeys(("technical", "medical", "legal"), 0.1)).rest
 
 
 REST, OWN = category("general"), category("general", labels=("other",))
@@ -172,29 +182,21 @@ REST, OWN = category("general"), category("general", labels=("other",))
 @pytest.mark.parametrize(
     ("general", "other", "held", "expected"),
     [
-        pytest.param(REST, 1.0, "medical", Choice("general", 1.0, Reason.CLASSIFIED), id="surely the rest"),
-        pytest.param(REST, 0.85, "medical", Choice("medical", 0.15, Reason.STICKY), id="the rest, not quite surely"),
+        pytest.param(REST, 1.0, "medical", Choice("general", 1.0, Reason.CLASSIFIED), id="the rest"),
+        pytest.param(REST, 0.55, "medical", Choice("medical", 0.45, Reason.STICKY), id="the rest, but unsure"),
         pytest.param(OWN, 0.85, "medical", Choice("general", 0.85, Reason.CLASSIFIED), id="by its own label"),
         pytest.param(REST, 0.9, "general", Choice("general", 0.9, Reason.CLASSIFIED), id="stays the rest"),
         pytest.param(REST, 0.0, "general", Choice("medical", 1.0, Reason.CLASSIFIED), id="over the rest"),
     ],
 )
-def test_the_category_for_the_rest_ends_a_conversation_if_the_ask_is_surely_about_something_else(
+def test_the_category_for_the_rest_ends_a_conversation_from_the_threshold_on(
     general: Category, other: float, held: str, expected: Choice
 ) -> None:
     choice = policy(config(category("medical"), general)).choose((0, 0, 1 - other, 0, other), follow_up(held))
     assert choice == msgspec.structs.replace(expected, confidence=pytest.approx(expected.confidence))
 
 
-@pytest.mark.parametrize("certainty", [0.95, 1.0])
-def test_it_does_not_where_the_ask_leans_on_what_was_said(certainty: float) -> None:
-    """The classifier calls nearly all of these small talk, surely."""
-    made = policy(config(category("medical"), REST))
-    choice = made.choose((0, 0, 1 - certainty, 0, certainty), follow_up("medical", "can somebody have both?"))
-    assert (choice.category, choice.reason) == ("medical", Reason.STICKY)
-
-
-@pytest.mark.parametrize(("other", "reason"), [(1.0, Reason.NO_CATEGORY), (0.85, Reason.STICKY)])
+@pytest.mark.parametrize(("other", "reason"), [(1.0, Reason.NO_CATEGORY), (0.55, Reason.STICKY)])
 def test_so_does_what_belongs_to_no_category(other: float, reason: Reason) -> None:
     assert policy().choose((0, 0, 1 - other, 0, other), follow_up("medical")).reason is reason
 

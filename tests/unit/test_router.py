@@ -64,6 +64,11 @@ def request(*turns: Any, model: str | None = "MoM", api: Format = CHAT, **fields
     return api.parse(json.dumps({"model": model, "messages": messages} | fields).encode())
 
 
+def known(routed: Routed) -> bool:
+    """Whether something was remembered of the conversation."""
+    return routed.recalled is not None and routed.recalled.kept is not None
+
+
 def outcome(routed: Routed) -> tuple[str | None, Reason]:
     return routed.decision.category, routed.decision.reason
 
@@ -223,6 +228,15 @@ async def test_no_step_of_a_turn_in_another_language_switches(english: Classifie
     assert outcome(await router.route(request(*turns, thanks))) == ("legal", Reason.STICKY)
 
 
+@pytest.mark.parametrize("ask", ["kun je dat korter zeggen?", "покороче, пожалуйста", "もう少し短くお願いします"])
+async def test_a_short_ask_in_another_language_keeps_the_conversations_category(english: Classifier, ask: str) -> None:
+    """Whatever its words: most of these have no content, and of the others nothing is known."""
+    router = Router(config(), english, Served)
+    assert outcome(await router.route(request(ask)))[0] is None
+    await router.route(request("my landlord"))
+    assert outcome(await router.route(request("my landlord", "answer", ask))) == ("legal", Reason.STICKY)
+
+
 async def test_a_follow_up_without_content_is_recognised_before_its_language(english: Classifier) -> None:
     router = Router(config(), english, Served)
     await router.route(request("my landlord"))
@@ -282,9 +296,10 @@ async def test_what_answered_for_want_of_a_class_does_not_stick(hurried: tuple[R
     hold(router, gate)
     assert outcome(await router.route(request("python"))) == ("legal", Reason.DEADLINE)
     release(router, gate)
-    # Nothing is remembered: `python landlord` is unsure, but with the earlier ask it is not.
+    # Nothing is remembered: `python landlord` is unsure, but the earlier ask is not.
     routed = await router.route(request("python", "answer", "python landlord"))
-    assert outcome(routed) == ("technical", Reason.CLASSIFIED)
+    assert outcome(routed) == ("technical", Reason.STICKY)
+    assert not known(routed)
 
 
 # --- conversations ---------------------------------------------------------------------------------------------
@@ -354,8 +369,7 @@ async def test_a_tools_result_of_a_conversation_that_was_forgotten_is_classified
 
 async def test_a_dry_run_leaves_no_trace(router: Router) -> None:
     await router.route(request("python"), remember=False)
-    routed = await router.route(request("python", "answer", "python landlord"))
-    assert routed.decision.reason is not Reason.STICKY
+    assert not known(await router.route(request("python", "answer", "python landlord")))
 
 
 @pytest.mark.parametrize(
@@ -367,8 +381,7 @@ async def test_no_more_turns_are_remembered_than_the_config_says(
     router = Router(config(routing=routing), classifier, Served)
     await router.route(request("python"))
     await router.route(request("blood"))
-    routed = await router.route(request("python", "answer", "python landlord"))
-    assert routed.decision.reason is not Reason.STICKY
+    assert not known(await router.route(request("python", "answer", "python landlord")))
 
 
 async def test_another_config_keeps_what_conversations_stick_to(router: Router, classifier: Classifier) -> None:

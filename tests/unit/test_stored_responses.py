@@ -430,7 +430,7 @@ def test_a_dry_run_looks_up_the_conversations_of_its_client(wire: Wire) -> None:
 
 
 def test_a_dry_run_continues_the_responses_of_its_client_and_no_others(wire: Wire) -> None:
-    store(wire, MINE, model="MoM")
+    store(wire, MINE, model="MoM", input="Why does it rain?")
     body = {"model": "MoM", "input": "thanks", "previous_response_id": "resp_1"}
     for client, status in ((MINE, 200), (THEIRS, 404)):
         wire.client.sends(request("POST", "/v1/route", body, client))

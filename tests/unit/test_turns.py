@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -16,17 +16,19 @@ import pytest
 from pointsman import eager
 from pointsman.adapters.catalog import Served
 from pointsman.classify.classifier import Classification, Classifier
-from pointsman.config.model import RoutingOptions
-from pointsman.errors import Overloaded
+from pointsman.config.model import AdapterOptions, Options, RoutingOptions
+from pointsman.errors import ClassifierError, DeadlineMissed, Overloaded
+from pointsman.routing import router as router_module
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.conversation import ANYBODY, Caller
 from pointsman.routing.conversations import Kept
+from pointsman.routing.follow_up import content_free
 from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format
 from pointsman.routing.history import HistoryReader
 from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed, Router
 from support.gate import Gate
-from support.toy_config import category, config, entry
+from support.toy_config import BASE, category, config, entry
 
 Make = Callable[..., AbstractContextManager[Classifier]]
 
@@ -51,13 +53,14 @@ async def send(
     caller: Caller = ANYBODY,
     kept: Kept | None = None,
     stated: Ask | None = None,
+    **fields: Any,
 ) -> Routed:
     """Send what user and assistant said in turns; a mapping is a message as it stands."""
     messages = [
         turn if isinstance(turn, dict) else {"role": ("user", "assistant")[place % 2], "content": turn}
         for place, turn in enumerate(turns)
     ]
-    request = api.parse(json.dumps({"model": "MoM", api.prompt_field: messages}).encode())
+    request = api.parse(json.dumps({"model": "MoM", api.prompt_field: messages, **fields}).encode())
     if stated is not None:
         request = msgspec.structs.replace(request, ask=stated)
     return await router.route(request, caller, continued=kept)
@@ -65,6 +68,11 @@ async def send(
 
 def found(routed: Routed) -> tuple[str | None, Reason]:
     return routed.decision.category, routed.decision.reason
+
+
+def known(routed: Routed) -> bool:
+    """Whether something was remembered, and not only read from the request's own history."""
+    return routed.recalled is not None and routed.recalled.kept is not None
 
 
 STUCK_TO_TECHNICAL = ("technical", Reason.STICKY)
@@ -91,13 +99,12 @@ async def test_nor_do_clients_with_the_same_history(router: Router) -> None:
     await send(router, "python", caller=Caller("me"))
     mine = await send(router, "python", "a", "python landlord", caller=Caller("me"))
     theirs = await send(router, "python", "a", "python landlord", caller=Caller("them"))
-    assert (mine.decision.reason, theirs.decision.reason) == (Reason.STICKY, Reason.CLASSIFIED)
+    assert (known(mine), known(theirs)) == (True, False)
 
 
 async def test_nor_do_sessions_of_a_client(router: Router) -> None:
     await send(router, "python", caller=Caller("me", "one"))
-    other = await send(router, "python", "a", "python landlord", caller=Caller("me", "two"))
-    assert other.decision.reason is not Reason.STICKY
+    assert not known(await send(router, "python", "a", "python landlord", caller=Caller("me", "two")))
 
 
 # --- follow-ups -----------------------------------------------------------------------------------------------------
@@ -109,6 +116,15 @@ async def test_a_follow_up_without_content_keeps_the_adapter_unclassified(router
     routed = await send(router, "python", "a", ask)
     assert found(routed) == STUCK_TO_TECHNICAL
     assert routed.classification is None
+
+
+async def test_what_was_said_before_tells_a_follow_up(classifier: Classifier) -> None:
+    """The same ask is a change of subject behind another answer."""
+    router = Router(config(category("technical"), category("general"), threshold=0.5), classifier, Served)
+    ask = "Which python decorator caches generators of blood and weather?"  # by two thirds about the rest
+    for answer, category_ in (("Decorators wrap generators.", "technical"), ("Yes.", "general")):
+        await send(router, "javascript")
+        assert (await send(router, "javascript", answer, ask)).decision.category == category_
 
 
 async def test_after_a_greeting_the_next_ask_is_decided_as_a_first_one(classifier: Classifier) -> None:
@@ -195,6 +211,108 @@ async def test_no_step_of_a_tool_loop_switches(router: Router, api: Format, step
     assert found(await send(router, *said, assistant("b"), user("thanks"), api=api)) == STUCK_TO_TECHNICAL
 
 
+@pytest.mark.parametrize(
+    ("api", "steps"),
+    [
+        pytest.param(CHAT, [assistant(None, tool_calls=[CALL]), TOOL], id="chat"),
+        pytest.param(MESSAGES, [assistant([USE]), user([RESULT])], id="messages"),
+    ],
+)
+@pytest.mark.parametrize("before", [[], [user("javascript"), assistant("No.")]], ids=["first turn", "later turn"])
+@pytest.mark.parametrize("error", [DeadlineMissed("late"), Overloaded("1 texts wait"), ClassifierError("it stopped")])
+async def test_a_tool_loop_stays_with_what_answered_for_want_of_a_class(
+    classifier: Classifier,
+    monkeypatch: pytest.MonkeyPatch,
+    api: Format,
+    steps: list[Any],
+    before: list[Any],
+    error: ClassifierError,
+) -> None:
+    """Its later turns are judged as if nothing were known; so is the turn if it is asked again."""
+    router = Router(config(fallback="legal"), classifier, Served)
+    said = [*before, user("python")]
+    with monkeypatch.context() as broken:
+        broken.setattr(classifier, "classify", refusing(error))
+        assert found(await send(router, *said, api=api)) == ("legal", Reason(error.reason))
+    for count in (1, 2):
+        assert found(await send(router, *said, *steps * count, api=api)) == ("legal", Reason.STICKY)
+    follow_up = await send(router, *said, *steps, assistant("a"), user("python landlord"), api=api)
+    assert found(follow_up) == STUCK_TO_TECHNICAL
+    assert found(await send(router, *said, api=api)) == ("technical", Reason.CLASSIFIED)
+
+
+def refusing(error: ClassifierError) -> Callable[[str], Awaitable[Classification]]:
+    async def classify(text: str) -> Classification:
+        raise error
+
+    return classify
+
+
+async def test_a_tool_loop_without_tools_in_its_last_step_keeps_its_model(classifier: Classifier) -> None:
+    """As clients do that want an answer after so many steps. The next turn may have another."""
+    made = config(pointsman=Options(adapters=AdapterOptions(tools={"technical-lora": False})))
+    router = Router(made, classifier, Served)
+    tool = {"type": "function", "function": {"name": "f"}}
+    said = [user("python"), assistant(None, tool_calls=[CALL]), TOOL]
+    first = await send(router, *said[:1], tools=[tool])
+    assert (first.decision.model, first.decision.reason) == (BASE, Reason.ADAPTER_WITHOUT_TOOLS)
+    last = await send(router, *said)
+    assert last.decision.model == BASE
+    assert router.again(CHAT.parse(b'{"messages": []}'), last, Served()).decision.model == BASE
+    assert (await send(router, *said, assistant("a"), user("thanks"))).decision.model == "technical-lora"
+
+
+async def test_an_answer_that_the_client_began_is_no_reason_not_to_look_at_a_new_ask(router: Router) -> None:
+    said = [user("python"), assistant("a"), user("How high is my blood pressure?")]
+    await send(router, *said[:1])
+    assert found(await send(router, *said, assistant("{"))) == ("medical", Reason.CLASSIFIED)
+    assert found(await send(router, *said, assistant('{"'))) == ("medical", Reason.STICKY)
+
+
+REMINDER = "<system-reminder>\nThe landlord's file was changed.\n</system-reminder>"
+
+
+@pytest.mark.parametrize("api", [CHAT, MESSAGES])
+async def test_neither_is_a_reminder_behind_it(router: Router, api: Format) -> None:
+    said = [user("python"), assistant("a"), user("How high is my blood pressure?"), user(REMINDER)]
+    await send(router, *said[:1], api=api)
+    assert found(await send(router, *said, api=api)) == ("medical", Reason.CLASSIFIED)
+    loop = [*said, assistant([USE]), user([RESULT, {"type": "text", "text": REMINDER}])]
+    assert found(await send(router, *loop, api=api)) == ("medical", Reason.STICKY)
+
+
+async def test_the_reminder_of_a_first_turn_does_not_make_it_a_step_of_a_strangers(router: Router) -> None:
+    for _ in range(2):
+        routed = await send(router, user("python"), user(REMINDER))
+        assert found(routed) == ("technical", Reason.CLASSIFIED)
+
+
+async def test_a_turn_that_is_not_decided_leaves_the_conversation_its_category(classifier: Classifier) -> None:
+    """The default model answers an ambiguous ask, and further steps of its turn, and not the fallback."""
+    router = Router(config(fallback="legal"), classifier, Served)
+    await send(router, "python")
+    said = [user("python"), assistant("a"), user("A landlord. And blood?")]
+    ambiguous = Ask("A landlord. And blood?", AskKind.MESSAGE, others=("landlord", "blood"))
+    first = await send(router, *said, stated=ambiguous)
+    assert found(first) == (None, Reason.AMBIGUOUS)
+    step = await send(router, *said, assistant(None, tool_calls=[CALL]), TOOL, stated=ambiguous)
+    assert found(step) == (None, Reason.STICKY)
+    assert found(await send(router, *said, assistant("b"), user("thanks"))) == STUCK_TO_TECHNICAL
+
+
+async def test_an_ambiguous_turn_says_nothing_of_a_conversation_that_is_not_known(router: Router) -> None:
+    said = ["python", "a", "A landlord. And blood?"]
+    await send(router, *said, stated=Ask(said[-1], AskKind.MESSAGE, others=("landlord", "blood")))
+    assert not known(await send(router, *said, "b", "more of it: python or a landlord?"))
+
+
+async def test_a_picture_leaves_the_conversation_its_category(router: Router) -> None:
+    await send(router, "python")
+    said = [user("python"), assistant("a"), user([{"type": "image_url", "image_url": {"url": "data:,"}}])]
+    assert found(await send(router, *said)) == STUCK_TO_TECHNICAL
+    assert found(await send(router, *said, assistant("b"), user("thanks"))) == STUCK_TO_TECHNICAL
+
+
 async def test_a_regenerated_answer_and_an_edited_ask_follow_what_was_before_them(router: Router) -> None:
     await send(router, "python")
     first = await send(router, "python", "a", "python landlord")
@@ -222,8 +340,22 @@ async def test_where_a_history_was_changed_the_session_tells(router: Router, res
     for end in (1, 3, 5):
         await send(router, *LONG[:end], caller=caller)
     assert found(await send(router, *rest, "python landlord", caller=caller)) == STUCK_TO_TECHNICAL
-    unknown = await send(router, *rest, "thanks", caller=Caller("me", "t"))
-    assert unknown.decision.reason is not Reason.STICKY
+    assert not known(await send(router, *rest, "thanks", caller=Caller("me", "t")))
+
+
+PROBE: dict[str, Any] = {"max_tokens": 1}
+
+
+@pytest.mark.parametrize("ask", ["quota", "Write a landlord's title for this", "blood"])
+async def test_a_probe_or_helper_request_does_not_speak_for_its_session(router: Router, ask: str) -> None:
+    """Coding agents send these under the session's id, before its first turn or after it, and without tools."""
+    caller, tools = Caller("me", "s"), [{"name": "f", "input_schema": {}}]
+    await send(router, ask, api=MESSAGES, caller=caller, **PROBE)
+    await send(router, "python", api=MESSAGES, caller=caller, tools=tools)
+    await send(router, ask, api=MESSAGES, caller=caller, **PROBE)
+    compacted = ["Summary of the session so far.", "I see.", "python landlord"]
+    routed = await send(router, *compacted, api=MESSAGES, caller=caller, tools=tools)
+    assert found(routed) == STUCK_TO_TECHNICAL
 
 
 async def test_a_session_says_nothing_of_a_new_chat_in_it(router: Router) -> None:
@@ -274,18 +406,16 @@ async def test_a_helper_task_neither_reads_nor_writes(router: Router) -> None:
 # --- histories that are not known here ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "ask", ["thanks", "und jetzt als Tabelle", "and blood?", "and blood landlord?", "blood landlord"]
-)
+@pytest.mark.parametrize("ask", ["thanks", "und jetzt als Tabelle", "and blood landlord?", "blood landlord"])
 async def test_where_a_history_is_unknown_earlier_asks_are_read_along(router: Router, ask: str) -> None:
-    """With one that says nothing, leans on them, or is unsure."""
+    """By them alone, if the new one says nothing."""
     routed = await send(router, "python", "a", "python", "b", ask)
     assert routed.decision.category == "technical"
     assert routed.classification is not None
-    assert routed.text == f"{ask}\npython\npython"
+    assert routed.text == ("python\npython" if ask in ("thanks", "und jetzt als Tabelle") else ask)
 
 
-async def test_one_that_is_sure_by_itself_is_read_by_itself(router: Router) -> None:
+async def test_one_that_is_surely_about_something_else_is_a_change(router: Router) -> None:
     routed = await send(router, "python", "a", "python", "b", "How high is my blood pressure?")
     assert found(routed) == ("medical", Reason.CLASSIFIED)
     assert routed.text == "How high is my blood pressure?"
@@ -304,9 +434,9 @@ async def test_three_earlier_asks_are_read_and_of_each_the_beginning(router: Rou
         "d",
         "thanks",
     )
-    ask, *earlier = routed.text.split("\n")
-    assert (ask, len(earlier), earlier[1:]) == ("thanks", 3, ["blood", "blood"])
-    assert len(earlier[0]) <= 400
+    newest, *earlier = routed.text.split("\n")
+    assert earlier == ["blood", "blood"]
+    assert len(newest) <= 400
 
 
 async def test_they_are_read_along_outside_of_a_task_too(router: Router) -> None:
@@ -327,12 +457,12 @@ async def test_without_a_result_for_them_the_ask_alone_decides(router: Router, m
     classify = router.classifier.classify
 
     async def alone(text: str) -> Classification:
-        if "\n" in text:
+        if text == "python":
             raise Overloaded("1 texts wait")
         return await classify(text)
 
     monkeypatch.setattr(router.classifier, "classify", alone)
-    routed = await send(router, "python", "a", "python", "b", "Is blood landlord lonely?")
+    routed = await send(router, "python", "a", "Is blood landlord lonely?")
     assert (found(routed), routed.text) == ((None, Reason.LOW_CONFIDENCE), "Is blood landlord lonely?")
 
 
@@ -341,6 +471,25 @@ async def test_it_is_all_one_run_of_the_classifier(router: Router) -> None:
     runs = router.classifier.counts.runs
     await send(router, "python", "a", "thanks")
     assert router.classifier.counts.runs == runs + 1
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_few_earlier_turns_are_looked_at_for_content(
+    router: Router, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """Each takes up to 0.3 ms in scripts without spaces."""
+    said = ["Hi", *["ok", "ありがとう"] * 30]
+    if known:
+        await send(router, *said[:-1], said[-1])
+    looked_at: list[str] = []
+
+    def counted(text: str) -> bool:
+        looked_at.append(text)
+        return content_free(text)
+
+    monkeypatch.setattr(router_module, "content_free", counted)
+    await send(router, *said, "ok", "blood landlord")
+    assert len(looked_at) <= 4
 
 
 # --- stored responses -----------------------------------------------------------------------------------------------
@@ -354,6 +503,13 @@ async def test_a_response_that_is_continued_gives_its_category_on(router: Router
     assert found(await send(router, output, api=RESPONSES, kept=kept)) == STUCK_TO_TECHNICAL
     switched = await send(router, "How high is my blood pressure?", api=RESPONSES, kept=kept)
     assert switched.kept == Kept("medical", 0.5)
+
+
+async def test_a_response_without_a_class_gives_nothing_on_but_to_its_own_steps(router: Router) -> None:
+    kept = Kept(None, 0.5, unread=True)
+    output = {"type": "function_call_output", "call_id": "c", "output": "5"}
+    assert found(await send(router, output, api=RESPONSES, kept=kept)) == (None, Reason.STICKY)
+    assert found(await send(router, "python", api=RESPONSES, kept=kept)) == ("technical", Reason.CLASSIFIED)
 
 
 async def test_it_is_not_remembered_by_the_end_of_its_history_that_the_body_has(router: Router) -> None:

@@ -13,45 +13,53 @@ from pointsman.routing.conversation import Conversation
 class Kept(NamedTuple):
     """What later turns keep: the category, and the position in [0, 1) by which `split` chooses a model.
 
-    `aside`: the turn itself is none of that category, but the fallback's, and so are its further steps.
+    `instead` is the category that answered the turn itself, and answers its further steps, if that is another; empty
+    for the default model. `tools`: the turn began with tools. `unread`: nothing was known before, and the turn was not
+    classified, so this counts for its further steps alone.
     """
 
     category: str | None
     share: float
-    aside: bool = False
+    instead: str | None = None
+    tools: bool = False
+    unread: bool = False
 
 
 class Recalled(NamedTuple):
     """What was remembered for a request of so many user turns: `kept` is None where nothing was.
 
-    `continues`: the request goes on with its newest turn.
+    `within`: the request is a further step of its newest turn.
     """
 
     turns: int
-    continues: bool
+    within: bool
     kept: Kept | None
 
 
 class Place(NamedTuple):
     """Where a request stands: `kept` of the conversation is None where it begins or is not known here.
 
-    `share` is the conversation's position in a split, kept or drawn.
+    `share` is the conversation's position in a split, kept or drawn. `within`: `kept` is that of the request's own
+    turn, of which it is a further step.
     """
 
     kept: Kept | None
     share: float
+    within: bool = False
 
 
 class _Entry(NamedTuple):
     """A decision: `since` is its time, `shared` tells that several conversations begin with it.
 
-    `main`: it belongs to the conversation with which its session began, and not to a sub-agent's.
+    `began` identifies the conversation by its first known turn. `once`, of a session: all that is known of it is one
+    request without tools, which may be a probe or a helper task.
     """
 
     kept: Kept
     since: float
     shared: bool
-    main: bool
+    began: bytes
+    once: bool = False
 
 
 class Conversations:
@@ -73,35 +81,48 @@ class Conversations:
         """Return what is remembered of a conversation."""
         if conversation is None:
             return Place(None, self._draw())
-        first = conversation.previous is None
         own = self._get(conversation.own)
-        if own is not None and (conversation.continues or not first):
-            return Place(own.kept, own.kept.share)
-        if first:  # asked again, it keeps the model, but its category is judged afresh
+        if own is not None and conversation.continues:
+            return Place(own.kept, own.kept.share, within=True)
+        if conversation.previous is None:  # asked again, it keeps the model, but its category is judged afresh
             return Place(None, self._draw() if own is None else own.kept.share)
-        found = self._get(conversation.previous) or self._get(conversation.session)
+        if own is not None and not own.kept.unread:
+            return Place(own.kept, own.kept.share)
+        before = self._get(conversation.previous)
+        found = before or self._get(conversation.session)
         if found is None:
-            return Place(None, self._draw())
-        return Place(found.kept._replace(aside=False), self._draw() if found.shared else found.kept.share)
+            return Place(None, self._draw() if own is None else own.kept.share)
+        share = self._draw() if found.shared else found.kept.share
+        if found.kept.unread or found.once:
+            return Place(None, share)
+        return Place(found.kept, share, within=before is None and conversation.continues)
 
     def put(self, conversation: Conversation, kept: Kept) -> None:
-        """Remember a decision about the newest turn."""
+        """Remember a decision about the newest turn.
+
+        For its session speaks the conversation with which that began, and no sub-agent's; but after a single request
+        without tools the first that has tools or goes on.
+        """
         now = self._clock()
         own, session = self._get(conversation.own), self._get(conversation.session)
         first = conversation.previous is None and not conversation.continues
         shared = own is not None and (own.shared or (first and conversation.session is None))
-        if own is not None:
-            main = own.main
-        elif conversation.previous is None:
-            main = session is None
-        else:
-            before = self._get(conversation.previous)
-            main = session is None or before is None or before.main
+        began = self._began(conversation, own, session)
         # A first turn that many share draws anew once its time is over, however often it comes.
         since = own.since if own is not None and first else now
-        self._entries.put(conversation.own, _Entry(kept, since, shared, main))
-        if conversation.session is not None and main:
-            self._entries.put(conversation.session, _Entry(kept, now, shared=False, main=True))
+        self._entries.put(conversation.own, _Entry(kept, since, shared, began))
+        once = first and not kept.tools
+        if conversation.session is not None and (
+            session is None or session.began == began or (session.once and not once)
+        ):
+            self._entries.put(conversation.session, _Entry(kept, now, shared=False, began=began, once=once))
+
+    def _began(self, conversation: Conversation, own: _Entry | None, session: _Entry | None) -> bytes:
+        """Return with which turn a conversation began; one whose history is not known is its session's."""
+        found = own
+        if found is None and conversation.previous is not None:
+            found = self._get(conversation.previous) or session
+        return conversation.own if found is None else found.began
 
     def _get(self, key: bytes | None) -> _Entry | None:
         entry = None if key is None else self._entries.get(key)

@@ -38,7 +38,7 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
             "reason": decision.reason,
             "reasoning": routed.edited.reasoning,
             "system_prompt": routed.system_prompt,
-            "tools": request.tools,
+            "tools": request.tools if routed.kept is None else routed.kept.tools,
         },
         "ask": {
             "kind": request.ask.kind,
@@ -85,7 +85,7 @@ def _conversation(router: Router, routed: Routed) -> dict[str, Any] | None:
     elif before is None:
         outcome, why = "unsettled", "no earlier turn had a category"
     elif kept.category == before:
-        outcome, why = "kept", _why_kept(router, routed, before, continues=recalled.continues)
+        outcome, why = "kept", _why_kept(router, routed, before, within=recalled.within)
     else:
         outcome, why = "released", "the ask is surely about something else"
     return {
@@ -98,10 +98,12 @@ def _conversation(router: Router, routed: Routed) -> dict[str, Any] | None:
     }
 
 
-def _why_kept(router: Router, routed: Routed, before: str, *, continues: bool) -> str:
+def _why_kept(router: Router, routed: Routed, before: str, *, within: bool) -> str:
     if routed.classification is None:
-        if continues:
+        if within:
             return "the request goes on with a turn"
+        if routed.decision.reason in (Reason.AMBIGUOUS, Reason.MIXED_PROMPTS):
+            return "the ask has parts of several categories"
         return "the ask has no subject of its own" if content_free(routed.text) else "the ask could not be classified"
     if not routed.classification.supported:
         return "an ask in another language says nothing of it"

@@ -11,9 +11,10 @@ from pathlib import Path
 # A longer text says something.
 MOST_CHARS = 160
 MOST_WORDS = 16
+FEW_WORDS = 6
 # Of a longer text, so much is looked at.
 READ_CHARS = 2048
-# In a longer ask, what a word points to may be in the ask itself, unless it is one of the first.
+# Behind its first sentence, what a word points to may be in the ask itself; in a longer one, behind its first words.
 SHORT_WORDS, FIRST_WORDS = 12, 5
 
 
@@ -42,15 +43,20 @@ _OPENING, _POINTING, _ENDING, _TYING = map(_words, ("opening", "pointing", "endi
 _FILLING, _ASKING = _words("filling"), _words("asking")
 _ENGLISH_WORDS = _words("words English")
 _ANY_WORD = _ANYWHERE.union(*_LANGUAGES)
+_ANY_SUBJECT = _ANYWHERE.union(_ENGLISH_WORDS, _OPENING, _POINTING, _ENDING, _TYING, _FILLING, _ASKING, ("",))
 _LONGEST_PIECE = max(len(piece) for pieces in _PIECES for piece in pieces)
 
 _BETWEEN = re.compile(r"[\s.,;:!?…。、，！？：；()（）\[\]{}\"'’`«»„“”‚‘¿¡؟،·~*_/\\|<>#&%+=—–-]+")
+# Letters of scripts that put no spaces between words, and how many a word has, about.
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+LETTERS = 3
 _ENGLISH = re.compile(r"\w[\w'-]*")
+_SENTENCE = re.compile(r"[.!?]\s|\n")
 _CLAUSE = re.compile(r"[.!?,:;\n]+")
 _TURNING = re.compile(rf"\b(?:{'|'.join(_SECTIONS['turning'])})\b")
 # "Is it legal to", "that the", "does one", "would you": these point to nothing.
 _EMPTY = re.compile(
-    r"\b(?:is|was|be|isn't|would) it \w+ (?:to|that|if|for|when)\b|\bit'?s? (?:is |was )?\w+ (?:to|that|if)\b"
+    r"\b(?:is|was|be|isn't|would) it \w+ (?:to|that|if|for|when)\b|\bit(?:'?s| is| was) \w+ (?:to|that|if)\b"
     r"|\bwould you\b|\b(?:can|does|must|should|would) one\b|\bone (?:can|must|should|has to)\b"
     r"|\bis it (?:true|ok|okay|legal|safe|normal|bad|possible)\b|\bthat (?:the|a|my|i|you|we|he|she|they)\b"
 )
@@ -67,6 +73,19 @@ def content_free(text: str) -> bool:
     if _ANY_WORD.issuperset(own):
         return any(known.issuperset(own) for known in _LANGUAGES)
     return not text.isascii() and any(all(_consists(word, pieces) for word in own) for pieces in _PIECES)
+
+
+def is_short(text: str) -> bool:
+    """Return whether a text has few words, in any language: most of these go on with what was said."""
+    if len(text) > MOST_CHARS:
+        return False
+    words = len([word for word in _BETWEEN.split(text) if any(map(str.isalpha, word))])
+    return words + len(_UNSPACED.findall(text)) // LETTERS <= FEW_WORDS
+
+
+def own_words(text: str) -> frozenset[str]:
+    """Return the words of a text that are not found in any subject."""
+    return frozenset(_BETWEEN.split(text[:READ_CHARS].lower())) - _ANY_SUBJECT
 
 
 def _consists(word: str, pieces: frozenset[str]) -> bool:
@@ -86,18 +105,21 @@ def leans(text: str) -> bool:
     text = text[:READ_CHARS].lower().replace("’", "'")
     if _TURNING.search(text):
         return False
-    words = _own_words(_EMPTY.sub(" ", text))
+    text = _EMPTY.sub(" ", text)
+    words = _from_first(text)
     if not words or (len(words) == 1 and text.isascii()):
         return True
     if words[0] in _OPENING or words[-1] in _ENDING or not _TYING.isdisjoint(words):
         return True
-    if not _POINTING.isdisjoint(words if len(words) <= SHORT_WORDS else words[:FIRST_WORDS]):
+    first = next(filter(None, map(_from_first, _SENTENCE.split(text))), words)
+    if not _POINTING.isdisjoint(first if len(first) <= SHORT_WORDS else first[:FIRST_WORDS]):
         return True
     english = not _ENGLISH_WORDS.isdisjoint(words)
-    return english and "?" not in text and not any(_asks(_own_words(clause)) for clause in _CLAUSE.split(text))
+    return english and "?" not in text and not any(_asks(_from_first(clause)) for clause in _CLAUSE.split(text))
 
 
-def _own_words(text: str) -> list[str]:
+def _from_first(text: str) -> list[str]:
+    """Return the words of an English text behind those that only fill its beginning."""
     words = _ENGLISH.findall(text)
     start = next((place for place, word in enumerate(words) if word not in _FILLING), len(words))
     return words[start:]

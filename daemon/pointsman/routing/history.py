@@ -18,10 +18,12 @@ from pointsman.routing.steps import Pace, Steps
 MOST_TURNS = 32
 # Of a longer ask or answer, its length and both ends are hashed.
 END_CHARS = 1024
-# What is kept of an earlier ask, to be read along with a new one.
+# What is kept of an earlier ask or answer, to judge a new ask by.
 EXCERPT_CHARS = 400
 
-_SYSTEM = ("system", "developer")
+# Behind the newest ask, an answer or a tool's result makes a request a step of its turn, and these do not: a user's
+# message without an ask is a reminder or material, or has results, which follow an answer with their calls.
+_NO_STEP = ("system", "developer", "user")
 _REASONING = (("<think>", "</think>"), ("<thinking>", "</thinking>"))
 
 
@@ -35,13 +37,19 @@ class Turn(NamedTuple):
 class History(NamedTuple):
     """The newest turns of a request, the newest first.
 
-    `continues`: something follows the newest, such as a tool's result or the beginning of an answer. `size` is the
-    number of bytes of the messages.
+    `answer` is the beginning of the answer before the newest. `continues`: an answer follows the newest, begun or with
+    calls of tools. `size` is the number of bytes of the messages.
     """
 
     turns: tuple[Turn, ...]
     continues: bool
     size: int
+    answer: str = ""
+
+    @property
+    def before(self) -> str:
+        """Return the beginning of the ask before the newest, and of its answer."""
+        return f"{self.turns[1].ask}\n{self.answer}" if self.turns[1:] else self.answer
 
     def digests(self, back: int = 0) -> tuple[bytes, ...]:
         """Return what identifies the history up to a turn: the newest one, or the one so many turns `back`."""
@@ -70,7 +78,7 @@ class HistoryReader:
             found = _found(ask)
             return History((_turn(found, []),) if found.hashed else (), continues=False, size=0)
         turns: list[tuple[_Found, list[bytes]]] = []
-        continues = False
+        continues, answer = False, ""
         pace = Pace()
         for message in reversed(messages):
             asked = _NOTHING
@@ -83,11 +91,14 @@ class HistoryReader:
                     break
                 turns.append((asked, []))
             elif not turns:
-                continues = continues or message.role not in _SYSTEM
+                continues = continues or message.role not in _NO_STEP
             elif message.role == "assistant":
-                turns[-1][1].append(_ends(_spoken(" ".join((yield from _texts(message.content))))))
+                spoken = _spoken(" ".join((yield from _texts(message.content))))
+                if not turns[1:]:
+                    answer = answer or spoken[:EXCERPT_CHARS]
+                turns[-1][1].append(_ends(spoken))
             yield from pace.pause()
-        return History(tuple([_turn(*turn) for turn in turns]), continues, _size(messages))
+        return History(tuple([_turn(*turn) for turn in turns]), continues, _size(messages), answer)
 
     def _asked(self, content: Value) -> Steps[_Found]:
         """Return the ask in a user's message."""

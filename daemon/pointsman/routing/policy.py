@@ -13,7 +13,7 @@ from pointsman.adapters.catalog import Served
 from pointsman.config.labels import cover
 from pointsman.config.model import Category, Config, Endpoint, ModelScore
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
-from pointsman.routing.follow_up import leans
+from pointsman.routing.subject import FITTED, Evidence, Weights, evidence_of
 
 
 class Reason(enum.StrEnum):
@@ -39,20 +39,17 @@ class Reason(enum.StrEnum):
 
 # A switch throws away vLLM's prefix cache, so its margin grows with the history: from this many bytes on it is twofold.
 LONG_HISTORY = 64 * 1024
-# The lead of another subject in an ask that leans on what was said before, and the score of the rest in one that does
-# not. Fitted to benchmarks/ask/turns.jsonl: the classifier reads the ask alone, and is surer of it than it can be.
-LEANING_LEAD = 0.85
-REST_SURE = 0.9
 
 
 class Held(msgspec.Struct, frozen=True):
     """What a follow-up holds on to: the conversation's category, unless the `ask` is about another.
 
-    `size` is the number of bytes of the history.
+    `before` is the beginning of the last ask and of its answer. `size` is the number of bytes of the history.
     """
 
     category: str
     ask: str
+    before: str = ""
     size: int = 0
 
 
@@ -83,8 +80,10 @@ class Decision(msgspec.Struct, frozen=True):
 class Policy:
     """The routing rules of one config, for the labels of one classifier."""
 
-    def __init__(self, config: Config, labels: Sequence[str]) -> None:
+    def __init__(self, config: Config, labels: Sequence[str], judge: Weights = FITTED) -> None:
+        """`judge` tells changes of subject from follow-ups."""
         self._config = config
+        self._judge = judge
         self._threshold = config.classifier.category_model.threshold
         self._categories = {category.name: category for category in config.categories}
         coverage = cover(config, labels)
@@ -114,28 +113,39 @@ class Policy:
         best = max(scores, key=scores.__getitem__, default=None)
         score = 0.0 if best is None else scores[best]
         uncovered = 1.0 - sum(scores.values())
-        if held is not None and held.category in scores and not self._ends(held, scores, best, uncovered):
+        if held is not None and held.category in scores and not self._ends(held, scores):
             return Choice(held.category, scores[held.category], Reason.STICKY)
         if score >= self._threshold and best is not None:
             return Choice(best, score, Reason.CLASSIFIED)
         reason = Reason.NO_CATEGORY if uncovered >= max(self._threshold, score) else Reason.LOW_CONFIDENCE
         return Choice(self.fallback, score, reason)
 
-    def _ends(self, held: Held, scores: dict[str, float], best: str | None, uncovered: float) -> bool:
+    def evidence(self, held: Held, scores: dict[str, float]) -> Evidence:
+        """Return the evidence whether an ask with these scores is about something else."""
+        other, score = self._best_other(scores, held.category)
+        return evidence_of(held.ask, held.before, score, rest=other is None or other == self._rest)
+
+    def _best_other(self, scores: dict[str, float], held: str) -> tuple[str | None, float]:
+        """Return the best other category and its score; None for what no category covers."""
+        others: list[tuple[str | None, float]] = [(None, 1.0 - sum(scores.values()))]
+        others += [(name, score) for name, score in scores.items() if name != held]
+        return max(others, key=lambda other: other[1])
+
+    def _ends(self, held: Held, scores: dict[str, float]) -> bool:
         """Return whether an ask is so surely about something else that its conversation changes its category.
 
-        Another category must reach the threshold and lead by the margin. The rest, or what no category covers, must be
-        nearly certain, as most short follow-ups look like it.
+        The other category, or what no category covers, must reach the threshold; and one that is not the rest must lead
+        by the margin.
         """
-        score = 0.0 if best is None else scores[best]
-        if best == held.category and score >= uncovered:
-            return score >= self._threshold
-        if best is None or best == self._rest or uncovered > score:
-            sure = max(score, uncovered) >= max(self._threshold, REST_SURE)
-            return sure and not leans(held.ask)
+        own = scores[held.category]
+        other, score = self._best_other(scores, held.category)
+        if own > score:
+            return own >= self._threshold
+        rest = other is None or other == self._rest
         margin = self._config.pointsman.routing.switch_margin * (1 + min(1.0, held.size / LONG_HISTORY))
-        lead = score - scores[held.category]
-        return score >= self._threshold and lead > margin and (lead > LEANING_LEAD or not leans(held.ask))
+        if score < self._threshold or (score - own <= margin and not rest):
+            return False
+        return self._judge.changed(self.evidence(held, scores))
 
     @property
     def fallback(self) -> str | None:

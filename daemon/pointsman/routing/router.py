@@ -20,7 +20,7 @@ from pointsman.routing.body import FIELDS
 from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
 from pointsman.routing.conversations import Conversations, Kept, Place, Recalled
 from pointsman.routing.edits import Edited
-from pointsman.routing.follow_up import content_free, leans
+from pointsman.routing.follow_up import content_free, is_short
 from pointsman.routing.formats import ParsedRequest
 from pointsman.routing.history import History, HistoryReader
 from pointsman.routing.policy import Choice, Decision, Held, Policy, Reason
@@ -31,9 +31,8 @@ from pointsman.routing.steps import Lane
 EXPLICIT_ENTRIES = 1024
 # No model has a longer name, but clients may ask for one.
 LONGEST_NAME = 256
-# So many earlier asks are read along where a conversation is not known here, behind so many characters of the new one.
+# So many earlier asks are read where a conversation is not known here.
 EARLIER_ASKS = 3
-MOST_PACKED = 2048
 
 
 class Routed(msgspec.Struct, frozen=True):
@@ -122,26 +121,27 @@ class Router:
             return self._unclassified(request, Reason.HELPER_TASK, at)
         history = await self.lane.run(self._histories.read(request.messages, request.ask, request.asked))
         conversation, place = self._place(history, caller, continued)
-        reading = await self._read(request.text, history, place.kept)
+        reading = await self._read(request.text, history, place)
         if request.ask.others and reading.classification is not None and await self._differ(request, reading):
-            reason = Reason.MIXED_PROMPTS if request.prompts > 1 else Reason.AMBIGUOUS
-            return self._unclassified(request, reason, at)
+            reading = _Reading("", failed=Reason.MIXED_PROMPTS if request.prompts > 1 else Reason.AMBIGUOUS)
         started = time.perf_counter()
-        choice = self._choice(request.text, reading, history, place.kept)
-        decision = self._decide(choice, request, place.share, self.served(), at)
-        kept = _kept(choice, reading, history, place)
-        if remember and conversation is not None and (reading.failed is None or place.kept is not None):
+        choice = self._choice(request.text, reading, history, place)
+        tools = request.tools or (place.within and place.kept is not None and place.kept.tools)
+        decision = self._decide(choice, tools, place.share, self.served(), at)
+        kept = self._kept(choice, reading, place)._replace(tools=tools)
+        if remember and conversation is not None:
             self._conversations.put(conversation, kept)
         edited = request.apply(decision.edits)
         taken = time.perf_counter() - started
-        recalled = Recalled(len(history.turns), history.continues, place.kept)
+        recalled = Recalled(len(history.turns), place.within, place.kept)
         return Routed(decision, edited, reading.classification, taken, reading.text, kept, request.ask, recalled)
 
     def again(self, request: ParsedRequest, routed: Routed, served: Served, at: Endpoint | None = None) -> Routed:
         """Return the same choice decided anew, after vLLM turned out to serve less than `served` said."""
         old = routed.decision
         choice = Choice(old.category, old.confidence, old.reason)
-        decision = self._decide(choice, request, 0.0 if routed.kept is None else routed.kept.share, served, at)
+        tools, share = (request.tools, 0.0) if routed.kept is None else (routed.kept.tools, routed.kept.share)
+        decision = self._decide(choice, tools, share, served, at)
         return msgspec.structs.replace(routed, decision=decision, edited=request.apply(decision.edits))
 
     def explicit(self, body: Received, model: str, at: Endpoint | None = None) -> Routed:
@@ -168,54 +168,56 @@ class Router:
     def _unclassified(self, request: ParsedRequest, reason: Reason, at: Endpoint | None) -> Routed:
         """Send a request to the default model, whatever its conversation is about."""
         started = time.perf_counter()
-        decision = self._decide(Choice(None, None, reason), request, 0.0, self.served(), at)
+        decision = self._decide(Choice(None, None, reason), request.tools, 0.0, self.served(), at)
         taken = time.perf_counter() - started
         return Routed(decision, request.apply(decision.edits), None, taken, ask=request.ask)
 
     def _place(self, history: History, caller: Caller, continued: Kept | None) -> tuple[Conversation | None, Place]:
         """Return the conversation, None if it is not to be remembered here, and what is known of it."""
         if continued is not None:  # its history is in vLLM, and the body has only the end of it
-            conversation, place = None, Place(continued, continued.share)
+            conversation, place = None, Place(continued, continued.share, within=history.continues)
+            if continued.unread and not place.within:
+                place = Place(None, place.share)
         else:
             conversation = conversation_of(history, caller)
             place = self._conversations.find(conversation)
-        category = None if place.kept is None else place.kept.category
-        if not self._sticky or (category is not None and not self.policy.knows(category)):
-            place = Place(None, place.share)
+        if place.kept is not None:
+            named = filter(None, (place.kept.category, place.kept.instead))
+            if not self._sticky or not all(map(self.policy.knows, named)):
+                place = Place(None, place.share)
         return conversation, place
 
-    async def _read(self, text: str, history: History, kept: Kept | None) -> _Reading:
+    async def _read(self, text: str, history: History, place: Place) -> _Reading:
         """Classify what must be: nothing in the middle of a turn, and of a follow-up that says nothing of its own.
 
-        Where the earlier turns are not known here, they are read along with an ask that says little.
+        Where the earlier turns are not known here, they are read as well, and tell what the conversation is about.
         """
-        if kept is not None and (history.continues or content_free(text)):
+        if place.within or (place.kept is not None and content_free(text)):
             return _Reading(text)
-        unknown = self._sticky and kept is None
-        earlier = [turn.ask for turn in history.turns[1 : 1 + EARLIER_ASKS]] if unknown else []
         if not text or text.isspace():
             return _Reading(text, failed=Reason.NO_TEXT)
-        packed = "\n".join([text[:MOST_PACKED], *earlier])
         try:
-            if earlier and (content_free(text) or leans(text)):
-                return _Reading(packed, await self.classifier.classify(packed))
-            if not earlier:
+            if place.kept is not None or not self._sticky:
                 return _Reading(text, await self.classifier.classify(text))
-            return await self._read_both(text, packed)
+            free, earlier = content_free(text), _subjects(history)
+            if earlier and not free:
+                return await self._read_both(text, earlier)
+            read = earlier or text
+            return _Reading(read, await self.classifier.classify(read), greets=free and not earlier)
         except ClassifierError as error:
             return _Reading(text, failed=Reason(error.reason))
 
-    async def _read_both(self, text: str, packed: str) -> _Reading:
-        """Classify an ask, and beside it the same with the earlier ones, which counts if the ask alone is unsure."""
+    async def _read_both(self, text: str, earlier: str) -> _Reading:
+        """Classify an ask, and at the same time the earlier ones, which tell what it follows."""
         await in_task()
-        beside = asyncio.ensure_future(self._tried(packed))
+        beside = asyncio.ensure_future(self._tried(earlier))
         try:
             alone = await self.classifier.classify(text)
-            unsure = self.choose(alone).reason is Reason.LOW_CONFIDENCE
-            together = await beside if unsure else None
+            before = await beside
         finally:
             beside.cancel()
-        return _Reading(text, alone) if together is None else _Reading(packed, together)
+        choice = Choice(None, None, Reason.DEADLINE) if before is None else self.choose(before)
+        return _Reading(text, alone, follows=choice.category if choice.reason is Reason.CLASSIFIED else None)
 
     async def _tried(self, text: str) -> Classification | None:
         try:
@@ -231,57 +233,76 @@ class Router:
         choices = [self.choose(found) for found in others if found is not None]
         return any(choice.reason is Reason.CLASSIFIED and choice.category != own for choice in choices)
 
-    def _decide(
-        self, choice: Choice, request: ParsedRequest, share: float, served: Served, at: Endpoint | None
-    ) -> Decision:
+    def _decide(self, choice: Choice, tools: bool, share: float, served: Served, at: Endpoint | None) -> Decision:
         if at is not None:
             served = served.only(at.name, self.config.vllm_endpoints)
-        decision = self.policy.decide(choice, share, served, tools=request.tools)
+        decision = self.policy.decide(choice, share, served, tools=tools)
         return decision if at is None else _bound(decision, at)
 
     def choose(self, found: Classification, held: Held | None = None) -> Choice:
         """Return the choice for a classified text, in a conversation that has a category or in none.
 
-        Of a text in another language nothing is known, not even whether it is still about that category.
+        Of a text in another language nothing is known, not even whether it is still about that category; unless it is
+        short, as then it most likely has no content.
         """
+        if not found.supported and held is not None and is_short(held.ask):
+            return Choice(held.category, None, Reason.STICKY)
         if not found.supported:
             return Choice(self.policy.fallback, None, Reason.UNSUPPORTED_LANGUAGE)
         return self.policy.choose(found.probabilities, held)
 
-    def _choice(self, text: str, reading: _Reading, history: History, kept: Kept | None) -> Choice:
-        category = None if kept is None or (kept.aside and history.continues) else kept.category
-        if reading.failed is not None:
-            return Choice(category or self.policy.fallback, None, reading.failed)
+    def _choice(self, text: str, reading: _Reading, history: History, place: Place) -> Choice:
+        if reading.failed in (Reason.AMBIGUOUS, Reason.MIXED_PROMPTS):
+            return Choice(None, None, reading.failed)
         if reading.classification is None:
-            return Choice(category or self.policy.fallback, None, Reason.STICKY)
-        held = None
-        if category is not None and not _no_subject(history):
-            held = Held(category, text, history.size)
+            return Choice(self._stay(place), None, reading.failed or Reason.STICKY)
+        category = reading.follows if place.kept is None else place.kept.category
+        held = None if category is None else Held(category, text, history.before, history.size)
         return self.choose(reading.classification, held)
+
+    def _stay(self, place: Place) -> str | None:
+        """Return the category of a turn that is not judged: its own in a further step, else the conversation's."""
+        kept = place.kept
+        if kept is not None and kept.instead is not None and (place.within or kept.category is None):
+            return kept.instead or None
+        return self.policy.fallback if kept is None or kept.category is None else kept.category
+
+    def _kept(self, choice: Choice, reading: _Reading, place: Place) -> Kept:
+        """Return what later turns keep: what answers an unsure ask, or a greeting, is no subject to stay with."""
+        kept = place.kept
+        if place.within and kept is not None:
+            return kept
+        if reading.classification is None or choice.reason is Reason.UNSUPPORTED_LANGUAGE:
+            known = None if kept is None else kept.category
+            return Kept(known, place.share, _instead(choice.category, known), unread=kept is None)
+        if reading.greets or choice.reason is Reason.LOW_CONFIDENCE:
+            return Kept(None, place.share, _instead(choice.category, None))
+        return Kept(choice.category, place.share)
 
 
 class _Reading(NamedTuple):
-    """What the classifier read, and the result; neither result nor failure if nothing had to be read."""
+    """What the classifier read, and the result; neither result nor failure if nothing had to be read.
+
+    `follows` is the category of the earlier asks, where that had to be read from them. `greets`: neither they nor the
+    ask, if there are any, say something.
+    """
 
     text: str
     classification: Classification | None = None
     failed: Reason | None = None
+    follows: str | None = None
+    greets: bool = False
 
 
-def _kept(choice: Choice, reading: _Reading, history: History, place: Place) -> Kept:
-    """Return what later turns keep after this choice: the fallback for an unsure ask is no category to stay with."""
-    kept = place.kept or Kept(None, place.share)
-    if reading.classification is None:
-        return Kept(kept.category, place.share, kept.aside and history.continues)
-    if choice.reason is Reason.UNSUPPORTED_LANGUAGE:
-        return Kept(kept.category, place.share, aside=True)
-    return Kept(None if choice.reason is Reason.LOW_CONFIDENCE else choice.category, place.share)
+def _instead(answered: str | None, known: str | None) -> str | None:
+    """Return which category answers a turn other than that of its conversation, as `Kept` has it."""
+    return None if answered == known else answered or ""
 
 
-def _no_subject(history: History) -> bool:
-    """Return whether the earlier turns, if there are any, only greet."""
-    earlier = history.turns[1:]
-    return bool(earlier) and all(content_free(turn.ask) for turn in earlier)
+def _subjects(history: History) -> str:
+    """Return the newest earlier asks that say something."""
+    earlier = history.turns[1 : 1 + EARLIER_ASKS]
+    return "\n".join([turn.ask for turn in earlier if not content_free(turn.ask)])
 
 
 def _bound(decision: Decision, endpoint: Endpoint) -> Decision:

@@ -1,0 +1,156 @@
+"""Fit the judge of follow-ups (routing/subject.py) to the rows of turns.jsonl, and cross-validate it.
+
+Prints the weights to be written into the code, and what the router keeps and releases with weights that were fitted
+to other conversations: of each of ROUNDS divisions into FOLDS, a fold's conversations are routed with the weights
+fitted to those of the others. Run it again after a change of the classifier:
+
+    PYTHONPATH=benchmarks python -m ask.judge
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from markdown import table
+
+from ask.conversations import DEVELOPMENT, HERE, ROOT, Message, Outcome, Row, figures, model_of, outcome, read_rows
+from pointsman.adapters.catalog import Served
+from pointsman.app.prepare import prepare
+from pointsman.classify.classifier import Classifier
+from pointsman.config.model import Config
+from pointsman.routing.follow_up import content_free
+from pointsman.routing.history import EXCERPT_CHARS
+from pointsman.routing.policy import Held, Policy
+from pointsman.routing.router import Router
+from pointsman.routing.subject import FITTED, Evidence, Weights
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.bool_]
+
+FOLDS, ROUNDS = 10, 5
+# The weight of the weights' squares beside the loss; the evidence is standardized.
+RIDGE = 1.0
+# Log-odds for a change that count as none: to leave a conversation's model costs its prefix cache.
+RELUCTANCE = 0.3
+STEPS = 50
+CATEGORIES = {"technical": "technical", "medical": "medical", "legal": "legal", "everyday": "general"}
+CONTENT_FREE = HERE / "content_free.txt"
+BEGINNINGS = (
+    "Does Python copy a list that I pass to a function?",
+    "Are the side effects of metformin worse than those of aspirin?",
+    "Can my landlord keep the deposit because of a scratch?",
+)
+SHOWN = {
+    "kept_on_subject": "follow-ups that kept the model, of conversations on their subject's model",
+    "kept_content_free": "follow-ups without content that kept the model",
+    "released_bare_right": "changes that went where the bare ask goes, if that is right",
+    "unknown_kept": "history unknown here: follow-ups at their subject's model",
+    "unknown_released_bare_right": "history unknown here: changes that went where the bare ask goes (right)",
+}
+
+
+def main() -> None:
+    prepared = prepare(ROOT / "config" / "config.yaml")
+    try:
+        asyncio.run(report(prepared.config, prepared.classifier, read_rows(DEVELOPMENT)))
+    finally:
+        prepared.classifier.close()
+
+
+async def report(config: Config, classifier: Classifier, rows: Sequence[Row]) -> None:
+    evidence = np.array([await evidence_of(config, classifier, row) for row in rows])
+    changed = np.array([row.kind == "change" for row in rows], dtype=float)
+    judged = np.array([not content_free(row.ask) for row in rows])
+    openers = list(dict.fromkeys(map(opener, rows)))
+    conversation = np.array([openers.index(opener(row)) for row in rows])
+
+    def fitted_to(chosen: Rows) -> Weights:
+        return fit(evidence[chosen & judged], changed[chosen & judged])
+
+    async def routed(weights: Weights, chosen: Rows) -> list[Outcome]:
+        router = Router(config, classifier, Served)
+        router.policy = Policy(config, classifier.labels, weights)
+        return [await outcome(router, row) for row, one in zip(rows, chosen, strict=True) if one]
+
+    everything = np.ones(len(rows), dtype=bool)
+    odd = np.array([int(row.id[-1]) % 2 == 1 for row in rows])  # in whose sight the signs were chosen first
+    fitted = fitted_to(everything)
+    columns = {
+        "the code's": [figures(await routed(FITTED, everything))],
+        "fitted to all": [figures(await routed(fitted, everything))],
+        "fitted to odd ids, the even": [figures(await routed(fitted_to(odd), ~odd))],
+        "cross-validated": [],
+    }
+    for number in range(ROUNDS):
+        fold = np.random.default_rng(number).permutation(len(openers))[conversation] % FOLDS
+        unseen = [one for out in range(FOLDS) for one in await routed(fitted_to(fold != out), fold == out)]
+        columns["cross-validated"].append(figures(unseen))
+    print(f"{len(rows)} rows of {len(openers)} conversations\n")
+    print("\n".join(table(["weight", "fitted", "in the code"], _weights(fitted))), "\n")
+    lines = [
+        [text, *(_span(one[name]["share"] for one in found) for found in columns.values())]
+        for name, text in SHOWN.items()
+    ]
+    print("\n".join(table(["share of rows", *columns], lines)))
+    for name in ("lost", "held"):
+        print(f"\n{name}: {' '.join(columns['fitted to all'][0][name])}")
+    kept = [await keep(Router(config, classifier, Served), text) for text in CONTENT_FREE.read_text().splitlines()[1:]]
+    print(f"\n{sum(kept)} of {len(kept)} other follow-ups without content kept each of {len(BEGINNINGS)} adapters")
+
+
+async def keep(router: Router, text: str) -> bool:
+    """Return whether a follow-up keeps the model of each beginning of a conversation."""
+    models = []
+    for beginning in BEGINNINGS:
+        said = [Message("user", beginning), Message("assistant", "Yes."), Message("user", text)]
+        models += [await model_of(router, said[:1]), await model_of(router, said)]
+    return models[::2] == models[1::2]
+
+
+def opener(row: Row) -> str:
+    """Return what tells a conversation from the others: the user's first message."""
+    return next(message.content for message in row.history if message.role == "user")
+
+
+async def evidence_of(config: Config, classifier: Classifier, row: Row) -> Evidence:
+    """Return the evidence of a row whose conversation is where it belongs."""
+    found = await classifier.classify(row.ask)
+    policy = Policy(config, classifier.labels)
+    asked = next(place for place, message in enumerate(reversed(row.history)) if message.role == "user")
+    before = "\n".join([message.content[:EXCERPT_CHARS] for message in row.history[-1 - asked :]])
+    return policy.evidence(Held(CATEGORIES[row.domain], row.ask, before), policy.scores(found.probabilities))
+
+
+def fit(evidence: Floats, changed: Floats) -> Weights:
+    """Return the weights of a logistic regression, by Newton's method; shapes [n, evidence] and [n]."""
+    mean, spread = evidence.mean(axis=0), evidence.std(axis=0) + 1e-9
+    inputs = np.column_stack([np.ones(len(evidence)), (evidence - mean) / spread])
+    ridge = RIDGE * np.diag([0.0, *[1.0] * evidence.shape[1]])
+    weights = np.zeros(inputs.shape[1])
+    for _ in range(STEPS):
+        likely = 1 / (1 + np.exp(-inputs @ weights))
+        slope = inputs.T @ (changed - likely) - ridge @ weights
+        weights = weights + np.linalg.solve(inputs.T @ (inputs * (likely * (1 - likely))[:, None]) + ridge, slope)
+    scaled = weights[1:] / spread
+    return Weights(
+        round(float(weights[0] - scaled @ mean) - RELUCTANCE, 2), Evidence(*[round(float(one), 2) for one in scaled])
+    )
+
+
+def _weights(fitted: Weights) -> list[list[str]]:
+    rows = [("always", fitted.always, FITTED.always), *zip(Evidence._fields, fitted.of, FITTED.of, strict=True)]
+    return [[name, f"{new:.2f}", f"{old:.2f}"] for name, new, old in rows]
+
+
+def _span(shares: Iterable[float]) -> str:
+    """Return the mean, and the least and the greatest of several."""
+    listed = list(shares)
+    mean = f"{sum(listed) / len(listed):.3f}"
+    return mean if len(listed) == 1 else f"{mean} ({min(listed):.3f} to {max(listed):.3f})"
+
+
+if __name__ == "__main__":
+    main()

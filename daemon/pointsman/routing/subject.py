@@ -1,0 +1,66 @@
+"""Judge whether a follow-up is about another subject than its conversation; pure.
+
+The classifier reads an ask by itself, and is surer of it than it can be: most follow-ups point to what was said, and
+it calls "would that be enough?" small talk, surely. To read the earlier asks along tells no more. So a logistic rule
+weighs its score with what the words tell.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from pointsman.routing.follow_up import is_short, leans, own_words
+
+# A score that is nearer to 0 or 1 says no more.
+LEAST_SCORE = 0.002
+# Words are alike if so many letters at their beginning are, and more than so many in common say no more.
+STEM = 5
+MOST_SHARED = 2
+
+
+class Evidence(NamedTuple):
+    """What is known of a follow-up.
+
+    `score` is the log-odds of the best score of another category; `rest` tells whether that is the rest. `own` is the
+    logarithm of one more than the number of words that are not found in any subject, and `shared` how many of them, up
+    to MOST_SHARED, the last ask or its answer has. `leans` is what `follow_up` tells. `short`: it is the rest, which
+    the classifier takes most asks of few words for.
+    """
+
+    score: float
+    rest: float
+    own: float
+    shared: float
+    leans: float
+    short: float
+
+
+class Weights(NamedTuple):
+    """The weights of a logistic rule: what is always added, and that of each piece of evidence."""
+
+    always: float
+    of: Evidence
+
+    def changed(self, evidence: Evidence) -> bool:
+        """Return whether a follow-up is about another subject."""
+        return self.always + sum([weight * value for weight, value in zip(self.of, evidence, strict=True)]) > 0
+
+
+FITTED = Weights(0.36, Evidence(score=0.5, rest=-1.43, own=0.59, shared=-1.32, leans=-1.88, short=-2.43))
+"""Fitted by benchmarks/ask/judge.py to the built-in classifier and the 400 rows of benchmarks/ask/turns.jsonl."""
+
+
+def evidence_of(ask: str, before: str, score: float, *, rest: bool) -> Evidence:
+    """Return the evidence of an ask; `before` is the last ask and its answer, `score` that of the other category."""
+    own = own_words(ask)
+    shared = {word[:STEM] for word in own} & {word[:STEM] for word in own_words(before)}
+    score = min(max(score, LEAST_SCORE), 1 - LEAST_SCORE)
+    return Evidence(
+        score=math.log(score / (1 - score)),
+        rest=rest,
+        own=math.log1p(len(own)),
+        shared=min(MOST_SHARED, len(shared)),
+        leans=leans(ask),
+        short=rest and is_short(ask),
+    )
