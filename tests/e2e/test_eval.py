@@ -122,6 +122,21 @@ def test_a_prompt_in_another_language_is_counted_and_decided_as_by_the_service(t
     assert (report["unsupported"], report["out_of_scope"]["caught"]["part"]) == (1, 1)
 
 
+@pytest.mark.parametrize("options", [[], ["--config", CONFIG]])
+def test_a_wrapped_request_is_judged_by_its_ask(tmp_path: Path, options: list[str | Path]) -> None:
+    """Material about another subject changes nothing, with labels and with categories."""
+    wrapped = f"<context>\n{MEDICAL}\n</context>\n\nQuestion: {TECHNICAL}"
+    rows = [
+        {"text": wrapped, "label": "computer science"},
+        {"messages": [{"role": "user", "content": wrapped}], "label": "computer science"},
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = run("builtin", path, *options, "--json", tmp_path / "r.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((tmp_path / "r.json").read_text())["judged"]["accuracy"]["part"] == 2
+
+
 def test_every_fault_of_a_file_is_told_and_exits_with_1(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "a", "label": "helth"}\nno json\n')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,14 @@ def test_a_row_is_a_text_and_its_class_and_keeps_its_line(tmp_path: Path) -> Non
     assert rows(tmp_path, content) == [Row(1, "a", LABELS.index("law")), Row(3, "b\n", LABELS.index("other"))]
 
 
+def test_a_row_may_have_the_messages_of_a_chat(tmp_path: Path) -> None:
+    """Its text is that of the user's last message."""
+    messages = [{"role": "user", "content": "a"}, {"role": "user", "content": [{"type": "text", "text": "b"}]}]
+    (row,) = rows(tmp_path, json.dumps({"messages": messages, "label": "law"}))
+    assert (row.text, json.loads(row.body)) == ("b", {"messages": messages})
+    assert json.loads(Row(1, "c", None).body) == {"messages": [{"role": "user", "content": "c"}]}
+
+
 @pytest.mark.parametrize("label", ["out_of_scope", "Out of scope"])
 def test_out_of_scope_is_no_class(tmp_path: Path, label: str) -> None:
     (row,) = rows(tmp_path, f'{{"text": "hi", "label": "{label}"}}')
@@ -54,6 +63,8 @@ FAULTS = [
     ("{}", 'no "text"; its keys are: none'),
     ('{"text": " ", "label": "law"}', '"text" must be text that is not blank, found " "'),
     ('{"text": "a", "label": 3}', '"label" must be text that is not blank, found 3'),
+    ('{"messages": "a", "label": "law"}', '"messages" must be a list with a text of the role "user"'),
+    ('{"messages": [{"role": "system", "content": "a"}], "label": "law"}', '"messages" must be a list with a text'),
     ("text: a", "not a JSON object (JSON is malformed"),
     ('["a", "law"]', "not a JSON object (Expected `object`, got `array`)"),
     (b'{"text": "\xff", "label": "law"}', "not a JSON object ("),

@@ -30,7 +30,7 @@ def every(rows: Floats) -> Bools:
 
 
 def caught(scheme: Labels | Categories, row: Floats) -> bool:
-    return bool(scheme.caught(row, every(row))[0])
+    return bool(scheme.caught(row, scheme.chosen(row, every(row)))[0])
 
 
 def name(scheme: Labels | Categories, row: Floats) -> str:
@@ -66,13 +66,13 @@ def test_without_a_suggested_threshold_it_is_the_configs_default() -> None:
 def test_a_classifier_without_other_catches_by_the_threshold_alone() -> None:
     scheme, rows = Labels(("law", "health"), 0.6), np.array([[0.5, 0.5], [0.9, 0.1]])
 
-    assert scheme.caught(rows, every(rows)).tolist() == [True, False]
+    assert scheme.caught(rows, scheme.chosen(rows, every(rows))).tolist() == [True, False]
 
 
 def test_a_label_is_chosen_in_any_language_as_no_route_depends_on_it() -> None:
     scheme, row, foreign = Labels(LABELS, None), probabilities(law=0.9), np.array([False])
     assert scheme.names[scheme.chosen(row, foreign)[0]] == "law"
-    assert not scheme.caught(row, foreign)[0]
+    assert not scheme.caught(row, scheme.chosen(row, foreign))[0]
 
 
 # --- categories ------------------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def test_out_of_scope_is_caught_by_the_fallback_and_by_the_category_of_the_rest(
     scheme = Categories(config(category("technical"), category("general")), LABELS)
 
     rows = np.concatenate([probabilities(other=0.9), probabilities(math=0.9), probabilities(law=0.3), probabilities()])
-    assert scheme.caught(rows, every(rows)).tolist() == [True, True, True, True]
+    assert scheme.caught(rows, scheme.chosen(rows, every(rows))).tolist() == [True, True, True, True]
     assert not caught(scheme, probabilities(engineering=0.9))
     assert scheme.outside == ("general", "(none)")
 
@@ -145,4 +145,4 @@ def test_what_is_in_another_language_gets_the_fallback_as_in_the_service(fallbac
     scheme, rows = categories(fallback=fallback), np.repeat(probabilities(computer_science=0.9), 2, axis=0)
     found = scheme.chosen(rows, np.array([True, False]))
     assert [scheme.names[each] for each in found] == ["technical", chosen]
-    assert scheme.caught(rows, np.array([True, False])).tolist() == [False, True]
+    assert scheme.caught(rows, found).tolist() == [False, True]

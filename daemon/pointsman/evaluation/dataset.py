@@ -13,6 +13,8 @@ from pointsman import files
 from pointsman.config.words import choose, closest, fold
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.scheme import Labels, Scheme
+from pointsman.routing.ask import AskFinder
+from pointsman.routing.formats import CHAT
 
 OUT_OF_SCOPE = "out_of_scope"
 """Label of a row that belongs to no domain, unless a class has this name."""
@@ -24,15 +26,24 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A prompt and its true class, None if it is out of scope; `line` counts from 1."""
+    """A request and its true class, None if it is out of scope; `line` counts from 1.
+
+    `messages` are those of a chat; without them `text` is the only one.
+    """
 
     line: int
     text: str
     truth: int | None
+    messages: list[Any] | None = None
+
+    @property
+    def body(self) -> bytes:
+        """Return the request as a chat."""
+        return msgspec.json.encode({"messages": self.messages or [{"role": "user", "content": self.text}]})
 
 
 def read_rows(path: Path, scheme: Scheme) -> list[Row]:
-    """Return the rows of a file of `{"text", "label"}`; raises EvaluationError."""
+    """Return the rows of a file of `{"text", "label"}` or `{"messages", "label"}`; raises EvaluationError."""
     return read_lines(path, lambda number, fields: _row(number, fields, scheme))
 
 
@@ -96,11 +107,22 @@ def _object(line: bytes) -> dict[str, Any]:
 
 
 def _row(number: int, fields: dict[str, Any], scheme: Scheme) -> Row:
-    text, label = text_of(fields, "text"), text_of(fields, "label")
+    messages = fields.get("messages")
+    text, label = text_of(fields, "text") if messages is None else _last(messages), text_of(fields, "label")
     truth = scheme.truth(label)
     if truth is None and fold(label) != fold(OUT_OF_SCOPE):
         fix = choose(label, [*scheme.known(), OUT_OF_SCOPE])
         if isinstance(scheme, Labels) and closest(label, scheme.known()) is None:
             fix += ", or pass the --config that has this category"
         raise ValueError(f'unknown label "{label}"; {fix}')
-    return Row(number, text, truth)
+    return Row(number, text, truth, messages)
+
+
+def _last(messages: object) -> str:
+    """Return the text of the user's last message that has some; raises ValueError if none has."""
+    text = ""
+    if isinstance(messages, list):
+        text = CHAT.parse(msgspec.json.encode({"messages": messages}), AskFinder("last_user")).text
+    if not text:
+        raise ValueError('"messages" must be a list with a text of the role "user", as in a chat completion')
+    return text

@@ -104,14 +104,20 @@ class Report:
     """Sorted by confidence, highest first."""
 
 
-def evaluate(rows: Sequence[Row], reading: Reading, scheme: Scheme, origin: Provenance) -> Report:
-    """Return the report on at least one row."""
-    scores, chosen = scheme.scores(reading.probabilities), scheme.chosen(reading.probabilities, reading.supported)
+def evaluate(
+    rows: Sequence[Row], reading: Reading, scheme: Scheme, origin: Provenance, decided: Sequence[str | None] = ()
+) -> Report:
+    """Return the report on at least one row; `decided` are the categories that a config's router chose."""
+    scores = scheme.scores(reading.probabilities)
+    if isinstance(scheme, Categories) and decided:
+        chosen = scheme.classes(decided)
+    else:
+        chosen = scheme.chosen(reading.probabilities, reading.supported)
     inside = np.array([row.truth is not None for row in rows])
     truth = np.array([row.truth for row in rows if row.truth is not None], dtype=np.int64)
     config = scheme.threshold if isinstance(scheme, Categories) else None
     thresholds = Thresholds(suggested=origin.artifact.suggested_threshold, config=config)
-    caught = scheme.caught(reading.probabilities, reading.supported)
+    caught = scheme.caught(reading.probabilities, chosen)
     wrong = np.ones(len(rows), dtype=bool)
     wrong[inside] = chosen[inside] != truth
     wrong[~inside] = ~caught[~inside]

@@ -18,19 +18,22 @@ from pointsman.config.model import Config
 from pointsman.errors import ConfigError, EvaluationError
 from pointsman.evaluation import html, replay, table
 from pointsman.evaluation.dataset import read_rows
+from pointsman.evaluation.decisions import decide
 from pointsman.evaluation.evaluate import evaluate
 from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.provenance import provenance
 from pointsman.evaluation.reader import Reader, Reading
 from pointsman.evaluation.scheme import Categories, Labels, Scheme
+from pointsman.routing.formats import CHAT
 
 _DESCRIPTION = """\
-Measure a classifier on labelled prompts, or show what another classifier or threshold would change for
+Measure a classifier on labelled requests, or show what another classifier or threshold would change for
 the requests of a decision log."""
 
 _EPILOG = """\
-Labels are those of the classifier or, with --config, the config's categories; a prompt of no domain has the label
-out_of_scope. The HTML report shows the prompts of the most confident mistakes; the table and the JSON show none.
+Of a row, the ask is classified, as in the service. Labels are those of the classifier or, with --config, the config's
+categories; a request of no domain has the label out_of_scope. The HTML report shows the prompts of the most confident
+mistakes; the table and the JSON show none.
 
 A replay needs the texts: the file of the config's pointsman.log.texts_file, or --texts. It compares ARTIFACT
 with --against, or its own threshold with --threshold, or, with --config only, the log with ARTIFACT's decisions."""
@@ -63,7 +66,9 @@ def command_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("artifact", metavar="ARTIFACT", help="folder of an exported artifact, or `builtin`")
-    parser.add_argument("file", type=Path, nargs="?", metavar="FILE.jsonl", help='rows {"text", "label"}')
+    parser.add_argument(
+        "file", type=Path, nargs="?", metavar="FILE.jsonl", help='rows {"text", "label"} or {"messages", "label"}'
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="use the categories and threshold of this config")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write the report as an HTML page")
@@ -103,8 +108,13 @@ def _evaluate(options: argparse.Namespace) -> int:
         Labels(labels, found.manifest.suggested_threshold) if config is None else Categories(config, labels)
     )
     rows = read_rows(options.file, scheme)
-    reading = _read(found, config, [row.text for row in rows])
-    report = evaluate(rows, reading, scheme, provenance(found, options.file, options.config))
+    decided: list[str | None] = []
+    if config is None:
+        reading = _read(found, None, [CHAT.parse(row.body).text or row.text for row in rows])
+    else:
+        made = decide(rows, config, labels, lambda texts: _read(found, config, texts))
+        reading, decided = made.reading, made.categories
+    report = evaluate(rows, reading, scheme, provenance(found, options.file, options.config), decided)
     print(table.render(report))
     if options.json:
         _write(options.json, _json(report))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -43,7 +43,7 @@ class Scheme(Protocol):
     def chosen(self, probabilities: Floats, supported: Bools) -> Ints:
         """Return the chosen class of each row, shape [n]."""
 
-    def caught(self, probabilities: Floats, supported: Bools) -> Bools:
+    def caught(self, probabilities: Floats, chosen: Ints) -> Bools:
         """Return whether each row is kept out of all domains, as out-of-scope rows should be. Shape [n]."""
 
 
@@ -69,9 +69,9 @@ class Labels:
         likeliest: Ints = probabilities.argmax(axis=-1)
         return likeliest
 
-    def caught(self, probabilities: Floats, supported: Bools) -> Bools:
+    def caught(self, probabilities: Floats, chosen: Ints) -> Bools:
         """Return whether each row gets `other` or is below the threshold."""
-        outside = np.isin(self.chosen(probabilities, supported), [self.names.index(name) for name in self.outside])
+        outside = np.isin(chosen, [self.names.index(name) for name in self.outside])
         unsure: Bools = probabilities.max(axis=-1) < self.threshold
         return outside | unsure
 
@@ -109,14 +109,17 @@ class Categories:
         return np.array([list(self._policy.scores(row).values()) for row in probabilities.tolist()])
 
     def chosen(self, probabilities: Floats, supported: Bools) -> Ints:
-        choices = (self._policy.choose(row, None).category for row in probabilities.tolist())
-        chosen = np.array([self._class_of(category) for category in choices], dtype=np.int64)
+        chosen = self.classes([self._policy.choose(row, None).category for row in probabilities.tolist()])
         chosen[~supported] = self._class_of(None)
         return chosen
 
-    def caught(self, probabilities: Floats, supported: Bools) -> Bools:
+    def classes(self, categories: Iterable[str | None]) -> Ints:
+        """Return the class of each category, which for none is the fallback's."""
+        return np.array([self._class_of(category) for category in categories], dtype=np.int64)
+
+    def caught(self, probabilities: Floats, chosen: Ints) -> Bools:
         """Return whether each row gets the fallback, or the category of `other` or of the remaining labels."""
-        return np.isin(self.chosen(probabilities, supported), [self._position[name] for name in self.outside])
+        return np.isin(chosen, [self._position[name] for name in self.outside])
 
     def models(self) -> list[str]:
         """Return the model that answers each class if every endpoint serves all models."""

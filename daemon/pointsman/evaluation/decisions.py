@@ -1,0 +1,85 @@
+"""Decide labelled requests as the service does, without its history: by their asks, and by the router itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from pointsman.adapters.catalog import Served
+from pointsman.classify.classifier import Classification, Classifier, Timing
+from pointsman.config.model import Config
+from pointsman.evaluation.dataset import Row
+from pointsman.evaluation.reader import Reading
+from pointsman.routing.formats import CHAT
+from pointsman.routing.router import Routed, Router
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The decisions about n rows: their categories, the texts that they depend on, and the classification of these.
+
+    A row that is not classified, such as a helper task, has an empty text and no probability of any label.
+    """
+
+    categories: list[str | None]
+    texts: list[str]
+    reading: Reading
+
+
+def decide(rows: Sequence[Row], config: Config, labels: Sequence[str], read: Callable[[list[str]], Reading]) -> Decided:
+    """Return the decisions about at least one row; `read` classifies texts."""
+    needed = _Known(labels)
+    _route(rows, config, needed)
+    texts = list(needed.texts) or [""]
+    reading = read(texts)
+    routed = _route(rows, config, _Known(labels, dict(zip(texts, _results(reading), strict=True))))
+    position = {text: place for place, text in enumerate(texts)}
+    places = np.array([-1 if one.classification is None else position[one.text] for one in routed])
+    classified = places >= 0
+    return Decided(
+        [one.decision.category for one in routed],
+        [one.text for one in routed],
+        replace(
+            reading,
+            probabilities=np.where(classified[:, None], reading.probabilities[places], 0.0),
+            tokens=np.where(classified, reading.tokens[places], 0),
+            supported=~classified | reading.supported[places],
+        ),
+    )
+
+
+class _Known:
+    """A classifier of which the results are known; without any, all are alike, and it collects the texts."""
+
+    def __init__(self, labels: Sequence[str], results: dict[str, Classification] | None = None) -> None:
+        self.labels = tuple(labels)
+        self.texts: dict[str, None] = {}
+        self._results = results
+        self._none = _result((1 / len(labels),) * len(labels), 0, supported=True)
+
+    async def classify(self, text: str) -> Classification:
+        self.texts[text] = None
+        return self._none if self._results is None else self._results[text]
+
+
+def _route(rows: Sequence[Row], config: Config, known: _Known) -> list[Routed]:
+    """Route each row by itself."""
+    router = Router(config, cast(Classifier, known), Served)
+
+    async def route() -> list[Routed]:
+        return [await router.route(CHAT.parse(row.body, router.finder), remember=False) for row in rows]
+
+    return asyncio.run(route())
+
+
+def _results(reading: Reading) -> list[Classification]:
+    rows = zip(reading.probabilities.tolist(), reading.tokens.tolist(), reading.supported.tolist(), strict=True)
+    return [_result(tuple(probabilities), tokens, supported=supported) for probabilities, tokens, supported in rows]
+
+
+def _result(probabilities: tuple[float, ...], tokens: int, *, supported: bool) -> Classification:
+    return Classification(probabilities, tokens, False, Timing(), "run", supported=supported)

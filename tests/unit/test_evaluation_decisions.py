@@ -1,0 +1,79 @@
+"""Labelled requests are decided as the service decides them."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointsman.adapters.catalog import Served
+from pointsman.classify import artifact
+from pointsman.classify.classifier import Classifier
+from pointsman.evaluation.dataset import Row
+from pointsman.evaluation.decisions import Decided, decide
+from pointsman.evaluation.reader import Reader
+from pointsman.routing.formats import CHAT
+from pointsman.routing.router import Router
+from support.toy_config import config
+
+CONTEXT = "Use the context.\n<context>\nA landlord and the law of landlords.\n</context>\n\nQuestion: Is python slow?"
+TITLE = (
+    "### Task:\nGenerate a concise, 3-5 word title summarizing the chat history.\n### Output:\nJSON format: "
+    '{ "title": "your title" }\n### Chat History:\n<chat_history>\nUSER: python\n</chat_history>'
+)
+
+
+def user(*texts: str) -> list[dict[str, str]]:
+    """What a user asks in turns, each but the last with an answer."""
+    said = [message for text in texts for message in ({"role": "user", "content": text}, ANSWER)]
+    return said[:-1]
+
+
+ANSWER = {"role": "assistant", "content": "a"}
+
+
+def decided(folder: Path, *rows: Row, **fields: Any) -> Decided:
+    made = artifact.load(folder)
+    return decide(rows, config(**fields), made.manifest.labels, Reader(made).read)
+
+
+@pytest.mark.parametrize(
+    ("text", "category", "read"),
+    [
+        pytest.param("Is python slow?", "technical", "Is python slow?", id="a bare ask"),
+        pytest.param(CONTEXT, "technical", "Is python slow?", id="the ask in a wrapper"),
+        pytest.param(TITLE, None, "", id="a front end's task"),
+    ],
+)
+def test_the_ask_decides(toy_folder: Path, text: str, category: str | None, read: str) -> None:
+    made = decided(toy_folder, Row(1, text, None))
+    assert (made.categories, made.texts) == ([category], [read])
+    assert made.reading.probabilities.sum() == pytest.approx(1.0 if read else 0.0)
+
+
+def test_a_chat_is_decided_by_its_newest_ask_and_what_that_follows(toy_folder: Path) -> None:
+    chats = [
+        user("python", "thanks"),
+        user("python", "blood landlord"),
+        user("python", "How high is my blood pressure?"),
+    ]
+    made = decided(toy_folder, *(Row(line, "x", None, chat) for line, chat in enumerate(chats)))
+    assert made.categories == ["technical", "technical", "medical"]
+
+
+def test_the_options_of_the_config_count(toy_folder: Path) -> None:
+    made = decided(toy_folder, Row(1, "python landlord", None), Row(2, TITLE, None), fallback="legal")
+    assert made.categories == ["legal", None]
+
+
+def test_they_are_the_decisions_of_the_service(toy_folder: Path, classifier: Classifier) -> None:
+    texts = ["python", "Hi", CONTEXT, TITLE, "python landlord", "my blood\n\nmy landlord", "ありがとう"]
+    router = Router(config(), classifier, Served)
+
+    async def served() -> list[str | None]:
+        bodies = [Row(1, text, None).body for text in texts]
+        return [(await router.route(CHAT.parse(body, router.finder))).decision.category for body in bodies]
+
+    assert decided(toy_folder, *(Row(1, text, None) for text in texts)).categories == asyncio.run(served())
