@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from pointsman.lru import Lru
 from pointsman.routing.conversation import Conversation
 
@@ -21,7 +23,7 @@ class Kept(NamedTuple):
     aside: bool = False
 
 
-class Recalled(NamedTuple):
+class Recalled(msgspec.Struct, frozen=True):
     """What was remembered for a request of so many user turns: `kept` is None where nothing was.
 
     `continues`: the request goes on with its newest turn.
@@ -32,7 +34,7 @@ class Recalled(NamedTuple):
     kept: Kept | None
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True):
     """Where a request stands: `kept` of the conversation is None where it begins or is not known here.
 
     `share` is the conversation's position in a split, kept or drawn.
@@ -42,7 +44,7 @@ class Place(NamedTuple):
     share: float
 
 
-class _Entry(NamedTuple):
+class _Entry(msgspec.Struct, frozen=True):
     """A decision: `since` is its time, `shared` tells that several conversations begin with it.
 
     `main`: it belongs to the conversation with which its session began, and not to a sub-agent's.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -260,7 +260,7 @@ class Router:
         return self.choose(reading.classification, held)
 
 
-class _Reading(NamedTuple):
+class _Reading(msgspec.Struct, frozen=True):
     """What the classifier read, and the result; neither result nor failure if nothing had to be read."""
 
     text: str
