@@ -13,7 +13,7 @@ from pointsman.errors import RequestError
 from pointsman.routing import steps
 from pointsman.routing.ask import Ask, AskFinder, AskKind
 from pointsman.routing.body import Fields, model_at_once, model_of, read_fields
-from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
+from pointsman.routing.edits import Edits, Reasoning, SystemPrompt, sides
 from pointsman.routing.formats import (
     CHAT,
     COMPLETIONS,
@@ -315,11 +315,20 @@ def test_of_duplicate_keys_the_last_is_edited() -> None:
 
 
 def test_a_change_has_both_sides() -> None:
-    asked = chat(user("a"), model="MoM", top_k=5)
-    changes = asked.apply(Edits(model="x", reasoning=THINK)).changes
-    assert [(one.field, one.old and bytes(one.old), b"".join(one.new)) for one in changes] == [
-        ("model", b'"MoM"', b'"x"'),
-        ("chat_template_kwargs", None, b'{"enable_thinking":true}'),
+    asked = chat(system("a"), user("b"), model="MoM", top_k=5)
+    changes = asked.apply(Edits(model="x", reasoning=THINK, system_prompt=REPLACE)).changes
+    before, after = zip(*[sides(asked.fields, change) for change in changes], strict=True)
+    user_too = b'{"role": "user", "content": "b"}]'
+    assert [one.field for one in changes] == ["model", "chat_template_kwargs", "messages"]
+    assert [old and b"".join(old) for old in before] == [
+        b'"MoM"',
+        None,
+        b'[{"role": "system", "content": "a"}, %b' % user_too,
+    ]
+    assert [b"".join(new) for new in after] == [
+        b'"x"',
+        b'{"enable_thinking":true}',
+        b'[{"role": "system", "content": "Ours."}, %b' % user_too,
     ]
 
 

@@ -267,12 +267,52 @@ def test_of_a_long_history_the_newest_32_turns_count() -> None:
     assert len(read(*turns(2000)).turns) == 33
 
 
-@pytest.mark.parametrize("message", [user("<system-reminder>Monday</system-reminder>"), user("a"), assistant("b")])
-def test_others_run_between_the_messages_of_a_history(message: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To find the ask in one takes microseconds or milliseconds."""
+def test_a_message_that_comes_again_is_not_read_again() -> None:
+    class Counting(Unwrapping):
+        asked = 0
+
+        def find(self, parts: Sequence[str], system: str = "") -> Ask:
+            self.asked += 1
+            return super().find(parts, system)
+
+    finder = Counting()
+    reader = HistoryReader(finder)
+    known = [read(*said, reader=reader) for said in (FIRST, LATER, LATER)]
+    assert known == [read(*said) for said in (FIRST, LATER, LATER)]
+    assert finder.asked == 2  # the first of the earlier asks, and then the second
+
+
+def test_the_same_words_of_another_are_another_message() -> None:
+    reader = HistoryReader(Unwrapping())
+    for said in ([user("a"), assistant("b"), user("b")], [user("a"), user("b"), user("b")]):
+        assert read(*said, reader=reader) == read(*said)
+
+
+def test_what_is_known_of_messages_is_bounded() -> None:
+    reader = HistoryReader(Unwrapping())
+    for number in range(5_000):
+        read(user(f"{number}" * 1_000), user("b"), reader=reader)
+    assert len(reader._known) == 4096
+    assert max(len(said.digest) + len(said.excerpt) for said in reader._known.values()) <= 416
+
+
+def test_a_long_message_is_known_by_nothing_that_takes_long() -> None:
+    reader = HistoryReader(Unwrapping())
+    said = [user("a" * 65 * KIB), assistant("b" * 65 * KIB), user("c")]
+    assert read(*said, reader=reader) == read(*said)
+    assert [key and key[0] for key in reader._known] == [None]  # the new ask
+
+
+@pytest.mark.parametrize("said", ["<system-reminder>Monday</system-reminder>", "a"])
+@pytest.mark.parametrize("role", ["user", "assistant", "tool"])
+def test_others_run_between_the_messages_of_a_history(role: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To find the ask in one takes microseconds or milliseconds, and a microsecond where it is known."""
     monkeypatch.setattr(steps, "perf_counter", itertools.count().__next__)
-    request = parsed(user("a"), *[message] * 30, user("b"))
-    assert sum(1 for _ in HistoryReader(Unwrapping()).read(request.messages, NO_ASK)) >= 30
+    between = [{"role": role, "content": f"{said}{number}"} for number in range(320)]
+    request, reader = parsed(user("a"), *between, user("b")), HistoryReader(Unwrapping())
+    pauses = [sum(1 for _ in reader.read(request.messages, NO_ASK)) for _ in range(2)]
+    assert pauses[0] >= (32 if role == "user" else 20 if role == "tool" else 320)
+    assert pauses[1] >= 2
 
 
 @pytest.mark.parametrize("role", ["user", "assistant"])

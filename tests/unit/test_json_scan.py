@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from pointsman.errors import RequestError
-from pointsman.routing import body, json_scan
-from pointsman.routing.body import Fields, fields_at_once, model_at_once, object_decoder, read_fields, start_of
+from pointsman.long_body import Gathered
+from pointsman.routing.body import Fields, fields_at_once, model_at_once, read_fields
 from pointsman.routing.json_scan import JsonFault, Span, elements, members
 from pointsman.routing.steps import finish
 
@@ -109,46 +109,43 @@ def test_a_value_begins_where_the_scan_finds_it(seed: int) -> None:
         for name, span in found.items():
             value = fields.get(name)
             assert value is not None
-            assert start_of(data, name, value) == span.start == fields.start(name, value), (data, name)
+            assert fields.span(value) == span, (data, name)
 
 
-def test_what_follows_an_object_is_no_part_of_it() -> None:
-    value = msgspec.Raw(b'"a"')
-    assert start_of(b'{"content":"a"},{"content":"a"}]', "content", value) == 11
+@pytest.mark.parametrize("long", [False, True])
+def test_so_does_one_in_a_body_that_is_scanned_and_one_in_memory_of_its_own(long: bool) -> None:
+    data = b'{"model":"auto","x":["auto",%b0],"model":"auto"}' % (b'"auto",' * 100_000)
+    held = Gathered([data], 0).whole() if long else data
+    fields = finish(read_fields(held, NAMES))
+    value = fields.get("model")
+    assert value is not None
+    assert fields.span(value) == (len(data) - 7, len(data) - 1)
 
 
-@pytest.mark.parametrize(("others", "most"), [(5_000, 8), (100_000, 0)])
-def test_a_value_that_is_there_thousands_of_times_is_tried_in_few_places(
-    others: int, most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In a long text in none: it is scanned once instead."""
-    tried: list[bytes] = []
-
-    class Decoder:
-        def decode(self, text: bytes) -> Any:
-            tried.append(text)
-            return object_decoder(("model",)).decode(text)
-
-    monkeypatch.setattr(body, "object_decoder", lambda _: Decoder())
-    data = b'{"model":"auto","tools":[%b"auto"]}' % (b'"auto",' * others)
-    assert start_of(data, "model", msgspec.Raw(b'"auto"')) == 9
-    assert len(tried) <= most
+def test_a_value_of_another_text_has_no_place() -> None:
+    text = b'{"model":"auto"}'
+    for other in (b'"auto"', bytes(bytearray(text)), text * 2):
+        with pytest.raises(ValueError, match="no part"):
+            finish(read_fields(text)).span(msgspec.Raw(other))
 
 
-def test_a_long_body_is_scanned_once_for_all_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    scans: list[tuple[str, ...]] = []
-
-    def scan(data: Any, names: tuple[str, ...], within: Span | None = None) -> Any:
-        scans.append(names)
-        return members(data, names, within)
-
-    monkeypatch.setattr(json_scan, "members", scan)
-    data = b'{"x":[%b0],"model":"auto","tools":"auto"}' % (b'"auto",' * 20_000)
-    fields = fields_at_once(data, ("messages", "model", "tools"))
-    assert fields is not None
-    starts = [fields.start(name, msgspec.Raw(b'"auto"')) for name in ("model", "tools", "model")]
-    assert [data[start - 7 : start + 6] for start in starts] == [b'model":"auto"', b'tools":"auto"', b'model":"auto"']
-    assert len(scans) == 1
+@pytest.mark.parametrize("seed", range(8))
+def test_the_messages_begin_where_the_scan_finds_them(seed: int) -> None:
+    maker = Maker(seed)
+    found = 0
+    for _ in range(250):
+        contents = [b'"content":%b,' % maker.text() for _ in range(maker.random.randrange(3))]
+        messages = b'{%b"role":"user"}, {"content":"a"}' % b"".join(contents)
+        before, behind = (maker.text().strip(b" \t\n\r")[1:-1].strip(b" \t\n\r") for _ in range(2))
+        data = b"{%b}" % b",".join([part for part in (before, b'"messages" : [ %b]' % messages, behind) if part])
+        fields = fields_at_once(data, NAMES)
+        if fields is None or not fields.messages:
+            continue
+        found += 1
+        spans = finish(members(data, ("messages",)))
+        assert spans is not None
+        assert fields.messages_start(fields.messages[0]) == spans["messages"].start
+    assert found > 20
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -11,7 +11,7 @@ import pytest
 
 from pointsman.long_body import Gathered, Spliced, pieces_of
 from pointsman.routing.body import read_fields
-from pointsman.routing.edits import edited
+from pointsman.routing.edits import changed, edited
 from pointsman.routing.steps import finish
 from support.bodies import worst
 
@@ -52,7 +52,7 @@ def test_a_long_body_goes_back_to_the_kernel_at_once() -> None:
 def test_a_long_body_is_edited_without_a_copy() -> None:
     body = Gathered([worst(4 * MIB)["plain text"]], 0).whole()
     fields = finish(read_fields(body))
-    sent = edited(fields, {"model": (b'"other"',), "user": (b'"u"',)}).body
+    sent = edited(fields, (changed(fields, "model", (b'"other"',)), changed(fields, "user", (b'"u"',)))).body
     assert isinstance(sent, Spliced)
     assert len(bytes(sent)) == len(sent) == len(body) + len(b'"user":"u",') + len("other") - len("MoM")
     assert json.loads(bytes(sent)) == json.loads(body[:]) | {"model": "other", "user": "u"}

@@ -127,7 +127,7 @@ def test_token_ids_are_no_parts() -> None:
 def test_what_is_not_read_can_be_edited() -> None:
     asked = chat(*[user("a")] * 5000)
     prompt = SystemPrompt("Ours.", "replace")
-    assert asked.apply(Edits(model="x")).body == bytes(asked.body).replace(b"MoM", b"x")
+    assert bytes(asked.apply(Edits(model="x")).body) == bytes(asked.body).replace(b"MoM", b"x")
     assert asked.apply(Edits(system_prompt=prompt)).body is asked.body
 
 

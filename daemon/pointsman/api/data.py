@@ -122,7 +122,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         fields = await router.lane.run(read_fields(body, names)) if usual is None else usual
         model = model or fields.model
     record.original_model = model and model[:LONGEST_NAME]
-    continued = stored.Continued()
+    continued = stored.NOTHING
     if form is RESPONSES:
         continued = stored.continued(backend.config, forwarder, exchange, fields)
     at = continued.at

@@ -22,6 +22,9 @@ class Continued(NamedTuple):
     kept: Kept | None = None
 
 
+NOTHING = Continued()
+
+
 def find(config: Config, responses: StoredResponses, client: str, response_id: str) -> tuple[Endpoint, Kept | None]:
     """Return the endpoint that has a response of this client, and what is kept of its decision.
 

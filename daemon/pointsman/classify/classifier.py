@@ -102,8 +102,8 @@ class Classifier:
         self._batcher: Batcher[Classification] = Batcher(
             self._work, Threads(*self._threads), self.curve, batch_tokens=self._batch_tokens
         )
-        self._cache: Lru[bytes, Classification] = Lru(options.cache_entries)
-        self._running: dict[bytes, Job[Classification]] = {}
+        self._cache: Lru[tuple[int, int], Classification] = Lru(options.cache_entries)
+        self._running: dict[tuple[int, int], Job[Classification]] = {}
         self.lookups = Lookups()
 
     @property
@@ -152,11 +152,12 @@ class Classifier:
         `deadline` is in seconds; by default it follows from the text's predicted run.
         """
         read = self.read(text)
-        key = text_key(read)
+        # Python's hash has a secret key: nobody can make two texts collide.
+        key = hash(read), len(read)
         if (hit := self._cache.get(key)) is not None:
             self.lookups.hits += 1
             return hit if read is text or hit.cut else replace(hit, cut=True)
-        tokens = self._guess(read)
+        tokens, text_hash = self._guess(read), text_key(read).hex()
         deadline = self.deadline(tokens) if deadline is None else deadline
         job = self._running.get(key)
         if job is not None:
@@ -165,11 +166,11 @@ class Classifier:
         else:
             source = "run"
             self.lookups.misses += 1
-            job = self._batcher.submit(read, tokens, deadline, lambda result: self._remember(key, result))
+            job = self._batcher.submit(read, tokens, deadline, lambda result: self._remember(key, text_hash, result))
             self._running[key] = job
         result = await self._wait(job, deadline)
         timing = replace(result.timing, queue=job.started_at - job.queued_at)
-        return replace(result, timing=timing, source=source, cut=result.cut or read is not text, text_hash=key.hex())
+        return replace(result, timing=timing, source=source, cut=result.cut or read is not text, text_hash=text_hash)
 
     async def _wait(self, job: Job[Classification], deadline: float) -> Classification:
         job.waiters += 1
@@ -185,13 +186,13 @@ class Classifier:
             raise result
         return result
 
-    def _remember(self, key: bytes, result: Classification | ClassifierError) -> None:
+    def _remember(self, key: tuple[int, int], text_hash: str, result: Classification | ClassifierError) -> None:
         del self._running[key]
         if isinstance(result, ClassifierError):
             return
         hurried = result.cut and result.tokens < self._window.max_tokens  # the next one may have more time
         if not hurried:
-            self._cache.put(key, replace(result, timing=Timing(), source="hit", text_hash=key.hex()))
+            self._cache.put(key, replace(result, timing=Timing(), source="hit", text_hash=text_hash))
 
     def deadline(self, tokens: int) -> float:
         """Return the seconds that a text of `tokens` may take: half of `deadline_ms` to wait, and its predicted run.
@@ -236,7 +237,7 @@ class Classifier:
 
 
 def text_key(read: str) -> bytes:
-    """Return a 16-byte BLAKE2b hash, which identifies a text in the cache and the log."""
+    """Return a 16-byte BLAKE2b hash, which identifies a text in the log."""
     return hashlib.blake2b(_bytes(read), digest_size=16).digest()
 
 

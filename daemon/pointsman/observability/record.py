@@ -46,7 +46,7 @@ class Record(msgspec.Struct):
         """Keep of the decision all but the edited body and what shows parts of the client's."""
         if self.routed is not None:
             edited = self.routed.edited
-            names = tuple([Change(name, None, ()) for name in edited.changed])
+            names = tuple([Change(name, ()) for name in edited.changed])
             edited = msgspec.structs.replace(edited, body=b"", changes=names)
             self.routed = msgspec.structs.replace(self.routed, edited=edited)
 
@@ -92,7 +92,7 @@ def _add_decision(line: Line, routed: Routed) -> None:
     if decision.category is not None:
         line["category"] = decision.category
     if decision.confidence is not None:
-        line["confidence"] = round(decision.confidence, 4)
+        line["confidence"] = int(decision.confidence * 1e4 + 0.5) / 1e4  # `round` takes three times as long
     line["reason"] = decision.reason
     edited = routed.edited
     if edited.reasoning is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import NamedTuple
+
+import msgspec
 
 from pointsman.adapters.catalog import Served
 from pointsman.errors import UpstreamUnreachable
@@ -14,7 +15,7 @@ from pointsman.proxy.unknown_model import UnknownModel
 from pointsman.routing.policy import Decision
 
 
-class Plan(NamedTuple):
+class Plan(msgspec.Struct, frozen=True):
     """A routing decision with the body to send and the header lines that describe it to the client."""
 
     decision: Decision

@@ -9,16 +9,17 @@ from __future__ import annotations
 import codecs
 import functools
 import json
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
+import numpy as np
 from msgspec.json import Decoder
 
 from pointsman.errors import RequestError
 from pointsman.long_body import Received
 from pointsman.routing import json_scan
 from pointsman.routing.json_scan import JsonFault, Span
-from pointsman.routing.steps import Steps, finish
+from pointsman.routing.steps import Steps
 
 # msgspec reads this much at once, in 1.3 ms at worst; what is larger is scanned in steps.
 AT_ONCE = 512 * 1024
@@ -26,17 +27,14 @@ AT_ONCE = 512 * 1024
 MOST_OBJECTS = 8192
 # A body of this size is not scanned for its model alone first: to scan it again would cost more than its fields.
 SCANNED_ONCE = 8 * 1024
+_OBJECT = ord("{")
 # Python's decoder has the last word on what msgspec refuses, as in vLLM. It makes an object of everything.
 JUDGED_AT_ONCE = 64 * 1024
-# A value is looked for by so many of its first bytes, and in so many places. To read a longer text up to each of them
-# would take 10 ms, and to scan it takes 2.
-_FIRST_BYTES = 16
-_PLACES = 4
-_PROBED_BYTES = 64 * 1024
 
 Value = msgspec.Raw
 """A JSON value, as a view of the body."""
 ABSENT = msgspec.Raw()
+"""The content of a message that has none."""
 
 FIELDS = (
     "model",
@@ -70,13 +68,7 @@ class Message(msgspec.Struct, gc=False):
     content: Value = ABSENT
 
 
-class ScannedMessage(Message, gc=False):
-    """A message that was not decoded as a whole: its content begins at `start` of the list of messages."""
-
-    start: int = 0
-
-
-class Fields(msgspec.Struct, frozen=True):
+class Fields(msgspec.Struct):
     """The top-level fields of a body that were asked for: `data` is the body in UTF-8, which edits change.
 
     `body` is what the client sent: the same bytes, unless it was UTF-16, UTF-32, or had a byte order mark.
@@ -85,29 +77,36 @@ class Fields(msgspec.Struct, frozen=True):
     body: Received
     data: Received
     values: dict[str, Value]
-    """Those that the body has not are ABSENT, or left out."""
+    """Those that the body has."""
     messages: list[Message] | None = None
     """The messages of a body of usual size and form, read along with its fields."""
-    spans: dict[str, Span] = msgspec.field(default_factory=dict)
-    """Where the fields are, of a body that was scanned."""
+    address: int = 0
+    """Where `data` is in memory, once that was asked for."""
 
     def get(self, name: str) -> Value | None:
         """Return a value, None where there is none."""
-        if self.messages is not None and name == "messages":
-            value: Value | None = _members_at_once(bytes(self.data), ("messages",))[name]
-        else:
-            value = self.values.get(name)
-        return None if value is ABSENT else value
+        if name == "messages" and self.messages is not None:
+            return object_decoder(("messages",)).decode(self.data)["messages"]  # type: ignore[no-any-return]
+        return self.values.get(name)
 
-    def start(self, name: str, value: Value) -> int:
-        """Return where in `data` a field begins whose value is `value`."""
-        if name not in self.spans:
-            at = _probed(bytes(self.data), name, value)
-            if at is not None:
-                return at
-            found = finish(json_scan.members(self.data, (*self.values, "messages")))
-            self.spans.update(found or {})
-        return self.spans[name].start
+    def span(self, value: Value) -> tuple[int, int]:
+        """Return where in `data` a value of it begins and ends: a decoded value is a view, as msgspec documents."""
+        self.address = self.address or address_of(self.data)
+        start = address_of(value) - self.address
+        end = start + memoryview(value).nbytes
+        if start < 0 or end > len(self.data):
+            raise ValueError("the value is no part of the body")
+        return start, end
+
+    def messages_start(self, first: Message) -> int:
+        """Return where in `data` the list of messages begins, of which one is the `first`."""
+        if self.messages is None:
+            return self.span(self.values["messages"])[0]
+        head: Received = self.data
+        if first.content is not ABSENT:
+            # What precedes the content is an object up to there: another value and brackets make it whole.
+            head = b"%b0}]}" % head[: self.span(first.content)[0]]
+        return address_of(object_decoder(("messages",)).decode(head)["messages"]) - address_of(head)
 
     @property
     def model(self) -> str | None:
@@ -128,11 +127,10 @@ def fields_at_once(body: Received, names: tuple[str, ...]) -> Fields | None:
     if not isinstance(body, bytes) or len(body) > AT_ONCE or body[:1] != b"{" or has_many_objects(body):
         return None
     try:
-        found = _members_at_once(body, names, _with_messages(names))
+        found = _members_at_once(body, object_decoder(names, list[Message]))
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
-    messages = found.pop("messages")
-    return Fields(body, body, found, None if messages is ABSENT else messages)
+    return Fields(body, body, found, found.pop("messages", None))
 
 
 def read_fields(body: Received, names: tuple[str, ...] = FIELDS) -> Steps[Fields]:
@@ -145,7 +143,7 @@ def read_fields(body: Received, names: tuple[str, ...] = FIELDS) -> Steps[Fields
     data = body if encoding == "utf-8" else (yield from _transcoded(body, encoding))
     if isinstance(data, bytes) and len(data) <= AT_ONCE:
         try:
-            return Fields(body, data, _members_at_once(data, names))
+            return Fields(body, data, _members_at_once(data, object_decoder(names)))
         except msgspec.ValidationError:
             raise _no_object() from None
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -156,27 +154,20 @@ def read_fields(body: Received, names: tuple[str, ...] = FIELDS) -> Steps[Fields
         raise _invalid(f"the body is not JSON ({fault})") from None
     if spans is None:
         raise _no_object()
-    return Fields(body, data, {name: view(data, span) for name, span in spans.items()}, spans=spans)
+    return Fields(body, data, {name: view(data, span) for name, span in spans.items()})
 
 
-def _members_at_once(data: bytes, names: tuple[str, ...], decoder: Decoder[Any] | None = None) -> dict[str, Any]:
+def _members_at_once(data: bytes, decoder: Decoder[dict[str, Any]]) -> dict[str, Any]:
     if not data.isascii():
         str(data, "utf-8")  # msgspec does not check what it skips
-    found = (decoder or object_decoder(names)).decode(data)
-    return dict(zip(names, msgspec.structs.astuple(found), strict=True))
+    return decoder.decode(data)
 
 
 @functools.lru_cache(64)
-def object_decoder(names: tuple[str, ...], messages: type = msgspec.Raw) -> Decoder[Any]:
-    """Return a decoder of objects that reads these members as views, absent ones as empty, and skips all others."""
-    fields = [(f"f{place}", messages if name == "messages" else Value, ABSENT) for place, name in enumerate(names)]
-    rename = {f"f{place}": name for place, name in enumerate(names)}
-    return Decoder(msgspec.defstruct("Members", fields, rename=rename, gc=False))
-
-
-@functools.lru_cache(64)
-def _with_messages(names: tuple[str, ...]) -> Decoder[Any]:
-    return object_decoder(names, list[Message])
+def object_decoder(names: tuple[str, ...], messages: Any = Value) -> Decoder[dict[str, Any]]:
+    """Return a decoder of objects that reads these members, where they are there, as views, and skips all others."""
+    members = {name: messages if name == "messages" else Value for name in names}
+    return Decoder(TypedDict("members", members, total=False))  # type: ignore[operator]
 
 
 def _judge(data: bytes) -> None:
@@ -230,7 +221,10 @@ def model_at_once(body: Received) -> str | None:
 
 def has_many_objects(text: bytes) -> bool:
     """Return whether a text may have more than MOST_OBJECTS objects."""
-    return len(text) > 3 * MOST_OBJECTS and text.count(b"{") > MOST_OBJECTS
+    if len(text) <= 3 * MOST_OBJECTS:
+        return False
+    # `bytes.count` takes four times as long.
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == _OBJECT)) > MOST_OBJECTS
 
 
 def view(data: json_scan.Text, span: Span) -> Value:
@@ -238,36 +232,10 @@ def view(data: json_scan.Text, span: Span) -> Value:
     return msgspec.Raw(memoryview(data)[span.start : span.end])
 
 
-def start_of(text: bytes, name: str, value: Value) -> int:
-    """Return where in an object the value of its member `name` begins, the last of duplicates; bytes may follow it."""
-    at = _probed(text, name, value)
-    return (finish(json_scan.members(text, (name,), Span(0, len(text)))) or {})[name].start if at is None else at
-
-
-def _probed(text: bytes, name: str, value: Value) -> int | None:
-    """Return where the value of a member begins, as `start_of` does, or None if that would take long.
-
-    Where the value's first bytes occur more than once, an occurrence is the member's if what precedes it is an object
-    up to a member of this name: another value and a bracket then make it whole.
-    """
-    shown = memoryview(value)
-    first = bytes(shown[:_FIRST_BYTES])
-    at = text.find(first)
-    if text.find(first, at + 1) < 0:  # `rfind` takes twice as long
-        return at
-    at = text.rfind(first)
-    decoder = object_decoder((name,))
-    other = b"0" if len(shown) > 1 else b"10"  # no value of one byte is two bytes long
-    for _ in range(_PLACES if len(text) <= _PROBED_BYTES else 0):
-        try:
-            if bytes(decoder.decode(b"%b%b}" % (text[:at], other)).f0) == other:
-                return at
-        except (msgspec.MsgspecError, RecursionError):
-            pass  # it is inside of a value
-        at = text.rfind(first, 0, at + len(first) - 1)
-        if at < 0:
-            break
-    return None
+def address_of(buffer: Received | Value) -> int:
+    """Return where in memory a body or a value of it begins."""
+    address: int = np.frombuffer(buffer, np.uint8).__array_interface__["data"][0]
+    return address
 
 
 def kind(value: Value | None) -> bytes:

@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from pointsman.lru import Lru
 from pointsman.routing.conversation import Conversation
 
@@ -25,7 +27,7 @@ class Kept(NamedTuple):
     unread: bool = False
 
 
-class Recalled(NamedTuple):
+class Recalled(msgspec.Struct, frozen=True):
     """What was remembered for a request of so many user turns: `kept` is None where nothing was.
 
     `within`: the request is a further step of its newest turn.
@@ -36,7 +38,7 @@ class Recalled(NamedTuple):
     kept: Kept | None
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True):
     """Where a request stands: `kept` of the conversation is None where it begins or is not known here.
 
     `share` is the conversation's position in a split, kept or drawn. `within`: `kept` is that of the request's own
@@ -48,7 +50,7 @@ class Place(NamedTuple):
     within: bool = False
 
 
-class _Entry(NamedTuple):
+class _Entry(msgspec.Struct, frozen=True):
     """A decision: `since` is its time, `shared` tells that several conversations begin with it.
 
     `began` identifies the conversation by its first known turn. `once`, of a session: all that is known of it is one

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
-from pointsman.long_body import LONG_BYTES, Body, Piece, Spliced
+from pointsman.long_body import Body, Piece, Spliced
 from pointsman.routing.body import Fields
 from pointsman.routing.json_scan import SPACES
 
@@ -48,17 +49,23 @@ PROMPT_FIELDS = frozenset({"messages", "system", "instructions"})
 
 # A slice of a smaller body costs less than a view of it.
 _COPIED_BYTES = 16 * 1024
+# To join a smaller body costs less than to send it in pieces.
+_JOINED_BYTES = 128 * 1024
 
 Pieces = tuple[Piece, ...]
-"""JSON in pieces, most of them views of a body."""
+"""JSON in pieces, some of them views of a body."""
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A new value of a top-level field; `old` is None if the client sent none."""
+    """`new` in place of `start` to `end` of a body, in the value of a top-level field.
+
+    Of a field that the client has not sent, `new` is the value, and `start` and `end` are 0.
+    """
 
     field: str
-    old: msgspec.Raw | None
     new: Pieces
+    start: int = 0
+    end: int = 0
 
 
 class Edited(msgspec.Struct, frozen=True):
@@ -82,33 +89,44 @@ class Edited(msgspec.Struct, frozen=True):
         return not PROMPT_FIELDS.isdisjoint([change.field for change in self.changes])
 
 
-def edited(fields: Fields, changes: dict[str, Pieces], reasoning: bool | None = None) -> Edited:
-    """Return the body with these new values of fields, and every other byte as it was; new fields come first."""
+def changed(fields: Fields, name: str, new: Pieces) -> Change:
+    """Return the change that gives a field another value."""
+    old = fields.get(name)
+    return Change(name, new) if old is None else Change(name, new, *fields.span(old))
+
+
+def edited(fields: Fields, changes: Sequence[Change], reasoning: bool | None = None) -> Edited:
+    """Return the body with these changes, and every other byte as it was; new fields come first."""
     if not changes:
         return Edited(fields.body, reasoning=reasoning)
     data = fields.data
     shown: Piece = bytes(data) if len(data) <= _COPIED_BYTES else memoryview(data)
     at = data.find(b"{") + 1
-    listed: list[Change] = []
     pieces: list[Piece] = [shown[:at]]
-    replaced: list[tuple[int, int, Pieces]] = []
-    for name, new in changes.items():
-        old = fields.get(name)
-        listed.append(Change(name, old, new))
-        if old is None:
-            pieces += (b"," if len(pieces) > 1 else b"", msgspec.json.encode(name), b":", *new)
+    inside: list[tuple[int, int, Pieces]] = []
+    for change in changes:
+        if change.end:
+            inside.append((change.start, change.end, change.new))
         else:
-            start = fields.start(name, old)
-            replaced.append((start, start + len(memoryview(old)), new))
-    if len(pieces) > 1 and (replaced or not is_empty(shown[at - 1 :])):
+            pieces += (b"," if len(pieces) > 1 else b"", msgspec.json.encode(change.field), b":", *change.new)
+    if len(pieces) > 1 and (inside or not is_empty(shown[at - 1 :])):
         pieces.append(b",")
-    replaced.sort()
-    for start, end, new in replaced:
+    inside.sort()
+    for start, end, new in inside:
         pieces += (shown[at:start], *new)
         at = end
     pieces.append(shown[at:])
-    body = Spliced(pieces) if len(data) > LONG_BYTES else b"".join(pieces)
-    return Edited(body, tuple(listed), reasoning)
+    body = Spliced(pieces) if len(data) > _JOINED_BYTES else b"".join(pieces)
+    return Edited(body, tuple(changes), reasoning)
+
+
+def sides(fields: Fields, change: Change) -> tuple[Pieces | None, Pieces]:
+    """Return the value of a changed field before, None where there was none, and after."""
+    old = fields.get(change.field) if change.end else None
+    if old is None:
+        return None, change.new
+    (start, end), shown = fields.span(old), memoryview(fields.data)
+    return (memoryview(old),), (shown[start : change.start], *change.new, shown[change.end : end])
 
 
 def is_empty(container: Piece) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pointsman.routing.edits import Pieces
+from pointsman.routing.edits import Pieces, sides
 from pointsman.routing.follow_up import content_free
 from pointsman.routing.formats import ParsedRequest
 from pointsman.routing.policy import Reason
@@ -50,12 +50,9 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
         "categories": _greatest_first(categories),
         "labels": _greatest_first(labels),
         "edits": [
-            {
-                "field": change.field,
-                "from": None if change.old is None else _shown((memoryview(change.old),)),
-                "to": _shown(change.new),
-            }
+            {"field": change.field, "from": old and _shown(old), "to": _shown(new)}
             for change in routed.edited.changes
+            for old, new in [sides(request.fields, change)]
         ],
         "text": None
         if classification is None

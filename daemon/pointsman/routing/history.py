@@ -7,7 +7,8 @@ results, and the model's reasoning.
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+
+import msgspec
 
 from pointsman.routing.ask import Ask, AskFinder
 from pointsman.routing.body import Message, Value
@@ -20,6 +21,10 @@ MOST_TURNS = 32
 END_CHARS = 1024
 # What is kept of an earlier ask or answer, to judge a new ask by.
 EXCERPT_CHARS = 400
+# Messages come again in each later request of a conversation. A longer one is read again: to hash it takes as long.
+KNOWN_MESSAGES = 4096
+LONGEST_KNOWN_BYTES = 64 * 1024
+_TURNS = 15  # a mask: a message that is known takes a microsecond, a long one twenty
 
 # Behind the newest ask, an answer or a tool's result makes a request a step of its turn, and these do not: a user's
 # message without an ask is a reminder or material, or has results, which follow an answer with their calls.
@@ -27,24 +32,29 @@ _NO_STEP = ("system", "developer", "user")
 _REASONING = (("<think>", "</think>"), ("<thinking>", "</thinking>"))
 
 
-class Turn(NamedTuple):
-    """A user's turn: `digest` is a hash of the ask and of the answers before it, `ask` the beginning of the ask."""
+class Turn(msgspec.Struct, frozen=True, gc=False):
+    """A user's turn: `digest` has hashes of the ask and of the answers before it, `ask` is the beginning of the ask."""
 
     digest: bytes
     ask: str
 
 
-class History(NamedTuple):
+class History(msgspec.Struct, frozen=True):
     """The newest turns of a request, the newest first.
 
     `answer` is the beginning of the answer before the newest. `continues`: an answer follows the newest, begun or with
-    calls of tools. `size` is the number of bytes of the messages.
+    calls of tools.
     """
 
     turns: tuple[Turn, ...]
     continues: bool
-    size: int
+    messages: list[Message]
     answer: str = ""
+
+    @property
+    def size(self) -> int:
+        """Return the number of bytes of the messages."""
+        return sum([memoryview(message.content).nbytes for message in self.messages])
 
     @property
     def before(self) -> str:
@@ -56,11 +66,19 @@ class History(NamedTuple):
         return tuple([turn.digest for turn in self.turns[back : back + MOST_TURNS]])
 
 
-class _Found(NamedTuple):
-    """The ask in a message: `hashed` is what is hashed of it, empty if there is none."""
+class _Said(msgspec.Struct, frozen=True, gc=False):
+    """What a message says: `digest` is a hash of it, empty if that is nothing; `excerpt` is its beginning."""
 
-    hashed: bytes
-    excerpt: str
+    digest: bytes
+    excerpt: str = ""
+
+
+_NOTHING = _Said(b"")
+_Key = tuple[str | None, int, int]
+"""Role, hash and length of a message; of the request's ask, which has no role, those of the text.
+
+Python's hash has a secret key: nobody can make two messages collide.
+"""
 
 
 class HistoryReader:
@@ -68,6 +86,8 @@ class HistoryReader:
 
     def __init__(self, finder: AskFinder) -> None:
         self._finder = finder
+        self._known: dict[_Key | None, _Said] = {}
+        """What messages say, the oldest first; the key of one that is not to be remembered is None."""
 
     def read(self, messages: list[Message] | None, ask: Ask, asked_in: Message | None = None) -> Steps[History]:
         """Return the history of messages; `ask` is the ask of the request, found in the message `asked_in`.
@@ -75,42 +95,65 @@ class HistoryReader:
         Without messages there is one turn, the ask. A message of too many parts says nothing.
         """
         if messages is None:
-            found = _found(ask)
-            return History((_turn(found, []),) if found.hashed else (), continues=False, size=0)
-        turns: list[tuple[_Found, list[bytes]]] = []
-        continues, answer = False, ""
+            asked = _asked(ask)
+            return History((Turn(asked.digest, asked.excerpt),) if asked.digest else (), False, [])
+        turns: list[tuple[_Said, list[_Said]]] = []
+        continues = False
         pace = Pace()
-        for message in reversed(messages):
-            asked = _NOTHING
+        for place, message in enumerate(reversed(messages)):
+            role = message.role
             if message is asked_in:
-                asked = _found(ask)
-            elif message.role == "user":
-                asked = yield from self._asked(message.content)
-            if asked.hashed:
+                said = self._said_in(ask)
+            elif role == "user" or (role == "assistant" and turns):
+                key = _key(message)
+                said = self._known.get(key) or (yield from self._read(message, key, pace))
+            else:
+                said = _NOTHING
+            if role == "assistant" and turns:
+                turns[-1][1].append(said)
+            elif said.digest:
                 if len(turns) > MOST_TURNS:
                     break
-                turns.append((asked, []))
+                turns.append((said, []))
             elif not turns:
-                continues = continues or message.role not in _NO_STEP
-            elif message.role == "assistant":
-                spoken = _spoken(" ".join((yield from _texts(message.content))))
-                if not turns[1:]:
-                    answer = answer or spoken[:EXCERPT_CHARS]
-                turns[-1][1].append(_ends(spoken))
-            yield from pace.pause()
-        return History(tuple([_turn(*turn) for turn in turns]), continues, _size(messages), answer)
+                continues = continues or role not in _NO_STEP
+            if place & _TURNS == _TURNS:
+                yield from pace.pause()
+        answer = next((said.excerpt for said in turns[0][1] if said.excerpt), "") if turns else ""
+        return History(tuple([_turn(*turn) for turn in turns]), continues, messages, answer)
 
-    def _asked(self, content: Value) -> Steps[_Found]:
-        """Return the ask in a user's message."""
-        parts = yield from _texts(content)
-        return _found(self._finder.find(parts)) if parts else _NOTHING
+    def _read(self, message: Message, key: _Key | None, pace: Pace) -> Steps[_Said]:
+        """Return what a message of the user or the assistant says, and remember it."""
+        texts = yield from _texts(message.content)
+        if message.role == "assistant":
+            spoken = _spoken(" ".join(texts))
+            said = _Said(_digest(_ends(spoken)), spoken[:EXCERPT_CHARS])
+        else:
+            said = _asked(self._finder.find(texts)) if texts else _NOTHING
+        yield from pace.pause()
+        return said if key is None else self._remember(key, said)
+
+    def _said_in(self, ask: Ask) -> _Said:
+        key = None, hash(ask.text), len(ask.text)
+        return self._known.get(key) or self._remember(key, _asked(ask))
+
+    def _remember(self, key: _Key, said: _Said) -> _Said:
+        self._known[key] = said
+        if len(self._known) > KNOWN_MESSAGES:
+            del self._known[next(iter(self._known))]
+        return said
 
 
-_NOTHING = _Found(b"", "")
+def _turn(asked: _Said, answers: list[_Said]) -> Turn:
+    return Turn(b"".join([said.digest for said in (asked, *answers)]), asked.excerpt)
 
 
-def _size(messages: list[Message]) -> int:
-    return sum([memoryview(message.content).nbytes for message in messages])
+def _key(message: Message) -> _Key | None:
+    content = memoryview(message.content)
+    if content.nbytes > LONGEST_KNOWN_BYTES:
+        return None
+    sent = bytes(content)
+    return message.role, hash(sent), len(sent)
 
 
 def _texts(content: Value) -> Steps[list[str]]:
@@ -121,18 +164,15 @@ def _texts(content: Value) -> Steps[list[str]]:
         return []
 
 
-def _found(ask: Ask) -> _Found:
+def _asked(ask: Ask) -> _Said:
     text = ask.text.strip()
-    if not text:
-        return _NOTHING
     # A wrapper that vanishes may leave other white space; in a long text that would take too long to compare.
-    return _Found(_ends(" ".join(text.split()) if len(text) <= END_CHARS else text), text[:EXCERPT_CHARS])
+    return _Said(_digest(_ends(" ".join(text.split()) if len(text) <= END_CHARS else text)), text[:EXCERPT_CHARS])
 
 
-def _turn(found: _Found, answers: list[bytes]) -> Turn:
-    """Return a turn; `answers` were given before it, the newest first."""
-    pieces = [b"%d:%b" % (len(piece), piece) for piece in (found.hashed, *filter(None, answers))]
-    return Turn(hashlib.blake2b(b"".join(pieces), digest_size=16).digest(), found.excerpt)
+def _digest(said: bytes) -> bytes:
+    """Return a hash of 16 bytes, of nothing none."""
+    return said and hashlib.blake2b(said, digest_size=16).digest()
 
 
 def _spoken(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -39,6 +40,8 @@ class Reason(enum.StrEnum):
 
 # A switch throws away vLLM's prefix cache, so its margin grows with the history: from this many bytes on it is twofold.
 LONG_HISTORY = 64 * 1024
+# What the classifier's cache has comes again.
+KNOWN_SCORES = 1024
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -94,6 +97,7 @@ class Policy:
         self._plans: dict[tuple[str | None, int | None, bool], _Plan] = {}
         tools = config.pointsman.adapters.tools
         self._without_tools = frozenset(name for name, able in tools.items() if not able)
+        self._known_scores = functools.lru_cache(KNOWN_SCORES)(self.scores)
 
     def knows(self, category: str) -> bool:
         """Return whether the config has this category; a conversation may remember one of an earlier config."""
@@ -109,7 +113,7 @@ class Policy:
 
         Without a conversation, the fallback is used if no category reaches the threshold.
         """
-        scores = self.scores(probabilities)
+        scores = self._known_scores(tuple(probabilities))
         best = max(scores, key=scores.__getitem__, default=None)
         score = 0.0 if best is None else scores[best]
         uncovered = 1.0 - sum(scores.values())

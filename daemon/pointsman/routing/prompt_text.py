@@ -76,6 +76,14 @@ def beginning_of(value: Value | None) -> Steps[str]:
     return " ".join(texts)[:BEGINNING]
 
 
+def beginning_bytes(value: Value | None) -> bytes | None:
+    """Return the part of a value that `beginning_of` reads, None if that is long."""
+    shown = memoryview(b"" if value is None else value)
+    if kind(value) == b'"':
+        return bytes(shown[:BEGINNING])
+    return bytes(shown) if shown.nbytes <= LIST_AT_ONCE else None
+
+
 def _strings(array: memoryview) -> Steps[list[memoryview]]:
     """Return the strings of a list and those in its parts, undecoded."""
     try:
@@ -124,7 +132,7 @@ def _string(quoted: memoryview) -> str:
         head, _ = _whole(quoted, END_BYTES)
         _, tail = _whole(quoted, quoted.nbytes - END_BYTES)
         return _unescaped(bytes(quoted[1:head])) + _unescaped(bytes(quoted[tail:-1]))
-    return _unescaped(bytes(quoted[1:-1]))
+    return _decoded(quoted)
 
 
 def _whole(quoted: memoryview, cut: int) -> tuple[int, int]:
@@ -138,16 +146,20 @@ def _whole(quoted: memoryview, cut: int) -> tuple[int, int]:
 
 
 def _unescaped(inner: bytes) -> str:
-    """Decode the inside of a string; what is no text, like half a surrogate pair, is replaced."""
-    text = inner.decode("utf-8", "ignore")
-    if b"\\" in inner:
-        try:
-            return _STRING.decode(b'"%b"' % inner)
-        except (msgspec.DecodeError, UnicodeDecodeError):  # such as half a surrogate pair
-            pass
-        try:
-            text = _LENIENT.decode(f'"{text}"')
-        except ValueError:
-            return text
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
+    """Decode the inside of a string."""
+    return _decoded(b'"%b"' % inner) if b"\\" in inner else inner.decode("utf-8", "ignore")
+
+
+def _decoded(quoted: bytes | memoryview) -> str:
+    """Decode a string; what is no text, like half a surrogate pair, is replaced."""
+    try:
+        text: str = _STRING.decode(quoted)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        text = bytes(quoted[1:-1]).decode("utf-8", "ignore")
+    else:
+        return text
+    try:
+        text = _LENIENT.decode(f'"{text}"')
+    except ValueError:
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

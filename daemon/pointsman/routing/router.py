@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -280,7 +280,7 @@ class Router:
         return Kept(choice.category, place.share)
 
 
-class _Reading(NamedTuple):
+class _Reading(msgspec.Struct, frozen=True):
     """What the classifier read, and the result; neither result nor failure if nothing had to be read.
 
     `follows` is the category of the earlier asks, where that had to be read from them. `greets`: neither they nor the

@@ -61,14 +61,15 @@ class SessionIds:
         self._paths = tuple([name.partition(".")[::2] for name in (*FIELDS, *fields)])
         self.fields = tuple(dict.fromkeys([field for field, _ in self._paths]))
         """The top-level fields of a body that are read."""
+        self._any_field = frozenset(self.fields)
 
     def find(self, headers: Mapping[bytes, bytes], fields: Fields) -> str:
         """Return all that the client says of its session, empty if nothing."""
-        found: list[str] = []
-        if not self._any_header.isdisjoint(headers):  # most clients say nothing
-            found = [told.decode("latin-1")[:LONGEST] for name in self._headers if (told := headers.get(name))]
+        if self._any_header.isdisjoint(headers) and self._any_field.isdisjoint(fields.values):
+            return ""  # as most clients
+        found = [told.decode("latin-1")[:LONGEST] for name in self._headers if (told := headers.get(name))]
         sent = {field: _decoded(value) for field in self.fields if (value := fields.get(field)) is not None}
-        for field, inner in self._paths if sent else ():
+        for field, inner in self._paths:
             value = sent.get(field)
             if inner and isinstance(value, dict):
                 value = value.get(inner)

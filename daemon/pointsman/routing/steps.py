@@ -60,7 +60,8 @@ class Lane:
         try:
             next(steps)
         except StopIteration as done:
-            return cast(T, done.value)
+            result: T = done.value
+            return result
         await in_task()
         while True:
             async with self._turn:

@@ -12,6 +12,7 @@ from pointsman.routing.edits import is_empty
 # A choice names one tool at most.
 _MOST_CHOICE_BYTES = 1024
 _CHOICE: Decoder[Any] = Decoder()
+_FIELDS = frozenset({"tools", "functions", "tool_choice"})
 
 
 def carries_tools(fields: Fields) -> bool:
@@ -19,6 +20,8 @@ def carries_tools(fields: Fields) -> bool:
 
     `tool_choice: none` chooses none, as a string or in Anthropic's form.
     """
+    if _FIELDS.isdisjoint(fields.values):
+        return False
     return any(_filled(fields.get(name)) for name in ("tools", "functions")) or _chooses(fields.get("tool_choice"))
 
 

@@ -19,6 +19,7 @@ from pointsman.routing.ask.labels import front_matter, may_be_mark
 from pointsman.routing.ask.names import NameOf, name_of, with_patterns
 from pointsman.routing.ask.pasted import pasted, said_twice
 from pointsman.routing.ask.prose import instruction, without_pointers
+from pointsman.routing.ask.recent import RecentAsks
 from pointsman.routing.ask.tags import may_enclose, tagged
 
 # Of a longer message the two ends are looked at.
@@ -54,6 +55,7 @@ class AskFinder:
         self.mode, self.body_field = mode, body_field
         self._name_of: NameOf = name_of if not strip and not take else with_patterns(strip, take)
         self._known: Lru[tuple[int, int], Ask] = Lru(KNOWN_MESSAGES)
+        self.recent = RecentAsks()
 
     def find(self, parts: Sequence[str], system: str = "") -> Ask:
         """Return the ask in the text parts of one message; `system` is the beginning of the system prompt."""

@@ -6,7 +6,7 @@ import msgspec
 
 from pointsman.long_body import Body
 from pointsman.routing.body import Fields, given
-from pointsman.routing.edits import edited
+from pointsman.routing.edits import changed, edited
 from pointsman.routing.formats.chat import Chat
 from pointsman.routing.formats.completions import Completions
 from pointsman.routing.formats.format import Format, ParsedRequest
@@ -40,4 +40,4 @@ def format_of(fields: Fields) -> Format:
 
 def with_model(fields: Fields, model: str) -> Body:
     """Return the body with another `model`."""
-    return edited(fields, {"model": (msgspec.json.encode(model),)}).body
+    return edited(fields, (changed(fields, "model", (msgspec.json.encode(model),)),)).body

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from pointsman.routing.body import AT_ONCE, Fields, ScannedMessage, Value, given, start_of
-from pointsman.routing.edits import SystemPrompt
+from pointsman.routing.body import ABSENT, Fields, Value, given
+from pointsman.routing.edits import Change, SystemPrompt, changed
 from pointsman.routing.formats.format import Changes, Format, ParsedRequest, combined
 
 
@@ -13,26 +13,22 @@ class Chat(Format):
     path = "/v1/chat/completions"
 
     def effort_changes(self, fields: Fields, parameter: str, effort: str) -> Changes:
-        return {} if given(fields.get(parameter)) else {parameter: (msgspec.json.encode(effort),)}
+        return () if given(fields.get(parameter)) else (changed(fields, parameter, (msgspec.json.encode(effort),)),)
 
     def own_effort(self, fields: Fields, parameter: str) -> Value | None:
         return fields.get(parameter)
 
     def system_prompt_changes(self, request: ParsedRequest, prompt: SystemPrompt) -> Changes:
-        fields, value = request.fields, request.fields.get("messages")
-        if value is None or not request.messages:
-            return {}
-        shown, first = memoryview(value), request.messages[0]
-        if first.role not in ("system", "developer"):
+        fields, messages = request.fields, request.messages
+        if not messages:
+            return ()
+        first = messages[0]
+        ours = first.role in ("system", "developer")
+        if ours and first.content is not ABSENT:
+            return (Change("messages", combined(first.content, prompt), *fields.span(first.content)),)
+        begin = fields.messages_start(first) + 1
+        if not ours:
             message = msgspec.json.encode({"role": "system", "content": prompt.text})
-            return {"messages": (b"[", message, b",", shown[1:])}
-        begin = fields.start("messages", value)
-        at, length = fields.data.find(b"{", begin) - begin, memoryview(first.content).nbytes
-        if not length:
-            behind = at + 1
-            return {"messages": (shown[:behind], b'"content":', *combined(None, prompt), b",", shown[behind:])}
-        if isinstance(first, ScannedMessage):
-            start = first.start
-        else:
-            start = at + start_of(bytes(shown[at : at + AT_ONCE]), "content", first.content)
-        return {"messages": (shown[:start], *combined(first.content, prompt), shown[start + length :])}
+            return (Change("messages", (message, b","), begin, begin),)
+        behind = fields.data.find(b"{", begin) + 1
+        return (Change("messages", (b'"content":', *combined(None, prompt), b","), behind, behind),)

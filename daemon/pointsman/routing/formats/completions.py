@@ -13,10 +13,10 @@ class Completions(Format):
     plain = True
 
     def reasoning_changes(self, fields: Fields, reasoning: Reasoning) -> Changes:
-        return {}
+        return ()
 
     def own_reasoning(self, fields: Fields, reasoning: Reasoning) -> bool | None:
         return None
 
     def system_prompt_changes(self, request: ParsedRequest, prompt: SystemPrompt) -> Changes:
-        return {}
+        return ()

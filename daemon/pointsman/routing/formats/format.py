@@ -23,15 +23,14 @@ from pointsman.routing.body import (
     read_fields,
     view,
 )
-from pointsman.routing.edits import Edited, Edits, Pieces, Reasoning, SystemPrompt, edited, is_empty
+from pointsman.routing.edits import Change, Edited, Edits, Pieces, Reasoning, SystemPrompt, changed, edited, is_empty
 from pointsman.routing.formats.message_list import counted, read_ask, read_messages, read_prompts
 from pointsman.routing.json_scan import JsonFault, Span
 from pointsman.routing.prompt_text import TooManyParts
 from pointsman.routing.steps import Steps, finish
 from pointsman.routing.tools import carries_tools
 
-Changes = dict[str, Pieces]
-"""New values of top-level fields."""
+Changes = tuple[Change, ...]
 
 _STRING = Decoder(str)
 # A client's own settings, into which another is written; they are looked through at once.
@@ -75,16 +74,16 @@ class ParsedRequest(msgspec.Struct, frozen=True):
 
     def apply(self, edits: Edits) -> Edited:
         """Return the body with the edits that its format supports; the same bytes if there are none."""
-        changes: Changes = {}
+        changes: Changes = ()
         reasoning: bool | None = None
         if edits.model is not None and edits.model != self.model:
-            changes["model"] = (msgspec.json.encode(edits.model),)
+            changes = (changed(self.fields, "model", (msgspec.json.encode(edits.model),)),)
         if edits.reasoning is not None:
             ours = self.format.reasoning_changes(self.fields, edits.reasoning)
-            changes |= ours
+            changes += ours
             reasoning = edits.reasoning.on if ours else self.format.own_reasoning(self.fields, edits.reasoning)
         if edits.system_prompt is not None:
-            changes |= self.format.system_prompt_changes(self, edits.system_prompt)
+            changes += self.format.system_prompt_changes(self, edits.system_prompt)
         return edited(self.fields, changes, reasoning)
 
 
@@ -137,11 +136,11 @@ class Format(abc.ABC):
         if reasoning.type == "chat_template_kwargs":
             return set_inside(fields, "chat_template_kwargs", reasoning.parameter, reasoning.on)
         # An effort cannot be turned off, only omitted.
-        return {} if reasoning.effort is None else self.effort_changes(fields, reasoning.parameter, reasoning.effort)
+        return () if reasoning.effort is None else self.effort_changes(fields, reasoning.parameter, reasoning.effort)
 
     def effort_changes(self, fields: Fields, parameter: str, effort: str) -> Changes:
         """Return the changes that set a reasoning effort; most formats have no field for it."""
-        return {}
+        return ()
 
     def own_reasoning(self, fields: Fields, reasoning: Reasoning) -> bool | None:
         """Return whether the client itself turned reasoning on or off, or None."""
@@ -164,20 +163,20 @@ def set_inside(fields: Fields, field: str, key: str, value: Any) -> Changes:
     """Return a change that sets `key` in the object `field`, if the client has not set it."""
     raw, setting = fields.get(field), msgspec.json.encode({key: value})
     if raw is None or not given(raw):
-        return {field: (setting,)}
+        return (changed(fields, field, (setting,)),)
     shown = memoryview(raw)
     if kind(raw) != b"{" or shown.nbytes > MOST_SETTINGS_BYTES:
-        return {}  # vLLM reports what is not an object
+        return ()  # vLLM reports what is not an object
     try:
         found = _member(shown, key)
     except JsonFault:
-        return {}
+        return ()
+    start, end = fields.span(raw)
     if found is None:
-        return {field: (setting,) if is_empty(shown) else (shown[:-1], b",", setting[1:])}
+        return (Change(field, (b"" if is_empty(shown) else b",", setting[1:-1]), end - 1, end - 1),)
     if given(view(shown, found)):
-        return {}
-    value_json = msgspec.json.encode(value)
-    return {field: (shown[: found.start], value_json, shown[found.end :])}
+        return ()
+    return (Change(field, (msgspec.json.encode(value),), start + found.start, start + found.end),)
 
 
 def inside(fields: Fields, field: str, key: str) -> Value | None:

@@ -7,9 +7,17 @@ from msgspec.json import Decoder
 
 from pointsman.routing import json_scan
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
-from pointsman.routing.body import AT_ONCE, Message, ScannedMessage, Value, decode, has_many_objects, kind, view
+from pointsman.routing.body import ABSENT, AT_ONCE, Message, Value, decode, has_many_objects, kind, view
 from pointsman.routing.json_scan import JsonFault, Span
-from pointsman.routing.prompt_text import END_BYTES, LIST_AT_ONCE, MOST_PARTS, TooManyParts, beginning_of, texts_of
+from pointsman.routing.prompt_text import (
+    END_BYTES,
+    LIST_AT_ONCE,
+    MOST_PARTS,
+    TooManyParts,
+    beginning_bytes,
+    beginning_of,
+    texts_of,
+)
 from pointsman.routing.steps import Pace, Steps
 
 # Of so many first messages, one may be the system prompt.
@@ -63,10 +71,9 @@ def _message(array: memoryview, span: Span) -> Steps[Message]:
     found = (yield from json_scan.members(array, ("role", "content"), span)) or {}
     role = found.get("role", Span(0, 0))
     content = found.get("content", Span(0, 0))
-    return ScannedMessage(
+    return Message(
         decode(view(array, role), None, _STRING) if role.end - role.start < _LONG else None,
-        view(array, content),
-        content.start,
+        view(array, content) if "content" in found else ABSENT,
     )
 
 
@@ -77,18 +84,26 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
     """
     if finder.mode == "all":
         return (yield from _all(messages)), None
-    frame = yield from _system(messages, system)
+    system = _system(messages, system)
+    frame = beginning_bytes(system)
     first: list[str] = []
-    pace = Pace()
+    pace: Pace | None = None
     for message in reversed(messages):
         if message.role != "user":
             continue
-        texts = yield from texts_of(message.content)
         # A harness may have written the last message, or a tool: then the ask is in one before.
-        ask = finder.find(texts, "" if first else frame)
+        known = finder.recent.get(memoryview(message.content), frame)
+        if known is not None:
+            return known, message
+        texts = yield from texts_of(message.content)
+        ask = finder.find(texts, (yield from beginning_of(system)))
         if ask.kind is not AskKind.NONE:
+            finder.recent.put(memoryview(message.content), frame, ask)
             return ask, message
         first = first or texts
+        if first:
+            system, frame = None, b""
+        pace = pace or Pace()
         yield from pace.pause()
     return _whole(first), None
 
@@ -126,8 +141,11 @@ def _whole(texts: list[str]) -> Ask:
     return Ask(text, AskKind.MESSAGE) if text and not text.isspace() else NO_ASK
 
 
-def _system(messages: list[Message], system: Value | None) -> Steps[str]:
-    """Return the beginning of the system prompt."""
-    if system is None:
-        system = next((one.content for one in messages[:_OPENING] if one.role in ("system", "developer")), None)
-    return (yield from beginning_of(system))
+def _system(messages: list[Message], system: Value | None) -> Value | None:
+    """Return the system prompt."""
+    if system is not None:
+        return system
+    for message in messages[:_OPENING]:
+        if message.role in ("system", "developer"):
+            return message.content
+    return None

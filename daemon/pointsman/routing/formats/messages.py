@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pointsman.routing.edits import SystemPrompt
+from pointsman.routing.edits import SystemPrompt, changed
 from pointsman.routing.formats.format import Changes, Format, ParsedRequest, combined
 
 
@@ -11,4 +11,4 @@ class Messages(Format):
     system_field = "system"
 
     def system_prompt_changes(self, request: ParsedRequest, prompt: SystemPrompt) -> Changes:
-        return {"system": combined(request.fields.get("system"), prompt)}
+        return (changed(request.fields, "system", combined(request.fields.get("system"), prompt)),)

@@ -8,7 +8,7 @@ from msgspec.json import Decoder
 
 from pointsman.errors import RequestError
 from pointsman.routing.body import Fields, Value, decode, given
-from pointsman.routing.edits import SystemPrompt
+from pointsman.routing.edits import SystemPrompt, changed
 from pointsman.routing.formats.format import Changes, Format, ParsedRequest, combined, inside, set_inside
 
 _FLAG: Decoder[bool | None] = Decoder(bool | None)
@@ -49,4 +49,4 @@ class Responses(Format):
         return inside(fields, "reasoning", "effort")
 
     def system_prompt_changes(self, request: ParsedRequest, prompt: SystemPrompt) -> Changes:
-        return {"instructions": combined(request.fields.get("instructions"), prompt)}
+        return (changed(request.fields, "instructions", combined(request.fields.get("instructions"), prompt)),)
