@@ -92,7 +92,7 @@ def _add_decision(line: Line, routed: Routed) -> None:
     if decision.category is not None:
         line["category"] = decision.category
     if decision.confidence is not None:
-        line["confidence"] = int(decision.confidence * 1e4 + 0.5) / 1e4  # `round` takes three times as long
+        line["confidence"] = round(decision.confidence, 4)
     line["reason"] = decision.reason
     edited = routed.edited
     if edited.reasoning is not None:
