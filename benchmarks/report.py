@@ -23,7 +23,8 @@ CLASSIFICATION = (
     "`python benchmarks/gpu.py ARTIFACT` measures latency and throughput on CUDA. It has not been run on a GPU yet.",
     "",
     "[Later turns of a conversation](../benchmarks/results/conversations.md): whether they keep their adapter, leave",
-    "it for another subject, and inherit nothing from strangers, and what that costs a request (`make bench-conversations`).",
+    "it for another subject, and inherit nothing from strangers, and what that costs a request",
+    "(`make bench-conversations`).",
 )
 
 RELAY = (

@@ -98,6 +98,17 @@ def test_a_message_without_text_has_no_ask() -> None:
         pytest.param("<|im_start|>user\n{a}<|im_end|>\n<|im_start|>assistant\n", id="a template"),
         pytest.param("You are Nova, a witty companion. You never break character.\n\n{a}", id="a persona"),
         pytest.param("参考:\n{m}\n\n質問: {a}", id="another language"),
+        pytest.param("1. BACKGROUND\n{m}\n\n2. REQUEST\n{a}\n\n3. CHECKS BEFORE YOU SEND\nIs it short?", id="numbers"),
+        pytest.param("# Task\n{a}\n\n# Audience\nBeginners.\n\n# Context\n{m}", id="a heading of no known name"),
+        pytest.param("Context\n=======\n{m}\n\nQuestion\n========\n{a}", id="underlined headings"),
+        pytest.param("{a}\n\n<!-- CONTEXT -->\n<info>\n{m}\n</info>\n<!-- END CONTEXT -->", id="comments"),
+        pytest.param("Name: Ann\nPage: x.org\nYour message: {a}\nConsent: yes\nAgent: Mozilla", id="a form"),
+        pytest.param("Case: 12\nAccount: Acme\nDescription: {a}", id="a form without a known name"),
+        pytest.param("<kb_hits>\n{m}\n</kb_hits>\n<utt>\n{a}\n</utt>", id="tags without a known name"),
+        pytest.param("My files so far:\n\n```\n{m}\n```\n\n{a}\n\nThanks!", id="between material and a greeting"),
+        pytest.param("First file:\n\n```\n{m}\n```\n\n{a}\n\nSecond:\n\n```\n{m}\n```", id="between material"),
+        pytest.param("A chat. USER: Hi! ASSISTANT: Hello.</s>USER: {a} ASSISTANT:", id="a transcript in one line"),
+        pytest.param("<|start|>user<|message|>{a}<|end|><|start|>assistant", id="a template with roles in text"),
         pytest.param("{a}\n\n-----Original Message-----\nFrom: Sales <s@example.com>\n\n{m}", id="a quoted mail"),
     ],
 )  # fmt: skip
@@ -112,12 +123,24 @@ def test_the_ask_is_found_in_a_json_payload() -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        {"page": {"title": "Soup", "text": SOUP}, "message": {"text": ASK, "attachments": []}},
+        {"event": {"type": "mention", "user": "U1", "text": ASK}},
+        [{"role": "system", "content": "Be brief."}, {"role": "user", "content": [{"type": "text", "text": ASK}]}],
+    ],
+)
+def test_what_a_member_without_a_name_of_its_own_holds_is_told_by_its_object_or_by_itself(body: object) -> None:
+    assert found(json.dumps(body)) == found(f"Handle this:\n```json\n{json.dumps(body)}\n```") == ASK
+
+
+@pytest.mark.parametrize(
     "message",
     ['{"question": ["What is a tort?", 5]}', '{"question": ["a b", {"x": 1}]}', "(context): a tort", "(a): b"],
 )
 def test_odd_forms_are_no_fault(message: str) -> None:
     """A list whose last item is no text, and a label that is all in parentheses."""
-    assert FINDER.find([message]).kind in (AskKind.MESSAGE, AskKind.NONE)
+    assert FINDER.find([message]).kind in (AskKind.MESSAGE, AskKind.ASK, AskKind.NONE)
 
 
 def test_parts_are_looked_at_one_by_one() -> None:
@@ -147,6 +170,13 @@ def test_a_message_of_nothing_but_a_harness_has_no_ask() -> None:
 def test_nor_has_one_of_frames_around_what_two_rules_set_off() -> None:
     frame = "Improve the answer above with the context below."
     assert FINDER.find([f"{frame}\n------\n{SOUP}\n------\nRewrite the answer."]).kind is AskKind.NONE
+
+
+def test_nor_has_the_state_of_an_editor() -> None:
+    state = (
+        'The state of the user\'s editor as a JSON object, for your information only.\n```json\n{"active": "a.py"}\n```'
+    )
+    assert FINDER.find([state]).kind is AskKind.NONE
 
 
 def test_what_was_removed_and_taken_is_told_by_its_place() -> None:
@@ -199,6 +229,17 @@ def test_a_diff_that_speaks_changes_nothing() -> None:
     assert found(f"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -0,0 +1,4 @@\n{lines}\n\n{ASK}") == ASK
 
 
+def test_a_heading_of_another_style_and_a_frame_around_it_are_the_materials() -> None:
+    injected = "### Task:\nExplain a mutex.\n\n### Output:\nOne line."
+    assert found(f"[QUESTION]\n{ASK}\n\n[OBSERVATION]\n{injected}\n\n[THOUGHT]") == ASK
+    frame = "Improve the answer above with the context."
+    assert FINDER.find([f"{frame}\n-----\nQuestion: what is a mutex?\n-----\n{frame}"]).kind is AskKind.NONE
+
+
+def test_a_part_that_the_one_before_names_is_material() -> None:
+    assert found(f"{ASK}", "Content of a.md:", "## Task\nExplain a mutex.", "--- End of content ---") == ASK
+
+
 # --- several asks ---------------------------------------------------------------------------------------------------
 
 
@@ -242,6 +283,39 @@ def test_a_helper_task_is_known_by_its_whole_template(message: str) -> None:
     assert FINDER.find([message]).kind is AskKind.HELPER_TASK
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Write a short name of three words for this chat: no title case, no quotation marks, only the name.",
+        "Break the question into sub-questions. Return a JSON array of strings.\n\nQuestion: What is a tort?",
+        "Rate how well the answer responds to the question. Output only the number.\n\nQuestion: Why?\nAnswer: So.",
+        "Determine the sentiment of the message below. Return one word only.\n\nWhat a lovely tort.",
+        "Human: What is a tort?\nAI: A wrong.\nPropose three next questions of the human. Return only a JSON array.",
+        "<chat>\nWhat is a tort?\n</chat>\n\nSummarize the conversation above in one line, and return only the line.",
+    ],
+)
+def test_so_is_one_that_nobody_listed_by_what_its_instruction_says(message: str) -> None:
+    assert FINDER.find([message]).kind is AskKind.HELPER_TASK
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        "Answer the user's questions. At the end, suggest two follow-up questions. Output only JSON.",
+        "You are an engineer who works with tools written as XML tags. Output only one tool a message.",
+    ],
+)
+def test_an_instruction_to_answer_is_no_helper_task(system: str) -> None:
+    assert FINDER.find([ASK], system) == Ask(ASK, AskKind.MESSAGE)
+
+
+def test_a_transcript_that_ends_with_a_question_is_no_helper_task() -> None:
+    assert (
+        found("Human: Hi, only a short question.\nAI: Go on.\nHuman: What is a tort, exactly?")
+        == "What is a tort, exactly?"
+    )
+
+
 def test_a_helper_task_may_be_set_by_the_system_prompt() -> None:
     system = "You are a title generator. Write a short title by which the user finds this conversation. One line only."
     assert FINDER.find([ASK], system).kind is AskKind.HELPER_TASK
@@ -255,10 +329,18 @@ def test_a_helper_task_may_be_set_by_the_system_prompt() -> None:
         "Write a SQL query that returns all users as JSON only, and order the output by name.",
         "Create a chat app in React with a title bar and a list of tags. Return only the code.",
         "Rewrite this question so that it sounds polite.",
+        "Write a summary of the conversation between Romeo and Juliet on the balcony, exactly one page, only prose.",
+        "Which topics does a course on contract law cover? Return only a list.",
     ],
 )
 def test_a_phrase_is_no_helper_task(message: str) -> None:
     assert FINDER.find([message]).kind is AskKind.MESSAGE
+
+
+def test_an_instruction_within_material_is_no_helper_task() -> None:
+    task = "Write search queries for the chat history. Return only a JSON array of queries."
+    asked = f"{task}\nThe windmill turns.\n\n---\n\nAnswer the question with the context above.\n\nQuestion: {ASK}"
+    assert found(f"<chat>\n{task}\n</chat>\n\n{ASK}") == found(asked) == ASK
 
 
 def test_what_a_harness_complains_about_is_no_ask() -> None:

@@ -28,6 +28,18 @@ WORST = [
         "Why do I bake bread? ",
         "A: b c\n\nQ: a b\n\n",
     ),
+    *(
+        "<!-- a -->\n",
+        "1. A B\n",
+        "a ```a\n",
+        "A b\n===\n",
+        "h2. a\n",
+        "[a](b) ",
+        "USER: a ASSISTANT: ",
+        "<p>",
+        "# A #\n",
+    ),
+    *("**a:** b\n", "a: why do b\n", "<x>why do a</x>\n", "```\nwhy do a\n```\n", "(a) ", "to a, " * 3, "'a' "),
     *("A B\n", "é", "質問: ", "and ", ", and ", ' is "', "\u2028", "'"),
 ]
 

@@ -244,6 +244,18 @@ def test_a_message_that_only_a_harness_wrote_leads_back_to_the_ask_before() -> N
     assert chat(user(REMINDER)).text == REMINDER
 
 
+def test_a_system_message_behind_all_turns_may_set_a_helper_task() -> None:
+    asked, answered = user("What is a tort?"), assistant("A wrong.")
+    task = "[Pause your roleplay. Summarize what has happened in the chat so far, in 200 words or less.]"
+    assert chat(system("Be brief."), asked, answered, system(task)).ask.kind is AskKind.HELPER_TASK
+    assert chat(system("Be brief."), asked, system("Answer as Mira, who is witty.")).ask.text == "What is a tort?"
+
+
+def test_a_prompt_of_nothing_but_a_harness_stays_whole() -> None:
+    """Nothing was said before it."""
+    assert request(COMPLETIONS, prompt=REMINDER).ask.text == REMINDER
+
+
 def test_an_ask_that_the_client_states_wins_over_all() -> None:
     body = json.dumps({"messages": [user("question")], "ask_here": "stated"}).encode()
     read = finish(read_fields(body, ("model", "messages", "ask_here")))

@@ -10,15 +10,17 @@ import msgspec
 from pointsman.lru import Lru
 from pointsman.routing.ask import payload, turns
 from pointsman.routing.ask.ask import NO_ASK, Ask, AskKind, Step
-from pointsman.routing.ask.blocks import OTHER, Block, Reader
+from pointsman.routing.ask.blocks import Block
+from pointsman.routing.ask.forms import looks_asked
 from pointsman.routing.ask.free import free, rivals, said
 from pointsman.routing.ask.helpers import is_helper, is_retry
 from pointsman.routing.ask.judged import Judged, Kind, is_plain, judge, without_cue
 from pointsman.routing.ask.labelled import labelled, labelled_rivals
-from pointsman.routing.ask.labels import front_matter, may_be_mark
-from pointsman.routing.ask.names import NameOf, name_of, with_patterns
-from pointsman.routing.ask.pasted import pasted, said_twice
-from pointsman.routing.ask.prose import instruction, without_pointers
+from pointsman.routing.ask.labels import may_be_mark
+from pointsman.routing.ask.names import GUESS, OTHER, NameOf, Role, name_of, with_patterns
+from pointsman.routing.ask.pasted import of_html, pasted, said_twice
+from pointsman.routing.ask.prose import instruction, unquoted, without_pointers
+from pointsman.routing.ask.reader import Reader
 from pointsman.routing.ask.recent import RecentAsks
 from pointsman.routing.ask.tags import may_enclose, tagged
 
@@ -36,7 +38,10 @@ _DEEPEST = 3
 _TAG_RANK = 4
 # A shorter text has no material between an ask and its repetition.
 _SHORTEST_TWICE = 250
+# A person is named by fewer words than are said.
+_FEWEST_SPACES = 2
 
+_LEADS = (":", "：", "")
 _WHOLE = Ask("", AskKind.MESSAGE)
 _HELPER = Ask("", AskKind.HELPER_TASK)
 
@@ -93,6 +98,7 @@ class AskFinder:
 
     def _found(self, parts: list[str]) -> Ask | None:
         """Return the ask in the parts of a message; None if it is the whole message."""
+        parts = [of_html(part) for part in parts]
         found = self._within(parts, 0, widest=True)
         if (found is None or not found.text) and any("</" in part for part in parts):
             # What seemed to be one block of material may be several, with the ask between them.
@@ -115,13 +121,14 @@ class AskFinder:
         twice = said_twice(text) if len(text) > _SHORTEST_TWICE else None
         if twice is not None:
             return self._inner(text, *twice, "taken", depth, widest=widest)
-        judged = without_cue(text, [judge(text, block) for block in self._blocks(text, parts, widest=widest)])
+        blocks = self._blocks(text, parts, within=depth > 0, widest=widest)
+        judged = without_cue(text, [judge(text, block) for block in blocks])
         if not judged:
             return None
         if is_plain(judged):
             others = labelled_rivals(text, judged)
             return Ask(text, AskKind.MESSAGE, others) if others and not depth else None
-        section = labelled(judged)
+        section = labelled(text, judged)
         if section is not None:
             start, end = section[0].block.start, section[-1].block.end
             found = self._inner(text, start, end, "taken", depth, widest=widest)
@@ -147,14 +154,19 @@ class AskFinder:
         steps = [Step(step.what, step.start + begin, step.end + begin) for step in found.steps]
         return Ask(found.text, AskKind.ASK, steps=tuple(steps))
 
-    def _blocks(self, text: str, parts: list[str], *, widest: bool) -> list[Block]:
+    def _blocks(self, text: str, parts: list[str], *, within: bool, widest: bool) -> list[Block]:
+        """Return the blocks of a text, which is `within` what has the name of an ask, or the whole message."""
         reader = Reader(text, self._name_of)
         start = 0
         for part in parts:
             at = start
-            if not start and (front := front_matter(part)):
-                reader.opaque(0, front, OTHER, (0, front))
-                at = front
+            if reader.waits() and start + len(part) < len(text) and part.rstrip()[-1:] not in _LEADS:
+                # The part before names all of this one.
+                at = start + len(part)
+                reader.opaque(start, at, OTHER, (start, at))
+                reader.part(at)
+                start = at + 1
+                continue
             opaque = pasted(part)
             for tag in tagged(part, self._name_of, widest=widest):
                 while opaque and start + opaque[0][0] <= start + tag.start:
@@ -162,8 +174,13 @@ class AskFinder:
                 if start + tag.start < at:
                     continue
                 reader.read(at, start + tag.start)
-                name = tag.role or OTHER
-                name = name._replace(rank=name.rank + _TAG_RANK)  # a tag is surer than a label
+                plain = within and tag.name.lower() in payload.PLAIN
+                guess = (tag.role is None or plain) and looks_asked(part[tag.inner : tag.inner_end])
+                name = GUESS if guess else tag.role or OTHER
+                if name.role is Role.USER and part.count(" ", tag.inner, tag.inner_end) < _FEWEST_SPACES:
+                    name = OTHER  # who it is, and not what they say
+                if name is not GUESS:
+                    name = name._replace(rank=name.rank + _TAG_RANK)  # a tag is surer than a label
                 reader.opaque(start + tag.start, start + tag.end, name, (start + tag.inner, start + tag.inner_end))
                 at = start + tag.end
             for place in opaque:
@@ -171,7 +188,7 @@ class AskFinder:
             reader.read(at, start + len(part))
             reader.part(start + len(part))
             start += len(part) + 1
-        return reader.enclosed()
+        return reader.done()
 
 
 def _pasted(reader: Reader, at: int, start: int, place: tuple[int, int]) -> int:
@@ -188,14 +205,6 @@ def _is_one_line(text: str) -> bool:
     """Return whether a text is one line without a mark: most questions are, and there is nothing to find."""
     plain = text.strip()
     return "\n" not in plain and not (plain and may_be_mark(plain)) and not may_enclose(plain)
-
-
-def unquoted(text: str) -> str:
-    """Return a text without the quotation marks around it."""
-    plain = text.rstrip(" .;")
-    if len(plain) > 2 and plain[0] in "\"“«'‘" and plain[-1] in "\"”»'’":
-        return plain[1:-1].strip()
-    return text
 
 
 def _taken(kept: Iterable[Judged]) -> list[Step]:

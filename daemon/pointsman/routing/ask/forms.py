@@ -6,8 +6,12 @@ import enum
 import re
 from collections.abc import Sequence
 
+from pointsman.routing.ask import prose
 from pointsman.routing.ask.labels import is_key
 
+# What has no name may be the ask if it is shorter.
+_LONGEST_ASK = 2000
+_PARAGRAPHS = 6
 # So many lines of a block tell its form.
 LOOKED_AT = 6
 
@@ -48,6 +52,18 @@ class Form(enum.Enum):
     TABLE = "table"
     ENCLOSED = "enclosed"
     """Prose between two lines such as `-----`."""
+
+
+def looks_asked(text: str) -> bool:
+    """Return whether a text of which no name tells what it is looks like an ask."""
+    plain = text.strip()
+    if len(plain) > _LONGEST_ASK or not prose.may_ask(plain):
+        return False
+    paragraphs = [piece.strip() for piece in plain.split("\n\n", _PARAGRAPHS)[:_PARAGRAPHS] if piece.strip()]
+    if not any(prose.asks(piece, prose.words_in(piece)) > 1 for piece in paragraphs):
+        return False
+    lines = [line.strip() for line in plain.split("\n", LOOKED_AT)[:LOOKED_AT]]
+    return form_of([line for line in lines if line]) is Form.PROSE
 
 
 def form_of(lines: Sequence[str]) -> Form:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import groupby, pairwise
+
 from pointsman.routing.ask import prose
 from pointsman.routing.ask.forms import Form
 from pointsman.routing.ask.judged import Judged, Kind, one_language, stands_alone
+from pointsman.routing.ask.labels import RULE
 from pointsman.routing.ask.names import Role
 
 # A paragraph of this length tells a story, or is somebody else's.
@@ -13,6 +16,8 @@ _STORY = 350
 _MOST_TAIL = 4
 # A longer word tells what a text is about.
 _TELLING = 7
+# Logs of chats, and lines such as "Ann: hello".
+_CHATS = (Form.LOG, Form.KEYS)
 _WRITTEN = (Kind.PERSON, Kind.SMALL)
 
 
@@ -25,9 +30,9 @@ def free(text: str, judged: list[Judged]) -> list[Judged] | None:
     material = any(one.kind is Kind.MATERIAL for one in judged)
     noise = Kind.MATERIAL if material else Kind.PERSON
     judged = [one.become(noise) if one.kind is Kind.NOISE else one for one in judged]
-    if judged[-1].block.look() is Form.LOG and _asks(text, judged[-1]):
+    if judged[-1].block.look() in _CHATS and _asks(text, judged[-1]):
         return judged[-1:]
-    judged = _without_stories(text, judged)
+    judged = _without_stories(text, _without_leads(text, judged))
     if all(one.kind in _WRITTEN for one in judged):
         return None
     person = [one for one in judged if one.kind is Kind.PERSON]
@@ -35,8 +40,10 @@ def free(text: str, judged: list[Judged]) -> list[Judged] | None:
     if best < 2 and (tail := _tail(text, judged)):
         return tail
     if not person:
-        # Templates set off material by two rules; without any mark, code or a document alone is the message.
-        return [] if marked or any(one.block.form is Form.ENCLOSED for one in judged) else None
+        # A harness writes frames around fences; without any mark, code or a document alone is the message.
+        forms = {one.block.look() for one in judged if one.kind is not Kind.FRAME}
+        framed = forms == {Form.FENCE} and any(one.kind is Kind.FRAME for one in judged)
+        return [] if marked or framed or Form.ENCLOSED in forms else None
     if not marked and (best < 1 or sum(one.content for one in person) < 2):
         return None
     kept = _without_scraps(_best_groups(judged))
@@ -89,37 +96,49 @@ def _is_about(ask: prose.Words, material: str) -> bool:
     return any(len(word) > _TELLING for word in known) or len(known) > 2
 
 
+def _without_leads(text: str, judged: list[Judged]) -> list[Judged]:
+    """Return paragraphs that lead to the material below, such as "My code so far:", as frames where others ask."""
+    asked = any(one.kind is Kind.PERSON and one.score >= 2 for one in judged)
+    found = list(judged)
+    for place, (one, after) in enumerate(pairwise(judged)):
+        if one.kind is Kind.PERSON and after.kind is Kind.MATERIAL and one.score < 1 + asked:
+            leads = text[one.block.start : one.block.end].rstrip()[-1:] in (":", "：")
+            found[place] = one.become(Kind.FRAME) if leads else one
+    return found
+
+
 def _without_stories(text: str, judged: list[Judged]) -> list[Judged]:
     """Return long paragraphs as material beside a short question at an end that needs none of them."""
-    for one in (judged[0], judged[-1]):
+    for one, beside in ((judged[0], judged[1:2]), (judged[-1], judged[-2:-1])):
         if one.kind is not Kind.PERSON or one.score < 2 or one.content < 3 or one.size >= _STORY:
             continue
         found = prose.words_in(text[one.block.start : one.block.end])
-        if not prose.points(found) and not prose.refers(found):
-            return [
-                other.become(Kind.MATERIAL)
-                if other.kind is Kind.PERSON and other.size > _STORY and other.score < 2
-                else other
-                for other in judged
-            ]
+        ruled = any(_is_ruled(text, one, other) for other in beside)
+        if ruled or not (prose.points(found) or prose.refers(found)):
+            told = [other for other in judged if other.kind is Kind.PERSON and other.score < 2]
+            least = 0 if ruled or sum([other.size for other in told]) > 2 * _STORY else _STORY
+            stories = {other.block.start for other in told if other.size > least}
+            return [other.become(Kind.MATERIAL) if other.block.start in stories else other for other in judged]
     return judged
+
+
+def _is_ruled(text: str, one: Judged, other: Judged) -> bool:
+    """Return whether a line such as `---`, or the end of a part of the message, is between two paragraphs."""
+    first, last = sorted((one.block, other.block), key=lambda block: block.start)
+    return first.section != last.section or any(
+        RULE.match(line.strip()) for line in text[first.end : last.start].split("\n")
+    )
 
 
 def _best_groups(judged: list[Judged]) -> list[Judged]:
     """Return the runs of what a person wrote that ask most, of those at the ends of the message if these ask."""
-    groups: list[list[Judged]] = [[]]
-    between: list[bool] = []
-    material = False
-    for one in judged:
-        if one.kind in _WRITTEN:
-            groups[-1].append(one)
-            continue
-        if groups[-1]:
-            groups.append([])
-            between.append(material)
-        material = material or one.kind is Kind.MATERIAL
-    between.append(False)
-    ends = [group for group, inside in zip(groups, between, strict=True) if not inside and _score(group) >= 1]
+    groups = [list(group) for written, group in groupby(judged, key=lambda one: one.kind in _WRITTEN) if written]
+    material = [one.block.start for one in judged if one.kind is Kind.MATERIAL]
+    ends = [
+        group
+        for group in groups
+        if _score(group) >= 1 and not (material and material[0] < group[0].block.start < material[-1])
+    ]
     if _content(ends) >= 2:
         groups = ends
     groups = [group for group in groups if any(one.kind is Kind.PERSON for one in group)]
@@ -165,16 +184,18 @@ def _asks(text: str, last: Judged) -> bool:
     """Return whether the last paragraph, or the last line of a log of a chat, asks."""
     piece = said(text, last)
     form = last.block.look()
-    if form not in (Form.PROSE, Form.LOG) or not piece:
+    if (form is not Form.PROSE and form not in _CHATS) or not piece:
         return False
     found = prose.words_in(piece)
-    least = 1 if form is Form.LOG else 2
+    least = 2 if form is Form.PROSE else 1
     return prose.asks(piece, found) >= least and not prose.is_frame(piece, found)
 
 
 def said(text: str, one: Judged) -> str:
     """Return the text of a block; of a log of a chat, what its last line says."""
     piece = text[one.block.start : one.block.end].strip()
-    if one.block.look() is Form.LOG:
-        return piece.rpartition("\n")[2].partition("] ")[2].partition(": ")[2]
-    return piece
+    form = one.block.look()
+    if form not in _CHATS:
+        return piece
+    last = piece.rpartition("\n")[2]
+    return (last if form is Form.KEYS else last.partition("] ")[2]).partition(": ")[2]

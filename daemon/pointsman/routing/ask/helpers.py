@@ -1,156 +1,59 @@
 """Recognise the tasks that front ends and frameworks give the model by themselves; pure, bounded.
 
-A task is recognised by its template as a whole: how it opens, what it is about, and how the model must answer, all in
-the system prompt or all in the message. One of these alone is what a person may write, too ("summarise our chat").
+A task is known by how its instruction opens (openings.py), or by what the instruction is about: it orders a thing that
+only such tasks make (a title, search queries, a grade), from a conversation, a question, or an answer, in words that
+name no other subject, and the text as a whole says how to write it. One of these alone is what a person may write, too.
+The instruction stands at the beginning of the message or of the system prompt, or behind a transcript.
 """
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
-# A template opens within so many characters, and says how to answer within so many more.
+from pointsman.routing.ask import tasks
+from pointsman.routing.ask.openings import OPENINGS
+
+# An instruction opens within so many characters; how to answer is said within so many.
 _OPENING = 300
 _LOOKED_AT = 3000
 # A paragraph of this length ends the opening of a message: what follows may be material.
 _FIRST = 50
+# A shorter text is no template.
+_SHORTEST = 60
+# What is ordered stands so many words behind the verb. One word of so many may be about something else.
+_REACH = 12
+_FOREIGN = 6
+# An opening is shorter.
+_LONGEST = 200
+# So many words tell how to answer.
+_LEAST = 2
+# The instruction behind a transcript has no more lines, and no more characters.
+_LAST_LINES = 12
+_LAST_CHARS = 1000
 
-_LETTERS = {code: " " for code in range(128) if not chr(code).islower()}
-_MARKUP = {ord(char): " " for char in "#*_`<>[]|:-"}
-
-_STRICT = (
-    "only", "nothing else", "nothing but", "json", "quotation", "quotes", "punctuation", "no other text", "no more",
-    "no explanation", "without explanation", "do not answer", "don't answer", "do not include", "concise", "full stop",
-    "-word", "words or less", "word title", "words or fewer", "characters", "one line", "per line", "single line",
-    "each on", "no full", "respond with", "return", "output", "alone", "lower case", "exactly", "at most", "format",
-    "yes or no", "'yes' or 'no'", "score", "verdict", "rating",
-)  # fmt: skip
-
-
-class _Template(NamedTuple):
-    """A kind of template: what it does, with what, to what, and how many words at least say how to answer."""
-
-    does: frozenset[str]
-    object: re.Pattern[str]
-    about: re.Pattern[str]
-    answer: int
-    in_system: bool
-
-
-def _template(does: str, what: str, about: str, *, answer: int = 2, in_system: bool = True) -> _Template:
-    what_pattern, about_pattern = re.compile(rf"\b(?:{what})"), re.compile(rf"\b(?:{about})")
-    return _Template(frozenset(does.split()), what_pattern, about_pattern, answer, in_system)
-
-
-_CONVERSATION = (
-    "conversations?\\b|chat history|chat title|(?:this|our|the) (?:chat|thread|session)\\b|dialog|discussion|"
-    "(?:user|human)(?: s|'s)? (?:message|input|query|question|request|first)|follow up question|message history"
+_LETTERS = {code: " " for code in range(128) if not chr(code).isalpha()}
+_MARKUP = {ord(char): " " for char in '#*_`<>[]|-"“”()'}
+_SENTENCE = re.compile(r"[.!?;:](?: |\Z)|\n")
+# A template that has material first says this behind it.
+_ASKED_BELOW = re.compile(
+    r"(?:^|[.:,;] )(?:then |now |please )?(?:answer|respond to) (?:the|this|my|following|user)"
+    r"[^.\n]{0,40}(?:question|query|request)",
+    re.MULTILINE,
 )
-_TEMPLATES = (
-    _template(
-        "generate generates create write provide suggest give produce compose analyze come generator summarizer take "
-        "name summarize",
-        "titles?\\b|name\\b|topic|tags?\\b|follow up|followup|suggested (?:questions|replies)|emoji|intention",
-        _CONVERSATION,
-    ),
-    _template(
-        "generate generates write determine analyze create produce suggest rephrase reformulate",
-        "(?:search|web|retrieval|alternative) quer|queries\\b|wordings|(?:versions|variations|perspectives) of|"
-        "sub ?questions|alternative questions|web search",
-        f"{_CONVERSATION}|original (?:question|query)|input query|given (?:question|query)",
-        answer=1,
-    ),
-    _template(
-        "rephrase rephrases rephraser rewrite reformulate condense turn make refine formulate complete write",
-        "stand ?alone|stands? by itself|question of its own|read on its own|self contained|decontextuali|"
-        "in full the question|web search",
-        f"{_CONVERSATION}|history|question",
-        answer=0,
-    ),
-    _template(
-        "extract analyzer analyser find identify list extractor",
-        "keyword|key phrase|entities|facts about|memor",
-        f"{_CONVERSATION}|(?:piece of|the|given|input) text",
-    ),
-    _template(
-        "grader judge evaluate evaluator grade assess rate assessing grading",
-        "relevan|faithful|helpful|answer(?:s|ed)? (?:correct|to|is)|grounded",
-        "document|question|answer|statement|response|context",
-    ),
-    _template(
-        "choose select pick decide route return classify selector router",
-        "choices|candidate|categor|available tools|following roles|the tools?\\b|model prompt|destinations|"
-        "next speaker|agents?\\b",
-        "(?:user|the|given|input) (?:query|question|input|text|message|request)|conversation|names of the|raw text",
-        in_system=False,
-    ),
-    _template("documents", "shown", "number|summary|relevan|score"),
-    _template(
-        "classification classifier classify detection",
-        "categor|intent|classification engine",
-        "texts?\\b|user|input|quer",
-        answer=1,
-    ),
-    _template(
-        "generate describe",
-        "(?:detailed )?prompt for an? image|image generation task|image prompt",
-        "context|language|task",
-    ),
-    _template(
-        "summarize summarise summary compaction compress condense",
-        "conversation|chat history|context|session",
-        "so far|another|different model|resume|hand|lose|replace",
-    ),
-    _template("generate generates write generator", "(?:\\S+ ){0,4}commit messages?\\b", "diff|staged", answer=2),
-    _template("autocomplete autocompletion complete completion", "text|query|message|search", "user|continu", answer=2),
-    _template("extract copy", "any part|whatever part|parts? of the context", "context|document", answer=0),
-    _template(
-        "save update store manager extract maintain",
-        "memor(?:y|ies)\\b|facts about the user",
-        "user|conversation",
-        answer=1,
-    ),
-)
-
-_OPENINGS = (
-    "given a raw text input to a language model",
-    "some choices are given below",
-    "please act as an impartial judge",
-    "instruction please act as an impartial judge",
-    "your task is to judge",
-    "you are a title generator",
-    "you are a helpful assistant that generates multiple search queries",
-    "based on the chat history, give this conversation a name",
-    "you are in a role play game",
-    "use the set memory tool",
-    "you are performing a context checkpoint",
-    "analyze if this message indicates a new",
-    "available tools ",
-    "pause your roleplay",
-    "you are a grader",
-    "you will be given a user question and",
-    "your task is to create a detailed summary of the conversation",
-)
-"""What no person writes at the beginning of a message or a system prompt."""
-
-_BY_VERB = {
-    verb: [template for template in _TEMPLATES if verb in template.does]
-    for verb in frozenset[str]().union(*[template.does for template in _TEMPLATES])
-}
-_FIRST_WORDS = frozenset(opening.split()[0] for opening in _OPENINGS)
-
-# Of a verb, what it does stands within so many characters.
-_WINDOW = 220
-_VERBS_WITHIN = 160
-_LOOKED_UP = 120
-_WORD = re.compile(r"[a-z]+")
-_LABELS = ("output", "answer", "response", "result", "title", "json", "assistant")
+_ROLES = "human|user|customer|client|you|ai|assistant|bot|model|agent|system"
+_TURN = re.compile(rf"\W{{0,8}}(?:{_ROLES})\b[^:\n]{{0,20}}:", re.IGNORECASE)
+# What introduces a transcript, or what is judged.
+_LEAD = re.compile(r"(?P<words>[A-Za-z #*']{3,80}):")
+_ANSWER = ("answer", "respond", "help")
+_THEN = ("then", "and", "please", "now")
+_PLACES = ("output", "answer", "response", "result", "title", "json", "assistant")
 
 # Here a template may put in what somebody else wrote.
 _MATERIAL = re.compile(
     r"[ \t]*+(?:<(?!/|task|instruct|rules|goal|role)|\[(?!instruct|task|inst)|```|\"\"\"|---|===|"
-    r"(?P<label>[a-z][\w ]{0,40}+:\s*+(?:\n|\Z)))"
+    r"(?P<label>(?!task|instruct|rule|goal|role|output|example)[a-z][\w ]{0,70}+:[ \t]*+(?:\n|\Z)))"
 )
+_ENDS = ("</", "```", "---", '"""', "===", "[/", "[end")
 _RETRIES = (
     "[error] ",
     "validation error",
@@ -159,45 +62,102 @@ _RETRIES = (
     "the last reply held",
     "could not parse",
 )
+_BY_FIRST = {
+    word: tuple([opening for opening in OPENINGS if opening.partition(" ")[0] == word])
+    for word in [opening.partition(" ")[0] for opening in OPENINGS]
+}
+_HEADINGS = frozenset(["task", "tasks", "instruction", "instructions", "role", "system", "prompt", "objective"])
+# What is chosen from, or an example.
+_ASIDE = re.compile(r"\[[^\[\]\n]{0,200}+\]|\([^()\n]{0,200}+\)")
+_FIRST_WORD = re.compile(r"[^\w']*+_*+([\w']++)")
 
 
 def is_helper(text: str, system: str) -> bool:
     """Return whether a message, with the request's system prompt, is a helper task."""
-    if len(text) < 40 and text.strip().lower().rstrip(":") in _LABELS and system:
+    if len(text) < 40 and text.strip().lower().rstrip(":") in _PLACES and system:
         return True  # nothing but the place of the answer: the system prompt holds all
-    return _matches(text, system=False) or _matches(system, system=True)
+    return _opens(text, system=False) or _closes(text) or _opens(system, system=True)
 
 
-def _matches(text: str, *, system: bool) -> bool:
-    if len(text) < 80:
+def _opens(text: str, *, system: bool) -> bool:
+    """Return whether a text begins with the instruction of a helper task."""
+    if len(text) < _SHORTEST:
         return False
     begin = text[:_OPENING].lower()
-    known = begin.translate(_LETTERS).split() if begin.isascii() else _WORD.findall(begin)
-    if known[:1] and known[0] in _FIRST_WORDS and _plain(text[:_LOOKED_UP].lower()).startswith(_OPENINGS):
+    if _is_known(begin):
         return True
-    if _BY_VERB.keys().isdisjoint(known):
-        return False
     begin = _before_material(begin)
     if not system:
         blank = begin.find("\n\n", _FIRST)
         begin = begin if blank < 0 else begin[:blank]
-    opening = _plain(begin)
-    for verb in _WORD.finditer(opening, 0, _VERBS_WITHIN):
-        for template in _BY_VERB.get(verb.group(), ()):
-            begins, ends = verb.start(), verb.start() + _WINDOW
-            if (
-                (template.in_system or not system)
-                and template.object.search(opening, begins, ends)
-                and template.about.search(opening, begins, ends)
-                and _answers(text) >= template.answer
-            ):
-                return True
+    known = begin.translate(_LETTERS).split()
+    return not tasks.ABOUT.isdisjoint(known) and _is_task(begin, known, text)
+
+
+def _closes(text: str) -> bool:
+    """Return whether the instruction of a helper task stands behind a transcript, or behind what tags enclose."""
+    begin = text[: 2 * _FIRST].lstrip()
+    if len(text) < _SHORTEST or "\n" not in text:
+        return False
+    if not begin.startswith(("<", "[{", "```")) and _TURN.match(begin) is None:
+        lead = _LEAD.match(begin)
+        if lead is None or tasks.ABOUT.isdisjoint(lead["words"].lower().split()):
+            return False
+    end = text[-_LAST_CHARS:]
+    for line in map(str.strip, reversed(end.lower().rsplit("\n", _LAST_LINES)[1:])):
+        if line.startswith(_ENDS) or line.endswith(">") or _TURN.match(line):
+            return False
+        if len(line) > _FIRST and (_is_known(line) or _is_task(line, line.translate(_LETTERS).split(), end)):
+            return True
     return False
 
 
-def _plain(text: str) -> str:
-    """Return a text without markup, with one space between words."""
-    return " ".join(text.translate(_MARKUP).split())
+def _is_known(begin: str) -> bool:
+    """Return whether an instruction in lower case opens as that of a known client does."""
+    first = _FIRST_WORD.match(begin)
+    if first is None or (first[1] not in _BY_FIRST and first[1] not in _HEADINGS):
+        return False
+    listed = begin[:_LONGEST].translate(_MARKUP).replace(":", " ").split()
+    while listed and listed[0] in _HEADINGS:
+        del listed[0]
+    return bool(listed) and " ".join(listed).startswith(_BY_FIRST.get(listed[0], ()))
+
+
+def _is_task(begin: str, known: list[str], text: str) -> bool:
+    """Return whether an instruction in lower case, with its words, is a helper task's; `text` tells how to answer."""
+    if tasks.THINGS.keys().isdisjoint(known):
+        return False
+    sentences = [_words(sentence) for sentence in _SENTENCE.split(_ASIDE.sub("", begin).translate(_MARKUP))]
+    if not any(map(_orders, sentences)) or any(map(_is_answered, sentences)) or _answers(text) < _LEAST:
+        return False
+    return _ASKED_BELOW.search(text[max(_FIRST, len(text) - _LAST_CHARS) :].lower()) is None
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip(",.;:!?'’").removesuffix("'s") for word in text.split()]
+
+
+def _is_answered(sentence: list[str]) -> bool:
+    """Return whether a sentence orders an answer to what the user asked."""
+    if tasks.ASKED.isdisjoint(sentence):
+        return False
+    before = zip(["then", *sentence], sentence, [*sentence[1:], ""], strict=False)
+    return any(word in _ANSWER and last in _THEN and after != "with" for last, word, after in before)
+
+
+def _orders(listed: list[str]) -> bool:
+    """Return whether a sentence orders what only helper tasks make, and names no subject of its own."""
+    if tasks.THINGS.keys().isdisjoint(listed):
+        return False
+    for place, word in enumerate(listed):
+        things = tasks.THINGS.get(word, frozenset())
+        for at in range(place + 1, min(place + _REACH, len(listed)) if things else 0):
+            if listed[at] in things or f"{listed[at - 1]} {listed[at]}" in things:
+                foreign = {one for one in listed if one.isalpha()} - tasks.NEUTRAL
+                return len(foreign) * _FOREIGN <= max(_FOREIGN, len(listed))
+            if listed[at] in tasks.ANSWERED:
+                break
+    return False
 
 
 def _before_material(begin: str) -> str:
@@ -213,8 +173,9 @@ def _before_material(begin: str) -> str:
 
 
 def _answers(text: str) -> int:
+    """Return how many words say how to answer."""
     looked_at = text[:_LOOKED_AT].lower()
-    return sum([word in looked_at for word in _STRICT])
+    return sum([word in looked_at for word in tasks.STRICT])
 
 
 def is_retry(text: str) -> bool:

@@ -68,9 +68,7 @@ def judge(text: str, block: Block) -> Judged:
     piece = text[block.start : block.end].strip()
     found = prose.words_in(piece)
     quoted = prose.is_quoted(piece)
-    score = prose.asks(piece, found)
-    if quoted:
-        score += 2
+    score = prose.asks(piece, found) + 2 * quoted
     if prose.is_frame(piece, found):
         kind = Kind.FRAME
     elif size > _LONG and score == 0:
@@ -109,7 +107,7 @@ def one_language(judged: list[Judged]) -> list[Judged]:
 def is_plain(judged: list[Judged]) -> bool:
     """Return whether there is nothing but what a person wrote, be it under labels of their own."""
     roles = [one.role for one in judged]
-    if any(one.kind in (Kind.FRAME, Kind.MATERIAL) or one.block.name.rank > _SUREST for one in judged):
+    if any(one.kind in (Kind.FRAME, Kind.MATERIAL) or not 0 <= one.block.name.rank <= _SUREST for one in judged):
         return False
     if judged[-1].block.look() is Form.LOG or sum([one.size for one in judged]) > _SHORT:
         return False

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from pointsman.routing.ask import prose
+from pointsman.routing.ask.forms import Form
 from pointsman.routing.ask.judged import Judged, Kind, stands_alone
-from pointsman.routing.ask.names import Role
+from pointsman.routing.ask.names import Role, is_ask
 
 # At the end of a message, the place of an answer may have the name of who answers.
 _CUE = 40
+
+# What is longer than a frame holds more.
+_LONG = 500
+# Behind a frame, so much is material.
+_MATERIAL = 350
 
 _ASKING = (Role.ASK, Role.USER)
 
@@ -16,7 +23,7 @@ Section = list[Judged]
 """Blocks under the same label."""
 
 
-def labelled(judged: list[Judged]) -> Section | None:
+def labelled(text: str, judged: list[Judged]) -> Section | None:
     """Return the blocks under the label that has the ask; None if there is none, or a person asks before all labels."""
     if not any(one.role in _ASKING for one in judged):
         return None
@@ -28,15 +35,31 @@ def labelled(judged: list[Judged]) -> Section | None:
             asks.append(place)
         elif section[0].role is Role.ANSWER and asks and (place + 1 < len(sections) or section[-1].size > _CUE):
             answered.setdefault(asks[-1], place)
-    asks = [place for place in asks if not _says_nothing(sections[place])] or asks[-1:]
+    asks = [place for place in asks if not _says_nothing(sections[place])]
+    asks = [place for place in asks if sections[place][0].block.name.rank >= 0] or asks
+    if not asks:
+        return None
     left = [place for place in asks if place not in answered] or asks[-1:]
-    left = [place for place in left if sections[place][0].block.name.rank > 0] or left
+    least = min(1, max(sections[place][0].block.name.rank for place in left))
+    left = [place for place in left if sections[place][0].block.name.rank >= least]
     outside = [place for place in left if not sections[place][0].block.inside]
-    if not outside and any(one.role is Role.FREE and stands_alone(one) for one in judged):
+    guessed = all(sections[place][0].block.name.rank < 0 for place in left)
+    if guessed and len(left) > 1:
+        return None
+    if (guessed or not outside) and any(one.role is Role.FREE and stands_alone(one) for one in judged):
+        return None
+    if not outside and _is_set_off(text, judged):
         return None
     left = outside or left
     chosen = _of_several(sections, left, answered)
     return None if chosen is None else _trimmed(sections[chosen])
+
+
+def _is_set_off(text: str, judged: list[Judged]) -> bool:
+    """Return whether all that has no label are frames, and none of them speaks of an ask."""
+    frames = [text[one.block.start : one.block.end] for one in judged if one.role is Role.FREE and not one.block.inside]
+    kinds = {one.kind for one in judged if one.role is Role.FREE and not one.block.inside}
+    return kinds == {Kind.FRAME} and not any(is_ask(word) for word in prose.words_in(" ".join(frames)).known)
 
 
 def labelled_rivals(text: str, judged: list[Judged]) -> tuple[str, ...]:
@@ -68,7 +91,9 @@ def _of_several(sections: list[Section], asks: list[int], answered: dict[int, in
     labels = any(one.role is Role.OTHER for one in before)
     behind = labels or any(one.kind is Kind.MATERIAL for one in before)
     least = 1 if labels else 2
-    begins = sum(one.content for one in lead) >= 3 and any(one.score >= least for one in lead)
+    begins = sum(one.content for one in lead if one.kind is Kind.PERSON) >= 3 and any(
+        one.score >= least for one in lead
+    )
     if begins and behind and (not first.strong or first.inside):
         return None
     return asks[-1]
@@ -95,12 +120,22 @@ def _before_material(sections: list[Section], asks: set[int]) -> tuple[list[int]
 
 
 def _says_nothing(section: Section) -> bool:
-    return all(one.kind is Kind.FRAME and one.score < 2 for one in section)
+    """Return whether a section has nothing but frames and data, such as the input of a tool."""
+    return all(
+        (one.kind is Kind.FRAME and one.score < 2 and one.size < _LONG)
+        or (one.role is Role.ASK and one.block.look() is Form.CODE)
+        for one in section
+    )
 
 
 def _trimmed(section: Section) -> Section:
-    """Return a section without frames and material at its end."""
+    """Return a section without frames and material at its end, nor what only follows the material."""
     kept = list(section)
+    for at, one in enumerate(kept):
+        if one.kind is Kind.MATERIAL or (one.kind is Kind.FRAME and kept[-1].block.end - one.block.start > _MATERIAL):
+            if any(map(stands_alone, kept[:at])) and not any(map(stands_alone, kept[at:])):
+                kept = kept[:at]
+            break
     asking = any(one.score and one.content for one in section[:-1])
     while len(kept) > 1 and (kept[-1].kind is Kind.FRAME or (asking and kept[-1].kind is Kind.MATERIAL)):
         kept.pop()

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from pointsman.routing.ask import words
-from pointsman.routing.ask.names import Name, NameOf, Role, may_name, name_of, words_of
+from pointsman.routing.ask.names import OTHER, Name, NameOf, Role, may_name, name_of, words_of
 
 # A label is at most so long, and so are the words before a colon inside of a line.
 _LABEL = 80
@@ -16,30 +16,50 @@ _SHORT = 4
 
 RULE = re.compile(r"[-=_*#~─—+]{3,}\Z")
 _DECORATED = re.compile(
-    r"(?:[-=*_~]{2,} ?|\[\[|<<|【|\[|\*\*)(?P<name>[^\[\]【】\n]{2,80}?)(?: ?[-=*_~]{2,}|\]\]|>>|】|\]|\*\*):?\Z"
+    r"(?:<!-- ?|[-=*_~#]{2,} ?|\[\[|<<|【|\[|\*\*)(?P<name>[^\[\]【】\n]{2,80}?)"
+    r"(?: ?-->| ?[-=*_~#]{2,}|\]\]|>>|】|\]|\*\*):?\Z"
 )
+_NUMBER = re.compile(r"(?:\d{1,2}(?:\.\d{1,2})?|[IVX]{1,4}|[A-H])[.)] ")
+_HEADING = re.compile(r"h(?P<wiki>[1-6])\. |(?P<marks>={1,5}) (?=\w)")
 _PLAIN = re.compile(r"[\s*_>•\"'(-]*+(?:\d{1,2}[.)] )?(?P<left>[^\s\"{}<>=;|$][^\"{}<>=|$]*)\Z")
-_KEY = re.compile(r"[-\w][\w.()'-]*(?: [\w.()'-]+){0,2}: +\S")
+_KEY = re.compile(r"(?:\*\*)?[-\w][\w.()'#-]*(?: [\w.()'#-]+){0,2} ?:(?:\*\*)? +\S")
 _IS_QUOTED = re.compile(r" is:? ?[\"“«'‘]")
 _CARRIER = re.compile(r"\b(?:request|question|query|task|message|prompt|problem)\Z", re.IGNORECASE)
 _LONGEST_CARRIER = 8
+_ANSWER_THIS = re.compile(
+    r"(?:\A| )(?:answer|respond to|reply to|handle|address)(?: (?:the|this|these|following|me|my|only|one))*\Z",
+    re.IGNORECASE,
+)
 _CLAUSE = re.compile(r"[.!?;,] +")
 _CODE_ENDS = frozenset(",;{(")
 _FRAMED = frozenset("-=[<【*")
+_INDENT = ("    ", "\t")
+_AROUND = " <>=#*-"
 _MARKS = frozenset("#-=[<【*`~\"'_─—+")
 _CALL = re.compile(r"\w\((?!s\))")
-_CAPITALS = re.compile(r"(BEGIN|START|END)(?: OF)?[ _]([A-Z][A-Z _]{1,40})\Z")
+_EDGES = re.compile(
+    r"(?:(?P<end>end|fin|ende)|begin|start|beginning)(?: of)?(?: the)?[ _:]+(?P<name>.+)|"
+    r"(?P<before>.+)[ _](?:(?P<after>ends?)|begins?|starts?|follows)",
+    re.IGNORECASE,
+)
 _FILE = re.compile(r"[\w -]{0,60}\.[a-z]{1,5}\Z", re.IGNORECASE)
-_ENDS = ("end ", "fin ", "ende ")
 
 
 class Style(NamedTuple):
     """How a label is written, which tells how far it reaches."""
 
-    heading: int = 0
-    decorated: bool = False
+    mark: str = ""
+    """What sets it off: `#` for a heading, the first character of a frame, a letter for a line in capitals or alone."""
+    level: int = 0
+    """That of a heading."""
     sentence: bool = False
     inline: bool = False
+    unknown: bool = False
+    """Nothing tells the role of what is set off: it only ends a section of the same style."""
+
+    def ends(self, other: Style) -> bool:
+        """Return whether a heading of this style ends a section of another."""
+        return self.mark == other.mark != "" and self.level <= other.level
 
 
 class Label(NamedTuple):
@@ -55,7 +75,9 @@ def may_be_mark(plain: str) -> bool:
     """Return whether a line may be a label, a rule or a fence, at little cost: most lines are none."""
     if plain[0] in _MARKS or plain[-1] in ":：" or ": " in plain or "：" in plain:
         return True
-    return (plain[:2].isupper() and plain.isupper()) or (" is" in plain and _IS_QUOTED.search(plain) is not None)
+    if plain.isupper() or (plain[0] == "h" and plain[2:4] == ". "):
+        return True
+    return " is" in plain and _IS_QUOTED.search(plain) is not None
 
 
 def is_key(plain: str) -> bool:
@@ -66,44 +88,71 @@ def is_key(plain: str) -> bool:
 def label_in(line: str, plain: str, named: NameOf) -> Label | None:
     """Return the label of a line, None if it has none; `plain` is the line without space at its ends."""
     if plain[0] == "#":
-        return _heading(line, plain, named)
+        title = plain.lstrip("#")
+        return _heading(line, title, len(plain) - len(title), named)
+    if plain[0] in "h=" and (match := _HEADING.match(plain)) is not None and plain[-1] != "=":
+        return _heading(line, plain[match.end() - 1 :], int(match["wiki"] or len(match["marks"])), named)
     whole = len(plain) <= 2 * _LABEL and (plain[0] in _FRAMED or plain.isupper())
-    if whole and (found := _decorated(line, plain, named)) is not None:
-        return found
-    if plain[0] in "{|" or (line[0] in " \t" and (plain[-1] in _CODE_ENDS or " = " in plain)):
+    framed = _decorated(line, plain, named) if whole else None
+    if framed is not None and not framed.style.unknown:
+        return framed
+    if (
+        plain[0] in "{|>"
+        or (plain[0] in "![" and "](" in plain)
+        or (line[0] in " \t" and (plain[-1] in _CODE_ENDS or " = " in plain))
+    ):
         return None
+    if plain[-1] == ":" and "@" in plain and "<" in plain:  # "On Monday, Ann <ann@example.com> wrote:"
+        return Label(OTHER, 0, len(line), Style(sentence=True))
     found = _colon_label(line, named) if ":" in line or "：" in line else None
-    if found is None and len(line) > _INLINE and ": " in line:
-        found = _last(line, named)
-    return found or (_quoted(line) if " is" in line else None)
+    return found or (_quoted(line) if " is" in line else None) or framed
 
 
 def _decorated(line: str, plain: str, named: NameOf) -> Label | None:
     """Return the label that a line is as a whole: `--- Name ---`, `[Name]`, `BEGIN NAME`, or `NAME`."""
-    title, ends = "", False
     if plain[0] in _FRAMED and (match := _DECORATED.match(plain)):
-        title = match["name"].strip(" #*:-=")
-        ends = title[:5].lower().startswith(_ENDS)
-    elif plain.isupper() and len(plain) <= _LABEL and plain[-1].isalpha():
-        match = _CAPITALS.match(plain)
-        title = plain.lower() if match is None else match[2].lower()
-        ends = match is not None and match[1] == "END"
-    name = named(title, True) if title and not ends else None
-    return Label(name, 0, len(line), Style(decorated=True)) if ends or name is not None else None
+        title, frame = match["name"].strip(" #*:-=!"), plain[0]
+    elif plain.isupper() and len(plain) <= _LABEL and (plain := plain.strip(_AROUND))[-1:].isalpha():
+        number = _NUMBER.match(plain)
+        title, frame = (plain if number is None else plain[number.end() :]).lower(), "A" if number is None else "1"
+    else:
+        return None
+    edges = _EDGES.fullmatch(title)
+    if edges is not None and (edges["end"] or edges["after"]):
+        return Label(None, 0, len(line), Style(frame))
+    name = named(title if edges is None else edges["name"] or edges["before"], True)
+    if name is None:
+        return Label(OTHER, 0, len(line), Style(frame, unknown=True))
+    return Label(name, 0, len(line), Style(frame))
 
 
-def _heading(line: str, plain: str, named: NameOf) -> Label | None:
-    title = plain.lstrip("#")
-    level = len(plain) - len(title)
+def title_in(line: str, plain: str, named: NameOf) -> Label | None:
+    """Return the label that the first line of a paragraph is, without any mark: nothing but the name of a role."""
+    number = None if plain[0].islower() else _NUMBER.match(plain)
+    title = plain if number is None else plain[number.end() :]
+    listed = title.split()
+    if not 0 < len(listed) <= _SHORT or not title[0].isupper():
+        return None
+    style = Style("T" if number is None else "1")
+    name = named(title, True) if words.NAMES.issuperset(map(str.lower, listed)) else None
+    if name is not None and (name.role is Role.ASK or number is not None):
+        return Label(name, 0, len(line), style)
+    return None if number is None else Label(OTHER, 0, len(line), style._replace(unknown=True))
+
+
+def _heading(line: str, title: str, level: int, named: NameOf) -> Label | None:
+    """Return the label of a heading: `# Name`, `h2. Name`, or `== Name`."""
     if level > 6 or title[:1] not in (" ", ":") or len(title) > 2 * _LABEL or title[-1] in ".,;":
         return None
     name = named(title.strip(" :#*"), False)
     if name is not None:
-        if own(title):
-            name = name._replace(rank=name.rank + 1)
-        return Label(name, 0, len(line), Style(heading=level))
+        return Label(name, 0, len(line), Style("#", level))
     found = _colon_label(line, named)
-    return None if found is None else found._replace(begin=0, style=Style(heading=level))
+    if found is None:
+        return Label(OTHER, 0, len(line), Style("#", level, unknown=True))
+    if found.style.inline and line.startswith(_INDENT):
+        return None  # a comment in code
+    return found._replace(begin=0, style=Style("#", level))
 
 
 def _colon_label(line: str, named: NameOf) -> Label | None:
@@ -114,12 +163,12 @@ def _colon_label(line: str, named: NameOf) -> Label | None:
         if colon < 0 or colon > _INLINE:
             return None
         start = max(0, colon - _LABEL)
-        if named is name_of and not may_name(line[start:colon]):
+        if named is name_of and not may_name(line[start:colon].rstrip()):
             continue
         clause = start
         for match in _CLAUSE.finditer(line, start, colon):
             clause = match.end()
-        name = _before_colon(line[clause:colon], named)
+        name = _before_colon(line[clause:colon].rstrip(), named)
         if name is None:
             continue
         content = _content(line, colon)
@@ -139,26 +188,10 @@ def _before_colon(clause: str, named: NameOf) -> Name | None:
     if left is None or _CALL.search(clause):
         return None
     name = named(left["left"], True)
-    if name is not None and name.role is Role.OTHER and not words.WISHES.isdisjoint(words_of(clause)[-1:]):
-        return None  # "Requirements: " is a person's, too
-    return name
-
-
-def _last(line: str, named: NameOf) -> Label | None:
-    """Return the ask behind the last colons of a long line."""
-    colon = len(line)
-    for _ in range(3):
-        colon = line.rfind(": ", 0, colon)
-        if colon < 0:
-            return None
-        start = max(0, colon - _LABEL)
-        if named is name_of and not may_name(line[start:colon]):
-            continue
-        clause = max([line.rfind(end, start, colon) for end in (". ", "! ", "? ", '" ')])
-        name = named(line[clause + 2 : colon], True) if clause >= 0 else None
-        if name is not None and name.role is Role.ASK:
-            return Label(name, clause + 2, colon + 2, Style(sentence=True, inline=True))
-    return None
+    if name is None:
+        return Name(Role.ASK, 2) if " " in clause and _ANSWER_THIS.search(clause) else None
+    wishes = name.role is Role.OTHER and not words.WISHES.isdisjoint(words_of(clause)[-1:])
+    return None if wishes and not clause.isupper() else name  # "Requirements: " is a person's, too
 
 
 def _quoted(line: str) -> Label | None:
@@ -189,11 +222,3 @@ def _content(line: str, colon: int) -> int:
 def own(title: str) -> bool:
     """Return whether a heading names the person's own part, such as "My request"."""
     return not words.OWNERS.isdisjoint(words_of(title))
-
-
-def front_matter(text: str) -> int:
-    """Return where `key: value` lines between two rules at the beginning of a text end; 0 if there are none."""
-    if not text.startswith("---\n"):
-        return 0
-    end = text.find("\n---\n", 3, 2000)
-    return end + 5 if end > 0 and all(is_key(line) for line in text[4:end].split("\n")) else 0

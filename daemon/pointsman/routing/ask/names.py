@@ -17,7 +17,8 @@ _MOST_WORDS = 8
 
 _PATH = re.compile(r"[/@]|.\.")
 _ASIDE = re.compile(r"\([^()]{0,60}\)")
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_FOREIGN = re.compile(r"[^\W\d_]+")
 
 
 class Role(enum.Enum):
@@ -42,15 +43,18 @@ class Name(NamedTuple):
 
 
 OTHER = Name(Role.OTHER)
-_STRIP, _TAKE = OTHER, Name(Role.ASK, 5)
+GUESS = Name(Role.ASK, -1)
+"""What has no name that tells its role, but asks: it counts where nothing else does."""
+_STRIP, _TAKE = Name(Role.OTHER, 5), Name(Role.ASK, 5)
 _EXACT = {
     **dict.fromkeys(words.EXACT, OTHER),
     "q": Name(Role.ASK, 3),
     "a": Name(Role.ANSWER),
+    "arguments": Name(Role.ASK, 0),
     "original_requirements": Name(Role.ASK, 2),
 }
 _RANKS = {word: rank for rank, listed in words.ASKS.items() for word in listed}
-_LAST_WORDS = frozenset(["a", "q", "said", "says", "wrote"]).union(
+_LAST_WORDS = frozenset(["a", "q", "said", "says", "wrote", "arguments"]).union(
     _RANKS, words.OTHERS, words.ANSWERS, words.USERS, words.LINK_WORDS, [name.split("_")[-1] for name in words.EXACT]
 )
 _NEVER, _ODD = frozenset('"{}<>=|$'), frozenset('"{}<>=|$()/@.')
@@ -68,7 +72,8 @@ def words_of(name: str) -> tuple[str, ...]:
     """Return the words of a name in lower case, in `snake_case`, `camelCase` or plain text."""
     plain = _ASIDE.sub("", name[-2 * LONGEST_NAME :])
     parts = [part for part in plain[-LONGEST_NAME:].split(" ") if not _PATH.search(part)]
-    return tuple([word.lower() for word in _WORDS.findall(" ".join(parts))])
+    words_found = (_WORDS if plain.isascii() else _FOREIGN).findall(" ".join(parts))
+    return tuple([word.lower() for word in words_found])
 
 
 def may_name(words_before: str) -> bool:
@@ -92,6 +97,10 @@ def name_of(name: str, free: bool) -> Name | None:
     found = words_of(name)
     if free:
         found = next((found[:place] for place, word in enumerate(found) if place and word in ("from", "by")), found)
+    if free:
+        about = next((place for place, word in enumerate(found) if place and word in ("for", "about")), 0)
+        if about and found[about - 1] in words.OTHERS:
+            found = found[:about]  # "Documents for your question"
     if found and found[-1] in ("said", "says", "wrote"):
         found = found[:-1]
     whole = "_".join(found)
@@ -106,6 +115,11 @@ def name_of(name: str, free: bool) -> Name | None:
         if word in words.ANSWERS or (free and word not in words.LINK_WORDS and word not in words.USERS):
             return None
     return None
+
+
+def is_ask(word: str) -> bool:
+    """Return whether a word in lower case names an ask."""
+    return word in _RANKS
 
 
 def _by_word(word: str, found: tuple[str, ...]) -> Name | None:

@@ -18,7 +18,20 @@ _DIFF = re.compile(
     re.MULTILINE,
 )
 _PROMPT = re.compile(r"^(?P<who>[\w.-]{1,32}+@[\w.-]{1,64}:)[^\n$#]{0,100}+[$#] [^\n]*", re.MULTILINE)
+_HTML_MAIL = re.compile(r"\s*+<(?:!doctype|html|head|body|p)\b", re.IGNORECASE)
+_ELEMENT = re.compile(
+    r"</?(?:!doctype|html|head|body|meta|p|div|br|span|b|i|u|strong|em|ul|ol|li|a|hr|table|tbody|tr|td|font|h[1-6])\b"
+    r"[^<>]{0,300}+>",
+    re.IGNORECASE,
+)
 _MARKER = " -*•#0123456789.)("
+
+
+def of_html(text: str) -> str:
+    """Return a mail in HTML with blank lines, of the same length, for its tags; any other text as it is."""
+    if _HTML_MAIL.match(text) is None:
+        return text
+    return _ELEMENT.sub(lambda match: f"\n{' ' * (len(match[0]) - 2)}\n", text)
 
 
 def pasted(text: str) -> list[tuple[int, int]]:

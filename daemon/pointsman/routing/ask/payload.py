@@ -6,60 +6,80 @@ from typing import Any
 
 import msgspec
 
-from pointsman.routing.ask.names import LONGEST_NAME, NameOf, Role
+from pointsman.routing.ask.forms import looks_asked
+from pointsman.routing.ask.names import LONGEST_NAME, NameOf, Role, words_of
 
 # A longer message is no form that was rendered to JSON. Reading this takes half a millisecond at worst.
 LONGEST = 32 * 1024
-_DEEPEST = 4
+_DEEPEST = 10
 _MOST = 100
+# Names of a member that say nothing: it is what the object around it is.
+PLAIN = frozenset(["text", "content", "body", "value", "data", "parts", "raw", "plain"])
+# Below all names that say what a member is: it only looks like an ask, in spite of its name or without one.
+_MATERIAL, _GUESS = -2, -1
+_TURN_RANK = 2
 
 
 def ask_in(text: str, name_of: NameOf) -> str | None:
-    """Return the text of the member whose name says that it has the ask; None without one, and if it is no JSON."""
+    """Return the text of the member whose name says that it has the ask, or of the only one that asks; None if no JSON.
+
+    Of several, the highest rank counts, and of these the first.
+    """
     plain = text.strip()
+    if plain[-3:] == "```" and plain.count("```") == 2:
+        lead, _, fenced = plain[:-3].partition("```")
+        plain = plain if looks_asked(lead) else fenced.removeprefix("json").strip()
     if len(plain) > LONGEST or plain[:1] not in "{[" or plain[-1:] not in "}]":
         return None
     try:
         value = msgspec.json.decode(plain)
     except (msgspec.DecodeError, RecursionError):
         return None
-    found = _asks(value, name_of, 0)
-    return max(found, key=lambda one: one[0])[1] if found else None
+    found = _asks(value, name_of, None, 0)
+    best = max((rank for rank, _ in found), default=None)
+    asks = [ask for rank, ask in found if rank == best]
+    return None if best is None or (best < 0 and len(asks) > 1) else asks[0]
+
+
+def _asks(value: Any, name_of: NameOf, rank: int | None, depth: int) -> list[tuple[int, str]]:
+    """Return the asks with their ranks; `rank` is that of the name above, None if it tells nothing."""
+    if isinstance(value, str):
+        return _said(value.strip(), rank)
+    if depth > _DEEPEST or not isinstance(value, list | dict):
+        return []
+    members = _items(value, rank) if isinstance(value, list) else _members(value, name_of, rank)
+    return [ask for item, above in members for ask in _asks(item, name_of, above, depth + 1)]
+
+
+def _items(value: list[Any], rank: int | None) -> list[tuple[Any, int | None]]:
+    """Return the items of a list that may have the ask: of turns the user's last, of texts with a name the last."""
+    turns = [item["content"] for item in value if _is_turn(item) and item["role"] == "user"]
+    if turns:
+        return [(turns[-1], _TURN_RANK)]
+    last = rank is not None and bool(value) and isinstance(value[-1], str)
+    return [(item, rank) for item in (value[-1:] if last else value[:_MOST])]
+
+
+def _members(value: dict[str, Any], name_of: NameOf, rank: int | None) -> list[tuple[Any, int | None]]:
+    """Return the members of an object that may have the ask, each with the rank of its name."""
+    found: list[tuple[Any, int | None]] = []
+    for key, item in list(value.items())[:_MOST]:
+        name = name_of(key[-2 * LONGEST_NAME :], False)  # names are remembered
+        if PLAIN.issuperset(words_of(key[-LONGEST_NAME:])):
+            found.append((item, rank))
+        elif name is not None and name.role is Role.ASK:
+            found.append((item, name.rank))
+        elif isinstance(item, str) and name is not None and name.role is Role.OTHER:
+            found.append((item, _MATERIAL))
+        elif name is None or name.role is Role.USER or (isinstance(item, list) and any(map(_is_turn, item[:1]))):
+            found.append((item, None))
+    return found
+
+
+def _said(text: str, rank: int | None) -> list[tuple[int, str]]:
+    rank = _GUESS if rank is None else rank
+    return [(rank, text)] if " " in text and (rank >= 0 or looks_asked(text)) else []
 
 
 def _is_turn(value: Any) -> bool:
-    return isinstance(value, dict) and "role" in value and "content" in value
-
-
-def _asks(value: Any, name_of: NameOf, depth: int) -> list[tuple[int, str]]:
-    """Return the asks with their ranks; a later one of the same rank does not replace an earlier one."""
-    if depth > _DEEPEST:
-        return []
-    if isinstance(value, list):
-        users = [item for item in value if isinstance(item, dict) and item.get("role") == "user"]
-        if users and isinstance(users[-1].get("content"), str):
-            return [(2, users[-1]["content"])]
-        return [ask for item in value[:_MOST] for ask in _asks(item, name_of, depth + 1)]
-    if not isinstance(value, dict):
-        return []
-    found: list[tuple[int, str]] = []
-    for key, item in list(value.items())[:_MOST]:
-        name = name_of(key[-2 * LONGEST_NAME :], False)  # names are remembered
-        if isinstance(item, str):
-            if name is not None and name.role is Role.ASK and item.strip() and " " in item.strip():
-                found.append((name.rank, item))
-        elif (
-            name is None
-            or name.role is not Role.OTHER
-            or (isinstance(item, list) and _is_turn(item[0] if item else None))
-        ):
-            if (
-                name is not None
-                and name.role is Role.ASK
-                and isinstance(item, list)
-                and item
-                and isinstance(item[-1], str)
-            ):
-                found.append((name.rank, item[-1]))
-            found += _asks(item, name_of, depth + 1)
-    return found
+    return isinstance(value, dict) and {"role", "content"} <= value.keys()

@@ -45,17 +45,22 @@ _LEADING = re.compile(
     r"(?:given|based|using|with|now|from|considering|after|in view)\b[^,.?!\n]{0,80}, ", re.IGNORECASE
 )
 _LEADERS = frozenset(["given", "based", "using", "with", "now", "from", "considering", "after", "in"])
-_HTML = re.compile(r"<[^<>\n]{1,200}>")
 _SENTENCE = re.compile(r"[.!?:;] +|\n+|,? and (?=[a-z])")
 _POINTER = re.compile(r"\s?+(?:'[^'\n]{1,200}' )?\(see (?:below|above) for [a-z ]{1,40}\)|\s@[\w./-]{3,200}+\Z")
+# What a client adds to an ask about the files and pages around it.
+_ASIDE = re.compile(
+    r"\s\((?:see|note|refer|attached|use|from|via|sent|with|the|you|this)\b[^()]{8,300}\)\Z", re.IGNORECASE
+)
 _RULE = re.compile(
+    r"please (?:think|keep|be|remember|reply|respond|format|answer in) |"
     r"confirm |represent|never |always |do not |don't |use |no |reply |respond |return |output |format |keep |stay |"
     r"write (?:for|in) |at most |deliver |be |give (?:the|your|only)|only |strings |think |let's |put your |when you |"
     r"if (?:you|i) |remember|reminder|note:|follow |cite |go on |begin |you (?:may|can|must|should|have|get|never) |"
-    r"for (?:example|the schema)|where |(?:the|a|your) (?:answer|reply|response|output|modified|final) "
+    r"for (?:example|the schema)|where (?:the|it|they|no|there) |"
+    r"(?:the|a|your) (?:answer|reply|response|output|modified|final) "
 )
-_HEADERS = re.compile(r"\A(?:(?:from|to|cc|date|sent|subject|author|time): [^\n]{0,200}+\n)++", re.IGNORECASE)
-_MENTION = re.compile(r"\s*<?@[\w.-]+>?[,:]?\s*")
+_QUOTES = {'"': '"', "“": "”", "«": "»", "'": "'", "‘": "’"}
+_MENTION = re.compile(r"\A\s*<?@[\w.-]+>?[,:]?\s*")
 _LEAD = " -*•#0123456789.)(\"'"
 
 
@@ -83,22 +88,38 @@ def content_words(found: Words) -> set[str]:
     return found.known.difference(words.FRAMES, words.VERBS)
 
 
+def may_ask(text: str) -> bool:
+    """Return whether a text may ask, at little cost: it has a question mark, or a line begins with a verb."""
+    if "?" in text or not text.isascii():
+        return True
+    return any(not words.VERBS.isdisjoint(line[:_FIRST_CHARS].lower().split()) for line in text.split("\n"))
+
+
 def asks(text: str, found: Words) -> int:
     """Return how much a paragraph looks like what a person asks: 0 is not at all, 2 and more surely."""
     begin, first_words = text, found.listed
     lead = _LEADING.match(text) if first_words and first_words[0] in _LEADERS else None
-    if lead is not None or text[:1] == "<" or "@" in text[:20]:
-        begin = text[lead.end() :] if lead is not None else _HTML.sub("", text[:LONGEST]).lstrip()
+    if lead is not None or "@" in text[:20]:
+        begin = text if lead is None else text[lead.end() :]
         begin = _MENTION.sub("", begin, 1)
         first_words = words_in(begin[:_FIRST_CHARS]).listed
     first = _first(first_words)
     score, tail = 0, text[-_END:]
     if ("?" in tail or "？" in tail or "؟" in tail) and _QUESTION.search(tail):
         score += 2 if tail.rstrip(" \n\"'”’»)*")[-1:] in "?？؟" else 1
-    if first in words.VERBS and begin.lstrip(_LEAD + "\n\t«“‘>")[:1].isalpha():
+    if first in words.VERBS and begin.lstrip(_LEAD + "\n\t«“‘>")[:1].isalpha() and not _is_name(begin, first):
         score += 2
     score += not words.PERSONAL.isdisjoint(found.known)
     return score if score > 1 else score + (_LATER.search(tail, max(0, len(tail) - _CLAUSES)) is not None)
+
+
+def _is_name(begin: str, verb: str) -> bool:
+    """Return whether what looks like a verb is a name, such as a title in "Review. I liked it", or that of a field."""
+    at = begin[: 2 * _FIRST_CHARS].lower().find(verb) + len(verb)
+    mark = begin[at : at + 1]
+    if mark == ":":
+        return verb not in words.TRANSFORMS
+    return mark in (".", "@", "_") or (verb in words.INTERROGATIVES and mark == ",")
 
 
 def _first(listed: list[str]) -> str:
@@ -165,17 +186,34 @@ def leads(line: str) -> bool:
 
 def without_pointers(text: str) -> str:
     """Return an ask without what leads from material to it, and without the places of files that it names."""
-    text = _HEADERS.sub("", text, 1)
-    if text.startswith("<@"):
+    if text.startswith(("<@", "@")):
         text = _MENTION.sub("", text, 1)
     lead = _LEADING.match(text)
     if lead is not None and not content(words_in(lead.group())):
         text = text[lead.end() :]
-    if text.startswith(("<p", "<div", "<span")):
-        text = _HTML.sub("", text)
     if "(see " in text or "@" in text:
         text = _POINTER.sub("", text)
-    return text.strip()
+    text = text.strip()
+    if text[-1:] == ")" and (aside := _ASIDE.search(text, max(0, text.rfind("(") - 1))) is not None:
+        found = words_in(aside.group())
+        if content(found) <= len(found.listed) // 4:
+            text = text[: aside.start()]
+    return text
+
+
+def unquoted(text: str) -> str:
+    """Return a text without the quotation marks around it."""
+    plain = text.rstrip(" .;")
+    if len(plain) < 3 or plain[0] not in _QUOTES:
+        return text
+    mark = _QUOTES[plain[0]]
+    if plain[-1] == mark:
+        return plain[1:-1].strip(' "')
+    end = plain.find(f"{mark} ", 1)
+    rest, inner = plain[end + 1 :].strip(), plain[1:end].strip(' "')
+    if end > 0 and (asks(inner, words_in(inner)) > 1 or is_frame(rest, words_in(rest))):
+        return inner
+    return text
 
 
 def has_function_words(found: Words) -> bool:

@@ -8,14 +8,23 @@ import re
 _TOKEN = re.compile(
     r"<\|[A-Za-z_]{1,32}\|>|\[/?INST\]|<(?:start|end)_of_turn>|</?s>|<(?:BOS|EOS)_TOKEN>|<<SYS>>|<</SYS>>|<｜[^｜]{1,16}｜>"
 )
-_USERS = ("<|user|>", "<|user_token|>", "[inst]", "<｜user｜>")
+_USERS = ("<|user|>", "<|user_token|>", "[inst]", "<｜user｜>", "<</sys>>")
 _NAMED = ("<|im_start|>", "<start_of_turn>", "<|role|>")
+# Between a token before the role and one of these, there is the role.
+_NAMED_BEFORE = ("<|end_header_id|>", "<|header_end|>", "<|end_of_role|>", "<|message|>", "<|im_sep|>", "<|im_middle|>")
+# One line of a transcript has all turns; the place of the answer ends the text.
+_PLACE = re.compile(r"[^\n] (?:ASSISTANT|Assistant|AI|BOT|Bot|GPT):\Z")
+_INLINE = re.compile(r"(?:\A|[ >])(?:USER|User|HUMAN|Human): ")
+_PLACE_CHARS = 20
 
 
 def last_user_turn(text: str) -> tuple[int, int] | None:
-    """Return where the user's last turn is, None if the text does not begin with a chat template's token."""
+    """Return where the user's last turn is, None if no chat template was applied.
+
+    The text begins with a token of one, or its last line ends with the place of the answer behind the turns.
+    """
     if text.lstrip()[:1] not in ("<", "[") or _TOKEN.match(text, len(text) - len(text.lstrip())) is None:
-        return None
+        return _inline(text)
     turn: tuple[int, int] | None = None
     tokens = [*_TOKEN.finditer(text)]
     for place, match in enumerate(tokens):
@@ -29,10 +38,19 @@ def last_user_turn(text: str) -> tuple[int, int] | None:
 def _begins(text: str, match: re.Match[str], before: re.Match[str] | None) -> int | None:
     """Return where the user's words begin behind a token, None if they do not."""
     mark = match.group().lower()
-    if mark in _USERS or mark == "<</sys>>":
+    if mark in _USERS:
         return match.end()
     if mark in _NAMED and text[match.end() : match.end() + 5].lower() == "user\n":
         return match.end() + 5
-    if mark == "<|end_header_id|>" and before is not None:  # <|start_header_id|>user<|end_header_id|>
+    if mark in _NAMED_BEFORE and before is not None:  # <|start_header_id|>user<|end_header_id|>
         return match.end() if text[before.end() : match.start()].strip().lower() == "user" else None
     return None
+
+
+def _inline(text: str) -> tuple[int, int] | None:
+    plain = text.rstrip()
+    place = _PLACE.search(plain, max(0, len(plain) - _PLACE_CHARS))
+    if place is None:
+        return None
+    turns = [match.end() for match in _INLINE.finditer(plain)]
+    return (turns[-1], place.start() + 1) if turns else None

@@ -12,22 +12,34 @@ def _set(text: str) -> frozenset[str]:
 
 
 ASKS = {
-    3: _set("question query ask asks asked utterance inquiry enquiry pregunta frage domanda pergunta vraag вопрос"),
-    2: _set(
-        "request message task problem prompt chatinput userinput sms know mensaje nachricht messaggio mensagem bericht"
+    3: _set(
+        "question query ask asks asked utterance inquiry enquiry pregunta frage domanda pergunta vraag вопрос pytanie "
+        "soru otázka spørgsmål fråga kysymys kérdés întrebare ερώτηση питання pertanyaan שאלה"
     ),
-    1: _set("instruction goal objective instruccion anweisung issue ticket requirement pr bug feature"),
+    2: _set(
+        "request message task problem prompt chatinput userinput sms know feedback followup mensaje nachricht "
+        "messaggio mensagem bericht wiadomość mesaj zpráva besked meddelande viesti üzenet повідомлення сообщение "
+        "запрос pesan anliegen demande solicitud verzoek"
+    ),
+    1: _set(
+        "instruction goal objective instruccion anweisung issue ticket requirement pr bug feature assignment exercise "
+        "aufgabe tarea tâche taak compito tarefa zadanie görev задача"
+    ),
     0: _set("input text_input entrada eingabe"),
 }
 """Names of what carries the ask. Of several, the highest number counts: "Question" over "Task" over "Input"."""
 
-ASKS_INSIDE = ("質問", "问题", "問題", "提问", "질문", "سؤال", "प्रश्न")
+ASKS_INSIDE = ("質問", "问题", "問題", "提问", "질문", "سؤال", "प्रश्न", "คำถาม", "请求", "需求", "依頼", "요청")
 
-USERS = _set("user human you customer client person usuario nutzer utilisateur utente guest visitor")
+USERS = _set(
+    "user human you customer client person caller student shopper usuario nutzer benutzer kunde kundin utilisateur "
+    "utente usuário gebruiker użytkownik kullanıcı användare bruger пользователь користувач guest visitor"
+)
 """Speakers whose turns carry the ask."""
 
 ANSWERS = _set(
-    "answer response assistant ai bot completion chatgpt gpt claude gemini model respuesta antwort reponse risposta"
+    "answer response assistant ai bot completion chatgpt gpt claude gemini model agent respuesta antwort reponse "
+    "réponse risposta resposta antwoord odpowiedź yanıt cevap svar vastaus válasz odpověď ответ відповідь jawaban"
 )
 """Names of what the model writes: behind a question, they say that it is answered."""
 
@@ -40,13 +52,15 @@ OTHERS = _set(
     "observations schema table record records quote paste trajectory scratchpad previous work inventory directory "
     "structure tree prefix suffix candidates choices options parameters citations events scenario contexto "
     "kontext contesto contexte documento dokument dokumente quelle fichier archivo contenido inhalt контекст "
+    "documenten kontekst kontekstur bağlam belgeler konteks dokumen konteksti dokumenty zdroje źródła "
+    "fonti fuentes fontes bronnen quellen källor kilder документ документы источники джерела auszüge variables "
     "system reminder reminders environment details rule rules guidelines instructions format formatting "
     "constraint constraints style persona role tools functions permission permissions workspace editor repo "
     "repository git status info settings preferences profile example examples requirements criteria skill skills "
     "todo todos mode cwd caveat date time thinking tone language languages steps thought action location "
     "signature disclaimer tabs tab diagnostics errors warnings footer comment comments post posts updates "
     "activity timeline blockquote sheet draft codebase header headers version platform limits budget plan team "
-    "opened url title subject nodes node summary actions checks"
+    "documentation readme opened url title subject nodes node summary actions checks"
 )
 """Names of what is not the ask: material, and what harnesses, editors and applications add."""
 
@@ -87,6 +101,9 @@ LINK_WORDS = _set(
     "relevant expected input"
 )
 """Words of a label that say nothing about its role."""
+
+NAMES = frozenset().union(*ASKS.values(), OTHERS, USERS, LINK_WORDS) - _set("find put log time date mode text you")
+"""Words of a title that is nothing but the name of a role."""
 
 FRAMES = _set(
     "a an the and or but if then else when where while so as at by for from in into of off on onto out over to up "

@@ -23,6 +23,7 @@ from pointsman.routing.steps import Pace, Steps
 # Of so many first messages, one may be the system prompt.
 _OPENING = 64
 _LONG = 4096
+_SYSTEM = ("system", "developer")
 # Of the prompts of one request, so many are read.
 MOST_PROMPTS = 8
 
@@ -114,13 +115,14 @@ def read_prompts(value: Value | None, finder: AskFinder) -> Steps[tuple[Ask, int
     asks: list[Ask] = []
     pace = Pace()
     for prompt in list(dict.fromkeys(prompts))[:MOST_PROMPTS]:
-        asks.append(finder.find([prompt]))
+        ask = finder.find([prompt])
+        asks.append(_whole([prompt]) if ask.kind is AskKind.NONE else ask)  # nothing was said before it
         yield from pace.pause()
     asks = asks or [NO_ASK]
     first = asks[0]
     others = [*first.others, *(ask.text for ask in asks[1:])]
-    ask = msgspec.structs.replace(first, others=tuple(text for text in dict.fromkeys(others) if text != first.text))
-    return ask, len(asks)
+    asked = msgspec.structs.replace(first, others=tuple(text for text in dict.fromkeys(others) if text != first.text))
+    return asked, len(asks)
 
 
 def _all(messages: list[Message]) -> Steps[Ask]:
@@ -142,10 +144,9 @@ def _whole(texts: list[str]) -> Ask:
 
 
 def _system(messages: list[Message], system: Value | None) -> Value | None:
-    """Return the system prompt."""
+    """Return the system prompt, or the one behind all turns, which tells what to do now."""
+    if len(messages) > 1 and messages[-1].role in _SYSTEM:
+        return messages[-1].content
     if system is not None:
         return system
-    for message in messages[:_OPENING]:
-        if message.role in ("system", "developer"):
-            return message.content
-    return None
+    return next((one.content for one in messages[:_OPENING] if one.role in _SYSTEM), None)

@@ -1,0 +1,272 @@
+"""Split a text into blocks, each with its role and form: paragraphs, fences, quotes, logs; pure, in linear time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pointsman.routing.ask.blocks import Block, enclosed
+from pointsman.routing.ask.forms import LOOKED_AT, Form, looks_asked
+from pointsman.routing.ask.labels import RULE, Label, Style, is_key, label_in, may_be_mark, own, title_in
+from pointsman.routing.ask.names import GUESS, OTHER, Name, NameOf, Role
+from pointsman.routing.ask.prose import leads
+
+FREE = Name(Role.FREE)
+# A line of a form, `key: value`, is shorter.
+_SHORT = 80
+# So many lines of a form stand before the one that asks.
+_FIELDS = 1
+_QUOTES = ('"""', "'''")
+_FENCE_BEHIND = re.compile(r"(?<=[:\w.?!)]) (```[\w./-]*)\Z")
+_FENCES = ("```", "~~~", *_QUOTES)
+# More space before a line says nothing further.
+_INDENT = 40
+# A title above a line of `===` has no more words.
+_TITLE = 3
+_LONGEST_TITLE = 40
+
+
+class Reader:
+    """Reads the lines of a text, and keeps the label under which they stand and the fence in which they are."""
+
+    def __init__(self, text: str, name_of: NameOf) -> None:
+        self.blocks: list[Block] = []
+        self._text, self._name_of = text, name_of
+        self._name, self._style, self._section, self._used = FREE, Style(), 0, False
+        self._begun: int | None = None
+        self._lines: list[str] = []
+        self._fence: tuple[int, str] | None = None
+        self._file = False
+        self._rules: list[tuple[str, int]] = []
+        self._keys = 0
+        self._form: bool | None = None
+        """Within the field of a form that has the ask: whether the names of fields are bold; None outside of one."""
+        self._after_fields = False
+        """Other fields are above that one."""
+        self._within: tuple[int, str] | None = None
+        """Where a strong label of material is above: by how much it is indented, and its mark."""
+        self._spoken = False
+        """A transcript began before any such label."""
+        self._last = len(text.rstrip())
+
+    def read(self, start: int, end: int) -> None:
+        """Read the lines of a part without tags."""
+        at = start
+        for line in self._text[start:end].split("\n"):
+            plain = line.strip()
+            if self._fence is not None:
+                if plain.startswith(self._fence[1]) or (plain.endswith(self._fence[1]) and self._fence[1] in _QUOTES):
+                    self._in_fence(self._fence, plain, at + len(line))
+            elif not plain:
+                self._blank(at)
+            elif may_be_mark(plain):
+                self._line(line, plain, at)
+            elif self._begun is None:
+                short = len(plain) <= _LONGEST_TITLE and plain[-1].isalnum()
+                title = title_in(line, plain, self._name_of) if short else None
+                if title is not None and not self._ignored(title, plain):
+                    self._labelled(title, line, at)
+                else:
+                    self._begun, self._lines = at, [plain]
+            elif len(self._lines) < LOOKED_AT:
+                self._lines.append(plain)
+            at += len(line) + 1
+        self._flush(end)
+
+    def opaque(self, start: int, end: int, name: Name, inner: tuple[int, int]) -> None:
+        """Add a block that tags enclose; within a fence it is part of the fence."""
+        if self._fence is not None:
+            return
+        self._flush(start)
+        outer = self._name, self._style, self._used
+        inside = self._within is not None or self._name.role is Role.OTHER
+        self._enter(name, Style())
+        if name.role is Role.OTHER:
+            self.blocks.append(Block(start, end, name, Form.TAGGED, self._section))
+        else:
+            self.blocks.append(Block(*inner, name, Form.PROSE, self._section, inside=inside))
+        self._enter(outer[0], outer[1])
+        self._used = outer[2]
+        if name.role is Role.OTHER and outer[0].role is Role.OTHER and outer[2]:
+            self._enter(FREE, Style())  # the tag, and not the heading, names the material here
+            self._within = None
+        self._after_opaque()
+        self._used = True
+
+    def part(self, end: int) -> None:
+        """End a part of the message: a label goes on to the next part only if it has nothing in this one."""
+        while self._fence is not None:  # what never ends is no fence
+            begin, self._fence = self._text.find("\n", self._fence[0]) + 1, None
+            if 0 < begin < end:
+                self.read(begin, end)
+        self._flush(end)
+        if self._used or self._name.role is Role.FREE:
+            self._enter(FREE, Style())
+            self._within = None
+
+    def waits(self) -> bool:
+        """Return whether a label names material that has not come yet."""
+        return self._name.role is Role.OTHER and not self._used
+
+    def done(self) -> list[Block]:
+        """Return the blocks."""
+        return enclosed(self.blocks, self._rules)
+
+    def _line(self, line: str, plain: str, at: int) -> None:
+        if plain.startswith(_FENCES) and (len(plain) < 7 or not plain.endswith(plain[:3])):
+            self._flush(at)
+            self._fence = at, plain[:3]
+            self._file = "." in plain
+        elif "```" in plain and (fence := _FENCE_BEHIND.search(plain)) is not None:  # "The code: ```python"
+            before = line.rindex(fence[1])
+            self._line(line[:before], plain[: fence.start()].rstrip(), at)
+            self._flush(at + before)
+            self._fence = at + before, fence[1][:3]
+            self._file = "." in fence[1]
+        elif plain[0] in "-=_*#~─—+" and RULE.match(plain):
+            self._rule(plain, at)
+        elif plain == "--":  # a signature follows
+            self._flush(at)
+            self._enter(OTHER, Style(inline=True))
+        else:
+            label = label_in(line, plain, self._name_of)
+            if label is not None and not self._ignored(label, plain):
+                self._labelled(label, line, at)
+            elif plain[0] == "<" and plain.startswith("<!--") and plain.endswith("-->"):
+                self._flush(at)
+                self.blocks.append(Block(at, at + len(line), OTHER, Form.TAGGED, self._section))
+            else:
+                self._words(line, plain, at)
+
+    def _in_fence(self, fence: tuple[int, str], plain: str, end: int) -> None:
+        if len(plain) > len(fence[1]) + 1 and plain.startswith(fence[1]):
+            return
+        self._fence = None
+        inner = self._text[fence[0] + 3 : end].rstrip().removesuffix(fence[1])
+        inner = inner if " " in inner.partition("\n")[0] else inner.partition("\n")[2]
+        if self._name.role is Role.FREE and not self._file and looks_asked(inner):
+            begin = self._text.index(inner, fence[0])
+            self.opaque(fence[0], end, GUESS, (begin, begin + len(inner)))
+            return
+        used = self._used
+        self._add(fence[0], end, Form.FILE if self._file else Form.FENCE)
+        self._used = used
+        self._after_opaque()
+        self._used = True
+
+    def _rule(self, plain: str, at: int) -> None:
+        title = self._lines[0] if self._begun is not None and len(self._lines) == 1 and plain[0] in "=-" else ""
+        if title[-1:].isalnum() and title.count(" ") < _TITLE and (name := self._name_of(title, True)) is not None:
+            self._begun, self._lines = None, []
+            self._enter(name, Style("#", 1 + (plain[0] == "-")))
+            self._within = (0, "#") if name.role is Role.OTHER else None
+            return
+        self._flush(at)
+        self._rules.append((plain, at))
+        if self._name.role is not Role.FREE and self._used:
+            self._enter(FREE, Style())
+            self._within = None
+
+    def _words(self, line: str, plain: str, at: int) -> None:
+        if is_key(plain):
+            self._keys += 1
+            if self._is_field(plain):
+                self._flush(at)
+                self._enter(OTHER, Style(inline=True))
+            elif self._keys > _FIELDS and looks_asked(plain.partition(": ")[2]) and self._may_guess():
+                self._labelled(Label(GUESS, 0, line.index(": ") + 2, Style(inline=True)), line, at)
+                return
+        leading = plain[-1] in ":：" and (leads(plain) or at + len(line) >= self._last)
+        if leading:
+            self._flush(at)
+        self._append(at, plain)
+        if leading:
+            self._flush(at + len(line))
+
+    def _labelled(self, label: Label, line: str, at: int) -> None:
+        before = line[: label.begin].strip()
+        if before:
+            self._append(at, before)
+        self._flush(at + label.begin)
+        bold = line.lstrip()[:2] == "**"
+        form = label.style.inline and (self._keys >= _FIELDS or bold)
+        self._after_fields = form
+        self._keys += len(line) < _SHORT
+        role = None if label.name is None else label.name.role
+        mark, speaks = label.style.mark, role is Role.USER or role is Role.ANSWER
+        if self._within is None:
+            self._spoken = self._spoken or (speaks and not mark)
+        if mark:
+            if self._within is None or self._within[1] == mark:
+                self._within = (_indent(line), mark) if role is Role.OTHER else None
+        elif self._within is not None and ((speaks and self._spoken) or _indent(line) < self._within[0]):
+            self._within = None
+        content = line[label.content :].strip()
+        told = form or (label.style.inline and "instruction" in line[: label.content].lower())
+        field = told and label.name == OTHER and looks_asked(content)
+        self._enter(GUESS if field else label.name or FREE, label.style)
+        self._form = bold if label.style.inline and self._name.role is Role.ASK else None
+        if content:
+            self._append(at + label.content, content)
+
+    def _ignored(self, label: Label, plain: str) -> bool:
+        """Return whether a label does not count where it stands: inside of material of a higher heading."""
+        if label.style.unknown:  # in the middle of a paragraph, it is a comment in code
+            ends = (self._begun is None or label.style.level != 1) and label.style.ends(self._style)
+            return not ends or self._name.role is not Role.ASK or not (self._used or self._begun is not None)
+        if label.name is None:
+            return (not self._style.mark or self._style.level > 0) and self._within is None
+        if self._name.role is not Role.OTHER:
+            return False
+        level, mine = label.style.level, self._style.level
+        if not label.style.mark:
+            told = label.name.role is Role.OTHER or (label.name.role is Role.ANSWER and not self._spoken)
+            return label.style.inline and self._within is not None and told
+        return 0 < mine < level and self._used and not own(plain)
+
+    def _is_field(self, plain: str) -> bool:
+        """Return whether a line `key: value` is the next field of the form that has the ask, and no line of the ask."""
+        return self._form is (plain[:2] == "**") and (self._after_fields or plain[0].isupper())
+
+    def _may_guess(self) -> bool:
+        return self._name.role is Role.FREE or (self._name.role is Role.OTHER and self._style.inline)
+
+    def _append(self, at: int, plain: str) -> None:
+        if self._begun is None:
+            self._begun = at
+        if len(self._lines) < LOOKED_AT:
+            self._lines.append(plain)
+
+    def _blank(self, at: int) -> None:
+        self._flush(at)
+        self._keys = 0
+        style = self._style
+        if self._used and self._name.role is Role.OTHER and (style.sentence or style.inline) and not style.level:
+            self._enter(FREE, Style())
+
+    def _after_opaque(self) -> None:
+        """End a label that named what tags or a fence enclose."""
+        named = self._name.role is Role.OTHER or (self._name.role is Role.ASK and not self._used)
+        if named and not self._style.mark:
+            self._enter(FREE, Style())
+
+    def _enter(self, name: Name, style: Style) -> None:
+        self._name, self._style, self._used = name, style, False
+        self._section += 1
+        self._form = None
+
+    def _flush(self, end: int) -> None:
+        if self._begun is not None:
+            self._add(self._begun, end, None, self._lines)
+        self._begun, self._lines = None, []
+
+    def _add(self, start: int, end: int, form: Form | None, lines: Sequence[str] = ()) -> None:
+        self._used = True
+        mark = self._style.mark
+        inside = self._within is not None and self._within[1] != mark
+        self.blocks.append(Block(start, end, self._name, form, self._section, bool(mark), inside, lines))
+
+
+def _indent(line: str) -> int:
+    begin = line[:_INDENT]
+    return len(begin) - len(begin.lstrip())
