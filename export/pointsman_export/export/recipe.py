@@ -9,17 +9,14 @@ from shutil import copyfile
 from typing import Any, Protocol
 
 import onnx
-import torch
 
 from pointsman_export.common.errors import UnknownFormError
-from pointsman_export.export.checkpoint import Checkpoint, as_transformers_4
-from pointsman_export.export.graph.architecture import architecture
-from pointsman_export.export.graph.encoder import build_graph, build_half_graph
+from pointsman_export.export.checkpoint import Checkpoint
+from pointsman_export.export.graph.build import build_graph, build_half_graph
 from pointsman_export.export.graph.linear import Activations
-from pointsman_export.export.graph.weights import load_weights
 from pointsman_export.export.interface import PACKED, PADDED, Interface
-from pointsman_export.export.quantize import quantizable, quantize
-from pointsman_export.export.torch_model import export_float
+from pointsman_export.export.quantize import quantize
+from pointsman_export.export.torch_model import export_float, weights_of, with_weights
 
 
 class Recipe(Protocol):
@@ -33,7 +30,7 @@ class Recipe(Protocol):
     def activations(self) -> Activations: ...
     @property
     def layers(self) -> list[str]:
-        """Return the names of the weights that can be int8, as `quantizable` does."""
+        """Return the names of the weights that can be int8."""
 
     @property
     def gpu_precision(self) -> str: ...
@@ -51,11 +48,13 @@ class FastRecipe:
     level = "fast"
     gpu_precision = "fp16"
 
-    def __init__(self, checkpoint: Checkpoint, activations: Activations) -> None:
+    def __init__(self, checkpoint: Checkpoint, model: Any, activations: Activations) -> None:
+        self._form = checkpoint.architecture
+        self._form.check()
         self.activations = activations
-        self.layers = quantizable(checkpoint.layers)
-        self._form = architecture(as_transformers_4(checkpoint))
-        self._weights = load_weights(checkpoint.weights, self._form)
+        self.layers = self._form.layers
+        self._weights = weights_of(model)
+        self._form.fold(self._weights)
 
     def write_float(self, path: Path) -> None:
         onnx.save(build_graph(self._form, self._weights, None), path)
@@ -67,9 +66,9 @@ class FastRecipe:
         onnx.save(build_half_graph(self._form, self._weights), path)
 
     def to_round(self, model: Any) -> Any:
-        balanced = deepcopy(model)
-        balanced.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in self._weights.items()})
-        return balanced
+        folded = deepcopy(model)
+        with_weights(folded, self._weights)
+        return folded
 
 
 class PlainRecipe:
@@ -84,8 +83,7 @@ class PlainRecipe:
     activations: Activations = "token"
 
     def __init__(self, checkpoint: Checkpoint, model: Any) -> None:
-        self.layers = quantizable(checkpoint.layers)
-        self._count = checkpoint.layers
+        self.layers = checkpoint.architecture.layers
         self._model = model
         self._float = Path()
 
@@ -94,7 +92,7 @@ class PlainRecipe:
         export_float(self._model, path)
 
     def write_int8(self, path: Path, float_layers: Collection[str] = ()) -> None:
-        quantize(self._float, path, self._count, float_layers)
+        quantize(self._float, path, self.layers, float_layers)
 
     def write_gpu(self, path: Path) -> None:
         copyfile(self._float, path)
@@ -112,7 +110,7 @@ def choose_recipe(
     """
     if level == "fast":
         try:
-            return FastRecipe(checkpoint, activations)
+            return FastRecipe(checkpoint, model, activations)
         except UnknownFormError as error:
             if activations != PlainRecipe.activations:
                 raise UnknownFormError(

@@ -114,7 +114,7 @@ def rank(model: Any, names: Sequence[str], prompts: list[Ids], activations: Acti
     with _one_thread():
         expected = torch_logits(model, prompts)
         for name in names:
-            with rounded(model.model.get_submodule(name), activations):
+            with rounded(model.base_model.get_submodule(name), activations):
                 errors[name] = logit_error(expected, torch_logits(model, prompts))
     return sorted(names, key=lambda name: -errors[name])
 

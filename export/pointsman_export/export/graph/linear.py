@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pointsman_export.export.graph.weights import Weights
 from pointsman_export.export.graph.writer import CONTRIB, Writer
-from pointsman_export.export.quantize import EMBEDDINGS, GREATEST, symmetric
+from pointsman_export.export.quantize import GREATEST, symmetric
 
 Activations = Literal["token", "tensor"]
 
@@ -39,7 +39,7 @@ class _Rows:
 
 
 class Linears:
-    """Adds linear layers. `float_layers` are named as in the checkpoint, without `model.`.
+    """Adds linear layers without their biases. `float_layers` are named as the weights are.
 
     With `activations` None, all layers are float.
     """
@@ -52,31 +52,29 @@ class Linears:
         self._activations = activations
         self._float_layers = float_layers
         self._zero_points: dict[str, str] = {}
+        self._quantized: dict[str, _Rows] = {}
 
-    def embeddings(self, input_ids: str) -> str:
-        """Return the token embeddings [1, tokens, width]."""
-        op, table = self._writer.op, self._weights[f"model.{EMBEDDINGS}.weight"]
-        if self._is_float(EMBEDDINGS):
-            rows = op("Gather", self._writer.constant(f"{EMBEDDINGS}.weight", table), input_ids)
+    def embeddings(self, name: str) -> str:
+        """Return the token embeddings [1, tokens, width] of the feed."""
+        op, table = self._writer.op, self._weights[f"{name}.weight"]
+        if self._is_float(name):
+            rows = op("Gather", self._writer.constant(f"{name}.weight", table), "input_ids")
         else:
             quantized, scale = symmetric(table, axis=1)
-            values = op("Gather", self._writer.constant(f"{EMBEDDINGS}.int8", quantized), input_ids)
-            steps = op("Gather", self._writer.constant(f"{EMBEDDINGS}.scale", scale[:, 0]), input_ids)
+            values = op("Gather", self._writer.constant(f"{name}.int8", quantized), "input_ids")
+            steps = op("Gather", self._writer.constant(f"{name}.scale", scale[:, 0]), "input_ids")
             rows = op("DequantizeLinear", values, steps, axis=0)
         return op("Unsqueeze", rows, self._writer.integers(0))
 
-    def products(self, activation: Scaled, layer: str, rows: str, starts: range) -> list[Scaled]:
-        """Return blocks of columns of the layer's output, which start at `starts` and are as wide as its step.
+    def product(self, activation: Scaled, layer: str, rows: str, columns: slice = slice(None)) -> Scaled:
+        """Return some `columns` of the layer's output, by default all.
 
         `rows` is an input of the graph with as many items as the activation has rows. Several products of one
         activation are faster than one product that is split afterwards.
         """
-        prepared = self._prepared(activation, layer, rows)
-        matrix = self._weights[f"model.{layer}.weight"].T
-        return [
-            self._product(prepared, f"{layer}[{start}]", np.ascontiguousarray(matrix[:, start : start + starts.step]))
-            for start in starts
-        ]
+        matrix = self._weights[f"{layer}.weight"].T[:, columns]
+        name = layer if columns.start is None else f"{layer}[{columns.start}]"
+        return self._product(self._prepared(activation, layer, rows), name, np.ascontiguousarray(matrix))
 
     def value(self, product: Scaled) -> str:
         """Return the product multiplied by its scale."""
@@ -88,9 +86,13 @@ class Linears:
     def _prepared(self, activation: Scaled, layer: str, rows: str) -> _Rows:
         if self._is_float(layer):
             return _Rows(self.value(activation))
-        if self._activations == "tensor":
-            return _Rows(*self._writer.ops("DynamicQuantizeLinear", 3, self.value(activation)))
-        return self._by_token(activation, rows)
+        if activation.name not in self._quantized:
+            self._quantized[activation.name] = (
+                _Rows(*self._writer.ops("DynamicQuantizeLinear", 3, self.value(activation)))
+                if self._activations == "tensor"
+                else self._by_token(activation, rows)
+            )
+        return self._quantized[activation.name]
 
     def _by_token(self, activation: Scaled, rows: str) -> _Rows:
         op, number, last = self._writer.op, self._writer.number, self._writer.integers(-1)
