@@ -203,6 +203,14 @@ def test_labels_that_disagree(copy: Path, export: Export) -> None:
     )
 
 
+def test_a_file_of_labels_that_is_not_there(copy: Path, tmp_path: Path, export: Export) -> None:
+    """The file of --labels is read before the minutes of work."""
+    outcome = export(copy, "--labels", str(tmp_path / "none.txt"))
+
+    refused(outcome, str(tmp_path / "none.txt"), "one label on a line")
+    assert len(outcome.steps) == 1
+
+
 def test_labels_that_do_not_fit_the_weights(copy: Path, export: Export) -> None:
     """As many labels as the classifier has outputs."""
     edit_json(copy / "config.json", id2label={"0": "yes", "1": "no"})

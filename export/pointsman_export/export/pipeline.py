@@ -25,7 +25,7 @@ from pointsman_export.export.labelled import Labelled, read_labelled
 from pointsman_export.export.proof import Trial, prove
 from pointsman_export.export.recipe import Recipe, choose_recipe
 from pointsman_export.export.report import Report
-from pointsman_export.export.selection import quantize_within
+from pointsman_export.export.selection import quantize_within, sample
 from pointsman_export.export.texts import BUILT_IN, read_texts
 from pointsman_export.export.torch_model import load_model
 from pointsman_export.export.weight_files import sha256_of_all
@@ -72,7 +72,7 @@ def export(request: Request, progress: Callable[[str], None]) -> Report:
         built.mkdir()
         progress("exporting the float graph")
         model = load_model(checkpoint)
-        recipe = choose_recipe(checkpoint, model, request.level, request.activations, progress)
+        recipe = choose_recipe(checkpoint, model, request.level, request.activations, sample(trial.prompts), progress)
         precision = "int8" if request.target == "cpu" else recipe.gpu_precision
         paths = {"float": work / "float.onnx", precision: built / MODEL}
         recipe.write_float(paths["float"])

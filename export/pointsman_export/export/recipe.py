@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from shutil import copyfile
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import onnx
 
+from pointsman.classify.tokenizer import Ids
 from pointsman_export.common.errors import UnknownFormError
 from pointsman_export.export.checkpoint import Checkpoint
 from pointsman_export.export.graph.build import build_graph, build_half_graph
 from pointsman_export.export.graph.linear import Activations
+from pointsman_export.export.graph.rounding import Rounding
 from pointsman_export.export.interface import PACKED, PADDED, Interface
 from pointsman_export.export.quantize import quantize
-from pointsman_export.export.torch_model import export_float, weights_of, with_weights
+from pointsman_export.export.torch_model import export_float, input_ranges, weights_of, with_weights
 
 
 class Recipe(Protocol):
@@ -31,6 +34,10 @@ class Recipe(Protocol):
     @property
     def layers(self) -> list[str]:
         """Return the names of the weights that can be int8."""
+
+    @property
+    def roundings(self) -> Mapping[str, Rounding]:
+        """Return how the layers' inputs are rounded, as far as that is not SYMMETRIC."""
 
     @property
     def gpu_precision(self) -> str: ...
@@ -48,19 +55,24 @@ class FastRecipe:
     level = "fast"
     gpu_precision = "fp16"
 
-    def __init__(self, checkpoint: Checkpoint, model: Any, activations: Activations) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, model: Any, activations: Activations, prompts: Sequence[Ids] = ()
+    ) -> None:
+        """Read the weights of the torch model; on `prompts` it shows the ranges of its activations."""
         self._form = checkpoint.architecture
         self._form.check()
         self.activations = activations
         self.layers = self._form.layers
         self._weights = weights_of(model)
         self._form.fold(self._weights)
+        ranges = input_ranges(model, self._form.smoothed, prompts)
+        self.roundings = self._form.roundings(self._weights, ranges)
 
     def write_float(self, path: Path) -> None:
         onnx.save(build_graph(self._form, self._weights, None), path)
 
     def write_int8(self, path: Path, float_layers: Collection[str] = ()) -> None:
-        onnx.save(build_graph(self._form, self._weights, self.activations, float_layers), path)
+        onnx.save(build_graph(self._form, self._weights, self.activations, float_layers, self.roundings), path)
 
     def write_gpu(self, path: Path) -> None:
         onnx.save(build_half_graph(self._form, self._weights), path)
@@ -81,6 +93,7 @@ class PlainRecipe:
     level = "plain"
     gpu_precision = "fp32"
     activations: Activations = "token"
+    roundings: Mapping[str, Rounding] = MappingProxyType({})
 
     def __init__(self, checkpoint: Checkpoint, model: Any) -> None:
         self.layers = checkpoint.architecture.layers
@@ -102,15 +115,21 @@ class PlainRecipe:
 
 
 def choose_recipe(
-    checkpoint: Checkpoint, model: Any, level: str, activations: Activations, progress: Callable[[str], None]
+    checkpoint: Checkpoint,
+    model: Any,
+    level: str,
+    activations: Activations,
+    prompts: Sequence[Ids],
+    progress: Callable[[str], None],
 ) -> Recipe:
     """Return the fast recipe if `level` is fast and the checkpoint allows it, else the plain one.
 
-    Raises UnknownFormError if the checkpoint does not allow the fast graph and `activations` needs it.
+    `prompts` are real text. Raises UnknownFormError if the checkpoint does not allow the fast graph and `activations`
+    needs it.
     """
     if level == "fast":
         try:
-            return FastRecipe(checkpoint, model, activations)
+            return FastRecipe(checkpoint, model, activations, prompts)
         except UnknownFormError as error:
             if activations != PlainRecipe.activations:
                 raise UnknownFormError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from optimum.exporters.onnx import export
 from optimum.exporters.onnx.model_configs import DistilBertOnnxConfig
 from transformers.utils import logging
 
+from pointsman.classify.tokenizer import Ids
 from pointsman_export.common.errors import CheckpointError
 from pointsman_export.export.checkpoint import Checkpoint
-from pointsman_export.export.graph.weights import Weights
+from pointsman_export.export.graph.weights import Floats, Weights
 
 MOST_PARAMETERS = 530_000_000
 """What a protobuf of 2 GiB holds in float32, less what a graph needs beside its weights."""
@@ -72,6 +74,31 @@ def with_weights(model: Any, weights: Weights) -> None:
     with torch.no_grad():
         for name, parameter in model.base_model.named_parameters():
             parameter.copy_(torch.from_numpy(weights[name]))
+
+
+def input_ranges(model: Any, names: Sequence[str], prompts: Sequence[Ids]) -> dict[str, Floats]:
+    """Return the largest absolute value of each input channel of some layers, on prompts that are run alone.
+
+    Without names or prompts, it is empty.
+    """
+    found: dict[str, Any] = {}
+
+    def keep(name: str, tokens: Any) -> None:
+        greatest = tokens.abs().amax((0, 1))
+        found[name] = torch.maximum(found.get(name, greatest), greatest)
+
+    hooks = [
+        model.base_model.get_submodule(name).register_forward_pre_hook(
+            lambda _, inputs, name=name: keep(name, inputs[0])
+        )
+        for name in names
+    ]
+    with torch.inference_mode():
+        for prompt in prompts if names else ():
+            model(input_ids=torch.from_numpy(prompt)[None])
+    for hook in hooks:
+        hook.remove()
+    return {name: greatest.numpy() for name, greatest in found.items()}
 
 
 def export_float(model: Any, path: Path) -> None:

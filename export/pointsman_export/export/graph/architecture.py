@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Protocol
 
 from pointsman_export.common.errors import UnknownFormError
 from pointsman_export.export.graph.parts import Parts
-from pointsman_export.export.graph.weights import Weights
+from pointsman_export.export.graph.rounding import Rounding
+from pointsman_export.export.graph.weights import Floats, Weights
 
 
 class Architecture(Protocol):
@@ -39,6 +40,16 @@ class Architecture(Protocol):
     @property
     def layers(self) -> list[str]:
         """Return the names of the weights that can be int8: the token embeddings and the layers' matrices."""
+
+    @property
+    def smoothed(self) -> list[str]:
+        """Return the names of layers for whose inputs `roundings` needs the ranges."""
+
+    def roundings(self, weights: Weights, ranges: Mapping[str, Floats]) -> dict[str, Rounding]:
+        """Return how the inputs of layers are rounded to int8, as far as that is not SYMMETRIC.
+
+        `ranges` are the largest absolute values by channel, for the layers of `smoothed` or for none.
+        """
 
     def check(self) -> None:
         """Raise UnknownFormError if the config needs a graph that `logits` does not build."""

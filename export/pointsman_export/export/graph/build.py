@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 import numpy as np
 from onnx import ModelProto, TensorProto, helper
@@ -12,6 +13,7 @@ from pointsman_export.export.graph.attention import PromptAttention
 from pointsman_export.export.graph.linear import Activations, Linears
 from pointsman_export.export.graph.masked import MaskedAttention
 from pointsman_export.export.graph.parts import Parts
+from pointsman_export.export.graph.rounding import Rounding
 from pointsman_export.export.graph.weights import Weights
 from pointsman_export.export.graph.writer import Writer
 from pointsman_export.export.interface import OUTPUT, PACKED
@@ -24,14 +26,18 @@ It is lower than the default, which the CPU's Attention operator needs.
 
 
 def build_graph(
-    form: Architecture, weights: Weights, activations: Activations | None, float_layers: Collection[str] = ()
+    form: Architecture,
+    weights: Weights,
+    activations: Activations | None,
+    float_layers: Collection[str] = (),
+    roundings: Mapping[str, Rounding] = MappingProxyType({}),
 ) -> ModelProto:
     """Build the graph for a CPU, from the packed feed to `logits` [prompts, labels].
 
     With `activations` None, it is float32 throughout.
     """
     writer = Writer()
-    linears = Linears(writer, weights, activations, float_layers)
+    linears = Linears(writer, weights, activations, float_layers, roundings)
     return _model(form, Parts(writer, weights, linears, PromptAttention(writer, form.width, form.heads)))
 
 
@@ -43,7 +49,7 @@ def build_half_graph(form: Architecture, weights: Weights) -> ModelProto:
             name: tensor if name.startswith(form.head) else tensor.astype(np.float16)
             for name, tensor in weights.items()
         }
-    return _model(form, Parts(writer, halved, Linears(writer, halved, None, ()), MaskedAttention(writer, form.heads)))
+    return _model(form, Parts(writer, halved, Linears(writer, halved), MaskedAttention(writer, form.heads)))
 
 
 def _model(form: Architecture, parts: Parts) -> ModelProto:

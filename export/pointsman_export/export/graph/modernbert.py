@@ -13,7 +13,8 @@ from pointsman_export.export.graph.architecture import require
 from pointsman_export.export.graph.linear import Scaled
 from pointsman_export.export.graph.parts import Parts
 from pointsman_export.export.graph.rope import Rope
-from pointsman_export.export.graph.weights import Weights, balance
+from pointsman_export.export.graph.rounding import Rounding
+from pointsman_export.export.graph.weights import Floats, Weights, balance
 from pointsman_export.export.graph.writer import CONTRIB
 
 _EMBEDDINGS = "embeddings.tok_embeddings"
@@ -68,6 +69,13 @@ class ModernBert:
     @property
     def layers(self) -> list[str]:
         return [_EMBEDDINGS, *(f"layers.{layer}.{name}" for layer in range(self._count) for name in _LINEARS)]
+
+    @property
+    def smoothed(self) -> list[str]:
+        return []
+
+    def roundings(self, weights: Weights, ranges: Mapping[str, Floats]) -> dict[str, Rounding]:
+        return {}  # `fold` does for its norms what smoothing does
 
     def check(self) -> None:
         require(self._config, _FIXED)

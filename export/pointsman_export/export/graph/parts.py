@@ -44,6 +44,12 @@ class Parts:
         """Add a weight as it is."""
         return self.writer.constant(name, self.weights[name])
 
+    def bias(self, layer: str, product: Scaled) -> str:
+        """Add a layer's bias, with the offset of the layer's product."""
+        bias = self.weights[f"{layer}.bias"]
+        whole = bias if product.offset is None else (bias + product.offset).astype(bias.dtype)
+        return self.writer.constant(f"{layer}.bias", whole)
+
     def norm(self, tensor: str, name: str, epsilon: float) -> str:
         """Add a layer norm, with or without a bias."""
         return self.op("LayerNormalization", tensor, *self._with_bias(name), epsilon=epsilon)
