@@ -42,6 +42,7 @@ from pointsman_export.export.checkpoint import open_checkpoint
 from pointsman_export.export.interface import OUTPUT
 from pointsman_export.export.recipe import FastRecipe
 from pointsman_export.export.texts import BUILT_IN
+from pointsman_export.export.torch_model import load_model
 from support.checkpoint import BASE, make_checkpoint
 
 MOST_TOKENS = 8192
@@ -88,7 +89,7 @@ def base_model(folder: Path) -> Path:
         source = folder / "source"
         make_checkpoint(source, BUILT_IN[:28], BASE)
         checkpoint = open_checkpoint(str(source))
-        recipe = FastRecipe(checkpoint, "token")
+        recipe = FastRecipe(checkpoint, load_model(checkpoint), "token")
         recipe.write_int8(folder / MODEL)
         shutil.copyfile(checkpoint.tokenizer, folder / TOKENIZER)
         shutil.rmtree(source)

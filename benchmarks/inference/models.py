@@ -17,6 +17,7 @@ from inference.workplace import HERE, MAX_TOKENS, Workplace
 from pointsman_export.export.checkpoint import open_checkpoint
 from pointsman_export.export.recipe import FastRecipe
 from pointsman_export.export.texts import BUILT_IN
+from pointsman_export.export.torch_model import load_model
 from support.checkpoint import BASE, make_checkpoint
 
 PROOF_TEXTS = 28
@@ -83,7 +84,8 @@ def _openvino_int8(work: Workplace, path: Path) -> None:
 def _float(work: Workplace, path: Path) -> None:
     """Keep our float graph, which `export` verifies and discards."""
     path.mkdir()
-    FastRecipe(open_checkpoint(str(work.model("checkpoint"))), "token").write_float(path / "model.onnx")
+    checkpoint = open_checkpoint(str(work.model("checkpoint")))
+    FastRecipe(checkpoint, load_model(checkpoint), "token").write_float(path / "model.onnx")
 
 
 def _export(work: Workplace, path: Path, *options: str) -> None:

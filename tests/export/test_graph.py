@@ -15,11 +15,10 @@ from safetensors.torch import load_file, save_file
 
 from pointsman.classify import artifact
 from pointsman_export.common.errors import UnknownFormError
-from pointsman_export.export.checkpoint import as_transformers_4, open_checkpoint
+from pointsman_export.export.checkpoint import open_checkpoint
 from pointsman_export.export.graph import attention
-from pointsman_export.export.graph.architecture import Architecture, architecture
-from pointsman_export.export.graph.encoder import build_graph
-from pointsman_export.export.graph.weights import Weights, balance, load_weights
+from pointsman_export.export.graph.build import build_graph
+from pointsman_export.export.graph.modernbert import ModernBert
 from pointsman_export.export.interface import PACKED, PADDED
 from pointsman_export.export.libraries import quiet
 from pointsman_export.export.main import main
@@ -29,7 +28,7 @@ from pointsman_export.export.torch_model import load_model
 from pointsman_export.export.verify import torch_logits
 from pointsman_export.fit import graph as fit_graph
 from pointsman_export.fit.head import Head
-from support.checkpoint import edit_json
+from support.checkpoint import edit_json, folded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,18 +59,12 @@ def norm_biases(folder: Path) -> None:
     edit_json(folder / "config.json", norm_bias=True)
 
 
-def parts(folder: Path) -> tuple[Architecture, Weights]:
-    checkpoint = open_checkpoint(str(folder))
-    form = architecture(as_transformers_4(checkpoint))
-    return form, load_weights(checkpoint.weights, form)
-
-
 @pytest.fixture
 def graph(tmp_path: Path) -> Built:
     """A session of a folder's graph."""
 
     def build(folder: Path, activations: Activations | None = None) -> Graph:
-        onnx.save(build_graph(*parts(folder), activations), tmp_path / "model.onnx")
+        onnx.save(build_graph(*folded(folder), activations), tmp_path / "model.onnx")
         return Graph(tmp_path / "model.onnx")
 
     return build
@@ -132,12 +125,14 @@ def test_long_prompts_are_computed_otherwise_and_give_the_same(
 
 def test_balancing_changes_nothing_in_float(tiny: Path) -> None:
     """Norms are divided by what the next layer is multiplied with; the two together stay what they were."""
-    form, balanced = parts(tiny)
-    original = {name: tensor.numpy() for name, tensor in load_file(tiny / "model.safetensors").items()}
+    _, balanced = folded(tiny)
+    original = {
+        name.removeprefix("model."): tensor.numpy() for name, tensor in load_file(tiny / "model.safetensors").items()
+    }
 
-    for layer in range(form.layers):
+    for layer in range(4):
         for norm, linear in (("attn_norm", "attn.Wqkv"), ("mlp_norm", "mlp.Wi")):
-            names = f"model.layers.{layer}.{norm}.weight", f"model.layers.{layer}.{linear}.weight"
+            names = f"layers.{layer}.{norm}.weight", f"layers.{layer}.{linear}.weight"
             if names[0] in original:
                 before, after = (weights[names[1]] * weights[names[0]] for weights in (original, balanced))
                 np.testing.assert_allclose(after, before, rtol=1e-5)
@@ -171,40 +166,37 @@ def test_a_token_of_zeros_has_products_of_zero(copy: Path, graph: Built) -> None
 
 def test_a_dead_channel_is_left_alone() -> None:
     """A norm's weight of zero, or a weight column of zeros, has no factor: nothing becomes infinite."""
-    form = Architecture(
-        layers=1, width=3, inner=2, heads=1, global_every=1, window=1, positions=4, epsilon=0.0, pooling="cls",
-        global_theta=1.0, local_theta=1.0,
-    )  # fmt: skip
+    form = ModernBert({"num_hidden_layers": 1, "max_position_embeddings": 4})
     weights = {
-        "model.layers.0.mlp_norm.weight": np.array([0, 2, 8], np.float32),
-        "model.layers.0.mlp.Wi.weight": np.array([[1, 0, 2], [1, 0, -1]], np.float32),
+        "layers.0.mlp_norm.weight": np.array([0, 2, 8], np.float32),
+        "layers.0.mlp.Wi.weight": np.array([[1, 0, 2], [1, 0, -1]], np.float32),
     }
 
-    balance(weights, form)
+    form.fold(weights)
 
-    assert weights["model.layers.0.mlp_norm.weight"].tolist() == [0, 2, 4]
-    assert weights["model.layers.0.mlp.Wi.weight"].tolist() == [[1, 0, 4], [1, 0, -2]]
+    assert weights["layers.0.mlp_norm.weight"].tolist() == [0, 2, 4]
+    assert weights["layers.0.mlp.Wi.weight"].tolist() == [[1, 0, 4], [1, 0, -2]]
 
 
 def test_weights_are_stored_once_and_outside_of_branches(tiny: Path) -> None:
     """Short, long, single and packed prompts share one copy; what int8 is made of is not kept beside it."""
-    form, weights = parts(tiny)
+    form, weights = folded(tiny)
 
     model = build_graph(form, weights, "token")
 
     branches = list(_subgraphs(model.graph))
-    assert len(branches) > 4 * form.layers
+    assert len(branches) > 4 * 4
     assert not [branch.name for branch in branches if branch.initializer or _constants(branch)]
     stored = sum(
         np.prod(tensor.dims) for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.INT8
     )
-    linears = sum(tensor.size for name, tensor in weights.items() if name.startswith("model.") and tensor.ndim == 2)
+    linears = sum(weights[f"{name}.weight"].size for name in form.layers)
     assert stored == linears
 
 
 def test_named_layers_stay_in_float(tiny: Path) -> None:
     """Those and no others, with their inputs."""
-    model = build_graph(*parts(tiny), "token", ["layers.1.mlp.Wi", "embeddings.tok_embeddings"])
+    model = build_graph(*folded(tiny), "token", ["layers.1.mlp.Wi", "embeddings.tok_embeddings"])
 
     matrices = {
         tensor.name.split("[")[0].removesuffix(".weight")
@@ -217,7 +209,7 @@ def test_named_layers_stay_in_float(tiny: Path) -> None:
 def test_the_graph_is_built_without_torch() -> None:
     """numpy, onnx and safetensors are enough, and they start in a fraction of the time."""
     program = (
-        "import sys, pointsman_export.export.graph.encoder; sys.exit(bool({'torch', 'optimum'} & sys.modules.keys()))"
+        "import sys, pointsman_export.export.graph.build; sys.exit(bool({'torch', 'optimum'} & sys.modules.keys()))"
     )
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
@@ -225,7 +217,7 @@ def test_the_graph_is_built_without_torch() -> None:
 
 def test_onnx_accepts_the_graph(tiny: Path) -> None:
     """Operators, attributes and types are as the standard has them, but for those of ONNX Runtime."""
-    onnx.checker.check_model(build_graph(*parts(tiny), "token"), full_check=True)
+    onnx.checker.check_model(build_graph(*folded(tiny), "token"), full_check=True)
 
 
 def test_fit_reads_the_pooled_output(tiny: Path) -> None:
@@ -236,7 +228,7 @@ def test_fit_reads_the_pooled_output(tiny: Path) -> None:
     with torch.inference_mode():
         hidden = [model.model(torch.from_numpy(prompt)[None]).last_hidden_state.mean(1) for prompt in prompts]
     expected = torch.cat(hidden).numpy()
-    graph = build_graph(*parts(tiny), None)
+    graph = build_graph(*folded(tiny), None)
     head = Head(np.random.default_rng(0).standard_normal((2, 256)), np.array([1.0, -1.0]))
 
     name = fit_graph.features_name(graph, "logits")
@@ -284,7 +276,7 @@ def test_an_unknown_form_is_refused_where_only_the_fast_graph_will_do(copy: Path
 def test_unknown_forms() -> None:
     """Pooling that the graph has not."""
     with pytest.raises(UnknownFormError, match="classifier_pooling is 'max'"):
-        architecture({"classifier_pooling": "max"})
+        ModernBert({"classifier_pooling": "max", "num_hidden_layers": 1, "max_position_embeddings": 4}).check()
 
 
 def test_plain_on_request(tiny: Path, export: Export) -> None:

@@ -14,17 +14,15 @@ from pointsman.classify import artifact
 from pointsman.classify.onnx_cpu import Engine
 from pointsman.classify.onnx_cuda import fill
 from pointsman.classify.packing import pack
-from pointsman_export.export.checkpoint import as_transformers_4, open_checkpoint
-from pointsman_export.export.graph.architecture import architecture
-from pointsman_export.export.graph.encoder import build_half_graph
-from pointsman_export.export.graph.weights import load_weights
+from pointsman_export.export.checkpoint import open_checkpoint
+from pointsman_export.export.graph.build import build_half_graph
 from pointsman_export.export.interface import PACKED, PADDED
 from pointsman_export.export.libraries import quiet
 from pointsman_export.export.main import main
 from pointsman_export.export.runtime import Graph, alone
 from pointsman_export.export.torch_model import load_model
 from pointsman_export.export.verify import torch_logits
-from support.checkpoint import edit_json
+from support.checkpoint import edit_json, folded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,9 +35,7 @@ PROMPTS: list[Ids] = [np.random.default_rng(3).integers(0, 2000, length) for len
 
 
 def build(folder: Path) -> Any:
-    checkpoint = open_checkpoint(str(folder))
-    form = architecture(as_transformers_4(checkpoint))
-    return build_half_graph(form, load_weights(checkpoint.weights, form))
+    return build_half_graph(*folded(folder))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pointsman.classify.tokenizer import Tokenizer, Window
+from pointsman_export.export import torch_model
 from pointsman_export.export.checkpoint import open_checkpoint
 from pointsman_export.export.main import main
 from pointsman_export.export.texts import BUILT_IN
@@ -50,17 +51,48 @@ def add_outliers(tensors: dict[str, torch.Tensor]) -> None:
 
 
 def test_another_architecture(copy: Path, export: Export) -> None:
-    """A BERT classifier is no ModernBERT."""
-    edit_json(copy / "config.json", model_type="bert", architectures=["BertForSequenceClassification"])
+    """What is not known is told beside what is."""
+    edit_json(copy / "config.json", model_type="deberta-v2", architectures=["DebertaV2ForSequenceClassification"])
 
-    refused(export(copy), str(copy / "config.json"), "'bert'", "'modernbert'", "fine-tuned as a sequence classifier")
+    refused(
+        export(copy),
+        str(copy / "config.json"),
+        "['DebertaV2ForSequenceClassification'] (model_type 'deberta-v2')",
+        "export takes BertForSequenceClassification, ",
+        "fine-tune one of these",
+    )
+
+
+@pytest.mark.parametrize("problem", ["multi_label_classification", "regression"])
+def test_another_problem(bert: Path, export: Export, problem: str) -> None:
+    """Scores that were trained for themselves, or a number, are no probabilities of one label among all."""
+    edit_json(bert / "config.json", problem_type=problem)
+
+    refused(export(bert), str(bert / "config.json"), f"'{problem}'", "softmax", "one label for each text")
+
+
+def test_the_only_problem_that_is_known(bert: Path) -> None:
+    edit_json(bert / "config.json", problem_type="single_label_classification")
+
+    assert open_checkpoint(str(bert)).labels == LABELS
+
+
+def test_one_output(bert: Path, export: Export) -> None:
+    """transformers trains it as a regression without saying so in the config."""
+
+    def cut(tensors: dict[str, torch.Tensor]) -> None:
+        tensors["classifier.weight"] = tensors["classifier.weight"][:1].clone()
+
+    rewrite(bert / "model.safetensors", cut)
+
+    refused(export(bert), str(bert / "model.safetensors"), "one output", "regression", "two labels or more")
 
 
 def test_base_model_by_its_config(copy: Path, export: Export) -> None:
     """A ModernBERT that says it is a masked language model has no labels."""
     edit_json(copy / "config.json", architectures=["ModernBertForMaskedLM"])
 
-    refused(export(copy), "['ModernBertForMaskedLM']", "['ModernBertForSequenceClassification']")
+    refused(export(copy), "['ModernBertForMaskedLM']", "ModernBertForSequenceClassification")
 
 
 def test_base_model_by_its_weights(copy: Path, export: Export) -> None:
@@ -99,9 +131,62 @@ def test_truncated_weights(copy: Path, export: Export, kept: int) -> None:
 
 def test_weights_of_another_kind(copy: Path, export: Export) -> None:
     """A file that only has the name of a safetensors file is not read into memory."""
-    (copy / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    (copy / "model.safetensors").write_bytes(b"PK\x03\x04 a zip file")
 
     refused(export(copy), "not a safetensors file")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_pointer_of_git_lfs(copy: Path, export: Export, name: str) -> None:
+    """A clone without Git LFS has a small text in place of each large file."""
+    (copy / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 600000000\n")
+
+    refused(export(copy), str(copy / name), "Git LFS pointer", "git lfs pull")
+
+
+def test_a_peft_adapter(copy: Path, export: Export) -> None:
+    """An adapter is no model, whatever else is in its folder."""
+    (copy / "adapter_config.json").write_text("{}")
+
+    refused(export(copy), str(copy / "adapter_config.json"), "PEFT adapter", "merge_and_unload()")
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "pytorch_model-00001-of-00002.bin", "model.pt"])
+def test_pickled_weights(bert: Path, export: Export, name: str) -> None:
+    """They are not opened, since a pickle can run code."""
+    (bert / "model.safetensors").rename(bert / name)
+
+    refused(export(bert), str(bert), name, "can run code", "save_pretrained()")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers(bert: Path, export: Export, value: float) -> None:
+    """The tensor is named."""
+    name = "bert.encoder.layer.1.output.dense.weight"
+    rewrite(bert / "model.safetensors", lambda tensors: tensors[name][3].fill_(value))
+
+    refused(export(bert), str(bert / "model.safetensors"), f"{name} holds NaN or infinity", "earlier checkpoint")
+
+
+def test_weights_of_another_size(bert: Path, export: Export) -> None:
+    """What transformers says is passed on."""
+    edit_json(bert / "config.json", intermediate_size=999)
+
+    refused(export(bert), str(bert), "transformers cannot load it", "size mismatch", "save it again")
+
+
+@pytest.mark.parametrize(("size", "said"), [(None, "hidden_size missing"), ([3], "no number"), ("many", "no number")])
+def test_a_size_that_is_none(bert: Path, export: Export, size: object, said: str) -> None:
+    edit_json(bert / "config.json", **{"hidden_size" if size is None else "vocab_size": size})
+
+    refused(export(bert), str(bert / "config.json"), said, "save it again")
+
+
+def test_more_weights_than_a_graph_can_hold(bert: Path, export: Export, monkeypatch: pytest.MonkeyPatch) -> None:
+    """2 GiB of protobuf, which the float graph of a large model exceeds."""
+    monkeypatch.setattr(torch_model, "MOST_PARAMETERS", 100_000)
+
+    refused(export(bert), str(bert), "parameters", "ONNX can store 100,000", "smaller model")
 
 
 def test_labels_that_disagree(copy: Path, export: Export) -> None:
@@ -116,6 +201,14 @@ def test_labels_that_disagree(copy: Path, export: Export) -> None:
         "category_mapping.json: business, biology, chemistry",
         "fix the file that",
     )
+
+
+def test_a_file_of_labels_that_is_not_there(copy: Path, tmp_path: Path, export: Export) -> None:
+    """The file of --labels is read before the minutes of work."""
+    outcome = export(copy, "--labels", str(tmp_path / "none.txt"))
+
+    refused(outcome, str(tmp_path / "none.txt"), "one label on a line")
+    assert len(outcome.steps) == 1
 
 
 def test_labels_that_do_not_fit_the_weights(copy: Path, export: Export) -> None:
@@ -145,6 +238,13 @@ def test_another_models_tokenizer(copy: Path, export: Export) -> None:
     save_tokenizer(copy)
 
     refused(export(copy), str(copy / "tokenizer.json"), "ends at 499")
+
+
+def test_a_tokenizer_that_adds_nothing(copy: Path, export: Export) -> None:
+    """The model reads the token that comes before a text, and would read the text's first word in its place."""
+    edit_json(copy / "tokenizer.json", post_processor=None)
+
+    refused(export(copy), str(copy / "tokenizer.json"), "[CLS] and [SEP]", "post_processor")
 
 
 def test_a_damaged_tokenizer(copy: Path, export: Export) -> None:

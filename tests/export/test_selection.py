@@ -16,7 +16,6 @@ from pointsman.classify.tokenizer import Ids, Tokenizer, Window
 from pointsman_export.export import verify
 from pointsman_export.export.checkpoint import Checkpoint, open_checkpoint
 from pointsman_export.export.libraries import quiet
-from pointsman_export.export.quantize import quantizable
 from pointsman_export.export.recipe import FastRecipe, PlainRecipe, Recipe
 from pointsman_export.export.runtime import Graph
 from pointsman_export.export.selection import logit_error, quantize_within, rank, rounded
@@ -52,7 +51,7 @@ def model(checkpoint: Checkpoint) -> Any:
 
 @pytest.fixture(scope="module", params=["fast", "plain"])
 def recipe(checkpoint: Checkpoint, model: Any, request: pytest.FixtureRequest) -> Recipe:
-    return FastRecipe(checkpoint, "token") if request.param == "fast" else PlainRecipe(checkpoint, model)
+    return FastRecipe(checkpoint, model, "token") if request.param == "fast" else PlainRecipe(checkpoint, model)
 
 
 @pytest.fixture(scope="module")
@@ -116,17 +115,17 @@ def test_a_rounded_layer_computes_what_its_int8_form_does(
 
     with ExitStack() as stack:
         for name in recipe.layers:
-            stack.enter_context(rounded(balanced.model.get_submodule(name)))
+            stack.enter_context(rounded(balanced.base_model.get_submodule(name)))
         torch = verify.torch_logits(balanced, prompts[:8])
 
     assert logit_error(Graph(paths["int8"]).logits(prompts[:8]), torch) < int8_error / 4
 
 
-def test_ranking_leaves_the_model_as_it_was(model: Any, prompts: list[Ids]) -> None:
+def test_ranking_leaves_the_model_as_it_was(checkpoint: Checkpoint, model: Any, prompts: list[Ids]) -> None:
     """Rounded weights and inputs are put back."""
     before = verify.torch_logits(model, prompts[:4])
 
-    ranked = rank(model, quantizable(LAYERS), prompts[:4])
+    ranked = rank(model, checkpoint.architecture.layers, prompts[:4])
 
     assert ranked[0] == OUTLIER
     np.testing.assert_array_equal(verify.torch_logits(model, prompts[:4]), before)

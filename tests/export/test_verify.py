@@ -23,11 +23,13 @@ from pointsman_export.common.errors import (
 from pointsman_export.export import verify
 from pointsman_export.export.agreement import check_agreement
 from pointsman_export.export.checkpoint import open_checkpoint
+from pointsman_export.export.graph.modernbert import ModernBert
 from pointsman_export.export.interface import PADDED
 from pointsman_export.export.libraries import quiet
 from pointsman_export.export.quantize import quantize
 from pointsman_export.export.runtime import Graph
 from pointsman_export.export.torch_model import export_float, load_model
+from support.checkpoint import TINY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,7 +119,7 @@ def test_values(model: Any, changed: tuple[onnx.ModelProto, Path]) -> None:
     onnx.save(graph, path)
 
     with pytest.raises(ValuesError, match=r"float: logits differ by (.|\n)*torch: (.|\n)*graph: "):
-        verify.check_values(model, Graph(path), "float", verify.random_prompts(VOCABULARY, 64))
+        verify.check_values(model, Graph(path), "float", verify.random_prompts(VOCABULARY, 64, 0))
 
 
 def test_batch(float_path: Path, tmp_path: Path) -> None:
@@ -136,12 +138,12 @@ def test_padding() -> None:
     with pytest.raises(
         PaddingError, match=r"float: .* padded by 40 tokens, allowed 1e-04(.|\n)*unpadded: (.|\n)*padded: "
     ):
-        verify.check_padding(FakeGraph(per_width=0.01), "float", verify.random_prompts(VOCABULARY, 64))
+        verify.check_padding(FakeGraph(per_width=0.01), "float", verify.random_prompts(VOCABULARY, 64, 0))
 
 
 def test_what_is_no_number_is_within_no_tolerance() -> None:
     """A NaN is neither greater than a bound nor less."""
-    graph, prompts = FakeGraph(silent=True), verify.random_prompts(VOCABULARY, 64)
+    graph, prompts = FakeGraph(silent=True), verify.random_prompts(VOCABULARY, 64, 0)
 
     with pytest.raises(BatchError, match="nan"):
         verify.check_batch(graph, "float", prompts)
@@ -171,5 +173,7 @@ def test_agreement() -> None:
 
 def test_an_unknown_graph(float_path: Path, tmp_path: Path) -> None:
     """The quantizer refuses a graph in which it does not find each linear layer, rather than leave some float."""
+    deeper = ModernBert(TINY | {"num_hidden_layers": 5})
+
     with pytest.raises(GraphError, match="17 linear layers and token embeddings, expected the 21 of the checkpoint"):
-        quantize(float_path, tmp_path / "int8.onnx", layers=5)
+        quantize(float_path, tmp_path / "int8.onnx", deeper.layers)

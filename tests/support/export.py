@@ -33,3 +33,5 @@ class Outcome:
 
 
 Export = Callable[..., Outcome]
+Source = Callable[[str], Path]
+"""The folder for an architecture's class in transformers."""

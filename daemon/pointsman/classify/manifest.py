@@ -36,7 +36,7 @@ LANGUAGES = frozenset(_LANGUAGES.split())
 
 
 class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The origin of the weights: the name given to the exporter, and the SHA-256 of the weight file."""
+    """The origin of the weights: the name given to the exporter, and the SHA-256 of the weight files, concatenated."""
 
     name: str
     sha256: str

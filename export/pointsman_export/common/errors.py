@@ -3,7 +3,8 @@
 Every message says what was found, what was expected, and how to fix it.
 
 ExportError
-├── CheckpointError         the source is not a complete ModernBERT classifier
+├── CheckpointError         the source is not a complete classifier of a known architecture
+├── LabelsError             the file of --labels cannot be used
 ├── TextsError              the file of --texts cannot be used
 ├── RowsError               the file of --calibrate or --labelled cannot be used
 ├── DestinationError        the artifact cannot be written where it was asked for
@@ -31,7 +32,11 @@ class ExportError(PointsmanError):
 
 
 class CheckpointError(ExportError):
-    """The source is not a complete ModernBERT classifier."""
+    """The source is not a complete classifier of a known architecture."""
+
+
+class LabelsError(ExportError):
+    """The file of `--labels` cannot be used."""
 
 
 class TextsError(ExportError):

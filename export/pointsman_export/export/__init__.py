@@ -1,1 +1,1 @@
-"""Convert a ModernBERT checkpoint to an artifact: read, build the graph, quantize, verify, calibrate, write."""
+"""Convert a checkpoint to an artifact: read, build the graph, quantize, verify, calibrate, write."""

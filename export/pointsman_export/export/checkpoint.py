@@ -1,8 +1,7 @@
-"""Open a Hugging Face ModernBERT classifier on disk, and check it before anything is computed from it."""
+"""Open a Hugging Face classifier on disk, and check it before anything is computed from it."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,110 +11,80 @@ from tokenizers import Tokenizer
 from pointsman import files
 from pointsman.classify.manifest import TOKENIZER
 from pointsman_export.common.errors import CheckpointError
-from pointsman_export.export.safetensors_header import tensor_shapes
+from pointsman_export.export.architectures import ARCHITECTURES
+from pointsman_export.export.config import CONFIG, read_config
+from pointsman_export.export.graph.architecture import Architecture
+from pointsman_export.export.labels import MAPPING, read_labels
+from pointsman_export.export.source_files import refuse_pointer
+from pointsman_export.export.weight_files import INDEX, SHARDS, WEIGHTS, all_shapes, weight_files
 
-ARCHITECTURE = "ModernBertForSequenceClassification"
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-MAPPING = "category_mapping.json"
-_LARGEST_JSON_BYTES = 1 << 20
+_ADAPTER = "adapter_config.json"
 _LARGEST_TOKENIZER_BYTES = 256 << 20
-_FULL, _SLIDING = "full_attention", "sliding_attention"
+_PADDING = "pad_token_id"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A folder whose files are complete and consistent. `labels` are in the order of the logits."""
+    """A folder whose files are complete and consistent.
+
+    `torch_class` is the name of its class in transformers, `config` that of transformers 4, `weights` are its
+    safetensors files. `labels` are in the order of the logits.
+    """
 
     name: str
     folder: Path
+    torch_class: str
     config: dict[str, Any]
+    architecture: Architecture
+    weights: list[Path]
     labels: list[str]
-
-    @property
-    def weights(self) -> Path:
-        return self.folder / WEIGHTS
 
     @property
     def tokenizer(self) -> Path:
         return self.folder / TOKENIZER
 
     @property
-    def max_positions(self) -> int:
-        return int(self.config["max_position_embeddings"])
-
-    @property
-    def layers(self) -> int:
-        return int(self.config["num_hidden_layers"])
-
-    @property
     def vocabulary(self) -> int:
         return int(self.config["vocab_size"])
 
+    @property
+    def padding(self) -> int | None:
+        """Return the id of the token that is in no text."""
+        found: int | None = self.config.get(_PADDING)
+        return found
 
-def open_checkpoint(source: str) -> Checkpoint:
-    """Open the checkpoint in a folder or under a hub id; raises CheckpointError."""
+
+def open_checkpoint(source: str, labels: Path | None = None) -> Checkpoint:
+    """Open the checkpoint in a folder or under a hub id; `labels` is a file with the names of its labels.
+
+    Raises CheckpointError or LabelsError.
+    """
     local = Path(source).is_dir()
     folder = Path(source) if local else _download(source)
-    config = _read_config(folder)
-    shapes = tensor_shapes(folder / WEIGHTS)
-    labels = _labels(folder, config)
-    if "classifier.weight" not in shapes:
+    if (folder / _ADAPTER).exists():
         raise CheckpointError(
-            f"{folder / WEIGHTS}: holds no classifier.weight, so this is a base model without a classifier head; "
-            f"fine-tune it as {ARCHITECTURE} and export the result"
+            f"{folder / _ADAPTER}: the folder holds a PEFT adapter, not a whole model; load it with its base, call "
+            "merge_and_unload(), save the result with save_pretrained() into another folder and export that"
         )
-    if shapes["classifier.weight"][0] != len(labels):
-        raise CheckpointError(
-            f"{folder / WEIGHTS}: the classifier has {shapes['classifier.weight'][0]} outputs, "
-            f"id2label in {CONFIG} names {len(labels)} labels ({', '.join(labels)}); fix id2label"
-        )
-    _check_tokenizer(folder / TOKENIZER, int(config["vocab_size"]))
+    path = folder / CONFIG
+    torch_class, config = read_config(path)
+    architecture = _architecture(ARCHITECTURES[torch_class], config, path)
+    weights = weight_files(folder)
+    outputs = _outputs(weights, architecture, torch_class)
     # The manifest is published with the artifact, so it does not tell the folder's path on this host.
-    return Checkpoint(folder.resolve().name if local else source, folder, config, labels)
-
-
-def as_transformers_4(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return the config in the format of transformers 4, which optimum and our builder read; raises CheckpointError.
-
-    transformers 5 writes `rope_parameters` and `layer_types` instead of `*_rope_theta` and
-    `global_attn_every_n_layers`. transformers 4 ignores the new keys and would silently use its defaults.
-    """
-    config = {**checkpoint.config, "reference_compile": False}
-    path = checkpoint.folder / CONFIG
-    rope = config.pop("rope_parameters", None) or {}
-    for kind, key in ((_FULL, "global_rope_theta"), (_SLIDING, "local_rope_theta")):
-        parameters = rope.get(kind) or {}
-        if parameters.get("rope_type", "default") != "default":
-            raise CheckpointError(
-                f"{path}: rope_parameters.{kind}.rope_type is {parameters['rope_type']!r}, only 'default' can be "
-                "exported; take a checkpoint without RoPE scaling"
-            )
-        if "rope_theta" in parameters:
-            config[key] = parameters["rope_theta"]
-    layers = config.pop("layer_types", None)
-    if layers:
-        config["global_attn_every_n_layers"] = _period(layers, path)
-    return config
-
-
-def _period(layers: list[str], path: Path) -> int:
-    """Return the n for which every n-th layer, starting with the first, is global and no other is."""
-    for period in range(1, len(layers) + 1):
-        if layers == [_SLIDING if index % period else _FULL for index in range(len(layers))]:
-            return period
-    raise CheckpointError(
-        f"{path}: layer_types is {layers}, expected '{_FULL}' at every n-th layer from the first on and "
-        f"'{_SLIDING}' between; other layouts cannot be exported"
-    )
+    name = folder.resolve().name if local else source
+    found = read_labels(path, config, outputs, labels)
+    _check_tokenizer(folder / TOKENIZER, int(config["vocab_size"]))
+    return Checkpoint(name, folder, torch_class, config, architecture, weights, found)
 
 
 def _download(source: str) -> Path:
     """Fetch the files that an export reads into the hub's cache, and return their folder."""
     from huggingface_hub import snapshot_download
 
+    wanted = [CONFIG, WEIGHTS, INDEX, SHARDS, TOKENIZER, MAPPING, _ADAPTER]
     try:
-        return Path(snapshot_download(source, allow_patterns=[CONFIG, WEIGHTS, TOKENIZER, MAPPING]))
+        return Path(snapshot_download(source, allow_patterns=wanted))
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(
@@ -124,58 +93,41 @@ def _download(source: str) -> Path:
         ) from error
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG
-    config = _read_json(path)
-    kind, architectures = config.get("model_type"), config.get("architectures") or []
-    if kind != "modernbert" or ARCHITECTURE not in architectures:
+def _architecture(kind: type[Architecture], config: dict[str, Any], path: Path) -> Architecture:
+    """Return the architecture of a config; raises CheckpointError if a size is missing or no number."""
+    try:
+        int(config["vocab_size"])
+        return kind(config)
+    except KeyError as error:
+        raise CheckpointError(f"{path}: {error.args[0]} missing; save it again with save_pretrained()") from error
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: has a size that is no number ({error}); save it again") from error
+
+
+def _outputs(weights: list[Path], architecture: Architecture, torch_class: str) -> int:
+    """Return the number of the classifier's outputs; raises CheckpointError if it has none or one."""
+    shapes, name = all_shapes(weights), f"{architecture.classifier}.weight"
+    where = weights[0] if len(weights) == 1 else weights[0].with_name(INDEX)
+    if name not in shapes:
         raise CheckpointError(
-            f"{path}: model_type is {kind!r} and architectures {architectures}, expected 'modernbert' and "
-            f"['{ARCHITECTURE}']; export a ModernBERT that was fine-tuned as a sequence classifier"
+            f"{where}: holds no {name}, so this is a base model without a classifier head; "
+            f"fine-tune it as {torch_class} and export the result"
         )
-    missing = {"max_position_embeddings", "num_hidden_layers", "vocab_size"} - config.keys()
-    if missing:
-        raise CheckpointError(f"{path}: {', '.join(sorted(missing))} missing; save it again with save_pretrained()")
-    return config
-
-
-def _labels(folder: Path, config: dict[str, Any]) -> list[str]:
-    """Return the labels by index; the two files must agree, unless config.json has only placeholders."""
-    # transformers omits the key if the config has its default, two unnamed labels
-    named = config.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"})
-    labels = _in_order(folder / CONFIG, "id2label", named)
-    mapping = folder / MAPPING
-    if mapping.is_file():
-        content = _read_json(mapping)
-        pairs = content.get("idx_to_category") or {
-            index: name for name, index in content.get("category_to_idx", {}).items()
-        }
-        mapped = _in_order(mapping, "idx_to_category", pairs)
-        if labels == [f"LABEL_{index}" for index in range(len(labels))]:
-            labels = mapped
-        if labels != mapped:
-            raise CheckpointError(
-                f"{mapping}: its labels are not those of {CONFIG}\n  {CONFIG}: {', '.join(labels)}\n"
-                f"  {MAPPING}: {', '.join(mapped)}\nfix the file that does not have the labels of the training"
-            )
-    if len(set(labels)) < len(labels):
-        raise CheckpointError(f"{folder / CONFIG}: a label occurs twice in {', '.join(labels)}; fix id2label")
-    return labels
-
-
-def _in_order(path: Path, key: str, names: dict[Any, str]) -> list[str]:
-    """Return the names by index; raises CheckpointError unless the indices are 0, 1, 2, … without a gap."""
-    by_index = {str(index): name for index, name in names.items()}
-    expected = [str(index) for index in range(len(by_index))]
-    if not by_index or by_index.keys() != set(expected):
+    outputs = shapes[name][0]
+    if outputs < 2:
         raise CheckpointError(
-            f"{path}: {key} has the indices {', '.join(by_index) or 'none'}, expected 0, 1, 2, … without a gap; fix it"
+            f"{where}: the classifier has one output, so it is a regression and has no labels to choose between; "
+            "train it with two labels or more"
         )
-    return [by_index[index] for index in expected]
+    return outputs
 
 
 def _check_tokenizer(path: Path, vocabulary: int) -> None:
-    """Raise CheckpointError unless the file is a tokenizer whose ids are in the model's vocabulary."""
+    """Raise CheckpointError unless the file is a tokenizer that fits the model.
+
+    Its ids must be in the model's vocabulary, and it must add the tokens before and after a text by itself.
+    """
+    refuse_pointer(path)
     if not path.is_file():
         raise CheckpointError(
             f"{path}: missing; save the fast tokenizer beside the weights "
@@ -187,21 +139,14 @@ def _check_tokenizer(path: Path, vocabulary: int) -> None:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); save the tokenizer again") from error
     except Exception as error:  # tokenizers raises nothing narrower
         raise CheckpointError(f"{path}: not a tokenizer ({error}); save the tokenizer again") from error
-    greatest = max(tokenizer.get_vocab(with_added_tokens=True).values())
+    greatest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
     if greatest >= vocabulary:
         raise CheckpointError(
             f"{path}: has token id {greatest}, the model's vocabulary ends at {vocabulary - 1}; "
             "take the tokenizer that the model was trained with"
         )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(files.read(path, _LARGEST_JSON_BYTES))
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); name a folder with a checkpoint") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not JSON ({error}); fetch or save it again") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: holds a {type(content).__name__}, expected a JSON object; save it again")
-    return content
+    if not tokenizer.num_special_tokens_to_add(is_pair=False):
+        raise CheckpointError(
+            f"{path}: adds no tokens before and after a text ([CLS] and [SEP], or <s> and </s>), which the model was "
+            "trained with; save the tokenizer again, with its post_processor"
+        )

@@ -10,8 +10,10 @@ from pointsman_export.common.command import languages, run
 from pointsman_export.export.libraries import quiet
 
 _DESCRIPTION = """\
-Convert a ModernBERT classifier to an artifact that `pointsman serve` runs: an ONNX graph (int8 for the CPU, fp16 for a
-GPU), the tokenizer and a manifest. The graph is verified against the checkpoint before anything is written.
+Convert a classifier to an artifact that `pointsman serve` runs: an ONNX graph (int8 for the CPU, fp16 for a GPU), the
+tokenizer and a manifest. The graph is verified against the checkpoint before anything is written. Takes ModernBERT,
+BERT (MiniLM too), RoBERTa, XLM-RoBERTa, CamemBERT and DistilBERT, fine-tuned as sequence classifiers with one label for
+each text, from safetensors in float32, float16 or bfloat16.
 
 By default the graph is built from the weights, for speed: prompts are packed into one row without padding. With
 --level plain, and for checkpoints that the builder does not support, optimum exports the graph. For a GPU that graph is
@@ -64,6 +66,12 @@ def command_parser() -> argparse.ArgumentParser:
     parser.add_argument("source", metavar="SOURCE", help="folder or Hugging Face hub id of the checkpoint")
     parser.add_argument(
         "-o", dest="output", type=Path, required=True, metavar="DIR", help="folder of the artifact; must not exist yet"
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="names of the labels, one on a line in the order of the outputs, for a checkpoint that names none",
     )
     parser.add_argument(
         "--gate",

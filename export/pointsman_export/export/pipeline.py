@@ -25,9 +25,10 @@ from pointsman_export.export.labelled import Labelled, read_labelled
 from pointsman_export.export.proof import Trial, prove
 from pointsman_export.export.recipe import Recipe, choose_recipe
 from pointsman_export.export.report import Report
-from pointsman_export.export.selection import quantize_within
+from pointsman_export.export.selection import quantize_within, sample
 from pointsman_export.export.texts import BUILT_IN, read_texts
 from pointsman_export.export.torch_model import load_model
+from pointsman_export.export.weight_files import sha256_of_all
 
 DEFAULT_MAX_TOKENS = 512
 _LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime")
@@ -37,11 +38,13 @@ _LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxr
 class Request:
     """The options of the command line.
 
-    `texts` None means the built-in texts, `max_tokens` None the default, and `labelled` None the rows of `calibrate`.
+    `texts` None means the built-in texts, `max_tokens` None the default, `labelled` None the rows of `calibrate`, and
+    `labels` None that the checkpoint names its labels.
     """
 
     source: str
     output: Path
+    labels: Path | None
     gate: float
     texts: Path | None
     max_error: float
@@ -62,14 +65,14 @@ def export(request: Request, progress: Callable[[str], None]) -> Report:
     destination.check(request.output, force=request.force)
     texts = BUILT_IN if request.texts is None else read_texts(request.texts)
     progress(f"checking {request.source}")
-    checkpoint = open_checkpoint(request.source)
+    checkpoint = open_checkpoint(request.source, request.labels)
     trial = _trial(checkpoint, request, texts)
     with destination.workspace(request.output) as work:
         built = work / "artifact"
         built.mkdir()
         progress("exporting the float graph")
         model = load_model(checkpoint)
-        recipe = choose_recipe(checkpoint, model, request.level, request.activations, progress)
+        recipe = choose_recipe(checkpoint, model, request.level, request.activations, sample(trial.prompts), progress)
         precision = "int8" if request.target == "cpu" else recipe.gpu_precision
         paths = {"float": work / "float.onnx", precision: built / MODEL}
         recipe.write_float(paths["float"])
@@ -91,7 +94,7 @@ def export(request: Request, progress: Callable[[str], None]) -> Report:
 
 def _trial(checkpoint: Checkpoint, request: Request, texts: list[str]) -> Trial:
     """Tokenize the texts and rows that the graphs are checked on; raises CheckpointError for too many `max_tokens`."""
-    limit = checkpoint.max_positions
+    limit = checkpoint.architecture.positions
     max_tokens = request.max_tokens or min(limit, DEFAULT_MAX_TOKENS)
     if max_tokens > limit:
         raise CheckpointError(
@@ -137,7 +140,7 @@ def _manifest(checkpoint: Checkpoint, request: Request, recipe: Recipe, report: 
         target=request.target,
         temperature=1.0 if calibration is None else calibration.temperature,
         suggested_threshold=None if calibration is None else calibration.threshold,
-        source=Source(name=checkpoint.name, sha256=artifact.sha256(checkpoint.weights)),
+        source=Source(name=checkpoint.name, sha256=sha256_of_all(checkpoint.weights)),
         files={name: artifact.sha256(built / name) for name in (MODEL, TOKENIZER)},
         verification=report.figures(),
         versions={name: version(name) for name in _LIBRARIES},

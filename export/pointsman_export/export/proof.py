@@ -62,7 +62,7 @@ def prove(
     _, shipped = paths
     on_gpu = trial.target == "gpu"
     graphs = {name: Graph(path, prefer_cuda=on_gpu and name == shipped) for name, path in paths.items()}
-    random = verify.random_prompts(vocabulary, trial.max_tokens)
+    random = verify.random_prompts(vocabulary, trial.max_tokens, checkpoint.padding)
     progress("comparing with torch")
     exact = [name for name in graphs if name != "int8"]
     values = {name: verify.check_values(model, graphs[name], name, random) for name in exact}

@@ -28,37 +28,28 @@ from pointsman_export.common.errors import GraphError
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.int8]
 
-EMBEDDINGS = "embeddings.tok_embeddings"
-_LINEARS = ("attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo")
-
 GREATEST = 127
 SMALLEST_SCALE = 1e-10
 """Lower limit of a scale, so that an all-zero row or column does not have a scale of zero."""
 
 
-def quantizable(layers: int) -> list[str]:
-    """Return the names of all weights that can be int8 in `layers` encoder layers.
-
-    They are named as in the checkpoint, without `model.`.
-    """
-    return [EMBEDDINGS, *(f"layers.{layer}.{linear}" for layer in range(layers) for linear in _LINEARS)]
-
-
-def quantize(source: Path, target: Path, layers: int, float_layers: Collection[str] = ()) -> None:
+def quantize(source: Path, target: Path, names: Collection[str], float_layers: Collection[str] = ()) -> None:
     """Write the int8 form of the graph in `source` to `target`; raises GraphError on an unknown form.
 
-    Every `quantizable` weight becomes int8, except `float_layers`.
+    The weights that become int8 are those of `names`, named as in the checkpoint without the encoder's prefix, except
+    `float_layers`.
     """
     model = onnx.load(source)
-    _Pass(model, float_layers).run(quantizable(layers))
+    _Pass(model, names, float_layers).run()
     onnx.save(model, target)
 
 
 class _Pass:
     """One walk over a graph, which keeps each node or replaces it by nodes that write the same output."""
 
-    def __init__(self, model: onnx.ModelProto, float_layers: Collection[str]) -> None:
+    def __init__(self, model: onnx.ModelProto, names: Collection[str], float_layers: Collection[str]) -> None:
         self._graph = model.graph
+        self._names = names
         self._float_layers = float_layers
         self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
         self._nodes: list[NodeProto] = []
@@ -67,12 +58,12 @@ class _Pass:
         self._activations: dict[str, tuple[str, str]] = {}
         self._shapes: dict[int, str] = {}
 
-    def run(self, names: list[str]) -> None:
+    def run(self) -> None:
         found = [_name(node) for node in self._graph.node if self._is_linear(node) or self._is_embedding(node)]
-        if sorted(found) != sorted(names):
+        if sorted(found) != sorted(self._names):
             raise GraphError(
-                f"the graph has {len(found)} linear layers and token embeddings, expected the {len(names)} of the "
-                "checkpoint; use the versions that the extra pointsman[export] names"
+                f"the graph has {len(found)} linear layers and token embeddings, expected the {len(self._names)} of "
+                "the checkpoint; use the versions that the extra pointsman[export] names"
             )
         self._prepare()
         for node in self._graph.node:
@@ -87,10 +78,10 @@ class _Pass:
         self._replace()
 
     def _is_linear(self, node: NodeProto) -> bool:
-        return node.op_type == "MatMul" and "/layers." in node.name and node.input[1] in self._weights
+        return node.op_type == "MatMul" and _name(node) in self._names and node.input[1] in self._weights
 
     def _is_embedding(self, node: NodeProto) -> bool:
-        return node.op_type == "Gather" and "/tok_embeddings/" in node.name and node.input[0] in self._weights
+        return node.op_type == "Gather" and _name(node) in self._names and node.input[0] in self._weights
 
     def _prepare(self) -> None:
         self._constant("int8/zero_point", np.array(GREATEST + 1, np.uint8))

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from shutil import copyfile
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import onnx
-import torch
 
+from pointsman.classify.tokenizer import Ids
 from pointsman_export.common.errors import UnknownFormError
-from pointsman_export.export.checkpoint import Checkpoint, as_transformers_4
-from pointsman_export.export.graph.architecture import architecture
-from pointsman_export.export.graph.encoder import build_graph, build_half_graph
+from pointsman_export.export.checkpoint import Checkpoint
+from pointsman_export.export.graph.build import build_graph, build_half_graph
 from pointsman_export.export.graph.linear import Activations
-from pointsman_export.export.graph.weights import load_weights
+from pointsman_export.export.graph.rounding import Rounding
 from pointsman_export.export.interface import PACKED, PADDED, Interface
-from pointsman_export.export.quantize import quantizable, quantize
-from pointsman_export.export.torch_model import export_float
+from pointsman_export.export.quantize import quantize
+from pointsman_export.export.torch_model import export_float, input_ranges, weights_of, with_weights
 
 
 class Recipe(Protocol):
@@ -33,7 +33,11 @@ class Recipe(Protocol):
     def activations(self) -> Activations: ...
     @property
     def layers(self) -> list[str]:
-        """Return the names of the weights that can be int8, as `quantizable` does."""
+        """Return the names of the weights that can be int8."""
+
+    @property
+    def roundings(self) -> Mapping[str, Rounding]:
+        """Return how the layers' inputs are rounded, as far as that is not SYMMETRIC."""
 
     @property
     def gpu_precision(self) -> str: ...
@@ -51,25 +55,32 @@ class FastRecipe:
     level = "fast"
     gpu_precision = "fp16"
 
-    def __init__(self, checkpoint: Checkpoint, activations: Activations) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, model: Any, activations: Activations, prompts: Sequence[Ids] = ()
+    ) -> None:
+        """Read the weights of the torch model; on `prompts` it shows the ranges of its activations."""
+        self._form = checkpoint.architecture
+        self._form.check()
         self.activations = activations
-        self.layers = quantizable(checkpoint.layers)
-        self._form = architecture(as_transformers_4(checkpoint))
-        self._weights = load_weights(checkpoint.weights, self._form)
+        self.layers = self._form.layers
+        self._weights = weights_of(model)
+        self._form.fold(self._weights)
+        ranges = input_ranges(model, self._form.smoothed, prompts)
+        self.roundings = self._form.roundings(self._weights, ranges)
 
     def write_float(self, path: Path) -> None:
         onnx.save(build_graph(self._form, self._weights, None), path)
 
     def write_int8(self, path: Path, float_layers: Collection[str] = ()) -> None:
-        onnx.save(build_graph(self._form, self._weights, self.activations, float_layers), path)
+        onnx.save(build_graph(self._form, self._weights, self.activations, float_layers, self.roundings), path)
 
     def write_gpu(self, path: Path) -> None:
         onnx.save(build_half_graph(self._form, self._weights), path)
 
     def to_round(self, model: Any) -> Any:
-        balanced = deepcopy(model)
-        balanced.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in self._weights.items()})
-        return balanced
+        folded = deepcopy(model)
+        with_weights(folded, self._weights)
+        return folded
 
 
 class PlainRecipe:
@@ -82,10 +93,10 @@ class PlainRecipe:
     level = "plain"
     gpu_precision = "fp32"
     activations: Activations = "token"
+    roundings: Mapping[str, Rounding] = MappingProxyType({})
 
     def __init__(self, checkpoint: Checkpoint, model: Any) -> None:
-        self.layers = quantizable(checkpoint.layers)
-        self._count = checkpoint.layers
+        self.layers = checkpoint.architecture.layers
         self._model = model
         self._float = Path()
 
@@ -94,7 +105,7 @@ class PlainRecipe:
         export_float(self._model, path)
 
     def write_int8(self, path: Path, float_layers: Collection[str] = ()) -> None:
-        quantize(self._float, path, self._count, float_layers)
+        quantize(self._float, path, self.layers, float_layers)
 
     def write_gpu(self, path: Path) -> None:
         copyfile(self._float, path)
@@ -104,15 +115,21 @@ class PlainRecipe:
 
 
 def choose_recipe(
-    checkpoint: Checkpoint, model: Any, level: str, activations: Activations, progress: Callable[[str], None]
+    checkpoint: Checkpoint,
+    model: Any,
+    level: str,
+    activations: Activations,
+    prompts: Sequence[Ids],
+    progress: Callable[[str], None],
 ) -> Recipe:
     """Return the fast recipe if `level` is fast and the checkpoint allows it, else the plain one.
 
-    Raises UnknownFormError if the checkpoint does not allow the fast graph and `activations` needs it.
+    `prompts` are real text. Raises UnknownFormError if the checkpoint does not allow the fast graph and `activations`
+    needs it.
     """
     if level == "fast":
         try:
-            return FastRecipe(checkpoint, activations)
+            return FastRecipe(checkpoint, model, activations, prompts)
         except UnknownFormError as error:
             if activations != PlainRecipe.activations:
                 raise UnknownFormError(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pointsman import files
 from pointsman_export.common.errors import CheckpointError
+from pointsman_export.export.source_files import refuse_pointer
 
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 100_000_000
@@ -20,6 +21,7 @@ _MAX_HEADER_BYTES = 100_000_000
 
 def tensor_shapes(path: Path) -> dict[str, list[int]]:
     """Return each tensor's shape; raises CheckpointError unless the file is as long as its header says."""
+    refuse_pointer(path)
     try:
         with files.opened(path) as file:
             actual = os.fstat(file.fileno()).st_size

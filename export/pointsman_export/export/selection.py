@@ -8,10 +8,11 @@ few as possible of the worst stay in float. The decision always rests on the err
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch
 
 from pointsman.classify.tokenizer import Ids
 from pointsman_export.export.graph.linear import Activations
+from pointsman_export.export.graph.rounding import SYMMETRIC, Rounding
 from pointsman_export.export.quantize import GREATEST, SMALLEST_SCALE
 from pointsman_export.export.recipe import Recipe
 from pointsman_export.export.runtime import Graph, Logits, alone
@@ -49,6 +51,11 @@ class Selection:
     bound: float
 
 
+def sample(prompts: Sequence[Ids]) -> list[Ids]:
+    """Return the prompts, cut, that ranges and errors are measured on."""
+    return spread(prompts, _MEASURED, _MEASURED_TOKENS)
+
+
 def quantize_within(
     recipe: Recipe,
     model: Any,
@@ -61,26 +68,30 @@ def quantize_within(
 
     `model` is the torch model, and its float graph is in `paths["float"]`. Raises GraphError on an unknown form.
     """
-    sample = spread(prompts, _MEASURED, _MEASURED_TOKENS)
-    expected = alone(Graph(paths["float"]), sample)
+    measured = sample(prompts)
+    expected = alone(Graph(paths["float"]), measured)
 
     def error(float_layers: Sequence[str]) -> float:
         recipe.write_int8(paths["int8"], float_layers)
-        return logit_error(expected, alone(Graph(paths["int8"]), sample))
+        return logit_error(expected, alone(Graph(paths["int8"]), measured))
 
     int8_error = error(())
     kept: list[str] = []
     if int8_error > bound:
         progress(f"measuring what int8 does to each of {len(recipe.layers)} layers")
         ranked = rank(
-            recipe.to_round(model), recipe.layers, spread(prompts, _RANKED, _RANKED_TOKENS), recipe.activations
+            recipe.to_round(model),
+            recipe.layers,
+            spread(prompts, _RANKED, _RANKED_TOKENS),
+            recipe.activations,
+            recipe.roundings,
         )
         progress("looking for the fewest layers to keep in float")
         kept = ranked[: _fewest(len(ranked), lambda count: error(ranked[:count]) <= bound)]
     return Selection(
         float_layers=kept,
         layers=len(recipe.layers),
-        texts=len(sample),
+        texts=len(measured),
         error=error(kept) if kept else int8_error,
         int8_error=int8_error,
         bound=bound,
@@ -108,26 +119,35 @@ def logit_error(expected: Logits, found: Logits) -> float:
     return moved / float(np.sqrt(np.square(expected).mean())) if moved else 0.0
 
 
-def rank(model: Any, names: Sequence[str], prompts: list[Ids], activations: Activations = "token") -> list[str]:
+def rank(
+    model: Any,
+    names: Sequence[str],
+    prompts: list[Ids],
+    activations: Activations = "token",
+    roundings: Mapping[str, Rounding] = MappingProxyType({}),
+) -> list[str]:
     """Sort `names` by how far rounding each one alone moves the torch model's logits, the farthest first."""
     errors = {}
     with _one_thread():
         expected = torch_logits(model, prompts)
         for name in names:
-            with rounded(model.model.get_submodule(name), activations):
+            with rounded(model.base_model.get_submodule(name), activations, roundings.get(name, SYMMETRIC)):
                 errors[name] = logit_error(expected, torch_logits(model, prompts))
     return sorted(names, key=lambda name: -errors[name])
 
 
 @contextmanager
-def rounded(module: Any, activations: Activations = "token") -> Iterator[None]:
+def rounded(module: Any, activations: Activations = "token", rounding: Rounding = SYMMETRIC) -> Iterator[None]:
     """Let a linear layer or embedding compute with rounded weights and, if linear, rounded inputs, as in int8."""
     weight = module.weight.data
+    factor = torch.ones(1) if rounding.factor is None else torch.from_numpy(rounding.factor)
     axes = (-1,) if activations == "token" else (-3, -2, -1)
     hooks = []
     if isinstance(module, torch.nn.Linear):
-        hooks.append(module.register_forward_pre_hook(lambda _, inputs: (_rounded(inputs[0], axes),)))
-    module.weight.data = _rounded(weight, (-1,))
+        hooks.append(
+            module.register_forward_pre_hook(lambda _, inputs: (_rounded(inputs[0] / factor, axes, rounding.least),))
+        )
+    module.weight.data = _rounded(weight * factor, (-1,))
     try:
         yield
     finally:
@@ -157,10 +177,13 @@ def spread(prompts: Sequence[Ids], count: int, tokens: int) -> list[Ids]:
     return [prompts[index][:tokens] for index in chosen]
 
 
-def _rounded(values: Any, axes: tuple[int, ...]) -> Any:
-    """Round to symmetric int8 with a step for each slice along `axes`.
+def _rounded(values: Any, axes: tuple[int, ...], least: float | None = None) -> Any:
+    """Round to int8 with a step for each slice along `axes`; symmetric, or from `least` up.
 
     A slice is an output's weights, or a token's or a run's activations.
     """
+    if least is not None:
+        step = ((values - least).amax(axes, keepdim=True) / (2 * GREATEST + 1)).clamp(min=SMALLEST_SCALE)
+        return ((values - least) / step).round() * step + least
     step = (values.abs().amax(axes, keepdim=True) / GREATEST).clamp(min=SMALLEST_SCALE)
     return (values / step).round() * step

@@ -2,40 +2,113 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+import transformers
 from optimum.exporters.onnx import export
-from optimum.exporters.onnx.model_configs import ModernBertOnnxConfig
-from transformers import ModernBertConfig, ModernBertForSequenceClassification
+from optimum.exporters.onnx.model_configs import DistilBertOnnxConfig
 from transformers.utils import logging
 
+from pointsman.classify.tokenizer import Ids
 from pointsman_export.common.errors import CheckpointError
-from pointsman_export.export.checkpoint import Checkpoint, as_transformers_4
+from pointsman_export.export.checkpoint import Checkpoint
+from pointsman_export.export.graph.weights import Floats, Weights
+
+MOST_PARAMETERS = 530_000_000
+"""What a protobuf of 2 GiB holds in float32, less what a graph needs beside its weights."""
+_REASON = 300
+"""Most characters that are quoted of an error of transformers."""
 
 
 def load_model(checkpoint: Checkpoint) -> Any:
-    """Load the torch model, float32, in evaluation mode; raises CheckpointError if weights are missing."""
+    """Load the torch model, float32, in evaluation mode.
+
+    Raises CheckpointError if weights are missing, do not fit the config, or are no numbers.
+    """
     logging.set_verbosity_error()
-    model, loading = ModernBertForSequenceClassification.from_pretrained(
-        checkpoint.folder,
-        config=ModernBertConfig.from_dict(as_transformers_4(checkpoint)),
-        attn_implementation="sdpa",
-        use_safetensors=True,
-        local_files_only=True,
-        output_loading_info=True,
-    )
+    torch_class = getattr(transformers, checkpoint.torch_class)
+    try:
+        model, loading = torch_class.from_pretrained(
+            checkpoint.folder,
+            config=torch_class.config_class.from_dict(checkpoint.config),
+            attn_implementation="sdpa",
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except Exception as error:  # transformers raises errors of every kind
+        reason = " ".join(str(error).split())[:_REASON]
+        raise CheckpointError(
+            f"{checkpoint.folder}: transformers cannot load it ({reason}); save it again with save_pretrained()"
+        ) from error
     if loading["missing_keys"]:
         raise CheckpointError(
-            f"{checkpoint.weights}: holds no {', '.join(sorted(loading['missing_keys']))}; "
+            f"{_place(checkpoint)}: holds no {', '.join(sorted(loading['missing_keys']))}; "
             "export a checkpoint that was saved whole"
         )
+    for name, tensor in model.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(
+                f"{_place(checkpoint)}: {name} holds NaN or infinity, so the training diverged or float16 overflowed; "
+                "export an earlier checkpoint"
+            )
+    if model.num_parameters() > MOST_PARAMETERS:
+        raise CheckpointError(
+            f"{checkpoint.folder}: has {model.num_parameters():,} parameters, and ONNX can store {MOST_PARAMETERS:,} "
+            "in a float32 graph (2 GiB), which the proof needs; export a smaller model"
+        )
     return model.float().eval()
+
+
+def weights_of(model: Any) -> Weights:
+    """Return the model's tensors by their names without the encoder's prefix; they share the model's memory."""
+    prefix = f"{model.base_model_prefix}."
+    return {name.removeprefix(prefix): tensor.numpy() for name, tensor in model.state_dict().items()}
+
+
+def with_weights(model: Any, weights: Weights) -> None:
+    """Set the encoder's tensors to `weights`, which are named as by `weights_of`."""
+    with torch.no_grad():
+        for name, parameter in model.base_model.named_parameters():
+            parameter.copy_(torch.from_numpy(weights[name]))
+
+
+def input_ranges(model: Any, names: Sequence[str], prompts: Sequence[Ids]) -> dict[str, Floats]:
+    """Return the largest absolute value of each input channel of some layers, on prompts that are run alone.
+
+    Without names or prompts, it is empty.
+    """
+    found: dict[str, Any] = {}
+
+    def keep(name: str, tokens: Any) -> None:
+        greatest = tokens.abs().amax((0, 1))
+        found[name] = torch.maximum(found.get(name, greatest), greatest)
+
+    hooks = [
+        model.base_model.get_submodule(name).register_forward_pre_hook(
+            lambda _, inputs, name=name: keep(name, inputs[0])
+        )
+        for name in names
+    ]
+    with torch.inference_mode():
+        for prompt in prompts if names else ():
+            model(input_ids=torch.from_numpy(prompt)[None])
+    for hook in hooks:
+        hook.remove()
+    return {name: greatest.numpy() for name, greatest in found.items()}
 
 
 def export_float(model: Any, path: Path) -> None:
     """Write the graph of `model` to `path`.
 
-    It maps int64 `input_ids` and `attention_mask` [batch, sequence] to `logits`.
+    It maps int64 `input_ids` and `attention_mask` [batch, sequence] to `logits`; these are DistilBERT's inputs, to
+    which BERT adds token types that are all 0 here.
     """
-    export(model, ModernBertOnnxConfig(model.config, task="text-classification"), path)
+    export(model, DistilBertOnnxConfig(model.config, task="text-classification"), path)
+
+
+def _place(checkpoint: Checkpoint) -> Path:
+    return checkpoint.weights[0] if len(checkpoint.weights) == 1 else checkpoint.folder

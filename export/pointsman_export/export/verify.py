@@ -34,10 +34,11 @@ def tolerance(precision: str) -> float:
     return HALF_TOLERANCE if precision == "fp16" else TOLERANCE
 
 
-def random_prompts(vocabulary: int, max_tokens: int) -> list[Ids]:
-    """Return prompts of random tokens, the same at every export, none longer than `max_tokens`."""
+def random_prompts(vocabulary: int, max_tokens: int, padding: int | None) -> list[Ids]:
+    """Return prompts of random tokens other than `padding`, the same at every export, none longer than `max_tokens`."""
     random = np.random.default_rng(0)
-    return [random.integers(0, vocabulary, length) for length in LENGTHS if length <= max_tokens]
+    tokens = np.array([token for token in range(vocabulary) if token != padding])
+    return [random.choice(tokens, length) for length in LENGTHS if length <= max_tokens]
 
 
 def check_interface(path: Path, interface: Interface, labels: int) -> None:

@@ -12,7 +12,7 @@ from pointsman.config.options.option import option
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CategoryModel:
     model_id: str = option("Folder of an exported artifact (relative to this file), or `builtin`.", "builtin")
-    use_modernbert: bool = option("Accepted for compatibility; only ModernBERT is served.", True)
+    use_modernbert: bool = option("Accepted for compatibility; the artifact says what is served.", True)
     threshold: float = option(
         "Minimum probability of a category; below it the fallback applies.", 0.6, minimum=0, maximum=1
     )

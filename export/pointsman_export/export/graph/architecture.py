@@ -1,74 +1,68 @@
-"""Read the architecture of a ModernBERT classifier, as far as the graph depends on it."""
+"""Define what the exporter needs to know of a kind of classifier."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from pointsman_export.common.errors import UnknownFormError
-
-_FIXED = {
-    "hidden_activation": "gelu",
-    "classifier_activation": "gelu",
-    "attention_bias": False,
-    "mlp_bias": False,
-}
-"""Values that every published ModernBERT has, and that are the config's defaults; no others are supported."""
-_DEFAULTS = {
-    "hidden_size": 768,
-    "intermediate_size": 1152,
-    "num_attention_heads": 12,
-    "global_attn_every_n_layers": 3,
-    "local_attention": 128,
-    "global_rope_theta": 160_000.0,
-    "norm_eps": 1e-5,
-    "classifier_pooling": "cls",
-}
+from pointsman_export.export.graph.parts import Parts
+from pointsman_export.export.graph.rounding import Rounding
+from pointsman_export.export.graph.weights import Floats, Weights
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Architecture:
-    """The sizes of a classifier; `window` is how far a token of a local layer sees to either side, in positions."""
+class Architecture(Protocol):
+    """A kind of classifier, with the sizes of one checkpoint.
 
-    layers: int
-    width: int
-    inner: int
-    heads: int
-    global_every: int
-    window: int
-    global_theta: float
-    local_theta: float
-    positions: int
-    epsilon: float
-    pooling: str
-
-    def is_global(self, layer: int) -> bool:
-        return layer % self.global_every == 0
-
-
-def architecture(config: Mapping[str, Any]) -> Architecture:
-    """Return the architecture of a config in the format of transformers 4.
-
-    Raises UnknownFormError if the config needs another graph.
+    Weights are named as in the checkpoint, without the prefix of the encoder (`model.`, `bert.`).
     """
-    for key, expected in _FIXED.items():
-        if config.get(key, expected) != expected:
-            raise UnknownFormError(f"{key} is {config[key]!r}, expected {expected!r}")
-    value = {**_DEFAULTS, **config}
-    if value["classifier_pooling"] not in ("cls", "mean"):
-        raise UnknownFormError(f"classifier_pooling is {value['classifier_pooling']!r}, expected 'cls' or 'mean'")
-    local_theta = value.get("local_rope_theta", 10_000.0)
-    return Architecture(
-        layers=value["num_hidden_layers"],
-        width=value["hidden_size"],
-        inner=value["intermediate_size"],
-        heads=value["num_attention_heads"],
-        global_every=value["global_attn_every_n_layers"],
-        window=value["local_attention"] // 2,
-        global_theta=value["global_rope_theta"],
-        local_theta=value["global_rope_theta"] if local_theta is None else local_theta,
-        positions=value["max_position_embeddings"],
-        epsilon=value["norm_eps"],
-        pooling=value["classifier_pooling"],
-    )
+
+    classifier: ClassVar[str]
+    """The last linear layer, with an output for each label."""
+    head: ClassVar[tuple[str, ...]]
+    """How the names of the weights after the pooling begin, which stay float32."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        """Read the sizes in a config of transformers 4; raises KeyError if one is missing."""
+
+    @property
+    def width(self) -> int:
+        """Return the width of a token between layers."""
+
+    @property
+    def heads(self) -> int:
+        """Return the number of attention heads."""
+
+    @property
+    def positions(self) -> int:
+        """Return the most tokens that a text may have."""
+
+    @property
+    def layers(self) -> list[str]:
+        """Return the names of the weights that can be int8: the token embeddings and the layers' matrices."""
+
+    @property
+    def smoothed(self) -> list[str]:
+        """Return the names of layers for whose inputs `roundings` needs the ranges."""
+
+    def roundings(self, weights: Weights, ranges: Mapping[str, Floats]) -> dict[str, Rounding]:
+        """Return how the inputs of layers are rounded to int8, as far as that is not SYMMETRIC.
+
+        `ranges` are the largest absolute values by channel, for the layers of `smoothed` or for none.
+        """
+
+    def check(self) -> None:
+        """Raise UnknownFormError if the config needs a graph that `logits` does not build."""
+
+    def fold(self, weights: Weights) -> None:
+        """Rewrite weights for speed and for int8, so that the classifier computes the same in float."""
+
+    def logits(self, parts: Parts) -> str:
+        """Add the nodes from the feed to the logits [prompts, labels], and return their name."""
+
+
+def require(config: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Raise UnknownFormError if the config has another value than `expected` for a key; it may have none."""
+    for key, value in expected.items():
+        if config.get(key, value) != value:
+            raise UnknownFormError(f"{key} is {config[key]!r}, expected {value!r}")

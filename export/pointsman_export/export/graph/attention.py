@@ -13,9 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pointsman_export.export.graph import rope
-from pointsman_export.export.graph.architecture import Architecture
 from pointsman_export.export.graph.linear import Scaled
+from pointsman_export.export.graph.rope import Rope
 from pointsman_export.export.graph.writer import CONTRIB, Writer
 
 BANDED_ABOVE = 256
@@ -32,33 +31,35 @@ Attend = Callable[[str, str, str, str], str]
 class PromptAttention:
     """Adds the attention of the float32 layers of one graph, one prompt after another."""
 
-    def __init__(self, writer: Writer, form: Architecture) -> None:
+    def __init__(self, writer: Writer, width: int, heads: int) -> None:
         self._writer = writer
-        self._form = form
+        self._width = width
+        self._heads = heads
         op = writer.op
         prompts = op("Shape", "starts")
         self._tokens = op("Shape", "input_ids")
         self._count = op("Squeeze", prompts)
         self._several = op("Greater", prompts, writer.integers(1))
         self._ends = op("Concat", op("Slice", "starts", writer.integers(1), prompts), self._tokens, axis=0)
-        self._tables = {
-            is_global: [op("Unsqueeze", table, writer.integers(0)) for table in tables]
-            for is_global, tables in rope.look_up(writer, form, np.float32).items()
-        }
+        self._tables: dict[Rope, list[str]] = {}
 
-    def rotate(self, product: Scaled, *, is_global: bool) -> str:
+    def rotate(self, product: Scaled, rope: Rope) -> str:
         """RoPE; it is linear, so a scale is multiplied into the tables, which are as wide as half a head."""
-        tables = self._tables[is_global]
+        op = self._writer.op
+        if rope not in self._tables:
+            rows = rope.look_up(self._writer, np.float32)
+            self._tables[rope] = [op("Unsqueeze", table, self._writer.integers(0)) for table in rows]
+        tables = self._tables[rope]
         if product.scale is not None:
-            tables = [self._writer.op("Mul", table, product.scale) for table in tables]
-        return self._writer.op("RotaryEmbedding", product.name, *tables, num_heads=self._form.heads)
+            tables = [op("Mul", table, product.scale) for table in tables]
+        return op("RotaryEmbedding", product.name, *tables, num_heads=self._heads)
 
-    def all(self, query: str, key: str, value: str, *, is_global: bool) -> str:
-        attend = self._global if is_global else self._local
+    def all(self, query: str, key: str, value: str, window: int | None = None) -> str:
+        attend = self._whole if window is None else self._local(window)
         return self._each(query, key, value, attend, lambda _, begin, end: (begin, end))
 
-    def first(self, query: str, key: str, value: str, *, is_global: bool) -> str:
-        attend = self._dense if is_global else self._start
+    def first(self, query: str, key: str, value: str, window: int | None = None) -> str:
+        attend = self._dense if window is None else self._start(window)
         one = self._writer.integers(1)
         return self._each(query, key, value, attend, lambda index, *_: (index, self._writer.op("Add", index, one)))
 
@@ -83,75 +84,81 @@ class PromptAttention:
             found = attend(self._cut(query, *queries(index, begin, end)), own_key, own_value, op("Sub", end, begin))
             return op("Concat", before, found, axis=1)
 
-        nothing = writer.constant("nothing", np.zeros((1, 0, self._form.width), np.float32))
+        nothing = writer.constant("nothing", np.zeros((1, 0, self._width), np.float32))
         return writer.choose(
             self._several,
             lambda: writer.repeat(self._count, nothing, prompt),
             lambda: attend(query, key, value, self._tokens),
         )
 
-    def _global(self, query: str, key: str, value: str, length: str) -> str:
+    def _whole(self, query: str, key: str, value: str, length: str) -> str:
         return self._writer.choose(
             self._longer(length, STREAMED_ABOVE),
             lambda: self._streamed(query, key, value),
             lambda: self._dense(query, key, value, length),
         )
 
-    def _local(self, query: str, key: str, value: str, length: str) -> str:
+    def _local(self, window: int) -> Attend:
         """Attend within the window; in up to `window` + 1 tokens, each token sees all others."""
-        return self._writer.choose(
-            self._longer(length, BANDED_ABOVE),
-            lambda: self._banded(query, key, value, length),
-            lambda: self._writer.choose(
-                self._longer(length, self._form.window + 1),
-                lambda: self._attention(query, key, value, self._window_bias(length)),
-                lambda: self._dense(query, key, value, length),
-            ),
-        )
+
+        def attend(query: str, key: str, value: str, length: str) -> str:
+            return self._writer.choose(
+                self._longer(length, BANDED_ABOVE),
+                lambda: self._banded(query, key, value, length, window),
+                lambda: self._writer.choose(
+                    self._longer(length, window + 1),
+                    lambda: self._attention(query, key, value, self._window_bias(length, window)),
+                    lambda: self._dense(query, key, value, length),
+                ),
+            )
+
+        return attend
 
     def _dense(self, query: str, key: str, value: str, _: str) -> str:
         return self._attention(query, key, value)
 
-    def _start(self, query: str, key: str, value: str, _: str) -> str:
+    def _start(self, window: int) -> Attend:
         """Attend from a prompt's first token, which sees no further than the window."""
-        begin, end = self._writer.integers(0), self._writer.integers(self._form.window + 1)
-        return self._attention(query, self._cut(key, begin, end), self._cut(value, begin, end))
+        begin, end = self._writer.integers(0), self._writer.integers(window + 1)
+        return lambda query, key, value, _: self._attention(
+            query, self._cut(key, begin, end), self._cut(value, begin, end)
+        )
 
-    def _banded(self, query: str, key: str, value: str, length: str) -> str:
+    def _banded(self, query: str, key: str, value: str, length: str, window: int) -> str:
         """Attend from blocks of queries, as a batch, to their own blocks of keys and the blocks before and after.
 
         Rows past the ends are copies of the last or first row: as queries they are cut off, as keys they are masked.
         """
         writer, op = self._writer, self._writer.op
-        size = max(_LEAST_BLOCK, self._form.window)
+        size = max(_LEAST_BLOCK, window)
         before_end = op("Sub", length, writer.integers(1))
         end = op("Squeeze", length)
         begins = op("Unsqueeze", op("Range", writer.integer(0), end, writer.integer(size)), writer.integers(1))
         inside, around = np.arange(size), np.arange(-size, 2 * size)
 
         def blocks(tensor: str, places: str, rows: int) -> str:
-            return op("Reshape", op("Gather", tensor, places, axis=1), writer.integers(-1, rows, self._form.width))
+            return op("Reshape", op("Gather", tensor, places, axis=1), writer.integers(-1, rows, self._width))
 
-        query_places = op("Min", op("Add", begins, writer.constant("band/inside", inside)), before_end)
-        wanted = op("Add", begins, writer.constant("band/around", around))
+        query_places = op("Min", op("Add", begins, writer.constant(f"band/{window}/inside", inside)), before_end)
+        wanted = op("Add", begins, writer.constant(f"band/{window}/around", around))
         places = op("Max", op("Min", wanted, before_end), writer.integers(0))
         exists = op("Unsqueeze", op("Equal", wanted, places), writer.integers(1, 2))
-        visible = np.abs(inside[:, None] - around) <= self._form.window
-        bias = op("Where", exists, writer.constant("band/bias", _bias(visible)), writer.number(_MASKED))
+        visible = np.abs(inside[:, None] - around) <= window
+        bias = op("Where", exists, writer.constant(f"band/{window}/bias", _bias(visible)), writer.number(_MASKED))
         found = self._attention(
             blocks(query, query_places, size),
             blocks(key, places, 3 * size),
             blocks(value, places, 3 * size),
             bias,
         )
-        return self._cut(op("Reshape", found, writer.integers(1, -1, self._form.width)), writer.integers(0), length)
+        return self._cut(op("Reshape", found, writer.integers(1, -1, self._width)), writer.integers(0), length)
 
-    def _window_bias(self, length: str) -> str:
+    def _window_bias(self, length: str, window: int) -> str:
         """Return the bias [n, n]; it is the same for every prompt, so it is cut from a stored one."""
         writer = self._writer
         places = np.arange(BANDED_ABOVE)
-        visible = np.abs(places[:, None] - places) <= self._form.window
-        stored = writer.constant("window/bias", _bias(visible))
+        visible = np.abs(places[:, None] - places) <= window
+        stored = writer.constant(f"window/{window}/bias", _bias(visible))
         both = writer.op("Concat", length, length, axis=0)
         return writer.op("Slice", stored, writer.integers(0, 0), both)
 
@@ -160,13 +167,12 @@ class PromptAttention:
 
         Its default scale is 1 / sqrt(width of a head).
         """
-        heads = self._form.heads
         inputs = (query, key, value) if bias is None else (query, key, value, bias)
-        return self._writer.op("Attention", *inputs, q_num_heads=heads, kv_num_heads=heads)
+        return self._writer.op("Attention", *inputs, q_num_heads=self._heads, kv_num_heads=self._heads)
 
     def _streamed(self, query: str, key: str, value: str) -> str:
         """Use an operator whose CPU kernel, without a mask, iterates over blocks of keys (flash attention)."""
-        return self._writer.op("MultiHeadAttention", query, key, value, domain=CONTRIB, num_heads=self._form.heads)
+        return self._writer.op("MultiHeadAttention", query, key, value, domain=CONTRIB, num_heads=self._heads)
 
     def _longer(self, length: str, limit: int) -> str:
         return self._writer.op("Greater", length, self._writer.integers(limit))

@@ -6,26 +6,31 @@ multiplied in at once, since the operator that reads the product can often do th
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from pointsman_export.export.graph.weights import Weights
+from pointsman_export.export.graph.rounding import SYMMETRIC, Rounding
+from pointsman_export.export.graph.weights import Floats, Weights
 from pointsman_export.export.graph.writer import CONTRIB, Writer
-from pointsman_export.export.quantize import EMBEDDINGS, GREATEST, symmetric
+from pointsman_export.export.quantize import GREATEST, symmetric
 
 Activations = Literal["token", "tensor"]
 
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """A tensor [1, rows, width] that still has to be multiplied by `scale` [1, rows, 1], if there is one."""
+    """A tensor [1, rows, width] that still has to be multiplied by `scale` [1, rows, 1], if there is one.
+
+    Then `offset` [width] has to be added, if there is one.
+    """
 
     name: str
     scale: str | None = None
+    offset: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,47 +44,55 @@ class _Rows:
 
 
 class Linears:
-    """Adds linear layers. `float_layers` are named as in the checkpoint, without `model.`.
+    """Adds linear layers without their biases. `float_layers` are named as the weights are.
 
-    With `activations` None, all layers are float.
+    With `activations` None, all layers are float. `roundings` are those that are not SYMMETRIC, by layer; layers that
+    read one activation must have the same.
     """
 
     def __init__(
-        self, writer: Writer, weights: Weights, activations: Activations | None, float_layers: Collection[str]
+        self,
+        writer: Writer,
+        weights: Weights,
+        activations: Activations | None = None,
+        float_layers: Collection[str] = (),
+        roundings: Mapping[str, Rounding] = MappingProxyType({}),
     ) -> None:
         self._writer = writer
         self._weights = weights
         self._activations = activations
         self._float_layers = float_layers
-        self._zero_points: dict[str, str] = {}
+        self._roundings = roundings
+        self._zero_points: dict[tuple[str, int], str] = {}
+        self._quantized: dict[str, _Rows] = {}
 
-    def embeddings(self, input_ids: str) -> str:
-        """Return the token embeddings [1, tokens, width]."""
-        op, table = self._writer.op, self._weights[f"model.{EMBEDDINGS}.weight"]
-        if self._is_float(EMBEDDINGS):
-            rows = op("Gather", self._writer.constant(f"{EMBEDDINGS}.weight", table), input_ids)
+    def embeddings(self, name: str) -> str:
+        """Return the token embeddings [1, tokens, width] of the feed."""
+        op, table = self._writer.op, self._weights[f"{name}.weight"]
+        if self._is_float(name):
+            rows = op("Gather", self._writer.constant(f"{name}.weight", table), "input_ids")
         else:
             quantized, scale = symmetric(table, axis=1)
-            values = op("Gather", self._writer.constant(f"{EMBEDDINGS}.int8", quantized), input_ids)
-            steps = op("Gather", self._writer.constant(f"{EMBEDDINGS}.scale", scale[:, 0]), input_ids)
+            values = op("Gather", self._writer.constant(f"{name}.int8", quantized), "input_ids")
+            steps = op("Gather", self._writer.constant(f"{name}.scale", scale[:, 0]), "input_ids")
             rows = op("DequantizeLinear", values, steps, axis=0)
         return op("Unsqueeze", rows, self._writer.integers(0))
 
-    def products(self, activation: Scaled, layer: str, rows: str, starts: range) -> list[Scaled]:
-        """Return blocks of columns of the layer's output, which start at `starts` and are as wide as its step.
+    def product(self, activation: Scaled, layer: str, rows: str, columns: slice = slice(None)) -> Scaled:
+        """Return some `columns` of the layer's output, by default all.
 
         `rows` is an input of the graph with as many items as the activation has rows. Several products of one
         activation are faster than one product that is split afterwards.
         """
+        matrix = np.ascontiguousarray(self._weights[f"{layer}.weight"].T[:, columns])
+        name = layer if columns.start is None else f"{layer}[{columns.start}]"
         prepared = self._prepared(activation, layer, rows)
-        matrix = self._weights[f"model.{layer}.weight"].T
-        return [
-            self._product(prepared, f"{layer}[{start}]", np.ascontiguousarray(matrix[:, start : start + starts.step]))
-            for start in starts
-        ]
+        if prepared.zero_point is None:
+            return Scaled(self._writer.op("MatMul", prepared.name, self._writer.constant(f"{name}.weight", matrix)))
+        return self._int8_product(prepared, name, matrix, self._roundings.get(layer, SYMMETRIC))
 
     def value(self, product: Scaled) -> str:
-        """Return the product multiplied by its scale."""
+        """Return the product multiplied by its scale, without its offset."""
         return product.name if product.scale is None else self._writer.op("Mul", product.name, product.scale)
 
     def _is_float(self, layer: str) -> bool:
@@ -88,29 +101,49 @@ class Linears:
     def _prepared(self, activation: Scaled, layer: str, rows: str) -> _Rows:
         if self._is_float(layer):
             return _Rows(self.value(activation))
-        if self._activations == "tensor":
-            return _Rows(*self._writer.ops("DynamicQuantizeLinear", 3, self.value(activation)))
-        return self._by_token(activation, rows)
+        if activation.name not in self._quantized:
+            rounding = self._roundings.get(layer, SYMMETRIC)
+            smoothed = self._smoothed(activation, rounding.factor)
+            self._quantized[activation.name] = (
+                _Rows(*self._writer.ops("DynamicQuantizeLinear", 3, self.value(smoothed)))
+                if self._activations == "tensor"
+                else self._by_token(smoothed, rows, rounding.least)
+            )
+        return self._quantized[activation.name]
 
-    def _by_token(self, activation: Scaled, rows: str) -> _Rows:
+    def _smoothed(self, activation: Scaled, factor: Floats | None) -> Scaled:
+        if factor is None:
+            return activation
+        inverse = self._writer.constant(f"{activation.name}/smooth", (1 / factor).astype(np.float32))
+        return Scaled(self._writer.op("Mul", activation.name, inverse), activation.scale)
+
+    def _by_token(self, activation: Scaled, rows: str, least: float | None) -> _Rows:
         op, number, last = self._writer.op, self._writer.number, self._writer.integers(-1)
-        zero_point = self._writer.constant("zero_point", np.array(GREATEST + 1, np.uint8))
-        if rows not in self._zero_points:
-            self._zero_points[rows] = op("Expand", zero_point, op("Shape", rows))
-        greatest = op("ReduceMax", op("Abs", activation.name), last, keepdims=1)
+        if least is None:
+            zero, levels, values = GREATEST + 1, GREATEST, activation.name
+            size = op("Abs", values)
+        else:
+            zero, levels, values = 0, 2 * GREATEST + 1, op("Sub", activation.name, number(least))
+            size = values
+        zero_point = self._writer.constant(f"zero_point/{zero}", np.array(zero, np.uint8))
+        if (rows, zero) not in self._zero_points:
+            self._zero_points[rows, zero] = op("Expand", zero_point, op("Shape", rows))
+        greatest = op("ReduceMax", size, last, keepdims=1)
         # A row of zeros has scale 0, so its products become 0, whatever it is quantized to.
-        scale = op("Mul", greatest, number(1 / GREATEST))
-        quantized = op("QuantizeLinear", activation.name, op("Reshape", scale, last), self._zero_points[rows], axis=1)
+        scale = op("Mul", greatest, number(1 / levels))
+        quantized = op("QuantizeLinear", values, op("Reshape", scale, last), self._zero_points[rows, zero], axis=1)
         pending = scale if activation.scale is None else op("Mul", scale, activation.scale)
         return _Rows(quantized, number(1.0), zero_point, pending)
 
-    def _product(self, rows: _Rows, name: str, matrix: npt.NDArray[np.float32]) -> Scaled:
+    def _int8_product(self, rows: _Rows, name: str, matrix: Floats, rounding: Rounding) -> Scaled:
         writer = self._writer
-        if rows.scale is None or rows.zero_point is None:
-            return Scaled(writer.op("MatMul", rows.name, writer.constant(f"{name}.weight", matrix)))
+        if rounding.factor is not None:
+            matrix = matrix * rounding.factor[:, None]
         quantized, scale = symmetric(matrix, axis=0)
         weight, columns = writer.constant(f"{name}.int8", quantized), writer.constant(f"{name}.scale", scale[0])
         product = writer.op(
-            "MatMulIntegerToFloat", rows.name, weight, rows.scale, columns, rows.zero_point, domain=CONTRIB
+            "MatMulIntegerToFloat", rows.name, weight, rows.scale or "", columns, rows.zero_point or "", domain=CONTRIB
         )
-        return Scaled(product, rows.pending)
+        moved = rounding.least is not None and self._activations == "token"
+        offset = rounding.least * quantized.sum(axis=0, dtype=np.int64) * scale[0] if moved else None
+        return Scaled(product, rows.pending, offset)

@@ -1,0 +1,20 @@
+"""List the classifiers that can be exported, by the names of their classes in transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pointsman_export.export.graph.architecture import Architecture
+from pointsman_export.export.graph.bert import Bert
+from pointsman_export.export.graph.distilbert import DistilBert
+from pointsman_export.export.graph.modernbert import ModernBert
+from pointsman_export.export.graph.roberta import Roberta
+
+ARCHITECTURES: Mapping[str, type[Architecture]] = {
+    "BertForSequenceClassification": Bert,
+    "CamembertForSequenceClassification": Roberta,
+    "DistilBertForSequenceClassification": DistilBert,
+    "ModernBertForSequenceClassification": ModernBert,
+    "RobertaForSequenceClassification": Roberta,
+    "XLMRobertaForSequenceClassification": Roberta,
+}

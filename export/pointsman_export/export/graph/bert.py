@@ -1,0 +1,42 @@
+"""Build BERT classifiers, MiniLM among them: a pooler and a classifier on the first token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pointsman_export.export.graph.parts import Parts
+from pointsman_export.export.graph.post_norm import Layer, PostNorm
+
+
+class Bert(PostNorm):
+    """A BERT classifier."""
+
+    classifier: ClassVar[str] = "classifier"
+    head: ClassVar[tuple[str, ...]] = ("pooler.", "classifier.")
+
+    def __init__(self, config: Mapping[str, Any], first_position: int = 0) -> None:
+        super().__init__(
+            config,
+            width=config["hidden_size"],
+            heads=config["num_attention_heads"],
+            layers=[_layer(f"encoder.layer.{number}") for number in range(config["num_hidden_layers"])],
+            epsilon=config.get("layer_norm_eps", 1e-12),
+            first_position=first_position,
+        )
+
+    def _classify(self, parts: Parts, first: str) -> str:
+        return parts.dense(parts.op("Tanh", parts.dense(first, "pooler.dense")), self.classifier)
+
+
+def _layer(name: str) -> Layer:
+    return Layer(
+        query=f"{name}.attention.self.query",
+        key=f"{name}.attention.self.key",
+        value=f"{name}.attention.self.value",
+        output=f"{name}.attention.output.dense",
+        attention_norm=f"{name}.attention.output.LayerNorm",
+        up=f"{name}.intermediate.dense",
+        down=f"{name}.output.dense",
+        norm=f"{name}.output.LayerNorm",
+    )

@@ -1,0 +1,42 @@
+"""Build DistilBERT classifiers: no token types, and a pre-classifier in place of the pooler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pointsman_export.export.graph.parts import Parts
+from pointsman_export.export.graph.post_norm import Layer, PostNorm
+
+
+class DistilBert(PostNorm):
+    """A DistilBERT classifier."""
+
+    activation = "activation"
+    classifier: ClassVar[str] = "classifier"
+    head: ClassVar[tuple[str, ...]] = ("pre_classifier.", "classifier.")
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(
+            config,
+            width=config["dim"],
+            heads=config["n_heads"],
+            layers=[_layer(f"transformer.layer.{number}") for number in range(config["n_layers"])],
+            epsilon=1e-12,
+        )
+
+    def _classify(self, parts: Parts, first: str) -> str:
+        return parts.dense(parts.op("Relu", parts.dense(first, "pre_classifier")), self.classifier)
+
+
+def _layer(name: str) -> Layer:
+    return Layer(
+        query=f"{name}.attention.q_lin",
+        key=f"{name}.attention.k_lin",
+        value=f"{name}.attention.v_lin",
+        output=f"{name}.attention.out_lin",
+        attention_norm=f"{name}.sa_layer_norm",
+        up=f"{name}.ffn.lin1",
+        down=f"{name}.ffn.lin2",
+        norm=f"{name}.output_layer_norm",
+    )

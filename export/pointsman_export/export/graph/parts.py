@@ -1,0 +1,65 @@
+"""Provide the parts of which an architecture builds its layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pointsman_export.export.graph.linear import Linears, Scaled
+from pointsman_export.export.graph.rope import Rope
+from pointsman_export.export.graph.weights import Weights
+from pointsman_export.export.graph.writer import Writer
+
+
+class Attention(Protocol):
+    """Adds the attention of one graph's layers. Tensors are [1, tokens, width].
+
+    A token sees its own prompt, and if `window` is given, no further than `window` tokens to either side.
+    """
+
+    def rotate(self, product: Scaled, rope: Rope) -> str:
+        """Apply rotary position embeddings to a query or key."""
+
+    def all(self, query: str, key: str, value: str, window: int | None = None) -> str:
+        """Attend from every token."""
+
+    def first(self, query: str, key: str, value: str, window: int | None = None) -> str:
+        """Attend from the first token of each prompt: [1, prompts, width] for a query of that shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Adds nodes to one graph; `weights` are those that the graph is to have, by their names."""
+
+    writer: Writer
+    weights: Weights
+    linears: Linears
+    attention: Attention
+
+    def op(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """Add a node with one output."""
+        return self.writer.op(operator, *inputs, domain=domain, **attributes)
+
+    def weight(self, name: str) -> str:
+        """Add a weight as it is."""
+        return self.writer.constant(name, self.weights[name])
+
+    def bias(self, layer: str, product: Scaled) -> str:
+        """Add a layer's bias, with the offset of the layer's product."""
+        bias = self.weights[f"{layer}.bias"]
+        whole = bias if product.offset is None else (bias + product.offset).astype(bias.dtype)
+        return self.writer.constant(f"{layer}.bias", whole)
+
+    def norm(self, tensor: str, name: str, epsilon: float) -> str:
+        """Add a layer norm, with or without a bias."""
+        return self.op("LayerNormalization", tensor, *self._with_bias(name), epsilon=epsilon)
+
+    def dense(self, tensor: str, name: str) -> str:
+        """Add a linear layer of the head in float, with or without a bias, to rows [prompts, width].
+
+        The head is small and decides between labels.
+        """
+        return self.op("Gemm", tensor, *self._with_bias(name), transB=1)
+
+    def _with_bias(self, name: str) -> list[str]:
+        return [self.weight(part) for part in (f"{name}.weight", f"{name}.bias") if part in self.weights]

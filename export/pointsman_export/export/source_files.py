@@ -1,0 +1,41 @@
+"""Read the small files of a checkpoint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pointsman import files
+from pointsman_export.common.errors import CheckpointError
+
+_LARGEST_JSON_BYTES = 16 << 20
+"""The index of a large model has a line for each of its tensors, at most a few MB."""
+_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; raises CheckpointError."""
+    refuse_pointer(path)
+    try:
+        content = json.loads(files.read(path, _LARGEST_JSON_BYTES))
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); name a folder with a checkpoint") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not JSON ({error}); fetch or save it again") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: holds a {type(content).__name__}, expected a JSON object; save it again")
+    return content
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raise CheckpointError if the file is what Git leaves where Git LFS was not installed for a clone."""
+    try:
+        with files.opened(path) as file:
+            begin = file.read(len(_POINTER))
+    except OSError:
+        return  # who reads the file says what is wrong with it
+    if begin == _POINTER:
+        raise CheckpointError(
+            f"{path}: is a Git LFS pointer, not the file itself; run `git lfs install && git lfs pull` in its folder"
+        )
