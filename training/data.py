@@ -37,7 +37,7 @@ MAX_CHARS = 2000
 
 
 class CannotTrain(Exception):
-    """A file that the training needs is missing, or belongs to another run; the message names it and says what to do."""
+    """A file that the training needs is missing or belongs to another run; the message says which and what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,8 @@ class Trainer:
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self._optimizer.step()
-        return loss.item()
+        value: float = loss.item()
+        return value
 
     def _seed(self) -> int:
         """Return the seed of this step's dropout: the same whether or not the run was stopped before."""

@@ -23,7 +23,9 @@ def data_dir(tmp_path: Path) -> Path:
     asked = [{"text": f"expert asks word{i}", "label": "law", "source": "expertqa"} for i in range(24)]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in exam + asked))
     for name in ("mmlu_pro", "user_prompts", "out_of_scope"):
-        (tmp_path / f"dev_{name}.jsonl").write_text('{"text": "The exam about THING3!", "label": "law", "source": ""}\n')
+        (tmp_path / f"dev_{name}.jsonl").write_text(
+            '{"text": "The exam about THING3!", "label": "law", "source": ""}\n'
+        )
     return tmp_path
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification, BertModel, BertTokenizerFast
+from transformers import BertForSequenceClassification
 
 from training.augment import pool
 from training.batches import tokenize
@@ -16,25 +16,12 @@ from training.model import build_classifier, load_tokenizer
 from training.predict import predict
 from training.trainer import Settings, Trainer
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "can", "my", "landlord", "sue", "rash", "itch", "why"]
 ROWS = [Row("can my landlord sue", "law", "a"), Row("why my rash itch", "health", "b")] * 150
-
-
-@pytest.fixture
-def encoder(tmp_path: Path) -> Path:
-    folder = tmp_path / "encoder"
-    folder.mkdir()
-    (folder / "vocab.txt").write_text("\n".join(WORDS))
-    torch.manual_seed(0)
-    config = BertConfig(len(WORDS), 16, 2, 2, 32, max_position_embeddings=512)
-    BertModel(config).save_pretrained(folder)
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
-    return folder
 
 
 def trainer(encoder: Path, state: Path, epochs: int = 2) -> Trainer:
     torch.manual_seed(0)
-    settings = Settings(epochs, 3e-3, seed=0)
+    settings = Settings(epochs, 1e-2, seed=0)
     made_of = {"epochs": epochs}
     return Trainer(build_classifier(encoder), load_tokenizer(encoder), settings, state, made_of, save_seconds=0)
 
@@ -44,7 +31,7 @@ def weights(model: Any) -> Any:
 
 
 def test_a_trained_classifier_tells_the_labels_apart(encoder: Path, tmp_path: Path) -> None:
-    run = trainer(encoder, tmp_path / "state.pt", epochs=6)
+    run = trainer(encoder, tmp_path / "state.pt", epochs=8)
     run.run(ROWS, pool(ROWS))
     probabilities = predict(run.model, load_tokenizer(encoder), ["can my landlord sue", "why my rash itch"])
 
