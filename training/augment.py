@@ -1,6 +1,7 @@
-"""Change texts to what users send: mistyped, polite, in the middle of a chat, below a long passage, beside code.
+"""Change texts to what users send: mistyped, polite, in a chat, after earlier turns, in a wrapper, beside material.
 
-Upper and lower case are left alone, since the tokenizer folds them.
+Upper and lower case are left alone, since the tokenizer folds them. The phrases are in `texts/chat.txt` and
+`texts/wrappers.txt`.
 """
 
 from __future__ import annotations
@@ -10,33 +11,21 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from training.data import Row
+from training.data import SMALL_TALK, Row
+from training.sections import sections
 from training.snippets import SNIPPETS
 
-_CHAT_SHARE, _LONG_SHARE, _CODE_SHARE = 0.08, 0.05, 0.15
-_PASSAGE_CHARS, _QUESTION_CHARS = (200, 600), 300
-"""Lengths of a passage, and of the longest text that gets one: both must fit the tokens that training reads."""
+_CODE, _CHAT, _TURNS, _WRAPPED, _MATERIAL = 0.15, 0.08, 0.06, 0.08, 0.06
+"""Shares of the texts that get each change; code only stands beside computing questions."""
 
-_POLITE = (
-    "hi, ", "hello, ", "hey, ", "please ", "can you help me? ", "quick question: ", "hi, can you explain: ",
-    "i need some help. ", "could you tell me, ", "i was wondering: ", "please answer this question. ",
-)  # fmt: skip
-_THANKS = (" thanks", " thank you!", " please explain", " please help", " explain step by step", " be brief")
+_OWN_MATERIAL = 0.5
+"""Share of the material that is about the question's own subject."""
 
-_CHAT_BEFORE = (
-    "thanks, that helped. another thing: ", "ok, got it. next question: ", "great, that worked! now, ",
-    "sorry, that is not what I meant. let me ask differently: ", "hmm, interesting. and ", "perfect. one more: ",
-    "you misunderstood me. ", "wait, forget that. ", "ok thanks. also: ", "yes, exactly. so ", "no, I mean: ",
-    "that was too long, keep it short this time. ", "good answer! moving on: ", "back to my earlier question. ",
-    "can we change the topic? ", "I asked this before but lost the chat. ", "right. just to be sure: ",
-    "hello again! last time you were a great help. today: ", "never mind the last message. ", "thx!! ",
-)  # fmt: skip
-_CHAT_AFTER = (
-    "\n\nif you are not sure, say so.", " (same format as before please)", "\n\nanswer like you did last time",
-    " my last chat about this got cut off.", "\nlet me know if you need more details", " and thanks for earlier!",
-    "\n\nI'll have a follow-up after this one.", " sorry for asking so much today", "\nsent from my phone",
-)  # fmt: skip
-_ASK = ("\n\n", "\n\nQuestion: ", "\n\n---\n", "\n\nMy question: ", "\n\nWith that in mind: ", "\nso: ")
+_MATERIAL_CHARS, _QUESTION_CHARS = (100, 500), 300
+"""Lengths of material, and of the longest text that gets some: both must fit the tokens that training reads."""
+
+_CHAT_WORDS = sections("chat.txt")
+_WRAPPERS = {name: [line.replace("\\n", "\n") for line in lines] for name, lines in sections("wrappers.txt").items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +40,28 @@ def pool(rows: Sequence[Row]) -> Pool:
     """Collect the texts of `rows` for `augment` to draw from."""
     by_label: dict[str, list[str]] = defaultdict(list)
     for row in rows:
-        by_label[row.known_label].append(row.text)
-    return Pool(by_label, [row.text for row in rows if row.source == "clinc-smalltalk"])
+        by_label[row.label].append(row.text)
+    return Pool(by_label, [row.text for row in rows if row.source == SMALL_TALK])
 
 
 def augment(row: Row, pool: Pool, rng: random.Random) -> str:
-    """Return the text of `row`, retyped, and perhaps with a chat turn, code or a passage of its subject around it."""
+    """Return the text of `row`, retyped, and perhaps with what chats and programs put around it."""
     text = retype(row.text, rng)
-    if row.known_label == "computer science" and rng.random() < _CODE_SHARE:
+    if row.label == "computer science" and rng.random() < _CODE:
         text = _beside_code(text, rng)
-    if rng.random() < _CHAT_SHARE:
-        text = _in_chat(text, pool.small_talk, rng)
-    others = pool.by_label.get(row.known_label) if row.known_label else None
-    if others and len(text) <= _QUESTION_CHARS and rng.random() < _LONG_SHARE:
-        text = _passage(others, rng) + rng.choice(_ASK) + text
+    chance = rng.random()
+    if chance < _CHAT:
+        return _in_chat(text, pool.small_talk, rng)
+    if len(text) > _QUESTION_CHARS:
+        return text
+    if (chance := chance - _CHAT) < _TURNS:
+        return _after_turns(text, pool.by_label[row.label], rng)
+    if (chance := chance - _TURNS) < _WRAPPED:
+        return rng.choice(_WRAPPERS["ask"]).replace("{ask}", text)
+    if chance - _WRAPPED < _MATERIAL:
+        label = row.label if rng.random() < _OWN_MATERIAL else rng.choice(sorted(pool.by_label))
+        wrapper = rng.choice(_WRAPPERS["material"])
+        return wrapper.replace("{material}", _passage(pool.by_label[label], rng)).replace("{ask}", text)
     return text
 
 
@@ -75,9 +72,9 @@ def retype(text: str, rng: random.Random) -> str:
     if rng.random() < 0.3:
         text = text.rstrip(" ?.:")
     if rng.random() < 0.15:
-        text = rng.choice(_POLITE) + text
+        text = f"{rng.choice(_CHAT_WORDS['greeting'])} {text}"
     if rng.random() < 0.07:
-        text += rng.choice(_THANKS)
+        text = f"{text} {rng.choice(_CHAT_WORDS['thanks'])}"
     return text
 
 
@@ -94,8 +91,15 @@ def _in_chat(text: str, small_talk: Sequence[str], rng: random.Random) -> str:
     if small_talk and rng.random() < 0.3:
         return f"{rng.choice(small_talk)}\n{text}"
     if rng.random() < 0.25:
-        return text + rng.choice(_CHAT_AFTER)
-    return rng.choice(_CHAT_BEFORE) + text
+        return f"{text} {rng.choice(_CHAT_WORDS['after'])}"
+    return f"{rng.choice(_CHAT_WORDS['before'])} {text}"
+
+
+def _after_turns(text: str, same: Sequence[str], rng: random.Random) -> str:
+    """Return a turn with earlier ones below it, newest first, as the service reads a conversation."""
+    earlier = [one for one in rng.choices(same, k=rng.randint(1, 2)) if len(one) <= _QUESTION_CHARS]
+    first = [rng.choice(_CHAT_WORDS["follow_up"])] if rng.random() < 0.6 else []
+    return "\n".join([*first, text, *earlier])
 
 
 def _beside_code(text: str, rng: random.Random) -> str:
@@ -105,7 +109,7 @@ def _beside_code(text: str, rng: random.Random) -> str:
 
 def _passage(texts: Sequence[str], rng: random.Random) -> str:
     """Join some of `texts`, cut at a word."""
-    length, passage = rng.randint(*_PASSAGE_CHARS), rng.choice(texts)
+    length, passage = rng.randint(*_MATERIAL_CHARS), rng.choice(texts)
     while len(passage) < length:
         passage += " " + rng.choice(texts)
     return passage[: passage.rfind(" ", 0, length) if " " in passage[:length] else length]

@@ -11,24 +11,27 @@ import re
 
 from training.sections import TEXTS, sections
 
+OURS = frozenset({"pointsman", "pointsman-plain", "pointsman-experts"})
+"""Sources that were written for this project: filled templates, plain prompts, and experts' questions."""
+
+_PLAIN = ("plain.txt", "everyday.txt", "out_of_scope.txt", "foreign.txt")
 _FILLINGS = {"templates.txt": 12, "subjects.txt": 24}
 """The most prompts that one template of each file gives."""
 
 
 def user_prompts() -> list[tuple[str, str, str]]:
-    """Return every prompt with its label and its source: the same ones in the same order at each call.
-
-    The source is `pointsman-experts` for the lines of `experts/<label>.txt` (with _ for a space), else `pointsman`.
-    """
+    """Return every prompt with its label and its source: the same ones in the same order at each call."""
     rng = random.Random(0)  # noqa: S311 (a choice of words, not a secret)
     slots = sections("slots.txt")
-    prompts = [(text, label) for label, texts in sections("plain.txt").items() for text in texts]
+    prompts = [
+        (text, label, "pointsman-plain") for name in _PLAIN for label, texts in sections(name).items() for text in texts
+    ]
     for name, most in _FILLINGS.items():
         for label, templates in sections(name).items():
             for template in templates:
                 fillings = {_fill(template, slots, rng) for _ in range(most)}
-                prompts += [(text, label) for text in sorted(fillings)]
-    return [(text, label, "pointsman") for text, label in prompts] + _experts()
+                prompts += [(text, label, "pointsman") for text in sorted(fillings)]
+    return prompts + _experts()
 
 
 def _experts() -> list[tuple[str, str, str]]:

@@ -1,117 +1,146 @@
-"""Train the student for one epoch after another."""
+"""Fine-tune a classifier, in steps that a run which was stopped goes on with."""
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from training.augment import Pool, augment
-from training.data import LABELS, Row, batches
-from training.loop import Progress, resume, save, set_learning_rate
-from training.student import MAX_TOKENS, Student
-from training.teacher import Lessons
+from training.batches import batches, tokenize
+from training.corpus import sample
+from training.data import LABELS, CannotTrain, Row
 
-_TRAIN_TOKENS = 256
-_BATCH_TOKENS = 2048
-_TOKEN_DROPOUT = 0.1
-_SMOOTHING = 0.05
-_EMBEDDING_LOSS = 2.0
-"""Weight of `1 - cosine` to the encoder's embedding, relative to the cross entropy."""
+_MAX_TOKENS = 128
+_SMOOTHING = 0.1
+_WEIGHT_DECAY = 0.01
+_HEAD_RATE = 5
+"""Learning rate of the head, which is not pretrained, relative to the encoder's."""
+_WARMUP = 0.06
+_LOG_STEPS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The options of the command line."""
+    """The options of a run that change its result."""
 
     epochs: int
     learning_rate: float
-    unlabelled_per_epoch: int
     seed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Token ids and mask [batch, tokens], targets [batch, labels], encoder embeddings [batch, width]."""
-
-    ids: Tensor
-    mask: Tensor
-    targets: Tensor
-    embeddings: Tensor
-
-
 class Trainer:
-    """One training run: a student, its optimizer, and its position in the schedule."""
+    """One training run: a model, its optimizer, and the position in the schedule, kept in the file `state`.
 
-    def __init__(self, student: Student, tokenizer: Any, settings: Settings, state: Path) -> None:
-        self.student = student
-        self.tokenizer = tokenizer
-        self.settings = settings
-        self.state = state
-        groups = [{**group, "peak": settings.learning_rate} for group in _decayed(student)]
-        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
-        self.epoch = resume(state, student, self.optimizer)
+    Raises CannotTrain if `state` is of a run that was `made_of` something else.
+    """
 
-    def run_epoch(self, rows: Sequence[Row], lessons: Lessons, pool: Pool) -> None:
-        """Train on `rows` once; the epoch's number is the seed, so a resumed run repeats what it would have done."""
-        rng = random.Random(f"{self.settings.seed}-{self.epoch}")  # noqa: S311
-        torch.manual_seed(rng.getrandbits(32))
-        texts = [augment(row, pool, rng) for row in rows]
-        ids = self.tokenizer(texts, truncation=True, max_length=_TRAIN_TOKENS)["input_ids"]
-        plan = batches([len(one) for one in ids], _BATCH_TOKENS, rng)
-        self.student.train()
-        progress = Progress(f"epoch {self.epoch + 1}", len(plan))
-        for step, chosen in enumerate(plan, 1):
-            set_learning_rate(self.optimizer, (self.epoch + step / len(plan)) / self.settings.epochs)
-            progress.step(self._step(self._batch([ids[i] for i in chosen], lessons, chosen)))
-        self.epoch += 1
-        save(self.state, self.student, self.optimizer, self.epoch)
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        settings: Settings,
+        state: Path,
+        made_of: Mapping[str, Any],
+        save_seconds: float = 60.0,
+    ) -> None:
+        self.model = model
+        self._tokenizer = tokenizer
+        self._settings = settings
+        self._state = state
+        self._made_of = dict(made_of)
+        self._save_seconds = save_seconds
+        self._optimizer = torch.optim.AdamW(_groups(model, settings.learning_rate), fused=True)
+        self._epoch, self._step = 0, 0
+        self._saved = time.monotonic()
+        if state.exists():
+            self._resume()
 
-    def _step(self, batch: Batch) -> float:
+    def run(self, rows: Sequence[Row], pool: Pool) -> None:
+        """Train to the end of the schedule; after a stop, repeat nothing but the last minute."""
+        while self._epoch < self._settings.epochs:
+            self._run_epoch(rows, pool)
+
+    def _run_epoch(self, rows: Sequence[Row], pool: Pool) -> None:
+        # The epoch's number seeds it, so that a resumed run makes the same batches again.
+        rng = random.Random(f"{self._settings.seed}-{self._epoch}")  # noqa: S311
+        chosen = sample(rows, rng)
+        labels = torch.tensor([LABELS.index(row.label) for row in chosen])
+        ids = tokenize(self._tokenizer, [augment(row, pool, rng) for row in chosen], _MAX_TOKENS)
+        plan = batches([len(one) for one in ids], rng)
+        self.model.train()
+        losses = []
+        for batch in plan[self._step :]:
+            torch.manual_seed(self._seed())
+            self._step += 1
+            self._set_learning_rate((self._epoch + self._step / len(plan)) / self._settings.epochs)
+            losses.append(self._train([ids[i] for i in batch], labels[batch]))
+            if self._step % _LOG_STEPS == 0 or self._step == len(plan):
+                print(f"epoch {self._epoch + 1}: {self._step}/{len(plan)} loss {fmean(losses):.4f}", file=sys.stderr)
+                losses.clear()
+            if time.monotonic() - self._saved >= self._save_seconds:
+                self._save()
+        self._epoch, self._step = self._epoch + 1, 0
+        self._save()
+
+    def _train(self, ids: list[list[int]], labels: torch.Tensor) -> float:
+        inputs = self._tokenizer.pad({"input_ids": ids}, return_tensors="pt")
         with torch.autocast("cpu", torch.bfloat16):
-            logits, means = self.student(batch.ids, batch.mask)
-        labels = nn.functional.cross_entropy(logits.float(), batch.targets, label_smoothing=_SMOOTHING)
-        cosine = nn.functional.cosine_similarity(means.float(), batch.embeddings).mean()
-        loss = labels + _EMBEDDING_LOSS * (1 - cosine)
-        self.optimizer.zero_grad()
+            logits = self.model(**inputs).logits
+        loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=_SMOOTHING)
+        self._optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
-        self.optimizer.step()
-        return float(loss)
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimizer.step()
+        value: float = loss.item()
+        return value
 
-    def _batch(self, ids: list[list[int]], lessons: Lessons, chosen: list[int]) -> Batch:
-        padded = self.tokenizer.pad({"input_ids": ids}, return_tensors="pt")
-        tokens, mask = padded["input_ids"], padded["attention_mask"]
-        lost = (torch.rand(tokens.shape) < _TOKEN_DROPOUT) & (tokens >= len(self.tokenizer.all_special_ids))
-        return Batch(
-            tokens.masked_fill(lost, self.tokenizer.mask_token_id),
-            mask,
-            torch.from_numpy(lessons.probabilities[chosen]),
-            torch.from_numpy(lessons.embeddings[chosen]),
-        )
+    def _seed(self) -> int:
+        """Return the seed of this step's dropout: the same whether or not the run was stopped before."""
+        return random.Random(f"{self._settings.seed}-{self._epoch}-{self._step}").getrandbits(32)  # noqa: S311
+
+    def _set_learning_rate(self, progress: float) -> None:
+        """Set the rates at `progress`, 0 to 1 over the whole run: a linear rise to each group's peak, a cosine to 0."""
+        rest = max(0.0, progress - _WARMUP) / (1 - _WARMUP)
+        factor = min(progress / _WARMUP, (1 + math.cos(math.pi * rest)) / 2)
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+
+    def _save(self) -> None:
+        """Write the state; if interrupted, the previous one stays."""
+        fresh = self._state.with_suffix(".new")
+        state = {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict()}
+        torch.save({**state, "epoch": self._epoch, "step": self._step, "made_of": self._made_of}, fresh)
+        fresh.replace(self._state)
+        self._saved = time.monotonic()
+
+    def _resume(self) -> None:
+        saved = torch.load(self._state, weights_only=True)
+        if saved["made_of"] != self._made_of:
+            raise CannotTrain(
+                f"{self._state}: was written with other settings or data; remove it, or choose another output"
+            )
+        self.model.load_state_dict(saved["model"])
+        self._optimizer.load_state_dict(saved["optimizer"])
+        self._epoch, self._step = saved["epoch"], saved["step"]
+        print(f"{self._state}: resumed in epoch {self._epoch + 1} after step {self._step}", file=sys.stderr)
 
 
-def predict(classifier: Any, tokenizer: Any, texts: Sequence[str]) -> Tensor:
-    """Return the probabilities [n, labels] of `texts`."""
-    ids = tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)["input_ids"]
-    found = torch.empty(len(ids), len(LABELS))
-    classifier.eval()
-    for chosen in batches([len(one) for one in ids], 4 * _BATCH_TOKENS, random.Random(0)):  # noqa: S311
-        inputs = tokenizer.pad({"input_ids": [ids[i] for i in chosen]}, return_tensors="pt")
-        with torch.inference_mode():
-            logits = classifier(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
-        found[chosen] = logits.softmax(-1)
-    return found
-
-
-def _decayed(student: nn.Module) -> list[dict[str, Any]]:
-    """Return the parameter groups: weight decay for the matrices, none for norms, biases and embeddings."""
-    named = list(student.named_parameters())
-    matrices = [p for name, p in named if p.ndim > 1 and "tok_embeddings" not in name]
-    rest = [p for name, p in named if p.ndim < 2 or "tok_embeddings" in name]
-    return [{"params": matrices, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}]
+def _groups(model: Any, rate: float) -> list[dict[str, Any]]:
+    """Return the parameters by their peak learning rate and weight decay: none for norms and biases."""
+    found: dict[tuple[float, float], list[Any]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            peak = rate * (_HEAD_RATE if name.startswith("classifier") else 1)
+            decay = _WEIGHT_DECAY if parameter.ndim > 1 else 0.0
+            found.setdefault((peak, decay), []).append(parameter)
+    return [{"params": some, "peak": peak, "weight_decay": decay} for (peak, decay), some in found.items()]

@@ -8,10 +8,12 @@ import pytest
 
 from training.augment import augment, pool, retype
 from training.data import Row
+from training.sections import sections
 from training.snippets import SNIPPETS
 
 CODE = Row("why does my loop never end", "computer science", "pointsman")
 RASH = Row("what is this itchy rash on my arm", "health", "pointsman")
+SORE = Row("is it contagious", "health", "expertqa")
 TALK = Row("nice to meet you", "other", "clinc-smalltalk")
 POOL = pool([CODE, RASH, TALK])
 
@@ -35,29 +37,34 @@ def test_only_a_computing_question_gets_code() -> None:
     assert with_code(RASH) == 0
 
 
-def test_an_unlabelled_title_of_a_computing_site_gets_code() -> None:
-    texts = made(Row("loop in bash", "", "so-titles"))
+def test_material_is_of_any_label_and_half_of_it_of_the_questions_own() -> None:
+    long = [text for text in made(SORE) if len(text) > 120]
+    own = [text for text in long if RASH.text in text]
+    foreign = [text for text in long if CODE.text in text or f"{TALK.text} {TALK.text}" in text]
 
-    assert any(snippet in text for text in texts for snippet in SNIPPETS)
-
-
-def test_a_passage_is_of_the_same_label_and_the_question_ends_it() -> None:
-    row = Row("is it contagious", "health", "expertqa")
-    long = [text for text in made(row) if len(text) > 200]
-
-    assert 50 < len(long) < 200
-    assert all(RASH.text in text and CODE.text not in text for text in long)
-    spelled = [text for text in long if row.text in text]
-    assert len(spelled) > len(long) / 2
-    assert all(text.rfind(RASH.text) < text.rfind(row.text) for text in spelled)
+    assert 60 < len(long) < 250
+    assert len(own) > len(long) / 3
+    assert len(foreign) > len(long) / 6
 
 
-def test_nothing_is_put_before_a_text_of_unknown_label_but_chat() -> None:
-    assert max(map(len, made(Row("is it contagious", "", "nq-open")))) < 200
+def test_a_wrapper_holds_the_question_and_leaves_no_placeholder() -> None:
+    texts = made(SORE)
+
+    assert not any("{ask}" in text or "{material}" in text for text in texts)
+    assert sum(SORE.text in text for text in texts) > 0.8 * len(texts)
+    assert any(f"<question>{SORE.text}" in text for text in texts)
 
 
-def test_a_long_text_gets_no_passage() -> None:
-    """The training reads 256 tokens, and the question stands at the end."""
+def test_earlier_turns_stand_below_the_newest_and_share_its_label() -> None:
+    """The service reads a conversation in this order."""
+    turns = [text for text in made(SORE) if text.endswith(f"\n{RASH.text}")]
+
+    assert 60 < len(turns) < 200
+    assert not any(CODE.text in text for text in turns)
+
+
+def test_a_long_text_gets_no_material_and_no_turns() -> None:
+    """The training reads few tokens, and the question may stand at the end."""
     row = Row("is it contagious? " * 20, "health", "expertqa")
 
     assert not any(RASH.text in text for text in made(row))
@@ -68,6 +75,13 @@ def test_any_text_can_be_retyped(text: str) -> None:
     rng = random.Random(0)  # noqa: S311
 
     assert any(retype(text, rng) == text for _ in range(100))
+
+
+def test_every_wrapper_has_a_place_for_the_question_and_for_material_where_it_says_so() -> None:
+    wrappers = sections("wrappers.txt")
+
+    assert all(line.count("{ask}") == 1 for lines in wrappers.values() for line in lines)
+    assert all(line.count("{material}") == (kind == "material") for kind, lines in wrappers.items() for line in lines)
 
 
 def test_a_snippet_is_no_longer_than_training_reads() -> None:

@@ -1,0 +1,102 @@
+"""The rows that the built-in classifier is trained on, and those that are kept out."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from training.corpus import Corpus, load_corpus, sample
+from training.data import LABELS, CannotTrain, read_rows
+from training.near_copies import NearCopies
+from training.prompts import OURS, user_prompts
+
+TESTS = Path(__file__).parents[1] / "data"
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Forty exam questions, 24 questions of users, and dev sets with a question of each, in other words."""
+    exam = [{"text": f"exam about thing{i}", "label": "law", "source": "mmlu"} for i in range(40)]
+    asked = [{"text": f"expert asks word{i}", "label": "law", "source": "expertqa"} for i in range(24)]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in exam + asked))
+    for name in ("mmlu_pro", "user_prompts", "out_of_scope"):
+        (tmp_path / f"dev_{name}.jsonl").write_text(
+            '{"text": "The exam about THING3!", "label": "law", "source": ""}\n'
+        )
+    return tmp_path
+
+
+def texts(corpus: Corpus, source: str) -> tuple[list[str], list[str]]:
+    """The texts of `source` that are trained on, and those that validate."""
+    return tuple([row.text for row in rows if row.source == source] for rows in (corpus.train, corpus.valid))  # type: ignore[return-value]
+
+
+def test_every_label_has_experts_prompts() -> None:
+    assert {label for _, label, source in user_prompts() if source == "pointsman-experts"} == set(LABELS)
+
+
+def test_prompts_have_text_and_a_label() -> None:
+    prompts = user_prompts()
+
+    assert prompts == user_prompts()
+    assert all(text and text == text.strip() and label in LABELS for text, label, _ in prompts)
+    assert {source for _, _, source in prompts} == OURS
+
+
+def test_the_last_users_rows_of_a_label_validate_since_one_persons_stand_together(data_dir: Path) -> None:
+    trained, validate = texts(load_corpus(data_dir), "expertqa")
+
+    assert validate == [f"expert asks word{i}" for i in range(21, 24)]
+    assert trained == [f"expert asks word{i}" for i in range(21)]
+
+
+def test_a_twentieth_of_the_exams_and_none_of_our_prompts_validates(data_dir: Path) -> None:
+    corpus = load_corpus(data_dir)
+
+    assert len(texts(corpus, "mmlu")[1]) == 2
+    assert not any(texts(corpus, source)[1] for source in OURS)
+
+
+def test_a_source_that_is_held_out_is_the_whole_validation(data_dir: Path) -> None:
+    corpus = load_corpus(data_dir, ["expertqa"])
+
+    assert [len(some) for some in texts(corpus, "expertqa")] == [0, 24]
+    assert {row.source for row in corpus.valid} == {"expertqa"}
+
+
+def test_no_near_copy_of_a_test_set_or_of_a_validation_row_is_trained_on(data_dir: Path) -> None:
+    with (data_dir / "train.jsonl").open("a") as file:
+        file.write('{"text": "An expert asks: word5?", "label": "law", "source": "new"}\n')
+    corpus = load_corpus(data_dir, ["expertqa"])
+    tests = NearCopies([row.text for path in TESTS.glob("*.jsonl") for row in read_rows(path)])
+
+    assert "exam about thing3" not in [row.text for row in corpus.train]
+    assert "exam about thing4" in [row.text for row in corpus.train]
+    assert not any(tests.has(row.text) for row in corpus.train)
+    assert corpus.near_copies["mmlu"] == 1
+    assert corpus.near_copies["new"] == 1
+
+
+def test_a_text_is_trained_on_once(data_dir: Path) -> None:
+    path = data_dir / "train.jsonl"
+    path.write_text(path.read_text() * 2)
+    trained = [row.text for row in load_corpus(data_dir).train]
+
+    assert len(set(trained)) == len(trained)
+
+
+def test_an_epoch_reads_half_of_the_exams_and_experts_three_times(data_dir: Path) -> None:
+    train = load_corpus(data_dir).train
+    read = [row.source for row in sample(train * 20, random.Random(0))]  # noqa: S311
+
+    for source, times in (("mmlu", 0.5), ("expertqa", 3), ("pointsman-experts", 1)):
+        expected = times * 20 * sum(row.source == source for row in train)
+        assert read.count(source) == pytest.approx(expected, rel=0.15)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CannotTrain, match=r"train\.jsonl: no such file"):
+        load_corpus(tmp_path)

@@ -1,0 +1,69 @@
+"""A whole training, with a BERT of two layers and few rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import BertForSequenceClassification
+
+from training import corpus
+from training.corpus import DEV_SETS
+from training.pipeline import train
+from training.sections import TEXTS
+from training.trainer import Settings
+
+SETTINGS = Settings(epochs=1, learning_rate=1e-3, seed=3)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(corpus, "user_prompts", lambda: [("can my landlord sue", "law", "pointsman")])
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = [
+        {"text": f"why{i} {source}", "label": "law", "source": source} for source in ("mmlu", "a") for i in range(24)
+    ]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name in DEV_SETS:
+        (folder / f"{name}.jsonl").write_text('{"text": "itch", "label": "health", "source": "b"}\n')
+    return folder
+
+
+def trained(data_dir: Path, encoder: Path, held_out: list[str]) -> tuple[Path, dict[str, Any]]:
+    output = data_dir.parent / "checkpoint"
+    train(data_dir, output, encoder, SETTINGS, held_out)
+    return output, json.loads((output / "training.json").read_text())
+
+
+def test_a_checkpoint_names_all_that_it_was_made_of(data_dir: Path, encoder: Path) -> None:
+    output, report = trained(data_dir, encoder, [])
+    hashes = report["sha256"]
+
+    assert BertForSequenceClassification.from_pretrained(output).config.num_labels == 14
+    assert report["settings"] == {"epochs": 1, "learning_rate": 1e-3, "seed": 3}
+    assert hashes["train.jsonl"] == hashlib.sha256((data_dir / "train.jsonl").read_bytes()).hexdigest()
+    assert hashes["encoder"] == hashlib.sha256((encoder / "model.safetensors").read_bytes()).hexdigest()
+    assert hashes.keys() == {"train.jsonl", "encoder"} | {
+        f"texts/{path.relative_to(TEXTS)}" for path in TEXTS.rglob("*.txt")
+    }
+    assert {"torch", "transformers"} <= report["versions"].keys()
+    assert len(report["commit"].removesuffix("-dirty")) in {0, 40}
+
+
+def test_the_dev_sets_are_reported_and_users_rows_written_for_the_calibration(data_dir: Path, encoder: Path) -> None:
+    output, report = trained(data_dir, encoder, [])
+    users = output.with_name("checkpoint.work") / "users.jsonl"
+
+    assert report["dev"].keys() >= set(DEV_SETS)
+    assert [json.loads(line)["source"] for line in users.read_text().splitlines()] == ["a"] * 3
+
+
+def test_with_a_source_held_out_no_dev_set_is_looked_at(data_dir: Path, encoder: Path) -> None:
+    _, report = trained(data_dir, encoder, ["a"])
+
+    assert "dev" not in report
+    assert report["validation"]["a"]["rows"] == 24

@@ -1,0 +1,91 @@
+"""A training run, with a BERT of two layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import BertForSequenceClassification
+
+from training.augment import pool
+from training.batches import tokenize
+from training.data import LABELS, CannotTrain, Row
+from training.model import build_classifier, load_tokenizer
+from training.predict import predict
+from training.trainer import Settings, Trainer
+
+ROWS = [Row("can my landlord sue", "law", "a"), Row("why my rash itch", "health", "b")] * 150
+
+
+def trainer(encoder: Path, state: Path, epochs: int = 2) -> Trainer:
+    torch.manual_seed(0)
+    settings = Settings(epochs, 1e-2, seed=0)
+    made_of = {"epochs": epochs}
+    return Trainer(build_classifier(encoder), load_tokenizer(encoder), settings, state, made_of, save_seconds=0)
+
+
+def weights(model: Any) -> Any:
+    return torch.cat([value.flatten() for value in model.state_dict().values()])
+
+
+def test_a_trained_classifier_tells_the_labels_apart(encoder: Path, tmp_path: Path) -> None:
+    run = trainer(encoder, tmp_path / "state.pt", epochs=8)
+    run.run(ROWS, pool(ROWS))
+    probabilities = predict(run.model, load_tokenizer(encoder), ["can my landlord sue", "why my rash itch"])
+
+    assert [LABELS[i] for i in probabilities.argmax(1)] == ["law", "health"]
+
+
+def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(encoder: Path, tmp_path: Path) -> None:
+    whole = trainer(encoder, tmp_path / "whole.pt")
+    whole.run(ROWS, pool(ROWS))
+    stopped = trainer(encoder, tmp_path / "stopped.pt")
+    calls = 0
+
+    def stop(*_: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+
+    stopped.model.register_forward_pre_hook(stop)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run(ROWS, pool(ROWS))
+    resumed = trainer(encoder, tmp_path / "stopped.pt")
+    resumed.run(ROWS, pool(ROWS))
+
+    assert not torch.equal(weights(resumed.model), weights(build_classifier(encoder)))
+    assert torch.equal(weights(resumed.model), weights(whole.model))
+
+
+def test_the_state_of_another_run_is_refused(encoder: Path, tmp_path: Path) -> None:
+    trainer(encoder, tmp_path / "state.pt", epochs=1).run(ROWS[:2], pool(ROWS))
+
+    with pytest.raises(CannotTrain, match=r"state\.pt: was written with other settings or data"):
+        trainer(encoder, tmp_path / "state.pt", epochs=2)
+
+
+def test_the_word_embeddings_stay_as_they_were(encoder: Path, tmp_path: Path) -> None:
+    run = trainer(encoder, tmp_path / "state.pt", epochs=1)
+    before = run.model.get_input_embeddings().weight.clone()
+    run.run(ROWS, pool(ROWS))
+
+    assert torch.equal(run.model.get_input_embeddings().weight, before)
+
+
+def test_a_checkpoint_names_the_labels_and_its_tokenizer_cuts_nothing(encoder: Path, tmp_path: Path) -> None:
+    build_classifier(encoder).save_pretrained(tmp_path / "checkpoint")
+    load_tokenizer(encoder).save_pretrained(tmp_path / "checkpoint")
+    saved = BertForSequenceClassification.from_pretrained(tmp_path / "checkpoint")
+
+    assert saved.config.id2label == dict(enumerate(LABELS))
+    assert saved.config.problem_type == "single_label_classification"
+    assert load_tokenizer(tmp_path / "checkpoint").backend_tokenizer.truncation is None
+
+
+def test_of_a_long_text_head_and_tail_are_read(encoder: Path) -> None:
+    ids = tokenize(load_tokenizer(encoder), ["why " * 30 + "rash " * 30], 8)
+
+    assert ids == [[2, 11, 11, 11, 9, 9, 9, 3]]

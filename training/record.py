@@ -1,0 +1,37 @@
+"""Name all that a run depends on, so that anybody can repeat it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from training.data import sha256
+from training.sections import TEXTS
+from training.trainer import Settings
+
+_PACKAGES = ("numpy", "safetensors", "tokenizers", "torch", "transformers")
+
+
+def record(data_dir: Path, encoder: Path, settings: Settings, held_out: list[str]) -> dict[str, Any]:
+    """Return the settings, the hashes of data, texts and encoder, the commit of the code, and the versions."""
+    files = {"train.jsonl": data_dir / "train.jsonl", "encoder": encoder / "model.safetensors"}
+    files |= {f"texts/{path.relative_to(TEXTS)}": path for path in sorted(TEXTS.rglob("*.txt"))}
+    return {
+        "settings": asdict(settings),
+        "held_out": held_out,
+        "sha256": {name: sha256(path) for name, path in files.items()},
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+    }
+
+
+def _commit() -> str:
+    """Return the commit of the code, marked if it was changed since; empty outside a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    done = subprocess.run(command, cwd=TEXTS, capture_output=True, text=True, check=False)  # noqa: S603
+    return done.stdout.strip()
