@@ -227,6 +227,16 @@ def test_the_host_is_measured_for_as_many_threads_as_the_config_says(
         assert asked == [threads]
 
 
+def test_a_text_is_not_judged_by_a_measurement_of_shorter_ones(make_classifier: Make, tmp_path: Path) -> None:
+    """After the config's `max_tokens` is raised, the next start measures longer texts."""
+    folder = toy_artifact.build(tmp_path)
+    longest = []
+    for most in (8, 64):
+        with make_classifier(folder, max_tokens=most) as classifier:
+            longest.append(classifier.curve.tokens[-1])
+    assert longest == [8, 64]
+
+
 async def test_as_many_texts_run_at_once_as_there_are_workers(
     make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

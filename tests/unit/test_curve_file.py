@@ -18,7 +18,7 @@ CURVE = Curve(2, (16, 512), (0.1, 1.0), (0.1, 1.5), (0.1, 0.5))
 
 
 def key(folder: Path, **changes: Any) -> curve_file.Key:
-    fields: dict[str, Any] = {"runtime": "1.32.0", "provider": "cpu", "cores": 2, "threads": 2}
+    fields: dict[str, Any] = {"runtime": "1.32.0", "provider": "cpu", "cores": 2, "threads": 2, "longest": 512}
     return curve_file.key(artifact.load(folder), **(fields | changes))
 
 
@@ -30,7 +30,9 @@ def test_a_stored_curve_is_loaded(toy_folder: Path, tmp_path: Path) -> None:
     assert [path.suffix for path in tmp_path.iterdir()] == [".json"]
 
 
-@pytest.mark.parametrize("change", [{"runtime": "1.33.0"}, {"provider": "cuda"}, {"cores": 4}, {"threads": 1}])
+@pytest.mark.parametrize(
+    "change", [{"runtime": "1.33.0"}, {"provider": "cuda"}, {"cores": 4}, {"threads": 1}, {"longest": 1024}]
+)
 def test_a_curve_of_another_host_or_setting_is_not_taken(
     toy_folder: Path, tmp_path: Path, change: dict[str, Any]
 ) -> None:
@@ -47,7 +49,7 @@ def test_a_curve_of_another_model_or_cpu_is_not_taken(
     wanted = key(toy_folder)
     found = artifact.load(toy_folder)
     found.manifest.files["model.onnx"] = "0" * 64
-    assert curve_file.key(found, runtime="1.32.0", provider="cpu", cores=2, threads=2) != wanted
+    assert curve_file.key(found, runtime="1.32.0", provider="cpu", cores=2, threads=2, longest=512) != wanted
     cpu_info = tmp_path / "cpuinfo"
     cpu_info.write_text("processor\t: 0\nmodel name\t: Other\nflags\t: fpu\n\nprocessor\t: 1\n")
     monkeypatch.setattr(curve_file, "CPU_INFO", cpu_info)
@@ -94,6 +96,7 @@ def test_the_key_of_a_curve_stays_the_same_from_release_to_release(toy_folder: P
         "cpu": curve_file.cpu(),
         "cores": 2,
         "threads": 2,
+        "longest": 512,
     }
 
 

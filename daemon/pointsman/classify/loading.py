@@ -126,18 +126,19 @@ def _measured(artifact: Artifact, engine: Engine, sample: _Sample, threads: int)
     """Return the host's cost curve, stored by an earlier start, or measured now and stored; and what went wrong."""
     on_cpu = engine.provider == "cpu"
     threads = threads if on_cpu else 1  # concurrent runs on a GPU take turns
+    longest = sample.longest if on_cpu else max(sample.longest, *BUCKETS)
     places = curve_file.places(artifact)
     key = curve_file.key(
-        artifact, runtime=engine.version, provider=engine.provider, cores=usable_cores(), threads=threads
+        artifact,
+        runtime=engine.version,
+        provider=engine.provider,
+        cores=usable_cores(),
+        threads=threads,
+        longest=longest,
     )
     if (stored := curve_file.load(places, key)) is not None:
         return stored, []
-    measured = measure(
-        sample,
-        threads=threads,
-        wide=engine.has_wide,
-        longest=sample.longest if on_cpu else max(sample.longest, *BUCKETS),
-    )
+    measured = measure(sample, threads=threads, wide=engine.has_wide, longest=longest)
     if measured.disturbed:
         return measured.curve, ["the host was busy while the classifier was measured; the next start measures again"]
     note = curve_file.store(places, key, measured.curve)
