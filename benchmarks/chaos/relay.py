@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 import json
@@ -47,7 +48,7 @@ class Passing:
         return replace(self, fields=fields, id=request_id)
 
 
-class Relay(Hostile):
+class Relay(Hostile, abc.ABC):
     """Passes requests on to a server and its responses back, as they come; `injector` says what goes wrong."""
 
     def __init__(self, target: str, injector: Injector) -> None:
@@ -64,9 +65,9 @@ class Relay(Hostile):
             except Cut:
                 exchange.reset()
 
+    @abc.abstractmethod
     async def carry(self, exchange: Exchange, passing: Passing, fault: str | None) -> None:
         """Pass one request and its response on, with a fault of this relay's."""
-        raise NotImplementedError
 
 
 class ClientRelay(Relay):

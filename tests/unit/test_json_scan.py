@@ -316,3 +316,13 @@ def test_no_object_is_made_for_an_element() -> None:
     tracemalloc.stop()
     assert peak < 4 * MIB
     assert fields.model == "MoM"
+
+
+@pytest.mark.parametrize(
+    ("objects", "padding", "at_once"),
+    [(8_000, 80 * 1024, True), (8_200, 80 * 1024, False), (20_000, 0, True), (25_000, 0, False)],
+)
+def test_no_more_objects_are_made_at_once_than_take_two_milliseconds(objects: int, padding: int, at_once: bool) -> None:
+    """Of 8,192 in a body, or what one of 72 KiB can have."""
+    body = b'{"messages":[%b],"x":"%b"}' % (b",".join([b"{}"] * objects), b" " * padding)
+    assert (fields_at_once(body, ("model", "messages")) is not None) is at_once
