@@ -118,6 +118,7 @@ class Connection(asyncio.Protocol):
         """Write, and wait until the socket took it."""
         self.transport.write(data)
         self.sent += len(data)
+        await asyncio.sleep(0)  # a turn of the loop, without which a script that only sends never sees the peer leave
         await self._writable.wait()
 
     def close(self) -> None:
