@@ -15,7 +15,7 @@ from training.data import SMALL_TALK, Row
 from training.sections import sections
 from training.snippets import SNIPPETS
 
-_CODE, _CHAT, _TURNS, _WRAPPED, _MATERIAL = 0.15, 0.08, 0.06, 0.08, 0.06
+_CODE, _CHAT, _TURNS, _WRAPPED, _MATERIAL = 0.15, 0.08, 0.06, 0.12, 0.10
 """Shares of the texts that get each change; code only stands beside computing questions."""
 
 _OWN_MATERIAL = 0.5

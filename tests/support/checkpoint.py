@@ -13,14 +13,13 @@ from pointsman_export.export.texts import BUILT_IN
 
 with quiet():
     import torch
-    import transformers
 
     from pointsman_export.export.architectures import ARCHITECTURES
     from pointsman_export.export.checkpoint import open_checkpoint
     from pointsman_export.export.graph.architecture import Architecture
     from pointsman_export.export.graph.roberta import Roberta
     from pointsman_export.export.graph.weights import Weights
-    from pointsman_export.export.torch_model import load_model, weights_of
+    from pointsman_export.export.torch_model import load_model, torch_class_of, weights_of
 
 MODERNBERT = "ModernBertForSequenceClassification"
 LABELS = [
@@ -58,6 +57,7 @@ _BERT = {
 _ROBERTA = _BERT | {"max_position_embeddings": 602, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
 FAMILY: dict[str, dict[str, Any]] = {
     "BertForSequenceClassification": _BERT,
+    "MeanBertForSequenceClassification": _BERT,
     "RobertaForSequenceClassification": _ROBERTA,
     "XLMRobertaForSequenceClassification": _ROBERTA,
     "CamembertForSequenceClassification": _ROBERTA,
@@ -78,7 +78,7 @@ def make_checkpoint(folder: Path, texts: list[str], shape: dict[str, Any], torch
     """Random weights, and a classifier that tells `texts` apart by a margin, as a trained one would."""
     torch.manual_seed(0)
     with quiet():
-        kind = getattr(transformers, torch_class)  # which imports its module
+        kind = torch_class_of(torch_class)  # which imports its module
     special = SPECIAL_OF_ROBERTA if issubclass(ARCHITECTURES[torch_class], Roberta) else SPECIAL_TOKENS
     ids = {role: place for place, role in enumerate(special)}
     config = kind.config_class(

@@ -1,11 +1,11 @@
-"""List the classifiers that can be exported, by the names of their classes in transformers."""
+"""List the classifiers that can be exported, by the names of their classes in transformers or of our own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from pointsman_export.export.graph.architecture import Architecture
-from pointsman_export.export.graph.bert import Bert
+from pointsman_export.export.graph.bert import Bert, MeanBert
 from pointsman_export.export.graph.distilbert import DistilBert
 from pointsman_export.export.graph.modernbert import ModernBert
 from pointsman_export.export.graph.roberta import Roberta
@@ -14,6 +14,7 @@ ARCHITECTURES: Mapping[str, type[Architecture]] = {
     "BertForSequenceClassification": Bert,
     "CamembertForSequenceClassification": Roberta,
     "DistilBertForSequenceClassification": DistilBert,
+    "MeanBertForSequenceClassification": MeanBert,
     "ModernBertForSequenceClassification": ModernBert,
     "RobertaForSequenceClassification": Roberta,
     "XLMRobertaForSequenceClassification": Roberta,

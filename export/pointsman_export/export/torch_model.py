@@ -16,11 +16,18 @@ from pointsman.classify.tokenizer import Ids
 from pointsman_export.common.errors import CheckpointError
 from pointsman_export.export.checkpoint import Checkpoint
 from pointsman_export.export.graph.weights import Floats, Weights
+from pointsman_export.export.mean_bert import MeanBertForSequenceClassification
 
 MOST_PARAMETERS = 530_000_000
 """What a protobuf of 2 GiB holds in float32, less what a graph needs beside its weights."""
 _REASON = 300
 """Most characters that are quoted of an error of transformers."""
+
+
+def torch_class_of(name: str) -> Any:
+    """Return a class of transformers, or the one that is ours."""
+    ours = MeanBertForSequenceClassification
+    return ours if name == ours.__name__ else getattr(transformers, name)
 
 
 def load_model(checkpoint: Checkpoint) -> Any:
@@ -29,7 +36,7 @@ def load_model(checkpoint: Checkpoint) -> Any:
     Raises CheckpointError if weights are missing, do not fit the config, or are no numbers.
     """
     logging.set_verbosity_error()
-    torch_class = getattr(transformers, checkpoint.torch_class)
+    torch_class = torch_class_of(checkpoint.torch_class)
     try:
         model, loading = torch_class.from_pretrained(
             checkpoint.folder,

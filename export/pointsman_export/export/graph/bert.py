@@ -1,4 +1,4 @@
-"""Build BERT classifiers, MiniLM among them: a pooler and a classifier on the first token."""
+"""Build BERT classifiers, MiniLM among them: on the first token with a pooler, or on the mean of the tokens."""
 
 from __future__ import annotations
 
@@ -25,8 +25,18 @@ class Bert(PostNorm):
             first_position=first_position,
         )
 
-    def _classify(self, parts: Parts, first: str) -> str:
-        return parts.dense(parts.op("Tanh", parts.dense(first, "pooler.dense")), self.classifier)
+    def _classify(self, parts: Parts, pooled: str) -> str:
+        return parts.dense(parts.op("Tanh", parts.dense(pooled, "pooler.dense")), self.classifier)
+
+
+class MeanBert(Bert):
+    """A BERT classifier on the mean of a text's tokens, without a pooler."""
+
+    head: ClassVar[tuple[str, ...]] = ("classifier.",)
+    mean = True
+
+    def _classify(self, parts: Parts, pooled: str) -> str:
+        return parts.dense(pooled, self.classifier)
 
 
 def _layer(name: str) -> Layer:

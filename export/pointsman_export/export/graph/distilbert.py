@@ -25,8 +25,8 @@ class DistilBert(PostNorm):
             epsilon=1e-12,
         )
 
-    def _classify(self, parts: Parts, first: str) -> str:
-        return parts.dense(parts.op("Relu", parts.dense(first, "pre_classifier")), self.classifier)
+    def _classify(self, parts: Parts, pooled: str) -> str:
+        return parts.dense(parts.op("Relu", parts.dense(pooled, "pre_classifier")), self.classifier)
 
 
 def _layer(name: str) -> Layer:

@@ -98,7 +98,9 @@ class ModernBert:
             hidden = self._layer(parts, layer, hidden)
         # float32 from here on: the sum over a long prompt, the head and the classifier
         normed = parts.op("Cast", self._norm(parts, hidden, "final_norm"), to=TensorProto.FLOAT)
-        dense = parts.op("Gelu", parts.dense(self._pool(parts, normed), "head.dense"), domain=CONTRIB)
+        rows = parts.op("Squeeze", normed, parts.writer.integers(0))
+        pooled = rows if self._pooling == "cls" else parts.mean(rows)
+        dense = parts.op("Gelu", parts.dense(pooled, "head.dense"), domain=CONTRIB)
         return parts.dense(self._norm(parts, dense, "head.norm"), self.classifier)
 
     def _layer(self, parts: Parts, layer: int, hidden: str) -> str:
@@ -143,17 +145,6 @@ class ModernBert:
 
     def _norm(self, parts: Parts, tensor: str, name: str) -> str:
         return parts.norm(tensor, name, self._epsilon)
-
-    def _pool(self, parts: Parts, hidden: str) -> str:
-        """Return the pooled output [prompts, width]."""
-        op = parts.op
-        rows = op("Squeeze", hidden, parts.writer.integers(0))
-        if self._pooling == "cls":
-            return rows
-        last = parts.writer.integers(-1)
-        own = op("Unsqueeze", op("Gather", "segment_ids", "starts"), last)
-        members = op("Cast", op("Equal", own, "segment_ids"), to=TensorProto.FLOAT)
-        return op("Div", op("MatMul", members, rows), op("ReduceSum", members, last))
 
     def _rope_of(self, theta: float) -> Rope:
         return Rope(theta, self.width // self.heads, self.positions)

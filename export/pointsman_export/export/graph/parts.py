@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from onnx import TensorProto
+
 from pointsman_export.export.graph.linear import Linears, Scaled
 from pointsman_export.export.graph.rope import Rope
 from pointsman_export.export.graph.weights import Weights
@@ -53,6 +55,13 @@ class Parts:
     def norm(self, tensor: str, name: str, epsilon: float) -> str:
         """Add a layer norm, with or without a bias."""
         return self.op("LayerNormalization", tensor, *self._with_bias(name), epsilon=epsilon)
+
+    def mean(self, rows: str) -> str:
+        """Average the tokens [tokens, width] of each prompt: [prompts, width]."""
+        last = self.writer.integers(-1)
+        own = self.op("Unsqueeze", self.op("Gather", "segment_ids", "starts"), last)
+        members = self.op("Cast", self.op("Equal", own, "segment_ids"), to=TensorProto.FLOAT)
+        return self.op("Div", self.op("MatMul", members, rows), self.op("ReduceSum", members, last))
 
     def dense(self, tensor: str, name: str) -> str:
         """Add a linear layer of the head in float, with or without a bias, to rows [prompts, width].

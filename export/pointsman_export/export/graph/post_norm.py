@@ -1,6 +1,6 @@
 """Build the post-norm encoder of BERT and its descendants: learned positions, biases, a norm after each sum.
 
-Every head of this family reads the first token of a text alone, so only first tokens are computed in the last layer.
+Most heads of this family read the first token of a text alone; then only first tokens are computed in the last layer.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class PostNorm(ABC):
 
     activation = "hidden_act"
     """The config's key for the activation between `up` and `down`."""
+    mean = False
+    """Whether the head reads the mean of a text's tokens."""
 
     def __init__(
         self,
@@ -115,13 +117,14 @@ class PostNorm(ABC):
     def logits(self, parts: Parts) -> str:
         hidden = self._embed(parts)
         for layer in self._layers:
-            hidden = self._layer(parts, layer, hidden, first_only=layer is self._layers[-1])
-        first = parts.op("Squeeze", hidden, parts.writer.integers(0))
-        return self._classify(parts, parts.op("Cast", first, to=TensorProto.FLOAT))
+            hidden = self._layer(parts, layer, hidden, first_only=not self.mean and layer is self._layers[-1])
+        # float32 from here on: the sum over a long prompt and the head
+        rows = parts.op("Cast", parts.op("Squeeze", hidden, parts.writer.integers(0)), to=TensorProto.FLOAT)
+        return self._classify(parts, parts.mean(rows) if self.mean else rows)
 
     @abstractmethod
-    def _classify(self, parts: Parts, first: str) -> str:
-        """Add the head to the first tokens [prompts, width], and return the logits."""
+    def _classify(self, parts: Parts, pooled: str) -> str:
+        """Add the head to one row for each prompt [prompts, width], and return the logits."""
 
     def _embed(self, parts: Parts) -> str:
         table = parts.weights[_POSITIONS][self._first_position :]

@@ -22,5 +22,5 @@ class Roberta(Bert):
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config, first_position=config.get("pad_token_id", 1) + 1)
 
-    def _classify(self, parts: Parts, first: str) -> str:
-        return parts.dense(parts.op("Tanh", parts.dense(first, "classifier.dense")), self.classifier)
+    def _classify(self, parts: Parts, pooled: str) -> str:
+        return parts.dense(parts.op("Tanh", parts.dense(pooled, "classifier.dense")), self.classifier)
