@@ -187,9 +187,10 @@ def test_no_prompt_stands_twice() -> None:
 
 def test_each_label_has_the_prompts_that_the_readme_promises() -> None:
     counts = Counter(row.label for row in PROMPTS)
-    assert counts.pop("other") == 63
-    assert counts.keys() == set(LABELS) - {"other"}
-    assert 18 <= min(counts.values()) <= max(counts.values()) <= 22
+    assert counts.pop("other") == 113
+    assert counts.pop("health") == counts.pop("law") == 89
+    assert counts.keys() == set(LABELS) - {"other", "health", "law"}
+    assert 25 <= min(counts.values()) <= max(counts.values()) <= 46
 
 
 def test_prompts_are_short_long_and_of_several_paragraphs() -> None:
