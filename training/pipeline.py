@@ -12,7 +12,7 @@ import torch
 
 from training.augment import pool
 from training.corpus import DEV_SETS, load_corpus
-from training.data import EXAMS, Row, read_rows, write_rows
+from training.data import EXAMS, Row, read_rows, sha256, write_rows
 from training.figures import figures
 from training.model import build_classifier, load_tokenizer
 from training.near_copies import LEAST_SHARED
@@ -42,6 +42,7 @@ def train(data_dir: Path, output: Path, encoder: Path, settings: Settings, held_
     trainer.model.save_pretrained(output)
     tokenizer.save_pretrained(output)
     sets = {"validation": corpus.valid} if held_out else {"validation": corpus.valid, "dev": _dev_rows(data_dir)}
+    report["weights"] = sha256(output / "model.safetensors")
     report["rows"] = {"train": len(corpus.train), "valid": len(corpus.valid)}
     report["near_copies"] = {"least_shared": LEAST_SHARED, "left_out": corpus.near_copies}
     for name, rows in sets.items():

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import BertForSequenceClassification
 
+from pointsman_export.export.mean_bert import MeanBertForSequenceClassification
 from training import corpus
 from training.corpus import DEV_SETS
 from training.pipeline import train
@@ -43,13 +43,14 @@ def test_a_checkpoint_names_all_that_it_was_made_of(data_dir: Path, encoder: Pat
     output, report = trained(data_dir, encoder, [])
     hashes = report["sha256"]
 
-    assert BertForSequenceClassification.from_pretrained(output).config.num_labels == 14
+    assert MeanBertForSequenceClassification.from_pretrained(output).config.num_labels == 14
     assert report["settings"] == {"epochs": 1, "learning_rate": 1e-3, "seed": 3}
     assert hashes["train.jsonl"] == hashlib.sha256((data_dir / "train.jsonl").read_bytes()).hexdigest()
     assert hashes["encoder"] == hashlib.sha256((encoder / "model.safetensors").read_bytes()).hexdigest()
     assert hashes.keys() == {"train.jsonl", "encoder"} | {
         f"texts/{path.relative_to(TEXTS)}" for path in TEXTS.rglob("*.txt")
     }
+    assert report["weights"] == hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest()
     assert {"torch", "transformers"} <= report["versions"].keys()
     assert len(report["commit"].removesuffix("-dirty")) in {0, 40}
 
