@@ -21,7 +21,7 @@ OUR_TESTS = Path(__file__).parents[1] / "tests" / "data"
 _EXAM_VALID, _USER_VALID = 0.05, 0.125
 """Validation share of exams, and of other people's sources, which the calibration needs."""
 
-_READS = {"mmlu": 0.5, "mmlu-pro": 0.5, "expertqa": 3, "pointsman": 0.5, "pointsman-plain": 2}
+_READS = {"mmlu": 0.5, "mmlu-pro": 0.5, "expertqa": 3, "clinc-smalltalk": 2, "pointsman": 0.5, "pointsman-plain": 2}
 """Times that an epoch reads a row of a source, on average: the exams lack people who ask in their own words."""
 
 
