@@ -20,7 +20,7 @@ MIB = 2**20
 
 
 def row(truth: int, *angles: int) -> bytes:
-    return struct.pack(f"<I{len(angles)}B", truth, *angles)
+    return struct.pack(f"<i{len(angles)}B", truth, *angles)
 
 
 HALF = row(0, 128, 127)
@@ -32,7 +32,7 @@ HALF = row(0, 128, 127)
 def test_rows_are_read_as_they_were_written(labels: int, spread: float) -> None:
     """Within a byte's half step, and their probabilities sum to one."""
     probabilities = RANDOM.dirichlet(np.full(labels, spread), 200)
-    truth = RANDOM.integers(labels, size=200)
+    truth = RANDOM.integers(-1, labels, size=200)  # -1: a row of no label
 
     read = decode(encode(probabilities, truth), labels)
 
@@ -76,6 +76,7 @@ def test_a_file_has_at_most_a_mebibyte_whatever_the_number_of_labels() -> None:
         pytest.param(HALF + b"\0", "7 bytes are not", id="cut off"),
         pytest.param(HALF * 4001, "24,006 bytes are not", id="too many"),
         pytest.param(HALF + row(2, 128, 127), "row 1 has the label 2 of 2", id="a label that there is not"),
+        pytest.param(HALF + row(-2, 128, 127), "row 1 has the label -2 of 2", id="a label below that of none"),
         pytest.param(HALF + row(0, 255, 255), "row 1 has probabilities that do not sum to 1", id="sum of 2"),
         pytest.param(row(0, 0, 0) + HALF, "row 0 has probabilities that do not sum to 1", id="sum of 0"),
         pytest.param(row(0, 128, 120), "row 0 has probabilities", id="sum of 0.96"),
@@ -125,7 +126,7 @@ def test_a_file_that_is_not_the_manifests_is_refused(tmp_path: Path, content: by
 
 
 def test_a_broken_file_that_the_manifest_vouches_for_is_refused(tmp_path: Path) -> None:
-    folder = toy_artifact.build(tmp_path, {CALIBRATION: b"\xff" * 18})
+    folder = toy_artifact.build(tmp_path, {CALIBRATION: b"\x7f" * 18})
     with pytest.raises(ArtifactError, match=r"calibration\.bin: row 0 has the label .*; export the classifier again"):
         artifact.load(folder)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from pointsman.app.prepare import prepare
 from pointsman.classify.calibration import Calibration, encode
-from pointsman.classify.manifest import CALIBRATION, MODEL, TOKENIZER
+from pointsman.classify.manifest import CALIBRATION
+from pointsman.cli.main import main
 from pointsman.config.model import Config, RoutingOptions
 from pointsman.routing.thresholds import Measured, Origin, Threshold, suggest_threshold, thresholds
 from support import toy_artifact
@@ -63,6 +64,7 @@ def test_a_threshold_is_the_lowest_that_is_right_for_95_of_100_rows_at_or_above_
     [
         pytest.param(LAW, id="another category's"),
         pytest.param(OTHER, id="that of no category"),
+        pytest.param(-1, id="none of the classifier's"),
     ],
 )
 def test_rows_of_any_other_label_count_against_a_category(truth: int) -> None:
@@ -193,26 +195,45 @@ def test_no_lower_threshold_has_the_precision_on_random_rows() -> None:
 # --- where it is loaded ----------------------------------------------------------------------------------------
 
 
-def prepared(folder: Path, contents: dict[str, bytes], **manifest: Any) -> dict[str, float]:
-    """The thresholds of a config that is loaded with an artifact."""
-    toy_artifact.build(folder / "artifact", contents, **manifest)
-    model = "classifier: {category_model: {model_id: artifact}}\ncategories:\n"
-    law = written("law").replace("model: base\n", "model: base\n        lora_name: law-lora\n")
-    made = prepare(write(folder, MINIMAL + model + law))
-    made.classifier.close()
-    return {name: threshold.value for name, threshold in (made.fitted or {}).items()}
-
-
-def test_a_config_is_prepared_with_the_thresholds_of_its_artifacts_rows(tmp_path: Path) -> None:
+def written_config(folder: Path, *, calibrated: bool) -> Path:
+    """A config with an artifact; of its rows, those for law at 0.99 are right, and those at 0.7 are wrong."""
     law, other = FOURTEEN.index("law"), FOURTEEN.index("other")
     probabilities = np.zeros((100, 14))
-    probabilities[:, law] = np.repeat([0.9, 0.7], 50)
-    probabilities[:, other] = np.repeat([0.1, 0.3], 50)
-    content = encode(probabilities, np.repeat([law, other], 50))
-    contents = {MODEL: toy_artifact.model(), TOKENIZER: toy_artifact.tokenizer()}
+    probabilities[:, law], probabilities[:, other] = np.repeat([0.99, 0.7], 50), np.repeat([0.01, 0.3], 50)
+    contents = {CALIBRATION: encode(probabilities, np.repeat([law, other], 50))} if calibrated else {}
+    toy_artifact.build(folder / "artifact", contents)
+    model = "classifier: {category_model: {model_id: artifact, threshold: 0.4}}\ncategories:\n"
+    adapter = written("law").replace("model: base\n", "model: base\n        lora_name: law-lora\n")
+    return write(folder, MINIMAL + model + adapter + written("health"))
 
-    assert prepared(tmp_path / "without", contents) == {"law": 0.6}
-    assert prepared(tmp_path / "with", contents | {CALIBRATION: content})["law"] == pytest.approx(0.9, abs=0.004)
+
+@pytest.mark.parametrize(("calibrated", "threshold"), [(False, 0.4), (True, pytest.approx(0.99, abs=0.002))])
+def test_a_config_is_prepared_with_the_thresholds_of_its_artifacts_rows(
+    tmp_path: Path, calibrated: bool, threshold: float
+) -> None:
+    made = prepare(written_config(tmp_path, calibrated=calibrated))
+    made.classifier.close()
+    assert made.fitted is not None
+    assert made.fitted["law"].value == threshold
+
+
+@pytest.mark.parametrize(("calibrated", "model"), [(False, "law-lora"), (True, "base")])
+def test_explain_and_eval_decide_by_them(
+    tmp_path: Path, calibrated: bool, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two labels, law and health, have 0.5 each."""
+    path, rows = written_config(tmp_path, calibrated=calibrated), tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "landlord blood", "label": "law"}\n')
+
+    assert main(["explain", "landlord blood", "--offline", "--json", "--config", str(path)]) == 0
+    told = json.loads(capsys.readouterr().out)["decision"]
+    assert main(["eval", str(tmp_path / "artifact"), str(rows), "--config", str(path), "--json", f"{rows}.json"]) == 0
+    report = json.loads((tmp_path / "rows.jsonl.json").read_text())
+
+    assert told["model"] == model
+    assert (told["missed"] or {}).get("threshold") == (told["threshold"] if calibrated else None)
+    assert report["judged"]["accuracy"]["part"] == (0 if calibrated else 1)
+    assert report["passed"]["law"]["threshold"] == told["threshold"]
 
 
 # --- the lowest threshold of any scores ------------------------------------------------------------------------

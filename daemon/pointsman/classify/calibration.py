@@ -1,8 +1,8 @@
 """Write and read `calibration.bin`: an artifact's calibration rows, from which any category's threshold is fitted.
 
-A row is the index of its true label (32 bits, little-endian) and a byte for the probability p of each label. The byte
-is an angle, p = sin²(byte / 255 · π/2): its steps are 0.00004 near 0 and 1, and 0.006 between, where a few rows more or
-less matter more.
+A row is the index of its true label (32 bits, little-endian; -1 for none) and a byte for the probability p of each
+label. The byte is an angle, p = sin²(byte / 255 · π/2): its steps are 0.00004 near 0 and 1 and up to 0.006 between,
+less than a few rows more or less move a threshold by.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+NO_LABEL = -1
+"""Stands for the label of a row that has none of the classifier's."""
 MOST_ROWS = 4000
 MOST_BYTES = 1 << 20
 """At 4,000 rows this is enough for 258 labels; with more labels there are fewer rows."""
@@ -28,7 +30,10 @@ class BadCalibration(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """Rows that the classifier was not trained on: probabilities [rows, labels] and true labels' indices [rows]."""
+    """Rows that the classifier was not trained on: probabilities [rows, labels] and true labels' indices [rows].
+
+    The index may be NO_LABEL.
+    """
 
     probabilities: Floats
     truth: Ints
@@ -55,7 +60,7 @@ def decode(data: bytes, labels: int) -> Calibration:
         )
     rows = np.frombuffer(data, form)
     truth, probabilities = rows["truth"].astype(np.int64), np.sin(rows["angles"] * _STEP) ** 2
-    if (unknown := truth >= labels).any():
+    if (unknown := (truth < NO_LABEL) | (truth >= labels)).any():
         raise BadCalibration(f"row {unknown.argmax()} has the label {truth[unknown][0]} of {labels}")
     sums = probabilities.sum(axis=1, keepdims=True)
     # Half a step changes a probability by at most √p · step + step² / 4, and the square roots sum up to √labels.
@@ -65,4 +70,4 @@ def decode(data: bytes, labels: int) -> Calibration:
 
 
 def _form(labels: int) -> np.dtype[Any]:
-    return np.dtype([("truth", "<u4"), ("angles", "u1", (labels,))])
+    return np.dtype([("truth", "<i4"), ("angles", "u1", (labels,))])

@@ -64,8 +64,8 @@ def thresholds(config: Config, labels: Sequence[str], calibration: Calibration |
     labels_of = cover(config, labels).labels_of
     shares = np.array([[label in labels_of[name] for name in found] for label in labels])
     scores = calibration.probabilities @ shares
-    # The category of each label; the additional one stands for the labels of none.
-    own = np.c_[shares, ~shares.any(axis=1)].argmax(axis=1)[calibration.truth]
+    # The category of each label, else one too many; the last is for NO_LABEL.
+    own = np.append(np.c_[shares, ~shares.any(axis=1)].argmax(axis=1), len(found))[calibration.truth]
     best = scores.argmax(axis=1)
     for position, category in enumerate(config.categories):
         mine = best == position

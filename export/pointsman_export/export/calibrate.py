@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pointsman.classify.calibration import encode
+from pointsman.classify.calibration import NO_LABEL, encode
 from pointsman.classify.onnx_cpu import softmax
 from pointsman.evaluation.calibration import fit_temperature, negative_log_likelihood
 from pointsman.evaluation.metrics import Ints, expected_calibration_error
@@ -72,8 +72,13 @@ class Calibration:
 
 
 def calibrate(logits: Logits, truth: Ints, precision: float) -> Calibration:
-    """Calibrate the shipped graph's logits [rows, labels] on the indices of the true labels [rows]."""
-    temperature = fit_temperature(logits, truth)
+    """Calibrate the shipped graph's logits [rows, labels] on the indices of the true labels [rows].
+
+    Rows with NO_LABEL count for the thresholds alone: no label is right for them.
+    """
+    labelled = truth != NO_LABEL
+    known, answers = logits[labelled], truth[labelled]
+    temperature = fit_temperature(known, answers)
     correct = logits.argmax(axis=1) == truth
     probabilities = softmax(logits / temperature)
     before, after = softmax(logits).max(axis=1), probabilities.max(axis=1)
@@ -83,8 +88,11 @@ def calibrate(logits: Logits, truth: Ints, precision: float) -> Calibration:
         rows=len(truth),
         encoded=encode(probabilities, truth),
         temperature=temperature,
-        nll=(negative_log_likelihood(logits, truth), negative_log_likelihood(logits / temperature, truth)),
-        ece=(expected_calibration_error(before, correct), expected_calibration_error(after, correct)),
+        nll=(negative_log_likelihood(known, answers), negative_log_likelihood(known / temperature, answers)),
+        ece=(
+            expected_calibration_error(before[labelled], correct[labelled]),
+            expected_calibration_error(after[labelled], correct[labelled]),
+        ),
         precision=precision,
         threshold=threshold,
         coverage=None if reached is None else len(reached) / len(truth),
