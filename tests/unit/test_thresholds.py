@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointsman.app.prepare import prepare
 from pointsman.classify.calibration import Calibration, encode
 from pointsman.classify.manifest import CALIBRATION
 from pointsman.cli.main import main
@@ -176,7 +175,7 @@ def test_without_categories_there_is_nothing_to_fit() -> None:
 def test_no_lower_threshold_has_the_precision_on_random_rows() -> None:
     """Counted for each threshold from the lower bound on, in steps of 0.0001."""
     random = np.random.default_rng(7)
-    probabilities = random.dirichlet(np.full(5, 0.15), 3000)
+    probabilities = random.dirichlet(np.full(5, 0.15), 1500)
     truth = np.array([random.choice(5, p=row**2 / (row**2).sum()) for row in probabilities])
     owner = np.array([0, 0, 1, 2, -1])[truth]
     scores = np.stack([probabilities[:, :2].sum(axis=1), probabilities[:, 2], probabilities[:, 3]], axis=1)
@@ -185,11 +184,11 @@ def test_no_lower_threshold_has_the_precision_on_random_rows() -> None:
         mine = scores.argmax(axis=1) == position
         score, right = np.floor(scores[mine, position] * 10_000) / 10_000, owner[mine] == position
         steps = np.arange(3000, 10_000) / 10_000
-        good = [step for step in steps if (score >= step).sum() >= 30 and right[score >= step].mean() >= 0.95]
+        good = next(step for step in steps if (score >= step).sum() >= 30 and right[score >= step].mean() >= 0.95)
         assert threshold.origin is Origin.FITTED
         assert threshold.value > 0.3
         # Below the lowest row that passes, the same rows pass down to the next row.
-        assert right[score >= threshold.value].tolist() == right[score >= good[0]].tolist()
+        assert right[score >= threshold.value].tolist() == right[score >= good].tolist()
 
 
 # --- where it is loaded ----------------------------------------------------------------------------------------
@@ -207,21 +206,13 @@ def written_config(folder: Path, *, calibrated: bool) -> Path:
     return write(folder, MINIMAL + model + adapter + written("health"))
 
 
-@pytest.mark.parametrize(("calibrated", "threshold"), [(False, 0.4), (True, pytest.approx(0.99, abs=0.002))])
-def test_a_config_is_prepared_with_the_thresholds_of_its_artifacts_rows(
-    tmp_path: Path, calibrated: bool, threshold: float
+@pytest.mark.parametrize(
+    ("calibrated", "model", "threshold"), [(False, "law-lora", 0.4), (True, "base", pytest.approx(0.99, abs=0.002))]
+)
+def test_a_config_is_loaded_with_the_thresholds_of_its_artifacts_rows(
+    tmp_path: Path, calibrated: bool, model: str, threshold: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = prepare(written_config(tmp_path, calibrated=calibrated))
-    made.classifier.close()
-    assert made.fitted is not None
-    assert made.fitted["law"].value == threshold
-
-
-@pytest.mark.parametrize(("calibrated", "model"), [(False, "law-lora"), (True, "base")])
-def test_explain_and_eval_decide_by_them(
-    tmp_path: Path, calibrated: bool, model: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Two labels, law and health, have 0.5 each."""
+    """By explain, as by the service, and by eval. Two labels, law and health, have 0.5 each."""
     path, rows = written_config(tmp_path, calibrated=calibrated), tmp_path / "rows.jsonl"
     rows.write_text('{"text": "landlord blood", "label": "law"}\n')
 
@@ -230,8 +221,8 @@ def test_explain_and_eval_decide_by_them(
     assert main(["eval", str(tmp_path / "artifact"), str(rows), "--config", str(path), "--json", f"{rows}.json"]) == 0
     report = json.loads((tmp_path / "rows.jsonl.json").read_text())
 
-    assert told["model"] == model
-    assert (told["missed"] or {}).get("threshold") == (told["threshold"] if calibrated else None)
+    assert (told["model"], told["threshold"]) == (model, threshold)
+    assert told["missed"] == ({"category": "law", "threshold": threshold} if calibrated else None)
     assert report["judged"]["accuracy"]["part"] == (0 if calibrated else 1)
     assert report["passed"]["law"]["threshold"] == told["threshold"]
 
