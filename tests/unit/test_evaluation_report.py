@@ -113,7 +113,7 @@ def test_each_class_has_what_passes_its_threshold_and_what_of_that_is_right(orig
     passed = report(origin, ROWS, Labels(THREE, 0.6)).passed
 
     shares = {
-        name: [None if it is None else (it.part, it.whole) for it in (one.reached, one.right)]
+        name: [None if it is None else (it.part, it.whole) for it in (one.coverage, one.precision)]
         for name, one in passed.items()
     }
     assert shares == {"law": [(2, 3), (1, 2)], "health": [(2, 2), (1, 2)], "other": [(1, 2), (1, 1)]}
@@ -125,8 +125,8 @@ def test_with_a_config_each_category_has_its_own_threshold(origin: Provenance) -
     found = report(origin, ROWS, Categories(made, THREE))
 
     law, health = found.passed["law"], found.passed["health"]
-    assert (law.threshold, law.reached and law.reached.part, law.right and law.right.part) == (0.95, 1, 0)
-    assert (health.threshold, health.reached and health.reached.part) == (0.6, 2)
+    assert (law.threshold, law.coverage and law.coverage.part, law.precision and law.precision.part) == (0.95, 1, 0)
+    assert (health.threshold, health.coverage and health.coverage.part) == (0.6, 2)
     assert list(found.passed) == ["law", "health"]
     told, page = table.render(found), html.render(found, dict.fromkeys(range(1, 8), "x"))
     assert re.search(r"\nlaw +0\.95 +25\.0 % +4\.6 to 69\.9 % +0\.0 % +0\.0 to 79\.3 %\n", told)
@@ -142,17 +142,17 @@ def test_what_the_threshold_does_not_decide_is_not_counted_with_it(origin: Prove
 
     law = evaluate(rows, foreign, made, origin).passed["law"]
 
-    assert law.reached is not None
-    assert (law.reached.part, law.reached.whole) == (1, 1)
+    assert law.coverage is not None
+    assert (law.coverage.part, law.coverage.whole) == (1, 1)
     labels = evaluate(rows, foreign, Labels(THREE, None), origin).passed["law"]
-    assert labels.reached is not None
-    assert labels.reached.whole == 2
+    assert labels.coverage is not None
+    assert labels.coverage.whole == 2
 
 
 def test_a_class_that_no_row_is_taken_for_has_no_shares(origin: Provenance) -> None:
     found = report(origin, ROWS[:1], Labels(THREE, None))
     health = found.passed["health"]
-    assert (health.reached, health.right) == (None, None)
+    assert (health.coverage, health.precision) == (None, None)
     assert re.search(r"\nhealth +0\.6 +- +-\n", table.render(found))
 
 

@@ -88,7 +88,7 @@ def _imprecise(loaded: Loaded, found: Mapping[str, Threshold]) -> Iterator[Probl
 
 
 def _thresholds(found: Mapping[str, Threshold]) -> Iterator[tuple[str, ...]]:
-    yield "category", "threshold", "calibration rows that reach it (95 %)", "right of these (95 %)", "from"
+    yield "category", "threshold", "coverage (95 %), calibration rows", "precision (95 %), rows", "from"
     for name, threshold in found.items():
         rows = threshold.measured or Measured(0, 0, 0)
         shares = _share(rows.reached, rows.rows), _share(rows.right, rows.reached)

@@ -68,15 +68,12 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What a class's threshold lets pass of the rows with the highest score for the class; None for a share of none.
-
-    In `right`, rows out of scope count as wrong, unless the class is no domain.
-    """
+    """What a class's threshold lets pass of the rows with the highest score for the class; None for a share of none."""
 
     threshold: float
-    reached: Share | None
-    right: Share | None
-    """Of the rows that reached the threshold."""
+    coverage: Share | None
+    precision: Share | None
+    """Of the rows that pass; those out of scope count as wrong, unless the class is no domain."""
 
 
 @dataclass(frozen=True, slots=True)

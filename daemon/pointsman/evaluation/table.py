@@ -62,11 +62,11 @@ def interval(share: Share) -> str:
 
 def passed_rows(report: Report) -> list[tuple[str, ...]]:
     """Return the head and the rows of a table of what the thresholds let pass."""
-    head = ("class", "threshold", "reach it", "95 %", "right of these", "95 %")
+    head = ("class", "threshold", "coverage", "95 %", "precision", "95 %")
     return [
         head,
         *(
-            (name, f"{one.threshold:.4g}", *_share(one.reached), *_share(one.right))
+            (name, f"{one.threshold:.4g}", *_share(one.coverage), *_share(one.precision))
             for name, one in report.passed.items()
         ),
     ]
