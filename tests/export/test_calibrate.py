@@ -12,6 +12,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from pointsman.classify import artifact
+from pointsman.classify.calibration import decode
 from pointsman.classify.onnx_cpu import Engine, softmax
 from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.evaluation.calibration import negative_log_likelihood
@@ -70,9 +71,25 @@ def test_no_threshold_is_suggested_where_none_has_the_precision(rows: Rows) -> N
     assert "none suggested" in found.threshold_line()
 
 
+def test_rows_of_no_label_count_for_the_threshold_alone(rows: Rows) -> None:
+    """Each is wrong whatever its score is; they say nothing of the temperature, and go into the artifact."""
+    logits, truth = rows
+    some, outside = truth.copy(), np.arange(len(truth)) % 10 == 0
+    some[outside] = -1
+
+    alone, found = calibrate(logits[~outside], truth[~outside], 0.8), calibrate(logits, some, 0.8)
+
+    assert (found.temperature, found.nll, found.ece) == (alone.temperature, alone.nll, alone.ece)
+    assert alone.threshold is not None
+    assert found.threshold is not None
+    assert found.threshold > alone.threshold
+    assert (decode(found.encoded, 4).truth == -1).sum() == outside.sum()
+
+
 def test_calibration_reaches_the_artifact(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A model that is too sure: the manifest has a temperature over one, the service's scores on the file are less sure
-    and likelier than without it, and the threshold has its precision there. The rows judge int8, too."""
+    and likelier than without it, and the threshold has its precision there. The rows judge int8, too, and their scores
+    are in the artifact."""
     tensors = load_file(copy / "model.safetensors")
     for name in ("classifier.weight", "classifier.bias"):
         tensors[name] *= SURER
@@ -90,6 +107,10 @@ def test_calibration_reaches_the_artifact(copy: Path, tmp_path: Path, capsys: py
     prompts = [item.ids for item in Tokenizer(loaded.tokenizer_path).encode(BUILT_IN, Window(512, 0.5))]
     uncalibrated = artifact.Artifact(folder, msgspec.structs.replace(loaded.manifest, temperature=1.0))
     before, after = (Engine(each, ["cpu"]).run(prompts) for each in (uncalibrated, loaded))
+    rows = loaded.calibration
+    assert rows is not None
+    assert rows.truth.tolist() == truth.tolist()
+    assert abs(rows.probabilities - after).max() < 0.01
     threshold = loaded.manifest.suggested_threshold
     assert loaded.manifest.temperature > 1
     assert (after.max(axis=1) < before.max(axis=1)).all()

@@ -32,6 +32,12 @@ def test_labels_are_read_as_eval_reads_them(tmp_path: Path) -> None:
     assert (len(found.texts), found.origin) == (100, "rows")
 
 
+@pytest.mark.parametrize(("labels", "index"), [(LABELS, 3), (LABELS[:3], -1)])
+def test_out_of_scope_is_other_or_no_label(tmp_path: Path, labels: list[str], index: int) -> None:
+    path = write(tmp_path / "rows", [{"text": "a", "label": label} for label in ["law"] * 100 + ["out_of_scope"]])
+    assert read_labelled(path, labels).truth[-1] == index
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -59,6 +65,15 @@ def test_too_few_rows(tmp_path: Path) -> None:
 
     with pytest.raises(RowsError, match="has 99 rows, at least 100 are needed; label more"):
         read_labelled(path, LABELS)
+
+
+def test_rows_of_no_label_are_none_of_these(tmp_path: Path) -> None:
+    """No accuracy is measured on them."""
+    said = ["law"] * 99 + ["out of scope"] * 50
+    path = write(tmp_path / "rows", [{"text": "a", "label": label} for label in said])
+
+    with pytest.raises(RowsError, match="has 99 rows"):
+        read_labelled(path, ["law", "math"])
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -116,9 +116,24 @@ def test_the_manifest_describes_the_new_artifact(manifest: Manifest) -> None:
     assert manifest.verification["values"]["max_difference"] <= 1e-4
 
 
+def test_the_calibration_rows_are_those_of_the_data_by_heads_that_did_not_see_them(
+    fitted: Path, manifest: Manifest
+) -> None:
+    """As right as cross-validation says; the new head itself is right about nearly all of them."""
+    rows = artifact.load(fitted).calibration
+
+    assert rows is not None
+    assert [LABELS[label] for label in rows.truth] == [row["label"] for row in ROWS]
+    right = (rows.probabilities.argmax(axis=1) == rows.truth).mean()
+    assert right == pytest.approx(manifest.verification["cross_validation"]["accuracy"], abs=0.05)
+    own = scores(fitted, [row["text"] for row in ROWS]).argmax(axis=1) == rows.truth
+    assert own.mean() > right + 0.05
+
+
 def test_no_text_of_the_operators_is_in_the_folder(fitted: Path) -> None:
-    """The three files hold figures and weights alone."""
-    assert sorted(path.name for path in fitted.iterdir()) == ["model.onnx", "pointsman.json", "tokenizer.json"]
+    """The four files hold figures and weights alone."""
+    names = ["calibration.bin", "model.onnx", "pointsman.json", "tokenizer.json"]
+    assert sorted(path.name for path in fitted.iterdir()) == names
     for path in fitted.iterdir():
         content = path.read_bytes()
         assert not [row["text"] for row in ROWS if row["text"].encode() in content]

@@ -5,8 +5,13 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
+
+from pointsman.classify.calibration import encode
+from pointsman.classify.manifest import CALIBRATION, MODEL, TOKENIZER
 from pointsman.cli.check import check as run
-from support.config_files import MINIMAL, category, write, write_manifest
+from support import toy_artifact
+from support.config_files import LABELS, MINIMAL, category, write, write_manifest
 
 
 def checked(folder: Path, text: str) -> tuple[int, str]:
@@ -15,7 +20,8 @@ def checked(folder: Path, text: str) -> tuple[int, str]:
     return code, out.getvalue()
 
 
-MODEL = "classifier: {category_model: {model_id: artifact, threshold: 0.5}}\n"
+MODEL_ID = "classifier: {category_model: {model_id: artifact, threshold: 0.4}}\n"
+HALF = "classifier: {category_model: {model_id: artifact, threshold: 0.5}}\n"
 
 
 def test_a_good_file_shows_who_answers_what(tmp_path: Path) -> None:
@@ -25,7 +31,7 @@ def test_a_good_file_shows_who_answers_what(tmp_path: Path) -> None:
         "      - model: base\n",
         "      - {model: base, score: 0.5, use_reasoning: false}\n      - model: base\n        lora_name: law-lora\n",
     )
-    code, out = checked(tmp_path, MINIMAL + MODEL + "categories:\n" + law + category("health"))
+    code, out = checked(tmp_path, MINIMAL + HALF + "categories:\n" + law + category("health"))
 
     assert code == 0
     assert out.splitlines() == [
@@ -46,7 +52,7 @@ def test_a_good_file_shows_who_answers_what(tmp_path: Path) -> None:
 def test_the_fallback_category_answers_the_unsure(tmp_path: Path) -> None:
     """In place of default_model."""
     write_manifest(tmp_path / "artifact")
-    model = MODEL.replace("threshold: 0.5", "fallback_category: general")
+    model = HALF.replace("threshold: 0.5", "fallback_category: general")
     code, out = checked(tmp_path, MINIMAL + model + "categories:\n" + category("general"))
 
     assert code == 0
@@ -72,7 +78,7 @@ def test_errors_of_the_file_are_all_printed(tmp_path: Path) -> None:
 def test_errors_and_warnings_of_the_labels_are_printed(tmp_path: Path) -> None:
     """The labels come from the artifact's manifest, which is found beside the config."""
     write_manifest(tmp_path / "artifact", ("law", "other"))
-    text = MINIMAL + MODEL + "tools: {}\ncategories:\n" + category("x", "labels: [laws]") + category("general")
+    text = MINIMAL + HALF + "tools: {}\ncategories:\n" + category("x", "labels: [laws]") + category("general")
     code, out = checked(tmp_path, text)
     error, warning, count = out.splitlines()
 
@@ -84,7 +90,7 @@ def test_errors_and_warnings_of_the_labels_are_printed(tmp_path: Path) -> None:
 
 def test_a_classifier_that_is_not_there_is_an_error_at_model_id(tmp_path: Path) -> None:
     """With the artifact's own fix, and the warnings that need no labels."""
-    code, out = checked(tmp_path, MINIMAL + MODEL + "tools: {}\n")
+    code, out = checked(tmp_path, MINIMAL + HALF + "tools: {}\n")
     error, warning, count = out.splitlines()
 
     assert code == 1
@@ -102,3 +108,89 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     assert out.getvalue().splitlines()[0] == (
         f"error: {tmp_path}/nowhere.yaml: no such file; check the path, or write one with `pointsman init`"
     )
+
+
+# --- thresholds ------------------------------------------------------------------------------------------------
+
+
+def calibrated(folder: Path, *said: tuple[str, float, str, int]) -> None:
+    """An artifact with rows: the likeliest label, its probability (`other` has the rest), the true label, how many."""
+    rows, truth = [], []
+    for likeliest, share, label, count in said:
+        row = np.zeros(len(LABELS))
+        row[LABELS.index("other")] = 1 - share
+        row[LABELS.index(likeliest)] += share
+        rows += [row] * count
+        truth += [LABELS.index(label)] * count
+    contents = {MODEL: b"", TOKENIZER: b"", CALIBRATION: encode(np.array(rows), np.array(truth))}
+    toy_artifact.build(folder, contents)
+
+
+def adapter(name: str) -> str:
+    return category(name).replace("model: base\n", "model: base\n        lora_name: law-lora\n")
+
+
+def test_each_threshold_is_shown_with_where_it_comes_from_and_what_passes(tmp_path: Path) -> None:
+    """With Wilson's intervals; the warnings say which could not be fitted."""
+    calibrated(
+        tmp_path / "artifact",
+        ("law", 1.0, "law", 50),
+        ("law", 0.5, "other", 50),
+        ("health", 1.0, "health", 40),
+        ("health", 1.0, "law", 40),
+        ("math", 1.0, "math", 10),
+        ("history", 1.0, "history", 40),
+        ("biology", 1.0, "biology", 60),
+    )
+    names = ("law", "health", "math", "history")
+    text = MINIMAL + MODEL_ID + "categories:\n" + "".join(map(adapter, names)) + category("biology")
+    code, out = checked(tmp_path, text + "pointsman: {routing: {thresholds: {history: 0.25}}}\n")
+
+    assert code == 0
+    assert [line.partition(": ")[2] for line in out.splitlines() if "warning" in line][1:] == [
+        (
+            f'{tmp_path}/config.yaml:18: categories[1]: no threshold gives "health" a precision of 95% on the '
+            "calibration rows, so the lower bound 0.4 holds; set one in pointsman.routing.thresholds (health: 1 "
+            "chooses it only when certain), or calibrate anew"
+        ),
+        (
+            f'{tmp_path}/config.yaml:23: categories[2]: too few calibration rows (10) to know the precision of "math", '
+            "so the lower bound 0.4 holds; set one in pointsman.routing.thresholds (math: 1 chooses it only when "
+            "certain), or calibrate anew"
+        ),
+    ]
+    head, *rows = out.split("\n\n")[-1].splitlines()
+    assert head.split("  ")[0] == "category"
+    assert [" ".join(row.split()) for row in rows] == [
+        "law 0.9999 50.0 % (40.4 to 59.6), 50 of 100 100.0 % (92.9 to 100.0), 50 of 50 fitted",
+        (
+            "health 0.4 100.0 % (95.4 to 100.0), 80 of 80 50.0 % (39.3 to 60.7), 40 of 80 "
+            "lower bound: precision not reached"
+        ),
+        "math 0.4 100.0 % (72.2 to 100.0), 10 of 10 100.0 % (72.2 to 100.0), 10 of 10 lower bound: too few rows",
+        "history 0.25 100.0 % (91.2 to 100.0), 40 of 40 100.0 % (91.2 to 100.0), 40 of 40 routing.thresholds",
+        "biology 0.4 100.0 % (94.0 to 100.0), 60 of 60 100.0 % (94.0 to 100.0), 60 of 60 lower bound",
+    ]
+
+
+def test_without_calibration_rows_the_configs_own_thresholds_are_shown(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "artifact")
+    text = MINIMAL + MODEL_ID + "categories:\n" + adapter("law") + adapter("health")
+    _, plain = checked(tmp_path, text)
+    _, out = checked(tmp_path, text + "pointsman: {routing: {thresholds: {law: 0.8}}}\n")
+
+    assert "routing.thresholds" not in plain
+    assert [row.split() for row in out.splitlines()[-2:]] == [
+        ["law", "0.8", "-", "-", "routing.thresholds"],
+        ["health", "0.4", "-", "-", "lower", "bound"],
+    ]
+
+
+def test_calibration_rows_that_the_service_would_refuse_are_an_error(tmp_path: Path) -> None:
+    calibrated(tmp_path / "artifact", ("law", 1.0, "law", 50))
+    (tmp_path / "artifact" / CALIBRATION).write_bytes(b"other rows")
+    code, out = checked(tmp_path, MINIMAL + MODEL_ID)
+
+    assert code == 1
+    assert "classifier.category_model.model_id: " in out
+    assert f"{CALIBRATION}: SHA-256 is " in out

@@ -156,6 +156,28 @@ PROBLEMS = [
         "every endpoint of base has the weight 0",
         "prefer another endpoint",
     ),
+    # thresholds of categories
+    (
+        CATEGORIES + category("law") + "pointsman: {routing: {thresholds: {laws: 0.8}}}\n",
+        "pointsman.routing.thresholds.laws",
+        16,
+        'no category is named "laws"',
+        "did you mean law?",
+    ),
+    (
+        MINIMAL + "pointsman: {routing: {thresholds: {law: 0.8}}}\n",
+        "pointsman.routing.thresholds.law",
+        11,
+        'no category is named "law"',
+        "remove it, or add the category",
+    ),
+    (
+        CATEGORIES + category("law") + "pointsman: {routing: {thresholds: {law: 1.5}}}\n",
+        "pointsman.routing.thresholds.law",
+        16,
+        "expected a number from 0 to 1, found the number 1.5",
+        "write a number from 0 to 1",
+    ),
     # adapters without tools
     (
         MINIMAL + "pointsman: {adapters: {tools: {law-lore: false}}}\n",

@@ -1,4 +1,4 @@
-"""The temperature that makes probabilities honest, and the threshold that gives a precision."""
+"""The temperature that makes probabilities honest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pointsman.evaluation.calibration import (
     MOST_TEMPERATURE,
     fit_temperature,
     negative_log_likelihood,
-    suggest_threshold,
 )
 from pointsman.evaluation.metrics import Floats, Ints
 
@@ -56,31 +55,3 @@ def test_without_rows_the_temperature_changes_nothing() -> None:
 
 def test_huge_logits_do_not_overflow() -> None:
     assert np.isfinite(fit_temperature(np.array([[1e4, 0.0], [0.0, 1e4]]), np.array([0, 0])))
-
-
-def test_the_threshold_is_the_lowest_that_gives_the_precision() -> None:
-    """100 rows from 1.00 down to 0.01; the upper 60 are right: 60 of 66 are 0.909, 60 of 67 are 0.896."""
-    confidence = np.arange(100, 0, -1) / 100
-    correct = np.arange(100) < 60
-
-    assert suggest_threshold(confidence, correct, 0.9) == pytest.approx(0.35)
-    assert (correct[confidence >= 0.35].mean(), correct[confidence >= 0.34].mean()) == (60 / 66, 60 / 67)
-
-
-def test_rows_of_one_confidence_are_above_a_threshold_together() -> None:
-    """The first 40 of 80 rows are right, but no threshold tells them from the others."""
-    assert suggest_threshold(np.full(80, 0.7), np.arange(80) < 40, 0.9) is None
-    assert suggest_threshold(np.full(80, 0.7), np.arange(80) < 40, 0.5) == 0.7
-
-
-def test_a_few_rows_prove_no_precision() -> None:
-    sure = np.linspace(0.9, 1.0, 30)
-    right = np.ones(30, dtype=bool)
-
-    assert suggest_threshold(sure, right, 0.9) == 0.9
-    assert suggest_threshold(sure[1:], right[1:], 0.9) is None
-
-
-def test_there_is_no_threshold_for_a_precision_that_is_never_reached() -> None:
-    assert suggest_threshold(np.linspace(0, 1, 200), np.arange(200) % 2 == 0, 0.9) is None
-    assert suggest_threshold(np.empty(0), np.empty(0, dtype=bool), 0.9) is None

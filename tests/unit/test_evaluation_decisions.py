@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pointsman.evaluation.decisions import Decided, decide
 from pointsman.evaluation.reader import Reader
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Router
+from pointsman.routing.thresholds import Origin, Threshold
 from support.toy_config import config
 
 CONTEXT = "Use the context.\n<context>\nA landlord and the law of landlords.\n</context>\n\nQuestion: Is python slow?"
@@ -34,9 +36,9 @@ def user(*texts: str) -> list[dict[str, str]]:
 ANSWER = {"role": "assistant", "content": "a"}
 
 
-def decided(folder: Path, *rows: Row, **fields: Any) -> Decided:
+def decided(folder: Path, *rows: Row, fitted: Mapping[str, Threshold] | None = None, **fields: Any) -> Decided:
     made = artifact.load(folder)
-    return decide(rows, config(**fields), made.manifest.labels, Reader(made).read)
+    return decide(rows, config(**fields), made.manifest.labels, Reader(made).read, fitted)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +63,12 @@ def test_a_chat_is_decided_by_its_newest_ask_and_what_that_follows(toy_folder: P
     ]
     made = decided(toy_folder, *(Row(line, "x", None, chat) for line, chat in enumerate(chats)))
     assert made.categories == ["technical", "technical", "medical"]
+
+
+def test_the_fitted_thresholds_count(toy_folder: Path) -> None:
+    fitted = {name: Threshold(1.0, Origin.FITTED) for name in ("technical", "medical", "legal")}
+    made = decided(toy_folder, Row(1, "Is python slow?", None), fitted=fitted)
+    assert made.categories == [None]
 
 
 def test_the_options_of_the_config_count(toy_folder: Path) -> None:

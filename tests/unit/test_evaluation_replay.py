@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from pointsman.classify import artifact
+from pointsman.classify.calibration import encode
 from pointsman.classify.classifier import text_key
-from pointsman.config.model import Config
+from pointsman.classify.manifest import CALIBRATION, MODEL, TOKENIZER
+from pointsman.config.model import Config, RoutingOptions
 from pointsman.errors import EvaluationError
 from pointsman.evaluation import replay
 from pointsman.evaluation.provenance import provenance
 from pointsman.evaluation.replay import Judge, Logged, Replay
+from support import toy_artifact
 from support.config_files import LABELS
 from support.toy_config import BASE, config
 
@@ -104,6 +107,25 @@ def test_the_sweep_counts_what_is_sure_and_what_changes_against_before(compared:
     assert (steps[0.0], steps[0.6]) == ((1.0, 0.0), (1.0, 0.0))
     assert steps[0.8] == pytest.approx((1 / 3, 2 / 3))
     assert steps[1.0] == (0.0, 1.0)
+
+
+def test_a_categorys_own_threshold_holds_at_any_lower_bound(tmp_path: Path) -> None:
+    """That of the config is not moved, and one that is fitted does not go below the bound."""
+    said = np.full((100, 14), 0.0)
+    said[:, HEALTH], said[:, LABELS.index("other")] = np.repeat([0.9, 0.7], 50), np.repeat([0.1, 0.3], 50)
+    rows = encode(said, np.repeat([HEALTH, LAW], 50))
+    contents = {MODEL: toy_artifact.model(), TOKENIZER: toy_artifact.tokenizer(), CALIBRATION: rows}
+    folder = toy_artifact.build(tmp_path / "artifact", contents)
+    made = config(routing=RoutingOptions(thresholds={"legal": 0.5}))
+    found = judge(folder, [(LAW, 0.55), (HEALTH, 0.85), (HEALTH, 0.92), (HEALTH, 0.97)], made)
+
+    decided = {lower: found.side(lower).chosen for lower in (0.0, 0.6, 0.95)}
+    assert decided == {
+        0.0: ["legal", "(none)", "medical", "medical"],
+        0.6: ["legal", "(none)", "medical", "medical"],
+        0.95: ["legal", "(none)", "(none)", "medical"],
+    }
+    assert found.sure(0.6).tolist() == [True, False, True, True]
 
 
 def test_without_a_config_an_unsure_label_is_unsure(toy_folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from pointsman.classify import artifact
 from pointsman.classify.manifest import MODEL, TOKENIZER
+from pointsman.config.model import RoutingOptions
 from pointsman.errors import ArtifactError
 from pointsman.evaluation import html, table
 from pointsman.evaluation.dataset import Row
@@ -104,6 +106,54 @@ def test_with_a_config_the_decision_counts_and_its_model_apart(origin: Provenanc
     assert (judged.accuracy.part, judged.right_model and judged.right_model.part) == (1, 1)
     points = {point.threshold: (point.coverage, point.accuracy) for point in judged.curve}
     assert (points[0.0], points[0.6]) == ((1.0, 1.0), (0.5, 1.0))
+
+
+def test_each_class_has_what_passes_its_threshold_and_what_of_that_is_right(origin: Provenance) -> None:
+    """Among the rows with the highest score for it. What is out of scope is wrong, unless the class is no domain."""
+    passed = report(origin, ROWS, Labels(THREE, 0.6)).passed
+
+    shares = {
+        name: [None if it is None else (it.part, it.whole) for it in (one.coverage, one.precision)]
+        for name, one in passed.items()
+    }
+    assert shares == {"law": [(2, 3), (1, 2)], "health": [(2, 2), (1, 2)], "other": [(1, 2), (1, 1)]}
+    assert {one.threshold for one in passed.values()} == {0.6}
+
+
+def test_with_a_config_each_category_has_its_own_threshold(origin: Provenance) -> None:
+    made = config(category("law"), category("health"), routing=RoutingOptions(thresholds={"law": 0.95}))
+    found = report(origin, ROWS, Categories(made, THREE))
+
+    law, health = found.passed["law"], found.passed["health"]
+    assert (law.threshold, law.coverage and law.coverage.part, law.precision and law.precision.part) == (0.95, 1, 0)
+    assert (health.threshold, health.coverage and health.coverage.part) == (0.6, 2)
+    assert list(found.passed) == ["law", "health"]
+    told, page = table.render(found), html.render(found, dict.fromkeys(range(1, 8), "x"))
+    assert re.search(r"\nlaw +0\.95 +25\.0 % +4\.6 to 69\.9 % +0\.0 % +0\.0 to 79\.3 %\n", told)
+    assert "4.6 to 69.9 %" in page
+
+
+def test_what_the_threshold_does_not_decide_is_not_counted_with_it(origin: Provenance) -> None:
+    """A row in another language, and one that was not classified, get the fallback at any threshold."""
+    rows = [Row(line, "x", 0) for line in (1, 2, 3)]
+    found = reading([(0.9, 0.1, 0.0), (0.9, 0.1, 0.0), (0.0, 0.0, 0.0)])
+    foreign = dataclasses.replace(found, supported=np.array([True, False, True]))
+    made = Categories(config(category("law"), category("health")), THREE)
+
+    law = evaluate(rows, foreign, made, origin).passed["law"]
+
+    assert law.coverage is not None
+    assert (law.coverage.part, law.coverage.whole) == (1, 1)
+    labels = evaluate(rows, foreign, Labels(THREE, None), origin).passed["law"]
+    assert labels.coverage is not None
+    assert labels.coverage.whole == 2
+
+
+def test_a_class_that_no_row_is_taken_for_has_no_shares(origin: Provenance) -> None:
+    found = report(origin, ROWS[:1], Labels(THREE, None))
+    health = found.passed["health"]
+    assert (health.coverage, health.precision) == (None, None)
+    assert re.search(r"\nhealth +0\.6 +- +-\n", table.render(found))
 
 
 def test_the_curve_has_the_thresholds_of_artifact_and_config(toy_folder: Path, tmp_path: Path) -> None:

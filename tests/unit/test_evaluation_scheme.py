@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pointsman.classify.calibration import Calibration
 from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.scheme import Categories, Labels
 from pointsman.routing.policy import Policy
@@ -87,6 +88,17 @@ def test_categories_are_scored_and_chosen_as_the_policy_does() -> None:
     for row, scores, chosen in zip(rows.tolist(), scheme.scores(rows), scheme.chosen(rows, every(rows)), strict=True):
         assert scores.tolist() == list(policy.scores(row).values())
         assert scheme.names[chosen] == policy.choose(row, None).category
+
+
+def test_categories_are_chosen_from_the_thresholds_that_the_artifacts_rows_give() -> None:
+    """100 rows at 0.8 and 0.7, of which only those at 0.8 are right."""
+    law, other = LABELS.index("law"), LABELS.index("other")
+    said = np.zeros((100, len(LABELS)))
+    said[:, law], said[:, other] = np.repeat([0.8, 0.7], 50), np.repeat([0.2, 0.3], 50)
+    scheme = Categories(config(), LABELS, Calibration(said, np.repeat([law, other], 50)))
+
+    assert scheme.least == pytest.approx((0.6, 0.6, 0.8))
+    assert (name(scheme, probabilities(law=0.75)), name(scheme, probabilities(law=0.85))) == ("(none)", "legal")
 
 
 def test_a_categorys_score_is_the_sum_of_its_labels() -> None:

@@ -13,7 +13,7 @@ from msgspec import structs
 from pointsman.adapters.catalog import Card, Served
 from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier, Timing
-from pointsman.config.model import Config
+from pointsman.config.model import Config, RoutingOptions
 from pointsman.routing.explain import describe, render
 from pointsman.routing.formats import CHAT, ParsedRequest
 from pointsman.routing.policy import Reason
@@ -41,6 +41,7 @@ async def test_a_decision_is_told_with_all_that_led_to_it(classifier: Classifier
         "category": "technical",
         "threshold": 0.6,
         "reason": "classified",
+        "missed": None,
         "reasoning": False,
         "system_prompt": None,
         "tools": False,
@@ -97,6 +98,25 @@ async def test_a_long_edit_is_not_copied_for_it(classifier: Classifier) -> None:
     assert peak < 1_000_000
 
 
+async def test_a_threshold_that_was_missed_is_told_with_its_category(classifier: Classifier) -> None:
+    """Though another category, or none, is the decision's."""
+    made = config(fallback="medical", routing=RoutingOptions(thresholds={"technical": 0.9}))
+    told = await explained(classifier, request("python landlord"), made)
+
+    decision = told["decision"]
+    assert (decision["category"], decision["reason"]) == ("medical", "low_confidence")
+    assert (decision["threshold"], decision["missed"]) == (0.9, {"category": "technical", "threshold": 0.9})
+    assert f"reason     low_confidence (confidence {decision['confidence']:.3f}, threshold 0.9 of technical)" in render(
+        told
+    )
+
+
+async def test_the_threshold_of_the_category_is_told(classifier: Classifier) -> None:
+    made = config(routing=RoutingOptions(thresholds={"technical": 0.9}))
+    told = await explained(classifier, request("Fix my Python"), made)
+    assert (told["decision"]["category"], told["decision"]["threshold"]) == ("technical", 0.9)
+
+
 async def test_without_a_class_there_are_no_scores(classifier: Classifier) -> None:
     told = await explained(classifier, request("anything", model="legal-lora"))
 
@@ -113,6 +133,7 @@ DESCRIPTION: dict[str, Any] = {
         "confidence": 0.98765,
         "threshold": 0.6,
         "reason": "classified",
+        "missed": None,
         "reasoning": True,
         "system_prompt": "insert",
         "tools": True,

@@ -10,6 +10,7 @@ import pytest
 from pointsman.adapters.catalog import Served
 from pointsman.api import classification as intents
 from pointsman.classify.classifier import Classifier
+from pointsman.config.model import RoutingOptions
 from pointsman.errors import HttpError, RequestError
 from pointsman.routing.router import Router
 from support.config_files import LABELS
@@ -41,6 +42,15 @@ async def test_an_unsure_intent_names_the_best_category_and_recommends_the_defau
     answer = await intents.intent(router, body(text="python landlord"))
     assert answer["classification"]["category"] in {"technical", "legal"}
     assert (answer["recommended_model"], answer["routing_decision"]) == (BASE, "low_confidence_general")
+
+
+async def test_the_categorys_own_threshold_counts(classifier: Classifier) -> None:
+    made = config(routing=RoutingOptions(thresholds={"technical": 1.0, "medical": 0.1}))
+    router = Router(made, classifier, Served)
+    sure = [await intents.intent(router, body(text=text)) for text in ("Fix my Python", "blood")]
+    assert [answer["routing_decision"] for answer in sure] == ["low_confidence_general", "high_confidence_specialized"]
+    answer = await intents.batch(router, body(texts=["python", "blood"]))
+    assert answer["statistics"]["low_confidence_count"] == 1
 
 
 async def test_the_callers_threshold_and_wish_for_no_probabilities_count(router: Router) -> None:

@@ -22,8 +22,9 @@ from pointsman.config.model import (
     RoutingOptions,
 )
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
-from pointsman.routing.policy import Choice, Decision, Held, Policy, Reason
+from pointsman.routing.policy import Choice, Decision, Held, Missed, Policy, Reason
 from pointsman.routing.subject import Evidence, Weights, evidence_of
+from pointsman.routing.thresholds import Origin, Threshold
 from support.toy_config import BASE, A, B, category, config, entry
 
 LABELS = ("computer science", "engineering", "health", "law", "other")
@@ -78,7 +79,7 @@ def test_the_greatest_category_wins_even_when_another_has_the_greatest_label() -
     ("score", "expected"),
     [
         (0.75, Choice("medical", 0.75, Reason.CLASSIFIED)),
-        (0.7499999, Choice(None, 0.7499999, Reason.LOW_CONFIDENCE)),
+        (0.7499999, Choice(None, 0.7499999, Reason.LOW_CONFIDENCE, Missed("medical", 0.75))),
     ],
 )
 def test_a_score_at_the_threshold_is_enough(score: float, expected: Choice) -> None:
@@ -108,12 +109,66 @@ def test_no_category_is_for_prompts_that_are_surely_about_something_else(
 
 def test_the_fallback_category_answers_what_is_unsure() -> None:
     choice = policy(config(fallback="legal")).choose((0.25, 0.25, 0.5, 0.0, 0.0), None)
-    assert choice == Choice("legal", 0.5, Reason.LOW_CONFIDENCE)
+    assert choice == Choice("legal", 0.5, Reason.LOW_CONFIDENCE, Missed("technical", 0.6))
 
 
 def test_without_categories_there_is_none_to_choose() -> None:
     none = Policy(Config(vllm_endpoints=(A,), default_model=BASE), LABELS)
     assert none.choose((0.2,) * 5, None) == Choice(None, 0.0, Reason.NO_CATEGORY)
+
+
+# --- a threshold for each category -----------------------------------------------------------------------------
+
+
+BY_CATEGORY = config(routing=RoutingOptions(switch_margin=0.0, thresholds={"medical": 0.75, "legal": 0.4}))
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "expected"),
+    [
+        pytest.param(
+            (0.1, 0.0, 0.7, 0.2, 0.0),
+            Choice(None, 0.7, Reason.LOW_CONFIDENCE, Missed("medical", 0.75)),
+            id="its own is higher",
+        ),
+        pytest.param((0.0, 0.0, 0.75, 0.25, 0.0), Choice("medical", 0.75, Reason.CLASSIFIED), id="its own is reached"),
+        pytest.param((0.25, 0.0, 0.35, 0.4, 0.0), Choice("legal", 0.4, Reason.CLASSIFIED), id="its own is lower"),
+        pytest.param(
+            (0.125, 0.0, 0.45, 0.425, 0.0),
+            Choice(None, 0.45, Reason.LOW_CONFIDENCE, Missed("medical", 0.75)),
+            id="the second best is not chosen in its place",
+        ),
+        pytest.param((0.6, 0.0, 0.4, 0.0, 0.0), Choice("technical", 0.6, Reason.CLASSIFIED), id="the others' is kept"),
+    ],
+)
+def test_each_category_has_its_own_threshold(probabilities: tuple[float, ...], expected: Choice) -> None:
+    assert policy(BY_CATEGORY).choose(probabilities, None) == expected
+
+
+def test_fitted_thresholds_go_before_the_configs() -> None:
+    fitted = {name: Threshold(0.9, Origin.FITTED) for name in ("technical", "medical", "legal")}
+    choice = Policy(config(), LABELS, fitted=fitted).choose((0.0, 0.0, 0.875, 0.125, 0.0), None)
+    assert choice == Choice(None, 0.875, Reason.LOW_CONFIDENCE, Missed("medical", 0.9))
+
+
+def test_another_category_ends_a_conversation_from_its_own_threshold_on() -> None:
+    """And the conversation's own is surely meant from its own on; what is no category's, from the lower bound on."""
+    judge = policy(BY_CATEGORY)
+    held = {name: follow_up(name) for name in ("technical", "legal", "medical")}
+    assert judge.choose((0.26, 0.0, 0.74, 0.0, 0.0), held["technical"]).reason is Reason.STICKY
+    assert judge.choose((0.25, 0.0, 0.75, 0.0, 0.0), held["technical"]).category == "medical"
+    assert judge.choose((0.3, 0.0, 0.3, 0.4, 0.0), held["technical"]).category == "legal"
+    assert judge.choose((0.0, 0.0, 0.7, 0.3, 0.0), held["medical"]).reason is Reason.STICKY
+    assert judge.choose((0.3, 0.0, 0.3, 0.4, 0.0), held["legal"]).reason is Reason.CLASSIFIED
+    assert judge.choose((0.0, 0.0, 0.4, 0.0, 0.6), held["medical"]).reason is Reason.NO_CATEGORY
+
+
+def test_a_decision_says_which_threshold_was_missed() -> None:
+    """Whichever model answers instead."""
+    missed = Missed("medical", 0.75)
+    unsure = Choice("legal", 0.7, Reason.LOW_CONFIDENCE, missed)
+    assert policy(BY_CATEGORY).decide(unsure, 0.0, served(a={BASE: None})).missed == missed
+    assert decide(config(), "legal").missed is None
 
 
 MARGIN = RoutingOptions(switch_margin=0.25)

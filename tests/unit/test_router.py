@@ -467,6 +467,13 @@ async def test_a_request_that_is_decided_anew_keeps_its_place_in_a_split(classif
         assert again.classification is routed.classification
 
 
+async def test_one_that_is_decided_anew_still_tells_which_threshold_was_missed(router: Router) -> None:
+    asked = request("python landlord")
+    routed = await router.route(asked)
+    assert routed.decision.missed is not None
+    assert router.again(asked, routed, Served()).decision.missed == routed.decision.missed
+
+
 async def test_one_that_is_decided_anew_tells_that_its_adapter_is_missing(router: Router) -> None:
     asked = request("Fix my Python")
     routed = await router.route(asked)

@@ -139,6 +139,11 @@ async def test_a_requests_line_tells_the_decision_and_never_the_prompt(classifie
     }
 
 
+async def test_the_line_of_an_unsure_decision_says_which_threshold_was_missed(classifier: Classifier) -> None:
+    fields = told(record(await route(classifier, text="python landlord")))
+    assert (fields["reason"], fields["missed"]) == ("low_confidence", {"category": "technical", "threshold": 0.6})
+
+
 @pytest.mark.parametrize(("tools", "mode"), [([], "replace"), ([{"type": "function"}], "insert")])
 async def test_the_line_tells_how_the_system_prompt_was_set(
     classifier: Classifier, tools: list[Any], mode: str

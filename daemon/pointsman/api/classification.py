@@ -60,7 +60,7 @@ async def intent(router: Router, body: Received) -> dict[str, Any]:
     """Answer `POST /api/v1/classify/intent`; raises RequestError (400) or an HttpError (503)."""
     asked = _decode(body, _Intent)
     result = await _classify(router, asked.text)
-    sure = result.confidence >= _threshold(router, asked.options)
+    sure = result.confidence >= _threshold(router, result, asked.options)
     return {
         "classification": _row(result, _Options(return_probabilities=False)),
         "recommended_model": result.model,
@@ -82,7 +82,6 @@ async def batch(router: Router, body: Received) -> dict[str, Any]:
             return await _classify(router, text, BATCH_DEADLINE_S)
 
     results = await asyncio.gather(*(classify(text) for text in asked.texts))
-    least = _threshold(router, asked.options)
     return {
         "results": [_row(result, asked.options) for result in results],
         "total_count": len(results),
@@ -90,7 +89,9 @@ async def batch(router: Router, body: Received) -> dict[str, Any]:
         "statistics": {
             "category_distribution": dict(Counter(result.category for result in results)),
             "avg_confidence": sum(result.confidence for result in results) / len(results),
-            "low_confidence_count": sum(result.confidence < least for result in results),
+            "low_confidence_count": sum(
+                result.confidence < _threshold(router, result, asked.options) for result in results
+            ),
         },
     }
 
@@ -123,9 +124,9 @@ def _probabilities(result: _Result, options: _Options) -> dict[str, Any]:
     return {"probabilities": result.probabilities} if options.return_probabilities else {}
 
 
-def _threshold(router: Router, options: _Options) -> float:
+def _threshold(router: Router, result: _Result, options: _Options) -> float:
     given = options.confidence_threshold
-    return router.config.classifier.category_model.threshold if given is None else given
+    return router.policy.threshold(result.category) if given is None else given
 
 
 def _milliseconds(seconds: float) -> int:

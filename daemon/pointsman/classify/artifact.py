@@ -1,17 +1,20 @@
 """Read an artifact: a folder with `model.onnx`, `tokenizer.json` and the manifest `pointsman.json`.
 
-`pointsman export` writes artifacts. Every file is bounded, and must be a regular file.
+It may have calibration rows, too, in `calibration.bin`. `pointsman export` and `fit` write artifacts. Every file is
+bounded, and must be a regular file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pointsman import files
-from pointsman.classify.manifest import MODEL, TOKENIZER, BadManifest, Manifest, decode
+from pointsman.classify import calibration
+from pointsman.classify.calibration import BadCalibration, Calibration
+from pointsman.classify.manifest import CALIBRATION, MODEL, TOKENIZER, BadManifest, Manifest, decode
 from pointsman.errors import ArtifactError
 
 MANIFEST = "pointsman.json"
@@ -24,10 +27,11 @@ BUILTIN = Path(__file__).parent.parent / "assets" / "builtin"
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A folder whose files match its manifest."""
+    """A folder whose files match its manifest; `calibration` None if it has no calibration rows."""
 
     folder: Path
     manifest: Manifest
+    calibration: Calibration | None = field(default=None, compare=False)
 
     @property
     def model_path(self) -> Path:
@@ -59,15 +63,11 @@ def load(folder: Path) -> Artifact:
         try:
             found = sha256(path)
         except FileNotFoundError:
-            raise ArtifactError(f"{folder}: {name} is missing; export the classifier again") from None
+            raise _missing(path) from None
         except OSError as error:
             raise _unreadable(path, error) from error
-        if found != digest:
-            raise ArtifactError(
-                f"{path}: SHA-256 is {found[:12]}…, the manifest says {digest[:12]}…: the file is damaged or was "
-                "replaced; export the classifier again"
-            )
-    return Artifact(folder, manifest)
+        _check(path, found, digest)
+    return Artifact(folder, manifest, read_calibration(folder, manifest))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -85,12 +85,41 @@ def read_manifest(folder: Path) -> Manifest:
         raise ArtifactError(f"{path}: {error}; export the classifier again") from error
 
 
+def read_calibration(folder: Path, manifest: Manifest) -> Calibration | None:
+    """Read and verify the calibration rows, None if the artifact has none; raises ArtifactError."""
+    if CALIBRATION not in manifest.files:
+        return None
+    path = folder / CALIBRATION
+    try:
+        data = files.read(path, calibration.MOST_BYTES)
+        _check(path, hashlib.sha256(data).hexdigest(), manifest.files[CALIBRATION])
+        return calibration.decode(data, len(manifest.labels))
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except BadCalibration as error:
+        raise ArtifactError(f"{path}: {error}; export the classifier again") from error
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hex; raises OSError, also for what is not a file of a sane size."""
     with files.opened(path) as file:
         if os.fstat(file.fileno()).st_size > LARGEST_FILE_BYTES:
             raise OSError(0, f"it is larger than {LARGEST_FILE_BYTES:,} bytes")
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check(path: Path, found: str, digest: str) -> None:
+    if found != digest:
+        raise ArtifactError(
+            f"{path}: SHA-256 is {found[:12]}…, the manifest says {digest[:12]}…: the file is damaged or was replaced; "
+            "export the classifier again"
+        )
+
+
+def _missing(path: Path) -> ArtifactError:
+    return ArtifactError(f"{path.parent}: {path.name} is missing; export the classifier again")
 
 
 def _unreadable(path: Path, error: OSError) -> ArtifactError:

@@ -16,6 +16,8 @@ READABLE_VERSIONS = (1, 2, FORMAT_VERSION)
 ANSWERS_SINCE = 2
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
+CALIBRATION = "calibration.bin"
+"""May be absent, and releases that do not know it ignore it."""
 
 LEAST_TOKENS = 8
 MOST_TOKENS = 1 << 20

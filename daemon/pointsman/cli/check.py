@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlsplit
@@ -16,6 +16,8 @@ from pointsman.config.lint import lint
 from pointsman.config.load import Loaded, default_path, in_order, load
 from pointsman.config.model import Category
 from pointsman.errors import ArtifactError, ConfigError, Problem
+from pointsman.evaluation.metrics import accuracy_interval
+from pointsman.routing.thresholds import PRECISION, Measured, Origin, Threshold, thresholds
 
 LOOK_UP_SECONDS = 3.0
 
@@ -36,7 +38,9 @@ def check(path: Path | None, out: TextIO) -> int:
     file = str(loaded.path)
     category_model = loaded.config.classifier.category_model
     try:
-        labels = artifact.read_manifest(artifact.resolve(category_model.model_id, loaded.folder)).labels
+        folder = artifact.resolve(category_model.model_id, loaded.folder)
+        manifest = artifact.read_manifest(folder)
+        calibration = artifact.read_calibration(folder, manifest)
     except ArtifactError as error:
         where = ("classifier", "category_model", "model_id")
         message, _, fix = str(error).partition("; ")
@@ -44,13 +48,16 @@ def check(path: Path | None, out: TextIO) -> int:
         _print("warning", loaded.warnings, file, out)
         print(_count(1), file=out)
         return 1
-    findings = lint(loaded, labels)
+    findings = lint(loaded, manifest.labels)
+    found = thresholds(loaded.config, manifest.labels, calibration)
     _print("error", findings.errors, file, out)
-    _print("warning", in_order([*findings.warnings, *_unresolved(loaded)]), file, out)
+    _print("warning", in_order([*findings.warnings, *_unresolved(loaded), *_imprecise(loaded, found)]), file, out)
     if findings.errors:
         print(_count(len(findings.errors)), file=out)
         return 1
-    print("\n".join(_summary(loaded, labels)), file=out)
+    print("\n".join(_summary(loaded, manifest.labels)), file=out)
+    if calibration is not None or loaded.config.pointsman.routing.thresholds:
+        print("\n".join(["", *_columns(_thresholds(found))]), file=out)
     return 0
 
 
@@ -62,6 +69,46 @@ def _unresolved(loaded: Loaded) -> Iterator[Problem]:
         if host in failed:
             message = f"the host name {host} does not resolve here ({failed[host]}): requests to it would fail"
             yield loaded.places.problem(("vllm_endpoints", i, "address"), message, "check its spelling and the DNS")
+
+
+def _imprecise(loaded: Loaded, found: Mapping[str, Threshold]) -> Iterator[Problem]:
+    """Yield the categories whose threshold could not be fitted."""
+    for i, category in enumerate(loaded.config.categories):
+        threshold = found[category.name]
+        measured, name = threshold.measured, category.name
+        if measured is None or threshold.origin not in (Origin.FEW_ROWS, Origin.NOT_REACHED):
+            continue
+        if threshold.origin is Origin.FEW_ROWS:
+            message = f'too few calibration rows ({measured.reached}) to know the precision of "{name}"'
+        else:
+            message = f'no threshold gives "{name}" a precision of {PRECISION:.0%} on the calibration rows'
+        message += f", so the lower bound {threshold.value:g} holds"
+        fix = f"set one in pointsman.routing.thresholds ({name}: 1 chooses it only when certain), or calibrate anew"
+        yield loaded.places.problem(("categories", i), message, fix)
+
+
+def _thresholds(found: Mapping[str, Threshold]) -> Iterator[tuple[str, ...]]:
+    yield "category", "threshold", "coverage (95 %), calibration rows", "precision (95 %), rows", "from"
+    for name, threshold in found.items():
+        rows = threshold.measured or Measured(0, 0, 0)
+        shares = _share(rows.reached, rows.rows), _share(rows.right, rows.reached)
+        yield name, f"{threshold.value:g}", *shares, threshold.origin
+
+
+def _share(part: int, whole: int) -> str:
+    """Return a share in percent, with its interval and rows."""
+    if not whole:
+        return "-"
+    low, high = accuracy_interval(part, whole)
+    return f"{100 * part / whole:.1f} % ({100 * low:.1f} to {100 * high:.1f}), {part} of {whole}"
+
+
+def _columns(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """Yield aligned rows."""
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        yield "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _print(kind: str, problems: Iterable[Problem], file: str, out: TextIO) -> None:
@@ -86,11 +133,9 @@ def _summary(loaded: Loaded, labels: list[str]) -> Iterator[str]:
     model = config.classifier.category_model
     below = f"category {model.fallback_category}" if model.fallback_category else config.default_model
     rows.append(("(unsure)", f"probability below {model.threshold:g}", below))
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     yield f"{loaded.path}: the service can start"
     yield ""
-    for name, covered, answer in rows:
-        yield f"{name:{widths[0]}}  {covered:{widths[1]}}  {answer}"
+    yield from _columns(rows)
 
 
 def _answer(category: Category) -> str:

@@ -134,7 +134,7 @@ class Walker:
         if get_origin(kind) is tuple:
             return self._list(get_args(kind)[0], Items(node.keys, node.line, ()) if empty else node, kind, where)
         if get_origin(kind) is Mapping:
-            return self._mapping(get_args(kind)[1], Table(node.keys, node.line, {}) if empty else node, where)
+            return self._mapping(get_args(kind)[1], Table(node.keys, node.line, {}) if empty else node, where, limits)
         return self._scalar(kind, node, where, limits)
 
     def _object(self, kind: type, node: Node, where: Keys) -> Any:
@@ -152,10 +152,10 @@ class Walker:
         self._wrong(node, where, expected(whole), f"write it as a list: {shown}")
         return None
 
-    def _mapping(self, kind: Any, node: Node, where: Keys) -> Any:
+    def _mapping(self, kind: Any, node: Node, where: Keys, limits: Mapping[str, Any]) -> Any:
         if isinstance(node, Table):
-            return {key: self._value(kind, child, (*where, key), _NO_LIMITS) for key, child in node.entries.items()}
-        below = "`NAME:` with keys" if dataclasses.is_dataclass(kind) else f"`NAME:` with {expected(kind)}"
+            return {key: self._value(kind, child, (*where, key), limits) for key, child in node.entries.items()}
+        below = "`NAME:` with keys" if dataclasses.is_dataclass(kind) else f"`NAME:` with {expected(kind, limits)}"
         self._wrong(node, where, "a mapping", f"write {below} under it")
         return None
 

@@ -142,7 +142,7 @@ def _schema_of(kind: Any, limits: Mapping[str, Any], definitions: dict[str, Any]
         return {"type": "array", "items": _schema_of(get_args(kind)[0], {}, definitions)}
     if get_origin(kind) is Mapping:
         inner = get_args(kind)[1]
-        item = _schema_of(inner, {}, definitions)
+        item = _schema_of(inner, limits, definitions)
         return {"type": "object", "additionalProperties": _or_null(item) if _is_container(inner) else item}
     names = {str: "string", bool: "boolean", int: "integer", float: "number"}
     bounds = {"minimum": "minimum", "maximum": "maximum", "above": "exclusiveMinimum"}
@@ -237,7 +237,7 @@ def _value(kind: Any, limits: Mapping[str, Any]) -> str:
         return "list of mappings" if dataclasses.is_dataclass(item) else f"list of {_value(item, {})}"
     if get_origin(kind) is Mapping:
         item = get_args(kind)[1]
-        return "mapping of names" + ("" if dataclasses.is_dataclass(item) else f" to {_value(item, {})}")
+        return "mapping of names" + ("" if dataclasses.is_dataclass(item) else f" to {_value(item, limits)}")
     return expected(kind, limits).removeprefix("a ")
 
 

@@ -58,6 +58,7 @@ def validate(config: Config, places: Places) -> tuple[Problem, ...]:
         _loops,
         _loading,
         _tools,
+        _thresholds,
         _asks,
     )
     return tuple(problem for check in checks for problem in check(subject))
@@ -265,6 +266,15 @@ def _tools(subject: _Subject) -> Iterator[Problem]:
             fix = choose(name, available) if available else "remove it, or add it to the loras of its model"
             message = f'no adapter is named "{name}"'
             yield subject.problem("pointsman", "adapters", "tools", name, message=message, fix=fix)
+
+
+def _thresholds(subject: _Subject) -> Iterator[Problem]:
+    names = [category.name for category in subject.config.categories]
+    for name in subject.config.pointsman.routing.thresholds if subject.places.known("categories") else ():
+        if name not in names:
+            fix = choose(name, names) if names else "remove it, or add the category"
+            message = f'no category is named "{name}"'
+            yield subject.problem("pointsman", "routing", "thresholds", name, message=message, fix=fix)
 
 
 def _asks(subject: _Subject) -> Iterator[Problem]:

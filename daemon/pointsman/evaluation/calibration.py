@@ -1,4 +1,4 @@
-"""Calibrate scores: fit a temperature, and find the threshold for a wanted precision; pure functions."""
+"""Calibrate scores: fit a temperature; pure functions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pointsman.evaluation.metrics import Bools, Floats, Ints
+from pointsman.evaluation.metrics import Floats, Ints
 
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.2, 5.0
-LEAST_ROWS = 30
-"""Minimum rows above a threshold: even 30 right ones of 30 are compatible with a precision of 0.89."""
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _TOLERANCE = 1e-4  # of the log-temperature
@@ -36,22 +34,6 @@ def negative_log_likelihood(logits: Floats, truth: Ints) -> float:
     shifted = logits - logits.max(axis=-1, keepdims=True)
     losses = np.log(np.exp(shifted).sum(axis=-1)) - shifted[np.arange(len(truth)), truth]
     return float(losses.mean())
-
-
-def suggest_threshold(confidence: Floats, correct: Bools, precision: float) -> float | None:
-    """Return the lowest threshold above which at least `precision` of the rows are right, or None.
-
-    `confidence` and `correct` have shape [n]. At least LEAST_ROWS rows must be at or above the threshold.
-    """
-    order = np.argsort(-confidence, kind="stable")
-    ranked = confidence[order]
-    rows = np.arange(1, len(ranked) + 1)
-    share = np.cumsum(correct[order].astype(bool)) / rows
-    last_of_ties = np.append(ranked[1:] != ranked[:-1], True)[
-        : len(ranked)
-    ]  # a threshold includes all rows of equal confidence
-    good = np.flatnonzero(last_of_ties & (rows >= LEAST_ROWS) & (share >= precision))
-    return float(ranked[good[-1]]) if len(good) else None
 
 
 def _minimum(loss: Callable[[float], float], low: float, high: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -16,6 +16,7 @@ from pointsman.evaluation.dataset import Row
 from pointsman.evaluation.reader import Reading
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Routed, Router
+from pointsman.routing.thresholds import Threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,19 @@ class Decided:
     reading: Reading
 
 
-def decide(rows: Sequence[Row], config: Config, labels: Sequence[str], read: Callable[[list[str]], Reading]) -> Decided:
-    """Return the decisions about at least one row; `read` classifies texts."""
+def decide(
+    rows: Sequence[Row],
+    config: Config,
+    labels: Sequence[str],
+    read: Callable[[list[str]], Reading],
+    fitted: Mapping[str, Threshold] | None = None,
+) -> Decided:
+    """Return the decisions about at least one row; `read` classifies texts, `fitted` is as for `Router`."""
     needed = _Known(labels)
-    _route(rows, config, needed)
+    _route(rows, config, needed, fitted)
     texts = list(needed.texts) or [""]
     reading = read(texts)
-    routed = _route(rows, config, _Known(labels, dict(zip(texts, _results(reading), strict=True))))
+    routed = _route(rows, config, _Known(labels, dict(zip(texts, _results(reading), strict=True))), fitted)
     position = {text: place for place, text in enumerate(texts)}
     places = np.array([-1 if one.classification is None else position[one.text] for one in routed])
     classified = places >= 0
@@ -66,9 +73,9 @@ class _Known:
         return self._none if self._results is None else self._results[text]
 
 
-def _route(rows: Sequence[Row], config: Config, known: _Known) -> list[Routed]:
+def _route(rows: Sequence[Row], config: Config, known: _Known, fitted: Mapping[str, Threshold] | None) -> list[Routed]:
     """Route each row by itself."""
-    router = Router(config, cast(Classifier, known), Served)
+    router = Router(config, cast(Classifier, known), Served, fitted=fitted)
 
     async def route() -> list[Routed]:
         return [await router.route(CHAT.parse(row.body, router.finder), remember=False) for row in rows]

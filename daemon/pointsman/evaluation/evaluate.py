@@ -14,6 +14,7 @@ from pointsman.evaluation.metrics import Bin, Floats, Ints, LabelScore, Point
 from pointsman.evaluation.provenance import Provenance
 from pointsman.evaluation.reader import Reading
 from pointsman.evaluation.scheme import Categories, Scheme
+from pointsman.routing.thresholds import measure
 
 MOST_MISTAKES = 50
 STEPS = 100  # of the curve's thresholds, from 0 to 1
@@ -66,6 +67,16 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
+class Passed:
+    """What a class's threshold lets pass of the rows with the highest score for the class; None for a share of none."""
+
+    threshold: float
+    coverage: Share | None
+    precision: Share | None
+    """Of the rows that pass; those out of scope count as wrong, unless the class is no domain."""
+
+
+@dataclass(frozen=True, slots=True)
 class Latency:
     """Milliseconds to tokenize and classify one of `timed` prompts on one thread; tokens of all prompts."""
 
@@ -97,6 +108,8 @@ class Report:
     judged: Judged | None
     out_of_scope: OutOfScope | None
     thresholds: Thresholds
+    passed: dict[str, Passed]
+    """By class; rows that get the fallback for their language, or are not classified, do not count."""
     unsupported: int
     """Rows in a language that the artifact does not declare, which get the fallback with a config."""
     latency: Latency
@@ -128,6 +141,7 @@ def evaluate(
         judged=_judge(truth, scores[inside], chosen[inside], scheme, thresholds) if inside.any() else None,
         out_of_scope=None if inside.all() else _out_of_scope(caught[~inside], chosen[~inside], scheme),
         thresholds=thresholds,
+        passed=_passed(rows, reading, scores, scheme),
         unsupported=int((~reading.supported).sum()),
         latency=_latency(reading),
         mistakes=_mistakes(rows, np.flatnonzero(wrong), chosen, scores.max(axis=-1), scheme),
@@ -137,6 +151,24 @@ def evaluate(
 def share(part: int, whole: int) -> Share:
     """Return a share of at least one row, with its interval."""
     return Share(part, whole, part / whole, *metrics.accuracy_interval(part, whole))
+
+
+def _passed(rows: Sequence[Row], reading: Reading, scores: Floats, scheme: Scheme) -> dict[str, Passed]:
+    confidence = scores.max(axis=-1)
+    counted = (confidence > 0) & (reading.supported | (not isinstance(scheme, Categories)))
+    best = np.where(counted, scores.argmax(axis=-1), -1)
+    found = {}
+    for position, (name, threshold) in enumerate(zip(scheme.names, scheme.least, strict=False)):  # NONE has no scores
+        mine = np.flatnonzero(best == position)
+        truths = [rows[i].truth for i in mine.tolist()]
+        right = [name in scheme.outside if truth is None else truth == position for truth in truths]
+        measured = measure(confidence[mine], np.array(right, dtype=bool), threshold)
+        found[name] = Passed(
+            threshold,
+            share(measured.reached, measured.rows) if measured.rows else None,
+            share(measured.right, measured.reached) if measured.reached else None,
+        )
+    return found
 
 
 def _judge(truth: Ints, scores: Floats, chosen: Ints, scheme: Scheme, thresholds: Thresholds) -> Judged:

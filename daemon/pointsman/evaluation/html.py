@@ -11,7 +11,7 @@ from html import escape
 from pointsman.evaluation import svg
 from pointsman.evaluation.dataset import OUT_OF_SCOPE
 from pointsman.evaluation.evaluate import Judged, Report, Share
-from pointsman.evaluation.table import artifact_line, confusions, marked, percent
+from pointsman.evaluation.table import artifact_line, confusions, marked, passed_rows, percent
 
 SHOWN_MISTAKES = 25
 SHOWN_CONFUSIONS = 10
@@ -67,7 +67,7 @@ def render(report: Report, texts: Mapping[int, str]) -> str:
     ]
     if report.judged is not None:
         body += [_plots(report, report.judged), _matrix(report, report.judged), _labels(report.judged)]
-    body += [_mistakes(report, texts), _origin(report)]
+    body += [_passed(report), _mistakes(report, texts), _origin(report)]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -169,6 +169,12 @@ def _confusions_table(report: Report, judged: Judged) -> str:
         for truth, chosen, count in confusions(report, judged)[:SHOWN_CONFUSIONS]
     ]
     return _table(("is", "taken for", "rows", "of its label"), rows, (2, 3))
+
+
+def _passed(report: Report) -> str:
+    head, *rows = passed_rows(report)
+    note = "Of the rows with the highest score for a class: the share at its threshold, and of these the right ones."
+    return _section("Thresholds by class", note, f'<div class="wide">{_table(head, rows, range(1, len(head)))}</div>')
 
 
 def _mistakes(report: Report, texts: Mapping[int, str]) -> str:

@@ -25,6 +25,7 @@ from pointsman.evaluation.provenance import provenance
 from pointsman.evaluation.reader import Reader, Reading
 from pointsman.evaluation.scheme import Categories, Labels, Scheme
 from pointsman.routing.formats import CHAT
+from pointsman.routing.thresholds import thresholds
 
 _DESCRIPTION = """\
 Measure a classifier on labelled requests, or show what another classifier or threshold would change for
@@ -105,14 +106,17 @@ def _evaluate(options: argparse.Namespace) -> int:
     labels = found.manifest.labels
     config = _config(options.config, labels)
     scheme: Scheme = (
-        Labels(labels, found.manifest.suggested_threshold) if config is None else Categories(config, labels)
+        Labels(labels, found.manifest.suggested_threshold)
+        if config is None
+        else Categories(config, labels, found.calibration)
     )
     rows = read_rows(options.file, scheme)
     decided: list[str | None] = []
     if config is None:
         reading = _read(found, None, [CHAT.parse(row.body).text or row.text for row in rows])
     else:
-        made = decide(rows, config, labels, lambda texts: _read(found, config, texts))
+        fitted = thresholds(config, labels, found.calibration)
+        made = decide(rows, config, labels, lambda texts: _read(found, config, texts), fitted)
         reading, decided = made.reading, made.categories
     report = evaluate(rows, reading, scheme, provenance(found, options.file, options.config), decided)
     print(table.render(report))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.classifier import text_key
@@ -80,6 +81,7 @@ class Judge:
         self, name: str, artifact: Artifact, config: Config | None, probabilities: Floats, supported: Bools
     ) -> None:
         self._labels = artifact.manifest.labels
+        self._calibration = artifact.calibration
         self._config = config
         self._probabilities = probabilities
         self._supported = supported
@@ -88,17 +90,19 @@ class Judge:
         if config is not None:
             self.threshold = config.classifier.category_model.threshold
         self.name = name
-        self._confidence: Floats = self._scheme(self.threshold).scores(probabilities).max(axis=-1)
+        scores = self._scheme(self.threshold).scores(probabilities)
+        self._best, self._confidence = scores.argmax(axis=-1), scores.max(axis=-1)
 
     def sure(self, threshold: float) -> Bools:
-        """Return for which texts the threshold is reached, in a language that the artifact is for."""
-        reached: Bools = self._supported & (self._confidence >= threshold)
+        """Return for which texts the best class reaches its threshold, in a language that the artifact is for."""
+        least = np.array(self._scheme(threshold).least)[self._best]
+        reached: Bools = self._supported & (self._confidence >= least)
         return reached
 
     def _scheme(self, threshold: float) -> Categories | Labels:
         if self._config is None:
             return Labels(self._labels, threshold)
-        return Categories(_with_threshold(self._config, threshold), self._labels)
+        return Categories(_with_threshold(self._config, threshold), self._labels, self._calibration)
 
     def side(self, threshold: float) -> Side:
         """Return the decisions at a threshold."""

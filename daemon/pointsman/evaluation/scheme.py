@@ -8,11 +8,13 @@ from typing import Protocol
 import numpy as np
 
 from pointsman.adapters.catalog import Served
+from pointsman.classify.calibration import Calibration
 from pointsman.config.labels import cover
 from pointsman.config.model import Config
 from pointsman.config.words import fold
 from pointsman.evaluation.metrics import Bools, Floats, Ints
 from pointsman.routing.policy import Choice, Policy, Reason
+from pointsman.routing.thresholds import thresholds
 
 NONE = "(none)"
 """The class of prompts that go to `default_model` without a category."""
@@ -30,6 +32,8 @@ class Scheme(Protocol):
     """The classes that are no domain, which are correct for out-of-scope rows."""
     threshold: float
     """Minimum confidence."""
+    least: tuple[float, ...]
+    """That of each scored class, which may be more."""
 
     def truth(self, label: str) -> int | None:
         """Return the class of a file's label, ignoring case, `_` and `-`; None if there is none."""
@@ -53,6 +57,7 @@ class Labels:
     def __init__(self, labels: Sequence[str], suggested: float | None) -> None:
         self.names = tuple(labels)
         self.threshold = DEFAULT_THRESHOLD if suggested is None else suggested
+        self.least = (self.threshold,) * len(labels)
         self.outside = tuple(label for label in labels if fold(label) == OTHER)
         self._by_fold = {fold(label): position for position, label in enumerate(labels)}
 
@@ -79,9 +84,12 @@ class Labels:
 class Categories:
     """A config's categories, chosen as the service chooses for the first turn of a conversation."""
 
-    def __init__(self, config: Config, labels: Sequence[str]) -> None:
-        self._policy = Policy(config, labels)
+    def __init__(self, config: Config, labels: Sequence[str], calibration: Calibration | None = None) -> None:
+        """`calibration` is that of the artifact."""
+        fitted = thresholds(config, labels, calibration)
+        self._policy = Policy(config, labels, fitted=fitted)
         self.threshold = config.classifier.category_model.threshold
+        self.least = tuple(found.value for found in fitted.values())
         scored = tuple(category.name for category in config.categories)
         self.names = scored if self._policy.fallback is not None else (*scored, NONE)
         self._position = {name: position for position, name in enumerate(self.names)}

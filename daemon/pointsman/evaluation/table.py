@@ -24,7 +24,7 @@ def render(report: Report) -> str:
             list(_confusions(report, report.judged)),
             list(_curve(report.judged, report.thresholds)),
         ]
-    blocks += [list(_out_of_scope(report)), list(_latency(report))]
+    blocks += [list(columns(passed_rows(report))), list(_out_of_scope(report)), list(_latency(report))]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
@@ -58,6 +58,24 @@ def interval(share: Share) -> str:
     """Return a share with its interval and rows."""
     low, high = percent(share.low).removesuffix(" %"), percent(share.high)
     return f"{percent(share.share)}  (95 %: {low} to {high}; {share.part:,} of {share.whole:,})"
+
+
+def passed_rows(report: Report) -> list[tuple[str, ...]]:
+    """Return the head and the rows of a table of what the thresholds let pass."""
+    head = ("class", "threshold", "coverage", "95 %", "precision", "95 %")
+    return [
+        head,
+        *(
+            (name, f"{one.threshold:.4g}", *_share(one.coverage), *_share(one.precision))
+            for name, one in report.passed.items()
+        ),
+    ]
+
+
+def _share(found: Share | None) -> tuple[str, str]:
+    if found is None:
+        return "-", ""
+    return percent(found.share), f"{percent(found.low).removesuffix(' %')} to {percent(found.high)}"
 
 
 def confusions(report: Report, judged: Judged) -> list[tuple[str, str, int]]:

@@ -94,6 +94,8 @@ def _add_decision(line: Line, routed: Routed) -> None:
     if decision.confidence is not None:
         line["confidence"] = round(decision.confidence, 4)
     line["reason"] = decision.reason
+    if decision.missed is not None:
+        line["missed"] = decision.missed
     edited = routed.edited
     if edited.reasoning is not None:
         line["reasoning"] = edited.reasoning
@@ -101,6 +103,10 @@ def _add_decision(line: Line, routed: Routed) -> None:
         line["edited"] = edited.changed
         if routed.system_prompt is not None:
             line["system_prompt"] = routed.system_prompt
+    _add_ask(line, routed)
+
+
+def _add_ask(line: Line, routed: Routed) -> None:
     if routed.ask.kind not in (AskKind.MESSAGE, AskKind.NONE):
         line["ask"] = routed.ask.kind
     if routed.ask.steps:

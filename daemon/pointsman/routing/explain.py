@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec import structs
+
 from pointsman.routing.edits import Pieces, sides
 from pointsman.routing.follow_up import content_free
 from pointsman.routing.formats import ParsedRequest
@@ -22,6 +24,7 @@ _SHOWN = 200
 def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str, Any]:
     """Return the decision, the ask, the conversation, scores (highest first), body edits, and milliseconds by phase."""
     decision, classification = routed.decision, routed.classification
+    missed = decision.missed
     labels: dict[str, float] = {}
     categories: dict[str, float] = {}
     if classification is not None:
@@ -34,8 +37,9 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
             "endpoints": [endpoint.name for endpoint in decision.endpoints],
             "category": decision.category,
             "confidence": decision.confidence,
-            "threshold": router.config.classifier.category_model.threshold,
+            "threshold": router.policy.threshold(decision.category if missed is None else missed.category),
             "reason": decision.reason,
+            "missed": None if missed is None else structs.asdict(missed),
             "reasoning": routed.edited.reasoning,
             "system_prompt": routed.system_prompt,
             "tools": request.tools if routed.kept is None else routed.kept.tools,
@@ -134,7 +138,8 @@ def render(description: dict[str, Any]) -> str:
     lines = [
         f"model      {decision['model']}" + _aside(decision["base_model"], decision["model"]),
         f"category   {decision['category'] or '-'}",
-        f"reason     {decision['reason']} (confidence {confidence}, threshold {decision['threshold']})",
+        f"reason     {decision['reason']} (confidence {confidence}, threshold {decision['threshold']}"
+        + (f" of {decision['missed']['category']})" if decision["missed"] else ")"),
         f"endpoints  {', '.join(decision['endpoints'])}",
         *_asides(decision),
         *_language(description["text"]),

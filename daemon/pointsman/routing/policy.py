@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -15,6 +15,7 @@ from pointsman.config.labels import cover
 from pointsman.config.model import Category, Config, Endpoint, ModelScore
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 from pointsman.routing.subject import FITTED, Evidence, Weights, evidence_of
+from pointsman.routing.thresholds import Threshold, thresholds
 
 
 class Reason(enum.StrEnum):
@@ -56,18 +57,29 @@ class Held(msgspec.Struct, frozen=True):
     size: int = 0
 
 
+class Missed(msgspec.Struct, frozen=True):
+    """The best category, which was not chosen, and its threshold, which its score did not reach."""
+
+    category: str
+    threshold: float
+
+
 class Choice(msgspec.Struct, frozen=True):
-    """A category (None for no category), its confidence, and the reason for choosing it."""
+    """A category (None for no category), its confidence, and the reason for choosing it.
+
+    `missed` says what the score was too low for, if that is the reason.
+    """
 
     category: str | None
     confidence: float | None
     reason: Reason
+    missed: Missed | None = None
 
 
 class Decision(msgspec.Struct, frozen=True):
     """A routing decision: `endpoints` are those that may serve `model`.
 
-    `adapter`: `model` is an adapter that the client did not request by name.
+    `adapter`: `model` is an adapter that the client did not request by name. `missed` is that of the choice.
     """
 
     model: str
@@ -78,16 +90,26 @@ class Decision(msgspec.Struct, frozen=True):
     reason: Reason
     edits: Edits
     adapter: bool = False
+    missed: Missed | None = None
 
 
 class Policy:
     """The routing rules of one config, for the labels of one classifier."""
 
-    def __init__(self, config: Config, labels: Sequence[str], judge: Weights = FITTED) -> None:
-        """`judge` tells changes of subject from follow-ups."""
+    def __init__(
+        self,
+        config: Config,
+        labels: Sequence[str],
+        judge: Weights = FITTED,
+        fitted: Mapping[str, Threshold] | None = None,
+    ) -> None:
+        """`judge` tells changes of subject from follow-ups; `fitted` are the thresholds, by default the config's."""
         self._config = config
         self._judge = judge
-        self._threshold = config.classifier.category_model.threshold
+        self._lower = config.classifier.category_model.threshold
+        least = thresholds(config, labels, None) if fitted is None else fitted
+        self._least: dict[str | None, float] = {name: found.value for name, found in least.items()}
+        self._least[None] = self._lower
         self._categories = {category.name: category for category in config.categories}
         coverage = cover(config, labels)
         self._rest = coverage.rest
@@ -103,6 +125,10 @@ class Policy:
         """Return whether the config has this category; a conversation may remember one of an earlier config."""
         return category in self._categories
 
+    def threshold(self, category: str | None) -> float:
+        """Return the score from which a category is chosen; that of None is from which none is."""
+        return self._least.get(category, self._lower)
+
     def scores(self, probabilities: Sequence[float]) -> dict[str, float]:
         """Return the score of each category: the sum of the probabilities of its labels."""
         score = probabilities.__getitem__
@@ -111,7 +137,7 @@ class Policy:
     def choose(self, probabilities: Sequence[float], held: Held | None = None) -> Choice:
         """Return the best category, or the conversation's own (`held`) or the fallback.
 
-        Without a conversation, the fallback is used if no category reaches the threshold.
+        Without a conversation, the fallback is used if the best category does not reach its threshold.
         """
         scores = self._known_scores(tuple(probabilities))
         best = max(scores, key=scores.__getitem__, default=None)
@@ -119,10 +145,12 @@ class Policy:
         uncovered = 1.0 - sum(scores.values())
         if held is not None and held.category in scores and not self._ends(held, scores):
             return Choice(held.category, scores[held.category], Reason.STICKY)
-        if score >= self._threshold and best is not None:
+        if best is not None and score >= self._least[best]:
             return Choice(best, score, Reason.CLASSIFIED)
-        reason = Reason.NO_CATEGORY if uncovered >= max(self._threshold, score) else Reason.LOW_CONFIDENCE
-        return Choice(self.fallback, score, reason)
+        if uncovered >= max(self._lower, score):
+            return Choice(self.fallback, score, Reason.NO_CATEGORY)
+        missed = None if best is None else Missed(best, self._least[best])
+        return Choice(self.fallback, score, Reason.LOW_CONFIDENCE, missed)
 
     def evidence(self, held: Held, scores: dict[str, float]) -> Evidence:
         """Return the evidence whether an ask with these scores is about something else."""
@@ -138,16 +166,16 @@ class Policy:
     def _ends(self, held: Held, scores: dict[str, float]) -> bool:
         """Return whether an ask is so surely about something else that its conversation changes its category.
 
-        The other category, or what no category covers, must reach the threshold; and one that is not the rest must lead
-        by the margin.
+        The other category must reach its threshold, and what no category covers the lower bound; and one that is not
+        the rest must lead by the margin.
         """
         own = scores[held.category]
         other, score = self._best_other(scores, held.category)
         if own > score:
-            return own >= self._threshold
+            return own >= self._least[held.category]
         rest = other is None or other == self._rest
         margin = self._config.pointsman.routing.switch_margin * (1 + min(1.0, held.size / LONG_HISTORY))
-        if score < self._threshold or (score - own <= margin and not rest):
+        if score < self._least[other] or (score - own <= margin and not rest):
             return False
         return self._judge.changed(self.evidence(held, scores))
 
@@ -194,6 +222,7 @@ class Policy:
             reason=plan.target.fallback or choice.reason,
             edits=plan.edits,
             adapter=plan.target.wanted != plan.target.base_model,
+            missed=choice.missed,
         )
 
     def _plan(self, category: Category | None, drawn: int | None, served: Served, tools: bool) -> _Plan:

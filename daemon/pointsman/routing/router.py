@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import msgspec
@@ -26,6 +26,7 @@ from pointsman.routing.history import History, HistoryReader
 from pointsman.routing.policy import Choice, Decision, Held, Policy, Reason
 from pointsman.routing.session_ids import SessionIds
 from pointsman.routing.steps import Lane
+from pointsman.routing.thresholds import Threshold
 
 # Bounds the cache of decisions by requested model name; it is cleared when the served models change.
 EXPLICIT_ENTRIES = 1024
@@ -69,12 +70,17 @@ class Router:
     """Route by one config and one classifier; `served` returns the latest snapshot of the served models."""
 
     def __init__(
-        self, config: Config, classifier: Classifier, served: Callable[[], Served], previous: Router | None = None
+        self,
+        config: Config,
+        classifier: Classifier,
+        served: Callable[[], Served],
+        previous: Router | None = None,
+        fitted: Mapping[str, Threshold] | None = None,
     ) -> None:
-        """Take over the conversations of `previous`."""
+        """Take over the conversations of `previous`; `fitted` are the thresholds, by default the config's."""
         self.config = config
         self.classifier = classifier
-        self.policy = Policy(config, classifier.labels)
+        self.policy = Policy(config, classifier.labels, fitted=fitted)
         self.served = served
         self.auto_names = config.auto_names
         parameters = {family.parameter for family in config.families.values() if family.type == "reasoning_effort"}
@@ -139,7 +145,7 @@ class Router:
     def again(self, request: ParsedRequest, routed: Routed, served: Served, at: Endpoint | None = None) -> Routed:
         """Return the same choice decided anew, after vLLM turned out to serve less than `served` said."""
         old = routed.decision
-        choice = Choice(old.category, old.confidence, old.reason)
+        choice = Choice(old.category, old.confidence, old.reason, old.missed)
         tools, share = (request.tools, 0.0) if routed.kept is None else (routed.kept.tools, routed.kept.share)
         decision = self._decide(choice, tools, share, served, at)
         return msgspec.structs.replace(routed, decision=decision, edited=request.apply(decision.edits))

@@ -1,4 +1,4 @@
-"""Write an artifact's manifest, with the answers by which the daemon proves the artifact."""
+"""Write an artifact's manifest, with its files' hashes and the answers by which the daemon proves the artifact."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from pointsman.classify.artifact import MANIFEST, Artifact
+from pointsman.classify.artifact import MANIFEST, Artifact, sha256
 from pointsman.classify.manifest import KnownAnswer, Manifest
 from pointsman.classify.onnx_cpu import Engine
 from pointsman.classify.proof import answers
@@ -19,6 +19,11 @@ TEXTS = (
     "A train leaves the station at 9:40 and travels 210 km at 84 km/h. " * 4 + "When does it arrive?",
 )
 _DIGITS = 6
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of an artifact that has no manifest yet."""
+    return {path.name: sha256(path) for path in sorted(folder.iterdir())}
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from pointsman.classify.calibration import NO_LABEL, encode
 from pointsman.classify.onnx_cpu import softmax
-from pointsman.evaluation.calibration import fit_temperature, negative_log_likelihood, suggest_threshold
+from pointsman.evaluation.calibration import fit_temperature, negative_log_likelihood
 from pointsman.evaluation.metrics import Ints, expected_calibration_error
+from pointsman.routing.thresholds import suggest_threshold
 from pointsman_export.common.shares import percent
 from pointsman_export.export.runtime import Logits
 
@@ -21,12 +23,14 @@ _STEPS = 10_000
 class Calibration:
     """The fitted temperature and suggested threshold, with their effect on the rows.
 
+    `encoded` are the rows for the artifact, from which the daemon fits the thresholds of a config's categories.
     NLL (nats per row) and ECE are pairs: at a temperature of 1 and at the fitted one. `coverage` is the share of the
     rows at or above the threshold, and `reached` is their precision. All three are None if no threshold has
     `precision`.
     """
 
     rows: int
+    encoded: bytes
     temperature: float
     nll: tuple[float, float]
     ece: tuple[float, float]
@@ -68,17 +72,27 @@ class Calibration:
 
 
 def calibrate(logits: Logits, truth: Ints, precision: float) -> Calibration:
-    """Calibrate the shipped graph's logits [rows, labels] on the indices of the true labels [rows]."""
-    temperature = fit_temperature(logits, truth)
+    """Calibrate the shipped graph's logits [rows, labels] on the indices of the true labels [rows].
+
+    Rows with NO_LABEL count for the thresholds alone: no label is right for them.
+    """
+    labelled = truth != NO_LABEL
+    known, answers = logits[labelled], truth[labelled]
+    temperature = fit_temperature(known, answers)
     correct = logits.argmax(axis=1) == truth
-    before, after = softmax(logits).max(axis=1), softmax(logits / temperature).max(axis=1)
+    probabilities = softmax(logits / temperature)
+    before, after = softmax(logits).max(axis=1), probabilities.max(axis=1)
     threshold = suggest_threshold(np.floor(after.astype(np.float64) * _STEPS) / _STEPS, correct, precision)
     reached = correct[after >= threshold] if threshold is not None else None
     return Calibration(
         rows=len(truth),
+        encoded=encode(probabilities, truth),
         temperature=temperature,
-        nll=(negative_log_likelihood(logits, truth), negative_log_likelihood(logits / temperature, truth)),
-        ece=(expected_calibration_error(before, correct), expected_calibration_error(after, correct)),
+        nll=(negative_log_likelihood(known, answers), negative_log_likelihood(known / temperature, answers)),
+        ece=(
+            expected_calibration_error(before[labelled], correct[labelled]),
+            expected_calibration_error(after[labelled], correct[labelled]),
+        ),
         precision=precision,
         threshold=threshold,
         coverage=None if reached is None else len(reached) / len(truth),

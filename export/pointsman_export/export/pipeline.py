@@ -12,11 +12,10 @@ from pathlib import Path
 
 import onnx
 
-from pointsman.classify import artifact
-from pointsman.classify.manifest import FORMAT_VERSION, MODEL, TOKENIZER, Manifest, Source
+from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKENIZER, Manifest, Source
 from pointsman.classify.tokenizer import Ids, Tokenizer, Window
 from pointsman_export.common import destination
-from pointsman_export.common.answers import write_manifest
+from pointsman_export.common.answers import hashes, write_manifest
 from pointsman_export.common.errors import CheckpointError
 from pointsman_export.export.checkpoint import Checkpoint, open_checkpoint
 from pointsman_export.export.graph.linear import Activations
@@ -86,6 +85,8 @@ def export(request: Request, progress: Callable[[str], None]) -> Report:
         report = prove(checkpoint, model, recipe, paths, trial, selection, progress)
         progress(f"writing {request.output}")
         shutil.copyfile(checkpoint.tokenizer, built / TOKENIZER)
+        if report.calibration is not None:
+            (built / CALIBRATION).write_bytes(report.calibration.encoded)
         manifest = _manifest(checkpoint, request, recipe, report, built)
         write_manifest(built, manifest)
         destination.publish(built, request.output, force=request.force)
@@ -141,7 +142,7 @@ def _manifest(checkpoint: Checkpoint, request: Request, recipe: Recipe, report: 
         temperature=1.0 if calibration is None else calibration.temperature,
         suggested_threshold=None if calibration is None else calibration.threshold,
         source=Source(name=checkpoint.name, sha256=sha256_of_all(checkpoint.weights)),
-        files={name: artifact.sha256(built / name) for name in (MODEL, TOKENIZER)},
+        files=hashes(built),
         verification=report.figures(),
         versions={name: version(name) for name in _LIBRARIES},
         created=datetime.now(UTC).isoformat(timespec="seconds"),

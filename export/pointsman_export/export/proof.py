@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pointsman.classify.calibration import NO_LABEL
 from pointsman.classify.tokenizer import Ids
 from pointsman_export.export import latency, verify
 from pointsman_export.export.accuracy import Accuracy, check_accuracy
@@ -121,8 +122,9 @@ def _on_labelled(
     accuracy = calibration = None
     if rows := trial.labelled:
         progress(f"judging both graphs on {len(rows.prompts)} labelled rows")
-        both = logits("float", rows), logits(shipped, rows)
-        accuracy = check_accuracy(*both, shipped, rows.truth, labels, trial.max_drop)
+        known = rows.truth != NO_LABEL
+        both = logits("float", rows)[known], logits(shipped, rows)[known]
+        accuracy = check_accuracy(*both, shipped, rows.truth[known], labels, trial.max_drop)
     if rows := trial.calibration:
         progress(f"calibrating on {len(rows.prompts)} labelled rows")
         calibration = calibrate(logits(shipped, rows), rows.truth, trial.precision)

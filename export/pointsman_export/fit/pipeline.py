@@ -15,13 +15,15 @@ import onnx
 import onnxruntime
 
 from pointsman.classify import artifact
-from pointsman.classify.manifest import FORMAT_VERSION, MODEL, TOKENIZER, Manifest, Source
+from pointsman.classify.calibration import encode
+from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKENIZER, Manifest, Source
 from pointsman.classify.onnx_cpu import Engine, softmax
 from pointsman.classify.tokenizer import Ids, Tokenizer, Window
-from pointsman.evaluation.calibration import fit_temperature, suggest_threshold
+from pointsman.evaluation.calibration import fit_temperature
 from pointsman.evaluation.metrics import Floats, expected_calibration_error
+from pointsman.routing.thresholds import suggest_threshold
 from pointsman_export.common import destination
-from pointsman_export.common.answers import write_manifest
+from pointsman_export.common.answers import hashes, write_manifest
 from pointsman_export.common.errors import ValuesError
 from pointsman_export.fit import graph as graphs
 from pointsman_export.fit.data import Rows, check_languages, read_rows
@@ -51,8 +53,9 @@ class FitRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Calibration:
-    """The temperature, and its effect on the rows that were left out."""
+    """The temperature, its effect on the rows that were left out, and these rows for the artifact."""
 
+    encoded: bytes
     temperature: float
     error: float
     threshold: float | None
@@ -87,6 +90,7 @@ def fit(request: FitRequest, progress: Progress) -> FitReport:
         built.mkdir()
         onnx.save(fitted, built / MODEL)
         shutil.copyfile(base.tokenizer_path, built / TOKENIZER)
+        (built / CALIBRATION).write_bytes(calibration.encoded)
         proof = progress.step("proving the graph", len(prompts))
         difference = _difference(graphs.run(graphs.load_graph(built / MODEL), prompts, proof), head.logits(features))
         report = _report(request, rows, validation, choice, calibration, difference, time.perf_counter() - start)
@@ -110,7 +114,8 @@ def _calibrate(choice: Choice, rows: Rows, precision: float) -> _Calibration:
     confidence, correct = scores.max(axis=1), scores.argmax(axis=1) == rows.truth
     threshold = suggest_threshold(confidence, correct, precision)
     coverage = 0.0 if threshold is None else float((confidence >= threshold).mean())
-    return _Calibration(temperature, expected_calibration_error(confidence, correct), threshold, coverage)
+    encoded = encode(scores, rows.truth)
+    return _Calibration(encoded, temperature, expected_calibration_error(confidence, correct), threshold, coverage)
 
 
 def _difference(found: Floats, expected: Floats) -> float:
@@ -181,7 +186,7 @@ def _manifest(
         temperature=calibration.temperature,
         suggested_threshold=calibration.threshold,
         source=Source(name=f"fit of {base.manifest.source.name}", sha256=base.manifest.files[MODEL]),
-        files={name: artifact.sha256(built / name) for name in (MODEL, TOKENIZER)},
+        files=hashes(built),
         verification=report.figures(),
         versions={
             "numpy": np.__version__,

@@ -14,7 +14,11 @@ class CategoryModel:
     model_id: str = option("Folder of an exported artifact (relative to this file), or `builtin`.", "builtin")
     use_modernbert: bool = option("Accepted for compatibility; the artifact says what is served.", True)
     threshold: float = option(
-        "Minimum probability of a category; below it the fallback applies.", 0.6, minimum=0, maximum=1
+        "Minimum probability of a category; below it the fallback applies. A category may need more, see "
+        "`pointsman.routing.thresholds`.",
+        0.6,
+        minimum=0,
+        maximum=1,
     )
     use_cpu: bool = option("Run on CPU; `false` requires CUDA. `pointsman.classifier.providers` overrides it.", True)
     category_mapping_path: str | None = option(

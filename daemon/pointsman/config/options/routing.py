@@ -3,10 +3,11 @@
 # ruff: noqa: RUF009 - `option()` is `dataclasses.field()` with its metadata named
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pointsman.config.options.option import option
+from pointsman.config.options.option import EMPTY, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,13 @@ class AskOptions:
 class RoutingOptions:
     split: Literal["best", "score"] = option(
         "`best`: the highest score wins; `score`: scores are shares (A/B), drawn once for each conversation.", "best"
+    )
+    thresholds: Mapping[str, float] = option(
+        "Minimum probability of a category, by its name; by default `threshold`, or more where the artifact's "
+        "calibration rows demand it.",
+        EMPTY,
+        minimum=0,
+        maximum=1,
     )
     ask: AskOptions = option("What of a request is classified.", AskOptions())
     sticky: bool = option("Keep a conversation's category in follow-up turns.", True)

@@ -1,0 +1,122 @@
+"""Fit the categories' thresholds on the rows that an artifact was calibrated on; pure functions."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pointsman.classify.calibration import Calibration, Floats
+from pointsman.config.labels import cover
+from pointsman.config.model import Category, Config
+
+PRECISION = 0.95
+"""Least share of right rows among those that a fitted threshold lets pass."""
+LEAST_ROWS = 30
+"""Minimum rows above a threshold: even 30 right ones of 30 are compatible with a precision of 0.89."""
+_STEPS = 10_000
+"""Number of steps between 0 and 1 that scores are rounded down to, since people copy thresholds into a config."""
+
+Bools = npt.NDArray[np.bool_]
+
+
+class Origin(enum.StrEnum):
+    """Where a threshold comes from; the last three are the lower bound, `category_model.threshold`."""
+
+    GIVEN = "routing.thresholds"
+    FITTED = "fitted"
+    LOWER_BOUND = "lower bound"
+    FEW_ROWS = "lower bound: too few rows"
+    NOT_REACHED = "lower bound: precision not reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The rows with the highest score for a category, those of them at its threshold, and those of these that are its.
+
+    A row is a category's if its true label is one of the category's labels.
+    """
+
+    rows: int
+    reached: int
+    right: int
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The score from which a category is chosen; `measured` on the calibration rows, None without them."""
+
+    value: float
+    origin: Origin
+    measured: Measured | None = None
+
+
+def thresholds(config: Config, labels: Sequence[str], calibration: Calibration | None) -> dict[str, Threshold]:
+    """Return the threshold of each category."""
+    given, lower = config.pointsman.routing.thresholds, config.classifier.category_model.threshold
+    found = {category.name: Threshold(lower, Origin.LOWER_BOUND) for category in config.categories}
+    found |= {name: Threshold(value, Origin.GIVEN) for name, value in given.items()}
+    if calibration is None or not config.categories:
+        return found
+    labels_of = cover(config, labels).labels_of
+    shares = np.array([[label in labels_of[name] for name in found] for label in labels])
+    scores = calibration.probabilities @ shares
+    # The category of each label, else one too many; the last is for NO_LABEL.
+    own = np.append(np.c_[shares, ~shares.any(axis=1)].argmax(axis=1), len(found))[calibration.truth]
+    best = scores.argmax(axis=1)
+    for position, category in enumerate(config.categories):
+        mine = best == position
+        confidence, right = _rounded(scores[mine, position]), own[mine] == position
+        threshold = found[category.name]
+        value, origin = threshold.value, threshold.origin
+        if origin is Origin.LOWER_BOUND and shares[:, position].any() and not _answered_alike(category, config):
+            value, origin = _fit(confidence, right, lower)
+        found[category.name] = Threshold(value, origin, measure(confidence, right, value))
+    return found
+
+
+def measure(confidence: Floats, right: Bools, threshold: float) -> Measured:
+    """Count the rows with the highest score for a category, and those of them that reach its threshold."""
+    reached = confidence >= threshold
+    return Measured(len(confidence), int(reached.sum()), int(right[reached].sum()))
+
+
+def suggest_threshold(confidence: Floats, correct: Bools, precision: float) -> float | None:
+    """Return the lowest threshold above which at least `precision` of the rows are right, or None.
+
+    `confidence` and `correct` have shape [n]. At least LEAST_ROWS rows must be at or above the threshold.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    ranked = confidence[order]
+    rows = np.arange(1, len(ranked) + 1)
+    share = np.cumsum(correct[order].astype(bool)) / rows
+    last_of_ties = np.append(ranked[1:] != ranked[:-1], True)[
+        : len(ranked)
+    ]  # a threshold includes all rows of equal confidence
+    good = np.flatnonzero(last_of_ties & (rows >= LEAST_ROWS) & (share >= precision))
+    return float(ranked[good[-1]]) if len(good) else None
+
+
+def _answered_alike(category: Category, config: Config) -> bool:
+    """Return whether no adapter depends on the category's threshold: who is unsure gets the same model."""
+    fallback = config.classifier.category_model.fallback_category
+    return category.name == fallback or all(entry.target == config.default_model for entry in category.model_scores)
+
+
+def _fit(confidence: Floats, right: Bools, lower: float) -> tuple[float, Origin]:
+    """Return the lowest threshold from `lower` on that has PRECISION on the rows, else `lower`."""
+    kept = confidence >= lower
+    if kept.sum() < LEAST_ROWS:
+        return lower, Origin.FEW_ROWS
+    found = suggest_threshold(confidence[kept], right[kept], PRECISION)
+    if found is None:
+        return lower, Origin.NOT_REACHED
+    return (lower if found == confidence[kept].min() else found), Origin.FITTED
+
+
+def _rounded(scores: Floats) -> Floats:
+    """Return the scores rounded down to few digits, below 1: a sum of probabilities may miss 1 by a rounding error."""
+    return np.minimum(np.floor(scores * _STEPS), _STEPS - 1) / _STEPS
