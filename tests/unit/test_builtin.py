@@ -30,10 +30,10 @@ from training.prompts import user_prompts
 pytestmark = pytest.mark.heavy
 
 # About 5 points under what was measured on tests/data/prompts.jsonl; the measured value stands behind.
-LEAST_ACCURACY = 0.82  # 0.868
-LEAST_GROUP_ACCURACY = 0.89  # 0.937
-LEAST_RECALL = 0.50  # 0.556, of history
-LEAST_CAUGHT = 0.95  # 1.000
+LEAST_ACCURACY = 0.90  # 0.954
+LEAST_GROUP_ACCURACY = 0.92  # 0.973
+LEAST_RECALL = 0.80  # 0.853, of engineering
+LEAST_CAUGHT = 0.91  # 0.965
 
 # What the project promises on the full data.
 LEAST_EXAM_ACCURACY = 0.80
