@@ -56,6 +56,7 @@ def read(line: str) -> str:
         ("A very short first question: may he?", "ask 3 |  | may he? | sentence inline"),
         ("Here is my question : may he?", "ask 3 |  | may he? | inline"),
         ("I have x: a: b. Question: c", "ask 3 | I have x: a: b.  | c | sentence inline"),
+        ("I have x: a: b: c. Question: d", "ask 3 | I have x: a: b: c.  | d | sentence inline"),
         ("I have x: a: b: c: d. Question: e", "none"),
         ("http://x.org is down. Question: why?", "ask 3 | http://x.org is down.  | why? | sentence inline"),
         ("On Monday, Ann <ann@example.com> wrote:", "other |  |  | sentence"),
@@ -69,14 +70,15 @@ def read(line: str) -> str:
         ('The subquestion is "why"', "none"),
         ('My cat is "Tom"', "none"),
         # no labels
-        ("Question bank: math", "none"),
+        ("Question bank here: math", "none"),
+        ("Respond to: why?", "ask 2 |  | why? | inline"),
         ("Requirements: it must fit", "none"),
         ("Example: a soup", "none"),
         ("REQUIREMENTS: it must fit", "other |  | it must fit | inline"),
         ("Requirement: it must fit", "ask 1 |  | it must fit | inline"),
         ("Example output: a soup", "other |  | a soup | inline"),
         ("Address: 5 Main Street", "none"),
-        ("print(question): x", "none"),
+        ("def ask(self):", "none"),
         ("Question(s): why?", "ask 3 |  | why? | inline"),
         ("| question: why |", "none"),
         ("> question: why", "none"),
@@ -86,7 +88,7 @@ def read(line: str) -> str:
         ("(Question: a](b", "ask 3 |  | a](b | inline"),
         ("    question: x,", "none"),
         ("\tquestion: x = y", "none"),
-        ("  question: x", "ask 3 |  | x | inline"),
+        ("  question: what does the Model X cost", "ask 3 |  | what does the Model X cost | inline"),
         ("question: x = y,", "ask 3 |  | x = y, | inline"),
     ],
 )
@@ -108,6 +110,8 @@ def test_a_label_stands_before_a_colon(line: str, label: str) -> None:
         ("=== Question", "ask 3 |  |  | #3"),
         ("== Question ==", "ask 3 |  |  | ="),
         ("#question", "none"),
+        ("#X question", "none"),
+        ("## Question 2:", "ask 3 |  |  | #2"),
         ("#", "none"),
         ("# What the question is.", "none"),
         ("# Soups of Model X", "other |  |  | #1 unknown"),
@@ -132,6 +136,8 @@ def test_a_heading_has_a_level(line: str, label: str) -> None:
         ("--- QUESTION ---:", "ask 3 |  |  | -"),
         ("**Question**", "ask 3 |  |  | *"),
         ("[Question]", "ask 3 |  |  | ["),
+        ("  [Question] ", "ask 3 |  |  | ["),
+        ("**Question: why is it cold?**", "ask 3 |  | why is it cold?** | inline"),
         ("[[Question]]", "ask 3 |  |  | ["),
         ("<<Question>>", "ask 3 |  |  | <"),
         ("<!-- Question -->", "ask 3 |  |  | <"),
@@ -210,13 +216,14 @@ def test_the_words_before_a_colon_are_the_last_80_characters(line: str, words: s
         named.append(name)
         return Name(Role.ASK)
 
-    assert label_in(f"{line}: c", f"{line}: c", noted) is not None
+    assert shown(label_in(f"{line}: c", f"{line}: c", noted), line).endswith("sentence inline")
     assert named == [words]
 
 
 def test_names_of_the_config_are_looked_for_before_each_colon() -> None:
-    line = "Zettel: eins"
-    assert shown(label_in(line, line, with_patterns([], ["Zettel:"])), line) == "ask 5 |  | eins | inline"
+    named = with_patterns([], ["Zettel:"])
+    for line, label in (("Zettel: eins", "ask 5 |  | eins | inline"), ("Address: 5 Main Street", "none")):
+        assert shown(label_in(line, line, named), line) == label
 
 
 @pytest.mark.parametrize(

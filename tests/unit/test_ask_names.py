@@ -73,12 +73,14 @@ def test_a_name_has_words_in_each_way_of_writing(name: str, words: list[str]) ->
         # free text ends at the first word that is not known
         ("Question bank", "none", "ask 3"),
         ("Question of the user", "ask 3", "ask 3"),
+        ("Question of the customer", "ask 3", "ask 3"),
         ("Question of the other user", "none", "ask 3"),
         ("Answers given", "none", "none"),
         ("Question and answer here", "none", "none"),
         ("3", "none", "none"),
         # who sent it, and what it is for
         ("Message from Anna", "ask 2", "ask 2"),
+        ("Answer from Anna", "answer", "none"),
         ("Summary by Anna", "other", "other"),
         ("From the question", "ask 3", "ask 3"),
         ("By the question", "ask 3", "ask 3"),
@@ -118,8 +120,8 @@ def test_what_only_looks_like_an_ask_counts_least() -> None:
     "text",
     [
         "My question", "Q", "The user said", "the context", "USER", "userQuestion", "user_query", "notes_2",
-        "Document 3", "**Question**", "A letter from Anna Lee", "A summary by Anna Lee", "Question(s)", "Documents (X)", "質問", "",
-        "Content of docs/a.md", "tool_call", "(arguments)", "Content of src/" + "a" * 23,
+        "Document 3", "**Question**", "A letter from Anna Lee", "A summary by Anna Lee", "Question(s)", "Documents (X)",
+        "質問", "", "Content of docs/a.md", "tool_call", "(arguments)", "Content of src/" + "a" * 23,
     ],
 )  # fmt: skip
 def test_a_name_may_end_before_a_colon(text: str) -> None:
@@ -149,6 +151,9 @@ def test_no_name_ends_before_most_colons(text: str) -> None:
         ("<*note>", "a notes", False),
         ("<note*>", "a note", False),
         ("<n*e>", "note", True),
+        ("<n*e>", "ne", True),
+        ("<*a*b>", "ab", True),
+        ("<a*bc*cd>", "abcd", False),
         ("<no*ot>", "not", False),
         ("<a*bc*d>", "axbcxd", True),
         ("<a*bc*d>", "axbxcd", False),

@@ -30,7 +30,7 @@ _IS_QUOTED = re.compile(r" is:? ?[\"“«'‘]")
 _CARRIER = re.compile(r"\b(?:request|question|query|task|message|prompt|problem)\Z", re.IGNORECASE)
 _LONGEST_CARRIER = 8
 _ANSWER_THIS = re.compile(
-    r"(?:\A| )(?:answer|respond to|reply to|handle|address)(?: (?:the|this|these|following|me|my|only|one))*\Z",
+    r"(?:\A| )(?:(?:answer|handle|address)(?= )|respond to|reply to)(?: (?:the|this|these|following|me|my|only|one))*\Z",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(r"[.!?;,] +")
@@ -147,12 +147,14 @@ def _heading(line: str, title: str, level: int, named: NameOf) -> Label | None:
     found = _colon_label(line, named)
     if found is not None and found.style.inline and line.startswith(_INDENT):
         return None  # a comment in code
+    style = Style("#", level)
     if found is None or not found.style.inline:
         name = named(title.strip(" :#*"), False)
-        found = found if name is None else Label(name, 0, len(line))
+        if name is not None:
+            return Label(name, 0, len(line), style)
     if found is None:
-        return Label(OTHER, 0, len(line), Style("#", level, unknown=True))
-    return found._replace(begin=0, style=Style("#", level))
+        return Label(OTHER, 0, len(line), style._replace(unknown=True))
+    return found._replace(begin=0, style=style)
 
 
 def _colon_label(line: str, named: NameOf) -> Label | None:
@@ -188,7 +190,7 @@ def _before_colon(clause: str, named: NameOf) -> Name | None:
         return None
     name = named(left["left"], True)
     if name is None:
-        return Name(Role.ASK, 2) if " " in clause and _ANSWER_THIS.search(clause) else None
+        return Name(Role.ASK, 2) if _ANSWER_THIS.search(clause) else None
     wishes = name.role is Role.OTHER and not words.WISHES.isdisjoint(words_of(clause)[-1:])
     return None if wishes and not clause.isupper() else name  # "Requirements: " is a person's, too
 

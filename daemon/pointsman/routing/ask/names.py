@@ -82,11 +82,9 @@ def may_name(words_before: str) -> bool:
     last = words_before[-LONGEST_WORD:].rpartition(" ")[2]
     if not last.isascii() or not _ODD.isdisjoint(last):
         return _NEVER.isdisjoint(last)
-    if not (last.isalpha() and (last[1:].islower() or last.isupper())):
-        if (found := _LAST.search(last)) is None:
-            return True
-        last = found[1]
-    return last.lower() in _LAST_WORDS or " from " in words_before or " by " in words_before
+    found = _LAST.search(last)
+    known = found is None or found[1].lower() in _LAST_WORDS
+    return known or " from " in words_before or " by " in words_before
 
 
 @functools.lru_cache(4096)
@@ -157,7 +155,7 @@ def _pieces(pattern: str) -> list[str]:
 def _matches(pieces: list[str], name: str) -> bool:
     """Return whether a name is these pieces, with anything between them; each is looked for once, from the left."""
     if len(pieces) == 1:
-        return name == pieces[0]
+        return [name] == pieces
     first, *middle, last = pieces
     if not name.startswith(first) or not name[len(first) :].endswith(last):
         return False
