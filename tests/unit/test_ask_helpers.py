@@ -64,9 +64,16 @@ def test_an_opening_ends_within_the_first_200_characters_of_a_text_of_60() -> No
     [
         ("Write a short title for the conversation above. Nothing else, one line.", True),
         ("Write a short title for the conversation above. Nothing else, please.", False),
-        ("Write a short title for the soup of today. Nothing else, on one line.", False),
+        ("Write a short title for the soup. Nothing else, one line, and no full stop.", False),
         ("Write a few key points of the conversation above. Nothing else, one line.", True),
         ("Write a few points of the conversation above. Nothing else, one line.", False),
+        ("Write titles for the conversation above. Nothing else, on one line.", True),
+        ("Write a short title for the diff of the ticket. Nothing else, one line.", True),
+        ("Reformulate the question with the chat history as a standalone question.", True),
+        ("Choose the agent who is to speak next to the user. Nothing else, one word.", True),
+        ("Verify that the message is harmful for the user. Only yes or no, please.", True),
+        ("Store new facts that the user says in the chat. Return JSON, nothing else.", True),
+        ("Autocomplete the text that the user has written so far. Return nothing else.", True),
         ("You are a moderator of what the user writes. Reply with one word.", True),
         # the verb and what is ordered are near, and no answer is between them
         (f"Write {'very ' * 10}title for the conversation above. Nothing else, one line.", True),
@@ -79,8 +86,8 @@ def test_an_opening_ends_within_the_first_200_characters_of_a_text_of_60() -> No
         ("Write a very short title for the very long soup leek conversation. Nothing else, one line.", True),
         ("Write a very short title for the long bread soup leek conversation. Nothing else, one line.", False),
         ("Write a 3-4 w0rd l33t title for the conversation above. Nothing else, one line.", True),
-        ("Write a title (not soup, leek or bread) for the conversation above. Nothing else, one line.", True),
-        ("Write a title [not soup, leek or bread] for the conversation above. Nothing else, one line.", True),
+        ("Write a title (not soup, leek or bread) for the tart conversation above. Nothing else, one line.", True),
+        ("Write a title [not soup, leek or bread] for the tart conversation above. Nothing else, one line.", True),
         ("Write a title, not soup, leek or bread, for the conversation above. Nothing else, one line.", False),
         # an answer to what the user asks is what all others make
         ("Answer the user's questions. Write a title for the conversation. Nothing else, one line.", False),

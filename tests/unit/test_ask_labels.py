@@ -88,7 +88,7 @@ def read(line: str) -> str:
         ("(Question: a](b", "ask 3 |  | a](b | inline"),
         ("    question: x,", "none"),
         ("\tquestion: x = y", "none"),
-        ("  question: what does the Model X cost", "ask 3 |  | what does the Model X cost | inline"),
+        ("  question: how fast is the Model X", "ask 3 |  | how fast is the Model X | inline"),
         ("question: x = y,", "ask 3 |  | x = y, | inline"),
     ],
 )

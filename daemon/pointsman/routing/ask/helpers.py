@@ -9,6 +9,7 @@ The instruction stands at the beginning of the message or of the system prompt, 
 from __future__ import annotations
 
 import re
+import string
 from itertools import pairwise, zip_longest
 
 from pointsman.routing.ask import tasks
@@ -32,7 +33,7 @@ _LEAST = 2
 _LAST_LINES = 12
 _LAST_CHARS = 1000
 
-_LETTERS = {code: " " for code in range(128) if not chr(code).isalpha()}
+_LETTERS = {ord(char): " " for char in string.punctuation + string.digits}
 _MARKUP = {ord(char): " " for char in '#*_`<>[]|-"“”()'}
 _SENTENCE = re.compile(r"[.!?;:](?: |\Z)|\n")
 # A template that has material first says this behind it.
@@ -54,7 +55,7 @@ _MATERIAL = re.compile(
     r"[ \t]*+(?:<(?!/|task|instruct|rules|goal|role)|\[(?!instruct|task|inst)|```|\"\"\"|---|===|"
     r"(?P<label>(?!task|instruct|rule|goal|role|output|example)[a-z][\w ]{0,70}+:[ \t]*+(?:\n|\Z)))"
 )
-_ENDS = ("</", "```", "---", '"""', "===", "[/", "[end")
+_ENDS = ("```", "---", '"""', "===", "[/", "[end")
 _RETRIES = (
     "[error] ",
     "validation error",
