@@ -30,7 +30,8 @@ _IS_QUOTED = re.compile(r" is:? ?[\"“«'‘]")
 _CARRIER = re.compile(r"\b(?:request|question|query|task|message|prompt|problem)\Z", re.IGNORECASE)
 _LONGEST_CARRIER = 8
 _ANSWER_THIS = re.compile(
-    r"(?:\A| )(?:(?:answer|handle|address)(?= )|respond to|reply to)(?: (?:the|this|these|following|me|my|only|one))*\Z",
+    r"(?:\A| )(?:(?:answer|handle|address)(?= )|respond to|reply to)"
+    r"(?: (?:the|this|these|following|me|my|only|one))*\Z",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(r"[.!?;,] +")
