@@ -9,6 +9,8 @@ The instruction stands at the beginning of the message or of the system prompt, 
 from __future__ import annotations
 
 import re
+import string
+from itertools import pairwise, zip_longest
 
 from pointsman.routing.ask import tasks
 from pointsman.routing.ask.openings import OPENINGS
@@ -31,7 +33,7 @@ _LEAST = 2
 _LAST_LINES = 12
 _LAST_CHARS = 1000
 
-_LETTERS = {code: " " for code in range(128) if not chr(code).isalpha()}
+_LETTERS = {ord(char): " " for char in string.punctuation + string.digits}
 _MARKUP = {ord(char): " " for char in '#*_`<>[]|-"“”()'}
 _SENTENCE = re.compile(r"[.!?;:](?: |\Z)|\n")
 # A template that has material first says this behind it.
@@ -53,7 +55,7 @@ _MATERIAL = re.compile(
     r"[ \t]*+(?:<(?!/|task|instruct|rules|goal|role)|\[(?!instruct|task|inst)|```|\"\"\"|---|===|"
     r"(?P<label>(?!task|instruct|rule|goal|role|output|example)[a-z][\w ]{0,70}+:[ \t]*+(?:\n|\Z)))"
 )
-_ENDS = ("</", "```", "---", '"""', "===", "[/", "[end")
+_ENDS = ("```", "---", '"""', "===", "[/", "[end")
 _RETRIES = (
     "[error] ",
     "validation error",
@@ -69,7 +71,6 @@ _BY_FIRST = {
 _HEADINGS = frozenset(["task", "tasks", "instruction", "instructions", "role", "system", "prompt", "objective"])
 # What is chosen from, or an example.
 _ASIDE = re.compile(r"\[[^\[\]\n]{0,200}+\]|\([^()\n]{0,200}+\)")
-_FIRST_WORD = re.compile(r"[^\w']*+_*+([\w']++)")
 
 
 def is_helper(text: str, system: str) -> bool:
@@ -90,15 +91,12 @@ def _opens(text: str, *, system: bool) -> bool:
     if not system:
         blank = begin.find("\n\n", _FIRST)
         begin = begin if blank < 0 else begin[:blank]
-    known = begin.translate(_LETTERS).split()
-    return not tasks.ABOUT.isdisjoint(known) and _is_task(begin, known, text)
+    return not tasks.ABOUT.isdisjoint(begin.translate(_LETTERS).split()) and _is_task(begin, text)
 
 
 def _closes(text: str) -> bool:
     """Return whether the instruction of a helper task stands behind a transcript, or behind what tags enclose."""
     begin = text[: 2 * _FIRST].lstrip()
-    if len(text) < _SHORTEST or "\n" not in text:
-        return False
     if not begin.startswith(("<", "[{", "```")) and _TURN.match(begin) is None:
         lead = _LEAD.match(begin)
         if lead is None or tasks.ABOUT.isdisjoint(lead["words"].lower().split()):
@@ -107,25 +105,23 @@ def _closes(text: str) -> bool:
     for line in map(str.strip, reversed(end.lower().rsplit("\n", _LAST_LINES)[1:])):
         if line.startswith(_ENDS) or line.endswith(">") or _TURN.match(line):
             return False
-        if len(line) > _FIRST and (_is_known(line) or _is_task(line, line.translate(_LETTERS).split(), end)):
+        if len(line) > _FIRST and (_is_known(line) or _is_task(line, end)):
             return True
     return False
 
 
 def _is_known(begin: str) -> bool:
     """Return whether an instruction in lower case opens as that of a known client does."""
-    first = _FIRST_WORD.match(begin)
-    if first is None or (first[1] not in _BY_FIRST and first[1] not in _HEADINGS):
-        return False
     listed = begin[:_LONGEST].translate(_MARKUP).replace(":", " ").split()
     while listed and listed[0] in _HEADINGS:
         del listed[0]
-    return bool(listed) and " ".join(listed).startswith(_BY_FIRST.get(listed[0], ()))
+    opening = " ".join(listed)
+    return opening.startswith(_BY_FIRST.get(opening.partition(" ")[0], ()))
 
 
-def _is_task(begin: str, known: list[str], text: str) -> bool:
-    """Return whether an instruction in lower case, with its words, is a helper task's; `text` tells how to answer."""
-    if tasks.THINGS.keys().isdisjoint(known):
+def _is_task(begin: str, text: str) -> bool:
+    """Return whether an instruction in lower case is a helper task's; `text` tells how to answer."""
+    if tasks.THINGS.keys().isdisjoint(begin.translate(_LETTERS).split()):
         return False
     sentences = [_words(sentence) for sentence in _SENTENCE.split(_ASIDE.sub("", begin).translate(_MARKUP))]
     if not any(map(_orders, sentences)) or any(map(_is_answered, sentences)) or _answers(text) < _LEAST:
@@ -141,21 +137,21 @@ def _is_answered(sentence: list[str]) -> bool:
     """Return whether a sentence orders an answer to what the user asked."""
     if tasks.ASKED.isdisjoint(sentence):
         return False
-    before = zip(["then", *sentence], sentence, [*sentence[1:], ""], strict=False)
-    return any(word in _ANSWER and last in _THEN and after != "with" for last, word, after in before)
+    around = zip_longest(["then", *sentence[:-1]], sentence, sentence[1:])
+    return any(word in _ANSWER and last in _THEN and after != "with" for last, word, after in around)
 
 
 def _orders(listed: list[str]) -> bool:
     """Return whether a sentence orders what only helper tasks make, and names no subject of its own."""
-    if tasks.THINGS.keys().isdisjoint(listed):
-        return False
-    for place, word in enumerate(listed):
-        things = tasks.THINGS.get(word, frozenset())
-        for at in range(place + 1, min(place + _REACH, len(listed)) if things else 0):
-            if listed[at] in things or f"{listed[at - 1]} {listed[at]}" in things:
+    for place, verb in enumerate(listed):
+        if verb not in tasks.THINGS:
+            continue
+        things = tasks.THINGS[verb]
+        for last, word in pairwise(listed[place : place + _REACH]):
+            if word in things or f"{last} {word}" in things:
                 foreign = {one for one in listed if one.isalpha()} - tasks.NEUTRAL
                 return len(foreign) * _FOREIGN <= max(_FOREIGN, len(listed))
-            if listed[at] in tasks.ANSWERED:
+            if word in tasks.ANSWERED:
                 break
     return False
 

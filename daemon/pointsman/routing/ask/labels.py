@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import NamedTuple
 
 from pointsman.routing.ask import words
@@ -13,26 +14,28 @@ _LABEL = 80
 _INLINE = 400
 # More words before a colon are a sentence that introduces what follows.
 _SHORT = 4
+# So many colons of a line may end a label.
+_COLONS = 4
 
 RULE = re.compile(r"[-=_*#~─—+]{3,}\Z")
 _DECORATED = re.compile(
-    r"(?:<!-- ?|[-=*_~#]{2,} ?|\[\[|<<|【|\[|\*\*)(?P<name>[^\[\]【】\n]{2,80}?)"
-    r"(?: ?-->| ?[-=*_~#]{2,}|\]\]|>>|】|\]|\*\*):?\Z"
+    r"(?:<!-- ?|[-=*]{2,} ?|\[\[?|<<|【)(?P<name>[^\[\]【】\n]{2,80}?)(?: ?-->| ?[-=*_~#]{2,}|\]\]?|>>|】):?\Z"
 )
 _NUMBER = re.compile(r"(?:\d{1,2}(?:\.\d{1,2})?|[IVX]{1,4}|[A-H])[.)] ")
 _HEADING = re.compile(r"h(?P<wiki>[1-6])\. |(?P<marks>={1,5}) (?=\w)")
-_PLAIN = re.compile(r"[\s*_>•\"'(-]*+(?:\d{1,2}[.)] )?(?P<left>[^\s\"{}<>=;|$][^\"{}<>=|$]*)\Z")
+_PLAIN = re.compile(r"[\s*_>•\"'(-]*+(?:\d{1,2}\) )?(?P<left>[^\s\"{}<>=;|$][^\"{}<>=|$]*)\Z")
 _KEY = re.compile(r"(?:\*\*)?[-\w][\w.()'#-]*(?: [\w.()'#-]+){0,2} ?:(?:\*\*)? +\S")
+_COLON = re.compile(r":(?![^ \t*\r])|：")
 _IS_QUOTED = re.compile(r" is:? ?[\"“«'‘]")
 _CARRIER = re.compile(r"\b(?:request|question|query|task|message|prompt|problem)\Z", re.IGNORECASE)
 _LONGEST_CARRIER = 8
 _ANSWER_THIS = re.compile(
-    r"(?:\A| )(?:answer|respond to|reply to|handle|address)(?: (?:the|this|these|following|me|my|only|one))*\Z",
+    r"(?:\A| )(?:(?:answer|handle|address)(?= )|respond to|reply to)"
+    r"(?: (?:the|this|these|following|me|my|only|one))*\Z",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(r"[.!?;,] +")
 _CODE_ENDS = frozenset(",;{(")
-_FRAMED = frozenset("-=[<【*")
 _INDENT = ("    ", "\t")
 _AROUND = " <>=#*-"
 _MARKS = frozenset("#-=[<【*`~\"'_─—+")
@@ -82,7 +85,7 @@ def may_be_mark(plain: str) -> bool:
 
 def is_key(plain: str) -> bool:
     """Return whether a line is of the form `key: value`."""
-    return ":" in plain and _KEY.match(plain) is not None
+    return _KEY.match(plain) is not None
 
 
 def label_in(line: str, plain: str, named: NameOf) -> Label | None:
@@ -90,10 +93,9 @@ def label_in(line: str, plain: str, named: NameOf) -> Label | None:
     if plain[0] == "#":
         title = plain.lstrip("#")
         return _heading(line, title, len(plain) - len(title), named)
-    if plain[0] in "h=" and (match := _HEADING.match(plain)) is not None and plain[-1] != "=":
+    if (match := _HEADING.match(plain)) is not None and plain[-1] != "=":
         return _heading(line, plain[match.end() - 1 :], int(match["wiki"] or len(match["marks"])), named)
-    whole = len(plain) <= 2 * _LABEL and (plain[0] in _FRAMED or plain.isupper())
-    framed = _decorated(line, plain, named) if whole else None
+    framed = _decorated(line, plain, named) if len(plain) <= 2 * _LABEL else None
     if framed is not None and not framed.style.unknown:
         return framed
     if (
@@ -104,13 +106,12 @@ def label_in(line: str, plain: str, named: NameOf) -> Label | None:
         return None
     if plain[-1] == ":" and "@" in plain and "<" in plain:  # "On Monday, Ann <ann@example.com> wrote:"
         return Label(OTHER, 0, len(line), Style(sentence=True))
-    found = _colon_label(line, named) if ":" in line or "：" in line else None
-    return found or (_quoted(line) if " is" in line else None) or framed
+    return _colon_label(line, named) or _quoted(line) or framed
 
 
 def _decorated(line: str, plain: str, named: NameOf) -> Label | None:
     """Return the label that a line is as a whole: `--- Name ---`, `[Name]`, `BEGIN NAME`, or `NAME`."""
-    if plain[0] in _FRAMED and (match := _DECORATED.match(plain)):
+    if (match := _DECORATED.match(plain)) is not None:
         title, frame = match["name"].strip(" #*:-=!"), plain[0]
     elif plain.isupper() and len(plain) <= _LABEL and (plain := plain.strip(_AROUND))[-1:].isalpha():
         number = _NUMBER.match(plain)
@@ -128,10 +129,10 @@ def _decorated(line: str, plain: str, named: NameOf) -> Label | None:
 
 def title_in(line: str, plain: str, named: NameOf) -> Label | None:
     """Return the label that the first line of a paragraph is, without any mark: nothing but the name of a role."""
-    number = None if plain[0].islower() else _NUMBER.match(plain)
+    number = _NUMBER.match(plain)
     title = plain if number is None else plain[number.end() :]
     listed = title.split()
-    if not 0 < len(listed) <= _SHORT or not title[0].isupper():
+    if len(listed) > _SHORT or not title[0].isupper():
         return None
     style = Style("T" if number is None else "1")
     name = named(title, True) if words.NAMES.issuperset(map(str.lower, listed)) else None
@@ -144,30 +145,31 @@ def _heading(line: str, title: str, level: int, named: NameOf) -> Label | None:
     """Return the label of a heading: `# Name`, `h2. Name`, or `== Name`."""
     if level > 6 or title[:1] not in (" ", ":") or len(title) > 2 * _LABEL or title[-1] in ".,;":
         return None
-    name = named(title.strip(" :#*"), False)
-    if name is not None:
-        return Label(name, 0, len(line), Style("#", level))
     found = _colon_label(line, named)
-    if found is None:
-        return Label(OTHER, 0, len(line), Style("#", level, unknown=True))
-    if found.style.inline and line.startswith(_INDENT):
+    if found is not None and found.style.inline and line.startswith(_INDENT):
         return None  # a comment in code
-    return found._replace(begin=0, style=Style("#", level))
+    style = Style("#", level)
+    if found is None or not found.style.inline:
+        name = named(title.strip(" :#*"), False)
+        if name is not None:
+            return Label(name, 0, len(line), style)
+    if found is None:
+        return Label(OTHER, 0, len(line), style._replace(unknown=True))
+    return found._replace(begin=0, style=style)
 
 
 def _colon_label(line: str, named: NameOf) -> Label | None:
     """Return the label before one of the first colons: alone at the line's beginning, or the end of a sentence."""
-    colon = -1
-    for _ in range(4):
-        colon = _colon(line, colon + 1)
-        if colon < 0 or colon > _INLINE:
-            return None
+    for match in islice(_COLON.finditer(line), _COLONS):
+        colon = match.start()
+        if colon > _INLINE:
+            break
         start = max(0, colon - _LABEL)
         if named is name_of and not may_name(line[start:colon].rstrip()):
             continue
         clause = start
-        for match in _CLAUSE.finditer(line, start, colon):
-            clause = match.end()
+        for end in _CLAUSE.finditer(line, start, colon):
+            clause = end.end()
         name = _before_colon(line[clause:colon].rstrip(), named)
         if name is None:
             continue
@@ -189,34 +191,22 @@ def _before_colon(clause: str, named: NameOf) -> Name | None:
         return None
     name = named(left["left"], True)
     if name is None:
-        return Name(Role.ASK, 2) if " " in clause and _ANSWER_THIS.search(clause) else None
+        return Name(Role.ASK, 2) if _ANSWER_THIS.search(clause) else None
     wishes = name.role is Role.OTHER and not words.WISHES.isdisjoint(words_of(clause)[-1:])
     return None if wishes and not clause.isupper() else name  # "Requirements: " is a person's, too
 
 
 def _quoted(line: str) -> Label | None:
-    for match in _IS_QUOTED.finditer(line, 0, 2 * _INLINE):
+    for match in _IS_QUOTED.finditer(line[: 2 * _INLINE]):
         at = match.start()
-        if (carrier := _CARRIER.search(line, max(0, at - _LONGEST_CARRIER), at)) is not None:
+        if (carrier := _CARRIER.search(line, at - _LONGEST_CARRIER, at)) is not None:
             return Label(Name(Role.ASK, 2), carrier.start(), match.end() - 1, Style(sentence=True, inline=True))
     return None
 
 
-def _colon(line: str, at: int) -> int:
-    """Return where a colon is that ends a label: before a space or the end of the line."""
-    wide = line.find("：", at)
-    while (at := line.find(":", at)) >= 0 and line[at + 1 : at + 2] not in ("", " ", "\t", "*", "\r"):
-        at += 1
-    return at if wide < 0 or 0 <= at < wide else wide
-
-
 def _content(line: str, colon: int) -> int:
-    after = colon + 1
-    while line[after : after + 1] in ("*", " ", "\t", "_"):
-        after += 1
-        if after >= len(line):
-            break
-    return len(line) if line[after:].strip() in (">-", "|", ">", "|-") else after
+    rest = line[colon + 1 :].lstrip("* \t_\r")
+    return len(line) if rest.strip() in (">-", "|", ">", "|-") else len(line) - len(rest)
 
 
 def own(title: str) -> bool:

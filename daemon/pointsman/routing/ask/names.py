@@ -11,14 +11,14 @@ from typing import NamedTuple
 from pointsman.config.patterns import name_in
 from pointsman.routing.ask import words
 
-# More of a name says nothing further; only so many words of it are looked at.
+# More of a name says nothing further.
 LONGEST_NAME = 60
-_MOST_WORDS = 8
 
 _PATH = re.compile(r"[/@]|.\.")
 _ASIDE = re.compile(r"\([^()]{0,60}\)")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_FOREIGN = re.compile(r"[^\W\d_]+")
+# With the accents and vowel signs that are characters of their own.
+_FOREIGN = re.compile(r"(?:[^\W\d_]|[\u0300-\u036f\u0900-\u0dff])+")
 
 
 class Role(enum.Enum):
@@ -54,8 +54,9 @@ _EXACT = {
     "original_requirements": Name(Role.ASK, 2),
 }
 _RANKS = {word: rank for rank, listed in words.ASKS.items() for word in listed}
-_LAST_WORDS = frozenset(["a", "q", "said", "says", "wrote", "arguments"]).union(
-    _RANKS, words.OTHERS, words.ANSWERS, words.USERS, words.LINK_WORDS, [name.split("_")[-1] for name in words.EXACT]
+_SAYS = ("said", "says", "wrote")
+_LAST_WORDS = frozenset(_SAYS).union(
+    _RANKS, words.OTHERS, words.ANSWERS, words.USERS, words.LINK_WORDS, [name.rpartition("_")[2] for name in _EXACT]
 )
 _NEVER, _ODD = frozenset('"{}<>=|$'), frozenset('"{}<>=|$()/@.')
 _LAST = re.compile(r"([A-Z]+|[A-Z]?[a-z]+)[^A-Za-z]*\Z")
@@ -70,7 +71,7 @@ NameOf = Callable[[str, bool], Name | None]
 @functools.lru_cache(1024)
 def words_of(name: str) -> tuple[str, ...]:
     """Return the words of a name in lower case, in `snake_case`, `camelCase` or plain text."""
-    plain = _ASIDE.sub("", name[-2 * LONGEST_NAME :])
+    plain = _ASIDE.sub("", name)
     parts = [part for part in plain[-LONGEST_NAME:].split(" ") if not _PATH.search(part)]
     words_found = (_WORDS if plain.isascii() else _FOREIGN).findall(" ".join(parts))
     return tuple([word.lower() for word in words_found])
@@ -81,11 +82,9 @@ def may_name(words_before: str) -> bool:
     last = words_before[-LONGEST_WORD:].rpartition(" ")[2]
     if not last.isascii() or not _ODD.isdisjoint(last):
         return _NEVER.isdisjoint(last)
-    if not (last.isalpha() and (last[1:].islower() or last.isupper())):
-        if (found := _LAST.search(last)) is None:
-            return True
-        last = found[1]
-    return last.lower() in _LAST_WORDS or " from " in words_before or " by " in words_before
+    found = _LAST.search(last)
+    known = found is None or found[1].lower() in _LAST_WORDS
+    return known or " from " in words_before or " by " in words_before
 
 
 @functools.lru_cache(4096)
@@ -97,21 +96,19 @@ def name_of(name: str, free: bool) -> Name | None:
     found = words_of(name)
     if free:
         found = next((found[:place] for place, word in enumerate(found) if place and word in ("from", "by")), found)
-    if free:
-        about = next((place for place, word in enumerate(found) if place and word in ("for", "about")), 0)
+        about = next((place for place, word in enumerate(found) if word in ("for", "about")), 0)
         if about and found[about - 1] in words.OTHERS:
-            found = found[:about]  # "Documents for your question"
-    if found and found[-1] in ("said", "says", "wrote"):
+            return OTHER  # "Documents for your question"
+    if found and found[-1] in _SAYS:
         found = found[:-1]
     whole = "_".join(found)
     if whole in _EXACT:
         return _EXACT[whole]
-    for word in found[: -_MOST_WORDS - 1 : -1]:
+    for word in reversed(found):
         known = _by_word(word, found)
-        if known is not None and known.role is Role.ASK and free and any(char.isdigit() for char in name):
-            return known._replace(role=Role.USER)  # one of several messages
         if known is not None:
-            return known
+            several = free and known.role is Role.ASK and any(map(str.isdigit, name))  # "Message 2"
+            return known._replace(role=Role.USER) if several else known
         if word in words.ANSWERS or (free and word not in words.LINK_WORDS and word not in words.USERS):
             return None
     return None
@@ -134,8 +131,6 @@ def _by_word(word: str, found: tuple[str, ...]) -> Name | None:
         return OTHER if old else Name(Role.ANSWER)
     if word in words.USERS and len(found) <= 2:
         return Name(Role.USER, 2)
-    if word.isascii():
-        return None
     if any(part in word for part in words.ASKS_INSIDE):
         return Name(Role.ASK, 3)
     return OTHER if any(part in word for part in words.OTHERS_INSIDE) else None
@@ -160,7 +155,7 @@ def _pieces(pattern: str) -> list[str]:
 def _matches(pieces: list[str], name: str) -> bool:
     """Return whether a name is these pieces, with anything between them; each is looked for once, from the left."""
     if len(pieces) == 1:
-        return name == pieces[0]
+        return [name] == pieces
     first, *middle, last = pieces
     if not name.startswith(first) or not name[len(first) :].endswith(last):
         return False

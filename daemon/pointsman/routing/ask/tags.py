@@ -55,20 +55,20 @@ def tagged(text: str, name_of: NameOf, *, widest: bool) -> list[Tagged]:
     found: list[Tagged] = []
     at = 0
     for name, start, inner in opened:
-        closings = closed.get(name.lower())
-        if start < at or closings is None or closings[-1][0] < inner:
+        closings = closed.get(name.lower(), [])
+        closings = closings[bisect.bisect_left(closings, (inner,)) :]
+        if start < at or not closings:
             continue
+        (first, first_end), (last, last_end) = closings[0], closings[-1]
         plain = name[1:]
         role = name_of(plain, False)
-        if role is None and (plain.lower() in words.HTML or "\n" not in text[inner : closings[-1][0]]):
+        if role is None and (plain.lower() in words.HTML or not text.count("\n", inner, last)):
             continue
-        first = _first(closings, inner)
         alone = start == at or not text[max(0, start - _INDENT) : start].rpartition("\n")[2].strip(" \t>-*")
-        if not alone and ("\n" in text[inner : first[0]] or first[0] == inner):
+        if not alone and (text.count("\n", inner, first) or first == inner):
             continue  # a tag that a sentence names
-        last = closings[-1] if alone and widest else first
-        found.append(Tagged(start, last[1], inner, last[0], plain, role))
-        at = last[1]
+        inner_end, at = (last, last_end) if alone and widest else (first, first_end)
+        found.append(Tagged(start, at, inner, inner_end, plain, role))
     return found
 
 
@@ -79,7 +79,7 @@ def may_enclose(text: str) -> bool:
 
 def _pattern(text: str) -> re.Pattern[str] | None:
     """Return the pattern that finds the tags of a text, None if none of them closes."""
-    if "[" in text and any(map(text.__contains__, _CLOSING_SQUARES)):
+    if any(map(text.__contains__, _CLOSING_SQUARES)):
         return _TAG
     return _ANGLE_TAG if "</" in text else None
 
@@ -88,9 +88,4 @@ def _read(match: re.Match[str]) -> tuple[str, bool]:
     """Return a tag's name with its bracket, and whether it closes."""
     if match[0][0] == "<":
         return "<" + match["name"], bool(match["close"])
-    closes = bool(match["end"]) or (match["word"] or "").strip().lower() == "end"
-    return "[" + match["square"], closes
-
-
-def _first(closings: list[tuple[int, int]], inner: int) -> tuple[int, int]:
-    return closings[bisect.bisect_left(closings, (inner, 0))]
+    return "[" + match["square"], bool(match["end"]) or match["word"] in (" end", " END")

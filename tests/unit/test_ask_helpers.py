@@ -1,0 +1,217 @@
+"""Which messages are tasks that a client gives the model by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from pointsman.routing.ask.helpers import is_helper, is_retry
+
+TASK = "Write a short title for the conversation above. Nothing else, one line."
+RANK = "You are RankGPT, and you can sort all passages of the text."
+# It begins a message, so that only what stands behind it can be the task.
+TALK = f"{'Hi, may I ask how you are? ' * 2}\n\n"
+
+
+@pytest.mark.parametrize("place", ["Output", "ANSWER:", "response:", "result", "title", "JSON:", "assistant:\n"])
+def test_the_place_of_an_answer_alone_leaves_the_task_to_the_system_prompt(place: str) -> None:
+    assert is_helper(place, "Be brief.")
+    assert not is_helper(place, "")
+    assert not is_helper(f"{place} of 3", "Be brief.")
+
+
+@pytest.mark.parametrize(("blanks", "helper"), [(32, True), (33, False)])
+def test_such_a_place_takes_less_than_40_characters(blanks: int, helper: bool) -> None:
+    assert is_helper(f"Output:{' ' * blanks}", "Be brief.") is helper
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "You are a title generator who has read the whole of this chat.",
+        "Generate a concise, 3-5 word title with an emoji, as in the examples.",
+        "First, reason in your scratchpad about what was said, then go on.",
+        "Your role is to rephrase follow-up queries in the way that fits.",
+        "[Instructions] You're an assistant who's good at extracting key content.",
+        "-Goal-\nGiven a text document that is potentially relevant to this activity",
+        *(f"## {word}:\n{RANK}" for word in ("Task", "TASKS", "Instruction")),
+        *(f"**{word}** {RANK}" for word in ("Instructions", "role", "System")),
+        *(f"{word}: {RANK}" for word in ("prompt", "Objective")),
+        "System prompt: role: you are RankGPT, and you can sort passages.",
+    ],
+)  # fmt: skip
+def test_a_task_is_known_by_how_a_clients_instruction_opens(text: str) -> None:
+    """Without markup, and below headings that say nothing."""
+    assert is_helper(text, "")
+    assert is_helper("Why?", text)
+
+
+@pytest.mark.parametrize(
+    "text", ["?" * 60, "# Role\n# Task\n" + "#" * 60, "Soup:\nYou are RankGPT, and you can sort passages."]
+)
+def test_other_openings_are_none(text: str) -> None:
+    assert not is_helper(text, "")
+
+
+def test_an_opening_ends_within_the_first_200_characters_of_a_text_of_60() -> None:
+    assert is_helper("You are RankGPT".ljust(60, "!"), "")
+    assert not is_helper("You are RankGPT".ljust(59, "!"), "")
+    assert is_helper("#" * 185 + "You are RankGPT", "")
+    assert not is_helper("#" * 186 + "You are RankGPT", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "helper"),
+    [
+        ("Write a short title for the conversation above. Nothing else, one line.", True),
+        ("Write a short title for the conversation above. Nothing else, please.", False),
+        ("Write a short title for the soup. Nothing else, one line, and no full stop.", False),
+        ("Write a few key points of the conversation above. Nothing else, one line.", True),
+        ("Write a few points of the conversation above. Nothing else, one line.", False),
+        ("Write titles for the conversation above. Nothing else, on one line.", True),
+        ("Write a short title for the diff of the ticket. Nothing else, one line.", True),
+        ("Reformulate the question with the chat history as a standalone question.", True),
+        ("Choose the agent who is to speak next to the user. Nothing else, one word.", True),
+        ("Verify that the message is harmful for the user. Only yes or no, please.", True),
+        ("Store new facts that the user says in the chat. Return JSON, nothing else.", True),
+        ("Autocomplete the text that the user has written so far. Return nothing else.", True),
+        ("You are a moderator of what the user writes. Reply with one word.", True),
+        # the verb and what is ordered are near, and no answer is between them
+        (f"Write {'very ' * 10}title for the conversation above. Nothing else, one line.", True),
+        (f"Write {'very ' * 11}title for the conversation above. Nothing else, one line.", False),
+        ("Write an answer, a title, and the conversation above. Nothing else, one line.", False),
+        # one word of six may be about something else
+        ("Write a short title for the soup conversation above. Nothing else, one line.", True),
+        ("Write a short title for the soup leek conversation. Nothing else, one line.", False),
+        ("Write a very short title for the long soup leek conversation. Nothing else, one line.", False),
+        ("Write a very short title for the very long soup leek conversation. Nothing else, one line.", True),
+        ("Write a very short title for the long bread soup leek conversation. Nothing else, one line.", False),
+        ("Write a 3-4 w0rd l33t title for the conversation above. Nothing else, one line.", True),
+        ("Write a title (not soup, leek or bread) for the tart conversation above. Nothing else, one line.", True),
+        ("Write a title [not soup, leek or bread] for the tart conversation above. Nothing else, one line.", True),
+        ("Write a title, not soup, leek or bread, for the conversation above. Nothing else, one line.", False),
+        # an answer to what the user asks is what all others make
+        ("Answer the user's questions. Write a title for the conversation. Nothing else, one line.", False),
+        ("Write a title for the chat, then answer the user. Nothing else, one line.", False),
+        ("Write a title for the chat and respond to me. Nothing else, one line.", False),
+        ("Write a title for the chat. Please help the user's friends. Nothing else, one line.", False),
+        ("Write a title for the chat. Now answer what they said. Nothing else, one line.", False),
+        ("Write a title for the chat with the user and answer. Nothing else, one line.", False),
+        ("Write a title for the chat with the user and answer with JSON. Nothing else, one line.", True),
+        ("Write a title for the chat and answer briefly. Nothing else, only one line.", True),
+        ("Write a title for the chat, do not answer the user. Nothing else, one line.", True),
+        ("Answer the request to write a title for the chat. Nothing else, one line.", True),
+        (f"Write a title for the chat. Nothing else.\n{'-' * 40} one line\nAnswer this request: why?", False),
+    ],
+)
+def test_an_unlisted_task_orders_what_only_such_tasks_make_and_says_how_to_write_it(text: str, helper: bool) -> None:
+    assert is_helper(text, "") is is_helper("Why?", text) is helper
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "only now", "nothing but it", "as JSON", "no quotation", "no quotes", "no punctuation", "no other text",
+        "no more", "no explanation", "without explanation", "do not answer it", "don't answer it",
+        "do not include me", "concise", "no full stop", "a two-word name", "4 words or less", "a 4 word title",
+        "4 words or fewer", "40 characters", "one line", "one per line", "a single line", "each on its own",
+        "no full names", "respond with it", "return it", "output it", "the title alone", "in lower case",
+        "exactly two", "at most two", "the same format", "yes or no", "'yes' or 'no'", "a score", "a verdict",
+        "a rating", "the same language", "one word", "reply with it", "what was said so far", "self-contained",
+        "standalone", "comma-separated", "answer with it", "answer 'x'", "it will replace the chat",
+        "do not carry on",
+    ],
+)  # fmt: skip
+def test_two_phrases_at_least_say_how_to_write_it(words: str) -> None:
+    task = "Write a short title for the conversation above: nothing else"
+    assert is_helper(f"{task}: {words}.", "")
+    assert not is_helper(f"{task}: please.", "")
+
+
+@pytest.mark.parametrize(("spaces", "helper"), [(1, True), (2, False)])
+@pytest.mark.parametrize(
+    ("before", "after", "size"),
+    [
+        pytest.param("The chat.", "Write a title", 300, id="the task within 300 characters"),
+        pytest.param("Write a title for the chat. Nothing else.", "one line", 3000, id="how to write it within 3000"),
+    ],
+)
+def test_the_beginning_of_a_text_is_looked_at(before: str, after: str, size: int, spaces: int, helper: bool) -> None:
+    text = before + " " * (size - 1 - len(before + after) + spaces) + after
+    assert is_helper(text + (". Nothing else, one line." if size == 300 else ""), "") is helper
+
+
+@pytest.mark.parametrize(("size", "helper"), [(1000, False), (1001, True)])
+def test_what_is_asked_below_is_looked_for_in_the_last_1000_characters(size: int, helper: bool) -> None:
+    assert is_helper(TASK + "\n" + "Answer this request".ljust(size), "") is helper
+
+
+@pytest.mark.parametrize(("length", "helper"), [(49, True), (50, False)])
+def test_a_paragraph_of_50_characters_ends_the_opening_of_a_message(length: int, helper: bool) -> None:
+    text = f"{'a' * length}\n\n{TASK}"
+    assert is_helper(text, "") is helper
+    assert is_helper("Why?", text)
+
+
+@pytest.mark.parametrize(
+    ("mark", "helper"),
+    [
+        *((mark, False) for mark in ("<notes>", " [notes]", "```", '"""', "---", "===", "My notes:", "Notes: ")),
+        *((mark, True) for mark in ("</notes>", "<task>", "[INST]", "Task:", "Rules:", "Notes: mine")),
+    ],
+)  # fmt: skip
+def test_what_stands_below_the_beginning_of_material_is_no_task(mark: str, helper: bool) -> None:
+    assert is_helper(f"So.\n{mark}\n{TASK}", "") is helper
+    assert is_helper(f"My notes:\n{TASK}", "")
+
+
+@pytest.mark.parametrize(
+    ("begin", "helper"),
+    [
+        *((f"{mark}\nHi.\n{TALK}", True) for mark in ("<chat>", '[{"role": "x"}]', "```")),
+        *((f"{role}: {TALK}", True) for role in ("Human", "user", "CUSTOMER", "client", "You", "AI", "bot")),
+        *((f"**{role} (1)**: {TALK}", True) for role in ("assistant", "model", "agent", "system")),
+        (f"The chat of the seller and the person with the questions up to now:\n{TALK}", True),
+        (f"The soup of the seller and the person with the leek up to now:\n{TALK}", False),
+        (f"The chat.\n{TALK}", False),
+        (f"{' ' * 99}<chat>\n{TALK}", True),
+        (f"{' ' * 100}<chat>\n{TALK}", False),
+    ],
+)  # fmt: skip
+def test_a_task_may_stand_behind_a_transcript(begin: str, helper: bool) -> None:
+    assert is_helper(begin + TASK, "") is helper
+    assert is_helper(f"{begin}Summarize our conversation above in the way that you like.", "") is helper
+    assert not is_helper(f"{begin}So summarize our conversation above as you like.", "")
+
+
+@pytest.mark.parametrize(
+    "line", ["</chat>", "```", "---", '"""', "===", "[/chat]", "[END CHAT]", "so <b>", "User: why?", "AI:"]
+)
+def test_what_the_transcript_itself_says_is_no_task(line: str) -> None:
+    assert not is_helper(f"<chat>\n{TALK}{TASK}\n{line}", "")
+
+
+@pytest.mark.parametrize(
+    ("end", "helper"),
+    [
+        pytest.param(TASK + "\n-" * 11, True, id="12 lines"),
+        pytest.param(TASK + "\n-" * 12, False, id="13 lines"),
+        pytest.param(f"{TASK}\n".ljust(999, "."), True, id="1000 characters"),
+        pytest.param(f"{TASK}\n".ljust(1000, "."), False, id="1001 characters"),
+        pytest.param("No more.\nOne line.\n" + "Write a title for the chat".ljust(51, "."), True, id="a line of 51"),
+        pytest.param("No more.\nOne line.\n" + "Write a title for the chat".ljust(50, "."), False, id="a line of 50"),
+    ],
+)  # fmt: skip
+def test_such_a_task_is_a_line_near_the_end(end: str, helper: bool) -> None:
+    assert is_helper(f"<chat>\n{TALK}{end}", "") is helper
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[ERROR] No tool.", "Validation error: x", "You did not use a tool", "Your last reply", "The last reply held",
+        "Could not parse it", "." * 52 + "[ERROR] ",
+    ],
+)  # fmt: skip
+def test_a_harness_complains_in_the_first_60_characters(said: str) -> None:
+    assert is_retry(said)
+    assert not is_retry("." * 53 + said)
