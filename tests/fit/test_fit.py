@@ -172,7 +172,7 @@ def test_a_fitted_artifact_is_a_base_too(fitted: Path, fit: Export, manifest: Ma
 
 
 def test_the_rows_are_recorded_by_their_hashes(fitted: Path, manifest: Manifest) -> None:
-    """Eight bytes each, sorted, of the text without differences of case and spaces; the manifest has the file's hash."""
+    """Eight bytes each, in order, without differences of case and spaces; the manifest has the file's own hash."""
     hashes = {hashlib.sha256(" ".join(row["text"].split()).casefold().encode()).digest()[:8] for row in ROWS}
 
     content = (fitted / "fitted_rows.bin").read_bytes()
@@ -267,7 +267,7 @@ def test_the_report_says_how_good_and_what_to_do(fit: Export) -> None:
     outcome = fit(EXAMPLE)
 
     assert (outcome.code, outcome.message) == (0, "")
-    assert outcome.steps == ["reading the texts …", "cross-validating …", "training …", "proving the graph …"]
+    assert outcome.steps == ["reading the texts …", "training …", "cross-validating …", "proving the graph …"]
     assert "150 rows of five-domains.jsonl, 5 labels" in outcome.out
     assert re.search(r"accuracy +0\.\d\d \(95 % interval 0\.\d\d to 0\.\d\d\), 5-fold", outcome.out)
     assert re.search(r"time +\d+\.\d s", outcome.out)

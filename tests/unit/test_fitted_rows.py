@@ -91,6 +91,6 @@ def test_a_record_that_is_too_large_is_refused(tmp_path: Path) -> None:
     found = artifact.load(toy_artifact.build(tmp_path / "toy", {FILE: bytes(800_001)}))
 
     with pytest.raises(
-        ArtifactError, match="fitted_rows.bin: cannot be read .*800,000 bytes.*fit the classifier again"
+        ArtifactError, match=r"fitted_rows\.bin: cannot be read .*800,000 bytes.*fit the classifier again"
     ):
         unseen([Row(1, "blood", 0)], found)

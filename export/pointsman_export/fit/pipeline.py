@@ -107,11 +107,13 @@ def fit(request: FitRequest, progress: Progress) -> Report:
 def _train(
     request: FitRequest, rows: Rows, features: Floats, progress: Progress
 ) -> tuple[Head, _Calibration, Callable[..., Report]]:
-    validation = cross_validate(features, rows.truth, len(rows.labels), progress.step("cross-validating", FOLDS))
+    labels = len(rows.labels)
     trained = progress.step("training", 1)
-    choice = choose(features, rows.truth, len(rows.labels))
-    head = fit_heads(features, rows.truth, len(rows.labels), [choice.strength])[0]
+    choice = choose(features, rows.truth, labels)
+    head = fit_heads(features, rows.truth, labels, [choice.strength])[0]
     trained(1)
+    validated = progress.step("cross-validating", FOLDS)
+    validation = cross_validate(features, rows.truth, labels, choice.strength, validated)
     calibration = _calibrate(choice, rows, request.precision)
     return head, calibration, partial(_report, request, rows, validation, choice, calibration)
 
