@@ -33,8 +33,8 @@ from pointsman_export.fit.validation import choose, cross_validate
 HERE = Path(__file__).parent
 RESULT = HERE.parent / "results" / "fit"
 EXAMPLE = HERE.parents[1] / "export" / "examples" / "five-domains.jsonl"
-FEW = 5
-DRAWS = 3
+FEW = (5, 8)
+DRAWS = 5
 ROWS, LABELS, NOISE = 5000, 77, 0.1
 VERBS = ["open", "close", "move", "cancel", "compare", "repair", "rename"]
 NOUNS = [
@@ -102,7 +102,7 @@ def measured(path: Path, encoder: Encoder) -> dict[str, Any]:
         "described": float(right.mean()),
         "described_calibration_error": expected_calibration_error(scores.max(axis=1), right),
         "described_by_regression": float((regression.logits(features).argmax(axis=1) == truth).mean()),
-        "few_rows": few_rows(features, truth, len(labels)),
+        "few_rows": {few: few_rows(features, truth, sentences, few) for few in FEW},
         "all_rows": float(
             (cross_validate(features, truth, len(labels), 1.0, lambda _: None).predicted == truth).mean()
         ),
@@ -117,18 +117,21 @@ def example() -> dict[str, list[str]]:
     return prompts
 
 
-def few_rows(features: Floats, truth: Ints, labels: int) -> float:
-    """Return the mean accuracy of heads of FEW rows a label on the other rows."""
+def few_rows(features: Floats, truth: Ints, sentences: Floats, few: int) -> dict[str, float]:
+    """Return the mean accuracies of heads of a few rows a label, alone and with the sentences, on the other rows."""
     dice = np.random.default_rng(0)
-    accuracies = []
+    labels = len(sentences)
+    alone: list[float] = []
+    beside: list[float] = []
     for _ in range(DRAWS):
         order = dice.permutation(len(truth))
-        seen = np.concatenate([order[truth[order] == label][:FEW] for label in range(labels)])
+        seen = np.concatenate([order[truth[order] == label][:few] for label in range(labels)])
         out = np.setdiff1d(order, seen)
-        strength = choose(features[seen], truth[seen], labels).strength
-        head = fit_heads(features[seen], truth[seen], labels, [strength])[0]
-        accuracies.append((head.logits(features[out]).argmax(axis=1) == truth[out]).mean())
-    return float(np.mean(accuracies))
+        more, known = np.vstack([features[seen], sentences]), np.append(truth[seen], range(labels))
+        for found, rows, answers in ((alone, features[seen], truth[seen]), (beside, more, known)):
+            head = fit_heads(rows, answers, labels, [choose(rows, answers, labels).strength])[0]
+            found.append(float((head.logits(features[out]).argmax(axis=1) == truth[out]).mean()))
+    return {"alone": float(np.mean(alone)), "with_descriptions": float(np.mean(beside))}
 
 
 def many_rows() -> dict[str, float]:
@@ -160,12 +163,15 @@ def rendered(result: dict[str, Any]) -> str:
             name,
             str(found["labels"]),
             str(found["prompts"]),
-            *(f"{found[key]:.2f}" for key in ("described", "described_by_regression", "few_rows", "all_rows")),
+            *(f"{found[key]:.2f}" for key in ("described", "described_by_regression")),
+            *(f"{few['alone']:.2f} ({few['with_descriptions']:.2f})" for few in found["few_rows"].values()),
+            f"{found['all_rows']:.2f}",
             f"{found['described_calibration_error']:.2f}",
         ]
         for name, found in result["sets"].items()
     ]
-    head = ["prompts", "labels", "rows", "descriptions", "regression", f"{FEW} rows each", "all rows", "ECE"]
+    each = [f"{few} rows each" for few in FEW]
+    head = ["prompts", "labels", "rows", "descriptions", "regression", *each, "all rows", "ECE"]
     origin = f"{machine['cpu']}, {machine['cores']} cores, Python {result['python']}, commit {result['commit']}"
     costs = f"{many['cpu_s']:.0f} s of CPU, {many['wall_s']:.0f} s in all beside other programs"
     lines = [
@@ -176,8 +182,9 @@ def rendered(result: dict[str, Any]) -> str:
         "## Descriptions alone",
         "",
         "Accuracy on prompts that are written by hand, from one sentence for each label; beside it that of the",
-        f"regression on the same sentences, of {FEW} rows for each label (mean of {DRAWS} draws, judged by the other",
-        "rows), and of all rows (cross-validation). ECE is the calibration error of the descriptions' scores.",
+        "regression on the same sentences, of a few rows for each label (in brackets with the sentences as further",
+        f"rows; mean of {DRAWS} draws, judged by the other rows), and of all rows (cross-validation). ECE is the",
+        "calibration error of the descriptions' scores.",
         "",
         *table(head, rows),
         "",

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,12 +57,14 @@ def test_rows_of_the_fit_are_left_out_with_a_warning(tmp_path: Path, capsys: pyt
     assert capsys.readouterr() == ("", warning)
 
 
-def test_a_row_whose_ask_was_fitted_on_is_left_out(tmp_path: Path) -> None:
-    """The ask is what is classified, whatever is around it."""
-    message = {"role": "user", "content": "<context>Tenancy law.</context>\nMay I sublet my flat?"}
-    row = Row(1, message["content"], 0, [message])
+WRAPPED = "<context>Tenancy law.</context>\nMay I sublet my flat?"
 
-    assert left(tmp_path, ["May I sublet my flat?"], [row, Row(2, "x", 0)]) == [2]
+
+@pytest.mark.parametrize("text", [WRAPPED, "May I sublet my flat?"])
+@pytest.mark.parametrize("messages", [None, [{"role": "user", "content": WRAPPED}]])
+def test_a_row_whose_text_or_ask_was_fitted_on_is_left_out(tmp_path: Path, text: str, messages: list[Any]) -> None:
+    """The ask is what is classified, whatever is around it."""
+    assert left(tmp_path, [text], [Row(1, WRAPPED, 0, messages), Row(2, "x", 0)]) == [2]
 
 
 def test_an_artifact_without_a_record_is_judged_by_all_rows(
