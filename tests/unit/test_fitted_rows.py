@@ -62,7 +62,9 @@ WRAPPED = "<context>Tenancy law.</context>\nMay I sublet my flat?"
 
 @pytest.mark.parametrize("text", [WRAPPED, "May I sublet my flat?"])
 @pytest.mark.parametrize("messages", [None, [{"role": "user", "content": WRAPPED}]])
-def test_a_row_whose_text_or_ask_was_fitted_on_is_left_out(tmp_path: Path, text: str, messages: list[Any]) -> None:
+def test_a_row_whose_text_or_ask_was_fitted_on_is_left_out(
+    tmp_path: Path, text: str, messages: list[Any] | None
+) -> None:
     """The ask is what is classified, whatever is around it."""
     assert left(tmp_path, [text], [Row(1, WRAPPED, 0, messages), Row(2, "x", 0)]) == [2]
 
