@@ -26,8 +26,8 @@ CLASSIFICATION = (
     "it for another subject, and inherit nothing from strangers, and what that costs a request",
     "(`make bench-conversations`).",
     "",
-    "[Training a head](../benchmarks/results/fit.md): how good descriptions of the labels are beside rows, and how long",
-    "many rows take (`make bench-fit`).",
+    "[Training a head](../benchmarks/results/fit.md): how good descriptions of the labels are beside rows, and how",
+    "long many rows take (`make bench-fit`).",
 )
 
 RELAY = (
