@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: lock lock-check matrix install-check
 .PHONY: deb wheelhouse release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
-.PHONY: bench-ask bench-conversations bench-languages bench-path
+.PHONY: bench-ask bench-conversations bench-fit bench-languages bench-path
 .PHONY: bench-service chaos soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
@@ -160,6 +160,10 @@ bench-long-texts: wheel
 # What the language gate stops and costs; DATA=folder has users' prompts, of which it may stop hardly any.
 bench-languages: wheel
 	PYTHONPATH=benchmarks .venv-test/bin/python -m language $(DATA)
+
+# How good a head of descriptions is, and how long one of many rows takes.
+bench-fit: wheel
+	OPENBLAS_NUM_THREADS=1 PYTHONPATH=benchmarks .venv-test/bin/python -m fit
 
 # What a request costs without sockets: one that names its model, and a cache hit.
 bench-path: wheel

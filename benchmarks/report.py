@@ -25,6 +25,9 @@ CLASSIFICATION = (
     "[Later turns of a conversation](../benchmarks/results/conversations.md): whether they keep their adapter, leave",
     "it for another subject, and inherit nothing from strangers, and what that costs a request",
     "(`make bench-conversations`).",
+    "",
+    "[Training a head](../benchmarks/results/fit.md): how good descriptions of the labels are beside rows, and how",
+    "long many rows take (`make bench-fit`).",
 )
 
 RELAY = (

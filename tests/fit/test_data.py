@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pointsman_export.common.errors import FitDataError
-from pointsman_export.fit.data import Rows, read_rows
+from pointsman_export.fit.data import Rows, read_descriptions, read_rows
 
 
 def label_counts(rows: Rows) -> dict[str, int]:
@@ -105,6 +105,36 @@ def test_one_text_with_two_labels_is_an_error_that_names_both_lines(tmp_path: Pa
 
     assert "my.jsonl:42: is labelled 'travel'" in message
     assert "labelled 'banking' in line 1; keep the right one" in message
+
+
+def test_two_spellings_of_a_label_are_an_error_that_names_the_lines(tmp_path: Path) -> None:
+    """A config takes `home_devices` and `Home devices` for one label. Ten of the lines are named."""
+    lines = [*rows(home_devices=20, other=20), *(line(f"a lamp {n}", "Home devices") for n in range(12))]
+
+    message = refused(tmp_path, lines).splitlines()
+
+    assert message[0].endswith(
+        "my.jsonl:41: label 'Home devices' differs from 'home_devices' in line 1 only in case, spaces, _ or -; use one "
+        "spelling"
+    )
+    assert (len(message), message[-1]) == (11, "and 2 more")
+
+
+def test_one_sentence_describes_a_label(tmp_path: Path) -> None:
+    """A file of descriptions has few rows by its nature; its other faults are those of rows."""
+    path = tmp_path / "labels.jsonl"
+    path.write_text("\n".join([*rows(travel=1, other=2), line("travel 0", "travel")]))
+
+    found = read_descriptions(path)
+
+    assert label_counts(found) == {"other": 2, "travel": 1}
+    assert [warning for warning in found.warnings if "repeat" not in warning] == []
+    path.write_text("\n".join([*rows(travel=1), line(" ", "other")]))
+    with pytest.raises(FitDataError, match=r"labels.jsonl:2: the text is empty"):
+        read_descriptions(path)
+    path.write_text("\n".join(rows(travel=3)))
+    with pytest.raises(FitDataError, match="has one label only"):
+        read_descriptions(path)
 
 
 def test_a_text_that_comes_twice_counts_once_with_a_warning(tmp_path: Path) -> None:

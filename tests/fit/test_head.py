@@ -104,7 +104,7 @@ def test_labels_without_meaning_are_not_flattered() -> None:
     random = np.random.default_rng(11)
     features, truth = random.normal(size=(100, 200)).astype(np.float32), np.arange(100) % 2
 
-    predicted = cross_validate(features, truth, 2, lambda _: None).predicted
+    predicted = cross_validate(features, truth, 2, 1.0, lambda _: None).predicted
 
     assert (fit_heads(features, truth, 2, [1.0])[0].logits(features).argmax(axis=1) == truth).all()
     assert 0.3 < (predicted == truth).mean() < 0.7
@@ -116,7 +116,18 @@ def test_five_rows_a_label_suffice(rows: int) -> None:
     features, truth = clusters(rows, 2, 8, spread=0.2)
     done: list[int] = []
 
-    found = cross_validate(features, truth, 2, done.append)
+    found = cross_validate(features, truth, 2, 1.0, done.append)
 
     assert done == [1, 2, 3, 4, 5]
     assert (found.predicted == truth).all()
+
+
+@pytest.mark.parametrize(("rows", "right"), [(1999, 1.0), (2000, 2 / 3)])
+def test_with_2000_rows_the_strength_is_chosen_once(rows: int, right: float) -> None:
+    """All have the given one, here so strong that the more frequent label wins; with fewer rows, each fold chooses."""
+    features, cluster = clusters(rows, 3, 4, spread=0.2)
+    truth = cluster // 2
+
+    predicted = cross_validate(features, truth, 2, 1e12, lambda _: None).predicted
+
+    assert (predicted == truth).mean() == pytest.approx(right, abs=0.05)

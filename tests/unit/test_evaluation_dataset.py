@@ -95,13 +95,48 @@ def test_the_closest_label_may_be_a_category(tmp_path: Path) -> None:
 
 
 def test_a_fault_of_several_lines_is_told_once(tmp_path: Path) -> None:
-    """And another one beside it."""
-    content = '{"text": "a", "label": "helth"}\n' * 3 + '{"text": "a"}\n'
+    """With the first five of its lines, and another fault beside it."""
+    content = '{"text": "a", "label": "helth"}\n' * 3 + '{"text": "a"}\n' + '{"text": "", "label": "law"}\n' * 6
 
     assert faults(tmp_path, content) == [
-        'rows.jsonl:1: unknown label "helth"; did you mean health? (in 3 lines)',
+        'rows.jsonl:1: unknown label "helth"; did you mean health? (in 3 lines: 1, 2, 3)',
         'rows.jsonl:4: no "label"; its keys are: text',
+        'rows.jsonl:5: "text" must be text that is not blank, found "" (in 6 lines: 5, 6, 7, 8, 9, …)',
     ]
+
+
+def chat(*texts: str, label: str) -> str:
+    return json.dumps({"messages": [{"role": "user", "content": text} for text in texts], "label": label})
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kind"),
+    [
+        ('{"text": "Sue me", "label": "law"}', '{"text": " sue  ME", "label": "health"}', "text"),
+        ('{"text": "Sue me", "label": "law"}', '{"text": "Sue me", "label": "out_of_scope"}', "text"),
+        (chat("a", "b", label="law"), chat("a", "b", label="health"), "chat"),
+    ],
+)
+def test_the_same_text_or_chat_with_two_labels_is_a_fault(tmp_path: Path, first: str, second: str, kind: str) -> None:
+    """Which of them is right is not known; both lines are named. Case and spaces make no other text."""
+    label = json.loads(second)["label"]
+
+    assert faults(tmp_path, f"\n{first}\n{second}") == [
+        f'rows.jsonl:3: the label is "{label}", but "law" for the same {kind} in line 2; keep one'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ('{"text": "Sue me", "label": "law"}', '{"text": "sue me", "label": "LAW"}'),
+        (chat("a", "b", label="law"), chat("c", "b", label="health")),
+        (chat("b", label="law"), '{"text": "b c", "label": "health"}'),
+    ],
+)
+def test_what_is_repeated_with_its_label_or_differs_is_no_fault(tmp_path: Path, first: str, second: str) -> None:
+    """The same last message may mean something else after other ones."""
+    assert len(rows(tmp_path, f"{first}\n{second}")) == 2
 
 
 def test_only_so_many_faults_are_told(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ OUT_OF_SCOPE = "out_of_scope"
 """Label of a row that belongs to no domain, unless a class has this name."""
 
 MOST_FAULTS = 20
+MOST_LINES = 5
+"""Lines that are named for a fault of many."""
 LONGEST_LINE_BYTES = 16 << 20
 T = TypeVar("T")
 
@@ -43,8 +45,22 @@ class Row:
 
 
 def read_rows(path: Path, scheme: Scheme) -> list[Row]:
-    """Return the rows of a file of `{"text", "label"}` or `{"messages", "label"}`; raises EvaluationError."""
-    return read_lines(path, lambda number, fields: _row(number, fields, scheme))
+    """Return the rows of a file of `{"text", "label"}` or `{"messages", "label"}`; raises EvaluationError.
+
+    One text, or one chat, with two labels is a fault.
+    """
+    first: dict[str | bytes, tuple[int, int | None, str]] = {}
+
+    def build(number: int, fields: dict[str, Any]) -> Row:
+        row, label = _row(number, fields, scheme), fields["label"]
+        same = text_key(row.text) if row.messages is None else row.body
+        line, truth, other = first.setdefault(same, (number, row.truth, label))
+        if truth != row.truth:
+            kind = "text" if row.messages is None else "chat"
+            raise ValueError(f'the label is "{label}", but "{other}" for the same {kind} in line {line}; keep one')
+        return row
+
+    return read_lines(path, build)
 
 
 def read_lines(path: Path, build: Callable[[int, dict[str, Any]], T]) -> list[T]:
@@ -68,9 +84,14 @@ def read_lines(path: Path, build: Callable[[int, dict[str, Any]], T]) -> list[T]
 
 def _problem_lines(path: Path, faults: dict[str, list[int]]) -> Iterator[str]:
     for message, lines in list(faults.items())[:MOST_FAULTS]:
-        yield f"{path}:{lines[0]}: {message}" + (f" (in {len(lines):,} lines)" if len(lines) > 1 else "")
+        yield f"{path}:{lines[0]}: {message}" + (f" (in {_listed(lines)})" if len(lines) > 1 else "")
     if len(faults) > MOST_FAULTS:
         yield f"{path}: {len(faults) - MOST_FAULTS:,} more problems"
+
+
+def _listed(lines: list[int]) -> str:
+    named = ", ".join(map(str, lines[:MOST_LINES]))
+    return f"{len(lines):,} lines: {named}" + (", …" if len(lines) > MOST_LINES else "")
 
 
 def numbered(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -85,6 +106,11 @@ def numbered(path: Path) -> Iterator[tuple[int, bytes]]:
                     yield number, content
     except OSError as error:
         raise EvaluationError(f"{path}: cannot be read ({error.strerror}); check path and permissions") from error
+
+
+def text_key(text: str) -> str:
+    """Return the same key for texts that differ only in case and spaces: uncased tokenizers cannot tell them apart."""
+    return " ".join(text.split()).casefold()
 
 
 def text_of(fields: dict[str, Any], key: str) -> str:

@@ -11,7 +11,7 @@ from html import escape
 from pointsman.evaluation import svg
 from pointsman.evaluation.dataset import OUT_OF_SCOPE
 from pointsman.evaluation.evaluate import Judged, Report, Share
-from pointsman.evaluation.table import artifact_line, confusions, marked, passed_rows, percent
+from pointsman.evaluation.table import artifact_line, confusions, marked, passed_rows, percent, row_count
 
 SHOWN_MISTAKES = 25
 SHOWN_CONFUSIONS = 10
@@ -62,7 +62,7 @@ def render(report: Report, texts: Mapping[int, str]) -> str:
     origin = report.provenance
     title = f"{origin.artifact.name} on {origin.data.name}"
     body = [
-        f"<h1>{escape(title)}</h1><p>{report.rows:,} rows; {escape(artifact_line(origin.artifact))}</p>",
+        f"<h1>{escape(title)}</h1><p>{row_count(report)}; {escape(artifact_line(origin.artifact))}</p>",
         _cards(report),
     ]
     if report.judged is not None:

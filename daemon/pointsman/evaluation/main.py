@@ -20,6 +20,7 @@ from pointsman.evaluation import html, replay, table
 from pointsman.evaluation.dataset import read_rows
 from pointsman.evaluation.decisions import decide
 from pointsman.evaluation.evaluate import evaluate
+from pointsman.evaluation.fitted_rows import unseen
 from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.provenance import provenance
 from pointsman.evaluation.reader import Reader, Reading
@@ -34,7 +35,7 @@ the requests of a decision log."""
 _EPILOG = """\
 Of a row, the ask is classified, as in the service. Labels are those of the classifier or, with --config, the config's
 categories; a request of no domain has the label out_of_scope. The HTML report shows the prompts of the most confident
-mistakes; the table and the JSON show none.
+mistakes; the table and the JSON show none. Rows that ARTIFACT was fitted on are left out, with a warning.
 
 A replay needs the texts: the file of the config's pointsman.log.texts_file, or --texts. It compares ARTIFACT
 with --against, or its own threshold with --threshold, or, with --config only, the log with ARTIFACT's decisions."""
@@ -110,7 +111,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         if config is None
         else Categories(config, labels, found.calibration)
     )
-    rows = read_rows(options.file, scheme)
+    every = read_rows(options.file, scheme)
+    rows = unseen(every, found)
     decided: list[str | None] = []
     if config is None:
         reading = _read(found, None, [CHAT.parse(row.body).text or row.text for row in rows])
@@ -118,7 +120,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         fitted = thresholds(config, labels, found.calibration)
         made = decide(rows, config, labels, lambda texts: _read(found, config, texts), fitted)
         reading, decided = made.reading, made.categories
-    report = evaluate(rows, reading, scheme, provenance(found, options.file, options.config), decided)
+    origin = provenance(found, options.file, options.config, fitted_rows=len(every) - len(rows))
+    report = evaluate(rows, reading, scheme, origin, decided)
     print(table.render(report))
     if options.json:
         _write(options.json, _json(report))

@@ -43,18 +43,23 @@ class Provenance:
     artifact: ArtifactId
     against: ArtifactId | None
     data: FileId
+    fitted_rows: int
+    """Rows of `data` that were left out, since the artifact was fitted on them."""
     config: FileId | None
     machine: dict[str, str | int]
     versions: dict[str, str]
 
 
-def provenance(artifact: Artifact, data: Path, config: Path | None, against: Artifact | None = None) -> Provenance:
+def provenance(
+    artifact: Artifact, data: Path, config: Path | None, against: Artifact | None = None, *, fitted_rows: int = 0
+) -> Provenance:
     """Return the provenance of a result; raises OSError if a file no longer exists."""
     return Provenance(
         time=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         artifact=identify(artifact),
         against=None if against is None else identify(against),
         data=FileId(data.name, sha256(data)),
+        fitted_rows=fitted_rows,
         config=None if config is None else FileId(config.name, sha256(config)),
         machine={"cpu": cpu_model(), "cores": usable_cores(), "system": platform.platform()},
         versions={

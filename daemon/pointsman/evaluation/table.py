@@ -16,7 +16,7 @@ MOST_CHOSEN = 6
 def render(report: Report) -> str:
     """Return the whole report, with lines of up to about 90 characters."""
     origin = report.provenance
-    blocks = [[f"{origin.artifact.name} on {origin.data.name}: {report.rows:,} rows", artifact_line(origin.artifact)]]
+    blocks = [[f"{origin.artifact.name} on {origin.data.name}: {row_count(report)}", artifact_line(origin.artifact)]]
     if report.judged is not None:
         blocks += [
             list(_summary(report.judged)),
@@ -26,6 +26,12 @@ def render(report: Report) -> str:
         ]
     blocks += [list(columns(passed_rows(report))), list(_out_of_scope(report)), list(_latency(report))]
     return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def row_count(report: Report) -> str:
+    """Return how many rows the figures are of, and how many were left out."""
+    left_out = report.provenance.fitted_rows
+    return f"{report.rows:,} rows" + (f", without {left_out:,} that were used to fit the artifact" if left_out else "")
 
 
 def artifact_line(artifact: ArtifactId) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,8 @@ import numpy as np
 
 from pointsman import files
 from pointsman.classify.language import LanguageGate
+from pointsman.config.words import fold
+from pointsman.evaluation.dataset import text_key
 from pointsman.evaluation.metrics import Ints
 from pointsman_export.common.errors import FitDataError
 
@@ -49,6 +51,15 @@ class Rows:
 
 def read_rows(path: Path) -> Rows:
     """Read the rows of a JSON lines file, each distinct text once; raises FitDataError with all faults at once."""
+    return _read(path, LEAST_ROWS, ENOUGH_ROWS)
+
+
+def read_descriptions(path: Path) -> Rows:
+    """Read a file like that of `read_rows`, in which one sentence of each label is enough."""
+    return _read(path, 1, 1)
+
+
+def _read(path: Path, least: int, enough: int) -> Rows:
     kept: dict[str, tuple[int, _Row]] = {}
     faults: list[str] = []
     repeated: list[int] = []
@@ -60,7 +71,7 @@ def read_rows(path: Path) -> Rows:
         except ValueError as error:
             faults.append(f"{path}:{number}: {error}")
             continue
-        first, earlier = kept.setdefault(_key(row.text), (number, row))
+        first, earlier = kept.setdefault(text_key(row.text), (number, row))
         if earlier.label != row.label:
             faults.append(
                 f"{path}:{number}: is labelled {row.label!r}, and the same text is labelled {earlier.label!r} in line "
@@ -69,11 +80,10 @@ def read_rows(path: Path) -> Rows:
         elif first != number:
             repeated.append(number)
     rows = [row for _, row in kept.values()]
-    if not faults:
-        faults = _thin(path, rows)
+    faults = faults or _alike(path, kept.values()) or _thin(path, rows, least)
     if faults:
         raise FitDataError(_shown(faults))
-    return _rows(rows, repeated)
+    return _rows(rows, repeated, enough)
 
 
 def check_languages(path: Path, texts: Sequence[str], languages: Sequence[str]) -> None:
@@ -113,12 +123,21 @@ def _parse(line: str) -> _Row:
     return row
 
 
-def _key(text: str) -> str:
-    """Return the same key for texts that differ only in case and spaces: uncased tokenizers cannot tell them apart."""
-    return " ".join(text.split()).casefold()
+def _alike(path: Path, kept: Iterable[tuple[int, _Row]]) -> list[str]:
+    """Return the lines whose label is another spelling of an earlier one: a config would take both for the same."""
+    spellings: dict[str, tuple[int, str]] = {}
+    faults = []
+    for number, row in kept:
+        first, label = spellings.setdefault(fold(row.label), (number, row.label))
+        if label != row.label:
+            faults.append(
+                f"{path}:{number}: label {row.label!r} differs from {label!r} in line {first} only in case, spaces, "
+                "_ or -; use one spelling"
+            )
+    return faults
 
 
-def _thin(path: Path, rows: list[_Row]) -> list[str]:
+def _thin(path: Path, rows: list[_Row], least: int) -> list[str]:
     """Return the faults of a file that has too few rows to fit a head."""
     counts = Counter(row.label for row in rows)
     if not counts:
@@ -126,20 +145,20 @@ def _thin(path: Path, rows: list[_Row]) -> list[str]:
     if len(counts) == 1:
         return [f"{path}: has one label only ({next(iter(counts))!r}); add rows of at least one other label"]
     return [
-        f"{path}: label {label!r} has {counts[label]} {_plural(counts[label])}, at least {LEAST_ROWS} are needed and "
+        f"{path}: label {label!r} has {counts[label]} {_plural(counts[label])}, at least {least} are needed and "
         f"{ENOUGH_ROWS} are wanted; add more, or remove the label"
         for label in sorted(counts)
-        if counts[label] < LEAST_ROWS
+        if counts[label] < least
     ]
 
 
-def _rows(rows: list[_Row], repeated: list[int]) -> Rows:
+def _rows(rows: list[_Row], repeated: list[int], enough: int) -> Rows:
     labels = sorted({row.label for row in rows})
     counts = Counter(row.label for row in rows)
     warnings = [
-        f"label {label!r} has {counts[label]} rows; with fewer than {ENOUGH_ROWS} its figures say little: add more"
+        f"label {label!r} has {counts[label]} rows; with fewer than {enough} its figures say little: add more"
         for label in labels
-        if counts[label] < ENOUGH_ROWS
+        if counts[label] < enough
     ]
     if repeated:
         lines = ", ".join(map(str, repeated[:_SHOWN])) + (", …" if len(repeated) > _SHOWN else "")

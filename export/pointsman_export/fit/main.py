@@ -10,15 +10,20 @@ from pathlib import Path
 from pointsman_export.common.command import languages, run
 
 _DESCRIPTION = """\
-Train a head for your own labels on the encoder of an artifact, from a few labelled examples of each (20 to 200), and
-write a new artifact that `pointsman serve` runs. It takes seconds on a CPU and needs the extra pointsman[fit]."""
+Make a head for your own labels on the encoder of an artifact, from a few labelled examples of each (20 to 200) or from
+descriptions of the labels, and write a new artifact that `pointsman serve` runs. It takes seconds on a CPU and needs
+the extra pointsman[fit]."""
 
 _EPILOG = """\
 FILE holds one JSON object per line: {"text": "what's my balance", "label": "banking"}. Add a label `other` for prompts
 that you do not want to route: without one, each prompt is forced into one of the labels.
 
-The figures come from cross-validation: each row is judged by a head that was not trained on it. They hold for prompts
-that are like the rows, so use prompts that your users wrote."""
+Before you have such rows, --describe takes one or two sentences for each label, in the same form: {"text": "Questions
+about accounts, cards and payments.", "label": "banking"}. Expect an accuracy of 0.60 to 0.85. Ten or more rows for each
+label are better.
+
+The figures of --data come from cross-validation: each row is judged by a head that was not trained on it. They hold for
+prompts that are like the rows, so use prompts that your users wrote."""
 
 
 def main(argv: list[str]) -> int:
@@ -36,7 +41,16 @@ def main(argv: list[str]) -> int:
         from pointsman_export.fit.pipeline import FitRequest, fit
         from pointsman_export.fit.progress import Progress
 
-        return fit(FitRequest(**vars(options)), Progress(sys.stderr)).table()
+        request = FitRequest(
+            data=options.data or options.describe,
+            described=options.data is None,
+            base=options.base,
+            output=options.output,
+            precision=options.precision,
+            languages=options.languages,
+            force=options.force,
+        )
+        return fit(request, Progress(sys.stderr)).table()
 
     return run("fit", options.output, work)
 
@@ -49,12 +63,15 @@ def command_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--data",
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--data", type=Path, metavar="FILE", help='labelled rows, one {"text": ..., "label": ...} per line'
+    )
+    source.add_argument(
+        "--describe",
         type=Path,
-        required=True,
         metavar="FILE",
-        help='labelled rows, one {"text": ..., "label": ...} per line',
+        help="sentences that describe the labels, in the same form; to use them beside rows, add them to the rows",
     )
     parser.add_argument(
         "--base", default="builtin", metavar="ARTIFACT", help='folder of an artifact, or "builtin" (the default)'
@@ -74,7 +91,7 @@ def command_parser() -> argparse.ArgumentParser:
         type=_share,
         default=0.95,
         metavar="SHARE",
-        help="precision of the prompts at or above the suggested threshold (default: %(default)s)",
+        help="with --data, precision of the prompts at or above the suggested threshold (default: %(default)s)",
     )
     parser.add_argument("--force", action="store_true", help="replace an existing artifact")
     return parser

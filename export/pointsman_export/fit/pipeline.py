@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -20,17 +22,21 @@ from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKE
 from pointsman.classify.onnx_cpu import Engine, softmax
 from pointsman.classify.tokenizer import Ids, Tokenizer, Window
 from pointsman.evaluation.calibration import fit_temperature
+from pointsman.evaluation.fitted_rows import FITTED_ROWS, pack
 from pointsman.evaluation.metrics import Floats, expected_calibration_error
 from pointsman.routing.thresholds import suggest_threshold
 from pointsman_export.common import destination
 from pointsman_export.common.answers import hashes, write_manifest
 from pointsman_export.common.errors import ValuesError
 from pointsman_export.fit import graph as graphs
-from pointsman_export.fit.data import Rows, check_languages, read_rows
-from pointsman_export.fit.head import fit_heads
+from pointsman_export.fit.data import Rows, check_languages, read_descriptions, read_rows
+from pointsman_export.fit.describe import DescribedReport, describing_head
+from pointsman_export.fit.head import Head, fit_heads
 from pointsman_export.fit.progress import Progress
 from pointsman_export.fit.report import VALUES_TOLERANCE, FitReport
 from pointsman_export.fit.validation import FOLDS, Choice, Validation, choose, cross_validate
+
+Report = FitReport | DescribedReport
 
 _SERVED = 32
 """Number of prompts that the daemon's own engine is tested on."""
@@ -40,10 +46,12 @@ _SERVED = 32
 class FitRequest:
     """The options of the command line.
 
-    `base` is a folder or `builtin`; `precision` is that of the suggested threshold; `languages` None means the base's.
+    `data` has labelled rows or, if `described`, sentences that describe the labels. `base` is a folder or `builtin`;
+    `precision` is that of the suggested threshold; `languages` None means the base's.
     """
 
     data: Path
+    described: bool
     base: str
     output: Path
     precision: float
@@ -53,23 +61,26 @@ class FitRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Calibration:
-    """The temperature, its effect on the rows that were left out, and these rows for the artifact."""
+    """The temperature, its effect on the rows that were left out, and these rows for the artifact, None without any."""
 
-    encoded: bytes
+    encoded: bytes | None
     temperature: float
     error: float
     threshold: float | None
     coverage: float
 
 
-def fit(request: FitRequest, progress: Progress) -> FitReport:
+_UNCALIBRATED = _Calibration(encoded=None, temperature=1.0, error=math.nan, threshold=None, coverage=0.0)
+
+
+def fit(request: FitRequest, progress: Progress) -> Report:
     """Write the artifact and return the report; raises ExportError or ArtifactError.
 
     After an error nothing is left behind.
     """
     start = time.perf_counter()
     destination.check(request.output, force=request.force)
-    rows = read_rows(request.data)
+    rows = read_descriptions(request.data) if request.described else read_rows(request.data)
     base = artifact.load(artifact.resolve(request.base, Path.cwd()))
     languages = base.manifest.languages if request.languages is None else request.languages
     check_languages(request.data, rows.texts, languages)
@@ -78,27 +89,46 @@ def fit(request: FitRequest, progress: Progress) -> FitReport:
     prompts = _tokenize(base, rows.texts)
     encoder = graphs.encoder(graph, features_name)
     features = graphs.run(encoder, prompts, progress.step("reading the texts", len(prompts)))
-    validation = cross_validate(features, rows.truth, len(rows.labels), progress.step("cross-validating", FOLDS))
-    trained = progress.step("training", 1)
-    choice = choose(features, rows.truth, len(rows.labels))
-    head = fit_heads(features, rows.truth, len(rows.labels), [choice.strength])[0]
-    trained(1)
-    calibration = _calibrate(choice, rows, request.precision)
+    head, calibration, make_report = (_describe if request.described else _train)(request, rows, features, progress)
     fitted = graphs.with_head(graph, features_name, head, base.manifest.output)
     with destination.workspace(request.output) as work:
         built = work / "artifact"
         built.mkdir()
         onnx.save(fitted, built / MODEL)
         shutil.copyfile(base.tokenizer_path, built / TOKENIZER)
-        (built / CALIBRATION).write_bytes(calibration.encoded)
+        (built / FITTED_ROWS).write_bytes(pack(rows.texts))
+        if calibration.encoded is not None:
+            (built / CALIBRATION).write_bytes(calibration.encoded)
         proof = progress.step("proving the graph", len(prompts))
         difference = _difference(graphs.run(graphs.load_graph(built / MODEL), prompts, proof), head.logits(features))
-        report = _report(request, rows, validation, choice, calibration, difference, time.perf_counter() - start)
+        report = make_report(difference=difference, seconds=time.perf_counter() - start)
         manifest = _manifest(base, rows, languages, calibration, report, built)
         write_manifest(built, manifest)
         _check_served(built, prompts, head.logits(features))
         destination.publish(built, request.output, force=request.force)
     return report
+
+
+def _train(
+    request: FitRequest, rows: Rows, features: Floats, progress: Progress
+) -> tuple[Head, _Calibration, Callable[..., Report]]:
+    labels = len(rows.labels)
+    trained = progress.step("training", 1)
+    choice = choose(features, rows.truth, labels)
+    head = fit_heads(features, rows.truth, labels, [choice.strength])[0]
+    trained(1)
+    validated = progress.step("cross-validating", FOLDS)
+    validation = cross_validate(features, rows.truth, labels, choice.strength, validated)
+    calibration = _calibrate(choice, rows, request.precision)
+    return head, calibration, partial(_report, request, rows, validation, choice, calibration)
+
+
+def _describe(
+    request: FitRequest, rows: Rows, features: Floats, _: Progress
+) -> tuple[Head, _Calibration, Callable[..., Report]]:
+    head = describing_head(features, rows.truth, len(rows.labels))
+    data_sha256 = artifact.sha256(request.data)
+    return head, _UNCALIBRATED, partial(DescribedReport, rows=rows, data=request.data.name, data_sha256=data_sha256)
 
 
 def _tokenize(base: artifact.Artifact, texts: list[str]) -> list[Ids]:
@@ -174,7 +204,7 @@ def _manifest(
     rows: Rows,
     languages: list[str],
     calibration: _Calibration,
-    report: FitReport,
+    report: Report,
     built: Path,
 ) -> Manifest:
     """Return the base's manifest with the new labels, calibration, source and files."""

@@ -14,6 +14,8 @@ from pointsman_export.fit.head import Vector, fit_heads
 STRENGTHS = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 """L2 strengths from strong to weak; with 30 to 200 rows a label, 1 to 300 were chosen."""
 FOLDS = 5
+MANY_ROWS = 2000
+"""Rows by which a strength is chosen once: one of seven, chosen by so many rows, does not flatter their figures."""
 _INNER_FOLDS = 4
 _SEED = 20
 
@@ -66,22 +68,26 @@ def choose(features: Floats, truth: Ints, labels: int, folds: int = FOLDS) -> Ch
     return Choice(STRENGTHS[best], logits[best])
 
 
-def cross_validate(features: Floats, truth: Ints, labels: int, progress: Callable[[int], None]) -> Validation:
+def cross_validate(
+    features: Floats, truth: Ints, labels: int, strength: float, progress: Callable[[int], None]
+) -> Validation:
     """Predict each row by a head that saw nothing of it, and whose strength was chosen inside the training rows.
 
     The validation is nested (Varma and Simon, Bias in error estimation when using cross-validation for model selection,
-    2006), since the best strength's figures are too good on the rows that chose it. `progress` is called with the
-    number of finished folds.
+    2006), since the best strength's figures are too good on the rows that chose it. With MANY_ROWS, all heads have
+    `strength`, since choosing again in each fold would take most of the time. `progress` is called with the number of
+    finished folds.
     """
+    nested = len(truth) < MANY_ROWS
     numbers = fold_numbers(truth, FOLDS, np.random.default_rng(_SEED + 1))
     predicted, by_half = np.empty_like(truth), np.empty_like(truth)
     for number in range(FOLDS):
         out = numbers == number
         seen, known = features[~out], truth[~out]
-        strength = choose(seen, known, labels, _INNER_FOLDS).strength
+        chosen = choose(seen, known, labels, _INNER_FOLDS).strength if nested else strength
         half = fold_numbers(known, 2, np.random.default_rng(_SEED + 2)) == 0
         whole_head, half_head = (
-            fit_heads(rows, answers, labels, [strength])[0]
+            fit_heads(rows, answers, labels, [chosen])[0]
             for rows, answers in ((seen, known), (seen[half], known[half]))
         )
         predicted[out] = whole_head.logits(features[out]).argmax(axis=1)
