@@ -79,6 +79,15 @@ def test_space_around_a_block_changes_nothing_but_its_size() -> None:
     assert (spaced.kind, spaced.score, spaced.content, spaced.size) == (Kind.FRAME, bare.score, bare.content, 7)
 
 
+def test_what_stands_beside_a_block_is_not_looked_at() -> None:
+    """Nor does its place count."""
+    text = f"{TOLD}<q>(a b)</q>"
+    found = judge(text, Block(len(TOLD) + 3, len(TOLD) + 8, FREE, None, 0, lines=["(a b)"]))
+    assert (found.kind, found.size) == (Kind.FRAME, 5)
+    code = judge(f"{TOLD}{CODE}", Block(len(TOLD), len(TOLD) + len(CODE), FREE, Form.CODE, 0))
+    assert code.kind is Kind.SMALL
+
+
 def test_content_is_counted_but_not_that_of_material() -> None:
     assert one("Where is the ferry to Graz?").content == 2
     assert one(TOLD[:251]).content == 0
@@ -113,12 +122,18 @@ def test_what_asks_and_says_about_what_stands_alone(text: str, alone: bool) -> N
     ],
 )
 def test_a_short_last_line_with_a_colon_leads_to_the_answer(last: str, kind: Kind) -> None:
-    message = f"{ASK}\n\n{last}"
-    assert [found.kind for found in without_cue(message, judged(message))] == [Kind.PERSON, kind]
+    message = f"{ASK}\n\nI am in Graz.\n\n{last}"
+    assert [found.kind for found in without_cue(message, judged(message))] == [Kind.PERSON, Kind.PERSON, kind]
 
 
 def test_a_message_of_one_line_leads_to_nothing() -> None:
     assert without_cue("The ferry in short:", [one("The ferry in short:")])[0].kind is Kind.PERSON
+
+
+def test_what_a_tag_closes_behind_a_colon_leads_to_the_answer() -> None:
+    text = "<q>The ferry in short:</q>"
+    cue = judge(text, Block(3, 22, FREE, None, 0, lines=["The ferry in short:"]))
+    assert without_cue(text, [one(ASK), cue])[1].kind is Kind.FRAME
 
 
 GERMAN = "Die Antwort ist auf Deutsch und nicht zu lang."
@@ -126,6 +141,7 @@ ASKED = "Wann fährt die Fähre und was kostet sie?"
 OTHERS = [
     pytest.param(f"{ASK}\n\n{ASKED}", [Kind.PERSON, Kind.FRAME], id="a question"),
     pytest.param(f"{GERMAN}\n\n{ASK}", [Kind.FRAME, Kind.PERSON], id="words without a verb that is known"),
+    pytest.param(f"the ferry to Graz?\n\n{ASKED}", [Kind.PERSON, Kind.FRAME], id="around nothing but a question mark"),
     pytest.param(f"ferry Graz?\n\n{ASKED}", [Kind.PERSON, Kind.PERSON], id="around what may be in any language"),
     pytest.param(f"The ferry is mine.\n\n{ASKED}", [Kind.PERSON, Kind.PERSON], id="around what does not ask"),
     pytest.param(f"{GERMAN}\n\n{ASKED}", [Kind.NOISE, Kind.PERSON], id="all of them"),

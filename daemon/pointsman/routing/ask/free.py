@@ -6,7 +6,7 @@ from itertools import groupby, pairwise
 
 from pointsman.routing.ask import prose
 from pointsman.routing.ask.forms import Form
-from pointsman.routing.ask.judged import Judged, Kind, one_language, stands_alone
+from pointsman.routing.ask.judged import Judged, Kind, leads_on, one_language, stands_alone
 from pointsman.routing.ask.labels import RULE
 from pointsman.routing.ask.names import Role
 
@@ -102,8 +102,7 @@ def _without_leads(text: str, judged: list[Judged]) -> list[Judged]:
     found = list(judged)
     for place, (one, after) in enumerate(pairwise(judged)):
         if one.kind is Kind.PERSON and after.kind is Kind.MATERIAL and one.score < 1 + asked:
-            leads = text[one.block.start : one.block.end].rstrip()[-1:] in (":", "：")
-            found[place] = one.become(Kind.FRAME) if leads else one
+            found[place] = one.become(Kind.FRAME) if leads_on(text, one) else one
     return found
 
 
