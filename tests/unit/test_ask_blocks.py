@@ -31,9 +31,7 @@ PROSE, INSIDE = ("prose", False), ("enclosed", True)
         pytest.param("-----\nIn Graz.\n----", [PROSE], id="in length alone"),
         pytest.param("*****\na b\n-----\nc d\n-----\ne f\n*****", [PROSE, INSIDE, PROSE], id="two among others"),
         pytest.param("-----\na b\n-----\nc d\n-----\ne f", [INSIDE, PROSE, PROSE], id="three rules"),
-        pytest.param(
-            "-----\na b\n-----\nc d\n-----\ne f\n-----\ng h", [INSIDE, PROSE, INSIDE, PROSE], id="two pairs"
-        ),
+        pytest.param("-----\na b\n-----\nc d\n-----\ne f\n-----\ng h", [INSIDE, PROSE, INSIDE, PROSE], id="two pairs"),
         pytest.param("-----\nx = load(y);\n-----", [("code", True)], id="code between them"),
         pytest.param("Question:\na b\n-----\nQuestion: In Graz?\n-----", [PROSE, ("prose", True)], id="a label"),
     ],

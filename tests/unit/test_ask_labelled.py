@@ -14,6 +14,7 @@ TOLD = "The ferry leaves the harbour at nine and it is back at ten. "
 DOCUMENT = (TOLD * 5)[:299]
 CONTEXT = f"Context:\n{DOCUMENT}"
 ANSWERED = "It leaves the old harbour at nine o'clock."
+DONE = f"Question: {UNDO}\nAnswer: {ANSWERED}"
 FENCED = f"```\n{ASK}\n```"
 FRAME = "Answer in one sentence."
 LINE = "x = load(y);\n"
@@ -44,7 +45,7 @@ def case(name: str, *paragraphs: str, asks: list[str] | None) -> object:
         case("behind material", CONTEXT, f"Question: {ASK}", asks=[ASK]),
         case("a name of a higher rank", f"Task: {UNDO}", f"Question: {ASK}", CONTEXT, asks=[ASK]),
         case("that stands first", f"Question: {ASK}", f"Task: {UNDO}", CONTEXT, asks=[ASK]),
-        case("behind material the last of ranks above inputs", CONTEXT, f"Question: {ASK}", f"Goal: {UNDO}", asks=[UNDO]),
+        case("of ranks above inputs the last", CONTEXT, f"Question: {ASK}", f"Goal: {UNDO}", asks=[UNDO]),
         case("an input is below all others", CONTEXT, f"Goal: {ASK}", f"Input: {UNDO}", asks=[ASK]),
         case("of inputs the last", CONTEXT, f"Input: {ASK}", f"Input: {UNDO}", asks=[UNDO]),
         case("of asks before material the first", f"Question: {ASK}", f"Question: {UNDO}", CONTEXT, asks=[ASK]),
@@ -74,20 +75,18 @@ def test_the_label_with_the_ask_is_told_by_its_name_and_its_place(
 @pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
-        case("the one that is not", f"Question: {UNDO}\nAnswer: {ANSWERED}", f"Question: {ASK}", asks=[ASK]),
-        case("of several the last", CONTEXT, f"Question: {UNDO}\nAnswer: {ANSWERED}", f"Question: {ASK}\nAnswer: {ANSWERED}",
-             asks=[ASK]),
-        case("before all material, too", f"Question: {UNDO}\nAnswer: {ANSWERED}", f"Question: {ASK}\nAnswer: {ANSWERED}",
-             asks=[ASK]),
+        case("the one that is not", DONE, f"Question: {ASK}", asks=[ASK]),
+        case("of several the last", CONTEXT, DONE, f"Question: {ASK}\nAnswer: {ANSWERED}", asks=[ASK]),
+        case("before all material, too", DONE, f"Question: {ASK}\nAnswer: {ANSWERED}", asks=[ASK]),
         case("the place of the answer", CONTEXT, f"Question: {UNDO}", f"Question: {ASK}\nAnswer:", asks=[ASK]),
         case("its place with who answers", CONTEXT, f"Question: {UNDO}", f"Question: {ASK}\nAnswer: {ANSWERED[:40]}",
              asks=[ASK]),
         case("an answer that is longer", CONTEXT, f"Question: {UNDO}", f"Question: {ASK}\nAnswer: {ANSWERED[:41]}",
              asks=[UNDO]),
-        case("a short answer that is not the end", CONTEXT, f"Question: {ASK}", f"Question: {UNDO}\nAnswer: In Graz.", CONTEXT,
-             asks=[ASK]),
+        case("a short answer that is not the end", CONTEXT, f"Question: {ASK}", f"Question: {UNDO}\nAnswer: In Graz.",
+             CONTEXT, asks=[ASK]),
         case("what has no name is none", f"Question: {UNDO}\nAnswer: {ANSWERED}\n---\n{FENCED}", asks=[UNDO]),
-        case("an input below what is answered", f"Question: {UNDO}\nAnswer: {ANSWERED}", f"Input: {ASK}", asks=[ASK]),
+        case("an input below what is answered", DONE, f"Input: {ASK}", asks=[ASK]),
         case("an answer to nothing", f"Answer: {ANSWERED}", f"Question: {ASK}", asks=[ASK]),
     ],
 )  # fmt: skip
@@ -147,8 +146,8 @@ EXAMPLE = f"Question: {UNDO}\nContext:\n{TOLD}\nAnswer: {ANSWERED}"
         case("the next, and none behind", EXAMPLE, f"Question: {ASK}", CONTEXT, asks=[ASK]),
         case("an example whose material comes first", f"Context:\n{TOLD}\nQuestion: {UNDO}\nAnswer: {ANSWERED}",
              f"Question: {ASK}", f"Context:\n{TOLD}", f"Question: {FERRY}", asks=[FERRY]),
-        case("a turn is no example", f"Human: {UNDO}\nContext:\n{TOLD}\nAnswer: {ANSWERED}", f"Question: {ASK}", CONTEXT,
-             f"Question: {FERRY}", asks=[FERRY]),
+        case("a turn is no example", f"Human: {UNDO}\nContext:\n{TOLD}\nAnswer: {ANSWERED}", f"Question: {ASK}",
+             CONTEXT, f"Question: {FERRY}", asks=[FERRY]),
         case("one behind who asks is none", ASK, CONTEXT, EXAMPLE, asks=None),
     ],
 )  # fmt: skip
@@ -173,7 +172,8 @@ def test_an_example_shows_that_material_follows_its_question(
         case("a label before a heading", ASK, CONTEXT, f"Question: {UNDO}", f"# Question\n{FERRY}", asks=None),
         case("a frame within material", "My civil appeal in Graz is late.", f"# Context\n{DOCUMENT}",
              f"[QUESTION]\n{UNDO}", asks=None),
-        case("who speaks before a document", "My civil appeal in Graz is late.", DOCUMENT, f"Question: {UNDO}", asks=[UNDO]),
+        case("who speaks before a document", "My civil appeal in Graz is late.", DOCUMENT, f"Question: {UNDO}",
+             asks=[UNDO]),
         case("who asks before no material", ASK, f"Question: {UNDO}", asks=[UNDO]),
         case("a heading is stronger", ASK, CONTEXT, f"# Question\n{UNDO}", asks=[UNDO]),
         case("who asks behind material", CONTEXT, "---", ASK, f"Question: {UNDO}", asks=[UNDO]),
@@ -213,7 +213,7 @@ REST = (DOCUMENT[:200], DOCUMENT[: 350 - len(FRAME) - 200 - 4])
         case("material behind what says nothing", "Question:\nCan you do it?", MUCH, asks=["Can you do it?", MUCH]),
         case("more material", f"Question:\n{ASK}", MUCH, UNDO, MUCH, "The ferry is mine.",
              asks=[ASK, MUCH, UNDO, MUCH, "The ferry is mine."]),
-        case("little behind a frame", CONTEXT, f"Question:\n{ASK}", FRAME, "It is mine.", asks=[ASK, FRAME, "It is mine."]),
+        case("little behind a frame", CONTEXT, f"Question:\n{ASK}", FRAME, "I am.", asks=[ASK, FRAME, "I am."]),
         case("350 characters", f"Question:\n{ASK}", FRAME, *REST, asks=[ASK, FRAME, *REST]),
         case("351 characters", f"Question:\n{ASK}", FRAME, *REST[:-1], f"{REST[-1]}.", asks=[ASK]),
     ],
