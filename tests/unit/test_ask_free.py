@@ -18,6 +18,7 @@ FILE = f"```notes.txt\n{LINE}```"
 WORDS = "The ferry leaves the harbour at nine and it is back at ten. " * 12
 DOCUMENT = WORDS[:299]
 STORY = "We sold our barn to the neighbour and he painted it red and blue. " * 12
+STONES = "Old stone harbours. " * 20
 FRAME = "Answer the question in one sentence."
 NOISE = "docker compose port conflict"
 CONTEXT = f"Context:\n{DOCUMENT}"
@@ -119,6 +120,7 @@ def test_a_question_about_unmarked_material_keeps_it(paragraphs: tuple[str, ...]
 
 # --- chats, and the end of material -------------------------------------------------------------------------------
 
+TOLD = "The harbour is shut."
 CHAT = "[10:01] ann: the ferry is late\n[10:02] bob: "
 
 
@@ -128,6 +130,8 @@ CHAT = "[10:01] ann: the ferry is late\n[10:02] bob: "
         case("a log", MUCH, f"{CHAT}where is it?", asks=[f"{CHAT}where is it?"]),
         case("a log that only tells", MUCH, f"{CHAT}the harbour is shut", asks=None),
         case("a log above", f"{CHAT}where is it?", ASK, asks=None),
+        case("a log behind two others", MUCH, TOLD, f"{CHAT}where is it?", asks=[f"{CHAT}where is it?"]),
+        case("nobody says anything", MUCH, CHAT, asks=None),
         case("lines", MUCH, "Ann: it is late\nBob: my ferry left", asks=["Ann: it is late\nBob: my ferry left"]),
         case("lines that only tell", MUCH, "Ann: it is late\nBob: the ferry left", asks=None),
         case("lines that say how to answer", ASK, "Ann: it is late\nBob: respond to me in one sentence", asks=None),
@@ -135,9 +139,6 @@ CHAT = "[10:01] ann: the ferry is late\n[10:02] bob: "
 )  # fmt: skip
 def test_the_last_line_of_a_chat_asks(paragraphs: tuple[str, ...], asks: list[str] | None) -> None:
     assert taken(*paragraphs) == asks
-
-
-TOLD = "The harbour is shut."
 
 
 @pytest.mark.parametrize(
@@ -155,6 +156,8 @@ TOLD = "The harbour is shut."
         case("a quote", CONTEXT, f"> {ASK}", asks=[]),
         case("nothing but material", f"Context:\n{TOLD}", asks=[]),
         case("beside who asks", FERRY, CONTEXT, ASK, asks=[FERRY]),
+        case("beside who just asks", "ferry Graz?", CONTEXT, ASK, asks=["ferry Graz?"]),
+        case("the end just asks", CONTEXT, "ferry Graz?", asks=["ferry Graz?"]),
         case("beside who hardly asks", "The old ferry is mine.", CONTEXT, ASK, asks=[ASK]),
     ],
 )  # fmt: skip
@@ -199,6 +202,15 @@ def test_what_leads_to_material_is_a_frame_where_others_ask(
         case("a question of few words", story(351), "Where is the ferry to Graz?", asks=None),
         case("a question that is long itself", story(351), f"{ASK} {story(287)}", asks=None),
         case("long together", story(351), story(348), ASK, asks=[ASK]),
+        case("700 characters together", story(349), story(349), ASK, asks=None),
+        case("more together", story(349), story(349), "I am.", ASK, asks=[ASK]),
+        case("one of 350 characters", story(349), ASK, asks=None),
+        case("one of 351 characters", story(350), ASK, asks=[ASK]),
+        case("one that just asks", f"{story(351)} sold?", ASK, asks=None),
+        case("a question that just asks", story(351), "old civil appeal Graz?", asks=["old civil appeal Graz?"]),
+        case("one that does not ask", story(351), "Old civil appeals are mine.", asks=None),
+        case("a question of 349 characters", story(400), f"{ASK} {STONES[:286]}", asks=[f"{ASK} {STONES[:286]}"]),
+        case("one of 350 characters", story(400), f"{ASK} {STONES[:287]}", asks=None),
         case("a question between", story(351), ASK, "I live in Graz.", asks=None),
         case("a rule between them", f"{story(100)}\n-----\n{ASK}", asks=[ASK]),
         case("a rule before it", f"{ASK}\n-----\n{story(100)}", asks=[ASK]),
@@ -228,6 +240,14 @@ def test_a_long_story_is_material_beside_a_question_that_needs_none_of_it(
         case("a scrap before a little code", "Ok, here we go", LITTLE, ASK, MUCH, asks=["Ok, here we go", LITTLE, ASK]),
         case("a scrap that asks", "Ok?", ASK, MUCH, asks=["Ok?", ASK]),
         case("what says something", "The old ferry", ASK, MUCH, asks=["The old ferry", ASK]),
+        case("one word of content", "The ferry", ASK, MUCH, asks=[ASK]),
+        case("a scrap beside a question of two words", "Ok, here we go", FERRY, MUCH, asks=[FERRY]),
+        case("a scrap beside what just asks", "Ok, here we go", "ferry Graz?", MUCH, asks=["ferry Graz?"]),
+        case("what just asks is no end without words", "ferry?", MUCH, OTHER, MUCH, asks=["ferry?", OTHER]),
+        case("an end of two words before the middle", FERRY, MUCH, OTHER, MUCH, asks=[FERRY]),
+        case("an end that speaks before the middle", NEED, MUCH, OTHER, MUCH, asks=[NEED]),
+        case("who just asks before who speaks", "old civil appeal?", MUCH, NEED, asks=["old civil appeal?"]),
+        case("two words that ask are too few", FERRY, MUCH, NEED, asks=[FERRY, NEED]),
         case("a scrap beside what hardly asks", "Ok, here we go", NEED, MUCH, asks=["Ok, here we go", NEED]),
     ],
 )  # fmt: skip
@@ -246,6 +266,7 @@ def test_of_several_groups_those_that_ask_most_are_taken(paragraphs: tuple[str, 
         case("one end", ASK, "I live in Graz.", MUCH, asks=[]),
         case("a frame between", ASK, FRAME, OTHER, MUCH, asks=[]),
         case("one that does not ask", NEED, MUCH, ASK, asks=[]),
+        case("one that says nothing of its subject", "Where is the ferry?", MUCH, ASK, asks=[]),
         case("one that points", "How do I repair the import in this code?", MUCH, ASK, asks=[]),
         case("the same again", ASK, MUCH, ASK, asks=[]),
         case("the same within more", ASK, MUCH, f"I say it again. {ASK}", asks=[]),
