@@ -111,8 +111,27 @@ def test_three_wrappers_are_opened_and_no_fourth() -> None:
 
 
 def test_several_asks_within_a_wrapper_are_one() -> None:
-    asked = find(f"<user_query>\nQuestion: {ASK}\n\nQuestion: {UNDO}\n</user_query>")
-    assert (asked.kind, asked.others) == (AskKind.ASK, ())
+    asks = f"Question: {ASK}\n\nQuestion: {UNDO}"
+    asked = find(f"<user_query>\n{asks}\n</user_query>")
+    assert (asked.kind, asked.text, asked.others) == (AskKind.ASK, asks, ())
+    assert steps(f"<user_query>\n{asks}\n</user_query>") == [("taken", asks)]
+
+
+@pytest.mark.parametrize(("pad", "twice"), [(105, False), (106, True)])
+def test_in_a_text_of_250_characters_nothing_is_said_twice(pad: int, twice: bool) -> None:
+    message = f"{ASK}\n\n{TOLD[:52]}{TOLD}"[: len(ASK) + 2 + pad] + f"\n\nNow answer this: {ASK}"
+    assert len(message) == 145 + pad
+    assert (steps(message) == [("taken", ASK)]) is twice
+
+
+def test_what_is_pasted_is_material_before_and_between_tags() -> None:
+    diff, note = "@@ -1 +1 @@\n-<query>\n+<task>", f"<note>\n{TOLD}\n</note>"
+    assert steps(f"{ASK}\n\n{diff}\n\n{note}\n\n{diff}") == [
+        ("taken", ASK),
+        ("material", diff),
+        ("material", note),
+        ("material", diff),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -156,6 +175,16 @@ def test_a_label_at_the_end_of_a_part_names_the_next(parts: list[str], ask: str)
     assert find(*parts).text == ask
 
 
+def test_what_a_part_names_is_material_and_told() -> None:
+    assert steps("Content of a.md:", UNDO, ASK) == [("material", UNDO), ("taken", ASK)]
+    assert find("Content of a.md:", " ", UNDO, ASK).text == ASK
+
+
+def test_an_ask_between_two_tags_of_one_name_is_found_beside_other_parts() -> None:
+    between = f"<doc>\n{DOCUMENT}\n</doc>\n\n{ASK}\n\n<doc>\n{DOCUMENT}\n</doc>"
+    assert find(between, "Thanks!").text == ASK
+
+
 def test_64_parts_are_looked_at_one_by_one() -> None:
     parts = ["Content of a.md:", UNDO, *["Content of b.md:", LINE] * 30, ASK]
     assert find(*parts, ASK).text.endswith(ASK)
@@ -175,6 +204,13 @@ def test_of_a_long_message_the_steps_are_where_they_are_in_the_whole() -> None:
     ]
 
 
+def test_a_message_of_64_kib_is_looked_at_as_a_whole() -> None:
+    before = f"<doc>\n{TOLD * 600}"[: 32 * 1024 - 40] + "\n</doc>\n\n"
+    after = f"\n\n<note>\n{TOLD * 600}"[: 64 * 1024 - len(before) - len(ASK) - 8] + "\n</note>"
+    assert len(before + ASK + after) == 64 * 1024
+    assert find(before + ASK + after).text == ASK
+
+
 @pytest.mark.parametrize(("around", "seen"), [(255, True), (256, False)])
 def test_of_many_lines_the_first_and_the_last_256_are_looked_at(around: int, seen: bool) -> None:
     few, many = "a\n" * around, "a\n" * 512
@@ -189,7 +225,8 @@ def test_of_many_characters_the_first_32_kib_are_looked_at(beyond: int, ask: str
     assert find(f"{begin}{' ' * 40 * 1024}").text == ask
 
 
-@pytest.mark.parametrize(("patterns", "ask"), [("strip", UNDO), ("take", ASK)])
-def test_either_kind_of_patterns_counts_alone(patterns: str, ask: str) -> None:
-    finder = AskFinder(**{patterns: ["<question>"]})  # type: ignore[arg-type]
-    assert finder.find([f"<question>\n{ASK}\n</question>\n\n<task>\n{UNDO}\n</task>"]).text == ask
+def test_either_kind_of_patterns_counts_alone() -> None:
+    message = f"<doc>\n{ASK}\n</doc>\n\n<task>\n{UNDO}\n</task>"
+    assert find(message).text == UNDO
+    assert AskFinder(take=["<doc>"]).find([message]).text == ASK
+    assert AskFinder(strip=["<task>"]).find([message]).kind is AskKind.NONE
