@@ -124,6 +124,11 @@ def test_in_a_text_of_250_characters_nothing_is_said_twice(pad: int, twice: bool
     assert (steps(message) == [("taken", ASK)]) is twice
 
 
+@pytest.mark.parametrize(("said", "text"), [("my ferry left", "my ferry left"), ("Ann Lee", "")])
+def test_a_person_is_named_by_fewer_words_than_are_said(said: str, text: str) -> None:
+    assert find(f"<user>\n{said}\n</user>").text == text
+
+
 def test_what_is_pasted_is_material_before_and_between_tags() -> None:
     diff, note = "@@ -1 +1 @@\n-<query>\n+<task>", f"<note>\n{TOLD}\n</note>"
     assert steps(f"{ASK}\n\n{diff}\n\n{note}\n\n{diff}") == [

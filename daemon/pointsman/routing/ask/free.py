@@ -80,14 +80,7 @@ def _points(piece: str) -> bool:
 
 def _beginning(text: str, blocks: list[Judged]) -> str:
     """Return so much of blocks as words are looked for in."""
-    pieces: list[str] = []
-    room = prose.LONGEST
-    for one in blocks:
-        pieces.append(text[one.block.start : one.block.end][:room])
-        room -= len(pieces[-1]) + 1
-        if room <= 0:
-            break
-    return " ".join(pieces)
+    return " ".join([text[one.block.start : one.block.end][: prose.LONGEST] for one in blocks])
 
 
 def _is_about(ask: prose.Words, material: str) -> bool:
