@@ -65,6 +65,34 @@ def test_system_prompts_count_and_what_comes_twice_counts_once() -> None:
     assert len(asks._entries) == 10
 
 
+def test_an_entry_takes_two_kibibytes_beside_its_bytes() -> None:
+    """For the steps by which the ask was found."""
+    quarter = 510 * KIB - 2
+    for system, known in ((b"", True), (b"a", False)):
+        asks = RecentAsks()
+        for letter in "abcd":
+            asks.put(content(letter * quarter), system if letter == "d" else b"", ask(letter))
+        assert (asks.get(content("a" * quarter), b"") is not None) is known
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        pytest.param("a" * 31 + "b" + "a" * 32, "a" * 31 + "c" + "a" * 32, False, id="the 33rd byte from the start"),
+        pytest.param("a" * 30 + "b" + "a" * 33, "a" * 30 + "c" + "a" * 33, True, id="the 32nd byte from the start"),
+        pytest.param("a" * 32 + "b" + "a" * 31, "a" * 32 + "c" + "a" * 31, False, id="the 33rd byte from the end"),
+        pytest.param("a" * 33 + "b" + "a" * 30, "a" * 33 + "c" + "a" * 30, True, id="the 32nd byte from the end"),
+        pytest.param("a" * 64, "a" * 65, True, id="the length"),
+    ],
+)
+def test_of_messages_that_agree_in_length_and_ends_the_last_is_known(one: str, other: str, both: bool) -> None:
+    asks = RecentAsks()
+    for text in (one, other):
+        asks.put(content(text), b"", ask(text))
+    assert asks.get(content(other), b"") == ask(other)
+    assert (asks.get(content(one), b"") == ask(one)) is both
+
+
 @pytest.mark.parametrize(("size", "known"), [(512, True), (513, False)])
 def test_of_a_very_long_message_nothing_is_kept(size: int, known: bool) -> None:
     """To copy it would take long."""

@@ -14,7 +14,7 @@ from pointsman.routing.ask.blocks import Block
 from pointsman.routing.ask.forms import looks_asked
 from pointsman.routing.ask.free import free, rivals, said
 from pointsman.routing.ask.helpers import is_helper, is_retry
-from pointsman.routing.ask.judged import Judged, Kind, is_plain, judge, without_cue
+from pointsman.routing.ask.judged import Judged, is_plain, judge, without_cue
 from pointsman.routing.ask.labelled import labelled, labelled_rivals
 from pointsman.routing.ask.labels import may_be_mark
 from pointsman.routing.ask.names import GUESS, OTHER, NameOf, Role, name_of, with_patterns
@@ -212,9 +212,9 @@ def _taken(kept: Iterable[Judged]) -> list[Step]:
 
 
 def _removed(judged: Iterable[Judged], taken: Iterable[Judged]) -> list[Step]:
-    starts, names = {one.block.start for one in taken}, {Kind.PERSON: "other"}
+    starts = {one.block.start for one in taken}
     left = [one for one in judged if one.block.start not in starts]
-    return [Step(names.get(one.kind, one.kind.value), one.block.start, one.block.end) for one in left]
+    return [Step(one.kind.value, one.block.start, one.block.end) for one in left]
 
 
 def _start(step: Step) -> int:

@@ -6,7 +6,7 @@ from itertools import groupby, pairwise
 
 from pointsman.routing.ask import prose
 from pointsman.routing.ask.forms import Form
-from pointsman.routing.ask.judged import Judged, Kind, one_language, stands_alone
+from pointsman.routing.ask.judged import Judged, Kind, leads_on, one_language, stands_alone
 from pointsman.routing.ask.labels import RULE
 from pointsman.routing.ask.names import Role
 
@@ -80,14 +80,7 @@ def _points(piece: str) -> bool:
 
 def _beginning(text: str, blocks: list[Judged]) -> str:
     """Return so much of blocks as words are looked for in."""
-    pieces: list[str] = []
-    room = prose.LONGEST
-    for one in blocks:
-        pieces.append(text[one.block.start : one.block.end][:room])
-        room -= len(pieces[-1]) + 1
-        if room <= 0:
-            break
-    return " ".join(pieces)
+    return " ".join([text[one.block.start : one.block.end][: prose.LONGEST] for one in blocks])
 
 
 def _is_about(ask: prose.Words, material: str) -> bool:
@@ -102,8 +95,7 @@ def _without_leads(text: str, judged: list[Judged]) -> list[Judged]:
     found = list(judged)
     for place, (one, after) in enumerate(pairwise(judged)):
         if one.kind is Kind.PERSON and after.kind is Kind.MATERIAL and one.score < 1 + asked:
-            leads = text[one.block.start : one.block.end].rstrip()[-1:] in (":", "：")
-            found[place] = one.become(Kind.FRAME) if leads else one
+            found[place] = one.become(Kind.FRAME) if leads_on(text, one) else one
     return found
 
 

@@ -26,7 +26,8 @@ _CUE = 80
 class Kind(enum.Enum):
     """What a block is; the values are shown as steps."""
 
-    PERSON = "ask"
+    PERSON = "other"
+    """What a person wrote; what is left of it behind the choice is none of the ask."""
     SMALL = "small"
     """A few lines that are not prose."""
     FRAME = "frame"
@@ -86,13 +87,17 @@ def stands_alone(one: Judged) -> bool:
     return one.kind is Kind.PERSON and one.score >= 2 and one.content >= 2
 
 
+def leads_on(text: str, one: Judged) -> bool:
+    """Return whether a block ends with a colon."""
+    return text[one.block.start : one.block.end].rstrip().endswith((":", "："))
+
+
 def without_cue(text: str, judged: list[Judged]) -> list[Judged]:
     """Return the blocks with a last line as a frame that only leads to the answer, such as "The modified code:"."""
     last = judged[-1] if len(judged) > 1 else None
-    if last is None or last.kind is not Kind.PERSON or last.size > _CUE:
+    if last is None or last.kind is not Kind.PERSON or last.size > _CUE or not leads_on(text, last):
         return judged
-    cue = text[last.block.start : last.block.end].rstrip()[-1:] in (":", "：")
-    return [*judged[:-1], last.become(Kind.FRAME)] if cue else judged
+    return [*judged[:-1], last.become(Kind.FRAME)]
 
 
 def one_language(judged: list[Judged]) -> list[Judged]:
@@ -119,4 +124,4 @@ def is_plain(judged: list[Judged]) -> bool:
         or any(one.block.look() is Form.KEYS for one in judged)
     ):
         return False
-    return Role.USER not in roles or len({one.block.section for one in judged if one.role is Role.USER}) < 2
+    return len({one.block.section for one in judged if one.role is Role.USER}) < 2

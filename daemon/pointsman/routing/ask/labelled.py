@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from pointsman.routing.ask import prose
+from pointsman.routing.ask.blocks import Block
 from pointsman.routing.ask.forms import Form
 from pointsman.routing.ask.judged import Judged, Kind, stands_alone
 from pointsman.routing.ask.names import Role, is_ask
@@ -28,30 +29,30 @@ def labelled(text: str, judged: list[Judged]) -> Section | None:
     if not any(one.role in _ASKING for one in judged):
         return None
     sections = [list(group) for _, group in groupby(judged, key=lambda one: one.block.section)]
+    labels = [section[0].block for section in sections]
     asks: list[int] = []
     answered: dict[int, int] = {}
-    for place, section in enumerate(sections):
-        if section[0].role in _ASKING:
+    for place, label in enumerate(labels):
+        if label.name.role in _ASKING:
             asks.append(place)
-        elif section[0].role is Role.ANSWER and asks and (place + 1 < len(sections) or section[-1].size > _CUE):
+        elif label.name.role is Role.ANSWER and asks and (label is not labels[-1] or sections[-1][-1].size > _CUE):
             answered.setdefault(asks[-1], place)
     asks = [place for place in asks if not _says_nothing(sections[place])]
-    asks = [place for place in asks if sections[place][0].block.name.rank >= 0] or asks
+    asks = [place for place in asks if labels[place].name.rank >= 0] or asks
     if not asks:
         return None
     left = [place for place in asks if place not in answered] or asks[-1:]
-    least = min(1, max(sections[place][0].block.name.rank for place in left))
-    left = [place for place in left if sections[place][0].block.name.rank >= least]
-    outside = [place for place in left if not sections[place][0].block.inside]
-    guessed = all(sections[place][0].block.name.rank < 0 for place in left)
+    least = min(1, max(labels[place].name.rank for place in left))
+    left = [place for place in left if labels[place].name.rank >= least]
+    outside = [place for place in left if not labels[place].inside]
+    guessed = least < 0
     if guessed and len(left) > 1:
         return None
     if (guessed or not outside) and any(one.role is Role.FREE and stands_alone(one) for one in judged):
         return None
     if not outside and _is_set_off(text, judged):
         return None
-    left = outside or left
-    chosen = _of_several(sections, left, answered)
+    chosen = _of_several(sections, labels, outside or left, answered)
     return None if chosen is None else _trimmed(sections[chosen])
 
 
@@ -70,7 +71,7 @@ def labelled_rivals(text: str, judged: list[Judged]) -> tuple[str, ...]:
     return tuple([text[one.block.start : one.block.end].strip() for one in found])
 
 
-def _of_several(sections: list[Section], asks: list[int], answered: dict[int, int]) -> int | None:
+def _of_several(sections: list[Section], labels: list[Block], asks: list[int], answered: dict[int, int]) -> int | None:
     """Return which section has the ask.
 
     What comes before any material was written before it was put in, so the first counts there. Else the material comes
@@ -79,18 +80,16 @@ def _of_several(sections: list[Section], asks: list[int], answered: dict[int, in
     known = set(asks)
     early, lead = _before_material(sections, known)
     if early:
-        strong = sections[early[0]][0].block.strong
-        early = [place for place in early if sections[place][0].block.strong or not strong]
-        return max(early, key=lambda place: (sections[place][0].block.name.rank, -place))
+        strong = labels[early[0]].strong
+        early = [place for place in early if labels[place].strong or not strong]
+        return max(early, key=lambda place: (labels[place].name.rank, -place))
     for example, answer in answered.items():
-        others = any(section[0].role is Role.OTHER for section in sections[example:answer])
-        if others and sections[example][0].role is Role.ASK and example not in known:
+        others = any(label.name.role is Role.OTHER for label in labels[example:answer])
+        if others and labels[example].name.role is Role.ASK and example not in known:
             return next((place for place in asks if place > example), asks[-1])
-    first = sections[asks[0]][0].block
-    before = [one for section in sections[: asks[0]] for one in section]
-    labels = any(one.role is Role.OTHER for one in before)
-    behind = labels or any(one.kind is Kind.MATERIAL for one in before)
-    least = 1 if labels else 2
+    first = labels[asks[0]]
+    behind = any(one.kind is Kind.MATERIAL for section in sections[: asks[0]] for one in section)
+    least = 1 if any(label.name.role is Role.OTHER for label in labels[: asks[0]]) else 2
     begins = sum(one.content for one in lead if one.kind is Kind.PERSON) >= 3 and any(
         one.score >= least for one in lead
     )
@@ -106,7 +105,7 @@ def _before_material(sections: list[Section], asks: set[int]) -> tuple[list[int]
     begun = material = False
     for place, section in enumerate(sections):
         if place in asks:
-            if not begun and not material and section[0].role is Role.ASK:
+            if not begun and section[0].role is Role.ASK:
                 early.append(place)
             continue
         for one in section:

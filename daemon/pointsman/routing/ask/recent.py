@@ -38,12 +38,9 @@ class RecentAsks:
 
     def get(self, content: memoryview, system: bytes | None) -> Ask | None:
         """Return the ask, None if it is not known."""
-        if content.nbytes > LONGEST_BYTES or system is None:
-            return None
-        sent = bytes(content)
-        key = _key(sent)
+        key = _key(content)
         entry = self._entries.get(key)
-        if entry is None or entry.content != sent or entry.system != system:
+        if entry is None or entry.system != system or entry.content != bytes(content):
             return None
         self._entries[key] = self._entries.pop(key)
         return entry.ask
@@ -52,10 +49,10 @@ class RecentAsks:
         """Remember an ask, and forget the oldest ones that there is no room for."""
         if content.nbytes > LONGEST_BYTES or system is None:
             return
-        sent = bytes(content)
-        self._forget(_key(sent))
-        self._entries[_key(sent)] = _Entry(sent, system, ask)
-        self._bytes += len(sent) + len(system) + _ENTRY_BYTES
+        key = _key(content)
+        self._forget(key)
+        self._entries[key] = _Entry(bytes(content), system, ask)
+        self._bytes += content.nbytes + len(system) + _ENTRY_BYTES
         while self._bytes > MOST_BYTES:
             self._forget(next(iter(self._entries)))
 
@@ -65,5 +62,5 @@ class RecentAsks:
             self._bytes -= len(entry.content) + len(entry.system) + _ENTRY_BYTES
 
 
-def _key(sent: bytes) -> tuple[int, bytes, bytes]:
-    return len(sent), sent[:_ENDS], sent[-_ENDS:]
+def _key(content: memoryview) -> tuple[int, bytes, bytes]:
+    return content.nbytes, bytes(content[:_ENDS]), bytes(content[-_ENDS:])

@@ -1,0 +1,217 @@
+"""What a block of a message is: what a person wrote, a frame around it, or material."""
+
+from __future__ import annotations
+
+import pytest
+
+from pointsman.routing.ask.blocks import Block
+from pointsman.routing.ask.forms import Form
+from pointsman.routing.ask.judged import Judged, Kind, is_plain, judge, one_language, stands_alone, without_cue
+from pointsman.routing.ask.names import Name, Role
+from support.judged import judged
+
+ASK = "How long do I have to file an appeal against a civil judgment?"
+CODE = "x = load(y);\n"
+ROWS = "Graz,1,2,3\nLinz,4,5,6\nWels,7,8,9\n"
+TOLD = "The ferry leaves the harbour at nine and it is back at ten. " * 10
+PERSONA = "You are Nova, a witty companion who speaks of the sea and of ships. " * 5
+FREE = Name(Role.FREE)
+
+
+def one(text: str, form: Form | None = None, name: Name = FREE) -> Judged:
+    return judge(text, Block(0, len(text), name, form, 0, lines=[line.strip() for line in text.strip().split("\n")]))
+
+
+def kinds(message: str) -> list[Kind]:
+    return [found.kind for found in judged(message)]
+
+
+# --- one block ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        pytest.param(ASK, Kind.PERSON, id="a question"),
+        pytest.param("Answer the question in one sentence.", Kind.FRAME, id="a frame"),
+        pytest.param(PERSONA, Kind.FRAME, id="a frame of any length"),
+        pytest.param("docker compose port conflict", Kind.NOISE, id="words that are no sentence"),
+        pytest.param("docker compose port conflict?", Kind.PERSON, id="such words that ask"),
+        pytest.param("the port of a container", Kind.PERSON, id="a part of a sentence"),
+        pytest.param(TOLD[:250], Kind.PERSON, id="a paragraph that does not ask"),
+        pytest.param(TOLD[:251], Kind.MATERIAL, id="a long one"),
+        pytest.param(f"{TOLD[:251]} May I come along?", Kind.PERSON, id="a long one that asks"),
+        pytest.param((CODE * 20)[:199], Kind.SMALL, id="a little code"),
+        pytest.param((CODE * 20)[:200], Kind.MATERIAL, id="more code"),
+        pytest.param("> The ferry leaves at nine.", Kind.SMALL, id="a short quote"),
+        pytest.param(ROWS, Kind.MATERIAL, id="a table of any length"),
+    ],
+)
+def test_a_block_is_told_by_its_words_its_form_and_its_length(text: str, kind: Kind) -> None:
+    assert one(text).kind is kind
+
+
+@pytest.mark.parametrize("form", [Form.ENCLOSED, Form.FILE])
+def test_what_rules_enclose_and_a_file_are_material_however_short(form: Form) -> None:
+    assert one(ASK, form) == Judged(one(ASK, form).block, Role.FREE, Kind.MATERIAL)
+
+
+@pytest.mark.parametrize("role", [Role.OTHER, Role.ANSWER])
+def test_what_has_the_name_of_material_or_of_an_answer_is_not_looked_at(role: Role) -> None:
+    found = one(ASK, name=Name(role))
+    assert found == Judged(found.block, role, Kind.MATERIAL, score=0, content=0, english=None)
+
+
+def test_what_is_under_the_name_of_an_ask_is_told_like_what_has_none() -> None:
+    named = one(ASK, name=Name(Role.ASK, 3))
+    assert (named.role, named.kind) == (Role.ASK, Kind.PERSON)
+    assert one(CODE, name=Name(Role.ASK, 3)).role is Role.ASK
+
+
+def test_a_quotation_as_a_whole_passes_on_an_ask_in_whatever_language() -> None:
+    """Words that ask nothing count as much as a question mark does."""
+    found = one("„Hafen Fähre Uhr“")
+    assert (found.kind, found.score, found.english) == (Kind.PERSON, 2, True)
+
+
+def test_space_around_a_block_changes_nothing_but_its_size() -> None:
+    bare, spaced = one("(a b)"), one(" (a b)\n")
+    assert (spaced.kind, spaced.score, spaced.content, spaced.size) == (Kind.FRAME, bare.score, bare.content, 7)
+
+
+def test_what_stands_beside_a_block_is_not_looked_at() -> None:
+    """Nor does its place count."""
+    text = f"{TOLD}<q>(a b)</q>"
+    found = judge(text, Block(len(TOLD) + 3, len(TOLD) + 8, FREE, None, 0, lines=["(a b)"]))
+    assert (found.kind, found.size) == (Kind.FRAME, 5)
+    code = judge(f"{TOLD}{CODE}", Block(len(TOLD), len(TOLD) + len(CODE), FREE, Form.CODE, 0))
+    assert code.kind is Kind.SMALL
+
+
+def test_content_is_counted_but_not_that_of_material() -> None:
+    assert one("Where is the ferry to Graz?").content == 2
+    assert one(TOLD[:251]).content == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "alone"),
+    [
+        pytest.param("Where is the ferry to Graz?", True, id="it asks about something"),
+        pytest.param("Where is the ferry?", False, id="about one word"),
+        pytest.param("The old ferry to Graz and Linz is mine.", False, id="it does not ask"),
+        pytest.param("ferry harbour Graz?", True, id="nothing but a question mark"),
+        pytest.param("Do not answer where the ferry to Graz is.", False, id="a frame"),
+    ],
+)
+def test_what_asks_and_says_about_what_stands_alone(text: str, alone: bool) -> None:
+    assert stands_alone(one(text)) is alone
+
+
+# --- the blocks of a message --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("last", "kind"),
+    [
+        pytest.param("The ferry in short:", Kind.FRAME, id="a colon"),
+        pytest.param("The ferry in short： ", Kind.FRAME, id="a wide colon and space"),
+        pytest.param(f"{TOLD[:79]}:", Kind.FRAME, id="80 characters"),
+        pytest.param(f"{TOLD[:80]}:", Kind.PERSON, id="81 characters"),
+        pytest.param("The ferry in short.", Kind.PERSON, id="a sentence"),
+        pytest.param("> The ferry in short:", Kind.SMALL, id="a quote"),
+    ],
+)
+def test_a_short_last_line_with_a_colon_leads_to_the_answer(last: str, kind: Kind) -> None:
+    message = f"{ASK}\n\nI am in Graz.\n\n{last}"
+    assert [found.kind for found in without_cue(message, judged(message))] == [Kind.PERSON, Kind.PERSON, kind]
+
+
+def test_a_message_of_one_line_leads_to_nothing() -> None:
+    assert without_cue("The ferry in short:", [one("The ferry in short:")])[0].kind is Kind.PERSON
+
+
+def test_what_a_tag_closes_behind_a_colon_leads_to_the_answer() -> None:
+    text = "<q>The ferry in short:</q>"
+    cue = judge(text, Block(3, 22, FREE, None, 0, lines=["The ferry in short:"]))
+    assert without_cue(text, [one(ASK), cue])[1].kind is Kind.FRAME
+
+
+GERMAN = "Die Antwort ist auf Deutsch und nicht zu lang."
+ASKED = "Wann fährt die Fähre und was kostet sie?"
+OTHERS = [
+    pytest.param(f"{ASK}\n\n{ASKED}", [Kind.PERSON, Kind.FRAME], id="a question"),
+    pytest.param(f"{GERMAN}\n\n{ASK}", [Kind.FRAME, Kind.PERSON], id="words without a verb that is known"),
+    pytest.param(f"the ferry to Graz?\n\n{ASKED}", [Kind.PERSON, Kind.FRAME], id="around nothing but a question mark"),
+    pytest.param(f"ferry Graz?\n\n{ASKED}", [Kind.PERSON, Kind.PERSON], id="around what may be in any language"),
+    pytest.param(f"The ferry is mine.\n\n{ASKED}", [Kind.PERSON, Kind.PERSON], id="around what does not ask"),
+    pytest.param(f"{GERMAN}\n\n{ASKED}", [Kind.NOISE, Kind.PERSON], id="all of them"),
+    pytest.param(f"{ASK}\n\n{CODE}", [Kind.PERSON, Kind.SMALL], id="none"),
+    pytest.param(f"{ASK}\n\nferry Graz?", [Kind.PERSON, Kind.PERSON], id="none that is surely another"),
+]
+
+
+@pytest.mark.parametrize(("message", "expected"), OTHERS)
+def test_other_languages_around_a_question_in_english_are_a_templates(message: str, expected: list[Kind]) -> None:
+    assert [found.kind for found in one_language(judged(message))] == expected
+
+
+def test_material_in_another_language_stays_material() -> None:
+    message = judged(f"{ASK}\n\n{GERMAN}")
+    foreign = message[1].become(Kind.MATERIAL)
+    assert one_language([message[0], foreign])[1].kind is Kind.MATERIAL
+
+
+def test_a_frame_in_english_is_no_question_in_english() -> None:
+    asked, foreign = judged(f"{ASK}\n\n{GERMAN}")
+    message = [asked.become(Kind.FRAME), foreign]
+    assert one_language(message) is message
+
+
+# --- plain --------------------------------------------------------------------------------------------------------
+
+LOG = "2026-01-01 10:00 lost\n2026-01-01 10:01 lost"
+KEYS = "Port: 3\nHost: b\nUser: c"
+
+
+@pytest.mark.parametrize(
+    ("message", "plain"),
+    [
+        pytest.param(ASK, True, id="a question"),
+        pytest.param(f"{ASK}\n\n{CODE}", True, id="with a little code"),
+        pytest.param(f"My question: {ASK}\nTask: answer it for a friend in Graz.", True, id="labels of one's own"),
+        pytest.param(f"Question: {ASK}", False, id="nothing but one ask with a label"),
+        pytest.param(f"Question: {ASK}\n\nI am in Graz.", False, id="of two paragraphs"),
+        pytest.param(f"I am in Graz.\n\nQuestion: {ASK}", True, id="one with a label, below words without"),
+        pytest.param(f"I am in Graz.\n\n{ASK}\n\nThanks!", False, id="a greeting"),
+        pytest.param(f"{ASK}\n\n{CODE * 20}", False, id="much code"),
+        pytest.param(f"I lost it.\n\nHuman: {ASK}", True, id="one turn"),
+        pytest.param(f"Human: I lost it.\n\nHuman: {ASK}", False, id="two turns"),
+        pytest.param(f"<p>\n\n{ASK}\n\n{LOG}", False, id="a log at the end"),
+        pytest.param(f"{LOG}\n\n{ASK}", True, id="a log at the beginning"),
+        pytest.param(f"{ASK}\n\n{GERMAN}", False, id="two languages"),
+    ],
+)
+def test_a_message_is_plain_where_a_person_wrote_all_of_it(message: str, plain: bool) -> None:
+    assert is_plain(judged(message)) is plain
+
+
+@pytest.mark.parametrize(("size", "plain"), [(500, True), (501, False)])
+def test_a_longer_message_may_have_a_document_without_any_mark(size: int, plain: bool) -> None:
+    message = f"{ASK}\n\n{TOLD[:240]}\n\n{TOLD}"
+    blocks = judged(message[: size + 2])  # the blank lines between the blocks are in none
+    assert sum(found.size for found in blocks) == size
+    assert is_plain([found.become(Kind.PERSON) for found in blocks]) is plain
+
+
+@pytest.mark.parametrize(("rank", "plain"), [(-1, False), (0, True), (3, True), (4, False)])
+def test_what_a_tag_names_or_nothing_but_its_words_is_not_plain(rank: int, plain: bool) -> None:
+    """Tags rank above all labels, guesses below."""
+    message = [*judged("I am in Graz."), one(ASK, name=Name(Role.ASK, rank))]
+    assert is_plain(message) is plain
+
+
+def test_a_label_of_an_ask_among_lines_of_a_form_is_not_a_persons_own() -> None:
+    form = judge(KEYS, Block(0, len(KEYS), FREE, Form.KEYS, 0))
+    asked = one(ASK, name=Name(Role.ASK, 3))
+    assert not is_plain([form, asked])
+    assert is_plain([form, one(ASK)])
