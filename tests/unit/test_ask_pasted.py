@@ -130,7 +130,7 @@ def test_lines_that_the_end_repeats_too_belong_to_the_ask() -> None:
     assert said_twice(f"{ask}{NINE}\n{WITHIN}{ask}Begin.") == (0, len(ask))
 
 
-def test_the_end_may_repeat_the_last_line_of_the_beginning_alone() -> None:
-    """What is said once is not said twice."""
+def test_what_is_said_once_is_not_said_twice() -> None:
+    assert said_twice(f"{ASK}\n\n{NINE}") is None
     assert said_twice(f"Now tell me this, {ASK}") is None
     assert said_twice(f"{ASK}\nNow tell me this, {ASK}") == (0, len(ASK))

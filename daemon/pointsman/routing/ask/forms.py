@@ -30,6 +30,8 @@ _CODE = re.compile(
     r"static|return|package|using|namespace|struct|enum|impl|if \(|for \(|while \(|SELECT|INSERT|CREATE|UPDATE|ALTER|"
     r"FROM|WHERE|try:|else|except|elif|with|local|end|type)\b"
 )
+# Lines of HTML are code only if they have few words.
+_HTML = ("<p>", "<li", "<di", "<sp", "<br")
 _CODE_ENDS = frozenset("{};\\,(>[]):=")
 _DIFF_OR_JSON = re.compile(
     r"diff --git |index [0-9a-f]{6,}|@@ |\+\+\+ |--- [ab/]|[+-](?![ +-])\S|\+ {2,}|\+\Z|"
@@ -72,12 +74,12 @@ def form_of(lines: Sequence[str]) -> Form:
     if lines[0][0] in _QUOTES and lines[-1].rstrip(".")[-1:] in _QUOTES and sum(map(len, lines)) > _QUOTED:
         return Form.QUOTE
     if len(lines) == 1:
-        return _form_of_line(lines[0]) or Form.PROSE
+        return _form_of_line(*lines) or Form.PROSE
     if len(lines) > 2 and all(map(_is_row, lines)):
         return Form.TABLE
     found = [_form_of_line(line) for line in lines]
     half = len(lines) / 2
-    if found[0] is Form.LOG and _PROMPT.match(lines[0]) is not None:
+    if _PROMPT.match(lines[0]) is not None:
         return Form.LOG
     if found.count(Form.QUOTE) > half:
         return Form.QUOTE
@@ -106,10 +108,10 @@ def _is_row(line: str) -> bool:
 
 
 def _is_code(line: str) -> bool:
-    first, last = line[0], line[-1]
-    if first == "<" and line.count(" ") > 4 and line[1:3] in ("p>", "li", "di", "sp", "br"):
+    last = line[-1]
+    if line.startswith(_HTML) and line.count(" ") > 4:
         return False
-    if last in "{};" and not first.isupper():
+    if last in "{};" and not line[0].isupper():
         return True
     if last in _CODE_ENDS and _CODE.match(line) is not None:
         return True

@@ -47,11 +47,13 @@ def pasted(text: str) -> list[tuple[int, int]]:
 
 def _sessions(text: str) -> list[tuple[int, int]]:
     """Return where a shell's first prompt begins and its last one ends, if there are several."""
+    first: dict[str, int] = {}
     sessions: dict[str, tuple[int, int]] = {}
     for match in islice(_PROMPT.finditer(text), _MOST_PROMPTS):
-        begin = sessions.get(match["who"], match.span())[0]
-        sessions[match["who"]] = begin, match.end()
-    return [(begin, end) for begin, end in sessions.values() if "\n" in text[begin:end]]
+        begin = first.setdefault(match["who"], match.start())
+        if begin < match.start():
+            sessions[match["who"]] = begin, match.end()
+    return list(sessions.values())
 
 
 def said_twice(text: str) -> tuple[int, int] | None:
@@ -75,7 +77,7 @@ def said_twice(text: str) -> tuple[int, int] | None:
 def _same(text: str, one: int, other: int) -> int:
     """Return how many characters are the same from two places on."""
     size = 0
-    for mine, theirs in zip(text[one:other], text[other:], strict=False):
+    for mine, theirs in zip(text[one:], text[other:], strict=False):
         if mine != theirs:
             break
         size += 1
