@@ -61,7 +61,7 @@ def test_a_member_whose_name_says_nothing_is_what_the_object_around_it_is(key: s
         pytest.param([], None, id="no item"),
         pytest.param(5, None, id="a number"),
         pytest.param(ASK, None, id="a text"),
-        pytest.param({"count": 5, "question": None, "zzz": ASK}, ASK, id="members that are no text"),
+        pytest.param({"context": 5, "count": 5, "question": None, "zzz": ASK}, ASK, id="members that are no text"),
     ],
 )
 def test_the_name_of_a_member_tells_what_it_is(value: Any, ask: str | None) -> None:

@@ -35,14 +35,11 @@ class Reader:
         self._name, self._style, self._section, self._used = FREE, Style(), 0, False
         self._begun: int | None = None
         self._lines: list[str] = []
-        self._fence: tuple[int, str] | None = None
-        self._file = False
+        self._fence: tuple[int, str, Form] | None = None
         self._rules: list[tuple[str, int]] = []
         self._keys = 0
-        self._form: bool | None = None
-        """Within the field of a form that has the ask: whether the names of fields are bold; None outside of one."""
-        self._after_fields = False
-        """Other fields are above that one."""
+        self._field: tuple[bool, bool] | None = None
+        """Within the field of a form that has the ask: whether the names of fields are bold, and others are above."""
         self._within: tuple[int, str] | None = None
         """Where a strong label of material is above: by how much it is indented, and its mark."""
         self._spoken = False
@@ -55,8 +52,8 @@ class Reader:
         for line in self._text[start:end].split("\n"):
             plain = line.strip()
             if self._fence is not None:
-                if plain.startswith(self._fence[1]) or (plain.endswith(self._fence[1]) and self._fence[1] in _QUOTES):
-                    self._in_fence(self._fence, plain, at + len(line))
+                if _closes(plain, self._fence[1]):
+                    self._end_fence(*self._fence, at + len(line))
             elif not plain:
                 self._blank(at)
             elif may_be_mark(plain):
@@ -113,17 +110,15 @@ class Reader:
         return enclosed(self.blocks, self._rules)
 
     def _line(self, line: str, plain: str, at: int) -> None:
-        if plain.startswith(_FENCES) and (len(plain) < 7 or not plain.endswith(plain[:3])):
+        if plain.startswith(_FENCES) and not plain[3:].endswith(plain[:3]):
             self._flush(at)
-            self._fence = at, plain[:3]
-            self._file = "." in plain
+            self._fence = at, plain[:3], _fence_of(plain)
         elif "```" in plain and (fence := _FENCE_BEHIND.search(plain)) is not None:  # "The code: ```python"
             before = line.rindex(fence[1])
             self._line(line[:before], plain[: fence.start()].rstrip(), at)
             self._flush(at + before)
-            self._fence = at + before, fence[1][:3]
-            self._file = "." in fence[1]
-        elif plain[0] in "-=_*#~─—+" and RULE.match(plain):
+            self._fence = at + before, "```", _fence_of(fence[1])
+        elif RULE.match(plain) is not None:
             self._rule(plain, at)
         elif plain == "--":  # a signature follows
             self._flush(at)
@@ -132,30 +127,29 @@ class Reader:
             label = label_in(line, plain, self._name_of)
             if label is not None and not self._ignored(label, plain):
                 self._labelled(label, line, at)
-            elif plain[0] == "<" and plain.startswith("<!--") and plain.endswith("-->"):
+            elif plain.startswith("<!--") and plain.endswith("-->"):
                 self._flush(at)
                 self.blocks.append(Block(at, at + len(line), OTHER, Form.TAGGED, self._section))
             else:
                 self._words(line, plain, at)
 
-    def _in_fence(self, fence: tuple[int, str], plain: str, end: int) -> None:
-        if len(plain) > len(fence[1]) + 1 and plain.startswith(fence[1]):
-            return
+    def _end_fence(self, start: int, mark: str, form: Form, end: int) -> None:
         self._fence = None
-        inner = self._text[fence[0] + 3 : end].rstrip().removesuffix(fence[1])
-        inner = inner if " " in inner.partition("\n")[0] else inner.partition("\n")[2]
-        if self._name.role is Role.FREE and not self._file and looks_asked(inner):
-            begin = self._text.index(inner, fence[0])
-            self.opaque(fence[0], end, GUESS, (begin, begin + len(inner)))
+        inner = self._text[start:end].strip()[3:].removesuffix(mark)
+        first, _, below = inner.partition("\n")
+        inner = inner if " " in first else below
+        if self._name.role is Role.FREE and form is Form.FENCE and looks_asked(inner):
+            begin = self._text.index(inner, start)
+            self.opaque(start, end, GUESS, (begin, begin + len(inner)))
             return
         used = self._used
-        self._add(fence[0], end, Form.FILE if self._file else Form.FENCE)
+        self._add(start, end, form)
         self._used = used
         self._after_opaque()
         self._used = True
 
     def _rule(self, plain: str, at: int) -> None:
-        title = self._lines[0] if self._begun is not None and len(self._lines) == 1 and plain[0] in "=-" else ""
+        title = self._lines[0] if len(self._lines) == 1 and plain[0] in "=-" else ""
         if title[-1:].isalnum() and title.count(" ") < _TITLE and (name := self._name_of(title, True)) is not None:
             self._begun, self._lines = None, []
             self._enter(name, Style("#", 1 + (plain[0] == "-")))
@@ -190,7 +184,6 @@ class Reader:
         self._flush(at + label.begin)
         bold = line.lstrip()[:2] == "**"
         form = label.style.inline and (self._keys >= _FIELDS or bold)
-        self._after_fields = form
         self._keys += len(line) < _SHORT
         role = None if label.name is None else label.name.role
         mark, speaks = label.style.mark, role is Role.USER or role is Role.ANSWER
@@ -205,7 +198,7 @@ class Reader:
         told = form or (label.style.inline and "instruction" in line[: label.content].lower())
         field = told and label.name == OTHER and looks_asked(content)
         self._enter(GUESS if field else label.name or FREE, label.style)
-        self._form = bold if label.style.inline and self._name.role is Role.ASK else None
+        self._field = (bold, form) if label.style.inline and self._name.role is Role.ASK else None
         if content:
             self._append(at + label.content, content)
 
@@ -226,7 +219,10 @@ class Reader:
 
     def _is_field(self, plain: str) -> bool:
         """Return whether a line `key: value` is the next field of the form that has the ask, and no line of the ask."""
-        return self._form is (plain[:2] == "**") and (self._after_fields or plain[0].isupper())
+        if self._field is None:
+            return False
+        bold, below = self._field
+        return bold is plain.startswith("**") and (below or plain[0].isupper())
 
     def _may_guess(self) -> bool:
         return self._name.role is Role.FREE or (self._name.role is Role.OTHER and self._style.inline)
@@ -253,7 +249,7 @@ class Reader:
     def _enter(self, name: Name, style: Style) -> None:
         self._name, self._style, self._used = name, style, False
         self._section += 1
-        self._form = None
+        self._field = None
 
     def _flush(self, end: int) -> None:
         if self._begun is not None:
@@ -265,6 +261,15 @@ class Reader:
         mark = self._style.mark
         inside = self._within is not None and self._within[1] != mark
         self.blocks.append(Block(start, end, self._name, form, self._section, bool(mark), inside, lines))
+
+
+def _fence_of(plain: str) -> Form:
+    return Form.FILE if "." in plain else Form.FENCE
+
+
+def _closes(plain: str, mark: str) -> bool:
+    """Return whether a line ends a fence; one with a language would begin another."""
+    return plain.endswith(mark) if mark in _QUOTES else plain.startswith(mark) and len(plain) < 5
 
 
 def _indent(line: str) -> int:
