@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from support.ask_blocks import blocks_of
 
 NINE = "The ferry leaves at nine"
