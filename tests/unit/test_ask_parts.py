@@ -33,6 +33,7 @@ def tagged(text: str, name: Name) -> list[str]:
         pytest.param(
             f"Context:\n{TAG}\nGo.", OTHER, [f"1 other tagged: {TAG}", "2 free: Go."], id="a label that names a tag"
         ),
+        pytest.param(f"Context:{TAG}Go.", OTHER, [f"1 other tagged: {TAG}", "2 free: Go."], id="one on its line"),
         pytest.param(f"Context:\n{TAG}\nGo.", ASK, ["1 ask<: One.", "2 free: Go."], id="an ask under such a label"),
         pytest.param(f"Question:\n{TAG}\nGo.", ASK, ["1 ask: One.", "2 free: Go."], id="a label that names an ask"),
         pytest.param(

@@ -17,6 +17,9 @@ MANY = "\n".join([NINE] * 6)
         pytest.param(
             f"{MANY}\nx = 1;\ny = 2;", [f"1 free: {MANY}\nx = 1;\ny = 2;"], id="the first lines tell the form"
         ),
+        pytest.param(
+            f"{MANY[: -len(NINE)]}x = 1;\ny = 2;", [f"1 free: {MANY[: -len(NINE)]}x = 1;\ny = 2;"], id="six of them"
+        ),
         pytest.param("> One\n> Two", ["1 free quote: > One\n> Two"], id="a quote"),
         pytest.param("x = 1;\ny = 2;", ["1 free code: x = 1;\ny = 2;"], id="code"),
         pytest.param("x = 1;\nOne:\ny = 2;", ["1 free code: x = 1;\nOne:\ny = 2;"], id="a mark among code"),
@@ -43,6 +46,8 @@ def test_paragraphs_quotes_and_comments(text: str, blocks: list[str]) -> None:
             ["1 free: Moor:", "1 free fence: ```python\nx\n\n# Question\n```", "1 free: How?"],
             id="a fence",
         ),
+        pytest.param("````\nx\n````", ["1 free fence: ````\nx\n````"], id="a longer mark"),
+        pytest.param("  Context: ```py\nx\n```", ["1 other fence: ```py\nx\n```"], id="an indented label before it"),
         pytest.param("~~~\nx\n```\n~~~", ["1 free fence: ~~~\nx\n```\n~~~"], id="another fence within"),
         pytest.param(
             "```\nx\n```js\ny\n```.\nHow?", ["1 free fence: ```\nx\n```js\ny\n```.", "1 free: How?"], id="nested"
@@ -106,6 +111,27 @@ def test_a_fence_is_one_block_if_it_ends(text: str, blocks: list[str]) -> None:
     [
         pytest.param("Question\nHow?", ["1 ask!: How?"], id="a title"),
         pytest.param("Moor.\nQuestion\nHow?", ["1 free: Moor.\nQuestion\nHow?"], id="none within a paragraph"),
+        pytest.param("  Question\nHow?", ["1 ask!: How?"], id="an indented title"),
+        pytest.param("Moor.\n\n1. Ropes\nHow?", ["1 free: Moor.", "1 free: 1. Ropes\nHow?"], id="an item of a list"),
+        pytest.param(
+            f"1. Question\nHow?\n\n2. One {'x' * 33}\nA.", ["1 ask!: How?", "2 other!: A."], id="the longest title"
+        ),
+        pytest.param(
+            f"1. Question\nHow?\n\n2. One {'x' * 34}\nA.",
+            ["1 ask!: How?", f"1 ask!: 2. One {'x' * 34}\nA."],
+            id="a longer one",
+        ),
+        pytest.param(
+            "1. Question\nHow?\n\n2. Moor.\nA.", ["1 ask!: How?", "1 ask!: 2. Moor.\nA."], id="a sentence of a list"
+        ),
+        pytest.param(
+            "Ferry question ropes\n---\nHow?", ["1 free: Ferry question ropes", "1 free: How?"], id="its last word"
+        ),
+        pytest.param(
+            "One more context\n---\nA.\n\nOne more question\n---\nHow?\n\nWhy?",
+            ["1 other!: A.", "2 ask!: How?", "2 ask!: Why?"],
+            id="lines below titles are no rules",
+        ),
         pytest.param("Question.\nHow?", ["1 free: Question.\nHow?"], id="none with a full stop"),
         pytest.param("2. Context\nA.\n\n3. Question\nHow?", ["1 other!: A.", "2 ask!: How?"], id="numbered titles"),
         pytest.param("Question\n========\nHow?", ["1 ask!: How?"], id="a title over a rule"),

@@ -17,10 +17,8 @@ _SHORT = 80
 # So many lines of a form stand before the one that asks.
 _FIELDS = 1
 _QUOTES = ('"""', "'''")
-_FENCE_BEHIND = re.compile(r"(?<=[:\w.?!)]) (```[\w./-]*)\Z")
+_FENCE_BEHIND = re.compile(r"(?<=[:\w.?!)] )```[\w./-]*\Z")
 _FENCES = ("```", "~~~", *_QUOTES)
-# More space before a line says nothing further.
-_INDENT = 40
 # A title above a line of `===` has no more words.
 _TITLE = 3
 _LONGEST_TITLE = 40
@@ -93,9 +91,9 @@ class Reader:
     def part(self, end: int) -> None:
         """End a part of the message: a label goes on to the next part only if it has nothing in this one."""
         while self._fence is not None:  # what never ends is no fence
-            begin, self._fence = self._text.find("\n", self._fence[0]) + 1, None
-            if 0 < begin < end:
-                self.read(begin, end)
+            below = self._text[self._fence[0] : end].partition("\n")[2]
+            self._fence = None
+            self.read(end - len(below), end)
         self._flush(end)
         if self._used or self._name.role is Role.FREE:
             self._enter(FREE, Style())
@@ -110,14 +108,14 @@ class Reader:
         return enclosed(self.blocks, self._rules)
 
     def _line(self, line: str, plain: str, at: int) -> None:
-        if plain.startswith(_FENCES) and not plain[3:].endswith(plain[:3]):
+        if plain.startswith(_FENCES) and plain.count(plain[:3]) == 1:
             self._flush(at)
             self._fence = at, plain[:3], _fence_of(plain)
         elif "```" in plain and (fence := _FENCE_BEHIND.search(plain)) is not None:  # "The code: ```python"
-            before = line.rindex(fence[1])
+            before = line.rindex(fence.group())
             self._line(line[:before], plain[: fence.start()].rstrip(), at)
             self._flush(at + before)
-            self._fence = at + before, "```", _fence_of(fence[1])
+            self._fence = at + before, "```", _fence_of(fence.group())
         elif RULE.match(plain) is not None:
             self._rule(plain, at)
         elif plain == "--":  # a signature follows
@@ -149,10 +147,9 @@ class Reader:
         self._used = True
 
     def _rule(self, plain: str, at: int) -> None:
-        title = self._lines[0] if len(self._lines) == 1 and plain[0] in "=-" else ""
-        if title[-1:].isalnum() and title.count(" ") < _TITLE and (name := self._name_of(title, True)) is not None:
+        if (name := self._underlined(plain)) is not None:
             self._begun, self._lines = None, []
-            self._enter(name, Style("#", 1 + (plain[0] == "-")))
+            self._enter(name, Style("#", 1 + plain.startswith("-")))
             self._within = (0, "#") if name.role is Role.OTHER else None
             return
         self._flush(at)
@@ -160,6 +157,13 @@ class Reader:
         if self._name.role is not Role.FREE and self._used:
             self._enter(FREE, Style())
             self._within = None
+
+    def _underlined(self, plain: str) -> Name | None:
+        """Return the name that a line is above a rule."""
+        if len(self._lines) != 1 or not plain.startswith(("=", "-")):
+            return None
+        (title,) = self._lines
+        return self._name_of(title, True) if title[-1].isalnum() and title.count(" ") < _TITLE else None
 
     def _words(self, line: str, plain: str, at: int) -> None:
         if is_key(plain):
@@ -273,5 +277,4 @@ def _closes(plain: str, mark: str) -> bool:
 
 
 def _indent(line: str) -> int:
-    begin = line[:_INDENT]
-    return len(begin) - len(begin.lstrip())
+    return len(line) - len(line.lstrip())
