@@ -158,6 +158,11 @@ def test_the_next_field_of_a_form_ends_the_ask(text: str, blocks: list[str]) -> 
             id="a transcript from above the material goes on",
         ),
         pytest.param(
+            f"AI: Hi.\n\n# Context\n{TIDE}\nUser: Go.",
+            ["1 answer: Hi.", f"2 other!: {TIDE}", "3 user: Go."],
+            id="so does one that the model begins",
+        ),
+        pytest.param(
             f"  # Context\n  {TIDE}\nQuestion: Why?", [f"1 other!: {TIDE}", "2 ask: Why?"], id="what is less indented"
         ),
         pytest.param(

@@ -187,7 +187,7 @@ class Reader:
             self._append(at, before)
         self._flush(at + label.begin)
         bold = line.lstrip()[:2] == "**"
-        form = label.style.inline and (self._keys >= _FIELDS or bold)
+        form = self._keys >= _FIELDS or bold
         self._keys += len(line) < _SHORT
         role = None if label.name is None else label.name.role
         mark, speaks = label.style.mark, role is Role.USER or role is Role.ANSWER
