@@ -41,6 +41,7 @@ def test_a_label_for_material_on_a_line_ends_with_the_paragraph(text: str, block
             "Moor.\nMy ropes are these:\n\n", ["1 free: Moor.", "1 free: My ropes are these:"], id="the last line"
         ),
         pytest.param("Moor.\nMy ropes：", ["1 free: Moor.", "1 free: My ropes："], id="one with a wide colon"),
+        pytest.param("Never say X\nMoor: it", ["1 free: Never say X\nMoor: it"], id="a frame without a colon"),
         pytest.param("Reply, Ann: in two\nMoor.", ["1 free: Reply, Ann: in two\nMoor."], id="a colon within"),
     ],
 )
@@ -62,6 +63,11 @@ FERRY = "How do I moor a ferry?"
         pytest.param(f"Name: Ann\nStory: {FERRY}", ["1 free: Name: Ann", f"2 guess: {FERRY}"], id="two"),
         pytest.param(f"Story: {FERRY}", [f"1 free: Story: {FERRY}"], id="one"),
         pytest.param(f"Name: Ann\n\nStory: {FERRY}", ["1 free: Name: Ann", f"1 free: Story: {FERRY}"], id="two apart"),
+        pytest.param(
+            f"Name: Ann\n\nPort: Graz\nStory: {FERRY}",
+            ["1 free: Name: Ann", "1 free: Port: Graz", f"2 guess: {FERRY}"],
+            id="two behind a blank line",
+        ),
         pytest.param(f"Name: Ann\nStory: {TIDE}", [f"1 free keys: Name: Ann\nStory: {TIDE}"], id="none that asks"),
         pytest.param(f"  Name: Ann\n  Story: {FERRY}", ["1 free: Name: Ann", f"2 guess: {FERRY}"], id="indented"),
         pytest.param(
@@ -135,6 +141,20 @@ def test_the_next_field_of_a_form_ends_the_ask(text: str, blocks: list[str]) -> 
             f"# Context\n{TIDE}\n\n## Question\nWhy?\n\n## My question\nHow?",
             [f"1 other!: {TIDE}", "1 other!: ## Question\nWhy?", "2 ask!: How?"],
             id="a lower heading is the material's unless it is the person's own",
+        ),
+        pytest.param(
+            f"# Context\n{TIDE}\nNotes: none\nAI: Yes.\nQuestion: Why?",
+            [f"1 other! keys: {TIDE}\nNotes: none\nAI: Yes.", "2 ask<: Why?"],
+            id="its own material and answers on their lines are no labels",
+        ),
+        pytest.param(f"# Context\n{TIDE}\nNotes:\nA.", [f"1 other!: {TIDE}", "2 other<: A."], id="one above lines is"),
+        pytest.param(
+            f"Context: {TIDE}\nNotes: A.", [f"1 other: {TIDE}", "2 other: A."], id="so is one under no heading"
+        ),
+        pytest.param(
+            f"User: Hi\n\n# Context\n{TIDE}\nAI: Yes.",
+            ["1 user: Hi", f"2 other!: {TIDE}", "3 answer: Yes."],
+            id="so is the answer of a transcript from above",
         ),
         pytest.param("# Context\n## Question\nWhy?", ["1 ask!: Why?"], id="the first heading below one counts"),
         pytest.param(
@@ -217,7 +237,11 @@ def test_a_heading_of_no_known_name_ends_an_ask_of_its_style(text: str, blocks: 
         pytest.param(
             f"# Context\n{TIDE}\n[END CONTEXT]\nMoor.", [f"1 other!: {TIDE}", "2 free!<: Moor."], id="a heading"
         ),
-        pytest.param("Question:\nHow?\n[END]\nMoor.", ["1 ask: How?\n[END]\nMoor."], id="not one without a mark"),
+        pytest.param(
+            "Question:\nHow?\n[END QUESTION]\nMoor.",
+            ["1 ask: How?\n[END QUESTION]\nMoor."],
+            id="not one without a mark",
+        ),
         pytest.param(
             "# Question\nHow?\n[END X]\nMoor.", ["1 ask!: How?\n[END X]\nMoor."], id="not of an ask under a heading"
         ),

@@ -103,6 +103,18 @@ def test_a_part_ends_what_it_began(parts: list[str], blocks: list[str]) -> None:
     assert shown(text, reader) == blocks
 
 
+def test_a_heading_does_not_wait_behind_a_tag_or_a_fence() -> None:
+    for text in (f"# Context\n{TAG}", "# Context\n```py\nx\n```"):
+        reader, start = Reader(text, name_of), text.index("\n") + 1
+        reader.read(0, start)
+        assert reader.waits()
+        if TAG in text:
+            reader.opaque(start, len(text), OTHER, (start + 3, len(text) - 4))
+        else:
+            reader.read(start, len(text))
+        assert not reader.waits()
+
+
 @pytest.mark.parametrize(
     ("text", "waits"),
     [("Context:", True), ("Context: One.", False), ("Context:\nOne.", False), ("Question:", False), ("One.", False)],

@@ -72,10 +72,9 @@ class Reader:
         """Add a block that tags enclose; within a fence it is part of the fence."""
         if self._fence is not None:
             return
-        self._flush(start)
         outer = self._name, self._style, self._used
         inside = self._within is not None or self._name.role is Role.OTHER
-        self._enter(name, Style())
+        self._section += 1
         if name.role is Role.OTHER:
             self.blocks.append(Block(start, end, name, Form.TAGGED, self._section))
         else:
@@ -94,8 +93,7 @@ class Reader:
             below = self._text[self._fence[0] : end].partition("\n")[2]
             self._fence = None
             self.read(end - len(below), end)
-        self._flush(end)
-        if self._used or self._name.role is Role.FREE:
+        if self._used:
             self._enter(FREE, Style())
             self._within = None
 
@@ -112,10 +110,10 @@ class Reader:
             self._flush(at)
             self._fence = at, plain[:3], _fence_of(plain)
         elif "```" in plain and (fence := _FENCE_BEHIND.search(plain)) is not None:  # "The code: ```python"
-            before = line.rindex(fence.group())
-            self._line(line[:before], plain[: fence.start()].rstrip(), at)
-            self._flush(at + before)
-            self._fence = at + before, "```", _fence_of(fence.group())
+            before, mark, _ = line.rpartition(fence.group())
+            self._line(before, before.strip(), at)
+            self._flush(at + len(before))
+            self._fence = at + len(before), "```", _fence_of(mark)
         elif RULE.match(plain) is not None:
             self._rule(plain, at)
         elif plain == "--":  # a signature follows
@@ -241,7 +239,7 @@ class Reader:
         self._flush(at)
         self._keys = 0
         style = self._style
-        if self._used and self._name.role is Role.OTHER and (style.sentence or style.inline) and not style.level:
+        if self._used and self._name.role is Role.OTHER and (style.sentence or style.inline):
             self._enter(FREE, Style())
 
     def _after_opaque(self) -> None:
