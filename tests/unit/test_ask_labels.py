@@ -156,6 +156,14 @@ def test_the_next_field_of_a_form_ends_the_ask(text: str, blocks: list[str]) -> 
             ["1 user: Hi", f"2 other!: {TIDE}", "3 answer: Yes."],
             id="so is the answer of a transcript from above",
         ),
+        pytest.param(
+            f"# Context\n{TIDE}\n\n# Question\nWhy?\nQuestion: How?",
+            [f"1 other!: {TIDE}", "2 ask!: Why?", "3 ask: How?"],
+            id="a heading of its style ends material",
+        ),
+        pytest.param(
+            "[Question]\nHow?\n[END QUESTION]\nMoor.", ["1 ask!: How?", "2 free!: Moor."], id="the frame of an ask ends"
+        ),
         pytest.param("# Context\n## Question\nWhy?", ["1 ask!: Why?"], id="the first heading below one counts"),
         pytest.param(
             f"# Context\n{TIDE}\n\n# Question\nWhy?",
