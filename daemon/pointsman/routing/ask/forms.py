@@ -18,10 +18,10 @@ LOOKED_AT = 6
 _LOG = re.compile(
     r"[\[(<]?(?:\d{4}[-/]\d\d[-/]\d\d|\d\d?[/.]\d\d?[/.]\d\d(?:\d\d)?,? \d|\d\d?:\d\d\b|[A-Z][a-z]{2} +\d+ \d\d:\d\d|"
     r"\d+\.\d+\.\d+\.\d+ )|(?:INFO|WARN|WARNING|ERROR|DEBUG|FATAL|TRACE)\b|Traceback|at [\w.$<>]+\(|File \"|"
-    r"[\w.-]{1,32}+@[\w.-]{1,64}:\S*+ ?[$#]|[$%] \w|>>> |[-drwx]{10}[. ]|total \d|[=_*-]{5,} ?\w|"
-    r"\S++ [.F]++ *+\[|E  +\S|[\w./-]++:\d+:"
+    r"[\w.-]{1,32}+@[\w.-]{1,64}:[^\s$#]*+ ?[$#]|[$%] \w|[-drwx]{10}[. ]|total \d|[=_*-]{5,} ?\w|"
+    r"\S++ [.F]++ *+\[|E  +\S|[\w./-]++:\d+:|PS [A-Z]:\\"
 )
-_PROMPT = re.compile(r"[\w.-]{1,32}@[\w.-]{1,64}:\S*+ ?[$#] ?\S|PS [A-Z]:\\|>>> \S|[$] [a-z]")
+_PROMPT = re.compile(r"[\w.-]{1,32}@[\w.-]{1,64}:[^\s$#]*+ ?[$#] ?\S|PS [A-Z]:\\|[$] [a-z]")
 _QUOTES = tuple('"“”„«»')
 # A question in quotation marks is shorter than a document.
 _QUOTED = 250
@@ -30,27 +30,30 @@ _CODE = re.compile(
     r"static|return|package|using|namespace|struct|enum|impl|if \(|for \(|while \(|SELECT|INSERT|CREATE|UPDATE|ALTER|"
     r"FROM|WHERE|try:|else|except|elif|with|local|end|type)\b"
 )
+# Lines of HTML are code only if they have few words.
+_HTML = ("<p>", "<li", "<di", "<sp", "<br")
 _CODE_ENDS = frozenset("{};\\,(>[]):=")
-_DIFF = re.compile(r"diff --git |index [0-9a-f]{6,}|@@ |\+\+\+ |--- [ab/]|[+-](?![ +-])\S|\+ {2,}|\+\Z")
-_JSON = re.compile(r"[{\[]\s*+(?:[\"{\[\]}]|\Z)|\"[^\"\n]{1,60}\"\s?+:|[}\]]++,?\Z")
-_BY_FIRST = {**dict.fromkeys("di@+-", _DIFF), **dict.fromkeys('{[}]"', _JSON)}
+_DIFF_OR_JSON = re.compile(
+    r"diff --git |index [0-9a-f]{6,}|@@ |\+\+\+ |--- [ab/]|[+-](?![ +-])\S|\+ {2,}|\+\Z|"
+    r"[{\[]\s*+(?:[\"{\[\]}]|\Z)|\"[^\"\n]{1,60}\"\s?+:|[}\]]++,?\Z"
+)
 
 
 class Form(enum.Enum):
     """What a block looks like."""
 
-    PROSE = "prose"
-    FENCE = "fence"
-    FILE = "file"
+    PROSE = enum.auto()
+    FENCE = enum.auto()
+    FILE = enum.auto()
     """A fence that names a file."""
-    TAGGED = "tagged"
-    QUOTE = "quote"
-    LOG = "log"
-    CODE = "code"
-    KEYS = "keys"
+    TAGGED = enum.auto()
+    QUOTE = enum.auto()
+    LOG = enum.auto()
+    CODE = enum.auto()
+    KEYS = enum.auto()
     """Lines of `key: value`."""
-    TABLE = "table"
-    ENCLOSED = "enclosed"
+    TABLE = enum.auto()
+    ENCLOSED = enum.auto()
     """Prose between two lines such as `-----`."""
 
 
@@ -59,10 +62,10 @@ def looks_asked(text: str) -> bool:
     plain = text.strip()
     if len(plain) > _LONGEST_ASK or not prose.may_ask(plain):
         return False
-    paragraphs = [piece.strip() for piece in plain.split("\n\n", _PARAGRAPHS)[:_PARAGRAPHS] if piece.strip()]
+    paragraphs = [piece.strip() for piece in plain.split("\n\n")[:_PARAGRAPHS] if piece.strip()]
     if not any(prose.asks(piece, prose.words_in(piece)) > 1 for piece in paragraphs):
         return False
-    lines = [line.strip() for line in plain.split("\n", LOOKED_AT)[:LOOKED_AT]]
+    lines = [line.strip() for line in plain.split("\n")[:LOOKED_AT]]
     return form_of([line for line in lines if line]) is Form.PROSE
 
 
@@ -71,19 +74,19 @@ def form_of(lines: Sequence[str]) -> Form:
     if lines[0][0] in _QUOTES and lines[-1].rstrip(".")[-1:] in _QUOTES and sum(map(len, lines)) > _QUOTED:
         return Form.QUOTE
     if len(lines) == 1:
-        return Form.LOG if lines[0][:3] == "PS " and _PROMPT.match(lines[0]) else _form_of_line(lines[0]) or Form.PROSE
+        return _form_of_line(*lines) or Form.PROSE
     if len(lines) > 2 and all(map(_is_row, lines)):
         return Form.TABLE
     found = [_form_of_line(line) for line in lines]
     half = len(lines) / 2
-    if (found[0] is Form.LOG or lines[0][:3] == "PS ") and _PROMPT.match(lines[0]) is not None:
+    if _PROMPT.match(lines[0]) is not None:
         return Form.LOG
     if found.count(Form.QUOTE) > half:
         return Form.QUOTE
     log, code = found.count(Form.LOG), found.count(Form.CODE)
     if log > half:
         return Form.LOG
-    if code > half or (code >= 2 and code > 0.3 * len(lines)):
+    if code > 1:
         return Form.CODE
     if log + code > half:
         return Form.LOG
@@ -105,14 +108,11 @@ def _is_row(line: str) -> bool:
 
 
 def _is_code(line: str) -> bool:
-    first, last = line[0], line[-1]
-    if last in ".?!," and first.isupper() and " " in line:
+    last = line[-1]
+    if line.startswith(_HTML) and line.count(" ") > 4:
         return False
-    if first == "<" and line.count(" ") > 4 and line[1:3] in ("p>", "li", "di", "sp", "br"):
-        return False
-    if last in "{};" and not first.isupper():
+    if last in "{};" and not line[0].isupper():
         return True
     if last in _CODE_ENDS and _CODE.match(line) is not None:
         return True
-    pattern = _BY_FIRST.get(first)
-    return pattern is not None and pattern.match(line) is not None
+    return _DIFF_OR_JSON.match(line) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from pointsman.routing.ask import prose
 
@@ -39,20 +40,20 @@ def pasted(text: str) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     if "@@ -" in text or "diff --git " in text:
         found = [match.span() for match in _DIFF.finditer(text)]
-    if "@" in text and ("$ " in text or "# " in text):
+    if "@" in text:
         found += _sessions(text)
     return sorted(found)
 
 
 def _sessions(text: str) -> list[tuple[int, int]]:
     """Return where a shell's first prompt begins and its last one ends, if there are several."""
+    first: dict[str, int] = {}
     sessions: dict[str, tuple[int, int]] = {}
-    for count, match in enumerate(_PROMPT.finditer(text)):
-        if count >= _MOST_PROMPTS:
-            break
-        begin = sessions.get(match["who"], match.span())[0]
-        sessions[match["who"]] = begin, match.end()
-    return [(begin, end) for begin, end in sessions.values() if "\n" in text[begin:end]]
+    for match in islice(_PROMPT.finditer(text), _MOST_PROMPTS):
+        begin = first.setdefault(match["who"], match.start())
+        if begin < match.start():
+            sessions[match["who"]] = begin, match.end()
+    return list(sessions.values())
 
 
 def said_twice(text: str) -> tuple[int, int] | None:
@@ -61,22 +62,22 @@ def said_twice(text: str) -> tuple[int, int] | None:
     Templates put the ask before and behind material; the material cannot know it.
     """
     at = 0
-    for line in text[:_END].split("\n", _MOST_LINES)[:_MOST_LINES]:
+    for line in text[:_END].split("\n")[:_MOST_LINES]:
         piece = line.lstrip(_MARKER)
-        begin = at + len(line) - len(piece)
-        at += len(line) + 1
-        again = text.find(piece, max(at, len(text) - _END)) if len(piece) >= _TWICE else -1
-        before = text[:again].rpartition("\n")[2] if again > 0 else ""
-        if again > 0 and len(before.split()) > 1 and prose.asks(piece, prose.words_in(piece)):
-            size = _same(text, begin, again)
-            return begin, begin + size
+        begin, at = at + len(line) - len(piece), at + len(line) + 1
+        if len(piece) < _TWICE:
+            continue
+        start = max(at, len(text) - _END)
+        before, again, _ = text[start:].partition(piece)
+        if again and len(before.rpartition("\n")[2].split()) > 1 and prose.asks(piece, prose.words_in(piece)):
+            return begin, begin + _same(text, begin, start + len(before))
     return None
 
 
 def _same(text: str, one: int, other: int) -> int:
     """Return how many characters are the same from two places on."""
     size = 0
-    for mine, theirs in zip(text[one:other], text[other:], strict=False):
+    for mine, theirs in zip(text[one:], text[other:], strict=False):
         if mine != theirs:
             break
         size += 1

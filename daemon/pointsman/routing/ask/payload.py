@@ -26,10 +26,10 @@ def ask_in(text: str, name_of: NameOf) -> str | None:
     Of several, the highest rank counts, and of these the first.
     """
     plain = text.strip()
-    if plain[-3:] == "```" and plain.count("```") == 2:
+    if plain.endswith("```"):
         lead, _, fenced = plain[:-3].partition("```")
         plain = plain if looks_asked(lead) else fenced.removeprefix("json").strip()
-    if len(plain) > LONGEST or plain[:1] not in "{[" or plain[-1:] not in "}]":
+    if len(plain) > LONGEST or not plain.startswith(("{", "[")):
         return None
     try:
         value = msgspec.json.decode(plain)
@@ -64,14 +64,15 @@ def _members(value: dict[str, Any], name_of: NameOf, rank: int | None) -> list[t
     """Return the members of an object that may have the ask, each with the rank of its name."""
     found: list[tuple[Any, int | None]] = []
     for key, item in list(value.items())[:_MOST]:
-        name = name_of(key[-2 * LONGEST_NAME :], False)  # names are remembered
-        if PLAIN.issuperset(words_of(key[-LONGEST_NAME:])):
+        end = key[-2 * LONGEST_NAME :]  # names are remembered
+        name = name_of(end, False)
+        if PLAIN.issuperset(words_of(end)):
             found.append((item, rank))
         elif name is not None and name.role is Role.ASK:
             found.append((item, name.rank))
         elif isinstance(item, str) and name is not None and name.role is Role.OTHER:
             found.append((item, _MATERIAL))
-        elif name is None or name.role is Role.USER or (isinstance(item, list) and any(map(_is_turn, item[:1]))):
+        elif name is None or name.role is Role.USER or (isinstance(item, list) and any(map(_is_turn, item))):
             found.append((item, None))
     return found
 

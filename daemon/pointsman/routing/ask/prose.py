@@ -12,8 +12,9 @@ from pointsman.routing.ask import words
 LONGEST = 250
 _END = 200
 _CLAUSES = 122
-# The first word of an instruction is one of so many, within so much of the beginning.
+# The first word of an instruction is one of so many.
 _FIRST_WORDS = 6
+# So much of each line is looked at, at little cost.
 _FIRST_CHARS = 80
 # So many characters tell the script.
 _SCRIPT_CHARS = 80
@@ -60,8 +61,9 @@ _RULE = re.compile(
     r"(?:the|a|your) (?:answer|reply|response|output|modified|final) "
 )
 _QUOTES = {'"': '"', "“": "”", "«": "»", "'": "'", "‘": "’"}
-_MENTION = re.compile(r"\A\s*<?@[\w.-]+>?[,:]?\s*")
-_LEAD = " -*•#0123456789.)(\"'"
+_MENTION = re.compile(r"\A<?@[\w.-]+>?[,:]?\s*")
+_MENTIONS = ("@", "<@")
+_LEAD = " \n\t-*•#>0123456789.)(\"'«“‘"
 
 
 class Words(msgspec.Struct, frozen=True, gc=False):
@@ -85,7 +87,7 @@ def content(found: Words) -> int:
 
 def content_words(found: Words) -> set[str]:
     """Return the words that say what a text is about."""
-    return found.known.difference(words.FRAMES, words.VERBS)
+    return found.known - words.FRAMES - words.VERBS
 
 
 def may_ask(text: str) -> bool:
@@ -99,35 +101,34 @@ def asks(text: str, found: Words) -> int:
     """Return how much a paragraph looks like what a person asks: 0 is not at all, 2 and more surely."""
     begin, first_words = text, found.listed
     lead = _LEADING.match(text) if first_words and first_words[0] in _LEADERS else None
-    if lead is not None or "@" in text[:20]:
-        begin = text if lead is None else text[lead.end() :]
-        begin = _MENTION.sub("", begin, 1)
-        first_words = words_in(begin[:_FIRST_CHARS]).listed
+    if lead is not None or text.startswith(_MENTIONS):
+        begin = _MENTION.sub("", text if lead is None else text[lead.end() :])
+        first_words = words_in(begin).listed
     first = _first(first_words)
     score, tail = 0, text[-_END:]
     if ("?" in tail or "？" in tail or "؟" in tail) and _QUESTION.search(tail):
         score += 2 if tail.rstrip(" \n\"'”’»)*")[-1:] in "?？؟" else 1
-    if first in words.VERBS and begin.lstrip(_LEAD + "\n\t«“‘>")[:1].isalpha() and not _is_name(begin, first):
+    if first in words.VERBS and begin.lstrip(_LEAD)[0].isalpha() and not _is_name(begin, first):
         score += 2
     score += not words.PERSONAL.isdisjoint(found.known)
-    return score if score > 1 else score + (_LATER.search(tail, max(0, len(tail) - _CLAUSES)) is not None)
+    return score if score > 1 else score + (_LATER.search(tail[-_CLAUSES:]) is not None)
 
 
 def _is_name(begin: str, verb: str) -> bool:
     """Return whether what looks like a verb is a name, such as a title in "Review. I liked it", or that of a field."""
-    at = begin[: 2 * _FIRST_CHARS].lower().find(verb) + len(verb)
+    at = begin.lower().find(verb) + len(verb)
     mark = begin[at : at + 1]
     if mark == ":":
         return verb not in words.TRANSFORMS
     return mark in (".", "@", "_") or (verb in words.INTERROGATIVES and mark == ",")
 
 
-def _first(listed: list[str]) -> str:
+def _first(listed: list[str]) -> str | None:
     """Return the first word that is more than courtesy."""
     for word in listed[:_FIRST_WORDS]:
         if word not in words.COURTESIES:
             return word
-    return ""
+    return None
 
 
 def is_frame(text: str, found: Words) -> bool:
@@ -156,9 +157,9 @@ def _wants(sentence: str) -> bool:
     """Return whether a sentence asks for something of its own."""
     found = words_in(sentence)
     begin = found.listed
-    if len(begin) > 1 and (begin[1] == "not" or begin[0].endswith(("n't", "n’t"))):
+    if content(found) < 3 or begin[1] == "not" or begin[0].endswith("n't"):
         return False
-    return asks(sentence, found) >= (1 if begin[:1] == ["i"] else 2) and content(found) >= 3
+    return begin[0] == "i" or asks(sentence, found) > 1
 
 
 def is_quoted(text: str) -> bool:
@@ -168,33 +169,27 @@ def is_quoted(text: str) -> bool:
 
 def instruction(text: str) -> str | None:
     """Return what "translate", "summarise" and the like say to do, where the text to which they apply follows."""
-    if len(text) <= _INSTRUCTION or _first(words_in(text[:_FIRST_CHARS]).listed) not in words.TRANSFORMS:
+    end = _OBJECT.search(text, endpos=min(_INSTRUCTION, len(text) - _INSTRUCTION))
+    if end is None or _first(words_in(text).listed) not in words.TRANSFORMS or not text.lstrip(_LEAD)[0].isalpha():
         return None
-    if not text[:_INSTRUCTION].lstrip(_LEAD)[:1].isalpha():
-        return None
-    begin = text[:_INSTRUCTION]
-    end = _OBJECT.search(begin)
-    if end is None or len(text) - end.end() < _INSTRUCTION:
-        return None
-    return begin[: end.start()]
+    return text[: end.start()]
 
 
 def leads(line: str) -> bool:
-    """Return whether a line with a colon at its end is a frame, of which the question follows."""
+    """Return whether a line is a frame: if it ends with a colon, the question follows."""
     return is_frame(line, words_in(line))
 
 
 def without_pointers(text: str) -> str:
     """Return an ask without what leads from material to it, and without the places of files that it names."""
-    if text.startswith(("<@", "@")):
-        text = _MENTION.sub("", text, 1)
+    text = _MENTION.sub("", text)
     lead = _LEADING.match(text)
     if lead is not None and not content(words_in(lead.group())):
         text = text[lead.end() :]
     if "(see " in text or "@" in text:
         text = _POINTER.sub("", text)
     text = text.strip()
-    if text[-1:] == ")" and (aside := _ASIDE.search(text, max(0, text.rfind("(") - 1))) is not None:
+    if (aside := _ASIDE.match(text, text.rfind("(") - 1)) is not None:
         found = words_in(aside.group())
         if content(found) <= len(found.listed) // 4:
             text = text[: aside.start()]
@@ -209,11 +204,8 @@ def unquoted(text: str) -> str:
     mark = _QUOTES[plain[0]]
     if plain[-1] == mark:
         return plain[1:-1].strip(' "')
-    end = plain.find(f"{mark} ", 1)
-    rest, inner = plain[end + 1 :].strip(), plain[1:end].strip(' "')
-    if end > 0 and (asks(inner, words_in(inner)) > 1 or is_frame(rest, words_in(rest))):
-        return inner
-    return text
+    inner, end, rest = plain[1:].partition(f"{mark} ")
+    return inner.strip(' "') if end and (leads(rest) or asks(inner, words_in(inner)) > 1) else text
 
 
 def has_function_words(found: Words) -> bool:
@@ -227,9 +219,10 @@ def is_english(text: str, found: Words) -> bool | None:
         return True
     if len(words.NOT_ENGLISH & found.known) > 1:
         return False
-    if text[:_SCRIPT_CHARS].isascii():
+    begin = text[:_SCRIPT_CHARS]
+    if begin.isascii():
         return None
-    letters = [char for char in text[:_SCRIPT_CHARS] if char.isalpha()]
+    letters = [char for char in begin if char.isalpha()]
     foreign = sum(not char.isascii() for char in letters)
     return False if (len(found.listed) > 3 and foreign) or (len(letters) > 7 and foreign > len(letters) / 3) else None
 

@@ -17,10 +17,8 @@ _SHORT = 80
 # So many lines of a form stand before the one that asks.
 _FIELDS = 1
 _QUOTES = ('"""', "'''")
-_FENCE_BEHIND = re.compile(r"(?<=[:\w.?!)]) (```[\w./-]*)\Z")
+_FENCE_BEHIND = re.compile(r"(?<=[:\w.?!)] )```[\w./-]*\Z")
 _FENCES = ("```", "~~~", *_QUOTES)
-# More space before a line says nothing further.
-_INDENT = 40
 # A title above a line of `===` has no more words.
 _TITLE = 3
 _LONGEST_TITLE = 40
@@ -35,14 +33,11 @@ class Reader:
         self._name, self._style, self._section, self._used = FREE, Style(), 0, False
         self._begun: int | None = None
         self._lines: list[str] = []
-        self._fence: tuple[int, str] | None = None
-        self._file = False
+        self._fence: tuple[int, str, Form] | None = None
         self._rules: list[tuple[str, int]] = []
         self._keys = 0
-        self._form: bool | None = None
-        """Within the field of a form that has the ask: whether the names of fields are bold; None outside of one."""
-        self._after_fields = False
-        """Other fields are above that one."""
+        self._field: tuple[bool, bool] | None = None
+        """Within the field of a form that has the ask: whether the names of fields are bold, and others are above."""
         self._within: tuple[int, str] | None = None
         """Where a strong label of material is above: by how much it is indented, and its mark."""
         self._spoken = False
@@ -55,8 +50,8 @@ class Reader:
         for line in self._text[start:end].split("\n"):
             plain = line.strip()
             if self._fence is not None:
-                if plain.startswith(self._fence[1]) or (plain.endswith(self._fence[1]) and self._fence[1] in _QUOTES):
-                    self._in_fence(self._fence, plain, at + len(line))
+                if _closes(plain, self._fence[1]):
+                    self._end_fence(*self._fence, at + len(line))
             elif not plain:
                 self._blank(at)
             elif may_be_mark(plain):
@@ -77,10 +72,9 @@ class Reader:
         """Add a block that tags enclose; within a fence it is part of the fence."""
         if self._fence is not None:
             return
-        self._flush(start)
         outer = self._name, self._style, self._used
         inside = self._within is not None or self._name.role is Role.OTHER
-        self._enter(name, Style())
+        self._section += 1
         if name.role is Role.OTHER:
             self.blocks.append(Block(start, end, name, Form.TAGGED, self._section))
         else:
@@ -96,11 +90,10 @@ class Reader:
     def part(self, end: int) -> None:
         """End a part of the message: a label goes on to the next part only if it has nothing in this one."""
         while self._fence is not None:  # what never ends is no fence
-            begin, self._fence = self._text.find("\n", self._fence[0]) + 1, None
-            if 0 < begin < end:
-                self.read(begin, end)
-        self._flush(end)
-        if self._used or self._name.role is Role.FREE:
+            below = self._text[self._fence[0] : end].partition("\n")[2]
+            self._fence = None
+            self.read(end - len(below), end)
+        if self._used:
             self._enter(FREE, Style())
             self._within = None
 
@@ -113,17 +106,15 @@ class Reader:
         return enclosed(self.blocks, self._rules)
 
     def _line(self, line: str, plain: str, at: int) -> None:
-        if plain.startswith(_FENCES) and (len(plain) < 7 or not plain.endswith(plain[:3])):
+        if plain.startswith(_FENCES) and plain.count(plain[:3]) == 1:
             self._flush(at)
-            self._fence = at, plain[:3]
-            self._file = "." in plain
+            self._fence = at, plain[:3], _fence_of(plain)
         elif "```" in plain and (fence := _FENCE_BEHIND.search(plain)) is not None:  # "The code: ```python"
-            before = line.rindex(fence[1])
-            self._line(line[:before], plain[: fence.start()].rstrip(), at)
-            self._flush(at + before)
-            self._fence = at + before, fence[1][:3]
-            self._file = "." in fence[1]
-        elif plain[0] in "-=_*#~─—+" and RULE.match(plain):
+            before, mark, _ = line.rpartition(fence.group())
+            self._line(before, before.strip(), at)
+            self._flush(at + len(before))
+            self._fence = at + len(before), "```", _fence_of(mark)
+        elif RULE.match(plain) is not None:
             self._rule(plain, at)
         elif plain == "--":  # a signature follows
             self._flush(at)
@@ -132,33 +123,31 @@ class Reader:
             label = label_in(line, plain, self._name_of)
             if label is not None and not self._ignored(label, plain):
                 self._labelled(label, line, at)
-            elif plain[0] == "<" and plain.startswith("<!--") and plain.endswith("-->"):
+            elif plain.startswith("<!--") and plain.endswith("-->"):
                 self._flush(at)
                 self.blocks.append(Block(at, at + len(line), OTHER, Form.TAGGED, self._section))
             else:
                 self._words(line, plain, at)
 
-    def _in_fence(self, fence: tuple[int, str], plain: str, end: int) -> None:
-        if len(plain) > len(fence[1]) + 1 and plain.startswith(fence[1]):
-            return
+    def _end_fence(self, start: int, mark: str, form: Form, end: int) -> None:
         self._fence = None
-        inner = self._text[fence[0] + 3 : end].rstrip().removesuffix(fence[1])
-        inner = inner if " " in inner.partition("\n")[0] else inner.partition("\n")[2]
-        if self._name.role is Role.FREE and not self._file and looks_asked(inner):
-            begin = self._text.index(inner, fence[0])
-            self.opaque(fence[0], end, GUESS, (begin, begin + len(inner)))
+        inner = self._text[start:end].strip()[3:].removesuffix(mark)
+        first, _, below = inner.partition("\n")
+        inner = inner if " " in first else below
+        if self._name.role is Role.FREE and form is Form.FENCE and looks_asked(inner):
+            begin = self._text.index(inner, start)
+            self.opaque(start, end, GUESS, (begin, begin + len(inner)))
             return
         used = self._used
-        self._add(fence[0], end, Form.FILE if self._file else Form.FENCE)
+        self._add(start, end, form)
         self._used = used
         self._after_opaque()
         self._used = True
 
     def _rule(self, plain: str, at: int) -> None:
-        title = self._lines[0] if self._begun is not None and len(self._lines) == 1 and plain[0] in "=-" else ""
-        if title[-1:].isalnum() and title.count(" ") < _TITLE and (name := self._name_of(title, True)) is not None:
+        if (name := self._underlined(plain)) is not None:
             self._begun, self._lines = None, []
-            self._enter(name, Style("#", 1 + (plain[0] == "-")))
+            self._enter(name, Style("#", 1 + plain.startswith("-")))
             self._within = (0, "#") if name.role is Role.OTHER else None
             return
         self._flush(at)
@@ -166,6 +155,13 @@ class Reader:
         if self._name.role is not Role.FREE and self._used:
             self._enter(FREE, Style())
             self._within = None
+
+    def _underlined(self, plain: str) -> Name | None:
+        """Return the name that a line is above a rule."""
+        if len(self._lines) != 1 or not plain.startswith(("=", "-")):
+            return None
+        (title,) = self._lines
+        return self._name_of(title, True) if title[-1].isalnum() and title.count(" ") < _TITLE else None
 
     def _words(self, line: str, plain: str, at: int) -> None:
         if is_key(plain):
@@ -189,8 +185,7 @@ class Reader:
             self._append(at, before)
         self._flush(at + label.begin)
         bold = line.lstrip()[:2] == "**"
-        form = label.style.inline and (self._keys >= _FIELDS or bold)
-        self._after_fields = form
+        form = self._keys >= _FIELDS or bold
         self._keys += len(line) < _SHORT
         role = None if label.name is None else label.name.role
         mark, speaks = label.style.mark, role is Role.USER or role is Role.ANSWER
@@ -205,7 +200,7 @@ class Reader:
         told = form or (label.style.inline and "instruction" in line[: label.content].lower())
         field = told and label.name == OTHER and looks_asked(content)
         self._enter(GUESS if field else label.name or FREE, label.style)
-        self._form = bold if label.style.inline and self._name.role is Role.ASK else None
+        self._field = (bold, form) if label.style.inline and self._name.role is Role.ASK else None
         if content:
             self._append(at + label.content, content)
 
@@ -226,7 +221,10 @@ class Reader:
 
     def _is_field(self, plain: str) -> bool:
         """Return whether a line `key: value` is the next field of the form that has the ask, and no line of the ask."""
-        return self._form is (plain[:2] == "**") and (self._after_fields or plain[0].isupper())
+        if self._field is None:
+            return False
+        bold, below = self._field
+        return bold is plain.startswith("**") and (below or plain[0].isupper())
 
     def _may_guess(self) -> bool:
         return self._name.role is Role.FREE or (self._name.role is Role.OTHER and self._style.inline)
@@ -241,7 +239,7 @@ class Reader:
         self._flush(at)
         self._keys = 0
         style = self._style
-        if self._used and self._name.role is Role.OTHER and (style.sentence or style.inline) and not style.level:
+        if self._used and self._name.role is Role.OTHER and (style.sentence or style.inline):
             self._enter(FREE, Style())
 
     def _after_opaque(self) -> None:
@@ -253,7 +251,7 @@ class Reader:
     def _enter(self, name: Name, style: Style) -> None:
         self._name, self._style, self._used = name, style, False
         self._section += 1
-        self._form = None
+        self._field = None
 
     def _flush(self, end: int) -> None:
         if self._begun is not None:
@@ -267,6 +265,14 @@ class Reader:
         self.blocks.append(Block(start, end, self._name, form, self._section, bool(mark), inside, lines))
 
 
+def _fence_of(plain: str) -> Form:
+    return Form.FILE if "." in plain else Form.FENCE
+
+
+def _closes(plain: str, mark: str) -> bool:
+    """Return whether a line ends a fence; one with a language would begin another."""
+    return plain.endswith(mark) if mark in _QUOTES else plain.startswith(mark) and len(plain) < 5
+
+
 def _indent(line: str) -> int:
-    begin = line[:_INDENT]
-    return len(begin) - len(begin.lstrip())
+    return len(line) - len(line.lstrip())

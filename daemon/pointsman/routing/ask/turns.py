@@ -6,16 +6,13 @@ import re
 
 # Special tokens of the templates that vLLM's models have. The model itself reads them as the ends of turns.
 _TOKEN = re.compile(
-    r"<\|[A-Za-z_]{1,32}\|>|\[/?INST\]|<(?:start|end)_of_turn>|</?s>|<(?:BOS|EOS)_TOKEN>|<<SYS>>|<</SYS>>|<｜[^｜]{1,16}｜>"
+    r"<\|[A-Za-z_]{1,32}\|>|\[/?INST\]|<(?:start|end)_of_turn>|</?s>|<bos>|<(?:BOS|EOS)_TOKEN>|<<SYS>>|<</SYS>>|<｜[^｜]{1,32}｜>"
 )
 _USERS = ("<|user|>", "<|user_token|>", "[inst]", "<｜user｜>", "<</sys>>")
 _NAMED = ("<|im_start|>", "<start_of_turn>", "<|role|>")
-# Between a token before the role and one of these, there is the role.
-_NAMED_BEFORE = ("<|end_header_id|>", "<|header_end|>", "<|end_of_role|>", "<|message|>", "<|im_sep|>", "<|im_middle|>")
 # One line of a transcript has all turns; the place of the answer ends the text.
-_PLACE = re.compile(r"[^\n] (?:ASSISTANT|Assistant|AI|BOT|Bot|GPT):\Z")
+_PLACES = ("ASSISTANT:", "Assistant:", "AI:", "BOT:", "Bot:", "GPT:")
 _INLINE = re.compile(r"(?:\A|[ >])(?:USER|User|HUMAN|Human): ")
-_PLACE_CHARS = 20
 
 
 def last_user_turn(text: str) -> tuple[int, int] | None:
@@ -23,7 +20,7 @@ def last_user_turn(text: str) -> tuple[int, int] | None:
 
     The text begins with a token of one, or its last line ends with the place of the answer behind the turns.
     """
-    if text.lstrip()[:1] not in ("<", "[") or _TOKEN.match(text, len(text) - len(text.lstrip())) is None:
+    if _TOKEN.match(text.lstrip()) is None:
         return _inline(text)
     turn: tuple[int, int] | None = None
     tokens = [*_TOKEN.finditer(text)]
@@ -42,15 +39,14 @@ def _begins(text: str, match: re.Match[str], before: re.Match[str] | None) -> in
         return match.end()
     if mark in _NAMED and text[match.end() : match.end() + 5].lower() == "user\n":
         return match.end() + 5
-    if mark in _NAMED_BEFORE and before is not None:  # <|start_header_id|>user<|end_header_id|>
-        return match.end() if text[before.end() : match.start()].strip().lower() == "user" else None
+    if before is not None and text[before.end() : match.start()].strip().lower() == "user":
+        return match.end()  # <|start_header_id|>user<|end_header_id|>
     return None
 
 
 def _inline(text: str) -> tuple[int, int] | None:
-    plain = text.rstrip()
-    place = _PLACE.search(plain, max(0, len(plain) - _PLACE_CHARS))
-    if place is None:
+    before, _, place = text.rstrip().rpartition(" ")
+    if place not in _PLACES:
         return None
-    turns = [match.end() for match in _INLINE.finditer(plain)]
-    return (turns[-1], place.start() + 1) if turns else None
+    turns = [match.end() for match in _INLINE.finditer(before)]
+    return (turns[-1], len(before)) if turns else None
