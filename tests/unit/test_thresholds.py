@@ -104,6 +104,7 @@ def test_rows_below_the_lower_bound_do_not_count() -> None:
         pytest.param(
             [(LAW, 0.9, LAW)] * 29, Threshold(0.6, Origin.FEW_ROWS, Measured(29, 29, 29)), id="29 rows prove nothing"
         ),
+        pytest.param([(LAW, 0.9, LAW)] * 30, Threshold(0.6, Origin.FITTED, Measured(30, 30, 30)), id="30 rows do"),
         pytest.param(
             [(LAW, 0.9, LAW)] * 29 + [(LAW, 0.5, LAW)] * 50,
             Threshold(0.6, Origin.FEW_ROWS, Measured(79, 29, 29)),
@@ -122,7 +123,7 @@ def test_rows_below_the_lower_bound_do_not_count() -> None:
 def test_what_the_rows_cannot_tell_leaves_the_lower_bound(
     said: list[tuple[int, float, int]], expected: Threshold
 ) -> None:
-    """Else a new classifier would switch an adapter off; `check` warns."""
+    """From 30 rows on they tell. Else a new classifier would switch an adapter off; `check` warns."""
     assert found(rows(*said))["legal"] == expected
 
 
