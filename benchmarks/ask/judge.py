@@ -72,7 +72,7 @@ async def report(config: Config, classifier: Classifier, rows: Sequence[Row]) ->
 
     async def routed(weights: Weights, chosen: Rows) -> list[Outcome]:
         router = Router(config, classifier, Served)
-        router.policy = Policy(config, classifier.labels, weights)
+        router.policy = Policy(config, classifier.labels, weights, classifier.calibration)
         return [await outcome(router, row) for row, one in zip(rows, chosen, strict=True) if one]
 
     everything = np.ones(len(rows), dtype=bool)

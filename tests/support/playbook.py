@@ -293,6 +293,7 @@ class _Sure:
     """Stands in for the classifier."""
 
     labels = ("technical", "medical", "legal")
+    calibration = None
     healthy = True
     notes = ()
     settings = dict

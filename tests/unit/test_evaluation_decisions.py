@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pointsman.adapters.catalog import Served
 from pointsman.classify import artifact
+from pointsman.classify.calibration import Calibration
 from pointsman.classify.classifier import Classifier
 from pointsman.evaluation.dataset import Row
 from pointsman.evaluation.decisions import Decided, decide
 from pointsman.evaluation.reader import Reader
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Router
-from pointsman.routing.thresholds import Origin, Threshold
+from support.config_files import LABELS
 from support.toy_config import config
 
 CONTEXT = "Use the context.\n<context>\nA landlord and the law of landlords.\n</context>\n\nQuestion: Is python slow?"
@@ -36,9 +37,9 @@ def user(*texts: str) -> list[dict[str, str]]:
 ANSWER = {"role": "assistant", "content": "a"}
 
 
-def decided(folder: Path, *rows: Row, fitted: Mapping[str, Threshold] | None = None, **fields: Any) -> Decided:
+def decided(folder: Path, *rows: Row, calibration: Calibration | None = None, **fields: Any) -> Decided:
     made = artifact.load(folder)
-    return decide(rows, config(**fields), made.manifest.labels, Reader(made).read, fitted)
+    return decide(rows, config(**fields), made.manifest.labels, Reader(made).read, calibration)
 
 
 @pytest.mark.parametrize(
@@ -65,10 +66,14 @@ def test_a_chat_is_decided_by_its_newest_ask_and_what_that_follows(toy_folder: P
     assert made.categories == ["technical", "technical", "medical"]
 
 
-def test_the_fitted_thresholds_count(toy_folder: Path) -> None:
-    fitted = {name: Threshold(1.0, Origin.FITTED) for name in ("technical", "medical", "legal")}
-    made = decided(toy_folder, Row(1, "Is python slow?", None), fitted=fitted)
-    assert made.categories == [None]
+def test_the_thresholds_that_the_artifacts_rows_give_count(toy_folder: Path) -> None:
+    """Of 80 rows for technical, those at 0.9999 are right, and those at 0.999 are not."""
+    code, other = LABELS.index("computer science"), LABELS.index("other")
+    said = np.zeros((80, len(LABELS)))
+    said[:, code], said[:, other] = np.repeat([0.9999, 0.999], 40), np.repeat([0.0001, 0.001], 40)
+    rows = Calibration(said, np.repeat([code, other], 40))
+    made = decided(toy_folder, Row(1, "Is python slow?", None), Row(2, "My landlord", None), calibration=rows)
+    assert made.categories == [None, "legal"]
 
 
 def test_the_options_of_the_config_count(toy_folder: Path) -> None:

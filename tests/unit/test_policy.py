@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from pointsman.adapters.catalog import Card, Served
+from pointsman.classify.calibration import Calibration
 from pointsman.config.model import (
     BUILTIN_FAMILIES,
     Category,
@@ -24,7 +26,6 @@ from pointsman.config.model import (
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 from pointsman.routing.policy import Choice, Decision, Held, Missed, Policy, Reason
 from pointsman.routing.subject import Evidence, Weights, evidence_of
-from pointsman.routing.thresholds import Origin, Threshold
 from support.toy_config import BASE, A, B, category, config, entry
 
 LABELS = ("computer science", "engineering", "health", "law", "other")
@@ -145,10 +146,14 @@ def test_each_category_has_its_own_threshold(probabilities: tuple[float, ...], e
     assert policy(BY_CATEGORY).choose(probabilities, None) == expected
 
 
-def test_fitted_thresholds_go_before_the_configs() -> None:
-    fitted = {name: Threshold(0.9, Origin.FITTED) for name in ("technical", "medical", "legal")}
-    choice = Policy(config(), LABELS, fitted=fitted).choose((0.0, 0.0, 0.875, 0.125, 0.0), None)
-    assert choice == Choice(None, 0.875, Reason.LOW_CONFIDENCE, Missed("medical", 0.9))
+def test_a_threshold_that_is_fitted_to_the_classifiers_rows_counts() -> None:
+    """Of 80 rows for medical, those at 0.9 are right, and those at 0.8 are not."""
+    said = np.zeros((80, len(LABELS)))
+    said[:, 2], said[:, 4] = np.repeat([0.9, 0.8], 40), np.repeat([0.1, 0.2], 40)
+    fitted = Policy(config(), LABELS, calibration=Calibration(said, np.repeat([2, 4], 40)))
+
+    assert fitted.choose((0.0, 0.0, 0.875, 0.125, 0.0), None).missed == Missed("medical", 0.9)
+    assert fitted.choose((0.0, 0.0, 0.125, 0.875, 0.0), None) == Choice("legal", 0.875, Reason.CLASSIFIED)
 
 
 def test_another_category_ends_a_conversation_from_its_own_threshold_on() -> None:

@@ -28,7 +28,6 @@ from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
 from pointsman.errors import CannotStart
 from pointsman.observability.log import Log
-from pointsman.routing.thresholds import Origin, Threshold
 from support.log import Memory
 from support.process import eventually
 from support.toy_config import QUIET, A, B, config
@@ -92,16 +91,6 @@ async def test_what_a_later_config_shares_outlives_the_one_before(classifiers: C
         assert generations.current.balancer.all["a"] is upstream
         assert generations.current.config.classifier.category_model.threshold == 0.7
         assert not is_closed(shared)
-
-
-async def test_each_generation_decides_by_the_thresholds_of_its_config(classifiers: Callable[[], Classifier]) -> None:
-    one = prepared(classifiers())
-    async with serving(one) as generations:
-        thresholds = []
-        for value in (0.8, 0.9):
-            generations.swap(replace(one, fitted={"legal": Threshold(value, Origin.FITTED)}))
-            thresholds.append(generations.current.backend.router.policy.threshold("legal"))
-        assert thresholds == [0.8, 0.9]
 
 
 async def test_what_the_last_but_one_used_is_closed_though_the_one_between_ended_first(

@@ -66,11 +66,7 @@ class Builder:
         balancer.on_health_change = loader.health_changed
         balancer.on_dead = self._dead
         router = Router(
-            config,
-            prepared.classifier,
-            lambda: poller.served,
-            previous.backend.router if previous else None,
-            prepared.fitted,
+            config, prepared.classifier, lambda: poller.served, previous.backend.router if previous else None
         )
         timeouts = Timeouts(relay, self._metrics.chunk_gap_seconds.add)
         if previous is None or previous.classifier is not prepared.classifier:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,22 +19,17 @@ from pointsman.config.loops import own_listener
 from pointsman.config.model import Config, Endpoint
 from pointsman.errors import CannotStart, ConfigError
 from pointsman.observability.log_line import Level
-from pointsman.routing.thresholds import Threshold, thresholds
 from pointsman.upstream.client import read_key
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A checked config, its classifier, the header line with vLLM's API key, and the warnings that `check` prints.
-
-    `fitted` are the categories' thresholds, None for those of the config alone.
-    """
+    """A checked config, its classifier, the header line with vLLM's API key, and the warnings that `check` prints."""
 
     config: Config
     classifier: Classifier
     key_line: bytes
     warnings: tuple[str, ...]
-    fitted: Mapping[str, Threshold] | None = None
 
     def sha256(self) -> str:
         """Return a hex digest of the config's values, independent of the file's formatting."""
@@ -69,13 +63,7 @@ def prepare(
         classifier = previous.classifier
     else:
         classifier = load_classifier(config, found)
-    return Prepared(
-        config,
-        classifier,
-        key_line,
-        tuple(problem.render(str(path)) for problem in findings.warnings),
-        thresholds(config, found.manifest.labels, found.calibration),
-    )
+    return Prepared(config, classifier, key_line, tuple(problem.render(str(path)) for problem in findings.warnings))
 
 
 def refuse_loops(config: Config) -> None:

@@ -43,7 +43,7 @@ def encode(probabilities: Floats, truth: Ints) -> bytes:
     """Return the file's content; of more rows than it takes, evenly spaced ones."""
     form = _form(probabilities.shape[1])
     kept = min(len(truth), MOST_ROWS, MOST_BYTES // form.itemsize)
-    places = np.linspace(0, len(truth) - 1, kept).round().astype(int)
+    places = np.linspace(0, len(truth) - 1, kept).astype(int)
     rows = np.empty(kept, form)
     rows["truth"] = truth[places]
     rows["angles"] = (np.arcsin(np.sqrt(probabilities[places].clip(0, 1))) / _STEP).round()

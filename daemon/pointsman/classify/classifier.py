@@ -85,6 +85,7 @@ class Classifier:
         model = load_model(artifact, options, use_cpu=use_cpu, opened=opened)
         self.artifact = artifact
         self.labels = tuple(artifact.manifest.labels)
+        self.calibration = artifact.calibration
         self.curve = model.curve
         self.notes = model.notes
         """Warnings about this artifact and host for the operator."""

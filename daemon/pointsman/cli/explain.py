@@ -89,7 +89,7 @@ def _asked(address: str, body: bytes) -> dict[str, Any] | None:
 
 def _offline(path: Path, body: bytes) -> dict[str, Any]:
     prepared = prepare(path)
-    router = Router(prepared.config, prepared.classifier, Served, fitted=prepared.fitted)
+    router = Router(prepared.config, prepared.classifier, Served)
     try:
         parsed, routed = asyncio.run(dry_run(router, body))
         return describe(router, parsed, routed)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 
 from pointsman.adapters.catalog import Served
+from pointsman.classify.calibration import Calibration
 from pointsman.classify.classifier import Classification, Classifier, Timing
 from pointsman.config.model import Config
 from pointsman.evaluation.dataset import Row
 from pointsman.evaluation.reader import Reading
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Routed, Router
-from pointsman.routing.thresholds import Threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,14 @@ def decide(
     config: Config,
     labels: Sequence[str],
     read: Callable[[list[str]], Reading],
-    fitted: Mapping[str, Threshold] | None = None,
+    calibration: Calibration | None = None,
 ) -> Decided:
-    """Return the decisions about at least one row; `read` classifies texts, `fitted` is as for `Router`."""
-    needed = _Known(labels)
-    _route(rows, config, needed, fitted)
+    """Return the decisions about at least one row; `read` classifies texts, by an artifact with this `calibration`."""
+    needed = _Known(labels, calibration)
+    _route(rows, config, needed)
     texts = list(needed.texts) or [""]
     reading = read(texts)
-    routed = _route(rows, config, _Known(labels, dict(zip(texts, _results(reading), strict=True))), fitted)
+    routed = _route(rows, config, _Known(labels, calibration, dict(zip(texts, _results(reading), strict=True))))
     position = {text: place for place, text in enumerate(texts)}
     places = np.array([-1 if one.classification is None else position[one.text] for one in routed])
     classified = places >= 0
@@ -62,8 +62,14 @@ def decide(
 class _Known:
     """A classifier of which the results are known; without any, all are alike, and it collects the texts."""
 
-    def __init__(self, labels: Sequence[str], results: dict[str, Classification] | None = None) -> None:
+    def __init__(
+        self,
+        labels: Sequence[str],
+        calibration: Calibration | None,
+        results: dict[str, Classification] | None = None,
+    ) -> None:
         self.labels = tuple(labels)
+        self.calibration = calibration
         self.texts: dict[str, None] = {}
         self._results = results
         self._none = _result((1 / len(labels),) * len(labels), 0, supported=True)
@@ -73,9 +79,9 @@ class _Known:
         return self._none if self._results is None else self._results[text]
 
 
-def _route(rows: Sequence[Row], config: Config, known: _Known, fitted: Mapping[str, Threshold] | None) -> list[Routed]:
+def _route(rows: Sequence[Row], config: Config, known: _Known) -> list[Routed]:
     """Route each row by itself."""
-    router = Router(config, cast(Classifier, known), Served, fitted=fitted)
+    router = Router(config, cast(Classifier, known), Served)
 
     async def route() -> list[Routed]:
         return [await router.route(CHAT.parse(row.body, router.finder), remember=False) for row in rows]

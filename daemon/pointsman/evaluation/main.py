@@ -26,7 +26,6 @@ from pointsman.evaluation.provenance import provenance
 from pointsman.evaluation.reader import Reader, Reading
 from pointsman.evaluation.scheme import Categories, Labels, Scheme
 from pointsman.routing.formats import CHAT
-from pointsman.routing.thresholds import thresholds
 
 _DESCRIPTION = """\
 Measure a classifier on labelled requests, or show what another classifier or threshold would change for
@@ -117,8 +116,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     if config is None:
         reading = _read(found, None, [CHAT.parse(row.body).text or row.text for row in rows])
     else:
-        fitted = thresholds(config, labels, found.calibration)
-        made = decide(rows, config, labels, lambda texts: _read(found, config, texts), fitted)
+        made = decide(rows, config, labels, lambda texts: _read(found, config, texts), found.calibration)
         reading, decided = made.reading, made.categories
     origin = provenance(found, options.file, options.config, fitted_rows=len(every) - len(rows))
     report = evaluate(rows, reading, scheme, origin, decided)

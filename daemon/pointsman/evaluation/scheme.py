@@ -14,7 +14,6 @@ from pointsman.config.model import Config
 from pointsman.config.words import fold
 from pointsman.evaluation.metrics import Bools, Floats, Ints
 from pointsman.routing.policy import Choice, Policy, Reason
-from pointsman.routing.thresholds import thresholds
 
 NONE = "(none)"
 """The class of prompts that go to `default_model` without a category."""
@@ -86,11 +85,10 @@ class Categories:
 
     def __init__(self, config: Config, labels: Sequence[str], calibration: Calibration | None = None) -> None:
         """`calibration` is that of the artifact."""
-        fitted = thresholds(config, labels, calibration)
-        self._policy = Policy(config, labels, fitted=fitted)
+        self._policy = Policy(config, labels, calibration=calibration)
         self.threshold = config.classifier.category_model.threshold
-        self.least = tuple(found.value for found in fitted.values())
         scored = tuple(category.name for category in config.categories)
+        self.least = tuple(map(self._policy.threshold, scored))
         self.names = scored if self._policy.fallback is not None else (*scored, NONE)
         self._position = {name: position for position, name in enumerate(self.names)}
         coverage = cover(config, labels)

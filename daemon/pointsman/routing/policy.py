@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import msgspec
 
 from pointsman.adapters.catalog import Served
+from pointsman.classify.calibration import Calibration
 from pointsman.config.labels import cover
 from pointsman.config.model import Category, Config, Endpoint, ModelScore
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 from pointsman.routing.subject import FITTED, Evidence, Weights, evidence_of
-from pointsman.routing.thresholds import Threshold, thresholds
+from pointsman.routing.thresholds import thresholds
 
 
 class Reason(enum.StrEnum):
@@ -101,14 +102,14 @@ class Policy:
         config: Config,
         labels: Sequence[str],
         judge: Weights = FITTED,
-        fitted: Mapping[str, Threshold] | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
-        """`judge` tells changes of subject from follow-ups; `fitted` are the thresholds, by default the config's."""
+        """`judge` tells changes of subject from follow-ups; `calibration` is the classifier's."""
         self._config = config
         self._judge = judge
         self._lower = config.classifier.category_model.threshold
-        least = thresholds(config, labels, None) if fitted is None else fitted
-        self._least: dict[str | None, float] = {name: found.value for name, found in least.items()}
+        found = thresholds(config, labels, calibration)
+        self._least: dict[str | None, float] = {name: threshold.value for name, threshold in found.items()}
         self._least[None] = self._lower
         self._categories = {category.name: category for category in config.categories}
         coverage = cover(config, labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -26,7 +26,6 @@ from pointsman.routing.history import History, HistoryReader
 from pointsman.routing.policy import Choice, Decision, Held, Policy, Reason
 from pointsman.routing.session_ids import SessionIds
 from pointsman.routing.steps import Lane
-from pointsman.routing.thresholds import Threshold
 
 # Bounds the cache of decisions by requested model name; it is cleared when the served models change.
 EXPLICIT_ENTRIES = 1024
@@ -70,17 +69,12 @@ class Router:
     """Route by one config and one classifier; `served` returns the latest snapshot of the served models."""
 
     def __init__(
-        self,
-        config: Config,
-        classifier: Classifier,
-        served: Callable[[], Served],
-        previous: Router | None = None,
-        fitted: Mapping[str, Threshold] | None = None,
+        self, config: Config, classifier: Classifier, served: Callable[[], Served], previous: Router | None = None
     ) -> None:
-        """Take over the conversations of `previous`; `fitted` are the thresholds, by default the config's."""
+        """Take over the conversations of `previous`."""
         self.config = config
         self.classifier = classifier
-        self.policy = Policy(config, classifier.labels, fitted=fitted)
+        self.policy = Policy(config, classifier.labels, calibration=classifier.calibration)
         self.served = served
         self.auto_names = config.auto_names
         parameters = {family.parameter for family in config.families.values() if family.type == "reasoning_effort"}

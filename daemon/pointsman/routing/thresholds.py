@@ -63,7 +63,8 @@ def thresholds(config: Config, labels: Sequence[str], calibration: Calibration |
         return found
     labels_of = cover(config, labels).labels_of
     shares = np.array([[label in labels_of[name] for name in found] for label in labels])
-    scores = calibration.probabilities @ shares
+    # Not a product of matrices: its threads would wait for cores that other processes use.
+    scores = np.stack([calibration.probabilities[:, mine].sum(axis=1) for mine in shares.T], axis=1)
     # The category of each label, else one too many; the last is for NO_LABEL.
     own = np.append(np.c_[shares, ~shares.any(axis=1)].argmax(axis=1), len(found))[calibration.truth]
     best = scores.argmax(axis=1)
