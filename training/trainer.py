@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pointsman_export.export.mean_bert import mean_of_tokens
 from training.augment import Pool, augment
 from training.batches import batches, tokenize
 from training.corpus import sample
@@ -25,6 +27,8 @@ _SMOOTHING = 0.1
 _WEIGHT_DECAY = 0.01
 _HEAD_RATE = 5
 """Learning rate of the head, which is not pretrained, relative to the encoder's."""
+_KEEP = 1.0
+"""Weight of the cosine of a text's features with those before the training, which `fit` needs for other labels."""
 _WARMUP = 0.06
 _LOG_STEPS = 50
 
@@ -54,6 +58,7 @@ class Trainer:
         save_seconds: float = 60.0,
     ) -> None:
         self.model = model
+        self._pretrained = copy.deepcopy(model.bert).eval().requires_grad_(False)
         self._tokenizer = tokenizer
         self._settings = settings
         self._state = state
@@ -94,9 +99,14 @@ class Trainer:
 
     def _train(self, ids: list[list[int]], labels: torch.Tensor) -> float:
         inputs = self._tokenizer.pad({"input_ids": ids}, return_tensors="pt")
+        texts = inputs["input_ids"], inputs["attention_mask"]
         with torch.autocast("cpu", torch.bfloat16):
-            logits = self.model(**inputs).logits
-        loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=_SMOOTHING)
+            mean = mean_of_tokens(self.model.bert, *texts)
+            logits = self.model.classifier(self.model.dropout(mean))
+            with torch.no_grad():
+                before = mean_of_tokens(self._pretrained, *texts)
+        kept = nn.functional.cosine_similarity(mean.float(), before.float()).mean()
+        loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=_SMOOTHING) - _KEEP * kept
         self._optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

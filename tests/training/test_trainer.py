@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import BertForSequenceClassification
 
+from pointsman_export.export.mean_bert import MeanBertForSequenceClassification
 from training.augment import pool
 from training.batches import tokenize
 from training.data import LABELS, CannotTrain, Row
@@ -50,7 +50,7 @@ def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(encoder: Path, 
         if calls == 4:
             raise KeyboardInterrupt
 
-    stopped.model.register_forward_pre_hook(stop)
+    stopped.model.classifier.register_forward_pre_hook(stop)
     with pytest.raises(KeyboardInterrupt):
         stopped.run(ROWS, pool(ROWS))
     resumed = trainer(encoder, tmp_path / "stopped.pt")
@@ -78,7 +78,7 @@ def test_the_word_embeddings_stay_as_they_were(encoder: Path, tmp_path: Path) ->
 def test_a_checkpoint_names_the_labels_and_its_tokenizer_cuts_nothing(encoder: Path, tmp_path: Path) -> None:
     build_classifier(encoder).save_pretrained(tmp_path / "checkpoint")
     load_tokenizer(encoder).save_pretrained(tmp_path / "checkpoint")
-    saved = BertForSequenceClassification.from_pretrained(tmp_path / "checkpoint")
+    saved = MeanBertForSequenceClassification.from_pretrained(tmp_path / "checkpoint")
 
     assert saved.config.id2label == dict(enumerate(LABELS))
     assert saved.config.problem_type == "single_label_classification"

@@ -23,7 +23,13 @@ class MeanBertForSequenceClassification(BertPreTrainedModel):  # type: ignore[mi
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> SequenceClassifierOutput:
         """Return logits [texts, labels] for ids and a mask [texts, tokens]."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        tokens = self.bert(input_ids, mask).last_hidden_state
-        weights = mask[..., None].to(tokens.dtype)
-        mean = (tokens * weights).sum(1) / weights.sum(1)
+        mean = mean_of_tokens(self.bert, input_ids, mask)
         return SequenceClassifierOutput(logits=self.classifier(self.dropout(mean)))
+
+
+def mean_of_tokens(encoder: Any, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return the mean [texts, width] of an encoder's last tokens that are not masked."""
+    tokens = encoder(input_ids, mask).last_hidden_state
+    weights = mask[..., None].to(tokens.dtype)
+    mean: torch.Tensor = (tokens * weights).sum(1) / weights.sum(1)
+    return mean
