@@ -14,7 +14,7 @@ FREE = Name(Role.FREE)
 
 def told(message: str) -> list[tuple[str, bool]]:
     """The form of each block, and whether it is inside of something."""
-    return [(block.look().value, block.inside) for block in blocks_of(message)]
+    return [(block.look().name.lower(), block.inside) for block in blocks_of(message)]
 
 
 PROSE, INSIDE = ("prose", False), ("enclosed", True)

@@ -17,7 +17,7 @@ TIDE = "The tide turns."
         pytest.param(
             f"Here is all of the context:\n\n{TIDE}\n\nMoor.", [f"1 other: {TIDE}", "2 free: Moor."], id="a sentence"
         ),
-        pytest.param(f"# Context: Graz\n\n{TIDE}", [f"1 other!: {TIDE}"], id="a heading"),
+        pytest.param(f"# Context: Graz\n\n{TIDE}", ["1 other!: Graz", f"1 other!: {TIDE}"], id="a heading"),
         pytest.param(f"Question: How?\n\n{TIDE}", ["1 ask: How?", f"1 ask: {TIDE}"], id="an ask of several paragraphs"),
         pytest.param("Moor it. Question: How?", ["1 free: Moor it.", "2 ask: How?"], id="behind a sentence"),
         pytest.param("Moor it.\nQuestion: How?", ["1 free: Moor it.", "2 ask: How?"], id="below a line"),

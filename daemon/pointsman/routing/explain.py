@@ -139,7 +139,7 @@ def render(description: dict[str, Any]) -> str:
         f"model      {decision['model']}" + _aside(decision["base_model"], decision["model"]),
         f"category   {decision['category'] or '-'}",
         f"reason     {decision['reason']} (confidence {confidence}, threshold {decision['threshold']}"
-        + (f" of {decision['missed']['category']})" if decision["missed"] else ")"),
+        + (f" of {decision['missed']['category']})" if decision.get("missed") else ")"),
         f"endpoints  {', '.join(decision['endpoints'])}",
         *_asides(decision),
         *_language(description["text"]),
