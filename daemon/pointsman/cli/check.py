@@ -72,19 +72,16 @@ def _unresolved(loaded: Loaded) -> Iterator[Problem]:
 
 
 def _imprecise(loaded: Loaded, found: Mapping[str, Threshold]) -> Iterator[Problem]:
-    """Yield the categories whose threshold could not be fitted."""
+    """Yield the categories that no threshold makes precise; too few rows to know are only shown in the table."""
     for i, category in enumerate(loaded.config.categories):
-        threshold = found[category.name]
-        measured, name = threshold.measured, category.name
-        if measured is None or threshold.origin not in (Origin.FEW_ROWS, Origin.NOT_REACHED):
-            continue
-        if threshold.origin is Origin.FEW_ROWS:
-            message = f'too few calibration rows ({measured.reached}) to know the precision of "{name}"'
-        else:
-            message = f'no threshold gives "{name}" a precision of {PRECISION:.0%} on the calibration rows'
-        message += f", so the lower bound {threshold.value:g} holds"
-        fix = f"set one in pointsman.routing.thresholds ({name}: 1 chooses it only when certain), or calibrate anew"
-        yield loaded.places.problem(("categories", i), message, fix)
+        name, threshold = category.name, found[category.name]
+        if threshold.origin is Origin.NOT_REACHED:
+            message = (
+                f'no threshold gives "{name}" a precision of {PRECISION:.0%} on the calibration rows, so the lower bound '
+                f"{threshold.value:g} holds"
+            )
+            fix = f"set one in pointsman.routing.thresholds ({name}: 1 chooses it only when certain), or calibrate anew"
+            yield loaded.places.problem(("categories", i), message, fix)
 
 
 def _thresholds(found: Mapping[str, Threshold]) -> Iterator[tuple[str, ...]]:
