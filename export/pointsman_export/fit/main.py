@@ -19,7 +19,7 @@ FILE holds one JSON object per line: {"text": "what's my balance", "label": "ban
 that you do not want to route: without one, each prompt is forced into one of the labels.
 
 Before you have such rows, --describe takes one or two sentences for each label, in the same form: {"text": "Questions
-about accounts, cards and payments.", "label": "banking"}. Expect an accuracy of 0.60 to 0.85. Ten or more rows for each
+about accounts, cards and payments.", "label": "banking"}. Expect an accuracy of 0.70 to 0.80. Ten or more rows for each
 label are better.
 
 The figures of --data come from cross-validation: each row is judged by a head that was not trained on it. They hold for
