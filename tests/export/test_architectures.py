@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import numpy_helper
 from safetensors.torch import load_file, save_file
 
 from pointsman.classify import artifact
@@ -37,7 +38,7 @@ from pointsman_export.export.torch_model import load_model
 from pointsman_export.export.verify import torch_logits
 from pointsman_export.fit import graph as fit_graph
 from pointsman_export.fit.main import main as fit
-from support.checkpoint import FAMILY, LABELS, MODERNBERT, folded
+from support.checkpoint import FAMILY, LABELS, MODERNBERT, edit_json, folded
 
 if TYPE_CHECKING:
     from pointsman.classify.tokenizer import Ids
@@ -207,6 +208,21 @@ def test_the_graph_for_a_gpu_computes_what_torch_does(family: Source, tmp_path: 
         "Expand",
         "Reshape",
     }
+
+
+@pytest.mark.parametrize("rows", [2048, 2049, 2063])
+def test_shared_weights_are_where_kernels_can_read_them(bert: Path, tmp_path: Path, rows: int) -> None:
+    """At multiples of 64 bytes, whatever the vocabulary: those of 1 KiB or more are stored one behind the other."""
+    tensors = load_file(bert / "model.safetensors")
+    words = "bert.embeddings.word_embeddings.weight"
+    tensors[words] = torch.cat([tensors[words], tensors[words][: rows - 2048]])
+    save_file(tensors, bert / "model.safetensors")
+    edit_json(bert / "config.json", vocab_size=rows)
+
+    model = build_graph(*folded(bert), "token")
+
+    sizes = [numpy_helper.to_array(tensor).nbytes for tensor in model.graph.initializer]
+    assert {size % 64 for size in sizes if size >= 1024} == {0}
 
 
 @pytest.mark.parametrize("kind", OF_EACH_MODULE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
+import re
 import shutil
 import tempfile
 import time
@@ -24,6 +25,13 @@ PROVIDERS = {
 
 # Smaller constants stay in the graph's own file.
 SHARED_BYTES = 1024
+# Where a prepared graph says that weights are: "MatMulIntegerToFloat+6712504603216725768|12781032;148992;0".
+PREPACKED = re.compile(rb"\+\d+\|(\d+);\d+;")
+ALIGNMENT = 64
+TWICE = (
+    "the weights are in memory twice, since ONNX Runtime cannot share them between its sessions; to avoid this, export "
+    "the classifier again"
+)
 # Loading takes seconds; an older folder of weights was left by a process killed while loading.
 LEFT_BEHIND_S = 3600.0
 WEIGHTS = "weights-"
@@ -93,10 +101,17 @@ def open_cpu(runtime: ModuleType, model: Path, threads: int, scratch: Path) -> C
             }.items():
                 options.add_session_config_entry(f"session.{name}", value)
             runtime.InferenceSession(model, options, providers=[PROVIDERS["cpu"]])
-            return CpuSessions(_session(runtime, prepared, 1), _with_pool(runtime, prepared, threads))
+            note = None if _are_aligned(prepared) else TWICE
+            shared = model if note else prepared
+            return CpuSessions(_session(runtime, shared, 1), _with_pool(runtime, shared, threads), note)
     except OSError as error:
         note = f"long prompts run on one thread: {scratch} cannot be written ({error.strerror})"
         return CpuSessions(_session(runtime, model, 1), None, note)
+
+
+def _are_aligned(prepared: Path) -> bool:
+    """Return whether the kernels can read the weights where they are in the file; up to 1.32 some crash otherwise."""
+    return all(int(offset) % ALIGNMENT == 0 for offset in PREPACKED.findall(prepared.read_bytes()))
 
 
 def _with_pool(runtime: ModuleType, model: Path, threads: int) -> Any:

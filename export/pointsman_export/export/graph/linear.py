@@ -72,7 +72,9 @@ class Linears:
         if self._is_float(name):
             rows = op("Gather", self._writer.constant(f"{name}.weight", table), "input_ids")
         else:
-            quantized, scale = symmetric(table, axis=1)
+            # Shared weights are stored one behind the other, and the kernels read them at multiples of 64 bytes.
+            unused = -len(table) % (64 // np.float32().nbytes)
+            quantized, scale = symmetric(np.pad(table, ((0, unused), (0, 0))), axis=1)
             values = op("Gather", self._writer.constant(f"{name}.int8", quantized), "input_ids")
             steps = op("Gather", self._writer.constant(f"{name}.scale", scale[:, 0]), "input_ids")
             rows = op("DequantizeLinear", values, steps, axis=0)
