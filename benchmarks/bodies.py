@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from provenance import provenance
+from provenance import processor, provenance
 from startup import RESULT
 from target import quantile
 
@@ -81,14 +81,13 @@ def spread(delays: list[float]) -> dict[str, float]:
 
 def rendered(result: dict[str, Any]) -> list[str]:
     """Return the result as a Markdown page."""
-    machine = result["machine"]
     rows = {"none": result["quiet"], **result["bodies"]}
     return [
         "# How long a body delays other clients",
         "",
         "Delay of `GET /health`, asked without a pause by another client, while one body of 32",
         "MiB (the default `server.max_body_bytes`) is sent, read, routed and answered, by what it is full of:",
-        f"{result['rounds']} rounds on {machine['cpu']}, {machine['cores']} cores, commit {result['commit']}",
+        f"{result['rounds']} rounds on {processor(result['machine'])}, commit {result['commit']}",
         f"(`make bench-bodies`). The target is at most {TARGET_MS} ms.",
         "",
         "| body full of | probes | p50 ms | p99 ms | max ms |",

@@ -20,7 +20,7 @@ from typing import Any
 
 import uvloop
 from markdown import judged, table
-from provenance import provenance
+from provenance import processor, provenance
 from startup import RESULT, ROOT
 from target import at_most, ratio
 
@@ -232,7 +232,7 @@ async def measure(rounds: int) -> dict[str, Any]:
 
 def rendered(result: dict[str, Any]) -> list[str]:
     """Return the result as a Markdown page."""
-    machine, cells = result["machine"], result["cells"]
+    cells = result["cells"]
     rows = [
         [f"{kind}, {size}", *_figures(cell[EXPLICIT], cell[HIT])]
         for kind, sizes in cells.items()
@@ -244,8 +244,8 @@ def rendered(result: dict[str, Any]) -> list[str]:
         "CPU time of the event loop for a chat completion, from its first byte to the end of its answer, without the",
         "system calls of sockets (`make bench-path`): one that names its model, and one for the automatic model whose",
         "class is in the cache. The second is read, looked up and edited, and its system prompt is set. Microseconds,",
-        f"best of {result['rounds']} rounds; the ratio is the median of those of each round. {machine['cpu']},",
-        f"{machine['cores']} cores, Python {result['python']}, commit {result['commit']}.",
+        f"best of {result['rounds']} rounds; the ratio is the median of those of each round.",
+        f"{processor(result['machine'])}, Python {result['python']}, commit {result['commit']}.",
         "",
         *table(["", "explicit", "cache hit", "more", "times"], rows),
         "",

@@ -10,6 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from pointsman.classify.cores import CGROUPS, OWN_CGROUP, usable_cores
+
 PACKAGES = (
     "pointsman",
     "aiohttp",
@@ -21,6 +23,21 @@ PACKAGES = (
     "tokenizers",
     "uvloop",
 )
+CPU_FIELDS = {"model name": "cpu", "cpu family": "family", "model": "model", "stepping": "stepping"}
+"""The name alone is none: a cloud host calls each generation of AMD's servers "AMD EPYC", and one is twice as fast."""
+DECISIVE = (
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512_vnni",
+    "avx_vnni",
+    "avx512_bf16",
+    "amx_int8",
+    "amx_bf16",
+    "asimddp",
+    "i8mm",
+)
+"""The flags on which the speed of matrix products depends."""
 
 
 def provenance() -> dict[str, Any]:
@@ -34,8 +51,10 @@ def provenance() -> dict[str, Any]:
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": commit,
         "machine": {
-            "cpu": _cpu(),
+            **cpu(Path("/proc/cpuinfo").read_text()),
             "cores": os.cpu_count(),
+            "usable_cores": usable_cores(),
+            "cpu_max": _cpu_max(),
             "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
             "system": platform.platform(),
         },
@@ -44,6 +63,27 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def _cpu() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+def cpu(cpuinfo: str) -> dict[str, Any]:
+    """Return what tells one CPU from another: its name, family, model, stepping, and the flags that count."""
+    first = cpuinfo.partition("\n\n")[0]
+    lines = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
+    flags = set((lines.get("flags") or lines.get("Features", "")).split())
+    found: dict[str, Any] = {name: lines[key] for key, name in CPU_FIELDS.items() if key in lines}
+    return {"cpu": platform.machine()} | found | {"flags": [flag for flag in DECISIVE if flag in flags]}
+
+
+def processor(machine: dict[str, Any]) -> str:
+    """Return the cores and the CPU of a result in words; results of release 0.1 have only the CPU's name."""
+    detail = ", ".join(f"{key} {machine[key]}" for key in ("family", "model", "stepping") if key in machine)
+    quota = machine.get("cpu_max", "max")
+    limited = "" if quota.startswith("max") else f", cpu.max {quota}"
+    return f"{machine['cores']} cores of {machine['cpu']}{detail and f' ({detail})'}{limited}"
+
+
+def _cpu_max() -> str:
+    """Return the quota and the period of this process's own cgroup; those above it count in `usable_cores`, too."""
+    own = next((line[3:] for line in OWN_CGROUP.read_text().splitlines() if line.startswith("0::")), "/")
+    try:
+        return (CGROUPS / own.lstrip("/") / "cpu.max").read_text().strip()
+    except OSError:
+        return "max"

@@ -7,6 +7,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from provenance import processor
+
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 BUILTIN = ROOT / "daemon" / "pointsman" / "assets" / "builtin"
@@ -300,9 +302,9 @@ def accuracy_row(title: str, result: dict[str, Any]) -> str:
 
 
 def origin(result: dict[str, Any]) -> str:
-    machine, versions = result["machine"], result["versions"]
+    versions = result["versions"]
     return (
-        f"{machine['cores']} cores of {machine['cpu']}, Python {result['python']}, "
+        f"{processor(result['machine'])}, Python {result['python']}, "
         f"onnxruntime {versions['onnxruntime']}, commit {result['commit']}, {result['time'][:10]}."
     )
 

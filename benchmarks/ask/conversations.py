@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from markdown import judged, table
-from provenance import provenance
+from provenance import processor, provenance
 from target import Target, median
 
 from pointsman.adapters.catalog import Served
@@ -217,7 +217,7 @@ def cost(count: int, size: int) -> float:
 
 
 def report(result: dict[str, Any]) -> str:
-    turns, met, machine = result["turns"], result["strangers"], result["machine"]
+    turns, met = result["turns"], result["strangers"]
     half = list(turns)[-1]
     judge = turns[half]
     targets = [
@@ -247,7 +247,7 @@ def report(result: dict[str, Any]) -> str:
             "# Conversations",
             "",
             "The built-in classifier and the router of config/config.yaml (`make bench-conversations`), on",
-            f"{machine['cpu']}, {machine['cores']} cores, commit {result['commit']}.",
+            f"{processor(result['machine'])}, commit {result['commit']}.",
             "The rows are explained in benchmarks/ask/turns.md; four come from each conversation, so a difference of",
             "0.05 is not certain. `python -m ask.judge` cross-validates the rule that was fitted to `development`.",
             "",

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import yaml
 from markdown import table
-from provenance import provenance
+from provenance import processor, provenance
 
 from pointsman.classify import artifact
 from pointsman.classify.onnx_cpu import softmax
@@ -157,7 +157,7 @@ def many_rows() -> dict[str, float]:
 
 def rendered(result: dict[str, Any]) -> str:
     """Return the report as Markdown."""
-    machine, many = result["machine"], result["many_rows"]
+    many = result["many_rows"]
     rows = [
         [
             name,
@@ -172,7 +172,7 @@ def rendered(result: dict[str, Any]) -> str:
     ]
     each = [f"{few} rows each" for few in FEW]
     head = ["prompts", "labels", "rows", "descriptions", "regression", *each, "all rows", "ECE"]
-    origin = f"{machine['cpu']}, {machine['cores']} cores, Python {result['python']}, commit {result['commit']}"
+    origin = f"{processor(result['machine'])}, Python {result['python']}, commit {result['commit']}"
     costs = f"{many['cpu_s']:.0f} s of CPU, {many['wall_s']:.0f} s in all beside other programs"
     lines = [
         "# Training a head",

@@ -9,6 +9,7 @@ from typing import Any
 
 import plot
 from markdown import judged, table
+from provenance import processor
 
 from inference import targets
 from inference.serving import OURS, TENSOR, median
@@ -206,14 +207,14 @@ def _plot(folder: Path, name: str, svg: str) -> str:
 
 
 def _origin(result: Result) -> str:
-    machine, parts = result["machine"], {"onnxruntime": result["versions"]["onnxruntime"]}
+    parts = {"onnxruntime": result["versions"]["onnxruntime"]}
     venvs = {"": parts} | (result["peers"] if "missing" in result["found"] else {})
     versions = [
         f"{peer and f'venv {peer}: '}{', '.join(f'{package} {version}' for package, version in packages.items())}"
         for peer, packages in venvs.items()
     ]
     return (
-        f"{machine['cores']} cores of {machine['cpu']}, Python {result['python']}, {'; '.join(versions)}; "
+        f"{processor(result['machine'])}, Python {result['python']}, {'; '.join(versions)}; "
         f"commit {result['commit']}, {result['time'][:10]}, {result['seconds']} s."
     )
 

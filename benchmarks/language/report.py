@@ -6,16 +6,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from markdown import table
+from provenance import processor
 
 
 def rendered(result: dict[str, Any]) -> list[str]:
     """Return the lines of the page."""
-    machine, load = result["machine"], result["load"]
+    load = result["load"]
     return [
         "# The language gate",
         "",
         "What the gate of a classifier for English stops, lets pass and costs (`make bench-languages`), on",
-        f"{machine['cpu']}, {machine['cores']} cores, Python {result['python']}, commit {result['commit']}.",
+        f"{processor(result['machine'])}, Python {result['python']}, commit {result['commit']}.",
         "The asks are written by hand. Half of them, chosen by hash, were kept apart when the gate was tuned. But the",
         "choice of the identifier saw all, and one text of that half showed a fault that was fixed (Greek symbols).",
         "",

@@ -9,6 +9,7 @@ from typing import Any
 
 import plot
 from markdown import judged, table
+from provenance import processor
 from target import difference, median
 
 from relay import targets
@@ -187,7 +188,7 @@ def _origin(result: Result) -> list[str]:
     found = result["found"]
     missing = dict.fromkeys([*found["requests"]["missing"], *found["streams"]["missing"]])
     lines = [
-        f"{machine['cores']} cores of {machine['cpu']} (proxy on {result['cores']['proxy']}, load on",
+        f"{processor(machine)} (proxy on {result['cores']['proxy']}, load on",
         f"{result['cores']['load']}), {machine['system']}, Python {result['python']}, commit {result['commit']},",
         f"{result['time'][:10]}, {result['seconds']} s.",
         f"Peers: {', '.join(f'{name} {version}' for name, version in peers.items())}.",

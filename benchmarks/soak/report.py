@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from provenance import processor
+
 RATIO = 2.0
 """The target: honest p99 under attack over that in quiet."""
 
@@ -24,7 +26,7 @@ def rendered(result: Mapping[str, Any]) -> list[str]:
         "straight to vLLM's stand-in: what delays these, too, is not the daemon.",
         "",
         *_cores(result["own"], machine["cores"]),
-        f"The machine: {machine['cpu']}, `{result['flags']}`,",
+        f"The machine: {processor(machine)}, `{result['flags']}`,",
         f"{machine['system']}, load {result['load_before']} before. Python {result['python']},",
         f"commit {result['commit']}, {result['time']}.",
         "",

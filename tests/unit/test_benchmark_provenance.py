@@ -1,0 +1,52 @@
+"""A result says on which CPU it was measured: its name alone does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provenance import cpu, processor, provenance
+
+GENOA = """processor\t: 0
+vendor_id\t: AuthenticAMD
+cpu family\t: 25
+model\t\t: 17
+model name\t: AMD EPYC
+stepping\t: 1
+flags\t\t: fpu avx2 fma avx512f avx512_bf16 avx512_vnni
+
+processor\t: 1
+cpu family\t: 99
+"""
+GRAVITON = "processor\t: 0\nBogoMIPS\t: 2100\nFeatures\t: fp asimd asimddp i8mm bf16\n"
+
+
+def test_two_generations_of_one_name_are_told_apart() -> None:
+    found = cpu(GENOA)
+
+    assert found == {
+        "cpu": "AMD EPYC",
+        "family": "25",
+        "model": "17",
+        "stepping": "1",
+        "flags": ["avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16"],
+    }
+    assert processor({**found, "cores": 2}) == "2 cores of AMD EPYC (family 25, model 17, stepping 1)"
+
+
+def test_a_cpu_that_tells_only_its_features_has_the_name_of_its_architecture() -> None:
+    assert cpu(GRAVITON)["flags"] == ["asimddp", "i8mm"]
+    assert cpu(GRAVITON).keys() == {"cpu", "flags"}
+
+
+def test_a_quota_is_told_and_no_quota_is_not() -> None:
+    machine: dict[str, Any] = {"cores": 8, "cpu": "x"}
+
+    assert processor(machine | {"cpu_max": "200000 100000"}) == "8 cores of x, cpu.max 200000 100000"
+    assert processor(machine | {"cpu_max": "max 100000"}) == processor(machine) == "8 cores of x"
+
+
+def test_a_result_has_the_machine_the_kernel_and_the_versions() -> None:
+    head = provenance()
+
+    assert head["machine"].keys() >= {"cpu", "flags", "cores", "usable_cores", "cpu_max", "memory_gib", "system"}
+    assert {"numpy", "onnxruntime", "tokenizers"} <= head["versions"].keys()
