@@ -6,17 +6,17 @@ import re
 
 import pytest
 
-from pointsman.http1.forwarded_headers import forwarded_headers, request_id
+from pointsman.http1.forwarded_headers import _VERDICTS, forwarded_headers, request_id
 from pointsman.http1.response_head import MalformedHead, read_head
 
 Pairs = list[tuple[str, str]]
 
 
-def up(*pairs: tuple[str, str], credentials: bool = False) -> Pairs:
+def up(*pairs: tuple[str, str], credentials: bool = False, proxied: bool = False) -> Pairs:
     """What vLLM gets."""
     raw = [(name.lower().encode(), f"{name}: {value}".encode()) for name, value in pairs]
     nominating = ",".join(value for name, value in pairs if name.lower() == "connection") or None
-    lines = forwarded_headers(raw, nominating and nominating.encode(), credentials=credentials)
+    lines = forwarded_headers(raw, nominating and nominating.encode(), credentials=credentials, proxied=proxied)
     assert not lines or lines.endswith(b"\r\n")
     return _pairs(lines)
 
@@ -77,13 +77,37 @@ def test_what_we_set_ourselves_is_not_the_clients(name: str) -> None:
     assert up((name, "theirs"), credentials=True) == []
 
 
-@pytest.mark.parametrize("name", ["X-data-parallel-rank", "x-data-parallel-host", "X-DATA-PARALLEL-RANK"])
-def test_a_client_does_not_choose_vllms_engine(name: str) -> None:
-    assert up((name, "1"), credentials=True) == []
+@pytest.mark.parametrize(
+    "name", ["X-data-parallel-rank", "x-data-parallel-host", "X-DATA-PARALLEL-RANK", "X-Vllm-Priority", "x-vllm-new"]
+)
+def test_a_client_does_not_choose_vllms_engine_nor_its_place_in_the_queue(name: str) -> None:
+    assert up((name, "1"), credentials=True, proxied=True) == []
 
 
-def test_the_ask_that_a_client_states_is_for_us_alone() -> None:
-    assert up(("X-Pointsman-Ask", "What%20is%20a%20tort%3F"), credentials=True) == []
+@pytest.mark.parametrize("name", ["X-Pointsman-Ask", "x-pointsman-reason", "X-VSR-Selected-Model"])
+def test_headers_of_ours_from_a_client_stay_here(name: str) -> None:
+    assert up((name, "What%20is%20a%20tort%3F"), credentials=True, proxied=True) == []
+
+
+PROXIED = (
+    *(("X-Forwarded-For", "203.0.113.9"), ("x-forwarded-proto", "https"), ("X-Forwarded-Host", "evil.example")),
+    *(("X-Forwarded-Anything", "1"), ("Forwarded", "for=203.0.113.9"), ("X-Real-IP", "203.0.113.9")),
+    *(("CF-Connecting-IP", "203.0.113.9"), ("True-Client-IP", "203.0.113.9"), ("X-Client-IP", "203.0.113.9")),
+)
+
+
+def test_what_proxies_say_about_a_client_crosses_from_trusted_ones_alone() -> None:
+    assert up(*PROXIED, credentials=True) == []
+    assert up(*PROXIED, proxied=True) == list(PROXIED)
+
+
+def test_names_that_clients_make_up_fill_no_memory_and_are_judged_all_the_same() -> None:
+    for i in range(3_000):
+        assert up((f"X-Made-Up-{i}", "1"), (f"x-forwarded-{i}", "1")) == [(f"X-Made-Up-{i}", "1")]
+    assert up(("x" * 8_000, "1")) == [("x" * 8_000, "1")]
+    learned = _VERDICTS[False, False]
+    assert len(learned.passing) + len(learned.blocked) <= 600
+    assert max(map(len, learned.passing)) < 100
 
 
 CREDENTIALS = (("Authorization", "Bearer client"), ("x-api-key", "k"), ("api-key", "k"), ("Cookie", "a=1"))

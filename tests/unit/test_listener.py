@@ -15,6 +15,7 @@ import uvloop
 
 from pointsman.errors import CannotStart
 from pointsman.server.byte_budget import ByteBudget
+from pointsman.server.client import TrustedProxies
 from pointsman.server.limits import Limits
 from pointsman.server.listener import Listener
 from pointsman.server.request import Request
@@ -28,7 +29,7 @@ async def listening() -> AsyncIterator[Listener]:
     async def answer(_: Request) -> Response:
         return Response(body=b"here")
 
-    limits = Limits(5.0, 60.0, 1000, 100, 0, ())
+    limits = Limits(5.0, 60.0, 1000, 100, 0, TrustedProxies())
     made = Listener(answer, lambda: limits, lambda _: None, lambda _: None, ByteBudget(1 << 20))
     try:
         yield made

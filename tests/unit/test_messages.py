@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from pointsman.http1.body import Malformed
 from pointsman.http1.request_head import malformed, read_head
 from pointsman.long_body import Received
 from pointsman.server.byte_budget import ByteBudget, Share
+from pointsman.server.client import Client
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response
 from support.virtual_loop import VirtualLoop
@@ -23,7 +25,7 @@ def request(*fields: str, limit: int = 10, version: str = "1.1") -> tuple[Reques
     """A request of which the head has come, and what is written to its client."""
     written: list[bytes] = []
     head = "\r\n".join([f"POST / HTTP/{version}", "Host: here", *fields, "", ""])
-    writer: Any = type("Writer", (), {"write": staticmethod(written.append)})
+    writer: Any = SimpleNamespace(write=written.append, client=lambda _: Client("", ""))
     share = Share(ByteBudget(2**20), limited=True)
     return Request(writer, read_head(head.encode()), limit, share, 0), written
 

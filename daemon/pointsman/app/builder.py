@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from pointsman.adapters.loader import Loader
@@ -13,7 +14,7 @@ from pointsman.app.descriptors import client_connections, raise_limit
 from pointsman.app.generation import Generation
 from pointsman.app.prepare import Prepared
 from pointsman.classify.classifier import Classifier
-from pointsman.config.address import network
+from pointsman.config.address import UNIX_PEERS, network
 from pointsman.config.model import ServerOptions
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import Level
@@ -29,6 +30,7 @@ from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.proxy.timeouts import Timeouts
 from pointsman.proxy.upstreams import Upstreams
 from pointsman.routing.router import Router
+from pointsman.server.client import TrustedProxies
 from pointsman.server.client_limiter import ClientLimiter
 from pointsman.server.limits import Limits
 from pointsman.upstream.key_check import checked_models
@@ -115,7 +117,7 @@ class Builder:
             max_body_bytes=server.max_body_bytes,
             max_connections=connections,
             max_connections_per_client=server.max_connections_per_client,
-            trusted=tuple(map(network, server.trusted_proxies)),
+            proxies=_trusted(server.trusted_proxies),
         )
 
     def _texts(self, file: str | None, previous: Generation | None) -> KeptTexts | None:
@@ -144,3 +146,7 @@ class Builder:
         for note in classifier.notes:
             self._log.write("warning", "classifier", message=note)
         self._log.write("info", "classifier", **classifier.settings())
+
+
+def _trusted(given: Sequence[str]) -> TrustedProxies:
+    return TrustedProxies(tuple(network(text) for text in given if text != UNIX_PEERS), UNIX_PEERS in given)

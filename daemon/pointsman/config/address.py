@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 _LONGEST_SOCKET_PATH = 107
 """Maximum length of Linux's sun_path without its final NUL."""
+UNIX_PEERS = "unix"
+"""Stands for all peers of Unix sockets among the trusted proxies."""
 _NAME = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?"
 )
@@ -50,7 +52,9 @@ def network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
         return ipaddress.ip_network(text)
     except ValueError:
-        raise ValueError("write an IP address, or a network such as 10.0.0.0/8 whose host bits are 0") from None
+        raise ValueError(
+            f"write an IP address, a network such as 10.0.0.0/8 whose host bits are 0, or {UNIX_PEERS}"
+        ) from None
 
 
 def check_endpoint(address: str, port: int | None) -> None:

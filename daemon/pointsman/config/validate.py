@@ -221,7 +221,8 @@ def _clients(subject: _Subject) -> Iterator[Problem]:
     base: Keys = ("pointsman", "server")
     for i, text in enumerate(server.trusted_proxies):
         try:
-            address.network(text)
+            if text != address.UNIX_PEERS:
+                address.network(text)
         except ValueError as error:
             keys: Keys = (*base, "trusted_proxies", i)
             yield subject.problem(*keys, message=f'expected a network, found "{text}"', fix=str(error))

@@ -8,28 +8,76 @@ from collections.abc import Iterable
 
 from pointsman.http1.grammar import HOP_BY_HOP
 
-# vLLM reads these to pick an engine rank; a client must not.
-_STEERING = frozenset({b"x-data-parallel-rank", b"x-data-parallel-host"})
-# The router's, from clients.
-_OURS = frozenset({b"x-pointsman-ask"})
-_CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"cookie"})
 _REPLACED = frozenset({b"host", b"content-length", b"expect", b"x-request-id"})
-_BLOCKED = HOP_BY_HOP | _STEERING | _REPLACED | _OURS
-_BLOCKED_WITH_CREDENTIALS = _BLOCKED | _CREDENTIALS
+# vLLM's choice of an engine rank and of the order in its queue, and what this program says to clients.
+_NEVER = (b"x-data-parallel-", b"x-vllm-", b"x-pointsman-", b"x-vsr-")
+_CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"cookie"})
+# What proxies say about a client, which anybody else could make up.
+_PROXIED = frozenset(
+    {
+        b"cf-connecting-ip",
+        b"forwarded",
+        b"true-client-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-envoy-external-address",
+        b"x-real-ip",
+    }
+)
+_PROXIED_TOO = (b"x-forwarded-",)
+
+_NOMINATES_NOTHING = frozenset({b"keep-alive", b"close"})
+
+# Clients use a few dozen names. A name that is longer, or one too many, is judged each time.
+_KEPT_VERDICTS = 512
+_LONGEST_KEPT_BYTES = 64
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
 
 
-def forwarded_headers(fields: Iterable[tuple[bytes, bytes]], connection: bytes | None, *, credentials: bool) -> bytes:
+class _Verdicts:
+    """Which headers cross to vLLM, by their names in lower case; both sets grow as names are judged."""
+
+    __slots__ = ("_prefixes", "blocked", "passing")
+
+    def __init__(self, *, credentials: bool, proxied: bool) -> None:
+        self.passing: set[bytes] = set()
+        self.blocked: set[bytes] = {*HOP_BY_HOP, *_REPLACED}
+        if not credentials:
+            self.blocked |= _CREDENTIALS
+        if not proxied:
+            self.blocked |= _PROXIED
+        self._prefixes = _NEVER if proxied else (*_NEVER, *_PROXIED_TOO)
+
+    def judge(self, name: bytes) -> bool:
+        """Return whether a header of a name in neither set crosses."""
+        passes = not name.startswith(self._prefixes)
+        if len(self.passing) + len(self.blocked) < _KEPT_VERDICTS and len(name) <= _LONGEST_KEPT_BYTES:
+            (self.passing if passes else self.blocked).add(name)
+        return passes
+
+
+_VERDICTS = {
+    (credentials, proxied): _Verdicts(credentials=credentials, proxied=proxied)
+    for credentials in (False, True)
+    for proxied in (False, True)
+}
+
+
+def forwarded_headers(
+    fields: Iterable[tuple[bytes, bytes]], connection: bytes | None, *, credentials: bool, proxied: bool = False
+) -> bytes:
     """Serialise end-to-end headers from (lower-case name, raw line) pairs, each line with its CRLF.
 
     Headers that `connection`, the value of the client's `Connection`, nominates are left out, and so are the client's
-    credentials unless `credentials`.
+    credentials unless `credentials`, and what proxies say about a client unless it is `proxied` by a trusted one.
     """
-    blocked = _BLOCKED if credentials else _BLOCKED_WITH_CREDENTIALS
-    if connection is not None:
-        blocked = blocked | {token.strip(b" \t") for token in connection.lower().split(b",")}
-    lines = [line for name, line in fields if name not in blocked]
+    verdicts = _VERDICTS[credentials, proxied]
+    passing, blocked, judge = verdicts.passing, verdicts.blocked, verdicts.judge
+    if connection is not None and connection.lower() not in _NOMINATES_NOTHING:
+        nominated = {token.strip(b" \t") for token in connection.lower().split(b",")}
+        fields = [field for field in fields if field[0] not in nominated]
+    lines = [line for name, line in fields if name in passing or (name not in blocked and judge(name))]
     lines.append(b"")
     return b"\r\n".join(lines)
 

@@ -21,6 +21,8 @@ class Record(msgspec.Struct):
 
     request_id: str
     path: str
+    client: str = ""
+    """The client's address; empty for a Unix socket."""
     started: float = msgspec.field(default_factory=time.perf_counter)
     original_model: str | None = None
     routed: Routed | None = None
@@ -66,6 +68,8 @@ def request_line(event: str, record: Record) -> Line:
         "path": record.path,
         "status": record.status,
     }
+    if record.client:
+        line["client"] = record.client
     if record.original_model is not None:
         line["original_model"] = cut(record.original_model, LONGEST_NAME_BYTES)
     if record.endpoint is not None:

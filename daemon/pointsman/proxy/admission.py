@@ -24,7 +24,7 @@ class Admission:
     def admit(self, client: str) -> str:
         """Return the client to `end` the request with; raises TooBusy or OverShare where it is one too many.
 
-        `client` is an address, empty for a Unix socket, whose clients have no limit of their own.
+        `client` is what tells it apart from others, empty where no limit of one client applies.
         """
         metrics, limits = self._metrics, self._options
         if metrics.in_flight > limits.max_in_flight:

@@ -34,7 +34,7 @@ class Exchange:
 
     def admit(self) -> None:
         """Raise TooBusy or OverShare if a limit of concurrent requests is reached."""
-        self._client = self._admission.admit(self.request.writer.client_address)
+        self._client = self._admission.admit(self.request.client.limited_as)
 
     async def settle(self, work: Awaitable[Response | None]) -> Response | None:
         """Return the response of `work`, or an error response; None if `work` handed the request to a job.

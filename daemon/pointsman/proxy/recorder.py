@@ -67,4 +67,4 @@ class Recorder:
 
 def new_record(request: Request, path: str) -> Record:
     """Return an empty record; `path` is the route's."""
-    return Record(request_id(request.head.values.get(b"x-request-id")), path)
+    return Record(request_id(request.head.values.get(b"x-request-id")), path, request.client.address)

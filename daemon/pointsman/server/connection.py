@@ -8,7 +8,9 @@ from typing import Protocol, cast
 
 from pointsman import eager
 from pointsman.errors import HttpError
+from pointsman.http1.request_head import RequestHead
 from pointsman.server import connection_timer, request_reader
+from pointsman.server.client import Client, TrustedProxies
 from pointsman.server.connection_timer import ConnectionTimer
 from pointsman.server.job import Cancellable, Flow
 from pointsman.server.peers import Peer
@@ -22,11 +24,8 @@ class ListenerLike(request_reader.Owner, connection_timer.Owner, Protocol):
 
     handler: Handler
 
-    def opened(self, connection: ClientConnection, address: str) -> HttpError | None:
-        """Register a connection and set its `peer`; return why it is refused where there are too many already.
-
-        `address` is empty for a Unix socket.
-        """
+    def opened(self, connection: ClientConnection, client: Client) -> HttpError | None:
+        """Register a connection and set its `peer`; return why it is refused where there are too many already."""
 
     def lingers(self, connection: ClientConnection) -> bool:
         """Return whether a connection that `opened` has refused may wait until its client has read the answer."""
@@ -45,8 +44,10 @@ class ClientConnection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_client",
         "_loop",
         "_owner",
+        "_proxies",
         "_reader",
         "_refusal",
         "_timer",
@@ -62,6 +63,8 @@ class ClientConnection(asyncio.Protocol):
     # Set once the connection is made.
     transport: asyncio.Transport
     peer: Peer[ClientConnection]
+    _client: Client
+    _proxies: TrustedProxies | None  # where the peer is one of them
     _reader: RequestReader
     _timer: ConnectionTimer
 
@@ -81,7 +84,11 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         name = transport.get_extra_info("peername")
-        error = self._owner.opened(self, name[0] if isinstance(name, tuple) else "")
+        address = name[0] if isinstance(name, tuple) else ""
+        proxies = self._owner.limits().proxies
+        self._client = proxies.directly(address)
+        self._proxies = proxies if proxies.trusts(address) else None
+        error = self._owner.opened(self, self._client)
         self._timer = ConnectionTimer(self, self._owner, self._loop)
         self._reader = RequestReader(self, self._owner, self._timer, self.peer.share, self._loop)
         if error is not None:
@@ -133,9 +140,14 @@ class ClientConnection(asyncio.Protocol):
         return self.transport.is_closing()
 
     @property
-    def client_address(self) -> str:
-        """The client's address; empty for a Unix socket and a trusted proxy, which are not limited by it."""
-        return self.peer.name
+    def proxied(self) -> bool:
+        """True if the peer is a trusted proxy, whose word about its client counts."""
+        return self._proxies is not None
+
+    def client(self, head: RequestHead) -> Client:
+        """Return the client that a request is from."""
+        proxies = self._proxies
+        return self._client if proxies is None else proxies.client(self._client, head.values.get(b"x-forwarded-for"))
 
     def begin(self, request: Request) -> None:
         """Have a request answered; only called when there is no `current` one."""

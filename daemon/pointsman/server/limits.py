@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pointsman.server.peers import Network
+from pointsman.server.client import TrustedProxies
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds on what clients may do; timeouts are in seconds, and 0 connections of one client are no limit.
 
-    Proxies in `trusted` networks are not limited as one client.
+    Trusted `proxies` are not limited as one client.
     """
 
     header_timeout: float
@@ -19,4 +19,4 @@ class Limits:
     max_body_bytes: int
     max_connections: int
     max_connections_per_client: int
-    trusted: tuple[Network, ...]
+    proxies: TrustedProxies

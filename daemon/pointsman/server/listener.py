@@ -13,6 +13,7 @@ from pointsman.config.address import Tcp
 from pointsman.config.address import listen as parse_address
 from pointsman.errors import CannotStart, HttpError, OverShare, TooBusy
 from pointsman.server.byte_budget import ByteBudget
+from pointsman.server.client import Client
 from pointsman.server.connection import ClientConnection
 from pointsman.server.departures import Departures
 from pointsman.server.limits import Limits
@@ -97,13 +98,13 @@ class Listener:
     def _connection(self) -> ClientConnection:
         return ClientConnection(self)
 
-    def opened(self, connection: ClientConnection, address: str) -> HttpError | None:
+    def opened(self, connection: ClientConnection, client: Client) -> HttpError | None:
         """Register a connection and set its `peer`; return why it is refused where there are too many already.
 
         Where all are full, an idle connection of the client that has most is closed for it.
         """
         limits = self.limits()
-        connection.peer = peer = self._peers.opened(address, limits.trusted)
+        connection.peer = peer = self._peers.opened(client)
         self.connections.add(connection)
         error: HttpError | None = None
         most_of_client = limits.max_connections_per_client

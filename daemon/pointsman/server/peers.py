@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from pointsman.server.byte_budget import ByteBudget, Share
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-# A host on the internet usually has a whole /64, so an address alone would not tell clients apart.
-_IPV6_PREFIX = 64
+from pointsman.server.client import Client
 
 C = TypeVar("C")
 
 
 class Peer(Generic[C]):
-    """One client. `name` is its address, empty where it is `exempt` from the limits of one client.
+    """One client, which may be `exempt` from the limits of one client.
 
     `silent` are its connections that have not sent a request yet, `idle` those between two requests, oldest first.
     """
 
-    __slots__ = ("_key", "connections", "exempt", "idle", "name", "share", "silent")
+    __slots__ = ("_key", "connections", "exempt", "idle", "share", "silent")
 
     def __init__(self, key: str, share: Share, *, exempt: bool) -> None:
         self._key = key
-        self.name = "" if exempt else key
         self.exempt = exempt
         self.share = share
         self.connections = 0
@@ -47,9 +41,10 @@ class Peers(Generic[C]):
         self._by_key: dict[str, Peer[C]] = {}
         self._ranks: list[dict[Peer[C], None]] = [{}]
 
-    def opened(self, address: str, trusted: Sequence[Network]) -> Peer[C]:
-        """Count a connection from `address`, empty for a Unix socket; proxies in `trusted` networks are exempt."""
-        key, exempt = _client(address, trusted)
+    def opened(self, client: Client) -> Peer[C]:
+        """Count a connection of `client`; trusted proxies, one by one, and Unix sockets are exempt."""
+        exempt = not client.limited_as
+        key = client.address if exempt else client.limited_as
         peer = self._by_key.get(key)
         if peer is None:
             peer = self._by_key[key] = Peer(key, Share(self._budget, limited=not exempt), exempt=exempt)
@@ -87,17 +82,3 @@ class Peers(Generic[C]):
                 if spare is None and peer.idle:
                     spare = next(iter(peer.idle))
         return spare
-
-
-def _client(address: str, trusted: Sequence[Network]) -> tuple[str, bool]:
-    """Return what tells a client apart, and whether it is exempt."""
-    if not address:
-        return "", True
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        ip = ip.ipv4_mapped or ip
-    if any(ip in network for network in trusted):
-        return str(ip), True
-    if isinstance(ip, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((ip, _IPV6_PREFIX), strict=False)), False
-    return str(ip), False

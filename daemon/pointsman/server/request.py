@@ -12,6 +12,7 @@ from pointsman.http1.body import Chunked, Framing, Length
 from pointsman.http1.request_head import RequestHead
 from pointsman.long_body import LONG_BYTES, Gathered, Received
 from pointsman.server.byte_budget import Share, Waiter
+from pointsman.server.client import Client
 from pointsman.server.job import Cancellable, Flow
 from pointsman.server.response import Response
 
@@ -40,8 +41,11 @@ class ResponseWriter(Protocol):
         """True once the client is gone, or the connection is being closed."""
 
     @property
-    def client_address(self) -> str:
-        """The client's address; empty for a Unix socket and a trusted proxy, which are not limited by it."""
+    def proxied(self) -> bool:
+        """True if the peer is a trusted proxy, whose word about its client counts."""
+
+    def client(self, head: RequestHead) -> Client:
+        """Return the client that a request is from."""
 
     def read_on(self) -> None:
         """Read the body of the request, which has waited unread."""
@@ -80,6 +84,7 @@ class Request:
         "_size",
         "_unread",
         "_waiter",
+        "client",
         "complete",
         "head",
         "keep_alive",
@@ -103,6 +108,7 @@ class Request:
         """
         self.writer = writer
         self.head = head
+        self.client = writer.client(head)
         # No upgrade is supported, and what follows one is not HTTP.
         self.keep_alive = head.keep_alive and b"upgrade" not in head.values
         self.parameters: dict[str, str] = {}

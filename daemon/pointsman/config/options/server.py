@@ -20,7 +20,7 @@ class ServerOptions:
     )
     max_in_flight_per_client: int = option(
         "Maximum requests in flight of one client address (an IPv6 /64); more are refused with 429. 0 means no limit. "
-        "Clients of a Unix socket and `trusted_proxies` have none.",
+        "Clients of a Unix socket have none; a request through `trusted_proxies` counts for the client that they name.",
         0,
         minimum=0,
     )
@@ -37,8 +37,10 @@ class ServerOptions:
         minimum=0,
     )
     trusted_proxies: tuple[str, ...] = option(
-        "Networks of reverse proxies, such as `127.0.0.1` or `10.0.0.0/8`: one address there is many clients, so no "
-        "limit of one client applies to it.",
+        "Networks of reverse proxies, such as `127.0.0.1` or `10.0.0.0/8`, or `unix` for the peers of Unix sockets. "
+        "Their `X-Forwarded-For` names the client, and what they say about it (`X-Forwarded-*`, `Forwarded`, "
+        "`X-Real-IP`) reaches vLLM; anybody else's is dropped. One address there is many clients, so its connections "
+        "have no limit.",
         (),
     )
     header_timeout_ms: int = option("Timeout for receiving a request head; answered with 408.", 10_000, minimum=1)
