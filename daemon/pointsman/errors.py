@@ -108,6 +108,11 @@ class HttpError(PointsmanError):
         self.message = message
         self.param = param
 
+    @property
+    def in_full(self) -> str:
+        """The message for operators, in the log and on the admin port."""
+        return self.message
+
     def body(self) -> dict[str, Any]:
         """Return the error in OpenAI's form."""
         return error_body(self.message, type=self.type, param=self.param, code=self.code)
@@ -190,6 +195,15 @@ class UpstreamUnreachable(UpstreamError):
     """No endpoint that may serve the request accepts connections."""
 
     code = "upstream_unreachable"
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        """`detail`, the address and what the system says, is for operators and not for clients."""
+        super().__init__(message)
+        self.detail = detail
+
+    @property
+    def in_full(self) -> str:
+        return f"{self.message} ({self.detail})" if self.detail else self.message
 
 
 class UpstreamTimeout(UpstreamError):

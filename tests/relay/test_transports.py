@@ -68,7 +68,9 @@ async def test_a_certificate_that_the_host_does_not_trust_is_a_502_and_gets_no_r
     async with server, run_daemon(reached_at(tmp_path, url), tmp_path) as daemon:
         got = await ask(daemon.base_url, chat())
         assert got.status == 502
-        assert "certificate" in json.loads(got.body)["error"]["message"]
+        assert url not in got.body.decode()
+        line = await daemon.logged("routing_decision", status=502)
+        assert "certificate" in line["error"]
         assert hostile.requests == []
 
 

@@ -170,8 +170,8 @@ class Loader:
         # A crash may repeat with every attempt.
         deadly = isinstance(error, UpstreamBroken | UpstreamTimeout)
         again = asyncio.get_running_loop().time() + pause(times, deadly=deadly)
-        failures[name] = Failure(times, error.message, again, deadly)
-        self._note(endpoint.name, name, "failed", error.message)
+        failures[name] = Failure(times, error.in_full, again, deadly)
+        self._note(endpoint.name, name, "failed", error.in_full)
 
     async def _take_away(self, endpoint: Endpoint, name: str) -> None:
         poller, host = self._poller, self._poller.hosts[endpoint.name]
@@ -217,7 +217,7 @@ async def _each(
         try:
             await change(endpoint)
         except UpstreamError as error:
-            return error.message
+            return error.in_full
         return None
 
     outcomes = await asyncio.gather(*map(tried, endpoints))

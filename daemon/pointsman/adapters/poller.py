@@ -70,7 +70,7 @@ class Poller:
         try:
             host.cards = parse_models(await self._fetch(endpoint))
         except UpstreamError as error:
-            host.trouble = error.message
+            host.trouble = error.in_full
         else:
             host.trouble = None
             host.refused.clear()

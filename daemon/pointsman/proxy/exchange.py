@@ -69,7 +69,7 @@ class Exchange:
     def retried(self, endpoint: str, why: str, error: UpstreamError) -> None:
         """Record a retry; `error` proves that `endpoint` did not start the request."""
         record = self.record
-        record.retried = [*(record.retried or ()), {"endpoint": endpoint, "why": why, "proof": error.message}]
+        record.retried = [*(record.retried or ()), {"endpoint": endpoint, "why": why, "proof": error.in_full}]
         self._recorder.metrics.retries.add(why)
 
     def left(self) -> None:

@@ -181,7 +181,7 @@ class ForwardedRequest(ResponseStream):
         """
         balancer, now = self._upstreams.balancer, self._loop.time()
         balancer.failed(endpoint, "no connection", now)
-        balancer.unreachable(endpoint, error.message)
+        balancer.unreachable(endpoint, error.in_full)
         self._tried.append(endpoint.name)
         other = None if self._broke else self._other()
         if other is None:

@@ -34,7 +34,7 @@ class Recorder:
 
         `path` says in which form the error is written, if that is not the path in the record.
         """
-        record.status, record.error = error.status, error.message
+        record.status, record.error = error.status, error.in_full
         if isinstance(error, BuffersFull):
             self.metrics.refused.add("memory")
         elif isinstance(error, OutOfFiles):

@@ -108,7 +108,7 @@ async def health(upstream: EndpointState, key_line: bytes) -> str | None:
     except OutOfFiles:
         raise
     except UpstreamError as error:
-        return error.message
+        return error.in_full
     return f"`/health` answers with status {status}" if status >= 500 else None
 
 

@@ -93,7 +93,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     @property
     def where(self) -> str:
-        """The endpoint's name and address, for errors."""
+        """The endpoint by its name, for errors, which clients see."""
         return self._owner.where
 
     @property

@@ -25,7 +25,7 @@ class ConnectionPool:
         """`connect_timeout` is in seconds."""
         address = urlsplit(endpoint.base_url)
         self.endpoint = endpoint
-        self.where = f"endpoint {endpoint.name} ({endpoint.socket_path or endpoint.base_url})"
+        self.where = f"endpoint {endpoint.name}"
         self.prefix = address.path.encode()
         self.host_line = b"Host: %b\r\n" % address.netloc.encode("idna" if not address.netloc.isascii() else "ascii")
         self._tls = ssl.create_default_context() if address.scheme == "https" else None
@@ -62,7 +62,10 @@ class ConnectionPool:
             if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
                 raise OutOfFiles("no file descriptor is left for a connection to vLLM; raise LimitNOFILE") from error
             why = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
-            raise UpstreamUnreachable(f"no connection to {self.where}; is vLLM running there? ({why})") from error
+            address = self.endpoint.socket_path or self.endpoint.base_url
+            raise UpstreamUnreachable(
+                f"no connection to {self.where}; is vLLM running there?", f"{address}: {why}"
+            ) from error
         return connection
 
     def opened(self, connection: UpstreamConnection) -> None:

@@ -24,7 +24,8 @@ def init(vllm: str, output: Path | None, key_file: Path | None, *, force: bool, 
     try:
         _run(vllm, output or _default_output(), key_file, force=force, out=out)
     except (InitError, UpstreamError, CannotStart) as error:
-        print(f"pointsman init: {error}", file=err)
+        why = error.in_full if isinstance(error, UpstreamError) else error
+        print(f"pointsman init: {why}", file=err)
         return 1
     return 0
 
