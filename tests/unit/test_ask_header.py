@@ -9,7 +9,7 @@ from pointsman.http1.request_head import RequestHead, read_head
 
 
 def head(*fields: bytes) -> RequestHead:
-    return read_head(b"\r\n".join([b"POST /v1/chat/completions HTTP/1.1", b"Host: here", *fields, b"", b""]))
+    return read_head(b"\r\n".join([b"POST /v1/chat/completions HTTP/1.1", b"Host: here", *fields, b"", b""]))[0]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def request(*fields: str, limit: int = 10, version: str = "1.1") -> tuple[Reques
     head = "\r\n".join([f"POST / HTTP/{version}", "Host: here", *fields, "", ""])
     writer: Any = SimpleNamespace(write=written.append, client=lambda _: Client("", ""))
     share = Share(ByteBudget(2**20), limited=True)
-    return Request(writer, read_head(head.encode()), limit, share, 0), written
+    return Request(writer, *read_head(head.encode()), limit, share, 0), written
 
 
 def reading(clock: VirtualLoop, body: Request, seconds: float = 5.0) -> asyncio.Task[Received]:

@@ -10,7 +10,7 @@ from pointsman.http1.request_head import RequestHead, may_begin, read_head
 
 def read(*fields: str, line: str = "POST /v1/score?a=b%20c HTTP/1.1", host: str | None = "Host: test") -> RequestHead:
     lines = [line, *([] if host is None else [host]), *fields]
-    return read_head("".join(f"{each}\r\n" for each in lines).encode("latin-1") + b"\r\n")
+    return read_head("".join(f"{each}\r\n" for each in lines).encode("latin-1") + b"\r\n")[0]
 
 
 def test_path_and_query_stay_as_they_came() -> None:
@@ -29,17 +29,80 @@ def test_a_target_may_name_the_host_again(target: str, path: str, query: str) ->
 
 def test_lines_stay_as_they_came_and_values_of_one_name_are_joined() -> None:
     head = read("X-A:  one ", "x-a: two")
-    assert head.fields == [(b"host", b"Host: test"), (b"x-a", b"X-A:  one "), (b"x-a", b"x-a: two")]
+    assert head.forwarded(credentials=False, proxied=False) == b"X-A:  one \r\nx-a: two\r\n"
     assert head.values == {b"host": b"test", b"x-a": b"one,two"}
 
 
 @pytest.mark.parametrize(
     ("fields", "length", "chunked"),
-    [([], 0, False), (["Content-Length: 007"], 7, False), (["Transfer-Encoding: Chunked"], 0, True)],
+    [
+        ([], 0, False),
+        (["Content-Length: 007"], 7, False),
+        (["content-length: 7"], 7, False),
+        (["Content-length:7 "], 7, False),
+        (["X-A: b", "Content-Length: 7", "x-c: d"], 7, False),
+        (["Transfer-Encoding: Chunked"], 0, True),
+    ],
 )
 def test_where_the_body_ends_is_known(fields: list[str], length: int, chunked: bool) -> None:
-    head = read(*fields)
-    assert (head.length, head.chunked) == (length, chunked)
+    head, found = read_head("\r\n".join(["POST / HTTP/1.1", "Host: test", *fields, "", ""]).encode())
+    assert (found, head.chunked) == (length, chunked)
+
+
+def test_heads_that_differ_in_their_length_alone_are_read_once() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer %b\r\nContent-Length: %d\r\nX-A: b\r\n\r\n"
+    (one, first), (same, second), (other, _) = (read_head(head % each) for each in ((b"a", 5), (b"a", 12), (b"b", 5)))
+    assert (first, second) == (5, 12)
+    assert one is same
+    assert (one.values[b"authorization"], other.values[b"authorization"]) == (b"Bearer a", b"Bearer b")
+
+
+@pytest.mark.parametrize("spelled", ["Content-Length: 5", "content-length: 5", "CONTENT-LENGTH: 5", "Content-Length:5"])
+@pytest.mark.parametrize("again", ["Content-Length: 5", "content-length: 6", "Content-LENGTH: 5"])
+def test_a_second_length_is_refused_however_it_is_spelled(spelled: str, again: str) -> None:
+    with pytest.raises(RequestError, match="its content-length is there twice"):
+        read(spelled, "X-A: b", again)
+
+
+@pytest.mark.parametrize("spelled", ["Content-Length: 5", "content-length: 5", "CONTENT-LENGTH: 5"])
+def test_a_length_beside_chunks_is_refused_however_it_is_spelled(spelled: str) -> None:
+    for fields in ((spelled, "Transfer-Encoding: chunked"), ("Transfer-Encoding: chunked", spelled)):
+        with pytest.raises(RequestError, match="leaves its length open"):
+            read(*fields)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b"\r\nContent-Length: 5\r\nPOST / HTTP/1.1\r\nHost: a\r\n\r\n", id="before the request"),
+        pytest.param(b"POST /\r\nContent-Length: 5\r\n HTTP/1.1\r\nHost: a\r\n\r\n", id="within its line"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n folded\r\n\r\n", id="folded"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: a\r\nX\r\nContent-Length: 5\r\n: b\r\n\r\n", id="within a field"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: a\nContent-Length: 5\r\n\r\n", id="behind a bare line feed"),
+    ],
+)
+def test_a_length_is_a_line_of_its_own(head: bytes) -> None:
+    with pytest.raises(RequestError, match=r"not well-formed|no Host"):
+        read_head(head)
+
+
+def test_a_head_is_kept_only_if_it_is_short() -> None:
+    """512 heads of 64 KiB would be 32 MiB, and what is read of them as much again."""
+    head = b"POST / HTTP/1.1\r\nHost: test\r\nX-A: %b\r\n\r\n"
+    for size, kept in ((3_000, True), (6_000, False)):
+        one, same = (read_head(head % (b"a" * size))[0] for _ in range(2))
+        assert (one is same) is kept
+
+
+def test_at_most_512_heads_are_kept() -> None:
+    head = b"POST /%d HTTP/1.1\r\nHost: test\r\n\r\n"
+    first = read_head(head % 0)[0]
+    for number in range(1, 512):
+        read_head(head % number)
+    assert read_head(head % 0)[0] is first
+    for number in range(1, 513):
+        read_head(head % number)
+    assert read_head(head % 0)[0] is not first
 
 
 @pytest.mark.parametrize(
@@ -67,6 +130,11 @@ def test_only_http_1_0_needs_no_host() -> None:
     ("most", "one_more"),
     [
         pytest.param(("X-A: a",) * 127, ("X-A: a",) * 128, id="fields, the Host among them"),
+        pytest.param(
+            (*("X-A: a",) * 127, "Content-Length: 0"),
+            (*("X-A: a",) * 128, "Content-Length: 0"),
+            id="fields beside the length",
+        ),
         pytest.param(("X:" + "a" * 8190,), ("X:" + "a" * 8191,), id="bytes of a value"),
         pytest.param(("X" * 8190 + ": a",), ("X" * 8191 + ": a",), id="bytes of a name"),
     ],
@@ -110,5 +178,5 @@ def test_what_cannot_is_not(start: bytes) -> None:
 
 
 def test_of_a_value_the_blanks_around_it_are_taken_away_and_nothing_else() -> None:
-    head = read_head(b"GET / HTTP/1.1\r\nHost: here\r\nX-Request-Id: \t XaX \t\r\n\r\n")
+    head, _ = read_head(b"GET / HTTP/1.1\r\nHost: here\r\nX-Request-Id: \t XaX \t\r\n\r\n")
     assert head.values[b"x-request-id"] == b"XaX"

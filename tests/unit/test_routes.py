@@ -20,7 +20,7 @@ from pointsman.server.routes import Route, Routes
 def request(method: str, path: str) -> Request:
     writer: Any = SimpleNamespace(client=lambda _: Client("", ""))
     share = Share(ByteBudget(0), limited=False)
-    return Request(writer, read_head(f"{method} {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode()), 0, share, 0)
+    return Request(writer, *read_head(f"{method} {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode()), 0, share, 0)
 
 
 async def told(request: Request) -> Response:

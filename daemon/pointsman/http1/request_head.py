@@ -7,14 +7,15 @@ value of a header that decides where the body ends.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from pointsman.errors import RequestError
+from pointsman.http1.forwarded_headers import forwarded_headers
 from pointsman.http1.grammar import LONGEST_HEAD_BYTES, TOKEN_BYTES, is_length
 
-# At most 128 fields, and 8190 bytes for a name, a value, or the target.
+# At most 128 fields beside the length, and 8190 bytes for a name, a value, or the target.
 _HEAD = re.compile(
     rb"([A-Za-z]{1,20}) ([!\"$-~]{1,8190}) HTTP/([0-9]\.[0-9])\r\n"
     rb"((?:[" + TOKEN_BYTES + rb"]{1,8190}:[\t -~\x80-\xff]{0,8190}\r\n){0,128})\r\n"
@@ -25,22 +26,56 @@ _ABSOLUTE = re.compile(r"https?://([^/]+)(/.*)?", re.IGNORECASE)
 _ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
 
-class RequestHead(NamedTuple):
+# As most clients spell it, and others not much more slowly.
+_LENGTHS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
+# The heads of a client differ in their length alone, so what was read of one is kept for the next: of so many heads,
+# none longer than this. Even of the shortest fields they have not more than 20 MB.
+_KEPT_HEADS = 512
+_LONGEST_KEPT_BYTES = 4096
+
+
+class RequestHead:
     """A request head; `path` and `query` keep their percent-encoding. `old`: the client speaks HTTP/1.0.
 
-    `fields` are (lower-case name, raw line) pairs; `values` maps the same names to their values, several of them joined
-    by a comma. `length` is the body's, unless it is `chunked`.
+    `values` maps lower-case names to values, several of one name joined by a comma. The body is `chunked`, or its
+    length is read with the head. `keep_alive`: the client may send another request on the connection.
+
+    One head may belong to many requests, so it must not be changed.
     """
 
-    method: str
-    path: str
-    query: str
-    old: bool
-    fields: list[tuple[bytes, bytes]]
-    values: Mapping[bytes, bytes]
-    length: int
-    chunked: bool
-    keep_alive: bool
+    __slots__ = ("_fields", "_forwarded", "chunked", "keep_alive", "method", "old", "path", "query", "values")
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        fields: list[tuple[bytes, bytes]],
+        values: Mapping[bytes, bytes],
+        *,
+        old: bool,
+        chunked: bool,
+        keep_alive: bool,
+    ) -> None:
+        """`fields` are (lower-case name, raw line) pairs."""
+        self.method = method
+        self.path = path
+        self.query = query
+        self.old = old
+        self.values = values
+        self.chunked = chunked
+        self.keep_alive = keep_alive
+        self._fields = fields
+        self._forwarded: dict[tuple[bool, bool], bytes] = {}
+
+    def forwarded(self, *, credentials: bool, proxied: bool) -> bytes:
+        """Return the header lines that cross to vLLM, as `forwarded_headers` does."""
+        lines = self._forwarded.get((credentials, proxied))
+        if lines is None:
+            lines = self._forwarded[credentials, proxied] = forwarded_headers(
+                self._fields, self.values.get(b"connection"), credentials=credentials, proxied=proxied
+            )
+        return lines
 
 
 def may_begin(data: bytes) -> bool:
@@ -48,10 +83,39 @@ def may_begin(data: bytes) -> bool:
     return len(data) <= LONGEST_HEAD_BYTES and (data == b"\r" or _START.match(data) is not None)
 
 
-def read_head(data: bytes) -> RequestHead:
-    """Read a complete head, blank line included; raises RequestError: 400, or 505 for another version of HTTP."""
+def read_head(data: bytes) -> tuple[RequestHead, int]:
+    """Read a complete head, blank line included; return it with the length of the body, 0 if that is chunked.
+
+    Raises RequestError: 400, or 505 for another version of HTTP.
+    """
+    if len(data) > LONGEST_HEAD_BYTES:
+        raise malformed("its head is too long")
+    rest, length = _without_length(data)
+    head = (_read_kept if len(rest) <= _LONGEST_KEPT_BYTES else _read)(rest)
+    if length is None:
+        length = head.values.get(b"content-length")
+        return head, int(length or 0)
+    if b"content-length" in head.values:
+        raise malformed("its content-length is there twice")
+    if head.chunked:
+        raise _open_ended()
+    return head, int(length)
+
+
+def _without_length(data: bytes) -> tuple[bytes, bytes | None]:
+    """Return a head without the line of a Content-Length that is written as usual, and its value."""
+    for start in _LENGTHS:
+        at = data.find(start)
+        if at >= 0:
+            end = data.find(b"\r\n", at + len(start))
+            value = data[at + len(start) : end]
+            return (data[:at] + data[end:], value) if is_length(value) else (data, None)
+    return data, None
+
+
+def _read(data: bytes) -> RequestHead:
     match = _HEAD.fullmatch(data)
-    if match is None or len(data) > LONGEST_HEAD_BYTES:
+    if match is None:
         raise malformed("its head is not well-formed HTTP/1.1, or too long")
     method, target, version, block = match.groups()
     old = version == b"1.0"
@@ -75,14 +139,19 @@ def read_head(data: bytes) -> RequestHead:
     chunked = b"transfer-encoding" in values
     length = values.get(b"content-length")
     if chunked and (old or length is not None or values[b"transfer-encoding"].lower() != b"chunked"):
-        raise malformed("its Transfer-Encoding leaves its length open")
+        raise _open_ended()
     if length is not None and not is_length(length):
         raise malformed("its Content-Length is no number")
     keep_alive = not old
     if b"connection" in values:
         tokens = {token.strip(b" \t") for token in values[b"connection"].lower().split(b",")}
         keep_alive = b"close" not in tokens and (not old or b"keep-alive" in tokens)
-    return RequestHead(method.decode(), path, query, old, fields, values, int(length or 0), chunked, keep_alive)
+    if b"upgrade" in values:  # no upgrade is supported, and what follows one is not HTTP
+        keep_alive = False
+    return RequestHead(method.decode(), path, query, fields, values, old=old, chunked=chunked, keep_alive=keep_alive)
+
+
+_read_kept = functools.lru_cache(_KEPT_HEADS)(_read)
 
 
 def _asked(target: str, host: bytes | None, old: bool) -> tuple[str, str]:
@@ -96,6 +165,10 @@ def _asked(target: str, host: bytes | None, old: bool) -> tuple[str, str]:
     if match is None or match[1].lower().encode() != (host or b"").lower():
         raise malformed("its target is no path, or of another host than its Host header")
     return match[2] or "/", query
+
+
+def _open_ended() -> RequestError:
+    return malformed("its Transfer-Encoding leaves its length open")
 
 
 def malformed(why: str) -> RequestError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pointsman.http1.forwarded_headers import forwarded_headers
 from pointsman.long_body import Body
 from pointsman.server.request import Request
 from pointsman.upstream.pool import ConnectionPool
@@ -12,9 +11,7 @@ def header_lines(request: Request, body: Body, id_line: bytes, key_line: bytes, 
     """Return the header lines that every endpoint gets; `credentials` passes the client's on."""
     head = request.head
     length = b"" if head.method == "GET" and not body else b"Content-Length: %d\r\n" % len(body)
-    fields = forwarded_headers(
-        head.fields, head.values.get(b"connection"), credentials=credentials, proxied=request.writer.proxied
-    )
+    fields = head.forwarded(credentials=credentials, proxied=request.writer.proxied)
     return b"%b%b%b%b\r\n" % (fields, id_line, key_line, length)
 
 

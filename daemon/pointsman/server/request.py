@@ -75,6 +75,7 @@ class Request:
     __slots__ = (
         "_error",
         "_framing",
+        "_length",
         "_limit",
         "_long",
         "_parts",
@@ -96,25 +97,28 @@ class Request:
         self,
         writer: ResponseWriter,
         head: RequestHead,
+        length: int,
         limit: int,
         share: Share,
         reserved: int,
         *,
         unread: bool = False,
     ) -> None:
-        """At most `limit` bytes of the body are kept; they count in `share`, as do `reserved` bytes, until `release`.
+        """`length` is the body's, unless it is chunked.
+
+        At most `limit` bytes of the body are kept; they count in `share`, as do `reserved` bytes, until `release`.
 
         `unread`: the body waits for room in memory, and no byte of it may be fed before `ResponseWriter.read_on`.
         """
         self.writer = writer
         self.head = head
         self.client = writer.client(head)
-        # No upgrade is supported, and what follows one is not HTTP.
-        self.keep_alive = head.keep_alive and b"upgrade" not in head.values
+        self.keep_alive = head.keep_alive
         self.parameters: dict[str, str] = {}
-        self._framing: Framing = Chunked(verbatim=False) if head.chunked else Length(head.length)
+        self._framing: Framing = Chunked(verbatim=False) if head.chunked else Length(length)
         self.complete = self._framing.done
         """True once the whole body has arrived."""
+        self._length = length
         self._limit = limit
         self._share = share
         self._reserved = reserved
@@ -123,7 +127,7 @@ class Request:
         self._parts: list[bytes] = []
         self._long: Gathered | None = None  # in place of the parts
         self._size = 0
-        self._error: HttpError | None = too_large(limit) if head.length > limit else None
+        self._error: HttpError | None = too_large(limit) if length > limit else None
         self._waiter: asyncio.Future[None] | None = None
 
     # --- called by the connection ----------------------------------------------------------------------------------
@@ -148,7 +152,7 @@ class Request:
         if size <= LONG_BYTES:
             self._parts.append(data)
         elif self._long is None:
-            self._long = Gathered((*self._parts, data), self.head.length)
+            self._long = Gathered((*self._parts, data), self._length)
             self._parts = []
         else:
             self._long.add(data)
@@ -222,12 +226,12 @@ class Request:
         granted = asyncio.get_running_loop().create_future()
 
         def grant() -> None:
-            self._reserved = self.head.length
+            self._reserved = self._length
             if not granted.done():  # its time may have run out in this turn of the event loop
                 granted.set_result(None)
             self.writer.read_on()
 
-        self._room = self._share.wait(self.head.length, grant)
+        self._room = self._share.wait(self._length, grant)
         if self._room is None:
             raise BuffersFull
         try:

@@ -140,24 +140,24 @@ class RequestReader:
             self._await_head(data)
             return b""
         self._timer.partial = False
-        head = read_head(data[:end])
+        head, length = read_head(data[:end])
         connection, share = self._connection, self._share
-        limit, reserved = self._owner.limits().max_body_bytes, head.length
+        limit, reserved = self._owner.limits().max_body_bytes, length
         if connection.current is not None:
             reserved += end
             if head.chunked or reserved >= SMALL_BYTES or not share.reserve(reserved):
                 return None
-            request = Request(connection, head, limit, share, reserved)
+            request = Request(connection, head, length, limit, share, reserved)
             data = self._fed(request, data[end:])
             self.ahead.append(request)
             return data
         if reserved > limit:  # nothing of it is kept
             reserved = 0
         if not reserved or share.reserve(reserved):
-            request = Request(connection, head, limit, share, reserved)
+            request = Request(connection, head, length, limit, share, reserved)
             data = self._fed(request, data[end:])
         else:
-            request = Request(connection, head, limit, share, 0, unread=True)
+            request = Request(connection, head, length, limit, share, 0, unread=True)
             self._leave_unread(request, data[end:])
             data = b""
         connection.begin(request)
