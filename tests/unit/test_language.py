@@ -128,6 +128,11 @@ def test_what_is_declared_passes(declared: list[str], text: str, passes: bool) -
     assert LanguageGate(declared).judge(text).supported is passes
 
 
+def test_a_second_gate_loads_nothing_anew(gate: LanguageGate) -> None:
+    """So that a reload takes neither the half second nor the 50 MiB again."""
+    assert LanguageGate(["de"])._identifier is gate._identifier
+
+
 def test_only_the_head_and_the_tail_are_looked_at(gate: LanguageGate) -> None:
     """So that the time has a bound: 400 and 200 characters."""
     spanish = Verdict("es", False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 
 import numpy as np
@@ -59,20 +60,9 @@ class LanguageGate:
     """Judge texts by the languages that an artifact declares; several threads may use it."""
 
     def __init__(self, declared: Iterable[str]) -> None:
-        """Load the identifier, in half a second of CPU; `declared` are some of LANGUAGES."""
+        """`declared` are some of LANGUAGES."""
         self._declared = frozenset(ALIASES.get(language, language) for language in declared)
-        full = LanguageIdentifier.from_model_file(MODEL_FILE)
-        full.set_languages(CANDIDATES)
-        # A new one, because `full` keeps the weights of all languages. Contiguous rows are read in half the time.
-        self._identifier = LanguageIdentifier(
-            np.ascontiguousarray(full.nb_ptc),
-            full.nb_pc,
-            full.nb_classes,
-            full.tk_nextmove,
-            full.tk_output,
-            norm_probs=True,
-            tk_row=full.tk_row,
-        )
+        self._identifier = _identifier()
 
     def judge(self, text: str) -> Verdict:
         """Return the verdict on a text.
@@ -99,6 +89,23 @@ class LanguageGate:
         supported = language in self._declared
         rival = next((value for name, value in ranked if (name in self._declared) is not supported), 0.0)
         return Verdict(language, supported) if likelihood >= CERTAIN * rival else UNCERTAIN
+
+
+@cache
+def _identifier() -> LanguageIdentifier:
+    """Load the identifier, in half a second of CPU, once for all gates; several threads may use it."""
+    full = LanguageIdentifier.from_model_file(MODEL_FILE)
+    full.set_languages(CANDIDATES)
+    # A new one, because `full` keeps the weights of all languages. Contiguous rows are read in half the time.
+    return LanguageIdentifier(
+        np.ascontiguousarray(full.nb_ptc),
+        full.nb_pc,
+        full.nb_classes,
+        full.tk_nextmove,
+        full.tk_output,
+        norm_probs=True,
+        tk_row=full.tk_row,
+    )
 
 
 def _sentences(text: str) -> list[list[str]]:
