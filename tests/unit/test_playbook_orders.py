@@ -73,7 +73,10 @@ class Play:
 
     def possible(self) -> Iterator[str]:
         """The events that can come next; a request that is over needs nothing but a client that reads its answer."""
-        if self.in_flight or (not self.client.lost and self.client.get_write_buffer_size()):
+        unread = self.client.get_write_buffer_size() and not self.client.lost
+        if self.client.paused and not unread:
+            pass  # nobody has noticed the pause: it goes on as without it
+        elif self.in_flight or unread:
             yield from ("client leaves", "client reads on" if self.client.paused else "client pauses")
         if self.vllms_waiting:
             yield from ("connects", "refuses")
@@ -292,32 +295,36 @@ EVENTS: dict[str, Callable[[Play], None]] = {
 }
 
 
-def played(wire: Wire, order: tuple[str, ...], **options: object) -> list[str]:
-    """Play an order, which is known to go well up to its last event; returns what could have come next."""
-    told = " -> ".join(order)
+def played(wire: Wire, order: tuple[str, ...], depth: int, without: str, **options: object) -> list[tuple[str, ...]]:
+    """Play an order, which is known to go well up to its last event, and on to `depth` events.
+
+    Returns the orders that go another way after that event.
+    """
+    others: list[tuple[str, ...]] = []
     play = Play(wire, **options)  # type: ignore[arg-type]
     try:
         for name in order:
             play.happens(name)
         play.check()
-        following = list(play.possible())
+        while len(order) < depth and (following := [name for name in play.possible() if name != without]):
+            others += [(*order, name) for name in following[1:]]
+            order = (*order, following[0])
+            play.happens(following[0])
+            play.check()
         play.conclude()
     except Exception as error:
-        raise AssertionError(f"after {told}: {error!r}") from error
-    return following
+        raise AssertionError(f"after {' -> '.join(order)}: {error!r}") from error
+    return others
 
 
 def explore(depth: int, *, without: str = "", **options: object) -> int:
-    """Play all orders of up to `depth` events; returns how many there are."""
+    """Play all orders of up to `depth` events; returns how many there are that begin no other."""
     count = 0
     waiting: list[tuple[str, ...]] = [()]
     with playing(total_timeout_ms=6_000) as wire:
         while waiting:
-            order = waiting.pop()
-            following = played(wire, order, **options)
+            waiting += played(wire, waiting.pop(), depth, without, **options)
             count += 1
-            if len(order) < depth:
-                waiting += [(*order, name) for name in following if name != without]
     return count
 
 
@@ -331,7 +338,7 @@ ORDERS = [
 
 @pytest.mark.parametrize(("kind", "reused", "depth"), ORDERS)
 def test_whatever_the_order_a_request_ends_once_and_leaves_nothing(kind: str, reused: bool, depth: int) -> None:
-    assert explore(depth, without="reload", kind=kind, reused=reused) > 40 * depth
+    assert explore(depth, without="reload", kind=kind, reused=reused) > 20 * depth
 
 
 @pytest.mark.parametrize("kind", ["stream", "unknown model"])
