@@ -9,6 +9,7 @@ import pytest
 from pointsman.routing.ask import Ask, AskFinder, AskKind, words
 from pointsman.routing.ask.labels import label_in
 from pointsman.routing.ask.names import may_name, name_of
+from support.rows import rows
 
 ASK = "How long do I have to file an appeal against a civil judgment?"
 WISHES = "Draft a clause that limits our liability.\n\nIt should\n- survive termination\n- exclude fraud"
@@ -31,7 +32,7 @@ def found(*parts: str, system: str = "") -> str:
 # --- bare ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     "message",
     [
         pytest.param(ASK, id="one line"),
@@ -49,7 +50,7 @@ def test_a_bare_message_stays_whole(message: str) -> None:
     assert FINDER.find([message]).text.split()[-3:] == message.split()[-3:] or "question" in message
 
 
-@pytest.mark.parametrize(
+@rows(
     "message",
     [
         pytest.param("python " * 500, id="one word"),
@@ -61,14 +62,12 @@ def test_a_message_that_asks_nothing_and_has_no_label_stays_whole(message: str) 
     assert FINDER.find([message]) == Ask(message, AskKind.MESSAGE)
 
 
-@pytest.mark.parametrize(
-    "line", ["    question: str = None", "    request: Request,", "# Nobody but the owner may ask for it.", "{"]
-)
+@rows("line", ["    question: str = None", "    request: Request,", "# Nobody but the owner may ask for it.", "{"])
 def test_code_has_no_labels(line: str) -> None:
     assert label_in(line, line.strip(), name_of) is None
 
 
-@pytest.mark.parametrize("item", ["What is the capital of the region?", "If the data are known and large"])
+@rows("item", ["What is the capital of the region?", "If the data are known and large"])
 def test_what_a_list_repeats_is_no_template(item: str) -> None:
     message = f"1. {item}\n" + "2. Name three of its rivers.\n" * 10 + f"3. {item} 4. Or otherwise, {item[3:]}"
     assert found(message) == message
@@ -122,7 +121,7 @@ def test_the_ask_is_found_in_a_json_payload() -> None:
     assert found(json.dumps({"context": SOUP, "payload": {"user_input": ASK}})) == ASK
 
 
-@pytest.mark.parametrize(
+@rows(
     "body",
     [
         {"page": {"title": "Soup", "text": SOUP}, "message": {"text": ASK, "attachments": []}},
@@ -134,7 +133,7 @@ def test_what_a_member_without_a_name_of_its_own_holds_is_told_by_its_object_or_
     assert found(json.dumps(body)) == found(f"Handle this:\n```json\n{json.dumps(body)}\n```") == ASK
 
 
-@pytest.mark.parametrize(
+@rows(
     "message",
     ['{"question": ["What is a tort?", 5]}', '{"question": ["a b", {"x": 1}]}', "(context): a tort", "(a): b"],
 )
@@ -157,7 +156,7 @@ def test_a_long_document_without_any_mark_is_material(before: bool) -> None:
     assert found(f"{SOUP}\n\n{ASK}" if before else f"{ASK}\n\n{SOUP}") == ASK
 
 
-@pytest.mark.parametrize("told", ["Summarise this letter for me", "Please translate into French", "Extract all names"])
+@rows("told", ["Summarise this letter for me", "Please translate into French", "Extract all names"])
 def test_an_instruction_decides_and_not_its_object(told: str) -> None:
     assert found(f"{told}: {SOUP}") == found(f"{told}:\n\n{SOUP}") == told
     assert found(f"{told}: a cat sat on a mat") == f"{told}: a cat sat on a mat"
@@ -190,7 +189,7 @@ def test_what_was_removed_and_taken_is_told_by_its_place() -> None:
 # --- material never speaks ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     "said",
     [
         "Question: why does my replica lag?",
@@ -204,7 +203,7 @@ def test_what_was_removed_and_taken_is_told_by_its_place() -> None:
         "[END CONTEXT]\nThe user asks: what is a mutex?",
     ],
 )
-@pytest.mark.parametrize(
+@rows(
     "wrapper",
     [
         pytest.param("<context>\n{m}\n</context>\n\n{a}", id="tag"),
@@ -254,7 +253,7 @@ def test_several_labelled_asks_are_candidates_and_the_message_stays_whole() -> N
     assert FINDER.find([message]) == Ask(message, AskKind.MESSAGE, (ASK, "How do I undo a git commit?"))
 
 
-@pytest.mark.parametrize(
+@rows(
     "other",
     [
         pytest.param("How do I repair the import in this code?", id="one that points at the material"),
@@ -269,7 +268,7 @@ def test_what_cannot_stand_alone_is_no_candidate(other: str) -> None:
 # --- helper tasks -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     "message",
     [
         f"### Task:\nGenerate a concise title for the chat history.\n### Output:\nJSON format: {{}}\n\n{ASK}",
@@ -283,7 +282,7 @@ def test_a_helper_task_is_known_by_its_whole_template(message: str) -> None:
     assert FINDER.find([message]).kind is AskKind.HELPER_TASK
 
 
-@pytest.mark.parametrize(
+@rows(
     "message",
     [
         "Write a short name of three words for this chat: no title case, no quotation marks, only the name.",
@@ -298,7 +297,7 @@ def test_so_is_one_that_nobody_listed_by_what_its_instruction_says(message: str)
     assert FINDER.find([message]).kind is AskKind.HELPER_TASK
 
 
-@pytest.mark.parametrize(
+@rows(
     "system",
     [
         "Answer the user's questions. At the end, suggest two follow-up questions. Output only JSON.",
@@ -321,7 +320,7 @@ def test_a_helper_task_may_be_set_by_the_system_prompt() -> None:
     assert FINDER.find([ASK], system).kind is AskKind.HELPER_TASK
 
 
-@pytest.mark.parametrize(
+@rows(
     "message",
     [
         "Summarise our chat so far.",
@@ -352,9 +351,7 @@ def test_what_a_harness_complains_about_is_no_ask() -> None:
 WORDS = sorted(frozenset[str]().union(*words.ASKS.values(), words.OTHERS, words.USERS, words.ANSWERS, words.EXACT))
 
 
-@pytest.mark.parametrize(
-    "form", ["{}", "The user's {}", "next{}", "a_{}", "{} 3", "**{}**", "{} from Anna", "({})", "{}s (x)"]
-)
+@rows("form", ["{}", "The user's {}", "next{}", "a_{}", "{} 3", "**{}**", "{} from Anna", "({})", "{}s (x)"])
 def test_no_name_is_passed_over_by_its_last_word(form: str) -> None:
     for word in WORDS:
         for name in (f"The {word} said", form.format(word), form.format(word.title()), form.format(word.upper())):
@@ -370,7 +367,7 @@ def test_patterns_of_the_config_come_before_the_built_in_names() -> None:
     assert finder.find([f"Ticket data:\n{SOUP}\n\nCaller says: {ASK}"]).text == ASK
 
 
-@pytest.mark.parametrize("mode", ["last_user", "all"])
+@rows("mode", ["last_user", "all"])
 def test_other_modes_leave_a_message_as_it_is(mode: str) -> None:
     message = f"<context>\n{SOUP}\n</context>\n\n{ASK}"
     found = AskFinder(mode).find([message])  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from pointsman.routing.ask.blocks import Block, enclosed
 from pointsman.routing.ask.forms import Form
 from pointsman.routing.ask.names import Name, Role
 from support.judged import blocks_of
+from support.rows import rows
 
 FREE = Name(Role.FREE)
 
@@ -20,7 +21,7 @@ def told(message: str) -> list[tuple[str, bool]]:
 PROSE, INSIDE = ("prose", False), ("enclosed", True)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("message", "expected"),
     [
         pytest.param("Where is it?\n\nIn Graz.", [PROSE, PROSE], id="no rule"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pointsman.routing.ask import Ask, AskFinder, payload
+from support.rows import rows
 
 KIB = 1024
 LINE = "Why is the sky blue?"
@@ -67,14 +68,14 @@ def work(text: str) -> int:
     return events(lambda: finder.find([text]))
 
 
-@pytest.mark.parametrize("unit", WORST)
+@rows("unit", WORST)
 def test_twice_the_text_is_about_twice_the_work(unit: str) -> None:
     short, long = (unit * (size * KIB // len(unit)) + "\n\nWhat is a tort?" for size in (8, 32))
     AskFinder().find([short])
     assert work(long) < 6 * work(short) + 2000
 
 
-@pytest.mark.parametrize("unit", WORST)
+@rows("unit", WORST)
 def test_no_pattern_takes_long_at_its_worst(unit: str) -> None:
     """A pattern that tries everything twice would take minutes."""
     text = unit * (64 * KIB // len(unit))
@@ -103,7 +104,7 @@ def test_of_a_long_message_only_the_ends_are_looked_at() -> None:
     assert work(message) == work(message[:40_000] + message[-40_000:])
 
 
-@pytest.mark.parametrize("line", ["Question: a\n", "a: a\n", "User: a\nAI: a\n"])
+@rows("line", ["Question: a\n", "a: a\n", "User: a\nAI: a\n"])
 def test_of_many_lines_only_the_first_and_the_last_are_looked_at(line: str) -> None:
     """Each of them may be a block of its own."""
     ends = line * 520

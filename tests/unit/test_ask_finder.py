@@ -7,6 +7,7 @@ import json
 import pytest
 
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
+from support.rows import rows
 
 ASK = "How long do I have to file an appeal against a civil judgment?"
 UNDO = "How do I undo a commit in a shared git repository?"
@@ -30,7 +31,7 @@ def steps(*parts: str) -> list[tuple[str, str]]:
 # --- kinds and steps ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     ("message", "kind"),
     [
         pytest.param(ASK, "message", id="a question"),
@@ -49,7 +50,7 @@ def test_there_are_five_kinds_and_one_of_them_is_stated() -> None:
     assert NO_ASK.text == ""
 
 
-@pytest.mark.parametrize(
+@rows(
     ("message", "expected"),
     [
         pytest.param(f"{REMINDER}\n\n{ASK}", [("material", REMINDER), ("taken", ASK)], id="a tag"),
@@ -117,14 +118,14 @@ def test_several_asks_within_a_wrapper_are_one() -> None:
     assert steps(f"<user_query>\n{asks}\n</user_query>") == [("taken", asks)]
 
 
-@pytest.mark.parametrize(("pad", "twice"), [(105, False), (106, True)])
+@rows(("pad", "twice"), [(105, False), (106, True)])
 def test_in_a_text_of_250_characters_nothing_is_said_twice(pad: int, twice: bool) -> None:
     message = f"{ASK}\n\n{TOLD[:52]}{TOLD}"[: len(ASK) + 2 + pad] + f"\n\nNow answer this: {ASK}"
     assert len(message) == 145 + pad
     assert (steps(message) == [("taken", ASK)]) is twice
 
 
-@pytest.mark.parametrize(("said", "text"), [("my ferry left", "my ferry left"), ("Ann Lee", "")])
+@rows(("said", "text"), [("my ferry left", "my ferry left"), ("Ann Lee", "")])
 def test_a_person_is_named_by_fewer_words_than_are_said(said: str, text: str) -> None:
     assert find(f"<user>\n{said}\n</user>").text == text
 
@@ -139,7 +140,7 @@ def test_what_is_pasted_is_material_before_and_between_tags() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("message", "ask"),
     [
         pytest.param(f"<user>{ASK}</user>", ASK, id="what a person says"),
@@ -166,7 +167,7 @@ def test_the_ask_is_found_by_what_is_around_and_within(message: str, ask: str) -
 # --- parts --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     ("parts", "ask"),
     [
         pytest.param(["Content of a.md:", UNDO, ASK], ASK, id="a part names the next"),
@@ -216,14 +217,14 @@ def test_a_message_of_64_kib_is_looked_at_as_a_whole() -> None:
     assert find(before + ASK + after).text == ASK
 
 
-@pytest.mark.parametrize(("around", "seen"), [(255, True), (256, False)])
+@rows(("around", "seen"), [(255, True), (256, False)])
 def test_of_many_lines_the_first_and_the_last_256_are_looked_at(around: int, seen: bool) -> None:
     few, many = "a\n" * around, "a\n" * 512
     for message in (f"{few}Question: {ASK}\n{many}", f"{many}Question: {ASK}\n{few}"[:-1]):
         assert find(message).text.startswith(ASK) is seen
 
 
-@pytest.mark.parametrize(("beyond", "ask"), [(0, ASK), (1, ASK[:-1])])
+@rows(("beyond", "ask"), [(0, ASK), (1, ASK[:-1])])
 def test_of_many_characters_the_first_32_kib_are_looked_at(beyond: int, ask: str) -> None:
     begin = f"<doc>\n{TOLD * 600}"[: 32 * 1024 + beyond - len(ASK) - 18] + f"\n</doc>\nQuestion: {ASK}"
     assert len(begin) == 32 * 1024 + beyond

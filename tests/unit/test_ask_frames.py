@@ -6,11 +6,12 @@ import pytest
 
 from pointsman.routing.ask import prose
 from pointsman.routing.ask.prose import leads
+from support.rows import rows
 
 NINE = "The ferry leaves at nine. "
 
 
-@pytest.mark.parametrize(
+@rows(
     "text",
     [
         pytest.param("Ferry context:", id="a word of templates, and one other"),
@@ -41,7 +42,7 @@ def test_a_frame_says_only_how_to_answer_or_by_whom(text: str) -> None:
     assert leads(text)
 
 
-@pytest.mark.parametrize(
+@rows(
     "text",
     [
         pytest.param("Ferry timetable", id="no word of templates"),
@@ -72,7 +73,7 @@ def test_what_asks_or_says_more_is_no_frame(text: str) -> None:
 # --- an instruction and its object ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     ("lead", "size", "told"),
     [
         pytest.param("Translate into French: ", 250, "Translate into French", id="a colon"),
@@ -95,7 +96,7 @@ def test_an_instruction_ends_where_a_longer_text_begins(lead: str, size: int, to
 # --- around an ask --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "plain"),
     [
         pytest.param("@nova: may I sail?", "may I sail?", id="a mention"),
@@ -117,7 +118,7 @@ def test_pointers_and_mentions_are_removed_from_an_ask(text: str, plain: str | N
     assert prose.without_pointers(text) == (plain or text)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "plain"),
     [
         pytest.param('"May I sail?"', "May I sail?", id="quotation marks"),

@@ -6,6 +6,7 @@ import pytest
 
 from pointsman.routing.ask.free import free, rivals
 from support.judged import judged
+from support.rows import rows
 
 ASK = "How long do I have to file an appeal against a civil judgment?"
 OTHER = "How do I undo a commit in a shared git repository?"
@@ -47,7 +48,7 @@ def case(name: str, *paragraphs: str, asks: list[str] | None) -> object:
 # --- what is the ask ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     ("paragraphs", "asks"),
     [
         case("a question and a little code", ASK, LITTLE, asks=None),
@@ -69,7 +70,7 @@ def test_what_a_person_wrote_is_taken_from_what_stands_around(
     assert taken(*paragraphs) == asks
 
 
-@pytest.mark.parametrize(
+@rows(
     ("paragraphs", "asks"),
     [
         case("code", MUCH, asks=None),
@@ -97,7 +98,7 @@ def test_where_nobody_asks_a_mark_tells_whether_there_is_an_ask(
     assert taken(*paragraphs) == asks
 
 
-@pytest.mark.parametrize(
+@rows(
     ("paragraphs", "asks"),
     [
         case("it points", "Where is the fault in this code?", MUCH, asks=None),
@@ -124,7 +125,7 @@ TOLD = "The harbour is shut."
 CHAT = "[10:01] ann: the ferry is late\n[10:02] bob: "
 
 
-@pytest.mark.parametrize(
+@rows(
     ("paragraphs", "asks"),
     [
         case("a log", MUCH, f"{CHAT}where is it?", asks=[f"{CHAT}where is it?"]),
@@ -141,7 +142,7 @@ def test_the_last_line_of_a_chat_asks(paragraphs: tuple[str, ...], asks: list[st
     assert taken(*paragraphs) == asks
 
 
-@pytest.mark.parametrize(
+@rows(
     ("paragraphs", "asks"),
     [
         case("the last", CONTEXT, ASK, asks=[ASK]),
@@ -170,7 +171,7 @@ def test_under_a_label_of_material_the_end_of_it_may_be_none(
 # --- leads, stories and scraps ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     ("paragraphs", "asks"),
     [
         case("a lead", ASK, f"{LEAD}:", MUCH, asks=[ASK]),
@@ -190,7 +191,7 @@ def test_what_leads_to_material_is_a_frame_where_others_ask(
     assert taken(*paragraphs) == asks
 
 
-@pytest.mark.parametrize(
+@rows(
     ("paragraphs", "asks"),
     [
         case("before", story(351), ASK, asks=[ASK]),
@@ -224,7 +225,7 @@ def test_a_long_story_is_material_beside_a_question_that_needs_none_of_it(
     assert taken(*paragraphs) == asks
 
 
-@pytest.mark.parametrize(
+@rows(
     ("paragraphs", "asks"),
     [
         case("of both ends", ASK, MUCH, OTHER, asks=[ASK, OTHER]),
@@ -260,7 +261,7 @@ def test_of_several_groups_those_that_ask_most_are_taken(paragraphs: tuple[str, 
 # --- rivals -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     ("paragraphs", "asks"),
     [
         case("both ends", ASK, MUCH, OTHER, asks=[ASK, OTHER]),

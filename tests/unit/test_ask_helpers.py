@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pointsman.routing.ask.helpers import is_helper, is_retry
+from support.rows import rows
 
 TASK = "Write a short title for the conversation above. Nothing else, one line."
 RANK = "You are RankGPT, and you can sort all passages of the text."
@@ -12,19 +13,19 @@ RANK = "You are RankGPT, and you can sort all passages of the text."
 TALK = f"{'Hi, may I ask how you are? ' * 2}\n\n"
 
 
-@pytest.mark.parametrize("place", ["Output", "ANSWER:", "response:", "result", "title", "JSON:", "assistant:\n"])
+@rows("place", ["Output", "ANSWER:", "response:", "result", "title", "JSON:", "assistant:\n"])
 def test_the_place_of_an_answer_alone_leaves_the_task_to_the_system_prompt(place: str) -> None:
     assert is_helper(place, "Be brief.")
     assert not is_helper(place, "")
     assert not is_helper(f"{place} of 3", "Be brief.")
 
 
-@pytest.mark.parametrize(("blanks", "helper"), [(32, True), (33, False)])
+@rows(("blanks", "helper"), [(32, True), (33, False)])
 def test_such_a_place_takes_less_than_40_characters(blanks: int, helper: bool) -> None:
     assert is_helper(f"Output:{' ' * blanks}", "Be brief.") is helper
 
 
-@pytest.mark.parametrize(
+@rows(
     "text",
     [
         "You are a title generator who has read the whole of this chat.",
@@ -45,9 +46,7 @@ def test_a_task_is_known_by_how_a_clients_instruction_opens(text: str) -> None:
     assert is_helper("Why?", text)
 
 
-@pytest.mark.parametrize(
-    "text", ["?" * 60, "# Role\n# Task\n" + "#" * 60, "Soup:\nYou are RankGPT, and you can sort passages."]
-)
+@rows("text", ["?" * 60, "# Role\n# Task\n" + "#" * 60, "Soup:\nYou are RankGPT, and you can sort passages."])
 def test_other_openings_are_none(text: str) -> None:
     assert not is_helper(text, "")
 
@@ -59,7 +58,7 @@ def test_an_opening_ends_within_the_first_200_characters_of_a_text_of_60() -> No
     assert not is_helper("#" * 186 + "You are RankGPT", "")
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "helper"),
     [
         ("Write a short title for the conversation above. Nothing else, one line.", True),
@@ -107,7 +106,7 @@ def test_an_unlisted_task_orders_what_only_such_tasks_make_and_says_how_to_write
     assert is_helper(text, "") is is_helper("Why?", text) is helper
 
 
-@pytest.mark.parametrize(
+@rows(
     "words",
     [
         "only now", "nothing but it", "as JSON", "no quotation", "no quotes", "no punctuation", "no other text",
@@ -127,8 +126,8 @@ def test_two_phrases_at_least_say_how_to_write_it(words: str) -> None:
     assert not is_helper(f"{task}: please.", "")
 
 
-@pytest.mark.parametrize(("spaces", "helper"), [(1, True), (2, False)])
-@pytest.mark.parametrize(
+@rows(("spaces", "helper"), [(1, True), (2, False)])
+@rows(
     ("before", "after", "size"),
     [
         pytest.param("The chat.", "Write a title", 300, id="the task within 300 characters"),
@@ -140,19 +139,19 @@ def test_the_beginning_of_a_text_is_looked_at(before: str, after: str, size: int
     assert is_helper(text + (". Nothing else, one line." if size == 300 else ""), "") is helper
 
 
-@pytest.mark.parametrize(("size", "helper"), [(1000, False), (1001, True)])
+@rows(("size", "helper"), [(1000, False), (1001, True)])
 def test_what_is_asked_below_is_looked_for_in_the_last_1000_characters(size: int, helper: bool) -> None:
     assert is_helper(TASK + "\n" + "Answer this request".ljust(size), "") is helper
 
 
-@pytest.mark.parametrize(("length", "helper"), [(49, True), (50, False)])
+@rows(("length", "helper"), [(49, True), (50, False)])
 def test_a_paragraph_of_50_characters_ends_the_opening_of_a_message(length: int, helper: bool) -> None:
     text = f"{'a' * length}\n\n{TASK}"
     assert is_helper(text, "") is helper
     assert is_helper("Why?", text)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("mark", "helper"),
     [
         *((mark, False) for mark in ("<notes>", " [notes]", "```", '"""', "---", "===", "My notes:", "Notes: ")),
@@ -164,7 +163,7 @@ def test_what_stands_below_the_beginning_of_material_is_no_task(mark: str, helpe
     assert is_helper(f"My notes:\n{TASK}", "")
 
 
-@pytest.mark.parametrize(
+@rows(
     ("begin", "helper"),
     [
         *((f"{mark}\nHi.\n{TALK}", True) for mark in ("<chat>", '[{"role": "x"}]', "```")),
@@ -183,14 +182,12 @@ def test_a_task_may_stand_behind_a_transcript(begin: str, helper: bool) -> None:
     assert not is_helper(f"{begin}So summarize our conversation above as you like.", "")
 
 
-@pytest.mark.parametrize(
-    "line", ["</chat>", "```", "---", '"""', "===", "[/chat]", "[END CHAT]", "so <b>", "User: why?", "AI:"]
-)
+@rows("line", ["</chat>", "```", "---", '"""', "===", "[/chat]", "[END CHAT]", "so <b>", "User: why?", "AI:"])
 def test_what_the_transcript_itself_says_is_no_task(line: str) -> None:
     assert not is_helper(f"<chat>\n{TALK}{TASK}\n{line}", "")
 
 
-@pytest.mark.parametrize(
+@rows(
     ("end", "helper"),
     [
         pytest.param(TASK + "\n-" * 11, True, id="12 lines"),
@@ -205,7 +202,7 @@ def test_such_a_task_is_a_line_near_the_end(end: str, helper: bool) -> None:
     assert is_helper(f"<chat>\n{TALK}{end}", "") is helper
 
 
-@pytest.mark.parametrize(
+@rows(
     "said",
     [
         "[ERROR] No tool.", "Validation error: x", "You did not use a tool", "Your last reply", "The last reply held",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pointsman.routing.ask.labels import Label, label_in, title_in
 from pointsman.routing.ask.names import name_of
+from support.rows import rows
 
 
 def shown(label: Label | None, line: str) -> str:
@@ -23,7 +22,7 @@ def read(line: str) -> str:
     return shown(label_in(line, line.strip(), name_of), line)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("line", "label"),
     [
         ("Question: What is a tort?", "ask 3 |  | What is a tort? | inline"),
@@ -97,7 +96,7 @@ def test_a_label_stands_before_a_colon(line: str, label: str) -> None:
     assert read(line) == label
 
 
-@pytest.mark.parametrize(
+@rows(
     ("line", "label"),
     [
         ("# Question", "ask 3 |  |  | #1"),
@@ -129,7 +128,7 @@ def test_a_heading_has_a_level(line: str, label: str) -> None:
     assert read(line) == label
 
 
-@pytest.mark.parametrize(
+@rows(
     ("line", "label"),
     [
         ("--- Context ---", "other |  |  | -"),
@@ -167,7 +166,7 @@ def test_a_line_set_off_as_a_whole_is_a_label(line: str, label: str) -> None:
     assert read(line) == label
 
 
-@pytest.mark.parametrize(
+@rows(
     ("line", "label"),
     [
         ("Question", "ask 3 |  |  | T"),

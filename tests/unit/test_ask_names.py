@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pointsman.routing.ask import AskFinder
 from pointsman.routing.ask.names import GUESS, Name, Role, is_ask, may_name, name_of, with_patterns, words_of
+from support.rows import rows
 
 
 def role(name: str, *, free: bool) -> str:
@@ -14,7 +13,7 @@ def role(name: str, *, free: bool) -> str:
     return "none" if found is None else found.role.value + (f" {found.rank}" if found.rank else "")
 
 
-@pytest.mark.parametrize(
+@rows(
     ("name", "words"),
     [
         ("user_query", ["user", "query"]),
@@ -35,7 +34,7 @@ def test_a_name_has_words_in_each_way_of_writing(name: str, words: list[str]) ->
     assert words_of(name) == tuple(words)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("name", "free", "said"),
     [
         # by the last word, the surest kind first
@@ -99,7 +98,7 @@ def test_the_words_of_a_name_tell_a_role(name: str, free: str, said: str) -> Non
     assert (role(name, free=True), role(name, free=False)) == (free, said)
 
 
-@pytest.mark.parametrize(
+@rows(
     "name",
     ["質問", "问题", "問題", "提问", "질문", "سؤال", "प्रश्न", "คำถาม", "请求", "需求", "依頼", "요청"],
 )
@@ -107,7 +106,7 @@ def test_an_ask_is_named_in_scripts_without_spaces(name: str) -> None:
     assert role(name, free=True) == "ask 3"
 
 
-@pytest.mark.parametrize(("word", "asks"), [("question", True), ("task", True), ("input", True), ("context", False)])
+@rows(("word", "asks"), [("question", True), ("task", True), ("input", True), ("context", False)])
 def test_some_words_name_an_ask(word: str, asks: bool) -> None:
     assert is_ask(word) is asks
 
@@ -116,7 +115,7 @@ def test_what_only_looks_like_an_ask_counts_least() -> None:
     assert GUESS.rank < Name(Role.ASK).rank == 0
 
 
-@pytest.mark.parametrize(
+@rows(
     "text",
     [
         "My question", "Q", "The user said", "the context", "USER", "userQuestion", "user_query", "notes_2",
@@ -128,7 +127,7 @@ def test_a_name_may_end_before_a_colon(text: str) -> None:
     assert may_name(text)
 
 
-@pytest.mark.parametrize(
+@rows(
     "text",
     [
         "I know that it snows", "Anna", "x = [1, y", "the model X", "myAnna", "the file <a", "an apple_2", "«{x",
@@ -140,7 +139,7 @@ def test_no_name_ends_before_most_colons(text: str) -> None:
     assert not may_name(text)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("pattern", "name", "matches"),
     [
         ("<note>", "note", True),

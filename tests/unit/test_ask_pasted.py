@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pointsman.routing.ask.pasted import of_html, pasted, said_twice
+from support.rows import rows
 
 ASK = "How do I moor a ferry?"
 NINE = "The ferry leaves at nine."
@@ -12,7 +13,7 @@ DIFF = "diff --git a/x b/x\nindex 1..2 100644\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a
 HUNK = "@@ -1,2 +1,2 @@ def moor():\n-    one\n+    two\n     three"
 
 
-@pytest.mark.parametrize("begin", ["<html>", "<!DOCTYPE html>", "<head>", "<body>", "<p class='x'>", " \n<p>"])
+@rows("begin", ["<html>", "<!DOCTYPE html>", "<head>", "<body>", "<p class='x'>", " \n<p>"])
 def test_a_mail_in_html_is_read_without_its_tags_and_keeps_its_length(begin: str) -> None:
     text = f"{begin}<div>How do I <b>moor</b> it, if 1 < 2?<br/></div>"
     plain = of_html(text)
@@ -21,12 +22,12 @@ def test_a_mail_in_html_is_read_without_its_tags_and_keeps_its_length(begin: str
     assert plain[plain.index("How") - 1] == "\n" == plain[plain.index("?") + 1]
 
 
-@pytest.mark.parametrize("text", [f"Fix <p>{ASK}</p>", f"<question>{ASK}</question>", "<pre>a</pre>"])
+@rows("text", [f"Fix <p>{ASK}</p>", f"<question>{ASK}</question>", "<pre>a</pre>"])
 def test_other_text_keeps_its_tags(text: str) -> None:
     assert of_html(text) == text
 
 
-@pytest.mark.parametrize(
+@rows(
     "piece",
     [
         pytest.param(DIFF, id="of git"),
@@ -43,7 +44,7 @@ def test_a_diff_ends_at_the_first_line_of_no_diff(piece: str) -> None:
     assert pasted(text) == [(begin, begin + len(piece)), (other, other + len(piece))]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("session", "end"),
     [
         pytest.param(f"ann@host:~/a$ ls\n{NINE}\nann@host:~$ pwd\n/home", "pwd", id="of a user"),
@@ -57,7 +58,7 @@ def test_a_session_is_from_a_shells_first_prompt_to_its_last_one(session: str, e
     assert pasted(text) == [(begin, text.index(end) + len(end))]
 
 
-@pytest.mark.parametrize(
+@rows(
     "text",
     [
         pytest.param(f"ann@host:~$ ls\n{NINE}", id="one prompt"),
@@ -93,7 +94,7 @@ def repeated(before: str, *, ask: str = ASK, within: str = WITHIN, behind: str =
     return None if found is None else text[: found[1]][found[0] :]
 
 
-@pytest.mark.parametrize(
+@rows(
     "before",
     [
         pytest.param("", id="the first line"),
@@ -107,7 +108,7 @@ def test_a_line_that_the_end_repeats_behind_words_of_its_own_is_the_ask(before: 
     assert repeated(before) == ASK
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "found"),
     [
         pytest.param(repeated("The plan:\n" * 8), None, id="a later line"),

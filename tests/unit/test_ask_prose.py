@@ -6,6 +6,7 @@ import pytest
 
 from pointsman.routing.ask import prose
 from pointsman.routing.ask.prose import words_in
+from support.rows import rows
 
 
 def score(text: str) -> int:
@@ -33,7 +34,7 @@ def test_content_is_different_words_that_frames_and_verbs_lack() -> None:
     assert prose.content_words(words_in("Explain the tort, the tort, to an ox")) == {"tort", "ox"}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "may"),
     [
         ("The ferry leaves at nine.", False),
@@ -49,7 +50,7 @@ def test_a_text_may_ask_with_a_question_mark_or_a_verb_near_the_beginning_of_a_l
     assert prose.may_ask(text) is may
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "least"),
     [
         pytest.param("The ferry leaves at nine.", 0, id="a statement"),
@@ -99,16 +100,14 @@ def test_how_much_a_paragraph_asks(text: str, least: int) -> None:
     assert score(text) == least
 
 
-@pytest.mark.parametrize(
-    "lead", ["Given", "Based on", "Using", "With", "Now", "From", "Considering", "After", "In view of"]
-)
+@rows("lead", ["Given", "Based on", "Using", "With", "Now", "From", "Considering", "After", "In view of"])
 def test_what_leads_to_an_instruction_is_passed_over(lead: str) -> None:
     assert score(f"{lead} the timetable, explain the tides.") == 2
     assert score(f"{lead} the timetable, @nova explain the tides.") == 2
     assert score(f"{lead} the timetable, the tides rose.") == 0
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "quoted"),
     [
         ("«La marée?»", True),
@@ -123,7 +122,7 @@ def test_a_quotation_is_in_quotation_marks_as_a_whole(text: str, quoted: bool) -
     assert prose.is_quoted(text) is quoted
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "english"),
     [
         ("The tide of the sea", True),
@@ -149,7 +148,7 @@ def test_words_or_letters_of_the_beginning_tell_the_language_unless_there_are_to
     assert prose.is_english(text, words_in(text)) is english
 
 
-@pytest.mark.parametrize(
+@rows(
     ("rule", "text", "other"),
     [
         (prose.has_function_words, "tide on Sunday", "tide table Sunday"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pointsman.routing.ask.turns import last_user_turn
+from support.rows import rows
 
 ASK = "How do I moor a ferry?"
 
@@ -14,7 +15,7 @@ def said(text: str) -> str | None:
     return None if turn is None else text[turn[0] : turn[1]]
 
 
-@pytest.mark.parametrize(
+@rows(
     "template",
     [
         pytest.param("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n", id="ChatML"),
@@ -52,7 +53,7 @@ def test_a_turn_may_be_one_character() -> None:
     assert said("<|user|>7<|assistant|>") == "7"
 
 
-@pytest.mark.parametrize(
+@rows(
     "text",
     [
         pytest.param(f"What does <|user|> mean in {ASK}", id="a token within a text"),
@@ -72,14 +73,14 @@ def test_without_a_template_or_a_turn_of_the_user_nothing_is_found(text: str) ->
     assert said(text) is None
 
 
-@pytest.mark.parametrize("user", ["USER", "User", "HUMAN", "Human"])
-@pytest.mark.parametrize("answer", ["ASSISTANT", "Assistant", "AI", "BOT", "Bot", "GPT"])
+@rows("user", ["USER", "User", "HUMAN", "Human"])
+@rows("answer", ["ASSISTANT", "Assistant", "AI", "BOT", "Bot", "GPT"])
 def test_one_line_may_have_all_turns(user: str, answer: str) -> None:
     assert said(f"{user}: {ASK} {answer}:") == f"{ASK}"
     assert said(f"A chat. {user}: Hi {answer}: Hello.</s>{user}: {ASK} {answer}:\n") == ASK
 
 
-@pytest.mark.parametrize(
+@rows(
     "text",
     [
         pytest.param(f"USER: {ASK}", id="no place of the answer"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pointsman.config.address import Tcp, Unix, listen
+from support.rows import rows
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "address"),
     [
         ("127.0.0.1:8080", Tcp("127.0.0.1", 8080)),
@@ -22,7 +23,7 @@ def test_the_documented_forms_are_read(text: str, address: Tcp | Unix) -> None:
     assert listen(text) == address
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "fix"),
     [
         ("", "write host:port"),

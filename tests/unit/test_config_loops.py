@@ -11,6 +11,7 @@ from pointsman.config.loops import own_listener
 from pointsman.config.model import Endpoint
 from pointsman.errors import CannotStart
 from support.config_files import MINIMAL, problems, the_problem, write
+from support.rows import rows
 
 LOOPS = [
     ("127.0.0.1", 8080, "127.0.0.1:8080"),
@@ -52,14 +53,14 @@ NONE = [
 ]
 
 
-@pytest.mark.parametrize(("address", "port", "listener"), LOOPS)
+@rows(("address", "port", "listener"), LOOPS)
 def test_an_endpoint_that_leads_to_us_is_found(address: str, port: int | None, listener: str) -> None:
     endpoint = Endpoint(name="a", address=address, port=port)
 
     assert own_listener(endpoint, ("unix:/other", listener)) == listener
 
 
-@pytest.mark.parametrize(("address", "port", "listener"), NONE)
+@rows(("address", "port", "listener"), NONE)
 def test_any_other_endpoint_is_none_of_us(address: str, port: int | None, listener: str) -> None:
     assert own_listener(Endpoint(name="a", address=address, port=port), [listener]) is None
 

@@ -11,6 +11,7 @@ from pointsman.config.model import ServerOptions
 from pointsman.errors import RequestError
 from pointsman.proxy.error_form import error_body
 from support.playbook import LAST, STREAM, Wire, chunk, event, playing, post
+from support.rows import rows
 
 OPENAI = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]
 
@@ -74,7 +75,7 @@ def test_wherever_an_event_is_cut_the_error_is_an_event_of_its_own(wire: Wire, p
     assert data["error"]["message"]
 
 
-@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages"])
+@rows("path", ["/v1/responses", "/v1/messages"])
 def test_vllms_own_event_error_is_a_failure_of_the_endpoint(path: str) -> None:
     with playing(breaker_failures=1) as wire:
         failed = chunk(b'event: error\ndata: {"type":"error","error":{"type":"internal_error"}}\n\n')
@@ -118,7 +119,7 @@ def test_so_has_one_that_the_request_is_the_cause_of(wire: Wire, request_: bytes
     assert (wire.answer.status, body["type"], body["error"]["type"]) == (status, "error", kind)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("status", "kind"),
     [
         (400, "invalid_request_error"),

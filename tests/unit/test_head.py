@@ -8,6 +8,7 @@ import pytest
 
 from pointsman.http1.forwarded_headers import _VERDICTS, forwarded_headers, request_id
 from pointsman.http1.response_head import MalformedHead, read_head
+from support.rows import rows
 
 Pairs = list[tuple[str, str]]
 
@@ -50,7 +51,7 @@ def test_end_to_end_headers_cross_as_they_came_in_order_with_every_value() -> No
     assert down(*answered) == list(answered)
 
 
-@pytest.mark.parametrize("name", ["Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Upgrade"])
+@rows("name", ["Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Upgrade"])
 def test_hop_by_hop_headers_stay_in_both_directions(name: str) -> None:
     for spelled in (name, name.lower(), name.upper()):
         assert up((spelled, "x")) == []
@@ -72,19 +73,17 @@ def test_an_answers_length_cannot_be_nominated_away() -> None:
     assert down(("Connection", "content-length"), ("Content-Length", "5")) == [("Content-Length", "5")]
 
 
-@pytest.mark.parametrize("name", ["Host", "Content-Length", "Expect", "X-Request-Id", "x-request-id"])
+@rows("name", ["Host", "Content-Length", "Expect", "X-Request-Id", "x-request-id"])
 def test_what_we_set_ourselves_is_not_the_clients(name: str) -> None:
     assert up((name, "theirs"), credentials=True) == []
 
 
-@pytest.mark.parametrize(
-    "name", ["X-data-parallel-rank", "x-data-parallel-host", "X-DATA-PARALLEL-RANK", "X-Vllm-Priority", "x-vllm-new"]
-)
+@rows("name", ["X-data-parallel-rank", "x-data-parallel-host", "X-DATA-PARALLEL-RANK", "X-Vllm-Priority", "x-vllm-new"])
 def test_a_client_does_not_choose_vllms_engine_nor_its_place_in_the_queue(name: str) -> None:
     assert up((name, "1"), credentials=True, proxied=True) == []
 
 
-@pytest.mark.parametrize("name", ["X-Pointsman-Ask", "x-pointsman-reason", "X-VSR-Selected-Model"])
+@rows("name", ["X-Pointsman-Ask", "x-pointsman-reason", "X-VSR-Selected-Model"])
 def test_headers_of_ours_from_a_client_stay_here(name: str) -> None:
     assert up((name, "What%20is%20a%20tort%3F"), credentials=True, proxied=True) == []
 
@@ -126,12 +125,12 @@ def test_the_answers_own_request_id_gives_way_to_ours() -> None:
     assert down(("x-request-id", "vllm's"), ("Content-Length", "5")) == [("Content-Length", "5")]
 
 
-@pytest.mark.parametrize("given", ["a", "req-1.2_3:4", "x" * 128, "0af7651916cd43dd"])
+@rows("given", ["a", "req-1.2_3:4", "x" * 128, "0af7651916cd43dd"])
 def test_a_short_plain_request_id_is_kept(given: str) -> None:
     assert request_id(given.encode()) == given
 
 
-@pytest.mark.parametrize("given", [None, "", "x" * 129, "a b", "a\n", "a\r\nX: y", "é", '"', "a/b", "٣"])
+@rows("given", [None, "", "x" * 129, "a b", "a\n", "a\r\nX: y", "é", '"', "a/b", "٣"])
 def test_any_other_request_id_is_made_anew(given: str | None) -> None:
     raw = None if given is None else given.encode()
     assert re.fullmatch("[0-9a-f]{32}", request_id(raw))
@@ -141,7 +140,7 @@ def test_any_other_request_id_is_made_anew(given: str | None) -> None:
 # --- answers ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     ("headers", "length", "chunked"),
     [
         (b"Content-Length: 5\r\n", 5, False),
@@ -157,7 +156,7 @@ def test_the_head_tells_how_the_body_is_framed(headers: bytes, length: int | Non
     assert (head.length, head.chunked) == (length, chunked)
 
 
-@pytest.mark.parametrize(
+@rows(
     "head",
     [
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", id="two lengths"),
@@ -182,7 +181,7 @@ def test_an_answer_that_could_be_read_in_two_ways_is_none(head: bytes) -> None:
         read_head(head)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("head", "persistent"),
     [
         (b"HTTP/1.1 200 OK\r\n\r\n", True),

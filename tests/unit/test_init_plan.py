@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pointsman.cli.init.plan import Plan, plan
 from pointsman.cli.init.served import Adapter, Served
 from support.config_files import LABELS
+from support.rows import rows
 
 BASE = "base-model"
 
@@ -21,7 +20,7 @@ def labels_of(name: str, path: str | None = None, *, root: str | None = None) ->
     return found.categories[0].labels if found.categories else ()
 
 
-@pytest.mark.parametrize(
+@rows(
     ("name", "labels"),
     [
         ("law", ("law",)),
@@ -45,7 +44,7 @@ def test_the_name_tells_the_domain(name: str, labels: tuple[str, ...]) -> None:
     assert labels_of(name) == labels
 
 
-@pytest.mark.parametrize(
+@rows(
     ("path", "labels"),
     [
         ("/models/loras/medical", ("health",)),

@@ -16,6 +16,7 @@ from pointsman.long_body import Gathered
 from pointsman.routing.body import Fields, fields_at_once, model_at_once, read_fields
 from pointsman.routing.json_scan import JsonFault, Span, elements, members
 from pointsman.routing.steps import finish
+from support.rows import rows
 
 MIB = 2**20
 NAMES = ("model", "messages", "prompt")
@@ -83,7 +84,7 @@ class Maker:
         return text[:at] + wrong + text[at + self.random.randrange(3) :]
 
 
-@pytest.mark.parametrize("seed", range(8))
+@rows("seed", range(8))
 def test_what_is_found_is_what_pythons_decoder_finds(seed: int) -> None:
     maker = Maker(seed)
     for _ in range(250):
@@ -97,7 +98,7 @@ def test_what_is_found_is_what_pythons_decoder_finds(seed: int) -> None:
         assert read(fields) == found, data
 
 
-@pytest.mark.parametrize("seed", range(8))
+@rows("seed", range(8))
 def test_a_value_begins_where_the_scan_finds_it(seed: int) -> None:
     """However often its bytes are in the body, in keys, in other values, or as an earlier value of its own key."""
     maker = Maker(seed)
@@ -112,7 +113,7 @@ def test_a_value_begins_where_the_scan_finds_it(seed: int) -> None:
             assert fields.span(value) == span, (data, name)
 
 
-@pytest.mark.parametrize("long", [False, True])
+@rows("long", [False, True])
 def test_so_does_one_in_a_body_that_is_scanned_and_one_in_memory_of_its_own(long: bool) -> None:
     data = b'{"model":"auto","x":["auto",%b0],"model":"auto"}' % (b'"auto",' * 100_000)
     held = Gathered([data], 0).whole() if long else data
@@ -129,7 +130,7 @@ def test_a_value_of_another_text_has_no_place() -> None:
             finish(read_fields(text)).span(msgspec.Raw(other))
 
 
-@pytest.mark.parametrize("seed", range(8))
+@rows("seed", range(8))
 def test_the_messages_begin_where_the_scan_finds_them(seed: int) -> None:
     maker = Maker(seed)
     found = 0
@@ -148,7 +149,7 @@ def test_the_messages_begin_where_the_scan_finds_them(seed: int) -> None:
     assert found > 20
 
 
-@pytest.mark.parametrize("seed", range(8))
+@rows("seed", range(8))
 def test_a_body_is_read_at_once_as_it_is_in_steps_or_not_at_all(seed: int) -> None:
     maker = Maker(seed)
     found = 0
@@ -161,7 +162,7 @@ def test_a_body_is_read_at_once_as_it_is_in_steps_or_not_at_all(seed: int) -> No
     assert found > 50
 
 
-@pytest.mark.parametrize("seed", range(8))
+@rows("seed", range(8))
 def test_a_body_is_refused_where_pythons_decoder_refuses_it_and_only_there(seed: int) -> None:
     maker = Maker(seed)
     for _ in range(500):
@@ -180,7 +181,7 @@ def test_a_body_is_refused_where_pythons_decoder_refuses_it_and_only_there(seed:
             assert same(found, {name: expected[name] for name in NAMES if name in expected}), data
 
 
-@pytest.mark.parametrize("seed", range(8))
+@rows("seed", range(8))
 def test_a_scan_of_anything_ends_with_a_result_or_a_fault(seed: int) -> None:
     maker = Maker(seed)
     for _ in range(250):
@@ -190,7 +191,7 @@ def test_a_scan_of_anything_ends_with_a_result_or_a_fault(seed: int) -> None:
                 scanned(data)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@rows("seed", range(4))
 def test_the_elements_of_an_array_are_found(seed: int) -> None:
     maker = Maker(seed)
     for _ in range(100):
@@ -203,8 +204,8 @@ def test_the_elements_of_an_array_are_found(seed: int) -> None:
             assert finish(elements(data, Span(0, len(data)), len(values) - 1)) is None
 
 
-@pytest.mark.parametrize("size", [32 * 1024 + extra for extra in range(-9, 9)])
-@pytest.mark.parametrize("filler", [b"\\\\", b'\\"', b"a", b"\\u0041", b'","', b"\xc3\xa9"])
+@rows("size", [32 * 1024 + extra for extra in range(-9, 9)])
+@rows("filler", [b"\\\\", b'\\"', b"a", b"\\u0041", b'","', b"\xc3\xa9"])
 def test_nothing_depends_on_where_a_chunk_ends(filler: bytes, size: int) -> None:
     data = b'{"x":["' + filler * (size // len(filler)) + b'"],"model":"a\\"}","prompt":[1]}'
     assert scanned(data) == {"model": b'"a\\"}"', "prompt": b"[1]"}
@@ -213,7 +214,7 @@ def test_nothing_depends_on_where_a_chunk_ends(filler: bytes, size: int) -> None
 # --- known edge cases, after those that JSON parsers are known to disagree about ------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     ("data", "found"),
     [
         (b'{"model":1,"model":2}', b"2"),
@@ -240,9 +241,7 @@ def test_values_that_parsers_disagree_about(data: bytes, found: bytes | None) ->
     assert (None if value is None else bytes(value)) == found
 
 
-@pytest.mark.parametrize(
-    "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
-)
+@rows("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
 def test_other_encodings_that_vllm_takes_are_read(encoding: str) -> None:
     body = '{"model":"é😀"}'.encode(encoding)
     fields = finish(read_fields(body))
@@ -288,7 +287,7 @@ def test_in_a_small_body_they_are_refused_or_left_to_vllm() -> None:
     assert model is None
 
 
-@pytest.mark.parametrize(
+@rows(
     "unit",
     [b"0,", b"{},", b'"",', b"[[[[[0]]]]],", b"[" * 400 + b"]" * 400 + b",", b'{"":' * 9 + b"0" + b"}" * 9 + b","],
 )
@@ -318,7 +317,7 @@ def test_no_object_is_made_for_an_element() -> None:
     assert fields.model == "MoM"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("objects", "padding", "at_once"),
     [(8_000, 80 * 1024, True), (8_200, 80 * 1024, False), (20_000, 0, True), (25_000, 0, False)],
 )

@@ -6,6 +6,7 @@ import pytest
 
 from pointsman.classify.language import LanguageGate, Verdict
 from pointsman.classify.manifest import LANGUAGES
+from support.rows import rows
 
 PASSES_UNTOLD = Verdict(None, True)
 ENGLISH = Verdict("en", True)
@@ -16,7 +17,7 @@ def gate() -> LanguageGate:
     return LanguageGate(["en"])
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "language"),
     [
         ("Wie kündige ich meinen Mietvertrag?", "de"),
@@ -36,7 +37,7 @@ def test_an_ask_in_another_language_is_told_by_its_language(gate: LanguageGate, 
     assert gate.judge(text) == Verdict(language, False)
 
 
-@pytest.mark.parametrize(
+@rows(
     "text",
     [
         "What causes high blood pressure?",
@@ -54,13 +55,13 @@ def test_english_passes_whatever_is_in_it(gate: LanguageGate, text: str) -> None
     assert gate.judge(text).supported
 
 
-@pytest.mark.parametrize("text", ["javascript vs jquery", "linq error", "dial sarah"])
+@rows("text", ["javascript vs jquery", "linq error", "dial sarah"])
 def test_a_language_that_is_only_likely_passes(gate: LanguageGate, text: str) -> None:
     """These look 4 to 14 times as much like another language as like English."""
     assert gate.judge(text) == PASSES_UNTOLD
 
 
-@pytest.mark.parametrize(
+@rows(
     "text",
     [
         "",
@@ -85,7 +86,7 @@ def test_what_has_no_language_passes(gate: LanguageGate, text: str) -> None:
     assert gate.judge(text).supported
 
 
-@pytest.mark.parametrize(
+@rows(
     "text",
     [
         "```python\n# das hier ist ein deutscher kommentar, den niemand fragt\n```",
@@ -107,14 +108,14 @@ MATERIAL = (
 )
 
 
-@pytest.mark.parametrize("text", [f"Summarize this article for me: {MATERIAL}", f"{MATERIAL}\n\nWhat is this about?"])
+@rows("text", [f"Summarize this article for me: {MATERIAL}", f"{MATERIAL}\n\nWhat is this about?"])
 def test_the_sentence_that_asks_counts(gate: LanguageGate, text: str) -> None:
     """The first or the last one, if it is in a declared language."""
     assert gate.judge(MATERIAL) == Verdict("es", False)
     assert gate.judge(text) == ENGLISH
 
 
-@pytest.mark.parametrize(
+@rows(
     ("declared", "text", "passes"),
     [
         (["de", "en"], "Wie kündige ich meinen Mietvertrag?", True),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).parents[2] / "daemon/pointsman"
 
@@ -48,32 +47,37 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
-IMPORTS = {name_of(path): set(imported(path)) - {"pointsman"} for path in PACKAGE.rglob("*.py")}
+@cache
+def imports() -> dict[str, set[str]]:
+    return {name_of(path): set(imported(path)) - {"pointsman"} for path in PACKAGE.rglob("*.py")}
+
+
+def on_floors() -> Iterator[tuple[str, str]]:
+    """Each module that has a floor, with a module that it imports."""
+    for module, names in imports().items():
+        if module not in {"pointsman", "pointsman.__main__"}:
+            yield from ((module, name) for name in sorted(names))
 
 
 def floor_of(module: str) -> int:
     return HEIGHT[module.split(".")[1]]
 
 
-@pytest.mark.parametrize("module", sorted(IMPORTS.keys() - {"pointsman", "pointsman.__main__"}))
-def test_a_module_imports_nothing_from_a_higher_floor(module: str) -> None:
-    assert [name for name in sorted(IMPORTS[module]) if floor_of(name) > floor_of(module)] == []
+def test_a_module_imports_nothing_from_a_higher_floor() -> None:
+    assert [(module, name) for module, name in on_floors() if floor_of(name) > floor_of(module)] == []
 
 
 def test_packages_of_one_floor_do_not_import_each_other() -> None:
     crossing = {
         (module, name)
-        for module, names in IMPORTS.items()
-        for name in names
-        if module not in {"pointsman", "pointsman.__main__"}
-        and floor_of(name) == floor_of(module) > 0
-        and name.split(".")[1] != module.split(".")[1]
+        for module, name in on_floors()
+        if floor_of(name) == floor_of(module) > 0 and name.split(".")[1] != module.split(".")[1]
     }
     assert crossing == set()
 
 
 def test_there_is_no_import_cycle() -> None:
-    left = {module: {name for name in names if name in IMPORTS} - {module} for module, names in IMPORTS.items()}
+    left = {module: {name for name in names if name in imports()} - {module} for module, names in imports().items()}
     while free := [module for module, names in left.items() if not names & left.keys()]:
         for module in free:
             del left[module]
@@ -91,15 +95,10 @@ def test_the_diagram_shows_the_imports_between_packages() -> None:
     page = (PACKAGE.parents[1] / "docs/architecture.md").read_text("utf-8")
     arrows = set(re.findall(r"^    (\w+) --> (\w+)$", page, re.MULTILINE))
     drawn = {name for arrow in arrows for name in arrow}
-    imports = {
-        (module.split(".")[1], name.split(".")[1])
-        for module, names in IMPORTS.items()
-        if module not in {"pointsman", "pointsman.__main__"}
-        for name in names
-    }
-    imports = {(tail, head) for tail, head in imports if tail != head and {tail, head} <= drawn}
+    packages = {(module.split(".")[1], name.split(".")[1]) for module, name in on_floors()}
+    made = {(tail, head) for tail, head in packages if tail != head and {tail, head} <= drawn}
 
     assert set().union(*FLOORS[1:]) | {"http1"} == drawn
-    assert arrows - imports == set()
-    assert [(tail, head) for tail, head in imports if head not in reached(tail, arrows)] == []
+    assert arrows - made == set()
+    assert [(tail, head) for tail, head in made if head not in reached(tail, arrows)] == []
     assert [arrow for arrow in arrows if arrow[1] in reached(arrow[0], arrows - {arrow})] == []

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pointsman.config import yaml_tree as tree
 from pointsman.config.semantic_router.rule import confidence, others
+from support.rows import rows
 
 
 def rule(text: str) -> tree.Node:
@@ -18,7 +17,7 @@ LAW = "{type: domain, name: law}"
 URGENT = "{type: keyword, name: urgent}"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "matches"),
     [
         (LAW, True),

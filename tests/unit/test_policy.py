@@ -26,6 +26,7 @@ from pointsman.config.model import (
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 from pointsman.routing.policy import Choice, Decision, Held, Missed, Policy, Reason
 from pointsman.routing.subject import Evidence, Weights, evidence_of
+from support.rows import rows
 from support.toy_config import BASE, A, B, category, config, entry
 
 LABELS = ("computer science", "engineering", "health", "law", "other")
@@ -76,7 +77,7 @@ def test_the_greatest_category_wins_even_when_another_has_the_greatest_label() -
     assert choice == Choice("technical", 0.5, Reason.CLASSIFIED)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("score", "expected"),
     [
         (0.75, Choice("medical", 0.75, Reason.CLASSIFIED)),
@@ -94,7 +95,7 @@ def test_ties_go_to_the_first() -> None:
     assert policy(turned).choose((0.0, 0.0, 0.5, 0.5, 0.0), None).category == "legal"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("probabilities", "reason"),
     [
         pytest.param((0.0, 0.0, 0.25, 0.0, 0.75), Reason.NO_CATEGORY, id="surely none"),
@@ -124,7 +125,7 @@ def test_without_categories_there_is_none_to_choose() -> None:
 BY_CATEGORY = config(routing=RoutingOptions(switch_margin=0.0, thresholds={"medical": 0.75, "legal": 0.4}))
 
 
-@pytest.mark.parametrize(
+@rows(
     ("probabilities", "expected"),
     [
         pytest.param(
@@ -183,7 +184,7 @@ def follow_up(category: str, size: int = 0) -> Held:
     return Held(category, "How long do I boil an egg?", size=size)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("medical", "legal", "expected"),
     [
         pytest.param(0.625, 0.375, Choice("legal", 0.375, Reason.STICKY), id="beaten by the margin: stays"),
@@ -219,7 +220,7 @@ def test_the_margin_grows_with_the_history_and_doubles_at_64_kib(kib: int, switc
     assert certain.category == "medical"
 
 
-@pytest.mark.parametrize("other", [0.76, 1.0])
+@rows("other", [0.76, 1.0])
 def test_what_is_judged_to_be_a_follow_up_keeps_the_category_however_sure_another_is(other: float) -> None:
     made = policy(judge=FOLLOWED)
     assert made.choose((0.0, 0.0, other, 1 - other, 0.0), follow_up("legal")).category == "legal"
@@ -239,7 +240,7 @@ def test_the_judge_is_given_the_best_other_category_and_whether_it_is_the_rest()
 REST, OWN = category("general"), category("general", labels=("other",))
 
 
-@pytest.mark.parametrize(
+@rows(
     ("general", "other", "held", "expected"),
     [
         pytest.param(REST, 1.0, "medical", Choice("general", 1.0, Reason.CLASSIFIED), id="the rest"),
@@ -256,7 +257,7 @@ def test_the_category_for_the_rest_ends_a_conversation_from_the_threshold_on(
     assert choice == msgspec.structs.replace(expected, confidence=pytest.approx(expected.confidence))
 
 
-@pytest.mark.parametrize(("other", "reason"), [(1.0, Reason.NO_CATEGORY), (0.55, Reason.STICKY)])
+@rows(("other", "reason"), [(1.0, Reason.NO_CATEGORY), (0.55, Reason.STICKY)])
 def test_so_does_what_belongs_to_no_category(other: float, reason: Reason) -> None:
     assert policy().choose((0, 0, 1 - other, 0, other), follow_up("medical")).reason is reason
 
@@ -275,7 +276,7 @@ def test_a_category_is_answered_by_its_adapter() -> None:
     assert decision.edits.model == "medical-lora"
 
 
-@pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.ADAPTER_MISSING])
+@rows("reason", [reason for reason in Reason if reason is not Reason.ADAPTER_MISSING])
 def test_the_reason_of_the_choice_is_the_decisions(reason: Reason) -> None:
     assert policy().decide(Choice("medical", None, reason), 0.0, ANYTHING).reason is reason
     assert policy().decide(Choice(None, None, reason), 0.0, ANYTHING).reason is reason
@@ -297,7 +298,7 @@ def test_the_default_model_may_be_an_adapter() -> None:
 RANKED = config(category("legal", entry("third", 0.25), entry("first", 1.0), entry("second", 1.0), entry(None, 0.5)))
 
 
-@pytest.mark.parametrize(
+@rows(
     ("loras", "model", "reason"),
     [
         pytest.param(("first", "second", "third"), "first", Reason.CLASSIFIED, id="the highest, ties to the first"),
@@ -360,7 +361,7 @@ LORAS = config().model_config[BASE].loras
 ON_A = config(endpoints=(A, B), base=Model(preferred_endpoints=("a",), loras=LORAS))
 
 
-@pytest.mark.parametrize(
+@rows(
     ("model", "now", "endpoints"),
     [
         pytest.param("legal-lora", ANYTHING, (A,), id="configured: its base's endpoints"),
@@ -394,7 +395,7 @@ def test_split_scores_are_shares_of_the_conversations() -> None:
     assert models == {"low": 1000, "high": 3000, "none": 4000}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("share", "model"), [(0.0, "low"), (0.124, "low"), (0.125, "high"), (0.5, "none"), (0.999, "none"), (1.0, "none")]
 )
 def test_a_share_belongs_to_one_entry(share: float, model: str) -> None:
@@ -425,7 +426,7 @@ def test_reasoning_comes_from_the_entry_that_answers_not_from_the_first() -> Non
     assert plain.edits.reasoning == Reasoning("chat_template_kwargs", "enable_thinking", None)
 
 
-@pytest.mark.parametrize("family", ["qwen3", "deepseek", "gpt-oss", "gpt"])
+@rows("family", ["qwen3", "deepseek", "gpt-oss", "gpt"])
 def test_an_adapter_inherits_its_bases_reasoning_family(family: str) -> None:
     made = config(
         category("legal", entry("legal-lora", use_reasoning=True)),
@@ -442,13 +443,13 @@ def test_the_configs_own_family_replaces_a_built_in_one() -> None:
     assert decide(made, "legal").edits.reasoning == Reasoning("chat_template_kwargs", "think_harder", "medium")
 
 
-@pytest.mark.parametrize("base", [Model(loras=LORAS), Model(reasoning_family="unheard-of", loras=LORAS)])
+@rows("base", [Model(loras=LORAS), Model(reasoning_family="unheard-of", loras=LORAS)])
 def test_without_a_known_family_reasoning_is_left_as_it_came(base: Model) -> None:
     decision = decide(config(category("legal", entry("legal-lora", use_reasoning=True)), base=base), "legal")
     assert decision.edits.reasoning is None
 
 
-@pytest.mark.parametrize(
+@rows(
     ("fields", "expected"),
     [
         ({"system_prompt": "Be a lawyer."}, SystemPrompt("Be a lawyer.", "replace")),
@@ -466,7 +467,7 @@ def test_the_system_prompt_is_the_categorys(fields: dict[str, Any], expected: Sy
 OTHER = Model(loras=(Lora(name="other-lora"),))
 
 
-@pytest.mark.parametrize(
+@rows(
     ("entries", "model"),
     [
         pytest.param(

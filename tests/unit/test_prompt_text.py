@@ -15,6 +15,7 @@ from pointsman.routing.edits import Edits, SystemPrompt
 from pointsman.routing.formats import CHAT, COMPLETIONS, RESPONSES, ParsedRequest
 from pointsman.routing.prompt_text import texts_of
 from pointsman.routing.steps import finish
+from support.rows import rows
 
 KIB, MIB = 2**10, 2**20
 
@@ -34,9 +35,9 @@ def text(content: Any, *, ascii_only: bool = True) -> str:
 # --- very long texts ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ascii_only", [True, False])
-@pytest.mark.parametrize("unit", ["word ", "é", "中", "😀", ".\n", '"', "\\", '\\"', "a\\", "u0041", "\\u"])
-@pytest.mark.parametrize("extra", range(0, 13, 3))
+@rows("ascii_only", [True, False])
+@rows("unit", ["word ", "é", "中", "😀", ".\n", '"', "\\", '\\"', "a\\", "u0041", "\\u"])
+@rows("extra", range(0, 13, 3))
 def test_of_a_very_long_text_the_two_ends_remain(unit: str, extra: int, ascii_only: bool) -> None:
     size = len(json.dumps(unit, ensure_ascii=ascii_only).encode()) - len('""')
     whole = "x" * extra + unit * (300 * KIB // size)
@@ -78,7 +79,7 @@ def test_a_large_body_is_read_without_a_copy_of_it() -> None:
     assert peak < 4 * MIB
 
 
-@pytest.mark.parametrize(
+@rows(
     ("raw", "expected"),
     [
         (rb'"\ud800 tort"', "\ufffd tort"),
@@ -97,14 +98,14 @@ def test_half_a_surrogate_pair_is_left_for_vllm_to_judge(raw: bytes, expected: s
 # --- too many -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("message", [user("a"), {}, 0, "", []])
+@rows("message", [user("a"), {}, 0, "", []])
 def test_more_than_4096_messages_are_not_read(message: Any) -> None:
     assert chat(*[message] * 4096).readable
     asked = chat(*[message] * 4097)
     assert (asked.readable, asked.text, asked.model) == (False, "", "MoM")
 
 
-@pytest.mark.parametrize("part", ["", {"type": "text", "text": "a"}, {"type": "image_url"}])
+@rows("part", ["", {"type": "text", "text": "a"}, {"type": "image_url"}])
 def test_more_than_4096_parts_are_not_read(part: Any) -> None:
     assert chat(user([part] * 4096)).readable
     assert not chat(user([part] * 4097)).readable
@@ -133,7 +134,7 @@ def test_what_is_not_read_can_be_edited() -> None:
     assert asked.apply(Edits(system_prompt=prompt)).body is asked.body
 
 
-@pytest.mark.parametrize("part", ["", '{"text" "a"}', '{"type":"text",}'])
+@rows("part", ["", '{"text" "a"}', '{"type":"text",}'])
 def test_parts_of_which_one_is_no_json_have_no_text(part: str) -> None:
     """A body of more than 64 KiB is not checked inside of its values, and vLLM refuses it."""
     content = f'[{{"type":"text","text":"tort"}},{part}]'
@@ -145,8 +146,8 @@ def test_parts_of_which_one_is_no_json_have_no_text(part: str) -> None:
 # --- edits ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [0, 2 * MIB])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-be"])
+@rows("size", [0, 2 * MIB])
+@rows("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-be"])
 def test_a_body_of_any_size_and_encoding_is_edited_in_place(size: int, encoding: str) -> None:
     fields = {"messages": [{"role": "system", "content": "Theirs."}, user("tort" + "a" * size)], "model": "MoM"}
     body = json.dumps(fields).encode(encoding)
@@ -155,7 +156,7 @@ def test_a_body_of_any_size_and_encoding_is_edited_in_place(size: int, encoding:
     assert bytes(result.body) == expected.encode()
 
 
-@pytest.mark.parametrize("messages", [b"[ ]", b"[" + b" " * 100 + b"]"])
+@rows("messages", [b"[ ]", b"[" + b" " * 100 + b"]"])
 def test_white_space_is_no_message(messages: bytes) -> None:
     body = b'{"messages":%b,"instructions":%b}' % (messages, messages)
     prompt = SystemPrompt("Ours.", "insert")

@@ -14,6 +14,7 @@ from pointsman.routing.edits import SystemPrompt
 from pointsman.routing.formats import CHAT, COMPLETIONS, FORMATS, MESSAGES, RESPONSES, Format
 from pointsman.routing.policy import Choice, Decision, Policy, Reason
 from pointsman.routing.router import Router
+from support.rows import rows
 from support.toy_config import BASE, category, config, entry
 
 LABELS = ("computer science", "engineering", "health", "law", "other")
@@ -63,7 +64,7 @@ def decide(made: Config, name: str | None, *, tools: bool, now: Served = ANYTHIN
     return Policy(made, LABELS).decide(Choice(name, 0.9, Reason.CLASSIFIED), share, now, tools=tools)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("others", "model"),
     [
         pytest.param([], BASE, id="no other: the base model"),
@@ -101,7 +102,7 @@ def test_an_adapter_that_is_missing_is_still_told_as_missing() -> None:
     assert (decision.model, decision.reason) == (BASE, Reason.ADAPTER_MISSING)
 
 
-@pytest.mark.parametrize(("tools", "mode"), [(True, "insert"), (False, "replace")])
+@rows(("tools", "mode"), [(True, "insert"), (False, "replace")])
 def test_a_request_that_carries_tools_never_has_its_system_prompt_replaced(tools: bool, mode: Any) -> None:
     made = config(category("legal", system_prompt="Ours."))
     assert decide(made, "legal", tools=tools).edits.system_prompt == SystemPrompt("Ours.", mode)

@@ -1,0 +1,43 @@
+"""A table of examples as one test."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from support.rows import rows
+
+
+def test_it_fails_with_each_row_that_fails() -> None:
+    @rows(("number", "even"), [(1, False), (2, False), (3, True), pytest.param(4, False, id="four")])
+    def test(number: int, even: bool) -> None:
+        assert (number % 2 == 0) is even
+
+    with pytest.raises(ExceptionGroup, match="3 of 4 rows fail") as caught:
+        test()
+    told = [error.__notes__ for error in caught.value.exceptions]
+    assert told == [
+        ["in the row {'number': 2, 'even': False}"],
+        ["in the row {'number': 3, 'even': True}"],
+        ["in the row four"],
+    ]
+
+
+def test_two_tables_give_each_pair_of_their_rows_and_fixtures_come_from_pytest() -> None:
+    seen = []
+
+    @rows("left", [1, 2])
+    @rows("right", ["a", "b"])
+    def test(fixture: str, left: int, right: str) -> None:
+        seen.append((fixture, left, right))
+
+    assert list(inspect.signature(test).parameters) == ["fixture"]
+    test(fixture="x")
+    assert seen == [("x", 1, "a"), ("x", 1, "b"), ("x", 2, "a"), ("x", 2, "b")]
+
+
+@rows("table", [[], iter(())])
+def test_a_table_without_rows_is_a_mistake(table: object) -> None:
+    with pytest.raises(AssertionError, match="tests nothing"):
+        rows("one", table)  # type: ignore[arg-type]
