@@ -45,6 +45,11 @@ def state_directory() -> Path | None:
     return Path(given.split(":")[0]) if given else None  # systemd lists all of them; the service has only one
 
 
+def service_state() -> Path:
+    """Return the state directory of the installed service, for a command that systemd does not start."""
+    return state_directory() or Path("/var/lib/pointsman")
+
+
 def write(path: Path, content: bytes, *, replace: bool, mode: int = 0o644) -> None:
     """Write a file atomically, readable by the service's user; a file that is replaced keeps its mode.
 

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pointsman.classify.calibration import encode
 from pointsman.classify.manifest import CALIBRATION, MODEL, TOKENIZER
@@ -57,6 +58,37 @@ def test_the_fallback_category_answers_the_unsure(tmp_path: Path) -> None:
 
     assert code == 0
     assert out.splitlines()[-1].split() == ["(unsure)", "probability", "below", "0.6", "category", "general"]
+
+
+ROLLOUT = "pointsman: {routing: {mode: percent, percent: 10, categories: {law: {mode: on}, health: {mode: shadow}}}}\n"
+
+
+def test_the_shares_are_shown_as_they_will_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what commands have set, which is in the state directory."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    write_manifest(tmp_path / "artifact", ("health", "law", "history"))
+    text = MINIMAL + HALF + "categories:\n" + "".join(map(category, ("law", "health", "history"))) + ROLLOUT
+
+    code, out = checked(tmp_path, text)
+    assert code == 0
+    assert out.splitlines()[-3:] == [
+        "law: 100 % of the conversations are routed",
+        "health: in shadow, base answers",
+        "history: 10 % of the conversations are routed",
+    ]
+
+    (tmp_path / "overlay.json").write_text('{"version": 1, "mode": "off"}')
+    code, out = checked(tmp_path, text)
+    assert code == 0
+    assert out.splitlines()[-2:] == [
+        f"set by commands, in {tmp_path}: mode off",
+        "nothing is routed (mode off): base answers everything",
+    ]
+
+    (tmp_path / "overlay.json").write_text("{")
+    code, out = checked(tmp_path, text)
+    assert code == 0
+    assert f"{tmp_path}/overlay.json cannot be read" in out
 
 
 def test_errors_of_the_file_are_all_printed(tmp_path: Path) -> None:

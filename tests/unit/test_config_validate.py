@@ -11,6 +11,42 @@ from support.config_files import ENDPOINTS, MINIMAL, MODELS, category, loaded, p
 CATEGORIES = MINIMAL + "categories:\n"
 
 PROBLEMS = [
+    # rollout
+    (
+        CATEGORIES + category("law") + "pointsman: {routing: {mode: percent}}\n",
+        "pointsman.routing.mode",
+        16,
+        "the share is missing",
+        "add `percent:` from 0 to 100",
+    ),
+    (
+        CATEGORIES + category("law") + "pointsman: {routing: {percent: 5}}\n",
+        "pointsman.routing.percent",
+        16,
+        "percent has no effect without `mode: percent` beside it",
+        "write `mode: percent`, or remove it",
+    ),
+    (
+        CATEGORIES + category("law") + "pointsman: {routing: {categories: {law: {mode: percent}}}}\n",
+        "pointsman.routing.categories.law.mode",
+        16,
+        "the share is missing",
+        "add `percent:`",
+    ),
+    (
+        CATEGORIES + category("law") + "pointsman: {routing: {categories: {lawn: {mode: shadow}}}}\n",
+        "pointsman.routing.categories.lawn",
+        16,
+        'no category is named "lawn"',
+        "did you mean law?",
+    ),
+    (
+        CATEGORIES + category("law") + "pointsman: {routing: {mode: percent, percent: 101}}\n",
+        "pointsman.routing.percent",
+        16,
+        "expected a number from 0 to 100",
+        "write a number from 0 to 100",
+    ),
     # references
     (
         MINIMAL.replace("default_model: base", "default_model: lw-lora"),

@@ -43,6 +43,7 @@ def status(*endpoints: dict[str, Any], decisions: int = 0, **fields: Any) -> dic
         "config": {"generation": 2, "loaded": 1_795_576_210, "reload_failed": None},
         "in_flight": 3,
         "held": 0,
+        "routing": {"mode": "on", "percent": None, "configured": "on", "overridden": False, "categories": []},
         "endpoints": list(endpoints) or [endpoint()],
         "classifier": classifier,
         "traffic": traffic,
@@ -74,6 +75,15 @@ def test_one_screen_tells_endpoints_adapters_classifier_and_traffic() -> None:
         "CATEGORY                          REASON                     REQUESTS",
         "category 0                        classified                    1,000",
         "category 1                        classified                      999",
+    ]
+
+
+def test_what_is_not_routed_is_told() -> None:
+    mode = {"mode": "shadow", "percent": None, "configured": "on", "overridden": True}
+    shown = lines(status(routing=mode | {"categories": []}))
+    assert shown[shown.index("LAST 15 MIN  1,203 requests, 80.2 a minute") - 2 :][:2] == [
+        "ROUTING  shadow (by `pointsman mode`; the config says on)",
+        "",
     ]
 
 

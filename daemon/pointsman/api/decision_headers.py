@@ -15,6 +15,8 @@ def decision_lines(routed: Routed) -> bytes:
     lines = _named_lines(decision.model, decision.reason, decision.category, edited.reasoning, edited.prompted)
     if decision.confidence is not None:
         lines += b"x-pointsman-confidence: %.4f\r\n" % decision.confidence
+    if decision.would is not None:
+        lines += b"x-pointsman-would-select: %b\r\n" % _header_value(decision.would.model).encode("ascii")
     if routed.classification is not None and routed.classification.cut:
         lines += b"x-pointsman-truncated: true\r\n"
     if decision.reason is Reason.UNSUPPORTED_LANGUAGE and routed.classification is not None:

@@ -15,6 +15,7 @@ from pointsman.app.prepare import Prepared
 from pointsman.app.supervisor import Supervisor
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
+from pointsman.config.overlay import NOTHING, Overlay
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.texts import KeptTexts
@@ -43,6 +44,7 @@ class Generations:
         self.supervisor = Supervisor(log, self.metrics.task_failures.add)
         self.budget = ByteBudget(prepared.config.pointsman.server.buffered_bytes)
         self.stored = StoredResponses(time.time)
+        self.overlay = NOTHING
         self._builder = Builder(log, self.metrics, self.stored)
         self._in_use: dict[Generation, _Use] = {}
         self._polling: list[asyncio.Task[None]] = []
@@ -60,6 +62,11 @@ class Generations:
         use.requests += 1
         return use.release
 
+    def use(self, overlay: Overlay) -> None:
+        """Route new requests by what commands and the service have decided beside the config, after reloads, too."""
+        self.overlay = overlay
+        self.current.backend.router.use(overlay)
+
     def trouble(self) -> str | None:
         """Return why this service should get no requests, or None."""
         if not self.current.classifier.healthy:
@@ -72,6 +79,7 @@ class Generations:
     def swap(self, prepared: Prepared) -> None:
         """Use another config for new requests; raises CannotStart, and then nothing has changed."""
         before, generation = self.current, self._builder.build(prepared, self.current)
+        generation.backend.router.use(self.overlay)
         for task in self._polling:
             task.cancel()
         self.metrics.know(_names(generation.config))

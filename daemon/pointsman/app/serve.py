@@ -11,13 +11,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from pointsman import __version__
+from pointsman import __version__, files
 from pointsman.api.admin import MOST_BODY_BYTES, adapter_routes, dry_run_route
 from pointsman.api.data import routes
 from pointsman.api.health import health_routes, readiness
+from pointsman.api.mode import overlay_routes
 from pointsman.app import gauges, stand_in
 from pointsman.app.descriptors import ADMIN_CONNECTIONS
 from pointsman.app.generations import Generations
+from pointsman.app.overlay import OverlayKeeper
 from pointsman.app.prepare import Prepared
 from pointsman.app.reload import ConfigSource, Reloader
 from pointsman.app.remembered import remembered
@@ -59,7 +61,7 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
         reloader = Reloader(source, prepared, generations, systemd.notify)
         _reload_on_hangup(reloader)
         stack.callback(signal.signal, signal.SIGHUP, signal.SIG_IGN)
-        data, admin = _servers(generations, reloader)
+        data, admin = _servers(generations, reloader, OverlayKeeper(files.state_directory(), generations))
         stack.push_async_callback(admin.drain, 0, interrupt)
         inherited: dict[bool, list[socket.socket]] = {True: [], False: []}
         for name, listener in systemd.listeners:
@@ -102,7 +104,7 @@ async def running(prepared: Prepared, log: Log) -> AsyncIterator[Generations]:
         await generations.close()
 
 
-def _servers(generations: Generations, reloader: Reloader) -> tuple[Listener, Listener]:
+def _servers(generations: Generations, reloader: Reloader, overlay: OverlayKeeper) -> tuple[Listener, Listener]:
     metrics = generations.metrics
     ready = readiness(generations.trouble, lambda: data.draining)
 
@@ -144,6 +146,7 @@ def _servers(generations: Generations, reloader: Reloader) -> tuple[Listener, Li
         *adapter_routes(lambda: generations.current),
         dry_run_route(begin, generations.stored),
         status_route(generations, reloader, ready),
+        *overlay_routes(overlay),
         *health_routes(ready),
     ]
     admin = Listener(Routes(own), admin_limits, lambda _: None, lambda _: None, ByteBudget(4 * MOST_BODY_BYTES))

@@ -38,11 +38,29 @@ def status_route(generations: Generations, reloader: Reloader, ready: Callable[[
                 "held": metrics.held,
                 "endpoints": _endpoints(current),
                 "classifier": _classifier(current.classifier),
+                "routing": _routing(generations),
                 "traffic": metrics.recent.summary(),
             }
         )
 
     return Route("GET", "/status", answer)
+
+
+def _routing(generations: Generations) -> dict[str, Any]:
+    """Return the mode in force and that of each category with its own, and what the config says."""
+    current = generations.current
+    routing = current.backend.router.routing
+    return {
+        "mode": routing.mode,
+        "percent": routing.percent,
+        "configured": current.config.pointsman.routing.mode,
+        "overridden": generations.overlay.mode is not None,
+        "categories": [
+            {"category": name, "mode": one.mode, "percent": one.percent}
+            for name, one in routing.categories.items()
+            if one.mode is not None
+        ],
+    }
 
 
 def _endpoints(current: Generation) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import TextIO
 from urllib.parse import urlsplit
 
 from pointsman.classify import artifact
+from pointsman.cli import shares
 from pointsman.cli.lookup import unresolved
 from pointsman.config.labels import cover
 from pointsman.config.lint import lint
@@ -58,6 +59,8 @@ def check(path: Path | None, out: TextIO) -> int:
     print("\n".join(_summary(loaded, manifest.labels)), file=out)
     if calibration is not None or loaded.config.pointsman.routing.thresholds:
         print("\n".join(["", *_columns(_thresholds(found))]), file=out)
+    if lines := list(shares.lines(loaded)):
+        print("\n".join(["", *lines]), file=out)
     return 0
 
 

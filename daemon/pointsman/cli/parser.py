@@ -78,6 +78,21 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("--json", action="store_true", help="print the JSON of POST /v1/route, and the service")
     explain.set_defaults(parser=explain)
 
+    mode = commands.add_parser(
+        "mode",
+        help="show how much a running service routes, or set it at once",
+        description="`off` and `shadow` hold for all categories, `on` in place of routing.mode; `config` gives the "
+        "config file its word back. What was set survives reloads and restarts.",
+    )
+    mode.add_argument("mode", nargs="?", choices=("off", "shadow", "on", "config"))
+    _config_option(mode)
+    mode.add_argument("--json", action="store_true", help="print JSON")
+
+    own = commands.add_parser("config", help="what a running service holds beside its config file")
+    own.add_argument("action", choices=("overlay",), help="overlay: what commands have set, as YAML")
+    _config_option(own)
+    own.add_argument("--json", action="store_true", help="print JSON")
+
     adapters = commands.add_parser("adapters", help="list, load and unload the adapters of a running service's vLLM")
     adapters.add_argument("action", nargs="?", choices=("list", "load", "unload"), default="list")
     adapters.add_argument("name", nargs="?", metavar="NAME", help="adapter to load or unload")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from pointsman.cli import mode
 from pointsman.cli.admin_client import FORM_ERRORS, AdminError, read, strange
 from pointsman.config.load import default_path, load
 
@@ -45,6 +46,7 @@ def render(status: dict[str, Any], address: str) -> str:
         "",
         *_classifier(status["classifier"], status["traffic"]),
         "",
+        *_rollout(status["routing"]),
         *_traffic(status["traffic"]),
     ]
     lines += _decisions(status["traffic"]["decisions"], max(FEWEST_DECISIONS, LINES - len(lines) - 2))
@@ -100,6 +102,12 @@ def _classifier(classifier: dict[str, Any], traffic: dict[str, Any]) -> Iterator
         hits = f"{100 * cache['hits'] / texts:.0f} % of {texts:,} texts from the cache"
         spent = f"; a run within {times['p50']:,g} ms (p50), {times['p95']:,g} ms (p95)" if times["p50"] else ""
         yield f"  {hits}{spent}"
+
+
+def _rollout(routing: dict[str, Any]) -> list[str]:
+    """Return which traffic is routed, nothing where that is all of it as the config says."""
+    plain = routing["mode"] == "on" and not routing["overridden"] and not routing["categories"]
+    return [] if plain else [*mode.render(routing), ""]
 
 
 def _traffic(traffic: dict[str, Any]) -> Iterator[str]:

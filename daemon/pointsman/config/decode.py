@@ -160,6 +160,8 @@ class Walker:
         return None
 
     def _scalar(self, kind: Any, node: Node, where: Keys, limits: Mapping[str, Any]) -> Any:
+        if isinstance(node, Scalar) and get_origin(kind) is Literal and node.text in get_args(kind):
+            return node.text  # YAML reads `on` and `off` as true and false
         if isinstance(node, Scalar) and _fits(kind, node.value) and _within(kind, node.value, limits):
             return float(node.value) if kind is float else node.value  # type: ignore[arg-type]
         if isinstance(node, Scalar) and isinstance(node.value, int) and node.value > LARGEST:

@@ -21,6 +21,7 @@ from pointsman.config.options.endpoint import Endpoint
 from pointsman.config.options.log import LogOptions
 from pointsman.config.options.option import EMPTY, option
 from pointsman.config.options.relay import RelayOptions
+from pointsman.config.options.rollout import CategoryRollout, Mode
 from pointsman.config.options.routing import AskOptions, RoutingOptions
 from pointsman.config.options.server import ServerOptions
 
@@ -30,6 +31,7 @@ __all__ = [
     "AskOptions",
     "Category",
     "CategoryModel",
+    "CategoryRollout",
     "ClassifierOptions",
     "ClassifierSection",
     "Config",
@@ -37,6 +39,7 @@ __all__ = [
     "Endpoint",
     "LogOptions",
     "Lora",
+    "Mode",
     "Model",
     "ModelScore",
     "Options",

@@ -59,6 +59,7 @@ def validate(config: Config, places: Places) -> tuple[Problem, ...]:
         _loading,
         _tools,
         _thresholds,
+        _rollout,
         _asks,
     )
     return tuple(problem for check in checks for problem in check(subject))
@@ -276,6 +277,27 @@ def _thresholds(subject: _Subject) -> Iterator[Problem]:
             fix = choose(name, names) if names else "remove it, or add the category"
             message = f'no category is named "{name}"'
             yield subject.problem("pointsman", "routing", "thresholds", name, message=message, fix=fix)
+
+
+def _rollout(subject: _Subject) -> Iterator[Problem]:
+    routing, known = subject.config.pointsman.routing, subject.places.known
+    base: Keys = ("pointsman", "routing")
+    names = [category.name for category in subject.config.categories]
+    modes: list[tuple[Keys, str | None, float | None]] = [(base, routing.mode, routing.percent)]
+    for name, own in routing.categories.items():
+        keys = (*base, "categories", name)
+        modes.append((keys, own.mode, own.percent))
+        if name not in names and known("categories"):
+            fix = choose(name, names) if names else "remove it, or add the category"
+            yield subject.problem(*keys, message=f'no category is named "{name}"', fix=fix)
+    for keys, mode, percent in modes:
+        if not known(*keys, "mode") or not known(*keys, "percent"):
+            continue
+        if mode == "percent" and percent is None:
+            yield subject.problem(*keys, "mode", message="the share is missing", fix="add `percent:` from 0 to 100")
+        if mode != "percent" and percent is not None:
+            message = "percent has no effect without `mode: percent` beside it"
+            yield subject.problem(*keys, "percent", message=message, fix="write `mode: percent`, or remove it")
 
 
 def _asks(subject: _Subject) -> Iterator[Problem]:

@@ -36,6 +36,9 @@ class Metrics:
         self.decisions = self._counter(
             "decisions", "Routing decisions, by reason and response status.", "reason", "category", "model", "status"
         )
+        self.withheld = self._counter(
+            "withheld", "Requests that the rollout kept from the model that was chosen.", "reason", "category", "model"
+        )
         self.truncated = self._counter("truncated_prompts", "Prompts of which only head and tail were classified.")
         self.texts_dropped = self._counter("texts_dropped", "Texts that log.texts_file could not take in time.")
         self.tokens = self._counter("tokens", "Prompt and completion tokens reported by vLLM.", "model", "kind")
@@ -168,6 +171,9 @@ class Metrics:
         if model not in self._models:
             model = decision.base_model if decision.base_model in self._models else "other"
         self.decisions.add(decision.reason, decision.category or "", model, status)
+        if decision.would is not None:
+            would = decision.would.model if decision.would.model in self._models else model
+            self.withheld.add(decision.reason, decision.category or "", would)
         if routed.classification is not None and routed.classification.cut:
             self.truncated.add()
         if record.tokens is not None:

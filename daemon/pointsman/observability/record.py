@@ -100,6 +100,8 @@ def _add_decision(line: Line, routed: Routed) -> None:
     line["reason"] = decision.reason
     if decision.missed is not None:
         line["missed"] = decision.missed
+    if decision.would is not None:
+        line["would"] = decision.would
     edited = routed.edited
     if edited.reasoning is not None:
         line["reasoning"] = edited.reasoning

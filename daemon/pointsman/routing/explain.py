@@ -40,6 +40,7 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
             "threshold": router.policy.threshold(decision.category if missed is None else missed.category),
             "reason": decision.reason,
             "missed": None if missed is None else structs.asdict(missed),
+            "would": None if decision.would is None else structs.asdict(decision.would),
             "reasoning": routed.edited.reasoning,
             "system_prompt": routed.system_prompt,
             "tools": request.tools if routed.kept is None else routed.kept.tools,
@@ -169,6 +170,8 @@ def _line(text: str) -> str:
 
 
 def _asides(decision: dict[str, Any]) -> Iterator[str]:
+    if would := decision.get("would"):
+        yield f"would be   {would['model']} ({would['reason']}), if the rollout did not keep the request from it"
     if decision["tools"]:
         yield "tools      the request carries tools"
     if decision["system_prompt"]:

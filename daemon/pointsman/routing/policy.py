@@ -38,6 +38,9 @@ class Reason(enum.StrEnum):
     ADAPTER_MISSING = "adapter_missing"
     ADAPTER_WITHOUT_TOOLS = "adapter_without_tools"
     NO_CATEGORY = "no_category"
+    SHADOW = "shadow"
+    HOLDBACK = "holdback"
+    OFF = "off"
 
 
 # A switch throws away vLLM's prefix cache, so its margin grows with the history: from this many bytes on it is twofold.
@@ -77,10 +80,18 @@ class Choice(msgspec.Struct, frozen=True):
     missed: Missed | None = None
 
 
+class Would(msgspec.Struct, frozen=True):
+    """The model that would answer, and the reason, if the rollout did not keep the request from it."""
+
+    model: str
+    reason: Reason
+
+
 class Decision(msgspec.Struct, frozen=True):
     """A routing decision: `endpoints` are those that may serve `model`.
 
-    `adapter`: `model` is an adapter that the client did not request by name. `missed` is that of the choice.
+    `adapter`: `model` is an adapter that the client did not request by name. `missed` is that of the choice. `would` is
+    None unless the request is kept from the category's models.
     """
 
     model: str
@@ -92,6 +103,7 @@ class Decision(msgspec.Struct, frozen=True):
     edits: Edits
     adapter: bool = False
     missed: Missed | None = None
+    would: Would | None = None
 
 
 class Policy:

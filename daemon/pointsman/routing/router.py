@@ -12,6 +12,7 @@ import msgspec
 from pointsman.adapters.catalog import Served
 from pointsman.classify.classifier import Classification, Classifier
 from pointsman.config.model import Config, Endpoint
+from pointsman.config.overlay import NOTHING, Overlay, laid_over
 from pointsman.eager import in_task
 from pointsman.errors import ClassifierError
 from pointsman.long_body import Received
@@ -23,7 +24,8 @@ from pointsman.routing.edits import Edited
 from pointsman.routing.follow_up import content_free, is_short
 from pointsman.routing.formats import ParsedRequest
 from pointsman.routing.history import History, HistoryReader
-from pointsman.routing.policy import Choice, Decision, Held, Policy, Reason
+from pointsman.routing.policy import Choice, Decision, Held, Policy, Reason, Would
+from pointsman.routing.rollout import Rollout, rollout_of
 from pointsman.routing.session_ids import SessionIds
 from pointsman.routing.steps import Lane
 
@@ -96,6 +98,13 @@ class Router:
         )
         self._conversations.resize(routing.sticky_entries, routing.sticky_seconds)
         self._sticky = routing.sticky
+        self._rollout: Rollout | None = None
+        self.use(NOTHING)
+
+    def use(self, overlay: Overlay) -> None:
+        """Decide from now on by what commands and the service have decided beside the config."""
+        self.routing = laid_over(self.config.pointsman.routing, overlay)
+        self._rollout = rollout_of(self.routing)
 
     async def route(
         self,
@@ -115,6 +124,8 @@ class Router:
         """
         if request.model is not None and request.model not in self.auto_names:
             return self.explicit(request.body, request.model, at)
+        if self._rollout is not None and self._rollout.off:
+            return self._unclassified(request, Reason.OFF, at)
         if not request.readable:
             return self._unclassified(request, Reason.TOO_MANY_PARTS, at)
         if request.ask.kind is AskKind.HELPER_TASK:
@@ -139,7 +150,8 @@ class Router:
     def again(self, request: ParsedRequest, routed: Routed, served: Served, at: Endpoint | None = None) -> Routed:
         """Return the same choice decided anew, after vLLM turned out to serve less than `served` said."""
         old = routed.decision
-        choice = Choice(old.category, old.confidence, old.reason, old.missed)
+        reason = old.reason if old.would is None else old.would.reason
+        choice = Choice(old.category, old.confidence, reason, old.missed)
         tools, share = (request.tools, 0.0) if routed.kept is None else (routed.kept.tools, routed.kept.share)
         decision = self._decide(choice, tools, share, served, at)
         return msgspec.structs.replace(routed, decision=decision, edited=request.apply(decision.edits))
@@ -237,7 +249,19 @@ class Router:
         if at is not None:
             served = served.only(at.name, self.config.vllm_endpoints)
         decision = self.policy.decide(choice, share, served, tools=tools)
+        if self._rollout is not None and choice.category is not None:
+            why = self._rollout.withholds(choice.category, share)
+            if why is not None:
+                decision = self._withheld(decision, why, served, tools=tools)
         return decision if at is None else _bound(decision, at)
+
+    def _withheld(self, decision: Decision, why: Reason, served: Served, *, tools: bool) -> Decision:
+        """Return the decision of the default model in place of another, of which it tells."""
+        default = self.policy.decide(Choice(None, None, why), 0.0, served, tools=tools)
+        would = Would(decision.model, decision.reason)
+        return msgspec.structs.replace(
+            default, category=decision.category, confidence=decision.confidence, missed=decision.missed, would=would
+        )
 
     def choose(self, found: Classification, held: Held | None = None) -> Choice:
         """Return the choice for a classified text, in a conversation that has a category or in none.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pointsman.config.options.option import EMPTY, option
+from pointsman.config.options.rollout import CategoryRollout, Mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,16 @@ class AskOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingOptions:
+    mode: Mode = option(
+        "`on`: requests are routed. `shadow`: they are decided, logged and counted, and sent to `default_model`. "
+        "`percent`: a share of the conversations is routed, and the others are held back at `default_model`. `off`: "
+        "nothing is even classified. `pointsman mode` overrides it at once.",
+        "on",
+    )
+    percent: float | None = option(
+        "Share of the conversations that is routed, with `mode: percent`.", None, minimum=0, maximum=100
+    )
+    categories: Mapping[str, CategoryRollout] = option("What differs for a category, by its name.", EMPTY)
     split: Literal["best", "score"] = option(
         "`best`: the highest score wins; `score`: scores are shares (A/B), drawn once for each conversation.", "best"
     )

@@ -1,0 +1,32 @@
+"""Tell for `pointsman check` which share of the conversations will be routed, with what commands have set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pointsman import files
+from pointsman.config import overlay
+from pointsman.config.load import INSTALLED, Loaded
+from pointsman.routing.rollout import rollout_of
+
+
+def lines(loaded: Loaded) -> Iterator[str]:
+    """Yield the overlay, and the shares as they will be; nothing where everything is routed."""
+    folder = files.service_state() if loaded.path == INSTALLED else files.state_directory()
+    found, trouble = overlay.read(folder)
+    if trouble is not None:
+        yield f"{trouble}, or run this as root"
+    if said := overlay.shown(found):
+        yield f"set by commands, in {folder}: " + ", ".join(f"{name} {value}" for name, value in said.items())
+    rollout = rollout_of(overlay.laid_over(loaded.config.pointsman.routing, found))
+    if rollout is None:
+        return
+    if rollout.off:
+        yield f"nothing is routed (mode off): {loaded.config.default_model} answers everything"
+        return
+    for category in loaded.config.categories:
+        share = rollout.share(category.name)
+        if share is None:
+            yield f"{category.name}: in shadow, {loaded.config.default_model} answers"
+        else:
+            yield f"{category.name}: {100 * share:g} % of the conversations are routed"

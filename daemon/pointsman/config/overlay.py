@@ -1,0 +1,88 @@
+"""Hold what commands and the service decide by themselves, beside the operator's file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import yaml
+
+from pointsman import files
+from pointsman.config.model import RoutingOptions
+
+NAME = "overlay.json"
+LARGEST_BYTES = 1 << 20
+Override = Literal["off", "shadow", "on"]
+
+
+class Overlay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What holds in place of the file's values; empty by default."""
+
+    version: Literal[1] = 1
+    mode: Override | None = None
+    """In place of `routing.mode`."""
+
+
+NOTHING = Overlay()
+
+
+def read(folder: Path | None) -> tuple[Overlay, str | None]:
+    """Return what the file in a state directory says, and a message for the operator if it cannot be read."""
+    if folder is None:
+        return NOTHING, None
+    path = folder / NAME
+    try:
+        return decode(files.read(path, LARGEST_BYTES)), None
+    except FileNotFoundError:
+        return NOTHING, None
+    except OSError as error:
+        why = error.strerror
+    except ValueError as error:
+        why = str(error)
+    return NOTHING, f"{path} cannot be read ({why}): what commands set before does not hold"
+
+
+def decode(content: bytes) -> Overlay:
+    """Return the overlay in a file's content; raises ValueError, whose message says what is wrong."""
+    try:
+        return msgspec.json.decode(content, type=Overlay)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+def encode(overlay: Overlay) -> bytes:
+    """Return the content of a file."""
+    return msgspec.json.format(msgspec.json.encode(overlay)) + b"\n"
+
+
+def laid_over(routing: RoutingOptions, overlay: Overlay) -> RoutingOptions:
+    """Return the options as they hold with an overlay.
+
+    `off` and `shadow` are for an emergency, so they hold for each category, whatever its own mode is.
+    """
+    if overlay.mode is None:
+        return routing
+    cautious = overlay.mode != "on"
+    categories = {name: replace(one, mode=None, percent=None) for name, one in routing.categories.items()}
+    return replace(routing, mode=overlay.mode, percent=None, categories=categories if cautious else routing.categories)
+
+
+def shown(overlay: Overlay) -> dict[str, Any]:
+    """Return what an overlay says as JSON, without its version."""
+    return {name: value for name, value in msgspec.structs.asdict(overlay).items() if name != "version" and value}
+
+
+def as_yaml(overlay: Overlay) -> str:
+    """Return the overlay in the form of the config file, so that it can be made permanent there."""
+    routing = dict(_keys(overlay))
+    if not routing:
+        return "{}\n"
+    return yaml.safe_dump({"pointsman": {"routing": routing}}, sort_keys=False, allow_unicode=True)
+
+
+def _keys(overlay: Overlay) -> Iterator[tuple[str, Any]]:
+    if overlay.mode is not None:
+        yield "mode", overlay.mode

@@ -1,0 +1,56 @@
+"""Tell which requests are kept from the model that was chosen for them: shadow, and the holdback of a share; pure."""
+
+from __future__ import annotations
+
+from pointsman.config.model import RoutingOptions
+from pointsman.routing.draws import drawn
+from pointsman.routing.policy import Reason
+
+GLOBAL = "rollout"
+
+
+class Rollout:
+    """The shares of conversations that are routed, by category; those of `percent` are drawn.
+
+    A category with a share of its own is an experiment of its own.
+    """
+
+    def __init__(self, routing: RoutingOptions) -> None:
+        self.off = routing.mode == "off"
+        """Nothing is routed, nor classified."""
+        self._all = _share(routing.mode, routing.percent)
+        self._own = {
+            name: (_share(one.mode, one.percent), f"{GLOBAL}:{name}")
+            for name, one in routing.categories.items()
+            if one.mode is not None
+        }
+
+    @property
+    def complete(self) -> bool:
+        """Return whether everything is routed."""
+        return not self.off and all(share == 1.0 for share, _ in ((self._all, GLOBAL), *self._own.values()))
+
+    def share(self, category: str) -> float | None:
+        """Return the share of a category's conversations that is routed; None in shadow."""
+        return self._own.get(category, (self._all, GLOBAL))[0]
+
+    def withholds(self, category: str, seed: float) -> Reason | None:
+        """Return why a request is kept from the category's models, None if it is not; `seed` is the conversation's."""
+        share, experiment = self._own.get(category, (self._all, GLOBAL))
+        if share is None:
+            return Reason.SHADOW
+        if share == 1.0 or drawn(seed, experiment) < share:
+            return None
+        return Reason.HOLDBACK
+
+
+def _share(mode: str, percent: float | None) -> float | None:
+    if mode == "percent":
+        return (percent or 0.0) / 100
+    return 1.0 if mode == "on" else None
+
+
+def rollout_of(routing: RoutingOptions) -> Rollout | None:
+    """Return the rollout of these options; None where everything is routed, so that it costs nothing."""
+    rollout = Rollout(routing)
+    return None if rollout.complete else rollout
