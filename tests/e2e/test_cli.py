@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -16,6 +17,7 @@ import yaml
 import pointsman
 from support.daemon import run_daemon
 from support.process import reserve_port
+from support.raw_client import ask
 from support.service import CHAT, CONFIG, MEDICAL, TECHNICAL, chat, shipped_config
 
 FIVE_DOMAINS = Path(__file__).parents[2] / "export" / "examples" / "five-domains.jsonl"
@@ -101,6 +103,18 @@ async def test_the_log_level_of_the_command_line_wins_over_the_configs(level: st
     async with run_daemon(config, tmp_path, args=("--log-level", level)) as daemon:
         pass
     assert ("ready" in [line["event"] for line in daemon.log_lines()]) is told
+
+
+async def test_the_key_of_text_hash_survives_a_restart(tmp_path: Path) -> None:
+    text, env = "What is a tort?", {"STATE_DIRECTORY": str(tmp_path / "state")}
+    body = {"model": "MoM", "messages": [{"role": "user", "content": text}]}
+    config = shipped_config(reserve_port()) | {"pointsman": {"classifier": {"deadline_ms": 20_000}}}
+    hashes = []
+    for _ in range(2):
+        async with run_daemon(config, tmp_path, env=env) as daemon:
+            assert (await ask(daemon.base_url, body)).status == 502
+            hashes.append((await daemon.logged("routing_decision"))["text_hash"])
+    assert hashes[0] == hashes[1] != hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def test_check_accepts_the_shipped_config() -> None:

@@ -37,12 +37,17 @@ class Prepared:
 
 
 def prepare(
-    path: Path, previous: Prepared | None = None, *, vllm: str | None = None, log_level: Level | None = None
+    path: Path,
+    previous: Prepared | None = None,
+    *,
+    vllm: str | None = None,
+    log_level: Level | None = None,
+    hash_key: bytes = b"",
 ) -> Prepared:
     """Read a config file and all files that it names; raises CannotStart.
 
     The classifier of `previous` is reused if it is the same. `vllm`, an address, overrides the config's endpoints, and
-    `log_level` its log level.
+    `log_level` its log level; `hash_key` is that of the log's `text_hash`.
     """
     loaded = load(path)
     config = loaded.config
@@ -62,7 +67,7 @@ def prepare(
     if previous is not None and _serves(previous, config, found):
         classifier = previous.classifier
     else:
-        classifier = load_classifier(config, found)
+        classifier = load_classifier(config, found, hash_key)
     return Prepared(config, classifier, key_line, tuple(problem.render(str(path)) for problem in findings.warnings))
 
 

@@ -32,18 +32,21 @@ Stamp = tuple[int, int, int, int]
 
 
 class ConfigSource:
-    """The config file, and the command-line options that override its values, as for `prepare`."""
+    """The config file, and what stays as it was at the start whatever the file says, as for `prepare`."""
 
-    def __init__(self, path: Path, vllm: str | None = None, log_level: Level | None = None) -> None:
+    def __init__(
+        self, path: Path, vllm: str | None = None, log_level: Level | None = None, hash_key: bytes = b""
+    ) -> None:
         self._path = path
         self._vllm = vllm
         self._log_level = log_level
+        self._hash_key = hash_key
         self._seen: Stamp | None = None
 
     def prepare(self, previous: Prepared | None = None) -> Prepared:
         """Read the config; raises CannotStart."""
         self._seen = self._stamp()
-        return prepare(self._path, previous, vllm=self._vllm, log_level=self._log_level)
+        return prepare(self._path, previous, vllm=self._vllm, log_level=self._log_level, hash_key=self._hash_key)
 
     def news(self) -> Stamp | None:
         """Return the file's stamp if the file exists and has changed since it was last read."""

@@ -77,10 +77,11 @@ class Classifier:
         *,
         use_cpu: bool = True,
         opened: Callable[[Engine], None] = lambda _: None,
+        hash_key: bytes = b"",
     ) -> None:
         """Load and prove the artifact, and measure the host unless that was done before; as `load_model`.
 
-        Raises CannotStart or ArtifactError.
+        `hash_key` is that of each `text_hash`. Raises CannotStart or ArtifactError.
         """
         model = load_model(artifact, options, use_cpu=use_cpu, opened=opened)
         self.artifact = artifact
@@ -104,6 +105,7 @@ class Classifier:
             self._work, Threads(*self._threads), self.curve, batch_tokens=self._batch_tokens
         )
         self._cache: Lru[tuple[int, int], Classification] = Lru(options.cache_entries)
+        self._hash_key = hash_key
         self._running: dict[tuple[int, int], Job[Classification]] = {}
         self.lookups = Lookups()
 
@@ -158,7 +160,7 @@ class Classifier:
         if (hit := self._cache.get(key)) is not None:
             self.lookups.hits += 1
             return hit if read is text or hit.cut else replace(hit, cut=True)
-        tokens, text_hash = self._guess(read), text_key(read).hex()
+        tokens, text_hash = self._guess(read), text_key(read, self._hash_key).hex()
         deadline = self.deadline(tokens) if deadline is None else deadline
         job = self._running.get(key)
         if job is not None:
@@ -237,23 +239,23 @@ class Classifier:
         trim_memory()
 
 
-def text_key(read: str) -> bytes:
-    """Return a 16-byte BLAKE2b hash, which identifies a text in the log."""
-    return hashlib.blake2b(_bytes(read), digest_size=16).digest()
+def text_key(read: str, hash_key: bytes = b"") -> bytes:
+    """Return a 16-byte BLAKE2b hash, which identifies a text in the log; without a key as releases before 0.2 did."""
+    return hashlib.blake2b(_bytes(read), digest_size=16, key=hash_key).digest()
 
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def load_classifier(config: Config, artifact: Artifact) -> Classifier:
+def load_classifier(config: Config, artifact: Artifact, hash_key: bytes = b"") -> Classifier:
     """Return the classifier for a config; raises CannotStart, at the latest after `load_timeout_ms`."""
     options = config.pointsman.classifier
     use_cpu = config.classifier.category_model.use_cpu
     engines: list[Engine] = []
 
     def load() -> Classifier:
-        return Classifier(artifact, options, use_cpu=use_cpu, opened=engines.append)
+        return Classifier(artifact, options, use_cpu=use_cpu, opened=engines.append, hash_key=hash_key)
 
     def given_up(late: Future[Classifier]) -> None:
         for engine in engines:

@@ -9,10 +9,12 @@ import traceback
 
 import uvloop
 
+from pointsman import files
 from pointsman.app.reload import ConfigSource
 from pointsman.app.serve import serve
 from pointsman.app.systemd import take
 from pointsman.classify.cores import usable_cores
+from pointsman.classify.hash_key import hash_key
 from pointsman.classify.runtime import set_up_malloc
 from pointsman.config.load import default_path
 from pointsman.errors import CannotStart
@@ -23,10 +25,13 @@ def run(options: argparse.Namespace) -> int:
     """Serve until a signal; raises CannotStart. Returns 1 after a crash, of which the log tells."""
     set_up_malloc(usable_cores())
     systemd = take(os.environ)
-    source = ConfigSource(options.config or default_path(), options.vllm, options.log_level)
+    key, warning = hash_key(files.state_directory())
+    source = ConfigSource(options.config or default_path(), options.vllm, options.log_level, key)
     prepared = source.prepare()
     gc.freeze()  # start-up objects live on: full collections need not visit them
     with stderr_log(prepared.config.pointsman.log.level, journal=systemd.journal) as log:
+        if warning is not None:
+            log.write("warning", "text_hash", message=warning)
         try:
             uvloop.run(serve(source, prepared, log, demo=options.demo, systemd=systemd))
         except CannotStart:

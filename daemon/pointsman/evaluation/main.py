@@ -11,6 +11,7 @@ import msgspec
 
 from pointsman.classify import artifact
 from pointsman.classify.artifact import Artifact
+from pointsman.classify.hash_key import read_key
 from pointsman.classify.manifest import MODEL
 from pointsman.config.lint import lint
 from pointsman.config.load import load
@@ -61,7 +62,8 @@ def command_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pointsman eval",
         usage="%(prog)s ARTIFACT FILE.jsonl [--config FILE] [--json FILE] [--html FILE]\n"
-        "       %(prog)s --replay LOG ARTIFACT [--against ARTIFACT] [--threshold T] [--texts FILE] [--config FILE]",
+        "       %(prog)s --replay LOG ARTIFACT [--against ARTIFACT] [--threshold T] [--texts FILE] [--hash-key FILE]\n"
+        "       [--config FILE]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -75,6 +77,9 @@ def command_parser() -> argparse.ArgumentParser:
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write the report as an HTML page")
     parser.add_argument("--replay", type=Path, metavar="LOG", help="repeat the decisions of this log of `serve`")
     parser.add_argument("--texts", type=Path, metavar="FILE", help='texts of the replay: rows {"hash", "text"}')
+    parser.add_argument(
+        "--hash-key", type=Path, metavar="FILE", help="the service's text_hash.key, for texts without a hash"
+    )
     parser.add_argument("--against", metavar="ARTIFACT", help="artifact to compare with")
     parser.add_argument("--threshold", type=_share, metavar="T", help="threshold to compare with")
     return parser
@@ -92,7 +97,7 @@ def _misuse(options: argparse.Namespace) -> str | None:
     if options.replay is None:
         if options.file is None:
             return "give a FILE.jsonl with labelled prompts, or a log with --replay"
-        stray = [name for name in ("texts", "against", "threshold") if getattr(options, name) is not None]
+        stray = [name for name in ("texts", "hash_key", "against", "threshold") if getattr(options, name) is not None]
         return f"--{stray[0]} needs --replay" if stray else None
     if options.file is not None or options.html is not None:
         return "--replay takes an ARTIFACT but no file of labelled prompts, and writes no HTML"
@@ -134,7 +139,7 @@ def _replay(options: argparse.Namespace) -> int:
     for found in artifacts:
         config = _config(options.config, found.manifest.labels)
     lines = replay.read_log(options.replay)
-    texts = replay.read_texts(_texts_file(options.texts, config))
+    texts = replay.read_texts(_texts_file(options.texts, config), _hash_key(options.hash_key))
     known = [line for line in lines if line.text_hash in texts]
     if not known:
         raise EvaluationError(
@@ -186,6 +191,15 @@ def _texts_file(given: Path | None, config: Config | None) -> Path:
     if given is None and kept is None:
         raise EvaluationError("no texts to replay: give --texts FILE, or --config with pointsman.log.texts_file set")
     return given or Path(str(kept))
+
+
+def _hash_key(file: Path | None) -> bytes:
+    if file is None:
+        return b""
+    try:
+        return read_key(file)
+    except OSError as error:
+        raise EvaluationError(f"--hash-key: {file} cannot be used ({error.strerror})") from error
 
 
 def _read_lines(

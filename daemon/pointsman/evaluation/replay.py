@@ -127,10 +127,17 @@ def read_log(path: Path) -> list[Logged]:
     return found
 
 
-def read_texts(path: Path) -> dict[str, str]:
-    """Return texts by hash from a file of `{"hash", "text"}`, hashing rows without one. Raises EvaluationError."""
+def read_texts(path: Path, hash_key: bytes = b"") -> dict[str, str]:
+    """Return texts by hash from a file of `{"hash", "text"}`, hashing rows without one. Raises EvaluationError.
+
+    These are hashed with the service's key, and as by releases before 0.2, which had none.
+    """
     rows = read_lines(path, lambda _, fields: (text_of(fields, "text"), fields.get("hash")))
-    return {text_key(text).hex() if found is None else str(found): text for text, found in rows}
+    texts: dict[str, str] = {}
+    for text, found in rows:
+        for name in {text_key(text, key).hex() for key in (hash_key, b"")} if found is None else [str(found)]:
+            texts[name] = text
+    return texts
 
 
 def as_logged(lines: Sequence[Logged]) -> Side:
