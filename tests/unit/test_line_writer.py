@@ -16,6 +16,7 @@ import pytest
 
 from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log import Log, stderr_log
+from pointsman.observability.record import Record
 
 LIMIT_S = 10.0
 LINE = b'{"number": %6d}' + b" " * 1000 + b"\n"
@@ -225,17 +226,18 @@ def test_without_a_stderr_nothing_else_is_written_to(monkeypatch: pytest.MonkeyP
 
 def test_a_log_that_is_closed_has_written_its_last_requests(capfd: pytest.CaptureFixture[str]) -> None:
     with stderr_log("info", journal=True) as log:
-        log._held.append({"level": "info", "event": "request"})
-    assert capfd.readouterr().err == '<6>{"level":"info","event":"request"}\n'
+        log._held.append(Record("last", "/v1/models"))
+    assert '"request_id":"last"' in capfd.readouterr().err
 
 
 def test_a_line_of_another_thread_leaves_the_held_lines_of_requests_alone(pipe: Pipe) -> None:
     """Only one thread may touch them."""
     log = Log("info", pipe.log)
-    log._held.append({"level": "info", "number": 1})
-    thread = threading.Thread(target=log.write, args=("info", "event"), kwargs={"number": 2})
+    log._held.append(Record("1", "/v1/models"))
+    thread = threading.Thread(target=log.write, args=("info", "event"), kwargs={"request_id": "2"})
     thread.start()
     thread.join()
     assert len(log._held) == 1
-    log.write("info", "event", number=3)
-    assert numbers(pipe.read(lambda lines: len(lines) == 3)) == [2, 1, 3]
+    log.write("info", "event", request_id="3")
+    written = pipe.read(lambda lines: len(lines) == 3)
+    assert [line["request_id"] for line in written] == ["2", "1", "3"]

@@ -101,7 +101,7 @@ def test_a_field_is_cut_to_8_kib() -> None:
 
 def test_the_line_of_a_request_has_256_bytes_of_a_models_name_and_1_kib_of_an_error() -> None:
     record = Record("id", "/v1/chat/completions", original_model="m" * 2**20, error="e" * 2**20)
-    fields = request_line("request", record)
+    fields = request_line(record)
     assert len(fields["original_model"].encode()) == 256
     assert len(fields["error"].encode()) == 1024
 

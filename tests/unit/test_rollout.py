@@ -188,7 +188,7 @@ async def test_headers_log_metrics_and_explain_tell_what_would_have_answered(cla
 
     done = Record("id", "/v1/chat/completions", status=200)
     done.decided(routed)
-    line = request_line("routing_decision", done)
+    line = request_line(done)
     assert (line["selected_model"], line["category"], line["reason"]) == (BASE, "technical", "shadow")
     assert line["would"] == Would("technical-lora", Reason.CLASSIFIED)
 

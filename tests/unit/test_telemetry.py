@@ -53,7 +53,7 @@ def record(routed: Routed | None = None, upstream: float | None = None, **fields
 
 def told(done: Record) -> dict[str, Any]:
     """What the line of a request tells."""
-    fields: dict[str, Any] = json.loads(msgspec.json.encode(request_line("routing_decision", done)))
+    fields: dict[str, Any] = json.loads(msgspec.json.encode(request_line(done)))
     return fields
 
 
@@ -112,7 +112,7 @@ async def test_a_requests_line_tells_the_decision_and_never_the_prompt(classifie
     stream = Memory()
     done = record(await route(classifier), original_model="MoM", endpoint="a", tokens=(7, 3), upstream=0.5)
     log = Log("info", stream)
-    log.soon(request_line("routing_decision", done))
+    log.soon(done)
     log.flush()
     assert "secret" not in stream.getvalue()
     (line,) = lines(stream)
@@ -310,6 +310,31 @@ async def test_a_request_is_counted_once_in_each_metric(classifier: Classifier) 
     assert samples(metrics, "pointsman_request_seconds_count") == {(path,): 1}
     phases = samples(metrics, "pointsman_phase_seconds_count")
     assert phases == {("queue",): 1, ("tokenize",): 1, ("infer",): 1, ("decide",): 1}
+
+
+def test_256_requests_are_counted_together() -> None:
+    """One after the other they take less time; until then they wait without their bodies."""
+    metrics = Metrics(frozenset())
+    for _ in range(255):
+        metrics.count(record())
+    assert not list(metrics.requests.items())
+    metrics.count(record())
+    assert list(metrics.requests.items()) == [(("/v1/chat/completions", "200"), 256)]
+
+
+async def test_a_request_that_has_ended_is_told_later_as_it_was_then_without_its_body(classifier: Classifier) -> None:
+    done = record(await route(classifier))
+    assert done.routed is not None
+    assert done.routed.edited.body
+    before = time.time()
+    done.end()
+    line, seconds = told(done), done.seconds
+    assert before - 0.001 <= datetime.datetime.fromisoformat(line["ts"]).timestamp() <= time.time()
+    assert line["ms"]["total"] == pytest.approx(seconds * 1000, abs=0.001) != 0
+    assert "model" in line["edited"]
+    assert not done.routed.edited.body
+    done.ended = 0.0
+    assert told(done)["ts"] == "1970-01-01T00:00:00.000+00:00"
 
 
 async def test_names_that_clients_invent_do_not_become_labels(classifier: Classifier) -> None:

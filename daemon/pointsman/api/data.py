@@ -127,7 +127,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         continued = stored.continued(backend.config, forwarder, exchange, fields)
     at = continued.at
     if model is not None and model not in router.auto_names:
-        routed = router.explicit(body, model, at)
+        routed = router.explicit(b"", model, at)  # the body is sent as it came
         record.decided(routed)
         await forwarder.forward(
             exchange, routed.decision.endpoints, body, decision_lines(routed), routed.decision.model

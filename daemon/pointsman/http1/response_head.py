@@ -12,17 +12,14 @@ import msgspec
 
 from pointsman.http1.grammar import HOP_BY_HOP, TOKEN_BYTES, is_length
 
-# Headers that are read and cross.
-_CROSSING = frozenset({b"content-length", b"content-type", b"retry-after"})
-_READ = _CROSSING | HOP_BY_HOP | {b"x-request-id"}
+# Headers that are dropped, replaced, or read on the way.
+_READ = HOP_BY_HOP | {b"content-length", b"content-type", b"x-request-id", b"retry-after"}
 # Nominating one of these would take the body's meaning away, so the nomination is ignored.
 _NEVER_NOMINATED = frozenset({b"", b"close", b"keep-alive", b"content-length", b"content-type"})
 # Strict: a head that two readers could understand differently is refused.
 _HEAD = re.compile(
     rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([^\r\n\0]*))?\r\n((?:[" + TOKEN_BYTES + rb"]+:[^\r\n\0]*\r\n)*)\r\n"
 )
-# In a head in lower case.
-_FIELDS = re.compile(rb"\n(%b):([^\r]*)" % b"|".join(sorted(_READ)))
 
 
 class MalformedHead(Exception):
@@ -55,57 +52,54 @@ class ResponseHead(msgspec.Struct, frozen=True, gc=False):
         return self.status in {204, 304}
 
 
-def read_head(data: bytes) -> ResponseHead:
+def read_head(data: bytes) -> ResponseHead:  # noqa: C901 - one loop on purpose: it runs for every answer
     """Read a complete head, blank line included; raises MalformedHead."""
     match = _HEAD.fullmatch(data)
     if match is None:
         raise MalformedHead("its head is malformed")
     minor, status, reason, block = match.groups(b"")
-    values: dict[bytes, bytes] = {}
-    for name, text in _FIELDS.findall(data.lower()):
-        value = text.strip(b" \t")
-        values[name] = b"%b\n%b" % (values[name], value) if name in values else value
-    length, coding = _length(values.get(b"content-length")), values.get(b"transfer-encoding")
-    if coding is not None and (coding != b"chunked" or length is not None or minor == b"0"):
+    lines: list[bytes] = []
+    length: int | None = None
+    coding = content_type = connection = b""
+    retry_after = False
+    for line in block.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        name = name.lower()
+        if name not in _READ:
+            lines.append(line)
+        elif name == b"content-type":
+            lines.append(line)
+            content_type = value.partition(b";")[0].strip().lower()
+        elif name == b"content-length":
+            found = _length(value.strip(b" \t"))
+            if length is None:
+                lines.append(line)
+            elif found != length:
+                raise MalformedHead("it has two lengths")
+            length = found
+        elif name == b"transfer-encoding":
+            coding = b"%b, %b" % (coding, value) if coding else value.strip(b" \t").lower()
+        elif name == b"connection":
+            tokens = value.strip(b" \t").lower()
+            connection = b"%b,%b" % (connection, tokens) if connection else tokens
+        elif name == b"retry-after":
+            lines.append(line)
+            retry_after = True
+    if coding and (coding != b"chunked" or length is not None or minor == b"0"):
         raise MalformedHead("its Transfer-Encoding leaves its length open")
-    persistent, connection = minor == b"1", values.get(b"connection")
-    dropped = values.keys() - _CROSSING
-    if connection is not None:
-        tokens = {token.strip() for token in connection.replace(b"\n", b",").split(b",")}
-        persistent = b"close" not in tokens and (persistent or b"keep-alive" in tokens)
-        dropped |= tokens - _NEVER_NOMINATED
-    if dropped or (length is not None and b"\n" in values[b"content-length"]):
-        block = _without(block, dropped)
-    return ResponseHead(
-        status=int(status),
-        reason=reason,
-        block=block,
-        length=length,
-        chunked=coding is not None,
-        content_type=values.get(b"content-type", b"").rpartition(b"\n")[2].partition(b";")[0].strip(),
-        persistent=persistent,
-        retry_after=b"retry-after" in values,
-    )
+    persistent = minor == b"1"
+    if connection == b"keep-alive":
+        persistent = True
+    elif connection:
+        nominated = {token.strip() for token in connection.split(b",")}
+        persistent = b"close" not in nominated and (persistent or b"keep-alive" in nominated)
+        nominated -= _NEVER_NOMINATED
+        lines = [line for line in lines if line.partition(b":")[0].lower() not in nominated]
+    kept = b"\r\n".join(lines)  # the last line is empty
+    return ResponseHead(int(status), reason, kept, length, bool(coding), content_type, persistent, retry_after)
 
 
-def _without(block: bytes, dropped: set[bytes]) -> bytes:
-    """Return header lines without those of some names, and of several lengths, which are the same, the first."""
-    kept = []
-    for line in block.split(b"\r\n"):  # the last one is empty
-        name = line.partition(b":")[0].lower()
-        if name not in dropped:
-            kept.append(line)
-        if name == b"content-length":
-            dropped.add(name)
-    return b"\r\n".join(kept)
-
-
-def _length(value: bytes | None) -> int | None:
-    if value is None:
-        return None
-    first, *others = value.split(b"\n")
-    if not is_length(first):
+def _length(value: bytes) -> int:
+    if not is_length(value):
         raise MalformedHead("its Content-Length is no number")
-    if any(other != first for other in others):
-        raise MalformedHead("it has two lengths")
-    return int(first)
+    return int(value)

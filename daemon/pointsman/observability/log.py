@@ -7,11 +7,13 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log_line import Level, Line, LineEncoder, cut, known, stamp
+from pointsman.observability.record import Record, request_line
 
 _SEVERITY = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # Lines of requests are held for this long, so that one system call writes several.
@@ -39,7 +41,7 @@ class Log:
         self.set_level(level)
         self._sink = sink
         self._encoder = encoder or LineEncoder()
-        self._held: list[Line] = []
+        self._held: list[Record] = []
         self._thread = threading.get_ident()
 
     @property
@@ -62,25 +64,28 @@ class Log:
         """Return one line as `write` writes it, empty if its level is not written."""
         if _SEVERITY[level] < self._least:
             return b""
-        line = {"ts": stamp(), "level": level, "event": event, **known(fields)}
+        line = {"ts": stamp(time.time()), "level": level, "event": event, **known(fields)}
         for name, value in fields.items():
             if isinstance(value, str):
                 line[name] = cut(value, LONGEST_FIELD_BYTES)
         return self._encoder.encode(line)
 
-    def soon(self, line: Line) -> None:
-        """Write the line of a request, which has level info, within HELD_SECONDS."""
+    def soon(self, record: Record) -> None:
+        """Write the line of a request that has ended, which has level info, within HELD_SECONDS.
+
+        Lines that are made one after the other take less time than each at the end of its request.
+        """
         if self._least > _SEVERITY["info"]:
             return
         if not self._held:
             asyncio.get_running_loop().call_later(HELD_SECONDS, self.flush)
-        self._held.append(line)
+        self._held.append(record)
 
     def flush(self) -> None:
         """Pass on all held lines."""
         if self._held:
-            lines, self._held = self._held, []
-            self._sink.put(self._encoder.encode_info(lines), requests=True)
+            held, self._held = self._held, []
+            self._sink.put(self._encoder.encode_info(list(map(request_line, held))), requests=True)
 
 
 @contextlib.contextmanager

@@ -90,9 +90,9 @@ def cut(text: str, limit: int) -> str:
     return f"{beginning.decode('utf-8', 'ignore')}…{end.decode('utf-8', 'ignore')}"
 
 
-def stamp() -> str:
-    """Return the current time in the log's format."""
-    seconds, milliseconds = divmod(int(time.time() * 1000), 1000)
+def stamp(now: float) -> str:
+    """Return a time, which is in seconds since the epoch, in the log's format."""
+    seconds, milliseconds = divmod(int(now * 1000), 1000)
     return f"{_second(seconds)}.{milliseconds:03d}+00:00"
 
 

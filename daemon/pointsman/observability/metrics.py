@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
@@ -22,6 +21,9 @@ _LONG_BUCKETS = (5.0, 10.0, 30.0, 60.0, 300.0)
 _GAP_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, *_LONG_BUCKETS)
 _RESPONSE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
+# Requests that are counted one after the other take less time than each at its end.
+COUNTED_AT_ONCE = 256
+
 
 class Metrics:
     """All metrics; the values of every label are bounded by the config."""
@@ -29,7 +31,9 @@ class Metrics:
     def __init__(self, models: frozenset[str]) -> None:
         """`models` are the names allowed as a label value; any other name is counted as `other`."""
         self._models = models
+        self._uncounted: list[Record] = []
         self.registry = CollectorRegistry()
+        self.registry.register(_Before(self._count_all))
         self.requests = self._counter(
             "requests", "Answered requests; 499 means that the client disconnected.", "path", "status"
         )
@@ -138,6 +142,7 @@ class Metrics:
         self.registry.register(_Counters(read))
 
     def _totals(self) -> Totals:
+        self._count_all()
         decisions: Counter[tuple[str | None, str]] = Counter()
         for (reason, category, _, _), count in self.decisions.items():
             decisions[category or None, str(reason)] += int(count)
@@ -151,9 +156,17 @@ class Metrics:
         return generate_latest(self.registry)
 
     def count(self, record: Record) -> None:
-        """Count a finished request."""
-        if record.seconds is None:
-            record.seconds = time.perf_counter() - record.started
+        """Count a request that has ended, together with others, or before the metrics are read."""
+        self._uncounted.append(record)
+        if len(self._uncounted) >= COUNTED_AT_ONCE:
+            self._count_all()
+
+    def _count_all(self) -> None:
+        uncounted, self._uncounted = self._uncounted, []
+        for record in uncounted:
+            self._count(record)
+
+    def _count(self, record: Record) -> None:
         status = str(record.status)
         self.requests.add(record.path, status)
         self.request_seconds.add(record.seconds, record.path)
@@ -179,6 +192,17 @@ class Metrics:
         if record.tokens is not None:
             self.tokens.add(model, "prompt", by=record.tokens[0])
             self.tokens.add(model, "completion", by=record.tokens[1])
+
+
+class _Before(Collector):
+    """Call a function on each scrape; to be registered before what it changes."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call = call
+
+    def collect(self) -> Iterator[Metric]:
+        self._call()
+        return iter(())
 
 
 class _Counters(Collector):

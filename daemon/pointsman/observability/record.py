@@ -36,17 +36,25 @@ class Record(msgspec.Struct):
     retried: list[dict[str, str]] | None = None
     tokens: tuple[int, int] | None = None
     error: str | None = None
-    seconds: float | None = None
+    seconds: float = 0.0
     """Duration of the whole request, set at its end."""
+    ended: float = 0.0
+    """When it ended, in seconds since the epoch."""
 
     def decided(self, routed: Routed) -> None:
         """Record the decision."""
         self.routed = routed
         self.phases = routed.phases()
 
+    def end(self) -> None:
+        """Take the time, and let go of the body: this is counted and logged later, together with others."""
+        self.seconds = time.perf_counter() - self.started
+        self.ended = time.time()
+        self.drop_body()
+
     def drop_body(self) -> None:
         """Keep of the decision all but the edited body and what shows parts of the client's."""
-        if self.routed is not None:
+        if self.routed is not None and self.routed.edited.body:
             edited = self.routed.edited
             names = tuple([Change(name, ()) for name in edited.changed])
             edited = msgspec.structs.replace(edited, body=b"", changes=names)
@@ -57,13 +65,12 @@ class Record(msgspec.Struct):
         return ", ".join([f"{name};dur={seconds * 1000:.3f}" for name, seconds in self.phases.items()])
 
 
-def request_line(event: str, record: Record) -> Line:
-    """Return the log line of a request in its current state; unknown fields are omitted."""
-    seconds = time.perf_counter() - record.started if record.seconds is None else record.seconds
+def request_line(record: Record) -> Line:
+    """Return the log line of a request that has ended; unknown fields are omitted."""
     line: Line = {
-        "ts": stamp(),
+        "ts": stamp(record.ended),
         "level": "info",
-        "event": event,
+        "event": "request" if record.routed is None else "routing_decision",
         "request_id": record.request_id,
         "path": record.path,
         "status": record.status,
@@ -85,8 +92,8 @@ def request_line(event: str, record: Record) -> Line:
     if record.status == 499:
         line["left_in"] = record.phase
     # Three decimals; `round` takes three times as long.
-    phases = (*record.phases.items(), ("total", seconds))
-    line["ms"] = {name: int(seconds * 1e6 + 0.5) / 1000 for name, seconds in phases}
+    line["ms"] = milliseconds = {name: int(taken * 1e6 + 0.5) / 1000 for name, taken in record.phases.items()}
+    milliseconds["total"] = int(record.seconds * 1e6 + 0.5) / 1000
     return line
 
 

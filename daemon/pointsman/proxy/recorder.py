@@ -8,7 +8,7 @@ from pointsman.errors import BuffersFull, HttpError, OutOfFiles, UpstreamError
 from pointsman.http1.forwarded_headers import request_id
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
-from pointsman.observability.record import Record, request_line
+from pointsman.observability.record import Record
 from pointsman.proxy.error_form import error_body
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response
@@ -24,10 +24,10 @@ class Recorder:
 
     def outcome(self, record: Record) -> None:
         """Count and log a request at its end."""
+        record.end()
         self.metrics.count(record)
         if self.requests:
-            event = "request" if record.routed is None else "routing_decision"
-            self.log.soon(request_line(event, record))
+            self.log.soon(record)
 
     def failure(self, record: Record, error: HttpError, path: str | None = None) -> Response:
         """Count the error that ends a request, note it in the record, and return the response for the client.

@@ -86,7 +86,7 @@ class Edited(msgspec.Struct, frozen=True):
     @property
     def prompted(self) -> bool:
         """Return whether the system prompt was changed."""
-        return not PROMPT_FIELDS.isdisjoint([change.field for change in self.changes])
+        return bool(self.changes) and not PROMPT_FIELDS.isdisjoint([change.field for change in self.changes])
 
 
 def changed(fields: Fields, name: str, new: Pieces) -> Change:

@@ -66,6 +66,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_framing",
         "_head",
         "_kept",
+        "_loop",
         "_owner",
         "_persistent",
         "_receiver",
@@ -80,6 +81,7 @@ class UpstreamConnection(asyncio.Protocol):
         """`kept`: after an answer the owner may give the connection to another request."""
         self._owner = owner
         self._kept = kept
+        self._loop = asyncio.get_running_loop()
         self.reused = False
         self.idle_since = 0.0
         self._receiver: Receiver | None = None
@@ -112,7 +114,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._receiver = receiver
         self._framing = None
         self._head = b""
-        self._asked = asyncio.get_running_loop().time()
+        self._asked = self._loop.time()
         self._early = True
         self._persistent = True
         self._unsent = head, body
@@ -204,7 +206,7 @@ class UpstreamConnection(asyncio.Protocol):
             receiver.end()
         elif framing is not None:
             receiver.fail(UpstreamBroken(f"{self.where} broke off its answer"))
-        elif self.reused and self._early and asyncio.get_running_loop().time() < self._asked + CROSSING_SECONDS:
+        elif self.reused and self._early and self._loop.time() < self._asked + CROSSING_SECONDS:
             receiver.fail(NotStarted(f"{self.where} had closed an idle connection"))
         else:
             receiver.fail(UpstreamBroken(f"{self.where} broke the connection before it answered"))

@@ -36,9 +36,14 @@ class ConnectionPool:
         self._unsent: list[UpstreamConnection] = []
         self._sweep: asyncio.TimerHandle | None = None
 
+    @functools.cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop: to look it up is a system call before Python 3.12, so it is done once."""
+        return asyncio.get_running_loop()
+
     def take(self) -> UpstreamConnection | None:
         """Return the connection used last, if it has been idle for less than IDLE_CONNECTION_SECONDS."""
-        oldest = asyncio.get_running_loop().time() - IDLE_CONNECTION_SECONDS
+        oldest = self._loop.time() - IDLE_CONNECTION_SECONDS
         while self._idle:
             connection = self._idle.pop()
             if connection.idle_since < oldest:
@@ -50,7 +55,7 @@ class ConnectionPool:
 
     async def connect(self, *, kept: bool = True) -> UpstreamConnection:
         """Open a connection, `kept` after its first answer or not; raises UpstreamUnreachable or OutOfFiles."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         make = functools.partial(UpstreamConnection, self, kept=kept)
         try:
             async with asyncio.timeout(self.connect_timeout):
@@ -78,7 +83,7 @@ class ConnectionPool:
         Written one by one between answers to clients, each request would wake vLLM from its sleep in epoll.
         """
         if not self._unsent:
-            asyncio.get_running_loop().call_soon(self._send)
+            self._loop.call_soon(self._send)
         self._unsent.append(connection)
 
     def _send(self) -> None:
@@ -88,11 +93,10 @@ class ConnectionPool:
 
     def put(self, connection: UpstreamConnection) -> None:
         """Keep a connection for the next request."""
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
+        connection.idle_since = self._loop.time()
         self._idle.append(connection)
         if self._sweep is None:
-            self._sweep = loop.call_later(IDLE_CONNECTION_SECONDS, self._close_idle)
+            self._sweep = self._loop.call_later(IDLE_CONNECTION_SECONDS, self._close_idle)
 
     def forget(self, connection: UpstreamConnection) -> None:
         """Forget a closed connection."""
@@ -102,7 +106,7 @@ class ConnectionPool:
                 self._idle.remove(connection)
 
     def _close_idle(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         while self._idle and self._idle[0].idle_since + IDLE_CONNECTION_SECONDS <= loop.time():
             self._idle.popleft().abort()
         self._sweep = None
