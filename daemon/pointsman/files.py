@@ -41,7 +41,16 @@ def read(path: Path, most_bytes: int) -> bytes:
 
 def state_directory() -> Path | None:
     """Return the folder for what must outlive the process, systemd's `StateDirectory=`; None without one."""
-    given = os.environ.get("STATE_DIRECTORY")
+    return _given_folder("STATE_DIRECTORY")
+
+
+def runtime_directory() -> Path | None:
+    """Return the folder for what ends with the process, systemd's `RuntimeDirectory=`; None without one."""
+    return _given_folder("RUNTIME_DIRECTORY")
+
+
+def _given_folder(variable: str) -> Path | None:
+    given = os.environ.get(variable)
     return Path(given.split(":")[0]) if given else None  # systemd lists all of them; the service has only one
 
 

@@ -61,7 +61,8 @@ async def test_a_reload_is_awaited_and_applied(machine: Booted, suite: str) -> N
     config.write_text(config.read_text().replace("threshold: 0.6", "threshold: 0.7"))
 
     def applied() -> bool:
-        serving = json.loads(machine.run("curl", "--silent", "--fail", "http://127.0.0.1:9190/config"))
+        at_socket = ("--unix-socket", "/run/pointsman/admin.sock", "http://localhost/config")
+        serving = json.loads(machine.run("curl", "--silent", "--fail", *at_socket))
         threshold: float = serving["config"]["classifier"]["category_model"]["threshold"]
         return threshold == 0.7
 
@@ -71,6 +72,26 @@ async def test_a_reload_is_awaited_and_applied(machine: Booted, suite: str) -> N
         await eventually(applied, "it is applied", within_s=LIMIT_S)
     assert applied()
     assert machine.show(SERVICE, "ActiveState") == "active"
+
+
+def test_the_admin_port_is_a_socket_for_the_group_and_the_metrics_are_on_tcp(machine: Booted) -> None:
+    machine.run("systemctl", "start", SERVICE)
+    machine.run("useradd", "--groups", "pointsman", "operator")
+    machine.run("useradd", "stranger")
+
+    shown = machine.run("stat", "--format=%a %U %G", "/run/pointsman", "/run/pointsman/admin.sock")
+    answers = [
+        machine.run("curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", f"{url}")
+        for url in ("http://127.0.0.1:9190/metrics", "http://127.0.0.1:9190/config")
+    ]
+    status = {
+        user: machine.run("runuser", "--user", user, "--", "pointsman", "status", check=False)
+        for user in ("root", "operator", "stranger")
+    }
+
+    assert shown.splitlines() == ["750 pointsman pointsman", "660 pointsman pointsman"]
+    assert answers == ["200", "404"]
+    assert ["at unix:/run/pointsman/admin.sock" in said for said in status.values()] == [True, True, False]
 
 
 def test_a_config_that_cannot_start_is_not_tried_again(machine: Booted) -> None:

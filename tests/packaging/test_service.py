@@ -24,6 +24,13 @@ def test_the_service_may_do_little(tmp_path: Path) -> None:
     assert units.exposure(units.install(tmp_path)) <= units.MOST_EXPOSED
 
 
+def test_the_admin_socket_is_in_a_folder_that_only_the_group_enters() -> None:
+    unit = (units.UNITS / "pointsman.service").read_text()
+
+    assert "RuntimeDirectory=pointsman\n" in unit
+    assert "RuntimeDirectoryMode=0750\n" in unit
+
+
 def test_systemd_waits_for_a_reload_and_an_older_one_can_ask_for_it() -> None:
     """SIGHUP comes by itself with `notify-reload`; before systemd 253 a drop-in sends it."""
     older = (units.UNITS / "drop-ins" / "before-253.conf").read_text()

@@ -79,8 +79,9 @@ async def run_daemon(
     `files` limits the files that it may open.
 
     `config` is YAML text, a file, or what YAML would be read into; its TCP addresses are replaced by free
-    ones and it is written into `tmp_path`, so relative paths in it count from there. After a block that did
-    not fail, the daemon must end with `exit_code` and have logged no traceback.
+    ones (that of `status_listen`, where it has one, in place of `admin_listen`) and it is written into `tmp_path`, so
+    relative paths in it count from there. After a block that did not fail, the daemon must end with `exit_code` and
+    have logged no traceback.
     """
     data_port, admin_port = (
         reserve_port() if given is None else given.getsockname()[1] for given in (listener, admin_listener)
@@ -138,10 +139,11 @@ def _on_ports(config: str | Path | Mapping[str, Any], data_port: int, admin_port
     options = dict(tree.get("pointsman") or {})
     server = dict(options.get("server") or {})
     sockets = [address for address in server.get("listen", ()) if address.startswith("unix:")]
-    server |= {
-        "listen": [f"127.0.0.1:{data_port}", *sockets],
-        "admin_listen": f"127.0.0.1:{admin_port}",
-    }
+    server["listen"] = [f"127.0.0.1:{data_port}", *sockets]
+    if "status_listen" in server:
+        server["status_listen"] = f"127.0.0.1:{admin_port}"
+    else:
+        server["admin_listen"] = f"127.0.0.1:{admin_port}"
     return yaml.safe_dump(tree | {"pointsman": options | {"server": server}}, sort_keys=False)
 
 

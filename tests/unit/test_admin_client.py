@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from pointsman.cli import admin_client
-from pointsman.cli.admin_client import AdminError, NoService, ask
+from pointsman.cli.admin_client import AdminError, AdminPort, NoService, ask
 from support.process import reserve_port
 
 
@@ -30,7 +30,9 @@ async def asked(tmp_path: Path, answer: web.Response) -> object:
     await runner.setup()
     await web.UnixSite(runner, str(tmp_path / "admin.sock")).start()
     try:
-        return await asyncio.to_thread(ask, f"unix:{tmp_path}/admin.sock", "POST", "/adapters/load", {"name": "x"})
+        return await asyncio.to_thread(
+            ask, AdminPort(f"unix:{tmp_path}/admin.sock"), "POST", "/adapters/load", {"name": "x"}
+        )
     finally:
         await runner.cleanup()
 
@@ -96,7 +98,7 @@ def closed_port(_: Path) -> str:
 def test_nobody_there_is_told_with_the_address(tmp_path: Path, address: Callable[[Path], str]) -> None:
     where = address(tmp_path)
     with pytest.raises(NoService, match=re.escape(where)):
-        ask(where, "GET", "/adapters")
+        ask(AdminPort(where), "GET", "/adapters")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def test_a_stranger_at_the_address_is_an_error_and_not_nobody(said: bytes) -> No
         stranger = threading.Thread(target=answer)
         stranger.start()
         with pytest.raises(AdminError, match="no answer from the service's admin port") as caught:
-            ask(f"127.0.0.1:{listener.getsockname()[1]}", "GET", "/status")
+            ask(AdminPort(f"127.0.0.1:{listener.getsockname()[1]}"), "GET", "/status")
         stranger.join()
     assert not isinstance(caught.value, NoService)
     assert str(caught.value).isprintable()

@@ -153,6 +153,27 @@ WARNINGS = [
         "create it",
     ),
     (
+        CATEGORIES + GENERAL + "pointsman: {server: {admin_token_file: missing.token}}\n",
+        "pointsman.server.admin_token_file",
+        16,
+        "missing.token does not exist",
+        "create it",
+    ),
+    (
+        CATEGORIES + GENERAL + "pointsman: {server: {admin_token_file: config.yaml}}\n",
+        "pointsman.server.admin_token_file",
+        16,
+        "every user of this host can read",
+        "chmod 640",
+    ),
+    (
+        CATEGORIES + GENERAL + "pointsman: {server: {admin_listen: '127.0.0.1:9190'}}\n",
+        "pointsman.server.admin_listen",
+        16,
+        "every user of this host can change the service at 127.0.0.1:9190",
+        "admin_token_file",
+    ),
+    (
         CATEGORIES + GENERAL + "classifier: {category_model: {category_mapping_path: missing.json}}\n",
         "classifier.category_model.category_mapping_path",
         16,

@@ -273,6 +273,48 @@ PROBLEMS = [
         'the address "unix:/p" is given twice',
         "another port",
     ),
+    (
+        MINIMAL + "pointsman: {server: {admin_listen: '127.0.0.1:9', status_listen: '127.0.0.1:9'}}\n",
+        "pointsman.server.status_listen",
+        11,
+        'the address "127.0.0.1:9" is given twice',
+        "another port",
+    ),
+    (
+        MINIMAL + "pointsman: {server: {admin_listen: '0.0.0.0:9190'}}\n",
+        "pointsman.server.admin_listen",
+        11,
+        "could change the service: no token is wanted there",
+        "admin_token_file",
+    ),
+    (
+        MINIMAL + "pointsman: {server: {admin_listen: 'gpu-1:9190'}}\n",
+        "pointsman.server.admin_listen",
+        11,
+        "could change the service",
+        "status_listen",
+    ),
+    (
+        MINIMAL + "pointsman: {server: {allowed_hosts: ['gpu-1:9190']}}\n",
+        "pointsman.server.allowed_hosts[0]",
+        11,
+        'expected a host, found "gpu-1:9190"',
+        "without a port",
+    ),
+    (
+        MINIMAL + "pointsman: {server: {unix_socket_mode: '0680'}}\n",
+        "pointsman.server.unix_socket_mode",
+        11,
+        'expected permissions in octal, found "0680"',
+        '"0660"',
+    ),
+    (
+        MINIMAL + "pointsman: {server: {unix_socket_mode: 0660}}\n",
+        "pointsman.server.unix_socket_mode",
+        11,
+        "expected text, found",
+        'put it in quotes: "0660"',
+    ),
 ]
 
 
@@ -431,3 +473,17 @@ def test_a_weight_has_no_upper_bound(tmp_path: Path) -> None:
 def test_the_default_budget_of_bytes_is_eight_of_the_largest_bodies(tmp_path: Path, server: str, total: int) -> None:
     options = loaded(tmp_path, MINIMAL + f"pointsman: {{server: {server}}}\n").config.pointsman.server
     assert options.buffered_bytes == total * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "{admin_listen: '0.0.0.0:9190', admin_token_file: token}",
+        "{admin_listen: 'localhost:9190'}",
+        "{admin_listen: '[::1]:9190'}",
+        "{admin_listen: 'unix:/a.sock', status_listen: '0.0.0.0:9190'}",
+        "{status_listen: '127.0.0.1:9190'}",
+    ],
+)
+def test_an_admin_port_that_only_the_operator_reaches_is_fine(tmp_path: Path, server: str) -> None:
+    loaded(tmp_path, MINIMAL + f"pointsman: {{server: {server}}}\n")

@@ -12,6 +12,7 @@ import yaml
 from pointsman.cli.init.plan import plan
 from pointsman.cli.init.served import Adapter, Served
 from pointsman.cli.init.text import render
+from pointsman.config.admin_address import with_admin_address
 from pointsman.config.lint import lint
 from pointsman.config.load import Loaded, load_text
 from pointsman.config.model import Endpoint
@@ -151,7 +152,7 @@ def test_the_endpoint_is_where_vllm_was_found(address: str, written: dict[str, A
 def test_a_port_that_vllm_has_is_not_ours(port: int, listen: str, admin: str) -> None:
     server = judged(text(served(), f"http://localhost:{port}")).config.pointsman.server
 
-    assert (server.listen, server.admin_listen) == ((listen,), admin)
+    assert (server.listen, with_admin_address(server, None).admin_listen) == ((listen,), admin)
 
 
 def test_the_key_file_is_named(tmp_path: Path) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import grp
+import os
 import socket
+import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from pointsman.server.limits import Limits
 from pointsman.server.listener import Listener
 from pointsman.server.request import Request
 from pointsman.server.response import Response
+from pointsman.server.unix_socket import Access, bound
 
 LIMIT_S = 10.0
 
@@ -54,6 +58,36 @@ async def test_a_socket_file_that_a_killed_process_left_is_replaced(tmp_path: Pa
     async with listening() as listener:
         await listener.listen(f"unix:{path}")
         assert (await asked(path)).endswith(b"here")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o660, 0o666])
+async def test_a_unix_socket_has_its_mode_whatever_the_umask(tmp_path: Path, mode: int) -> None:
+    before = os.umask(0o077)
+    try:
+        async with listening() as listener:
+            await listener.listen(f"unix:{tmp_path}/data.sock", Access(mode))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "data.sock").stat().st_mode) == mode
+
+
+def test_nobody_else_may_connect_before_the_socket_has_its_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "chown", lambda path, _, group: seen.append((Path(path).stat().st_mode & 0o777, group)))
+    before = os.umask(0)
+    try:
+        bound(str(tmp_path / "data.sock"), Access(0o660, "daemon")).close()
+    finally:
+        os.umask(before)
+    assert seen == [(0o600, grp.getgrnam("daemon").gr_gid)]
+
+
+def test_a_group_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match=r"unix_socket_group: .*no-such-group \(there is no such group\)"):
+        bound(str(tmp_path / "data.sock"), Access(0o660, "no-such-group"))
+    assert not (tmp_path / "data.sock").exists()
 
 
 async def test_an_address_where_another_listens_is_named_and_left_to_it(tmp_path: Path) -> None:
@@ -100,13 +134,14 @@ async def test_after_the_drain_no_client_is_watched() -> None:
     ("address", "family", "made", "where"),
     [
         ("127.0.0.1:8080", socket.AF_INET, "create_server", ("127.0.0.1", 8080)),
-        ("unix:/nowhere/data.sock", socket.AF_UNIX, "create_unix_server", ("/nowhere/data.sock",)),
+        ("unix:data.sock", socket.AF_UNIX, "create_unix_server", ()),
     ],
 )
 async def test_the_kernel_keeps_2048_connections_of_a_storm(
-    address: str, family: socket.AddressFamily, made: str, where: tuple[Any, ...]
+    address: str, family: socket.AddressFamily, made: str, where: tuple[Any, ...], tmp_path: Path
 ) -> None:
     """Where it listens itself, and where it was given the socket."""
+    address = address.replace("unix:", f"unix:{tmp_path}/")
     async with listening() as listener:
         loop: Any = mock.Mock(create_server=mock.AsyncMock(), create_unix_server=mock.AsyncMock())
         listener.loop = loop
@@ -114,7 +149,11 @@ async def test_the_kernel_keeps_2048_connections_of_a_storm(
             await listener.listen(address)
             await listener.adopt(given)
         first, second = getattr(loop, made).await_args_list
+        own = first.kwargs.pop("sock", None)
         assert (first.args[1:], first.kwargs) == (where, {"backlog": 2048})
+        if own is not None:
+            assert own.getsockname() == address.removeprefix("unix:")
+            own.close()
         assert second.kwargs == {"sock": given, "backlog": 2048}
         assert len(loop.method_calls) == 2
         listener._listeners.clear()

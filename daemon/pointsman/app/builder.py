@@ -98,6 +98,7 @@ class Builder:
             balancer=balancer,
             timeouts=timeouts,
             key_line=key_line,
+            admin_token=prepared.admin_token,
         )
 
     def _limits(self, server: ServerOptions) -> Limits:

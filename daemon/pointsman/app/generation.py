@@ -32,6 +32,7 @@ class Generation:
     balancer: LoadBalancer
     timeouts: Timeouts
     key_line: bytes
+    admin_token: bytes | None
 
     @property
     def classifier(self) -> Classifier:

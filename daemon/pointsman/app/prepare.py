@@ -9,14 +9,17 @@ from pathlib import Path
 
 import msgspec
 
+from pointsman import files
 from pointsman.classify import artifact
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.classifier import Classifier, load_classifier
 from pointsman.classify.time_limit import in_time
+from pointsman.config.admin_address import with_admin_address
 from pointsman.config.lint import lint
 from pointsman.config.load import load
 from pointsman.config.loops import own_listener
 from pointsman.config.model import Config, Endpoint
+from pointsman.config.secret import read_secret
 from pointsman.errors import CannotStart, ConfigError
 from pointsman.observability.log_line import Level
 from pointsman.upstream.client import read_key
@@ -24,12 +27,16 @@ from pointsman.upstream.client import read_key
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A checked config, its classifier, the header line with vLLM's API key, and the warnings that `check` prints."""
+    """A checked config, its classifier, and the warnings that `check` prints.
+
+    `key_line` is the header line with vLLM's API key, `admin_token` what the admin port wants where it is TCP.
+    """
 
     config: Config
     classifier: Classifier
     key_line: bytes
     warnings: tuple[str, ...]
+    admin_token: bytes | None = None
 
     def sha256(self) -> str:
         """Return a hex digest of the config's values, independent of the file's formatting."""
@@ -63,19 +70,24 @@ def prepare(
     if log_level is not None:
         log = dataclasses.replace(config.pointsman.log, level=log_level)
         config = dataclasses.replace(config, pointsman=dataclasses.replace(config.pointsman, log=log))
+    server = with_admin_address(config.pointsman.server, files.runtime_directory())
+    config = dataclasses.replace(config, pointsman=dataclasses.replace(config.pointsman, server=server))
     key_line = read_key(config.pointsman.relay.api_key_file)
+    token_file = server.admin_token_file
+    token = None if token_file is None else read_secret(token_file, "pointsman.server.admin_token_file")
     if previous is not None and _serves(previous, config, found):
         classifier = previous.classifier
     else:
         classifier = load_classifier(config, found, hash_key)
-    return Prepared(config, classifier, key_line, tuple(problem.render(str(path)) for problem in findings.warnings))
+    warnings = tuple(problem.render(str(path)) for problem in findings.warnings)
+    return Prepared(config, classifier, key_line, warnings, token)
 
 
 def refuse_loops(config: Config) -> None:
     """Raise CannotStart if an endpoint is one of our own listeners."""
     server = config.pointsman.server
     for endpoint in config.vllm_endpoints:
-        found = own_listener(endpoint, (*server.listen, server.admin_listen))
+        found = own_listener(endpoint, server.addresses)
         if found is not None:
             raise CannotStart(
                 f"this service itself listens at {found}, the address of endpoint {endpoint.name}: requests would loop "

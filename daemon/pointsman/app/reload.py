@@ -26,6 +26,8 @@ from pointsman.server.response import Response, error_response, json_response
 WATCH_S = 1.0
 # Between two reloads: to read a config takes 20 ms of a core, and those who ask meanwhile share one reload.
 PAUSE_S = 0.1
+# Options of sockets that are made at the start.
+BOUND = ("listen", "admin_listen", "status_listen", "unix_socket_mode", "unix_socket_group")
 
 Stamp = tuple[int, int, int, int]
 """Device, inode, size, and modification time in nanoseconds."""
@@ -233,20 +235,22 @@ class Reloader:
 def _with_bound_addresses(before: Prepared, read: Prepared) -> tuple[Prepared, tuple[str, ...]]:
     """Keep the bound addresses; return the adjusted config and the changed keys that need a restart."""
     bound, wanted = before.config.pointsman.server, read.config.pointsman.server
-    server = replace(wanted, listen=bound.listen, admin_listen=bound.admin_listen)
+    server = replace(wanted, **{key: getattr(bound, key) for key in BOUND})
     config = replace(read.config, pointsman=replace(read.config.pointsman, server=server))
     waiting = tuple(change.path for change in changes(server, wanted, "pointsman.server"))
     return replace(read, config=config), waiting
 
 
 def _other_files(before: Prepared, after: Prepared) -> Iterator[Change]:
-    """Yield changes that the config itself does not show; the API key is never shown."""
+    """Yield changes that the config itself does not show; keys are never shown."""
     old, new = _name(before.classifier), _name(after.classifier)
     if old != new:
         yield Change(path="classifier", old=old, new=new)
-    files = [one.config.pointsman.relay.api_key_file for one in (before, after)]
-    if files[0] == files[1] and before.key_line != after.key_line:
+    relays, servers = ([getattr(one.config.pointsman, key) for one in (before, after)] for key in ("relay", "server"))
+    if relays[0].api_key_file == relays[1].api_key_file and before.key_line != after.key_line:
         yield Change(path="pointsman.relay.api_key_file", old="(a key)", new="(another key)")
+    if servers[0].admin_token_file == servers[1].admin_token_file and before.admin_token != after.admin_token:
+        yield Change(path="pointsman.server.admin_token_file", old="(a token)", new="(another token)")
 
 
 def _name(classifier: Classifier) -> str:

@@ -4,41 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import signal
-import socket
-from collections.abc import AsyncIterator, Callable, Sequence
-
-from prometheus_client import CONTENT_TYPE_LATEST
+from collections.abc import AsyncIterator
 
 from pointsman import __version__, files
-from pointsman.api.admin import MOST_BODY_BYTES, adapter_routes, dry_run_route
-from pointsman.api.data import routes
-from pointsman.api.health import health_routes, readiness
-from pointsman.api.mode import overlay_routes
 from pointsman.app import gauges, stand_in
-from pointsman.app.descriptors import ADMIN_CONNECTIONS
 from pointsman.app.generations import Generations
 from pointsman.app.overlay import OverlayKeeper
+from pointsman.app.ports import Ports
 from pointsman.app.prepare import Prepared
 from pointsman.app.reload import ConfigSource, Reloader
 from pointsman.app.remembered import remembered
-from pointsman.app.status import status_route
 from pointsman.app.systemd import Systemd
-from pointsman.errors import RequestError
 from pointsman.observability import loop_lag
 from pointsman.observability.library_log import adopt_library_log
 from pointsman.observability.log import Log
-from pointsman.routing.router import Router
-from pointsman.server.byte_budget import ByteBudget
-from pointsman.server.limits import Limits
-from pointsman.server.listener import Listener
-from pointsman.server.request import Request
-from pointsman.server.response import Response, json_response
-from pointsman.server.routes import Route, Routes
 
-# FileDescriptorName= of the socket unit for the admin port; all other sockets are for the data port.
-ADMIN_SOCKET = "admin"
 # Maximum delay of READY=1 while no vLLM answers; vLLM may take minutes to load its model.
 GRACE_S = 5.0
 STATUS_S = 5.0
@@ -49,7 +30,7 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
 
     `prepared` is the config read from `source`. Sockets passed by `systemd` replace its addresses.
     """
-    config, options = prepared.config, prepared.config.pointsman
+    config, server = prepared.config, prepared.config.pointsman.server
     for warning in prepared.warnings:
         log.write("warning", "config", message=warning)
     adopt_library_log(log)
@@ -61,24 +42,25 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
         reloader = Reloader(source, prepared, generations, systemd.notify)
         _reload_on_hangup(reloader)
         stack.callback(signal.signal, signal.SIGHUP, signal.SIG_IGN)
-        data, admin = _servers(generations, reloader, OverlayKeeper(files.state_directory(), generations))
-        stack.push_async_callback(admin.drain, 0, interrupt)
-        inherited: dict[bool, list[socket.socket]] = {True: [], False: []}
-        for name, listener in systemd.listeners:
-            inherited[name == ADMIN_SOCKET].append(listener)
-        admin_at = await _listen(admin, (options.server.admin_listen,), inherited[True])
+        ports = Ports(generations, reloader, OverlayKeeper(files.state_directory(), generations), systemd.listeners)
+        for port in (*ports.status, *ports.admin):
+            stack.push_async_callback(port.listener.drain, 0, interrupt)
+            await port.open(server)
 
         async def drain() -> None:
-            await data.drain(generations.current.config.pointsman.server.drain_timeout_ms / 1000, interrupt)
+            await ports.data.listener.drain(
+                generations.current.config.pointsman.server.drain_timeout_ms / 1000, interrupt
+            )
 
         stack.push_async_callback(drain)
-        data_at = await _listen(data, options.server.listen, inherited[False])
+        await ports.data.open(server)
         log.write(
             "info",
             "ready",
             version=__version__,
-            listen=data_at,
-            admin=admin_at,
+            listen=ports.data.addresses,
+            admin=[address for port in ports.admin for address in port.addresses],
+            status=[address for port in ports.status for address in port.addresses] or None,
             classifier=prepared.classifier.artifact.folder.name,
             endpoints={endpoint.name: endpoint.address for endpoint in config.vllm_endpoints},
         )
@@ -102,71 +84,6 @@ async def running(prepared: Prepared, log: Log) -> AsyncIterator[Generations]:
             yield generations
     finally:
         await generations.close()
-
-
-def _servers(generations: Generations, reloader: Reloader, overlay: OverlayKeeper) -> tuple[Listener, Listener]:
-    metrics = generations.metrics
-    ready = readiness(generations.trouble, lambda: data.draining)
-
-    async def exposition(_: Request) -> Response:
-        return Response(body=metrics.render(), content_type=CONTENT_TYPE_LATEST)
-
-    async def config(_: Request) -> Response:
-        return json_response(
-            {
-                "generation": reloader.generation,
-                "loaded": int(reloader.loaded),
-                "sha256": reloader.serving.sha256(),
-                "config": dataclasses.asdict(generations.current.config),
-            }
-        )
-
-    def limits() -> Limits:
-        return generations.current.limits
-
-    def not_routed(request: Request, error: RequestError) -> Response:
-        return generations.current.recorder.not_routed(request, error)
-
-    def abandoned(request: Request) -> None:
-        generations.current.recorder.abandoned(request)
-
-    def admin_limits() -> Limits:
-        return dataclasses.replace(limits(), max_connections=ADMIN_CONNECTIONS, max_body_bytes=MOST_BODY_BYTES)
-
-    def begin() -> tuple[Router, Callable[[], None]]:
-        return generations.current.backend.router, generations.hold()
-
-    budget = generations.budget
-    data = Listener(routes(generations.exchange, ready, not_routed), limits, metrics.refused.add, abandoned, budget)
-    gauges.watch_listener(metrics, data, budget)
-    own = [
-        Route("GET", "/metrics", exposition),
-        Route("GET", "/config", config),
-        Route("POST", "/reload", reloader.answer),
-        *adapter_routes(lambda: generations.current),
-        dry_run_route(begin, generations.stored),
-        status_route(generations, reloader, ready),
-        *overlay_routes(overlay),
-        *health_routes(ready),
-    ]
-    admin = Listener(Routes(own), admin_limits, lambda _: None, lambda _: None, ByteBudget(4 * MOST_BODY_BYTES))
-    return data, admin
-
-
-async def _listen(server: Listener, addresses: Sequence[str], inherited: Sequence[socket.socket]) -> list[str]:
-    """Listen at the inherited sockets, or else at the addresses; return the actual addresses."""
-    for listener in inherited:
-        await server.adopt(listener)
-    if inherited:
-        return [_address(listener) for listener in inherited]
-    for address in addresses:
-        await server.listen(address)
-    return list(addresses)
-
-
-def _address(listener: socket.socket) -> str:
-    where = listener.getsockname()
-    return f"unix:{where}" if listener.family == socket.AF_UNIX else f"{where[0]}:{where[1]}"
 
 
 def _run_background(generations: Generations, reloader: Reloader, systemd: Systemd) -> list[asyncio.Task[None]]:

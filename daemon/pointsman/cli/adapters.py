@@ -7,7 +7,7 @@ import json
 import sys
 
 from pointsman.adapters.inventory import render, render_change
-from pointsman.cli.admin_client import AdminError, ask
+from pointsman.cli.admin_client import AdminError, AdminPort, ask
 from pointsman.config.load import default_path, load
 
 
@@ -16,13 +16,13 @@ def run(options: argparse.Namespace) -> int:
     changes = options.action != "list"
     if changes is not (options.name is not None):
         options.parser.error("load and unload need a NAME, list takes none")
-    address = load(options.config or default_path()).config.pointsman.server.admin_listen
+    port = AdminPort.of(load(options.config or default_path()).config.pointsman.server)
     try:
         if changes:
-            answer = ask(address, "POST", f"/adapters/{options.action}", {"name": options.name})
+            answer = ask(port, "POST", f"/adapters/{options.action}", {"name": options.name})
             failed = any(answer["endpoints"].values())
         else:
-            answer, failed = ask(address, "GET", "/adapters"), False
+            answer, failed = ask(port, "GET", "/adapters"), False
     except AdminError as error:
         print(f"pointsman: {error}", file=sys.stderr)
         return 1

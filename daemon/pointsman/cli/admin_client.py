@@ -6,10 +6,14 @@ import errno
 import http.client
 import json
 import socket
+from dataclasses import dataclass
 from typing import Any
 
-from pointsman.config.address import Tcp, listen
-from pointsman.errors import PointsmanError
+from pointsman.config.address import Tcp, Unix, listen
+from pointsman.config.admin_address import running_at
+from pointsman.config.model import ServerOptions
+from pointsman.config.secret import read_secret
+from pointsman.errors import CannotStart, PointsmanError
 from pointsman.upstream.vllm_admin import words
 
 # Loads run one after another, and each may take minutes.
@@ -31,22 +35,48 @@ class NoService(AdminError):
     """Nothing listens at the admin address."""
 
 
-def ask(address: str, method: str, path: str, body: object = None, *, seconds: float = ANSWER_SECONDS) -> Any:
-    """Return the admin port's response; `address` is `host:port` or `unix:/path`, `body` JSON in bytes or an object.
+@dataclass(frozen=True, slots=True)
+class AdminPort:
+    """The admin port of a running service: its address, `host:port` or `unix:/path`, and the file of its token."""
 
-    Raises AdminError.
-    """
+    address: str
+    token_file: str | None = None
+
+    @classmethod
+    def of(cls, server: ServerOptions) -> AdminPort:
+        """Return the admin port of the service that runs with these options."""
+        address = running_at(server)
+        return cls(address, None if isinstance(listen(address), Unix) else server.admin_token_file)
+
+    def headers(self) -> dict[str, str]:
+        """Return what shows that the command may ask; raises AdminError."""
+        if self.token_file is None:
+            return {}
+        try:
+            token = read_secret(self.token_file, "pointsman.server.admin_token_file")
+        except CannotStart as error:
+            raise AdminError(f"{error}, or run this command as a user who may read it") from error
+        return {"Authorization": f"Bearer {token.decode()}"}
+
+
+def ask(port: AdminPort, method: str, path: str, body: object = None, *, seconds: float = ANSWER_SECONDS) -> Any:
+    """Return the admin port's response; `body` is JSON in bytes or an object. Raises AdminError."""
+    headers, address = port.headers(), port.address
     connection = _Connection(address, seconds)
     sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+    if sent is not None:
+        headers["Content-Type"] = "application/json"
     check = "check that it runs with this config"
     try:
         connection.connect()
-        connection.request(method, path, sent, {} if sent is None else {"Content-Type": "application/json"})
+        connection.request(method, path, sent, headers)
         with connection.getresponse() as response:
             said = response.read(MOST_ANSWER_BYTES)
         answer = json.loads(said)
     except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
         gone = isinstance(error, OSError) and error.errno in NOBODY_LISTENS
+        if isinstance(error, PermissionError):
+            check = "run this command as root, or as a member of the socket's group"
         why = f"no answer from the service's admin port at {address} ({_words(error)}); {check}"
         raise NoService(why) if gone else AdminError(why) from error
     finally:
@@ -60,11 +90,11 @@ def ask(address: str, method: str, path: str, body: object = None, *, seconds: f
     return answer
 
 
-def read(address: str, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+def read(port: AdminPort, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
     """Return the answer to what only reads; raises AdminError, also if it is no object."""
-    answer = ask(address, method, path, body, seconds=SOON_SECONDS)
+    answer = ask(port, method, path, body, seconds=SOON_SECONDS)
     if not isinstance(answer, dict):
-        raise strange(address)
+        raise strange(port.address)
     return answer
 
 

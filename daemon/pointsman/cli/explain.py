@@ -18,7 +18,7 @@ from pointsman.adapters.catalog import Served
 from pointsman.api.admin import MOST_BODY_BYTES
 from pointsman.api.dry_run import dry_run
 from pointsman.app.prepare import prepare
-from pointsman.cli.admin_client import FORM_ERRORS, AdminError, NoService, read, strange
+from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, NoService, read, strange
 from pointsman.config.load import default_path, load
 from pointsman.errors import PointsmanError, RequestError
 from pointsman.routing.body import read_fields
@@ -40,8 +40,9 @@ def run(options: argparse.Namespace) -> int:
     try:
         body = _chat(options.text) if options.request is None else _request(options.request)
         path = options.config or default_path()
-        address = load(path).config.pointsman.server.admin_listen
-        online = None if options.offline else _asked(address, body)
+        port = AdminPort.of(load(path).config.pointsman.server)
+        address = port.address
+        online = None if options.offline else _asked(port, body)
         description = _offline(path, body) if online is None else online
         description["service"] = None if online is None else address
         text = _text(description, address, as_json=options.json)
@@ -79,10 +80,10 @@ def _standard_input() -> bytes:
     return body
 
 
-def _asked(address: str, body: bytes) -> dict[str, Any] | None:
+def _asked(port: AdminPort, body: bytes) -> dict[str, Any] | None:
     """Return what the running service says, None where none runs; raises AdminError."""
     try:
-        return read(address, "POST", "/route", body)
+        return read(port, "POST", "/route", body)
     except NoService:
         return None
 

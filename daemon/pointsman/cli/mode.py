@@ -7,25 +7,25 @@ import json
 import sys
 from typing import Any
 
-from pointsman.cli.admin_client import FORM_ERRORS, AdminError, ask, read, strange
+from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, ask, read, strange
 from pointsman.config.load import default_path, load
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask the running service; return 0 on success, 1 on failure; raises ConfigError."""
-    address = load(options.config or default_path()).config.pointsman.server.admin_listen
+    port = AdminPort.of(load(options.config or default_path()).config.pointsman.server)
     try:
         if options.mode is not None:
-            told = ask(address, "POST", "/mode", {"mode": options.mode})
+            told = ask(port, "POST", "/mode", {"mode": options.mode})
             if told.get("trouble"):
                 print(f"pointsman: warning: {told['trouble']}", file=sys.stderr)
-        answer = read(address, "GET", "/status")["routing"]
+        answer = read(port, "GET", "/status")["routing"]
         print(json.dumps(answer, indent=2) if options.json else "\n".join(render(answer)))
     except AdminError as error:
         print(f"pointsman: {error}", file=sys.stderr)
         return 1
     except FORM_ERRORS as error:
-        print(f"pointsman: {strange(address)} ({error})", file=sys.stderr)
+        print(f"pointsman: {strange(port.address)} ({error})", file=sys.stderr)
         return 1
     return 0
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pointsman.cli import mode
-from pointsman.cli.admin_client import FORM_ERRORS, AdminError, read, strange
+from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, read, strange
 from pointsman.config.load import default_path, load
 
 COLUMNS, LINES = 80, 23  # the prompt takes the last line
@@ -20,10 +20,10 @@ FEWEST_DECISIONS = 3
 
 def run(options: argparse.Namespace) -> int:
     """Ask the running service; return 0 if it answers, else 1; raises ConfigError."""
-    address = load(options.config or default_path()).config.pointsman.server.admin_listen
+    port = AdminPort.of(load(options.config or default_path()).config.pointsman.server)
     try:
-        answer = read(address, "GET", "/status")
-        print(json.dumps(answer, indent=2) if options.json else _rendered(answer, address))
+        answer = read(port, "GET", "/status")
+        print(json.dumps(answer, indent=2) if options.json else _rendered(answer, port.address))
     except AdminError as error:
         print(f"pointsman: {error}", file=sys.stderr)
         return 1

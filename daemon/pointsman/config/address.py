@@ -21,6 +21,15 @@ class Tcp:
     host: str
     port: int
 
+    @property
+    def loopback(self) -> bool:
+        """Return whether only this host itself reaches it, as far as that is known without a lookup."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            name = self.host.rstrip(".").casefold()
+            return name == "localhost" or name.endswith(".localhost")
+
 
 @dataclass(frozen=True, slots=True)
 class Unix:
@@ -43,7 +52,7 @@ def listen(text: str) -> Tcp | Unix:
         raise ValueError("write an IPv6 address in brackets: [::1]:8080")
     if not port.isascii() or not port.isdigit() or int(port[:6]) > 65535:
         raise ValueError("write a port from 0 to 65535")
-    _check_host(host)
+    check_host(host)
     return Tcp(host, int(port))
 
 
@@ -85,19 +94,20 @@ def _check_url(address: str, port: int | None) -> None:
         raise ValueError("write the port after the colon, or remove the colon")
     if own_port is not None and port is not None:
         raise ValueError("the port is given twice: remove the key port, or the port in the address")
-    _check_host(parts.hostname or "")
+    check_host(parts.hostname or "")
 
 
 def _check_bare(address: str, port: int | None) -> None:
     host, colon, own_port = address.rpartition(":")
     if colon and ":" not in host and own_port.isdigit():
         raise ValueError(f"write the port in a key of its own: address: {host} and port: {own_port}")
-    _check_host(address.removeprefix("[").removesuffix("]"))
+    check_host(address.removeprefix("[").removesuffix("]"))
     if port is None:
         raise ValueError("add port; vLLM's default is 8000")
 
 
-def _check_host(host: str) -> None:
+def check_host(host: str) -> None:
+    """Check a host name or IP address; raises ValueError."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointsman import files
+from pointsman.config.address import Tcp, listen
 from pointsman.config.labels import Coverage, cover
 from pointsman.config.load import Loaded, in_order
+from pointsman.config.secret import others_can_read
 from pointsman.config.words import Keys, choose, closest, fold, listing
 from pointsman.errors import Problem
 
@@ -42,6 +44,8 @@ def lint(loaded: Loaded, labels: Sequence[str]) -> Findings:
         *_doubled_prefix(loaded),
         *_weight(loaded),
         *_key_file(loaded),
+        *_token_file(loaded),
+        *_no_token(loaded),
         *_nothing_to_load(loaded),
     ]
     return Findings(in_order(errors), in_order(warnings))
@@ -171,6 +175,34 @@ def _key_file(loaded: Loaded) -> Iterator[Problem]:
         message = f"the file {name} does not exist"
         fix = "create it before the service starts, with the key in it"
         yield loaded.places.problem(("pointsman", "relay", "api_key_file"), message, fix)
+
+
+def _token_file(loaded: Loaded) -> Iterator[Problem]:
+    name = loaded.config.pointsman.server.admin_token_file
+    if name is None:
+        return
+    where = ("pointsman", "server", "admin_token_file")
+    if not Path(name).is_file():
+        fix = "create it before the service starts, with the token in it: openssl rand -hex 32"
+        yield loaded.places.problem(where, f"the file {name} does not exist", fix)
+    elif others_can_read(name):
+        message = f"every user of this host can read {name}"
+        yield loaded.places.problem(where, message, f"chmod 640 {name}, with the group of the service's user")
+
+
+def _no_token(loaded: Loaded) -> Iterator[Problem]:
+    server = loaded.config.pointsman.server
+    if (
+        server.admin_listen is not None
+        and server.admin_token_file is None
+        and isinstance(listen(server.admin_listen), Tcp)
+    ):
+        message = f"every user of this host can change the service at {server.admin_listen}: no token is wanted there"
+        fix = (
+            "name a file with a token in admin_token_file, or write unix:/path here, and this address in status_listen "
+            "for Prometheus"
+        )
+        yield loaded.places.problem(("pointsman", "server", "admin_listen"), message, fix)
 
 
 def _nothing_to_load(loaded: Loaded) -> Iterator[Problem]:

@@ -82,7 +82,8 @@ def _anchored(config: Config, folder: Path) -> Config:
     options = config.pointsman
     relay = replace(options.relay, api_key_file=_absolute(options.relay.api_key_file, folder))
     log = replace(options.log, texts_file=_absolute(options.log.texts_file, folder))
-    return replace(config, pointsman=replace(options, relay=relay, log=log))
+    server = replace(options.server, admin_token_file=_absolute(options.server.admin_token_file, folder))
+    return replace(config, pointsman=replace(options, server=server, relay=relay, log=log))
 
 
 def _absolute(path: str | None, folder: Path) -> str | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from pointsman.config import address
 from pointsman.config.loops import own_listener
 from pointsman.config.model import Category, Config, ModelScore
+from pointsman.config.options.server import DEFAULT_ADMIN
 from pointsman.config.patterns import name_in
 from pointsman.config.source_map import Places
 from pointsman.config.words import Keys, choose, closest, fold, listing
@@ -54,6 +56,7 @@ def validate(config: Config, places: Places) -> tuple[Problem, ...]:
         _families,
         _auto_name,
         _listeners,
+        _admin,
         _clients,
         _loops,
         _loading,
@@ -201,7 +204,10 @@ def _listeners(subject: _Subject) -> Iterator[Problem]:
     if not server.listen and subject.places.known(*base, "listen"):
         yield subject.problem(*base, "listen", message="no address is given", fix='write ["127.0.0.1:8080"]')
     wanted: list[tuple[Keys, str]] = [((*base, "listen", i), text) for i, text in enumerate(server.listen)]
-    wanted.append(((*base, "admin_listen"), server.admin_listen))
+    if server.admin_listen is not None or server.status_listen is None:
+        wanted.append(((*base, "admin_listen"), server.admin_listen or DEFAULT_ADMIN))
+    if server.status_listen is not None:
+        wanted.append(((*base, "status_listen"), server.status_listen))
     taken: set[address.Tcp | address.Unix] = set()
     for keys, text in wanted:
         if not subject.places.known(*keys):
@@ -214,6 +220,30 @@ def _listeners(subject: _Subject) -> Iterator[Problem]:
         if found in taken and not (isinstance(found, address.Tcp) and found.port == 0):
             yield subject.problem(*keys, message=f'the address "{text}" is given twice', fix="use another port")
         taken.add(found)
+
+
+def _admin(subject: _Subject) -> Iterator[Problem]:
+    """Check who reaches the admin port and the Unix sockets, and by which names."""
+    server = subject.config.pointsman.server
+    base: Keys = ("pointsman", "server")
+    with contextlib.suppress(ValueError):
+        where = address.listen(server.admin_listen or DEFAULT_ADMIN)
+        if isinstance(where, address.Tcp) and not where.loopback and server.admin_token_file is None:
+            message = f'whoever reaches "{server.admin_listen}" could change the service: no token is wanted there'
+            fix = (
+                "name a file with a token in admin_token_file, or write unix:/path here and this address in "
+                "status_listen, which serves /metrics, /health and /ready alone"
+            )
+            yield subject.problem(*base, "admin_listen", message=message, fix=fix)
+    if not re.fullmatch("0?[0-7]{3}", server.unix_socket_mode) and subject.places.known(*base, "unix_socket_mode"):
+        message = f'expected permissions in octal, found "{server.unix_socket_mode}"'
+        yield subject.problem(*base, "unix_socket_mode", message=message, fix='write "0660", or "0666" for everyone')
+    for i, name in enumerate(server.allowed_hosts):
+        try:
+            address.check_host(name)
+        except ValueError as error:
+            keys: Keys = (*base, "allowed_hosts", i)
+            yield subject.problem(*keys, message=f'expected a host, found "{name}"', fix=f"{error}, without a port")
 
 
 def _clients(subject: _Subject) -> Iterator[Problem]:
@@ -239,17 +269,17 @@ def _clients(subject: _Subject) -> Iterator[Problem]:
 def _loops(subject: _Subject) -> Iterator[Problem]:
     """Check for endpoints that are our own listeners, among valid addresses only."""
     server, known = subject.config.pointsman.server, subject.places.known
-    if not all(known("pointsman", "server", key) for key in ("listen", "admin_listen")):
+    if not all(known("pointsman", "server", key) for key in ("listen", "admin_listen", "status_listen")):
         return
     for i, endpoint in enumerate(subject.config.vllm_endpoints):
         if not all(known("vllm_endpoints", i, key) for key in ("address", "port")):
             continue
         with contextlib.suppress(ValueError):
             address.check_endpoint(endpoint.address, endpoint.port)
-            found = own_listener(endpoint, (*server.listen, server.admin_listen))
+            found = own_listener(endpoint, server.addresses)
             if found is not None:
                 message = f"this service itself listens there ({found}): requests would loop endlessly"
-                fix = "write vLLM's own address, or change pointsman.server.listen or admin_listen"
+                fix = "write vLLM's own address, or change pointsman.server.listen, admin_listen or status_listen"
                 yield subject.problem("vllm_endpoints", i, "address", message=message, fix=fix)
 
 

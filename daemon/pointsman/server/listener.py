@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import socket
 from collections.abc import Callable
-from pathlib import Path
 
 from pointsman.config.address import Tcp
 from pointsman.config.address import listen as parse_address
@@ -20,6 +18,7 @@ from pointsman.server.limits import Limits
 from pointsman.server.peers import Peers
 from pointsman.server.read_turns import ReadTurns
 from pointsman.server.request import Handler, Request
+from pointsman.server.unix_socket import EVERYONE_OF_THE_GROUP, Access, bound
 
 BACKLOG = 2048
 # uvloop accepts one connection of a listening socket in a turn of the event loop, so that in a flood of connections
@@ -62,19 +61,18 @@ class Listener:
         self._listeners: list[asyncio.Server] = []
         self._idle: asyncio.Event = asyncio.Event()
 
-    async def listen(self, address: str) -> None:
-        """Listen at `host:port` or `unix:/path`; raises CannotStart."""
+    async def listen(self, address: str, access: Access = EVERYONE_OF_THE_GROUP) -> None:
+        """Listen at `host:port`, or at `unix:/path` for those who have `access`; raises CannotStart."""
         where = parse_address(address)
         try:
             if isinstance(where, Tcp):
                 listener = await self.loop.create_server(self._connection, where.host, where.port, backlog=BACKLOG)
             else:
-                _remove_stale(Path(where.path))
-                listener = await self.loop.create_unix_server(self._connection, where.path, backlog=BACKLOG)
+                listener = await self._listen(bound(where.path, access))
         except OSError as error:
             raise CannotStart(
                 f"cannot listen at {address} ({error.strerror or error}); "
-                "change pointsman.server.listen or admin_listen, or stop what listens there"
+                "change pointsman.server.listen, admin_listen or status_listen, or stop what listens there"
             ) from error
         await self._accept(listener)
 
@@ -181,16 +179,3 @@ class Listener:
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
-
-
-def _remove_stale(path: Path) -> None:
-    """Remove the socket file of a process that was killed; raises OSError where a process listens."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except FileNotFoundError:
-            return
-        except ConnectionRefusedError:
-            path.unlink()
-            return
-    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))

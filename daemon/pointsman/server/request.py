@@ -198,6 +198,11 @@ class Request:
             reserved, self._reserved = self._reserved, 0
             self._share.release(reserved)
 
+    @property
+    def has_body(self) -> bool:
+        """True unless the body is empty by its head."""
+        return self.head.chunked or self._length > 0
+
     # --- called by the handler -------------------------------------------------------------------------------------
 
     async def read(self, seconds: float, least_rate: int = 0) -> Received:

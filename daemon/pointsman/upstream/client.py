@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
-from pointsman import files
-from pointsman.errors import CannotStart, KeyRefused, OutOfFiles, UpstreamError, UpstreamTimeout
+from pointsman.config.secret import read_secret
+from pointsman.errors import KeyRefused, OutOfFiles, UpstreamError, UpstreamTimeout
 from pointsman.http1.body import Chunked, Framing, Length, UntilClose
 from pointsman.http1.response_head import ResponseHead
 from pointsman.upstream.endpoint_state import EndpointState
@@ -14,7 +13,6 @@ from pointsman.upstream.endpoint_state import EndpointState
 # A list of models is shorter.
 LONGEST_ANSWER_BYTES = 8 * 2**20
 QUESTION_SECONDS = 5.0
-LARGEST_KEY_BYTES = 4096
 
 
 class _Collector:
@@ -114,13 +112,4 @@ async def health(upstream: EndpointState, key_line: bytes) -> str | None:
 
 def read_key(file: str | None, named_by: str = "pointsman.relay.api_key_file") -> bytes:
     """The header line with the key that a file holds, empty without a file; raises CannotStart."""
-    if file is None:
-        return b""
-    try:
-        key = files.read(Path(file), LARGEST_KEY_BYTES).decode().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise CannotStart(f"{named_by}: {file} cannot be read ({why}); check path and permissions") from error
-    if not key or not key.isascii() or not key.isprintable():
-        raise CannotStart(f"{named_by}: {file} holds no key; write the key on one line")
-    return b"Authorization: Bearer %b\r\n" % key.encode()
+    return b"" if file is None else b"Authorization: Bearer %b\r\n" % read_secret(file, named_by)

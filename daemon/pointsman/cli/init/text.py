@@ -12,6 +12,7 @@ from pointsman.cli.init.plan import Category, Plan
 from pointsman.cli.init.served import Adapter, Served
 from pointsman.config.loops import own_listener
 from pointsman.config.model import Endpoint, ServerOptions
+from pointsman.config.options.server import DEFAULT_ADMIN
 
 ENDPOINT = "vllm"
 
@@ -130,8 +131,8 @@ def _listeners(endpoint: Endpoint) -> list[str]:
     lines = []
     if own_listener(endpoint, defaults.listen):
         lines.append('    listen: ["127.0.0.1:8081"]    # vLLM has 8080')
-    if own_listener(endpoint, [defaults.admin_listen]):
-        lines.append("    admin_listen: 127.0.0.1:9191    # vLLM has 9190")
+    if own_listener(endpoint, [DEFAULT_ADMIN]):
+        lines.append("    status_listen: 127.0.0.1:9191    # vLLM has 9190")
     return lines
 
 

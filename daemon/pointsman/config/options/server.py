@@ -6,12 +6,37 @@ from dataclasses import dataclass
 
 from pointsman.config.options.option import option
 
+DEFAULT_ADMIN = "127.0.0.1:9190"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
     listen: tuple[str, ...] = option("Addresses of the data port: `host:port` or `unix:/path`.", ("127.0.0.1:8080",))
-    admin_listen: str = option(
-        "Address of the admin port (metrics, config): `host:port` or `unix:/path`.", "127.0.0.1:9190"
+    admin_listen: str | None = option(
+        "Address of the admin port: `host:port` or `unix:/path`. By default `unix:/run/pointsman/admin.sock` under "
+        "systemd, else `status_listen` if that is on the loopback interface, else `127.0.0.1:9190`.",
+        None,
+    )
+    status_listen: str | None = option(
+        "Address where `/metrics`, `/health` and `/ready` alone are served, for Prometheus and load balancers. By "
+        "default `127.0.0.1:9190` where `admin_listen` is the default's Unix socket, else none.",
+        None,
+    )
+    admin_token_file: str | None = option(
+        "File (relative to this one) with the token that the admin port wants where it is TCP, but for `/metrics`, "
+        "`/health` and `/ready`; required beyond the loopback interface.",
+        None,
+    )
+    unix_socket_mode: str = option(
+        "Permissions of the Unix sockets, in octal and in quotes; whoever may write may connect.", "0660"
+    )
+    unix_socket_group: str | None = option(
+        "Group of the Unix sockets, of which the service's user must be a member; by default its own group.", None
+    )
+    allowed_hosts: tuple[str, ...] = option(
+        "Further names or IP addresses (without a port) that may stand in the `Host` of a request to the admin port, "
+        "beside `localhost`, this host's name and the names of the addresses.",
+        (),
     )
     max_in_flight: int = option(
         "Maximum requests in flight, each until the last byte of its response; more are refused with 503.",
@@ -66,6 +91,12 @@ class ServerOptions:
         minimum=1,
     )
     drain_timeout_ms: int = option("Time for responses in progress to finish at shutdown.", 30_000, minimum=0)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return all addresses where this service listens."""
+        admin = self.admin_listen or (None if self.status_listen else DEFAULT_ADMIN)
+        return (*self.listen, *filter(None, (admin, self.status_listen)))
 
     @property
     def buffered_bytes(self) -> int:

@@ -1,0 +1,101 @@
+"""Refuse what a page in an operator's browser can send to the admin port, and who has no token where one is wanted."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Coroutine
+
+from pointsman.errors import RequestError
+from pointsman.http1.request_head import RequestHead
+from pointsman.server.hosts import Hosts
+from pointsman.server.request import Handler, Request
+from pointsman.server.response import Response, error_response
+
+# They change nothing and name nothing secret, so they want no token, and any IP address is a good Host.
+OPEN_PATHS = ("/metrics", "/health", "/ready")
+_OWN_SITE = frozenset({b"same-origin", b"none"})
+
+
+class Refused(RequestError):
+    """The admin port does not take this request."""
+
+    def __init__(self, message: str, status: int, code: str) -> None:
+        super().__init__(message, status=status, code=code)
+
+
+def guarded(handler: Handler, hosts: Callable[[], Hosts], token: Callable[[], bytes | None]) -> Handler:
+    """Return a handler that refuses what must not reach `handler`.
+
+    `hosts` are the names of the listener; `token` returns what a client must know, None where it needs none.
+    """
+
+    def guard(request: Request) -> Coroutine[None, None, Response | None]:
+        head = request.head
+        error = fault(head, hosts(), has_body=request.has_body)
+        if error is None and not is_open(head.path):
+            error = _without_token(head, token())
+        return handler(request) if error is None else _refuse(error)
+
+    return guard
+
+
+def is_open(path: str) -> bool:
+    """Return whether a path is one of those that anyone may read."""
+    return path.removesuffix("/") in OPEN_PATHS
+
+
+def fault(head: RequestHead, hosts: Hosts, *, has_body: bool) -> Refused | None:
+    """Return what a page could have made of a request, or None. Pure."""
+    host = head.values.get(b"host")
+    if not hosts.known(host, any_ip=is_open(head.path)):
+        return Refused(
+            "the Host of this request is not known here, so it may come from a page that points its own name at this "
+            "address; if the name is yours, add it to pointsman.server.allowed_hosts",
+            403,
+            "unknown_host",
+        )
+    if not _same_origin(head, host):
+        return Refused(
+            "the admin port takes no requests from pages of other origins; open its address itself", 403, "cross_origin"
+        )
+    if has_body and _media_type(head) != b"application/json":
+        return Refused("a body must be JSON; send Content-Type: application/json", 415, "unsupported_media_type")
+    return None
+
+
+def _same_origin(head: RequestHead, host: bytes | None) -> bool:
+    """Return whether the request comes from our own page, or no browser says where from."""
+    values = head.values
+    if values.get(b"sec-fetch-site", b"none").lower() not in _OWN_SITE:
+        return False
+    origin = values.get(b"origin")
+    return origin is None or (host is not None and origin.lower().partition(b"://")[2] == host.lower())
+
+
+def _media_type(head: RequestHead) -> bytes:
+    return head.values.get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+
+def _without_token(head: RequestHead, token: bytes | None) -> Refused | None:
+    """Return the error for a client that does not know the token."""
+    if token is None:
+        return None
+    scheme, _, sent = head.values.get(b"authorization", b"").partition(b" ")
+    # The digests have one length and tell nothing about how much of the token is right.
+    right = hmac.compare_digest(hashlib.sha256(sent.strip()).digest(), hashlib.sha256(token).digest())
+    if right and scheme.lower() == b"bearer":
+        return None
+    return Refused(
+        "the admin port wants its token: send `Authorization: Bearer` and what the file of "
+        "pointsman.server.admin_token_file holds",
+        401,
+        "invalid_admin_token",
+    )
+
+
+async def _refuse(error: Refused) -> Response:
+    response = error_response(error)
+    if error.status == 401:
+        response.headers.append(("WWW-Authenticate", "Bearer"))
+    return response

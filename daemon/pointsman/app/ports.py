@@ -1,0 +1,209 @@
+"""The listeners: the data port, the admin port, and the one that only shows how the service does."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from http import HTTPStatus
+from typing import NamedTuple
+
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from pointsman.api.admin import MOST_BODY_BYTES, adapter_routes, dry_run_route
+from pointsman.api.admin_guard import guarded
+from pointsman.api.data import routes
+from pointsman.api.health import Ready, health_routes, readiness
+from pointsman.api.mode import overlay_routes
+from pointsman.app import gauges
+from pointsman.app.descriptors import ADMIN_CONNECTIONS
+from pointsman.app.generations import Generations
+from pointsman.app.overlay import OverlayKeeper
+from pointsman.app.reload import Reloader
+from pointsman.app.status import status_route
+from pointsman.config.address import Tcp, listen
+from pointsman.config.model import ServerOptions
+from pointsman.errors import CannotStart, RequestError
+from pointsman.routing.router import Router
+from pointsman.server.byte_budget import ByteBudget
+from pointsman.server.hosts import Hosts
+from pointsman.server.limits import Limits
+from pointsman.server.listener import Listener
+from pointsman.server.request import Request
+from pointsman.server.response import Response, error_response, json_response
+from pointsman.server.routes import Route, Routes
+from pointsman.server.unix_socket import Access
+
+# FileDescriptorName= of socket units; a socket of any other name is for the data port.
+ADMIN, STATUS = "admin", "status"
+
+
+class Place(NamedTuple):
+    """Where a port listens: at an address, or with a socket that systemd has passed."""
+
+    address: str
+    inherited: socket.socket | None
+
+    @property
+    def tcp(self) -> Tcp | None:
+        """Return the address; None for a Unix socket."""
+        where = listen(self.address)
+        return where if isinstance(where, Tcp) else None
+
+
+class Port(NamedTuple):
+    """A listener and its places."""
+
+    listener: Listener
+    places: Sequence[Place]
+
+    @property
+    def addresses(self) -> list[str]:
+        return [place.address for place in self.places]
+
+    async def open(self, server: ServerOptions) -> None:
+        """Accept connections; raises CannotStart."""
+        access = Access(int(server.unix_socket_mode, 8), server.unix_socket_group)
+        for address, inherited in self.places:
+            if inherited is None:
+                await self.listener.listen(address, access)
+            else:
+                await self.listener.adopt(inherited)
+
+
+class Ports:
+    """All ports of the service; `admin` are two where the admin port has TCP and Unix sockets, or none."""
+
+    def __init__(
+        self,
+        generations: Generations,
+        reloader: Reloader,
+        overlay: OverlayKeeper,
+        inherited: Iterable[tuple[str, socket.socket]],
+    ) -> None:
+        """`inherited` are sockets with their names; they replace the addresses in the config. Raises CannotStart."""
+        self._generations = generations
+        passed: dict[str, list[socket.socket]] = {"": [], ADMIN: [], STATUS: []}
+        for name, one in inherited:
+            passed[name if name in passed else ""].append(one)
+        server = generations.current.config.pointsman.server
+        ready = readiness(generations.trouble, lambda: self.data.listener.draining)
+        self.data = Port(self._data_listener(ready), _places(server.listen, passed[""]))
+        self._budget = ByteBudget(4 * MOST_BODY_BYTES)
+        reads = _open_routes(generations, ready)
+        changes = _protected_routes(generations, reloader, overlay, ready)
+        admin = _places([server.admin_listen], passed[ADMIN])
+        _refuse_strangers(admin, generations.current.admin_token)
+        over_tcp = [place for place in admin if place.tcp is not None]
+        self.admin = [
+            self._admin_port(Routes([*changes, *reads]), places, token)
+            for places, token in (
+                (over_tcp, lambda: generations.current.admin_token),
+                ([place for place in admin if place not in over_tcp], lambda: None),
+            )
+            if places
+        ]
+        status = _places([server.status_listen], passed[STATUS])
+        self.status = [self._admin_port(Routes(reads, _elsewhere), status, lambda: None)] if status else []
+
+    def _data_listener(self, ready: Ready) -> Listener:
+        generations = self._generations
+        metrics = generations.metrics
+
+        def not_routed(request: Request, error: RequestError) -> Response:
+            return generations.current.recorder.not_routed(request, error)
+
+        def abandoned(request: Request) -> None:
+            generations.current.recorder.abandoned(request)
+
+        handler = routes(generations.exchange, ready, not_routed)
+        listener = Listener(handler, self._limits, metrics.refused.add, abandoned, generations.budget)
+        gauges.watch_listener(metrics, listener, generations.budget)
+        return listener
+
+    def _limits(self) -> Limits:
+        return self._generations.current.limits
+
+    def _admin_port(self, table: Routes, places: Sequence[Place], token: Callable[[], bytes | None]) -> Port:
+        addresses = tuple(place.address for place in places)
+
+        def hosts() -> Hosts:
+            return _hosts(addresses, self._generations.current.config.pointsman.server.allowed_hosts)
+
+        def limits() -> Limits:
+            return dataclasses.replace(
+                self._limits(), max_connections=ADMIN_CONNECTIONS, max_body_bytes=MOST_BODY_BYTES
+            )
+
+        handler = guarded(table, hosts, token)
+        return Port(Listener(handler, limits, lambda _: None, lambda _: None, self._budget), places)
+
+
+def _open_routes(generations: Generations, ready: Ready) -> list[Route]:
+    async def exposition(_: Request) -> Response:
+        return Response(body=generations.metrics.render(), content_type=CONTENT_TYPE_LATEST)
+
+    return [Route("GET", "/metrics", exposition), *health_routes(ready)]
+
+
+def _protected_routes(
+    generations: Generations, reloader: Reloader, overlay: OverlayKeeper, ready: Ready
+) -> list[Route]:
+    async def config(_: Request) -> Response:
+        return json_response(
+            {
+                "generation": reloader.generation,
+                "loaded": int(reloader.loaded),
+                "sha256": reloader.serving.sha256(),
+                "config": dataclasses.asdict(generations.current.config),
+            }
+        )
+
+    def begin() -> tuple[Router, Callable[[], None]]:
+        return generations.current.backend.router, generations.hold()
+
+    return [
+        Route("GET", "/config", config),
+        Route("POST", "/reload", reloader.answer),
+        *adapter_routes(lambda: generations.current),
+        dry_run_route(begin, generations.stored),
+        status_route(generations, reloader, ready),
+        *overlay_routes(overlay),
+    ]
+
+
+def _elsewhere(_: Request, error: RequestError) -> Response:
+    """Answer at the status address what is only at the admin address."""
+    if error.status == HTTPStatus.NOT_FOUND:
+        error.message += "; this is pointsman.server.status_listen, and all but what only reads is at admin_listen"
+    return error_response(error)
+
+
+def _refuse_strangers(admin: Iterable[Place], token: bytes | None) -> None:
+    """Raise CannotStart if others than this host could change the service without a token."""
+    for place in admin:
+        if token is None and place.tcp is not None and not place.tcp.loopback:
+            raise CannotStart(
+                f"whoever reaches the admin port at {place.address} could change the service; name a file with a token "
+                "in pointsman.server.admin_token_file, or listen at a loopback address or a Unix socket"
+            )
+
+
+def _places(addresses: Iterable[str | None], inherited: Iterable[socket.socket]) -> list[Place]:
+    """Return the inherited sockets, or else the addresses."""
+    passed = [Place(_address(one), one) for one in inherited]
+    return passed or [Place(address, None) for address in addresses if address is not None]
+
+
+def _address(listener: socket.socket) -> str:
+    where = listener.getsockname()
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{where}"
+    host = f"[{where[0]}]" if listener.family == socket.AF_INET6 else where[0]
+    return f"{host}:{where[1]}"
+
+
+@functools.lru_cache(8)
+def _hosts(addresses: tuple[str, ...], allowed: tuple[str, ...]) -> Hosts:
+    return Hosts(addresses, (socket.gethostname(), *allowed))
