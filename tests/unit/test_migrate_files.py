@@ -26,7 +26,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         (b"- a\n- b\n", "expected a mapping"),
         (b"x" * (1024 * 1024 + 1), "larger than"),
         (BOMB.encode(), "nested too deeply"),
-        (b"[" * 5000, "nested too deeply"),
+        (b"[" * 1000, "nested too deeply"),
         (b"services: {web: {image: nginx}}\nnetworks: {}\n", "not a configuration of vLLM Semantic Router"),
         (b"global: {scrape_interval: 15s}\nscrape_configs: []\n", "not a configuration of vLLM Semantic Router"),
         (b"config: {providers: {}, routing: {}}\nimage: x\n", "under config"),

@@ -391,8 +391,8 @@ SPLIT = config(
 
 
 def test_split_scores_are_shares_of_the_conversations() -> None:
-    models = Counter(decide(SPLIT, "legal", share=number / 8000).model for number in range(8000))
-    assert models == {"low": 1000, "high": 3000, "none": 4000}
+    models = Counter(decide(SPLIT, "legal", share=number / 800).model for number in range(800))
+    assert models == {"low": 100, "high": 300, "none": 400}
 
 
 @rows(

@@ -416,13 +416,13 @@ async def test_a_split_gives_each_entry_its_share_of_conversations_and_each_conv
     random.seed(14)
     router = Router(split_config(), classifier, Served)
     models: Counter[str] = Counter()
-    for number in range(2000):
+    for number in range(400):
         first = await router.route(request(f"python {number}"))
         second = await router.route(request(f"python {number}", "a", "python"))
         assert first.decision.model == second.decision.model
         models[first.decision.model] += 1
     assert models.keys() == {"quarter", "rest"}
-    assert models["quarter"] == pytest.approx(500, abs=80)  # four standard deviations
+    assert models["quarter"] == pytest.approx(100, abs=35)  # four standard deviations
 
 
 # --- an explicit model --------------------------------------------------------------------------------------------
