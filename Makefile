@@ -55,7 +55,10 @@ test-long: wheel
 	tests/support/install_vllm.sh .venv-vllm
 	.venv-test/bin/python -m pytest -n $(WORKERS) -m long
 
-# The unit tests on the sources, in seconds: without what runs the built-in classifier or processes of its own.
+# The unit tests on the sources, in seconds: without what runs the built-in classifier or processes of its own. Their
+# many small folders are in memory where the system has a file system for that, and they are compiled only once.
+unit: export PYTHONDONTWRITEBYTECODE =
+unit: export PYTEST_DEBUG_TEMPROOT = $(firstword $(wildcard /dev/shm) /tmp)
 unit: .venv-test/installed
 	PYTHONPATH=$(CURDIR)/daemon:$(CURDIR)/export .venv-test/bin/python -m pytest -q -n 2 -m 'not heavy and not long' tests/unit
 

@@ -1,4 +1,7 @@
-"""What unit tests share: a classifier that is real and small."""
+"""What unit tests share: a classifier that is real and small.
+
+A fixture imports what it needs: pytest-xdist loads this file before it starts its workers, and runs no test itself.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,29 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pointsman.classify import artifact
-from pointsman.classify.classifier import Classifier
-from pointsman.config.model import ClassifierOptions
-from support import toy_artifact
-from support.playbook import Wire, playing
-from support.virtual_loop import VirtualLoop
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+
+    from pointsman.classify.classifier import Classifier
+    from support.playbook import Wire
+    from support.virtual_loop import VirtualLoop
 
 
 @pytest.fixture(scope="session")
 def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the toy artifact."""
+    from support import toy_artifact
+
     return toy_artifact.build(tmp_path_factory.mktemp("toy"))
 
 
 @pytest.fixture
 def make_classifier(toy_folder: Path) -> Callable[..., AbstractContextManager[Classifier]]:
     """Opens a classifier of the toy artifact with the options given."""
+    from pointsman.classify import artifact
+    from pointsman.classify.classifier import Classifier
+    from pointsman.config.model import ClassifierOptions
 
     @contextmanager
     def make(folder: Path = toy_folder, **options: Any) -> Iterator[Classifier]:
@@ -52,6 +57,8 @@ def classifier(make_classifier: Callable[..., AbstractContextManager[Classifier]
 @pytest.fixture
 def clock() -> Iterator[VirtualLoop]:
     """An event loop that a test moves through time."""
+    from support.virtual_loop import VirtualLoop
+
     with closing(VirtualLoop()) as made:
         yield made
 
@@ -59,5 +66,7 @@ def clock() -> Iterator[VirtualLoop]:
 @pytest.fixture
 def wire() -> Iterator[Wire]:
     """A client, the program and two vLLMs, played event by event."""
+    from support.playbook import playing
+
     with playing() as made:
         yield made
