@@ -150,7 +150,7 @@ bench-inference: wheel
 	-PYTHON=$(PYTHON) benchmarks/inference/peers/install.sh $(WORK)/peers
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m inference $(WORK)
 
-# Beside other proxies: 1.2 GB in RELAY for them, and 15 minutes on a quiet machine; SHARE=0.1 tries it out.
+# Beside other proxies: 1.2 GB in RELAY for them, and 20 minutes on a quiet machine; SHARE=0.1 tries it out.
 # BEFORE=PYTHON also measures the Pointsman that this Python has installed.
 bench-relay: wheel
 	-PYTHON=$(PYTHON) benchmarks/relay/peers/install.sh $(RELAY)/peers

@@ -21,6 +21,7 @@ from typing import Any
 import uvloop
 from markdown import judged, table
 from provenance import processor, provenance
+from relay.exchange import HEADERS
 from startup import RESULT, ROOT
 from target import at_most, ratio
 
@@ -44,15 +45,13 @@ READ_BYTES = 256 * KIB
 WANTED = {"64 KiB": 1.5, "512 KiB": 2.0}
 """How many times as much as an explicit model a cache hit may cost."""
 
-HEAD = (
-    "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAccept-Encoding: gzip, deflate, zstd\r\n"
-    "Connection: keep-alive\r\nAccept: application/json\r\nContent-Type: application/json\r\n"
-    "User-Agent: OpenAI/Python 2.8.1\r\nX-Stainless-Lang: python\r\nX-Stainless-Package-Version: 2.8.1\r\n"
-    "X-Stainless-OS: Linux\r\nX-Stainless-Arch: x64\r\nX-Stainless-Runtime: CPython\r\n"
-    "X-Stainless-Runtime-Version: 3.11.7\r\nAuthorization: Bearer sk-of-the-benchmark\r\nX-Stainless-Async: false\r\n"
-    "x-stainless-retry-count: 0\r\nx-stainless-read-timeout: 600\r\nContent-Length: {}\r\n\r\n"
+HEAD = "".join(
+    [
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n",
+        *(f"{name}: {value}\r\n" for name, value in HEADERS.items()),
+        "Content-Length: {}\r\n\r\n",
+    ]
 )
-"""What OpenAI's client for Python sends."""
 SYSTEM = "You are a helpful assistant. Answer briefly, and say so where you are not sure."
 QUESTION = "My PostgreSQL query is slow. How do I read the output of EXPLAIN ANALYZE?\n"
 ANSWER = "Read it from the innermost node outwards, and compare the rows that were *expected* with those that came.\n"
@@ -125,10 +124,12 @@ class Line(asyncio.Transport):
 
 
 ANSWERED = json.dumps({"id": "chatcmpl-8aae84cd", "object": "chat.completion", "text": ANSWER * 8}).encode()
-RESPONSE = (
-    b"HTTP/1.1 200 OK\r\ndate: Thu, 26 Nov 2026 10:00:00 GMT\r\nserver: uvicorn\r\ncontent-length: %d\r\n"
-    b"content-type: application/json\r\n\r\n%b" % (len(ANSWERED), ANSWERED)
-)
+RESPONSES = [
+    b"HTTP/1.1 200 OK\r\ndate: Thu, 26 Nov 2026 10:%02d:%02d GMT\r\nserver: uvicorn\r\ncontent-length: %d\r\n"
+    b"content-type: application/json\r\n\r\n%b" % (*divmod(second, 60), len(ANSWERED), ANSWERED)
+    for second in range(3600)
+]
+"""No two in an hour have the same head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ class Ends:
     vllm: UpstreamConnection
     vllm_line: Line
 
-    async def ask(self, pieces: list[bytes]) -> None:
+    async def ask(self, pieces: list[bytes], response: bytes = RESPONSES[0]) -> None:
         """Have the daemon serve one request, which comes in pieces."""
         client, client_line, vllm, vllm_line = self.client, self.client_line, self.vllm, self.vllm_line
         client_line.written = vllm_line.written = b""
@@ -150,13 +151,13 @@ class Ends:
             client.data_received(piece)
         while not (vllm_line.written and vllm.sent):  # noqa: ASYNC110 - the same
             await asyncio.sleep(0)
-        vllm.data_received(RESPONSE)
+        vllm.data_received(response)
 
     async def seconds(self, pieces: list[bytes], count: int) -> float:
         """Return the mean CPU time of so many requests."""
         started = time.thread_time()
-        for _ in range(count):
-            await self.ask(pieces)
+        for number in range(count):
+            await self.ask(pieces, RESPONSES[number % len(RESPONSES)])
         return (time.thread_time() - started) / count
 
 

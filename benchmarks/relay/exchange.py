@@ -1,16 +1,42 @@
-"""Define requests and responses with the same bytes for every proxy; pure functions."""
+"""Define requests and responses, the same for every proxy, as users' clients and vLLM send them; pure functions.
+
+A client's head is always the same but for the length of its body, as that of OpenAI's is. The head of each response is
+new: it has another length, date or request id.
+"""
 
 from __future__ import annotations
 
+import email.utils
 import json
 import re
+import time
 
 PATH = "/v1/chat/completions"
 MODEL = "technical-lora"
 AUTO = "MoM"
 KEY = "sk-of-the-benchmark"
-HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+HEADERS = {
+    "Accept-Encoding": "gzip, deflate",
+    "Connection": "keep-alive",
+    "authorization": f"Bearer {KEY}",
+    "accept": "application/json",
+    "content-type": "application/json",
+    "user-agent": "OpenAI/Python 3.57.0",
+    "x-stainless-lang": "python",
+    "x-stainless-package-version": "3.57.0",
+    "x-stainless-os": "Linux",
+    "x-stainless-arch": "x64",
+    "x-stainless-runtime": "CPython",
+    "x-stainless-runtime-version": "3.11.7",
+    "x-stainless-async": "false",
+    "x-stainless-retry-count": "0",
+    "x-stainless-read-timeout": "600",
+}
+"""What OpenAI's client for Python sends, without `Host` and `Content-Length`."""
 KIB = 1024
+NUMBER_DIGITS = 16
+LENGTHS = 16
+"""Requests, and responses, have so many lengths, byte by byte."""
 
 MODELS = json.dumps(
     {
@@ -43,8 +69,19 @@ def request(size: int, model: str = MODEL, *, stream: bool = False) -> bytes:
     return json.dumps(body).encode()
 
 
-def completion() -> str:
-    """Return a whole response of exactly 1 KiB, without characters that nginx's configuration would need quoted."""
+def requests(size: int, model: str = MODEL) -> list[bytes]:
+    """Return chat requests of LENGTHS lengths; the longest has `size` bytes."""
+    return [request(size - less, model) for less in range(LENGTHS)]
+
+
+def new_requests(size: int) -> tuple[bytes, bytes]:
+    """Return what is before and behind a number in chat requests for the automatic model, which are new with it."""
+    before, _, after = request(size, AUTO).partition(_QUESTION.encode()[:NUMBER_DIGITS])
+    return before, after
+
+
+def completion(more: int = 0) -> str:
+    """Return a whole response of 1 KiB and `more`, without characters that nginx's configuration would need quoted."""
     body = {
         "id": "chatcmpl-8aae84cde8ebb8ec",
         "object": "chat.completion",
@@ -53,17 +90,22 @@ def completion() -> str:
         "choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 217, "total_tokens": 225, "completion_tokens": 8},
     }
-    room = KIB - len(json.dumps(body))
+    room = KIB + more - len(json.dumps(body))
     body["choices"][0]["message"]["content"] = (_ANSWER * (room // len(_ANSWER) + 1))[:room]  # type: ignore[index]
     return json.dumps(body)
 
 
 # --- a stream: each chunk carries in its text, which no proxy changes, the nanosecond at which it was sent -----------
 
-STREAM_HEAD = (
-    b"HTTP/1.1 200 OK\r\ndate: Wed, 25 Nov 2026 10:00:00 GMT\r\nserver: uvicorn\r\n"
-    b"content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
-)
+
+def stream_head(number: int) -> bytes:
+    """Return the head of a stream; no two numbers have the same."""
+    return (
+        b"HTTP/1.1 200 OK\r\ndate: %b\r\nserver: uvicorn\r\nx-request-id: %032x\r\n"
+        b"content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
+    ) % (email.utils.formatdate(time.time(), usegmt=True).encode(), number)
+
+
 _BEFORE, _AFTER = (
     (
         b'data: {"id":"chatcmpl-8bf241b51422f1b4","object":"chat.completion.chunk","created":1795559642,"model":"'

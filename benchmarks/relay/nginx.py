@@ -36,12 +36,22 @@ upstream vllm {{ server 127.0.0.1:{upstream}; keepalive 1024; keepalive_requests
 
 
 def upstream(folder: Path, port: int) -> str:
-    """Return the configuration of an upstream that answers every chat at once with the same completion."""
+    """Return the configuration of an upstream that answers every chat at once: each with a new request id.
+
+    The answers take turns at random, and each has another length.
+    """
+    share = 100 / exchange.LENGTHS
+    *answers, last = (exchange.completion(more) for more in range(exchange.LENGTHS))
+    shares = "\n    ".join(f"{share:.2f}% '{answer}';" for answer in answers)
     inner = f"""\
 default_type application/json;
+  split_clients $request_id $answer {{
+    {shares}
+    * '{last}';
+  }}
   server {{
     listen 127.0.0.1:{port} backlog=2048;
     location = /v1/models {{ return 200 '{exchange.MODELS}'; }}
-    location / {{ return 200 '{exchange.completion()}'; }}
+    location / {{ add_header X-Request-Id $request_id; return 200 $answer; }}
   }}"""
     return _FRAME.format(folder=folder, inner=inner)

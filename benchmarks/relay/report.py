@@ -12,9 +12,9 @@ from markdown import judged, table
 from provenance import processor
 from target import difference, median
 
-from relay import targets
+from relay import exchange, targets
 from relay.proxies import BEFORE, POINTSMAN
-from relay.requests import DIRECT, HIT, SIZES
+from relay.requests import DIRECT, HIT, MISS, SIZES
 from relay.targets import column
 from relay.workplace import HERE
 
@@ -40,8 +40,11 @@ def render(folder: Path) -> list[str]:
         "median of the rounds; a ratio or difference is the median of those of each round. The proxy under test has a",
         "core to itself while the others are stopped; the load generator and the upstream share another core. CPU is",
         "the sum over all processes of the proxy. Each proxy forwards a chat completion with an explicit model to one",
-        f'upstream; only "{HIT}" uses the automatic model. {POINTSMAN} and sglang-router log one line',
-        "per request, their default; the others log nothing.",
+        f'upstream; "{HIT}" and "{MISS}" are for the automatic model, a hit for one',
+        f"of {exchange.LENGTHS} questions again and again, a miss for one that is new and is classified.",
+        f"{POINTSMAN} and sglang-router log one line per request, their default; the others log nothing.",
+        "Requests have the headers of OpenAI's client for Python and, as the responses, another length each time; each",
+        "response has another request id, and the date of its second.",
         *_compared(result["peers"]),
         "",
         *judged([*targets.requests(requests), *targets.streams(streams)]),
@@ -68,24 +71,25 @@ def _requests(found: Result, folder: Path) -> list[str]:
             [
                 name,
                 *(_cost(cell, name, "cpu_us") for cell in cells.values()),
-                *(f"{_median(cell, name, 'per_second'):,.0f}{_limited(cell, name)}" for cell in cells.values()),
+                *(_whole(cell, name, "per_second") + _limited(cell, name) for cell in cells.values()),
                 _added(cells["1"], name, "p50_us"),
-                f"{_median(cells['64'], name, 'p99_us'):,.0f}",
+                _whole(cells["64"], name, "p99_us"),
                 f"{sum(sum(column(cell, name, 'failed')) for cell in cells.values()):.0f}",
             ]
             for name in ways
         ]
         head = ["", *(f"CPU, {c}" for c in cells), *(f"per second, {c}" for c in cells), "p50, 1", "p99, 64", "failed"]
         series = {
-            name: [(float(clients), _median(cell, name, "cpu_us")) for clients, cell in cells.items()]
+            name: [(float(clients), _median(cell, name, "cpu_us")) for clients, cell in cells.items() if name in cell]
             for name in ways
-            if name != DIRECT
+            if name not in (DIRECT, MISS)
         }
         svg = plot.lines(series, "clients", "us of CPU per request", logarithmic=True)
         lines += [
             "",
-            f"A request of {size}, an answer of 1 KiB, by the number of clients; each client waits for its answer.",
-            "CPU: microseconds per request. p50: microseconds that the proxy adds. p99: microseconds in total:",
+            f"A request of {size} or a few bytes less, a response of 1 KiB or a few bytes more, by the number of",
+            "clients; each client waits for its response. CPU: microseconds per request. p50: microseconds that the",
+            "proxy adds. p99: microseconds in total:",
             "",
             *table(head, rows),
             "",
@@ -160,7 +164,11 @@ def _trust(sizes: Iterable[dict[str, Cell]]) -> str:
 
 
 def _cost(cell: Cell, name: str, figure: str) -> str:
-    return "" if name == DIRECT else f"{_median(cell, name, figure):,.1f}"
+    return "" if name == DIRECT or name not in cell else f"{_median(cell, name, figure):,.1f}"
+
+
+def _whole(cell: Cell, name: str, figure: str) -> str:
+    return f"{_median(cell, name, figure):,.0f}" if name in cell else ""
 
 
 def _added(cell: Cell, name: str, figure: str) -> str:

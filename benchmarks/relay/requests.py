@@ -11,14 +11,13 @@ import re
 import resource
 import subprocess
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
 from programs import running
 
 from relay import cpu, exchange
-from relay.proxies import POINTSMAN, Proxy, exchange_once, names, nginx_upstream, start
+from relay.proxies import BEFORE, POINTSMAN, Proxy, exchange_once, names, nginx_upstream, start
 from relay.workplace import Workplace
 from support.process import reserve_port
 
@@ -28,6 +27,10 @@ ROUNDS = 4
 WINDOW_S = 2
 DIRECT = "direct"
 HIT = f"{POINTSMAN}, cache hit"
+MISS = f"{POINTSMAN}, cache miss"
+BEFORE_HIT = f"{BEFORE}, cache hit"
+NEW = "new"
+"""In place of a model: the automatic one, for a question that was never asked before."""
 _MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 
 
@@ -35,7 +38,8 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     """Return `cells`: windows by size, clients and way, in the order of the rounds; `missing`: the reason by proxy."""
     cells: dict[str, Any] = {}
     port = reserve_port()
-    scripts = {(size, model): _script(work, size, model) for size in SIZES for model in (exchange.MODEL, exchange.AUTO)}
+    kinds = (exchange.MODEL, exchange.AUTO, NEW)
+    scripts = {(size, kind): _script(work, size, kind) for size in SIZES for kind in kinds}
     with ExitStack() as stack:
         command = work.pinned(work.load_core, nginx_upstream(work, port))
         log = work.part("logs") / "upstream.log"
@@ -43,12 +47,14 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
         proxies, missing = stack.enter_context(start(work, names(work), port))
         ways: dict[str, tuple[Proxy | None, str]] = {DIRECT: (None, exchange.MODEL)}
         ways |= {name: (proxy, exchange.MODEL) for name, proxy in proxies.items()}
-        if POINTSMAN in proxies:
-            ways[HIT] = proxies[POINTSMAN], exchange.AUTO
+        classified = ((HIT, POINTSMAN, exchange.AUTO), (BEFORE_HIT, BEFORE, exchange.AUTO), (MISS, POINTSMAN, NEW))
+        ways |= {way: (proxies[name], kind) for way, name, kind in classified if name in proxies}
         for _ in range(max(1, round(ROUNDS * share))):
             for size in SIZES:
                 for concurrency in CONCURRENCY:
                     for name, (proxy, model) in ways.items():
+                        if name == MISS and concurrency > 1:
+                            continue  # the classifier could not keep up, and most would get the fallback
                         window = _window(work, proxy, port, upstream.pid, concurrency, scripts[size, model])
                         cells.setdefault(size, {}).setdefault(str(concurrency), {}).setdefault(name, []).append(window)
                         print(size, concurrency, name, window, flush=True)
@@ -117,14 +123,42 @@ def _wrk(work: Workplace, port: int, concurrency: int, script: str) -> str:
     return done.stdout
 
 
-def _script(work: Workplace, size: str, model: str) -> str:
-    """Return wrk's script, which builds the request once, so that it costs nothing within the window."""
-    headers: Mapping[str, str] = exchange.HEADERS
-    lines = ['wrk.method = "POST"', f"wrk.body = [==[{exchange.request(SIZES[size], model).decode()}]==]"]
-    lines += [f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items()]
-    file = work.part("configs") / f"{size.replace(' ', '-')}-{model}.lua"
-    file.write_text("\n".join(lines) + "\n")
+def _script(work: Workplace, size: str, kind: str) -> str:
+    """Write wrk's script for requests for a model, or for NEW ones."""
+    script = new_each_time(SIZES[size]) if kind == NEW else in_turn(exchange.requests(SIZES[size], kind))
+    file = work.part("configs") / f"{size.replace(' ', '-')}-{kind}.lua"
+    headers = [f'wrk.headers["{name}"] = "{value}"' for name, value in exchange.HEADERS.items()]
+    file.write_text("\n".join(['wrk.method = "POST"', *headers, script]))
     return str(file)
+
+
+def in_turn(bodies: list[bytes]) -> str:
+    """Return a script that sends these bodies in turn; it formats their requests before the window begins."""
+    table = ",\n".join(f"[==[{body.decode()}]==]" for body in bodies)
+    return f"""\
+local bodies = {{ {table} }}
+local requests, sent = {{}}, 0
+function init()
+  for place, body in ipairs(bodies) do requests[place] = wrk.format(nil, nil, nil, body) end
+end
+function request()
+  sent = sent + 1
+  return requests[sent % #requests + 1]
+end
+"""
+
+
+def new_each_time(size: int) -> str:
+    """Return a script whose requests have numbers, which go on from window to window with the time."""
+    before, after = (part.decode() for part in exchange.new_requests(size))
+    return f"""\
+local before, after = [==[{before}]==], [==[{after}]==]
+local number = os.time() * 1000000
+function request()
+  number = number + 1
+  return wrk.format(nil, nil, nil, before .. string.format("%0{exchange.NUMBER_DIGITS}.0f", number) .. after)
+end
+"""
 
 
 def _children() -> float:

@@ -78,7 +78,8 @@ class _Answered:
         if _STREAM.search(asked):
             self.left = self.loop.window.chunks
             self.due = time.monotonic() + self.loop.interval
-            self.send(exchange.STREAM_HEAD)
+            self.loop.heads += 1
+            self.send(exchange.stream_head(self.loop.heads))
             self.loop.sending.append(self)
             return
         body = (exchange.MODELS if asked.startswith(b"GET /v1/models") else exchange.completion()).encode()
@@ -134,7 +135,7 @@ class _Loop:
         self.delays: list[int] = []
         self.late: list[float] = []
         self.request = b""
-        self.open = 0
+        self.open = self.heads = 0
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
         self.listener.setblocking(False)
         self.watch(self.listener, self.accept)

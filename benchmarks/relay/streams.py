@@ -18,10 +18,10 @@ from relay.proxies import QUIET, Proxy, names, start
 from relay.requests import DIRECT
 from relay.workplace import Workplace
 
-STREAMS = (16, 64, 512)
+STREAMS = (64, 1000)
 CHUNKS = 200
 LEAST_CHUNKS = 50
-INTERVAL_MS = 10.0
+INTERVAL_MS = 20.0
 ROUNDS = 3
 REST_S = 0.2
 SAMPLE_S = 0.1

@@ -7,11 +7,11 @@ from typing import Any
 
 from target import Target, at_least, at_most, difference, median, ratio
 
-from relay.proxies import POINTSMAN
-from relay.requests import DIRECT, HIT
+from relay.proxies import BEFORE, POINTSMAN
+from relay.requests import BEFORE_HIT, DIRECT, HIT
 
 Found = Mapping[str, Any]
-MANY, MOST = "64", "512"
+MANY, MOST = "64", "1000"
 
 
 def requests(found: Found) -> list[Target]:
@@ -22,9 +22,9 @@ def requests(found: Found) -> list[Target]:
         for concurrency, cell in by_concurrency.items()
     }
 
-    def times(peer: str, size: str) -> dict[str, float]:
+    def times(peer: str, size: str, ours: str = POINTSMAN) -> dict[str, float]:
         return {
-            f"({concurrency} clients)": ratio(column(cell, POINTSMAN, "cpu_us"), column(cell, peer, "cpu_us"))
+            f"({concurrency} clients)": ratio(column(cell, ours, "cpu_us"), column(cell, peer, "cpu_us"))
             for (of, concurrency), cell in cells.items()
             if of == size
         }
@@ -41,7 +41,16 @@ def requests(found: Found) -> list[Target]:
     return [
         *(
             at_most(f"CPU a request, {size}, times {peer}'s{aim}", most, times(peer, size))
-            for peer, most, aim in (("vllm-router", 1.0, ""), ("Envoy", 1.0, ""), ("nginx", 2.0, " (aim)"))
+            for peer, most, aim in (
+                ("vllm-router", 1.0, ""),
+                ("Envoy", 1.0, ""),
+                ("nginx", 2.5, " (aim)"),
+                (BEFORE, 1.0, ""),
+            )
+            for size in found["cells"]
+        ),
+        *(
+            at_most(f"CPU a cache hit, {size}, times {BEFORE}'s", 1.0, times(BEFORE_HIT, size, HIT))
             for size in found["cells"]
         ),
         *(
@@ -58,20 +67,19 @@ def requests(found: Found) -> list[Target]:
 
 def streams(found: Found) -> list[Target]:
     """Return the targets of a chunk's CPU and delay."""
-    many, most = (found["cells"].get(streams, {}) for streams in (MANY, MOST))
-    ours = column(many, POINTSMAN, "cpu_us")
+    most = found["cells"].get(MOST, {})
     late = difference(column(most, POINTSMAN, "delay_p99_us"), column(most, DIRECT, "delay_p99_us")) / 1000
     whole = median(column(most, POINTSMAN, "whole")) / int(MOST)
+
+    def times(peer: str, streams: str) -> float:
+        cell = found["cells"].get(streams, {})
+        return ratio(column(cell, POINTSMAN, "cpu_us"), column(cell, peer, "cpu_us"))
+
     return [
-        at_most(
-            f"CPU a chunk at {MANY} streams, times vllm-router's",
-            1.0,
-            {"": ratio(ours, column(many, "vllm-router", "cpu_us"))},
-        ),
-        at_most(
-            f"CPU a chunk at {MANY} streams, times nginx's (aim)",
-            1.0,
-            {"": ratio(ours, column(many, "nginx", "cpu_us"))},
+        *(
+            at_most(f"CPU a chunk at {streams} streams, times {peer}'s{aim}", wanted, {"": times(peer, streams)})
+            for peer, wanted, aim in (("vllm-router", 1.0, ""), ("nginx", 1.2, " (aim)"), (BEFORE, 1.0, ""))
+            for streams in (MANY, MOST)
         ),
         at_least(f"share of {MOST} streams that came whole", 1.0, {"": whole}),
         at_most(f"added p99 of a chunk at {MOST} streams, ms", 5.0, {"": late}),

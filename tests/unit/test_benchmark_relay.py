@@ -6,16 +6,20 @@ import itertools
 import json
 import math
 import os
+import socket
 import subprocess
 import sys
+import threading
+from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 import target
 from relay.arrivals import Arrivals
 from relay.stream_load import request_length, starts
 
-from relay import cpu, exchange, requests, targets
+from relay import cpu, exchange, nginx, requests, targets
 
 WRK = """\
 Running 2s test @ http://127.0.0.1:9010/v1/chat/completions
@@ -65,11 +69,58 @@ def test_a_programs_name_does_not_hide_its_parent() -> None:
 
 def test_requests_and_answers_have_the_size_that_they_are_said_to_have() -> None:
     for size in requests.SIZES.values():
-        body = exchange.request(size, exchange.AUTO)
-        assert len(body) == size
-        assert json.loads(body)["model"] == exchange.AUTO
-    assert len(exchange.completion()) == exchange.KIB
-    assert json.loads(exchange.completion())["object"] == "chat.completion"
+        bodies = exchange.requests(size, exchange.AUTO)
+        assert [len(body) for body in bodies] == [size - less for less in range(16)]
+        assert {json.loads(body)["model"] for body in bodies} == {exchange.AUTO}
+    assert [len(exchange.completion(more)) for more in (0, 15)] == [exchange.KIB, exchange.KIB + 15]
+    assert json.loads(exchange.completion(15))["object"] == "chat.completion"
+
+
+def test_questions_that_are_new_differ_in_their_first_16_digits_alone() -> None:
+    before, after = exchange.new_requests(exchange.KIB)
+    body = b"%b%016d%b" % (before, 7, after)
+    assert len(body) == exchange.KIB
+    assert json.loads(body)["messages"][1]["content"].startswith("0000000000000007")
+
+
+def test_the_head_of_a_stream_is_new_each_time() -> None:
+    assert exchange.stream_head(1) != exchange.stream_head(2)
+
+
+def test_requests_have_the_headers_of_openais_client() -> None:
+    """Those of the client that is installed; a newer one may have a few more."""
+    heads: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        asked = threading.Thread(target=lambda: heads.append(_refused(listener)))
+        asked.start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        with (
+            openai.OpenAI(base_url=address, api_key=exchange.KEY, max_retries=0) as client,
+            pytest.raises(openai.BadRequestError),
+        ):
+            client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hello"}])
+        asked.join()
+    sent = {line.partition(b":")[0].decode().lower() for line in heads[0].split(b"\r\n")[1:-2]}
+    ours = {name.lower() for name in exchange.HEADERS} | {"host", "content-length"}
+    assert ours <= sent
+    assert len(sent) - len(ours) < 4
+
+
+def _refused(listener: socket.socket) -> bytes:
+    """Return the head of a request, which gets an error."""
+    connection, _ = listener.accept()
+    with connection:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}")
+    return head.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+
+
+def test_an_upstreams_answers_have_as_many_lengths_as_requests_and_the_rest_of_the_share(tmp_path: Path) -> None:
+    config = nginx.upstream(tmp_path, 80)
+    assert config.count("6.25% '") == 15
+    assert all(f"'{exchange.completion(more)}';" in config for more in range(16))
 
 
 def test_what_wrk_says_is_read_in_its_units() -> None:
@@ -86,7 +137,7 @@ def test_what_wrk_says_is_read_in_its_units() -> None:
 
 @pytest.mark.parametrize("step", [1, 7, 300, 10_000])
 def test_a_stream_is_read_the_same_however_it_is_cut(step: int) -> None:
-    whole = exchange.STREAM_HEAD + b"".join(exchange.chunk(1000 * sent) for sent in (1, 2, 3)) + exchange.STREAM_END
+    whole = exchange.stream_head(1) + b"".join(exchange.chunk(1000 * sent) for sent in (1, 2, 3)) + exchange.STREAM_END
     delays: list[int] = []
     arrivals = Arrivals(delays)
     ended = []
@@ -136,10 +187,11 @@ def test_the_worst_load_of_each_size_decides_and_a_peer_that_is_missing_decides_
     def cell(ours: float, hit: float) -> dict[str, Any]:
         return {
             "direct": window(0.0, 20.0),
-            "nginx": window(20.0, 100.0),
+            "nginx": window(15.0, 100.0),
             "vllm-router": window(50.0, 140.0),
             "Pointsman": window(ours, 120.0),
             "Pointsman, cache hit": window(hit),
+            "Pointsman, before": window(44.0),
         }
 
     found = {"cells": {"1 KiB": {"1": cell(40, 60), "64": cell(45, 95)}, "64 KiB": {"1": cell(30, 900)}}}
@@ -148,6 +200,11 @@ def test_the_worst_load_of_each_size_decides_and_a_peer_that_is_missing_decides_
     assert (router.measured, router.at, router.met) == (0.9, "(64 clients)", True)
     assert not rows["CPU a request, 1 KiB, times nginx's (aim)"].met
     assert rows["CPU a request, 64 KiB, times nginx's (aim)"].met
+    before = rows["CPU a request, 1 KiB, times Pointsman, before's"]
+    assert before.measured == pytest.approx(45 / 44)
+    assert not before.met
+    assert rows["CPU a request, 64 KiB, times Pointsman, before's"].met
+    assert math.isnan(rows["CPU a cache hit, 1 KiB, times Pointsman, before's"].measured)
     envoy = rows["CPU a request, 1 KiB, times Envoy's"]
     assert math.isnan(envoy.measured)
     assert envoy.row().endswith("| not measured |")
@@ -161,10 +218,10 @@ def test_what_a_chunk_waits_without_a_proxy_is_not_the_proxys() -> None:
     def most(p99_us: float, whole: int) -> list[dict[str, float]]:
         return [{"cpu_us": 10.0, "delay_p99_us": p99_us, "whole": whole}]
 
-    found = {"cells": {"512": {"direct": most(1000.0, 512), "Pointsman": most(5500.0, 511)}}}
+    found = {"cells": {"1000": {"direct": most(1000.0, 1000), "Pointsman": most(5500.0, 999)}}}
     rows = {row.what: row for row in targets.streams(found)}
-    assert rows["added p99 of a chunk at 512 streams, ms"].measured == 4.5
-    assert not rows["share of 512 streams that came whole"].met
+    assert rows["added p99 of a chunk at 1000 streams, ms"].measured == 4.5
+    assert not rows["share of 1000 streams that came whole"].met
     assert math.isnan(rows["CPU a chunk at 64 streams, times nginx's (aim)"].measured)
 
 
