@@ -14,19 +14,19 @@ from pointsman.api.decision_headers import decision_lines
 from pointsman.api.dry_run import dry_run
 from pointsman.api.health import Ready, health_routes
 from pointsman.api.models import model_list
-from pointsman.config.model import Config
+from pointsman.config.model import DIRECT, Config
 from pointsman.eager import in_task
 from pointsman.errors import HttpError, RequestError
-from pointsman.long_body import Received
+from pointsman.long_body import Body, Received
 from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.reroute import Plan, forward_chosen
 from pointsman.routing.body import Fields, fields_at_once, model_at_once, model_of, read_fields
 from pointsman.routing.explain import describe
-from pointsman.routing.formats import FORMATS, RESPONSES, Format, with_model
+from pointsman.routing.formats import FORMATS, RESPONSES, Format, ParsedRequest, with_model
 from pointsman.routing.policy import Choice, Reason
-from pointsman.routing.router import LONGEST_NAME, Routed, Router
+from pointsman.routing.router import LONGEST_NAME, Routed, Router, is_plain
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route, Routes
@@ -127,10 +127,16 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         continued = stored.continued(backend.config, forwarder, exchange, fields)
     at = continued.at
     if model is not None and model not in router.auto_names:
-        routed = router.explicit(b"", model, at)  # the body is sent as it came
+        named: Body = body
+        if is_plain(model):
+            routed = router.explicit(b"", model, at)  # the body is sent as it came
+        else:
+            fields = await router.lane.run(read_fields(body, ("model",)))
+            routed = router.direct(ParsedRequest(form, fields, model), at)
+            named = routed.edited.body
         record.decided(routed)
         await forwarder.forward(
-            exchange, routed.decision.endpoints, body, decision_lines(routed), routed.decision.model
+            exchange, routed.decision.endpoints, named, decision_lines(routed), routed.decision.model
         )
         return None
     parsed = await router.lane.run(form.read(fields, router.finder, stated_ask(exchange.request.head)))
@@ -164,9 +170,13 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
     config, policy, poller, forwarder = backend.config, backend.router.policy, backend.poller, backend.forwarder
     fields = await _fields(backend, body) if _is_json(exchange.request) else None
     model = None if fields is None else model_of(fields)
-    if fields is None or model not in config.auto_names:
+    if fields is None or model is None or not _means_default(config, model, poller.served):
+        named: Body = body
+        if fields is not None and model is not None and not is_plain(model):
+            model = model.removeprefix(DIRECT)
+            named = with_model(fields, model)
         endpoints = config.vllm_endpoints if model is None else policy.explicit(model, poller.served).endpoints
-        await forwarder.forward(exchange, endpoints, body, model=model or "")
+        await forwarder.forward(exchange, endpoints, named, model=model or "")
         return None
 
     def plan(served: Served) -> Plan:  # vLLM has no model of this name
@@ -175,6 +185,13 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
 
     await forward_chosen(forwarder, exchange, plan(poller.served), plan)
     return None
+
+
+def _means_default(config: Config, model: str, served: Served) -> bool:
+    """Return whether a name stands for the default model where nothing is routed; an alias does if no model has it."""
+    if model in config.auto_names or model not in config.routed_names:
+        return model in config.auto_names
+    return model not in served.models() and model not in config.models
 
 
 async def _fields(backend: Backend, body: Received) -> Fields | None:

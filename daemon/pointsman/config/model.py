@@ -27,6 +27,7 @@ from pointsman.config.options.server import ServerOptions
 
 __all__ = [
     "BUILTIN_FAMILIES",
+    "DIRECT",
     "AdapterOptions",
     "AskOptions",
     "Category",
@@ -49,6 +50,10 @@ __all__ = [
     "RoutingOptions",
     "ServerOptions",
 ]
+
+
+DIRECT = "direct:"
+"""Before a model's name: that model, even if its name is an alias."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +89,16 @@ class Config:
     def auto_names(self) -> frozenset[str]:
         """Return the model names that request routing."""
         return frozenset({"auto", self.auto_model_name})
+
+    @property
+    def routed_names(self) -> frozenset[str]:
+        """Return all model names that request routing, aliases included."""
+        return self.auto_names.union(self.pointsman.routing.aliases)
+
+    @property
+    def models(self) -> frozenset[str]:
+        """Return the names of all base models and adapters."""
+        return frozenset(self.model_config).union(lora.name for one in self.model_config.values() for lora in one.loras)
 
     @property
     def families(self) -> Mapping[str, ReasoningFamily]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pointsman.config import address
 from pointsman.config.loops import own_listener
-from pointsman.config.model import Category, Config, ModelScore
+from pointsman.config.model import DIRECT, Category, Config, ModelScore
 from pointsman.config.options.server import DEFAULT_ADMIN
 from pointsman.config.patterns import name_in
 from pointsman.config.source_map import Places
@@ -55,6 +55,7 @@ def validate(config: Config, places: Places) -> tuple[Problem, ...]:
         _fallback,
         _families,
         _auto_name,
+        _aliases,
         _listeners,
         _admin,
         _clients,
@@ -187,6 +188,19 @@ def _auto_name(subject: _Subject) -> Iterator[Problem]:
         given = clash == name and ("auto_model_name",) in subject.places.given
         keys: Keys = ("auto_model_name",) if given else _defined(subject.config, clash)
         yield subject.problem(*keys, message=message, fix="rename one of them")
+
+
+def _aliases(subject: _Subject) -> Iterator[Problem]:
+    keys: Keys = ("pointsman", "routing", "aliases")
+    aliases = subject.config.pointsman.routing.aliases
+    yield from _names(subject, [((*keys, i), name) for i, name in enumerate(aliases)])
+    for i, name in enumerate(aliases):
+        if name in subject.config.auto_names:
+            message = f'"{name}" requests routing anyway'
+            yield subject.problem(*keys, i, message=message, fix="remove it")
+        elif name.startswith(DIRECT):
+            message = f'"{name}" would hide a model, as a name after {DIRECT} is never routed'
+            yield subject.problem(*keys, i, message=message, fix=f'remove "{DIRECT}"')
 
 
 def _defined(config: Config, name: str) -> Keys:

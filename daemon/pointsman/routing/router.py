@@ -11,7 +11,7 @@ import msgspec
 
 from pointsman.adapters.catalog import Served
 from pointsman.classify.classifier import Classification, Classifier
-from pointsman.config.model import Config, Endpoint
+from pointsman.config.model import DIRECT, Config, Endpoint
 from pointsman.config.overlay import NOTHING, Overlay, laid_over
 from pointsman.eager import in_task
 from pointsman.errors import ClassifierError
@@ -20,7 +20,7 @@ from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.body import FIELDS
 from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
 from pointsman.routing.conversations import Conversations, Kept, Place, Recalled
-from pointsman.routing.edits import Edited
+from pointsman.routing.edits import Edited, Edits
 from pointsman.routing.follow_up import content_free, is_short
 from pointsman.routing.formats import ParsedRequest
 from pointsman.routing.history import History, HistoryReader
@@ -78,7 +78,7 @@ class Router:
         self.classifier = classifier
         self.policy = Policy(config, classifier.labels, calibration=classifier.calibration)
         self.served = served
-        self.auto_names = config.auto_names
+        self.auto_names = config.routed_names
         parameters = {family.parameter for family in config.families.values() if family.type == "reasoning_effort"}
         routing = config.pointsman.routing
         asks = routing.ask
@@ -123,7 +123,8 @@ class Router:
         A failing classifier delays the request by at most its deadline: the fallback is used, and the reason says so.
         """
         if request.model is not None and request.model not in self.auto_names:
-            return self.explicit(request.body, request.model, at)
+            plain = is_plain(request.model)
+            return self.explicit(request.body, request.model, at) if plain else self.direct(request, at)
         if self._rollout is not None and self._rollout.off:
             return self._unclassified(request, Reason.OFF, at)
         if not request.readable:
@@ -176,6 +177,12 @@ class Router:
         if at is not None:
             decision = _bound(decision, at)
         return Routed(decision, Edited(body), None, time.perf_counter() - started)
+
+    def direct(self, request: ParsedRequest, at: Endpoint | None = None) -> Routed:
+        """Return the decision for a model that the client named after DIRECT: the body has its name alone."""
+        name = (request.model or "").removeprefix(DIRECT)
+        routed = self.explicit(request.body, name, at)
+        return msgspec.structs.replace(routed, edited=request.apply(Edits(model=name)))
 
     def _unclassified(self, request: ParsedRequest, reason: Reason, at: Endpoint | None) -> Routed:
         """Send a request to the default model, whatever its conversation is about."""
@@ -302,6 +309,11 @@ class Router:
         if reading.greets or choice.reason is Reason.LOW_CONFIDENCE:
             return Kept(None, place.share, _instead(choice.category, None))
         return Kept(choice.category, place.share)
+
+
+def is_plain(model: str) -> bool:
+    """Return whether a client named a model by its own name, which needs no edit."""
+    return not model.startswith(DIRECT)
 
 
 class _Reading(msgspec.Struct, frozen=True):

@@ -41,6 +41,11 @@ class RoutingOptions:
         "Share of the conversations that is routed, with `mode: percent`.", None, minimum=0, maximum=100
     )
     categories: Mapping[str, CategoryRollout] = option("What differs for a category, by its name.", EMPTY)
+    aliases: tuple[str, ...] = option(
+        "More model names that request routing, such as the base model's own or `gpt-4o`, so that clients keep theirs. "
+        "`direct:NAME` names a model all the same.",
+        (),
+    )
     split: Literal["best", "score"] = option(
         "`best`: the highest score wins; `score`: scores are shares (A/B), drawn once for each conversation.", "best"
     )

@@ -1,0 +1,134 @@
+"""Names that clients already send are routed, and hide no model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointsman.adapters.catalog import Card, Served
+from pointsman.api.models import model_list
+from pointsman.classify.classifier import Classifier
+from pointsman.config.model import Options, RoutingOptions
+from pointsman.routing.formats import CHAT
+from pointsman.routing.policy import Reason
+from pointsman.routing.router import Router
+from support.config_files import MINIMAL, category, loaded, the_problem
+from support.playbook import OK, Wire, playing, post
+from support.toy_config import BASE, config
+
+ROUTING = RoutingOptions(aliases=("gpt-4o", BASE, "legal-lora"))
+
+
+def body_of(sent: bytes) -> Any:
+    return json.loads(sent.rpartition(b"\r\n\r\n")[2])
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    with playing() as made:
+        made._options = replace(made._options, routing=ROUTING)
+        made.reload()
+        yield made
+
+
+@pytest.fixture
+def router(classifier: Classifier) -> Router:
+    return Router(config(routing=ROUTING), classifier, Served)
+
+
+def asked(model: str) -> Any:
+    return CHAT.parse(json.dumps({"model": model, "messages": [{"role": "user", "content": "python"}]}).encode())
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", BASE, "legal-lora", "MoM", "auto"])
+async def test_a_request_for_an_alias_is_routed(router: Router, model: str) -> None:
+    routed = await router.route(asked(model))
+    assert (routed.decision.model, routed.decision.reason) == ("technical-lora", Reason.CLASSIFIED)
+
+
+@pytest.mark.parametrize("model", ["gpt-4", "GPT-4o", "medical-lora", "direct"])
+async def test_any_other_name_is_explicit(router: Router, model: str) -> None:
+    assert (await router.route(asked(model))).decision.reason is Reason.EXPLICIT_MODEL
+
+
+@pytest.mark.parametrize("model", [BASE, "legal-lora", "medical-lora", "MoM", ""])
+async def test_after_direct_each_name_is_that_of_a_model(router: Router, model: str) -> None:
+    routed = await router.route(asked(f"direct:{model}"))
+    assert (routed.decision.model, routed.decision.reason) == (model, Reason.EXPLICIT_MODEL)
+    assert json.loads(bytes(routed.edited.body)) == {**json.loads(asked(model).body), "model": model}
+
+
+def test_vllm_gets_the_chosen_model_for_an_alias_and_the_plain_name_after_direct(wire: Wire) -> None:
+    for sent, wanted in (("gpt-4o", "technical-lora"), (f"direct:{BASE}", BASE), ("medical-lora", "medical-lora")):
+        upstream = wire.ask(sent)
+        assert body_of(upstream.written)["model"] == wanted
+        upstream.sends(OK)
+    line = wire.outcomes()[1]
+    assert (line["original_model"], line["selected_model"], line["reason"]) == (
+        f"direct:{BASE}",
+        BASE,
+        "explicit_model",
+    )
+
+
+@pytest.mark.parametrize(
+    ("sent", "wanted"),
+    [
+        ("gpt-4o", BASE),  # no model has this name: the default model
+        ("MoM", BASE),
+        ("legal-lora", "legal-lora"),  # this adapter has it, and nothing is routed here
+        (BASE, BASE),
+        ("direct:legal-lora", "legal-lora"),
+        ("gpt-4", "gpt-4"),
+    ],
+)
+def test_where_nothing_is_routed_an_alias_hides_no_model(wire: Wire, sent: str, wanted: str) -> None:
+    upstream = wire.ask(sent, "/v1/embeddings")
+    assert body_of(upstream.written)["model"] == wanted
+    upstream.sends(OK)
+
+
+def test_the_body_of_a_plain_explicit_name_is_untouched(wire: Wire) -> None:
+    sent = post("medical-lora")
+    upstream = wire.ask("medical-lora")
+    assert upstream.written.endswith(sent.rpartition(b"\r\n\r\n")[2])
+    upstream.sends(OK)
+
+
+def test_models_lists_aliases_and_how_a_hidden_name_is_reached() -> None:
+    made = config(pointsman=Options(routing=ROUTING))
+    served = Served({"a": (Card(BASE, max_model_len=4096), Card("legal-lora", BASE))})
+
+    listed = {one["id"]: one for one in model_list(made, served, 7)["data"]}
+
+    assert list(listed) == ["MoM", "gpt-4o", BASE, "legal-lora", f"direct:{BASE}", "direct:legal-lora"]
+    assert [listed[name]["owned_by"] for name in ("MoM", "gpt-4o", BASE)] == ["pointsman", "pointsman", "vllm"]
+    assert (listed[f"direct:{BASE}"]["root"], listed[f"direct:{BASE}"]["max_model_len"]) == (BASE, 4096)
+
+
+def test_an_alias_may_be_a_models_own_name(tmp_path: Path) -> None:
+    text = MINIMAL + "categories:\n" + category("law") + "pointsman: {routing: {aliases: [base, gpt-4o]}}\n"
+    assert loaded(tmp_path, text).config.routed_names == {"auto", "MoM", "base", "gpt-4o"}
+
+
+@pytest.mark.parametrize(
+    ("aliases", "place", "message", "fix"),
+    [
+        ("[auto]", 0, '"auto" requests routing anyway', "remove it"),
+        ("[x, MoM]", 1, '"MoM" requests routing anyway', "remove it"),
+        ('["direct:x"]', 0, "would hide a model", 'remove "direct:"'),
+        ('[""]', 0, "the name is empty", "write a name"),
+        ("[x, x]", 1, 'the name "x" is already used', "rename one of the two"),
+    ],
+)
+def test_a_useless_alias_is_refused(tmp_path: Path, aliases: str, place: int, message: str, fix: str) -> None:
+    text = MINIMAL + "categories:\n" + category("law") + f"pointsman: {{routing: {{aliases: {aliases}}}}}\n"
+    problem = the_problem(tmp_path, text)
+    assert problem.path == f"pointsman.routing.aliases[{place}]"
+    assert message in problem.message
+    assert fix in problem.fix
