@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: lock lock-check matrix install-check
 .PHONY: deb wheelhouse release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
-.PHONY: bench-ask bench-conversations bench-fit bench-languages bench-path
+.PHONY: bench-ask bench-cascade bench-conversations bench-fit bench-languages bench-path
 .PHONY: bench-service chaos soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
@@ -179,6 +179,12 @@ bench-bodies: wheel
 # Whether the ask decides the route; HELD_OUT=1 measures the wrappers that were kept out of development, too.
 bench-ask: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m ask $(DATA) $(if $(HELD_OUT),--held-out)
+
+# A cascade of an earlier built-in classifier and this one against each alone; DATA=folder judges the dev_ files, too.
+bench-cascade: wheel
+	mkdir -p .cache/former
+	git archive 02cd8f0 daemon/pointsman/assets/builtin | tar -x -C .cache/former --strip-components=4
+	PYTHONPATH=benchmarks .venv-test/bin/python benchmarks/cascade.py .cache/former builtin $(DATA)
 
 # Fifty reloads under load.
 bench-reload: wheel

@@ -24,7 +24,7 @@ from target import Target, median
 
 from pointsman.adapters.catalog import Served
 from pointsman.app.prepare import prepare
-from pointsman.classify.classifier import Classifier
+from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import Config
 from pointsman.routing.ask import AskFinder
 from pointsman.routing.conversation import ANYBODY, Caller, conversation_of
@@ -104,7 +104,7 @@ def read_rows(file: Path) -> list[Row]:
     return [msgspec.json.decode(line, type=Row) for line in file.read_bytes().splitlines()]
 
 
-async def measure(config: Config, classifier: Classifier, halves: Iterable[str]) -> dict[str, Any]:
+async def measure(config: Config, classifier: TextClassifier, halves: Iterable[str]) -> dict[str, Any]:
     def router() -> Router:
         return Router(config, classifier, Served)
 

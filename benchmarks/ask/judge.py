@@ -19,7 +19,7 @@ from markdown import table
 from ask.conversations import DEVELOPMENT, HERE, ROOT, Message, Outcome, Row, figures, model_of, outcome, read_rows
 from pointsman.adapters.catalog import Served
 from pointsman.app.prepare import prepare
-from pointsman.classify.classifier import Classifier
+from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import Config
 from pointsman.routing.follow_up import content_free
 from pointsman.routing.history import EXCERPT_CHARS
@@ -60,7 +60,7 @@ def main() -> None:
         prepared.classifier.close()
 
 
-async def report(config: Config, classifier: Classifier, rows: Sequence[Row]) -> None:
+async def report(config: Config, classifier: TextClassifier, rows: Sequence[Row]) -> None:
     evidence = np.array([await evidence_of(config, classifier, row) for row in rows])
     changed = np.array([row.kind == "change" for row in rows], dtype=float)
     judged = np.array([not content_free(row.ask) for row in rows])
@@ -72,7 +72,7 @@ async def report(config: Config, classifier: Classifier, rows: Sequence[Row]) ->
 
     async def routed(weights: Weights, chosen: Rows) -> list[Outcome]:
         router = Router(config, classifier, Served)
-        router.policy = Policy(config, classifier.labels, weights, classifier.calibration)
+        router.policy = Policy(config, classifier.labels, weights, [stage.calibration for stage in classifier.stages])
         return [await outcome(router, row) for row, one in zip(rows, chosen, strict=True) if one]
 
     everything = np.ones(len(rows), dtype=bool)
@@ -115,7 +115,7 @@ def opener(row: Row) -> str:
     return next(message.content for message in row.history if message.role == "user")
 
 
-async def evidence_of(config: Config, classifier: Classifier, row: Row) -> Evidence:
+async def evidence_of(config: Config, classifier: TextClassifier, row: Row) -> Evidence:
     """Return the evidence of a row whose conversation is where it belongs."""
     found = await classifier.classify(row.ask)
     policy = Policy(config, classifier.labels)

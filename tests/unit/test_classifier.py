@@ -338,6 +338,7 @@ def test_what_was_chosen_is_told(make_classifier: Make, tmp_path: Path, measured
     measured.append(False)
     with make_classifier(toy_artifact.build(tmp_path)) as classifier:
         assert classifier.settings() == {
+            "artifact": tmp_path.name,
             "provider": "cpu",
             "workers": 1,
             "batch_tokens": 512,

@@ -68,7 +68,7 @@ async def port(classifier: Classifier, log: LogOptions) -> AsyncIterator[Port]:
 async def test_a_fault_of_ours_is_a_500_that_only_the_log_explains(
     classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(text: str) -> None:
+    async def broken(*_: object) -> None:
         raise ZeroDivisionError("of our own")
 
     monkeypatch.setattr(classifier, "classify", broken)

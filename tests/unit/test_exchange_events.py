@@ -122,7 +122,7 @@ def test_an_endpoint_that_a_reload_takes_away_closes_with_the_last_request_to_it
 
 
 def test_a_fault_of_ours_is_a_500_and_ends_like_any_other(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(_: str) -> None:
+    async def broken(*_: object) -> None:
         raise ZeroDivisionError("of our own")
 
     monkeypatch.setattr(CLASSIFIER, "classify", broken)
@@ -135,7 +135,7 @@ def test_a_fault_of_ours_is_a_500_and_ends_like_any_other(wire: Wire, monkeypatc
 
 @pytest.mark.parametrize("end", ["leaves", "stops"])
 def test_a_request_that_waits_for_its_class_can_end(wire: Wire, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
-    async def waits(_: str) -> None:
+    async def waits(*_: object) -> None:
         await in_task()
         await wire.clock.create_future()
 

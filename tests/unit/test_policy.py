@@ -151,7 +151,7 @@ def test_a_threshold_that_is_fitted_to_the_classifiers_rows_counts() -> None:
     """Of 80 rows for medical, those at 0.9 are right, and those at 0.8 are not."""
     said = np.zeros((80, len(LABELS)))
     said[:, 2], said[:, 4] = np.repeat([0.9, 0.8], 40), np.repeat([0.1, 0.2], 40)
-    fitted = Policy(config(), LABELS, calibration=Calibration(said, np.repeat([2, 4], 40)))
+    fitted = Policy(config(), LABELS, calibrations=[Calibration(said, np.repeat([2, 4], 40))])
 
     assert fitted.choose((0.0, 0.0, 0.875, 0.125, 0.0), None).missed == Missed("medical", 0.9)
     assert fitted.choose((0.0, 0.0, 0.125, 0.875, 0.0), None) == Choice("legal", 0.875, Reason.CLASSIFIED)

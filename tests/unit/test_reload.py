@@ -25,6 +25,7 @@ from pointsman.app.prepare import Prepared
 from pointsman.app.reload import ConfigSource, Reloader
 from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
+from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import Config
 from pointsman.errors import CannotStart
 from pointsman.observability.log import Log
@@ -42,7 +43,7 @@ def classifiers(make_classifier: Make) -> Iterator[Callable[[], Classifier]]:
         yield lambda: stack.enter_context(make_classifier())
 
 
-def prepared(classifier: Classifier, served: Config | None = None) -> Prepared:
+def prepared(classifier: TextClassifier, served: Config | None = None) -> Prepared:
     return Prepared(replace(served or config(), pointsman=QUIET), classifier, b"", ())
 
 
@@ -55,9 +56,9 @@ async def serving(first: Prepared, log: Memory | None = None) -> AsyncIterator[G
         await generations.close()
 
 
-def is_closed(classifier: Classifier) -> bool:
+def is_closed(classifier: TextClassifier) -> bool:
     try:
-        classifier._threads[0].submit(int)
+        classifier.stages[0]._threads[0].submit(int)
     except RuntimeError:
         return True
     return False

@@ -20,6 +20,7 @@ from pointsman.app.prepare import Prepared
 from pointsman.app.reload import ConfigSource, Reloader
 from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
+from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import Config
 from pointsman.errors import CannotStart, ConfigError, Problem
 from pointsman.observability.log import Log
@@ -82,7 +83,7 @@ def first(make_classifier: Make) -> Iterator[Prepared]:
         yield prepared(classifier)
 
 
-def prepared(classifier: Classifier, served: Config | None = None, **fields: Any) -> Prepared:
+def prepared(classifier: TextClassifier, served: Config | None = None, **fields: Any) -> Prepared:
     return replace(Prepared(replace(served or config(), pointsman=QUIET), classifier, b"", ()), **fields)
 
 
@@ -155,8 +156,8 @@ async def test_another_classifier_is_told_by_its_folder_and_the_beginning_of_its
         loaded.artifact = replace(found, folder=found.folder.with_name("other"), manifest=manifest)
         answer = await world.reload(prepared(loaded))
         assert answer["classifier"] == "loaded"
-        hashed = first.classifier.artifact.manifest.files["model.onnx"][:12]
-        name = f"{first.classifier.artifact.folder.name} {hashed}"
+        hashed = first.classifier.stages[0].artifact.manifest.files["model.onnx"][:12]
+        name = f"{first.classifier.stages[0].artifact.folder.name} {hashed}"
         assert answer["changes"] == [{"path": "classifier", "from": name, "to": "other 0123456789ab"}]
         await world.reload(first)
 

@@ -241,8 +241,8 @@ async def test_a_tool_loop_stays_with_what_answered_for_want_of_a_class(
     assert found(await send(router, *said, api=api)) == ("technical", Reason.CLASSIFIED)
 
 
-def refusing(error: ClassifierError) -> Callable[[str], Awaitable[Classification]]:
-    async def classify(text: str) -> Classification:
+def refusing(error: ClassifierError) -> Callable[..., Awaitable[Classification]]:
+    async def classify(text: str, *_: object) -> Classification:
         raise error
 
     return classify
@@ -456,7 +456,7 @@ async def test_they_are_read_along_outside_of_a_task_too(router: Router) -> None
 async def test_without_a_result_for_them_the_ask_alone_decides(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
     classify = router.classifier.classify
 
-    async def alone(text: str) -> Classification:
+    async def alone(text: str, *_: object) -> Classification:
         if text == "python":
             raise Overloaded("1 texts wait")
         return await classify(text)
@@ -468,9 +468,9 @@ async def test_without_a_result_for_them_the_ask_alone_decides(router: Router, m
 
 async def test_it_is_all_one_run_of_the_classifier(router: Router) -> None:
     """Both texts are submitted at once, and none where one suffices."""
-    runs = router.classifier.counts.runs
+    runs = router.classifier.stages[0].counts.runs
     await send(router, "python", "a", "thanks")
-    assert router.classifier.counts.runs == runs + 1
+    assert router.classifier.stages[0].counts.runs == runs + 1
 
 
 @pytest.mark.parametrize("known", [True, False])

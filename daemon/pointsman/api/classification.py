@@ -53,6 +53,7 @@ class _Result:
     confidence: float
     model: str
     probabilities: dict[str, float]
+    stage: int
     seconds: float
 
 
@@ -101,7 +102,7 @@ async def _classify(router: Router, text: str, deadline: float | None = None) ->
         raise _invalid("`text` is empty", "text")
     started = time.perf_counter()
     try:
-        found = await router.classifier.classify(text, deadline)
+        found = await router.classify(text, deadline)
     except ClassifierError as error:
         raise _Unavailable(f"not classified: {error}; try again") from error
     labels = dict(zip(router.classifier.labels, found.probabilities, strict=True))
@@ -109,7 +110,7 @@ async def _classify(router: Router, text: str, deadline: float | None = None) ->
     category = max(scores, key=scores.__getitem__)
     choice = router.choose(found, None)
     model = router.policy.decide(choice, 0.0, router.served()).model
-    return _Result(category, scores[category], model, labels, time.perf_counter() - started)
+    return _Result(category, scores[category], model, labels, found.stage, time.perf_counter() - started)
 
 
 def _row(result: _Result, options: _Options) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def _probabilities(result: _Result, options: _Options) -> dict[str, Any]:
 
 def _threshold(router: Router, result: _Result, options: _Options) -> float:
     given = options.confidence_threshold
-    return router.policy.threshold(result.category) if given is None else given
+    return router.policy.threshold(result.category, result.stage) if given is None else given
 
 
 def _milliseconds(seconds: float) -> int:

@@ -162,7 +162,8 @@ def _plan(routed: Routed) -> Plan:
 
 def _keep_text(backend: Backend, routed: Routed) -> None:
     if backend.texts is not None and routed.classification is not None:
-        backend.texts.keep(routed.classification.text_hash, backend.router.classifier.read(routed.text))
+        stage = backend.router.classifier.stages[routed.classification.stage]
+        backend.texts.keep(routed.classification.text_hash, stage.read(routed.text))
 
 
 async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:

@@ -13,7 +13,7 @@ from pointsman.api.data import Backend
 from pointsman.app.descriptors import client_connections, raise_limit
 from pointsman.app.generation import Generation
 from pointsman.app.prepare import Prepared
-from pointsman.classify.classifier import Classifier
+from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.address import UNIX_PEERS, network
 from pointsman.config.model import ServerOptions
 from pointsman.observability.log import Log
@@ -143,10 +143,11 @@ class Builder:
         level: Level = "info" if error is None else "warning"
         self._log.write(level, "adapter", endpoint=endpoint, adapter=adapter, state=outcome, error=error)
 
-    def _log_classifier(self, classifier: Classifier) -> None:
-        for note in classifier.notes:
-            self._log.write("warning", "classifier", message=note)
-        self._log.write("info", "classifier", **classifier.settings())
+    def _log_classifier(self, classifier: TextClassifier) -> None:
+        for stage in classifier.stages:
+            for note in stage.notes:
+                self._log.write("warning", "classifier", message=note)
+            self._log.write("info", "classifier", **stage.settings())
 
 
 def _trusted(given: Sequence[str]) -> TrustedProxies:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from pointsman.adapters.inventory import counts
 from pointsman.app.generation import Generation
-from pointsman.classify.classifier import Classifier
+from pointsman.classify.text_classifier import TextClassifier
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.proxy.stored_responses import StoredResponses
@@ -35,25 +35,37 @@ def watch_listener(metrics: Metrics, data: Listener, budget: ByteBudget) -> None
     metrics.watch_counters(lambda: {"connections_evicted": (evicted, data.evicted)})
 
 
-def _classifier(metrics: Metrics, current: Callable[[], Classifier]) -> None:
-    metrics.watch("classifier_queue", "Texts waiting for a worker.", lambda: current().queued)
+def _classifier(metrics: Metrics, current: Callable[[], TextClassifier]) -> None:
+    def queued() -> int:
+        return sum(stage.queued for stage in current().stages)
 
     def read() -> dict[str, tuple[str, float]]:
-        classifier = current()
-        counts, lookups = classifier.counts, classifier.lookups
+        stages, passed = current().stages, current().passed
+        counts, lookups = [stage.counts for stage in stages], [stage.lookups for stage in stages]
         return {
-            "classifier_cache_hits": ("Texts whose classification was in the cache.", lookups.hits),
-            "classifier_cache_misses": ("Texts that needed a run.", lookups.misses),
-            "classifier_cache_coalesced": ("Texts that shared the run of an identical text.", lookups.coalesced),
-            "classifier_cache_evictions": ("Classifications evicted from the cache.", classifier.evicted),
-            "classifier_runs": ("Runs of the classifier.", counts.runs),
-            "classifier_run_texts": ("Texts in these runs.", counts.texts),
-            "classifier_run_tokens": ("Tokens in these runs, estimated from the texts.", counts.tokens),
-            "classifier_shed": ("Texts refused because the deadline could not be met.", counts.shed),
-            "classifier_dropped": ("Texts dropped because all their clients had gone.", counts.dropped),
+            "classifier_cache_hits": ("Texts whose classification was in the cache.", _sum(lookups, "hits")),
+            "classifier_cache_misses": ("Texts that needed a run.", _sum(lookups, "misses")),
+            "classifier_cache_coalesced": (
+                "Texts that shared the run of an identical one.",
+                _sum(lookups, "coalesced"),
+            ),
+            "classifier_cache_evictions": ("Classifications evicted from the cache.", _sum(stages, "evicted")),
+            "classifier_runs": ("Runs of the classifier.", _sum(counts, "runs")),
+            "classifier_run_texts": ("Texts in these runs.", _sum(counts, "texts")),
+            "classifier_run_tokens": ("Tokens in these runs, estimated from the texts.", _sum(counts, "tokens")),
+            "classifier_shed": ("Texts refused because the deadline could not be met.", _sum(counts, "shed")),
+            "classifier_dropped": ("Texts dropped because all their clients had gone.", _sum(counts, "dropped")),
+            "classifier_passed_on": ("Texts that a cascade passed on to its larger artifact.", passed.texts),
+            "classifier_unanswered": ("Texts passed on that the larger artifact did not answer.", passed.unanswered),
         }
 
+    metrics.watch("classifier_queue", "Texts waiting for a worker.", queued)
+
     metrics.watch_counters(read)
+
+
+def _sum(parts: Iterable[object], field: str) -> int:
+    return sum(getattr(part, field) for part in parts)
 
 
 def _endpoints(metrics: Metrics, current: Callable[[], Mapping[str, EndpointState]]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pointsman.adapters.loader import Loader
 from pointsman.adapters.poller import Poller
 from pointsman.api.data import Backend
-from pointsman.classify.classifier import Classifier
+from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import Config
 from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.admission import Admission
@@ -35,7 +35,7 @@ class Generation:
     admin_token: bytes | None
 
     @property
-    def classifier(self) -> Classifier:
+    def classifier(self) -> TextClassifier:
         return self.backend.router.classifier
 
     @property

@@ -13,7 +13,9 @@ from pointsman.app.builder import Builder
 from pointsman.app.generation import Generation
 from pointsman.app.prepare import Prepared
 from pointsman.app.supervisor import Supervisor
+from pointsman.classify.cascade import Cascade
 from pointsman.classify.classifier import Classifier
+from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import Config
 from pointsman.config.overlay import NOTHING, Overlay
 from pointsman.observability.log import Log
@@ -126,7 +128,7 @@ class Generations:
         for part in _parts(generation):
             if part in kept:
                 continue
-            if isinstance(part, Classifier | KeptTexts):  # closing may wait for a run, or for the disk
+            if isinstance(part, Classifier | Cascade | KeptTexts):  # closing may wait for a run, or for the disk
                 asyncio.get_running_loop().run_in_executor(None, part.close)
             else:
                 part.close()
@@ -141,7 +143,7 @@ class _Use:
     requests: int = 0
 
 
-def _parts(generation: Generation) -> Iterator[Classifier | EndpointState | KeptTexts]:
+def _parts(generation: Generation) -> Iterator[TextClassifier | EndpointState | KeptTexts]:
     """Yield the parts that must be closed and may be shared between generations."""
     yield generation.classifier
     yield from generation.balancer.all.values()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +13,14 @@ import msgspec
 from pointsman import files
 from pointsman.classify import artifact
 from pointsman.classify.artifact import Artifact
-from pointsman.classify.classifier import Classifier, load_classifier
+from pointsman.classify.cascade import Cascade
+from pointsman.classify.classifier import load_classifier
+from pointsman.classify.text_classifier import TextClassifier
 from pointsman.classify.time_limit import in_time
+from pointsman.classify.workers import NICE_LONG
 from pointsman.config.admin_address import with_admin_address
 from pointsman.config.lint import lint
-from pointsman.config.load import load
+from pointsman.config.load import Loaded, load
 from pointsman.config.loops import own_listener
 from pointsman.config.model import Config, Endpoint
 from pointsman.config.secret import read_secret
@@ -33,7 +37,7 @@ class Prepared:
     """
 
     config: Config
-    classifier: Classifier
+    classifier: TextClassifier
     key_line: bytes
     warnings: tuple[str, ...]
     admin_token: bytes | None = None
@@ -58,10 +62,8 @@ def prepare(
     """
     loaded = load(path)
     config = loaded.config
-    folder = artifact.resolve(config.classifier.category_model.model_id, loaded.folder)
-    limit_s = config.pointsman.classifier.load_timeout_ms / 1000
-    found = in_time(limit_s, folder, lambda: artifact.load(folder))
-    findings = lint(loaded, found.manifest.labels)
+    found = [_artifact(model_id, loaded) for model_id in config.model_ids]
+    findings = lint(loaded, *(one.manifest.labels for one in found))
     if findings.errors:
         raise ConfigError(str(path), findings.errors)
     if vllm is not None:
@@ -78,9 +80,28 @@ def prepare(
     if previous is not None and _serves(previous, config, found):
         classifier = previous.classifier
     else:
-        classifier = load_classifier(config, found, hash_key)
+        classifier = _classifier(config, found, hash_key)
     warnings = tuple(problem.render(str(path)) for problem in findings.warnings)
     return Prepared(config, classifier, key_line, warnings, token)
+
+
+def _artifact(model_id: str, loaded: Loaded) -> Artifact:
+    folder = artifact.resolve(model_id, loaded.folder)
+    limit_s = loaded.config.pointsman.classifier.load_timeout_ms / 1000
+    return in_time(limit_s, folder, lambda: artifact.load(folder))
+
+
+def _classifier(config: Config, artifacts: Sequence[Artifact], hash_key: bytes) -> TextClassifier:
+    first = load_classifier(config, artifacts[0], hash_key)
+    if len(artifacts) == 1:
+        return first
+    try:
+        # Its texts give way to those of the first.
+        larger = load_classifier(config, artifacts[1], hash_key, nice=NICE_LONG)
+    except BaseException:
+        first.close()
+        raise
+    return Cascade(first, larger, config.pointsman.classifier.deadline_ms / 1000)
 
 
 def refuse_loops(config: Config) -> None:
@@ -100,12 +121,12 @@ def _on(vllm: str, config: Config) -> Config:
     return dataclasses.replace(config, vllm_endpoints=(Endpoint(name="vllm", address=vllm),), model_config=models)
 
 
-def _serves(previous: Prepared, config: Config, found: Artifact) -> bool:
+def _serves(previous: Prepared, config: Config, found: Sequence[Artifact]) -> bool:
     """Return whether the classifier of `previous` can be reused: same files, same options."""
     before = previous.config
     return (
         previous.classifier.healthy
-        and previous.classifier.artifact.manifest == found.manifest
+        and [stage.artifact.manifest for stage in previous.classifier.stages] == [one.manifest for one in found]
         and before.pointsman.classifier == config.pointsman.classifier
         and before.classifier.category_model.use_cpu == config.classifier.category_model.use_cpu
     )

@@ -15,8 +15,8 @@ from pointsman import daemon_thread
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared, prepare, refuse_loops
 from pointsman.app.systemd import Notifier
-from pointsman.classify.classifier import Classifier
 from pointsman.classify.manifest import MODEL
+from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.changes import Change, changes
 from pointsman.errors import CannotStart, ConfigError, ShuttingDown, error_body
 from pointsman.observability.log_line import Level
@@ -253,6 +253,6 @@ def _other_files(before: Prepared, after: Prepared) -> Iterator[Change]:
         yield Change(path="pointsman.server.admin_token_file", old="(a token)", new="(another token)")
 
 
-def _name(classifier: Classifier) -> str:
-    found = classifier.artifact
-    return f"{found.folder.name} {found.manifest.files[MODEL][:12]}"
+def _name(classifier: TextClassifier) -> str:
+    found = [stage.artifact for stage in classifier.stages]
+    return ", then ".join(f"{one.folder.name} {one.manifest.files[MODEL][:12]}" for one in found)

@@ -13,6 +13,7 @@ from pointsman.app.generation import Generation
 from pointsman.app.generations import Generations
 from pointsman.app.reload import Reloader
 from pointsman.classify.classifier import Classifier
+from pointsman.classify.text_classifier import TextClassifier
 from pointsman.server.request import Request
 from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route
@@ -81,11 +82,19 @@ def _endpoints(current: Generation) -> list[dict[str, Any]]:
     return found
 
 
-def _classifier(classifier: Classifier) -> dict[str, Any]:
+def _classifier(classifier: TextClassifier) -> dict[str, Any]:
+    """Return what `_stage` does for the first artifact, and for the larger one of a cascade under `cascade`."""
+    first, *rest = map(_stage, classifier.stages)
+    passed = classifier.passed
+    for larger in rest:
+        first["cascade"] = larger | {"passed_on": passed.texts, "unanswered": passed.unanswered}
+    return first
+
+
+def _stage(classifier: Classifier) -> dict[str, Any]:
     """Return the artifact, the settings, and the counts since it was loaded."""
     lookups = classifier.lookups
     return {
-        "artifact": classifier.artifact.folder.name,
         "precision": classifier.artifact.manifest.precision,
         "healthy": classifier.healthy,
         **classifier.settings(),

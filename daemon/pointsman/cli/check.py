@@ -10,6 +10,8 @@ from typing import TextIO
 from urllib.parse import urlsplit
 
 from pointsman.classify import artifact
+from pointsman.classify.calibration import Calibration
+from pointsman.classify.manifest import Manifest
 from pointsman.cli import shares
 from pointsman.cli.lookup import unresolved
 from pointsman.config.labels import cover
@@ -21,6 +23,8 @@ from pointsman.evaluation.metrics import accuracy_interval
 from pointsman.routing.thresholds import PRECISION, Measured, Origin, Threshold, thresholds
 
 LOOK_UP_SECONDS = 3.0
+_MODEL_IDS = (("classifier", "category_model", "model_id"), ("pointsman", "classifier", "cascade", "model_id"))
+"""Where the config names the artifacts, in the order of `Config.model_ids`."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,19 +41,18 @@ def check(path: Path | None, out: TextIO) -> int:
         print(_count(len(error.problems)), file=out)
         return 1
     file = str(loaded.path)
-    category_model = loaded.config.classifier.category_model
-    try:
-        folder = artifact.resolve(category_model.model_id, loaded.folder)
-        manifest = artifact.read_manifest(folder)
-        calibration = artifact.read_calibration(folder, manifest)
-    except ArtifactError as error:
-        where = ("classifier", "category_model", "model_id")
-        message, _, fix = str(error).partition("; ")
-        _print("error", [loaded.places.problem(where, message, fix)], file, out)
-        _print("warning", loaded.warnings, file, out)
-        print(_count(1), file=out)
-        return 1
-    findings = lint(loaded, manifest.labels)
+    artifacts = []
+    for keys, model_id in zip(_MODEL_IDS, loaded.config.model_ids, strict=False):
+        try:
+            artifacts.append(_read(artifact.resolve(model_id, loaded.folder)))
+        except ArtifactError as error:
+            message, _, fix = str(error).partition("; ")
+            _print("error", [loaded.places.problem(keys, message, fix)], file, out)
+            _print("warning", loaded.warnings, file, out)
+            print(_count(1), file=out)
+            return 1
+    (manifest, calibration), *larger = artifacts
+    findings = lint(loaded, *(read.labels for read, _ in artifacts))
     found = thresholds(loaded.config, manifest.labels, calibration)
     _print("error", findings.errors, file, out)
     _print("warning", in_order([*findings.warnings, *_unresolved(loaded), *_imprecise(loaded, found)]), file, out)
@@ -59,9 +62,17 @@ def check(path: Path | None, out: TextIO) -> int:
     print("\n".join(_summary(loaded, manifest.labels)), file=out)
     if calibration is not None or loaded.config.pointsman.routing.thresholds:
         print("\n".join(["", *_columns(_thresholds(found))]), file=out)
+    for read, rows in larger:
+        found = thresholds(loaded.config, read.labels, rows)
+        print("\n".join(["", "of the larger artifact:", *_columns(_thresholds(found))]), file=out)
     if lines := list(shares.lines(loaded)):
         print("\n".join(["", *lines]), file=out)
     return 0
+
+
+def _read(folder: Path) -> tuple[Manifest, Calibration | None]:
+    manifest = artifact.read_manifest(folder)
+    return manifest, artifact.read_calibration(folder, manifest)
 
 
 def _unresolved(loaded: Loaded) -> Iterator[Problem]:

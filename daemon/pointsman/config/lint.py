@@ -26,11 +26,16 @@ class Findings:
     warnings: tuple[Problem, ...]
 
 
-def lint(loaded: Loaded, labels: Sequence[str]) -> Findings:
-    """Check a loaded config against the labels of its classifier."""
+def lint(loaded: Loaded, labels: Sequence[str], larger: Sequence[str] | None = None) -> Findings:
+    """Check a loaded config against the labels of its classifier, and of the larger artifact of a cascade."""
     coverage = cover(loaded.config, labels)
     mapping_errors, mapping_warnings = _mapping(loaded, labels)
-    errors = [*_unknown(loaded, coverage, labels), *_doubled(loaded, coverage), *mapping_errors]
+    errors = [
+        *_unknown(loaded, coverage, labels),
+        *_doubled(loaded, coverage),
+        *mapping_errors,
+        *_cascade(loaded, labels, labels if larger is None else larger),
+    ]
     warnings = [
         *loaded.warnings,
         *mapping_warnings,
@@ -49,6 +54,22 @@ def lint(loaded: Loaded, labels: Sequence[str]) -> Findings:
         *_nothing_to_load(loaded),
     ]
     return Findings(in_order(errors), in_order(warnings))
+
+
+def _cascade(loaded: Loaded, labels: Sequence[str], larger: Sequence[str]) -> Iterator[Problem]:
+    keys = ("pointsman", "classifier", "cascade", "model_id")
+    if len(set(loaded.config.model_ids)) < len(loaded.config.model_ids):
+        message = "this is the artifact that category_model.model_id names, too"
+        yield loaded.places.problem(keys, message, "name a larger one, or remove the cascade")
+    if list(larger) == list(labels):
+        return
+    if sorted(larger) == sorted(labels):
+        message = f"the larger artifact has its labels in another order: {listing(larger)}"
+    else:
+        ours, theirs = ([x for x in one if x not in other] for one, other in ((labels, larger), (larger, labels)))
+        message = f"the artifacts have different labels: {listing(ours) or 'none'} and {listing(theirs) or 'none'}"
+    fix = f"export a checkpoint whose labels are {listing(labels)}"
+    yield loaded.places.problem(keys, message, fix)
 
 
 def _category(loaded: Loaded, name: str) -> Keys:

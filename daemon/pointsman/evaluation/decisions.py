@@ -11,7 +11,8 @@ import numpy as np
 
 from pointsman.adapters.catalog import Served
 from pointsman.classify.calibration import Calibration
-from pointsman.classify.classifier import Classification, Classifier, Timing
+from pointsman.classify.classifier import Classification, Sure, Timing
+from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import Config
 from pointsman.evaluation.dataset import Row
 from pointsman.evaluation.reader import Reading
@@ -60,7 +61,7 @@ def decide(
 
 
 class _Known:
-    """A classifier of which the results are known; without any, all are alike, and it collects the texts."""
+    """A classifier of one stage of which the results are known; without any, all are alike, and it collects texts."""
 
     def __init__(
         self,
@@ -74,14 +75,18 @@ class _Known:
         self._results = results
         self._none = _result((1 / len(labels),) * len(labels), 0, supported=True)
 
-    async def classify(self, text: str) -> Classification:
+    @property
+    def stages(self) -> tuple[_Known, ...]:
+        return (self,)
+
+    async def classify(self, text: str, deadline: float | None = None, sure: Sure | None = None) -> Classification:
         self.texts[text] = None
         return self._none if self._results is None else self._results[text]
 
 
 def _route(rows: Sequence[Row], config: Config, known: _Known) -> list[Routed]:
     """Route each row by itself."""
-    router = Router(config, cast(Classifier, known), Served)
+    router = Router(config, cast(TextClassifier, known), Served)
 
     async def route() -> list[Routed]:
         return [await router.route(CHAT.parse(row.body, router.finder), remember=False) for row in rows]

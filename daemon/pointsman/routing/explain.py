@@ -37,7 +37,10 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
             "endpoints": [endpoint.name for endpoint in decision.endpoints],
             "category": decision.category,
             "confidence": decision.confidence,
-            "threshold": router.policy.threshold(decision.category if missed is None else missed.category),
+            "threshold": router.policy.threshold(
+                decision.category if missed is None else missed.category,
+                0 if classification is None else classification.stage,
+            ),
             "reason": decision.reason,
             "missed": None if missed is None else structs.asdict(missed),
             "would": None if decision.would is None else structs.asdict(decision.would),
@@ -62,6 +65,8 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
         "text": None
         if classification is None
         else {
+            "artifact": classification.artifact,
+            "unanswered": classification.unanswered,
             "tokens": classification.tokens,
             "truncated": classification.cut,
             "source": classification.source,
@@ -143,6 +148,7 @@ def render(description: dict[str, Any]) -> str:
         + (f" of {decision['missed']['category']})" if decision.get("missed") else ")"),
         f"endpoints  {', '.join(decision['endpoints'])}",
         *_asides(decision),
+        *_artifact(description["text"]),
         *_language(description["text"]),
         *_remembered(description["conversation"]),
         f"ask        {ask['kind']}: {' '.join(ask['text'].split())[:_SHOWN]}",
@@ -182,6 +188,13 @@ def _asides(decision: dict[str, Any]) -> Iterator[str]:
 
 def _aside(base: str, model: str) -> str:
     return f" (adapter of {base})" if base != model else ""
+
+
+def _artifact(text: dict[str, Any] | None) -> list[str]:
+    if text is None or "artifact" not in text:  # a service of an earlier release
+        return []
+    failed = text["unanswered"]
+    return [f"classified {text['artifact']}" + (f" (the larger artifact gave no answer: {failed})" if failed else "")]
 
 
 def _language(text: dict[str, Any] | None) -> list[str]:

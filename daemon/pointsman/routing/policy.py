@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -114,15 +114,16 @@ class Policy:
         config: Config,
         labels: Sequence[str],
         judge: Weights = FITTED,
-        calibration: Calibration | None = None,
+        calibrations: Sequence[Calibration | None] = (None,),
     ) -> None:
-        """`judge` tells changes of subject from follow-ups; `calibration` is the classifier's."""
+        """`judge` tells changes of subject from follow-ups; `calibrations` are those of the classifier's stages."""
         self._config = config
         self._judge = judge
         self._lower = config.classifier.category_model.threshold
-        found = thresholds(config, labels, calibration)
-        self._least: dict[str | None, float] = {name: threshold.value for name, threshold in found.items()}
-        self._least[None] = self._lower
+        self._least = [_least(config, labels, calibration) for calibration in calibrations]
+        """By stage, the score from which a category is chosen; that of None is from which none is."""
+        cascade = config.pointsman.classifier.cascade
+        self._sure_from = 0.0 if cascade is None else cascade.sure_from
         self._categories = {category.name: category for category in config.categories}
         coverage = cover(config, labels)
         self._rest = coverage.rest
@@ -138,31 +139,38 @@ class Policy:
         """Return whether the config has this category; a conversation may remember one of an earlier config."""
         return category in self._categories
 
-    def threshold(self, category: str | None) -> float:
+    def threshold(self, category: str | None, stage: int = 0) -> float:
         """Return the score from which a category is chosen; that of None is from which none is."""
-        return self._least.get(category, self._lower)
+        return self._least[stage].get(category, self._lower)
+
+    def sure(self, probabilities: Sequence[float]) -> bool:
+        """Return whether the first artifact of a cascade is sure: of a category, or that none covers the text."""
+        scores = self._known_scores(tuple(probabilities)).values()
+        return max((*scores, 1.0 - sum(scores))) >= self._sure_from
 
     def scores(self, probabilities: Sequence[float]) -> dict[str, float]:
         """Return the score of each category: the sum of the probabilities of its labels."""
         score = probabilities.__getitem__
         return {name: sum(map(score, labels)) for name, labels in self._covered.items()}
 
-    def choose(self, probabilities: Sequence[float], held: Held | None = None) -> Choice:
+    def choose(self, probabilities: Sequence[float], held: Held | None = None, stage: int = 0) -> Choice:
         """Return the best category, or the conversation's own (`held`) or the fallback.
 
-        Without a conversation, the fallback is used if the best category does not reach its threshold.
+        Without a conversation, the fallback is used if the best category does not reach its threshold, which is that
+        of the artifact that gave the probabilities: `stage`.
         """
+        least = self._least[stage]
         scores = self._known_scores(tuple(probabilities))
         best = max(scores, key=scores.__getitem__, default=None)
         score = 0.0 if best is None else scores[best]
         uncovered = 1.0 - sum(scores.values())
-        if held is not None and held.category in scores and not self._ends(held, scores):
+        if held is not None and held.category in scores and not self._ends(held, scores, least):
             return Choice(held.category, scores[held.category], Reason.STICKY)
-        if best is not None and score >= self._least[best]:
+        if best is not None and score >= least[best]:
             return Choice(best, score, Reason.CLASSIFIED)
         if uncovered >= max(self._lower, score):
             return Choice(self.fallback, score, Reason.NO_CATEGORY)
-        missed = None if best is None else Missed(best, self._least[best])
+        missed = None if best is None else Missed(best, least[best])
         return Choice(self.fallback, score, Reason.LOW_CONFIDENCE, missed)
 
     def evidence(self, held: Held, scores: dict[str, float]) -> Evidence:
@@ -176,7 +184,7 @@ class Policy:
         others += [(name, score) for name, score in scores.items() if name != held]
         return max(others, key=lambda other: other[1])
 
-    def _ends(self, held: Held, scores: dict[str, float]) -> bool:
+    def _ends(self, held: Held, scores: dict[str, float], least: Mapping[str | None, float]) -> bool:
         """Return whether an ask is so surely about something else that its conversation changes its category.
 
         The other category must reach its threshold, and what no category covers the lower bound; and one that is not
@@ -185,10 +193,10 @@ class Policy:
         own = scores[held.category]
         other, score = self._best_other(scores, held.category)
         if own > score:
-            return own >= self._least[held.category]
+            return own >= least[held.category]
         rest = other is None or other == self._rest
         margin = self._config.pointsman.routing.switch_margin * (1 + min(1.0, held.size / LONG_HISTORY))
-        if score < self._least[other] or (score - own <= margin and not rest):
+        if score < least[other] or (score - own <= margin and not rest):
             return False
         return self._judge.changed(self.evidence(held, scores))
 
@@ -313,6 +321,11 @@ class _Target:
     base_model: str
     endpoints: tuple[Endpoint, ...]
     fallback: Reason | None = None
+
+
+def _least(config: Config, labels: Sequence[str], calibration: Calibration | None) -> Mapping[str | None, float]:
+    found = thresholds(config, labels, calibration)
+    return {None: config.classifier.category_model.threshold} | {name: one.value for name, one in found.items()}
 
 
 def _system_prompt(category: Category, tools: bool) -> SystemPrompt | None:

@@ -10,7 +10,8 @@ from typing import Literal
 import msgspec
 
 from pointsman.adapters.catalog import Served
-from pointsman.classify.classifier import Classification, Classifier
+from pointsman.classify.classifier import Classification
+from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import DIRECT, Config, Endpoint
 from pointsman.config.overlay import NOTHING, Overlay, laid_over
 from pointsman.eager import in_task
@@ -71,12 +72,13 @@ class Router:
     """Route by one config and one classifier; `served` returns the latest snapshot of the served models."""
 
     def __init__(
-        self, config: Config, classifier: Classifier, served: Callable[[], Served], previous: Router | None = None
+        self, config: Config, classifier: TextClassifier, served: Callable[[], Served], previous: Router | None = None
     ) -> None:
         """Take over the conversations of `previous`."""
         self.config = config
         self.classifier = classifier
-        self.policy = Policy(config, classifier.labels, calibration=classifier.calibration)
+        calibrations = [stage.calibration for stage in classifier.stages]
+        self.policy = Policy(config, classifier.labels, calibrations=calibrations)
         self.served = served
         self.auto_names = config.routed_names
         parameters = {family.parameter for family in config.families.values() if family.type == "reasoning_effort"}
@@ -217,12 +219,12 @@ class Router:
             return _Reading(text, failed=Reason.NO_TEXT)
         try:
             if place.kept is not None or not self._sticky:
-                return _Reading(text, await self.classifier.classify(text))
+                return _Reading(text, await self.classify(text))
             free, earlier = content_free(text), _subjects(history)
             if earlier and not free:
                 return await self._read_both(text, earlier)
             read = earlier or text
-            return _Reading(read, await self.classifier.classify(read), greets=free and not earlier)
+            return _Reading(read, await self.classify(read), greets=free and not earlier)
         except ClassifierError as error:
             return _Reading(text, failed=Reason(error.reason))
 
@@ -231,16 +233,20 @@ class Router:
         await in_task()
         beside = asyncio.ensure_future(self._tried(earlier))
         try:
-            alone = await self.classifier.classify(text)
+            alone = await self.classify(text)
             before = await beside
         finally:
             beside.cancel()
         choice = Choice(None, None, Reason.DEADLINE) if before is None else self.choose(before)
         return _Reading(text, alone, follows=choice.category if choice.reason is Reason.CLASSIFIED else None)
 
+    async def classify(self, text: str, deadline: float | None = None) -> Classification:
+        """Classify a text, by the larger artifact of a cascade if the first is not sure; raises ClassifierError."""
+        return await self.classifier.classify(text, deadline, self.policy.sure)
+
     async def _tried(self, text: str) -> Classification | None:
         try:
-            return await self.classifier.classify(text)
+            return await self.classify(text)
         except ClassifierError:
             return None
 
@@ -280,7 +286,7 @@ class Router:
             return Choice(held.category, None, Reason.STICKY)
         if not found.supported:
             return Choice(self.policy.fallback, None, Reason.UNSUPPORTED_LANGUAGE)
-        return self.policy.choose(found.probabilities, held)
+        return self.policy.choose(found.probabilities, held, found.stage)
 
     def _choice(self, text: str, reading: _Reading, history: History, place: Place) -> Choice:
         if reading.failed in (Reason.AMBIGUOUS, Reason.MIXED_PROMPTS):

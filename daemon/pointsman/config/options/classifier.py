@@ -36,6 +36,20 @@ class ClassifierSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CascadeOptions:
+    model_id: str = option(
+        "Folder of the larger artifact (relative to this file), or `builtin`; its labels must be those of "
+        "`category_model.model_id`, in the same order."
+    )
+    sure_from: float = option(
+        "Probability of its best category from which the first artifact is sure, so that the larger one is not asked.",
+        0.9,
+        minimum=0,
+        maximum=1,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierOptions:
     providers: tuple[Literal["cpu", "cuda", "tensorrt"], ...] = option(
         "ONNX Runtime providers; the first one available on this host is used, and it is an error if none is. "
@@ -68,6 +82,9 @@ class ClassifierOptions:
         minimum=1,
     )
     cache_entries: int = option("Number of cached classifications; 0 disables the cache.", 10_000, minimum=0)
+    cascade: CascadeOptions | None = option(
+        "A larger artifact that classifies the texts of which the first one is not sure; none by default.", None
+    )
     language_gate: bool = option(
         "Send texts in a language that the artifact does not declare to the fallback. `false` classifies them, too.",
         True,
