@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
-from pointsman.api.data import routes
+from pointsman.app.data_handler import data_handler
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared
 from pointsman.classify.classifier import Classification, Passed, Timing
 from pointsman.config.model import AdapterOptions, LogOptions, RelayOptions, ServerOptions
 from pointsman.observability.log import Log
 from pointsman.server.listener import Listener
+from pointsman.server.request import Handler
 from pointsman.upstream.endpoint_state import EndpointState
 from support.http_view import Seen, seen
 from support.log import Memory
@@ -126,12 +127,14 @@ class Wire:
             log=LogOptions(),
         )
         self.generations = self.clock.do(lambda: Generations(self.prepared(), Log("info", self.log)))
-        self._routes = routes(
-            self.generations.exchange,
-            lambda: None,
-            self.generations.current.recorder.not_routed,
-        )
+        self.generations.swapped = self._swapped
         self.begin()
+
+    def _handler(self) -> Handler:
+        return data_handler(self.generations, lambda: None)
+
+    def _swapped(self) -> None:
+        self.listener.handler = self._handler()
 
     def prepared(self, **fields: Any) -> Prepared:
         """A config, with another threshold for instance."""
@@ -161,7 +164,7 @@ class Wire:
         quarantine._deaths.resize(8)
         self.listener = self.clock.do(
             lambda: Listener(
-                self._routes,
+                self._handler(),
                 lambda: self.generations.current.limits,
                 self.refused.append,
                 self.generations.current.recorder.abandoned,
@@ -218,7 +221,7 @@ class Wire:
     def reload(self, **fields: Any) -> None:
         self.clock.do(self.generations.swap, self.prepared(**fields))
 
-    def relay(self, **options: int) -> None:
+    def relay(self, **options: Any) -> None:
         """Reload with other options of `relay`."""
         self._options = replace(self._options, relay=replace(self._options.relay, **cast("Any", options)))
         self.reload()

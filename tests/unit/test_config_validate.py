@@ -237,6 +237,21 @@ PROBLEMS = [
         'expected a network, found "10.0.0.1/8"',
         "10.0.0.0/8",
     ),
+    # paths
+    (
+        MINIMAL + "pointsman: {relay: {paths: {add: [POST /v2/embed, POST /sleep]}}}\n",
+        "pointsman.relay.paths.add[1]",
+        11,
+        'expected a path, found "POST /sleep"',
+        "vLLM's own address",
+    ),
+    (
+        MINIMAL + "pointsman: {relay: {paths: {remove: [/tokenize]}}}\n",
+        "pointsman.relay.paths.remove[0]",
+        11,
+        'expected a path, found "/tokenize"',
+        "`POST /tokenize`",
+    ),
     (
         MINIMAL + "pointsman: {server: {max_buffered_bytes: 134217727}}\n",
         "pointsman.server.max_buffered_bytes",

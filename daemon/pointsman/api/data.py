@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from pointsman.adapters.catalog import Served
 from pointsman.adapters.poller import Poller
@@ -12,9 +13,10 @@ from pointsman.api import classification, stored
 from pointsman.api.caller import caller_of, stated_ask
 from pointsman.api.decision_headers import decision_lines
 from pointsman.api.dry_run import dry_run
-from pointsman.api.health import Ready, health_routes
-from pointsman.api.models import model_list
-from pointsman.config.model import DIRECT, Config
+from pointsman.api.health import Ready, health_routes, ping_routes
+from pointsman.api.models import model_list, model_of_list
+from pointsman.config import paths
+from pointsman.config.model import DIRECT, Config, PathOptions
 from pointsman.eager import in_task
 from pointsman.errors import HttpError, RequestError
 from pointsman.long_body import Body, Received
@@ -30,28 +32,6 @@ from pointsman.routing.router import LONGEST_NAME, Routed, Router, is_plain
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route, Routes
-
-# Paths that clients of an inference host use. All other vLLM paths are unreachable through the data port, including its
-# LoRA administration and paths that its --api-key does not protect.
-RELAYED = (
-    ("POST", "/v1/chat/completions/render"),
-    ("POST", "/v1/completions/render"),
-    ("POST", "/v1/messages/count_tokens"),
-    ("POST", "/v1/embeddings"),
-    ("POST", "/v1/audio/transcriptions"),
-    ("POST", "/v1/audio/translations"),
-    ("POST", "/v1/score"),
-    ("POST", "/score"),
-    ("POST", "/v1/rerank"),
-    ("POST", "/v2/rerank"),
-    ("POST", "/rerank"),
-    ("POST", "/pooling"),
-    ("POST", "/classify"),
-    ("POST", "/tokenize"),
-    ("POST", "/detokenize"),
-)
-
-STORED = (("GET", "/v1/responses/{id}"), ("POST", "/v1/responses/{id}/cancel"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,19 +53,23 @@ Work = Callable[[Backend, Exchange], Coroutine[None, None, Response | None]]
 """Returns the response, or None if vLLM's response follows. Runs in no task until it awaits `in_task`."""
 
 
-def routes(begin: Begin, ready: Ready, not_routed: Callable[[Request, RequestError], Response]) -> Routes:
+def routes(
+    begin: Begin,
+    ready: Ready,
+    not_routed: Callable[[Request, RequestError], Response],
+    options: PathOptions = PathOptions(),  # noqa: B008 - it is frozen
+) -> Routes:
     """Return all routes of the data port; `not_routed` answers requests for any other path or method."""
-    table: list[tuple[str, str, Work]] = [
-        *(("POST", form.path, functools.partial(_routed, form)) for form in FORMATS),
-        *((method, path, _relayed) for method, path in RELAYED),
-        *((method, path, _stored) for method, path in STORED),
-        ("GET", "/v1/models", _models),
-        ("POST", "/v1/route", _dry_run),
-        ("POST", "/api/v1/classify/intent", _intent),
-        ("POST", "/api/v1/classify/batch", _batch),
-    ]
-    recorded = [Route(method, path, _recorded(begin, path, work), eager=True) for method, path, work in table]
-    return Routes([*recorded, *health_routes(ready)], not_routed)
+    table: dict[paths.DataPath, Work] = {
+        **{paths.DataPath("POST", form.path): functools.partial(_routed, form) for form in FORMATS},
+        **dict.fromkeys((*paths.RELAYED, *map(paths.added, options.add)), _relayed),
+        **dict.fromkeys(paths.STORED, _stored),
+        **dict(zip(paths.OWN, (_models, _model, _version, _load, _dry_run, _intent, _batch), strict=True)),
+    }
+    for path in map(paths.removed, options.remove):
+        del table[path]
+    recorded = [Route(*path, _recorded(begin, path.path, work), eager=True) for path, work in table.items()]
+    return Routes([*recorded, *health_routes(ready), *ping_routes()], not_routed)
 
 
 def _recorded(begin: Begin, path: str, work: Work) -> Handler:
@@ -215,6 +199,24 @@ async def _models(backend: Backend, exchange: Exchange) -> Response | None:
     await in_task()
     exchange.record.phase = "head"
     return json_response(model_list(backend.config, await backend.poller.refresh(), int(backend.started)))
+
+
+async def _model(backend: Backend, exchange: Exchange) -> Response | None:
+    await in_task()
+    exchange.record.phase = "head"
+    listed = model_list(backend.config, await backend.poller.refresh(), int(backend.started))
+    return json_response(model_of_list(listed, unquote(exchange.request.parameters["name"])))
+
+
+async def _version(backend: Backend, exchange: Exchange) -> Response | None:
+    body = await read_body(backend, exchange)
+    await backend.forwarder.forward(exchange, backend.config.vllm_endpoints, body)
+    return None
+
+
+async def _load(backend: Backend, _: Exchange) -> Response | None:
+    endpoints = backend.forwarder.upstreams.balancer.all.values()
+    return json_response({"server_load": sum(endpoint.in_flight for endpoint in endpoints)})
 
 
 async def _dry_run(backend: Backend, exchange: Exchange) -> Response | None:

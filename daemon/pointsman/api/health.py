@@ -38,3 +38,12 @@ def health_routes(ready: Ready) -> list[Route]:
 
     both = (("/health", health), ("/ready", answer))
     return [Route(method, path, handler) for path, handler in both for method in ("GET", "HEAD")]
+
+
+def ping_routes() -> list[Route]:
+    """Return the routes of `/ping`, which answers while the process does, as vLLM's."""
+
+    async def ping(_: Request) -> Response:
+        return Response()
+
+    return [Route(method, "/ping", ping) for method in ("GET", "HEAD", "POST")]

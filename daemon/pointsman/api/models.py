@@ -8,6 +8,7 @@ import msgspec
 
 from pointsman.adapters.catalog import Card, Served
 from pointsman.config.model import DIRECT, Config
+from pointsman.errors import RequestError
 
 
 def model_list(config: Config, served: Served, created: int) -> dict[str, Any]:
@@ -17,7 +18,8 @@ def model_list(config: Config, served: Served, created: int) -> dict[str, Any]:
     """
     cards = served.models() or _configured(config)
     aliases = config.pointsman.routing.aliases
-    routed = [Card(name) for name in (config.auto_model_name, *aliases) if name not in cards]
+    shortest = _shortest(config, served)
+    routed = [Card(name, max_model_len=shortest) for name in (config.auto_model_name, *aliases) if name not in cards]
     direct = [msgspec.structs.replace(cards[name], id=DIRECT + name) for name in aliases if name in cards]
     data = [
         {
@@ -32,6 +34,27 @@ def model_list(config: Config, served: Served, created: int) -> dict[str, Any]:
         for card in (*routed, *cards.values(), *direct)
     ]
     return {"object": "list", "data": data}
+
+
+def model_of_list(listed: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the entry of a model in a list; raises RequestError."""
+    for entry in listed["data"]:
+        if entry["id"] == name:
+            found: dict[str, Any] = entry
+            return found
+    shown = name if len(name) <= 128 and name.isprintable() else "of this name"
+    raise RequestError(f"The model `{shown}` does not exist.", status=404, code="model_not_found", param="model")
+
+
+def _shortest(config: Config, served: Served) -> int | None:
+    """Return the greatest length that every model takes which may answer a request for the automatic model."""
+    lengths = []
+    for name in config.choices:
+        endpoints = config.endpoints_of(name)
+        names = {name, served.base_name(config.base_of(name), endpoints)}
+        cards = [card for endpoint in endpoints for card in served.cards.get(endpoint.name, ()) if card.id in names]
+        lengths += [card.max_model_len for card in cards if card.max_model_len is not None]
+    return min(lengths, default=None)
 
 
 def _configured(config: Config) -> dict[str, Card]:

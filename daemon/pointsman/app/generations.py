@@ -47,6 +47,8 @@ class Generations:
         self.budget = ByteBudget(prepared.config.pointsman.server.buffered_bytes)
         self.stored = StoredResponses(time.time)
         self.overlay = NOTHING
+        self.swapped: Callable[[], None] = lambda: None
+        """Called once another config is in use."""
         self._builder = Builder(log, self.metrics, self.stored)
         self._in_use: dict[Generation, _Use] = {}
         self._polling: list[asyncio.Task[None]] = []
@@ -88,6 +90,7 @@ class Generations:
         self.budget.resize(generation.config.pointsman.server.buffered_bytes)
         self.current = self._begin(generation)
         self.log.set_level(prepared.config.pointsman.log.level)
+        self.swapped()
         if not self._in_use[before].requests:
             self._end(before)
 

@@ -13,10 +13,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from pointsman.api.admin import MOST_BODY_BYTES, adapter_routes, dry_run_route
 from pointsman.api.admin_guard import guarded
-from pointsman.api.data import routes
 from pointsman.api.health import Ready, health_routes, readiness
 from pointsman.api.mode import overlay_routes
 from pointsman.app import gauges
+from pointsman.app.data_handler import data_handler
 from pointsman.app.descriptors import ADMIN_CONNECTIONS
 from pointsman.app.generations import Generations
 from pointsman.app.overlay import OverlayKeeper
@@ -111,14 +111,15 @@ class Ports:
         generations = self._generations
         metrics = generations.metrics
 
-        def not_routed(request: Request, error: RequestError) -> Response:
-            return generations.current.recorder.not_routed(request, error)
+        def swapped() -> None:
+            listener.handler = data_handler(generations, ready)
 
         def abandoned(request: Request) -> None:
             generations.current.recorder.abandoned(request)
 
-        handler = routes(generations.exchange, ready, not_routed)
+        handler = data_handler(generations, ready)
         listener = Listener(handler, self._limits, metrics.refused.add, abandoned, generations.budget)
+        generations.swapped = swapped
         gauges.watch_listener(metrics, listener, generations.budget)
         return listener
 

@@ -20,7 +20,7 @@ from pointsman.config.options.classifier import CategoryModel, ClassifierOptions
 from pointsman.config.options.endpoint import Endpoint
 from pointsman.config.options.log import LogOptions
 from pointsman.config.options.option import EMPTY, option
-from pointsman.config.options.relay import RelayOptions
+from pointsman.config.options.relay import PathOptions, RelayOptions
 from pointsman.config.options.rollout import CategoryRollout, Mode
 from pointsman.config.options.routing import AskOptions, RoutingOptions
 from pointsman.config.options.server import ServerOptions
@@ -44,6 +44,7 @@ __all__ = [
     "Model",
     "ModelScore",
     "Options",
+    "PathOptions",
     "Pricing",
     "ReasoningFamily",
     "RelayOptions",
@@ -110,6 +111,12 @@ class Config:
     def families(self) -> Mapping[str, ReasoningFamily]:
         """Return the built-in reasoning families and the config's."""
         return {**BUILTIN_FAMILIES, **self.reasoning_families}
+
+    @property
+    def choices(self) -> frozenset[str]:
+        """Return the models and adapters that may answer a request for the automatic model."""
+        entries = [entry for category in self.categories for entry in category.model_scores]
+        return frozenset({self.default_model, *(entry.lora_name or entry.model for entry in entries)})
 
     def base_of(self, name: str) -> str:
         """Return the base model of an adapter; any other name is returned unchanged."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from pointsman.config import address
+from pointsman.config import address, paths
 from pointsman.config.loops import own_listener
 from pointsman.config.model import DIRECT, Category, Config, ModelScore
 from pointsman.config.options.server import DEFAULT_ADMIN
@@ -59,6 +59,7 @@ def validate(config: Config, places: Places) -> tuple[Problem, ...]:
         _listeners,
         _admin,
         _clients,
+        _paths,
         _loops,
         _loading,
         _tools,
@@ -278,6 +279,17 @@ def _clients(subject: _Subject) -> Iterator[Problem]:
         )
         fix = f"write at least {4 * server.max_body_bytes}, or lower max_body_bytes"
         yield subject.problem(*base, "max_buffered_bytes", message=message, fix=fix)
+
+
+def _paths(subject: _Subject) -> Iterator[Problem]:
+    options = subject.config.pointsman.relay.paths
+    for key, texts, parse in (("add", options.add, paths.added), ("remove", options.remove, paths.removed)):
+        for i, text in enumerate(texts):
+            try:
+                parse(text)
+            except ValueError as error:
+                keys: Keys = ("pointsman", "relay", "paths", key, i)
+                yield subject.problem(*keys, message=f'expected a path, found "{text}"', fix=str(error))
 
 
 def _loops(subject: _Subject) -> Iterator[Problem]:

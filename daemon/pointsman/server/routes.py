@@ -13,11 +13,13 @@ from pointsman.server.response import Response, error_response
 
 # No character that could change the structure of vLLM's path.
 _ID = "(?P<id>[A-Za-z0-9_-]+)"
+# For what is answered here: the name of a model may have slashes.
+_NAME = "(?P<name>.+?)"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path and its handler; `path` may hold `{id}`, one segment of letters, digits, `_` and `-`.
+    """A path and its handler; `path` may hold `{id}`, one segment of letters, digits, `_` and `-`, or end in `{name}`.
 
     An `eager` handler runs in no task until it awaits `eager.in_task`.
     """
@@ -45,8 +47,9 @@ class Routes:
         self._patterns: list[tuple[re.Pattern[str], dict[str, Handler]]] = []
         for route in routes:
             handler = route.handler if route.eager else _in_task(route.handler)
-            if "{id}" in route.path:
-                pattern = re.compile(re.escape(route.path).replace(re.escape("{id}"), _ID) + "/?")
+            if "{" in route.path:
+                escaped = re.escape(route.path).replace(re.escape("{id}"), _ID).replace(re.escape("{name}"), _NAME)
+                pattern = re.compile(escaped + "/?")
                 self._patterns.append((pattern, {route.method: handler}))
             else:
                 for path in (route.path, f"{route.path}/"):

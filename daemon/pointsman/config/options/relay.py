@@ -1,10 +1,19 @@
 """Define how requests are sent to vLLM."""
 
+# ruff: noqa: RUF009 - `option()` is `dataclasses.field()` with its metadata named
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from pointsman.config.options.option import option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathOptions:
+    add: tuple[str, ...] = option(
+        "More of vLLM's paths for clients, such as `POST /v2/embed`; never those that administer vLLM.", ()
+    )
+    remove: tuple[str, ...] = option("Paths that clients cannot reach then, such as `POST /tokenize`.", ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,4 +50,5 @@ class RelayOptions:
     quarantine: bool = option(
         "Refuse a client's request for a minute with 422 if an endpoint died twice while it was in flight there.", True
     )
+    paths: PathOptions = option("Paths that clients can reach beside, or in place of, the usual ones.", PathOptions())
     forward_authorization: bool = option("Forward the client's `Authorization` header to vLLM.", False)

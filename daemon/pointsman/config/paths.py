@@ -1,0 +1,89 @@
+"""The paths of the data port, and those of vLLM that no client may reach. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+
+class DataPath(NamedTuple):
+    """A method and a path; `{id}` in it stands for one segment, `{name}` for one or more."""
+
+    method: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+ROUTED = tuple(
+    DataPath("POST", path) for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
+)
+# What clients of an inference host use. vLLM has more, some of which its --api-key does not protect.
+RELAYED = tuple(
+    DataPath("POST", path)
+    for path in (
+        "/v1/chat/completions/batch",
+        "/v1/chat/completions/render",
+        "/v1/completions/render",
+        "/v1/messages/render",
+        "/v1/responses/render",
+        "/v1/messages/count_tokens",
+        "/v1/embeddings",
+        "/v1/audio/transcriptions",
+        "/v1/audio/translations",
+        "/v1/score",
+        "/score",
+        "/v1/rerank",
+        "/v2/rerank",
+        "/rerank",
+        "/pooling",
+        "/classify",
+        "/generative_scoring",
+        "/tokenize",
+        "/detokenize",
+    )
+)
+STORED = (DataPath("GET", "/v1/responses/{id}"), DataPath("POST", "/v1/responses/{id}/cancel"))
+OWN = (
+    DataPath("GET", "/v1/models"),
+    DataPath("GET", "/v1/models/{name}"),
+    DataPath("GET", "/version"),
+    DataPath("GET", "/load"),
+    DataPath("POST", "/v1/route"),
+    DataPath("POST", "/api/v1/classify/intent"),
+    DataPath("POST", "/api/v1/classify/batch"),
+)
+ALL = (*ROUTED, *RELAYED, *STORED, *OWN)
+"""All but those that tell whether the service is up, which cannot be removed."""
+KEPT = ("/health", "/ready", "/ping")
+
+# By any segment, as vLLM may serve them below a prefix. They change or show the server, and belong to its operator.
+_ADMINISTRATION = re.compile(
+    r"(un)?load_lora_adapter|adapters|sleep|wake_up|is_sleeping|release_kv_cache_memory|reset_\w+|pause|resume|is_paused"
+    r"|abort_requests|collective_rpc|server_info|(start|stop)_profile|(is_scaling|scale)_elastic_ep|fault_tolerance"
+    r"|\w*weight\w*|get_world_size|kv_event_sources|metrics|docs|redoc|openapi\.json",
+    re.IGNORECASE,
+)
+_PATH = re.compile(r"(GET|POST) ((?:/[A-Za-z0-9_.~-]+)+)")
+
+
+def added(text: str) -> DataPath:
+    """Parse a path of vLLM to relay; raises ValueError with what to write instead."""
+    match = _PATH.fullmatch(text)
+    if match is None or {".", ".."} & set(match[2].split("/")):
+        raise ValueError("write the method and the path: `POST /v2/embed`")
+    path = DataPath(*match.groups())
+    if any(_ADMINISTRATION.fullmatch(segment) for segment in path.path.split("/")):
+        raise ValueError("remove it, and use vLLM's own address: clients are not to administer or inspect vLLM")
+    if path in ALL or path.path in KEPT:
+        raise ValueError("remove it: clients can reach it already")
+    return path
+
+
+def removed(text: str) -> DataPath:
+    """Parse a path of the data port to remove; raises ValueError with what to write instead."""
+    found = {str(path): path for path in ALL}.get(text)
+    if found is None:
+        raise ValueError("write a method and path that docs/vllm-paths.md lists, such as `POST /tokenize`")
+    return found
