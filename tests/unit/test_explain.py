@@ -42,6 +42,7 @@ async def test_a_decision_is_told_with_all_that_led_to_it(classifier: Classifier
         "threshold": 0.6,
         "reason": "classified",
         "missed": None,
+        "rule": None,
         "would": None,
         "reasoning": False,
         "system_prompt": None,

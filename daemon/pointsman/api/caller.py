@@ -9,11 +9,18 @@ from pointsman.proxy.client_identity import client_identity
 from pointsman.routing.body import Fields
 from pointsman.routing.conversation import Caller
 from pointsman.routing.router import Router
+from pointsman.routing.rules import NOWHERE, Origin
+from pointsman.server.request import Request
 
 
 def caller_of(router: Router, head: RequestHead, fields: Fields) -> Caller:
     """Return the client of a request, and what it calls its session."""
     return Caller(client_identity(head), router.session_ids.find(head.values, fields))
+
+
+def origin_of(router: Router, request: Request, path: str) -> Origin:
+    """Return where a request comes from, where that is asked for."""
+    return NOWHERE if router.rules is None else Origin(request.head.values, request.client.address, path)
 
 
 def stated_ask(head: RequestHead) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from pointsman.adapters.catalog import Served
 from pointsman.adapters.poller import Poller
 from pointsman.api import classification, stored
-from pointsman.api.caller import caller_of, stated_ask
+from pointsman.api.caller import caller_of, origin_of, stated_ask
 from pointsman.api.decision_headers import decision_lines
 from pointsman.api.dry_run import dry_run
 from pointsman.api.health import Ready, health_routes, ping_routes
@@ -125,8 +125,9 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         return None
     parsed = await router.lane.run(form.read(fields, router.finder, stated_ask(exchange.request.head)))
     record.phase = "classify"
+    caller = caller_of(router, exchange.request.head, fields)
     routed = await router.route(
-        parsed, caller_of(router, exchange.request.head, fields), continued=continued.kept, at=at
+        parsed, caller, continued=continued.kept, at=at, origin=origin_of(router, exchange.request, form.path)
     )
     record.decided(routed)
     _keep_text(backend, routed)
@@ -222,7 +223,7 @@ async def _load(backend: Backend, _: Exchange) -> Response | None:
 async def _dry_run(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
     exchange.record.phase = "classify"
-    parsed, routed = await dry_run(backend.router, body, exchange.request.head, backend.forwarder.upstreams.stored)
+    parsed, routed = await dry_run(backend.router, body, exchange.request, backend.forwarder.upstreams.stored)
     exchange.record.original_model = parsed.model and parsed.model[:LONGEST_NAME]
     response = json_response(describe(backend.router, parsed, routed))
     response.lines = decision_lines(routed)

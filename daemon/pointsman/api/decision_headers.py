@@ -17,6 +17,8 @@ def decision_lines(routed: Routed) -> bytes:
         lines += b"x-pointsman-confidence: %.4f\r\n" % decision.confidence
     if decision.would is not None:
         lines += b"x-pointsman-would-select: %b\r\n" % _header_value(decision.would.model).encode("ascii")
+    if decision.rule is not None:
+        lines += b"x-pointsman-rule: %b\r\n" % _header_value(decision.rule).encode("ascii")
     if routed.classification is not None and routed.classification.cut:
         lines += b"x-pointsman-truncated: true\r\n"
     if decision.reason is Reason.UNSUPPORTED_LANGUAGE and routed.classification is not None:

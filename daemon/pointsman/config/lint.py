@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointsman import files
+from pointsman.config import rules
 from pointsman.config.address import Tcp, listen
 from pointsman.config.labels import Coverage, cover
 from pointsman.config.load import Loaded, in_order
@@ -52,6 +53,7 @@ def lint(loaded: Loaded, labels: Sequence[str], larger: Sequence[str] | None = N
         *_token_file(loaded),
         *_no_token(loaded),
         *_nothing_to_load(loaded),
+        *rules.warnings(loaded.config, loaded.places),
     ]
     return Findings(in_order(errors), in_order(warnings))
 

@@ -23,6 +23,7 @@ from pointsman.config.options.option import EMPTY, option
 from pointsman.config.options.relay import PathOptions, RelayOptions
 from pointsman.config.options.rollout import CategoryRollout, Mode
 from pointsman.config.options.routing import AskOptions, RoutingOptions
+from pointsman.config.options.rules import Rule
 from pointsman.config.options.server import ServerOptions
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "ReasoningFamily",
     "RelayOptions",
     "RoutingOptions",
+    "Rule",
     "ServerOptions",
 ]
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from pointsman.config import address, paths
+from pointsman.config import address, paths, rules
 from pointsman.config.loops import own_listener
 from pointsman.config.model import DIRECT, Category, Config, ModelScore
 from pointsman.config.options.server import DEFAULT_ADMIN
@@ -65,6 +65,7 @@ def validate(config: Config, places: Places) -> tuple[Problem, ...]:
         _tools,
         _thresholds,
         _rollout,
+        _rules,
         _asks,
     )
     return tuple(problem for check in checks for problem in check(subject))
@@ -354,6 +355,13 @@ def _rollout(subject: _Subject) -> Iterator[Problem]:
         if mode != "percent" and percent is not None:
             message = "percent has no effect without `mode: percent` beside it"
             yield subject.problem(*keys, "percent", message=message, fix="write `mode: percent`, or remove it")
+
+
+def _rules(subject: _Subject) -> Iterator[Problem]:
+    keys: Keys = ("pointsman", "routing", "rules")
+    named = [((*keys, i, "name"), rule.name) for i, rule in enumerate(subject.config.pointsman.routing.rules)]
+    yield from _names(subject, named)
+    yield from rules.problems(subject.config, subject.places)
 
 
 def _asks(subject: _Subject) -> Iterator[Problem]:

@@ -43,6 +43,7 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
             ),
             "reason": decision.reason,
             "missed": None if missed is None else structs.asdict(missed),
+            "rule": decision.rule,
             "would": None if decision.would is None else structs.asdict(decision.would),
             "reasoning": routed.edited.reasoning,
             "system_prompt": routed.system_prompt,
@@ -176,6 +177,8 @@ def _line(text: str) -> str:
 
 
 def _asides(decision: dict[str, Any]) -> Iterator[str]:
+    if decision.get("rule"):
+        yield f"rule       {decision['rule']}"
     if would := decision.get("would"):
         yield f"would be   {would['model']} ({would['reason']}), if the rollout did not keep the request from it"
     if decision["tools"]:

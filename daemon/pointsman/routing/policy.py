@@ -38,6 +38,7 @@ class Reason(enum.StrEnum):
     ADAPTER_MISSING = "adapter_missing"
     ADAPTER_WITHOUT_TOOLS = "adapter_without_tools"
     NO_CATEGORY = "no_category"
+    RULE = "rule"
     SHADOW = "shadow"
     HOLDBACK = "holdback"
     OFF = "off"
@@ -45,6 +46,7 @@ class Reason(enum.StrEnum):
 
 # A switch throws away vLLM's prefix cache, so its margin grows with the history: from this many bytes on it is twofold.
 LONG_HISTORY = 64 * 1024
+NOTHING: Mapping[str, str] = {}
 # What the classifier's cache has comes again.
 KNOWN_SCORES = 1024
 
@@ -71,13 +73,17 @@ class Missed(msgspec.Struct, frozen=True):
 class Choice(msgspec.Struct, frozen=True):
     """A category (None for no category), its confidence, and the reason for choosing it.
 
-    `missed` says what the score was too low for, if that is the reason.
+    `missed` says what the score was too low for, if that is the reason. `model` answers, whatever the category is,
+    where a `rule` says so; `never` are adapters that must not, with the names of the rules that say so.
     """
 
     category: str | None
     confidence: float | None
     reason: Reason
     missed: Missed | None = None
+    model: str | None = None
+    rule: str | None = None
+    never: tuple[tuple[str, str], ...] = ()
 
 
 class Would(msgspec.Struct, frozen=True):
@@ -91,7 +97,7 @@ class Decision(msgspec.Struct, frozen=True):
     """A routing decision: `endpoints` are those that may serve `model`.
 
     `adapter`: `model` is an adapter that the client did not request by name. `missed` is that of the choice. `would` is
-    None unless the request is kept from the category's models.
+    None unless the request is kept from the category's models. `rule` is the name of the rule that decided.
     """
 
     model: str
@@ -104,6 +110,7 @@ class Decision(msgspec.Struct, frozen=True):
     adapter: bool = False
     missed: Missed | None = None
     would: Would | None = None
+    rule: str | None = None
 
 
 class Policy:
@@ -229,39 +236,52 @@ class Policy:
         if served is not self._planned_for:
             self._planned_for = served
             self._plans.clear()
+        if choice.model is not None or choice.never:
+            return self._ruled(choice, share, served, tools=tools)
         category = None if choice.category is None else self._categories[choice.category]
         drawn = None if category is None else self._drawn(category.model_scores, share)
         plan = self._plans.get((choice.category, drawn, tools))
         if plan is None:
             plan = self._plans[choice.category, drawn, tools] = self._plan(category, drawn, served, tools)
-        return Decision(
-            model=plan.target.model,
-            base_model=plan.target.base_model,
-            endpoints=plan.target.endpoints,
-            category=choice.category,
-            confidence=choice.confidence,
-            reason=plan.target.fallback or choice.reason,
-            edits=plan.edits,
-            adapter=plan.target.wanted != plan.target.base_model,
-            missed=choice.missed,
-        )
+        return _decision(choice, plan)
 
-    def _plan(self, category: Category | None, drawn: int | None, served: Served, tools: bool) -> _Plan:
+    def _ruled(self, choice: Choice, share: float, served: Served, *, tools: bool) -> Decision:
+        """Return the decision where rules name the model, or adapters that must not answer."""
+        never = dict(choice.never)
+        category = None if choice.category is None else self._categories[choice.category]
+        drawn = None if category is None else self._drawn(category.model_scores, share)
+        if choice.model is not None:
+            target = self._target([choice.model], served, tools, never)
+            return _decision(choice, _Plan(target, Edits(model=target.model)))
+        plan = self._plan(category, drawn, served, tools, never)
+        barred = plan.target.fallback is Reason.RULE
+        wanted = next(iter(never.values())) if barred else choice.rule
+        return _decision(msgspec.structs.replace(choice, rule=wanted), plan)
+
+    def _plan(
+        self,
+        category: Category | None,
+        drawn: int | None,
+        served: Served,
+        tools: bool,
+        never: Mapping[str, str] = NOTHING,
+    ) -> _Plan:
         if category is None:
-            target = self._target([self._config.default_model], served, tools)
+            target = self._target([self._config.default_model], served, tools, never)
             return _Plan(target, Edits(model=target.model))
         entries = self._ranked(category.model_scores, drawn)
-        target = self._target([entry.target for entry in entries], served, tools)
+        target = self._target([entry.target for entry in entries], served, tools, never)
         entry = next((entry for entry in entries if entry.target == target.wanted), entries[0])
         return _Plan(target, Edits(target.model, self._reasoning(entry), _system_prompt(category, tools)))
 
-    def _target(self, wanted: list[str], served: Served, tools: bool) -> _Target:
+    def _target(self, wanted: list[str], served: Served, tools: bool, never: Mapping[str, str]) -> _Target:
         """Return the first of `wanted` that an endpoint serves, or else the base model of the first.
 
-        With `tools`, adapters without them are passed over.
+        With `tools`, adapters without them are passed over, and always those in `never`.
         """
-        barred = self._without_tools if tools else frozenset()
+        barred = self._without_tools.union(never) if tools else never.keys()
         why = Reason.ADAPTER_WITHOUT_TOOLS if wanted[0] in barred else Reason.ADAPTER_MISSING
+        why = Reason.RULE if wanted[0] in never else why
         for name in wanted:
             target = self._find(name, served)
             if target.endpoints and name not in barred:
@@ -299,6 +319,21 @@ class Policy:
             return None
         effort = (entry.reasoning_effort or self._config.default_reasoning_effort) if entry.use_reasoning else None
         return Reasoning(family.type, family.parameter, effort)
+
+
+def _decision(choice: Choice, plan: _Plan) -> Decision:
+    return Decision(
+        model=plan.target.model,
+        base_model=plan.target.base_model,
+        endpoints=plan.target.endpoints,
+        category=choice.category,
+        confidence=choice.confidence,
+        reason=plan.target.fallback or choice.reason,
+        edits=plan.edits,
+        adapter=plan.target.wanted != plan.target.base_model,
+        missed=choice.missed,
+        rule=choice.rule,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,12 @@ class Rollout:
         """Return the share of a category's conversations that is routed; None in shadow."""
         return self._own.get(category, (self._all, GLOBAL))[0]
 
-    def withholds(self, category: str, seed: float) -> Reason | None:
-        """Return why a request is kept from the category's models, None if it is not; `seed` is the conversation's."""
-        share, experiment = self._own.get(category, (self._all, GLOBAL))
+    def withholds(self, category: str | None, seed: float) -> Reason | None:
+        """Return why a request is kept from the category's models, None if it is not; `seed` is the conversation's.
+
+        No category is that of a rule which names a model.
+        """
+        share, experiment = self._own.get(category or "", (self._all, GLOBAL))
         if share is None:
             return Reason.SHADOW
         if share == 1.0 or drawn(seed, experiment) < share:

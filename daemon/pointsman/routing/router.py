@@ -27,6 +27,7 @@ from pointsman.routing.formats import ParsedRequest
 from pointsman.routing.history import History, HistoryReader
 from pointsman.routing.policy import Choice, Decision, Held, Policy, Reason, Would
 from pointsman.routing.rollout import Rollout, rollout_of
+from pointsman.routing.rules import NO_RULING, NOWHERE, Origin, Rules, Ruling
 from pointsman.routing.session_ids import SessionIds
 from pointsman.routing.steps import Lane
 
@@ -42,7 +43,7 @@ class Routed(msgspec.Struct, frozen=True):
     """A routed request; `decide` is the time for the decision and the edits in seconds, without classification.
 
     `text` is what was classified. `recalled` is what earlier turns left, and `kept` what later ones keep; both are None
-    where no conversation counts, as where the client named the model.
+    where no conversation counts, as where the client named the model. `choice` is what the decision was made for.
     """
 
     decision: Decision
@@ -53,6 +54,7 @@ class Routed(msgspec.Struct, frozen=True):
     kept: Kept | None = None
     ask: Ask = NO_ASK
     recalled: Recalled | None = None
+    choice: Choice | None = None
 
     @property
     def system_prompt(self) -> Literal["replace", "insert"] | None:
@@ -100,6 +102,7 @@ class Router:
         )
         self._conversations.resize(routing.sticky_entries, routing.sticky_seconds)
         self._sticky = routing.sticky
+        self.rules = Rules(routing.rules) if routing.rules else None
         self._rollout: Rollout | None = None
         self.use(NOTHING)
 
@@ -116,11 +119,12 @@ class Router:
         continued: Kept | None = None,
         remember: bool = True,
         at: Endpoint | None = None,
+        origin: Origin = NOWHERE,
     ) -> Routed:
         """Decide where a request goes; `remember` keeps the decision for later turns of the conversation.
 
         `continued` is kept of the stored response that the request continues. `at`, here and below, is the only
-        endpoint that can answer, as it has that response.
+        endpoint that can answer, as it has that response. `origin` is read if there are `rules`.
 
         A failing classifier delays the request by at most its deadline: the fallback is used, and the reason says so.
         """
@@ -128,18 +132,20 @@ class Router:
             plain = is_plain(request.model)
             return self.explicit(request.body, request.model, at) if plain else self.direct(request, at)
         if self._rollout is not None and self._rollout.off:
-            return self._unclassified(request, Reason.OFF, at)
+            return self._unclassified(request, Choice(None, None, Reason.OFF), at)
+        ruling = NO_RULING if self.rules is None else await self._judged(self.rules, request, origin)
+        ruled = ruling.choice()
         if not request.readable:
-            return self._unclassified(request, Reason.TOO_MANY_PARTS, at)
+            return self._unclassified(request, ruled or ruling.on(Choice(None, None, Reason.TOO_MANY_PARTS)), at)
         if request.ask.kind is AskKind.HELPER_TASK:
-            return self._unclassified(request, Reason.HELPER_TASK, at)
+            return self._unclassified(request, ruled or ruling.on(Choice(None, None, Reason.HELPER_TASK)), at)
         history = await self.lane.run(self._histories.read(request.messages, request.ask, request.asked))
         conversation, place = self._place(history, caller, continued)
-        reading = await self._read(request.text, history, place)
+        reading = await self._read(request.text, history, place) if ruled is None else _Reading(request.text)
         if request.ask.others and reading.classification is not None and await self._differ(request, reading):
             reading = _Reading("", failed=Reason.MIXED_PROMPTS if request.prompts > 1 else Reason.AMBIGUOUS)
         started = time.perf_counter()
-        choice = self._choice(request.text, reading, history, place)
+        choice = ruled or ruling.on(self._choice(request.text, reading, history, place))
         tools = request.tools or (place.within and place.kept is not None and place.kept.tools)
         decision = self._decide(choice, tools, place.share, self.served(), at)
         kept = self._kept(choice, reading, place)._replace(tools=tools)
@@ -148,13 +154,22 @@ class Router:
         edited = request.apply(decision.edits)
         taken = time.perf_counter() - started
         recalled = Recalled(len(history.turns), place.within, place.kept)
-        return Routed(decision, edited, reading.classification, taken, reading.text, kept, request.ask, recalled)
+        return Routed(
+            decision, edited, reading.classification, taken, reading.text, kept, request.ask, recalled, choice
+        )
+
+    async def _judged(self, rules: Rules, request: ParsedRequest, origin: Origin) -> Ruling:
+        """Return what the rules say; where that depends on the language, the ask is classified first."""
+        ruling = await self.lane.run(rules.judge(request, origin))
+        if ruling.waits:
+            found = await self._tried(request.text)
+            language = None if found is None else found.language
+            ruling = await self.lane.run(rules.judge(request, origin, language, read=True))
+        return ruling
 
     def again(self, request: ParsedRequest, routed: Routed, served: Served, at: Endpoint | None = None) -> Routed:
         """Return the same choice decided anew, after vLLM turned out to serve less than `served` said."""
-        old = routed.decision
-        reason = old.reason if old.would is None else old.would.reason
-        choice = Choice(old.category, old.confidence, reason, old.missed)
+        choice = routed.choice or Choice(None, None, routed.decision.reason)
         tools, share = (request.tools, 0.0) if routed.kept is None else (routed.kept.tools, routed.kept.share)
         decision = self._decide(choice, tools, share, served, at)
         return msgspec.structs.replace(routed, decision=decision, edited=request.apply(decision.edits))
@@ -186,12 +201,12 @@ class Router:
         routed = self.explicit(request.body, name, at)
         return msgspec.structs.replace(routed, edited=request.apply(Edits(model=name)))
 
-    def _unclassified(self, request: ParsedRequest, reason: Reason, at: Endpoint | None) -> Routed:
-        """Send a request to the default model, whatever its conversation is about."""
+    def _unclassified(self, request: ParsedRequest, choice: Choice, at: Endpoint | None) -> Routed:
+        """Decide for what is not read, whatever its conversation is about."""
         started = time.perf_counter()
-        decision = self._decide(Choice(None, None, reason), request.tools, 0.0, self.served(), at)
+        decision = self._decide(choice, request.tools, 0.0, self.served(), at)
         taken = time.perf_counter() - started
-        return Routed(decision, request.apply(decision.edits), None, taken, ask=request.ask)
+        return Routed(decision, request.apply(decision.edits), None, taken, ask=request.ask, choice=choice)
 
     def _place(self, history: History, caller: Caller, continued: Kept | None) -> tuple[Conversation | None, Place]:
         """Return the conversation, None if it is not to be remembered here, and what is known of it."""
@@ -262,19 +277,18 @@ class Router:
         if at is not None:
             served = served.only(at.name, self.config.vllm_endpoints)
         decision = self.policy.decide(choice, share, served, tools=tools)
-        if self._rollout is not None and choice.category is not None:
+        if self._rollout is not None and (choice.category is not None or choice.model is not None):
             why = self._rollout.withholds(choice.category, share)
             if why is not None:
-                decision = self._withheld(decision, why, served, tools=tools)
+                instead = msgspec.structs.replace(choice, category=None, reason=why, model=None, rule=None)
+                decision = self._withheld(decision, instead, served, tools=tools)
         return decision if at is None else _bound(decision, at)
 
-    def _withheld(self, decision: Decision, why: Reason, served: Served, *, tools: bool) -> Decision:
+    def _withheld(self, decision: Decision, instead: Choice, served: Served, *, tools: bool) -> Decision:
         """Return the decision of the default model in place of another, of which it tells."""
-        default = self.policy.decide(Choice(None, None, why), 0.0, served, tools=tools)
+        default = self.policy.decide(instead, 0.0, served, tools=tools)
         would = Would(decision.model, decision.reason)
-        return msgspec.structs.replace(
-            default, category=decision.category, confidence=decision.confidence, missed=decision.missed, would=would
-        )
+        return msgspec.structs.replace(default, category=decision.category, rule=decision.rule, would=would)
 
     def choose(self, found: Classification, held: Held | None = None) -> Choice:
         """Return the choice for a classified text, in a conversation that has a category or in none.
@@ -309,6 +323,8 @@ class Router:
         kept = place.kept
         if place.within and kept is not None:
             return kept
+        if choice.reason is Reason.RULE and choice.category is not None:
+            return Kept(choice.category, place.share)
         if reading.classification is None or choice.reason is Reason.UNSUPPORTED_LANGUAGE:
             known = None if kept is None else kept.category
             return Kept(known, place.share, _instead(choice.category, known), unread=kept is None)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pointsman.config.options.option import EMPTY, option
 from pointsman.config.options.rollout import CategoryRollout, Mode
+from pointsman.config.options.rules import Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class RoutingOptions:
         "`direct:NAME` names a model all the same.",
         (),
     )
+    rules: tuple[Rule, ...] = option("Rules that decide before the classifier does; the first that matches.", ())
     split: Literal["best", "score"] = option(
         "`best`: the highest score wins; `score`: scores are shares (A/B), drawn once for each conversation.", "best"
     )

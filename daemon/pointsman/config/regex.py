@@ -1,0 +1,314 @@
+"""Read the regular expressions of routing rules into programs that run in linear time; pure.
+
+It is the part of the usual syntax that an automaton can run: no backreferences and no lookaround. Python's own `re`
+backtracks, and a pattern such as `(a+)+$` may take it for ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+# A program has at most so many steps. All of them may have to be looked at for each character.
+MOST_STEPS = 1_000
+MOST_REPEATS = 100
+MOST_NESTED = 30
+_MOST_VISITS = 10_000
+
+Edge = Literal["start", "end", "word", "no_word"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chars:
+    """A set of characters: ranges, and classes (`d`, `s` or `w`; a capital is the opposite)."""
+
+    ranges: tuple[tuple[str, str], ...] = ()
+    classes: str = ""
+    negated: bool = False
+
+    def has(self, char: str, *, fold: bool) -> bool:
+        """Return whether the character is in the set; with `fold`, in either case."""
+        found = self._has(char) or (fold and (self._has(char.lower()) or self._has(char.upper())))
+        return found is not self.negated
+
+    def _has(self, char: str) -> bool:
+        return any(low <= char <= high for low, high in self.ranges) or any(
+            is_class(kind.lower(), char) is not kind.isupper() for kind in self.classes
+        )
+
+
+def is_class(kind: str, char: str) -> bool:
+    """Return whether a character is of the class `d`, `s` or `w`."""
+    if kind == "d":
+        return char.isdecimal()
+    return char.isspace() if kind == "s" else char == "_" or char.isalnum()
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Take one character of a set, and go on at `to`."""
+
+    chars: Chars
+    to: int
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Go on at all of these steps."""
+
+    to: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """Go on at `to` where the place in the text is such an edge."""
+
+    edge: Edge
+    to: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The pattern was found."""
+
+
+Step: TypeAlias = Take | Split | At | Found
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The steps of a pattern; `fold` ignores case."""
+
+    steps: tuple[Step, ...]
+    begin: int
+    fold: bool
+
+
+def compiled(pattern: str, *, fold: bool = True) -> Program:
+    """Return the program of a pattern; raises ValueError, whose message says what cannot be used, and where."""
+    reader = _Reader(pattern)
+    node = reader.choice(0)
+    if not reader.done:
+        raise reader.error("a `)` without its `(`")
+    writer = _Writer()
+    begin = writer.write(node, writer.add(Found()))
+    return Program(tuple(writer.steps), begin, fold)
+
+
+# --- syntax ---------------------------------------------------------------------------------------------------------
+
+_ANY = Chars((("\n", "\n"),), negated=True)
+_EDGES: dict[str, Edge] = {"b": "word", "B": "no_word", "A": "start", "Z": "end", "^": "start", "$": "end"}
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v"}
+_BOUNDS = {"*": (0, None), "+": (1, None), "?": (0, 1)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sequence:
+    parts: tuple[_Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    parts: tuple[_Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    edge: Edge
+
+
+@dataclass(frozen=True, slots=True)
+class _Repeat:
+    """`most` is None for any number."""
+
+    part: _Node
+    least: int
+    most: int | None
+
+
+_Node: TypeAlias = Chars | _Edge | _Sequence | _Choice | _Repeat
+
+
+class _Reader:
+    """Reads a pattern from left to right."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+        self._at = 0
+
+    @property
+    def done(self) -> bool:
+        return self._at == len(self._pattern)
+
+    def error(self, what: str) -> ValueError:
+        return ValueError(f"{what}, at character {min(self._at + 1, len(self._pattern))}")
+
+    def choice(self, depth: int) -> _Node:
+        if depth > MOST_NESTED:
+            raise self.error(f"more than {MOST_NESTED} groups inside of each other")
+        parts = [self._sequence(depth)]
+        while self._next("|"):
+            parts.append(self._sequence(depth))
+        return parts[0] if len(parts) == 1 else _Choice(tuple(parts))
+
+    def _sequence(self, depth: int) -> _Node:
+        parts: list[_Node] = []
+        while not self.done and self._peek() not in "|)":
+            parts.append(self._repeated(self._atom(depth)))
+        return parts[0] if len(parts) == 1 else _Sequence(tuple(parts))
+
+    def _atom(self, depth: int) -> _Node:
+        char = self._take()
+        if char == "(":
+            return self._group(depth)
+        if char == "[":
+            return self._set()
+        if char == "\\":
+            return self._escape()
+        if char == ".":
+            return _ANY
+        if char in "^$":
+            return _Edge(_EDGES[char])
+        if char in "*+?{":
+            self._at -= 1
+            raise self.error(f"a `{char}` that repeats nothing; write `\\{char}` for the character")
+        return Chars(((char, char),))
+
+    def _group(self, depth: int) -> _Node:
+        if self._next("?") and not self._next(":"):
+            raise self.error("`(?` with something else than `:`; lookaround and flags cannot be used")
+        inner = self.choice(depth + 1)
+        if not self._next(")"):
+            raise self.error("a `(` without its `)`")
+        return inner
+
+    def _escape(self) -> _Node:
+        char = self._take()
+        if char in _EDGES and char.isalpha():
+            return _Edge(_EDGES[char])
+        if char in "dDsSwW":
+            return Chars(classes=char)
+        return Chars(((char := self._escaped(char), char),))
+
+    def _escaped(self, char: str) -> str:
+        if char in _ESCAPES:
+            return _ESCAPES[char]
+        if char.isalnum():
+            raise self.error(f"`\\{char}`, which cannot be used")
+        return char
+
+    def _set(self) -> Chars:
+        negated = self._next("^")
+        ranges: list[tuple[str, str]] = []
+        classes = ""
+        first = True
+        while first or not self._next("]"):
+            first = False
+            char = self._take()
+            if char == "\\":
+                char = self._take()
+                if char in "dDsSwW":
+                    classes += char
+                    continue
+                char = self._escaped(char)
+            last = char
+            if self._peek() == "-" and self._pattern[self._at + 1 : self._at + 2] not in ("]", ""):
+                self._at += 1
+                last = self._take()
+                last = self._escaped(self._take()) if last == "\\" else last
+                if last < char:
+                    raise self.error(f"a range from `{char}` back to `{last}`")
+            ranges.append((char, last))
+        return Chars(tuple(ranges), classes, negated)
+
+    def _repeated(self, part: _Node) -> _Node:
+        while self._peek() in ("*", "+", "?", "{"):
+            least, most = self._bounds()
+            part = _Repeat(part, least, most)
+            if self._next("?"):
+                continue  # as few as possible: the same texts match
+            if self._next("+"):
+                raise self.error("a `+` behind a repeat, which cannot be used")
+        return part
+
+    def _bounds(self) -> tuple[int, int | None]:
+        char = self._take()
+        if char != "{":
+            return _BOUNDS[char]
+        inner, closed, rest = self._pattern[self._at :].partition("}")
+        least, comma, most = inner.partition(",")
+        numbers = [least] + ([most] if most else [])
+        if not closed or not all(number.isdecimal() and len(number) < 4 for number in numbers):
+            raise self.error("a `{` that is not `{n}`, `{n,}` or `{n,m}`; write `\\{` for the character")
+        low, high = int(least), int(most) if most else None if comma else int(least)
+        if max(low, high or 0) > MOST_REPEATS or (high is not None and high < low):
+            raise self.error(f"a repeat beyond {MOST_REPEATS} times, or of more than the most")
+        self._at = len(self._pattern) - len(rest)
+        return low, high
+
+    def _peek(self) -> str:
+        return self._pattern[self._at : self._at + 1]
+
+    def _take(self) -> str:
+        char = self._peek()
+        if not char:
+            raise self.error("the pattern ends too early")
+        self._at += 1
+        return char
+
+    def _next(self, char: str) -> bool:
+        """Take a character if it is the next one."""
+        if self._peek() != char:
+            return False
+        self._at += 1
+        return True
+
+
+class _Writer:
+    """Writes steps from the end of a pattern to its beginning."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self._visits = 0
+
+    def add(self, step: Step) -> int:
+        """Return the number of a new step."""
+        if len(self.steps) >= MOST_STEPS:
+            raise _too_large()
+        self.steps.append(step)
+        return len(self.steps) - 1
+
+    def write(self, node: _Node, to: int) -> int:
+        """Return the step with which a node begins that goes on at `to`."""
+        self._visits += 1
+        if self._visits > _MOST_VISITS:
+            raise _too_large()
+        match node:
+            case Chars():
+                return self.add(Take(node, to))
+            case _Edge():
+                return self.add(At(node.edge, to))
+            case _Choice():
+                return self.add(Split(tuple([self.write(part, to) for part in node.parts])))
+            case _Repeat():
+                return self._repeat(node, to)
+        for part in reversed(node.parts):
+            to = self.write(part, to)
+        return to
+
+    def _repeat(self, node: _Repeat, to: int) -> int:
+        begin = to
+        if node.most is None:
+            begin = self.add(Split(()))
+            self.steps[begin] = Split((self.write(node.part, begin), to))
+        else:
+            for _ in range(node.most - node.least):
+                begin = self.add(Split((self.write(node.part, begin), to)))
+        for _ in range(node.least):
+            begin = self.write(node.part, begin)
+        return begin
+
+
+def _too_large() -> ValueError:
+    return ValueError(f"it is too large, as it takes more than {MOST_STEPS:,} steps; repeats of repeats multiply")

@@ -1,0 +1,27 @@
+"""Tell whether messages have images; pure, and bounded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pointsman.routing.body import Message, kind
+
+# What a client sends first in a message comes before its pictures' bytes; of longer messages the beginning is read.
+MOST_BYTES = 64 * 1024
+MOST_BYTES_IN_ALL = 1024 * 1024
+# A text within JSON has its quotes escaped, so it cannot look like this.
+_IMAGE = re.compile(rb'"type"\s*:\s*"(?:image_url|input_image|image)"')
+
+
+def has_images(messages: Sequence[Message] | None) -> bool:
+    """Return whether one of the messages has an image, the newest first."""
+    room = MOST_BYTES_IN_ALL
+    for message in reversed(messages or ()):
+        content = memoryview(message.content)[: min(room, MOST_BYTES)]
+        if kind(message.content) == b"[" and _IMAGE.search(content):
+            return True
+        room -= content.nbytes
+        if room <= 0:
+            return False
+    return False

@@ -1,0 +1,114 @@
+"""Find which of several patterns a text has: one pass for all of them, in linear time; pure but for a memo.
+
+The states of the automaton are made as texts need them, and forgotten when they are too many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pointsman.config.regex import At, Edge, Found, Program, Split, Take, is_class
+from pointsman.routing.steps import Pace, Steps
+
+# A transition takes 100 bytes.
+MOST_TRANSITIONS = 20_000
+# Between two looks at the clock.
+_PART = 16
+
+_START, _WORD, _OTHER, _END = range(4)
+
+
+class _State(dict[str, "_State"]):
+    """A state before the next character, by which it leads to others.
+
+    `at` are the steps to go on with, each with the number of its pattern; `found` has a bit for each pattern that has
+    ended before the last character.
+    """
+
+    __slots__ = ("at", "found", "kind", "matcher")
+
+    def __init__(self, matcher: Matcher, at: frozenset[tuple[int, int]], kind: int, found: int) -> None:
+        super().__init__()
+        self.matcher, self.at, self.kind, self.found = matcher, at, kind, found
+
+    def __missing__(self, char: str) -> _State:
+        found = self[char] = self.matcher.after(self, char)
+        return found
+
+
+class Matcher:
+    """Several patterns, numbered in their order."""
+
+    def __init__(self, programs: Sequence[Program]) -> None:
+        self._programs = programs
+        self._states: dict[tuple[frozenset[tuple[int, int]], int, int], _State] = {}
+        self._transitions = 0
+        self._start = self._state(frozenset(), _START, 0)
+
+    def find(self, text: str) -> Steps[int]:
+        """Return a number with a bit for each pattern that the text has."""
+        state, found, pace = self._start, 0, Pace()
+        for part in range(0, len(text), _PART):
+            for char in text[part : part + _PART]:
+                state = state[char]
+                found |= state.found
+            yield from pace.pause()
+        return found | self._closed(state, _END)[1]
+
+    def after(self, state: _State, char: str) -> _State:
+        """Return the state after one more character."""
+        kind = _WORD if is_class("w", char) else _OTHER
+        steps, found = self._closed(state, kind)
+        taken = frozenset(
+            (number, step.to) for number, step in steps if step.chars.has(char, fold=self._programs[number].fold)
+        )
+        self._transitions += 1
+        if self._transitions > MOST_TRANSITIONS:
+            self._transitions = 0
+            self._states.clear()
+            self._start = self._state(frozenset(), _START, 0)
+        return self._state(taken, kind, found)
+
+    def _state(self, at: frozenset[tuple[int, int]], kind: int, found: int) -> _State:
+        key = at, kind, found
+        state = self._states.get(key)
+        if state is None:
+            state = self._states[key] = _State(self, at, kind, found)
+        return state
+
+    def _closed(self, state: _State, kind: int) -> tuple[list[tuple[int, Take]], int]:
+        """Return the steps that may take the next character, which is of a kind, and the patterns that end before it.
+
+        Each pattern may also begin here.
+        """
+        waiting = [*state.at, *((number, program.begin) for number, program in enumerate(self._programs))]
+        seen = set(waiting)
+        takes: list[tuple[int, Take]] = []
+        found = 0
+        while waiting:
+            number, place = waiting.pop()
+            step = self._programs[number].steps[place]
+            if isinstance(step, Take):
+                takes.append((number, step))
+            elif isinstance(step, Found):
+                found |= 1 << number
+            else:
+                new = [(number, to) for to in _on(step, state.kind, kind)]
+                waiting += [each for each in new if each not in seen]
+                seen.update(new)
+        return takes, found
+
+
+def _on(step: Split | At, before: int, after: int) -> Iterator[int]:
+    if isinstance(step, Split):
+        yield from step.to
+    elif _is_edge(step.edge, before, after):
+        yield step.to
+
+
+def _is_edge(edge: Edge, before: int, after: int) -> bool:
+    if edge == "start":
+        return before == _START
+    if edge == "end":
+        return after == _END
+    return ((before == _WORD) is not (after == _WORD)) is (edge == "word")

@@ -1,0 +1,178 @@
+"""Find the rule that decides a request before the classifier does; pure, in linear time, in steps."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import msgspec
+
+from pointsman.config.model import Rule
+from pointsman.config.regex import compiled
+from pointsman.routing.ask import AskKind
+from pointsman.routing.formats import ParsedRequest
+from pointsman.routing.images import has_images
+from pointsman.routing.keywords import has_keyword, one_line
+from pointsman.routing.matcher import Matcher
+from pointsman.routing.policy import Choice, Reason
+from pointsman.routing.steps import Pace, Steps
+
+# Of a longer ask, keywords and patterns are looked for at both ends.
+END_CHARS = 2_048
+
+
+class Origin(NamedTuple):
+    """Where a request comes from: its headers, the client's address (empty for a Unix socket), and its path."""
+
+    headers: Mapping[bytes, bytes]
+    address: str = ""
+    path: str = ""
+
+
+NOWHERE = Origin({})
+
+
+class Ruling(NamedTuple):
+    """What the rules say: the one that decides, if any, and the adapters that must not answer, with their rules' names.
+
+    `waits`: it depends on the language of the ask, which is not known yet.
+    """
+
+    rule: Rule | None = None
+    never: tuple[tuple[str, str], ...] = ()
+    waits: bool = False
+
+    def choice(self) -> Choice | None:
+        """Return the choice of the rule that decides, None if none does."""
+        rule = self.rule
+        if rule is None:
+            return None
+        return Choice(rule.category, None, Reason.RULE, model=rule.adapter, rule=rule.name, never=self.never)
+
+    def on(self, choice: Choice) -> Choice:
+        """Return a choice of the classifier's under what the rules say."""
+        return msgspec.structs.replace(choice, never=self.never) if self.never else choice
+
+
+NO_RULING = Ruling()
+
+
+class Rules:
+    """The rules of a config, in their order."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        patterned = [rule for rule in rules if rule.pattern is not None]
+        self._matcher = Matcher([compiled(rule.pattern or "", fold=not rule.case_sensitive) for rule in patterned])
+        bits = {rule.name: 1 << number for number, rule in enumerate(patterned)}
+        self._rules = [_Test(rule, bits.get(rule.name, 0)) for rule in rules]
+
+    def judge(
+        self, request: ParsedRequest, origin: Origin, language: str | None = None, *, read: bool = False
+    ) -> Steps[Ruling]:
+        """Return what the rules say of a request; `read`: its `language` is known, or known to be uncertain."""
+        facts = _Facts(request, origin)
+        never: tuple[tuple[str, str], ...] = ()
+        found: int | None = None
+        pace = Pace()
+        for test in self._rules:
+            rule = test.rule
+            if not test.holds(facts):
+                continue
+            if test.bit and found is None:
+                found = yield from self._matcher.find(facts.text)
+            if test.bit and not (found or 0) & test.bit:
+                continue
+            if rule.languages and not read:
+                return Ruling(None, never, waits=True)
+            if rule.languages and language not in rule.languages:
+                continue
+            if rule.never is None:
+                return Ruling(rule, never)
+            never = (*never, (rule.never, rule.name))
+            yield from pace.pause()
+        return Ruling(None, never) if never else NO_RULING
+
+
+class _Facts:
+    """What conditions look at, each found once."""
+
+    def __init__(self, request: ParsedRequest, origin: Origin) -> None:
+        self.request, self.origin = request, origin
+        helper = request.ask.kind is AskKind.HELPER_TASK
+        self.chars = 0 if helper else len(request.text)
+        """Characters of the ask; 0 where nobody asked."""
+
+    @cached_property
+    def text(self) -> str:
+        """Return the ask, of a long one both ends."""
+        text = self.request.text if self.chars else ""
+        return text if len(text) <= 2 * END_CHARS else f"{text[:END_CHARS]}\n{text[-END_CHARS:]}"
+
+    @cached_property
+    def words(self) -> str:
+        return one_line(self.text)
+
+    @cached_property
+    def folded(self) -> str:
+        return self.words.lower()
+
+    @cached_property
+    def images(self) -> bool:
+        return has_images(self.request.messages)
+
+    @cached_property
+    def tools(self) -> bool:
+        return self.request.tools
+
+
+class _Test:
+    """The conditions of a rule; `bit` is that of its pattern, 0 without one."""
+
+    def __init__(self, rule: Rule, bit: int) -> None:
+        self.rule = rule
+        self.bit = bit
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in rule.headers.items()]
+        self._networks = [ipaddress.ip_network(text) for text in rule.clients]
+        self._keywords = [one_line(word if rule.case_sensitive else word.lower()) for word in rule.keywords]
+        lengths = rule.min_chars is not None or rule.max_chars is not None
+        self._reads = bool(bit or rule.keywords or rule.languages) or lengths
+
+    def holds(self, facts: _Facts) -> bool:
+        """Return whether the conditions hold, but for the pattern and the language."""
+        rule = self.rule
+        return (
+            (not rule.paths or facts.origin.path in rule.paths)
+            and all(_sent(facts.origin.headers, name, value) for name, value in self._headers)
+            and (not self._networks or self._within(facts.origin.address))
+            and rule.tools in (None, facts.tools)
+            and (not self._reads or self._asks(facts))
+            and (rule.images is None or rule.images is facts.images)
+        )
+
+    def _asks(self, facts: _Facts) -> bool:
+        rule, chars = self.rule, facts.chars
+        if not chars or chars < (rule.min_chars or 0) or (rule.max_chars is not None and chars > rule.max_chars):
+            return False
+        text = facts.words if rule.case_sensitive else facts.folded
+        return not self._keywords or self._matched([has_keyword(text, word) for word in self._keywords])
+
+    def _matched(self, found: list[bool]) -> bool:
+        if self.rule.keywords_match == "any":
+            return any(found)
+        return all(found) if self.rule.keywords_match == "all" else not any(found)
+
+    def _within(self, address: str) -> bool:
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:  # a Unix socket
+            return False
+        return any(found in network for network in self._networks)
+
+
+def _sent(headers: Mapping[bytes, bytes], name: bytes, wanted: bytes) -> bool:
+    value = headers.get(name)
+    if value is None:
+        return False
+    return value.startswith(wanted[:-1]) if wanted.endswith(b"*") else value == wanted
