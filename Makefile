@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: deb wheelhouse release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
 .PHONY: bench-ask bench-cascade bench-conversations bench-fit bench-languages bench-path
-.PHONY: bench-service chaos soak clean
+.PHONY: bench-service bench-tls chaos soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: .venv/installed
@@ -193,6 +193,10 @@ bench-reload: wheel
 # Which model later turns of a conversation reach; HELD_OUT=1 judges the texts that were kept apart, too.
 bench-conversations: wheel
 	PYTHONPATH=benchmarks .venv-test/bin/python -m ask.conversations $(if $(HELD_OUT),--held-out)
+
+# What TLS costs: a handshake, a request, a streamed chunk, an open connection.
+bench-tls: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/tls.py
 
 # Restarts under load, and how exposed the unit is.
 bench-service: wheel

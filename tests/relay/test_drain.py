@@ -38,7 +38,7 @@ async def stream_begun(relay: Relay, client: RawClient) -> Exchange:
 
 async def admin_ready(relay: Relay) -> tuple[int, Any]:
     async with connect(relay.daemon.admin_url) as client:
-        client.send(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.send(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
         got = await client.answer()
     return got.status, got.code
 

@@ -105,8 +105,8 @@ async def run_daemon(
         )
     with no_survivors(process.pid):
         daemon = Daemon(
-            base_url=f"http://127.0.0.1:{data_port}",
-            admin_url=f"http://127.0.0.1:{admin_port}",
+            base_url=f"{_scheme(file, 'tls')}://127.0.0.1:{data_port}",
+            admin_url=f"{_scheme(file, 'admin_tls')}://127.0.0.1:{admin_port}",
             process=process,
             config=file,
             log=log,
@@ -147,6 +147,11 @@ def _on_ports(config: str | Path | Mapping[str, Any], data_port: int, admin_port
     return yaml.safe_dump(tree | {"pointsman": options | {"server": server}}, sort_keys=False)
 
 
+def _scheme(config: Path, port: str) -> str:
+    server = yaml.safe_load(config.read_text()).get("pointsman", {}).get("server", {})
+    return "https" if port in server else "http"
+
+
 async def _wait_until_ready(daemon: Daemon) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
@@ -163,7 +168,7 @@ async def _wait_until_ready(daemon: Daemon) -> None:
 
 async def _is_ready(session: aiohttp.ClientSession, base_url: str) -> bool:
     try:
-        async with session.get(base_url + "/ready") as response:
+        async with session.get(base_url + "/ready", ssl=False) as response:  # whatever its certificate is
             return response.status == 200
     except (aiohttp.ClientError, TimeoutError):
         return False

@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 import socket
+import ssl
 import struct
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -175,13 +176,17 @@ class RawClient:
 
 @contextlib.asynccontextmanager
 async def connect(
-    base_url: str, *, receive_buffer: int | None = None, source: str | None = None
+    base_url: str,
+    *,
+    receive_buffer: int | None = None,
+    source: str | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[RawClient]:
-    """Connect to `http://host:port`; a small `receive_buffer` (bytes) makes a reader that is slow felt soon.
+    """Connect to `http(s)://host:port`; a small `receive_buffer` (bytes) makes a reader that is slow felt soon.
 
     `source` is the address to come from, 127.0.0.0/8 on Linux.
     """
-    host, _, port = base_url.removeprefix("http://").partition(":")
+    host, _, port = base_url.partition("://")[2].partition(":")
     raw = socket.socket()
     if receive_buffer is not None:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -190,7 +195,9 @@ async def connect(
     raw.setblocking(False)
     try:
         await asyncio.get_running_loop().sock_connect(raw, (host, int(port)))
-        reader, writer = await asyncio.open_connection(sock=raw, limit=receive_buffer or 2**20)
+        name = None if tls is None else host
+        limit = receive_buffer or 2**20
+        reader, writer = await asyncio.open_connection(sock=raw, limit=limit, ssl=tls, server_hostname=name)
     except BaseException:  # a client that is cancelled, too
         raw.close()
         raise
@@ -200,10 +207,8 @@ async def connect(
         writer.transport.abort()
 
 
-async def ask(
-    base_url: str, body: Mapping[str, Any] | bytes, *fields: str, path: str = CHAT, source: str | None = None
-) -> Got:
+async def ask(base_url: str, body: Mapping[str, Any] | bytes, *fields: str, path: str = CHAT, **options: Any) -> Got:
     """One request on a connection of its own."""
-    async with connect(base_url, source=source) as client:
+    async with connect(base_url, **options) as client:
         client.send(post(body, *fields, path=path))
         return await client.answer()

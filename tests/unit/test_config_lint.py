@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from pointsman.config.lint import Findings, lint
 from pointsman.config.load import load
 from pointsman.errors import Problem
+from support import certificates
 from support.config_files import LABELS, MINIMAL, REPOSITORY, category, loaded
 
 GUIDE = Path(__file__).parent / "data" / "guide.yaml"
@@ -281,3 +283,33 @@ def test_a_mapping_file_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "mapping.json").mkdir()
 
     assert "cannot be read" in findings(tmp_path, MAPPING).errors[0].message
+
+
+def test_a_bad_certificate_is_an_error_and_an_old_one_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each at the key that names the file."""
+    pair, other = certificates.make(tmp_path), certificates.make(tmp_path, "other")
+    tls = "pointsman: {server: {tls: {certificate_file: server.crt, key_file: KEY}}}\n"
+    text = CATEGORIES + GENERAL + tls
+
+    assert findings(tmp_path, text.replace("KEY", pair.key.name)) == Findings((), ())
+    (error,) = findings(tmp_path, text.replace("KEY", other.key.name)).errors
+    assert (error.path, error.line) == ("pointsman.server.tls.key_file", 16)
+    assert error.fix == "name the two files that were made together"
+    pair.key.chmod(0o644)
+    assert the_warning(tmp_path, text.replace("KEY", pair.key.name)).path == "pointsman.server.tls.key_file"
+    pair.key.chmod(0o600)
+    later = time.time() + 31 * 86_400
+    monkeypatch.setattr(time, "time", lambda: later)
+    warning = the_warning(tmp_path, text.replace("KEY", pair.key.name))
+    assert warning.path == "pointsman.server.tls.certificate_file"
+    assert "expired on" in warning.message
+
+
+def test_a_token_that_others_can_read_on_the_way_is_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t")
+    (tmp_path / "token").chmod(0o600)
+    server = "pointsman: {server: {admin_listen: '0.0.0.0:9190', admin_token_file: token}}\n"
+
+    assert "without encryption" in the_warning(tmp_path, CATEGORIES + GENERAL + server).message

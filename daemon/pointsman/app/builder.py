@@ -99,6 +99,8 @@ class Builder:
             timeouts=timeouts,
             key_line=key_line,
             admin_token=prepared.admin_token,
+            certificate=prepared.certificate,
+            admin_certificate=prepared.admin_certificate,
         )
 
     def _limits(self, server: ServerOptions) -> Limits:

@@ -9,6 +9,7 @@ from pointsman.adapters.loader import Loader
 from pointsman.adapters.poller import Poller
 from pointsman.api.data import Backend
 from pointsman.classify.text_classifier import TextClassifier
+from pointsman.config.certificate import Certificate
 from pointsman.config.model import Config
 from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.admission import Admission
@@ -33,6 +34,8 @@ class Generation:
     timeouts: Timeouts
     key_line: bytes
     admin_token: bytes | None
+    certificate: Certificate | None
+    admin_certificate: Certificate | None
 
     @property
     def classifier(self) -> TextClassifier:

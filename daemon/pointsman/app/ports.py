@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import socket
+import ssl
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
@@ -118,10 +119,18 @@ class Ports:
             generations.current.recorder.abandoned(request)
 
         handler = data_handler(generations, ready)
-        listener = Listener(handler, self._limits, metrics.refused.add, abandoned, generations.budget)
+        listener = Listener(handler, self._limits, metrics.refused.add, abandoned, generations.budget, self._tls)
         generations.swapped = swapped
         gauges.watch_listener(metrics, listener, generations.budget)
         return listener
+
+    def _tls(self) -> ssl.SSLContext | None:
+        found = self._generations.current.certificate
+        return None if found is None else found.context
+
+    def _admin_tls(self) -> ssl.SSLContext | None:
+        found = self._generations.current.admin_certificate
+        return None if found is None else found.context
 
     def _limits(self) -> Limits:
         return self._generations.current.limits
@@ -138,7 +147,7 @@ class Ports:
             )
 
         handler = guarded(table, hosts, token)
-        return Port(Listener(handler, limits, lambda _: None, lambda _: None, self._budget), places)
+        return Port(Listener(handler, limits, lambda _: None, lambda _: None, self._budget, self._admin_tls), places)
 
 
 def _open_routes(generations: Generations, ready: Ready) -> list[Route]:

@@ -19,10 +19,11 @@ from pointsman.classify.text_classifier import TextClassifier
 from pointsman.classify.time_limit import in_time
 from pointsman.classify.workers import NICE_LONG
 from pointsman.config.admin_address import with_admin_address
+from pointsman.config.certificate import BadCertificate, Certificate, read_certificate
 from pointsman.config.lint import lint
 from pointsman.config.load import Loaded, load
 from pointsman.config.loops import own_listener
-from pointsman.config.model import Config, Endpoint
+from pointsman.config.model import Config, Endpoint, TlsOptions
 from pointsman.config.secret import read_secret
 from pointsman.errors import CannotStart, ConfigError
 from pointsman.observability.log_line import Level
@@ -33,7 +34,8 @@ from pointsman.upstream.client import read_key
 class Prepared:
     """A checked config, its classifier, and the warnings that `check` prints.
 
-    `key_line` is the header line with vLLM's API key, `admin_token` what the admin port wants where it is TCP.
+    `key_line` is the header line with vLLM's API key, `admin_token` what the admin port wants where it is TCP. The
+    ports with a certificate speak TLS over TCP.
     """
 
     config: Config
@@ -41,6 +43,8 @@ class Prepared:
     key_line: bytes
     warnings: tuple[str, ...]
     admin_token: bytes | None = None
+    certificate: Certificate | None = None
+    admin_certificate: Certificate | None = None
 
     def sha256(self) -> str:
         """Return a hex digest of the config's values, independent of the file's formatting."""
@@ -77,12 +81,20 @@ def prepare(
     key_line = read_key(config.pointsman.relay.api_key_file)
     token_file = server.admin_token_file
     token = None if token_file is None else read_secret(token_file, "pointsman.server.admin_token_file")
+    certificates = [_certificate(options) for options in (server.tls, server.admin_tls)]
     if previous is not None and _serves(previous, config, found):
         classifier = previous.classifier
     else:
         classifier = _classifier(config, found, hash_key)
     warnings = tuple(problem.render(str(path)) for problem in findings.warnings)
-    return Prepared(config, classifier, key_line, warnings, token)
+    return Prepared(config, classifier, key_line, warnings, token, *certificates)
+
+
+def _certificate(options: TlsOptions | None) -> Certificate | None:
+    try:
+        return None if options is None else read_certificate(options)
+    except BadCertificate as error:  # it was good a moment ago
+        raise CannotStart(f"pointsman.server: {error}") from error
 
 
 def _artifact(model_id: str, loaded: Loaded) -> Artifact:

@@ -31,6 +31,7 @@ BOUND = ("listen", "admin_listen", "status_listen", "unix_socket_mode", "unix_so
 
 Stamp = tuple[int, int, int, int]
 """Device, inode, size, and modification time in nanoseconds."""
+Stamps = dict[Path, Stamp | None]
 
 
 class ConfigSource:
@@ -43,28 +44,39 @@ class ConfigSource:
         self._vllm = vllm
         self._log_level = log_level
         self._hash_key = hash_key
-        self._seen: Stamp | None = None
+        self._watched: tuple[Path, ...] = (path,)
+        self._seen: Stamps = {}
 
     def prepare(self, previous: Prepared | None = None) -> Prepared:
         """Read the config; raises CannotStart."""
-        self._seen = self._stamp()
-        return prepare(self._path, previous, vllm=self._vllm, log_level=self._log_level, hash_key=self._hash_key)
+        self._seen = self._stamps()
+        prepared = prepare(self._path, previous, vllm=self._vllm, log_level=self._log_level, hash_key=self._hash_key)
+        self._watched = (self._path, *map(Path, prepared.config.pointsman.server.tls_files))
+        self._seen = self._stamps() | {file: self._seen[file] for file in self._watched if file in self._seen}
+        return prepared
 
-    def news(self) -> Stamp | None:
-        """Return the file's stamp if the file exists and has changed since it was last read."""
-        stamp = self._stamp()
-        return None if stamp == self._seen else stamp
+    def news(self) -> Stamps | None:
+        """Return the stamps of the config and the certificates if one has changed since it was last read.
 
-    def _stamp(self) -> Stamp | None:
-        """Return the file's current stamp; None while the file does not exist.
-
-        Symbolic links are followed, so that replacing one counts as a change, as in a Kubernetes config map.
+        While there is no config, none has.
         """
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+        stamps = self._stamps()
+        return None if stamps == self._seen or stamps[self._path] is None else stamps
+
+    def _stamps(self) -> Stamps:
+        return {file: _stamp(file) for file in self._watched}
+
+
+def _stamp(file: Path) -> Stamp | None:
+    """Return a file's current stamp; None while it does not exist.
+
+    Symbolic links are followed, so that replacing one counts as a change, as in a Kubernetes config map.
+    """
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +161,7 @@ class Reloader:
 
     async def watch(self) -> None:
         """Reload when the file has changed, until cancelled."""
-        before: Stamp | None = None
+        before: Stamps | None = None
         while True:
             await asyncio.sleep(WATCH_S)
             news = await asyncio.to_thread(self._source.news)
@@ -251,6 +263,11 @@ def _other_files(before: Prepared, after: Prepared) -> Iterator[Change]:
         yield Change(path="pointsman.relay.api_key_file", old="(a key)", new="(another key)")
     if servers[0].admin_token_file == servers[1].admin_token_file and before.admin_token != after.admin_token:
         yield Change(path="pointsman.server.admin_token_file", old="(a token)", new="(another token)")
+    for key, port in (("tls", "certificate"), ("admin_tls", "admin_certificate")):
+        certificates = [getattr(one, port) for one in (before, after)]
+        same_files = getattr(servers[0], key) == getattr(servers[1], key)
+        if same_files and None not in certificates and certificates[0].digest != certificates[1].digest:
+            yield Change(path=f"pointsman.server.{key}", old="(a certificate)", new="(another certificate)")
 
 
 def _name(classifier: TextClassifier) -> str:

@@ -6,12 +6,13 @@ import errno
 import http.client
 import json
 import socket
+import ssl
 from dataclasses import dataclass
 from typing import Any
 
 from pointsman.config.address import Tcp, Unix, listen
 from pointsman.config.admin_address import running_at
-from pointsman.config.model import ServerOptions
+from pointsman.config.model import ServerOptions, TlsOptions
 from pointsman.config.secret import read_secret
 from pointsman.errors import CannotStart, PointsmanError
 from pointsman.upstream.vllm_admin import words
@@ -37,16 +38,24 @@ class NoService(AdminError):
 
 @dataclass(frozen=True, slots=True)
 class AdminPort:
-    """The admin port of a running service: its address, `host:port` or `unix:/path`, and the file of its token."""
+    """The admin port of a running service.
+
+    Its address is `host:port` or `unix:/path`; `token_file` holds its token, and `tls` names its certificate.
+    """
 
     address: str
     token_file: str | None = None
+    tls: TlsOptions | None = None
 
     @classmethod
     def of(cls, server: ServerOptions) -> AdminPort:
         """Return the admin port of the service that runs with these options."""
         address = running_at(server)
-        return cls(address, None if isinstance(listen(address), Unix) else server.admin_token_file)
+        return (
+            cls(address)
+            if isinstance(listen(address), Unix)
+            else cls(address, server.admin_token_file, server.admin_tls)
+        )
 
     def headers(self) -> dict[str, str]:
         """Return what shows that the command may ask; raises AdminError."""
@@ -62,7 +71,7 @@ class AdminPort:
 def ask(port: AdminPort, method: str, path: str, body: object = None, *, seconds: float = ANSWER_SECONDS) -> Any:
     """Return the admin port's response; `body` is JSON in bytes or an object. Raises AdminError."""
     headers, address = port.headers(), port.address
-    connection = _Connection(address, seconds)
+    connection = _Connection(port, seconds)
     sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
     if sent is not None:
         headers["Content-Type"] = "application/json"
@@ -115,15 +124,29 @@ def _words(error: Exception) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)[:200]
 
 
+def _only_this_server(tls: TlsOptions) -> ssl.SSLContext:
+    """Return how to speak TLS with the owner of the port's certificate, whoever signed it; raises OSError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # an address may be a wildcard
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(tls.certificate_file)
+    if tls.client_ca_file is not None:
+        context.load_cert_chain(tls.certificate_file, tls.key_file)
+    return context
+
+
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, address: str, seconds: float) -> None:
-        self._address = listen(address)
+    def __init__(self, admin: AdminPort, seconds: float) -> None:
+        self._address = listen(admin.address)
+        self._tls = admin.tls
         host, port = (self._address.host, self._address.port) if isinstance(self._address, Tcp) else ("localhost", 80)
         super().__init__(host, port, timeout=seconds)
 
     def connect(self) -> None:
         if isinstance(self._address, Tcp):
             super().connect()
+            if self._tls is not None:
+                self.sock = _only_this_server(self._tls).wrap_socket(self.sock)
             return
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 from pointsman import files
 from pointsman.config import rules
 from pointsman.config.address import Tcp, listen
+from pointsman.config.certificate import BadCertificate, read_certificate
 from pointsman.config.labels import Coverage, cover
 from pointsman.config.load import Loaded, in_order
+from pointsman.config.options.server import DEFAULT_ADMIN
 from pointsman.config.secret import others_can_read
 from pointsman.config.words import Keys, choose, closest, fold, listing
 from pointsman.errors import Problem
@@ -31,10 +34,12 @@ def lint(loaded: Loaded, labels: Sequence[str], larger: Sequence[str] | None = N
     """Check a loaded config against the labels of its classifier, and of the larger artifact of a cascade."""
     coverage = cover(loaded.config, labels)
     mapping_errors, mapping_warnings = _mapping(loaded, labels)
+    tls_errors, tls_warnings = _certificates(loaded)
     errors = [
         *_unknown(loaded, coverage, labels),
         *_doubled(loaded, coverage),
         *mapping_errors,
+        *tls_errors,
         *_cascade(loaded, labels, labels if larger is None else larger),
     ]
     warnings = [
@@ -52,6 +57,7 @@ def lint(loaded: Loaded, labels: Sequence[str], larger: Sequence[str] | None = N
         *_key_file(loaded),
         *_token_file(loaded),
         *_no_token(loaded),
+        *tls_warnings,
         *_nothing_to_load(loaded),
         *rules.warnings(loaded.config, loaded.places),
     ]
@@ -226,6 +232,33 @@ def _no_token(loaded: Loaded) -> Iterator[Problem]:
             "for Prometheus"
         )
         yield loaded.places.problem(("pointsman", "server", "admin_listen"), message, fix)
+
+
+def _certificates(loaded: Loaded) -> tuple[list[Problem], list[Problem]]:
+    """Return the errors and warnings about the certificates of the ports."""
+    server = loaded.config.pointsman.server
+    errors, warnings = [], []
+    for key, options in (("tls", server.tls), ("admin_tls", server.admin_tls)):
+        if options is None:
+            continue
+        where = ("pointsman", "server", key)
+        try:
+            trouble = read_certificate(options).trouble(time.time())
+        except BadCertificate as error:
+            errors.append(loaded.places.problem((*where, error.option), error.message, error.fix))
+            continue
+        if trouble is not None:
+            warnings.append(loaded.places.problem((*where, "certificate_file"), *trouble))
+        if others_can_read(options.key_file):
+            message = f"every user of this host can read {options.key_file}"
+            fix = f"chmod 640 {options.key_file}, with the group of the service's user"
+            warnings.append(loaded.places.problem((*where, "key_file"), message, fix))
+    address = listen(server.admin_listen or DEFAULT_ADMIN)
+    if isinstance(address, Tcp) and not address.loopback and server.admin_tls is None:
+        message = f"the token is sent to {server.admin_listen} without encryption, so whoever is on the way can read it"
+        fix = "set admin_tls, or listen at a loopback address or a Unix socket"
+        warnings.append(loaded.places.problem(("pointsman", "server", "admin_listen"), message, fix))
+    return errors, warnings
 
 
 def _nothing_to_load(loaded: Loaded) -> Iterator[Problem]:

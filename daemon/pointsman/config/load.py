@@ -9,7 +9,7 @@ from pathlib import Path
 from pointsman import files
 from pointsman.config import yaml_tree as tree
 from pointsman.config.decode import Walker
-from pointsman.config.model import Config
+from pointsman.config.model import Config, TlsOptions
 from pointsman.config.semantic_router import decisions, foreign
 from pointsman.config.source_map import Places
 from pointsman.config.validate import validate
@@ -82,8 +82,23 @@ def _anchored(config: Config, folder: Path) -> Config:
     options = config.pointsman
     relay = replace(options.relay, api_key_file=_absolute(options.relay.api_key_file, folder))
     log = replace(options.log, texts_file=_absolute(options.log.texts_file, folder))
-    server = replace(options.server, admin_token_file=_absolute(options.server.admin_token_file, folder))
+    server = replace(
+        options.server,
+        admin_token_file=_absolute(options.server.admin_token_file, folder),
+        tls=_anchored_tls(options.server.tls, folder),
+        admin_tls=_anchored_tls(options.server.admin_tls, folder),
+    )
     return replace(config, pointsman=replace(options, server=server, relay=relay, log=log))
+
+
+def _anchored_tls(tls: TlsOptions | None, folder: Path) -> TlsOptions | None:
+    if tls is None:
+        return None
+    return TlsOptions(
+        certificate_file=str(folder / tls.certificate_file),
+        key_file=str(folder / tls.key_file),
+        client_ca_file=_absolute(tls.client_ca_file, folder),
+    )
 
 
 def _absolute(path: str | None, folder: Path) -> str | None:

@@ -25,6 +25,7 @@ from pointsman.config.options.rollout import CategoryRollout, Mode
 from pointsman.config.options.routing import AskOptions, RoutingOptions
 from pointsman.config.options.rules import Rule
 from pointsman.config.options.server import ServerOptions
+from pointsman.config.options.tls import TlsOptions
 
 __all__ = [
     "BUILTIN_FAMILIES",
@@ -52,6 +53,7 @@ __all__ = [
     "RoutingOptions",
     "Rule",
     "ServerOptions",
+    "TlsOptions",
 ]
 
 

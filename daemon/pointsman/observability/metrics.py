@@ -57,8 +57,8 @@ class Metrics:
             "refused",
             "Requests and connections refused: in_flight, client (over its limit), connections, client_connections, "
             "memory (no room for the body), files (no descriptor for a connection to vLLM), header_timeout, "
-            "body_timeout, malformed, query_of_death (relay.quarantine), unknown_response (a stored response that the "
-            "client does not have).",
+            "body_timeout, malformed, tls (a handshake that failed), query_of_death (relay.quarantine), "
+            "unknown_response (a stored response that the client does not have).",
             "reason",
         )
         self.retries = self._counter(

@@ -51,6 +51,7 @@ class ClientConnection(asyncio.Protocol):
         "_reader",
         "_refusal",
         "_timer",
+        "beneath",
         "choked",
         "current",
         "flow",
@@ -73,6 +74,8 @@ class ClientConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self.current: Request | None = None
         self.job: Cancellable | None = None
+        self.beneath: asyncio.Transport | None = None
+        """The TCP transport beneath TLS."""
         self.served = False
         """A request was answered."""
         self._refusal: Response | None = None  # sent once the requests before it are answered
@@ -252,9 +255,10 @@ class ClientConnection(asyncio.Protocol):
 
     def evict(self) -> None:
         """Close an idle connection at once, so that another can take its place."""
-        if self.transport.get_write_buffer_size() and self._timer.since < self._loop.time():
+        waits = self.beneath is not None or self.transport.get_write_buffer_size()
+        if waits and self._timer.since < self._loop.time():
             self._reader.stop()
-            self.transport.abort()  # the client does not read
+            self.transport.abort()  # the client does not read, or would have to agree to the end of TLS
         else:
             self.close()  # an answer of this turn of the event loop is not written yet
 

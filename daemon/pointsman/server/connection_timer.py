@@ -30,6 +30,7 @@ class Owner(Protocol):
 class Timed(Protocol):
     """The connection as its timer sees it."""
 
+    beneath: asyncio.Transport | None
     choked: bool
     served: bool
     transport: asyncio.Transport
@@ -84,14 +85,17 @@ class ConnectionTimer:
 
         With `linger`, a client that is still sending may read it before the connection is closed.
         """
-        transport = self._connection.transport
-        if linger and transport.can_write_eof():
+        transport, beneath = self._connection.transport, self._connection.beneath
+        seconds = LINGER_SECONDS if linger else self._owner.limits().send_timeout
+        if beneath is not None:
+            transport.close()  # what the client still sends is read and dropped until it ends TLS as well
+            if not linger and not transport.get_write_buffer_size():
+                beneath.close()
+        elif linger and transport.can_write_eof():
             transport.write_eof()
-            seconds = LINGER_SECONDS
             transport.resume_reading()
         else:
-            transport.close()
-            seconds = self._owner.limits().send_timeout  # it closes once the client has read that
+            transport.close()  # it closes once the client has read the rest
         self._timer.cancel()
         self._timer = self._loop.call_later(seconds, transport.abort)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 from collections.abc import Callable
 
 from pointsman.config.address import Tcp
@@ -13,7 +14,9 @@ from pointsman.errors import CannotStart, HttpError, OverShare, TooBusy
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.client import Client
 from pointsman.server.connection import ClientConnection
+from pointsman.server.connection_timer import FRESH_SECONDS
 from pointsman.server.departures import Departures
+from pointsman.server.handshake import Handshake
 from pointsman.server.limits import Limits
 from pointsman.server.peers import Peers
 from pointsman.server.read_turns import ReadTurns
@@ -26,6 +29,8 @@ BACKLOG = 2048
 # Four cost a connection 8 us of 140, eight 25 us; in a flood, p99 of honest requests is 15 ms with one, 11 ms with four
 # and 9 ms with eight.
 ACCEPTED_A_TURN = 4
+# At least so many connections may negotiate TLS at a time, however many are open.
+FEWEST_HANDSHAKES = 16
 # Refused connections that stay open for a moment, until their clients have read why. Beyond them one is closed at once.
 LINGERING = 32
 
@@ -40,10 +45,11 @@ class Listener:
         count_refused: Callable[[str], None],
         abandoned: Callable[[Request], None],
         budget: ByteBudget,
+        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
     ) -> None:
         """`limits` returns the current ones; `abandoned` is called with each pipelined request whose client left.
 
-        `budget` bounds the bytes of requests in memory.
+        `budget` bounds the bytes of requests in memory. `tls` returns how connections over TCP are encrypted, if so.
         """
         self.handler = handler
         self.limits = limits
@@ -56,6 +62,8 @@ class Listener:
         self.connections: set[ClientConnection] = set()
         self.evicted = 0
         """Idle connections that were closed to make room for others."""
+        self._tls = tls
+        self._handshakes: dict[Handshake, None] = {}  # oldest first
         self._refused: set[ClientConnection] = set()
         self._peers: Peers[ClientConnection] = Peers(budget)
         self._listeners: list[asyncio.Server] = []
@@ -66,7 +74,7 @@ class Listener:
         where = parse_address(address)
         try:
             if isinstance(where, Tcp):
-                listener = await self.loop.create_server(self._connection, where.host, where.port, backlog=BACKLOG)
+                listener = await self.loop.create_server(self._over_tcp, where.host, where.port, backlog=BACKLOG)
             else:
                 listener = await self._listen(bound(where.path, access))
         except OSError as error:
@@ -90,11 +98,36 @@ class Listener:
 
     async def _listen(self, listener: socket.socket) -> asyncio.Server:
         unix = listener.family == socket.AF_UNIX
-        create = self.loop.create_unix_server if unix else self.loop.create_server
-        return await create(self._connection, sock=listener, backlog=BACKLOG)
+        if unix:
+            return await self.loop.create_unix_server(self._connection, sock=listener, backlog=BACKLOG)
+        return await self.loop.create_server(self._over_tcp, sock=listener, backlog=BACKLOG)
 
     def _connection(self) -> ClientConnection:
         return ClientConnection(self)
+
+    def _over_tcp(self) -> ClientConnection | Handshake:
+        context = self._tls()
+        return ClientConnection(self) if context is None else Handshake(self, context)
+
+    def negotiating(self, handshake: Handshake) -> None:
+        """Register a handshake; where there are too many, the oldest ends, which had the most time."""
+        self._handshakes[handshake] = None
+        room = max(FEWEST_HANDSHAKES, self.limits().max_connections - len(self.connections))
+        if len(self._handshakes) > room:
+            oldest = next(iter(self._handshakes))
+            del self._handshakes[oldest]
+            oldest.abort()
+
+    def negotiated(self, handshake: Handshake) -> ClientConnection:
+        """Forget a handshake that is done, and return the connection that follows."""
+        self._handshakes.pop(handshake, None)
+        return ClientConnection(self)
+
+    def not_negotiated(self, handshake: Handshake) -> None:
+        """Forget a handshake that failed."""
+        self.count_refused("tls")
+        self._handshakes.pop(handshake, None)
+        self._check_idle()
 
     def opened(self, connection: ClientConnection, client: Client) -> HttpError | None:
         """Register a connection and set its `peer`; return why it is refused where there are too many already.
@@ -141,7 +174,10 @@ class Listener:
         if connection in self.connections:
             self.connections.remove(connection)
             self._peers.closed(connection.peer, connection)
-        if self.draining and not self.connections:
+        self._check_idle()
+
+    def _check_idle(self) -> None:
+        if self.draining and not self.connections and not self._handshakes:
             self._idle.set()
 
     async def drain(self, seconds: float, interrupt: asyncio.Event) -> None:
@@ -161,6 +197,8 @@ class Listener:
         await asyncio.sleep(0)  # connections accepted in this loop iteration are registered in the next
         for connection in list(self._refused):
             connection.abort()
+        for handshake in list(self._handshakes):
+            self.loop.call_later(FRESH_SECONDS, handshake.abort)
         for connection in list(self.connections):
             connection.drain()
         await self._emptied(seconds, interrupt)
@@ -173,7 +211,7 @@ class Listener:
 
     async def _emptied(self, seconds: float, interrupt: asyncio.Event) -> None:
         """Wait until no connection is left, up to `seconds` or until `interrupt`."""
-        if not self.connections:
+        if not self.connections and not self._handshakes:
             return
         waits = [asyncio.ensure_future(event.wait()) for event in (self._idle, interrupt)]
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

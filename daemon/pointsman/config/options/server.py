@@ -1,10 +1,13 @@
 """Define the listeners, and the limits on clients."""
 
+# ruff: noqa: RUF009 - `option()` is `dataclasses.field()` with its metadata named
+
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from pointsman.config.options.option import option
+from pointsman.config.options.tls import TlsOptions
 
 DEFAULT_ADMIN = "127.0.0.1:9190"
 
@@ -12,6 +15,8 @@ DEFAULT_ADMIN = "127.0.0.1:9190"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
     listen: tuple[str, ...] = option("Addresses of the data port: `host:port` or `unix:/path`.", ("127.0.0.1:8080",))
+    tls: TlsOptions | None = option("TLS 1.2 and 1.3 at the TCP addresses of the data port, and at those only.", None)
+    admin_tls: TlsOptions | None = option("TLS at the TCP addresses of `admin_listen` and `status_listen`.", None)
     admin_listen: str | None = option(
         "Address of the admin port: `host:port` or `unix:/path`. By default `unix:/run/pointsman/admin.sock` under "
         "systemd, else `status_listen` if that is on the loopback interface, else `127.0.0.1:9190`.",
@@ -97,6 +102,13 @@ class ServerOptions:
         """Return all addresses where this service listens."""
         admin = self.admin_listen or (None if self.status_listen else DEFAULT_ADMIN)
         return (*self.listen, *filter(None, (admin, self.status_listen)))
+
+    @property
+    def tls_files(self) -> tuple[str, ...]:
+        """Return the files of all certificates and keys."""
+        ports = filter(None, (self.tls, self.admin_tls))
+        named = [(one.certificate_file, one.key_file, one.client_ca_file) for one in ports]
+        return tuple(file for files in named for file in files if file is not None)
 
     @property
     def buffered_bytes(self) -> int:
