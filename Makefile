@@ -166,7 +166,7 @@ bench-languages: wheel
 
 # How good a head of descriptions is, and how long one of many rows takes.
 bench-fit: wheel
-	OPENBLAS_NUM_THREADS=1 PYTHONPATH=benchmarks .venv-test/bin/python -m fit
+	OPENBLAS_NUM_THREADS=1 PYTHONPATH=benchmarks .venv-test/bin/python -m fit $(ROWS)
 
 # What a request costs without sockets: one that names its model, and a cache hit.
 bench-path: wheel

@@ -32,14 +32,14 @@ def test_lbfgs_finds_the_minimum_of_a_bent_valley() -> None:
 
 
 def test_the_head_is_at_the_optimum() -> None:
-    """Its loss has no slope there: mean error times standardised feature plus penalty is zero for each weight."""
+    """Its loss has no slope there: mean error times scaled feature plus penalty is zero for each weight."""
     features, truth = clusters(120, 3, 8, spread=2.0)
     strength = 10.0
     head = fit_heads(features, truth, 3, [strength])[0]
 
     logits = head.logits(features)
     scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    scale = features.std(axis=0, dtype=np.float64)
+    scale = features.std(axis=0, dtype=np.float64).mean()
     standard = (features - features.mean(axis=0, dtype=np.float64)) / scale
     error = (scores - np.eye(3)[truth]) / len(truth)
 
@@ -47,16 +47,25 @@ def test_the_head_is_at_the_optimum() -> None:
     np.testing.assert_allclose(error.sum(axis=0), 0, atol=2e-4)
 
 
-def test_the_unit_of_a_feature_does_not_matter() -> None:
-    """Features are standardised before and the head is scaled back after."""
+def test_the_unit_of_the_features_does_not_matter() -> None:
+    """They are scaled before and the head is scaled back after, so that a strength fits every encoder."""
     features, truth = clusters(90, 3, 6, spread=2.0)
-    units = np.array([1, 1000, 0.001, 5, 1, 70], dtype=np.float32)
-    shift = np.array([0, -30, 0, 100, 1, 0], dtype=np.float32)
+    moved = features * 70 + np.array([0, -30, 0, 100, 1, 0], dtype=np.float32)
 
     one = fit_heads(features, truth, 3, [3.0])[0].logits(features)
-    other = fit_heads(features * units + shift, truth, 3, [3.0])[0].logits(features * units + shift)
+    other = fit_heads(moved, truth, 3, [3.0])[0].logits(moved)
 
     np.testing.assert_allclose(one, other, atol=0.01)
+
+
+def test_a_feature_that_varies_more_counts_more() -> None:
+    """Two features tell the labels equally well; the penalty holds back the smaller one."""
+    truth = np.arange(60) % 2
+    features = np.stack([truth, truth * 0.1], axis=1).astype(np.float32)
+
+    [first, second] = fit_heads(features, truth, 2, [1.0])[0].weights[1] * (1, 0.1)
+
+    assert first > 50 * second
 
 
 def test_a_feature_that_never_changes_is_no_fault() -> None:

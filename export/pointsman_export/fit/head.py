@@ -41,13 +41,13 @@ def fit_heads(features: Floats, truth: Ints, labels: int, strengths: Sequence[fl
     """Return one head for each L2 strength, in their order.
 
     Each fit starts from the head before, so order the strengths from strong to weak. `features` has shape [rows,
-    width], `truth` [rows]. The features are standardised first, so that the penalty means the same for every feature;
-    the standardisation is folded into the heads. The loss is the negative log-likelihood of all rows plus strength / 2
-    times the squared weights, divided by the number of rows; the bias has no penalty.
+    width], `truth` [rows]. The features are centred and divided by their mean deviation first, so that a strength means
+    the same for every encoder; this is folded into the heads. The loss is the negative log-likelihood of all rows plus
+    strength / 2 times the squared weights, divided by the number of rows; the bias has no penalty.
     """
-    mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
-    scale[scale == 0] = 1.0
-    standard = (features - mean) / scale
+    mean = features.mean(axis=0, dtype=np.float64)
+    scale = features.std(axis=0, dtype=np.float64).mean() or 1.0
+    standard = ((features - mean) / scale).astype(np.float32)
     targets = np.eye(labels)[truth]
     point = np.zeros(labels * (features.shape[1] + 1))
     heads = []
@@ -103,22 +103,24 @@ def _inverse_hessian_times(gradient: Vector, pairs: deque[tuple[Vector, Vector]]
     return result
 
 
-def _loss(features: Vector, targets: Vector, strength: float) -> Objective:
+def _loss(features: Floats, targets: Vector, strength: float) -> Objective:
     """Return the function that gives the mean loss of the rows and its gradient.
 
-    `targets` has shape [rows, labels], and `strength` is that of one row.
+    `targets` has shape [rows, labels], and `strength` is that of one row. The products with the features, which take
+    most of the time, are in float32: their rounding is a thousandth of _TOLERANCE.
     """
     rows, labels = targets.shape
 
     def objective(point: Vector) -> tuple[float, Vector]:
         weights, bias = _split(point, labels)
-        logits = features @ weights.T + bias
+        logits = features @ weights.T.astype(np.float32) + bias
         logits -= logits.max(axis=1, keepdims=True)
         exponents = np.exp(logits)
         totals = exponents.sum(axis=1, keepdims=True)
         error = (exponents / totals - targets) / rows
         loss = (np.log(totals).sum() - (logits * targets).sum()) / rows + strength / 2 * (weights**2).sum()
-        gradient = np.hstack([error.T @ features + strength * weights, error.sum(axis=0)[:, None]])
+        slope = error.T.astype(np.float32) @ features
+        gradient = np.hstack([slope + strength * weights, error.sum(axis=0)[:, None]])
         return float(loss), gradient.ravel()
 
     return objective

@@ -32,6 +32,7 @@ from pointsman_export.fit import graph as graphs
 from pointsman_export.fit.data import Rows, check_languages, read_descriptions, read_rows
 from pointsman_export.fit.describe import DescribedReport, describing_head
 from pointsman_export.fit.head import Head, fit_heads
+from pointsman_export.fit.layers import with_layers
 from pointsman_export.fit.progress import Progress
 from pointsman_export.fit.report import VALUES_TOLERANCE, FitReport
 from pointsman_export.fit.validation import FOLDS, Choice, Validation, choose, cross_validate
@@ -85,7 +86,7 @@ def fit(request: FitRequest, progress: Progress) -> Report:
     languages = base.manifest.languages if request.languages is None else request.languages
     check_languages(request.data, rows.texts, languages)
     graph = graphs.load_graph(base.model_path)
-    features_name = graphs.features_name(graph, base.manifest.output)
+    graph, features_name = with_layers(graph, graphs.features_name(graph, base.manifest.output))
     prompts = _tokenize(base, rows.texts)
     encoder = graphs.encoder(graph, features_name)
     features = graphs.run(encoder, prompts, progress.step("reading the texts", len(prompts)))
