@@ -1,7 +1,7 @@
 """Give a head more of the encoder to read: what its training for the base's labels has changed least.
 
 A graph that pools by the mean of the last layer's tokens gets the mean of the middle layer beside it. Measured with the
-built-in encoder on the 18 scenarios of HWU64, 20 rows for each: accuracy 0.887 instead of 0.869.
+built-in encoder on the 18 scenarios of HWU64, 20 rows for each: accuracy 0.885 instead of 0.864.
 """
 
 from __future__ import annotations
