@@ -18,7 +18,7 @@ from pointsman.adapters.catalog import Served
 from pointsman.classify.classifier import Classification, Classifier
 from pointsman.config.model import AdapterOptions, Options, RoutingOptions
 from pointsman.errors import ClassifierError, DeadlineMissed, Overloaded
-from pointsman.routing import router as router_module
+from pointsman.routing import reading
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.conversation import ANYBODY, Caller
 from pointsman.routing.conversations import Kept
@@ -487,9 +487,9 @@ async def test_few_earlier_turns_are_looked_at_for_content(
         looked_at.append(text)
         return content_free(text)
 
-    monkeypatch.setattr(router_module, "content_free", counted)
+    monkeypatch.setattr(reading, "content_free", counted)
     await send(router, *said, "ok", "blood landlord")
-    assert len(looked_at) <= 4
+    assert 1 <= len(looked_at) <= 4
 
 
 # --- stored responses -----------------------------------------------------------------------------------------------

@@ -102,13 +102,13 @@ async def _classify(router: Router, text: str, deadline: float | None = None) ->
         raise _invalid("`text` is empty", "text")
     started = time.perf_counter()
     try:
-        found = await router.classify(text, deadline)
+        found = await router.reader.classify(text, deadline)
     except ClassifierError as error:
         raise _Unavailable(f"not classified: {error}; try again") from error
     labels = dict(zip(router.classifier.labels, found.probabilities, strict=True))
     scores = router.policy.scores(found.probabilities) or labels
     category = max(scores, key=scores.__getitem__)
-    choice = router.choose(found, None)
+    choice = router.reader.choose(found, None)
     model = router.policy.decide(choice, 0.0, router.served()).model
     return _Result(category, scores[category], model, labels, found.stage, time.perf_counter() - started)
 

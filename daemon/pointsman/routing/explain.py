@@ -115,7 +115,7 @@ def _why_kept(router: Router, routed: Routed, before: str, *, within: bool) -> s
         return "the ask has no subject of its own" if content_free(routed.text) else "the ask could not be classified"
     if not routed.classification.supported:
         return "an ask in another language says nothing of it"
-    alone = router.choose(routed.classification)
+    alone = router.reader.choose(routed.classification)
     own = alone.reason is Reason.CLASSIFIED and alone.category == before
     return "the ask is about it" if own else "the ask is not surely about something else"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Literal
@@ -14,18 +13,16 @@ from pointsman.classify.classifier import Classification
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import DIRECT, Config, Endpoint
 from pointsman.config.overlay import NOTHING, Overlay, laid_over
-from pointsman.eager import in_task
-from pointsman.errors import ClassifierError
 from pointsman.long_body import Received
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.body import FIELDS
 from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
 from pointsman.routing.conversations import Conversations, Kept, Place, Recalled
 from pointsman.routing.edits import Edited, Edits
-from pointsman.routing.follow_up import content_free, is_short
 from pointsman.routing.formats import ParsedRequest
 from pointsman.routing.history import History, HistoryReader
 from pointsman.routing.policy import Choice, Decision, Held, Policy, Reason, Would
+from pointsman.routing.reading import Reading, TextReader
 from pointsman.routing.rollout import Rollout, rollout_of
 from pointsman.routing.rules import NO_RULING, NOWHERE, Origin, Rules, Ruling
 from pointsman.routing.session_ids import SessionIds
@@ -35,8 +32,6 @@ from pointsman.routing.steps import Lane
 EXPLICIT_ENTRIES = 1024
 # No model has a longer name, but clients may ask for one.
 LONGEST_NAME = 256
-# So many earlier asks are read where a conversation is not known here.
-EARLIER_ASKS = 3
 
 
 class Routed(msgspec.Struct, frozen=True):
@@ -81,6 +76,7 @@ class Router:
         self.classifier = classifier
         calibrations = [stage.calibration for stage in classifier.stages]
         self.policy = Policy(config, classifier.labels, calibrations=calibrations)
+        self.reader = TextReader(classifier, self.policy, sticky=config.pointsman.routing.sticky)
         self.served = served
         self.auto_names = config.routed_names
         parameters = {family.parameter for family in config.families.values() if family.type == "reasoning_effort"}
@@ -141,9 +137,10 @@ class Router:
             return self._unclassified(request, ruled or ruling.on(Choice(None, None, Reason.HELPER_TASK)), at)
         history = await self.lane.run(self._histories.read(request.messages, request.ask, request.asked))
         conversation, place = self._place(history, caller, continued)
-        reading = await self._read(request.text, history, place) if ruled is None else _Reading(request.text)
-        if request.ask.others and reading.classification is not None and await self._differ(request, reading):
-            reading = _Reading("", failed=Reason.MIXED_PROMPTS if request.prompts > 1 else Reason.AMBIGUOUS)
+        reading = await self.reader.read(request.text, history, place) if ruled is None else Reading(request.text)
+        others, read = request.ask.others, reading.classification
+        if others and read is not None and await self.reader.differ(read, others):
+            reading = Reading("", failed=Reason.MIXED_PROMPTS if request.prompts > 1 else Reason.AMBIGUOUS)
         started = time.perf_counter()
         choice = ruled or ruling.on(self._choice(request.text, reading, history, place))
         tools = request.tools or (place.within and place.kept is not None and place.kept.tools)
@@ -162,7 +159,7 @@ class Router:
         """Return what the rules say; where that depends on the language, the ask is classified first."""
         ruling = await self.lane.run(rules.judge(request, origin))
         if ruling.waits:
-            found = await self._tried(request.text)
+            found = await self.reader.tried(request.text)
             language = None if found is None else found.language
             ruling = await self.lane.run(rules.judge(request, origin, language, read=True))
         return ruling
@@ -223,56 +220,6 @@ class Router:
                 place = Place(None, place.share)
         return conversation, place
 
-    async def _read(self, text: str, history: History, place: Place) -> _Reading:
-        """Classify what must be: nothing in the middle of a turn, and of a follow-up that says nothing of its own.
-
-        Where the earlier turns are not known here, they are read as well, and tell what the conversation is about.
-        """
-        if place.within or (place.kept is not None and content_free(text)):
-            return _Reading(text)
-        if not text or text.isspace():
-            return _Reading(text, failed=Reason.NO_TEXT)
-        try:
-            if place.kept is not None or not self._sticky:
-                return _Reading(text, await self.classify(text))
-            free, earlier = content_free(text), _subjects(history)
-            if earlier and not free:
-                return await self._read_both(text, earlier)
-            read = earlier or text
-            return _Reading(read, await self.classify(read), greets=free and not earlier)
-        except ClassifierError as error:
-            return _Reading(text, failed=Reason(error.reason))
-
-    async def _read_both(self, text: str, earlier: str) -> _Reading:
-        """Classify an ask, and at the same time the earlier ones, which tell what it follows."""
-        await in_task()
-        beside = asyncio.ensure_future(self._tried(earlier))
-        try:
-            alone = await self.classify(text)
-            before = await beside
-        finally:
-            beside.cancel()
-        choice = Choice(None, None, Reason.DEADLINE) if before is None else self.choose(before)
-        return _Reading(text, alone, follows=choice.category if choice.reason is Reason.CLASSIFIED else None)
-
-    async def classify(self, text: str, deadline: float | None = None) -> Classification:
-        """Classify a text, by the larger artifact of a cascade if the first is not sure; raises ClassifierError."""
-        return await self.classifier.classify(text, deadline, self.policy.sure)
-
-    async def _tried(self, text: str) -> Classification | None:
-        try:
-            return await self.classify(text)
-        except ClassifierError:
-            return None
-
-    async def _differ(self, request: ParsedRequest, reading: _Reading) -> bool:
-        """Return whether a further candidate for the ask surely belongs to another category."""
-        own = None if reading.classification is None else self.choose(reading.classification).category
-        await in_task()
-        others = await asyncio.gather(*map(self._tried, request.ask.others))
-        choices = [self.choose(found) for found in others if found is not None]
-        return any(choice.reason is Reason.CLASSIFIED and choice.category != own for choice in choices)
-
     def _decide(self, choice: Choice, tools: bool, share: float, served: Served, at: Endpoint | None) -> Decision:
         if at is not None:
             served = served.only(at.name, self.config.vllm_endpoints)
@@ -290,26 +237,14 @@ class Router:
         would = Would(decision.model, decision.reason)
         return msgspec.structs.replace(default, category=decision.category, rule=decision.rule, would=would)
 
-    def choose(self, found: Classification, held: Held | None = None) -> Choice:
-        """Return the choice for a classified text, in a conversation that has a category or in none.
-
-        Of a text in another language nothing is known, not even whether it is still about that category; unless it is
-        short, as then it most likely has no content.
-        """
-        if not found.supported and held is not None and is_short(held.ask):
-            return Choice(held.category, None, Reason.STICKY)
-        if not found.supported:
-            return Choice(self.policy.fallback, None, Reason.UNSUPPORTED_LANGUAGE)
-        return self.policy.choose(found.probabilities, held, found.stage)
-
-    def _choice(self, text: str, reading: _Reading, history: History, place: Place) -> Choice:
+    def _choice(self, text: str, reading: Reading, history: History, place: Place) -> Choice:
         if reading.failed in (Reason.AMBIGUOUS, Reason.MIXED_PROMPTS):
             return Choice(None, None, reading.failed)
         if reading.classification is None:
             return Choice(self._stay(place), None, reading.failed or Reason.STICKY)
         category = reading.follows if place.kept is None else place.kept.category
         held = None if category is None else Held(category, text, history.before, history.size)
-        return self.choose(reading.classification, held)
+        return self.reader.choose(reading.classification, held)
 
     def _stay(self, place: Place) -> str | None:
         """Return the category of a turn that is not judged: its own in a further step, else the conversation's."""
@@ -318,7 +253,7 @@ class Router:
             return kept.instead or None
         return self.policy.fallback if kept is None or kept.category is None else kept.category
 
-    def _kept(self, choice: Choice, reading: _Reading, place: Place) -> Kept:
+    def _kept(self, choice: Choice, reading: Reading, place: Place) -> Kept:
         """Return what later turns keep: what answers an unsure ask, or a greeting, is no subject to stay with."""
         kept = place.kept
         if place.within and kept is not None:
@@ -338,29 +273,9 @@ def is_plain(model: str) -> bool:
     return not model.startswith(DIRECT)
 
 
-class _Reading(msgspec.Struct, frozen=True):
-    """What the classifier read, and the result; neither result nor failure if nothing had to be read.
-
-    `follows` is the category of the earlier asks, where that had to be read from them. `greets`: neither they nor the
-    ask, if there are any, say something.
-    """
-
-    text: str
-    classification: Classification | None = None
-    failed: Reason | None = None
-    follows: str | None = None
-    greets: bool = False
-
-
 def _instead(answered: str | None, known: str | None) -> str | None:
     """Return which category answers a turn other than that of its conversation, as `Kept` has it."""
     return None if answered == known else answered or ""
-
-
-def _subjects(history: History) -> str:
-    """Return the newest earlier asks that say something."""
-    earlier = history.turns[1 : 1 + EARLIER_ASKS]
-    return "\n".join([turn.ask for turn in earlier if not content_free(turn.ask)])
 
 
 def _bound(decision: Decision, endpoint: Endpoint) -> Decision:

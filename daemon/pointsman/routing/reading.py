@@ -1,0 +1,111 @@
+"""Classify what the decision on a request needs, and choose a category by the result."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from pointsman.classify.classifier import Classification
+from pointsman.classify.text_classifier import TextClassifier
+from pointsman.eager import in_task
+from pointsman.errors import ClassifierError
+from pointsman.routing.conversations import Place
+from pointsman.routing.follow_up import content_free, is_short
+from pointsman.routing.history import History
+from pointsman.routing.policy import Choice, Held, Policy, Reason
+
+# So many earlier asks are read where a conversation is not known here.
+EARLIER_ASKS = 3
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What the classifier read, and the result; neither result nor failure if nothing had to be read.
+
+    `follows` is the category of the earlier asks, where that had to be read from them. `greets`: neither they nor the
+    ask, if there are any, say something.
+    """
+
+    text: str
+    classification: Classification | None = None
+    failed: Reason | None = None
+    follows: str | None = None
+    greets: bool = False
+
+
+class TextReader:
+    """Reads texts with one classifier, and judges them by one policy; `sticky`: conversations keep their category."""
+
+    def __init__(self, classifier: TextClassifier, policy: Policy, *, sticky: bool) -> None:
+        self._classifier = classifier
+        self._policy = policy
+        self._sticky = sticky
+
+    async def read(self, text: str, history: History, place: Place) -> Reading:
+        """Classify what must be: nothing in the middle of a turn, and of a follow-up that says nothing of its own.
+
+        Where the earlier turns are not known here, they are read as well, and tell what the conversation is about.
+        """
+        if place.within or (place.kept is not None and content_free(text)):
+            return Reading(text)
+        if not text or text.isspace():
+            return Reading(text, failed=Reason.NO_TEXT)
+        try:
+            if place.kept is not None or not self._sticky:
+                return Reading(text, await self.classify(text))
+            free, earlier = content_free(text), _subjects(history)
+            if earlier and not free:
+                return await self._read_both(text, earlier)
+            read = earlier or text
+            return Reading(read, await self.classify(read), greets=free and not earlier)
+        except ClassifierError as error:
+            return Reading(text, failed=Reason(error.reason))
+
+    async def classify(self, text: str, deadline: float | None = None) -> Classification:
+        """Classify a text, by the larger artifact of a cascade if the first is not sure; raises ClassifierError."""
+        return await self._classifier.classify(text, deadline, self._policy.sure)
+
+    async def tried(self, text: str) -> Classification | None:
+        """Return the same, or None if it fails."""
+        try:
+            return await self.classify(text)
+        except ClassifierError:
+            return None
+
+    def choose(self, found: Classification, held: Held | None = None) -> Choice:
+        """Return the choice for a classified text, in a conversation that has a category or in none.
+
+        Of a text in another language nothing is known, not even whether it is still about that category; unless it is
+        short, as then it most likely has no content.
+        """
+        if not found.supported and held is not None and is_short(held.ask):
+            return Choice(held.category, None, Reason.STICKY)
+        if not found.supported:
+            return Choice(self._policy.fallback, None, Reason.UNSUPPORTED_LANGUAGE)
+        return self._policy.choose(found.probabilities, held, found.stage)
+
+    async def differ(self, read: Classification, candidates: tuple[str, ...]) -> bool:
+        """Return whether a further candidate for the ask surely belongs to another category than what was read."""
+        own = self.choose(read).category
+        await in_task()
+        others = await asyncio.gather(*map(self.tried, candidates))
+        choices = [self.choose(found) for found in others if found is not None]
+        return any(choice.reason is Reason.CLASSIFIED and choice.category != own for choice in choices)
+
+    async def _read_both(self, text: str, earlier: str) -> Reading:
+        """Classify an ask, and at the same time the earlier ones, which tell what it follows."""
+        await in_task()
+        beside = asyncio.ensure_future(self.tried(earlier))
+        try:
+            alone = await self.classify(text)
+            before = await beside
+        finally:
+            beside.cancel()
+        choice = Choice(None, None, Reason.DEADLINE) if before is None else self.choose(before)
+        return Reading(text, alone, follows=choice.category if choice.reason is Reason.CLASSIFIED else None)
+
+
+def _subjects(history: History) -> str:
+    """Return the newest earlier asks that say something."""
+    earlier = history.turns[1 : 1 + EARLIER_ASKS]
+    return "\n".join([turn.ask for turn in earlier if not content_free(turn.ask)])
