@@ -191,6 +191,12 @@ def test_an_ask_between_two_tags_of_one_name_is_found_beside_other_parts() -> No
     assert find(between, "Thanks!").text == ASK
 
 
+def test_json_on_one_line_is_read() -> None:
+    assert find(f'{{"question":"{ASK}","n":1}}').text == ASK
+    assert find(f'POST /ask\n\n{{"note":"Nine.","question":"{ASK}"}}').text == ASK
+    assert find(f'{ASK}\n\n{{"note":"nine","question":"{UNDO}"}}').text.startswith(ASK), "its lead asks"
+
+
 def test_64_parts_are_looked_at_one_by_one() -> None:
     parts = ["Content of a.md:", UNDO, *["Content of b.md:", LINE] * 30, ASK]
     assert find(*parts, ASK).text.endswith(ASK)

@@ -48,6 +48,9 @@ def test_a_name_has_words_in_each_way_of_writing(name: str, words: list[str]) ->
         ("user_instruction", "ask 2", "ask 2"),
         ("user_input", "ask 1", "ask 1"),
         ("Context of the question", "ask 3", "ask 3"),
+        ("Comments on the question", "other", "ask 3"),
+        ("We work on the question", "ask 3", "ask 3"),
+        ("These are the solutions to the question", "other", "ask 3"),
         # names that mislead
         ("Q", "ask 3", "ask 3"),
         ("A", "answer", "answer"),

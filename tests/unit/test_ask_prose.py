@@ -79,6 +79,8 @@ def test_a_text_may_ask_with_a_question_mark_or_a_verb_near_the_beginning_of_a_l
         pytest.param("Plan: the ferry", 0, id="a name with a colon"),
         pytest.param("Translate: the ferry", 2, id="an instruction with a colon"),
         pytest.param("Review. Good ferry.", 0, id="a title"),
+        pytest.param("Design note. The ferry has two decks.", 0, id="a title of two words"),
+        pytest.param("Fix this. The ferry has two decks.", 2, id="a short instruction"),
         pytest.param("plan@example.org answered.", 0, id="an address"),
         pytest.param("test_ferry passed.", 0, id="an identifier"),
         pytest.param("Why, the ferry left.", 0, id="an interjection"),

@@ -17,6 +17,7 @@ from pointsman.routing.ask.helpers import is_helper, is_retry
 from pointsman.routing.ask.judged import Judged, is_plain, judge, without_cue
 from pointsman.routing.ask.labelled import labelled, labelled_rivals
 from pointsman.routing.ask.labels import may_be_mark
+from pointsman.routing.ask.lines import asking_line
 from pointsman.routing.ask.names import GUESS, OTHER, NameOf, Role, name_of, with_patterns
 from pointsman.routing.ask.pasted import of_html, pasted, said_twice
 from pointsman.routing.ask.prose import instruction, unquoted, without_pointers
@@ -38,6 +39,9 @@ _DEEPEST = 3
 _TAG_RANK = 4
 # A shorter text has no material between an ask and its repetition.
 _SHORTEST_TWICE = 250
+# A form has more lines.
+_FIELD_LINES = 3
+_ENCLOSING = ("</", "```")
 # A person is named by fewer words than are said.
 _FEWEST_SPACES = 2
 
@@ -103,8 +107,18 @@ class AskFinder:
         if (found is None or not found.text) and any("</" in part for part in parts):
             # What seemed to be one block of material may be several, with the ask between them.
             other = self._within(parts, 0, widest=False)
-            return other if other is not None and other.text else found
-        return found
+            found = other if other is not None and other.text else found
+        if found is not None and found.text:
+            return found
+        text = " ".join(parts)
+        if found is None:
+            return self._line(text, fields="</" not in text)
+        return (None if any(map(text.__contains__, _ENCLOSING)) else self._line(text, fields=True)) or found
+
+    def _line(self, text: str, *, fields: bool) -> Ask | None:
+        """Return the line that asks, such as a field of a form, where nothing else was found that does."""
+        line = asking_line(text, self._name_of, fields=fields)
+        return None if line is None else Ask(text[line[0] : line[1]], AskKind.ASK, steps=(Step("taken", *line),))
 
     def _within(self, parts: list[str], depth: int, *, widest: bool) -> Ask | None:
         """Return the ask in a text; None if it is the whole text."""
@@ -125,7 +139,7 @@ class AskFinder:
         judged = without_cue(text, [judge(text, block) for block in blocks])
         if not judged:
             return None
-        if is_plain(judged):
+        if is_plain(judged) and text.count("\n") < _FIELD_LINES:
             others = labelled_rivals(text, judged)
             return Ask(text, AskKind.MESSAGE, others) if others and not depth else None
         section = labelled(text, judged)
@@ -134,9 +148,17 @@ class AskFinder:
             found = self._inner(text, start, end, "taken", depth, widest=widest)
             removed = _removed(judged, section)
             return Ask(found.text, AskKind.ASK, steps=tuple(sorted((*removed, *found.steps), key=_start))[:MOST_STEPS])
+        return self._free(text, judged)
+
+    def _free(self, text: str, judged: list[Judged]) -> Ask | None:
+        """Return the ask among paragraphs that no label names as one; None if it is the whole text."""
         kept = free(text, judged)
         if kept is None:
             return None
+        if kept and not _ask(kept) and not any(map(text.__contains__, _ENCLOSING)):
+            line = self._line(text, fields=False)
+            if line is not None:
+                return line
         steps = tuple(sorted((*_taken(kept), *_removed(judged, kept)), key=_start))
         if not kept:
             return msgspec.structs.replace(NO_ASK, steps=steps[:MOST_STEPS])
@@ -204,7 +226,17 @@ def _pasted(reader: Reader, at: int, start: int, place: tuple[int, int]) -> int:
 def _is_one_line(text: str) -> bool:
     """Return whether a text is one line without a mark: most questions are, and there is nothing to find."""
     plain = text.strip()
-    return "\n" not in plain and not (plain and may_be_mark(plain)) and not may_enclose(plain)
+    return (
+        "\n" not in plain
+        and plain[:1] not in ("{", "[")
+        and not (plain and may_be_mark(plain))
+        and not may_enclose(plain)
+    )
+
+
+def _ask(kept: list[Judged]) -> bool:
+    """Return whether blocks together ask, and say about what."""
+    return max([one.score for one in kept]) > 1 and sum([one.content for one in kept]) > 1
 
 
 def _taken(kept: Iterable[Judged]) -> list[Step]:

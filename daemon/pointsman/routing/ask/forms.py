@@ -16,6 +16,7 @@ _PARAGRAPHS = 6
 LOOKED_AT = 6
 
 _LOG = re.compile(
+    r"<[\w@. -]{1,40}>[: ]|"
     r"[\[(<]?(?:\d{4}[-/]\d\d[-/]\d\d|\d\d?[/.]\d\d?[/.]\d\d(?:\d\d)?,? \d|\d\d?:\d\d\b|[A-Z][a-z]{2} +\d+ \d\d:\d\d|"
     r"\d+\.\d+\.\d+\.\d+ )|(?:INFO|WARN|WARNING|ERROR|DEBUG|FATAL|TRACE)\b|Traceback|at [\w.$<>]+\(|File \"|"
     r"[\w.-]{1,32}+@[\w.-]{1,64}:[^\s$#]*+ ?[$#]|[$%] \w|[-drwx]{10}[. ]|total \d|[=_*-]{5,} ?\w|"

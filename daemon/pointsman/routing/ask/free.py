@@ -14,6 +14,8 @@ from pointsman.routing.ask.names import Role
 _STORY = 350
 # An ask behind material has no more paragraphs.
 _MOST_TAIL = 4
+# A frame that says more holds the ask, where nothing else does.
+_FRAMED = 5
 # A longer word tells what a text is about.
 _TELLING = 7
 # Logs of chats, and lines such as "Ann: hello".
@@ -35,6 +37,11 @@ def free(text: str, judged: list[Judged]) -> list[Judged] | None:
     judged = _without_stories(text, _without_leads(text, judged))
     if all(one.kind in _WRITTEN for one in judged):
         return None
+    best = max((one.score for one in judged if one.kind is Kind.PERSON), default=0)
+    if best < 2:
+        judged = [
+            one.become(Kind.PERSON) if one.kind is Kind.FRAME and one.content > _FRAMED else one for one in judged
+        ]
     person = [one for one in judged if one.kind is Kind.PERSON]
     best = max((one.score for one in person), default=0)
     if best < 2 and (tail := _tail(text, judged)):

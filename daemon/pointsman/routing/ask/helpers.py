@@ -52,7 +52,7 @@ _PLACES = ("output", "answer", "response", "result", "title", "json", "assistant
 
 # Here a template may put in what somebody else wrote.
 _MATERIAL = re.compile(
-    r"[ \t]*+(?:<(?!/|task|instruct|rules|goal|role)|\[(?!instruct|task|inst)|```|\"\"\"|---|===|"
+    r"[ \t]*+(?:\{\s*+\"|<(?!/|task|instruct|rules|goal|role)|\[(?!instruct|task|inst)|```|\"\"\"|---|===|"
     r"(?P<label>(?!task|instruct|rule|goal|role|output|example)[a-z][\w ]{0,70}+:[ \t]*+(?:\n|\Z)))"
 )
 _ENDS = ("```", "---", '"""', "===", "[/", "[end")

@@ -63,7 +63,7 @@ def judge(text: str, block: Block) -> Judged:
     if role is Role.OTHER or role is Role.ANSWER:
         return Judged(block, role, Kind.MATERIAL)
     form = block.look()
-    if form is not Form.PROSE:
+    if form is not Form.PROSE and not (form is Form.QUOTE and _passed_on(text, block)):
         small = size < _SMALL and form not in (Form.ENCLOSED, Form.FILE, Form.TABLE)
         return Judged(block, role, Kind.SMALL if small else Kind.MATERIAL)
     piece = text[block.start : block.end].strip()
@@ -80,6 +80,12 @@ def judge(text: str, block: Block) -> Judged:
         kind = Kind.PERSON
     content = 0 if kind is Kind.MATERIAL else prose.content(found)
     return Judged(block, role, kind, score, content, quoted or prose.is_english(piece, found))
+
+
+def _passed_on(text: str, block: Block) -> bool:
+    """Return whether a quotation asks, by which one person passes on what another asks."""
+    piece = text[block.start : block.end].strip()
+    return prose.is_quoted(piece) and prose.asks(piece, prose.words_in(piece)) > 1
 
 
 def stands_alone(one: Judged) -> bool:

@@ -6,6 +6,7 @@ import enum
 import functools
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from pointsman.config.patterns import name_in
@@ -54,7 +55,8 @@ _EXACT = {
     "original_requirements": Name(Role.ASK, 2),
 }
 _RANKS = {word: rank for rank, listed in words.ASKS.items() for word in listed}
-_SAYS = ("said", "says", "wrote")
+_SAYS = ("said", "says", "wrote", "writes")
+_ABOUT, _ON = ("for", "about"), ("on", "to", "in", "with")
 _LAST_WORDS = frozenset(_SAYS).union(
     _RANKS, words.OTHERS, words.ANSWERS, words.USERS, words.LINK_WORDS, [name.rpartition("_")[2] for name in _EXACT]
 )
@@ -96,8 +98,7 @@ def name_of(name: str, free: bool) -> Name | None:
     found = words_of(name)
     if free:
         found = next((found[:place] for place, word in enumerate(found) if place and word in ("from", "by")), found)
-        about = next((place for place, word in enumerate(found) if word in ("for", "about")), 0)
-        if about and found[about - 1] in words.OTHERS:
+        if _is_about(found):
             return OTHER  # "Documents for your question"
     if found and found[-1] in _SAYS:
         found = found[:-1]
@@ -112,6 +113,13 @@ def name_of(name: str, free: bool) -> Name | None:
         if word in words.ANSWERS or (free and word not in words.LINK_WORDS and word not in words.USERS):
             return None
     return None
+
+
+def _is_about(found: Sequence[str]) -> bool:
+    """Return whether a name is of material about something: "Comments on the issue", but not "We work on the issue"."""
+    said = not words.PERSONAL.isdisjoint(found)
+    heads = [word for last, word in pairwise(found) if last in words.OTHERS]
+    return any(word in _ABOUT or (word in _ON and not said) for word in heads)
 
 
 def is_ask(word: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -18,6 +19,8 @@ PLAIN = frozenset(["text", "content", "body", "value", "data", "parts", "raw", "
 # Below all names that say what a member is: it only looks like an ask, in spite of its name or without one.
 _MATERIAL, _GUESS = -2, -1
 _TURN_RANK = 2
+_SPEAKERS = frozenset(["role", "speaker", "author", "sender", "from", "type", "participant"])
+_BEGIN = re.compile(r"^[\[{]", re.MULTILINE)
 
 
 def ask_in(text: str, name_of: NameOf) -> str | None:
@@ -25,14 +28,11 @@ def ask_in(text: str, name_of: NameOf) -> str | None:
 
     Of several, the highest rank counts, and of these the first.
     """
-    plain = text.strip()
-    if plain.endswith("```"):
-        lead, _, fenced = plain[:-3].partition("```")
-        plain = plain if looks_asked(lead) else fenced.removeprefix("json").strip()
-    if len(plain) > LONGEST or not plain.startswith(("{", "[")):
+    encoded = _json_in(text.strip())
+    if len(encoded) > LONGEST or not encoded.startswith(("{", "[")):
         return None
     try:
-        value = msgspec.json.decode(plain)
+        value = msgspec.json.decode(encoded)
     except (msgspec.DecodeError, RecursionError):
         return None
     found = _asks(value, name_of, None, 0)
@@ -41,23 +41,54 @@ def ask_in(text: str, name_of: NameOf) -> str | None:
     return None if best is None or (best < 0 and len(asks) > 1) else asks[0]
 
 
+def _json_in(plain: str) -> str:
+    """Return what may be JSON: a whole text, or what ends it, in a fence or not, behind words that do not ask."""
+    if plain.startswith(("{", "[")):
+        return plain
+    if plain.endswith("```"):
+        lead, _, fenced = plain[:-3].partition("```")
+        encoded = fenced.removeprefix("json").strip()
+    elif plain.endswith(("}", "]")) and (begin := _BEGIN.search(plain)) is not None:
+        lead, encoded = plain[: begin.start()], plain[begin.start() :]
+    else:
+        return ""
+    return "" if looks_asked(lead) else encoded
+
+
 def _asks(value: Any, name_of: NameOf, rank: int | None, depth: int) -> list[tuple[int, str]]:
     """Return the asks with their ranks; `rank` is that of the name above, None if it tells nothing."""
     if isinstance(value, str):
         return _said(value.strip(), rank)
     if depth > _DEEPEST or not isinstance(value, list | dict):
         return []
-    members = _items(value, rank) if isinstance(value, list) else _members(value, name_of, rank)
+    members = _items(value, name_of, rank) if isinstance(value, list) else _members(value, name_of, rank)
     return [ask for item, above in members for ask in _asks(item, name_of, above, depth + 1)]
 
 
-def _items(value: list[Any], rank: int | None) -> list[tuple[Any, int | None]]:
+def _items(value: list[Any], name_of: NameOf, rank: int | None) -> list[tuple[Any, int | None]]:
     """Return the items of a list that may have the ask: of turns the user's last, of texts with a name the last."""
-    turns = [item["content"] for item in value if _is_turn(item) and item["role"] == "user"]
-    if turns:
-        return [(turns[-1], _TURN_RANK)]
+    roles = [_speaker(item, name_of) for item in value[-_MOST:]]
+    if Role.USER in roles:
+        turn = value[-_MOST:][len(roles) - 1 - roles[::-1].index(Role.USER)]
+        said = {key: item for key, item in turn.items() if PLAIN.issuperset(words_of(key[-2 * LONGEST_NAME :]))}
+        return [(said or turn, _TURN_RANK)]
     last = rank is not None and bool(value) and isinstance(value[-1], str)
     return [(item, rank) for item in (value[-1:] if last else value[:_MOST])]
+
+
+def _speaker(value: Any, name_of: NameOf) -> Role | None:
+    """Return whose turn an object is, by the member that names its speaker."""
+    if not isinstance(value, dict):
+        return None
+    for key in _SPEAKERS.intersection(value):
+        member = value[key]
+        named = member if isinstance(member, str) else _speaker(member, name_of)
+        role = named if isinstance(named, Role) else None
+        if isinstance(named, str) and (name := name_of(named[-LONGEST_NAME:], False)) is not None:
+            role = name.role
+        if role is not None:
+            return role
+    return None
 
 
 def _members(value: dict[str, Any], name_of: NameOf, rank: int | None) -> list[tuple[Any, int | None]]:
@@ -66,13 +97,13 @@ def _members(value: dict[str, Any], name_of: NameOf, rank: int | None) -> list[t
     for key, item in list(value.items())[:_MOST]:
         end = key[-2 * LONGEST_NAME :]  # names are remembered
         name = name_of(end, False)
-        if PLAIN.issuperset(words_of(end)):
+        if rank == _MATERIAL or PLAIN.issuperset(words_of(end)):
             found.append((item, rank))
         elif name is not None and name.role is Role.ASK:
             found.append((item, name.rank))
-        elif isinstance(item, str) and name is not None and name.role is Role.OTHER:
+        elif name is not None and name.role is Role.OTHER:
             found.append((item, _MATERIAL))
-        elif name is None or name.role is Role.USER or (isinstance(item, list) and any(map(_is_turn, item))):
+        elif name is None or name.role is Role.USER or not isinstance(item, str):
             found.append((item, None))
     return found
 
@@ -80,7 +111,3 @@ def _members(value: dict[str, Any], name_of: NameOf, rank: int | None) -> list[t
 def _said(text: str, rank: int | None) -> list[tuple[int, str]]:
     rank = _GUESS if rank is None else rank
     return [(rank, text)] if " " in text and (rank >= 0 or looks_asked(text)) else []
-
-
-def _is_turn(value: Any) -> bool:
-    return isinstance(value, dict) and {"role", "content"} <= value.keys()

@@ -14,6 +14,10 @@ _END = 200
 _CLAUSES = 122
 # The first word of an instruction is one of so many.
 _FIRST_WORDS = 6
+# What a later word points to may be in the text itself.
+_POINTING = 8
+# A title such as "Design note. " has no more words.
+_TITLE = 3
 # So much of each line is looked at, at little cost.
 _FIRST_CHARS = 80
 # So many characters tell the script.
@@ -120,7 +124,10 @@ def _is_name(begin: str, verb: str) -> bool:
     mark = begin[at : at + 1]
     if mark == ":":
         return verb not in words.TRANSFORMS
-    return mark in (".", "@", "_") or (verb in words.INTERROGATIVES and mark == ",")
+    if mark in (".", "@", "_") or (verb in words.INTERROGATIVES and mark == ","):
+        return True
+    title, stop, _ = begin[:_FIRST_CHARS].lower().partition(". ")
+    return bool(stop) and verb in words.NOUNS and title.count(" ") < _TITLE and words.FUNCTION.isdisjoint(title.split())
 
 
 def _first(listed: list[str]) -> str | None:
@@ -228,8 +235,8 @@ def is_english(text: str, found: Words) -> bool | None:
 
 
 def points(found: Words) -> bool:
-    """Return whether there are words that point to something else."""
-    return not words.POINTERS.isdisjoint(found.known)
+    """Return whether a text begins with words that point to something else; later ones may point to its own."""
+    return not words.POINTERS.isdisjoint(found.listed[:_POINTING])
 
 
 def refers(found: Words) -> bool:

@@ -106,7 +106,7 @@ class Reader:
         return enclosed(self.blocks, self._rules)
 
     def _line(self, line: str, plain: str, at: int) -> None:
-        if plain.startswith(_FENCES) and plain.count(plain[:3]) == 1:
+        if plain.startswith(_FENCES) and plain.count(plain[:3]) == 1 and not (line[0] in " \t" and plain[0] in "\"'"):
             self._flush(at)
             self._fence = at, plain[:3], _fence_of(plain)
         elif "```" in plain and (fence := _FENCE_BEHIND.search(plain)) is not None:  # "The code: ```python"

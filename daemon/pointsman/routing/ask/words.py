@@ -60,7 +60,9 @@ OTHERS = _set(
     "todo todos mode cwd caveat date time thinking tone language languages steps thought action location "
     "signature disclaimer tabs tab diagnostics errors warnings footer comment comments post posts updates "
     "activity timeline blockquote sheet draft codebase header headers version platform limits budget plan team "
-    "documentation readme opened url title subject nodes node summary actions checks"
+    "documentation readme opened url title subject nodes node summary actions checks clipboard breadcrumbs stacktrace "
+    "traceback exception handbook manual wiki policy glossary screenshot captions subtitles recording dump report "
+    "findings bio about solution solutions"
 )
 """Names of what is not the ask: material, and what harnesses, editors and applications add."""
 
@@ -150,9 +152,15 @@ IMPERATIVES = _set(
     "recommend outline analyze analyse provide develop add change update rename remove discuss define prove "
     "derive evaluate identify name plan optimize optimise improve check compose rewrite rephrase simplify extract "
     "classify sort walk teach propose prepare produce formulate configure set determine estimate advise expand "
-    "code test complete continue imagine assume"
+    "code test complete continue imagine assume act"
 )
 """Words with which an instruction begins."""
+
+NOUNS = _set(
+    "design review plan test code list draft update change check set sort work name label answer question report help "
+    "show walk model program edit polish"
+)
+"""Verbs that are nouns, too, as at the beginning of a title."""
 
 TRANSFORMS = _set(
     "summarize summarise translate rewrite rephrase paraphrase proofread classify categorize categorise extract "

@@ -1,0 +1,60 @@
+"""Find the line that asks, such as a field of a form, where no label and no paragraph tells where the ask is; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from pointsman.routing.ask import prose
+from pointsman.routing.ask.names import Name, NameOf, Role
+
+# So many lines are looked at.
+_MOST_LINES = 512
+# A form has so many fields. What a field holds is the ask only if it is shorter than a document.
+_FIELDS = 3
+_LONGEST = 450
+_LEAST = 2
+
+_FIELD = re.compile(
+    r"^[ \t\-*•|#]*+(?P<key>[^\W\d_][^:=|\n{}();]{0,60}+)[:=|][ \t*]*+(?P<value>\S[^\n]*+)", re.MULTILINE
+)
+_TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,300}+>")
+# Who says something in a log of a chat, and when.
+_SAID = re.compile(
+    r"^(?:<[^<>\n]{1,60}+>|\[[^\[\]\n]{1,60}+\]|@[\w.-]++|\d[\d:./-]++|[ \t:,\-*•|])*+(?P<value>[^\s>][^\n]*+)",
+    re.MULTILINE,
+)
+_ENDS = " |\"'"
+_MATERIAL = (Role.OTHER, Role.ANSWER)
+
+
+def asking_line(text: str, name_of: NameOf, *, fields: bool) -> tuple[int, int] | None:
+    """Return where the line is that asks most; `fields`: only among the fields of a form, if the text is one."""
+    if "</" in text:
+        text = _TAG.sub(lambda tag: "\n" * len(tag[0]), text)
+    named = [*islice(_FIELD.finditer(text), _MOST_LINES)]
+    if fields and len(named) < _FIELDS:
+        return None
+    best, found = _LEAST - 1, None
+    for match, name in _lines(text, named, name_of, fields=fields):
+        value = match["value"].rstrip(_ENDS)
+        role = None if name is None else name.role
+        if len(value) > _LONGEST or role in _MATERIAL or not prose.may_ask(value):
+            continue
+        words = prose.words_in(value)
+        score = prose.asks(value, words) + (role is not None)
+        if score > best and prose.content(words) > 1 and not prose.is_frame(value, words):
+            best, found = score, (match.start("value"), match.start("value") + len(value))
+    return found
+
+
+def _lines(
+    text: str, named: list[re.Match[str]], name_of: NameOf, *, fields: bool
+) -> Iterator[tuple[re.Match[str], Name | None]]:
+    """Return what fields hold, with their names, and the other lines unless only `fields` are asked for."""
+    for match in named:
+        yield match, name_of(match["key"], True)
+    if not fields:
+        begun = {match.start() for match in named}
+        yield from [(match, None) for match in islice(_SAID.finditer(text), _MOST_LINES) if match.start() not in begun]
