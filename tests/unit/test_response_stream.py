@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -32,6 +33,74 @@ def test_the_first_part_goes_out_with_the_head_in_one_write(wire: Wire) -> None:
     before = wire.clock.writes
     upstream.sends(STREAM + event("one"))
     assert wire.clock.writes == before + 1
+
+
+# --- answers that come in one turn of the event loop ------------------------------------------------------------------
+
+
+class Turn:
+    """Several requests in progress, each of a client of its own, whose answers come in one turn of the event loop."""
+
+    def __init__(self, wire: Wire, requests: int, request: bytes | None = None) -> None:
+        self._clock = wire.clock
+        self.clients = [wire.connect(f"192.0.2.{number}") for number in range(requests)]
+        self._upstreams = []
+        for client in self.clients:
+            client.sends(request or post())
+            self._upstreams.append(wire.upstream)
+
+    def answered(self, *answers: bytes, then: Callable[[], object] = lambda: None) -> list[bytes]:
+        """Have the first requests answered, and `then` happen; return what their clients had within that turn."""
+
+        def turn() -> list[bytes]:
+            for upstream, data in zip(self._upstreams, answers, strict=False):
+                upstream._protocol.data_received(data)
+            then()
+            return [client.taken for client in self.clients[: len(answers)]]
+
+        return self._clock.do(turn)
+
+
+def test_with_four_in_progress_whole_answers_are_written_at_the_end_of_the_turn(wire: Wire) -> None:
+    turn = Turn(wire, 5)
+    assert turn.answered(OK, OK) == [b"", b""]
+    assert [client.taken.count(b"HTTP/1.1 200 OK") for client in turn.clients] == [1, 1, 0, 0, 0]
+
+
+def test_with_three_they_are_written_at_once(wire: Wire) -> None:
+    assert all(Turn(wire, 3).answered(OK, OK))
+
+
+def test_a_stream_and_an_answer_in_pieces_are_never_held_up(wire: Wire) -> None:
+    assert all(Turn(wire, 5).answered(STREAM + event("one"), with_length(b"{", length=2)))
+
+
+def test_an_answer_that_waits_precedes_all_that_follows_on_its_connection(wire: Wire) -> None:
+    turn = Turn(wire, 5, post() + b"GET /nothing HTTP/1.1\r\nHost: here\r\n\r\n")
+    turn.answered(with_length(b"one", "202 Accepted"))
+    assert [part[:3] for part in turn.clients[0].taken.split(b"HTTP/1.1 ")[1:]] == [b"202", b"404"]
+
+
+def test_a_connection_that_closes_behind_its_answer_closes_behind_it(wire: Wire) -> None:
+    turn = Turn(wire, 5, post("base", "/v1/chat/completions", "Connection: close"))
+    turn.answered(OK)
+    client = turn.clients[0]
+    assert client.taken.endswith(b"{}")
+    assert (client.closed, client.aborted) == (True, False)
+
+
+def test_a_client_that_half_closes_in_that_turn_gets_its_answer(wire: Wire) -> None:
+    turn = Turn(wire, 5)
+    client = turn.clients[0]
+    client._arrived.append(None)
+    turn.answered(OK, then=client._deliver)
+    assert client.taken.endswith(b"{}")
+
+
+def test_for_a_client_that_is_gone_in_that_turn_nothing_is_written(wire: Wire) -> None:
+    turn = Turn(wire, 5)
+    turn.answered(OK, then=turn.clients[0].abort)
+    assert not turn.clients[0].taken
 
 
 def test_vllms_headers_cross_and_those_of_its_connection_do_not(wire: Wire) -> None:

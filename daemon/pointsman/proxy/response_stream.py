@@ -21,6 +21,9 @@ from pointsman.upstream.connection import UpstreamConnection
 # vLLM sends keep-alive comments even when its engine is dead, so comments do not count as progress. The pattern matches
 # lines that are comments, empty, or a chunk's size; the last line may be incomplete.
 _COMMENTS = re.compile(rb"(?:(?::[^\n]*|[0-9a-f]*\r?)\n)*(?::[^\n]*|[0-9a-f]*\r?)", re.IGNORECASE)
+# With so many responses in progress, whole ones that come in one turn of the event loop are written together at its
+# end. With fewer, the end of the turn itself costs more than it saves.
+MANY = 4
 # An overloaded vLLM sends no Retry-After of its own.
 RETRY_AFTER = b"Retry-After: 1\r\n"
 
@@ -129,8 +132,9 @@ class ResponseStream(abc.ABC):
 
     def data(self, data: bytes) -> None:
         if self._pending:
-            writer = self._writer
-            writer.write(self._pending + data)
+            writer, framing, timeouts = self._writer, self._framing, self._timeouts
+            whole = framing is not None and framing.done
+            (writer.write_soon if whole and len(timeouts.all) >= MANY else writer.write)(self._pending + data)
             self._pending = b""
             self._progress = self._loop.time()
             self._record.first_byte = time.perf_counter() - self._record.started

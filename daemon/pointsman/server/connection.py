@@ -33,6 +33,9 @@ class ListenerLike(request_reader.Owner, connection_timer.Owner, Protocol):
     def closed(self, connection: ClientConnection) -> None:
         """Forget a connection."""
 
+    def flush_soon(self, connection: ClientConnection) -> None:
+        """Have a connection flush at the end of this turn of the event loop."""
+
     def abandoned(self, request: Request) -> None:
         """Record a pipelined request whose client left before its turn."""
 
@@ -51,6 +54,7 @@ class ClientConnection(asyncio.Protocol):
         "_reader",
         "_refusal",
         "_timer",
+        "_unsent",
         "beneath",
         "choked",
         "current",
@@ -78,6 +82,7 @@ class ClientConnection(asyncio.Protocol):
         """The TCP transport beneath TLS."""
         self.served = False
         """A request was answered."""
+        self._unsent = b""  # until the end of this turn of the event loop
         self._refusal: Response | None = None  # sent once the requests before it are answered
         self.choked = False
         self.flow: Flow | None = None
@@ -119,6 +124,7 @@ class ClientConnection(asyncio.Protocol):
             # A half-close looks the same as a client that is gone. The second is far more common, and each second of
             # a generation for nobody is GPU time.
             self.transport.abort()
+        self.flush()
         return False
 
     def pause_writing(self) -> None:
@@ -216,8 +222,24 @@ class ClientConnection(asyncio.Protocol):
 
         After uvloop has closed a broken transport, and until `connection_lost`, its `write` raises.
         """
+        if self._unsent:
+            data, self._unsent = self._unsent + data, b""
         if not self.transport.is_closing():
             self.transport.write(data)
+
+    def write_soon(self, data: bytes) -> None:
+        """Send as `write` does, at the end of this turn of the event loop, or before what is written next.
+
+        Written one by one among other work, each answer would wake its client, or the proxy before us, from its sleep.
+        """
+        if not self._unsent:
+            self._owner.flush_soon(self)
+        self._unsent += data
+
+    def flush(self) -> None:
+        """Send what `write_soon` has left."""
+        if self._unsent:
+            self.write(b"")
 
     # --- refusals and the end ----------------------------------------------------------------------------------
 
@@ -250,6 +272,7 @@ class ClientConnection(asyncio.Protocol):
     def close(self, *, linger: bool = False) -> None:
         """Flush and close; with `linger`, give a client that is still sending time to read the answer."""
         self._reader.stop()
+        self.flush()
         if not self.transport.is_closing():
             self._timer.end(linger=linger)
 

@@ -65,6 +65,7 @@ class Listener:
         self._tls = tls
         self._handshakes: dict[Handshake, None] = {}  # oldest first
         self._refused: set[ClientConnection] = set()
+        self._unflushed: list[ClientConnection] = []
         self._peers: Peers[ClientConnection] = Peers(budget)
         self._listeners: list[asyncio.Server] = []
         self._idle: asyncio.Event = asyncio.Event()
@@ -179,6 +180,17 @@ class Listener:
     def _check_idle(self) -> None:
         if self.draining and not self.connections and not self._handshakes:
             self._idle.set()
+
+    def flush_soon(self, connection: ClientConnection) -> None:
+        """Have a connection flush at the end of this turn of the event loop."""
+        if not self._unflushed:
+            self.loop.call_soon(self._flush)
+        self._unflushed.append(connection)
+
+    def _flush(self) -> None:
+        unflushed, self._unflushed = self._unflushed, []
+        for connection in unflushed:
+            connection.flush()
 
     async def drain(self, seconds: float, interrupt: asyncio.Event) -> None:
         """Stop listening, wait up to `seconds` or until `interrupt` for requests to end, then cancel them.

@@ -53,6 +53,9 @@ class ResponseWriter(Protocol):
     def write(self, data: bytes) -> None:
         """Send; bytes for a client that is gone are dropped."""
 
+    def write_soon(self, data: bytes) -> None:
+        """Send as `write` does, together with what goes to other clients in this turn of the event loop."""
+
     def run(self, work: Coroutine[None, None, Response | None]) -> None:
         """Let `work` answer the request; None from it leaves the request to the `job` it has installed."""
 
