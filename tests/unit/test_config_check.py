@@ -81,7 +81,7 @@ def test_the_shares_are_shown_as_they_will_be(tmp_path: Path, monkeypatch: pytes
     code, out = checked(tmp_path, text)
     assert code == 0
     assert out.splitlines()[-2:] == [
-        f"set by commands, in {tmp_path}: mode off",
+        f"set by `pointsman mode`, in {tmp_path}: off",
         "nothing is routed (mode off): base answers everything",
     ]
 

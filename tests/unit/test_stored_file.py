@@ -156,7 +156,7 @@ def test_what_comes_later_is_added_to_the_file_and_not_written_anew(clock: Virtu
         clock.advance(1.0)
         clock.do(service.responses.add, "r2", "me", "b", Kept("legal", 0.25))
         added = file.read_bytes().removeprefix(before)
-        assert json.loads(added) == ["r2", "me", "b", NOW, ["legal", 0.25, None, False, False]]
+        assert json.loads(added) == ["r2", "me", "b", NOW, ["legal", 0.25, None, False, False, False]]
         assert file.stat().st_ino == inode
     with running(clock) as after:
         assert after.responses.entries() == service.responses.entries()

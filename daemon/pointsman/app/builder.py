@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pointsman.adapters.loader import Loader
@@ -13,12 +13,14 @@ from pointsman.api.data import Backend
 from pointsman.app.descriptors import client_connections, raise_limit
 from pointsman.app.generation import Generation
 from pointsman.app.prepare import Prepared
+from pointsman.app.trials import Trials
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.address import UNIX_PEERS, network
-from pointsman.config.model import ServerOptions
+from pointsman.config.model import Config, ServerOptions
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import Level
 from pointsman.observability.metrics import Metrics
+from pointsman.observability.record import Record
 from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.forward import Forwarder
@@ -48,6 +50,8 @@ class Builder:
         self._limiter = ClientLimiter()
         self._quarantine = Quarantine(asyncio.get_running_loop().time)
         self._started = time.time()
+        self.trials = Trials()
+        """The canaries of all generations."""
 
     def build(self, prepared: Prepared, previous: Generation | None) -> Generation:
         """Build the parts of a config, and take over those of `previous` that stay; raises CannotStart."""
@@ -92,7 +96,7 @@ class Builder:
             limits=limits,
             backend=Backend(config, router, poller, forwarder, texts, self._started),
             admission=Admission(server, self._limiter, self._metrics),
-            recorder=Recorder(self._metrics, self._log, config.pointsman.log.requests),
+            recorder=Recorder(self._metrics, self._log, config.pointsman.log.requests, self._watch(config)),
             poller=poller,
             loader=loader,
             balancer=balancer,
@@ -122,6 +126,10 @@ class Builder:
             max_connections_per_client=server.max_connections_per_client,
             proxies=_trusted(server.trusted_proxies),
         )
+
+    def _watch(self, config: Config) -> Callable[[Record], None] | None:
+        tried = any(one.canary is not None for one in config.pointsman.routing.categories.values())
+        return self.trials.observe if tried else None
 
     def _texts(self, file: str | None, previous: Generation | None) -> KeptTexts | None:
         """Return the file of texts, which stays open if it stays the same; raises CannotStart."""

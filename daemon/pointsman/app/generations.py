@@ -46,13 +46,14 @@ class Generations:
         self.supervisor = Supervisor(log, self.metrics.task_failures.add)
         self.budget = ByteBudget(prepared.config.pointsman.server.buffered_bytes)
         self.stored = StoredResponses(time.time)
-        self.overlay = NOTHING
         self.swapped: Callable[[], None] = lambda: None
         """Called once another config is in use."""
         self._builder = Builder(log, self.metrics, self.stored)
+        self.trials = self._builder.trials
         self._in_use: dict[Generation, _Use] = {}
         self._polling: list[asyncio.Task[None]] = []
         self.current = self._begin(self._builder.build(prepared, None))
+        self.use(NOTHING)
 
     def exchange(self, request: Request, path: str) -> tuple[Backend, Exchange]:
         """Begin an exchange on the current generation, which is kept until the exchange ends."""
@@ -70,6 +71,7 @@ class Generations:
         """Route new requests by what commands and the service have decided beside the config, after reloads, too."""
         self.overlay = overlay
         self.current.backend.router.use(overlay)
+        self.trials.follow(self.current.backend.router.routing)
 
     def trouble(self) -> str | None:
         """Return why this service should get no requests, or None."""
@@ -89,6 +91,7 @@ class Generations:
         self.metrics.know(_names(generation.config))
         self.budget.resize(generation.config.pointsman.server.buffered_bytes)
         self.current = self._begin(generation)
+        self.trials.follow(generation.backend.router.routing)
         self.log.set_level(prepared.config.pointsman.log.level)
         self.swapped()
         if not self._in_use[before].requests:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ class OverlayKeeper:
         if trouble is not None:
             generations.log.write("error", "overlay", message=trouble)
         generations.use(found)
+        generations.trials.roll_back = self._roll_back
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def current(self) -> Overlay:
@@ -47,6 +50,44 @@ class OverlayKeeper:
             changed = {"from": overlay.shown(before), "to": overlay.shown(after)}
             level: Level = "info" if self.trouble is None else "warning"
             self._generations.log.write(level, "overlay", by=by, **changed, message=self.trouble)
+
+    def _roll_back(self, category: str, adapter: str, why: str) -> None:
+        """Roll back a canary that left its bounds: at once, and for later starts."""
+        decided = overlay.Decided(adapter=adapter, state="rolled_back", by="service", at=int(time.time()), why=why)
+        self._generations.use(overlay.with_canary(self.current, category, decided))
+        task = asyncio.get_running_loop().create_task(self._kept(category, adapter, why))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _kept(self, category: str, adapter: str, why: str) -> None:
+        async with self._lock:
+            self.trouble = await self._written()
+        told = {"category": category, "adapter": adapter, "state": "rolled_back", "message": why}
+        self._generations.log.write("warning", "canary", **told, error=self.trouble)
+
+    def canaries(self) -> list[dict[str, Any]]:
+        """Return the canaries of the config, with their shares now and what was decided about them."""
+        generations = self._generations
+        now = generations.current.backend.router.routing.categories
+        found = []
+        for name, one in generations.current.config.pointsman.routing.categories.items():
+            if one.canary is None:
+                continue
+            decided = self.current.canaries.get(name)
+            holds = decided is not None and decided.adapter == one.canary.adapter
+            kept = now[name].canary
+            found.append(
+                {
+                    "category": name,
+                    "adapter": one.canary.adapter,
+                    "percent": one.canary.percent if kept is None else kept.percent,
+                    "state": decided.state if holds and decided is not None else "trial",
+                    "by": decided.by if holds and decided is not None else None,
+                    "why": decided.why if holds and decided is not None else None,
+                    "conversations": generations.trials.counts(name),
+                }
+            )
+        return found
 
     async def _written(self) -> str | None:
         if self._folder is None:

@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from pointsman.api.admin import MOST_BODY_BYTES, adapter_routes, dry_run_route
 from pointsman.api.admin_guard import guarded
+from pointsman.api.canary import canary_routes
 from pointsman.api.health import Ready, health_routes, readiness
 from pointsman.api.mode import overlay_routes
 from pointsman.app import gauges
@@ -180,6 +181,7 @@ def _protected_routes(
         dry_run_route(begin, generations.stored),
         status_route(generations, reloader, ready),
         *overlay_routes(overlay),
+        *canary_routes(overlay),
     ]
 
 

@@ -88,6 +88,13 @@ def parser() -> argparse.ArgumentParser:
     _config_option(mode)
     mode.add_argument("--json", action="store_true", help="print JSON")
 
+    canary = commands.add_parser("canary", help="list, promote or roll back the canaries of a running service")
+    canary.add_argument("action", nargs="?", choices=("list", "promote", "rollback", "restart"), default="list")
+    canary.add_argument("category", nargs="?", metavar="CATEGORY", help="the category whose canary it is")
+    _config_option(canary)
+    canary.add_argument("--json", action="store_true", help="print JSON")
+    canary.set_defaults(parser=canary)
+
     own = commands.add_parser("config", help="what a running service holds beside its config file")
     own.add_argument("action", choices=("overlay",), help="overlay: what commands have set, as YAML")
     _config_option(own)

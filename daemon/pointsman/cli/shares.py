@@ -16,9 +16,16 @@ def lines(loaded: Loaded) -> Iterator[str]:
     found, trouble = overlay.read(folder)
     if trouble is not None:
         yield f"{trouble}, or run this as root"
-    if said := overlay.shown(found):
-        yield f"set by commands, in {folder}: " + ", ".join(f"{name} {value}" for name, value in said.items())
-    rollout = rollout_of(overlay.laid_over(loaded.config.pointsman.routing, found))
+    if found.mode is not None:
+        yield f"set by `pointsman mode`, in {folder}: {found.mode}"
+    for name, decided in found.canaries.items():
+        who = "a command" if decided.by == "command" else "the service"
+        yield f"{name}: the canary {decided.adapter} was {decided.state.replace('_', ' ')} by {who}"
+    routing = overlay.laid_over(loaded.config.pointsman.routing, found)
+    for name, one in routing.categories.items():
+        if one.canary is not None:
+            yield f"{name}: the canary {one.canary.adapter} gets {one.canary.percent:g} % of those that are routed"
+    rollout = rollout_of(routing)
     if rollout is None:
         return
     if rollout.off:

@@ -21,7 +21,7 @@ from pointsman.config.options.endpoint import Endpoint
 from pointsman.config.options.log import LogOptions
 from pointsman.config.options.option import EMPTY, option
 from pointsman.config.options.relay import PathOptions, RelayOptions
-from pointsman.config.options.rollout import CategoryRollout, Mode
+from pointsman.config.options.rollout import Canary, CategoryRollout, Mode
 from pointsman.config.options.routing import AskOptions, RoutingOptions
 from pointsman.config.options.rules import Rule
 from pointsman.config.options.server import ServerOptions
@@ -32,6 +32,7 @@ __all__ = [
     "DIRECT",
     "AdapterOptions",
     "AskOptions",
+    "Canary",
     "Category",
     "CategoryModel",
     "CategoryRollout",

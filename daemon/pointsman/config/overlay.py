@@ -11,11 +11,22 @@ import msgspec
 import yaml
 
 from pointsman import files
-from pointsman.config.model import RoutingOptions
+from pointsman.config.model import CategoryRollout, RoutingOptions
 
 NAME = "overlay.json"
 LARGEST_BYTES = 1 << 20
+MOST_CANARIES = 1_000
 Override = Literal["off", "shadow", "on"]
+
+
+class Decided(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What became of a canary, by a command or by the service, which says `why`; `at` is in seconds since the epoch."""
+
+    adapter: str
+    state: Literal["promoted", "rolled_back"]
+    by: Literal["command", "service"]
+    at: int
+    why: str | None = None
 
 
 class Overlay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,6 +35,8 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     version: Literal[1] = 1
     mode: Override | None = None
     """In place of `routing.mode`."""
+    canaries: dict[str, Decided] = {}
+    """By category; each holds for a canary with the same adapter."""
 
 
 NOTHING = Overlay()
@@ -63,6 +76,9 @@ def laid_over(routing: RoutingOptions, overlay: Overlay) -> RoutingOptions:
 
     `off` and `shadow` are for an emergency, so they hold for each category, whatever its own mode is.
     """
+    if overlay.canaries:
+        after = {name: _after(one, overlay.canaries.get(name)) for name, one in routing.categories.items()}
+        routing = replace(routing, categories=after)
     if overlay.mode is None:
         return routing
     cautious = overlay.mode != "on"
@@ -70,9 +86,24 @@ def laid_over(routing: RoutingOptions, overlay: Overlay) -> RoutingOptions:
     return replace(routing, mode=overlay.mode, percent=None, categories=categories if cautious else routing.categories)
 
 
+def _after(category: CategoryRollout, decided: Decided | None) -> CategoryRollout:
+    if decided is None or category.canary is None or decided.adapter != category.canary.adapter:
+        return category
+    percent = 100.0 if decided.state == "promoted" else 0.0
+    return replace(category, canary=replace(category.canary, percent=percent))
+
+
+def with_canary(overlay: Overlay, category: str, decided: Decided | None) -> Overlay:
+    """Return an overlay in which a canary has been decided, or None for a new trial; the oldest are forgotten."""
+    others = [(name, one) for name, one in overlay.canaries.items() if name != category]
+    new = [] if decided is None else [(category, decided)]
+    return msgspec.structs.replace(overlay, canaries=dict([*others, *new][-MOST_CANARIES:]))
+
+
 def shown(overlay: Overlay) -> dict[str, Any]:
     """Return what an overlay says as JSON, without its version."""
-    return {name: value for name, value in msgspec.structs.asdict(overlay).items() if name != "version" and value}
+    told: dict[str, Any] = msgspec.to_builtins(overlay)
+    return {name: value for name, value in told.items() if name != "version" and value}
 
 
 def as_yaml(overlay: Overlay) -> str:
@@ -86,3 +117,12 @@ def as_yaml(overlay: Overlay) -> str:
 def _keys(overlay: Overlay) -> Iterator[tuple[str, Any]]:
     if overlay.mode is not None:
         yield "mode", overlay.mode
+    if overlay.canaries:
+        percents = {"promoted": 100, "rolled_back": 0}
+        yield (
+            "categories",
+            {
+                name: {"canary": {"adapter": one.adapter, "percent": percents[one.state]}}
+                for name, one in overlay.canaries.items()
+            },
+        )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pointsman.config import address, paths, rules
 from pointsman.config.loops import own_listener
-from pointsman.config.model import DIRECT, Category, Config, ModelScore
+from pointsman.config.model import DIRECT, Category, CategoryRollout, Config, ModelScore
 from pointsman.config.options.server import DEFAULT_ADMIN
 from pointsman.config.patterns import name_in
 from pointsman.config.source_map import Places
@@ -347,6 +347,7 @@ def _rollout(subject: _Subject) -> Iterator[Problem]:
         if name not in names and known("categories"):
             fix = choose(name, names) if names else "remove it, or add the category"
             yield subject.problem(*keys, message=f'no category is named "{name}"', fix=fix)
+        yield from _canary(subject, (*keys, "canary"), name, own)
     for keys, mode, percent in modes:
         if not known(*keys, "mode") or not known(*keys, "percent"):
             continue
@@ -355,6 +356,19 @@ def _rollout(subject: _Subject) -> Iterator[Problem]:
         if mode != "percent" and percent is not None:
             message = "percent has no effect without `mode: percent` beside it"
             yield subject.problem(*keys, "percent", message=message, fix="write `mode: percent`, or remove it")
+
+
+def _canary(subject: _Subject, keys: Keys, name: str, own: CategoryRollout) -> Iterator[Problem]:
+    if own.canary is None or not all(map(subject.places.known, ("model_config", "categories"))):
+        return
+    adapter, available = own.canary.adapter, list(subject.adapters())
+    if adapter not in available and subject.places.known(*keys, "adapter"):
+        fix = choose(adapter, available) if available else "add it to the loras of its model"
+        yield subject.problem(*keys, "adapter", message=f'no adapter is named "{adapter}"', fix=fix)
+    stable = [entry.target for one in subject.config.categories if one.name == name for entry in one.model_scores]
+    if adapter in stable:
+        message = f'"{adapter}" is in model_scores of "{name}", so both arms would have it'
+        yield subject.problem(*keys, "adapter", message=message, fix="remove it there, or try another adapter")
 
 
 def _rules(subject: _Subject) -> Iterator[Problem]:

@@ -107,6 +107,8 @@ def _add_decision(line: Line, routed: Routed) -> None:
     line["reason"] = decision.reason
     if decision.missed is not None:
         line["missed"] = decision.missed
+    if decision.arm is not None:
+        line["arm"] = decision.arm
     if decision.rule is not None:
         line["rule"] = decision.rule
     if decision.would is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pointsman.errors import BuffersFull, HttpError, OutOfFiles, UpstreamError
@@ -16,11 +17,15 @@ from pointsman.server.response import Response, error_response
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recorder:
-    """Count and log the requests of one config; `requests`: each gets a line in the log."""
+    """Count and log the requests of one config; `requests`: each gets a line in the log.
+
+    `watch` is called with each request that has ended, where somebody has to know.
+    """
 
     metrics: Metrics
     log: Log
     requests: bool
+    watch: Callable[[Record], None] | None = None
 
     def outcome(self, record: Record) -> None:
         """Count and log a request at its end."""
@@ -28,6 +33,8 @@ class Recorder:
         self.metrics.count(record)
         if self.requests:
             self.log.soon(record)
+        if self.watch is not None:
+            self.watch(record)
 
     def failure(self, record: Record, error: HttpError, path: str | None = None) -> Response:
         """Count the error that ends a request, note it in the record, and return the response for the client.

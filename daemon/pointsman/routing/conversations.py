@@ -17,7 +17,8 @@ class Kept(NamedTuple):
 
     `instead` is the category that answered the turn itself, and answers its further steps, if that is another; empty
     for the default model. `tools`: the turn began with tools. `unread`: nothing was known before, and the turn was not
-    classified, so this counts for its further steps alone.
+    classified, so this counts for its further steps alone. `mixed`: the conversation drew anew after a turn that it
+    shared with others, so it is on more than one side.
     """
 
     category: str | None
@@ -25,6 +26,7 @@ class Kept(NamedTuple):
     instead: str | None = None
     tools: bool = False
     unread: bool = False
+    mixed: bool = False
 
 
 class Recalled(msgspec.Struct, frozen=True):
@@ -42,12 +44,13 @@ class Place(msgspec.Struct, frozen=True):
     """Where a request stands: `kept` of the conversation is None where it begins or is not known here.
 
     `share` is the conversation's position in a split, kept or drawn. `within`: `kept` is that of the request's own
-    turn, of which it is a further step.
+    turn, of which it is a further step. `mixed` is as that of `Kept`.
     """
 
     kept: Kept | None
     share: float
     within: bool = False
+    mixed: bool = False
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -85,19 +88,20 @@ class Conversations:
             return Place(None, self._draw())
         own = self._get(conversation.own)
         if own is not None and conversation.continues:
-            return Place(own.kept, own.kept.share, within=True)
+            return Place(own.kept, own.kept.share, within=True, mixed=own.kept.mixed)
         if conversation.previous is None:  # asked again, it keeps the model, but its category is judged afresh
             return Place(None, self._draw() if own is None else own.kept.share)
         if own is not None and not own.kept.unread:
-            return Place(own.kept, own.kept.share)
+            return Place(own.kept, own.kept.share, mixed=own.kept.mixed)
         before = self._get(conversation.previous)
         found = before or self._get(conversation.session)
         if found is None:
             return Place(None, self._draw() if own is None else own.kept.share)
         share = self._draw() if found.shared else found.kept.share
+        mixed = found.shared or found.kept.mixed
         if found.kept.unread or found.once:
-            return Place(None, share)
-        return Place(found.kept, share, within=before is None and conversation.continues)
+            return Place(None, share, mixed=mixed)
+        return Place(found.kept, share, within=before is None and conversation.continues, mixed=mixed)
 
     def put(self, conversation: Conversation, kept: Kept) -> None:
         """Remember a decision about the newest turn.

@@ -14,6 +14,7 @@ from pointsman.adapters.catalog import Served
 from pointsman.classify.calibration import Calibration
 from pointsman.config.labels import cover
 from pointsman.config.model import Category, Config, Endpoint, ModelScore
+from pointsman.routing.canaries import Arm
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 from pointsman.routing.subject import FITTED, Evidence, Weights, evidence_of
 from pointsman.routing.thresholds import thresholds
@@ -74,7 +75,8 @@ class Choice(msgspec.Struct, frozen=True):
     """A category (None for no category), its confidence, and the reason for choosing it.
 
     `missed` says what the score was too low for, if that is the reason. `model` answers, whatever the category is,
-    where a `rule` says so; `never` are adapters that must not, with the names of the rules that say so.
+    where a `rule` says so; `never` are adapters that must not, with the names of the rules that say so. `arm` is that
+    of the category's canary, and `canary` the adapter that comes before all others there.
     """
 
     category: str | None
@@ -84,6 +86,8 @@ class Choice(msgspec.Struct, frozen=True):
     model: str | None = None
     rule: str | None = None
     never: tuple[tuple[str, str], ...] = ()
+    arm: Arm | None = None
+    canary: str | None = None
 
 
 class Would(msgspec.Struct, frozen=True):
@@ -97,7 +101,8 @@ class Decision(msgspec.Struct, frozen=True):
     """A routing decision: `endpoints` are those that may serve `model`.
 
     `adapter`: `model` is an adapter that the client did not request by name. `missed` is that of the choice. `would` is
-    None unless the request is kept from the category's models. `rule` is the name of the rule that decided.
+    None unless the request is kept from the category's models. `rule` is the name of the rule that decided, and
+    `arm` the side of the category's canary.
     """
 
     model: str
@@ -111,6 +116,7 @@ class Decision(msgspec.Struct, frozen=True):
     missed: Missed | None = None
     would: Would | None = None
     rule: str | None = None
+    arm: Arm | None = None
 
 
 class Policy:
@@ -236,7 +242,7 @@ class Policy:
         if served is not self._planned_for:
             self._planned_for = served
             self._plans.clear()
-        if choice.model is not None or choice.never:
+        if choice.model is not None or choice.never or choice.canary is not None:
             return self._ruled(choice, share, served, tools=tools)
         category = None if choice.category is None else self._categories[choice.category]
         drawn = None if category is None else self._drawn(category.model_scores, share)
@@ -246,14 +252,14 @@ class Policy:
         return _decision(choice, plan)
 
     def _ruled(self, choice: Choice, share: float, served: Served, *, tools: bool) -> Decision:
-        """Return the decision where rules name the model, or adapters that must not answer."""
+        """Return the decision where rules name the model, or adapters that must not answer, or where a canary does."""
         never = dict(choice.never)
         category = None if choice.category is None else self._categories[choice.category]
         drawn = None if category is None else self._drawn(category.model_scores, share)
         if choice.model is not None:
             target = self._target([choice.model], served, tools, never)
             return _decision(choice, _Plan(target, Edits(model=target.model)))
-        plan = self._plan(category, drawn, served, tools, never)
+        plan = self._plan(category, drawn, served, tools, never, choice.canary)
         barred = plan.target.fallback is Reason.RULE
         wanted = next(iter(never.values())) if barred else choice.rule
         return _decision(msgspec.structs.replace(choice, rule=wanted), plan)
@@ -265,11 +271,15 @@ class Policy:
         served: Served,
         tools: bool,
         never: Mapping[str, str] = NOTHING,
+        canary: str | None = None,
     ) -> _Plan:
         if category is None:
             target = self._target([self._config.default_model], served, tools, never)
             return _Plan(target, Edits(model=target.model))
         entries = self._ranked(category.model_scores, drawn)
+        if canary is not None:
+            base = self._config.base_of(canary)
+            entries.insert(0, replace(entries[0], model=base, lora_name=canary))
         target = self._target([entry.target for entry in entries], served, tools, never)
         entry = next((entry for entry in entries if entry.target == target.wanted), entries[0])
         return _Plan(target, Edits(target.model, self._reasoning(entry), _system_prompt(category, tools)))
@@ -333,6 +343,7 @@ def _decision(choice: Choice, plan: _Plan) -> Decision:
         adapter=plan.target.wanted != plan.target.base_model,
         missed=choice.missed,
         rule=choice.rule,
+        arm=choice.arm,
     )
 
 

@@ -16,6 +16,7 @@ from pointsman.config.overlay import NOTHING, Overlay, laid_over
 from pointsman.long_body import Received
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.body import FIELDS
+from pointsman.routing.canaries import Canaries, canaries_of
 from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
 from pointsman.routing.conversations import Conversations, Kept, Place, Recalled
 from pointsman.routing.edits import Edited, Edits
@@ -100,12 +101,14 @@ class Router:
         self._sticky = routing.sticky
         self.rules = Rules(routing.rules) if routing.rules else None
         self._rollout: Rollout | None = None
+        self._canaries: Canaries | None = None
         self.use(NOTHING)
 
     def use(self, overlay: Overlay) -> None:
         """Decide from now on by what commands and the service have decided beside the config."""
         self.routing = laid_over(self.config.pointsman.routing, overlay)
         self._rollout = rollout_of(self.routing)
+        self._canaries = canaries_of(self.routing)
 
     async def route(
         self,
@@ -145,7 +148,7 @@ class Router:
         choice = ruled or ruling.on(self._choice(request.text, reading, history, place))
         tools = request.tools or (place.within and place.kept is not None and place.kept.tools)
         decision = self._decide(choice, tools, place.share, self.served(), at)
-        kept = self._kept(choice, reading, place)._replace(tools=tools)
+        kept = self._kept(choice, reading, place)._replace(tools=tools, mixed=place.mixed)
         if remember and conversation is not None:
             self._conversations.put(conversation, kept)
         edited = request.apply(decision.edits)
@@ -208,27 +211,31 @@ class Router:
     def _place(self, history: History, caller: Caller, continued: Kept | None) -> tuple[Conversation | None, Place]:
         """Return the conversation, None if it is not to be remembered here, and what is known of it."""
         if continued is not None:  # its history is in vLLM, and the body has only the end of it
-            conversation, place = None, Place(continued, continued.share, within=history.continues)
+            conversation, mixed = None, continued.mixed
+            place = Place(continued, continued.share, within=history.continues, mixed=mixed)
             if continued.unread and not place.within:
-                place = Place(None, place.share)
+                place = Place(None, place.share, mixed=mixed)
         else:
             conversation = conversation_of(history, caller)
             place = self._conversations.find(conversation)
         if place.kept is not None:
             named = filter(None, (place.kept.category, place.kept.instead))
             if not self._sticky or not all(map(self.policy.knows, named)):
-                place = Place(None, place.share)
+                place = Place(None, place.share, mixed=place.mixed)
         return conversation, place
 
     def _decide(self, choice: Choice, tools: bool, share: float, served: Served, at: Endpoint | None) -> Decision:
         if at is not None:
             served = served.only(at.name, self.config.vllm_endpoints)
+        if self._canaries is not None and choice.category is not None:
+            arm, canary = self._canaries.arm(choice.category, share)
+            choice = msgspec.structs.replace(choice, arm=arm, canary=canary)
         decision = self.policy.decide(choice, share, served, tools=tools)
         if self._rollout is not None and (choice.category is not None or choice.model is not None):
             why = self._rollout.withholds(choice.category, share)
             if why is not None:
-                instead = msgspec.structs.replace(choice, category=None, reason=why, model=None, rule=None)
-                decision = self._withheld(decision, instead, served, tools=tools)
+                default = Choice(None, choice.confidence, why, choice.missed, never=choice.never)
+                decision = self._withheld(decision, default, served, tools=tools)
         return decision if at is None else _bound(decision, at)
 
     def _withheld(self, decision: Decision, instead: Choice, served: Served, *, tools: bool) -> Decision:

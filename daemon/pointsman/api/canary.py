@@ -1,0 +1,82 @@
+"""Handle the admin port's paths for canaries: list, promote, roll back, try again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Protocol
+
+import msgspec
+
+from pointsman.config.overlay import Decided, Overlay, with_canary
+from pointsman.errors import HttpError, RequestError
+from pointsman.long_body import Received
+from pointsman.server.request import Handler, Request
+from pointsman.server.response import Response, error_response, json_response
+from pointsman.server.routes import Route
+
+BODY_SECONDS = 10.0
+VERBS = ("promote", "rollback", "restart")
+
+
+class _Named(msgspec.Struct):
+    category: str
+
+
+class Keeper(Protocol):
+    """Applies changes of the overlay, and tells of the canaries."""
+
+    @property
+    def trouble(self) -> str | None: ...
+    async def change(self, edit: Callable[[Overlay], Overlay], by: str) -> None: ...
+    def canaries(self) -> list[dict[str, Any]]: ...
+
+
+def canary_routes(keeper: Keeper) -> list[Route]:
+    """Return the routes `GET /canaries`, and `POST /canaries/promote`, `/rollback` and `/restart`."""
+
+    def told() -> Response:
+        return json_response({"canaries": keeper.canaries(), "trouble": keeper.trouble})
+
+    async def listing(_: Request) -> Response:
+        return told()
+
+    def change(verb: str) -> Handler:
+        async def handler(request: Request) -> Response:
+            try:
+                category = _category(await request.read(BODY_SECONDS))
+                adapter = _adapter(keeper.canaries(), category)
+            except HttpError as error:
+                return error_response(error)
+            decided = _decided(verb, adapter)
+            await keeper.change(lambda now: with_canary(now, category, decided), by=f"canary {verb}")
+            return told()
+
+        return handler
+
+    return [Route("GET", "/canaries", listing), *(Route("POST", f"/canaries/{verb}", change(verb)) for verb in VERBS)]
+
+
+def _decided(verb: str, adapter: str) -> Decided | None:
+    if verb == "restart":
+        return None
+    state = "promoted" if verb == "promote" else "rolled_back"
+    return Decided(adapter=adapter, state=state, by="command", at=int(time.time()))  # type: ignore[arg-type]
+
+
+def _category(body: Received) -> str:
+    try:
+        return msgspec.json.decode(body, type=_Named).category
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        message = 'the body must be {"category": "CATEGORY"}'
+        raise RequestError(message, status=HTTPStatus.BAD_REQUEST, code="invalid_json") from error
+
+
+def _adapter(canaries: list[dict[str, Any]], category: str) -> str:
+    for one in canaries:
+        if one["category"] == category:
+            return str(one["adapter"])
+    names = ", ".join(one["category"] for one in canaries) or "none"
+    message = f"the config has no canary for {category}; those with one: {names}"
+    raise RequestError(message, status=HTTPStatus.NOT_FOUND, code="no_canary")

@@ -1,0 +1,65 @@
+"""Watch the canaries of the service, and say when one must be rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pointsman.config.model import RoutingOptions
+from pointsman.observability.record import Record
+from pointsman.routing.policy import Reason
+from pointsman.routing.trial import Ended, Trial
+
+_FAILURES = frozenset({500, 502, 503, 504})
+
+
+class Trials:
+    """The trials of the canaries that have a share now, by category."""
+
+    def __init__(self) -> None:
+        self._trials: dict[str, Trial] = {}
+        self.roll_back: Callable[[str, str, str], None] = lambda *_: None
+        """Called with the category, the adapter, and why."""
+
+    def follow(self, routing: RoutingOptions) -> None:
+        """Watch the canaries of these options; a trial goes on while its canary is the same."""
+        wanted = {
+            name: one.canary
+            for name, one in routing.categories.items()
+            if one.canary is not None and 0 < one.canary.percent < 100
+        }
+        known = self._trials
+        self._trials = {
+            name: known[name] if name in known and known[name].canary == canary else Trial(canary)
+            for name, canary in wanted.items()
+        }
+
+    def observe(self, record: Record) -> None:
+        """Count a request that has ended."""
+        routed = record.routed
+        if routed is None or routed.kept is None or routed.kept.mixed or record.endpoint is None:
+            return
+        decision = routed.decision
+        trial = self._trials.get(decision.category or "")
+        if trial is None or decision.arm is None or record.status == 499:
+            return
+        failed = record.status in _FAILURES or record.error is not None or decision.reason is Reason.ADAPTER_MISSING
+        why = trial.add(
+            Ended(
+                arm=decision.arm,
+                draw=routed.kept.share,
+                client=record.client,
+                failed=failed,
+                first_byte=record.first_byte,
+                model=decision.model,
+                endpoint=record.endpoint,
+                at=record.ended,
+            )
+        )
+        if why is not None:
+            del self._trials[decision.category or ""]
+            self.roll_back(decision.category or "", trial.canary.adapter, why)
+
+    def counts(self, category: str) -> dict[str, int] | None:
+        """Return the number of conversations that count by arm, None without a trial."""
+        trial = self._trials.get(category)
+        return None if trial is None else trial.counts()

@@ -1,0 +1,37 @@
+"""Choose the arm of a category's canary; pure."""
+
+from __future__ import annotations
+
+import enum
+
+from pointsman.config.model import Canary, RoutingOptions
+from pointsman.routing.draws import drawn
+
+
+class Arm(enum.StrEnum):
+    """The side of a category's canary on which a conversation is."""
+
+    CANARY = "canary"
+    STABLE = "stable"
+
+
+class Canaries:
+    """The canaries of a config, by category."""
+
+    def __init__(self, canaries: dict[str, Canary]) -> None:
+        self.by_category = canaries
+
+    def arm(self, category: str, seed: float) -> tuple[Arm | None, str | None]:
+        """Return the arm of a conversation, None without a canary, and the adapter that it tries."""
+        canary = self.by_category.get(category)
+        if canary is None:
+            return None, None
+        if drawn(seed, f"canary:{category}:{canary.adapter}") < canary.percent / 100:
+            return Arm.CANARY, canary.adapter
+        return Arm.STABLE, None
+
+
+def canaries_of(routing: RoutingOptions) -> Canaries | None:
+    """Return the canaries of these options, None where there are none, so that they cost nothing."""
+    found = {name: one.canary for name, one in routing.categories.items() if one.canary is not None}
+    return Canaries(found) if found else None

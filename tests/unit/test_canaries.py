@@ -1,0 +1,269 @@
+"""A second adapter on trial for a category: its share, what commands decide, and that it rolls back by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointsman.adapters.catalog import Card, Served
+from pointsman.api.canary import canary_routes
+from pointsman.app.overlay import OverlayKeeper
+from pointsman.classify.classifier import Classifier
+from pointsman.cli.canary import render
+from pointsman.config import overlay
+from pointsman.config.model import Canary, CategoryRollout, Config, Lora, Model, RoutingOptions
+from pointsman.config.overlay import Decided, Overlay, with_canary
+from pointsman.observability.record import Record, request_line
+from pointsman.routing.canaries import Arm
+from pointsman.routing.formats import CHAT
+from pointsman.routing.policy import Reason
+from pointsman.routing.router import Routed, Router
+from support.config_files import MINIMAL, category, loaded, problems
+from support.playbook import OK, Wire, playing, with_length
+from support.toy_config import BASE, config
+
+LORAS = tuple(Lora(name=name) for name in ("technical-lora", "medical-lora", "legal-lora", "technical-v2"))
+
+
+def routing_of(percent: float = 30.0, **routing: Any) -> RoutingOptions:
+    canary = Canary(adapter="technical-v2", percent=percent)
+    return RoutingOptions(categories={"technical": CategoryRollout(canary=canary)}, **routing)
+
+
+def config_of(percent: float = 30.0, **routing: Any) -> Config:
+    return config(routing=routing_of(percent, **routing), base=Model(loras=LORAS))
+
+
+async def send(router: Router, *turns: str) -> Routed:
+    messages = [{"role": ("user", "assistant")[place % 2], "content": turn} for place, turn in enumerate(turns)]
+    return await router.route(CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode()))
+
+
+# --- shares ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_canary_gets_its_share_of_the_categorys_conversations(classifier: Classifier) -> None:
+    router = Router(config_of(), classifier, Served)
+    canary = 0
+    for number in range(400):
+        first = (await send(router, f"python {number}")).decision
+        later = (await send(router, f"python {number}", "a", "thanks")).decision
+        assert (first.model, first.arm) == (later.model, later.arm), "a conversation changed its arm"
+        assert first.model == ("technical-v2" if first.arm is Arm.CANARY else "technical-lora")
+        canary += first.arm is Arm.CANARY
+    assert 80 <= canary <= 160  # 120 are expected, and 4.4 standard deviations allowed
+
+
+async def test_other_categories_are_not_touched(classifier: Classifier) -> None:
+    decision = (await send(Router(config_of(100), classifier, Served), "landlord")).decision
+    assert (decision.model, decision.arm) == ("legal-lora", None)
+
+
+async def test_a_canary_that_is_not_served_leaves_the_stable_arms_models(classifier: Classifier) -> None:
+    served = Served({"a": (Card(BASE), Card("technical-lora", BASE))})
+    decision = (await send(Router(config_of(100), classifier, lambda: served), "python")).decision
+    assert (decision.model, decision.reason) == ("technical-lora", Reason.ADAPTER_MISSING)
+
+
+async def test_what_the_rollout_withholds_is_on_no_arm(classifier: Classifier) -> None:
+    decision = (await send(Router(config_of(100, mode="shadow"), classifier, Served), "python")).decision
+    assert (decision.model, decision.arm) == (BASE, None)
+    assert decision.would is not None
+    assert decision.would.model == "technical-v2"
+
+
+async def test_those_who_share_a_first_turn_are_mixed_from_the_second_on(classifier: Classifier) -> None:
+    """They may be on another arm there, so they say nothing of either."""
+    router = Router(config_of(50), classifier, Served)
+    alone = await send(router, "python alone")
+    alone = await send(router, "python alone", "a", "thanks")
+    for _ in range(2):
+        await send(router, "python")
+    together = await send(router, "python", "a", "thanks")
+    further = await send(router, "python", "a", "thanks", "b", "shorter, please")
+    assert [routed.kept is not None and routed.kept.mixed for routed in (alone, together, further)] == [
+        *(False, True, True)
+    ]
+
+
+async def test_the_log_names_the_arm(classifier: Classifier) -> None:
+    done = Record("id", "/v1/chat/completions", status=200)
+    done.decided(await send(Router(config_of(100), classifier, Served), "python"))
+    assert request_line(done)["arm"] == "canary"
+
+
+# --- what is decided ------------------------------------------------------------------------------------------------
+
+
+def decided(state: Any, adapter: str = "technical-v2") -> Overlay:
+    return with_canary(Overlay(), "technical", Decided(adapter=adapter, state=state, by="command", at=7))
+
+
+@pytest.mark.parametrize(
+    ("found", "model"),
+    [
+        (decided("promoted"), "technical-v2"),
+        (decided("rolled_back"), "technical-lora"),
+        (decided("rolled_back", "technical-v1"), "technical-v2"),
+    ],
+    ids=["promoted", "rolled back", "another canary"],
+)
+async def test_what_was_decided_holds_for_the_same_adapter(classifier: Classifier, found: Overlay, model: str) -> None:
+    percent = 0 if found == decided("promoted") else 100
+    router = Router(config_of(percent), classifier, Served)
+    router.use(found)
+    assert {(await send(router, f"python {number}")).decision.model for number in range(30)} == {model}
+
+
+def test_it_is_printed_as_the_config_would_have_it() -> None:
+    assert overlay.as_yaml(decided("rolled_back")).split("\n")[2:] == [
+        "    categories:",
+        "      technical:",
+        "        canary:",
+        "          adapter: technical-v2",
+        "          percent: 0",
+        "",
+    ]
+
+
+def test_a_thousand_decisions_are_kept() -> None:
+    found = Overlay()
+    for number in range(1_100):
+        one = Decided(adapter="x", state="promoted", by="command", at=number)
+        found = with_canary(found, f"category {number}", one)
+    assert len(found.canaries) == 1_000
+    assert "category 1099" in found.canaries
+    assert "category 99" not in found.canaries
+
+
+# --- by itself, and by command --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    with playing(breaker_failures=0) as made:
+        made._options = replace(made._options, routing=routing_of(50))
+        made.reload(base=Model(loras=LORAS))
+        yield made
+
+
+BAD = with_length(b"{}", "500 Internal Server Error")
+
+
+def asks(wire: Wire, number: int, bad: bytes) -> str:
+    """Have a new client ask something new; returns the model that vLLM gets, and a canary answers `bad`."""
+    wire.client = wire.connect(f"10.0.{number // 250}.{number % 250}")
+    upstream = wire.ask("MoM", "/v1/chat/completions", f"Authorization: Bearer {number}")
+    model = str(json.loads(upstream.written.rpartition(b"\r\n\r\n")[2])["model"])
+    upstream.sends(bad if model == "technical-v2" else OK)
+    wire.clock.advance(0.0)
+    wire.client.abort()
+    return model
+
+
+def test_a_bad_canary_is_rolled_back_by_itself_and_stays_so(
+    wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a reload or a restart does not bring it back."""
+    now = [1_000_000.0]
+    monkeypatch.setattr("pointsman.observability.record.time.time", lambda: now[0])
+    keeper = wire.clock.do(lambda: OverlayKeeper(tmp_path, wire.generations))
+    models = []
+    for number in range(400):
+        now[0] += 2.0
+        models.append(asks(wire, number, BAD))
+    canaries = [number for number, model in enumerate(models) if model == "technical-v2"]
+    assert 50 <= len(canaries) <= 120
+    assert canaries[-1] < 200
+    (told,) = keeper.canaries()
+    assert (told["state"], told["by"], told["percent"]) == ("rolled_back", "service", 0)
+    assert "conversations failed" in told["why"]
+
+    wire.reload(base=Model(loras=LORAS), threshold=0.5)
+    assert {asks(wire, number, BAD) for number in range(400, 460)} == {"technical-lora"}
+    found, trouble = overlay.read(tmp_path)
+    assert (found.canaries["technical"].state, trouble) == ("rolled_back", None)
+
+
+def test_a_good_canary_stays(wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_000_000.0]
+    monkeypatch.setattr("pointsman.observability.record.time.time", lambda: now[0])
+    keeper = wire.clock.do(lambda: OverlayKeeper(tmp_path, wire.generations))
+    for number in range(200):
+        now[0] += 2.0
+        asks(wire, number, OK)
+    (told,) = keeper.canaries()
+    assert told["state"] == "trial"
+    assert min(told["conversations"].values()) >= 50
+
+
+class Asked:
+    def __init__(self, category: str) -> None:
+        self._body = json.dumps({"category": category}).encode()
+
+    async def read(self, _: float) -> bytes:
+        return self._body
+
+
+def test_commands_promote_roll_back_and_try_again(wire: Wire, tmp_path: Path) -> None:
+    keeper = wire.clock.do(lambda: OverlayKeeper(None, wire.generations))
+    listing, promote, rollback, restart = canary_routes(keeper)
+
+    def told(route: Any, category: str = "technical") -> Any:
+        return json.loads(wire.clock.run_until_complete(route.handler(Asked(category))).body)
+
+    assert told(listing)["canaries"][0]["percent"] == 50
+    for route, percent, state in ((promote, 100, "promoted"), (rollback, 0, "rolled_back"), (restart, 50, "trial")):
+        (one,) = told(route)["canaries"]
+        assert (one["percent"], one["state"]) == (percent, state)
+    assert told(promote, "legal")["error"]["code"] == "no_canary"
+    assert "those with one: technical" in told(promote, "legal")["error"]["message"]
+
+
+def test_a_line_tells_all_of_a_canary() -> None:
+    told: dict[str, Any] = {"category": "law", "adapter": "law-v2", "percent": 0, "state": "rolled_back"}
+    told |= {"by": "service", "why": "it failed", "conversations": None}
+    assert render(told) == "law: law-v2 gets 0 % of the conversations (rolled back by the service): it failed"
+    told |= {"percent": 5, "state": "trial", "why": None, "conversations": {"canary": 3, "stable": 70}}
+    assert render(told) == "law: law-v2 gets 5 % of the conversations; counted: 3 canary, 70 stable"
+
+
+# --- the config -----------------------------------------------------------------------------------------------------
+
+TOP = MINIMAL + "categories:\n" + category("law")
+
+
+def with_law(canary: str) -> str:
+    return TOP + f"pointsman: {{routing: {{categories: {{law: {{canary: {canary}}}}}}}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        ("{adapter: law-lor, percent: 5}", "adapter", 'no adapter is named "law-lor"'),
+        ("{adapter: law-lora}", "percent", "the key is missing"),
+        ("{adapter: law-lora, percent: 101}", "percent", "from 0 to 100"),
+        ("{adapter: law-lora, percent: 5, max_first_byte: 0.5}", "max_first_byte", "a number of 1 or more"),
+    ],
+)
+def test_a_canary_that_cannot_run_is_refused(tmp_path: Path, text: str, place: str, message: str) -> None:
+    (problem,) = problems(tmp_path, with_law(text))
+    assert problem.path == f"pointsman.routing.categories.law.canary.{place}"
+    assert message in problem.message
+
+
+def test_an_adapter_is_not_on_both_arms(tmp_path: Path) -> None:
+    entry = "      - model: base\n"
+    text = with_law("{adapter: law-lora, percent: 5}").replace(entry, entry + "        lora_name: law-lora\n")
+    (problem,) = problems(tmp_path, text)
+    assert "both arms" in problem.message
+
+
+def test_a_good_canary_loads(tmp_path: Path) -> None:
+    found = loaded(tmp_path, with_law("{adapter: law-lora, percent: 5}")).config
+    assert found.pointsman.routing.categories["law"].canary == Canary(adapter="law-lora", percent=5)
