@@ -5,6 +5,8 @@ PointsmanError
 │   ├── ConfigError         all problems of one config file, each with its place and fix
 │   └── ArtifactError       a classifier folder that cannot be served
 ├── HttpError               becomes an error response in OpenAI's form
+│   ├── Unauthorized        the client has no valid key
+│   ├── NotAllowed          its key may not use the model, or the model cannot be read
 │   ├── RequestError        the client's fault: answered with its `status`, never forwarded
 │   │   ├── MethodNotAllowed
 │   │   └── UnknownResponse     a stored response that this client does not have
@@ -102,6 +104,8 @@ class HttpError(PointsmanError):
     code: str = "internal_error"
     retry_after: int | None = None
     """Seconds until the client should try again, sent as `Retry-After`."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further headers of the response."""
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -134,7 +138,7 @@ class MethodNotAllowed(RequestError):
 
     def __init__(self, message: str, allowed: str) -> None:
         super().__init__(message, status=405, code="method_not_allowed")
-        self.allowed = allowed
+        self.headers = (("Allow", allowed),)
 
 
 class UnknownResponse(RequestError):
@@ -147,6 +151,26 @@ class UnknownResponse(RequestError):
     def body(self) -> dict[str, Any]:
         """Return the error as vLLM does, with the status for its code."""
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.status}}
+
+
+class Unauthorized(HttpError):
+    """The client has no valid key; the request was not read."""
+
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_api_key"
+    headers = (("WWW-Authenticate", "Bearer"),)
+
+
+class NotAllowed(HttpError):
+    """The client's key may not use the model."""
+
+    status = 403
+    type = "invalid_request_error"
+    code = "model_not_allowed"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, param="model")
 
 
 class OverShare(HttpError):

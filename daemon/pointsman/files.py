@@ -59,10 +59,13 @@ def service_state() -> Path:
     return state_directory() or Path("/var/lib/pointsman")
 
 
-def write(path: Path, content: bytes, *, replace: bool, mode: int = 0o644) -> None:
+def write(
+    path: Path, content: bytes, *, replace: bool, mode: int = 0o644, owner: tuple[int, int] | None = None
+) -> None:
     """Write a file atomically, readable by the service's user; a file that is replaced keeps its mode.
 
-    Raises OSError: FileExistsError if the file exists and `replace` is false.
+    `owner` is a user and a group, by default those of this process. Raises OSError: FileExistsError if the file exists
+    and `replace` is false.
     """
     if replace and path.exists():
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -71,6 +74,8 @@ def write(path: Path, content: bytes, *, replace: bool, mode: int = 0o644) -> No
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
+            if owner is not None:
+                os.fchown(file.fileno(), *owner)
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         if replace:

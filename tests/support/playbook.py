@@ -17,6 +17,7 @@ from pointsman.app.data_handler import data_handler
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared
 from pointsman.classify.classifier import Classification, Passed, Timing
+from pointsman.config.client_keys import parse_keys
 from pointsman.config.model import AdapterOptions, LogOptions, RelayOptions, ServerOptions
 from pointsman.observability.log import Log
 from pointsman.server.listener import Listener
@@ -110,14 +111,21 @@ class Wire:
     """A client, the program, two vLLMs, and the clock."""
 
     def __init__(
-        self, *, server: ServerOptions | None = None, adapters: AdapterOptions | None = None, **relay: int
+        self,
+        *,
+        server: ServerOptions | None = None,
+        adapters: AdapterOptions | None = None,
+        keys: bytes | None = None,
+        **relay: int,
     ) -> None:
+        """`keys` is the content of a file of client keys."""
         self.clock = VirtualLoop()
         self.clock.dial = self._dial
         self._ports = {endpoint.port: Vllm(self.clock) for endpoint in ENDPOINTS}
         self.a, self.b = self._ports.values()
         self.a.accepts = self.b.accepts = adapters is None
         self.log = Memory()
+        self.keys = keys
         self._clients: list[FakeTransport] = []
         self._options = replace(
             QUIET,
@@ -139,7 +147,9 @@ class Wire:
     def prepared(self, **fields: Any) -> Prepared:
         """A config, with another threshold for instance."""
         served = replace(config(endpoints=ENDPOINTS, **fields), pointsman=self._options)
-        return Prepared(served, CLASSIFIER, b"", ())
+        keys = None if self.keys is None else parse_keys(self.keys, served)
+        assert keys is None or not keys.errors, keys
+        return Prepared(served, CLASSIFIER, b"", (), keys=None if keys is None else keys.keys)
 
     def elsewhere(self) -> Prepared:
         """A config whose only endpoint is at another address."""

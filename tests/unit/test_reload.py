@@ -29,6 +29,7 @@ from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import Config
 from pointsman.errors import CannotStart
 from pointsman.observability.log import Log
+from support.config_files import LABELS, MINIMAL, write_manifest
 from support.log import Memory
 from support.process import eventually
 from support.toy_config import QUIET, A, B, config
@@ -359,3 +360,32 @@ def test_a_file_that_changed_is_news_until_it_is_read(
     with pytest.raises(CannotStart):
         source.prepare()
     assert source.news() is None
+
+
+def test_the_file_of_keys_is_watched_as_the_config_is_also_where_it_is_at_fault(tmp_path: Path) -> None:
+    """A missing one keeps nobody from noticing that the config changes."""
+    write_manifest(tmp_path / "artifact", LABELS)
+    access = "classifier: {category_model: {model_id: artifact}}\npointsman: {access: {keys_file: keys}}\n"
+    file, keys = tmp_path / "config.yaml", tmp_path / "keys"
+    file.write_text(MINIMAL + access)
+    source = ConfigSource(file)
+
+    def read() -> None:
+        with pytest.raises(CannotStart):
+            source.prepare()
+
+    for change in (lambda: keys.write_text("broken"), lambda: keys.write_text("broken, too"), lambda: touch_file(file)):
+        read()
+        assert source.news() is None
+        change()
+        assert source.news() is not None
+    keys.unlink()
+    assert source.news() is not None, "the config has changed"
+    read()
+    assert source.news() is None
+    touch_file(file, 2)
+    assert source.news() is not None
+
+
+def touch_file(file: Path, at: int = 1) -> None:
+    os.utime(file, ns=(at, at))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from urllib.parse import unquote_to_bytes
 
 from pointsman.http1.request_head import RequestHead
-from pointsman.proxy.client_identity import client_identity
 from pointsman.routing.body import Fields
 from pointsman.routing.conversation import Caller
 from pointsman.routing.router import Router
@@ -13,9 +12,9 @@ from pointsman.routing.rules import NOWHERE, Origin
 from pointsman.server.request import Request
 
 
-def caller_of(router: Router, head: RequestHead, fields: Fields) -> Caller:
-    """Return the client of a request, and what it calls its session."""
-    return Caller(client_identity(head), router.session_ids.find(head.values, fields))
+def caller_of(router: Router, client: str, head: RequestHead, fields: Fields) -> Caller:
+    """Return the `client` of a request, and what it calls its session."""
+    return Caller(client, router.session_ids.find(head.values, fields))
 
 
 def origin_of(router: Router, request: Request, path: str) -> Origin:

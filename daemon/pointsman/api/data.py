@@ -10,12 +10,14 @@ from urllib.parse import unquote
 from pointsman.adapters.catalog import Served
 from pointsman.adapters.poller import Poller
 from pointsman.api import classification, stored
+from pointsman.api.auth import check_model, key_of
 from pointsman.api.caller import caller_of, origin_of, stated_ask
 from pointsman.api.decision_headers import decision_lines
 from pointsman.api.dry_run import dry_run
 from pointsman.api.health import Ready, health_routes, ping_routes
 from pointsman.api.models import model_list, model_of_list
 from pointsman.config import paths
+from pointsman.config.client_keys import ClientKeys
 from pointsman.config.model import DIRECT, Config, PathOptions
 from pointsman.eager import in_task
 from pointsman.errors import HttpError, RequestError
@@ -36,7 +38,10 @@ from pointsman.server.routes import Route, Routes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Backend:
-    """The parts of one config that handlers call; `started` is the process's start in seconds since the epoch."""
+    """The parts of one config that handlers call; `started` is the process's start in seconds since the epoch.
+
+    `keys` are the clients', None where they need none.
+    """
 
     config: Config
     router: Router
@@ -44,6 +49,7 @@ class Backend:
     forwarder: Forwarder
     texts: KeptTexts | None
     started: float
+    keys: ClientKeys | None = None
 
 
 Begin = Callable[[Request, str], tuple[Backend, Exchange]]
@@ -73,12 +79,14 @@ def routes(
 
 
 def _recorded(begin: Begin, path: str, work: Work) -> Handler:
-    """Wrap a handler so that every request has exactly one outcome in the log and the metrics."""
+    """Wrap a handler so that every request has a key where one is needed, and exactly one outcome."""
 
     def handler(request: Request) -> Coroutine[None, None, Response | None]:
         backend, exchange = begin(request, path)
         try:
             exchange.admit()
+            if backend.keys is not None:
+                exchange.belongs_to(key_of(backend.keys, request.head))
         except HttpError as error:
             return exchange.settle(_raise(error))
         return exchange.settle(work(backend, exchange))
@@ -97,6 +105,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     record, router, forwarder = exchange.record, backend.router, backend.forwarder
     body = await read_body(backend, exchange)
     if not _is_json(exchange.request):
+        check_model(exchange.key, None)
         await forwarder.forward(exchange, backend.config.vllm_endpoints, body)  # vLLM reports the error
         return None
     model = model_at_once(body)
@@ -111,6 +120,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         continued = stored.continued(backend.config, forwarder, exchange, fields)
     at = continued.at
     if model is not None and model not in router.auto_names:
+        check_model(exchange.key, model.removeprefix(DIRECT))
         named: Body = body
         if is_plain(model):
             routed = router.explicit(b"", model, at)  # the body is sent as it came
@@ -123,17 +133,17 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
             exchange, routed.decision.endpoints, named, decision_lines(routed), routed.decision.model
         )
         return None
-    parsed = await router.lane.run(form.read(fields, router.finder, stated_ask(exchange.request.head)))
+    head, scope = exchange.request.head, exchange.scope
+    parsed = await router.lane.run(form.read(fields, router.finder, stated_ask(head)))
     record.phase = "classify"
-    caller = caller_of(router, exchange.request.head, fields)
-    routed = await router.route(
-        parsed, caller, continued=continued.kept, at=at, origin=origin_of(router, exchange.request, form.path)
-    )
+    caller = caller_of(router, exchange.client, head, fields)
+    origin = origin_of(router, exchange.request, form.path)
+    routed = await router.route(parsed, caller, continued=continued.kept, at=at, origin=origin, scope=scope)
     record.decided(routed)
     _keep_text(backend, routed)
 
     def again(served: Served) -> Plan:
-        other = router.again(parsed, routed, served, at)
+        other = router.again(parsed, routed, served, at, scope)
         record.decided(other)
         return _plan(other)
 
@@ -161,12 +171,13 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
         if fields is not None and model is not None and not is_plain(model):
             model = model.removeprefix(DIRECT)
             named = with_model(fields, model)
+        check_model(exchange.key, model)
         endpoints = config.vllm_endpoints if model is None else policy.explicit(model, poller.served).endpoints
         await forwarder.forward(exchange, endpoints, named, model=model or "")
         return None
 
     def plan(served: Served) -> Plan:  # vLLM has no model of this name
-        decision = policy.decide(Choice(None, None, Reason.NO_CATEGORY), 0.0, served)
+        decision = policy.decide(Choice(None, None, Reason.NO_CATEGORY), 0.0, served, scope=exchange.scope)
         return Plan(decision, with_model(fields, decision.model), b"")
 
     await forward_chosen(forwarder, exchange, plan(poller.served), plan)
@@ -199,13 +210,15 @@ async def _stored(backend: Backend, exchange: Exchange) -> Response | None:
 async def _models(backend: Backend, exchange: Exchange) -> Response | None:
     await in_task()
     exchange.record.phase = "head"
-    return json_response(model_list(backend.config, await backend.poller.refresh(), int(backend.started)))
+    served = await backend.poller.refresh()
+    return json_response(model_list(backend.config, served, int(backend.started), exchange.scope))
 
 
 async def _model(backend: Backend, exchange: Exchange) -> Response | None:
     await in_task()
     exchange.record.phase = "head"
-    listed = model_list(backend.config, await backend.poller.refresh(), int(backend.started))
+    served = await backend.poller.refresh()
+    listed = model_list(backend.config, served, int(backend.started), exchange.scope)
     return json_response(model_of_list(listed, unquote(exchange.request.parameters["name"])))
 
 
@@ -223,7 +236,7 @@ async def _load(backend: Backend, _: Exchange) -> Response | None:
 async def _dry_run(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
     exchange.record.phase = "classify"
-    parsed, routed = await dry_run(backend.router, body, exchange.request, backend.forwarder.upstreams.stored)
+    parsed, routed = await dry_run(backend.router, body, exchange, backend.forwarder.upstreams.stored)
     exchange.record.original_model = parsed.model and parsed.model[:LONGEST_NAME]
     response = json_response(describe(backend.router, parsed, routed))
     response.lines = decision_lines(routed)

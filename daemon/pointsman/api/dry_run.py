@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pointsman.api import stored
+from pointsman.api.auth import check_model
 from pointsman.api.caller import caller_of, origin_of, stated_ask
+from pointsman.config.model import DIRECT
 from pointsman.errors import UnknownResponse
-from pointsman.http1.request_head import RequestHead
 from pointsman.long_body import Received
-from pointsman.proxy.client_identity import client_identity
+from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.routing.body import Fields, read_fields
 from pointsman.routing.conversation import ANYBODY
@@ -15,43 +16,46 @@ from pointsman.routing.formats import RESPONSES, ParsedRequest, format_of
 from pointsman.routing.formats.responses import storage_of
 from pointsman.routing.router import Routed, Router
 from pointsman.routing.rules import Origin
-from pointsman.server.request import Request
 
 
 async def dry_run(
-    router: Router, body: Received, request: Request | None = None, responses: StoredResponses | None = None
+    router: Router, body: Received, exchange: Exchange | None = None, responses: StoredResponses | None = None
 ) -> tuple[ParsedRequest, Routed]:
-    """Decide on a request of any format, and remember nothing; raises RequestError.
+    """Decide on a request of any format, and remember nothing; raises RequestError, or NotAllowed.
 
-    `request` tells the client whose conversations and stored responses are looked up, and what rules look at; by
-    default it is one without headers, and a response that it does not have counts as none.
+    `exchange` is that of the client that asks: its conversations and stored responses are looked up, its key counts,
+    and rules look at its headers. By default it has none of these, and a response that it does not have counts as none.
     """
-    head = None if request is None else request.head
     fields = await router.lane.run(read_fields(body, router.fields + RESPONSES.own_fields))
     form = format_of(fields)
     continued = stored.Continued()
     if form is RESPONSES and responses is not None:
-        continued = _continued(router, fields, head, responses)
-    parsed = await router.lane.run(form.read(fields, router.finder, "" if head is None else stated_ask(head)))
-    caller = ANYBODY if head is None else caller_of(router, head, fields)
-    origin = Origin({}, path=form.path) if request is None else origin_of(router, request, form.path)
+        continued = _continued(router, fields, exchange, responses)
+    stated, caller, scope, origin = "", ANYBODY, None, Origin({}, path=form.path)
+    if exchange is not None:
+        head, scope = exchange.request.head, exchange.scope
+        origin = origin_of(router, exchange.request, form.path)
+        stated, caller = stated_ask(head), caller_of(router, exchange.client, head, fields)
+    parsed = await router.lane.run(form.read(fields, router.finder, stated))
+    if exchange is not None and parsed.model is not None and parsed.model not in router.auto_names:
+        check_model(exchange.key, parsed.model.removeprefix(DIRECT))
     routed = await router.route(
-        parsed, caller, continued=continued.kept, remember=False, at=continued.at, origin=origin
+        parsed, caller, continued=continued.kept, remember=False, at=continued.at, origin=origin, scope=scope
     )
     return parsed, routed
 
 
 def _continued(
-    router: Router, fields: Fields, head: RequestHead | None, responses: StoredResponses
+    router: Router, fields: Fields, exchange: Exchange | None, responses: StoredResponses
 ) -> stored.Continued:
     """Return what a response would continue; raises RequestError as for a request that is forwarded."""
     former = storage_of(fields).continues
     if former is None:
         return stored.Continued()
     try:
-        client = "" if head is None else client_identity(head)
+        client = "" if exchange is None else exchange.client
         return stored.Continued(*stored.find(router.config, responses, client, former))
     except UnknownResponse:
-        if head is None:  # the admin port is not told whose the request is
+        if exchange is None:  # the admin port is not told whose the request is
             return stored.Continued()
         raise

@@ -7,19 +7,23 @@ from typing import Any
 import msgspec
 
 from pointsman.adapters.catalog import Card, Served
+from pointsman.config.client_keys import Scope
 from pointsman.config.model import DIRECT, Config
 from pointsman.errors import RequestError
 
 
-def model_list(config: Config, served: Served, created: int) -> dict[str, Any]:
+def model_list(config: Config, served: Served, created: int, scope: Scope | None = None) -> dict[str, Any]:
     """Return the automatic model, the aliases and all served models; the configured ones while no endpoint answered.
 
-    A served model whose name is an alias is listed by its name, and once more by the name that reaches it.
+    A served model whose name is an alias is listed by its name, and once more by the name that reaches it. Of the
+    models, only those in `scope` are listed.
     """
     cards = served.models() or _configured(config)
     aliases = config.pointsman.routing.aliases
     shortest = _shortest(config, served)
     routed = [Card(name, max_model_len=shortest) for name in (config.auto_model_name, *aliases) if name not in cards]
+    if scope is not None:
+        cards = {name: card for name, card in cards.items() if scope.allows(name)}
     direct = [msgspec.structs.replace(cards[name], id=DIRECT + name) for name in aliases if name in cards]
     data = [
         {

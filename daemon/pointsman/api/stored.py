@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from pointsman.config.model import Config, Endpoint
 from pointsman.errors import UnknownResponse
-from pointsman.proxy.client_identity import client_identity
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.stored_responses import StoredResponses
@@ -42,7 +41,7 @@ def keeper(config: Config, forwarder: Forwarder, exchange: Exchange, response_id
     """Do as `find` for the exchange's client, and count a response that it does not have."""
     upstreams = forwarder.upstreams
     try:
-        return find(config, upstreams.stored, client_identity(exchange.request.head), response_id)
+        return find(config, upstreams.stored, exchange.client, response_id)
     except UnknownResponse:
         upstreams.metrics.refused.add("unknown_response")
         raise

@@ -94,7 +94,7 @@ class Builder:
         return Generation(
             config=config,
             limits=limits,
-            backend=Backend(config, router, poller, forwarder, texts, self._started),
+            backend=Backend(config, router, poller, forwarder, texts, self._started, prepared.keys),
             admission=Admission(server, self._limiter, self._metrics),
             recorder=Recorder(self._metrics, self._log, config.pointsman.log.requests, self._watch(config)),
             poller=poller,

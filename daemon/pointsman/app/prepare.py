@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +18,13 @@ from pointsman.classify.classifier import load_classifier
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.classify.time_limit import in_time
 from pointsman.classify.workers import NICE_LONG
+from pointsman.config.access import KEEP_OUT, REACHABLE, serves_anybody
 from pointsman.config.admin_address import with_admin_address
 from pointsman.config.certificate import BadCertificate, Certificate, read_certificate
+from pointsman.config.client_keys import ClientKeys, KeyFile, load_keys
 from pointsman.config.lint import lint
 from pointsman.config.load import Loaded, load
-from pointsman.config.loops import own_listener
+from pointsman.config.loops import is_local, own_listener
 from pointsman.config.model import Config, Endpoint, TlsOptions
 from pointsman.config.secret import read_secret
 from pointsman.errors import CannotStart, ConfigError
@@ -36,6 +38,7 @@ class Prepared:
 
     `key_line` is the header line with vLLM's API key, `admin_token` what the admin port wants where it is TCP. The
     ports with a certificate speak TLS over TCP.
+    `keys` are the clients', None where they need none.
     """
 
     config: Config
@@ -45,6 +48,7 @@ class Prepared:
     admin_token: bytes | None = None
     certificate: Certificate | None = None
     admin_certificate: Certificate | None = None
+    keys: ClientKeys | None = None
 
     def sha256(self) -> str:
         """Return a hex digest of the config's values, independent of the file's formatting."""
@@ -58,14 +62,23 @@ def prepare(
     vllm: str | None = None,
     log_level: Level | None = None,
     hash_key: bytes = b"",
+    reads: Callable[[Path], object] = lambda _: None,
 ) -> Prepared:
     """Read a config file and all files that it names; raises CannotStart.
 
     The classifier of `previous` is reused if it is the same. `vllm`, an address, overrides the config's endpoints, and
-    `log_level` its log level; `hash_key` is that of the log's `text_hash`.
+    `log_level` its log level; `hash_key` is that of the log's `text_hash`. `reads` is called with each file
+    that counts anew whenever it changes, before it is read.
     """
+    reads(path)
     loaded = load(path)
     config = loaded.config
+    for file in config.pointsman.server.tls_files:
+        reads(Path(file))
+    keys: KeyFile | None = None
+    if config.pointsman.access.keys_file is not None:
+        reads(Path(config.pointsman.access.keys_file))
+        keys = _keys(Path(config.pointsman.access.keys_file), config)
     found = [_artifact(model_id, loaded) for model_id in config.model_ids]
     findings = lint(loaded, *(one.manifest.labels for one in found))
     if findings.errors:
@@ -78,16 +91,19 @@ def prepare(
         config = dataclasses.replace(config, pointsman=dataclasses.replace(config.pointsman, log=log))
     server = with_admin_address(config.pointsman.server, files.runtime_directory())
     config = dataclasses.replace(config, pointsman=dataclasses.replace(config.pointsman, server=server))
+    warnings = [problem.render(str(path)) for problem in findings.warnings]
+    if keys is not None:
+        warnings += [problem.render(config.pointsman.access.keys_file or "") for problem in keys.warnings]
     key_line = read_key(config.pointsman.relay.api_key_file)
     token_file = server.admin_token_file
     token = None if token_file is None else read_secret(token_file, "pointsman.server.admin_token_file")
-    certificates = [_certificate(options) for options in (server.tls, server.admin_tls)]
+    certificates = (_certificate(server.tls), _certificate(server.admin_tls))
     if previous is not None and _serves(previous, config, found):
         classifier = previous.classifier
     else:
         classifier = _classifier(config, found, hash_key)
-    warnings = tuple(problem.render(str(path)) for problem in findings.warnings)
-    return Prepared(config, classifier, key_line, warnings, token, *certificates)
+    clients = None if keys is None else keys.keys
+    return Prepared(config, classifier, key_line, tuple(warnings), token, *certificates, clients)
 
 
 def _certificate(options: TlsOptions | None) -> Certificate | None:
@@ -95,6 +111,28 @@ def _certificate(options: TlsOptions | None) -> Certificate | None:
         return None if options is None else read_certificate(options)
     except BadCertificate as error:  # it was good a moment ago
         raise CannotStart(f"pointsman.server: {error}") from error
+
+
+def _keys(file: Path, config: Config) -> KeyFile:
+    """Read the file of client keys; raises CannotStart."""
+    try:
+        found = load_keys(file, config)
+    except OSError as error:
+        raise CannotStart(
+            f"pointsman.access.keys_file: {file} cannot be read ({error.strerror}); check path and permissions, or "
+            "write it with `pointsman keys add NAME`"
+        ) from error
+    if found.errors:
+        raise ConfigError(str(file), found.errors)
+    return found
+
+
+def refuse_strangers(config: Config, addresses: Iterable[str]) -> None:
+    """Raise CannotStart if whoever reaches one of our listeners' `addresses` would be served with vLLM's key."""
+    if serves_anybody(config):
+        for text in addresses:
+            if not is_local(text):
+                raise CannotStart(f"{text} {REACHABLE}; {KEEP_OUT}")
 
 
 def _artifact(model_id: str, loaded: Loaded) -> Artifact:

@@ -13,11 +13,12 @@ from typing import Literal
 
 from pointsman import daemon_thread
 from pointsman.app.generations import Generations
-from pointsman.app.prepare import Prepared, prepare, refuse_loops
+from pointsman.app.prepare import Prepared, prepare, refuse_loops, refuse_strangers
 from pointsman.app.systemd import Notifier
 from pointsman.classify.manifest import MODEL
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.changes import Change, changes
+from pointsman.config.client_keys import ClientKeys
 from pointsman.errors import CannotStart, ConfigError, ShuttingDown, error_body
 from pointsman.observability.log_line import Level
 from pointsman.server.request import Request
@@ -28,14 +29,17 @@ WATCH_S = 1.0
 PAUSE_S = 0.1
 # Options of sockets that are made at the start.
 BOUND = ("listen", "admin_listen", "status_listen", "unix_socket_mode", "unix_socket_group")
+# Of changed keys, a reload names so many.
+MOST_SHOWN = 20
 
 Stamp = tuple[int, int, int, int]
 """Device, inode, size, and modification time in nanoseconds."""
 Stamps = dict[Path, Stamp | None]
+"""The stamp of each file, None for one that does not exist."""
 
 
 class ConfigSource:
-    """The config file, and what stays as it was at the start whatever the file says, as for `prepare`."""
+    """The config file with the file of keys that it names, and what stays as it was at the start, as for `prepare`."""
 
     def __init__(
         self, path: Path, vllm: str | None = None, log_level: Level | None = None, hash_key: bytes = b""
@@ -44,36 +48,35 @@ class ConfigSource:
         self._vllm = vllm
         self._log_level = log_level
         self._hash_key = hash_key
-        self._watched: tuple[Path, ...] = (path,)
         self._seen: Stamps = {}
 
     def prepare(self, previous: Prepared | None = None) -> Prepared:
         """Read the config; raises CannotStart."""
-        self._seen = self._stamps()
-        prepared = prepare(self._path, previous, vllm=self._vllm, log_level=self._log_level, hash_key=self._hash_key)
-        self._watched = (self._path, *map(Path, prepared.config.pointsman.server.tls_files))
-        self._seen = self._stamps() | {file: self._seen[file] for file in self._watched if file in self._seen}
-        return prepared
+        seen: Stamps = {}
+        self._seen = seen
+        return prepare(
+            self._path,
+            previous,
+            vllm=self._vllm,
+            log_level=self._log_level,
+            hash_key=self._hash_key,
+            reads=lambda path: seen.__setitem__(path, _stamp(path)),
+        )
 
     def news(self) -> Stamps | None:
-        """Return the stamps of the config and the certificates if one has changed since it was last read.
-
-        While there is no config, none has.
-        """
-        stamps = self._stamps()
-        return None if stamps == self._seen or stamps[self._path] is None else stamps
-
-    def _stamps(self) -> Stamps:
-        return {file: _stamp(file) for file in self._watched}
+        """Return the stamps of the files that were read if one has changed since; none has while there is no config."""
+        seen = self._seen.copy()
+        stamps = {path: _stamp(path) for path in seen}
+        return None if stamps == seen or stamps.get(self._path) is None else stamps
 
 
-def _stamp(file: Path) -> Stamp | None:
+def _stamp(path: Path) -> Stamp | None:
     """Return a file's current stamp; None while it does not exist.
 
     Symbolic links are followed, so that replacing one counts as a change, as in a Kubernetes config map.
     """
     try:
-        found = file.stat()
+        found = path.stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
@@ -134,6 +137,8 @@ class Reloader:
         self.generation = 1
         self.loaded = time.time()
         """Time of the last successful load, in seconds since the epoch."""
+        self.bound: tuple[str, ...] = ()
+        """The addresses of the data port, also of sockets that were inherited."""
         self.failure: str | None = None
         """Error of the latest reload, None if it succeeded."""
         self._asked = asyncio.Event()
@@ -160,12 +165,12 @@ class Reloader:
         return (await asyncio.shield(self.ask("request"))).response()
 
     async def watch(self) -> None:
-        """Reload when the file has changed, until cancelled."""
+        """Reload when a file has changed, until cancelled."""
         before: Stamps | None = None
         while True:
             await asyncio.sleep(WATCH_S)
             news = await asyncio.to_thread(self._source.news)
-            if news is not None and news == before:  # a file that is still changing may be incomplete
+            if news is not None and news == before:  # one that is still changing may be incomplete
                 await asyncio.shield(self.ask("file"))
             before = news
 
@@ -209,6 +214,7 @@ class Reloader:
                 return Outcome("unchanged", self.generation, waiting=waiting, warnings=read.warnings)
             try:
                 refuse_loops(prepared.config)
+                refuse_strangers(prepared.config, self.bound)
                 self._generations.swap(prepared)
             except BaseException:  # no one else would close the new classifier
                 if not kept:
@@ -268,6 +274,22 @@ def _other_files(before: Prepared, after: Prepared) -> Iterator[Change]:
         same_files = getattr(servers[0], key) == getattr(servers[1], key)
         if same_files and None not in certificates and certificates[0].digest != certificates[1].digest:
             yield Change(path=f"pointsman.server.{key}", old="(a certificate)", new="(another certificate)")
+    yield from _keys(before.keys, after.keys)
+
+
+def _keys(before: ClientKeys | None, after: ClientKeys | None) -> Iterator[Change]:
+    """Yield the changes of client keys, by name; where there are many, their number."""
+    old, new = ({key.name: key for key in keys or ()} for keys in (before, after))
+    changed = [name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name)]
+    path = "pointsman.access.keys_file"
+    if len(changed) > MOST_SHOWN:
+        yield Change(path=path, old=f"({len(old)} keys)", new=f"({len(new)} keys, {len(changed)} of them changed)")
+        return
+    for name in changed:
+        words = ["(a key)" if name in old else None, "(a key)" if name in new else None]
+        if name in old and name in new:
+            words[1] = "(another secret)" if old[name].digest != new[name].digest else "(other limits)"
+        yield Change(path=f"{path}[{name}]", old=words[0], new=words[1])
 
 
 def _name(classifier: TextClassifier) -> str:

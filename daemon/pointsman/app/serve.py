@@ -12,7 +12,7 @@ from pointsman.app import gauges, stand_in
 from pointsman.app.generations import Generations
 from pointsman.app.overlay import OverlayKeeper
 from pointsman.app.ports import Ports
-from pointsman.app.prepare import Prepared
+from pointsman.app.prepare import Prepared, refuse_strangers
 from pointsman.app.reload import ConfigSource, Reloader
 from pointsman.app.remembered import remembered
 from pointsman.app.systemd import Systemd
@@ -43,6 +43,8 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
         _reload_on_hangup(reloader)
         stack.callback(signal.signal, signal.SIGHUP, signal.SIG_IGN)
         ports = Ports(generations, reloader, OverlayKeeper(files.state_directory(), generations), systemd.listeners)
+        refuse_strangers(config, ports.data.addresses)
+        reloader.bound = tuple(ports.data.addresses)
         for port in (*ports.status, *ports.admin):
             stack.push_async_callback(port.listener.drain, 0, interrupt)
             await port.open(server)

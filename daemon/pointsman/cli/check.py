@@ -14,9 +14,12 @@ from pointsman.classify.calibration import Calibration
 from pointsman.classify.manifest import Manifest
 from pointsman.cli import shares
 from pointsman.cli.lookup import unresolved
+from pointsman.config.access import KEEP_OUT, REACHABLE, serves_anybody
+from pointsman.config.client_keys import load_keys
 from pointsman.config.labels import cover
 from pointsman.config.lint import lint
 from pointsman.config.load import Loaded, default_path, in_order, load
+from pointsman.config.loops import is_local
 from pointsman.config.model import Category
 from pointsman.errors import ArtifactError, ConfigError, Problem
 from pointsman.evaluation.metrics import accuracy_interval
@@ -29,11 +32,14 @@ _MODEL_IDS = (("classifier", "category_model", "model_id"), ("pointsman", "class
 
 def run(options: argparse.Namespace) -> int:
     """Check the named file, or the default one."""
-    return check(options.file, sys.stdout)
+    return check(options.file, sys.stdout, options.listen)
 
 
-def check(path: Path | None, out: TextIO) -> int:
-    """Check a config file, by default `default_path()`, and its labels; return 0 if the service could start."""
+def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
+    """Check a config file, by default `default_path()`, and its labels; return 0 if the service could start.
+
+    `listen` are the addresses of sockets that the service would inherit.
+    """
     try:
         loaded = load(path or default_path())
     except ConfigError as error:
@@ -54,10 +60,12 @@ def check(path: Path | None, out: TextIO) -> int:
     (manifest, calibration), *larger = artifacts
     findings = lint(loaded, *(read.labels for read, _ in artifacts))
     found = thresholds(loaded.config, manifest.labels, calibration)
-    _print("error", findings.errors, file, out)
+    errors = [*findings.errors, *_strangers(loaded, listen)]
+    _print("error", errors, file, out)
     _print("warning", in_order([*findings.warnings, *_unresolved(loaded), *_imprecise(loaded, found)]), file, out)
-    if findings.errors:
-        print(_count(len(findings.errors)), file=out)
+    count = len(errors) + _keys(loaded, out)
+    if count:
+        print(_count(count), file=out)
         return 1
     print("\n".join(_summary(loaded, manifest.labels)), file=out)
     if calibration is not None or loaded.config.pointsman.routing.thresholds:
@@ -73,6 +81,35 @@ def check(path: Path | None, out: TextIO) -> int:
 def _read(folder: Path) -> tuple[Manifest, Calibration | None]:
     manifest = artifact.read_manifest(folder)
     return manifest, artifact.read_calibration(folder, manifest)
+
+
+def _strangers(loaded: Loaded, addresses: Iterable[str]) -> Iterator[Problem]:
+    if serves_anybody(loaded.config):
+        for text in addresses:
+            if not is_local(text):
+                yield Problem(path="", line=None, message=f"the inherited socket {text} {REACHABLE}", fix=KEEP_OUT)
+
+
+def _keys(loaded: Loaded, out: TextIO) -> int:
+    """Print the problems of the file of client keys, and return the number of errors.
+
+    A file that is not there, or that this user may not read, may be another for the service.
+    """
+    file = loaded.config.pointsman.access.keys_file
+    if file is None:
+        return 0
+    where = ("pointsman", "access", "keys_file")
+    try:
+        found = load_keys(Path(file), loaded.config)
+    except OSError as error:
+        message = f"{file} cannot be read ({error.strerror})"
+        kind = "warning" if isinstance(error, FileNotFoundError | PermissionError) else "error"
+        fix = "the service must be able to read it; `pointsman keys add NAME` writes it"
+        _print(kind, [loaded.places.problem(where, message, fix)], str(loaded.path), out)
+        return int(kind == "error")
+    _print("error", found.errors, file, out)
+    _print("warning", found.warnings, file, out)
+    return len(found.errors)
 
 
 def _unresolved(loaded: Loaded) -> Iterator[Problem]:

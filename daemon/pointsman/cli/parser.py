@@ -30,6 +30,14 @@ def parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="print a config's errors and warnings")
     check.add_argument("file", type=Path, nargs="?", metavar="FILE", help=f"the config; default: {WHERE}")
+    check.add_argument(
+        "--listen",
+        action="append",
+        default=[],
+        type=_listener,
+        metavar="ADDRESS",
+        help="an address at which systemd listens for the service (pointsman.socket), host:port or unix:/path",
+    )
 
     init = commands.add_parser("init", help="write a config for what a running vLLM serves")
     init.add_argument(
@@ -107,6 +115,21 @@ def parser() -> argparse.ArgumentParser:
     adapters.add_argument("--json", action="store_true", help="print the admin port's JSON response")
     adapters.set_defaults(parser=adapters)
 
+    keys = commands.add_parser("keys", help="add, list and revoke the clients' keys")
+    keys.add_argument("action", nargs="?", choices=("add", "list", "revoke"), default="list")
+    keys.add_argument("name", nargs="?", metavar="NAME", help="whose key to add or revoke")
+    _config_option(keys)
+    keys.add_argument(
+        "--model",
+        action="append",
+        metavar="MODEL",
+        help="of add: a model that the key may use, any number of times; default: all",
+    )
+    keys.add_argument("--default-model", metavar="MODEL", help="of add: answers in place of the config's default_model")
+    keys.add_argument("--expires", metavar="DAY", help="of add: the last day (UTC) of the key, as 2027-01-31")
+    keys.add_argument("--json", action="store_true", help="print JSON")
+    keys.set_defaults(parser=keys)
+
     commands.add_parser("eval", help="measure a classifier, or replay a decision log", add_help=False)
     commands.add_parser("export", help="convert a classifier into an artifact", add_help=False)
     commands.add_parser("fit", help="train a head for your own labels on an artifact", add_help=False)
@@ -116,6 +139,16 @@ def parser() -> argparse.ArgumentParser:
 
 def _config_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help=f"the config; default: {WHERE}")
+
+
+def _listener(text: str) -> str:
+    from pointsman.config.address import listen
+
+    try:
+        listen(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+    return text
 
 
 def _address(text: str) -> str:

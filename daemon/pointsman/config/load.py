@@ -81,6 +81,7 @@ def _anchored(config: Config, folder: Path) -> Config:
     """Return the config with absolute file paths, so that their readers need not know its folder."""
     options = config.pointsman
     relay = replace(options.relay, api_key_file=_absolute(options.relay.api_key_file, folder))
+    access = replace(options.access, keys_file=_absolute(options.access.keys_file, folder))
     log = replace(options.log, texts_file=_absolute(options.log.texts_file, folder))
     server = replace(
         options.server,
@@ -88,7 +89,7 @@ def _anchored(config: Config, folder: Path) -> Config:
         tls=_anchored_tls(options.server.tls, folder),
         admin_tls=_anchored_tls(options.server.admin_tls, folder),
     )
-    return replace(config, pointsman=replace(options, server=server, relay=relay, log=log))
+    return replace(config, pointsman=replace(options, server=server, relay=relay, access=access, log=log))
 
 
 def _anchored_tls(tls: TlsOptions | None, folder: Path) -> TlsOptions | None:

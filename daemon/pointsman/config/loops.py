@@ -1,4 +1,7 @@
-"""Detect endpoints that are our own listeners, where requests would loop; pure functions."""
+"""Judge where our listeners are: which endpoint is one of them, so that requests would loop, and who reaches them.
+
+Pure functions.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,12 @@ def own_listener(endpoint: Endpoint, addresses: Iterable[str]) -> str | None:
     """Return the first of our listeners' `addresses` that `endpoint` leads to, or None. All must be valid."""
     target = _target(endpoint)
     return next((text for text in addresses if _leads_to(target, listen(text))), None)
+
+
+def is_local(text: str) -> bool:
+    """Return whether a listener's address, which must be valid, is reached from this host alone."""
+    found = listen(text)
+    return isinstance(found, Unix) or all(map(_is_loopback, _hosts(found.host)))
 
 
 def _target(endpoint: Endpoint) -> Tcp | Unix:

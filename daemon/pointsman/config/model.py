@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pointsman.config.options.access import AccessOptions
 from pointsman.config.options.adapters import AdapterOptions
 from pointsman.config.options.base_model import BUILTIN_FAMILIES, Effort, Lora, Model, Pricing, ReasoningFamily
 from pointsman.config.options.category import Category, ModelScore
@@ -30,6 +31,7 @@ from pointsman.config.options.tls import TlsOptions
 __all__ = [
     "BUILTIN_FAMILIES",
     "DIRECT",
+    "AccessOptions",
     "AdapterOptions",
     "AskOptions",
     "Canary",
@@ -71,6 +73,7 @@ class Options:
     classifier: ClassifierOptions = option("Execution of the classifier.", ClassifierOptions())
     routing: RoutingOptions = option("Routing decisions.", RoutingOptions())
     adapters: AdapterOptions = option("Adapters that each vLLM serves.", AdapterOptions())
+    access: AccessOptions = option("Who may ask.", AccessOptions())
     log: LogOptions = option("The log on stderr.", LogOptions())
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from pointsman.config import address, paths, rules
+from pointsman.config.access import access_problems
 from pointsman.config.loops import own_listener
 from pointsman.config.model import DIRECT, Category, CategoryRollout, Config, ModelScore
 from pointsman.config.options.server import DEFAULT_ADMIN
@@ -67,6 +68,7 @@ def validate(config: Config, places: Places) -> tuple[Problem, ...]:
         _rollout,
         _rules,
         _asks,
+        lambda subject: access_problems(subject.config, subject.places),
     )
     return tuple(problem for check in checks for problem in check(subject))
 

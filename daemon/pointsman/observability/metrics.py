@@ -20,6 +20,8 @@ _SHORT_BUCKETS = (5e-5, 1e-4, 2e-4, 5e-4, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
 _LONG_BUCKETS = (5.0, 10.0, 30.0, 60.0, 300.0)
 _GAP_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, *_LONG_BUCKETS)
 _RESPONSE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+# Of all keys that a process has seen, revoked ones included.
+MOST_KEY_NAMES = 1000
 
 # Requests that are counted one after the other take less time than each at its end.
 COUNTED_AT_ONCE = 256
@@ -32,6 +34,7 @@ class Metrics:
         """`models` are the names allowed as a label value; any other name is counted as `other`."""
         self._models = models
         self._uncounted: list[Record] = []
+        self._key_names: set[str] = set()
         self.registry = CollectorRegistry()
         self.registry.register(_Before(self._count_all))
         self.requests = self._counter(
@@ -46,6 +49,15 @@ class Metrics:
         self.truncated = self._counter("truncated_prompts", "Prompts of which only head and tail were classified.")
         self.texts_dropped = self._counter("texts_dropped", "Texts that log.texts_file could not take in time.")
         self.tokens = self._counter("tokens", "Prompt and completion tokens reported by vLLM.", "model", "kind")
+        self.key_requests = self._counter(
+            "key_requests",
+            "Answered requests by client key, of at most 1,000 keys; others are `other`.",
+            "key",
+            "status",
+        )
+        self.key_tokens = self._counter(
+            "key_tokens", "Prompt and completion tokens reported by vLLM, by client key.", "key", "kind"
+        )
         self.left = self._counter(
             "clients_left",
             "Clients that disconnected early, by phase: queue (behind their previous request), body, classify, "
@@ -58,7 +70,8 @@ class Metrics:
             "Requests and connections refused: in_flight, client (over its limit), connections, client_connections, "
             "memory (no room for the body), files (no descriptor for a connection to vLLM), header_timeout, "
             "body_timeout, malformed, tls (a handshake that failed), query_of_death (relay.quarantine), "
-            "unknown_response (a stored response that the client does not have).",
+            "unknown_response (a stored response that the client does not have), unauthorized (no valid key), "
+            "not_allowed (a model that the key may not use).",
             "reason",
         )
         self.retries = self._counter(
@@ -177,6 +190,19 @@ class Metrics:
             observe(seconds, phase)
         if record.routed is not None:
             self._count_routed(record, record.routed, status)
+        if record.key is not None:
+            self._count_key(record, record.key, status)
+
+    def _count_key(self, record: Record, key: str, status: str) -> None:
+        if key not in self._key_names:
+            if len(self._key_names) < MOST_KEY_NAMES:
+                self._key_names.add(key)
+            else:
+                key = "other"
+        self.key_requests.add(key, status)
+        if record.tokens is not None:
+            self.key_tokens.add(key, "prompt", by=record.tokens[0])
+            self.key_tokens.add(key, "completion", by=record.tokens[1])
 
     def _count_routed(self, record: Record, routed: Routed, status: str) -> None:
         decision = routed.decision

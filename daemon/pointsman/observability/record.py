@@ -23,6 +23,8 @@ class Record(msgspec.Struct):
     path: str
     client: str = ""
     """The client's address; empty for a Unix socket."""
+    key: str | None = None
+    """The name of the client's key."""
     started: float = msgspec.field(default_factory=time.perf_counter)
     original_model: str | None = None
     routed: Routed | None = None
@@ -77,6 +79,8 @@ def request_line(record: Record) -> Line:
     }
     if record.client:
         line["client"] = record.client
+    if record.key is not None:
+        line["key"] = record.key
     if record.original_model is not None:
         line["original_model"] = cut(record.original_model, LONGEST_NAME_BYTES)
     if record.endpoint is not None:

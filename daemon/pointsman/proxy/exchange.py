@@ -6,8 +6,10 @@ import asyncio
 import traceback
 from collections.abc import Awaitable, Callable
 
+from pointsman.config.client_keys import ClientKey, Scope
 from pointsman.errors import HttpError, ShuttingDown, UpstreamError
 from pointsman.proxy.admission import Admission
+from pointsman.proxy.client_identity import client_identity
 from pointsman.proxy.recorder import Recorder, new_record
 from pointsman.server.request import Request
 from pointsman.server.response import Response
@@ -16,7 +18,7 @@ from pointsman.server.response import Response
 class Exchange:
     """A request in flight from construction to `end`, which is called exactly once however the request finishes."""
 
-    __slots__ = ("_admission", "_client", "_recorder", "_release", "record", "request", "stores")
+    __slots__ = ("_admission", "_client", "_recorder", "_release", "key", "record", "request", "stores")
 
     def __init__(
         self, request: Request, path: str, admission: Admission, recorder: Recorder, release: Callable[[], object]
@@ -27,6 +29,8 @@ class Exchange:
         self._release = release
         self._client = ""
         self.request = request
+        self.key: ClientKey | None = None
+        """The client's key; None where clients need none."""
         self.stores = False
         """True where vLLM may store the response, which then belongs to the client."""
         self.record = new_record(request, path)
@@ -35,6 +39,21 @@ class Exchange:
     def admit(self) -> None:
         """Raise TooBusy or OverShare if a limit of concurrent requests is reached."""
         self._client = self._admission.admit(self.request.client.limited_as)
+
+    def belongs_to(self, key: ClientKey) -> None:
+        """Take note of the client's key."""
+        self.key = key
+        self.record.key = key.name
+
+    @property
+    def client(self) -> str:
+        """Return what tells the client from all others: its key's name, else a hash of its credentials."""
+        return client_identity(self.request.head) if self.key is None else self.key.identity
+
+    @property
+    def scope(self) -> Scope | None:
+        """Return the models that the client may use, None for all."""
+        return None if self.key is None else self.key.scope
 
     async def settle(self, work: Awaitable[Response | None]) -> Response | None:
         """Return the response of `work`, or an error response; None if `work` handed the request to a job.

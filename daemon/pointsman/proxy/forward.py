@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pointsman.config.model import Endpoint
 from pointsman.errors import RequestError, UpstreamUnreachable
 from pointsman.long_body import Body
-from pointsman.proxy.client_identity import client_identity
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forwarded_request import ForwardedRequest, Instead
 from pointsman.proxy.hold import Hold
@@ -63,7 +62,7 @@ class Forwarder:
         return ForwardedRequest(self.upstreams, exchange, candidates, body, lines, model, instead).send(upstream)
 
     def _check(self, quarantine: Quarantine, exchange: Exchange, body: Body) -> None:
-        if quarantine.refuses(client_identity(exchange.request.head), body):
+        if quarantine.refuses(exchange.client, body):
             self.upstreams.metrics.refused.add("query_of_death")
             raise RequestError(
                 "vLLM died more than once while this very request was in flight, so it is refused for a minute "

@@ -8,7 +8,6 @@ from pointsman.config.model import Endpoint
 from pointsman.eager import in_task
 from pointsman.errors import ShuttingDown, UpstreamBroken, UpstreamError, UpstreamUnreachable
 from pointsman.long_body import Body
-from pointsman.proxy.client_identity import client_identity
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.quarantine import CONFIRM_SECONDS, LARGEST_BODY_BYTES, MOST_SUSPECTS, Suspect
 from pointsman.proxy.response_id import ResponseIdReader
@@ -112,7 +111,7 @@ class ForwardedRequest(ResponseStream):
     def _stored(self, response_id: str) -> None:
         routed = self._record.routed
         kept = None if routed is None else routed.kept
-        self._upstreams.stored.add(response_id, client_identity(self._request.head), self._endpoint.name, kept)
+        self._upstreams.stored.add(response_id, self._exchange.client, self._endpoint.name, kept)
 
     def ended(self, error: UpstreamError | None) -> None:
         exchange, endpoint = self._exchange, self._endpoint
@@ -206,4 +205,4 @@ class ForwardedRequest(ResponseStream):
             self._loop.call_later(CONFIRM_SECONDS, quarantine.forget, endpoint.name)
 
     def _as_suspect(self) -> Suspect:
-        return Suspect(client_identity(self._request.head), self._record.request_id, self._body)
+        return Suspect(self._exchange.client, self._record.request_id, self._body)

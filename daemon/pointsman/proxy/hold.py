@@ -10,7 +10,6 @@ from pointsman.config.model import Endpoint, Options
 from pointsman.eager import in_task
 from pointsman.errors import UpstreamUnreachable
 from pointsman.observability.metrics import Metrics
-from pointsman.proxy.client_identity import client_identity
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.held_requests import Held, HeldRequests
 from pointsman.upstream.load_balancer import LoadBalancer
@@ -48,7 +47,7 @@ class Hold:
             except UpstreamUnreachable:
                 if held is None:
                     names = frozenset(endpoint.name for endpoint in endpoints)
-                    held, until = Held(client_identity(exchange.request.head), names), self._loop.time() + self._seconds
+                    held, until = Held(exchange.client, names), self._loop.time() + self._seconds
                 else:
                     self._held.refused()
                 if not await self._wait(exchange, held, until):

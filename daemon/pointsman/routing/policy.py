@@ -12,6 +12,7 @@ import msgspec
 
 from pointsman.adapters.catalog import Served
 from pointsman.classify.calibration import Calibration
+from pointsman.config.client_keys import Scope
 from pointsman.config.labels import cover
 from pointsman.config.model import Category, Config, Endpoint, ModelScore
 from pointsman.routing.canaries import Arm
@@ -39,6 +40,7 @@ class Reason(enum.StrEnum):
     ADAPTER_MISSING = "adapter_missing"
     ADAPTER_WITHOUT_TOOLS = "adapter_without_tools"
     NO_CATEGORY = "no_category"
+    NOT_ALLOWED = "not_allowed"
     RULE = "rule"
     SHADOW = "shadow"
     HOLDBACK = "holdback"
@@ -50,6 +52,8 @@ LONG_HISTORY = 64 * 1024
 NOTHING: Mapping[str, str] = {}
 # What the classifier's cache has comes again.
 KNOWN_SCORES = 1024
+# Of all categories and scopes; they are cleared when the served models change, too.
+MOST_PLANS = 4096
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -143,7 +147,7 @@ class Policy:
         index = {label: position for position, label in enumerate(labels)}
         self._covered = {name: tuple(index[label] for label in coverage.labels_of[name]) for name in self._categories}
         self._planned_for: Served | None = None
-        self._plans: dict[tuple[str | None, int | None, bool], _Plan] = {}
+        self._plans: dict[tuple[str | None, int | None, bool, Scope | None], _Plan] = {}
         tools = config.pointsman.adapters.tools
         self._without_tools = frozenset(name for name, able in tools.items() if not able)
         self._known_scores = functools.lru_cache(KNOWN_SCORES)(self.scores)
@@ -233,33 +237,38 @@ class Policy:
             edits=Edits(),
         )
 
-    def decide(self, choice: Choice, share: float, served: Served, *, tools: bool = False) -> Decision:
+    def decide(
+        self, choice: Choice, share: float, served: Served, *, tools: bool = False, scope: Scope | None = None
+    ) -> Decision:
         """Return the decision for a choice; `share`, in [0, 1), selects a model where `split` divides by score.
 
         `tools`: the request carries tools. Then an adapter that is marked `tools: false` is passed over, and the
-        client's system prompt is never replaced.
+        client's system prompt is never replaced. No model outside of `scope` is ever decided for.
         """
         if served is not self._planned_for:
             self._planned_for = served
             self._plans.clear()
         if choice.model is not None or choice.never or choice.canary is not None:
-            return self._ruled(choice, share, served, tools=tools)
+            return self._ruled(choice, share, served, scope, tools=tools)
         category = None if choice.category is None else self._categories[choice.category]
-        drawn = None if category is None else self._drawn(category.model_scores, share)
-        plan = self._plans.get((choice.category, drawn, tools))
+        drawn = None if category is None else self._drawn(category.model_scores, share, scope)
+        plan = self._plans.get((choice.category, drawn, tools, scope))
         if plan is None:
-            plan = self._plans[choice.category, drawn, tools] = self._plan(category, drawn, served, tools)
+            if len(self._plans) >= MOST_PLANS:
+                self._plans.clear()
+            plan = self._plan(category, drawn, served, tools, scope)
+            self._plans[choice.category, drawn, tools, scope] = plan
         return _decision(choice, plan)
 
-    def _ruled(self, choice: Choice, share: float, served: Served, *, tools: bool) -> Decision:
+    def _ruled(self, choice: Choice, share: float, served: Served, scope: Scope | None, *, tools: bool) -> Decision:
         """Return the decision where rules name the model, or adapters that must not answer, or where a canary does."""
         never = dict(choice.never)
         category = None if choice.category is None else self._categories[choice.category]
-        drawn = None if category is None else self._drawn(category.model_scores, share)
+        drawn = None if category is None else self._drawn(category.model_scores, share, scope)
         if choice.model is not None:
-            target = self._target([choice.model], served, tools, never)
+            target = self._within([choice.model], served, tools, scope, never)
             return _decision(choice, _Plan(target, Edits(model=target.model)))
-        plan = self._plan(category, drawn, served, tools, never, choice.canary)
+        plan = self._plan(category, drawn, served, tools, scope, never, choice.canary)
         barred = plan.target.fallback is Reason.RULE
         wanted = next(iter(never.values())) if barred else choice.rule
         return _decision(msgspec.structs.replace(choice, rule=wanted), plan)
@@ -270,24 +279,40 @@ class Policy:
         drawn: int | None,
         served: Served,
         tools: bool,
+        scope: Scope | None,
         never: Mapping[str, str] = NOTHING,
         canary: str | None = None,
     ) -> _Plan:
-        if category is None:
-            target = self._target([self._config.default_model], served, tools, never)
+        entries = () if category is None else _allowed(category.model_scores, scope)
+        if category is None or not entries:
+            default = self._config.default_model if scope is None else scope.default
+            wanted = [default] if category is None else [entry.target for entry in category.model_scores]
+            target = self._within(wanted, served, tools, scope, never)
             return _Plan(target, Edits(model=target.model))
-        entries = self._ranked(category.model_scores, drawn)
+        entries = self._ranked(entries, drawn)
         if canary is not None:
             base = self._config.base_of(canary)
-            entries.insert(0, replace(entries[0], model=base, lora_name=canary))
-        target = self._target([entry.target for entry in entries], served, tools, never)
+            entries = (replace(entries[0], model=base, lora_name=canary), *entries)
+        target = self._target([entry.target for entry in entries], served, tools, scope, never)
         entry = next((entry for entry in entries if entry.target == target.wanted), entries[0])
         return _Plan(target, Edits(target.model, self._reasoning(entry), _system_prompt(category, tools)))
 
-    def _target(self, wanted: list[str], served: Served, tools: bool, never: Mapping[str, str]) -> _Target:
-        """Return the first of `wanted` that an endpoint serves, or else the base model of the first.
+    def _within(
+        self, wanted: list[str], served: Served, tools: bool, scope: Scope | None, never: Mapping[str, str]
+    ) -> _Target:
+        """Return the target for models that may be outside of `scope`, whose default answers then."""
+        if scope is None or any(map(scope.allows, wanted)):
+            return self._target(wanted, served, tools, scope, never)
+        target = self._target([scope.default], served, tools, scope, never)
+        return replace(target, fallback=Reason.NOT_ALLOWED)
 
-        With `tools`, adapters without them are passed over, and always those in `never`.
+    def _target(
+        self, wanted: list[str], served: Served, tools: bool, scope: Scope | None, never: Mapping[str, str]
+    ) -> _Target:
+        """Return the first of `wanted`, all in `scope`, that an endpoint serves, or else the base model of the first.
+
+        With `tools`, adapters without them are passed over, and always those in `never`. Where that base model is
+        outside of `scope`, its default answers, and where that is not served either, vLLM says so to the client.
         """
         barred = self._without_tools.union(never) if tools else never.keys()
         why = Reason.ADAPTER_WITHOUT_TOOLS if wanted[0] in barred else Reason.ADAPTER_MISSING
@@ -297,6 +322,10 @@ class Policy:
             if target.endpoints and name not in barred:
                 return replace(target, fallback=None if name == wanted[0] else why)
         base = self._find(self._config.base_of(wanted[0]), served)
+        if scope is not None and not scope.allows(base.base_model):
+            default = self._find(scope.default, served)
+            endpoints = default.endpoints or self._config.endpoints_of(default.wanted)
+            return replace(default, endpoints=endpoints, fallback=why, last=not default.endpoints)
         return replace(
             base,
             endpoints=base.endpoints or self._config.endpoints_of(base.base_model),
@@ -309,18 +338,21 @@ class Policy:
         model = served.base_name(name, candidates) if name == base else name
         return _Target(name, model, base, served.available(model, candidates))
 
-    def _drawn(self, entries: tuple[ModelScore, ...], share: float) -> int | None:
-        """Return the index of the entry that `share` selects with `split: score`, or None without a split."""
+    def _drawn(self, entries: tuple[ModelScore, ...], share: float, scope: Scope | None) -> int | None:
+        """Return the index of the allowed entry that `share` selects with `split: score`, or None without a split."""
         if self._config.pointsman.routing.split != "score":
+            return None
+        entries = _allowed(entries, scope)
+        if not entries:
             return None
         point = share * sum(entry.score for entry in entries)
         ends = accumulate(entry.score for entry in entries)
         return next((place for place, end in enumerate(ends) if point < end), len(entries) - 1)
 
-    def _ranked(self, entries: tuple[ModelScore, ...], drawn: int | None) -> list[ModelScore]:
+    def _ranked(self, entries: tuple[ModelScore, ...], drawn: int | None) -> tuple[ModelScore, ...]:
         """Return the entries by score, highest first, with the drawn one before all; ties keep the config's order."""
         places = sorted(range(len(entries)), key=lambda place: (place != drawn, -entries[place].score))
-        return [entries[place] for place in places]
+        return tuple(entries[place] for place in places)
 
     def _reasoning(self, entry: ModelScore) -> Reasoning | None:
         model = self._config.model_config.get(entry.model)
@@ -340,7 +372,7 @@ def _decision(choice: Choice, plan: _Plan) -> Decision:
         confidence=choice.confidence,
         reason=plan.target.fallback or choice.reason,
         edits=plan.edits,
-        adapter=plan.target.wanted != plan.target.base_model,
+        adapter=plan.target.wanted != plan.target.base_model and not plan.target.last,
         missed=choice.missed,
         rule=choice.rule,
         arm=choice.arm,
@@ -359,7 +391,8 @@ class _Plan:
 class _Target:
     """A model to send to: `wanted` is its name in the config, `model` its name in vLLM.
 
-    `fallback`: why it is not the preferred model; None if it is.
+    `fallback`: why it is not the preferred model; None if it is. `last`: no other model may answer, even where this one
+    is not served.
     """
 
     wanted: str
@@ -367,6 +400,11 @@ class _Target:
     base_model: str
     endpoints: tuple[Endpoint, ...]
     fallback: Reason | None = None
+    last: bool = False
+
+
+def _allowed(entries: tuple[ModelScore, ...], scope: Scope | None) -> tuple[ModelScore, ...]:
+    return entries if scope is None else tuple(entry for entry in entries if scope.allows(entry.target))
 
 
 def _least(config: Config, labels: Sequence[str], calibration: Calibration | None) -> Mapping[str | None, float]:

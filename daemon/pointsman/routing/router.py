@@ -11,6 +11,7 @@ import msgspec
 from pointsman.adapters.catalog import Served
 from pointsman.classify.classifier import Classification
 from pointsman.classify.text_classifier import TextClassifier
+from pointsman.config.client_keys import Scope
 from pointsman.config.model import DIRECT, Config, Endpoint
 from pointsman.config.overlay import NOTHING, Overlay, laid_over
 from pointsman.long_body import Received
@@ -119,11 +120,13 @@ class Router:
         remember: bool = True,
         at: Endpoint | None = None,
         origin: Origin = NOWHERE,
+        scope: Scope | None = None,
     ) -> Routed:
         """Decide where a request goes; `remember` keeps the decision for later turns of the conversation.
 
         `continued` is kept of the stored response that the request continues. `at`, here and below, is the only
         endpoint that can answer, as it has that response. `origin` is read if there are `rules`.
+        `scope` has the models to choose from, where not all count; a model that the client named is not checked here.
 
         A failing classifier delays the request by at most its deadline: the fallback is used, and the reason says so.
         """
@@ -131,13 +134,13 @@ class Router:
             plain = is_plain(request.model)
             return self.explicit(request.body, request.model, at) if plain else self.direct(request, at)
         if self._rollout is not None and self._rollout.off:
-            return self._unclassified(request, Choice(None, None, Reason.OFF), at)
+            return self._unclassified(request, Choice(None, None, Reason.OFF), at, scope)
         ruling = NO_RULING if self.rules is None else await self._judged(self.rules, request, origin)
         ruled = ruling.choice()
         if not request.readable:
-            return self._unclassified(request, ruled or ruling.on(Choice(None, None, Reason.TOO_MANY_PARTS)), at)
+            return self._unclassified(request, ruled or ruling.on(Choice(None, None, Reason.TOO_MANY_PARTS)), at, scope)
         if request.ask.kind is AskKind.HELPER_TASK:
-            return self._unclassified(request, ruled or ruling.on(Choice(None, None, Reason.HELPER_TASK)), at)
+            return self._unclassified(request, ruled or ruling.on(Choice(None, None, Reason.HELPER_TASK)), at, scope)
         history = await self.lane.run(self._histories.read(request.messages, request.ask, request.asked))
         conversation, place = self._place(history, caller, continued)
         reading = await self.reader.read(request.text, history, place) if ruled is None else Reading(request.text)
@@ -147,7 +150,7 @@ class Router:
         started = time.perf_counter()
         choice = ruled or ruling.on(self._choice(request.text, reading, history, place))
         tools = request.tools or (place.within and place.kept is not None and place.kept.tools)
-        decision = self._decide(choice, tools, place.share, self.served(), at)
+        decision = self._decide(choice, tools, place.share, self.served(), at, scope)
         kept = self._kept(choice, reading, place)._replace(tools=tools, mixed=place.mixed)
         if remember and conversation is not None:
             self._conversations.put(conversation, kept)
@@ -167,11 +170,18 @@ class Router:
             ruling = await self.lane.run(rules.judge(request, origin, language, read=True))
         return ruling
 
-    def again(self, request: ParsedRequest, routed: Routed, served: Served, at: Endpoint | None = None) -> Routed:
+    def again(
+        self,
+        request: ParsedRequest,
+        routed: Routed,
+        served: Served,
+        at: Endpoint | None = None,
+        scope: Scope | None = None,
+    ) -> Routed:
         """Return the same choice decided anew, after vLLM turned out to serve less than `served` said."""
         choice = routed.choice or Choice(None, None, routed.decision.reason)
         tools, share = (request.tools, 0.0) if routed.kept is None else (routed.kept.tools, routed.kept.share)
-        decision = self._decide(choice, tools, share, served, at)
+        decision = self._decide(choice, tools, share, served, at, scope)
         return msgspec.structs.replace(routed, decision=decision, edited=request.apply(decision.edits))
 
     def explicit(self, body: Received, model: str, at: Endpoint | None = None) -> Routed:
@@ -201,10 +211,10 @@ class Router:
         routed = self.explicit(request.body, name, at)
         return msgspec.structs.replace(routed, edited=request.apply(Edits(model=name)))
 
-    def _unclassified(self, request: ParsedRequest, choice: Choice, at: Endpoint | None) -> Routed:
+    def _unclassified(self, request: ParsedRequest, choice: Choice, at: Endpoint | None, scope: Scope | None) -> Routed:
         """Decide for what is not read, whatever its conversation is about."""
         started = time.perf_counter()
-        decision = self._decide(choice, request.tools, 0.0, self.served(), at)
+        decision = self._decide(choice, request.tools, 0.0, self.served(), at, scope)
         taken = time.perf_counter() - started
         return Routed(decision, request.apply(decision.edits), None, taken, ask=request.ask, choice=choice)
 
@@ -224,23 +234,28 @@ class Router:
                 place = Place(None, place.share, mixed=place.mixed)
         return conversation, place
 
-    def _decide(self, choice: Choice, tools: bool, share: float, served: Served, at: Endpoint | None) -> Decision:
+    def _decide(
+        self, choice: Choice, tools: bool, share: float, served: Served, at: Endpoint | None, scope: Scope | None
+    ) -> Decision:
         if at is not None:
             served = served.only(at.name, self.config.vllm_endpoints)
-        if self._canaries is not None and choice.category is not None:
+        # A key that is limited to some models takes no part: what answers it would not be comparable.
+        if self._canaries is not None and choice.category is not None and (scope is None or scope.models is None):
             arm, canary = self._canaries.arm(choice.category, share)
             choice = msgspec.structs.replace(choice, arm=arm, canary=canary)
-        decision = self.policy.decide(choice, share, served, tools=tools)
+        decision = self.policy.decide(choice, share, served, tools=tools, scope=scope)
         if self._rollout is not None and (choice.category is not None or choice.model is not None):
             why = self._rollout.withholds(choice.category, share)
             if why is not None:
                 default = Choice(None, choice.confidence, why, choice.missed, never=choice.never)
-                decision = self._withheld(decision, default, served, tools=tools)
+                decision = self._withheld(decision, default, served, scope, tools=tools)
         return decision if at is None else _bound(decision, at)
 
-    def _withheld(self, decision: Decision, instead: Choice, served: Served, *, tools: bool) -> Decision:
+    def _withheld(
+        self, decision: Decision, instead: Choice, served: Served, scope: Scope | None, *, tools: bool
+    ) -> Decision:
         """Return the decision of the default model in place of another, of which it tells."""
-        default = self.policy.decide(instead, 0.0, served, tools=tools)
+        default = self.policy.decide(instead, 0.0, served, tools=tools, scope=scope)
         would = Would(decision.model, decision.reason)
         return msgspec.structs.replace(default, category=decision.category, rule=decision.rule, would=would)
 

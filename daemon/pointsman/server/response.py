@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from pointsman.errors import HttpError, MethodNotAllowed, error_body
+from pointsman.errors import HttpError, error_body
 
 Pairs = list[tuple[str, str]]
 
@@ -58,8 +58,7 @@ def error_response(error: HttpError, body: object = None) -> Response:
     response = json_response(body or error.body(), error.status)
     if error.retry_after is not None:
         response.headers.append(("Retry-After", str(error.retry_after)))
-    if isinstance(error, MethodNotAllowed):
-        response.headers.append(("Allow", error.allowed))
+    response.headers += error.headers
     return response
 
 

@@ -1,0 +1,254 @@
+"""Read the file of client keys: JSON lines, one key each, with the secret's hash in place of the secret.
+
+Lines, because a key is added or revoked without a change to any other; a line that begins with `#` is a comment.
+
+A secret is 32 random bytes, so nobody finds it by trying, and a plain SHA-256 is enough. A slow hash, as passwords need
+it, would take milliseconds of the event loop for each request, and whoever sends wrong keys could have it spend them.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import hmac
+import math
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from pointsman import files
+from pointsman.config.model import Config
+from pointsman.config.words import choose
+from pointsman.errors import Problem
+
+LARGEST_FILE_BYTES = 4 * 2**20
+MOST_KEYS = 10_000
+EVERY_MODEL = "*"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+"""The name of a key: it stands in logs, in metrics and on terminals."""
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+COMMENT = b"#"
+
+
+class Scope(NamedTuple):
+    """The models that a key may use, None for all; `default` answers in place of the config's `default_model`."""
+
+    models: frozenset[str] | None
+    default: str
+
+    def allows(self, model: str) -> bool:
+        """Return whether a model, by its name in a request, may be used."""
+        return self.models is None or model in self.models
+
+
+class ClientKey(msgspec.Struct, frozen=True):
+    """A client's key: `digest` is the hash of its secret, `expires` in seconds since the epoch.
+
+    `scope` is None where the key may do what a client without one could.
+    """
+
+    name: str
+    digest: bytes
+    scope: Scope | None = None
+    expires: float = math.inf
+
+    @property
+    def restricted(self) -> bool:
+        """Return whether there are models that the key may not use."""
+        return self.scope is not None and self.scope.models is not None
+
+    @property
+    def identity(self) -> str:
+        """Return what tells this client from all others; never the hash by which clients without a key are known."""
+        return f"key {self.name}"
+
+
+class ClientKeys:
+    """All keys, by the hash of their secret."""
+
+    def __init__(self, keys: Iterable[ClientKey]) -> None:
+        self._by_digest = {key.digest: key for key in keys}
+        self._nobody = ClientKey("", os.urandom(32))
+
+    def __len__(self) -> int:
+        return len(self._by_digest)
+
+    def __iter__(self) -> Iterator[ClientKey]:
+        return iter(self._by_digest.values())
+
+    def find(self, secret: bytes) -> ClientKey | None:
+        """Return the key with this secret, or None after the same work."""
+        digest = digest_of(secret)
+        key = self._by_digest.get(digest, self._nobody)
+        return key if hmac.compare_digest(key.digest, digest) else None
+
+
+class Entry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A line of the file."""
+
+    name: str
+    sha256: str
+    models: list[str]
+    default_model: str | None = None
+    expires: str | None = None
+    created: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """A file of keys; `keys` lacks those in `errors`."""
+
+    keys: ClientKeys
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+def digest_of(secret: bytes) -> bytes:
+    """Return the hash of a secret."""
+    return hashlib.sha256(secret).digest()
+
+
+def load_keys(path: Path, config: Config) -> KeyFile:
+    """Read a file of keys for this config; raises OSError."""
+    found = parse_keys(files.read(path, LARGEST_FILE_BYTES), config)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    return KeyFile(found.keys, found.errors, (*_exposed(mode), *found.warnings))
+
+
+def parse_keys(content: bytes, config: Config) -> KeyFile:
+    """Read the content of such a file."""
+    reader = _Reader(config)
+    for line, text in enumerate(content.split(b"\n"), start=1):
+        if text.strip() and not text.startswith(COMMENT):
+            reader.read(text, line)
+    warnings = []
+    if not reader.keys and not reader.problems:
+        fix = "add one with `pointsman keys add NAME`"
+        warnings.append(Problem(path="", line=None, message="there is no key, so nobody is served", fix=fix))
+    return KeyFile(ClientKeys(reader.keys), tuple(reader.problems), tuple(warnings))
+
+
+def decode_entry(text: bytes) -> Entry:
+    """Read a line; raises ValueError, which says what is wrong."""
+    try:
+        return msgspec.json.decode(text, type=Entry)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+
+
+def expiry(text: str) -> float:
+    """Return when a key expires, in seconds since the epoch: at the end of a day in UTC, or at a time with its zone.
+
+    Raises ValueError.
+    """
+    if len(text) == len("2027-01-31"):
+        day = datetime.datetime.combine(datetime.date.fromisoformat(text), datetime.time(), datetime.UTC)
+        return (day + datetime.timedelta(days=1)).timestamp()
+    moment = datetime.datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("no time zone")
+    return moment.timestamp()
+
+
+def models_of(config: Config) -> list[str]:
+    """Return the names that a key may list."""
+    return [*config.model_config, *(lora.name for model in config.model_config.values() for lora in model.loras)]
+
+
+class _Reader:
+    """Collect the keys of a file and all its problems."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._models = models_of(config)
+        self._known = frozenset(self._models)
+        self._lines: dict[str, int] = {}
+        self._digests: dict[bytes, str] = {}
+        self.keys: list[ClientKey] = []
+        self.problems: list[Problem] = []
+
+    def read(self, text: bytes, line: int) -> None:
+        before = len(self.problems)
+        try:
+            entry = decode_entry(text)
+        except ValueError as error:
+            self._problem(line, "", f"not a key ({error})", "write one JSON object a line, or remove the line")
+            return
+        expires = math.inf
+        try:
+            if entry.expires is not None:
+                expires = expiry(entry.expires)
+        except (ValueError, OverflowError):
+            message = f'expected a day or a time, found "{entry.expires[:40] if entry.expires else ""}"'
+            self._problem(line, "expires", message, "write 2027-01-31, or 2027-01-31T12:00:00+00:00")
+        self._name(entry, line)
+        if not _DIGEST.fullmatch(entry.sha256):
+            fix = "add the key with `pointsman keys add`"
+            self._problem(line, "sha256", "expected 64 hexadecimal digits in lower case", fix)
+        scope = self._scope(entry, line)
+        if len(self.keys) >= MOST_KEYS:
+            self._problem(line, "", f"there are more than {MOST_KEYS:,} keys", "remove those that are not used")
+        if len(self.problems) > before:
+            return
+        key = ClientKey(entry.name, bytes.fromhex(entry.sha256), scope, expires)
+        other = self._digests.setdefault(key.digest, key.name)
+        if other != key.name:
+            fix = f"remove one of the two, and add it anew with `pointsman keys add {key.name}`"
+            self._problem(line, "sha256", f'the key "{other}" has the same secret', fix)
+        self.keys.append(key)
+
+    def _name(self, entry: Entry, line: int) -> None:
+        if not NAME.fullmatch(entry.name):
+            fix = "write 1 to 64 letters, digits, `.`, `_`, `@` and `-`, a letter or digit first"
+            self._problem(line, "name", "the name is not valid", fix)
+            return
+        first = self._lines.setdefault(entry.name, line)
+        if first != line:
+            message = f'the name "{entry.name}" is already used on line {first}'
+            self._problem(line, "name", message, "rename one of the two, or remove it")
+
+    def _scope(self, entry: Entry, line: int) -> Scope | None:
+        if not entry.models:
+            self._problem(line, "models", "the list is empty", 'name a model, or write ["*"] for all')
+        for model in entry.models:
+            if model != EVERY_MODEL:
+                self._check(model, line, "models")
+        models = None if EVERY_MODEL in entry.models else frozenset(entry.models)
+        default = entry.default_model
+        if default is None:
+            common = self._config.default_model
+            if models is None:
+                return None
+            return Scope(models, common if common in models else next(iter(entry.models), ""))
+        self._check(default, line, "default_model")
+        if models is not None and default not in models:
+            message = f'the key may not use its own default model "{default[:80]}"'
+            self._problem(line, "default_model", message, "add it to models, or name one of those")
+        return Scope(models, default)
+
+    def _check(self, model: str, line: int, field: str) -> None:
+        if model in self._known:
+            return
+        if model in self._config.auto_names:
+            message = f'"{model}" is no model: it requests routing, which every key may'
+            self._problem(line, field, message, "remove it, and name the models that may answer")
+        else:
+            message = f'"{model[:80]}" is neither a model in model_config nor one of their loras'
+            self._problem(line, field, message, choose(model, self._models))
+
+    def _problem(self, line: int, field: str, message: str, fix: str) -> None:
+        self.problems.append(Problem(path=field, line=line, message=message, fix=fix))
+
+
+def _exposed(mode: int) -> Iterator[Problem]:
+    """Warn of a file that others can read or change; its group may read it, as the service may be in that."""
+    if mode & (stat.S_IRWXO | stat.S_IWGRP):
+        what = "change" if mode & (stat.S_IWOTH | stat.S_IWGRP) else "read"
+        message = f"other users can {what} this file (mode {mode:04o})"
+        yield Problem(path="", line=None, message=message, fix="chmod 600, with the service's user as its owner")
