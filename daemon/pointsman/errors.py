@@ -7,9 +7,11 @@ PointsmanError
 ├── HttpError               becomes an error response in OpenAI's form
 │   ├── Unauthorized        the client has no valid key
 │   ├── NotAllowed          its key may not use the model, or the model cannot be read
+│   │   └── UsageUnknown    the key's tokens are limited, and those of the request would not be known
 │   ├── RequestError        the client's fault: answered with its `status`, never forwarded
 │   │   ├── MethodNotAllowed
 │   │   └── UnknownResponse     a stored response that this client does not have
+│   ├── RateLimited         its key has reached one of its limits
 │   ├── OverShare           one client exceeds its limit of concurrent requests
 │   ├── TooBusy             the service is at its limit of concurrent requests
 │   │   └── BuffersFull     the bytes of requests in memory are at their limit
@@ -171,6 +173,30 @@ class NotAllowed(HttpError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, param="model")
+
+
+class UsageUnknown(NotAllowed):
+    """The tokens of the client's key are limited, and nobody would know how many the request uses."""
+
+    code = "usage_unknown"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.param = None
+
+
+class RateLimited(HttpError):
+    """The client's key has reached a limit, which the metrics count by `reason`; `headers` tell what is left of it."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, reason: str, message: str, retry_after: int, headers: tuple[tuple[str, str], ...]) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after = retry_after
+        self.headers = headers
 
 
 class OverShare(HttpError):

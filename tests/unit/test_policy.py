@@ -60,7 +60,7 @@ def test_the_reasons_are_stable() -> None:
     assert " ".join(Reason) == (
         "explicit_model classified sticky low_confidence unsupported_language no_text helper_task ambiguous "
         "mixed_prompts too_many_parts deadline overloaded classifier_error adapter_missing "
-        "adapter_without_tools no_category rule shadow holdback off"
+        "adapter_without_tools no_category not_allowed rule shadow holdback off"
     )
 
 

@@ -16,6 +16,7 @@ from pointsman.api.decision_headers import decision_lines
 from pointsman.api.dry_run import dry_run
 from pointsman.api.health import Ready, health_routes, ping_routes
 from pointsman.api.models import model_list, model_of_list
+from pointsman.api.token_budget import reserve
 from pointsman.config import paths
 from pointsman.config.client_keys import ClientKeys
 from pointsman.config.model import DIRECT, Config, PathOptions
@@ -104,7 +105,10 @@ async def _raise(error: HttpError) -> Response:
 async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Response | None:
     record, router, forwarder = exchange.record, backend.router, backend.forwarder
     body = await read_body(backend, exchange)
-    if not _is_json(exchange.request):
+    is_json = _is_json(exchange.request)
+    if exchange.lease is not None:
+        await reserve(exchange, router.lane, body, is_json=is_json)
+    if not is_json:
         check_model(exchange.key, None)
         await forwarder.forward(exchange, backend.config.vllm_endpoints, body)  # vLLM reports the error
         return None
@@ -164,7 +168,10 @@ def _keep_text(backend: Backend, routed: Routed) -> None:
 async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
     config, policy, poller, forwarder = backend.config, backend.router.policy, backend.poller, backend.forwarder
-    fields = await _fields(backend, body) if _is_json(exchange.request) else None
+    is_json = _is_json(exchange.request)
+    if exchange.lease is not None:
+        await reserve(exchange, backend.router.lane, body, is_json=is_json)
+    fields = await _fields(backend, body) if is_json else None
     model = None if fields is None else model_of(fields)
     if fields is None or model is None or not _means_default(config, model, poller.served):
         named: Body = body

@@ -26,6 +26,7 @@ from pointsman.proxy.admission import Admission
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.health_reporter import HealthReporter
 from pointsman.proxy.hold import configured_hold
+from pointsman.proxy.key_limiter import KeyLimiter
 from pointsman.proxy.quarantine import Quarantine
 from pointsman.proxy.recorder import Recorder
 from pointsman.proxy.stored_responses import StoredResponses
@@ -48,6 +49,7 @@ class Builder:
         self._metrics = metrics
         self._stored = stored
         self._limiter = ClientLimiter()
+        self._key_limiter = KeyLimiter(asyncio.get_running_loop().time)
         self._quarantine = Quarantine(asyncio.get_running_loop().time)
         self._started = time.time()
         self.trials = Trials()
@@ -61,6 +63,7 @@ class Builder:
         # These may fail; what follows takes over shared parts and must not.
         limits = self._limits(server)
         texts = self._texts(config.pointsman.log.texts_file, previous)
+        self._key_limiter.know(key.name for key in prepared.keys or ())
         balancer = LoadBalancer(config.vllm_endpoints, relay, self._report, previous.balancer.all if previous else None)
         poller = Poller(
             config.vllm_endpoints,
@@ -95,7 +98,7 @@ class Builder:
             config=config,
             limits=limits,
             backend=Backend(config, router, poller, forwarder, texts, self._started, prepared.keys),
-            admission=Admission(server, self._limiter, self._metrics),
+            admission=Admission(server, self._limiter, self._key_limiter, self._metrics),
             recorder=Recorder(self._metrics, self._log, config.pointsman.log.requests, self._watch(config)),
             poller=poller,
             loader=loader,

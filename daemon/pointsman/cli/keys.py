@@ -12,13 +12,13 @@ import pwd
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from pointsman import files
-from pointsman.config.client_keys import EVERY_MODEL, LARGEST_FILE_BYTES, Entry, digest_of, parse_keys
+from pointsman.config.client_keys import EVERY_MODEL, LARGEST_FILE_BYTES, Entry, KeyLimits, digest_of, parse_keys
 from pointsman.config.key_lines import added, entries, removed
 from pointsman.config.load import default_path, load
 from pointsman.config.model import Config
@@ -39,8 +39,10 @@ def run(options: argparse.Namespace) -> int:
     """Do what `options.action` says; return 0 on success, 1 on failure; raises ConfigError."""
     if (options.action != "list") is not (options.name is not None):
         options.parser.error("add and revoke need a NAME, list takes none")
-    if options.action != "add" and (options.model or options.default_model or options.expires):
-        options.parser.error("--model, --default-model and --expires are for add")
+    limits = {name: getattr(options, name) for name in KeyLimits._fields}
+    of_add = (options.model, options.default_model, options.expires, *limits.values())
+    if options.action != "add" and any(value is not None for value in of_add):
+        options.parser.error("only --config and --json are for other actions than add")
     config = load(options.config or default_path()).config
     if config.pointsman.access.keys_file is None:
         print(
@@ -52,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         if options.action == "list":
             _list(path, as_json=options.json)
         elif options.action == "add":
-            _add(path, config, options)
+            _add(path, config, options, limits)
         else:
             _revoke(path, options.name)
     except KeysError as error:
@@ -64,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add(path: Path, config: Config, options: argparse.Namespace) -> None:
+def _add(path: Path, config: Config, options: argparse.Namespace, limits: Mapping[str, int | None]) -> None:
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
     entry = Entry(
         name=options.name,
@@ -72,6 +74,7 @@ def _add(path: Path, config: Config, options: argparse.Namespace) -> None:
         models=options.model or [EVERY_MODEL],
         default_model=options.default_model,
         expires=options.expires,
+        **limits,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
     with _locked(path):
@@ -102,9 +105,16 @@ def _list(path: Path, *, as_json: bool) -> None:
         shown = [msgspec.to_builtins(entry) for entry in found]
         print(json.dumps([{name: value for name, value in one.items() if name != "sha256"} for one in shown], indent=2))
         return
-    rows = [("name", "models", "default", "expires", "created")]
+    rows = [("name", "models", "default", "expires", "limits", "created")]
     rows += [
-        (entry.name, ",".join(entry.models), entry.default_model or "-", entry.expires or "-", entry.created or "-")
+        (
+            entry.name,
+            ",".join(entry.models),
+            entry.default_model or "-",
+            entry.expires or "-",
+            ",".join(f"{name}={value}" for name in KeyLimits._fields if (value := getattr(entry, name))) or "-",
+            entry.created or "-",
+        )
         for entry in found
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -127,6 +127,13 @@ def parser() -> argparse.ArgumentParser:
     )
     keys.add_argument("--default-model", metavar="MODEL", help="of add: answers in place of the config's default_model")
     keys.add_argument("--expires", metavar="DAY", help="of add: the last day (UTC) of the key, as 2027-01-31")
+    for flag, what in (
+        ("--requests-per-minute", "requests a minute"),
+        ("--tokens-per-minute", "tokens a minute, of prompts and answers"),
+        ("--max-in-flight", "requests at a time"),
+        ("--max-body-bytes", "bytes of a request's body"),
+    ):
+        keys.add_argument(flag, type=int, metavar="N", help=f"of add: the most {what}")
     keys.add_argument("--json", action="store_true", help="print JSON")
     keys.set_defaults(parser=keys)
 

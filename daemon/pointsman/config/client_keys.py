@@ -29,6 +29,7 @@ from pointsman.errors import Problem
 
 LARGEST_FILE_BYTES = 4 * 2**20
 MOST_KEYS = 10_000
+LARGEST_LIMIT = 2**31 - 1
 EVERY_MODEL = "*"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 """The name of a key: it stands in logs, in metrics and on terminals."""
@@ -47,16 +48,29 @@ class Scope(NamedTuple):
         return self.models is None or model in self.models
 
 
+class KeyLimits(NamedTuple):
+    """The limits of a key, each None where there is none; `max_body_bytes` is the size of a request's body."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_in_flight: int | None = None
+    max_body_bytes: int | None = None
+
+
+UNLIMITED = KeyLimits()
+
+
 class ClientKey(msgspec.Struct, frozen=True):
     """A client's key: `digest` is the hash of its secret, `expires` in seconds since the epoch.
 
-    `scope` is None where the key may do what a client without one could.
+    `scope` is None where the key may use any model, and `limits` where it has none.
     """
 
     name: str
     digest: bytes
     scope: Scope | None = None
     expires: float = math.inf
+    limits: KeyLimits | None = None
 
     @property
     def restricted(self) -> bool:
@@ -97,6 +111,10 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     models: list[str]
     default_model: str | None = None
     expires: str | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_in_flight: int | None = None
+    max_body_bytes: int | None = None
     created: str | None = None
 
 
@@ -191,12 +209,12 @@ class _Reader:
         if not _DIGEST.fullmatch(entry.sha256):
             fix = "add the key with `pointsman keys add`"
             self._problem(line, "sha256", "expected 64 hexadecimal digits in lower case", fix)
-        scope = self._scope(entry, line)
+        scope, limits = self._scope(entry, line), self._limits(entry, line)
         if len(self.keys) >= MOST_KEYS:
             self._problem(line, "", f"there are more than {MOST_KEYS:,} keys", "remove those that are not used")
         if len(self.problems) > before:
             return
-        key = ClientKey(entry.name, bytes.fromhex(entry.sha256), scope, expires)
+        key = ClientKey(entry.name, bytes.fromhex(entry.sha256), scope, expires, limits)
         other = self._digests.setdefault(key.digest, key.name)
         if other != key.name:
             fix = f"remove one of the two, and add it anew with `pointsman keys add {key.name}`"
@@ -231,6 +249,14 @@ class _Reader:
             message = f'the key may not use its own default model "{default[:80]}"'
             self._problem(line, "default_model", message, "add it to models, or name one of those")
         return Scope(models, default)
+
+    def _limits(self, entry: Entry, line: int) -> KeyLimits | None:
+        limits = KeyLimits(*(getattr(entry, name) for name in KeyLimits._fields))
+        for name, value in limits._asdict().items():
+            if value is not None and not 1 <= value <= LARGEST_LIMIT:
+                message = f"expected a whole number of at least 1 and at most {LARGEST_LIMIT:,}"
+                self._problem(line, name, message, "write such a number, or remove the limit")
+        return None if limits == UNLIMITED else limits
 
     def _check(self, model: str, line: int, field: str) -> None:
         if model in self._known:

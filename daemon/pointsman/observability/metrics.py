@@ -71,7 +71,8 @@ class Metrics:
             "memory (no room for the body), files (no descriptor for a connection to vLLM), header_timeout, "
             "body_timeout, malformed, tls (a handshake that failed), query_of_death (relay.quarantine), "
             "unknown_response (a stored response that the client does not have), unauthorized (no valid key), "
-            "not_allowed (a model that the key may not use).",
+            "not_allowed (a model that the key may not use), key_requests, key_tokens, key_in_flight (limits of the "
+            "key).",
             "reason",
         )
         self.retries = self._counter(

@@ -5,16 +5,18 @@ from __future__ import annotations
 from pointsman.config.model import ServerOptions
 from pointsman.errors import OverShare, TooBusy
 from pointsman.observability.metrics import Metrics
+from pointsman.proxy.key_limiter import KeyLimiter
 from pointsman.server.client_limiter import ClientLimiter
 
 
 class Admission:
     """Count requests in flight, in total and by client, and refuse those beyond the limits of one config."""
 
-    def __init__(self, options: ServerOptions, limiter: ClientLimiter, metrics: Metrics) -> None:
-        """`limiter` and `metrics` are shared by all configs of the process."""
+    def __init__(self, options: ServerOptions, limiter: ClientLimiter, keys: KeyLimiter, metrics: Metrics) -> None:
+        """`limiter`, `keys` and `metrics` are shared by all configs of the process."""
         self._options = options
         self._limiter = limiter
+        self.keys = keys
         self._metrics = metrics
 
     def begin(self) -> None:

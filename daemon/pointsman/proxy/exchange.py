@@ -10,15 +10,31 @@ from pointsman.config.client_keys import ClientKey, Scope
 from pointsman.errors import HttpError, ShuttingDown, UpstreamError
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.client_identity import client_identity
+from pointsman.proxy.key_limiter import KeyLease
 from pointsman.proxy.recorder import Recorder, new_record
+from pointsman.proxy.usage import Tail
 from pointsman.server.request import Request
 from pointsman.server.response import Response
+
+# As nginx logs a client that closed the connection.
+CLIENT_LEFT = 499
 
 
 class Exchange:
     """A request in flight from construction to `end`, which is called exactly once however the request finishes."""
 
-    __slots__ = ("_admission", "_client", "_recorder", "_release", "key", "record", "request", "stores")
+    __slots__ = (
+        "_admission",
+        "_client",
+        "_recorder",
+        "_release",
+        "answer",
+        "key",
+        "lease",
+        "record",
+        "request",
+        "stores",
+    )
 
     def __init__(
         self, request: Request, path: str, admission: Admission, recorder: Recorder, release: Callable[[], object]
@@ -31,6 +47,10 @@ class Exchange:
         self.request = request
         self.key: ClientKey | None = None
         """The client's key; None where clients need none."""
+        self.lease: KeyLease | None = None
+        """What the request takes of the key's limits, None where it has none."""
+        self.answer: Tail | None = None
+        """What was passed on of the answer, once the request was sent."""
         self.stores = False
         """True where vLLM may store the response, which then belongs to the client."""
         self.record = new_record(request, path)
@@ -41,9 +61,13 @@ class Exchange:
         self._client = self._admission.admit(self.request.client.limited_as)
 
     def belongs_to(self, key: ClientKey) -> None:
-        """Take note of the client's key."""
+        """Take note of the client's key; raises RateLimited (429) where that has reached a limit."""
         self.key = key
         self.record.key = key.name
+        if key.limits is not None:
+            self.lease = self._admission.keys.enter(key)
+            if key.limits.max_body_bytes is not None:
+                self.request.limit_to(key.limits.max_body_bytes)
 
     @property
     def client(self) -> str:
@@ -93,12 +117,26 @@ class Exchange:
 
     def left(self) -> None:
         """End because the client disconnected."""
-        self.record.status = 499  # as nginx logs a client that closed the connection
+        self.record.status = CLIENT_LEFT
         self._recorder.metrics.left.add(self.record.phase)
         self.end()
 
     def end(self) -> None:
         """Count and log the outcome in the record, and release the config."""
+        if self.lease is not None:
+            self.lease.leave(self._tokens(self.lease.prompt))
         self._admission.end(self._client)
         self._recorder.outcome(self.record)
         self._release()
+
+    def _tokens(self, prompt: int) -> int:
+        """Return the tokens that the request has used, by an estimate where vLLM does not say.
+
+        Of an answer that was cut off, that is the prompt and what was passed on.
+        """
+        answer, record = self.answer, self.record
+        if record.tokens is not None:
+            return sum(record.tokens)
+        if answer is None or (record.status >= 400 and record.status != CLIENT_LEFT):
+            return 0
+        return max(sum(answer.tokens() or ()), prompt + answer.events)

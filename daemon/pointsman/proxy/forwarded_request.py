@@ -15,6 +15,7 @@ from pointsman.proxy.response_stream import ResponseStream
 from pointsman.proxy.unknown_model import UnknownModel
 from pointsman.proxy.upstream_request import header_lines, request_head
 from pointsman.proxy.upstreams import Upstreams
+from pointsman.proxy.usage import CountedTail
 from pointsman.server.byte_budget import SMALL_BYTES
 from pointsman.upstream.connection import NotStarted
 from pointsman.upstream.endpoint_state import EndpointState
@@ -56,6 +57,12 @@ class ForwardedRequest(ResponseStream):
         request, record = exchange.request, exchange.record
         id_line = b"X-Request-Id: %b\r\n" % record.request_id.encode()
         super().__init__(request, record, upstreams.timeouts, lines + id_line, model)
+        lease = exchange.lease
+        if lease is not None:
+            self._lines += lease.lines()
+            if lease.counts_tokens:
+                self.tail = CountedTail()
+            exchange.answer = self.tail
         self._upstreams = upstreams
         self._exchange = exchange
         self._candidates = candidates

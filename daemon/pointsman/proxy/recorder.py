@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pointsman.errors import BuffersFull, HttpError, NotAllowed, OutOfFiles, Unauthorized, UpstreamError
+from pointsman.errors import BuffersFull, HttpError, NotAllowed, OutOfFiles, RateLimited, Unauthorized, UpstreamError
 from pointsman.http1.forwarded_headers import request_id
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
@@ -44,6 +44,8 @@ class Recorder:
         record.status, record.error = error.status, error.in_full
         if isinstance(error, BuffersFull):
             self.metrics.refused.add("memory")
+        elif isinstance(error, RateLimited):
+            self.metrics.refused.add(error.reason)
         elif isinstance(error, Unauthorized):
             self.metrics.refused.add("unauthorized")
         elif isinstance(error, NotAllowed):

@@ -10,6 +10,7 @@ TAIL_BYTES = 4096
 _FRAMING = re.compile(rb"\r\n[0-9A-Fa-f]+\r\n")
 # OpenAI's form, and that of the Responses API and of Anthropic.
 _ERROR = re.compile(rb'(?:^|\n)(?:data: ?\{"error"|event: ?error\r?\n)')
+_EVENT = b"data: {"
 # No response has 10^15 tokens; a longer number would overflow the float of a Prometheus sample.
 _COUNT = rb"_tokens\":\s*(\d{1,15})(?![\d.eE])"
 _PROMPT = re.compile(rb'"(?:prompt|input)' + _COUNT)
@@ -17,12 +18,13 @@ _COMPLETION = re.compile(rb'"(?:completion|output)' + _COUNT)
 
 
 class Tail:
-    """The last TAIL_BYTES of a response body."""
+    """The last TAIL_BYTES of a response body; `events` of a stream are counted by `CountedTail` alone."""
 
-    __slots__ = ("_tail",)
+    __slots__ = ("_tail", "events")
 
     def __init__(self) -> None:
         self._tail = b""
+        self.events = 0
 
     def feed(self, chunk: bytes) -> None:
         """Append a chunk, and keep its last TAIL_BYTES."""
@@ -49,3 +51,13 @@ class Tail:
     def failed(self) -> bool:
         """Return whether the stream ended with an error event, which vLLM sends when its engine dies."""
         return b"error" in self._tail and _ERROR.search(self.content()) is not None
+
+
+class CountedTail(Tail):
+    """Counts the events of a stream as well: vLLM sends one for each token, or for a few."""
+
+    __slots__ = ()
+
+    def feed(self, chunk: bytes) -> None:
+        self.events += chunk.count(_EVENT)
+        super().feed(chunk)

@@ -80,6 +80,7 @@ class Request:
         "_framing",
         "_length",
         "_limit",
+        "_limit_name",
         "_long",
         "_parts",
         "_reserved",
@@ -123,6 +124,7 @@ class Request:
         """True once the whole body has arrived."""
         self._length = length
         self._limit = limit
+        self._limit_name = "pointsman.server.max_body_bytes"
         self._share = share
         self._reserved = reserved
         self._unread = unread
@@ -163,7 +165,7 @@ class Request:
     def _keep(self, data: bytes, size: int) -> None:
         """Add to the body, which has `size` bytes then."""
         if size > self._limit:
-            self._discard(too_large(self._limit), size)
+            self._discard(too_large(self._limit, self._limit_name), size)
         elif not self._grow(size):
             self._discard(BuffersFull(), size)
         else:
@@ -205,6 +207,14 @@ class Request:
     def has_body(self) -> bool:
         """True unless the body is empty by its head."""
         return self.head.chunked or self._length > 0
+
+    def limit_to(self, limit: int) -> None:
+        """Refuse a body of more than `limit` bytes, a limit of this client's own, which `read` says."""
+        if limit >= self._limit:
+            return
+        self._limit, self._limit_name = limit, "max_body_bytes of your key"
+        if max(self._length, self._size) > limit:
+            self._error = too_large(limit, self._limit_name)
 
     # --- called by the handler -------------------------------------------------------------------------------------
 
@@ -273,8 +283,6 @@ def _too_slow(why: str) -> RequestError:
     return RequestError(why, status=408, code="request_timeout")
 
 
-def too_large(limit: int) -> RequestError:
+def too_large(limit: int, limit_name: str = "pointsman.server.max_body_bytes") -> RequestError:
     """Return the error for a body of more than `limit` bytes."""
-    return RequestError(
-        f"the body is larger than {limit} bytes (pointsman.server.max_body_bytes)", status=413, code="body_too_large"
-    )
+    return RequestError(f"the body is larger than {limit} bytes ({limit_name})", status=413, code="body_too_large")

@@ -1,0 +1,158 @@
+"""Hold each client key to its limits: requests and tokens a minute, and requests in flight."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from pointsman.config.client_keys import ClientKey, KeyLimits
+from pointsman.errors import RateLimited
+
+MINUTE = 60.0
+
+
+class Bucket:
+    """What was used of a limit per minute; it drains all the time, by a whole limit in a minute."""
+
+    __slots__ = ("_at", "_used")
+
+    def __init__(self, now: float) -> None:
+        self._used = 0.0
+        self._at = now
+
+    def left(self, limit: int, now: float) -> float:
+        """Return how much may be used now, below 0 where more was used than reserved."""
+        self._used = max(0.0, self._used - (now - self._at) * limit / MINUTE)
+        self._at = now
+        return limit - self._used
+
+    def wait(self, limit: int, wanted: float, now: float) -> float:
+        """Return the seconds until so much may be used."""
+        return max(0.0, (wanted - self.left(limit, now)) * MINUTE / limit)
+
+    def add(self, amount: float) -> None:
+        """Note that so much was used, or less than 0 where it was not."""
+        self._used += amount
+
+
+class _Use:
+    """What a key uses now, in all configs."""
+
+    __slots__ = ("in_flight", "requests", "tokens")
+
+    def __init__(self, now: float) -> None:
+        self.in_flight = 0
+        self.requests = Bucket(now)
+        self.tokens = Bucket(now)
+
+
+class KeyLease:
+    """One request of a limited key, from `KeyLimiter.enter` to `leave`; `reserve` takes its tokens."""
+
+    __slots__ = ("_clock", "_limits", "_reserved", "_use", "prompt")
+
+    def __init__(self, limits: KeyLimits, use: _Use, clock: Callable[[], float]) -> None:
+        self._limits = limits
+        self._use = use
+        self._clock = clock
+        self._reserved = 0
+        self.prompt = 0
+        """The tokens of the prompt, as they were estimated."""
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Return whether tokens are limited."""
+        return self._limits.tokens_per_minute is not None
+
+    def reserve(self, prompt: int, answer: int) -> None:
+        """Take the tokens that a request may use, at most a whole minute's; raises RateLimited (429)."""
+        limit = self._limits.tokens_per_minute
+        if limit is None:
+            return
+        wanted = min(prompt + answer, limit)
+        wait = self._use.tokens.wait(limit, wanted, self._clock())
+        if wait:
+            raise self._limited("tokens", f"your key may use {limit:,} tokens a minute", wait)
+        self.prompt = prompt
+        self._reserved = wanted
+        self._use.tokens.add(wanted)
+
+    def leave(self, tokens: int) -> None:
+        """End the request, which used so many tokens."""
+        self._use.in_flight -= 1
+        if self._reserved:
+            self._use.tokens.add(tokens - self._reserved)
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Return what is left of the limits, in OpenAI's headers."""
+        now, limits, use = self._clock(), self._limits, self._use
+        found: list[tuple[str, str]] = []
+        for name, limit, bucket in (
+            ("requests", limits.requests_per_minute, use.requests),
+            ("tokens", limits.tokens_per_minute, use.tokens),
+        ):
+            if limit is not None:
+                left = max(0, math.floor(bucket.left(limit, now)))
+                found += (
+                    (f"x-ratelimit-limit-{name}", str(limit)),
+                    (f"x-ratelimit-remaining-{name}", str(left)),
+                    (f"x-ratelimit-reset-{name}", span(bucket.wait(limit, limit, now))),
+                )
+        return tuple(found)
+
+    def lines(self) -> bytes:
+        """Return these headers as lines of an answer."""
+        return "".join([f"{name}: {value}\r\n" for name, value in self.headers()]).encode()
+
+    def enter(self) -> None:
+        """Count the request; raises RateLimited (429)."""
+        limits, use = self._limits, self._use
+        if limits.max_in_flight is not None and use.in_flight >= limits.max_in_flight:
+            raise self._limited("in_flight", f"your key may have {limits.max_in_flight} requests in flight", 1.0)
+        if limits.requests_per_minute is not None:
+            wait = use.requests.wait(limits.requests_per_minute, 1, self._clock())
+            if wait:
+                words = f"your key may send {limits.requests_per_minute:,} requests a minute"
+                raise self._limited("requests", words, wait)
+            use.requests.add(1)
+        use.in_flight += 1
+
+    def _limited(self, reason: str, words: str, wait: float) -> RateLimited:
+        return RateLimited(f"key_{reason}", words, max(1, math.ceil(wait)), self.headers())
+
+
+class KeyLimiter:
+    """What all keys use, shared by the configs of a process."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock` returns seconds."""
+        self._clock = clock
+        self._uses: dict[str, _Use] = {}
+
+    def __len__(self) -> int:
+        return len(self._uses)
+
+    def know(self, names: Iterable[str]) -> None:
+        """Forget the keys that have other names, unless they have a request in flight."""
+        kept = frozenset(names)
+        self._uses = {name: use for name, use in self._uses.items() if name in kept or use.in_flight}
+
+    def enter(self, key: ClientKey) -> KeyLease | None:
+        """Begin a request of a key, None for a key without limits; raises RateLimited (429)."""
+        if key.limits is None:
+            return None
+        use = self._uses.get(key.name)
+        if use is None:
+            use = self._uses[key.name] = _Use(self._clock())
+        lease = KeyLease(key.limits, use, self._clock)
+        lease.enter()
+        return lease
+
+
+def span(seconds: float) -> str:
+    """Return a time as OpenAI writes it: `17ms`, `1.5s`, `1m0s`."""
+    milliseconds = math.ceil(seconds * 1000)
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds / 1000, 60)
+    return f"{minutes:.0f}m{rest:g}s" if minutes else f"{rest:g}s"
