@@ -146,9 +146,11 @@ bench-accuracy: .venv/installed
 	.venv/bin/python benchmarks/accuracy.py $(DATA)
 
 # Beside its peers: 12 GB in WORK for their venvs and for models, and 25 minutes on a quiet machine once those are made.
+# DATA=folder and ENCODER=folder (all-MiniLM-L6-v2, see training/README.md) measure fidelity, too.
 bench-inference: wheel
 	-PYTHON=$(PYTHON) benchmarks/inference/peers/install.sh $(WORK)/peers
-	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m inference $(WORK)
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m inference $(WORK) \
+		$(if $(DATA),--data $(DATA)) $(if $(ENCODER),--encoder $(ENCODER))
 
 # Beside other proxies: 1.2 GB in RELAY for them, and 20 minutes on a quiet machine; SHARE=0.1 tries it out.
 # BEFORE=PYTHON also measures the Pointsman that this Python has installed.

@@ -121,25 +121,31 @@ def startup(result: dict[str, Any]) -> list[str]:
 
 
 def sizing() -> list[str]:
-    """Return throughput per core and memory of the classifiers, under a closed loop of 8 clients."""
-    serving, soak = load("inference-serving"), load("inference-soak")
+    """Return throughput per core and memory of the classifiers, each with the CPU that it was measured on."""
+    alone, serving, soak = load("inference-built_in"), load("inference-serving"), load("inference-soak")
     cores, found = serving["machine"]["cores"], serving["found"]
-    memory = {"built-in": load("startup")["median"]["used_rss_mib"], "ours int8": max(soak["found"]["mib"])}
-    names = {"built-in": "built-in of release 0.1", "ours int8": "ModernBERT-base, int8"}
+    memory = load("startup")["median"]["used_rss_mib"], max(soak["found"]["mib"])
     rows = []
-    for name, title in names.items():
-        for workload, cells in found["closed"].items():
-            rounds = cells["8"][name]
-            rate, late = (statistics.median(each[key] for each in rounds) for key in ("per_second", "p95_ms"))
-            tokens = found["tokens"][workload]["mean"]
-            rows.append(f"| {title} | {tokens:.0f} | {rate / cores:,.0f} | {late:.0f} ms | {memory[name]:.0f} MiB |")
+    for tokens in ("16", "128", "512"):
+        ms = statistics.median(alone["found"]["ms"][tokens]["1"])
+        rows.append(f"| built-in | {tokens} | {1000 / ms:,.0f} | {memory[0]:.0f} MiB | {processor(alone['machine'])} |")
+    for workload, cells in found["closed"].items():
+        rate = statistics.median(each["per_second"] for each in cells["8"]["ours int8"])
+        tokens = f"{found['tokens'][workload]['mean']:.0f} (mean)"
+        rows.append(
+            f"| ModernBERT-base, int8 | {tokens} | {rate / cores:,.0f} | {memory[1]:.0f} MiB "
+            f"| {processor(serving['machine'])} |"
+        )
     return [
-        "| classifier | tokens of a prompt, mean | new prompts a second on a core | p95 of 8 clients | memory |",
+        "| classifier | tokens of a prompt | new prompts a second on a core | memory | measured on |",
         "| --- | --- | --- | --- | --- |",
         *rows,
         "",
-        "With the clients on the same cores. The present built-in classifies half as many; the memory is its own.",
-        origin(serving),
+        "The built-in runs alone; ModernBERT-base behind HTTP, with 8 clients on the same cores.",
+        "",
+        f"Built-in: {origin(alone)}",
+        "",
+        f"ModernBERT-base: {origin(serving)}",
     ]
 
 

@@ -4,6 +4,9 @@ WORK is a folder for models, peers' venvs (`peers/install.sh WORK/peers`) and lo
 time limit, and writes WORK/results/PART.json. Without PART, all parts without such a file are run, so that the next
 call continues an interrupted one. At the end the results are copied to benchmarks/results and the report is rendered.
 
+`WORK fidelity --encoder DIR --data DIR` needs a folder with all-MiniLM-L6-v2 and one with labelled rows; without them
+this part is left out.
+
 `WORK soak --share 30` is a soak of an hour instead of two minutes.
 """
 
@@ -25,7 +28,7 @@ from provenance import provenance
 from inference.workplace import HERE, Workplace
 
 RESULTS = HERE.parent / "results"
-PARTS = {"batch1": 540, "serving": 900, "routed": 240, "soak": 240, "overload": 120}
+PARTS = {"batch1": 540, "built_in": 120, "fidelity": 600, "serving": 900, "routed": 240, "soak": 240, "overload": 120}
 """Time limit of each part in seconds."""
 
 PEER_PACKAGES = {
@@ -40,6 +43,8 @@ def main() -> int:
     parser.add_argument("work", type=Path)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--share", type=float, default=1.0, help="of the rounds and seconds: 0.1 tries a part out")
+    parser.add_argument("--encoder", type=Path, help="folder of all-MiniLM-L6-v2, for `fidelity`")
+    parser.add_argument("--data", type=Path, help="folder with train.jsonl and dev_*.jsonl, for `fidelity`")
     parser.add_argument("--here", action="store_true", help="in this process, and without a report")
     options = parser.parse_args()
     work = Workplace(options.work.resolve())
@@ -47,10 +52,15 @@ def main() -> int:
         for part in options.parts:
             _measure(work, part, options.share)
         return 0
-    from inference.models import make_models  # torch, which takes seconds and which no part needs
+    from inference.fidelity import prepare  # torch, which takes seconds and which no part needs
+    from inference.models import make_models
 
-    make_models(work)
-    parts = options.parts or [part for part in PARTS if not _result(work, part).exists()]
+    skipped = [] if options.data and options.encoder else ["fidelity"]
+    parts = options.parts or [part for part in PARTS if part not in skipped and not _result(work, part).exists()]
+    if {*parts} - {"built_in", "fidelity"}:
+        make_models(work)
+    if "fidelity" in parts and not skipped:
+        prepare(work, options.encoder, options.data)
     status = run_parts(work, parts, options.share)
     for part in PARTS:
         if _result(work, part).exists():

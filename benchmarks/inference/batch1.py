@@ -17,7 +17,7 @@ from typing import Any
 from inference.operators import profile
 from inference.worker import GEMM_ROWS, LAYER_WEIGHTS
 from inference.workplace import HERE, Workplace
-from pointsman.classify.artifact import BUILTIN, read_manifest
+from pointsman.classify.artifact import read_manifest
 
 THREADS = 2
 PAUSE_S = 0.03
@@ -32,15 +32,21 @@ VARIANTS = {
     "PyTorch float": ("torch", "checkpoint", ""),
     "optimum float": ("onnxruntime", "optimum", ""),
     "optimum int8": ("onnxruntime", "optimum-int8", ""),
+    "ONNX Runtime int8": ("onnxruntime", "onnxruntime-int8", ""),
     "OpenVINO int8": ("openvino", "openvino-int8", "openvino"),
+    "OpenVINO int8, f32": ("openvino f32", "openvino-int8", "openvino"),
+    "OpenVINO int8 weights": ("openvino", "openvino-weights", "openvino"),
+    "OpenVINO int8 weights, f32": ("openvino f32", "openvino-weights", "openvino"),
     "ours float": ("onnxruntime", "float", ""),
     "ours int8 per token": ("onnxruntime", "int8-token", ""),
     "ours int8 per tensor": ("onnxruntime", "int8-tensor", ""),
-    "built-in": ("onnxruntime", str(BUILTIN), ""),
     "int8 product": ("int8 product", "", ""),
     "float product": ("float product", "", ""),
 }
-"""Name to the worker's kind, the model, and the peer's venv."""
+"""Name to the worker's kind, the model, and the peer's venv.
+
+What OpenVINO does not compute in int8 it computes in bfloat16 where the CPU has that, unless it is told f32.
+"""
 PROFILED = {"ours int8 per token": "int8-token", "ours int8 per tensor": "int8-tensor"}
 PROFILED_TOKENS = (128, 2048)
 
@@ -53,9 +59,12 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     `proofs` are the verification results of each model's export.
     """
     with contextlib.ExitStack() as stack:
-        started = {name: stack.enter_context(worker) for name in VARIANTS if (worker := _start(work, name))}
-        workers = {name: worker for name, worker in started.items() if _line(worker) == "ready\n"}
-        times = {str(tokens): _take_turns(workers, tokens, seconds * share) for tokens, seconds in SECONDS.items()}
+        workers = {
+            name: stack.enter_context(worker)
+            for name, (kind, model, venv) in VARIANTS.items()
+            if (worker := start(work, name, kind, work.model(model), venv))
+        }
+        times = {str(tokens): take_turns(workers, tokens, seconds * share) for tokens, seconds in SECONDS.items()}
     models = {name: work.model(model) for name, model in PROFILED.items() if work.model(model).exists()}
     return {
         "missing": [name for name in VARIANTS if name not in workers],
@@ -68,7 +77,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     }
 
 
-def _take_turns(workers: dict[str, Worker], tokens: int, seconds: float) -> dict[str, list[float]]:
+def take_turns(workers: dict[str, Worker], tokens: int, seconds: float) -> dict[str, list[float]]:
     """Return milliseconds by variant, without variants that cannot take this many tokens."""
     # The first run of a length allocates memory and compiles.
     names = [name for name, worker in workers.items() if _seconds(worker, tokens, 1) is not None]
@@ -95,20 +104,20 @@ def floor_ms(tokens: int, int8_product_ms: float, float_product_ms: float) -> fl
     return linear + attention_operations * float_product_ms / (2 * layer * GEMM_ROWS)
 
 
-def _start(work: Workplace, name: str) -> Worker | None:
-    """Start a variant's process, which ends when its input is closed; return None if a part of it is missing."""
-    kind, model, venv = VARIANTS[name]
+def start(work: Workplace, name: str, kind: str, model: Path, venv: str = "", threads: int = THREADS) -> Worker | None:
+    """Start a variant's process, which ends when its input is closed; return None if it cannot run here."""
     python = work.python(venv) if venv else Path(sys.executable)
-    if not python.exists() or not work.model(model).exists():
+    if not python.exists() or not model.exists():
         return None
     with (work.part("logs") / f"{name}.log").open("w") as log:
-        return subprocess.Popen(
-            [str(python), str(HERE / "worker.py"), kind, str(work.model(model)), str(THREADS)],
+        worker = subprocess.Popen(
+            [str(python), str(HERE / "worker.py"), kind, str(model), str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
         )
+    return worker if _line(worker) == "ready\n" else None
 
 
 def _seconds(worker: Worker, tokens: int, runs: int) -> float | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inference.workplace import HERE, MAX_TOKENS, Workplace
+from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman_export.export.checkpoint import open_checkpoint
 from pointsman_export.export.recipe import FastRecipe
 from pointsman_export.export.texts import BUILT_IN
@@ -21,6 +22,8 @@ from pointsman_export.export.torch_model import load_model
 from support.checkpoint import BASE, make_checkpoint
 
 PROOF_TEXTS = 28
+CALIBRATION_TEXTS = 300
+"""Which is what nncf takes by default."""
 
 
 def make_models(work: Workplace) -> None:
@@ -29,7 +32,9 @@ def make_models(work: Workplace) -> None:
         "checkpoint": _checkpoint,
         "optimum": _optimum,
         "optimum-int8": _optimum_int8,
+        "onnxruntime-int8": _onnxruntime_int8,
         "openvino-int8": _openvino_int8,
+        "openvino-weights": _openvino_weights,
         "int8-token": lambda work, path: _export(work, path, "--activations", "token"),
         "int8-tensor": lambda work, path: _export(work, path, "--activations", "tensor"),
         "float": _float,
@@ -75,10 +80,31 @@ def _optimum_int8(work: Workplace, path: Path) -> None:
     )
 
 
+def _onnxruntime_int8(work: Workplace, path: Path) -> None:
+    """Create what ONNX Runtime's dynamic quantization makes by default, without options."""
+    from onnxruntime.quantization import quantize_dynamic
+
+    shutil.copytree(work.model("optimum"), path, ignore=shutil.ignore_patterns("*.onnx*"))
+    quantize_dynamic(work.model("optimum") / "model.onnx", path / "model.onnx")
+
+
 def _openvino_int8(work: Workplace, path: Path) -> None:
+    """Quantize weights and activations, calibrated on the texts that `export` has for its proof."""
+    tokenizer = Tokenizer(work.tokenizer)
+    rows = work.part("models") / "calibration.json"
+    encoded = tokenizer.encode(list(BUILT_IN[:CALIBRATION_TEXTS]), Window.even(MAX_TOKENS))
+    rows.write_text(json.dumps([item.ids.tolist() for item in encoded]))
+    _quantize(work, path, str(rows))
+
+
+def _openvino_weights(work: Workplace, path: Path) -> None:
+    _quantize(work, path)
+
+
+def _quantize(work: Workplace, path: Path, *rows: str) -> None:
     program = HERE / "peers" / "quantize_openvino.py"
     path.mkdir()
-    _run([str(work.python("openvino")), str(program), str(work.model("optimum") / "model.onnx"), str(path)])
+    _run([str(work.python("openvino")), str(program), str(work.model("optimum") / "model.onnx"), str(path), *rows])
 
 
 def _float(work: Workplace, path: Path) -> None:

@@ -1,11 +1,13 @@
 """Run one variant in its own process, so that no other threads spin in it: worker.py KIND PATH THREADS.
 
-Reads lines of `TOKENS RUNS` and answers each with the seconds of the last run; prints `ready` first. Runs in a peer's
-venv, so it imports nothing of ours except our graph's input format.
+Reads lines of `TOKENS RUNS` and answers each with the seconds of the last run, or of token ids as a JSON list and
+answers each with the logits; prints `ready` first. Runs in a peer's venv, so it imports nothing of ours except our
+graph's input format.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -20,51 +22,60 @@ GEMM_ROWS = 512
 LAYER_WEIGHTS = ((768, 2304), (768, 768), (768, 2304), (1152, 768))
 """Weights of the linear layers in one layer of ModernBERT-base."""
 
-Feed = Callable[[int], Any]
-"""Returns the inputs of a prompt of this many tokens."""
-Run = Callable[[Any], object]
+Ids = np.ndarray[Any, np.dtype[np.int64]]
+Feed = Callable[[Ids], Any]
+"""Returns the inputs of a prompt of these tokens, shape [1, tokens]."""
+Run = Callable[[Any], Any]
+"""Runs the model; returns its logits, shape [1, labels]."""
 
 
 def torch_float(path: Path, threads: int) -> tuple[Feed, Run]:
     import torch
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoConfig, AutoModelForSequenceClassification
 
     torch.set_num_threads(threads)
-    model = AutoModelForSequenceClassification.from_pretrained(path, reference_compile=False).eval()
+    config = AutoConfig.from_pretrained(path)
+    config.reference_compile = False  # of ModernBERT
+    model = AutoModelForSequenceClassification.from_pretrained(path, config=config).eval()
 
     def run(ids: torch.Tensor) -> object:
         with torch.inference_mode():
             return model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
 
-    return lambda tokens: torch.from_numpy(_ids(tokens)), run
+    return torch.from_numpy, run
 
 
 def onnxruntime_graph(path: Path, threads: int) -> tuple[Feed, Run]:
     session = _session(str(path / "model.onnx"), threads)
-    packed = "starts" in [item.name for item in session.get_inputs()]
+    names = [item.name for item in session.get_inputs()]
+    packed = "starts" in names
 
-    def feed(tokens: int) -> Any:
-        ids = _ids(tokens)
+    def feed(ids: Ids) -> Any:
         if not packed:
-            return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+            return unpacked(names, ids)
         from pointsman.classify.packing import pack
 
         return pack(list(ids))
 
-    return feed, lambda inputs: session.run(None, inputs)
+    return feed, lambda inputs: session.run(None, inputs)[0]
 
 
-def openvino_graph(path: Path, threads: int) -> tuple[Feed, Run]:
+def openvino_graph(precision: str | None, path: Path, threads: int) -> tuple[Feed, Run]:
     import openvino
 
     options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+    if precision is not None:
+        options["INFERENCE_PRECISION_HINT"] = precision
     request = openvino.Core().compile_model(path / "model.xml", "CPU", options).create_infer_request()
+    names = [value.get_any_name() for value in request.model_inputs]
 
-    def feed(tokens: int) -> Any:
-        ids = _ids(tokens)
-        return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+    return partial(unpacked, names), lambda inputs: request.infer(inputs)[0]
 
-    return feed, request.infer
+
+def unpacked(names: list[str], ids: Ids) -> dict[str, Ids]:
+    """Return the inputs of a graph as transformers has them: one segment, and nothing masked."""
+    filled = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    return {name: filled[name] for name in names}
 
 
 def product(operator: str, activation: type, weight: type, _: Path, threads: int) -> tuple[Feed, Run]:
@@ -93,13 +104,14 @@ def product(operator: str, activation: type, weight: type, _: Path, threads: int
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     session = _session(model.SerializeToString(), threads)
-    return lambda _: inputs, lambda feed: session.run(None, feed)
+    return lambda _: inputs, lambda feed: session.run(None, feed)[0]
 
 
 KINDS: dict[str, Callable[[Path, int], tuple[Feed, Run]]] = {
     "torch": torch_float,
     "onnxruntime": onnxruntime_graph,
-    "openvino": openvino_graph,
+    "openvino": partial(openvino_graph, None),
+    "openvino f32": partial(openvino_graph, "f32"),
     "int8 product": partial(product, "MatMulInteger", np.uint8, np.int8),
     "float product": partial(product, "MatMul", np.float32, np.float32),
 }
@@ -110,8 +122,11 @@ def main() -> None:
     feed, run = KINDS[kind](Path(path), int(threads))
     print("ready", flush=True)
     for line in sys.stdin:
+        if line.startswith("["):
+            print(json.dumps(np.asarray(run(feed(np.array([json.loads(line)]))))[0].tolist()), flush=True)
+            continue
         tokens, runs = map(int, line.split())
-        inputs = feed(tokens)
+        inputs = feed(_ids(tokens))
         for _ in range(runs):
             started = time.perf_counter()
             run(inputs)
@@ -119,7 +134,7 @@ def main() -> None:
         print(seconds, flush=True)
 
 
-def _ids(tokens: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _ids(tokens: int) -> Ids:
     return np.random.default_rng(tokens).integers(3, VOCABULARY, (1, tokens))
 
 

@@ -7,16 +7,19 @@ import json
 import math
 import os
 import random
+import shutil
 import statistics
 import sys
 from pathlib import Path
 from typing import Any
 
 import inference.__main__
+import numpy as np
 import pytest
 from inference import targets
 from inference.batch1 import floor_ms
 from inference.ceiling import prompts_per_second
+from inference.fidelity import fidelity
 from inference.load import Reply, Window
 from inference.metrics import lag_p99_ms
 from inference.operators import by_operator
@@ -50,9 +53,8 @@ def test_a_slow_round_that_hits_both_leaves_their_ratio_as_it_is() -> None:
 
 def test_the_slowest_length_is_judged() -> None:
     cell = {"optimum float": [30.0], "ours int8 per tensor": [10.0], "int8 product": [1.0], "float product": [1.0]}
-    cell |= {"built-in": [1.0]}
-    slow = cell | {"ours int8 per tensor": [20.0]}
-    found = {row.what: row for row in targets.batch1({"ms": {"32": cell, "128": slow, "2048": cell}})}
+    cells = {"32": cell, "128": cell | {"ours int8 per tensor": [20.0]}, "2048": cell}
+    found = {row.what: row for row in targets.batch1({"ms": cells}, "ours int8 per tensor")}
     row = found["speed-up over optimum's float, from 32 tokens"]
     assert (row.measured, row.at, row.met) == (1.5, "128 tokens", False)
 
@@ -149,7 +151,12 @@ def test_a_profile_leaves_out_the_first_run_and_what_only_encloses_others() -> N
 
 
 def test_a_report_names_what_was_not_measured_and_shows_the_rest(tmp_path: Path) -> None:
-    cell = {"ours int8 per tensor": [10.0], "int8 product": [1.0], "float product": [1.0], "built-in": [1.0]}
+    cell = {
+        "ours int8 per token": [12.0],
+        "ours int8 per tensor": [10.0],
+        "int8 product": [1.0],
+        "float product": [1.0],
+    }
     found = {"missing": ["OpenVINO int8"], "ms": {"32": cell, "128": cell}, "operators": {}, "proofs": {}}
     machine = {"cores": 2, "cpu": "x"}
     head = {"machine": machine, "versions": {"onnxruntime": "1"}, "python": "3", "commit": "c", "time": "t"}
@@ -158,5 +165,42 @@ def test_a_report_names_what_was_not_measured_and_shows_the_rest(tmp_path: Path)
     assert "Not measured, since it could not be run: OpenVINO int8." in lines
     assert "| speed-up over OpenVINO's int8 | ? | at least 1 | not measured |" in lines
     assert "| ours int8 per tensor | 10.0 | 10.0 |" in lines
+    judged = [line for line in lines if line.startswith("| speed-up over optimum's float")]
+    assert judged == ["| speed-up over optimum's float, from 32 tokens | ? | at least 3 | not measured |"] * 2
+    assert lines.index("The default, `export` without options:") < lines.index(judged[0])
     assert "`serving` was not measured." in lines
     assert (tmp_path / "inference-batch1.svg").read_text().startswith("<svg")
+
+
+def test_fidelity_is_the_error_of_all_logits_and_the_share_of_labels_that_stay() -> None:
+    reference = np.array([[3.0, 0.0], [0.0, 4.0]])
+    assert fidelity(reference, reference) == {"relative_error": 0.0, "labels_kept": 1.0}
+    assert fidelity(np.array([[3.0, 3.0], [5.0, 4.0]]), reference) == {
+        "relative_error": round(math.sqrt(3**2 + 5**2) / 5, 6),
+        "labels_kept": 0.5,
+    }
+
+
+def test_a_part_that_was_measured_with_another_built_in_says_so(tmp_path: Path) -> None:
+    found = {"sha256": "of another", "ms": {tokens: {"1": [2.0], "2": [1.0]} for tokens in ("32", "128")}}
+    head = {
+        "machine": {"cores": 2, "cpu": "x"},
+        "versions": {"onnxruntime": "1"},
+        "python": "3",
+        "commit": "c",
+        "time": "t",
+    }
+    (tmp_path / "inference-built_in.json").write_text(json.dumps(head | {"peers": {}, "seconds": 1, "found": found}))
+    lines = render(tmp_path)
+    assert "**Measured with another built-in classifier than the present one.**" in lines
+    assert "| the built-in at 32 tokens, ms | 2 on 1 threads | at most 3 | met |" in lines
+
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+
+
+def test_the_report_says_what_was_measured(tmp_path: Path) -> None:
+    """It is rendered from the result files, so that no figure in it is older than they are."""
+    for file in RESULTS.glob("inference-*.json"):
+        shutil.copy(file, tmp_path)
+    assert render(tmp_path) == (RESULTS / "inference.md").read_text("utf-8").splitlines()

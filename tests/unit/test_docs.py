@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import report
+
 import pointsman
 from pointsman.config.semantic_router.foreign import NEWER
 from pointsman.routing.policy import Reason
@@ -154,3 +156,8 @@ def test_what_is_said_of_a_cascade_was_measured() -> None:
         f"{larger['right_model']:.1%}, a bound of 0.9 passes on {both['passed_on']:.0%} and reaches "
         f"{both['right_model']:.1%}".replace("%", " %")
     ) in said
+
+
+def test_the_figures_of_the_docs_are_those_that_were_measured() -> None:
+    """What `make docs` writes between the marks of operations.md follows from the result files."""
+    assert "\n".join(report.sizing()) in (DOCS / "operations.md").read_text("utf-8")
