@@ -139,7 +139,7 @@ class Wire:
         self.begin()
 
     def _handler(self) -> Handler:
-        return data_handler(self.generations, lambda: None)
+        return data_handler(self.generations, lambda: None, None)
 
     def _swapped(self) -> None:
         self.listener.handler = self._handler()

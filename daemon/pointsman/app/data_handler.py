@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from pointsman.api.data import routes
 from pointsman.api.health import Ready
+from pointsman.api.known_host import for_known_hosts
 from pointsman.app.generations import Generations
 from pointsman.errors import RequestError
+from pointsman.server.hosts import Hosts
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response
 
 
-def data_handler(generations: Generations, ready: Ready) -> Handler:
-    """Return the handler for the current config, whose paths it has."""
+def data_handler(generations: Generations, ready: Ready, hosts: Hosts | None) -> Handler:
+    """Return the handler for the current config, whose paths it has.
+
+    `hosts` are the names of a port that only this host reaches, None where others do as well.
+    """
 
     def not_routed(request: Request, error: RequestError) -> Response:
         return generations.current.recorder.not_routed(request, error)
 
     options = generations.current.config.pointsman
-    return routes(generations.exchange, ready, not_routed, options.relay.paths)
+    handler = routes(generations.exchange, ready, not_routed, options.relay.paths)
+    return handler if hosts is None else for_known_hosts(handler, hosts, not_routed)

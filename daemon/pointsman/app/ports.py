@@ -32,7 +32,7 @@ from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.hosts import Hosts
 from pointsman.server.limits import Limits
 from pointsman.server.listener import Listener
-from pointsman.server.request import Request
+from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route, Routes
 from pointsman.server.unix_socket import Access
@@ -91,7 +91,8 @@ class Ports:
             passed[name if name in passed else ""].append(one)
         server = generations.current.config.pointsman.server
         ready = readiness(generations.trouble, lambda: self.data.listener.draining)
-        self.data = Port(self._data_listener(ready), _places(server.listen, passed[""]))
+        data = _places(server.listen, passed[""])
+        self.data = Port(self._data_listener(ready, data), data)
         self._budget = ByteBudget(4 * MOST_BODY_BYTES)
         reads = _open_routes(generations, ready)
         changes = _protected_routes(generations, reloader, overlay, ready)
@@ -109,18 +110,22 @@ class Ports:
         status = _places([server.status_listen], passed[STATUS])
         self.status = [self._admin_port(Routes(reads, _elsewhere), status, lambda: None)] if status else []
 
-    def _data_listener(self, ready: Ready) -> Listener:
+    def _data_listener(self, ready: Ready, places: Sequence[Place]) -> Listener:
         generations = self._generations
         metrics = generations.metrics
+        only_here = all(place.tcp is None or place.tcp.loopback for place in places)
+
+        def handler() -> Handler:
+            hosts = self._hosts(places) if only_here else None
+            return data_handler(generations, ready, hosts)
 
         def swapped() -> None:
-            listener.handler = data_handler(generations, ready)
+            listener.handler = handler()
 
         def abandoned(request: Request) -> None:
             generations.current.recorder.abandoned(request)
 
-        handler = data_handler(generations, ready)
-        listener = Listener(handler, self._limits, metrics.refused.add, abandoned, generations.budget, self._tls)
+        listener = Listener(handler(), self._limits, metrics.refused.add, abandoned, generations.budget, self._tls)
         generations.swapped = swapped
         gauges.watch_listener(metrics, listener, generations.budget)
         return listener
@@ -136,18 +141,17 @@ class Ports:
     def _limits(self) -> Limits:
         return self._generations.current.limits
 
+    def _hosts(self, places: Iterable[Place]) -> Hosts:
+        allowed = self._generations.current.config.pointsman.server.allowed_hosts
+        return _hosts(tuple(place.address for place in places), allowed)
+
     def _admin_port(self, table: Routes, places: Sequence[Place], token: Callable[[], bytes | None]) -> Port:
-        addresses = tuple(place.address for place in places)
-
-        def hosts() -> Hosts:
-            return _hosts(addresses, self._generations.current.config.pointsman.server.allowed_hosts)
-
         def limits() -> Limits:
             return dataclasses.replace(
                 self._limits(), max_connections=ADMIN_CONNECTIONS, max_body_bytes=MOST_BODY_BYTES
             )
 
-        handler = guarded(table, hosts, token)
+        handler = guarded(table, lambda: self._hosts(places), token)
         return Port(Listener(handler, limits, lambda _: None, lambda _: None, self._budget, self._admin_tls), places)
 
 

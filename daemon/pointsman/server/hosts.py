@@ -25,6 +25,13 @@ class Hosts:
         self._names = frozenset(_normal(name) for name in (*_LOCAL, *bound, *more))
         self._every_ip = any(_is_wildcard(host) for host in bound)
 
+    def known_here(self, host: bytes | None) -> bool:
+        """Return whether a client on this host may ask by this name: any IP address, and any name without a dot."""
+        if self.known(host, any_ip=True):
+            return True
+        match = _HOST.fullmatch(host or b"")
+        return match is not None and b"." not in match[1]
+
     def known(self, host: bytes | None, *, any_ip: bool = False) -> bool:
         """Return whether a request with this `Host` was meant for us; `any_ip`: by whatever IP address.
 

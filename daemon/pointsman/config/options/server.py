@@ -40,7 +40,8 @@ class ServerOptions:
     )
     allowed_hosts: tuple[str, ...] = option(
         "Further names or IP addresses (without a port) that may stand in the `Host` of a request to the admin port, "
-        "beside `localhost`, this host's name and the names of the addresses.",
+        "and to a data port that only this host reaches, beside `localhost`, this host's name and the names of the "
+        "addresses.",
         (),
     )
     max_in_flight: int = option(

@@ -1,0 +1,121 @@
+"""A headless Chromium, driven by chromedriver's WebDriver protocol: plain JSON over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from support import needs
+from support.process import log_tail, no_survivors, reserve_port
+
+START_SECONDS = 60.0
+SCRIPT_SECONDS = 60.0
+# As root there is no sandbox, and nothing is to be asked of the network.
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@dataclass(frozen=True)
+class Browser:
+    """A window."""
+
+    _http: aiohttp.ClientSession
+    _session: str
+
+    async def open(self, url: str) -> None:
+        """Load a page, and wait until it is loaded."""
+        await self._post("/url", {"url": url})
+
+    async def run(self, script: str, *arguments: Any) -> Any:
+        """The result of the body of an async function that runs in the page; `arguments` are its own."""
+        whole = f"const done = arguments[arguments.length - 1]; (async function () {{ {script} }})"
+        whole += ".apply(null, arguments).then(done, error => done({failed: String(error)}))"
+        return await self._post("/execute/async", {"script": whole, "args": list(arguments)})
+
+    async def text(self) -> str:
+        """What the page shows."""
+        shown: str = await self.run("return document.body ? document.body.innerText : ''")
+        return shown
+
+    async def _post(self, path: str, body: Mapping[str, Any]) -> Any:
+        return await _post(self._http, self._session + path, body)
+
+
+@contextlib.asynccontextmanager
+async def run_browser(folder: Path, *, names: Mapping[str, str] | None = None) -> AsyncIterator[Browser]:
+    """Start Chromium with an empty profile in `folder`; `names` are host names with the addresses that they have.
+
+    It ends with the block.
+    """
+    for program, package in (("chromium", "chromium"), ("chromedriver", "chromium-driver")):
+        needs.program(program, package)
+    port = reserve_port()
+    log = folder / "chromedriver.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *("chromedriver", f"--port={port}"),
+            env=os.environ | {"HOME": str(folder)},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    with no_survivors(process.pid):
+        timeout = aiohttp.ClientTimeout(total=SCRIPT_SECONDS + START_SECONDS)
+        async with aiohttp.ClientSession(timeout=timeout) as http:
+            driver = f"http://127.0.0.1:{port}"
+            await _answering(http, driver, process, log)
+            found = await _post(http, f"{driver}/session", _capabilities(folder, names or {}))
+            session = f"{driver}/session/{found['sessionId']}"
+            await _post(http, f"{session}/timeouts", {"script": int(SCRIPT_SECONDS * 1000)})
+            try:
+                yield Browser(http, session)
+            finally:
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with http.delete(session):
+                        pass
+                process.terminate()
+                await process.wait()
+
+
+def _capabilities(folder: Path, names: Mapping[str, str]) -> dict[str, Any]:
+    rules = ",".join([*(f"MAP {name} {address}" for name, address in names.items()), "EXCLUDE localhost"])
+    options = {
+        "binary": shutil.which("chromium"),
+        "args": [*FLAGS, f"--user-data-dir={folder / 'profile'}", f"--host-resolver-rules={rules}"],
+    }
+    return {"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}}
+
+
+async def _answering(http: aiohttp.ClientSession, driver: str, process: asyncio.subprocess.Process, log: Path) -> None:
+    async with asyncio.timeout(START_SECONDS):
+        while True:
+            assert process.returncode is None, log_tail(log)
+            with contextlib.suppress(aiohttp.ClientError):
+                async with http.get(f"{driver}/status") as response:
+                    if (await response.json())["value"]["ready"]:
+                        return
+            await asyncio.sleep(0.05)
+
+
+async def _post(http: aiohttp.ClientSession, url: str, body: Mapping[str, Any]) -> Any:
+    async with http.post(url, json=body) as response:
+        value = (await response.json())["value"]
+    assert response.status == 200, value
+    return value

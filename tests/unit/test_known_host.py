@@ -1,0 +1,59 @@
+"""Which requests to a data port on the loopback interface may come from a page by a name of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pointsman.api.known_host import for_known_hosts
+from pointsman.errors import RequestError
+from pointsman.http1.request_head import read_head
+from pointsman.server.client import Client
+from pointsman.server.hosts import Hosts
+from pointsman.server.request import Request
+from pointsman.server.response import Response, error_response
+
+HOSTS = Hosts(["127.0.0.1:8080"], ["llm.example"])
+
+
+def asked(host: str | None, *, proxied: bool = False, address: str = "127.0.0.1") -> Response:
+    async def answer(_: Request) -> Response:
+        return Response(200)
+
+    def refuse(_: Request, error: RequestError) -> Response:
+        return error_response(error)
+
+    named = f"HTTP/1.0\r\n{f'Host: {host}' if host else 'X: y'}"
+    head, _ = read_head(f"POST /v1/chat/completions {named}\r\n\r\n".encode())
+    writer = SimpleNamespace(proxied=proxied, client=lambda _: Client(address, ""))
+    request: Any = SimpleNamespace(head=head, writer=writer)
+    response = asyncio.run(for_known_hosts(answer, HOSTS, refuse)(request))
+    assert response is not None
+    return response
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "evil.", "a b", "[x"])
+def test_a_name_that_a_page_could_have_is_refused(host: str) -> None:
+    response = asked(host)
+
+    error = json.loads(response.body)["error"]
+    assert (response.status, error["code"]) == (403, "unknown_host")
+    assert "allowed_hosts" in error["message"]
+    assert "trusted_proxies" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost:8080", "127.0.0.1", "[::1]:8080", "10.0.0.5:8080", "backend", "llm.example:443", None]
+)
+def test_clients_of_this_host_and_proxies_that_name_none_pass(host: str | None) -> None:
+    """A reverse proxy sends the name of its upstream group, or an address; health checks of HTTP/1.0 send none."""
+    assert asked(host).status == 200
+
+
+def test_what_a_trusted_proxy_or_a_unix_socket_passes_on_comes_from_no_browser_here() -> None:
+    assert asked("chat.example", proxied=True).status == 200
+    assert asked("chat.example", address="").status == 200
