@@ -1,7 +1,7 @@
 """Evaluate a decision's rules when only the domain of the prompt is known.
 
-Pointsman has no other signals, and semantic-router treats a missing signal as not matched. So does this module: `law
-AND urgent` never matches; `law OR urgent` and `law AND NOT urgent` match for law.
+`migrate` carries over no other signals, and semantic-router treats a missing signal as not matched. So does this
+module: `law AND urgent` never matches; `law OR urgent` and `law AND NOT urgent` match for law.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pointsman.config.yaml_tree import Node, Table
 _CLASSIFIER = ("model_catalog", "modules", "classifier", "domain")
 _READ = ("auto_model_name", "auto_model_names", "include_config_models_in_list", "strategy")
 _AUTO = "auto"
-_NO_SIGNAL = "Pointsman's only signal is the prompt's domain"
+_NO_SIGNAL = "of the signals, only the prompt's domain is carried over; pointsman.routing.rules can replace some others"
 _MODELS = "Pointsman has only one model of its own, the classifier"
 _WHY = {
     "signals": _NO_SIGNAL,
