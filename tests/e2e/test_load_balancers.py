@@ -36,13 +36,13 @@ def snippet(language: str, port: int, relays: list[Relay]) -> str:
 
 
 def haproxy(port: int, relays: list[Relay], folder: Path) -> list[str]:
-    """Its command."""
+    """The command that starts it as the docs configure it."""
     (folder / "haproxy.cfg").write_text(snippet("haproxy", port, relays))
     return ["haproxy", "-db", "-f", str(folder / "haproxy.cfg")]
 
 
 def nginx(port: int, relays: list[Relay], folder: Path) -> list[str]:
-    """Its command."""
+    """The same, with the folders and the events that the docs leave to the distribution."""
     (folder / "temp").mkdir()
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     paths = "".join(f"{kind}_temp_path {folder}/temp/{kind};\n" for kind in kinds)
@@ -102,7 +102,7 @@ async def balanced(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 
 
 async def answering(url: str, process: asyncio.subprocess.Process, log: Path) -> None:
-    """Until a request gets through."""
+    """Wait until a request gets through."""
     async with asyncio.timeout(20):
         while True:
             assert process.returncode is None, log_tail(log)

@@ -72,7 +72,7 @@ def read_certificate(options: TlsOptions) -> Certificate:
             context.load_verify_locations(cadata=clients.decode("ascii", errors="replace"))
         except ssl.SSLError as error:
             message = f"the certificates in {options.client_ca_file} cannot be used ({_reason(error)})"
-            raise BadCertificate("client_ca_file", message, "write them in PEM form, one behind the other") from error
+            raise BadCertificate("client_ca_file", message, "write them in PEM form, one after the other") from error
         context.verify_mode = ssl.CERT_REQUIRED
     digest = hashlib.sha256(b"".join(hashlib.sha256(one).digest() for one in (certificate, key, clients))).digest()
     return Certificate(context, digest, begins, ends)

@@ -41,7 +41,7 @@ def decide(
 ) -> Decided:
     """Return the decisions about at least one row; `read` classifies texts, by an artifact with this `calibration`."""
     needed = _Known(labels, calibration)
-    _route(rows, config, needed)
+    _route(rows, config, needed)  # which texts are classified does not depend on the results
     texts = list(needed.texts) or [""]
     reading = read(texts)
     routed = _route(rows, config, _Known(labels, calibration, dict(zip(texts, _results(reading), strict=True))))
@@ -61,7 +61,7 @@ def decide(
 
 
 class _Known:
-    """A classifier of one stage of which the results are known; without any, all are alike, and it collects texts."""
+    """A classifier of one stage that has known results, or else is unsure of all; `texts` are what it was asked for."""
 
     def __init__(
         self,

@@ -135,9 +135,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     artifacts = [_artifact(name) for name in (options.artifact, options.against) if name is not None]
-    config = None
-    for found in artifacts:
-        config = _config(options.config, found.manifest.labels)
+    config, *_ = [_config(options.config, found.manifest.labels) for found in artifacts]  # it must fit both
     lines = replay.read_log(options.replay)
     texts = replay.read_texts(_texts_file(options.texts, config), _hash_key(options.hash_key))
     known = [line for line in lines if line.text_hash in texts]
