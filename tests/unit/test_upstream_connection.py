@@ -204,8 +204,25 @@ def test_head_and_body_of_a_request_leave_in_one_write(wire: Wire) -> None:
     assert wire.clock.writes == before + 1
 
 
-def test_a_client_that_leaves_at_once_has_sent_nothing(wire: Wire) -> None:
-    """Requests are written at the end of a turn of the loop."""
+def test_with_three_connections_in_use_a_request_is_written_at_once(wire: Wire) -> None:
+    for number in range(2):
+        wire.connect(f"192.0.2.{2 + number}").sends(post())
+    wire.ask().sends(OK)
+    (idle,) = wire.pooled
+    written = idle.written
+
+    def asked() -> bytes:
+        wire.client._protocol.data_received(post())
+        return idle.written
+
+    assert wire.clock.do(asked) > written
+
+
+def test_with_four_it_is_written_at_the_end_of_the_turn_so_a_client_that_leaves_at_once_has_sent_nothing(
+    wire: Wire,
+) -> None:
+    for number in range(3):
+        wire.connect(f"192.0.2.{2 + number}").sends(post())
     wire.ask().sends(OK)
 
     def comes_and_goes() -> None:

@@ -17,6 +17,9 @@ from pointsman.upstream.connection import UpstreamConnection
 # vLLM closes a connection that was idle for 5 s; a request sent at that moment would be lost.
 IDLE_CONNECTION_SECONDS = 3.0
 
+# With fewer connections in use, the end of a turn of the event loop costs more than it saves.
+MANY = 4
+
 
 class ConnectionPool:
     """The connections to one endpoint."""
@@ -78,10 +81,13 @@ class ConnectionPool:
         self._open.add(connection)
 
     def send_soon(self, connection: UpstreamConnection) -> None:
-        """Batch writes per loop iteration.
+        """Have a connection send its request: at once, or where MANY are in use, at the end of this turn of the loop.
 
         Written one by one between answers to clients, each request would wake vLLM from its sleep in epoll.
         """
+        if len(self._open) - len(self._idle) < MANY:
+            connection.send()
+            return
         if not self._unsent:
             self._loop.call_soon(self._send)
         self._unsent.append(connection)
