@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pointsman.config.model import RoutingOptions
 from pointsman.observability.record import Record
+from pointsman.routing.canaries import Arm
 from pointsman.routing.policy import Reason
 from pointsman.routing.trial import Ended, Trial
 
@@ -40,7 +41,7 @@ class Trials:
             return
         decision = routed.decision
         trial = self._trials.get(decision.category or "")
-        if trial is None or decision.arm is None or record.status == 499:
+        if trial is None or decision.arm not in (Arm.CANARY, Arm.STABLE) or record.status == 499:
             return
         failed = record.status in _FAILURES or record.error is not None or decision.reason is Reason.ADAPTER_MISSING
         why = trial.add(

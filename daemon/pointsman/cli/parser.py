@@ -103,6 +103,24 @@ def parser() -> argparse.ArgumentParser:
     canary.add_argument("--json", action="store_true", help="print JSON")
     canary.set_defaults(parser=canary)
 
+    compare = commands.add_parser(
+        "compare",
+        help="compare two models, or two arms of an experiment, by the service's log",
+        description="A side is a model, or an arm: canary, stable, routed, holdback. The verdict is valid whenever and "
+        "however often it is looked at.",
+    )
+    compare.add_argument("first", metavar="A")
+    compare.add_argument("second", metavar="B")
+    compare.add_argument(
+        "--log",
+        type=Path,
+        default=Path("-"),
+        metavar="FILE",
+        help="the service's log; default: standard input",
+    )
+    compare.add_argument("--since", metavar="WHEN", help="leave out what was before: 90m, 2h, 3d ago, or a date in UTC")
+    _config_option(compare)
+
     own = commands.add_parser("config", help="what a running service holds beside its config file")
     own.add_argument("action", choices=("overlay",), help="overlay: what commands have set, as YAML")
     _config_option(own)

@@ -8,6 +8,7 @@ import msgspec
 
 from pointsman.observability.log_line import Line, cut, stamp
 from pointsman.routing.ask import AskKind
+from pointsman.routing.canaries import Arm
 from pointsman.routing.edits import Change
 from pointsman.routing.router import Routed
 
@@ -97,6 +98,8 @@ def request_line(record: Record) -> Line:
         line["left_in"] = record.phase
     # Three decimals; `round` takes three times as long.
     line["ms"] = milliseconds = {name: int(taken * 1e6 + 0.5) / 1000 for name, taken in record.phases.items()}
+    if "arm" in line and record.first_byte is not None:
+        milliseconds["first_byte"] = int(record.first_byte * 1e6 + 0.5) / 1000
     milliseconds["total"] = int(record.seconds * 1e6 + 0.5) / 1000
     return line
 
@@ -112,7 +115,7 @@ def _add_decision(line: Line, routed: Routed) -> None:
     if decision.missed is not None:
         line["missed"] = decision.missed
     if decision.arm is not None:
-        line["arm"] = decision.arm
+        _add_experiment(line, decision.arm, routed)
     if decision.rule is not None:
         line["rule"] = decision.rule
     if decision.would is not None:
@@ -125,6 +128,13 @@ def _add_decision(line: Line, routed: Routed) -> None:
         if routed.system_prompt is not None:
             line["system_prompt"] = routed.system_prompt
     _add_ask(line, routed)
+
+
+def _add_experiment(line: Line, arm: Arm, routed: Routed) -> None:
+    """Tell the arm and the conversation that was drawn, which is null where it is on several arms."""
+    line["arm"] = arm
+    kept = routed.kept
+    line["draw"] = None if kept is None or kept.mixed else f"{int(kept.share * 2**48):012x}"
 
 
 def _add_ask(line: Line, routed: Routed) -> None:

@@ -9,10 +9,15 @@ from pointsman.routing.draws import drawn
 
 
 class Arm(enum.StrEnum):
-    """The side of a category's canary on which a conversation is."""
+    """The side of an experiment on which a conversation is: of a canary, or of a rollout by share.
+
+    What is on an arm of a canary is routed, too.
+    """
 
     CANARY = "canary"
     STABLE = "stable"
+    ROUTED = "routed"
+    HOLDBACK = "holdback"
 
 
 class Canaries:

@@ -34,6 +34,11 @@ class Rollout:
         """Return the share of a category's conversations that is routed; None in shadow."""
         return self._own.get(category, (self._all, GLOBAL))[0]
 
+    def draws(self, category: str | None) -> bool:
+        """Return whether conversations are drawn for the share of a category."""
+        share, _ = self._own.get(category or "", (self._all, GLOBAL))
+        return share is not None and share < 1.0
+
     def withholds(self, category: str | None, seed: float) -> Reason | None:
         """Return why a request is kept from the category's models, None if it is not; `seed` is the conversation's.
 

@@ -17,7 +17,7 @@ from pointsman.config.overlay import NOTHING, Overlay, laid_over
 from pointsman.long_body import Received
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.body import FIELDS
-from pointsman.routing.canaries import Canaries, canaries_of
+from pointsman.routing.canaries import Arm, Canaries, canaries_of
 from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
 from pointsman.routing.conversations import Conversations, Kept, Place, Recalled
 from pointsman.routing.edits import Edited, Edits
@@ -247,8 +247,11 @@ class Router:
         if self._rollout is not None and (choice.category is not None or choice.model is not None):
             why = self._rollout.withholds(choice.category, share)
             if why is not None:
-                default = Choice(None, choice.confidence, why, choice.missed, never=choice.never)
+                arm = Arm.HOLDBACK if why is Reason.HOLDBACK else None
+                default = Choice(None, choice.confidence, why, choice.missed, never=choice.never, arm=arm)
                 decision = self._withheld(decision, default, served, scope, tools=tools)
+            elif decision.arm is None and self._rollout.draws(choice.category):
+                decision = msgspec.structs.replace(decision, arm=Arm.ROUTED)
         return decision if at is None else _bound(decision, at)
 
     def _withheld(

@@ -23,6 +23,9 @@ COLD_SECONDS = 300.0
 PAUSE_SECONDS = 1.0
 
 
+_ARMS = (Arm.CANARY, Arm.STABLE)
+
+
 class Ended(NamedTuple):
     """How a request of a conversation ended: `draw` identifies the conversation, `client` whose it is.
 
@@ -55,7 +58,7 @@ class Trial:
 
     def __init__(self, canary: Canary) -> None:
         self.canary = canary
-        self._draws: dict[Arm, dict[float, _Draw]] = {arm: {} for arm in Arm}
+        self._draws: dict[Arm, dict[float, _Draw]] = {arm: {} for arm in _ARMS}
         self._asked: dict[tuple[str, str], float] = {}
         self._judged = -PAUSE_SECONDS
 
@@ -87,7 +90,7 @@ class Trial:
         return before is not None and ended.at - before < COLD_SECONDS
 
     def _verdict(self, now: float) -> str | None:
-        canary, stable = (self._counted(arm, now) for arm in (Arm.CANARY, Arm.STABLE))
+        canary, stable = (self._counted(arm, now) for arm in _ARMS)
         if min(len(canary), len(stable)) < LEAST_DRAWS:
             return None
         failures = [sum(draw.failed for draw in draws) / len(draws) for draws in (canary, stable)]

@@ -37,7 +37,7 @@ class Model:
     )
     preferred_endpoints: tuple[str, ...] = option("Endpoints that serve this model; empty means all.", ())
     loras: tuple[Lora, ...] = option("LoRA adapters of this model.", ())
-    pricing: Pricing | None = option("Price; for documentation.", None)
+    pricing: Pricing | None = option("Price, for `pointsman compare`.", None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

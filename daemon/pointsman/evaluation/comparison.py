@@ -1,0 +1,195 @@
+"""Compare two sides of an experiment by the service's log: failures, first byte, tokens and cost by conversation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from pointsman.config.model import Config
+from pointsman.errors import EvaluationError
+from pointsman.evaluation.metrics import accuracy_interval
+from pointsman.evaluation.sequential import ALPHA, Sample, difference, shares_differ
+from pointsman.evaluation.table import columns
+
+# Of each side; more take more than 200 MB.
+MOST_CONVERSATIONS = 500_000
+LONGEST_LINE = 1 << 20
+# Two outcomes are judged, so each has half of the probability of a false verdict.
+EACH = ALPHA / 2
+# Differences of the first byte that matter: a fifth.
+SCALE = 0.2
+ROUTED = frozenset({"routed", "canary", "stable"})
+_FAILURES = frozenset({500, 502, 503, 504})
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """The fields of a log line that are read."""
+
+    event: str = ""
+    ts: str = ""
+    status: int = 0
+    why: str = msgspec.field(name="reason", default="")
+    selected_model: str = ""
+    category: str = ""
+    arm: str = ""
+    draw: str | None = None
+    endpoint: str = ""
+    error: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    ms: dict[str, float] = {}
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What is known of a conversation on one side."""
+
+    failed: bool = False
+    first_byte: float | None = None
+    """In milliseconds, of its first request that was answered."""
+    tokens: int = 0
+    cost: float = 0.0
+
+
+@dataclass(slots=True)
+class Side:
+    """The conversations of one side."""
+
+    name: str
+    requests: int = 0
+    conversations: dict[str, Conversation] = field(default_factory=dict)
+
+    def failures(self) -> tuple[int, int]:
+        """Return how many conversations failed, of how many."""
+        return sum(one.failed for one in self.conversations.values()), len(self.conversations)
+
+    def first_bytes(self) -> Sample:
+        """Return the logarithms of the times to the first byte."""
+        found = (one.first_byte for one in self.conversations.values())
+        return Sample.of(math.log(time) for time in found if time)
+
+    def mean(self, of: Callable[[Conversation], float]) -> Sample:
+        return Sample.of(map(of, self.conversations.values()))
+
+
+def read(
+    lines: Iterable[bytes], names: tuple[str, str], prices: Mapping[str, tuple[float, float]], since: str = ""
+) -> tuple[Side, Side]:
+    """Return both sides as a log has them; a side is a model, or an arm of an experiment.
+
+    `prices` are those of a prompt token and a completion token by model. Lines before `since`, a time in the log's
+    form, are left out. Raises EvaluationError if there are too many conversations.
+    """
+    sides = Side(names[0]), Side(names[1])
+    for text in lines:
+        if b'"draw"' not in text or len(text) > LONGEST_LINE:
+            continue  # no part of an experiment
+        try:
+            line = msgspec.json.decode(text[text.find(b"{") :], type=_Line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            continue
+        if line.event != "routing_decision" or line.ts < since or line.draw is None or not line.endpoint:
+            continue
+        if line.status == 499:
+            continue  # a client that left says nothing of the model
+        for side in sides:
+            if _is_of(line, side.name):
+                _add(side, line, prices)
+    return sides
+
+
+def _is_of(line: _Line, name: str) -> bool:
+    return name in (line.selected_model, line.arm) or (name == "routed" and line.arm in ROUTED)
+
+
+def _add(side: Side, line: _Line, prices: Mapping[str, tuple[float, float]]) -> None:
+    key = f"{line.category} {line.draw}"
+    found = side.conversations.get(key)
+    if found is None:
+        if len(side.conversations) >= MOST_CONVERSATIONS:
+            raise EvaluationError(f"{side.name} has more than {MOST_CONVERSATIONS:,} conversations; use --since")
+        found = side.conversations[key] = Conversation()
+    failed = line.status in _FAILURES or line.error is not None or line.why == "adapter_missing"
+    side.requests += 1
+    found.failed |= failed
+    if found.first_byte is None and not failed:
+        found.first_byte = line.ms.get("first_byte")
+    price = prices.get(line.selected_model, (0.0, 0.0))
+    tokens = line.prompt_tokens or 0, line.completion_tokens or 0
+    found.tokens += tokens[1]
+    found.cost += tokens[0] * price[0] + tokens[1] * price[1]
+
+
+def prices_of(config: Config) -> dict[str, tuple[float, float]]:
+    """Return the price of a prompt token and of a completion token, by model and adapter."""
+    found: dict[str, tuple[float, float]] = {}
+    for base, model in config.model_config.items():
+        if model.pricing is not None:
+            price = model.pricing.prompt_per_1m / 1e6, model.pricing.completion_per_1m / 1e6
+            found |= dict.fromkeys((base, *(lora.name for lora in model.loras)), price)
+    return found
+
+
+def verdicts(first: Side, second: Side) -> list[str]:
+    """Return what is certain, whenever and however often it is looked at; empty if nothing is."""
+    found = []
+    failures = first.failures(), second.failures()
+    if shares_differ(*failures, alpha=EACH):
+        more = failures[0][0] / failures[0][1] > failures[1][0] / failures[1][1]
+        better, worse = (second, first) if more else (first, second)
+        found.append(f"{better.name} fails less often than {worse.name}")
+    times = difference(first.first_bytes(), second.first_bytes(), SCALE, EACH)
+    if times is not None and times.certain:
+        faster, slower = (second, first) if times.value > 0 else (first, second)
+        found.append(f"{faster.name} begins to answer sooner than {slower.name}")
+    return found
+
+
+def render(first: Side, second: Side, currency: str | None) -> Iterator[str]:
+    """Yield the comparison as lines for a terminal."""
+    yield from columns([("", first.name, second.name), *_figures((first, second), currency)])
+    yield ""
+    times = difference(first.first_bytes(), second.first_bytes(), SCALE, EACH)
+    if times is not None:
+        low, middle, high = (math.exp(value) for value in (times.low, times.value, times.high))
+        ratio = f"{middle:.2f} ({low:.2f} to {high:.2f} at all times together)"
+        yield f"first byte, {first.name} over {second.name}: {ratio}"
+    found = verdicts(first, second)
+    yield from (f"verdict: {verdict}" for verdict in found)
+    if not found:
+        yield "verdict: not enough yet; no difference is certain"
+
+
+def _figures(sides: tuple[Side, Side], currency: str | None) -> Iterator[tuple[str, ...]]:
+    yield "requests", *(f"{side.requests:,}" for side in sides)
+    yield "conversations", *(f"{len(side.conversations):,}" for side in sides)
+    yield "failed", *(_share(*side.failures()) for side in sides)
+    yield "first byte, geometric mean", *(_time(side.first_bytes()) for side in sides)
+    yield "completion tokens", *(_mean(side.mean(lambda one: one.tokens), "{:,.0f}") for side in sides)
+    if currency is not None:
+        costs = (_mean(side.mean(lambda one: 1_000 * one.cost), "{:,.2f}") for side in sides)
+        yield f"{currency} for 1,000", *costs
+
+
+def _share(part: int, whole: int) -> str:
+    if not whole:
+        return "-"
+    low, high = accuracy_interval(part, whole)
+    return f"{100 * part / whole:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _time(sample: Sample) -> str:
+    if sample.rows < 2:
+        return "-"
+    low, high = sample.interval()
+    return f"{math.exp(sample.mean):,.0f} ms ({math.exp(low):,.0f} to {math.exp(high):,.0f})"
+
+
+def _mean(sample: Sample, form: str) -> str:
+    if sample.rows < 2:
+        return "-"
+    low, high = sample.interval()
+    return f"{form.format(sample.mean)} ({form.format(max(0.0, low))} to {form.format(high)})"

@@ -1,0 +1,88 @@
+"""Compare two sides while the data come in: valid whenever it is looked at, and however often; pure.
+
+For shares: the likelihood of both sides under Krichevsky and Trofimov's mixtures, over the greatest likelihood of any
+share that both have. Where there is no difference, that ratio ever reaches 1 / alpha with a probability of at most
+alpha, whatever the share is and however the rows are divided.
+
+For means: a mixture sequential probability ratio test with a normal prior on the difference and the variances measured.
+The same holds as far as means of LEAST rows are normal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+LEAST = 50
+ALPHA = 0.05
+
+
+def shares_differ(first: tuple[int, int], second: tuple[int, int], alpha: float = ALPHA) -> bool:
+    """Return whether two shares certainly differ; a side is (rows that count, rows)."""
+    hits, rows = first[0] + second[0], first[1] + second[1]
+    apart = _mixture(*first) + _mixture(*second)
+    together = _times_log(hits, rows) + _times_log(rows - hits, rows)
+    return apart - together > math.log(1 / alpha)
+
+
+def _mixture(hits: int, rows: int) -> float:
+    """Return the logarithm of the likelihood under a Beta(1/2, 1/2) prior on the share."""
+    return math.lgamma(hits + 0.5) + math.lgamma(rows - hits + 0.5) - math.lgamma(rows + 1) - math.log(math.pi)
+
+
+def _times_log(part: int, whole: int) -> float:
+    return part * math.log(part / whole) if part else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The number of rows of one side, their mean, and the variance of that mean."""
+
+    rows: int
+    mean: float
+    error: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Sample:
+        """Return the sample of values."""
+        found = list(values)
+        rows = len(found)
+        if rows < 2:
+            return cls(rows, sum(found), math.inf)
+        mean = sum(found) / rows
+        return cls(rows, mean, sum((value - mean) ** 2 for value in found) / (rows - 1) / rows)
+
+    def interval(self) -> tuple[float, float]:
+        """Return the 95 % interval of the mean, for a single look."""
+        half = 1.96 * math.sqrt(self.error)
+        return self.mean - half, self.mean + half
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The difference of two means; `low` to `high` has it at all times together, but for a probability of alpha."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def certain(self) -> bool:
+        """Return whether it is not 0."""
+        return self.low > 0 or self.high < 0
+
+
+def difference(first: Sample, second: Sample, scale: float, alpha: float = ALPHA) -> Difference | None:
+    """Return the difference first - second; None with fewer than LEAST rows on a side.
+
+    `scale` is the size of differences that matter, the prior's standard deviation. It changes how soon a difference is
+    found, not how often a false one is.
+    """
+    if min(first.rows, second.rows) < LEAST:
+        return None
+    variance = max(first.error + second.error, 1e-12)
+    total = variance + scale * scale
+    radius = math.sqrt(variance * total * (2 * math.log(1 / alpha) + math.log(total / variance))) / scale
+    value = first.mean - second.mean
+    return Difference(value, value - radius, value + radius)

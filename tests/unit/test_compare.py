@@ -1,0 +1,186 @@
+"""`pointsman compare`: what it reads of the log, what it counts, and what it prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointsman.adapters.catalog import Served
+from pointsman.classify.classifier import Classifier
+from pointsman.cli.main import main
+from pointsman.config.model import Canary, CategoryRollout, Lora, Model, Pricing, RoutingOptions
+from pointsman.errors import EvaluationError
+from pointsman.evaluation import comparison
+from pointsman.evaluation.comparison import prices_of, read, render, verdicts
+from pointsman.observability.record import Record, request_line
+from pointsman.routing.formats import CHAT
+from pointsman.routing.router import Router
+from support.config_files import ENDPOINTS, write
+from support.toy_config import BASE, config
+
+PRICES = {"law": (1e-6, 2e-6), "law-v2": (2e-6, 4e-6)}
+
+
+def line(draw: str | None = "0a", arm: str = "canary", **fields: Any) -> bytes:
+    made: dict[str, Any] = {
+        "ts": "2026-11-26T12:00:00.000+00:00",
+        "event": "routing_decision",
+        "status": 200,
+        "reason": "classified",
+        "selected_model": "law-v2" if arm == "canary" else "law",
+        "category": "law",
+        "arm": arm,
+        "draw": draw,
+        "endpoint": "a",
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "ms": {"first_byte": 100.0, "total": 120.0},
+    }
+    return json.dumps(made | fields).encode() + b"\n"
+
+
+def many(count: int, **fields: Any) -> list[bytes]:
+    return [line(f"{number:x}", **fields) for number in range(count)]
+
+
+def of(*lines: bytes, names: tuple[str, str] = ("canary", "stable"), since: str = "") -> tuple[Any, Any]:
+    return read(lines, names, PRICES, since)
+
+
+def test_a_conversation_counts_once_with_all_its_requests() -> None:
+    side, _ = of(line(), line(status=502), line("0b"), line("0b", ms={"first_byte": 9.0}))
+    assert (side.requests, side.failures()) == (4, (1, 2))
+    assert [one.first_byte for one in side.conversations.values()] == [100.0, 100.0]
+    assert side.conversations["law 0b"].tokens == 10
+    assert side.conversations["law 0b"].cost == pytest.approx(2 * (10 * 2e-6 + 5 * 4e-6))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": 500},
+        {"status": 502},
+        {"status": 503},
+        {"status": 504},
+        {"error": "cut"},
+        {"reason": "adapter_missing"},
+    ],
+)
+def test_what_counts_as_a_failure(fields: dict[str, Any]) -> None:
+    assert of(line(**fields))[0].failures() == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "left_out",
+    [
+        line(None),
+        line(status=499),
+        line(endpoint=""),
+        line(event="request"),
+        b"<6>nothing\n",
+        b'{"draw": \n',
+        b'{"draw": 1}\n',
+        line(ts="2026-11-25T12:00:00.000+00:00"),
+        json.dumps({"event": "routing_decision", "status": 200, "selected_model": "law-v2"}).encode(),
+    ],
+)
+def test_other_lines_are_left_out(left_out: bytes) -> None:
+    side, _ = of(left_out, since="2026-11-26")
+    assert side.requests == 0
+
+
+def test_the_journals_priority_is_no_part_of_a_line() -> None:
+    assert of(b"<6>" + line())[0].requests == 1
+
+
+SIDES = (("canary", "law-v2"), ("stable", "law"), ("routed", "law"), ("holdback", BASE))
+
+
+def test_a_side_is_a_model_or_an_arm() -> None:
+    lines = [line(arm=arm, selected_model=model) for arm, model in SIDES]
+    assert [side.requests for side in of(*lines, names=("law-v2", "law"))] == [1, 2]
+    assert [side.requests for side in of(*lines, names=("routed", "holdback"))] == [3, 1]
+
+
+def test_there_is_a_bound_on_conversations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "MOST_CONVERSATIONS", 10)
+    with pytest.raises(EvaluationError, match="more than 10 conversations; use --since"):
+        of(*many(11))
+
+
+def test_a_difference_is_a_verdict_and_none_is_not_enough_yet() -> None:
+    good, bad = many(200, arm="stable"), many(200, status=502)
+    assert verdicts(*of(*good, *bad)) == ["stable fails less often than canary"]
+    slow = many(200, ms={"first_byte": 300.0})
+    assert verdicts(*of(*good, *slow)) == ["stable begins to answer sooner than canary"]
+    assert verdicts(*of(*good, *many(200))) == []
+    shown = list(render(*of(*good[:20], *bad[:2]), None))
+    assert shown[-1] == "verdict: not enough yet; no difference is certain"
+
+
+def test_all_figures_have_an_interval() -> None:
+    shown = "\n".join(render(*of(*many(60, arm="stable"), *many(60, ms={"first_byte": 110.0})), "USD"))
+    assert shown.splitlines()[2].split() == ["conversations", "60", "60"]
+    assert "0.0 % (0.0 to 6.0)" in shown
+    assert "110 ms (110 to 110)" in shown
+    assert "5 (5 to 5)" in shown
+    assert shown.splitlines()[6].split(maxsplit=3)[3] == "0.04 (0.04 to 0.04)  0.02 (0.02 to 0.02)"
+    assert "first byte, canary over stable: 1.10 (" in shown
+
+
+def test_prices_are_the_base_models() -> None:
+    base = Model(loras=(Lora(name="law-lora"),), pricing=Pricing(prompt_per_1m=1.0, completion_per_1m=3.0))
+    assert prices_of(config(base=base)) == dict.fromkeys((BASE, "law-lora"), (1e-6, 3e-6))
+
+
+async def test_the_log_has_what_is_read(classifier: Classifier) -> None:
+    """The arm, the conversation and the first byte of what is part of an experiment; nothing of what is not."""
+    loras = tuple(Lora(name=name) for name in ("technical-lora", "medical-lora", "legal-lora", "technical-v2"))
+    tried = {"technical": CategoryRollout(canary=Canary(adapter="technical-v2", percent=100))}
+    for options, text, arm in (
+        ({"categories": tried}, "python", "canary"),
+        ({"categories": tried}, "landlord", None),
+        ({"mode": "percent", "percent": 0}, "python", "holdback"),
+        ({"mode": "percent", "percent": 99.999}, "python", "routed"),
+        ({"mode": "shadow"}, "python", None),
+    ):
+        made = config(routing=RoutingOptions(**options), base=Model(loras=loras))
+        body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": text}]}).encode()
+        done = Record("id", "/v1/chat/completions", status=200, endpoint="a", first_byte=0.25)
+        done.decided(await Router(made, classifier, Served).route(CHAT.parse(body)))
+        told = json.loads(json.dumps(request_line(done), default=str))
+        assert told.get("arm") == arm
+        assert ("draw" in told, told["ms"].get("first_byte")) == (arm is not None, None if arm is None else 250.0)
+        if arm is not None:
+            assert read([json.dumps(told).encode()], (arm, "x"), {})[0].requests == 1
+
+
+CONFIG = ENDPOINTS + "model_config: {base: {loras: [{name: law-lora}]}}\ndefault_model: base\n"
+
+
+def test_the_command_reads_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"".join([*many(100, arm="stable"), *many(100, status=502)]))
+    arguments = ["compare", "canary", "stable", "--config", str(write(tmp_path, CONFIG)), "--log", str(log)]
+    assert main([*arguments, "--since", "2026-11-26"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "verdict: stable fails less often than canary"
+    assert main([*arguments, "--since", "2026-11-27 08:00"]) == 0
+    assert "not enough yet" in capsys.readouterr().out
+    assert main([*arguments, "--since", "yesterday"]) == 1
+    assert "expected `90m`, `2h`, `3d`" in capsys.readouterr().err
+    assert main([*arguments[:-1], str(tmp_path / "none")]) == 1
+    assert "No such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("since", "requests"), [("2h", "0"), ("9999d", "100")])
+def test_a_time_may_be_so_long_ago(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], since: str, requests: str
+) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"".join(many(100, ts="2020-01-01T00:00:00.000+00:00")))
+    arguments = ["compare", "canary", "stable", "--config", str(write(tmp_path, CONFIG)), "--log", str(log)]
+    assert main([*arguments, "--since", since]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == ["requests", requests, "0"]

@@ -1,0 +1,95 @@
+"""The test behind `pointsman compare`: how often it is wrong, and whether it finds what is there."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from pointsman.evaluation.sequential import Sample, difference, shares_differ
+
+RUNS, ROWS = 1_000, 300
+
+
+class Running:
+    """A sample that grows."""
+
+    def __init__(self) -> None:
+        self.rows, self.hits, self._sum, self._squares = 0, 0, 0.0, 0.0
+
+    def add(self, value: float, *, hit: bool) -> None:
+        self.rows += 1
+        self.hits += hit
+        self._sum += value
+        self._squares += value * value
+
+    @property
+    def share(self) -> tuple[int, int]:
+        return self.hits, self.rows
+
+    @property
+    def sample(self) -> Sample:
+        if self.rows < 2:
+            return Sample(self.rows, 0.0, math.inf)
+        mean = self._sum / self.rows
+        return Sample(self.rows, mean, (self._squares - self.rows * mean * mean) / (self.rows - 1) / self.rows)
+
+
+def ends(seed: int, share: float, fails: tuple[float, float], slower: float) -> bool:
+    """Whether a verdict is reached in one run that is looked at after every observation, by either outcome."""
+    dice = random.Random(seed)  # noqa: S311
+    sides = Running(), Running()
+    for _ in range(ROWS):
+        place = int(dice.random() >= share)
+        value = dice.gauss(-1.0 + slower * (place == 0), 0.5)  # the logarithm of a time
+        sides[place].add(value, hit=dice.random() < fails[place])
+        if shares_differ(sides[0].share, sides[1].share, alpha=0.025):
+            return True
+        found = difference(sides[0].sample, sides[1].sample, 0.2, alpha=0.025)
+        if found is not None and found.certain:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(("share", "fails"), [(0.5, 0.02), (0.3, 0.2)])
+def test_without_a_difference_it_finds_one_in_at_most_6_percent_of_the_runs(share: float, fails: float) -> None:
+    """A thousand runs, each looked at after every observation, and both outcomes together."""
+    wrong = sum(ends(seed, share, (fails, fails), 0.0) for seed in range(RUNS))
+    assert wrong / RUNS <= 0.06
+
+
+def test_a_planted_difference_is_found() -> None:
+    assert sum(ends(seed, 0.5, (0.25, 0.02), 0.0) for seed in range(50)) >= 45
+    assert sum(ends(seed, 0.5, (0.02, 0.02), 0.3) for seed in range(50)) >= 45
+
+
+def test_of_shares_the_first_rows_tell_nothing() -> None:
+    assert not shares_differ((0, 0), (0, 0))
+    assert not shares_differ((1, 1), (0, 1))
+    assert not shares_differ((5, 5), (0, 0))
+    assert shares_differ((20, 20), (0, 20))
+
+
+def test_means_need_fifty_rows_of_each_side() -> None:
+    """Below that they are not normal."""
+    many, few = Sample(50, 0.0, 1e-9), Sample(49, 9.0, 1e-9)
+    assert difference(many, few, 0.2) is None
+    found = difference(many, Sample(50, 9.0, 1e-9), 0.2)
+    assert found is not None
+    assert found.certain
+    assert found.low < -9.0 < found.high < 0.0
+
+
+def test_values_that_are_all_alike_are_no_certain_difference() -> None:
+    same = Sample.of([1.0] * 60)
+    found = difference(same, same, 0.2)
+    assert found is not None
+    assert not found.certain
+
+
+def test_the_sample_of_values() -> None:
+    found = Sample.of([1.0, 2.0, 3.0])
+    assert (found.rows, found.mean) == (3, 2.0)
+    assert found.error == pytest.approx(1 / 3)
+    assert list(found.interval()) == pytest.approx([2 - 1.96 / math.sqrt(3), 2 + 1.96 / math.sqrt(3)])
