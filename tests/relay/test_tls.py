@@ -66,6 +66,11 @@ def memory(relay: Relay) -> int:
     return int(line.split()[1]) * 1024
 
 
+def pause(client: RawClient) -> None:
+    """Let a client read nothing."""
+    client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+
+
 # --- what is spoken -----------------------------------------------------------------------------------------------
 
 
@@ -220,10 +225,25 @@ async def test_a_client_that_never_reads_is_disconnected(tmp_path: Path, upstrea
 
 
 async def test_who_is_still_sending_reads_why_it_is_refused(secure: Relay, pair: Pair) -> None:
-    async with secure.client(tls=certificates.client(pair)) as client:
-        client.send(request_head(10**9) + b" " * 4 * MIB)
-        got = await client.answer()
-    assert (got.status, got.code) == (413, "body_too_large")
+    before = (await secure.metrics()).total("requests_total", status="413")
+
+    def begin() -> ssl.SSLSocket:
+        host, _, port = secure.url.rpartition("/")[2].partition(":")
+        client = certificates.client(pair).wrap_socket(
+            socket.create_connection((host, int(port))), server_hostname=host
+        )
+        client.sendall(request_head(10**9))
+        return client
+
+    def go_on(client: ssl.SSLSocket) -> bytes:
+        for _ in range(16):
+            client.sendall(b" " * 256 * 1024)
+        return client.recv(65_536)
+
+    client = await asyncio.to_thread(begin)
+    with client:
+        await until(secure.daemon, "requests_total", before + 1, status="413")
+        assert (await asyncio.to_thread(go_on, client)).startswith(b"HTTP/1.1 413 ")
 
 
 # --- nothing is kept ----------------------------------------------------------------------------------------------
@@ -259,7 +279,7 @@ async def test_a_connection_that_ends_waits_for_no_answer_to_that(secure: Relay,
             client = await stack.enter_async_context(secure.client(tls=tls))
             client.send(post(chat(), "Connection: close"))
             await client.head()
-            client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+            pause(client)
         await eventually(lambda: files(secure) <= before + 1, "they are closed", within_s=5)
 
 
@@ -273,6 +293,7 @@ async def test_idle_connections_make_room_for_others(tmp_path: Path, upstream: H
             client = await stack.enter_async_context(relay.client(tls=tls))
             client.send(post(chat()))
             assert (await client.answer()).status == 200
+            pause(client)  # it will not say that TLS has ended
         assert files(relay) - before < 30
         assert (await relay.metrics()).total("connections_evicted_total") == 40
 
@@ -335,6 +356,9 @@ async def test_a_renewed_certificate_is_used_and_a_broken_one_is_not(tmp_path: P
         line = await relay.daemon.logged("reload", result="applied")
         assert [change["path"] for change in line["changes"]] == ["pointsman.server.tls"]
         assert await served(relay) == renewed.serial()
+        ends = (await relay.metrics()).by("certificate_expires_timestamp_seconds", "port")
+        assert list(ends) == ["data"]
+        assert 29 * 86_400 < ends["data"] - time.time() < 31 * 86_400
         client.send(post(chat()))
         assert (await client.answer()).status == 200
         assert "PRIVATE" not in relay.daemon.log_text()

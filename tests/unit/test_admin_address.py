@@ -24,6 +24,7 @@ FOLDER = Path("/run/pointsman")
         pytest.param({"admin_listen": "localhost:1"}, FOLDER, "localhost:1", None, id="0.1's config under systemd"),
         pytest.param({"status_listen": "0.0.0.0:1"}, FOLDER, "unix:/run/pointsman/admin.sock", "0.0.0.0:1", id="moved"),
         pytest.param({"status_listen": "127.0.0.1:1"}, None, "127.0.0.1:1", None, id="moved, without systemd"),
+        pytest.param({"status_listen": "0.0.0.0:9190"}, None, "127.0.0.1:9191", "0.0.0.0:9190", id="same port"),
         pytest.param({"status_listen": "10.0.0.1:1"}, None, "127.0.0.1:9190", "10.0.0.1:1", id="for others to read"),
         pytest.param({"admin_listen": "unix:/a", "status_listen": "[::]:1"}, None, "unix:/a", "[::]:1", id="both"),
     ],

@@ -10,12 +10,16 @@ from typing import Any
 import pytest
 
 from pointsman.api.known_host import for_known_hosts
+from pointsman.app.data_handler import data_handler
+from pointsman.config.model import Options
+from pointsman.config.options.access import AccessOptions
 from pointsman.errors import RequestError
 from pointsman.http1.request_head import read_head
 from pointsman.server.client import Client
 from pointsman.server.hosts import Hosts
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response
+from pointsman.server.routes import Routes
 
 HOSTS = Hosts(["127.0.0.1:8080"], ["llm.example"])
 
@@ -57,3 +61,19 @@ def test_clients_of_this_host_and_proxies_that_name_none_pass(host: str | None) 
 def test_what_a_trusted_proxy_or_a_unix_socket_passes_on_comes_from_no_browser_here() -> None:
     assert asked("chat.example", proxied=True).status == 200
     assert asked("chat.example", address="").status == 200
+
+
+@pytest.mark.parametrize(
+    ("hosts", "keys", "checked"), [(HOSTS, None, True), (HOSTS, "keys.yaml", False), (None, None, False)]
+)
+def test_it_is_checked_where_only_this_host_asks_and_no_key_is_wanted(
+    hosts: Hosts | None, keys: str | None, checked: bool
+) -> None:
+    """A page has no key, and where others ask they have many names."""
+    options = Options(access=AccessOptions(keys_file=keys))
+    current = SimpleNamespace(config=SimpleNamespace(pointsman=options))
+    generations: Any = SimpleNamespace(current=current, exchange=None)
+
+    handler = data_handler(generations, lambda: None, hosts)
+
+    assert isinstance(handler, Routes) is not checked

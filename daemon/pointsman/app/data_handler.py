@@ -23,4 +23,6 @@ def data_handler(generations: Generations, ready: Ready, hosts: Hosts | None) ->
 
     options = generations.current.config.pointsman
     handler = routes(generations.exchange, ready, not_routed, options.relay.paths)
-    return handler if hosts is None else for_known_hosts(handler, hosts, not_routed)
+    if hosts is None or options.access.keys_file is not None:  # a page has no key
+        return handler
+    return for_known_hosts(handler, hosts, not_routed)

@@ -24,6 +24,13 @@ def watch(metrics: Metrics, log: Log, stored: StoredResponses, current: Callable
     _classifier(metrics, lambda: current().classifier)
     _endpoints(metrics, lambda: current().balancer.all)
     _adapters(metrics, current)
+    doc = "When the certificate of a port that speaks TLS expires."
+    metrics.watch_ports("certificate_expires_timestamp_seconds", doc, lambda: _expiries(current()))
+
+
+def _expiries(generation: Generation) -> dict[str, float]:
+    certificates = {"data": generation.certificate, "admin": generation.admin_certificate}
+    return {port: found.ends for port, found in certificates.items() if found is not None}
 
 
 def watch_listener(metrics: Metrics, data: Listener, budget: ByteBudget) -> None:

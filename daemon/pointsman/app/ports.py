@@ -24,7 +24,7 @@ from pointsman.app.generations import Generations
 from pointsman.app.overlay import OverlayKeeper
 from pointsman.app.reload import Reloader
 from pointsman.app.status import status_route
-from pointsman.config.address import Tcp, listen
+from pointsman.config.loops import is_local
 from pointsman.config.model import ServerOptions
 from pointsman.errors import CannotStart, RequestError
 from pointsman.routing.router import Router
@@ -48,10 +48,8 @@ class Place(NamedTuple):
     inherited: socket.socket | None
 
     @property
-    def tcp(self) -> Tcp | None:
-        """Return the address; None for a Unix socket."""
-        where = listen(self.address)
-        return where if isinstance(where, Tcp) else None
+    def unix(self) -> bool:
+        return self.address.startswith("unix:")
 
 
 class Port(NamedTuple):
@@ -98,12 +96,11 @@ class Ports:
         changes = _protected_routes(generations, reloader, overlay, ready)
         admin = _places([server.admin_listen], passed[ADMIN])
         _refuse_strangers(admin, generations.current.admin_token)
-        over_tcp = [place for place in admin if place.tcp is not None]
         self.admin = [
             self._admin_port(Routes([*changes, *reads]), places, token)
             for places, token in (
-                (over_tcp, lambda: generations.current.admin_token),
-                ([place for place in admin if place not in over_tcp], lambda: None),
+                ([place for place in admin if not place.unix], lambda: generations.current.admin_token),
+                ([place for place in admin if place.unix], lambda: None),
             )
             if places
         ]
@@ -113,7 +110,7 @@ class Ports:
     def _data_listener(self, ready: Ready, places: Sequence[Place]) -> Listener:
         generations = self._generations
         metrics = generations.metrics
-        only_here = all(place.tcp is None or place.tcp.loopback for place in places)
+        only_here = all(is_local(place.address) for place in places)
 
         def handler() -> Handler:
             hosts = self._hosts(places) if only_here else None
@@ -199,7 +196,7 @@ def _elsewhere(_: Request, error: RequestError) -> Response:
 def _refuse_strangers(admin: Iterable[Place], token: bytes | None) -> None:
     """Raise CannotStart if others than this host could change the service without a token."""
     for place in admin:
-        if token is None and place.tcp is not None and not place.tcp.loopback:
+        if token is None and not is_local(place.address):
             raise CannotStart(
                 f"whoever reaches the admin port at {place.address} could change the service; name a file with a token "
                 "in pointsman.server.admin_token_file, or listen at a loopback address or a Unix socket"

@@ -21,15 +21,6 @@ class Tcp:
     host: str
     port: int
 
-    @property
-    def loopback(self) -> bool:
-        """Return whether only this host itself reaches it, as far as that is known without a lookup."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            name = self.host.rstrip(".").casefold()
-            return name == "localhost" or name.endswith(".localhost")
-
 
 @dataclass(frozen=True, slots=True)
 class Unix:

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from pointsman.config.address import Unix, listen
-from pointsman.config.options.server import DEFAULT_ADMIN, ServerOptions
+from pointsman.config.loops import is_local
+from pointsman.config.options.server import DEFAULT_ADMIN, DEFAULT_PORT, ServerOptions
 
 SOCKET_NAME = "admin.sock"
 # Where the installed unit has its RuntimeDirectory=.
@@ -34,11 +35,12 @@ def running_at(server: ServerOptions) -> str:
 
 def _without_systemd(server: ServerOptions) -> str:
     """Return the default: one address for everything, unless others than this host reach it."""
-    if server.status_listen is not None:
-        where = listen(server.status_listen)
-        if isinstance(where, Unix) or where.loopback:
-            return server.status_listen
-    return DEFAULT_ADMIN
+    if server.status_listen is None:
+        return DEFAULT_ADMIN
+    where = listen(server.status_listen)
+    if isinstance(where, Unix) or is_local(server.status_listen):
+        return server.status_listen
+    return DEFAULT_ADMIN if where.port != DEFAULT_PORT else f"127.0.0.1:{DEFAULT_PORT + 1}"
 
 
 def _is_there(path: Path) -> bool:

@@ -14,6 +14,7 @@ from pointsman.config.address import Tcp, listen
 from pointsman.config.certificate import BadCertificate, read_certificate
 from pointsman.config.labels import Coverage, cover
 from pointsman.config.load import Loaded, in_order
+from pointsman.config.loops import is_local
 from pointsman.config.options.server import DEFAULT_ADMIN
 from pointsman.config.secret import others_can_read
 from pointsman.config.words import Keys, choose, closest, fold, listing
@@ -253,8 +254,7 @@ def _certificates(loaded: Loaded) -> tuple[list[Problem], list[Problem]]:
             message = f"every user of this host can read {options.key_file}"
             fix = f"chmod 640 {options.key_file}, with the group of the service's user"
             warnings.append(loaded.places.problem((*where, "key_file"), message, fix))
-    address = listen(server.admin_listen or DEFAULT_ADMIN)
-    if isinstance(address, Tcp) and not address.loopback and server.admin_tls is None:
+    if not is_local(server.admin_listen or DEFAULT_ADMIN) and server.admin_tls is None:
         message = f"the token is sent to {server.admin_listen} without encryption, so whoever is on the way can read it"
         fix = "set admin_tls, or listen at a loopback address or a Unix socket"
         warnings.append(loaded.places.problem(("pointsman", "server", "admin_listen"), message, fix))

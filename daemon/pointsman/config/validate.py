@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pointsman.config import address, paths, rules
 from pointsman.config.access import access_problems
-from pointsman.config.loops import own_listener
+from pointsman.config.loops import is_local, own_listener
 from pointsman.config.model import DIRECT, Category, CategoryRollout, Config, ModelScore
 from pointsman.config.options.server import DEFAULT_ADMIN
 from pointsman.config.patterns import name_in
@@ -245,8 +245,7 @@ def _admin(subject: _Subject) -> Iterator[Problem]:
     server = subject.config.pointsman.server
     base: Keys = ("pointsman", "server")
     with contextlib.suppress(ValueError):
-        where = address.listen(server.admin_listen or DEFAULT_ADMIN)
-        if isinstance(where, address.Tcp) and not where.loopback and server.admin_token_file is None:
+        if not is_local(server.admin_listen or DEFAULT_ADMIN) and server.admin_token_file is None:
             message = f'whoever reaches "{server.admin_listen}" could change the service: no token is wanted there'
             fix = (
                 "name a file with a token in admin_token_file, or write unix:/path here and this address in "

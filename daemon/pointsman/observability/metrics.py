@@ -149,7 +149,11 @@ class Metrics:
 
     def watch_endpoints(self, name: str, doc: str, read: Callable[[], Mapping[str, float]]) -> None:
         """Register a gauge by endpoint that calls `read` on each scrape."""
-        self.registry.register(_EndpointGauge(name, doc, read))
+        self.registry.register(_LabelledGauge("endpoint", name, doc, read))
+
+    def watch_ports(self, name: str, doc: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Register a gauge by port that calls `read` on each scrape."""
+        self.registry.register(_LabelledGauge("port", name, doc, read))
 
     def watch_counters(self, read: Callable[[], Mapping[str, tuple[str, float]]]) -> None:
         """Register counters kept elsewhere; on each scrape `read` returns documentation and value by name."""
@@ -241,12 +245,12 @@ class _Counters(Collector):
             yield CounterMetricFamily(f"pointsman_{name}", doc, value=value)
 
 
-class _EndpointGauge(Collector):
-    def __init__(self, name: str, doc: str, read: Callable[[], Mapping[str, float]]) -> None:
-        self._name, self._doc, self._read = name, doc, read
+class _LabelledGauge(Collector):
+    def __init__(self, label: str, name: str, doc: str, read: Callable[[], Mapping[str, float]]) -> None:
+        self._label, self._name, self._doc, self._read = label, name, doc, read
 
     def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily(f"pointsman_{self._name}", self._doc, labels=["endpoint"])
-        for endpoint, value in self._read().items():
-            family.add_metric([endpoint], value)
+        family = GaugeMetricFamily(f"pointsman_{self._name}", self._doc, labels=[self._label])
+        for name, value in self._read().items():
+            family.add_metric([name], value)
         yield family

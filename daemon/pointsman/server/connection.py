@@ -278,10 +278,9 @@ class ClientConnection(asyncio.Protocol):
 
     def evict(self) -> None:
         """Close an idle connection at once, so that another can take its place."""
-        waits = self.beneath is not None or self.transport.get_write_buffer_size()
-        if waits and self._timer.since < self._loop.time():
+        if self.transport.get_write_buffer_size() and self._timer.since < self._loop.time():
             self._reader.stop()
-            self.transport.abort()  # the client does not read, or would have to agree to the end of TLS
+            self.transport.abort()  # the client does not read
         else:
             self.close()  # an answer of this turn of the event loop is not written yet
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pointsman.config.options.option import option
 from pointsman.config.options.tls import TlsOptions
 
-DEFAULT_ADMIN = "127.0.0.1:9190"
+DEFAULT_PORT = 9190
+DEFAULT_ADMIN = f"127.0.0.1:{DEFAULT_PORT}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,8 @@ class ServerOptions:
     admin_tls: TlsOptions | None = option("TLS at the TCP addresses of `admin_listen` and `status_listen`.", None)
     admin_listen: str | None = option(
         "Address of the admin port: `host:port` or `unix:/path`. By default `unix:/run/pointsman/admin.sock` under "
-        "systemd, else `status_listen` if that is on the loopback interface, else `127.0.0.1:9190`.",
+        "systemd, else `status_listen` if that is on the loopback interface, else `127.0.0.1:9190`, or 9191 where that "
+        "has 9190.",
         None,
     )
     status_listen: str | None = option(
