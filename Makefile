@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: lock lock-check matrix install-check
 .PHONY: deb wheelhouse release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
-.PHONY: bench-ask bench-cascade bench-conversations bench-fit bench-languages bench-path
+.PHONY: bench-access bench-ask bench-cascade bench-conversations bench-fit bench-languages bench-path
 .PHONY: bench-service bench-tls chaos soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
@@ -173,6 +173,10 @@ bench-fit: wheel
 # What a request costs without sockets: one that names its model, and a cache hit.
 bench-path: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/path.py
+
+# What client keys cost a request, and whether the time to look one up tells a right from a wrong one.
+bench-access: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/access.py
 
 # How long the largest and the most tangled bodies delay other clients.
 bench-bodies: wheel

@@ -114,3 +114,16 @@ def test_plans_are_bounded_whatever_the_number_of_scopes() -> None:
     for number in range(10_000):
         policy.decide(TECHNICAL, 0.0, ALL, scope=Scope(frozenset({"technical-lora", str(number)}), "technical-lora"))
     assert len(policy._plans) <= 4096
+
+
+def test_a_rule_that_names_a_model_outside_of_the_scope_is_answered_by_the_default() -> None:
+    ruled = Choice("technical", 0.9, Reason.RULE, model="medical-lora", rule="wards")
+    found = decide(ruled, scope("legal-lora"))
+    assert (found.model, found.reason) == ("legal-lora", Reason.NOT_ALLOWED)
+    assert decide(ruled, scope("medical-lora", "legal-lora")).model == "medical-lora"
+
+
+def test_a_canary_is_not_for_a_key_with_other_models() -> None:
+    tried = Choice("technical", 0.9, Reason.CLASSIFIED, canary="medical-lora")
+    assert decide(tried, None).model == "medical-lora"
+    assert decide(tried, Scope(None, BASE)).model == "medical-lora"

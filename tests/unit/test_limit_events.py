@@ -179,3 +179,73 @@ def test_a_body_that_is_no_json_is_vllms_to_refuse() -> None:
         wire.upstream.sends(with_length(b"{}", "400 Bad Request"))
         assert wire.answer.status == 400
         assert left(wire) == 1000
+
+
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":60,"completion_tokens":40}}\n\n'
+WORD = b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+def asked_of_vllm(wire: Wire) -> Any:
+    return json.loads(wire.upstream.written.rpartition(b"\r\n\r\n")[2])
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (None, {"include_usage": True}),
+        ({}, {"include_usage": True}),
+        ({"include_usage": False, "x": 1}, {"include_usage": True, "x": 1}),
+    ],
+)
+def test_vllm_is_asked_for_the_usage_of_a_stream_and_the_client_does_not_get_it(
+    path: str, given: Any, sent: Any
+) -> None:
+    with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
+        for model in (BASE, "MoM"):
+            before = left(wire) if model != BASE else 1000
+            send(wire, path=path, model=model, prompt="Why?", stream=True, stream_options=given)
+            assert asked_of_vllm(wire)["stream_options"] == sent
+            wire.upstream.sends(STREAM + chunk(WORD) + chunk(USAGE) + chunk(DONE) + LAST)
+            assert wire.answer.body == WORD + DONE
+            assert before - left(wire) == 100
+            assert (wire.outcomes()[-1]["prompt_tokens"], wire.outcomes()[-1]["completion_tokens"]) == (60, 40)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"stream": True, "stream_options": {"include_usage": True}},
+        {"stream": True, "stream_options": {"include_usage": True, "continuous_usage_stats": True}},
+        {"stream": True, "stream_options": {"continuous_usage_stats": True}},
+        {"stream": True, "stream_options": "odd"},
+        {"stream": False},
+        {},
+    ],
+)
+def test_who_asks_for_it_or_streams_nothing_gets_all_that_vllm_sends(fields: dict[str, Any]) -> None:
+    with playing(keys=line("ann", tokens_per_minute=1000) + line("bob")) as wire:
+        send(wire, **fields)
+        body = asked_of_vllm(wire)
+        assert {name: body.get(name) for name in fields} == fields
+        assert "stream_options" not in body or "stream_options" in fields
+        wire.upstream.sends(STREAM + chunk(WORD) + chunk(USAGE) + chunk(DONE) + LAST)
+        assert wire.answer.body == WORD + USAGE + DONE
+        assert left(wire) == 900
+
+
+def test_without_a_limit_of_tokens_no_usage_is_asked_for() -> None:
+    with playing(keys=line("ann", requests_per_minute=5)) as wire:
+        send(wire, stream=True)
+        assert "stream_options" not in asked_of_vllm(wire)
+
+
+def test_of_a_stream_that_is_cut_off_before_its_usage_what_was_passed_on_counts() -> None:
+    with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
+        send(wire, stream=True)
+        prompt = 1000 - left(wire)
+        wire.upstream.sends(STREAM + chunk(WORD) + chunk(WORD))
+        wire.upstream.resets()
+        assert 1000 - left(wire) >= prompt + 2
+        assert b"upstream_broken" in wire.client.taken

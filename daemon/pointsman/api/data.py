@@ -107,7 +107,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     body = await read_body(backend, exchange)
     is_json = _is_json(exchange.request)
     if exchange.lease is not None:
-        await reserve(exchange, router.lane, body, is_json=is_json)
+        body = await reserve(exchange, router.lane, body, is_json=is_json)
     if not is_json:
         check_model(exchange.key, None)
         await forwarder.forward(exchange, backend.config.vllm_endpoints, body)  # vLLM reports the error
@@ -170,7 +170,7 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
     config, policy, poller, forwarder = backend.config, backend.router.policy, backend.poller, backend.forwarder
     is_json = _is_json(exchange.request)
     if exchange.lease is not None:
-        await reserve(exchange, backend.router.lane, body, is_json=is_json)
+        body = await reserve(exchange, backend.router.lane, body, is_json=is_json)
     fields = await _fields(backend, body) if is_json else None
     model = None if fields is None else model_of(fields)
     if fields is None or model is None or not _means_default(config, model, poller.served):

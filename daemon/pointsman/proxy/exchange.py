@@ -29,6 +29,7 @@ class Exchange:
         "_recorder",
         "_release",
         "answer",
+        "hides_usage",
         "key",
         "lease",
         "record",
@@ -51,6 +52,8 @@ class Exchange:
         """What the request takes of the key's limits, None where it has none."""
         self.answer: Tail | None = None
         """What was passed on of the answer, once the request was sent."""
+        self.hides_usage = False
+        """True where vLLM was asked for the usage of a stream in the client's stead."""
         self.stores = False
         """True where vLLM may store the response, which then belongs to the client."""
         self.record = new_record(request, path)

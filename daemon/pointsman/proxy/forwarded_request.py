@@ -7,8 +7,11 @@ from collections.abc import Callable, Coroutine
 from pointsman.config.model import Endpoint
 from pointsman.eager import in_task
 from pointsman.errors import ShuttingDown, UpstreamBroken, UpstreamError, UpstreamUnreachable
+from pointsman.http1.body import Chunked, Framing
+from pointsman.http1.response_head import ResponseHead
 from pointsman.long_body import Body
 from pointsman.proxy.exchange import Exchange
+from pointsman.proxy.hidden_usage import HiddenUsage
 from pointsman.proxy.quarantine import CONFIRM_SECONDS, LARGEST_BODY_BYTES, MOST_SUSPECTS, Suspect
 from pointsman.proxy.response_id import ResponseIdReader
 from pointsman.proxy.response_stream import ResponseStream
@@ -17,6 +20,7 @@ from pointsman.proxy.upstream_request import header_lines, request_head
 from pointsman.proxy.upstreams import Upstreams
 from pointsman.proxy.usage import CountedTail
 from pointsman.server.byte_budget import SMALL_BYTES
+from pointsman.server.request import Request
 from pointsman.upstream.connection import NotStarted
 from pointsman.upstream.endpoint_state import EndpointState
 
@@ -73,6 +77,14 @@ class ForwardedRequest(ResponseStream):
         self._request_lines = header_lines(
             request, body, id_line, upstreams.key_line, credentials=upstreams.pass_credentials
         )
+
+    def _frame(self, head: ResponseHead, request: Request) -> tuple[Framing, bytes]:
+        framing, line = super()._frame(head, request)
+        if self._exchange.hides_usage and head.streams and isinstance(framing, Chunked):
+            framing = hidden = HiddenUsage(chunked=not request.head.old)
+            if isinstance(self.tail, CountedTail):
+                self.tail.hidden = hidden
+        return framing, line
 
     async def send(self, endpoint: EndpointState) -> None:
         """Send to `endpoint`, or to another candidate if it does not accept connections; raises UpstreamError."""

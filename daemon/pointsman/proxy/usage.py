@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from pointsman.proxy.hidden_usage import HiddenUsage
+
 # `usage` is the last field of a response or of a stream's last event; 4 KiB hold it with room to spare.
 TAIL_BYTES = 4096
 # Chunked framing is forwarded verbatim, so the tail contains it.
@@ -15,6 +17,14 @@ _EVENT = b"data: {"
 _COUNT = rb"_tokens\":\s*(\d{1,15})(?![\d.eE])"
 _PROMPT = re.compile(rb'"(?:prompt|input)' + _COUNT)
 _COMPLETION = re.compile(rb'"(?:completion|output)' + _COUNT)
+
+
+def _tokens(text: bytes) -> tuple[int, int] | None:
+    start = text.rfind(b'"usage"')
+    if start < 0:
+        return None
+    prompt, completion = _PROMPT.search(text, start), _COMPLETION.search(text, start)
+    return (int(prompt[1]), int(completion[1])) if prompt and completion else None
 
 
 class Tail:
@@ -41,12 +51,7 @@ class Tail:
 
     def tokens(self) -> tuple[int, int] | None:
         """Return the prompt and completion tokens of the last `usage`, or None if there is none."""
-        tail = self.content()
-        start = tail.rfind(b'"usage"')
-        if start < 0:
-            return None
-        prompt, completion = _PROMPT.search(tail, start), _COMPLETION.search(tail, start)
-        return (int(prompt[1]), int(completion[1])) if prompt and completion else None
+        return _tokens(self.content())
 
     def failed(self) -> bool:
         """Return whether the stream ended with an error event, which vLLM sends when its engine dies."""
@@ -54,9 +59,20 @@ class Tail:
 
 
 class CountedTail(Tail):
-    """Counts the events of a stream as well: vLLM sends one for each token, or for a few."""
+    """Counts the events of a stream as well: vLLM sends one for each token, or for a few.
 
-    __slots__ = ()
+    `hidden` is where the usage is that the client does not get.
+    """
+
+    __slots__ = ("hidden",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden: HiddenUsage | None = None
+
+    def tokens(self) -> tuple[int, int] | None:
+        hidden = None if self.hidden is None else _tokens(self.hidden.usage)
+        return super().tokens() if hidden is None else hidden
 
     def feed(self, chunk: bytes) -> None:
         self.events += chunk.count(_EVENT)

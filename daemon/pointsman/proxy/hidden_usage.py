@@ -1,0 +1,88 @@
+"""Take the usage out of a stream whose client has not asked for it: exactly that one event, and no other byte."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from pointsman.http1.body import Chunked, chunk
+
+# What may still become the event is held back; it has about 300 bytes.
+LONGEST_EVENT_BYTES = 4096
+_END = re.compile(rb"\r?\n\r?\n")
+_DATA = b"data: "
+_USAGE = b'"usage"'
+
+
+class _Event(msgspec.Struct):
+    choices: list[Any]
+    usage: dict[str, Any]
+
+
+_DECODER = msgspec.json.Decoder(_Event)
+
+
+class HiddenUsage:
+    """The framing of a chunked stream: it passes on whole events in chunks of its own, without the `usage`.
+
+    That event has usage and no choice; vLLM sends it before the last, `[DONE]`.
+    """
+
+    __slots__ = ("_chunked", "_held", "_inner", "done", "usage")
+    ends_with_connection = False
+
+    def __init__(self, *, chunked: bool) -> None:
+        """`chunked`: the client gets chunks, as any but one of HTTP/1.0."""
+        self._inner = Chunked(verbatim=False)
+        self._chunked = chunked
+        self._held = b""
+        self.done = False
+        self.usage = b""
+        """The event that was taken out."""
+
+    @property
+    def surplus(self) -> bytes:
+        """The bytes behind the end of the body."""
+        return self._inner.surplus
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what is passed on of the data; raises Malformed."""
+        passed = self._without(self._held + self._inner.feed(data))
+        self.done = self._inner.done
+        if self.done:
+            passed, self._held = passed + self._held, b""
+        if not self._chunked:
+            return passed
+        return (chunk(passed) if passed else b"") + (b"0\r\n\r\n" if self.done else b"")
+
+    def _without(self, data: bytes) -> bytes:
+        """Return the events that are whole, without the usage; keep what may still become one."""
+        kept: list[bytes] = []
+        at = 0
+        for end in _END.finditer(data):
+            event = data[at : end.end()]
+            at = end.end()
+            if _is_usage(event):
+                self.usage = event
+            else:
+                kept.append(event)
+        self._held = data[at:]
+        if len(self._held) > LONGEST_EVENT_BYTES:
+            kept.append(self._held)
+            self._held = b""
+        return b"".join(kept)
+
+    def interrupted(self, text: bytes) -> bytes:
+        """Frame `text` so that the client reads it as part of the body, which stays incomplete."""
+        return chunk(text) if self._chunked else text
+
+
+def _is_usage(event: bytes) -> bool:
+    if not event.startswith(_DATA) or _USAGE not in event:
+        return False
+    try:
+        return not _DECODER.decode(event[len(_DATA) :]).choices
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
