@@ -16,6 +16,7 @@ from pointsman.app.overlay import OverlayKeeper
 from pointsman.classify.classifier import Classifier
 from pointsman.cli.canary import render
 from pointsman.config import overlay
+from pointsman.config.client_keys import Scope
 from pointsman.config.model import Canary, CategoryRollout, Config, Lora, Model, RoutingOptions
 from pointsman.config.overlay import Decided, Overlay, with_canary
 from pointsman.observability.record import Record, request_line
@@ -89,6 +90,15 @@ async def test_those_who_share_a_first_turn_are_mixed_from_the_second_on(classif
     assert [routed.kept is not None and routed.kept.mixed for routed in (alone, together, further)] == [
         *(False, True, True)
     ]
+
+
+@pytest.mark.parametrize("percent", [0.0, 100.0])
+async def test_a_client_that_may_not_have_a_canary_is_on_no_arm(classifier: Classifier, percent: float) -> None:
+    """Nor is it counted for the stable arm, where it would always be."""
+    body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": "python"}]}).encode()
+    scope = Scope(frozenset({BASE, "technical-lora"}), BASE)
+    routed = await Router(config_of(percent), classifier, Served).route(CHAT.parse(body), scope=scope)
+    assert (routed.decision.model, routed.decision.arm) == ("technical-lora", None)
 
 
 async def test_the_log_names_the_arm(classifier: Classifier) -> None:

@@ -96,12 +96,17 @@ def request_line(record: Record) -> Line:
         line["prompt_tokens"], line["completion_tokens"] = record.tokens
     if record.status == 499:
         line["left_in"] = record.phase
-    # Three decimals; `round` takes three times as long.
-    line["ms"] = milliseconds = {name: int(taken * 1e6 + 0.5) / 1000 for name, taken in record.phases.items()}
-    if "arm" in line and record.first_byte is not None:
-        milliseconds["first_byte"] = int(record.first_byte * 1e6 + 0.5) / 1000
-    milliseconds["total"] = int(record.seconds * 1e6 + 0.5) / 1000
+    line["ms"] = _milliseconds(record, first_byte="arm" in line)
     return line
+
+
+def _milliseconds(record: Record, *, first_byte: bool) -> dict[str, float]:
+    # Three decimals; `round` takes three times as long.
+    taken = {name: int(seconds * 1e6 + 0.5) / 1000 for name, seconds in record.phases.items()}
+    if first_byte and record.first_byte is not None:
+        taken["first_byte"] = int(record.first_byte * 1e6 + 0.5) / 1000
+    taken["total"] = int(record.seconds * 1e6 + 0.5) / 1000
+    return taken
 
 
 def _add_decision(line: Line, routed: Routed) -> None:

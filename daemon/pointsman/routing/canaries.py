@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 
+from pointsman.config.client_keys import Scope
 from pointsman.config.model import Canary, RoutingOptions
 from pointsman.routing.draws import drawn
 
@@ -26,10 +27,13 @@ class Canaries:
     def __init__(self, canaries: dict[str, Canary]) -> None:
         self.by_category = canaries
 
-    def arm(self, category: str, seed: float) -> tuple[Arm | None, str | None]:
-        """Return the arm of a conversation, None without a canary, and the adapter that it tries."""
+    def arm(self, category: str, seed: float, scope: Scope | None = None) -> tuple[Arm | None, str | None]:
+        """Return the arm of a conversation, and the adapter that it tries.
+
+        Without a canary there is no arm, nor for a client that may not have it.
+        """
         canary = self.by_category.get(category)
-        if canary is None:
+        if canary is None or (scope is not None and not scope.allows(canary.adapter)):
             return None, None
         if drawn(seed, f"canary:{category}:{canary.adapter}") < canary.percent / 100:
             return Arm.CANARY, canary.adapter

@@ -241,7 +241,7 @@ class Router:
             served = served.only(at.name, self.config.vllm_endpoints)
         # A key that is limited to some models takes no part: what answers it would not be comparable.
         if self._canaries is not None and choice.category is not None and (scope is None or scope.models is None):
-            arm, canary = self._canaries.arm(choice.category, share)
+            arm, canary = self._canaries.arm(choice.category, share, scope)
             choice = msgspec.structs.replace(choice, arm=arm, canary=canary)
         decision = self.policy.decide(choice, share, served, tools=tools, scope=scope)
         if self._rollout is not None and (choice.category is not None or choice.model is not None):
