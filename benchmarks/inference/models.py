@@ -1,7 +1,8 @@
 """Create the models under test: ModernBERT-base with random weights, in each program's format.
 
 Cost does not depend on weights, so nothing is downloaded. Models stay in the folder for later runs; failures are
-printed, and the benchmarks continue without that model.
+printed, and the benchmarks continue without that model. What needs torch is imported where it is used, since a test
+imports this module.
 """
 
 from __future__ import annotations
@@ -15,11 +16,7 @@ from pathlib import Path
 
 from inference.workplace import HERE, MAX_TOKENS, Workplace
 from pointsman.classify.tokenizer import Tokenizer, Window
-from pointsman_export.export.checkpoint import open_checkpoint
-from pointsman_export.export.recipe import FastRecipe
 from pointsman_export.export.texts import BUILT_IN
-from pointsman_export.export.torch_model import load_model
-from support.checkpoint import BASE, make_checkpoint
 
 PROOF_TEXTS = 28
 CALIBRATION_TEXTS = 300
@@ -56,6 +53,8 @@ def make_models(work: Workplace) -> None:
 
 
 def _checkpoint(_: Workplace, path: Path) -> None:
+    from support.checkpoint import BASE, make_checkpoint
+
     make_checkpoint(path, BUILT_IN[:PROOF_TEXTS], BASE)
     names = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": MAX_TOKENS, **names}
@@ -109,6 +108,10 @@ def _quantize(work: Workplace, path: Path, *rows: str) -> None:
 
 def _float(work: Workplace, path: Path) -> None:
     """Keep our float graph, which `export` verifies and discards."""
+    from pointsman_export.export.checkpoint import open_checkpoint
+    from pointsman_export.export.recipe import FastRecipe
+    from pointsman_export.export.torch_model import load_model
+
     path.mkdir()
     checkpoint = open_checkpoint(str(work.model("checkpoint")))
     FastRecipe(checkpoint, load_model(checkpoint), "token").write_float(path / "model.onnx")

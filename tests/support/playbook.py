@@ -136,13 +136,14 @@ class Wire:
         )
         self.generations = self.clock.do(lambda: Generations(self.prepared(), Log("info", self.log)))
         self.generations.swapped = self._swapped
+        self._handler = self._made_handler()
         self.begin()
 
-    def _handler(self) -> Handler:
+    def _made_handler(self) -> Handler:
         return data_handler(self.generations, lambda: None, None)
 
     def _swapped(self) -> None:
-        self.listener.handler = self._handler()
+        self._handler = self.listener.handler = self._made_handler()
 
     def prepared(self, **fields: Any) -> Prepared:
         """A config, with another threshold for instance."""
@@ -174,7 +175,7 @@ class Wire:
         quarantine._deaths.resize(8)
         self.listener = self.clock.do(
             lambda: Listener(
-                self._handler(),
+                self._handler,
                 lambda: self.generations.current.limits,
                 self.refused.append,
                 self.generations.current.recorder.abandoned,

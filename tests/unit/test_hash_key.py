@@ -13,6 +13,7 @@ from pointsman.app.prepare import prepare
 from pointsman.classify.classifier import text_key
 from pointsman.classify.hash_key import hash_key
 from pointsman.evaluation import replay
+from support import toy_artifact
 from support.config_files import MINIMAL, write
 
 FILE = "text_hash.key"
@@ -65,7 +66,9 @@ def test_equal_texts_have_equal_hashes_under_one_key_alone() -> None:
 
 async def test_a_classifier_hashes_with_the_key_of_its_service(tmp_path: Path) -> None:
     key = bytes([7] * 32)
-    made = prepare(write(tmp_path, MINIMAL), hash_key=key)
+    toy_artifact.build(tmp_path / "artifact")
+    text = MINIMAL + "classifier: {category_model: {model_id: artifact, threshold: 0.4}}\n"
+    made = prepare(write(tmp_path, text), hash_key=key)
     try:
         found = [await made.classifier.classify("What is a tort?") for _ in range(2)]
     finally:
