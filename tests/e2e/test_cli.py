@@ -18,7 +18,7 @@ import pointsman
 from support.daemon import run_daemon
 from support.process import reserve_port
 from support.raw_client import ask
-from support.service import CHAT, CONFIG, MEDICAL, TECHNICAL, chat, shipped_config
+from support.service import CONFIG, MEDICAL, TECHNICAL, shipped_config
 
 FIVE_DOMAINS = Path(__file__).parents[2] / "export" / "examples" / "five-domains.jsonl"
 
@@ -196,9 +196,6 @@ async def test_a_socket_that_a_killed_process_left_is_taken_over(tmp_path: Path)
 
 async def test_vllm_on_the_command_line_replaces_the_endpoints(tmp_path: Path) -> None:
     nobody = reserve_port()
-    async with (
-        run_daemon(shipped_config(8000), tmp_path, args=["--vllm", f"127.0.0.1:{nobody}"]) as daemon,
-        aiohttp.ClientSession() as http,
-        http.post(daemon.base_url + CHAT, json=chat()) as response,
-    ):
-        assert str(nobody) in (await response.json())["error"]["message"]
+    async with run_daemon(shipped_config(8000), tmp_path, args=["--vllm", f"127.0.0.1:{nobody}"]) as daemon:
+        line = await daemon.logged("endpoint", endpoint="vllm")
+        assert f"127.0.0.1:{nobody}" in line["state"]

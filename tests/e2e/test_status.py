@@ -95,7 +95,9 @@ async def test_neither_is_on_the_data_port_and_bodies_are_bounded(tmp_path: Path
         assert (await world.service.post("/route", chat())).status == 404
         for body, status in ((b"x" * (MOST_BODY_BYTES + 1), 413), (b"[]", 400), (b"\xff", 400)):
             async with world.service.http.post(
-                f"{world.service.daemon.admin_url}/route", data=io.BytesIO(body)
+                f"{world.service.daemon.admin_url}/route",
+                data=io.BytesIO(body),
+                headers={"Content-Type": "application/json"},
             ) as answer:
                 assert answer.status == status
     done = await cli(world, "status")

@@ -80,6 +80,7 @@ class World:
         async with self.service.http.post(
             f"{self.service.daemon.admin_url}/adapters/{verb}",
             data=body if isinstance(body, bytes) else json.dumps(body),
+            headers={"Content-Type": "application/json"},
         ) as answer:
             return Reply(answer.status, answer.headers, await answer.read())
 
