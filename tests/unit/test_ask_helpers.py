@@ -107,6 +107,36 @@ def test_an_unlisted_task_orders_what_only_such_tasks_make_and_says_how_to_write
 
 
 @rows(
+    ("text", "helper"),
+    [
+        ("Does the passage hold an answer to the query above? Reply with one word, yes or no.", True),
+        ("Does the soup hold any leek, and is the bread an answer to it? Reply with one word, yes or no.", False),
+        ("Does the passage rhyme with the query above? Reply with one word, yes or no.", False),
+        ("Write an answer to the query, and no title for it. Reply with one word, yes or no.", False),
+    ],
+)
+def test_a_task_may_ask_whether_one_text_holds_what_another_needs(text: str, helper: bool) -> None:
+    assert is_helper(text, "") is helper
+
+
+@rows(
+    ("text", "helper"),
+    [
+        ("Erzeuge einen kurzen Titel für die folgende Unterhaltung. Gib nur den Titel aus.\n\nA: Suppe?", True),
+        ("Erzeuge einen kurzen Titel für den folgenden Roman. Gib nur den Titel aus.\n\nA: Ein Tag am See.", False),
+        ("Erzeuge einen kurzen Titel für die folgende Unterhaltung. Erkläre ihn mir.\n\nA: Suppe oder Brot?", False),
+        (
+            "请根据以下对话内容生成一个简洁的标题，不超过十个字，不要使用标点符号，只输出标题，不要输出其他任何内容，谢谢。\n\n用户：为什么海是蓝色的？请详细解释一下。",
+            True,
+        ),
+    ],
+)
+def test_a_task_may_be_in_another_language(text: str, helper: bool) -> None:
+    """It names what it orders, from what, and that nothing else is wanted."""
+    assert is_helper(text, "") is helper
+
+
+@rows(
     "words",
     [
         "only now", "nothing but it", "as JSON", "no quotation", "no quotes", "no punctuation", "no other text",

@@ -46,6 +46,7 @@ _ROLES = "human|user|customer|client|you|ai|assistant|bot|model|agent|system"
 _TURN = re.compile(rf"\W{{0,8}}(?:{_ROLES})\b[^:\n]{{0,20}}:", re.IGNORECASE)
 # What introduces a transcript, or what is judged.
 _LEAD = re.compile(r"(?P<words>[A-Za-z #*']{3,80}):")
+_CHECKS = (["does"], ["do"], ["is"], ["are"])
 _ANSWER = ("answer", "respond", "help")
 _THEN = ("then", "and", "please", "now")
 _PLACES = ("output", "answer", "response", "result", "title", "json", "assistant")
@@ -91,7 +92,8 @@ def _opens(text: str, *, system: bool) -> bool:
     if not system:
         blank = begin.find("\n\n", _FIRST)
         begin = begin if blank < 0 else begin[:blank]
-    return not tasks.ABOUT.isdisjoint(begin.translate(_LETTERS).split()) and _is_task(begin, text)
+    about = not begin.isascii() or not tasks.ABOUT.isdisjoint(begin.translate(_LETTERS).split())
+    return about and _is_task(begin, text)
 
 
 def _closes(text: str) -> bool:
@@ -121,6 +123,8 @@ def _is_known(begin: str) -> bool:
 
 def _is_task(begin: str, text: str) -> bool:
     """Return whether an instruction in lower case is a helper task's; `text` tells how to answer."""
+    if all(any(map(begin.__contains__, listed)) for listed in tasks.FOREIGN):
+        return True
     if tasks.THINGS.keys().isdisjoint(begin.translate(_LETTERS).split()):
         return False
     sentences = [_words(sentence) for sentence in _SENTENCE.split(_ASIDE.sub("", begin).translate(_MARKUP))]
@@ -143,17 +147,24 @@ def _is_answered(sentence: list[str]) -> bool:
 
 def _orders(listed: list[str]) -> bool:
     """Return whether a sentence orders what only helper tasks make, and names no subject of its own."""
+    if listed[:1] in _CHECKS and not tasks.CHECKS.isdisjoint(listed):
+        return _is_neutral(listed)
     for place, verb in enumerate(listed):
         if verb not in tasks.THINGS:
             continue
         things = tasks.THINGS[verb]
         for last, word in pairwise(listed[place : place + _REACH]):
-            if word in things or f"{last} {word}" in things:
-                foreign = {one for one in listed if one.isalpha()} - tasks.NEUTRAL
-                return len(foreign) * _FOREIGN <= max(_FOREIGN, len(listed))
+            if last != "no" and (word in things or f"{last} {word}" in things):
+                return _is_neutral(listed)
             if word in tasks.ANSWERED:
                 break
     return False
+
+
+def _is_neutral(listed: list[str]) -> bool:
+    """Return whether words name hardly any subject."""
+    foreign = {one for one in listed if one.isalpha()} - tasks.NEUTRAL
+    return len(foreign) * _FOREIGN <= max(_FOREIGN, len(listed))
 
 
 def _before_material(begin: str) -> str:

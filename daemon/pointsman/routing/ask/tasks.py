@@ -28,7 +28,8 @@ TASKS = (
         "commit message, commit messages, a name, short name, session name, thread name, branch name, a passage, "
         "short passage, hypothetical passage, hypothetical document, memories, facts about, image prompt, document "
         "title, parameters, slots, insights, lessons, takeaways, quiz, choice questions, three questions, sub tasks, "
-        "action items, highlights, key points, next message",
+        "action items, highlights, key points, next message, handover, hand over, handoff, synonyms, related terms, "
+        "that section, that passage, that paragraph, git branch, subject line, replies",
     ),
     _task(
         "summarize summarizes summarizing summarise summarizer compress compresses compressing condense condenses "
@@ -47,7 +48,7 @@ TASKS = (
         "role, roles, agent, agents, worker, workers, speaker, participant, category, categories, class, classes, "
         "candidate, candidates, choices, options, destination, destinations, intent, speaks, acts, label, labels, "
         "sentiment, emotion, complexity, needed, necessary, necessity, the tool, language, who, handle, better, "
-        "winner",
+        "winner, one of, name of, urgency, priority, department, queue",
     ),
     _task(
         "compare compares comparing grade grades grading grader judge judges judging evaluate evaluates evaluating "
@@ -58,7 +59,8 @@ TASKS = (
         "grade judge evaluate assess assessing rate score rank check verify determine decide classify detect",
         "relevance, relevant, relevancy, faithful, faithfulness, faithfully, grounded, helpful, helpfulness, "
         "correctness, supported, complies, safe, unsafe, harmful, toxic, spam, malicious, injection, jailbreak, "
-        "policy, violates, allowed, blocked, sufficient, answerable",
+        "policy, violates, allowed, blocked, sufficient, answerable, be answered, whether the, complexity, difficulty, "
+        "attempt",
     ),
     _task(
         "save saves store stores update remember extract maintain manage manages manager keep record",
@@ -76,6 +78,11 @@ TASKS = (
 )
 """What such tasks do, and what with, alone or with the word before."""
 
+CHECKS = _set(
+    "hold holds contain contains relevant related mention mentions support supports supported grounded sufficient"
+)
+"""What questions about a text ask that are helper tasks: "Does the passage hold ...?"."""
+
 THINGS = {
     verb: frozenset().union(*[things for verbs, things in TASKS if verb in verbs])
     for verb in [verb for verbs, _ in TASKS for verb in verbs]
@@ -92,7 +99,7 @@ ABOUT = _set(
     "memories ticket tickets conversation conversations chat chats dialogue dialog discussion discussions thread "
     "session history transcript message messages exchange user users human humans speaker question questions query "
     "input utterance request prompt text document documents context passage statement answer response content diff "
-    "diffs changes choices candidates"
+    "diffs changes choices candidates task excerpt answers responses submission"
 )
 """What helper tasks are about."""
 
@@ -103,9 +110,21 @@ STRICT = (
     "each on", "no full", "respond with", "return", "output", "alone", "lower case", "exactly", "at most", "format",
     "yes or no", "'yes' or 'no'", "score", "verdict", "rating", "same language", "one word", "reply with", "so far",
     "self-contained", "standalone", "comma-separated", "answer with", "answer '", "will replace", "do not carry",
-    "only the",
+    "only the", "no other word", "with no other", "true or false", "single word", "the digit", "number only",
+    "label only", "name only", "or fewer", "no numbering", "in capitals", "must be",
 )  # fmt: skip
 """How the instruction of a helper task says what to answer."""
+
+FOREIGN = (
+    ("titel", "título", "titulo", "titre", "titolo", "tytuł", "başlık", "заголовок", "标题", "標題", "タイトル", "제목",
+     "eigenständige frage", "pregunta independiente", "question autonome", "独立的问题", "独立した質問", "关键词",
+     "キーワード", "schlagwörter", "stichwörter", "etiquetas", "mots-clés", "parole chiave", "suchanfrage", "ключевые"),
+    ("nur ", "solo ", "sólo ", "solamente", "uniquement", "seulement", "soltanto", "apenas ", "alleen", "yalnızca",
+     "tylko", "только", "только", "只", "仅", "だけ", "のみ", "만 "),
+    ("unterhaltung", "gespräch", "konversation", "chat", "conversaci", "conversa", "dialog", "диалог", "разговор",
+     "对话", "會話", "会话", "会話", "대화", "frage", "pregunta", "question", "问题", "質問", "sohbet", "rozmow"),
+)  # fmt: skip
+"""What such tasks order, how they say that nothing else is wanted, and what they are about, in other languages."""
 
 NEUTRAL = (
     ABOUT
@@ -121,7 +140,11 @@ NEUTRAL = (
         "seven several into using going captures capture subject gist theme themes special broad independent self "
         "contained natural different multiple web research optimized optimize database vector engine far names keeps "
         "decisions open points retriever retrieval semantic suited handle scale git staged stands according send "
-        "topic meaning intended essence core focus"
+        "topic meaning intended essence core focus one whether base direct capitals fits fit fewer explanation "
+        "commentary terms comma separated joined hyphens lower upper synonyms window nearly wanted matter matters "
+        "terse imagine encyclopedia section embedded compared reader address holds hold contain contains claims "
+        "claim scale digit number fact factual takes over exact sums sum read reads below archive tried issue "
+        "agents"
     )
 )
 """Words of their instructions, which name no subject."""
