@@ -44,7 +44,7 @@ async def measured(data: Path | None, *, held_out: bool) -> dict[str, Any]:
         file = data / "dev_user_prompts.jsonl"
         pools.append(await right_when_bare(routes, file))
         asks += [row["text"] for row in rows(file)]
-    known = wrappers(held_out=False)
+    known = wrappers("known")
     result: dict[str, Any] = {
         "asks": [len(pool) for pool in pools],
         "known": await kept(routes, known, pools),
@@ -52,8 +52,8 @@ async def measured(data: Path | None, *, held_out: bool) -> dict[str, Any]:
         "bare": {"of": len(asks)} | await unwrapped(routes, asks),
         "cost": cost(known),
     }
-    if held_out:
-        result["held_out"] = await kept(routes, wrappers(held_out=True), pools)
+    for group in ("others", "others_apart", "held_out") if held_out else ("others",):
+        result[group] = await kept(routes, wrappers(group), pools)
     return result
 
 

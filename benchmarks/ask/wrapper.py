@@ -10,6 +10,12 @@ import msgspec
 import yaml
 
 FOLDER = Path(__file__).parent
+GROUPS = {
+    "known": ("agents", "rag"),
+    "others": ("others",),
+    "others_apart": ("others_apart",),
+    "held_out": ("agents_held_out", "rag_held_out"),
+}
 DOMAINS = ("technical", "medical", "legal", "everyday")
 
 
@@ -44,10 +50,9 @@ def _filled(value: Any, ask: str, material: str) -> Any:
     return value
 
 
-def wrappers(*, held_out: bool) -> list[Wrapper]:
-    """Return the known wrappers, or those kept out of development."""
-    end = "_held_out" if held_out else ""
-    files = [FOLDER / "wrappers" / f"{name}{end}.yaml" for name in ("agents", "rag")]
+def wrappers(group: str) -> list[Wrapper]:
+    """Return the wrappers of a group."""
+    files = [FOLDER / "wrappers" / f"{name}.yaml" for name in GROUPS[group]]
     return [msgspec.convert(entry, Wrapper) for file in files for entry in yaml.safe_load(file.read_text())]
 
 
