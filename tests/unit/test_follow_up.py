@@ -8,6 +8,9 @@ from pointsman.routing.follow_up import content_free, leans
 from support.rows import rows
 
 FREE = [
+    *("bit shorter maybe?", "still wrong", "how do you know?", "is it worth it", "say that again but slower", "huh?"),
+    *("das zweite bitte", "j'ai pas compris", "¿estás seguro?", "non ho capito", "tem certeza?", "weet je het zeker"),
+    *("är du säker", "na pewno?", "anlamadım", "ты уверен?", "本当に?", "再说一遍", "확실해요?", "لم أفهم"),
     *(
         "thanks",
         "Thank you so much!!",

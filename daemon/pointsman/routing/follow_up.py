@@ -37,11 +37,12 @@ def _words(section: str) -> frozenset[str]:
 
 
 _ANYWHERE = _words("anywhere")
+_ENGLISH_WORDS = _words("words English")
 _LANGUAGES = [_words(section) for section in _SECTIONS if section.startswith("words ")]
+_LANGUAGES.append(_ENGLISH_WORDS | _words("more English"))
 _PIECES = [_words(section) for section in _SECTIONS if section.startswith("pieces ")]
 _OPENING, _POINTING, _ENDING, _TYING = map(_words, ("opening", "pointing", "ending", "tying"))
 _FILLING, _ASKING = _words("filling"), _words("asking")
-_ENGLISH_WORDS = _words("words English")
 _ANY_WORD = _ANYWHERE.union(*_LANGUAGES)
 _ANY_SUBJECT = _ANYWHERE.union(_ENGLISH_WORDS, _OPENING, _POINTING, _ENDING, _TYING, _FILLING, _ASKING, ("",))
 _LONGEST_PIECE = max(len(piece) for pieces in _PIECES for piece in pieces)
