@@ -18,7 +18,7 @@ from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared
 from pointsman.classify.classifier import Classification, Passed, Timing
 from pointsman.config.client_keys import parse_keys
-from pointsman.config.model import AdapterOptions, LogOptions, RelayOptions, ServerOptions
+from pointsman.config.model import AdapterOptions, CorsOptions, LogOptions, RelayOptions, ServerOptions
 from pointsman.observability.log import Log
 from pointsman.server.listener import Listener
 from pointsman.server.request import Handler
@@ -116,6 +116,7 @@ class Wire:
         server: ServerOptions | None = None,
         adapters: AdapterOptions | None = None,
         keys: bytes | None = None,
+        cors: CorsOptions | None = None,
         **relay: int,
     ) -> None:
         """`keys` is the content of a file of client keys."""
@@ -133,6 +134,7 @@ class Wire:
             adapters=adapters or QUIET.adapters,
             server=server or ServerOptions(max_in_flight_per_client=64),
             log=LogOptions(),
+            cors=cors or CorsOptions(),
         )
         self.generations = self.clock.do(lambda: Generations(self.prepared(), Log("info", self.log)))
         self.generations.swapped = self._swapped

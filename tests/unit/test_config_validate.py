@@ -237,6 +237,38 @@ PROBLEMS = [
         'expected a network, found "10.0.0.1/8"',
         "10.0.0.0/8",
     ),
+    # web pages
+    *(
+        (
+            MINIMAL + f"pointsman: {{cors: {{origins: [https://a.example, '{origin}']}}}}\n",
+            "pointsman.cors.origins[1]",
+            11,
+            f'found "{origin}"',
+            "https://chat.example",
+        )
+        for origin in ("chat.example", "https://chat.example/", "https://Chat.example", "null", "https://*.example", "")
+    ),
+    (
+        MINIMAL + "pointsman: {cors: {origins: ['*'], credentials: true}}\n",
+        "pointsman.cors.credentials",
+        11,
+        "any page could act for the person",
+        "name the origins",
+    ),
+    (
+        MINIMAL + "pointsman: {cors: {origins: ['*'], methods: [post]}}\n",
+        "pointsman.cors.methods[0]",
+        11,
+        'found "post"',
+        "such as POST",
+    ),
+    (
+        MINIMAL + "pointsman: {cors: {origins: ['*'], headers: ['x y']}}\n",
+        "pointsman.cors.headers[0]",
+        11,
+        'found "x y"',
+        "such as Authorization",
+    ),
     # paths
     (
         MINIMAL + "pointsman: {relay: {paths: {add: [POST /v2/embed, POST /sleep]}}}\n",

@@ -73,7 +73,7 @@ def test_an_answers_length_cannot_be_nominated_away() -> None:
     assert down(("Connection", "content-length"), ("Content-Length", "5")) == [("Content-Length", "5")]
 
 
-@rows("name", ["Host", "Content-Length", "Expect", "X-Request-Id", "x-request-id"])
+@rows("name", ["Host", "Content-Length", "Expect", "Origin", "X-Request-Id", "x-request-id"])
 def test_what_we_set_ourselves_is_not_the_clients(name: str) -> None:
     assert up((name, "theirs"), credentials=True) == []
 

@@ -7,13 +7,14 @@ from pointsman.api.health import Ready
 from pointsman.api.known_host import for_known_hosts
 from pointsman.app.generations import Generations
 from pointsman.errors import RequestError
+from pointsman.server.cors import with_cors
 from pointsman.server.hosts import Hosts
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response
 
 
 def data_handler(generations: Generations, ready: Ready, hosts: Hosts | None) -> Handler:
-    """Return the handler for the current config, whose paths it has.
+    """Return the handler for the current config, with its paths and the pages that it allows.
 
     `hosts` are the names of a port that only this host reaches, None where others do as well.
     """
@@ -22,7 +23,7 @@ def data_handler(generations: Generations, ready: Ready, hosts: Hosts | None) ->
         return generations.current.recorder.not_routed(request, error)
 
     options = generations.current.config.pointsman
-    handler = routes(generations.exchange, ready, not_routed, options.relay.paths)
-    if hosts is None or options.access.keys_file is not None:  # a page has no key
-        return handler
-    return for_known_hosts(handler, hosts, not_routed)
+    handler: Handler = routes(generations.exchange, ready, not_routed, options.relay.paths)
+    if hosts is not None and options.access.keys_file is None:  # a page has no key
+        handler = for_known_hosts(handler, hosts, not_routed)
+    return with_cors(handler, options.cors)

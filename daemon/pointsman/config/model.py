@@ -18,6 +18,7 @@ from pointsman.config.options.adapters import AdapterOptions
 from pointsman.config.options.base_model import BUILTIN_FAMILIES, Effort, Lora, Model, Pricing, ReasoningFamily
 from pointsman.config.options.category import Category, ModelScore
 from pointsman.config.options.classifier import CategoryModel, ClassifierOptions, ClassifierSection
+from pointsman.config.options.cors import CorsOptions
 from pointsman.config.options.endpoint import Endpoint
 from pointsman.config.options.log import LogOptions
 from pointsman.config.options.option import EMPTY, option
@@ -41,6 +42,7 @@ __all__ = [
     "ClassifierOptions",
     "ClassifierSection",
     "Config",
+    "CorsOptions",
     "Effort",
     "Endpoint",
     "LogOptions",
@@ -75,6 +77,7 @@ class Options:
     adapters: AdapterOptions = option("Adapters that each vLLM serves.", AdapterOptions())
     access: AccessOptions = option("Who may ask.", AccessOptions())
     log: LogOptions = option("The log on stderr.", LogOptions())
+    cors: CorsOptions = option("Web pages that may call the data port.", CorsOptions())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

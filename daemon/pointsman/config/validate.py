@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from pointsman.config import address, paths, rules
+from pointsman.config import address, origins, paths, rules
 from pointsman.config.access import access_problems
 from pointsman.config.loops import is_local, own_listener
 from pointsman.config.model import DIRECT, Category, CategoryRollout, Config, ModelScore
@@ -61,6 +61,7 @@ def validate(config: Config, places: Places) -> tuple[Problem, ...]:
         _admin,
         _clients,
         _paths,
+        _cors,
         _loops,
         _loading,
         _tools,
@@ -292,6 +293,24 @@ def _paths(subject: _Subject) -> Iterator[Problem]:
             except ValueError as error:
                 keys: Keys = ("pointsman", "relay", "paths", key, i)
                 yield subject.problem(*keys, message=f'expected a path, found "{text}"', fix=str(error))
+
+
+def _cors(subject: _Subject) -> Iterator[Problem]:
+    cors = subject.config.pointsman.cors
+    for key, texts, check in (
+        ("origins", cors.origins, origins.check_origin),
+        ("methods", cors.methods, origins.check_method),
+        ("headers", cors.headers, origins.check_header),
+    ):
+        for i, text in enumerate(texts):
+            try:
+                check(text)
+            except ValueError as error:
+                keys: Keys = ("pointsman", "cors", key, i)
+                yield subject.problem(*keys, message=f'found "{text}"', fix=str(error))
+    if cors.credentials and "*" in cors.origins:
+        message, fix = "with credentials, any page could act for the person who looks at it", "name the origins"
+        yield subject.problem("pointsman", "cors", "credentials", message=message, fix=fix)
 
 
 def _loops(subject: _Subject) -> Iterator[Problem]:

@@ -60,7 +60,7 @@ class ForwardedRequest(ResponseStream):
     ) -> None:
         request, record = exchange.request, exchange.record
         id_line = b"X-Request-Id: %b\r\n" % record.request_id.encode()
-        super().__init__(request, record, upstreams.timeouts, lines + id_line, model)
+        super().__init__(request, record, upstreams.timeouts, lines + id_line + request.lines, model)
         lease = exchange.lease
         if lease is not None:
             self._lines += lease.lines()

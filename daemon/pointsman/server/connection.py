@@ -181,6 +181,7 @@ class ClientConnection(asyncio.Protocol):
         if request is not None:
             request.keep_alive = self.keeps_alive(request)
             bodiless = request.head.method == "HEAD"
+            response.lines += request.lines
             self.write(response.encode(keep_alive=request.keep_alive, old=request.head.old, bodiless=bodiless))
             self.answered(request)
 

@@ -93,6 +93,7 @@ class Request:
         "complete",
         "head",
         "keep_alive",
+        "lines",
         "parameters",
         "writer",
     )
@@ -119,6 +120,8 @@ class Request:
         self.client = writer.client(head)
         self.keep_alive = head.keep_alive
         self.parameters: dict[str, str] = {}
+        self.lines = b""
+        """Header lines of the answer, whoever answers."""
         self._framing: Framing = Chunked(verbatim=False) if head.chunked else Length(length)
         self.complete = self._framing.done
         """True once the whole body has arrived."""

@@ -1,0 +1,28 @@
+"""Check what the config says about web pages: their origins, methods and headers. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@\\\"',*A-Z\x80-\U0010ffff]+")
+_METHOD = re.compile(r"[A-Z]+")
+_TOKEN = re.compile(r"[!#$%&'+.^_`|~0-9A-Za-z-]+")
+_ANY = "*"
+
+
+def check_origin(text: str) -> None:
+    """Raise ValueError with what to write instead."""
+    if text != _ANY and _ORIGIN.fullmatch(text) is None:
+        raise ValueError("write scheme and host in lower case, such as https://chat.example, or `*` for all pages")
+
+
+def check_method(text: str) -> None:
+    """Raise ValueError with what to write instead."""
+    if text != _ANY and _METHOD.fullmatch(text) is None:
+        raise ValueError("write a method such as POST, or `*`")
+
+
+def check_header(text: str) -> None:
+    """Raise ValueError with what to write instead."""
+    if text != _ANY and _TOKEN.fullmatch(text) is None:
+        raise ValueError("write the name of a header such as Authorization, or `*`")
