@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -104,6 +105,19 @@ def test_vllm_never_gets_a_clients_key(wire: Wire) -> None:
         wire.client = wire.connect()
         wire.ask(BASE, "/v1/chat/completions", field)
         assert b"secret" not in wire.upstream.written
+
+
+def test_vllm_may_get_another_key_for_each_client(tmp_path: Path) -> None:
+    (tmp_path / "own").write_text("vllm-own\n")
+    keys = line("ann") + line("bob", upstream_key_file=str(tmp_path / "own"))
+    with playing(keys=keys) as wire:
+        for name, got in (("ann", 0), ("bob", 1)):
+            send(wire, name, chat(BASE))
+            assert wire.upstream.written.count(b"Authorization: ") == got
+            assert wire.upstream.written.count(b"Authorization: Bearer vllm-own\r\n") == got
+            wire.upstream.sends(OK)
+        (bob,) = [key for key in wire.generations.current.backend.keys or () if key.name == "bob"]
+        assert "vllm-own" not in repr(bob)
 
 
 def test_a_revoked_key_is_refused_on_an_open_connection_and_the_others_stay(wire: Wire) -> None:

@@ -162,3 +162,18 @@ def test_a_file_of_more_than_4_mib_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"#" * (4 * 2**20 + 1))
     with pytest.raises(OSError, match="larger"):
         load_keys(path, CONFIG)
+
+
+def test_a_file_with_vllms_key_must_hold_one(tmp_path: Path) -> None:
+    """Its path is relative to the file of keys."""
+    keys, own = tmp_path / "keys", tmp_path / "own"
+    keys.write_bytes(line("ann", upstream_key_file="own"))
+    for content in (None, b"", b"\xff", b"a\nb"):
+        if content is not None:
+            own.write_bytes(content)
+        (problem,) = load_keys(keys, CONFIG).errors
+        assert (problem.path, problem.line) == ("upstream_key_file", 1)
+        assert str(own) in problem.message
+    own.write_bytes(b"secret\n")
+    (key,) = load_keys(keys, CONFIG).keys
+    assert key.upstream == b"Authorization: Bearer secret\r\n"

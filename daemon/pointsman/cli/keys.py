@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     if (options.action != "list") is not (options.name is not None):
         options.parser.error("add and revoke need a NAME, list takes none")
     limits = {name: getattr(options, name) for name in KeyLimits._fields}
-    of_add = (options.model, options.default_model, options.expires, *limits.values())
+    of_add = (options.model, options.default_model, options.expires, options.upstream_key_file, *limits.values())
     if options.action != "add" and any(value is not None for value in of_add):
         options.parser.error("only --config and --json are for other actions than add")
     config = load(options.config or default_path()).config
@@ -75,11 +75,12 @@ def _add(path: Path, config: Config, options: argparse.Namespace, limits: Mappin
         default_model=options.default_model,
         expires=options.expires,
         **limits,
+        upstream_key_file=options.upstream_key_file,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
     with _locked(path):
         content = _read(path)
-        found = parse_keys(added(content, entry), config)
+        found = parse_keys(added(content, entry), config, path.parent)
         if found.errors:
             raise KeysError("\n".join(problem.render(str(path)) for problem in found.errors))
         _write(path, added(content, entry))

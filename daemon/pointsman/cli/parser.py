@@ -144,6 +144,11 @@ def parser() -> argparse.ArgumentParser:
         help="of add: a model that the key may use, any number of times; default: all",
     )
     keys.add_argument("--default-model", metavar="MODEL", help="of add: answers in place of the config's default_model")
+    keys.add_argument(
+        "--upstream-key-file",
+        metavar="FILE",
+        help="of add: a file, relative to that of the keys, with the key that vLLM gets for this client",
+    )
     keys.add_argument("--expires", metavar="DAY", help="of add: the last day (UTC) of the key, as 2027-01-31")
     for flag, what in (
         ("--requests-per-minute", "requests a minute"),

@@ -24,8 +24,9 @@ import msgspec
 
 from pointsman import files
 from pointsman.config.model import Config
+from pointsman.config.secret import read_secret
 from pointsman.config.words import choose
-from pointsman.errors import Problem
+from pointsman.errors import CannotStart, Problem
 
 LARGEST_FILE_BYTES = 4 * 2**20
 MOST_KEYS = 10_000
@@ -71,6 +72,11 @@ class ClientKey(msgspec.Struct, frozen=True):
     scope: Scope | None = None
     expires: float = math.inf
     limits: KeyLimits | None = None
+    upstream: bytes = b""
+    """The header line with the key that vLLM gets in place of the service's; empty for that one."""
+
+    def __repr__(self) -> str:
+        return f"ClientKey({self.name})"
 
     @property
     def restricted(self) -> bool:
@@ -115,6 +121,7 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     tokens_per_minute: int | None = None
     max_in_flight: int | None = None
     max_body_bytes: int | None = None
+    upstream_key_file: str | None = None
     created: str | None = None
 
 
@@ -134,14 +141,14 @@ def digest_of(secret: bytes) -> bytes:
 
 def load_keys(path: Path, config: Config) -> KeyFile:
     """Read a file of keys for this config; raises OSError."""
-    found = parse_keys(files.read(path, LARGEST_FILE_BYTES), config)
+    found = parse_keys(files.read(path, LARGEST_FILE_BYTES), config, path.parent)
     mode = stat.S_IMODE(path.stat().st_mode)
     return KeyFile(found.keys, found.errors, (*_exposed(mode), *found.warnings))
 
 
-def parse_keys(content: bytes, config: Config) -> KeyFile:
-    """Read the content of such a file."""
-    reader = _Reader(config)
+def parse_keys(content: bytes, config: Config, folder: Path = Path()) -> KeyFile:
+    """Read the content of such a file; relative paths in it refer to `folder`."""
+    reader = _Reader(config, folder)
     for line, text in enumerate(content.split(b"\n"), start=1):
         if text.strip() and not text.startswith(COMMENT):
             reader.read(text, line)
@@ -182,8 +189,9 @@ def models_of(config: Config) -> list[str]:
 class _Reader:
     """Collect the keys of a file and all its problems."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, folder: Path) -> None:
         self._config = config
+        self._folder = folder
         self._models = models_of(config)
         self._known = frozenset(self._models)
         self._lines: dict[str, int] = {}
@@ -209,12 +217,12 @@ class _Reader:
         if not _DIGEST.fullmatch(entry.sha256):
             fix = "add the key with `pointsman keys add`"
             self._problem(line, "sha256", "expected 64 hexadecimal digits in lower case", fix)
-        scope, limits = self._scope(entry, line), self._limits(entry, line)
+        scope, limits, upstream = self._scope(entry, line), self._limits(entry, line), self._upstream(entry, line)
         if len(self.keys) >= MOST_KEYS:
             self._problem(line, "", f"there are more than {MOST_KEYS:,} keys", "remove those that are not used")
         if len(self.problems) > before:
             return
-        key = ClientKey(entry.name, bytes.fromhex(entry.sha256), scope, expires, limits)
+        key = ClientKey(entry.name, bytes.fromhex(entry.sha256), scope, expires, limits, upstream)
         other = self._digests.setdefault(key.digest, key.name)
         if other != key.name:
             fix = f"remove one of the two, and add it anew with `pointsman keys add {key.name}`"
@@ -249,6 +257,17 @@ class _Reader:
             message = f'the key may not use its own default model "{default[:80]}"'
             self._problem(line, "default_model", message, "add it to models, or name one of those")
         return Scope(models, default)
+
+    def _upstream(self, entry: Entry, line: int) -> bytes:
+        if entry.upstream_key_file is None:
+            return b""
+        try:
+            secret = read_secret(str(self._folder / entry.upstream_key_file), "the file")
+        except CannotStart as error:
+            message, _, fix = str(error).removeprefix("the file: ").partition("; ")
+            self._problem(line, "upstream_key_file", message, fix)
+            return b""
+        return b"Authorization: Bearer %b\r\n" % secret
 
     def _limits(self, entry: Entry, line: int) -> KeyLimits | None:
         limits = KeyLimits(*(getattr(entry, name) for name in KeyLimits._fields))

@@ -78,12 +78,7 @@ def request_line(record: Record) -> Line:
         "path": record.path,
         "status": record.status,
     }
-    if record.client:
-        line["client"] = record.client
-    if record.key is not None:
-        line["key"] = record.key
-    if record.original_model is not None:
-        line["original_model"] = cut(record.original_model, LONGEST_NAME_BYTES)
+    _add_request(line, record)
     if record.endpoint is not None:
         line["endpoint"] = record.endpoint
     if record.error is not None:
@@ -107,6 +102,15 @@ def _milliseconds(record: Record, *, first_byte: bool) -> dict[str, float]:
         taken["first_byte"] = int(record.first_byte * 1e6 + 0.5) / 1000
     taken["total"] = int(record.seconds * 1e6 + 0.5) / 1000
     return taken
+
+
+def _add_request(line: Line, record: Record) -> None:
+    if record.client:
+        line["client"] = record.client
+    if record.key is not None:
+        line["key"] = record.key
+    if record.original_model is not None:
+        line["original_model"] = cut(record.original_model, LONGEST_NAME_BYTES)
 
 
 def _add_decision(line: Line, routed: Routed) -> None:

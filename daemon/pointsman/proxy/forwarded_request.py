@@ -74,9 +74,9 @@ class ForwardedRequest(ResponseStream):
         self._tried: list[str] = []
         self._instead = instead
         self._broke = False
-        self._request_lines = header_lines(
-            request, body, id_line, upstreams.key_line, credentials=upstreams.pass_credentials
-        )
+        key = exchange.key
+        key_line = upstreams.key_line if key is None else key.upstream or upstreams.key_line
+        self._request_lines = header_lines(request, body, id_line, key_line, credentials=upstreams.pass_credentials)
 
     def _frame(self, head: ResponseHead, request: Request) -> tuple[Framing, bytes]:
         framing, line = super()._frame(head, request)

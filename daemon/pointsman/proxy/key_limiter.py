@@ -85,24 +85,18 @@ class KeyLease:
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Return what is left of the limits, in OpenAI's headers."""
-        now, limits, use = self._clock(), self._limits, self._use
-        found: list[tuple[str, str]] = []
-        for name, limit, bucket in (
-            ("requests", limits.requests_per_minute, use.requests),
-            ("tokens", limits.tokens_per_minute, use.tokens),
-        ):
-            if limit is not None:
-                left = max(0, math.floor(bucket.left(limit, now)))
-                found += (
-                    (f"x-ratelimit-limit-{name}", str(limit)),
-                    (f"x-ratelimit-remaining-{name}", str(left)),
-                    (f"x-ratelimit-reset-{name}", span(bucket.wait(limit, limit, now))),
-                )
-        return tuple(found)
+        lines = self.lines().decode().splitlines()
+        return tuple([(name, value) for name, _, value in [line.partition(": ") for line in lines]])
 
     def lines(self) -> bytes:
         """Return these headers as lines of an answer."""
-        return "".join([f"{name}: {value}\r\n" for name, value in self.headers()]).encode()
+        now, limits, use = self._clock(), self._limits, self._use
+        lines = b""
+        if limits.requests_per_minute is not None:
+            lines = _lines(b"requests", limits.requests_per_minute, use.requests.left(limits.requests_per_minute, now))
+        if limits.tokens_per_minute is not None:
+            lines += _lines(b"tokens", limits.tokens_per_minute, use.tokens.left(limits.tokens_per_minute, now))
+        return lines
 
     def enter(self) -> None:
         """Count the request; raises RateLimited (429)."""
@@ -147,6 +141,13 @@ class KeyLimiter:
         lease = KeyLease(key.limits, use, self._clock)
         lease.enter()
         return lease
+
+
+def _lines(name: bytes, limit: int, left: float) -> bytes:
+    reset = span((limit - left) * MINUTE / limit).encode()
+    return b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n" % (
+        *(name, limit, name, max(0, math.floor(left)), name, reset),
+    )
 
 
 def span(seconds: float) -> str:
