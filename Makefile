@@ -129,6 +129,8 @@ install:
 	install -m 644 systemd/pointsman.socket $(DESTDIR)$(UNITS)
 	install -m 644 systemd/sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/pointsman.conf
 	install -m 644 systemd/drop-ins/*.conf $(DESTDIR)$(PREFIX)/share/pointsman
+	install -m 644 config/prometheus/alerts.yaml $(DESTDIR)$(PREFIX)/share/pointsman/alerts.yaml
+	install -m 644 config/grafana/pointsman.json $(DESTDIR)$(PREFIX)/share/pointsman/dashboard.json
 	$(if $(DESTDIR),,systemd-sysusers pointsman.conf && systemctl daemon-reload)
 
 # Leaves /etc/pointsman, /var/lib/pointsman and the user.

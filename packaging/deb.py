@@ -66,7 +66,7 @@ def main(name: str, out: Path) -> None:
         version = f"{own.name.split('-')[1]}+deb{SUITES[name].number}"
         package = Package(SUITES[name], version, Path(scratch, "stage"))
         install(package, wheels)
-        for add in (venv, service, documents, completions, control):
+        for add in (venv, service, instruments, documents, completions, control):
             add(package)
         out.mkdir(exist_ok=True)
         subprocess.run(["dpkg-deb", "--root-owner-group", "-Zzstd", "--build", package.stage, out], check=True)
@@ -103,6 +103,12 @@ def service(package: Package) -> None:
         package.write(f"usr/share/pointsman/{drop_in.name}", drop_in.read_text())
         if drop_in.name == "before-253.conf" and not package.suite.notify_reload:
             package.write(f"{UNITS}/pointsman.service.d/{drop_in.name}", drop_in.read_text())
+
+
+def instruments(package: Package) -> None:
+    """Prometheus' alert rules and Grafana's dashboard, to be named or imported there."""
+    package.write("usr/share/pointsman/alerts.yaml", (SOURCE / "config/prometheus/alerts.yaml").read_text())
+    package.write("usr/share/pointsman/dashboard.json", (SOURCE / "config/grafana/pointsman.json").read_text())
 
 
 def documents(package: Package) -> None:

@@ -53,7 +53,7 @@ async def test_every_metric_is_documented(service: Service) -> None:
     documented = OPERATIONS.read_text("utf-8")
 
     assert [name for name in families if f"`{name.removeprefix('pointsman_')}`" not in documented] == []
-    assert [name for name in families if not name.startswith("pointsman_")] == []
+    assert [name for name in families if not name.startswith(("pointsman_", "process_"))] == []
 
 
 def invented(seed: int) -> Iterator[str]:
@@ -87,6 +87,12 @@ def series(text: str) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
     }
 
 
+def series_values(text: str) -> Iterator[tuple[str, float]]:
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            yield sample.name, sample.value
+
+
 async def test_clients_cannot_make_new_series(service: Service) -> None:
     """What a client may invent, it may invent without end."""
     await used(service)
@@ -104,6 +110,26 @@ async def test_a_decision_is_counted_with_its_outcome(service: Service) -> None:
 
     assert name == "pointsman_decisions_total"
     assert labels == {"reason": "classified", "category": "medical", "model": "medical-lora", "status": "200"}
+
+
+async def test_the_service_says_that_it_is_ready_and_what_it_is(service: Service) -> None:
+    found = dict(series_values(await scrape(service)))
+
+    assert found["pointsman_ready"] == 1
+    assert found["pointsman_build_info"] == 1
+    assert 0.5 < found["pointsman_confidence_expected"] < 1
+    assert found["process_resident_memory_bytes"] > 1e7
+
+
+async def test_the_confidence_of_what_was_classified_is_counted(service: Service) -> None:
+    before = dict(series_values(await scrape(service)))
+    for model in ("MoM", "MoM", "medical-lora"):
+        await service.post(CHAT, chat(MEDICAL, model))
+    after = dict(series_values(await scrape(service)))
+    count, total = (after[name] - before[name] for name in ("pointsman_confidence_count", "pointsman_confidence_sum"))
+
+    assert count == 2
+    assert 1.5 < total <= 2
 
 
 async def test_the_first_byte_and_the_gaps_of_a_stream_are_measured(service: Service) -> None:

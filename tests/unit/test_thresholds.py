@@ -12,7 +12,14 @@ from pointsman.classify.calibration import Calibration, encode
 from pointsman.classify.manifest import CALIBRATION
 from pointsman.cli.main import main
 from pointsman.config.model import Config, RoutingOptions
-from pointsman.routing.thresholds import Measured, Origin, Threshold, suggest_threshold, thresholds
+from pointsman.routing.thresholds import (
+    Measured,
+    Origin,
+    Threshold,
+    expected_confidence,
+    suggest_threshold,
+    thresholds,
+)
 from support import toy_artifact
 from support.config_files import LABELS as FOURTEEN
 from support.config_files import MINIMAL, write
@@ -232,6 +239,15 @@ def test_a_config_is_loaded_with_the_thresholds_of_its_artifacts_rows(
 
 
 # --- the lowest threshold of any scores ------------------------------------------------------------------------
+
+
+def test_the_expected_confidence_is_the_mean_score_of_the_winning_categories() -> None:
+    """Whether they are right does not matter, nor whether they reach a threshold."""
+    said = np.array([[0.4, 0.3, 0.2, 0.0, 0.1], [0.1, 0.0, 0.5, 0.0, 0.4]])
+    calibration = Calibration(said, np.array([CODE, OTHER]))
+
+    assert expected_confidence(config(), LABELS, calibration) == pytest.approx(0.6)
+    assert expected_confidence(config(), LABELS, None) is None
 
 
 def test_the_threshold_is_the_lowest_that_gives_the_precision() -> None:

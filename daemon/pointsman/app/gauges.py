@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import platform
 from collections.abc import Callable, Iterable, Mapping
 
+from pointsman import __version__
 from pointsman.adapters.inventory import counts
 from pointsman.app.generation import Generation
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.proxy.stored_responses import StoredResponses
+from pointsman.routing.thresholds import expected_confidence
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.listener import Listener
 from pointsman.upstream.endpoint_state import EndpointState
@@ -21,7 +25,10 @@ def watch(metrics: Metrics, log: Log, stored: StoredResponses, current: Callable
     doc = "Lines of the log that were dropped because stderr was not read or could not be written."
     metrics.watch_counters(lambda: {"log_lines_dropped": (doc, log.dropped)})
     metrics.watch("stored_responses", "Stored responses whose client and endpoint are known.", lambda: len(stored))
+    metrics.build(version=__version__, python=platform.python_version())
     _classifier(metrics, lambda: current().classifier)
+    doc = "Mean of `confidence` over the classifier's calibration rows; NaN if it has none, or is a cascade."
+    metrics.watch("confidence_expected", doc, lambda: _expected(current()))
     _endpoints(metrics, lambda: current().balancer.all)
     _adapters(metrics, current)
     doc = "When the certificate of a port that speaks TLS expires."
@@ -69,6 +76,14 @@ def _classifier(metrics: Metrics, current: Callable[[], TextClassifier]) -> None
     metrics.watch("classifier_queue", "Texts waiting for a worker.", queued)
 
     metrics.watch_counters(read)
+
+
+def _expected(generation: Generation) -> float:
+    stages = generation.classifier.stages
+    found = None
+    if len(stages) == 1:
+        found = expected_confidence(generation.config, stages[0].labels, stages[0].calibration)
+    return math.nan if found is None else found
 
 
 def _sum(parts: Iterable[object], field: str) -> int:

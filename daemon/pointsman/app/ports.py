@@ -89,6 +89,7 @@ class Ports:
             passed[name if name in passed else ""].append(one)
         server = generations.current.config.pointsman.server
         ready = readiness(generations.trouble, lambda: self.data.listener.draining)
+        generations.metrics.watch("ready", "1 while `/ready` is 200.", lambda: ready() is None)
         data = _places(server.listen, passed[""])
         self.data = Port(self._data_listener(ready, data), data)
         self._budget = ByteBudget(4 * MOST_BODY_BYTES)

@@ -19,6 +19,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the nu
 _SHORT_BUCKETS = (5e-5, 1e-4, 2e-4, 5e-4, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _LONG_BUCKETS = (5.0, 10.0, 30.0, 60.0, 300.0)
 _GAP_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, *_LONG_BUCKETS)
+_CONFIDENCE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 _RESPONSE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 # Of all keys that a process has seen, revoked ones included.
 MOST_KEY_NAMES = 1000
@@ -42,6 +43,11 @@ class Metrics:
         )
         self.decisions = self._counter(
             "decisions", "Routing decisions, by reason and response status.", "reason", "category", "model", "status"
+        )
+        self.confidence = self._histogram(
+            "confidence",
+            "Score of the best category, of requests whose text was classified.",
+            _CONFIDENCE_BUCKETS,
         )
         self.withheld = self._counter(
             "withheld", "Requests that the rollout kept from the model that was chosen.", "reason", "category", "model"
@@ -120,7 +126,7 @@ class Metrics:
             "request_seconds", "Duration of whole requests.", _RESPONSE_BUCKETS, "path"
         )
         self.loop_lag_seconds = self._histogram("loop_lag_seconds", "Delay of the event loop.", _SHORT_BUCKETS)
-        ProcessCollector(namespace="pointsman", registry=self.registry)
+        ProcessCollector(registry=self.registry)
         self.recent = Recent(self._totals)
         self.in_flight = 0
         self.held = 0
@@ -146,6 +152,10 @@ class Metrics:
     def watch(self, name: str, doc: str, read: Callable[[], float]) -> None:
         """Register a gauge that calls `read` on each scrape."""
         Gauge(f"pointsman_{name}", doc, registry=self.registry).set_function(read)
+
+    def build(self, **labels: str) -> None:
+        """Register the gauge `build_info`, which is always 1."""
+        Gauge("pointsman_build_info", "What runs here.", labels.keys(), registry=self.registry).labels(**labels).set(1)
 
     def watch_endpoints(self, name: str, doc: str, read: Callable[[], Mapping[str, float]]) -> None:
         """Register a gauge by endpoint that calls `read` on each scrape."""
@@ -215,6 +225,8 @@ class Metrics:
         if model not in self._models:
             model = decision.base_model if decision.base_model in self._models else "other"
         self.decisions.add(decision.reason, decision.category or "", model, status)
+        if routed.classification is not None and decision.confidence is not None:
+            self.confidence.add(decision.confidence)
         if decision.would is not None:
             would = decision.would.model if decision.would.model in self._models else model
             self.withheld.add(decision.reason, decision.category or "", would)

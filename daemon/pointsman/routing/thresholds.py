@@ -61,10 +61,7 @@ def thresholds(config: Config, labels: Sequence[str], calibration: Calibration |
     found |= {name: Threshold(value, Origin.GIVEN) for name, value in given.items()}
     if calibration is None or not config.categories:
         return found
-    labels_of = cover(config, labels).labels_of
-    shares = np.array([[label in labels_of[name] for name in found] for label in labels])
-    # Not a product of matrices: its threads would wait for cores that other processes use.
-    scores = np.stack([calibration.probabilities[:, mine].sum(axis=1) for mine in shares.T], axis=1)
+    shares, scores = _scores(config, labels, calibration)
     # The category of each label, else one too many; the last is for NO_LABEL.
     own = np.append(np.c_[shares, ~shares.any(axis=1)].argmax(axis=1), len(found))[calibration.truth]
     best = scores.argmax(axis=1)
@@ -77,6 +74,21 @@ def thresholds(config: Config, labels: Sequence[str], calibration: Calibration |
             value, origin = _fit(confidence, right, lower)
         found[category.name] = Threshold(value, origin, measure(confidence, right, value))
     return found
+
+
+def expected_confidence(config: Config, labels: Sequence[str], calibration: Calibration | None) -> float | None:
+    """Return the mean score of the winning category over the calibration rows, None without them."""
+    if calibration is None or not config.categories or not len(calibration.truth):
+        return None
+    return float(_scores(config, labels, calibration)[1].max(axis=1).mean())
+
+
+def _scores(config: Config, labels: Sequence[str], calibration: Calibration) -> tuple[Bools, Floats]:
+    """Return which label is whose, shape [labels, categories], and each row's scores, [rows, categories]."""
+    labels_of = cover(config, labels).labels_of
+    shares = np.array([[label in labels_of[category.name] for category in config.categories] for label in labels])
+    # Not a product of matrices: its threads would wait for cores that other processes use.
+    return shares, np.stack([calibration.probabilities[:, mine].sum(axis=1) for mine in shares.T], axis=1)
 
 
 def measure(confidence: Floats, right: Bools, threshold: float) -> Measured:

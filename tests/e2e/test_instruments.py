@@ -1,0 +1,216 @@
+"""The alert rules and the dashboard, by promtool and a real Prometheus that scrapes a daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import subprocess
+import urllib.parse
+import urllib.request
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import yaml
+
+from support import needs
+from support.process import eventually, reserve_port
+from support.service import CHAT, MEDICAL, TECHNICAL, Service, chat
+
+on_session_loop = pytest.mark.asyncio(loop_scope="session")
+
+ROOT = Path(__file__).parents[2]
+ALERTS = ROOT / "config" / "prometheus" / "alerts.yaml"
+DASHBOARD = ROOT / "config" / "grafana" / "pointsman.json"
+RULES: list[dict[str, Any]] = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
+
+WHERE = 'instance="h:9190",job="pointsman"'
+"""What Prometheus adds to each series."""
+
+
+def gauge(name: str, trouble: float, fine: float, labels: str = "") -> tuple[dict[str, str], dict[str, str]]:
+    """Series of a gauge in trouble and of one that is fine, for ten hours."""
+    series = f"{name}{{{WHERE}{labels}}}"
+    return {series: f"{trouble}x600"}, {series: f"{fine}x600"}
+
+
+def counter(name: str, labels: str = "") -> tuple[dict[str, str], dict[str, str]]:
+    series = f"{name}{{{WHERE}{labels}}}"
+    return {series: "0+1x600"}, {series: "7x600"}
+
+
+def decisions(reason: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Automatic requests of which two thirds have this reason, or one of fifty; those with a model do not count."""
+    series = 'pointsman_decisions_total{%s,reason="%s",category="",model="m",status="200"}'
+    bad, good, named = (series % (WHERE, one) for one in (reason, "classified", "explicit_model"))
+    others = {good: "0+50x600", named: "0+500x600"}
+    return {bad: "0+100x600"} | others, {bad: "0+1x600"} | others
+
+
+def drift() -> tuple[dict[str, str], dict[str, str]]:
+    """A confidence of 0.6 or of 0.85 where 0.9 is expected."""
+    total, count, expected = (f"pointsman_confidence_{name}{{{WHERE}}}" for name in ("sum", "count", "expected"))
+    others = {count: "0+10x600", expected: "0.9x600"}
+    return {total: "0+6x600"} | others, {total: "0+8.5x600"} | others
+
+
+def lag() -> tuple[dict[str, str], dict[str, str]]:
+    """A bound of 0.1 s that all measurements are above, or below."""
+    low, high = (f'pointsman_loop_lag_seconds_bucket{{{WHERE},le="{bound}"}}' for bound in ("0.01", "+Inf"))
+    middle = f'pointsman_loop_lag_seconds_bucket{{{WHERE},le="0.1"}}'
+    return {low: "0x600", middle: "0+60x600", high: "0+60x600"}, {low: "0+60x600", middle: "0+60x600", high: "0+60x600"}
+
+
+def adapters() -> tuple[dict[str, str], dict[str, str]]:
+    served, wanted = (f'pointsman_adapters_{name}{{{WHERE},endpoint="e"}}' for name in ("served", "configured"))
+    return {served: "2x600", wanted: "3x600"}, {served: "3x600", wanted: "3x600"}
+
+
+CASES = {
+    "PointsmanDown": gauge("up", 0, 1),
+    "PointsmanNotReady": gauge("pointsman_ready", 0, 1),
+    "PointsmanEndpointDown": gauge("pointsman_endpoint_up", 0, 1, ',endpoint="e"'),
+    "PointsmanKeyRefused": gauge("pointsman_endpoint_key_refused", 1, 0, ',endpoint="e"'),
+    "PointsmanEngineDied": counter("pointsman_engine_deaths_total", ',endpoint="e"'),
+    "PointsmanRefusing": counter("pointsman_refused_total", ',reason="memory"'),
+    "PointsmanAdapterMissing": adapters(),
+    "PointsmanClassifierFails": decisions("deadline"),
+    "PointsmanUnsure": decisions("low_confidence"),
+    "PointsmanConfidenceDrift": drift(),
+    "PointsmanCertificateExpires": gauge("pointsman_certificate_expires_timestamp_seconds", 1e5, 1e6, ',port="data"'),
+    "PointsmanLoopLag": lag(),
+    "PointsmanLogDrops": counter("pointsman_log_lines_dropped_total"),
+    "PointsmanTaskFails": counter("pointsman_task_failures_total", ',task="poller"'),
+    "PointsmanReloadFailed": gauge("pointsman_config_reload_failed", 1, 0),
+}
+
+
+def test_each_alert_has_a_case_and_a_line_that_says_what_to_do() -> None:
+    night = (ROOT / "docs" / "operations.md").read_text().partition("## At night")[2].partition("\n## ")[0]
+
+    assert list(CASES) == [rule["alert"] for rule in RULES]
+    assert re.findall(r"^\| `(\w+)`", night, re.MULTILINE) == list(CASES)
+
+
+def test_each_alert_fires_in_its_trouble_and_else_not(tmp_path: Path) -> None:
+    """By promtool, for ten hours of each."""
+    tests = []
+    for name, (trouble, fine) in CASES.items():
+        rule = next(rule for rule in RULES if rule["alert"] == name)
+        for series, fires in ((trouble, True), (fine, False)):
+            tests.append(
+                {
+                    "name": f"{name} {'in trouble' if fires else 'fine'}",
+                    "interval": "1m",
+                    "input_series": [{"series": key, "values": values} for key, values in series.items()],
+                    "promql_expr_test": [
+                        {
+                            "expr": f'count(ALERTS{{alertname="{name}",alertstate="firing",'
+                            f'severity="{rule["labels"]["severity"]}"}}) or vector(0)',
+                            "eval_time": "9h",
+                            "exp_samples": [{"labels": "{}", "value": int(fires)}],
+                        }
+                    ],
+                }
+            )
+    file = tmp_path / "tests.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "tests": tests}))
+    command = (needs.program("promtool", "prometheus"), "test", "rules", str(file))
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def prometheus(service: Service, tmp_path: Path) -> AsyncIterator[str]:
+    """The address of a Prometheus that has scraped the daemon twice, with the alert rules."""
+    for text in (TECHNICAL, MEDICAL, TECHNICAL):
+        assert (await service.post(CHAT, chat(text))).status == 200
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(ALERTS)],
+        "scrape_configs": [
+            {"job_name": "pointsman", "static_configs": [{"targets": [service.daemon.admin_url.partition("://")[2]]}]}
+        ],
+    }
+    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
+    port = reserve_port()
+    process = await asyncio.create_subprocess_exec(
+        needs.program("prometheus"),
+        f"--config.file={tmp_path / 'prometheus.yaml'}",
+        f"--storage.tsdb.path={tmp_path / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        await eventually(lambda: _scraped_twice(address), "two scrapes of the daemon", within_s=60)
+        yield address
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def _scraped_twice(address: str) -> bool:
+    try:
+        return bool(query(address, "count_over_time(pointsman_ready[1m]) >= 2"))
+    except OSError:
+        return False
+
+
+def query(address: str, expression: str) -> list[Any]:
+    asked = f"{address}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+    with urllib.request.urlopen(asked, timeout=10) as response:  # noqa: S310 - the address is ours
+        answer = json.load(response)
+    assert answer["status"] == "success", (expression, answer)
+    return list(answer["data"]["result"])
+
+
+def expressions() -> dict[str, str]:
+    """The dashboard's queries by panel, with Grafana's variables as it fills them in."""
+    dashboard = json.loads(DASHBOARD.read_text())
+    filled = {"$__rate_interval": "30s", "$__range": "5m", "$instance": ".*"}
+    found = {}
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            expression = target["expr"]
+            for variable, value in filled.items():
+                expression = expression.replace(variable, value)
+            found[f"{panel['title']}: {target['legendFormat']}"] = expression
+    return found
+
+
+# What only happens in trouble, or with a stream.
+EMPTY = re.compile(r"deadline|upstream_errors|engine_deaths|refused|retries|clients_left|chunk_gap|tokens|status=~")
+
+
+@on_session_loop
+async def test_each_query_of_the_dashboard_has_an_answer(prometheus: str) -> None:
+    answers = {name: query(prometheus, expression) for name, expression in expressions().items()}
+
+    assert [name for name, found in answers.items() if not found and not EMPTY.search(expressions()[name])] == []
+
+
+@on_session_loop
+async def test_the_rules_and_the_dashboard_name_metrics_that_are_there(service: Service, prometheus: str) -> None:
+    used = " ".join([*expressions().values(), *(rule["expr"] for rule in RULES)])
+    families = set(re.findall(r"# TYPE (\S+)", (await service.get("/metrics", admin=True)).body.decode()))
+    known = families | {f"{name}_{part}" for name in families for part in ("bucket", "sum", "count")}
+
+    assert set(re.findall(r"\b(?:pointsman|process)_\w+", used)) - known == set()
+    assert query(prometheus, "ALERTS") == []
+
+
+def test_the_panels_do_not_overlap() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+        x, y, w, h = (panel["gridPos"][key] for key in "xywh")
+        cells = {(column, row) for column in range(x, x + w) for row in range(y, y + h)}
+        assert x + w <= 24
+        assert not cells & taken, panel["title"]
+        taken |= cells
