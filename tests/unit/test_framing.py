@@ -73,6 +73,28 @@ def test_a_chunk_without_a_sound_size_is_no_chunk(answer: bytes, size: int) -> N
         fed(Chunked(verbatim=True), answer, size)
 
 
+@rows(
+    ("pieces", "body"),
+    [
+        ((b"a\r\n", b"5\r\nhello\r\n", b"\r\n0\r\n\r\n"), b"5\r\nhello\r\n"),
+        ((b"1", b"5\r\nhello\r\n", b"x" * 14 + b"\r\n", b"0\r\n\r\n"), b"hello\r\n" + b"x" * 14),
+        ((b"5\r\nhello", b"\r\n", b"5\r\nthere\r\n", b"0\r\n\r\n"), b"hellothere"),
+    ],
+)
+def test_what_looks_like_a_chunk_is_one_only_where_one_begins(pieces: tuple[bytes, ...], body: bytes) -> None:
+    for verbatim, passed in ((False, body), (True, b"".join(pieces))):
+        framing = Chunked(verbatim=verbatim)
+        assert b"".join(map(framing.feed, pieces)) == passed
+        assert framing.done
+
+
+def test_a_chunk_that_comes_before_the_line_end_of_the_last_one_is_none() -> None:
+    framing = Chunked(verbatim=True)
+    framing.feed(b"5\r\nhello")
+    with pytest.raises(Malformed):
+        framing.feed(b"5\r\nthere\r\n")
+
+
 def test_what_is_held_back_has_a_bound() -> None:
     with pytest.raises(Malformed):
         fed(Chunked(verbatim=True), b"5;" + b"x" * 100_000, 1000)

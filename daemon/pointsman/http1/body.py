@@ -105,6 +105,10 @@ class Chunked:
         self.surplus = b""
 
     def feed(self, data: bytes) -> bytes:
+        if not (self._left or self._crlf or self._held):
+            single = self._single(data)
+            if single:
+                return single
         if self._held:
             data = self._held + data
             self._held = b""
@@ -129,6 +133,17 @@ class Chunked:
         if self._verbatim:
             return data if at == end else data[:at]
         return b"".join(payload)
+
+    def _single(self, data: bytes) -> bytes:
+        """Return what to forward of data that is one chunk, as vLLM sends one event at a time; empty if it is not."""
+        size = _SIZE.match(data)
+        if size is None:
+            return b""
+        start = size.end()
+        end = start + int(size[1], 16)
+        if end == start or end + 2 != len(data) or not data.endswith(b"\r\n"):
+            return b""
+        return data if self._verbatim else data[start:end]
 
     def _line(self, data: bytes, at: int) -> int:
         """Return the end of the framing line that starts at `at`, or `at` while it is incomplete; raises Malformed."""
