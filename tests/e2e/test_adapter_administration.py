@@ -47,6 +47,8 @@ async def test_the_command_line_shows_loads_and_unloads(quiet: World) -> None:
     unloaded = await quiet.cli("unload", "stranger")
     assert (unloaded.returncode, unloaded.stdout) == (0, "vllm0: unloaded\n")
     assert "stranger" not in quiet.vllm.listed
+    again = await quiet.cli("load", "stranger")
+    assert (again.returncode, again.stdout) == (0, "vllm0: loaded\n")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_vllms_answer_is_read_and_what_we_do_not_know_is_skipped() -> None:
         {"id": "lora", "object": "model", "root": "/l", "parent": "base", "max_model_len": None},
         {"id": "plain"},
     )
-    assert parse_models(body) == (Card("base", None, 4096), Card("lora", "base"), Card("plain"))
+    assert parse_models(body) == (Card("base", None, 4096, "/m"), Card("lora", "base", None, "/l"), Card("plain"))
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import pytest
 
 from pointsman.adapters.loader import Loader, pause
 from pointsman.adapters.poller import Poller
 from pointsman.config.model import Config, Endpoint, Lora, Model
+from pointsman.config.overlay import Unloaded
+from pointsman.errors import RequestError
 from support.toy_config import BASE, A, B, config
 from support.virtual_loop import VirtualLoop
+
+T = TypeVar("T")
 
 
 @pytest.mark.parametrize(("times", "seconds"), [(1, 10), (2, 20), (5, 160), (6, 300), (7, 300), (10_000, 300)])
@@ -37,6 +42,8 @@ class Vllms:
         self.busy: dict[str, int] = {"a": 0, "b": 0}
         self.most: dict[str, int] = {"a": 0, "b": 0}
         self.calls: list[tuple[str, str]] = []
+        self.roots: dict[str, str] = {}
+        self.paths: list[str] = []
 
     async def _change(self, endpoint: Endpoint, verb: str, name: str) -> None:
         self.calls.append((verb, name))
@@ -47,6 +54,7 @@ class Vllms:
 
     async def load(self, endpoint: Endpoint, name: str, path: str) -> None:
         await self._change(endpoint, "load", name)
+        self.paths.append(path)
         self.served[endpoint.name].append(name)
 
     async def unload(self, endpoint: Endpoint, name: str) -> None:
@@ -57,18 +65,21 @@ class Vllms:
         await self._change(endpoint, "probe", name)
 
     async def models(self, endpoint: Endpoint) -> bytes:
-        loras = [{"id": name, "parent": BASE} for name in self.served[endpoint.name]]
+        served = self.served[endpoint.name]
+        loras = [{"id": name, "parent": BASE, "root": self.roots.get(name)} for name in served]
         return json.dumps({"data": [{"id": BASE}, *loras]}).encode()
 
 
 LORAS = Model(loras=tuple(Lora(name=f"{letter}-lora", path=f"/{letter}") for letter in "xyz"))
 
 
-def loading(vllms: Vllms, served: Config | None = None) -> tuple[Loader, Poller]:
+def loading(
+    vllms: Vllms, served: Config | None = None, unloaded: dict[str, Unloaded] | None = None
+) -> tuple[Loader, Poller]:
     served = served or config(endpoints=(A, B), base=LORAS)
     poller = Poller(served.vllm_endpoints, vllms.models, lambda *_: None)
     api: Any = vllms
-    return Loader(served, poller, api, lambda *_: None), poller
+    return Loader(served, poller, api, lambda *_: None, {} if unloaded is None else unloaded), poller
 
 
 def test_a_vllm_is_changed_by_one_request_at_a_time_and_another_beside_it(clock: VirtualLoop) -> None:
@@ -109,3 +120,53 @@ def test_an_adapter_gets_no_requests_before_it_has_answered_one_of_ours(clock: V
         clock.advance(0.75)
         served.append(bool(poller.served.serving("x-lora", (A,))))
     assert served == [False, False, True, True]
+
+
+def done(clock: VirtualLoop, work: Coroutine[Any, Any, T]) -> T:
+    """The result of work that takes less than a minute."""
+    task = clock.create_task(work)
+    clock.advance(60.0)
+    return task.result()
+
+
+def test_what_was_unloaded_is_loaded_again_from_where_vllm_had_it(clock: VirtualLoop) -> None:
+    """Also if the config does not know it, or not its path, and by the loader of a later config."""
+    vllms, unloaded = Vllms(), dict[str, Unloaded]()
+    vllms.served["a"] += ["stranger", "x-lora"]
+    vllms.roots = {"stranger": "/srv/stranger", "x-lora": "/srv/x"}
+    served = config(endpoints=(A,), base=Model(loras=(Lora(name="x-lora"),)))
+
+    async def away_and_back() -> None:
+        loader, _ = loading(vllms, served, unloaded)
+        for name in ("stranger", "x-lora"):
+            assert await loader.unload(name) == {"a": None}
+        loader, _ = loading(vllms, served, unloaded)
+        for name in ("stranger", "x-lora"):
+            assert await loader.load(name) == {"a": None}
+
+    done(clock, away_and_back())
+    assert vllms.paths == ["/srv/stranger", "/srv/x"]
+    assert unloaded["stranger"] == Unloaded(base=BASE, path="/srv/stranger")
+
+
+def test_the_path_in_the_config_comes_first(clock: VirtualLoop) -> None:
+    vllms = Vllms()
+    vllms.served["a"] += ["x-lora"]
+    vllms.served["b"] += ["x-lora"]
+    vllms.roots = {"x-lora": "/srv/x"}
+    unloaded = dict[str, Unloaded]()
+    loader, _ = loading(vllms, unloaded=unloaded)
+    done(clock, loader.unload("x-lora"))
+    assert unloaded["x-lora"].path == "/x"
+
+
+def test_what_could_not_be_loaded_again_is_unloaded_by_force_alone(clock: VirtualLoop) -> None:
+    vllms = Vllms()
+    vllms.served["a"] += ["stranger"]
+    unloaded = dict[str, Unloaded]()
+    loader, _ = loading(vllms, unloaded=unloaded)
+    with pytest.raises(RequestError, match=r"could not be loaded again: vLLM reports no path .* use --force") as caught:
+        done(clock, loader.unload("stranger"))
+    assert (caught.value.status, vllms.calls) == (409, [])
+    assert done(clock, loader.unload("stranger", force=True)) == {"a": None}
+    assert unloaded == {}

@@ -24,7 +24,7 @@ from pointsman.app.prepare import Prepared
 from pointsman.classify.classifier import Classifier
 from pointsman.cli.mode import render
 from pointsman.config import overlay
-from pointsman.config.overlay import Overlay
+from pointsman.config.overlay import Overlay, Unloaded
 from pointsman.observability.log import Log
 from support.log import Memory
 from support.toy_config import QUIET, config
@@ -73,7 +73,7 @@ async def test_the_file_has_its_version_and_is_its_owners_alone(prepared: Prepar
     generations = generations_of(prepared)
     await OverlayKeeper(tmp_path, generations).change(shadow, "mode")
     file = tmp_path / "overlay.json"
-    assert json.loads(file.read_bytes()) == {"version": 1, "mode": "shadow", "canaries": {}}
+    assert json.loads(file.read_bytes()) == {"version": 1, "mode": "shadow", "canaries": {}, "adapters": {}}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert names(tmp_path) == ["overlay.json"], "something temporary was left"
     await generations.close()
@@ -153,6 +153,25 @@ async def test_a_write_that_hung_does_not_bring_back_what_has_changed_since(
     await keeper.change(lambda _: Overlay(mode="off"), "mode")
     assert json.loads((tmp_path / "overlay.json").read_bytes())["mode"] == "off"
     await generations.close()
+
+
+async def test_how_unloaded_adapters_are_loaded_again_survives_a_restart(prepared: Prepared, tmp_path: Path) -> None:
+    """Of many, the last thousand."""
+    first = generations_of(prepared)
+    keeper = OverlayKeeper(tmp_path, first)
+    for number in range(1_001):
+        first.unloaded[f"x{number}"] = Unloaded(base="base", path=f"/x{number}")
+    await keeper.keep_adapters()
+    second = generations_of(prepared)
+    OverlayKeeper(tmp_path, second)
+    assert len(second.unloaded) == 1_000
+    assert second.unloaded["x1000"] == Unloaded(base="base", path="/x1000")
+    assert yaml.safe_load(overlay.as_yaml(second.overlay))["model_config"]["base"]["loras"][0] == {
+        "name": "x1",
+        "path": "/x1",
+    }
+    await first.close()
+    await second.close()
 
 
 def test_it_is_printed_as_the_config_would_have_it() -> None:

@@ -12,11 +12,12 @@ from pointsman.errors import UpstreamError
 
 
 class Card(msgspec.Struct):
-    """One entry of `/v1/models`; `parent` is an adapter's base model, None for a base model."""
+    """One entry of `/v1/models`; `parent` is an adapter's base model, None for a base model, and `root` its path."""
 
     id: str
     parent: str | None = None
     max_model_len: int | None = None
+    root: str | None = None
 
 
 class _Cards(msgspec.Struct):

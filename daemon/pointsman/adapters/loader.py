@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pointsman.adapters.host import Failure
 from pointsman.adapters.poller import Poller
 from pointsman.config.model import Config, Endpoint, Lora
+from pointsman.config.overlay import Unloaded
 from pointsman.errors import RequestError, UpstreamBroken, UpstreamError, UpstreamTimeout
 from pointsman.upstream.vllm_admin import LoraApi
 
@@ -28,7 +29,11 @@ class Loader:
     A loaded adapter gets no requests until it has answered a probe.
     """
 
-    def __init__(self, config: Config, poller: Poller, vllm: LoraApi, note: Note) -> None:
+    def __init__(
+        self, config: Config, poller: Poller, vllm: LoraApi, note: Note, unloaded: dict[str, Unloaded]
+    ) -> None:
+        """`unloaded` are the adapters that were unloaded by hand, to which `unload` adds."""
+        self._unloaded = unloaded
         self._config = config
         self._poller = poller
         self._vllm = vllm
@@ -79,13 +84,20 @@ class Loader:
         host.failures = {name: failure for name, failure in host.failures.items() if failure.deadly}
         self._poller.wake(endpoint)
 
+    def _loras(self) -> Iterator[tuple[str, Lora]]:
+        for base, model in self._config.model_config.items():
+            for lora in model.loras:
+                yield base, lora
+
     async def load(self, name: str) -> dict[str, str | None]:
-        """Load a configured adapter on every endpoint that serves its base model.
+        """Load an adapter that is configured, or was unloaded, on every endpoint that serves its base model.
 
         Returns the error, or None, by endpoint. Raises RequestError if the adapter cannot be loaded anywhere.
         """
-        found = [(base, lora) for base, model in self._config.model_config.items() for lora in model.loras]
-        base, lora = next(((base, lora) for base, lora in found if lora.name == name), (None, None))
+        base, lora = next(((base, lora) for base, lora in self._loras() if lora.name == name), (None, None))
+        known = self._unloaded.get(name)
+        if known is not None and (lora is None or lora.path is None):
+            base, lora = base or known.base, Lora(name=name, path=known.path)
         if base is None or lora is None:
             raise _impossible(f"the config has no adapter {name}; add it to the loras of its model", 404)
         if lora.path is None:
@@ -106,10 +118,10 @@ class Loader:
 
         return await _each(endpoints, bring)
 
-    async def unload(self, name: str) -> dict[str, str | None]:
+    async def unload(self, name: str, *, force: bool = False) -> dict[str, str | None]:
         """Unload an adapter on every endpoint that serves it; only `load` loads it again.
 
-        Returns and raises as `load` does.
+        Returns and raises as `load` does. Where nobody knows its path, only `force` unloads it.
         """
         await self._poller.refresh()
         hosts = self._poller.hosts
@@ -119,6 +131,14 @@ class Loader:
         endpoints = tuple(one for one in self._poller.endpoints if hosts[one.name].lists(name))
         if not endpoints:
             raise _impossible(f"{name} is served nowhere", 404)
+        configured_paths = [lora.path for _, lora in self._loras() if lora.name == name and lora.path]
+        path = next(iter(configured_paths), served[name].root)
+        if path is None and not force:
+            message = f"{name} could not be loaded again: vLLM reports no path for it, and the config has none"
+            raise _impossible(f"{message}; add `path` beside its name, or use --force", 409)
+        if path is not None:
+            self._unloaded.pop(name, None)
+            self._unloaded[name] = Unloaded(base=served[name].parent or "", path=path)
         return await _each(endpoints, lambda endpoint: self._take_away(endpoint, name))
 
     async def _bring(self, endpoint: Endpoint, lora: Lora) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
@@ -29,6 +29,7 @@ MOST_BODY_BYTES = 8 * 2**20
 
 class _Named(msgspec.Struct):
     name: str
+    force: bool = False
 
 
 class Adapters(Protocol):
@@ -42,8 +43,11 @@ class Adapters(Protocol):
     def loader(self) -> Loader: ...
 
 
-def adapter_routes(current: Callable[[], Adapters]) -> list[Route]:
-    """Return the routes `GET /adapters`, and `POST /adapters/load` and `/adapters/unload` with `{"name": ...}`."""
+def adapter_routes(current: Callable[[], Adapters], keep: Callable[[], Awaitable[None]]) -> list[Route]:
+    """Return the routes `GET /adapters`, and `POST /adapters/load` and `/adapters/unload` with `{"name": ...}`.
+
+    `keep` is called once the loader knows of another adapter that was unloaded.
+    """
 
     async def listing(_: Request) -> Response:
         adapters = current()
@@ -54,13 +58,17 @@ def adapter_routes(current: Callable[[], Adapters]) -> list[Route]:
     def change(verb: str) -> Handler:
         async def handler(request: Request) -> Response:
             try:
-                name = _name(await request.read(BODY_SECONDS))
+                named = _named(await request.read(BODY_SECONDS))
                 loader = current().loader
-                outcome = await (loader.load(name) if verb == "load" else loader.unload(name))
+                if verb == "load":
+                    outcome = await loader.load(named.name)
+                else:
+                    outcome = await loader.unload(named.name, force=named.force)
+                    await keep()
             except HttpError as error:
                 return error_response(error)
             failed = any(message is not None for message in outcome.values())
-            return json_response({"name": name, "endpoints": outcome}, 502 if failed else 200)
+            return json_response({"name": named.name, "endpoints": outcome}, 502 if failed else 200)
 
         return handler
 
@@ -87,8 +95,8 @@ def dry_run_route(begin: Callable[[], tuple[Router, Callable[[], object]]], resp
     return Route("POST", "/route", handler)
 
 
-def _name(body: Received) -> str:
+def _named(body: Received) -> _Named:
     try:
-        return msgspec.json.decode(body, type=_Named).name
+        return msgspec.json.decode(body, type=_Named)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError('the body must be {"name": "ADAPTER"}', status=400, code="invalid_json") from error

@@ -17,6 +17,7 @@ from pointsman.app.trials import Trials
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.address import UNIX_PEERS, network
 from pointsman.config.model import Config, ServerOptions
+from pointsman.config.overlay import Unloaded
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import Level
 from pointsman.observability.metrics import Metrics
@@ -54,6 +55,8 @@ class Builder:
         self._started = time.time()
         self.trials = Trials()
         """The canaries of all generations."""
+        self.unloaded: dict[str, Unloaded] = {}
+        """How adapters that were unloaded by hand can be loaded again."""
 
     def build(self, prepared: Prepared, previous: Generation | None) -> Generation:
         """Build the parts of a config, and take over those of `previous` that stay; raises CannotStart."""
@@ -71,7 +74,7 @@ class Builder:
             self._report,
             previous.poller if previous else None,
         )
-        loader = Loader(config, poller, LoraApi(balancer.all, key_line), self._adapter_changed)
+        loader = Loader(config, poller, LoraApi(balancer.all, key_line), self._adapter_changed, self.unloaded)
         balancer.on_health_change = loader.health_changed
         balancer.on_dead = self._dead
         router = Router(

@@ -50,6 +50,7 @@ class Generations:
         """Called once another config is in use."""
         self._builder = Builder(log, self.metrics, self.stored)
         self.trials = self._builder.trials
+        self.unloaded = self._builder.unloaded
         self._in_use: dict[Generation, _Use] = {}
         self._polling: list[asyncio.Task[None]] = []
         self.current = self._begin(self._builder.build(prepared, None))
@@ -72,6 +73,8 @@ class Generations:
         self.overlay = overlay
         self.current.backend.router.use(overlay)
         self.trials.follow(self.current.backend.router.routing)
+        self.unloaded.clear()
+        self.unloaded.update(overlay.adapters)
 
     def trouble(self) -> str | None:
         """Return why this service should get no requests, or None."""

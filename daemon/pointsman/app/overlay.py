@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from pointsman import daemon_thread, files
 from pointsman.app.generations import Generations
 from pointsman.config import overlay
@@ -64,6 +66,12 @@ class OverlayKeeper:
             self.trouble = await self._written()
         told = {"category": category, "adapter": adapter, "state": "rolled_back", "message": why}
         self._generations.log.write("warning", "canary", **told, error=self.trouble)
+
+    async def keep_adapters(self) -> None:
+        """Keep how the adapters that were unloaded by hand can be loaded again; the oldest are forgotten."""
+        known = list(self._generations.unloaded.items())[-overlay.MOST_ADAPTERS :]
+        if dict(known) != self.current.adapters:
+            await self.change(lambda now: msgspec.structs.replace(now, adapters=dict(known)), by="adapters unload")
 
     def canaries(self) -> list[dict[str, Any]]:
         """Return the canaries of the config, with their shares now and what was decided about them."""

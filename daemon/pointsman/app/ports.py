@@ -179,7 +179,7 @@ def _protected_routes(
     return [
         Route("GET", "/config", config),
         Route("POST", "/reload", reloader.answer),
-        *adapter_routes(lambda: generations.current),
+        *adapter_routes(lambda: generations.current, overlay.keep_adapters),
         dry_run_route(begin, generations.stored),
         status_route(generations, reloader, ready),
         *overlay_routes(overlay),

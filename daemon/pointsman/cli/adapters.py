@@ -19,7 +19,8 @@ def run(options: argparse.Namespace) -> int:
     port = AdminPort.of(load(options.config or default_path()).config.pointsman.server)
     try:
         if changes:
-            answer = ask(port, "POST", f"/adapters/{options.action}", {"name": options.name})
+            body = {"name": options.name} | ({"force": True} if options.force else {})
+            answer = ask(port, "POST", f"/adapters/{options.action}", body)
             failed = any(answer["endpoints"].values())
         else:
             answer, failed = ask(port, "GET", "/adapters"), False

@@ -129,6 +129,7 @@ def parser() -> argparse.ArgumentParser:
     adapters = commands.add_parser("adapters", help="list, load and unload the adapters of a running service's vLLM")
     adapters.add_argument("action", nargs="?", choices=("list", "load", "unload"), default="list")
     adapters.add_argument("name", nargs="?", metavar="NAME", help="adapter to load or unload")
+    adapters.add_argument("--force", action="store_true", help="unload an adapter that nobody knows how to load again")
     _config_option(adapters)
     adapters.add_argument("--json", action="store_true", help="print the admin port's JSON response")
     adapters.set_defaults(parser=adapters)

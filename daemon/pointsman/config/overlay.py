@@ -16,6 +16,7 @@ from pointsman.config.model import CategoryRollout, RoutingOptions
 NAME = "overlay.json"
 LARGEST_BYTES = 1 << 20
 MOST_CANARIES = 1_000
+MOST_ADAPTERS = 1_000
 Override = Literal["off", "shadow", "on"]
 
 
@@ -29,6 +30,13 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     why: str | None = None
 
 
+class Unloaded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An adapter that was unloaded by hand, and what is needed to load it again."""
+
+    base: str
+    path: str
+
+
 class Overlay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What holds in place of the file's values; empty by default."""
 
@@ -37,6 +45,8 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """In place of `routing.mode`."""
     canaries: dict[str, Decided] = {}
     """By category; each holds for a canary with the same adapter."""
+    adapters: dict[str, Unloaded] = {}
+    """By name; not what they are loaded as now, but how they can be."""
 
 
 NOTHING = Overlay()
@@ -108,10 +118,13 @@ def shown(overlay: Overlay) -> dict[str, Any]:
 
 def as_yaml(overlay: Overlay) -> str:
     """Return the overlay in the form of the config file, so that it can be made permanent there."""
-    routing = dict(_keys(overlay))
-    if not routing:
-        return "{}\n"
-    return yaml.safe_dump({"pointsman": {"routing": routing}}, sort_keys=False, allow_unicode=True)
+    found: dict[str, Any] = {}
+    for name, one in overlay.adapters.items():
+        base = found.setdefault("model_config", {}).setdefault(one.base, {"loras": []})
+        base["loras"].append({"name": name, "path": one.path})
+    if routing := dict(_keys(overlay)):
+        found["pointsman"] = {"routing": routing}
+    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
 
 
 def _keys(overlay: Overlay) -> Iterator[tuple[str, Any]]:
