@@ -12,6 +12,7 @@ from pointsman.config.semantic_router import (
     endpoint,
     family,
     form,
+    keyword_rules,
     listener,
     provider,
     recipe,
@@ -47,7 +48,7 @@ def migrate(root: Table, lookup: classifier.Lookup) -> Migration:
     models = Models(endpoints.root, endpoints, notes)
     default = reference.default_model(endpoints.root, models, notes)
     decided = category.from_decisions if children(root, "decisions") else category.from_scores
-    root = decided(endpoints.root, labels, models, notes)
+    root = keyword_rules.rewrite(decided(endpoints.root, labels, models, notes), notes)
     made = {"default_model": default, "model_config": models.node, "vllm_endpoints": models.busy(endpoints.made)}
     root = changed(root, {**made, "version": None})
     walker = LenientWalker(notes)
