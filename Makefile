@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: deb wheelhouse release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
 .PHONY: bench-access bench-ask bench-cascade bench-conversations bench-fit bench-languages bench-path
-.PHONY: bench-service bench-tls chaos soak clean
+.PHONY: bench-rollout bench-service bench-tls chaos soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: .venv/installed
@@ -179,6 +179,10 @@ bench-path: wheel
 # What client keys cost a request, and whether the time to look one up tells a right from a wrong one.
 bench-access: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/access.py
+
+# What a rollout and rules cost a request, and how often a comparison is wrong.
+bench-rollout: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/rollout.py
 
 # How long the largest and the most tangled bodies delay other clients.
 bench-bodies: wheel

@@ -147,7 +147,7 @@ class Policy:
         index = {label: position for position, label in enumerate(labels)}
         self._covered = {name: tuple(index[label] for label in coverage.labels_of[name]) for name in self._categories}
         self._planned_for: Served | None = None
-        self._plans: dict[tuple[str | None, int | None, bool, Scope | None], _Plan] = {}
+        self._plans: dict[tuple[str | None, int | None, bool, Scope | None, str | None], _Plan] = {}
         tools = config.pointsman.adapters.tools
         self._without_tools = frozenset(name for name, able in tools.items() if not able)
         self._known_scores = functools.lru_cache(KNOWN_SCORES)(self.scores)
@@ -248,20 +248,20 @@ class Policy:
         if served is not self._planned_for:
             self._planned_for = served
             self._plans.clear()
-        if choice.model is not None or choice.never or choice.canary is not None:
+        if choice.model is not None or choice.never:
             return self._ruled(choice, share, served, scope, tools=tools)
         category = None if choice.category is None else self._categories[choice.category]
         drawn = None if category is None else self._drawn(category.model_scores, share, scope)
-        plan = self._plans.get((choice.category, drawn, tools, scope))
+        key = choice.category, drawn, tools, scope, choice.canary
+        plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
-            plan = self._plan(category, drawn, served, tools, scope)
-            self._plans[choice.category, drawn, tools, scope] = plan
+            plan = self._plans[key] = self._plan(category, drawn, served, tools, scope, canary=choice.canary)
         return _decision(choice, plan)
 
     def _ruled(self, choice: Choice, share: float, served: Served, scope: Scope | None, *, tools: bool) -> Decision:
-        """Return the decision where rules name the model, or adapters that must not answer, or where a canary does."""
+        """Return the decision where rules name the model, or adapters that must not answer."""
         never = dict(choice.never)
         category = None if choice.category is None else self._categories[choice.category]
         drawn = None if category is None else self._drawn(category.model_scores, share, scope)
