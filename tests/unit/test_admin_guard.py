@@ -6,13 +6,12 @@ import asyncio
 import json
 from typing import Any
 
-import pytest
-
 from pointsman.api.admin_guard import fault, guarded
 from pointsman.http1.request_head import read_head
 from pointsman.server.hosts import Hosts
 from pointsman.server.request import Request
 from pointsman.server.response import Response
+from support.rows import rows
 
 HOSTS = Hosts(["127.0.0.1:9190"])
 TOKEN = b"5f3a-secret"
@@ -41,7 +40,7 @@ def refused(found: Any, hosts: Hosts = HOSTS) -> tuple[int, str] | None:
     return None if error is None else (error.status, error.code)
 
 
-@pytest.mark.parametrize("path", [*PROTECTED, *OPEN])
+@rows("path", [*PROTECTED, *OPEN])
 def test_a_foreign_host_is_refused_on_every_path(path: str) -> None:
     assert refused(head(path, host="evil.example:9190")) == (403, "unknown_host")
 
@@ -52,7 +51,7 @@ def test_an_ip_address_that_is_not_ours_may_only_read() -> None:
     assert {refused(head(path, host="10.0.0.5:9190")) for path in PROTECTED} == {(403, "unknown_host")}
 
 
-@pytest.mark.parametrize(
+@rows(
     "fields",
     [
         {"Origin": "http://evil.example"},
@@ -67,12 +66,12 @@ def test_an_ip_address_that_is_not_ours_may_only_read() -> None:
         {"Sec_Fetch_Site": "same-origin", "Origin": "http://evil.example"},
     ],
 )
-@pytest.mark.parametrize(("path", "method"), [("/config", "GET"), ("/metrics", "GET"), ("/reload", "POST")])
+@rows(("path", "method"), [("/config", "GET"), ("/metrics", "GET"), ("/reload", "POST")])
 def test_a_page_of_another_origin_is_refused(path: str, method: str, fields: dict[str, str]) -> None:
     assert refused(head(path, method, **fields)) == (403, "cross_origin")
 
 
-@pytest.mark.parametrize(
+@rows(
     "fields",
     [
         {},
@@ -90,7 +89,7 @@ def test_a_tunnel_has_another_port_and_is_no_other_origin() -> None:
     assert refused(head(host="localhost:7000", Origin="http://localhost:7000")) is None
 
 
-@pytest.mark.parametrize(
+@rows(
     "kind",
     [
         "text/plain",
@@ -102,14 +101,14 @@ def test_a_tunnel_has_another_port_and_is_no_other_origin() -> None:
         "",
     ],
 )
-@pytest.mark.parametrize("length", [{"Content_Length": "2"}, {"Transfer_Encoding": "chunked"}])
+@rows("length", [{"Content_Length": "2"}, {"Transfer_Encoding": "chunked"}])
 def test_a_body_that_is_not_json_is_refused(kind: str, length: dict[str, str]) -> None:
     """Browsers send these from any page without asking first."""
     assert refused(head("/adapters/load", "POST", Content_Type=kind, **length)) == (415, "unsupported_media_type")
     assert refused(head("/adapters/load", "POST", **length)) == (415, "unsupported_media_type")
 
 
-@pytest.mark.parametrize("kind", ["application/json", "Application/JSON ; charset=utf-8"])
+@rows("kind", ["application/json", "Application/JSON ; charset=utf-8"])
 def test_json_and_no_body_at_all_pass(kind: str) -> None:
     assert refused(head("/adapters/load", "POST", Content_Type=kind, Content_Length="2")) is None
     assert refused(head("/reload", "POST", Content_Length="0")) is None
@@ -134,8 +133,8 @@ class Asked:
         return response
 
 
-@pytest.mark.parametrize("path", PROTECTED)
-@pytest.mark.parametrize(
+@rows("path", PROTECTED)
+@rows(
     "sent",
     [
         {},
@@ -158,13 +157,13 @@ def test_without_the_token_nothing_is_shown_or_changed(path: str, sent: dict[str
     assert TOKEN.decode() not in error["message"]
 
 
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Bearer "])
-@pytest.mark.parametrize("path", [*PROTECTED, *OPEN])
+@rows("scheme", ["Bearer", "bearer", "Bearer "])
+@rows("path", [*PROTECTED, *OPEN])
 def test_with_the_token_all_is_there(path: str, scheme: str) -> None:
     assert Asked(TOKEN)(head(path, Authorization=f"{scheme} {TOKEN.decode()}")).status == 200
 
 
-@pytest.mark.parametrize("path", OPEN)
+@rows("path", OPEN)
 def test_what_only_reads_wants_no_token(path: str) -> None:
     assert Asked(TOKEN)(head(path)).status == 200
 
@@ -173,7 +172,7 @@ def test_where_no_token_is_configured_none_is_wanted() -> None:
     assert Asked(None)(head("/config")).status == 200
 
 
-@pytest.mark.parametrize("fields", [{"Host_": "x"}, {"Origin": "http://evil.example"}, {}])
+@rows("fields", [{"Host_": "x"}, {"Origin": "http://evil.example"}, {}])
 def test_no_answer_permits_another_origin_to_read_it(fields: dict[str, str]) -> None:
     response = Asked(TOKEN)(head(**fields))
     assert not [name for name, _ in response.headers if name.lower().startswith("access-control")]

@@ -80,8 +80,8 @@ def test_a_message_without_text_has_no_ask() -> None:
 # --- known structures ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ask", [ASK, WISHES, CODE], ids=["line", "wishes", "code"])
-@pytest.mark.parametrize(
+@rows("ask", [ASK, WISHES, CODE])
+@rows(
     "wrapper",
     [
         pytest.param("<context>\n{m}\n</context>\n\n{a}", id="a tag before"),

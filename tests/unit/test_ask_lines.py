@@ -7,6 +7,7 @@ import pytest
 from pointsman.routing.ask import AskFinder, AskKind
 from pointsman.routing.ask.lines import asking_line
 from pointsman.routing.ask.names import name_of
+from support.rows import rows
 
 ASK = "How long do I have to appeal against a judgment?"
 NINE = "The ferry leaves at nine."
@@ -18,7 +19,7 @@ def found(*lines: str, fields: bool = True) -> str | None:
     return None if place is None else text[slice(*place)]
 
 
-@pytest.mark.parametrize(
+@rows(
     "field",
     [
         pytest.param(f"Wording: {ASK}", id="a colon"),
@@ -34,7 +35,7 @@ def test_the_field_of_a_form_that_asks_is_taken(field: str) -> None:
     assert found("Name: Kim", field, "Channel: web") == ASK
 
 
-@pytest.mark.parametrize(
+@rows(
     "field",
     [
         pytest.param(f"Wording: {NINE}", id="it asks nothing"),
@@ -62,7 +63,7 @@ def test_of_two_lines_the_one_that_asks_more_is_taken_and_else_the_first() -> No
     assert found(f"X: {other}", f"Question: {other[:-6]} bring?", "C: web") == f"{other[:-6]} bring?"
 
 
-@pytest.mark.parametrize(
+@rows(
     "line",
     [
         pytest.param(ASK, id="alone"),

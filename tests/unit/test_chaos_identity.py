@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import pytest
 from chaos import prompt
 from chaos.evidence import Asked, Fault, Ran, Shown, body_of
 from chaos.prompt import Decided, Prompt
 from chaos.rules.answers import answers, echoes, headers
 from chaos.rules.runs import adapters, never_ended, orphans, prompts, repeats
+
+from support.rows import rows
 
 SENT = b"an answer for nonce0123456789ab"
 PROMPT = Prompt("nonce0123456789ab", "auto", 3)
@@ -54,7 +55,7 @@ def rules(faults: Sequence[Fault]) -> list[str]:
     return [fault.rule for fault in faults]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("asked", "ran", "broken"),
     [
         ({}, {}, []),
@@ -77,8 +78,8 @@ def test_an_answer_is_the_upstreams_to_the_byte_or_visibly_broken(
     assert rules(answers([replace(ASKED, **asked)], [replace(RAN, **ran)])) == broken
 
 
-@pytest.mark.parametrize("end", ["left", "cut"])
-@pytest.mark.parametrize(
+@rows("end", ["left", "cut"])
+@rows(
     ("body", "broken"),
     [(b"", []), (b"an ans", []), (SENT, []), (b"an Ans", ["prefix"]), (SENT + b"!", ["prefix"]), (b"n", ["prefix"])],
 )
@@ -116,7 +117,7 @@ def test_an_answer_that_cannot_know_the_nonce_has_none() -> None:
     assert not echoes([replace(silent, status=400)], [])
 
 
-@pytest.mark.parametrize(
+@rows(
     ("shown", "broken"),
     [
         (SHOWN, []),
@@ -157,7 +158,7 @@ def test_an_upstream_gets_the_prompt_that_was_sent_under_this_id() -> None:
     assert rules(prompts([ASKED], [replace(RAN, prompt=own._replace(digest=4))])) == ["prompt"]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("logged", "model", "broken"),
     [
         (line(), "law-lora", []),

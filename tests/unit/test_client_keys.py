@@ -11,6 +11,7 @@ import pytest
 
 from pointsman.config.client_keys import ClientKey, KeyFile, Scope, digest_of, expiry, load_keys, parse_keys
 from support.client_keys import line
+from support.rows import rows
 from support.toy_config import BASE, config
 
 CONFIG = config()
@@ -40,7 +41,7 @@ def test_comments_and_blank_lines_are_no_keys() -> None:
     assert the_key(b"# for the lab\n\n", line("ann"), b"   \n", b"#\xff\n").name == "ann"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("models", "fields", "scope"),
     [
         pytest.param(("*",), {}, None, id="all"),
@@ -84,7 +85,7 @@ def problem(*fields: Any, **changed: Any) -> tuple[str, int | None, str]:
     return found.path, found.line, f"{found.message}; {found.fix}"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("changed", "path", "says"),
     [
         ({"name": "ann/../bob"}, "name", "letters, digits"),
@@ -110,7 +111,7 @@ def test_a_wrong_value_is_told_with_its_line_and_what_to_write(changed: dict[str
     assert says in words
 
 
-@pytest.mark.parametrize("text", [b"{", b"[]", b"5", b'{"name": "ann"}', b"\xff\xfe", b"[" * 5000])
+@rows("text", [b"{", b"[]", b"5", b'{"name": "ann"}', b"\xff\xfe", b"[" * 5000])
 def test_a_line_that_is_no_key_is_an_error(text: bytes) -> None:
     (found,) = read(text).errors
     assert found.line == 1

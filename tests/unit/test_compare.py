@@ -19,6 +19,7 @@ from pointsman.observability.record import Record, request_line
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Router
 from support.config_files import ENDPOINTS, write
+from support.rows import rows
 from support.toy_config import BASE, config
 
 PRICES = {"law": (1e-6, 2e-6), "law-v2": (2e-6, 4e-6)}
@@ -58,7 +59,7 @@ def test_a_conversation_counts_once_with_all_its_requests() -> None:
     assert side.conversations["law 0b"].cost == pytest.approx(2 * (10 * 2e-6 + 5 * 4e-6))
 
 
-@pytest.mark.parametrize(
+@rows(
     "fields",
     [
         {"status": 500},
@@ -73,7 +74,7 @@ def test_what_counts_as_a_failure(fields: dict[str, Any]) -> None:
     assert of(line(**fields))[0].failures() == (1, 1)
 
 
-@pytest.mark.parametrize(
+@rows(
     "left_out",
     [
         line(None),

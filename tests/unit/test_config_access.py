@@ -13,18 +13,19 @@ from pointsman.config.loops import is_local
 from pointsman.errors import CannotStart
 from support.client_keys import line
 from support.config_files import LABELS, MINIMAL, loaded, the_problem, write, write_manifest
+from support.rows import rows
 
 LOCAL = ["127.0.0.1:8080", "127.3.2.1:8080", "[::1]:8080", "[::ffff:127.0.0.1]:80", "localhost:80", "unix:/run/a.sock"]
 BEYOND = ["0.0.0.0:8080", "[::]:8080", "10.0.0.5:8080", "[2001:db8::1]:80", "gpu-1:8080", "[::ffff:10.0.0.5]:80"]
 """A host name may be any address, so it counts as one of others."""
 
 
-@pytest.mark.parametrize("text", LOCAL)
+@rows("text", LOCAL)
 def test_some_addresses_are_reached_from_this_host_alone(text: str) -> None:
     assert is_local(text)
 
 
-@pytest.mark.parametrize("text", BEYOND)
+@rows("text", BEYOND)
 def test_all_others_are_reached_from_elsewhere(text: str) -> None:
     assert not is_local(text)
 

@@ -7,9 +7,10 @@ import pytest
 from pointsman.app.descriptors import client_connections
 from pointsman.config.model import ServerOptions
 from pointsman.errors import CannotStart
+from support.rows import rows
 
 
-@pytest.mark.parametrize(
+@rows(
     ("files", "connections", "in_flight", "found"),
     [
         pytest.param(65_536, 2048, 1024, 2048, id="there are enough"),

@@ -13,6 +13,7 @@ import pytest
 from pointsman.errors import UpstreamUnreachable
 from pointsman.proxy.reroute import Plan, forward_chosen
 from support.playbook import LAST, OK, STREAM, Wire, chunk, event, playing, post, with_length
+from support.rows import rows
 from support.virtual_loop import FakeTransport
 
 # --- what vLLM gets -----------------------------------------------------------------------------------------------
@@ -189,12 +190,12 @@ def opened_by(count: int, act: Callable[[Wire, FakeTransport], None]) -> bool:
         return wire.endpoints["a"].breaker.opened
 
 
-@pytest.mark.parametrize("act", INNOCENT)
+@rows("act", INNOCENT)
 def test_what_a_client_can_cause_never_opens_the_breaker(act: Callable[[Wire, FakeTransport], None]) -> None:
     assert not opened_by(6, act)
 
 
-@pytest.mark.parametrize("act", FAILS)
+@rows("act", FAILS)
 def test_what_the_endpoint_does_wrong_opens_it_after_so_many_in_a_row(
     act: Callable[[Wire, FakeTransport], None],
 ) -> None:

@@ -25,13 +25,14 @@ from pointsman.classify.packing import pack
 from pointsman.classify.runtime import PROVIDERS
 from support import toy_artifact
 from support.config_files import LABELS
+from support.rows import rows
 
 
 def prompts(*lengths: int) -> list[Any]:
     return [np.arange(1, length + 1) for length in lengths]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("tokens", "count", "bucket"),
     [
         (1, 1, 64),
@@ -47,7 +48,7 @@ def test_the_bucket_is_the_smallest_that_holds_tokens_and_prompts(tokens: int, c
     assert bucket_for(tokens, count) == bucket
 
 
-@pytest.mark.parametrize(
+@rows(
     ("lengths", "expected"),
     [
         ([], []),
@@ -60,7 +61,7 @@ def test_a_batch_is_cut_in_order_into_calls_that_fit(lengths: list[int], expecte
     assert [[len(prompt) for prompt in call] for call in calls(prompts(*lengths))] == expected
 
 
-@pytest.mark.parametrize("bucket", BUCKETS)
+@rows("bucket", BUCKETS)
 def test_filler_belongs_to_nobody_and_every_call_of_a_bucket_has_the_same_shapes(bucket: int) -> None:
     feed = pack(prompts(3, 5))
     filled = fill(feed, bucket)
@@ -79,7 +80,7 @@ def test_filler_belongs_to_nobody_and_every_call_of_a_bucket_has_the_same_shapes
     assert not filled["starts"][2:].any()
 
 
-@pytest.mark.parametrize(
+@rows(
     ("device", "expected"),
     [
         (Device(), {"device_id": "0", "enable_cuda_graph": "1"}),
@@ -91,7 +92,7 @@ def test_device_and_memory_limit_reach_cuda(device: Device, expected: dict[str, 
     assert options == expected | {"arena_extend_strategy": "kSameAsRequested"}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("device", "expected"),
     [
         (Device(), {"device_id": "0"}),
@@ -127,7 +128,7 @@ def test_calls_on_fixed_buffers_give_what_the_graph_gives_for_each_prompt() -> N
         assert runner.logits(batch) == pytest.approx(session.run(["logits"], pack(batch))[0])
 
 
-@pytest.mark.parametrize(
+@rows(
     ("provider", "target", "packed", "fix"),
     [
         ("cuda", "cpu", True, "--target gpu"),
@@ -144,6 +145,6 @@ def test_a_graph_that_the_provider_cannot_run_is_refused_with_the_export_that_ca
     assert refusal.endswith(fix)
 
 
-@pytest.mark.parametrize(("provider", "packed"), [("cuda", True), ("cuda", False), ("tensorrt", False)])
+@rows(("provider", "packed"), [("cuda", True), ("cuda", False), ("tensorrt", False)])
 def test_a_graph_that_was_exported_for_it_is_run_on_the_gpu(provider: str, packed: bool) -> None:
     assert unsuited(provider, "gpu", packed=packed) is None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pointsman.server.hosts import Hosts
+from support.rows import rows
 
 LOOPBACK = Hosts(["127.0.0.1:9190"], ["gpu-1", "router.example"])
 
 
-@pytest.mark.parametrize(
+@rows(
     "host",
     [
         "localhost",
@@ -27,7 +26,7 @@ def test_our_own_names_are_known_with_any_port(host: str) -> None:
     assert LOOPBACK.known(host.encode())
 
 
-@pytest.mark.parametrize(
+@rows(
     "host",
     [
         "evil.example",
@@ -54,13 +53,13 @@ def test_a_name_that_is_not_ours_is_unknown(host: str) -> None:
     assert not LOOPBACK.known(host.encode("latin-1"))
 
 
-@pytest.mark.parametrize("host", ["10.0.0.5", "10.0.0.5:9190", "[fe80::1]:9190"])
+@rows("host", ["10.0.0.5", "10.0.0.5:9190", "[fe80::1]:9190"])
 def test_whatever_only_reads_is_reached_by_every_ip_address(host: str) -> None:
     assert LOOPBACK.known(host.encode(), any_ip=True)
     assert not LOOPBACK.known(b"evil.example", any_ip=True)
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0:9190", "[::]:9190"])
+@rows("address", ["0.0.0.0:9190", "[::]:9190"])
 def test_a_wildcard_address_has_every_ip_address_and_no_name(address: str) -> None:
     hosts = Hosts([address])
     assert hosts.known(b"10.0.0.5:9190")
@@ -77,7 +76,7 @@ def test_the_names_of_the_addresses_are_known() -> None:
     ]
 
 
-@pytest.mark.parametrize("host", [None, b""])
+@rows("host", [None, b""])
 def test_no_host_is_no_browser(host: bytes | None) -> None:
     """HTTP/1.0, as the checks of load balancers speak it."""
     assert LOOPBACK.known(host)

@@ -13,6 +13,7 @@ from pointsman.config import paths
 from pointsman.config.model import PathOptions
 from support import vllm_paths_table
 from support.playbook import OK, Wire, playing, with_length
+from support.rows import rows
 from support.toy_config import BASE, A, B, category, config
 
 ADMINISTRATION = (
@@ -45,7 +46,7 @@ def posted(path: str) -> bytes:
     return head.encode() + body
 
 
-@pytest.mark.parametrize("path", [path.path for path in paths.RELAYED])
+@rows("path", [path.path for path in paths.RELAYED])
 def test_each_listed_path_is_relayed_untouched(path: str) -> None:
     with playing() as wire:
         wire.client.sends(posted(path))
@@ -55,14 +56,14 @@ def test_each_listed_path_is_relayed_untouched(path: str) -> None:
         wire.expect_to_client(b"{}")
 
 
-@pytest.mark.parametrize("path", ADMINISTRATION)
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@rows("path", ADMINISTRATION)
+@rows("method", ["GET", "POST"])
 def test_what_administers_vllm_can_not_be_added(method: str, path: str) -> None:
     with pytest.raises(ValueError, match="administer"):
         paths.added(f"{method} {path}")
 
 
-@pytest.mark.parametrize(
+@rows(
     "text",
     [
         *(
@@ -82,13 +83,13 @@ def test_what_is_no_method_and_path_can_not_be_added(text: str) -> None:
         paths.added(text)
 
 
-@pytest.mark.parametrize("text", ["POST /tokenize", "POST /v1/chat/completions", "GET /v1/models", "GET /health"])
+@rows("text", ["POST /tokenize", "POST /v1/chat/completions", "GET /v1/models", "GET /health"])
 def test_what_is_there_need_not_be_added(text: str) -> None:
     with pytest.raises(ValueError, match="already"):
         paths.added(text)
 
 
-@pytest.mark.parametrize("text", ["POST /nowhere", "GET /tokenize", "tokenize", "GET /health", "GET /ready"])
+@rows("text", ["POST /nowhere", "GET /tokenize", "tokenize", "GET /health", "GET /ready"])
 def test_what_is_not_there_can_not_be_removed(text: str) -> None:
     with pytest.raises(ValueError, match="such as `POST /tokenize`"):
         paths.removed(text)
@@ -133,7 +134,7 @@ def test_the_version_is_vllms() -> None:
 # --- models --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     ("path", "name"),
     [
         *(("MoM", "MoM"), (BASE, BASE), (f"{BASE}/", BASE), ("l%6Cama2-7b", BASE)),
@@ -148,7 +149,7 @@ def test_a_model_is_found_by_its_name(path: str, name: str) -> None:
         assert json.loads(got.body) in listed
 
 
-@pytest.mark.parametrize("path", ["nobody", "org/nobody", "%ff", "x" * 500, "..", "%0d%0aX:%20y"])
+@rows("path", ["nobody", "org/nobody", "%ff", "x" * 500, "..", "%0d%0aX:%20y"])
 def test_a_model_that_nobody_serves_is_a_404(path: str) -> None:
     with playing() as wire:
         got = asked(wire, "GET", f"/v1/models/{path}")
@@ -162,7 +163,7 @@ LONG, SHORT, OTHER = Card(BASE, None, 4096), Card(BASE, None, 512), Card("other"
 TECHNICAL = Card("technical-lora", BASE, None)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("served", "shortest"),
     [
         pytest.param({}, None, id="unknown"),

@@ -11,6 +11,7 @@ from pointsman.config import regex
 from pointsman.routing.keywords import has_keyword
 from pointsman.routing.matcher import Matcher
 from pointsman.routing.steps import finish
+from support.rows import rows
 
 ATOMS = ("a", "b", "1", ".", r"\d", r"\w", r"\s", r"\b", "[ab]", "[^a]", "[a-z1]", "^", "$", r"\W", r"\B", r"[\d_]")
 REPEATS = ("*", "+", "?", "{2}", "{1,2}", "{1,}", "*?")
@@ -43,7 +44,7 @@ def test_it_finds_what_pythons_own_finds() -> None:
             assert found(patterns, text) == expected, (patterns, text)
 
 
-@pytest.mark.parametrize(
+@rows(
     ("pattern", "text", "expected"),
     [
         (r"\$\d+(\.\d{2})?", "it costs $12.50", True),
@@ -63,7 +64,7 @@ def test_by_default_it_ignores_case(pattern: str, text: str, expected: bool) -> 
     assert found([pattern], text, fold=True) == [expected]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("pattern", "message"),
     [
         (r"(a)\1", r"`\1`, which cannot be used, at character 5"),
@@ -92,7 +93,7 @@ def test_what_cannot_run_in_linear_time_is_refused(pattern: str, message: str) -
         regex.compiled(pattern)
 
 
-@pytest.mark.parametrize("pattern", [r"(a+)+$", r"(a|a)*b", r"(a*)*c", r"(.*)*x", "(a?){50}a{50}b"])
+@rows("pattern", [r"(a+)+$", r"(a|a)*b", r"(a*)*c", r"(.*)*x", "(a?){50}a{50}b"])
 def test_a_pattern_that_would_take_pythons_own_for_ever_takes_one_look_at_each_character(pattern: str) -> None:
     """Of a repeated character the states are known after the first few: each is computed once."""
     matcher = Matcher([regex.compiled(pattern)])
@@ -123,7 +124,7 @@ def test_long_work_is_done_in_steps() -> None:
     assert sum(1 for _ in matcher.find(text)) > 1
 
 
-@pytest.mark.parametrize(
+@rows(
     ("text", "keyword", "expected"),
     [
         ("sue my landlord now", "landlord", True),

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from pointsman.routing.body import read_fields
 from pointsman.routing.session_ids import SessionIds
 from pointsman.routing.steps import finish
+from support.rows import rows
 
 
 def session(body: dict[str, Any] | None = None, ids: SessionIds | None = None, **headers: Any) -> str:
@@ -18,7 +17,7 @@ def session(body: dict[str, Any] | None = None, ids: SessionIds | None = None, *
     return made.find({name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}, fields)
 
 
-@pytest.mark.parametrize(
+@rows(
     "headers",
     [
         {"x_claude_code_session_id": "s"},
@@ -33,7 +32,7 @@ def test_agents_and_front_ends_name_their_session_in_a_header(headers: dict[str,
     assert session(None, None, **headers) == "s"
 
 
-@pytest.mark.parametrize(
+@rows(
     "body",
     [
         {"session_id": "s"},
@@ -47,7 +46,7 @@ def test_others_name_it_in_the_body(body: dict[str, Any]) -> None:
     assert session(body) == "s"
 
 
-@pytest.mark.parametrize(
+@rows(
     "body",
     [
         {"user": "u"},

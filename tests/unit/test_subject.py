@@ -8,6 +8,7 @@ import time
 import pytest
 
 from pointsman.routing.subject import FITTED, Evidence, Weights, evidence_of
+from support.rows import rows
 
 NEW = "How long must a tenant wait for the deposit?"
 BEFORE = "Why does my loop never end?\nThe index is not incremented."
@@ -29,7 +30,7 @@ def test_words_that_are_found_in_any_subject_are_not_its_own() -> None:
     assert evidence(NEW).own == pytest.approx(math.log1p(3)), "tenant, wait, deposit"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("ask", "shared"),
     [
         (NEW, 0),
@@ -43,7 +44,7 @@ def test_words_that_the_last_ask_or_its_answer_has_are_counted_up_to_two(ask: st
     assert evidence(ask).shared == shared
 
 
-@pytest.mark.parametrize(
+@rows(
     ("ask", "short"),
     [
         *(("what about the deposit then?", True), ("and the deposit that I paid last year?", False)),
@@ -62,7 +63,7 @@ def test_the_weighted_sum_decides() -> None:
     assert weights.changed(Evidence(0, 0, 0, 2, 0, 0))
 
 
-@pytest.mark.parametrize(
+@rows(
     ("ask", "score", "rest", "changed"),
     [
         (NEW, 0.95, False, True),
@@ -77,7 +78,7 @@ def test_the_fitted_rule_tells_changes_from_follow_ups(ask: str, score: float, r
     assert FITTED.changed(evidence(ask, score=score, rest=rest)) is changed
 
 
-@pytest.mark.parametrize("unit", ["it ", "a", "word ", "ありが", "'"])
+@rows("unit", ["it ", "a", "word ", "ありが", "'"])
 def test_no_text_takes_long(unit: str) -> None:
     started = time.process_time()
     for size in (100, 2_000, 200_000):

@@ -27,8 +27,8 @@ def body(**fields: Any) -> bytes:
     return json.dumps({"model": "MoM", "messages": turns, **fields}).encode()
 
 
-@pytest.mark.parametrize("api", FORMATS, ids=lambda api: api.path)
-@pytest.mark.parametrize(
+@rows("api", FORMATS)
+@rows(
     ("fields", "carried"),
     [
         ({}, False),
