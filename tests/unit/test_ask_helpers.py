@@ -191,6 +191,8 @@ def test_a_paragraph_of_50_characters_ends_the_opening_of_a_message(length: int,
 def test_what_stands_below_the_beginning_of_material_is_no_task(mark: str, helper: bool) -> None:
     assert is_helper(f"So.\n{mark}\n{TASK}", "") is helper
     assert is_helper(f"My notes:\n{TASK}", "")
+    assert not is_helper(f"Observation: {TASK}", ""), "a tool's result"
+    assert not is_helper(f"exit code: 0\nCode output: {TASK}", "")
 
 
 @rows(
@@ -242,3 +244,19 @@ def test_such_a_task_is_a_line_near_the_end(end: str, helper: bool) -> None:
 def test_a_harness_complains_in_the_first_60_characters(said: str) -> None:
     assert is_retry(said)
     assert not is_retry("." * 53 + said)
+
+
+@rows(
+    ("text", "result"),
+    [
+        ("Observation: the ferry has left. Why?", True),
+        ("Call id: call_1\nObservation:\nNine.", True),
+        ("exitcode: 0 (execution succeeded)\nCode output: nine", True),
+        ("Tool results: nine", True),
+        ("Our observation: nine", False),
+        ("Observations of a ferry that left at nine: why?", False),
+        ("Output: nine", False),
+    ],
+)
+def test_a_tools_result_that_a_client_sends_as_a_text_is_no_ask(text: str, result: bool) -> None:
+    assert is_retry(text) is result

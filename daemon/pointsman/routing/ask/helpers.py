@@ -51,9 +51,13 @@ _ANSWER = ("answer", "respond", "help")
 _THEN = ("then", "and", "please", "now")
 _PLACES = ("output", "answer", "response", "result", "title", "json", "assistant")
 
+# A tool's result, where a client sends it as a text.
+_RESULT = r"(?:observation|call id|exit ?code|(?:code|tool|command|function|query) (?:output|result))s?\b[^:\n]{0,20}+:"
+_IS_RESULT = re.compile(rf"\s*+{_RESULT}", re.IGNORECASE)
 # Here a template may put in what somebody else wrote.
 _MATERIAL = re.compile(
     r"[ \t]*+(?:\{\s*+\"|<(?!/|task|instruct|rules|goal|role)|\[(?!instruct|task|inst)|```|\"\"\"|---|===|"
+    rf"{_RESULT}|"
     r"(?P<label>(?!task|instruct|rule|goal|role|output|example)[a-z][\w ]{0,70}+:[ \t]*+(?:\n|\Z)))"
 )
 _ENDS = ("```", "---", '"""', "===", "[/", "[end")
@@ -186,6 +190,6 @@ def _answers(text: str) -> int:
 
 
 def is_retry(text: str) -> bool:
-    """Return whether a harness complains about the model's last answer: nobody wrote this."""
+    """Return whether a harness complains about the model's last answer, or gives a tool's result: nobody wrote this."""
     begin = text[:60].lower()
-    return any(map(begin.__contains__, _RETRIES))
+    return any(map(begin.__contains__, _RETRIES)) or _IS_RESULT.match(text) is not None
