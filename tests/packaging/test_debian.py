@@ -76,7 +76,7 @@ async def test_a_reload_is_awaited_and_applied(machine: Booted, suite: str) -> N
 
 def test_the_admin_port_is_a_socket_for_the_group_and_the_metrics_are_on_tcp(machine: Booted) -> None:
     machine.run("systemctl", "start", SERVICE)
-    machine.run("useradd", "--groups", "pointsman", "operator")
+    machine.run("useradd", "--groups", "pointsman", "alice")
     machine.run("useradd", "stranger")
 
     shown = machine.run("stat", "--format=%a %U %G", "/run/pointsman", "/run/pointsman/admin.sock")
@@ -86,7 +86,7 @@ def test_the_admin_port_is_a_socket_for_the_group_and_the_metrics_are_on_tcp(mac
     ]
     status = {
         user: machine.run("runuser", "--user", user, "--", "pointsman", "status", check=False)
-        for user in ("root", "operator", "stranger")
+        for user in ("root", "alice", "stranger")
     }
 
     assert shown.splitlines() == ["750 pointsman pointsman", "660 pointsman pointsman"]
