@@ -162,10 +162,11 @@ def test_a_name_after_direct_is_the_model_behind_it(wire: Wire) -> None:
     assert sent(wire)["model"] == "legal-lora"
 
 
+COUNTED = "/v1/messages/count_tokens"
 RELAYED = [
     "/v1/chat/completions/render",
     "/v1/completions/render",
-    "/v1/messages/count_tokens",
+    COUNTED,
     "/v1/embeddings",
     "/v1/rerank",
     "/pooling",
@@ -252,10 +253,16 @@ def test_an_automatic_choice_stays_within_and_says_so(wire: Wire) -> None:
     assert sent(wire)["model"] == "legal-lora", "its own default, for a text without an ask"
 
 
-@pytest.mark.parametrize("path", RELAYED)
+@pytest.mark.parametrize("path", [path for path in RELAYED if path != COUNTED])
 def test_the_automatic_name_on_a_relayed_path_is_the_keys_default(wire: Wire, path: str) -> None:
     for key, model in (("ann", "legal-lora"), ("own", "legal-lora"), ("bob", BASE), ("all", BASE)):
         send(wire, key, chat("auto"), path)
+        assert sent(wire)["model"] == model
+
+
+def test_counting_the_tokens_of_a_routed_request_stays_within_the_keys_models(wire: Wire) -> None:
+    for key, model in (("ann", "legal-lora"), ("bob", "technical-lora"), ("all", "technical-lora")):
+        send(wire, key, chat("auto"), COUNTED)
         assert sent(wire)["model"] == model
 
 

@@ -29,7 +29,7 @@ from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.reroute import Plan, forward_chosen
 from pointsman.routing.body import Fields, fields_at_once, model_at_once, model_of, read_fields
 from pointsman.routing.explain import describe
-from pointsman.routing.formats import FORMATS, RESPONSES, Format, ParsedRequest, with_model
+from pointsman.routing.formats import FORMATS, MESSAGES, RESPONSES, Format, ParsedRequest, with_model
 from pointsman.routing.policy import Choice, Reason
 from pointsman.routing.router import LONGEST_NAME, Routed, Router, is_plain
 from pointsman.server.request import Handler, Request
@@ -52,6 +52,9 @@ class Backend:
     started: float
     keys: ClientKeys | None = None
 
+
+# Its answer depends on what the routed request would get.
+COUNTED = "/v1/messages/count_tokens"
 
 Begin = Callable[[Request, str], tuple[Backend, Exchange]]
 """Begins an exchange for a route's path, and returns it with the backend that serves it."""
@@ -183,12 +186,32 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
         await forwarder.forward(exchange, endpoints, named, model=model or "")
         return None
 
+    if exchange.record.path == COUNTED:
+        await _counted(backend, exchange, body)
+        return None
+
     def plan(served: Served) -> Plan:  # vLLM has no model of this name
         decision = policy.decide(Choice(None, None, Reason.NO_CATEGORY), 0.0, served, scope=exchange.scope)
         return Plan(decision, with_model(fields, decision.model), b"")
 
     await forward_chosen(forwarder, exchange, plan(poller.served), plan)
     return None
+
+
+async def _counted(backend: Backend, exchange: Exchange, body: Received) -> None:
+    """Have the tokens counted that the request would have, with the system prompt of its category."""
+    router, head, scope = backend.router, exchange.request.head, exchange.scope
+    fields = await router.lane.run(read_fields(body, router.fields + MESSAGES.own_fields))
+    parsed = await router.lane.run(MESSAGES.read(fields, router.finder, stated_ask(head)))
+    exchange.record.phase = "classify"
+    caller = caller_of(router, exchange.client, head, fields)
+    origin = origin_of(router, exchange.request, MESSAGES.path)
+    routed = await router.route(parsed, caller, remember=False, origin=origin, scope=scope)
+
+    def again(served: Served) -> Plan:
+        return _plan(router.again(parsed, routed, served, None, scope))
+
+    await forward_chosen(backend.forwarder, exchange, _plan(routed), again)
 
 
 def _means_default(config: Config, model: str, served: Served) -> bool:
