@@ -1,38 +1,46 @@
-"""Measure an artifact on a CUDA device: gpu.py SOURCE, an artifact for GPU or a checkpoint to export.
+"""Measure an artifact on a CUDA device, as it serves: gpu.py SOURCE, an artifact for GPU or a checkpoint to export.
 
-Measures the median latency of one prompt by tokens, and the throughput of short prompts in full runs, and writes
-benchmarks/results/gpu.json. Exits with 3 if there is no CUDA device. It has not been run on one yet.
+All texts pass the scheduler, from the event loop, without the cache. Measured are the latency of one text by tokens,
+that of the first one after the start, the throughput of short texts by the number that is in flight, the memory of the
+card and who else uses it, and how near the scores are to those of the same graph on the CPU. Writes
+benchmarks/results/gpu.json; exits with 3 if there is no CUDA device. It has not been run on one yet.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import itertools
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from provenance import provenance
+from target import quantile
 
 from pointsman.classify import artifact
-from pointsman.classify.onnx_cpu import Engine
+from pointsman.classify.artifact import Artifact
+from pointsman.classify.classifier import Classifier
 from pointsman.classify.onnx_cuda import BUCKETS
 from pointsman.classify.runtime import Unavailable, import_runtime, require
-from pointsman.classify.tokenizer import Ids
+from pointsman.config.model import ClassifierOptions
 from pointsman.errors import CannotStart
 
 RESULT = Path(__file__).parent / "results" / "gpu.json"
+PROMPTS = Path(__file__).parents[1] / "tests" / "data" / "prompts.jsonl"
 CANNOT_START = 3
-RUNS, WARM_UP = 200, 5
-SHORT_TOKENS = 16
-PROMPTS_S = 5.0
-VOCABULARY = 1000
-"""Token ids below this exist in every tokenizer."""
+RUNS = 200
+IN_FLIGHT = (1, 8, 32, 128)
+WINDOW_S = 5.0
+DEADLINE_MS = 60_000
 
 
 def main() -> int:
@@ -46,50 +54,101 @@ def main() -> int:
                 source, checkpoint = Path(folder) / "gpu", source
                 command = ["pointsman", "export", str(checkpoint), "-o", str(source), "--target", "gpu"]
                 subprocess.run([sys.executable, "-m", *command], check=True)
-            found = measure(source)
+            found = measure(artifact.load(source), "cuda")
     except (CannotStart, Unavailable) as error:
         print(f"no CUDA device: {error}", file=sys.stderr)
         return CANNOT_START
-    card = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout.strip()
-    RESULT.write_text(json.dumps(provenance() | {"device": card, "found": found}, indent=1) + "\n")
+    RESULT.write_text(json.dumps(provenance() | {"found": found}, indent=1) + "\n")
     print(json.dumps(found, indent=1))
     return 0
 
 
-def measure(folder: Path) -> dict[str, Any]:
-    """Return `latency_ms` by tokens and `short_per_second` by prompts of a run. Raises CannotStart without a device."""
-    loaded = artifact.load(folder)
-    engine = Engine(loaded, ["cuda"])
-    lengths = [tokens for tokens in BUCKETS if tokens <= loaded.manifest.max_tokens]
-    sizes = [tokens // SHORT_TOKENS for tokens in BUCKETS]
-    return {
-        "latency_ms": {tokens: round(latency_ms(engine, [prompt(tokens)]), 3) for tokens in lengths},
-        "short_per_second": {size: round(per_second(engine, [prompt(SHORT_TOKENS)] * size), 1) for size in sizes},
+def measure(
+    loaded: Artifact, provider: Literal["cuda", "cpu"], *, runs: int = RUNS, seconds: float = WINDOW_S
+) -> dict[str, Any]:
+    """Return the figures of an artifact; raises CannotStart without a device."""
+    texts = [json.loads(line)["text"] for line in PROMPTS.read_text("utf-8").split("\n") if line]
+    before = card()
+    with closing(_classifier(loaded, provider)) as classifier:
+        ready = card()
+        found = {
+            "settings": classifier.settings(),
+            "latency_ms": asyncio.run(latencies(classifier, runs)),
+            "short_texts": {count: asyncio.run(throughput(classifier, texts, count, seconds)) for count in IN_FLIGHT},
+        }
+        used = card()
+        scores = asyncio.run(probabilities(classifier, texts))
+    with closing(_classifier(loaded, "cpu")) as on_cpu:
+        reference = asyncio.run(probabilities(on_cpu, texts))
+    return found | {
+        "card": {"before": before, "ready": ready, "used": used},
+        "fidelity": {
+            "texts": len(texts),
+            "labels_kept": float((scores.argmax(axis=1) == reference.argmax(axis=1)).mean()),
+            "largest_difference": round(float(np.abs(scores - reference).max()), 6),
+        },
     }
 
 
-def latency_ms(engine: Engine, batch: list[Ids]) -> float:
-    """Return the median of RUNS, after the CUDA graph was captured."""
-    times = []
-    for _ in range(WARM_UP + RUNS):
-        started = time.perf_counter()
-        engine.run(batch)
-        times.append(time.perf_counter() - started)
-    return statistics.median(times[WARM_UP:]) * 1000
+def _classifier(loaded: Artifact, provider: Literal["cuda", "cpu"]) -> Classifier:
+    return Classifier(loaded, ClassifierOptions(providers=(provider,), cache_entries=0, deadline_ms=DEADLINE_MS))
 
 
-def per_second(engine: Engine, batch: list[Ids]) -> float:
-    """Return prompts per second over consecutive runs."""
-    engine.run(batch)
-    runs, started = 0, time.perf_counter()
-    while (passed := time.perf_counter() - started) < PROMPTS_S:
-        engine.run(batch)
-        runs += 1
-    return runs * len(batch) / passed
+async def latencies(classifier: Classifier, runs: int) -> dict[int, dict[str, float]]:
+    """Return the first and the median milliseconds of a text alone, by tokens."""
+    found = {}
+    for tokens in (bucket for bucket in BUCKETS if bucket <= classifier.artifact.manifest.max_tokens):
+        times = []
+        for _ in range(runs):
+            started = time.perf_counter()
+            await classifier.classify("word " * (tokens - 2))
+            times.append((time.perf_counter() - started) * 1000)
+        found[tokens] = {"first": round(times[0], 3), "median": round(statistics.median(times), 3)}
+    return found
 
 
-def prompt(tokens: int) -> Ids:
-    return np.random.default_rng(tokens).integers(3, VOCABULARY, tokens)
+async def throughput(classifier: Classifier, texts: list[str], in_flight: int, seconds: float) -> dict[str, float]:
+    """Return texts per second and their milliseconds with `in_flight` at any time; no text comes twice in a run."""
+    times: list[float] = []
+    ends = time.perf_counter() + seconds
+    different = _different(texts)
+
+    async def client() -> None:
+        while (started := time.perf_counter()) < ends:
+            await classifier.classify(next(different))
+            times.append((time.perf_counter() - started) * 1000)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(in_flight)))
+    passed = time.perf_counter() - started
+    shares = {f"p{share}_ms": round(quantile(times, share / 100), 3) for share in (50, 95)}
+    return {"per_second": round(len(times) / passed, 1), **shares}
+
+
+def _different(texts: list[str]) -> Iterator[str]:
+    for number in itertools.count():
+        yield from (f"{number} {text}" for text in texts)
+
+
+async def probabilities(classifier: Classifier, texts: list[str]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array([(await classifier.classify(text)).probabilities for text in texts])
+
+
+def card() -> dict[str, Any] | None:
+    """Return the cards' memory in MiB and the processes on them, vLLM's too; None without nvidia-smi."""
+    try:
+        cards, processes = (
+            subprocess.run(
+                ["nvidia-smi", f"--query-{what}", "--format=csv,noheader,nounits"],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.splitlines()
+            for what in ("gpu=name,driver_version,memory.total,memory.used", "compute-apps=process_name,used_memory")
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return {"cards": cards, "processes": processes, "vllm": any("vllm" in line.lower() for line in processes)}
 
 
 if __name__ == "__main__":

@@ -72,6 +72,7 @@ class OnGpu(Engine):
     def __init__(self, *_: object, **options: Any) -> None:
         self.told = options
         self.provider, self.version, self.notes, self.captured = "cuda", "9.9.9", [], ()
+        self._runner = None
         self._wide = None
         self._run_options = SimpleNamespace(terminate=False)
         self.lengths: list[list[int]] = []
@@ -81,10 +82,10 @@ class OnGpu(Engine):
         return np.full((len(batch), len(LABELS)), 1 / len(LABELS), np.float32)
 
 
-def test_on_a_gpu_the_curve_is_measured_for_one_worker_up_to_the_largest_call(
+def test_on_a_gpu_the_curve_is_measured_for_two_workers_up_to_the_largest_call(
     toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its runs take turns, and a call there is as long as a whole batch."""
+    """One prepares while the other runs, and a call there is as long as a whole batch."""
     folder = shutil.copytree(toy_folder, tmp_path / "toy", ignore=shutil.ignore_patterns("cost-*"))
     asked: list[dict[str, Any]] = []
 
@@ -102,7 +103,7 @@ def test_on_a_gpu_the_curve_is_measured_for_one_worker_up_to_the_largest_call(
     classifier.close()
 
     assert engine.told == {"threads": 8, "device": Device(id=3, memory_mb=512)}
-    assert asked == [{"threads": 1, "wide": False, "longest": 4096}]
+    assert asked == [{"threads": 2, "wide": False, "longest": 4096}]
     assert engine.lengths[-3:-1] == [[100, 100], [100, 100, 50]]
 
 

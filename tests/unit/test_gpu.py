@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import gpu
 import numpy as np
 import onnxruntime
 import pytest
 
+from pointsman.classify import artifact
 from pointsman.classify.onnx_cuda import (
     BUCKETS,
     TOKENS_PER_PROMPT,
@@ -23,6 +27,7 @@ from pointsman.classify.onnx_cuda import (
 )
 from pointsman.classify.packing import pack
 from pointsman.classify.runtime import PROVIDERS
+from pointsman.config.model import ClassifierOptions
 from support import toy_artifact
 from support.config_files import LABELS
 from support.rows import rows
@@ -126,6 +131,89 @@ def test_calls_on_fixed_buffers_give_what_the_graph_gives_for_each_prompt() -> N
     for lengths in ((5,), (3, 60, 7), (5000,), (64,), (4000, 200, 1), (2,) * 20, (3, 60, 7)):
         batch = [random.integers(0, len(toy_artifact.WORDS), length) for length in lengths]
         assert runner.logits(batch) == pytest.approx(session.run(["logits"], pack(batch))[0])
+
+
+class Watched(OnTheHost):
+    """Notes which threads allocate and run."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.threads: list[str] = []
+
+    def _allocate(self, bucket: int) -> Any:
+        self.threads.append(threading.current_thread().name)
+        return super()._allocate(bucket)
+
+    def _run(self, feed: Any) -> Any:
+        self.threads.append(threading.current_thread().name)
+        return super()._run(feed)
+
+    def _replay(self, bucket: int, feed: Any) -> Any:
+        self.threads.append(threading.current_thread().name)
+        return super()._replay(bucket, feed)
+
+
+def watched() -> Watched:
+    session = onnxruntime.InferenceSession(toy_artifact.packed_model(), providers=[PROVIDERS["cpu"]])
+    return Watched(onnxruntime, session, "logits", len(LABELS), Device())
+
+
+def test_one_thread_captures_and_runs_whoever_calls() -> None:
+    """ONNX Runtime keeps a captured graph for the thread that captured it: another would capture anew."""
+    runner = watched()
+    runner.logits(prompts(3))
+    with ThreadPoolExecutor(2) as callers:
+        list(callers.map(lambda length: runner.logits([np.ones(length, int)]), (3, 60, 100, 5000)))
+    assert len(runner.threads) == 5 + 2  # two buckets, and a call beyond them
+    assert set(runner.threads) == {"gpu_0"}
+
+
+def test_texts_are_prepared_while_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    runner, entered, go_on, prepared = watched(), threading.Event(), threading.Event(), threading.Event()
+    replay = runner._replay
+
+    def held(bucket: int, feed: Any) -> Any:
+        entered.set()
+        assert go_on.wait(10)
+        return replay(bucket, feed)
+
+    def noted(feed: Any, bucket: int) -> Any:
+        if len(feed["input_ids"]) == 5:
+            prepared.set()
+        return fill(feed, bucket)
+
+    monkeypatch.setattr(runner, "_replay", held)
+    monkeypatch.setattr("pointsman.classify.onnx_cuda.fill", noted)
+    with ThreadPoolExecutor(2) as callers:
+        first = callers.submit(runner.logits, prompts(3))
+        assert entered.wait(10)
+        second = callers.submit(runner.logits, prompts(5))
+        assert prepared.wait(10)
+        assert not first.done()
+        go_on.set()
+        assert len(first.result()) == len(second.result()) == 1
+
+
+def test_after_the_end_no_call_starts() -> None:
+    runner = watched()
+    runner.close()
+    with pytest.raises(RuntimeError, match="shutdown"):
+        runner.logits(prompts(3))
+
+
+def test_beside_vllm_the_memory_is_limited_unless_the_config_says_otherwise() -> None:
+    assert ClassifierOptions().gpu_mem_limit_mb == 2048
+    assert "gpu_mem_limit" not in cuda_options(Device(0, None), capture=True)
+
+
+def test_the_benchmark_of_a_gpu_measures_what_serves(toy_folder: Path) -> None:
+    """On the CPU here: the program itself needs a card."""
+    found = gpu.measure(artifact.load(toy_folder), "cpu", runs=2, seconds=0.01)
+    assert found["latency_ms"].keys() == {64, 128, 256, 512}
+    assert {count: cell["per_second"] > 0 for count, cell in found["short_texts"].items()} == dict.fromkeys(
+        (1, 8, 32, 128), True
+    )
+    assert found["fidelity"] | {"texts": 0} == {"texts": 0, "labels_kept": 1.0, "largest_difference": 0.0}
 
 
 @rows(

@@ -15,7 +15,7 @@ from pointsman.classify.cost_model import Curve
 from pointsman.classify.language import LanguageGate
 from pointsman.classify.measure import measure
 from pointsman.classify.onnx_cpu import Engine, default_providers
-from pointsman.classify.onnx_cuda import BUCKETS, Device
+from pointsman.classify.onnx_cuda import BUCKETS, WORKERS, Device
 from pointsman.classify.proof import prove, proving
 from pointsman.classify.runtime import trim_memory
 from pointsman.classify.tokenizer import Ids, Tokenizer, Window
@@ -125,7 +125,7 @@ def _warm_up(artifact: Artifact, tokenizer: Tokenizer, engine: Engine, sample: _
 def _measured(artifact: Artifact, engine: Engine, sample: _Sample, threads: int) -> tuple[Curve, list[str]]:
     """Return the host's cost curve, stored by an earlier start, or measured now and stored; and what went wrong."""
     on_cpu = engine.provider == "cpu"
-    threads = threads if on_cpu else 1  # concurrent runs on a GPU take turns
+    threads = threads if on_cpu else WORKERS
     longest = sample.longest if on_cpu else max(sample.longest, *BUCKETS)
     places = curve_file.places(artifact)
     key = curve_file.key(

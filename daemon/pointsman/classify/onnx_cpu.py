@@ -50,6 +50,7 @@ class Engine:
         self._artifact = artifact
         self._packed = list(artifact.manifest.inputs) == list(packing.INPUTS)
         self._wide: Callable[[Sequence[Ids]], Logits] | None = None
+        self._runner: BucketRunner | None = None
         self.captured: tuple[int, ...] = ()
         """Token counts whose first run captures a CUDA graph, which is slow."""
         self.version: str = self._runtime.__version__
@@ -97,6 +98,8 @@ class Engine:
     def stop(self) -> None:
         """End all runs on the CPU, at their next operator, and let none start again; call from any thread."""
         self._run_options.terminate = True
+        if self._runner is not None:
+            self._runner.close()
 
     @contextlib.contextmanager
     def stopped_after(self, seconds: float) -> Iterator[None]:
@@ -140,7 +143,8 @@ class Engine:
         _check_names(session, self._artifact)
         self._narrow = self._with(session)
         if self._packed:
-            self._narrow = BucketRunner(self._runtime, session, manifest.output, len(manifest.labels), device).logits
+            self._runner = BucketRunner(self._runtime, session, manifest.output, len(manifest.labels), device)
+            self._narrow = self._runner.logits
             self.captured = BUCKETS
 
     def _with(self, session: Any) -> Callable[[Sequence[Ids]], Logits]:

@@ -7,9 +7,9 @@ but only for the shape that was captured, so calls are padded to the next of a f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +23,9 @@ BUCKETS = (64, 128, 256, 512, 1024, 2048, 4096)
 """Tokens of a call; longer calls run without a captured graph."""
 TOKENS_PER_PROMPT = 8
 """Tokens of a bucket per row of logits; the number of rows is fixed, too."""
+
+WORKERS = 2
+"""Texts are tokenized and packed by one worker while the GPU runs those of the other."""
 
 TENSORRT_ROWS = 32
 """Maximum prompts of a call: TensorRT builds its engine for bounded shapes, and takes minutes to build another."""
@@ -113,7 +116,11 @@ def tensorrt_options(device: Device, cache: Path, inputs: Sequence[str], longest
 
 
 class BucketRunner:
-    """Run packed calls on fixed buffers, one at a time, since a captured graph is bound to its buffers."""
+    """Run packed calls on fixed buffers, one at a time, since a captured graph is bound to its buffers.
+
+    ONNX Runtime keeps captured graphs for each thread, so one thread runs all calls, those that capture, too. Callers
+    prepare their inputs on their own threads, while it runs another's.
+    """
 
     def __init__(self, runtime: ModuleType, session: Any, output: str, labels: int, device: Device) -> None:
         self._runtime = runtime
@@ -122,29 +129,40 @@ class BucketRunner:
         self._labels = labels
         self._device = device
         self._buckets: dict[int, _Buffers] = {}
-        self._lock = Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gpu")
 
     def logits(self, prompts: Sequence[Ids]) -> npt.NDArray[np.float32]:
-        """Return logits of shape [prompts, labels]."""
-        with self._lock:
-            return np.concatenate([self._call(some) for some in calls(prompts)])
+        """Return logits of shape [prompts, labels]; raises RuntimeError after `close`."""
+        return np.concatenate([self._call(some) for some in calls(prompts)])
+
+    def close(self) -> None:
+        """Let no call start any more; one that runs ends."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _call(self, prompts: Sequence[Ids]) -> npt.NDArray[np.float32]:
         feed = pack(prompts)
         bucket = bucket_for(len(feed["input_ids"]), len(prompts))
         if bucket is None:
-            options = self._runtime.RunOptions()
-            options.add_run_config_entry("gpu_graph_id", NO_GRAPH)
-            result: npt.NDArray[np.float32] = self._session.run([self._output], feed, options)[0]
-            return result
+            return self._thread.submit(self._run, feed).result()
+        rows = self._thread.submit(self._replay, bucket, fill(feed, bucket)).result()
+        return rows[: len(prompts)]
+
+    def _run(self, feed: dict[str, Ids]) -> npt.NDArray[np.float32]:
+        options = self._runtime.RunOptions()
+        options.add_run_config_entry("gpu_graph_id", NO_GRAPH)
+        result: npt.NDArray[np.float32] = self._session.run([self._output], feed, options)[0]
+        return result
+
+    def _replay(self, bucket: int, feed: dict[str, Ids]) -> npt.NDArray[np.float32]:
+        """Run the captured graph of a bucket; the first run captures it."""
         buffers = self._buckets.get(bucket)
         if buffers is None:
             buffers = self._buckets[bucket] = self._allocate(bucket)
-        for name, values in fill(feed, bucket).items():
+        for name, values in feed.items():
             buffers.inputs[name].update_inplace(values)
         self._session.run_with_iobinding(buffers.binding, buffers.options)
         buffers.binding.synchronize_outputs()
-        rows: npt.NDArray[np.float32] = buffers.output.numpy()[: len(prompts)]
+        rows: npt.NDArray[np.float32] = buffers.output.numpy()
         return rows
 
     def _allocate(self, bucket: int) -> _Buffers:

@@ -58,7 +58,10 @@ class ClassifierOptions:
     )
     device_id: int = option("Number of the GPU.", 0, minimum=0)
     gpu_mem_limit_mb: int | None = option(
-        "GPU memory limit of ONNX Runtime in MiB; no limit by default.", None, minimum=1
+        "GPU memory limit of ONNX Runtime in MiB, for weights and runs; empty means no limit. vLLM's "
+        "`--gpu-memory-utilization` must leave as much.",
+        2048,
+        minimum=1,
     )
     threads: int = option(
         "CPU cores for the classifier; 0 means a quarter of those that the process may use, at least 2 (where there "
