@@ -28,7 +28,16 @@ from provenance import provenance
 from inference.workplace import HERE, Workplace
 
 RESULTS = HERE.parent / "results"
-PARTS = {"batch1": 540, "built_in": 120, "fidelity": 600, "serving": 900, "routed": 240, "soak": 240, "overload": 120}
+PARTS = {
+    "batch1": 540,
+    "built_in": 120,
+    "fidelity": 600,
+    "serving": 900,
+    "routed": 240,
+    "added": 240,
+    "soak": 240,
+    "overload": 120,
+}
 """Time limit of each part in seconds."""
 
 PEER_PACKAGES = {

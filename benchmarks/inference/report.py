@@ -209,6 +209,30 @@ def routed(found: Result, _: Path) -> list[str]:
     ]
 
 
+def added(found: Result, _: Path) -> list[str]:
+    rows = [
+        [
+            f"{name}, {float(share):.0%} of {one['capacity']:.0f} a second",
+            *(f"{median(cell[way], 'p50_ms'):.2f} / {median(cell[way], 'p95_ms'):.2f}" for way in ("direct", "routed")),
+            f"{one['alone_ms']:.2f}",
+            f"{targets.beyond_class(one)[share]:.2f}",
+        ]
+        for name, one in found["classifiers"].items()
+        for share, cell in one["windows"].items()
+    ]
+    return [
+        "## Added latency under load",
+        "",
+        *judged(targets.added(found)),
+        "",
+        "Short prompts that are not in the cache arrive at random, at shares of what 128 clients reach that wait for",
+        f"their answers. The upstream answers after {found['delay_ms']:.0f} ms; it and the load generator use the same",
+        "cores. Milliseconds, p50 / p95; the class is the median of a classification alone:",
+        "",
+        *table(["", "direct", "routed", "class", "p50 beyond it"], rows),
+    ]
+
+
 def soak(found: Result, folder: Path) -> list[str]:
     series = {"resident": list(zip(found["seconds"], found["mib"], strict=True))}
     return [
@@ -247,6 +271,7 @@ SECTIONS = {
     "built_in": built_in,
     "serving": serving,
     "routed": routed,
+    "added": added,
     "soak": soak,
     "overload": overload,
 }

@@ -134,6 +134,26 @@ def routed(found: Found) -> list[Target]:
     ]
 
 
+def beyond_class(found: Found) -> dict[str, float]:
+    """Return the milliseconds of a routed request beyond its class at p50, by share of the capacity."""
+    return {
+        share: statistics.median(
+            routed["p50_ms"] - direct["p50_ms"] - found["alone_ms"]
+            for routed, direct in zip(cell["routed"], cell["direct"], strict=True)
+        )
+        for share, cell in found["windows"].items()
+    }
+
+
+def added(found: Found) -> list[Target]:
+    """Return the targets of what a routed request costs beyond its class."""
+    return [
+        at_most(f"p50 beyond its class at {float(share):.0%} of the capacity, {name}, ms", 1.0, {"": ms})
+        for name, one in found["classifiers"].items()
+        for share, ms in beyond_class(one).items()
+    ]
+
+
 def soak(found: Found) -> list[Target]:
     """Return the targets of memory and event loop."""
     return [

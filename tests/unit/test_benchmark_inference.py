@@ -204,3 +204,23 @@ def test_the_report_says_what_was_measured(tmp_path: Path) -> None:
     for file in RESULTS.glob("inference-*.json"):
         shutil.copy(file, tmp_path)
     assert render(tmp_path) == (RESULTS / "inference.md").read_text("utf-8").splitlines()
+
+
+def test_what_a_request_costs_beyond_its_class_is_judged_by_round_and_load() -> None:
+    def windows(*p50s: float) -> list[dict[str, float]]:
+        return [{"p50_ms": p50, "p95_ms": 2 * p50} for p50 in p50s]
+
+    one = {
+        "alone_ms": 2.0,
+        "capacity": 100.0,
+        "windows": {
+            "0.3": {"direct": windows(100.0, 104.0, 101.0), "routed": windows(103.0, 106.5, 103.5)},
+            "0.9": {"direct": windows(100.0), "routed": windows(112.0)},
+        },
+    }
+    assert targets.beyond_class(one) == {"0.3": 0.5, "0.9": 10.0}
+    rows = [target.row() for target in targets.added({"classifiers": {"built-in": one}})]
+    assert rows == [
+        "| p50 beyond its class at 30% of the capacity, built-in, ms | 0.5 | at most 1 | met |",
+        "| p50 beyond its class at 90% of the capacity, built-in, ms | 10 | at most 1 | not met |",
+    ]

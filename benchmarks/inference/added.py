@@ -1,0 +1,89 @@
+"""Measure what a routed request costs beyond its classification at 30, 60 and 90 % of the capacity.
+
+Requests arrive at random, whether or not earlier ones have been answered. The same arrivals go directly to the
+upstream, and the classification is measured alone: what is left of the difference is the daemon, and the wait for a
+worker. The capacity is what many clients reach that each wait for their answer; the upstream and the load generator use
+the same cores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from inference.load import closed_loop, open_loop, post, rotated
+from inference.prompts import make_prompts
+from inference.servers import NO_DEADLINE_MS, pointsman, upstream
+from inference.workplace import Workplace
+from pointsman.classify import artifact
+from pointsman.classify.classifier import Classifier
+from pointsman.classify.manifest import MODEL, TOKENIZER
+from pointsman.config.model import ClassifierOptions
+from support.service import CHAT, chat
+
+DELAY_S = 0.1
+SHARES = (0.3, 0.6, 0.9)
+ROUNDS = 3
+WINDOW_S = 4.0
+CLIENTS = 128
+"""Enough to keep the classifier busy although each waits for the upstream."""
+PAUSE_S = 0.02
+TEXTS, ALONE = 4096, 100
+
+
+def measure(work: Workplace, share: float) -> dict[str, Any]:
+    """Return by classifier its `capacity`, `alone_ms`, and windows by share of the capacity, way and round."""
+    models = {"built-in": artifact.BUILTIN, "base": work.model("int8-token")}
+    seconds, rounds = WINDOW_S * min(1.0, share), max(1, round(ROUNDS * share))
+    return {
+        "delay_ms": DELAY_S * 1000,
+        "missing": [name for name, folder in models.items() if not folder.exists()],
+        "classifiers": {
+            name: _measured(work, name, folder, rounds, seconds) for name, folder in models.items() if folder.exists()
+        },
+    }
+
+
+def _measured(work: Workplace, name: str, folder: Path, rounds: int, seconds: float) -> dict[str, Any]:
+    texts = make_prompts(folder / TOKENIZER, "short", TEXTS)
+    asked = [post(CHAT, chat(text)) for text in texts]
+    directly = post(CHAT, chat(texts[0], model="llama2-7b"))
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(upstream(work, DELAY_S))
+        options = {"cache_entries": 0, "deadline_ms": NO_DEADLINE_MS}
+        server = stack.enter_context(pointsman(work, f"added-{name}", folder, port, **options))
+        closed_loop(server.port, rotated(asked, 0), 8, 1.0)  # warm-up
+        capacity = closed_loop(server.port, rotated(asked, 0), CLIENTS, seconds).summary()["per_second"]
+        windows: dict[str, dict[str, list[dict[str, float]]]] = {}
+        ways: dict[str, tuple[int, Iterator[bytes]]] = {
+            "direct": (port, itertools.repeat(directly)),
+            "routed": (server.port, itertools.cycle(asked)),
+        }
+        for _, part in itertools.product(range(rounds), SHARES):
+            cell = windows.setdefault(f"{part:g}", {way: [] for way in ways})
+            for way, (target, requests) in ways.items():
+                cell[way].append(open_loop(target, requests, part * capacity, seconds).summary())
+    return {
+        "sha256": artifact.read_manifest(folder).files[MODEL],
+        "capacity": capacity,
+        "alone_ms": asyncio.run(_alone_ms(folder, texts[:ALONE])),
+        "windows": windows,
+    }
+
+
+async def _alone_ms(folder: Path, texts: Sequence[str]) -> float:
+    """Return the median milliseconds of a classification without a daemon and without other work."""
+    times = []
+    with contextlib.closing(Classifier(artifact.load(folder), ClassifierOptions(cache_entries=0))) as classifier:
+        for text in texts:
+            await asyncio.sleep(PAUSE_S)
+            started = time.perf_counter()
+            await classifier.classify(text)
+            times.append((time.perf_counter() - started) * 1000)
+    return round(statistics.median(times), 3)
