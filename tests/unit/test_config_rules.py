@@ -108,6 +108,12 @@ def test_other_rules_are_not(tmp_path: Path, pair: tuple[str, str]) -> None:
     assert warned(tmp_path, *pair) == []
 
 
+def test_a_key_can_never_match_where_nobody_has_one(tmp_path: Path) -> None:
+    text = "{name: a, default: true, keys: [bot]}"
+    (problem,) = warned(tmp_path, text)
+    assert (problem.path, "can never match" in problem.message) == ("pointsman.routing.rules[0].keys", True)
+
+
 def test_a_language_that_nobody_looks_for_can_never_match(tmp_path: Path) -> None:
     text = rules("{name: a, default: true, languages: [de]}").replace(
         "  routing:", "  classifier: {language_gate: false}\n  routing:"

@@ -139,7 +139,7 @@ async def test_planned_anew_a_ruled_request_keeps_what_rules_say(classifier: Cla
 
 # --- conditions -----------------------------------------------------------------------------------------------------
 
-HOME = Origin({b"x-team": b"legal-berlin", b"accept": b"*/*"}, "10.1.2.3", "/v1/chat/completions")
+HOME = Origin({b"x-team": b"legal-berlin", b"accept": b"*/*"}, "10.1.2.3", "/v1/chat/completions", "legal-bot")
 
 
 @pytest.mark.parametrize(
@@ -157,6 +157,8 @@ HOME = Origin({b"x-team": b"legal-berlin", b"accept": b"*/*"}, "10.1.2.3", "/v1/
         ({"clients": ("192.168.0.0/16", "::/0")}, False),
         ({"paths": ("/v1/messages", "/v1/chat/completions")}, True),
         ({"paths": ("/v1/messages",)}, False),
+        ({"keys": ("legal-bot", "other")}, True),
+        ({"keys": ("other",)}, False),
         ({"keywords": ("java", "python")}, True),
         ({"keywords": ("fix my", "zzz")}, True),
         ({"keywords": ("pyth",)}, False),
@@ -207,6 +209,11 @@ async def test_images_are_found_in_each_format_and_not_in_what_is_said(
     router = router_of(classifier, to_legal(images=True))
     routed = await router.route(request({"role": "user", "content": content}, api=api))
     assert outcome(routed) == (LEGAL if images else CLASSIFIED)
+
+
+async def test_a_client_without_a_key_has_none_of_a_name(classifier: Classifier) -> None:
+    router = router_of(classifier, to_legal(keys=("legal-bot",)))
+    assert outcome(await router.route(request("python"), origin=Origin({}))) == CLASSIFIED
 
 
 async def test_tools_are_a_condition(classifier: Classifier) -> None:

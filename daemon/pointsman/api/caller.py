@@ -5,11 +5,11 @@ from __future__ import annotations
 from urllib.parse import unquote_to_bytes
 
 from pointsman.http1.request_head import RequestHead
+from pointsman.proxy.exchange import Exchange
 from pointsman.routing.body import Fields
 from pointsman.routing.conversation import Caller
 from pointsman.routing.router import Router
 from pointsman.routing.rules import NOWHERE, Origin
-from pointsman.server.request import Request
 
 
 def caller_of(router: Router, client: str, head: RequestHead, fields: Fields) -> Caller:
@@ -17,9 +17,12 @@ def caller_of(router: Router, client: str, head: RequestHead, fields: Fields) ->
     return Caller(client, router.session_ids.find(head.values, fields))
 
 
-def origin_of(router: Router, request: Request, path: str) -> Origin:
+def origin_of(router: Router, exchange: Exchange, path: str) -> Origin:
     """Return where a request comes from, where that is asked for."""
-    return NOWHERE if router.rules is None else Origin(request.head.values, request.client.address, path)
+    if router.rules is None:
+        return NOWHERE
+    request, key = exchange.request, exchange.key
+    return Origin(request.head.values, request.client.address, path, "" if key is None else key.name)
 
 
 def stated_ask(head: RequestHead) -> str:

@@ -144,7 +144,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     parsed = await router.lane.run(form.read(fields, router.finder, stated_ask(head)))
     record.phase = "classify"
     caller = caller_of(router, exchange.client, head, fields)
-    origin = origin_of(router, exchange.request, form.path)
+    origin = origin_of(router, exchange, form.path)
     routed = await router.route(parsed, caller, continued=continued.kept, at=at, origin=origin, scope=scope)
     record.decided(routed)
     _keep_text(backend, routed)
@@ -205,7 +205,7 @@ async def _counted(backend: Backend, exchange: Exchange, body: Received) -> None
     parsed = await router.lane.run(MESSAGES.read(fields, router.finder, stated_ask(head)))
     exchange.record.phase = "classify"
     caller = caller_of(router, exchange.client, head, fields)
-    origin = origin_of(router, exchange.request, MESSAGES.path)
+    origin = origin_of(router, exchange, MESSAGES.path)
     routed = await router.route(parsed, caller, remember=False, origin=origin, scope=scope)
 
     def again(served: Served) -> Plan:

@@ -34,7 +34,7 @@ async def dry_run(
     stated, caller, scope, origin = "", ANYBODY, None, Origin({}, path=form.path)
     if exchange is not None:
         head, scope = exchange.request.head, exchange.scope
-        origin = origin_of(router, exchange.request, form.path)
+        origin = origin_of(router, exchange, form.path)
         stated, caller = stated_ask(head), caller_of(router, exchange.client, head, fields)
     parsed = await router.lane.run(form.read(fields, router.finder, stated))
     if exchange is not None and parsed.model is not None and parsed.model not in router.auto_names:

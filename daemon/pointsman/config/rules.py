@@ -88,7 +88,11 @@ def warnings(config: Config, places: Places) -> Iterator[Problem]:
     """Yield the rules that do nothing, because of what they ask for or of one before them."""
     rules = config.pointsman.routing.rules
     gate = config.pointsman.classifier.language_gate
+    keys = config.pointsman.access.keys_file is not None
     for i, rule in enumerate(rules):
+        if rule.keys and not keys:
+            message = f'the rule "{rule.name}" can never match: without pointsman.access.keys_file no client has a key'
+            yield places.problem((*_BASE, i, "keys"), message, "remove keys, or name the file of the clients' keys")
         if rule.languages and not gate:
             message = f'the rule "{rule.name}" can never match: with language_gate: false no language is found'
             yield places.problem((*_BASE, i, "languages"), message, "remove languages, or language_gate: false")
@@ -107,7 +111,7 @@ def _shadows(first: Rule, second: Rule) -> bool:
 
 def _covers(first: Rule, second: Rule) -> bool:
     """Return whether each condition of a rule holds wherever those of another do."""
-    lists = ("paths", "keywords", "languages", "clients")
+    lists = ("paths", "keys", "keywords", "languages", "clients")
     for name in lists:
         wanted = set(getattr(first, name))
         if wanted and not (wanted >= set(getattr(second, name)) != set()):

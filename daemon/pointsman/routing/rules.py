@@ -24,11 +24,15 @@ END_CHARS = 2_048
 
 
 class Origin(NamedTuple):
-    """Where a request comes from: its headers, the client's address (empty for a Unix socket), and its path."""
+    """Where a request comes from: its headers, the client's address (empty for a Unix socket), and its path.
+
+    `key` is the name of the client's key, empty without one.
+    """
 
     headers: Mapping[bytes, bytes]
     address: str = ""
     path: str = ""
+    key: str = ""
 
 
 NOWHERE = Origin({})
@@ -144,6 +148,7 @@ class _Test:
         rule = self.rule
         return (
             (not rule.paths or facts.origin.path in rule.paths)
+            and (not rule.keys or facts.origin.key in rule.keys)
             and all(_sent(facts.origin.headers, name, value) for name, value in self._headers)
             and (not self._networks or self._within(facts.origin.address))
             and rule.tools in (None, facts.tools)

@@ -19,6 +19,7 @@ class Rule:
         EMPTY,
     )
     clients: tuple[str, ...] = option("Networks of the client's address, such as `10.0.0.0/8`.", ())
+    keys: tuple[str, ...] = option("Names of clients' keys (`pointsman.access.keys_file`).", ())
     paths: tuple[str, ...] = option("Paths, such as `/v1/messages`.", ())
     keywords: tuple[str, ...] = option("Words or phrases that the ask has as whole words.", ())
     keywords_match: Literal["any", "all", "none"] = option(
