@@ -78,6 +78,7 @@ CASES = {
     "PointsmanClassifierFails": decisions("deadline"),
     "PointsmanUnsure": decisions("low_confidence"),
     "PointsmanConfidenceDrift": drift(),
+    "PointsmanCanaryRolledBack": gauge("pointsman_canary_rolled_back", 1, 0),
     "PointsmanCertificateExpires": gauge("pointsman_certificate_expires_timestamp_seconds", 1e5, 1e6),
     "PointsmanLoopLag": lag(),
     "PointsmanLogDrops": counter("pointsman_log_lines_dropped_total"),

@@ -105,11 +105,17 @@ async def test_clients_cannot_make_new_series(service: Service) -> None:
 
 async def test_a_decision_is_counted_with_its_outcome(service: Service) -> None:
     text = await used(service)
-    (name,) = (name for name, labels in series(text) if ("category", "medical") in labels)
+    (name,) = {name for name, labels in series(text) if ("category", "medical") in labels}
     labels = dict(next(labels for _, labels in series(text) if ("category", "medical") in labels))
 
     assert name == "pointsman_decisions_total"
-    assert labels == {"reason": "classified", "category": "medical", "model": "medical-lora", "status": "200"}
+    assert labels == {
+        "reason": "classified",
+        "category": "medical",
+        "model": "medical-lora",
+        "status": "200",
+        "arm": "",
+    }
 
 
 async def test_the_service_says_that_it_is_ready_and_what_it_is(service: Service) -> None:

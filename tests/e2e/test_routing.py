@@ -273,7 +273,8 @@ async def test_metrics_count_decisions(service: Service) -> None:
     await service.post(CHAT, chat())
     exposition = (await service.get("/metrics", admin=True)).body.decode()
 
-    wanted = 'pointsman_decisions_total{category="technical",model="technical-lora",reason="classified",status="200"}'
+    labels = 'arm="",category="technical",model="technical-lora",reason="classified",status="200"'
+    wanted = f"pointsman_decisions_total{{{labels}}}"
     assert [line for line in exposition.splitlines() if line.startswith(wanted)]
 
 

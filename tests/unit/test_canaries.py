@@ -25,6 +25,7 @@ from pointsman.routing.formats import CHAT
 from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed, Router
 from support.config_files import MINIMAL, category, loaded, problems
+from support.metrics import Metrics
 from support.playbook import OK, Wire, playing, with_length
 from support.toy_config import BASE, config
 
@@ -162,6 +163,10 @@ def wire() -> Iterator[Wire]:
         yield made
 
 
+def rolled_back(wire: Wire) -> float:
+    return Metrics(wire.generations.metrics.render().decode()).total("canary_rolled_back", category="technical")
+
+
 BAD = with_length(b"{}", "500 Internal Server Error")
 
 
@@ -193,6 +198,7 @@ def test_a_bad_canary_is_rolled_back_by_itself_and_stays_so(
     (told,) = keeper.canaries()
     assert (told["state"], told["by"], told["percent"]) == ("rolled_back", "service", 0)
     assert "conversations failed" in told["why"]
+    assert rolled_back(wire) == 1
 
     wire.reload(base=Model(loras=LORAS), threshold=0.5)
     assert {asks(wire, number, BAD) for number in range(400, 460)} == {"technical-lora"}
@@ -209,6 +215,7 @@ def test_a_good_canary_stays(wire: Wire, tmp_path: Path, monkeypatch: pytest.Mon
         asks(wire, number, OK)
     (told,) = keeper.canaries()
     assert told["state"] == "trial"
+    assert rolled_back(wire) == 0
     assert min(told["conversations"].values()) >= 50
 
 
@@ -231,6 +238,7 @@ def test_commands_promote_roll_back_and_try_again(wire: Wire, tmp_path: Path) ->
     for route, percent, state in ((promote, 100, "promoted"), (rollback, 0, "rolled_back"), (restart, 50, "trial")):
         (one,) = told(route)["canaries"]
         assert (one["percent"], one["state"]) == (percent, state)
+        assert rolled_back(wire) == 0, "an alert about what a command did"
     assert told(promote, "legal")["error"]["code"] == "no_canary"
     assert "those with one: technical" in told(promote, "legal")["error"]["message"]
 

@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pointsman.adapters.catalog import Served
 from pointsman.app.gauges import _classifier as watch_classifier
 from pointsman.classify.classifier import Classifier
+from pointsman.config.model import Canary, CategoryRollout, Lora, Model, RoutingOptions
 from pointsman.errors import CannotStart
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
@@ -37,9 +38,16 @@ Make = Callable[..., AbstractContextManager[Classifier]]
 SECRET = "python xyzzy-secret"
 
 
+LORAS = tuple(Lora(name=name) for name in ("technical-lora", "medical-lora", "legal-lora", "technical-v2"))
+TRIED = {"technical": CategoryRollout(canary=Canary(adapter="technical-v2", percent=100))}
+
+
+def asked(model: str, text: str) -> bytes:
+    return json.dumps({"model": model, "messages": [{"role": "user", "content": text}]}).encode()
+
+
 async def route(classifier: Classifier, model: str = "MoM", text: str = SECRET) -> Routed:
-    body = {"model": model, "messages": [{"role": "user", "content": text}]}
-    return await Router(config(), classifier, Served).route(CHAT.parse(json.dumps(body).encode()))
+    return await Router(config(), classifier, Served).route(CHAT.parse(asked(model, text)))
 
 
 def record(routed: Routed | None = None, upstream: float | None = None, **fields: Any) -> Record:
@@ -301,11 +309,13 @@ async def test_a_request_is_counted_once_in_each_metric(classifier: Classifier) 
     metrics.count(record(await route(classifier), tokens=(7, 3)))
     path = "/v1/chat/completions"
     assert samples(metrics, "pointsman_requests_total") == {(path, "200"): 1}
-    assert samples(metrics, "pointsman_decisions_total") == {("technical", "technical-lora", "classified", "200"): 1}
+    assert samples(metrics, "pointsman_decisions_total") == {
+        ("", "technical", "technical-lora", "classified", "200"): 1
+    }
     assert samples(metrics, "pointsman_truncated_prompts_total") == {(): 0}
     assert samples(metrics, "pointsman_tokens_total") == {
-        ("prompt", "technical-lora"): 7,
-        ("completion", "technical-lora"): 3,
+        ("", "prompt", "technical-lora"): 7,
+        ("", "completion", "technical-lora"): 3,
     }
     assert samples(metrics, "pointsman_request_seconds_count") == {(path,): 1}
     phases = samples(metrics, "pointsman_phase_seconds_count")
@@ -343,10 +353,42 @@ async def test_names_that_clients_invent_do_not_become_labels(classifier: Classi
         metrics.count(record(await route(classifier, f"invented-{number}"), tokens=(1, 1)))
     metrics.count(record(await route(classifier, BASE)))
     assert samples(metrics, "pointsman_decisions_total") == {
-        ("", "other", "explicit_model", "200"): 10,
-        ("", BASE, "explicit_model", "200"): 1,
+        ("", "", "other", "explicit_model", "200"): 10,
+        ("", "", BASE, "explicit_model", "200"): 1,
     }
-    assert samples(metrics, "pointsman_tokens_total") == {("prompt", "other"): 10, ("completion", "other"): 10}
+    assert samples(metrics, "pointsman_tokens_total") == {
+        ("", "prompt", "other"): 10,
+        ("", "completion", "other"): 10,
+    }
+
+
+@pytest.mark.parametrize(
+    ("routing", "arm", "model"),
+    [
+        ({"categories": TRIED}, "canary", "technical-v2"),
+        ({"mode": "percent", "percent": 0}, "holdback", BASE),
+        ({}, "", "technical-lora"),
+    ],
+)
+async def test_requests_first_bytes_and_tokens_are_counted_by_model_and_arm(
+    classifier: Classifier, routing: dict[str, Any], arm: str, model: str
+) -> None:
+    made = config(routing=RoutingOptions(**routing), base=Model(loras=LORAS))
+    routed = await Router(made, classifier, Served).route(CHAT.parse(asked("MoM", SECRET)))
+    metrics = Metrics(made.models)
+    metrics.count(record(routed, tokens=(7, 3), first_byte=0.25))
+    reason = str(routed.decision.reason)
+    assert samples(metrics, "pointsman_decisions_total") == {(arm, "technical", model, reason, "200"): 1}
+    assert samples(metrics, "pointsman_model_first_byte_seconds_sum") == {(arm, model): 0.25}
+    tokens = {(arm, "prompt", model): 7, (arm, "completion", model): 3}
+    assert samples(metrics, "pointsman_tokens_total") == tokens
+
+
+async def test_names_that_clients_invent_are_no_models_of_a_first_byte(classifier: Classifier) -> None:
+    metrics = Metrics(frozenset({BASE}))
+    for number in range(10):
+        metrics.count(record(await route(classifier, f"invented-{number}"), first_byte=0.25))
+    assert samples(metrics, "pointsman_model_first_byte_seconds_count") == {("", "other"): 10}
 
 
 async def test_a_text_that_was_cut_is_counted(classifier: Classifier) -> None:

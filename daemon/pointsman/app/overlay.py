@@ -37,6 +37,8 @@ class OverlayKeeper:
             generations.log.write("error", "overlay", message=trouble)
         generations.use(found)
         generations.trials.roll_back = self._roll_back
+        doc = "1 while the service has rolled back the category's canary."
+        generations.metrics.watch_categories("canary_rolled_back", doc, self._rolled_back)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -66,6 +68,10 @@ class OverlayKeeper:
             self.trouble = await self._written()
         told = {"category": category, "adapter": adapter, "state": "rolled_back", "message": why}
         self._generations.log.write("warning", "canary", **told, error=self.trouble)
+
+    def _rolled_back(self) -> dict[str, float]:
+        """Return for each canary whether the service, and no command, has rolled it back."""
+        return {one["category"]: (one["state"], one["by"]) == ("rolled_back", "service") for one in self.canaries()}
 
     async def keep_adapters(self) -> None:
         """Keep how the adapters that were unloaded by hand can be loaded again; the oldest are forgotten."""

@@ -38,41 +38,41 @@ class Counter(Collector):
 
 
 class Histogram(Collector):
-    """A histogram with one label or none."""
+    """A histogram with labels."""
 
-    def __init__(self, name: str, doc: str, buckets: tuple[float, ...], label: str | None = None) -> None:
+    def __init__(self, name: str, doc: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()) -> None:
         """`buckets` are the upper bounds in ascending order."""
-        self._name, self._doc, self._label = name, doc, label
+        self._name, self._doc, self._labels = name, doc, labels
         self._bounds = buckets
-        self._series: dict[str, list[float]] = {} if label else {"": self._new()}
+        self._series: dict[tuple[str, ...], list[float]] = {} if labels else {(): self._new()}
 
     def _new(self) -> list[float]:
         """Return zeros: one count for each bucket and for +Inf, then the sum."""
         return [0.0] * (len(self._bounds) + 2)
 
-    def add(self, value: float, label: str = "") -> None:
-        """Observe a value."""
+    def add(self, value: float, *labels: str) -> None:
+        """Observe a value of the series with these label values."""
         try:
-            series = self._series[label]
+            series = self._series[labels]
         except KeyError:
-            series = self._series[label] = self._new()
+            series = self._series[labels] = self._new()
         series[bisect_left(self._bounds, value)] += 1
         series[-1] += value
 
-    def counts(self, label: str = "") -> dict[float, int]:
+    def counts(self, *labels: str) -> dict[float, int]:
         """Return the counts by the upper bound of their bucket; what is greater than all counts in the last."""
-        *counts, beyond, _ = self._series.get(label) or self._new()
+        *counts, beyond, _ = self._series.get(labels) or self._new()
         counts[-1] += beyond
         return dict(zip(self._bounds, map(int, counts), strict=True))
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric in Prometheus' form."""
-        family = HistogramMetricFamily(self._name, self._doc, labels=[self._label] if self._label else None)
+        family = HistogramMetricFamily(self._name, self._doc, labels=self._labels)
         names = [*map(floatToGoString, self._bounds), "+Inf"]
-        for label, series in self._series.items():
+        for labels, series in self._series.items():
             below, buckets = 0.0, []
             for name, count in zip(names, series[:-1], strict=True):
                 below += count
                 buckets.append((name, below))
-            family.add_metric([label] if self._label else [], buckets, series[-1])
+            family.add_metric(labels, buckets, series[-1])
         yield family

@@ -42,7 +42,13 @@ class Metrics:
             "requests", "Answered requests; 499 means that the client disconnected.", "path", "status"
         )
         self.decisions = self._counter(
-            "decisions", "Routing decisions, by reason and response status.", "reason", "category", "model", "status"
+            "decisions",
+            "Routing decisions, by reason and response status; those of an experiment by its arm, too.",
+            "reason",
+            "category",
+            "model",
+            "status",
+            "arm",
         )
         self.confidence = self._histogram(
             "confidence",
@@ -54,7 +60,7 @@ class Metrics:
         )
         self.truncated = self._counter("truncated_prompts", "Prompts of which only head and tail were classified.")
         self.texts_dropped = self._counter("texts_dropped", "Texts that log.texts_file could not take in time.")
-        self.tokens = self._counter("tokens", "Prompt and completion tokens reported by vLLM.", "model", "kind")
+        self.tokens = self._counter("tokens", "Prompt and completion tokens reported by vLLM.", "model", "kind", "arm")
         self.key_requests = self._counter(
             "key_requests",
             "Answered requests by client key, of at most 1,000 keys; others are `other`.",
@@ -119,6 +125,13 @@ class Metrics:
             _RESPONSE_BUCKETS,
             "path",
         )
+        self.model_first_byte_seconds = self._histogram(
+            "model_first_byte_seconds",
+            "The same by model, and by arm of an experiment.",
+            _RESPONSE_BUCKETS,
+            "model",
+            "arm",
+        )
         self.chunk_gap_seconds = self._histogram(
             "chunk_gap_seconds", "Time between events of a stream, comments excluded.", _GAP_BUCKETS
         )
@@ -142,10 +155,8 @@ class Metrics:
         self.registry.register(counter)
         return counter
 
-    def _histogram(
-        self, name: str, doc: str, buckets: tuple[float, ...], label: str | None = None
-    ) -> instruments.Histogram:
-        spread = instruments.Histogram(f"pointsman_{name}", doc, buckets, label)
+    def _histogram(self, name: str, doc: str, buckets: tuple[float, ...], *labels: str) -> instruments.Histogram:
+        spread = instruments.Histogram(f"pointsman_{name}", doc, buckets, labels)
         self.registry.register(spread)
         return spread
 
@@ -165,6 +176,10 @@ class Metrics:
         """Register a gauge by port that calls `read` on each scrape."""
         self.registry.register(_LabelledGauge("port", name, doc, read))
 
+    def watch_categories(self, name: str, doc: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Register a gauge by category that calls `read` on each scrape."""
+        self.registry.register(_LabelledGauge("category", name, doc, read))
+
     def watch_counters(self, read: Callable[[], Mapping[str, tuple[str, float]]]) -> None:
         """Register counters kept elsewhere; on each scrape `read` returns documentation and value by name."""
         self.registry.register(_Counters(read))
@@ -172,7 +187,7 @@ class Metrics:
     def _totals(self) -> Totals:
         self._count_all()
         decisions: Counter[tuple[str | None, str]] = Counter()
-        for (reason, category, _, _), count in self.decisions.items():
+        for (reason, category, *_), count in self.decisions.items():
             decisions[category or None, str(reason)] += int(count)
         statuses: Counter[str] = Counter()
         for (_, status), count in self.requests.items():
@@ -224,7 +239,10 @@ class Metrics:
         model = decision.model
         if model not in self._models:
             model = decision.base_model if decision.base_model in self._models else "other"
-        self.decisions.add(decision.reason, decision.category or "", model, status)
+        arm = decision.arm or ""
+        self.decisions.add(decision.reason, decision.category or "", model, status, arm)
+        if record.first_byte is not None:
+            self.model_first_byte_seconds.add(record.first_byte, model, arm)
         if routed.classification is not None and decision.confidence is not None:
             self.confidence.add(decision.confidence)
         if decision.would is not None:
@@ -233,8 +251,8 @@ class Metrics:
         if routed.classification is not None and routed.classification.cut:
             self.truncated.add()
         if record.tokens is not None:
-            self.tokens.add(model, "prompt", by=record.tokens[0])
-            self.tokens.add(model, "completion", by=record.tokens[1])
+            self.tokens.add(model, "prompt", arm, by=record.tokens[0])
+            self.tokens.add(model, "completion", arm, by=record.tokens[1])
 
 
 class _Before(Collector):
