@@ -8,8 +8,8 @@ from pathlib import Path
 from pointsman.adapters.catalog import Served
 from pointsman.app.prepare import prepare
 from pointsman.routing.ask import AskFinder
+from pointsman.routing.decision import Reason
 from pointsman.routing.formats import FORMATS
-from pointsman.routing.policy import Reason
 from pointsman.routing.router import Router
 
 CONFIG = Path(__file__).parents[2] / "config" / "config.yaml"

@@ -14,8 +14,8 @@ from pointsman.adapters.catalog import Card, Served
 from pointsman.api.models import model_list
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Options, RoutingOptions
+from pointsman.routing.decision import Reason
 from pointsman.routing.formats import CHAT
-from pointsman.routing.policy import Reason
 from pointsman.routing.router import Router
 from support.config_files import MINIMAL, category, loaded, the_problem
 from support.playbook import OK, Wire, playing, post

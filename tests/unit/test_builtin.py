@@ -22,7 +22,8 @@ from pointsman.classify.onnx_cpu import Engine, Probabilities
 from pointsman.classify.tokenizer import Ids, Tokenizer, Window
 from pointsman.config import load
 from pointsman.config.model import ClassifierOptions
-from pointsman.routing.policy import Choice, Policy, Reason
+from pointsman.routing.decision import Choice, Reason
+from pointsman.routing.policy import Policy
 from support import needs
 from support.config_files import LABELS, REPOSITORY
 from training.prompts import user_prompts

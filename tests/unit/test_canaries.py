@@ -21,8 +21,8 @@ from pointsman.config.model import Canary, CategoryRollout, Config, Lora, Model,
 from pointsman.config.overlay import Decided, Overlay, with_canary
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.canaries import Arm
+from pointsman.routing.decision import Reason
 from pointsman.routing.formats import CHAT
-from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed, Router
 from support.config_files import MINIMAL, category, loaded, problems
 from support.metrics import Metrics

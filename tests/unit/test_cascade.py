@@ -30,9 +30,10 @@ from pointsman.config.options.classifier import CascadeOptions, ClassifierOption
 from pointsman.errors import ArtifactError, ConfigError, Overloaded
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
+from pointsman.routing.decision import Reason
 from pointsman.routing.explain import describe, render
 from pointsman.routing.formats import CHAT
-from pointsman.routing.policy import Policy, Reason
+from pointsman.routing.policy import Policy
 from pointsman.routing.router import Routed, Router
 from support import toy_artifact
 from support.config_files import LABELS, MINIMAL, category

@@ -13,7 +13,7 @@ import report
 
 import pointsman
 from pointsman.config.semantic_router.foreign import NEWER
-from pointsman.routing.policy import Reason
+from pointsman.routing.decision import Reason
 from support.rows import rows
 
 DOCS = Path(__file__).parents[2] / "docs"

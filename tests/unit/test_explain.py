@@ -14,9 +14,9 @@ from pointsman.adapters.catalog import Card, Served
 from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier, Timing
 from pointsman.config.model import Config, RoutingOptions
+from pointsman.routing.decision import Reason
 from pointsman.routing.explain import describe, render
 from pointsman.routing.formats import CHAT, ParsedRequest
-from pointsman.routing.policy import Reason
 from pointsman.routing.router import Router
 from support.toy_config import BASE, A, B, category, config, entry
 

@@ -10,7 +10,8 @@ import pytest
 from pointsman.adapters.catalog import Card, Served
 from pointsman.config.client_keys import Scope
 from pointsman.config.model import AdapterOptions, Config, Options, RoutingOptions
-from pointsman.routing.policy import Choice, Decision, Policy, Reason
+from pointsman.routing.decision import Choice, Decision, Reason
+from pointsman.routing.planner import Planner
 from support.toy_config import BASE, A, B, category, config, entry
 
 TECHNICAL = Choice("technical", 0.9, Reason.CLASSIFIED)
@@ -33,7 +34,7 @@ def scope(*models: str, default: str | None = None) -> Scope:
 def decide(
     choice: Choice, scope: Scope | None, served: Served = ALL, of: Config | None = None, *, tools: bool = False
 ) -> Decision:
-    return Policy(of or config(), LABELS).decide(choice, 0.0, served, tools=tools, scope=scope)
+    return Planner(of or config()).decide(choice, 0.0, served, tools=tools, scope=scope)
 
 
 def test_an_allowed_choice_is_as_for_anybody() -> None:
@@ -60,9 +61,9 @@ def test_of_a_categorys_models_the_best_allowed_one_is_chosen() -> None:
 
 def test_a_split_is_drawn_among_the_allowed_models() -> None:
     entries = (entry("x", 0.5), entry("y", 0.25), entry("z", 0.25))
-    policy = Policy(config(category("technical", *entries), routing=RoutingOptions(split="score")), LABELS)
+    planner = Planner(config(category("technical", *entries), routing=RoutingOptions(split="score")))
     drawn = [
-        policy.decide(TECHNICAL, share / 10, serving(BASE, "x", "y", "z"), scope=scope("y", "z")).model
+        planner.decide(TECHNICAL, share / 10, serving(BASE, "x", "y", "z"), scope=scope("y", "z")).model
         for share in range(10)
     ]
     assert drawn == ["y"] * 5 + ["z"] * 5
@@ -96,7 +97,7 @@ MODELS = (BASE, "technical-lora", "medical-lora", "legal-lora")
 def test_no_decision_is_ever_outside_of_the_scope(tools: bool) -> None:
     """Of all scopes, defaults, choices, sets of served models, with endpoints up and down."""
     marked = AdapterOptions(tools={"technical-lora": False})
-    policy = Policy(config(endpoints=(A, B), pointsman=Options(adapters=marked)), LABELS)
+    planner = Planner(config(endpoints=(A, B), pointsman=Options(adapters=marked)))
     choices = [UNSURE, *(Choice(name, 0.9, Reason.STICKY) for name in LABELS)]
     subsets = [set(some) for size in range(5) for some in itertools.combinations(MODELS, size)]
     for served in subsets:
@@ -106,14 +107,14 @@ def test_no_decision_is_ever_outside_of_the_scope(tools: bool) -> None:
                 for default in allowed:
                     limited = Scope(frozenset(allowed), default)
                     for choice in choices:
-                        assert policy.decide(choice, 0.0, now, tools=tools, scope=limited).model in allowed
+                        assert planner.decide(choice, 0.0, now, tools=tools, scope=limited).model in allowed
 
 
 def test_plans_are_bounded_whatever_the_number_of_scopes() -> None:
-    policy = Policy(config(), LABELS)
+    planner = Planner(config())
     for number in range(10_000):
-        policy.decide(TECHNICAL, 0.0, ALL, scope=Scope(frozenset({"technical-lora", str(number)}), "technical-lora"))
-    assert len(policy._plans) <= 4096
+        planner.decide(TECHNICAL, 0.0, ALL, scope=Scope(frozenset({"technical-lora", str(number)}), "technical-lora"))
+    assert len(planner._plans) <= 4096
 
 
 def test_a_rule_that_names_a_model_outside_of_the_scope_is_answered_by_the_default() -> None:

@@ -23,8 +23,10 @@ from pointsman.config.model import (
     ReasoningFamily,
     RoutingOptions,
 )
+from pointsman.routing.decision import Choice, Decision, Missed, Reason
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
-from pointsman.routing.policy import Choice, Decision, Held, Missed, Policy, Reason
+from pointsman.routing.planner import Planner
+from pointsman.routing.policy import Held, Policy
 from pointsman.routing.subject import Evidence, Weights, evidence_of
 from support.rows import rows
 from support.toy_config import BASE, A, B, category, config, entry
@@ -52,7 +54,7 @@ def chosen(name: str | None) -> Choice:
 
 
 def decide(made: Config, name: str | None, now: Served = ANYTHING, share: float = 0.0) -> Decision:
-    return policy(made).decide(chosen(name), share, now)
+    return Planner(made or config()).decide(chosen(name), share, now)
 
 
 def test_the_reasons_are_stable() -> None:
@@ -173,7 +175,7 @@ def test_a_decision_says_which_threshold_was_missed() -> None:
     """Whichever model answers instead."""
     missed = Missed("medical", 0.75)
     unsure = Choice("legal", 0.7, Reason.LOW_CONFIDENCE, missed)
-    assert policy(BY_CATEGORY).decide(unsure, 0.0, served(a={BASE: None})).missed == missed
+    assert Planner(BY_CATEGORY).decide(unsure, 0.0, served(a={BASE: None})).missed == missed
     assert decide(config(), "legal").missed is None
 
 
@@ -278,8 +280,8 @@ def test_a_category_is_answered_by_its_adapter() -> None:
 
 @rows("reason", [reason for reason in Reason if reason is not Reason.ADAPTER_MISSING])
 def test_the_reason_of_the_choice_is_the_decisions(reason: Reason) -> None:
-    assert policy().decide(Choice("medical", None, reason), 0.0, ANYTHING).reason is reason
-    assert policy().decide(Choice(None, None, reason), 0.0, ANYTHING).reason is reason
+    assert Planner(config()).decide(Choice("medical", None, reason), 0.0, ANYTHING).reason is reason
+    assert Planner(config()).decide(Choice(None, None, reason), 0.0, ANYTHING).reason is reason
 
 
 def test_no_category_is_answered_by_the_default_model_with_no_other_edit() -> None:
@@ -372,15 +374,15 @@ ON_A = config(endpoints=(A, B), base=Model(preferred_endpoints=("a",), loras=LOR
     ],
 )
 def test_an_explicit_model_goes_where_it_is_served(model: str, now: Served, endpoints: tuple[Any, ...]) -> None:
-    decision = policy(ON_A).explicit(model, now)
+    decision = Planner(ON_A).explicit(model, now)
     assert decision.endpoints == endpoints
     assert (decision.model, decision.edits, decision.reason) == (model, Edits(), Reason.EXPLICIT_MODEL)
     assert (decision.category, decision.confidence) == (None, None)
 
 
 def test_an_explicit_adapters_base_is_known() -> None:
-    assert policy().explicit("legal-lora", ANYTHING).base_model == BASE
-    assert policy().explicit("other", ANYTHING).base_model == "other"
+    assert Planner(config()).explicit("legal-lora", ANYTHING).base_model == BASE
+    assert Planner(config()).explicit("other", ANYTHING).base_model == "other"
 
 
 # --- split -----------------------------------------------------------------------------------------------------
@@ -490,22 +492,22 @@ def test_where_nothing_is_served_the_base_of_the_first_entry_answers_for_a_missi
 
 def test_a_model_that_a_client_named_is_no_adapter_of_our_choice() -> None:
     """So vLLM's 404 for it is the client's."""
-    assert not policy().explicit("technical-lora", ANYTHING).adapter
+    assert not Planner(config()).explicit("technical-lora", ANYTHING).adapter
     assert decide(config(), "technical").adapter
     assert not decide(config(), None).adapter
 
 
 def test_what_is_served_is_looked_up_once_for_all_requests_of_a_category(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until it changes."""
-    made = policy()
+    made = Planner(config())
     looked: list[str] = []
-    find = Policy._find
+    find = Planner._find
 
-    def counted(self: Policy, name: str, now: Served) -> Any:
+    def counted(self: Planner, name: str, now: Served) -> Any:
         looked.append(name)
         return find(self, name, now)
 
-    monkeypatch.setattr(Policy, "_find", counted)
+    monkeypatch.setattr(Planner, "_find", counted)
     now = Served()
     for _ in range(3):
         made.decide(chosen("technical"), 0.0, now)

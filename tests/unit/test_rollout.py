@@ -14,10 +14,10 @@ from pointsman.config.model import CategoryRollout, RoutingOptions
 from pointsman.config.overlay import Overlay
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
+from pointsman.routing.decision import Reason, Would
 from pointsman.routing.draws import drawn
 from pointsman.routing.explain import describe, render
 from pointsman.routing.formats import CHAT
-from pointsman.routing.policy import Reason, Would
 from pointsman.routing.rollout import Rollout, rollout_of
 from pointsman.routing.router import Routed, Router
 from support.toy_config import BASE, category, config

@@ -19,8 +19,8 @@ from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import AskOptions, Config, RoutingOptions
 from pointsman.errors import ClassifierError, Overloaded
+from pointsman.routing.decision import Reason
 from pointsman.routing.formats import CHAT, COMPLETIONS, RESPONSES, Format, ParsedRequest
-from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed, Router
 from support import toy_artifact
 from support.gate import Gate
@@ -447,7 +447,7 @@ async def test_the_names_that_clients_make_up_do_not_fill_the_memory(classifier:
     router = Router(config(), classifier, lambda: served)
     for number in range(3_000):
         assert router.explicit(b"{}", f"name {number}").decision.model == f"name {number}"
-        assert len(router._explicit) <= 1_024
+        assert len(router.planner._explicit) <= 1_024
 
 
 # --- decided anew -------------------------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import AdapterOptions, Options, RoutingOptions, Rule
 from pointsman.observability.record import Record, request_line
+from pointsman.routing.decision import Reason, Would
 from pointsman.routing.explain import describe, render
 from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format, ParsedRequest
-from pointsman.routing.policy import Reason, Would
 from pointsman.routing.router import Routed, Router
 from pointsman.routing.rules import Origin
 from support.toy_config import BASE, category, config

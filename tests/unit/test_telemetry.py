@@ -28,8 +28,8 @@ from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
 from pointsman.observability.texts import KeptTexts
+from pointsman.routing.decision import Reason
 from pointsman.routing.formats import CHAT
-from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed, Router
 from support.log import Memory
 from support.toy_config import BASE, category, config

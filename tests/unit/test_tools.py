@@ -10,9 +10,10 @@ import pytest
 from pointsman.adapters.catalog import Card, Served
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import AdapterOptions, Config, Options, RoutingOptions
+from pointsman.routing.decision import Choice, Decision, Reason
 from pointsman.routing.edits import SystemPrompt
 from pointsman.routing.formats import CHAT, COMPLETIONS, FORMATS, MESSAGES, RESPONSES, Format
-from pointsman.routing.policy import Choice, Decision, Policy, Reason
+from pointsman.routing.planner import Planner
 from pointsman.routing.router import Router
 from support.rows import rows
 from support.toy_config import BASE, category, config, entry
@@ -61,7 +62,7 @@ def with_tools(*categories: Any, routing: RoutingOptions | None = None, **fields
 
 
 def decide(made: Config, name: str | None, *, tools: bool, now: Served = ANYTHING, share: float = 0.0) -> Decision:
-    return Policy(made, LABELS).decide(Choice(name, 0.9, Reason.CLASSIFIED), share, now, tools=tools)
+    return Planner(made).decide(Choice(name, 0.9, Reason.CLASSIFIED), share, now, tools=tools)
 
 
 @rows(

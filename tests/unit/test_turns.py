@@ -22,10 +22,10 @@ from pointsman.routing import reading
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.conversation import ANYBODY, Caller
 from pointsman.routing.conversations import Kept
+from pointsman.routing.decision import Reason
 from pointsman.routing.follow_up import content_free
 from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format
 from pointsman.routing.history import HistoryReader
-from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed, Router
 from support.gate import Gate
 from support.toy_config import BASE, category, config, entry

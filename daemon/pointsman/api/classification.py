@@ -109,7 +109,7 @@ async def _classify(router: Router, text: str, deadline: float | None = None) ->
     scores = router.policy.scores(found.probabilities) or labels
     category = max(scores, key=scores.__getitem__)
     choice = router.reader.choose(found, None)
-    model = router.policy.decide(choice, 0.0, router.served()).model
+    model = router.planner.decide(choice, 0.0, router.served()).model
     return _Result(category, scores[category], model, labels, found.stage, time.perf_counter() - started)
 
 

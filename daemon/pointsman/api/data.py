@@ -28,9 +28,9 @@ from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.reroute import Plan, forward_chosen
 from pointsman.routing.body import Fields, fields_at_once, model_at_once, model_of, read_fields
+from pointsman.routing.decision import Choice, Reason
 from pointsman.routing.explain import describe
 from pointsman.routing.formats import FORMATS, MESSAGES, RESPONSES, Format, ParsedRequest, with_model
-from pointsman.routing.policy import Choice, Reason
 from pointsman.routing.router import LONGEST_NAME, Routed, Router, is_plain
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, json_response
@@ -170,7 +170,7 @@ def _keep_text(backend: Backend, routed: Routed) -> None:
 
 async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
-    config, policy, poller, forwarder = backend.config, backend.router.policy, backend.poller, backend.forwarder
+    config, planner, poller, forwarder = backend.config, backend.router.planner, backend.poller, backend.forwarder
     is_json = _is_json(exchange.request)
     if exchange.lease is not None:
         body = await reserve(exchange, backend.router.lane, body, is_json=is_json)
@@ -182,7 +182,7 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
             model = model.removeprefix(DIRECT)
             named = with_model(fields, model)
         check_model(exchange.key, model)
-        endpoints = config.vllm_endpoints if model is None else policy.explicit(model, poller.served).endpoints
+        endpoints = config.vllm_endpoints if model is None else planner.explicit(model, poller.served).endpoints
         await forwarder.forward(exchange, endpoints, named, model=model or "")
         return None
 
@@ -191,7 +191,7 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
         return None
 
     def plan(served: Served) -> Plan:  # vLLM has no model of this name
-        decision = policy.decide(Choice(None, None, Reason.NO_CATEGORY), 0.0, served, scope=exchange.scope)
+        decision = planner.decide(Choice(None, None, Reason.NO_CATEGORY), 0.0, served, scope=exchange.scope)
         return Plan(decision, with_model(fields, decision.model), b"")
 
     await forward_chosen(forwarder, exchange, plan(poller.served), plan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from urllib.parse import quote
 
-from pointsman.routing.policy import Reason
+from pointsman.routing.decision import Reason
 from pointsman.routing.router import Routed
 
 

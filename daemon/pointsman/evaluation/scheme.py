@@ -13,7 +13,9 @@ from pointsman.config.labels import cover
 from pointsman.config.model import Config
 from pointsman.config.words import fold
 from pointsman.evaluation.metrics import Bools, Floats, Ints
-from pointsman.routing.policy import Choice, Policy, Reason
+from pointsman.routing.decision import Choice, Reason
+from pointsman.routing.planner import Planner
+from pointsman.routing.policy import Policy
 
 NONE = "(none)"
 """The class of prompts that go to `default_model` without a category."""
@@ -86,6 +88,7 @@ class Categories:
     def __init__(self, config: Config, labels: Sequence[str], calibration: Calibration | None = None) -> None:
         """`calibration` is that of the artifact."""
         self._policy = Policy(config, labels, calibrations=[calibration])
+        self._planner = Planner(config)
         self.threshold = config.classifier.category_model.threshold
         scored = tuple(category.name for category in config.categories)
         self.least = tuple(map(self._policy.threshold, scored))
@@ -130,4 +133,4 @@ class Categories:
     def models(self) -> list[str]:
         """Return the model that answers each class if every endpoint serves all models."""
         choices = (Choice(None if name == NONE else name, None, Reason.CLASSIFIED) for name in self.names)
-        return [self._policy.decide(choice, 0.0, Served()).model for choice in choices]
+        return [self._planner.decide(choice, 0.0, Served()).model for choice in choices]

@@ -12,7 +12,7 @@ from pointsman.long_body import Body
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.unknown_model import UnknownModel
-from pointsman.routing.policy import Decision
+from pointsman.routing.decision import Decision
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -7,10 +7,10 @@ from typing import Any
 
 from msgspec import structs
 
+from pointsman.routing.decision import Reason
 from pointsman.routing.edits import Pieces, sides
 from pointsman.routing.follow_up import content_free
 from pointsman.routing.formats import ParsedRequest
-from pointsman.routing.policy import Reason
 from pointsman.routing.router import Routed, Router
 
 # An edit may concern all messages of a conversation.

@@ -11,9 +11,10 @@ from pointsman.classify.text_classifier import TextClassifier
 from pointsman.eager import in_task
 from pointsman.errors import ClassifierError
 from pointsman.routing.conversations import Place
+from pointsman.routing.decision import Choice, Reason
 from pointsman.routing.follow_up import content_free, is_short
 from pointsman.routing.history import History
-from pointsman.routing.policy import Choice, Held, Policy, Reason
+from pointsman.routing.policy import Held, Policy
 
 # So many earlier asks are read where a conversation is not known here.
 EARLIER_ASKS = 3

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pointsman.config.model import RoutingOptions
+from pointsman.routing.decision import Reason
 from pointsman.routing.draws import drawn
-from pointsman.routing.policy import Reason
 
 GLOBAL = "rollout"
 

@@ -20,18 +20,18 @@ from pointsman.routing.body import FIELDS
 from pointsman.routing.canaries import Arm, Canaries, canaries_of
 from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
 from pointsman.routing.conversations import Conversations, Kept, Place, Recalled
+from pointsman.routing.decision import Choice, Decision, Reason, Would
 from pointsman.routing.edits import Edited, Edits
 from pointsman.routing.formats import ParsedRequest
 from pointsman.routing.history import History, HistoryReader
-from pointsman.routing.policy import Choice, Decision, Held, Policy, Reason, Would
+from pointsman.routing.planner import Planner
+from pointsman.routing.policy import Held, Policy
 from pointsman.routing.reading import Reading, TextReader
 from pointsman.routing.rollout import Rollout, rollout_of
 from pointsman.routing.rules import NO_RULING, NOWHERE, Origin, Rules, Ruling
 from pointsman.routing.session_ids import SessionIds
 from pointsman.routing.steps import Lane
 
-# Bounds the cache of decisions by requested model name; it is cleared when the served models change.
-EXPLICIT_ENTRIES = 1024
 # No model has a longer name, but clients may ask for one.
 LONGEST_NAME = 256
 
@@ -78,6 +78,7 @@ class Router:
         self.classifier = classifier
         calibrations = [stage.calibration for stage in classifier.stages]
         self.policy = Policy(config, classifier.labels, calibrations=calibrations)
+        self.planner = Planner(config)
         self.reader = TextReader(classifier, self.policy, sticky=config.pointsman.routing.sticky)
         self.served = served
         self.auto_names = config.routed_names
@@ -92,8 +93,6 @@ class Router:
         """The top-level fields of a body that routing reads or edits."""
         self.lane = Lane()
         """Where long bodies are read, in turn."""
-        self._explicit: dict[str, Decision] = {}
-        self._explicit_served: Served | None = None
         self._histories: HistoryReader = HistoryReader(self.finder)
         self._conversations: Conversations = (
             Conversations(time.monotonic) if previous is None else previous._conversations
@@ -191,16 +190,7 @@ class Router:
         """
         started = time.perf_counter()
         model = model[:LONGEST_NAME]
-        served = self.served()
-        if served is not self._explicit_served:
-            self._explicit_served = served
-            self._explicit.clear()
-        decision = self._explicit.get(model)
-        if decision is None:
-            decision = self.policy.explicit(model, served)
-            if len(self._explicit) >= EXPLICIT_ENTRIES:
-                self._explicit.clear()
-            self._explicit[model] = decision
+        decision = self.planner.explicit(model, self.served())
         if at is not None:
             decision = _bound(decision, at)
         return Routed(decision, Edited(body), None, time.perf_counter() - started)
@@ -243,7 +233,7 @@ class Router:
         if self._canaries is not None and choice.category is not None and (scope is None or scope.models is None):
             arm, canary = self._canaries.arm(choice.category, share, scope)
             choice = msgspec.structs.replace(choice, arm=arm, canary=canary)
-        decision = self.policy.decide(choice, share, served, tools=tools, scope=scope)
+        decision = self.planner.decide(choice, share, served, tools=tools, scope=scope)
         if self._rollout is not None and (choice.category is not None or choice.model is not None):
             why = self._rollout.withholds(choice.category, share)
             if why is not None:
@@ -258,7 +248,7 @@ class Router:
         self, decision: Decision, instead: Choice, served: Served, scope: Scope | None, *, tools: bool
     ) -> Decision:
         """Return the decision of the default model in place of another, of which it tells."""
-        default = self.policy.decide(instead, 0.0, served, tools=tools, scope=scope)
+        default = self.planner.decide(instead, 0.0, served, tools=tools, scope=scope)
         would = Would(decision.model, decision.reason)
         return msgspec.structs.replace(default, category=decision.category, rule=decision.rule, would=would)
 

@@ -12,11 +12,11 @@ import msgspec
 from pointsman.config.model import Rule
 from pointsman.config.regex import compiled
 from pointsman.routing.ask import AskKind
+from pointsman.routing.decision import Choice, Reason
 from pointsman.routing.formats import ParsedRequest
 from pointsman.routing.images import has_images
 from pointsman.routing.keywords import has_keyword, one_line
 from pointsman.routing.matcher import Matcher
-from pointsman.routing.policy import Choice, Reason
 from pointsman.routing.steps import Pace, Steps
 
 # Of a longer ask, keywords and patterns are looked for at both ends.

@@ -1,0 +1,92 @@
+"""What is decided about a request: the category, the model, and why."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from pointsman.config.model import Endpoint
+from pointsman.routing.canaries import Arm
+from pointsman.routing.edits import Edits
+
+
+class Reason(enum.StrEnum):
+    """The reason of a decision; these strings are stable, as headers, log and metrics show them."""
+
+    EXPLICIT_MODEL = "explicit_model"
+    CLASSIFIED = "classified"
+    STICKY = "sticky"
+    LOW_CONFIDENCE = "low_confidence"
+    UNSUPPORTED_LANGUAGE = "unsupported_language"
+    NO_TEXT = "no_text"
+    HELPER_TASK = "helper_task"
+    AMBIGUOUS = "ambiguous"
+    MIXED_PROMPTS = "mixed_prompts"
+    TOO_MANY_PARTS = "too_many_parts"
+    DEADLINE = "deadline"
+    OVERLOADED = "overloaded"
+    CLASSIFIER_ERROR = "classifier_error"
+    ADAPTER_MISSING = "adapter_missing"
+    ADAPTER_WITHOUT_TOOLS = "adapter_without_tools"
+    NO_CATEGORY = "no_category"
+    NOT_ALLOWED = "not_allowed"
+    RULE = "rule"
+    SHADOW = "shadow"
+    HOLDBACK = "holdback"
+    OFF = "off"
+
+
+class Missed(msgspec.Struct, frozen=True):
+    """The best category, which was not chosen, and its threshold, which its score did not reach."""
+
+    category: str
+    threshold: float
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """A category (None for no category), its confidence, and the reason for choosing it.
+
+    `missed` says what the score was too low for, if that is the reason. `model` answers, whatever the category is,
+    where a `rule` says so; `never` are adapters that must not, with the names of the rules that say so. `arm` is that
+    of the category's canary, and `canary` the adapter that comes before all others there.
+    """
+
+    category: str | None
+    confidence: float | None
+    reason: Reason
+    missed: Missed | None = None
+    model: str | None = None
+    rule: str | None = None
+    never: tuple[tuple[str, str], ...] = ()
+    arm: Arm | None = None
+    canary: str | None = None
+
+
+class Would(msgspec.Struct, frozen=True):
+    """The model that would answer, and the reason, if the rollout did not keep the request from it."""
+
+    model: str
+    reason: Reason
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """A routing decision: `endpoints` are those that may serve `model`.
+
+    `adapter`: `model` is an adapter that the client did not request by name. `missed` is that of the choice. `would` is
+    None unless the request is kept from the category's models. `rule` is the name of the rule that decided, and
+    `arm` the side of the category's canary.
+    """
+
+    model: str
+    base_model: str
+    endpoints: tuple[Endpoint, ...]
+    category: str | None
+    confidence: float | None
+    reason: Reason
+    edits: Edits
+    adapter: bool = False
+    missed: Missed | None = None
+    would: Would | None = None
+    rule: str | None = None
+    arm: Arm | None = None
