@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import aiohttp
+import yaml
 
 from support.daemon import Daemon, run_daemon
 from support.fake_vllm import run_fake_vllm
 from support.lora_vllm import BASE, LoraVllm
+from support.process import eventually
 from support.service import CHAT, TECHNICAL, chat, shipped_config
 
 
@@ -45,3 +47,27 @@ async def test_a_command_sets_the_mode_at_once_and_for_the_next_start(tmp_path: 
             assert await answered(daemon) == (BASE, "off")
             assert await pointsman(daemon, "mode", "config") == "ROUTING  on\n"
             assert await answered(daemon) == ("technical-lora", "classified")
+
+
+async def test_a_command_goes_back_to_the_config_before_and_leaves_the_file_alone(tmp_path: Path) -> None:
+    env = {"STATE_DIRECTORY": str(tmp_path / "state")}
+    async with (
+        run_fake_vllm(LoraVllm()) as vllm,
+        run_daemon(shipped_config(vllm.port), tmp_path, env=env) as daemon,
+    ):
+        await eventually(lambda: len(list(tmp_path.glob("state/configs/*"))) == 1, "the first config is kept")
+        tree = yaml.safe_load(daemon.config.read_text())
+        tree["pointsman"]["routing"] = {"mode": "off"}
+        daemon.config.write_text(yaml.safe_dump(tree))
+        await eventually(lambda: len(list(tmp_path.glob("state/configs/*"))) == 2, "the changed config is kept")
+        assert await answered(daemon) == (BASE, "off")
+
+        assert "rolled back, until `pointsman config follow`" in await pointsman(daemon, "config", "rollback")
+        assert f"{daemon.config} is not served, but the config" in daemon.log_text()
+        assert await answered(daemon) == ("technical-lora", "classified")
+        assert yaml.safe_load(daemon.config.read_text()) == tree
+        assert "rolled back to" in await pointsman(daemon, "status")
+        assert "in use" in (await pointsman(daemon, "config", "list")).splitlines()[2]
+
+        await pointsman(daemon, "config", "follow")
+        assert await answered(daemon) == (BASE, "off")

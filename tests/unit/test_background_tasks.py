@@ -18,8 +18,9 @@ from pointsman import daemon_thread
 from pointsman.api.health import readiness
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared
-from pointsman.app.reload import ConfigSource, Reloader
+from pointsman.app.reload import Reloader
 from pointsman.app.serve import _run_background, running
+from pointsman.app.source import ConfigSource
 from pointsman.config.model import AdapterOptions, RelayOptions
 from pointsman.errors import CannotStart, UpstreamUnreachable
 from pointsman.observability.log import Log
@@ -122,7 +123,7 @@ TASKS = [
     pytest.param("prober", "pointsman.upstream.load_balancer:LoadBalancer.reached", True, id="prober"),
     pytest.param("poller", "pointsman.adapters.poller:parse_models", True, id="poller"),
     pytest.param("reloader", "pointsman.app.reload:Reloader._report", False, id="reloader"),
-    pytest.param("watcher", "pointsman.app.reload:ConfigSource.news", False, id="watcher"),
+    pytest.param("watcher", "pointsman.app.source:ConfigSource.news", False, id="watcher"),
     pytest.param("systemd", "pointsman.app.reload:Reloader.status", False, id="systemd"),
     pytest.param("loop_lag", "pointsman.observability.loop_lag:max", False, id="loop_lag"),
     pytest.param("recent", "pointsman.observability.recent:Recent.take", False, id="recent"),

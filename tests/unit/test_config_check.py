@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +86,12 @@ def test_the_shares_are_shown_as_they_will_be(tmp_path: Path, monkeypatch: pytes
         f"set by `pointsman mode`, in {tmp_path}: off",
         "nothing is routed (mode off): base answers everything",
     ]
+
+    over = hashlib.sha256((tmp_path / "config.yaml").read_bytes()).hexdigest()
+    pin = {"sha256": "b" * 64, "at": 0, "over": over}
+    (tmp_path / "overlay.json").write_text(json.dumps({"version": 1, "config": pin}))
+    assert "config.yaml is not served, but the config bbbbbbbbbbbb" in checked(tmp_path, text)[1]
+    assert "is not served" not in checked(tmp_path, f"{text}# changed\n")[1]
 
     (tmp_path / "overlay.json").write_text("{")
     code, out = checked(tmp_path, text)

@@ -73,7 +73,13 @@ async def test_the_file_has_its_version_and_is_its_owners_alone(prepared: Prepar
     generations = generations_of(prepared)
     await OverlayKeeper(tmp_path, generations).change(shadow, "mode")
     file = tmp_path / "overlay.json"
-    assert json.loads(file.read_bytes()) == {"version": 1, "mode": "shadow", "canaries": {}, "adapters": {}}
+    assert json.loads(file.read_bytes()) == {
+        "version": 1,
+        "mode": "shadow",
+        "canaries": {},
+        "adapters": {},
+        "config": None,
+    }
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert names(tmp_path) == ["overlay.json"], "something temporary was left"
     await generations.close()

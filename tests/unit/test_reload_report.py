@@ -17,7 +17,8 @@ import pytest
 
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared
-from pointsman.app.reload import ConfigSource, Reloader
+from pointsman.app.reload import Reloader
+from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.text_classifier import TextClassifier

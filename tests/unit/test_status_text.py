@@ -78,6 +78,12 @@ def test_one_screen_tells_endpoints_adapters_classifier_and_traffic() -> None:
     ]
 
 
+def test_a_rollback_is_told() -> None:
+    told = status(endpoint())
+    told["config"]["rolled_back"] = {"sha256": "a" * 64, "at": 0, "over": "b" * 64}
+    assert "  rolled back to aaaaaaaaaaaa until `pointsman config follow`" in lines(told)
+
+
 def test_what_is_not_routed_is_told() -> None:
     mode = {"mode": "shadow", "percent": None, "configured": "on", "overridden": True}
     shown = lines(status(routing=mode | {"categories": []}))

@@ -15,9 +15,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pointsman.api.admin import MOST_BODY_BYTES, adapter_routes, dry_run_route
 from pointsman.api.admin_guard import guarded
 from pointsman.api.canary import canary_routes
+from pointsman.api.configs import config_routes
 from pointsman.api.health import Ready, health_routes, readiness
 from pointsman.api.mode import overlay_routes
 from pointsman.app import gauges
+from pointsman.app.config_keeper import ConfigKeeper
 from pointsman.app.data_handler import data_handler
 from pointsman.app.descriptors import ADMIN_CONNECTIONS
 from pointsman.app.generations import Generations
@@ -80,6 +82,7 @@ class Ports:
         generations: Generations,
         reloader: Reloader,
         overlay: OverlayKeeper,
+        configs: ConfigKeeper,
         inherited: Iterable[tuple[str, socket.socket]],
     ) -> None:
         """`inherited` are sockets with their names; they replace the addresses in the config. Raises CannotStart."""
@@ -94,7 +97,7 @@ class Ports:
         self.data = Port(self._data_listener(ready, data), data)
         self._budget = ByteBudget(4 * MOST_BODY_BYTES)
         reads = _open_routes(generations, ready)
-        changes = _protected_routes(generations, reloader, overlay, ready)
+        changes = _protected_routes(generations, reloader, overlay, configs, ready)
         admin = _places([server.admin_listen], passed[ADMIN])
         _refuse_strangers(admin, generations.current.admin_token)
         self.admin = [
@@ -161,7 +164,7 @@ def _open_routes(generations: Generations, ready: Ready) -> list[Route]:
 
 
 def _protected_routes(
-    generations: Generations, reloader: Reloader, overlay: OverlayKeeper, ready: Ready
+    generations: Generations, reloader: Reloader, overlay: OverlayKeeper, configs: ConfigKeeper, ready: Ready
 ) -> list[Route]:
     async def config(_: Request) -> Response:
         return json_response(
@@ -184,6 +187,7 @@ def _protected_routes(
         status_route(generations, reloader, ready),
         *overlay_routes(overlay),
         *canary_routes(overlay),
+        *config_routes(configs),
     ]
 
 

@@ -23,9 +23,10 @@ from pointsman.config.admin_address import with_admin_address
 from pointsman.config.certificate import BadCertificate, Certificate, read_certificate
 from pointsman.config.client_keys import ClientKeys, KeyFile, load_keys
 from pointsman.config.lint import lint
-from pointsman.config.load import Loaded, load
+from pointsman.config.load import Loaded, content, decoded, load_text
 from pointsman.config.loops import is_local, own_listener
 from pointsman.config.model import Config, Endpoint, TlsOptions
+from pointsman.config.overlay import Pin
 from pointsman.config.secret import read_secret
 from pointsman.errors import CannotStart, ConfigError
 from pointsman.observability.log_line import Level
@@ -49,6 +50,10 @@ class Prepared:
     certificate: Certificate | None = None
     admin_certificate: Certificate | None = None
     keys: ClientKeys | None = None
+    content: bytes = b""
+    """The config file's."""
+    pin: Pin | None = None
+    """Why the content is not that of the operator's file."""
 
     def sha256(self) -> str:
         """Return a hex digest of the config's values, independent of the file's formatting."""
@@ -63,15 +68,18 @@ def prepare(
     log_level: Level | None = None,
     hash_key: bytes = b"",
     reads: Callable[[Path], object] = lambda _: None,
+    text: tuple[bytes, Path] | None = None,
 ) -> Prepared:
     """Read a config file and all files that it names; raises CannotStart.
 
     The classifier of `previous` is reused if it is the same. `vllm`, an address, overrides the config's endpoints, and
     `log_level` its log level; `hash_key` is that of the log's `text_hash`. `reads` is called with each file
-    that counts anew whenever it changes, before it is read.
+    that counts anew whenever it changes, before it is read. `text` is a content to serve in place of the file's, and
+    what problems call it.
     """
     reads(path)
-    loaded = load(path)
+    held, origin = text or (content(path), path)
+    loaded = load_text(decoded(held, origin), path, origin)
     config = loaded.config
     for file in config.pointsman.server.tls_files:
         reads(Path(file))
@@ -82,7 +90,7 @@ def prepare(
     found = [_artifact(model_id, loaded) for model_id in config.model_ids]
     findings = lint(loaded, *(one.manifest.labels for one in found))
     if findings.errors:
-        raise ConfigError(str(path), findings.errors)
+        raise ConfigError(str(origin), findings.errors)
     if vllm is not None:
         config = _on(vllm, config)
         refuse_loops(config)
@@ -91,7 +99,7 @@ def prepare(
         config = dataclasses.replace(config, pointsman=dataclasses.replace(config.pointsman, log=log))
     server = with_admin_address(config.pointsman.server, files.runtime_directory())
     config = dataclasses.replace(config, pointsman=dataclasses.replace(config.pointsman, server=server))
-    warnings = [problem.render(str(path)) for problem in findings.warnings]
+    warnings = [problem.render(str(origin)) for problem in findings.warnings]
     if keys is not None:
         warnings += [problem.render(config.pointsman.access.keys_file or "") for problem in keys.warnings]
     key_line = read_key(config.pointsman.relay.api_key_file)
@@ -103,7 +111,7 @@ def prepare(
     else:
         classifier = _classifier(config, found, hash_key)
     clients = None if keys is None else keys.keys
-    return Prepared(config, classifier, key_line, tuple(warnings), token, *certificates, clients)
+    return Prepared(config, classifier, key_line, tuple(warnings), token, *certificates, clients, held)
 
 
 def _certificate(options: TlsOptions | None) -> Certificate | None:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pointsman import daemon_thread
 from pointsman.app.generations import Generations
-from pointsman.app.prepare import Prepared, prepare, refuse_loops, refuse_strangers
+from pointsman.app.prepare import Prepared, refuse_loops, refuse_strangers
+from pointsman.app.source import ConfigSource, Stamps
 from pointsman.app.systemd import Notifier
 from pointsman.classify.manifest import MODEL
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.changes import Change, changes
 from pointsman.config.client_keys import ClientKeys
 from pointsman.errors import CannotStart, ConfigError, ShuttingDown, error_body
-from pointsman.observability.log_line import Level
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response, json_response
 
@@ -31,55 +30,6 @@ PAUSE_S = 0.1
 BOUND = ("listen", "admin_listen", "status_listen", "unix_socket_mode", "unix_socket_group")
 # Of changed keys, a reload names so many.
 MOST_SHOWN = 20
-
-Stamp = tuple[int, int, int, int]
-"""Device, inode, size, and modification time in nanoseconds."""
-Stamps = dict[Path, Stamp | None]
-"""The stamp of each file, None for one that does not exist."""
-
-
-class ConfigSource:
-    """The config file with the file of keys that it names, and what stays as it was at the start, as for `prepare`."""
-
-    def __init__(
-        self, path: Path, vllm: str | None = None, log_level: Level | None = None, hash_key: bytes = b""
-    ) -> None:
-        self._path = path
-        self._vllm = vllm
-        self._log_level = log_level
-        self._hash_key = hash_key
-        self._seen: Stamps = {}
-
-    def prepare(self, previous: Prepared | None = None) -> Prepared:
-        """Read the config; raises CannotStart."""
-        seen: Stamps = {}
-        self._seen = seen
-        return prepare(
-            self._path,
-            previous,
-            vllm=self._vllm,
-            log_level=self._log_level,
-            hash_key=self._hash_key,
-            reads=lambda path: seen.__setitem__(path, _stamp(path)),
-        )
-
-    def news(self) -> Stamps | None:
-        """Return the stamps of the files that were read if one has changed since; none has while there is no config."""
-        seen = self._seen.copy()
-        stamps = {path: _stamp(path) for path in seen}
-        return None if stamps == seen or stamps.get(self._path) is None else stamps
-
-
-def _stamp(path: Path) -> Stamp | None:
-    """Return a file's current stamp; None while it does not exist.
-
-    Symbolic links are followed, so that replacing one counts as a change, as in a Kubernetes config map.
-    """
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +44,24 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     error: Exception | None = None
 
+    def fields(self) -> dict[str, Any]:
+        """Return what a successful reload has done."""
+        return {
+            "result": self.result,
+            "generation": self.generation,
+            "classifier": self.classifier,
+            "changes": self.changes,
+            "needs_restart": self.waiting,
+            "warnings": self.warnings,
+        }
+
     def response(self) -> Response:
         """Return the response to `POST /reload`: 422 if the operator must fix something, 500 for an internal error.
 
         It is 503 if the service stops meanwhile.
         """
         if self.error is None:
-            return json_response(
-                {
-                    "result": self.result,
-                    "generation": self.generation,
-                    "classifier": self.classifier,
-                    "changes": self.changes,
-                    "needs_restart": self.waiting,
-                    "warnings": self.warnings,
-                }
-            )
+            return json_response(self.fields())
         if isinstance(self.error, ShuttingDown):
             return error_response(self.error)
         theirs = isinstance(self.error, CannotStart)
@@ -141,6 +93,8 @@ class Reloader:
         """The addresses of the data port, also of sockets that were inherited."""
         self.failure: str | None = None
         """Error of the latest reload, None if it succeeded."""
+        self.applied: Callable[[Prepared], None] = lambda _: None
+        """Called after each reload that succeeded, with what is served."""
         self._asked = asyncio.Event()
         self._triggers: set[str] = set()
         self._next: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -148,6 +102,7 @@ class Reloader:
         watch("config_generation", "Number of configs that have been in use.", lambda: self.generation)
         watch("config_loaded_timestamp_seconds", "Time of the last successful load.", lambda: self.loaded)
         watch("config_reload_failed", "1 if the last reload failed.", lambda: self.failure is not None)
+        watch("config_rolled_back", "1 while a kept config is served.", lambda: self.serving.pin is not None)
 
     def ask(self, trigger: str) -> asyncio.Future[Outcome]:
         """Request a reload. Do not cancel the returned future: others may wait for it."""
@@ -211,6 +166,7 @@ class Reloader:
             found = (*changes(before.config, prepared.config), *_other_files(before, prepared))
             kept = prepared.classifier is before.classifier
             if kept and not found:
+                self.serving = replace(before, content=read.content, pin=read.pin)
                 return Outcome("unchanged", self.generation, waiting=waiting, warnings=read.warnings)
             try:
                 refuse_loops(prepared.config)
@@ -232,6 +188,7 @@ class Reloader:
         self.failure = None if outcome.error is None else str(outcome.error) or repr(outcome.error)
         if outcome.error is None:
             self.loaded = time.time()
+            self.applied(self.serving)
         for warning in outcome.warnings:
             log.write("warning", "config", message=warning)
         unexpected = outcome.error is not None and not isinstance(outcome.error, CannotStart)

@@ -7,14 +7,16 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator
 
-from pointsman import __version__, files
+from pointsman import __version__
 from pointsman.app import gauges, stand_in
+from pointsman.app.config_keeper import ConfigKeeper
 from pointsman.app.generations import Generations
 from pointsman.app.overlay import OverlayKeeper
 from pointsman.app.ports import Ports
 from pointsman.app.prepare import Prepared, refuse_strangers
-from pointsman.app.reload import ConfigSource, Reloader
+from pointsman.app.reload import Reloader
 from pointsman.app.remembered import remembered
+from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Systemd
 from pointsman.observability import loop_lag
 from pointsman.observability.library_log import adopt_library_log
@@ -42,7 +44,9 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
         reloader = Reloader(source, prepared, generations, systemd.notify)
         _reload_on_hangup(reloader)
         stack.callback(signal.signal, signal.SIGHUP, signal.SIG_IGN)
-        ports = Ports(generations, reloader, OverlayKeeper(files.state_directory(), generations), systemd.listeners)
+        overlay = OverlayKeeper(source.state, generations)
+        configs = ConfigKeeper(source, reloader, overlay, log)
+        ports = Ports(generations, reloader, overlay, configs, systemd.listeners)
         refuse_strangers(config, ports.data.addresses)
         reloader.bound = tuple(ports.data.addresses)
         for port in (*ports.status, *ports.admin):
@@ -66,6 +70,7 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
             classifier=prepared.classifier.stages[0].artifact.folder.name,
             endpoints={endpoint.name: endpoint.address for endpoint in config.vllm_endpoints},
         )
+        configs.applied(prepared)
         for task in _run_background(generations, reloader, systemd):
             stack.callback(task.cancel)
         await stop.wait()

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from pointsman import __version__
 from pointsman.adapters.inventory import inventory
 from pointsman.app.generation import Generation
@@ -34,6 +36,7 @@ def status_route(generations: Generations, reloader: Reloader, ready: Callable[[
                     "generation": reloader.generation,
                     "loaded": int(reloader.loaded),
                     "reload_failed": reloader.failure,
+                    "rolled_back": None if reloader.serving.pin is None else msgspec.to_builtins(reloader.serving.pin),
                 },
                 "in_flight": metrics.in_flight,
                 "held": metrics.held,

@@ -1,21 +1,32 @@
-"""Implement `pointsman config`: what a running service holds beside its config file."""
+"""Implement `pointsman config`: what a running service holds beside its config file, and which config it serves."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+import time
+from collections.abc import Iterator
+from typing import Any
 
-from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, read, strange
+from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, ask, read, strange
 from pointsman.config.load import default_path, load
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the overlay as YAML; return 0 on success, 1 on failure; raises ConfigError."""
+    """Ask the running service; return 0 on success, 1 on failure; raises ConfigError."""
+    if options.number is not None and (options.action != "rollback" or options.number < 0):
+        options.parser.error("a number is for rollback alone, and 0 or more")
     port = AdminPort.of(load(options.config or default_path()).config.pointsman.server)
     try:
-        told = read(port, "GET", "/overlay")
-        print(json.dumps(told["overlay"], indent=2) if options.json else told["yaml"], end="\n" if options.json else "")
+        if options.action == "overlay":
+            told = read(port, "GET", "/overlay")
+            print(json.dumps(told["overlay"], indent=2) if options.json else told["yaml"].removesuffix("\n"))
+            return 0
+        told = _answer(port, options)
+        if told["trouble"]:
+            print(f"pointsman: warning: {told['trouble']}", file=sys.stderr)
+        print(json.dumps(told, indent=2) if options.json else "\n".join(render(told)))
     except AdminError as error:
         print(f"pointsman: {error}", file=sys.stderr)
         return 1
@@ -23,3 +34,23 @@ def run(options: argparse.Namespace) -> int:
         print(f"pointsman: {strange(port.address)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _answer(port: AdminPort, options: argparse.Namespace) -> dict[str, Any]:
+    if options.action == "list":
+        return read(port, "GET", "/configs")
+    body = {} if options.number is None else {"number": options.number}
+    told: dict[str, Any] = ask(port, "POST", f"/config/{options.action}", body)
+    return told
+
+
+def render(told: dict[str, Any]) -> Iterator[str]:
+    """Yield the kept configs as lines for a terminal, the newest first."""
+    yield f"{'N':>2}  {'APPLIED':<19}  {'SHA-256':<12}"
+    for one in told["configs"]:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["at"]))
+        yield f"{one['number']:>2}  {when}  {one['sha256'][:12]}{'  in use' if one['in_use'] else ''}"
+    if told["rolled_back"]:
+        yield "rolled back, until `pointsman config follow` or until the file changes"
+    if told.get("needs_restart"):
+        yield f"in use after a restart: {', '.join(told['needs_restart'])}"

@@ -121,10 +121,18 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--since", metavar="WHEN", help="leave out what was before: 90m, 2h, 3d ago, or a date in UTC")
     _config_option(compare)
 
-    own = commands.add_parser("config", help="what a running service holds beside its config file")
-    own.add_argument("action", choices=("overlay",), help="overlay: what commands have set, as YAML")
+    own = commands.add_parser(
+        "config",
+        help="what a running service holds beside its config file; roll the config back",
+        description="`overlay` prints what commands have set, as YAML. `list` shows the kept configs. `rollback` "
+        "serves one of them, by default the one before that in use, until `follow` or until the file changes. The file "
+        "is never written.",
+    )
+    own.add_argument("action", choices=("overlay", "list", "rollback", "follow"))
+    own.add_argument("number", nargs="?", type=int, metavar="N", help="of rollback: the config's number in the list")
     _config_option(own)
     own.add_argument("--json", action="store_true", help="print JSON")
+    own.set_defaults(parser=own)
 
     adapters = commands.add_parser("adapters", help="list, load and unload the adapters of a running service's vLLM")
     adapters.add_argument("action", nargs="?", choices=("list", "load", "unload"), default="list")

@@ -10,8 +10,8 @@ import traceback
 import uvloop
 
 from pointsman import files
-from pointsman.app.reload import ConfigSource
 from pointsman.app.serve import serve
+from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import take
 from pointsman.classify.cores import usable_cores
 from pointsman.classify.hash_key import hash_key
@@ -25,8 +25,9 @@ def run(options: argparse.Namespace) -> int:
     """Serve until a signal; raises CannotStart. Returns 1 after a crash, of which the log tells."""
     set_up_malloc(usable_cores())
     systemd = take(os.environ)
-    key, warning = hash_key(files.state_directory())
-    source = ConfigSource(options.config or default_path(), options.vllm, options.log_level, key)
+    state = files.state_directory()
+    key, warning = hash_key(state)
+    source = ConfigSource(options.config or default_path(), options.vllm, options.log_level, key, state)
     prepared = source.prepare()
     gc.freeze()  # start-up objects live on: full collections need not visit them
     with stderr_log(prepared.config.pointsman.log.level, journal=systemd.journal) as log:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from pointsman import files
 from pointsman.config import overlay
-from pointsman.config.load import INSTALLED, Loaded
+from pointsman.config.kept_configs import digest
+from pointsman.config.load import INSTALLED, Loaded, content
+from pointsman.config.overlay import Overlay
 from pointsman.routing.rollout import rollout_of
 
 
@@ -16,11 +19,7 @@ def lines(loaded: Loaded) -> Iterator[str]:
     found, trouble = overlay.read(folder)
     if trouble is not None:
         yield f"{trouble}, or run this as root"
-    if found.mode is not None:
-        yield f"set by `pointsman mode`, in {folder}: {found.mode}"
-    for name, decided in found.canaries.items():
-        who = "a command" if decided.by == "command" else "the service"
-        yield f"{name}: the canary {decided.adapter} was {decided.state.replace('_', ' ')} by {who}"
+    yield from _decided(found, loaded, folder)
     routing = overlay.laid_over(loaded.config.pointsman.routing, found)
     for name, one in routing.categories.items():
         if one.canary is not None:
@@ -37,3 +36,13 @@ def lines(loaded: Loaded) -> Iterator[str]:
             yield f"{category.name}: in shadow, {loaded.config.default_model} answers"
         else:
             yield f"{category.name}: {100 * share:g} % of the conversations are routed"
+
+
+def _decided(found: Overlay, loaded: Loaded, folder: Path | None) -> Iterator[str]:
+    if found.config is not None and found.config.over == digest(content(loaded.path)):
+        yield found.config.told(loaded.path)
+    if found.mode is not None:
+        yield f"set by `pointsman mode`, in {folder}: {found.mode}"
+    for name, decided in found.canaries.items():
+        who = "a command" if decided.by == "command" else "the service"
+        yield f"{name}: the canary {decided.adapter} was {decided.state.replace('_', ' ')} by {who}"

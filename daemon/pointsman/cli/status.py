@@ -61,6 +61,8 @@ def _service(status: dict[str, Any], address: str) -> Iterator[str]:
     yield f"{status['trouble'] or 'ready'}; {status['in_flight']:,} in flight{held}"
     failed = "; the last reload failed, see the log" if config["reload_failed"] else ""
     yield f"config {config['generation']}, read {loaded}{failed}"
+    if config.get("rolled_back"):
+        yield f"  rolled back to {config['rolled_back']['sha256'][:12]} until `pointsman config follow`"
 
 
 def _endpoints(endpoints: list[dict[str, Any]]) -> Iterator[str]:

@@ -49,12 +49,13 @@ def load(path: Path) -> Loaded:
     return load_text(read(path), path)
 
 
-def load_text(text: str, path: Path) -> Loaded:
-    """Load the text of a config file; raises ConfigError with all its problems."""
+def load_text(text: str, path: Path, origin: Path | None = None) -> Loaded:
+    """Load the text of a config file, which problems call `origin`; raises ConfigError with all of them."""
+    shown = str(origin or path)
     parsed = tree.parse(text)
     newer = foreign.newer_form(parsed.root) if parsed.root else None
     if parsed.root is None or newer is not None:
-        raise ConfigError(str(path), (newer,) if newer else parsed.problems)
+        raise ConfigError(shown, (newer,) if newer else parsed.problems)
     rewritten = decisions.rewrite(parsed.root)
     walker = Walker()
     config: Config = walker.build(Config, rewritten.root)
@@ -67,7 +68,7 @@ def load_text(text: str, path: Path) -> Loaded:
     built = [problem for problem in walker.problems if (problem.path, problem.line) not in refused]
     problems = [*parsed.problems, *rewritten.problems, *built, *validate(config, places)]
     if problems:
-        raise ConfigError(str(path), in_order(problems))
+        raise ConfigError(shown, in_order(problems))
     warnings = [*rewritten.warnings, *walker.warnings]
     return Loaded(_anchored(config, path.resolve().parent), in_order(warnings), path, places)
 
@@ -108,14 +109,25 @@ def _absolute(path: str | None, folder: Path) -> str | None:
 
 def read(path: Path) -> str:
     """Read a config file; raises ConfigError if it cannot be read."""
+    return decoded(content(path), path)
+
+
+def content(path: Path) -> bytes:
+    """Return what a config file holds; raises ConfigError if it cannot be read."""
     try:
-        return files.read(path, LARGEST_CONFIG_BYTES).decode("utf-8-sig")
+        return files.read(path, LARGEST_CONFIG_BYTES)
     except FileNotFoundError:
         raise _unreadable(path, "no such file", "check the path, or write one with `pointsman init`") from None
     except IsADirectoryError:
         raise _unreadable(path, "is a folder", "name the file in it") from None
     except OSError as error:
         raise _unreadable(path, f"cannot be read ({error.strerror})", "check path and permissions") from error
+
+
+def decoded(content: bytes, path: Path) -> str:
+    """Return the text of a config file; raises ConfigError."""
+    try:
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise _unreadable(path, "not UTF-8", "save the file as UTF-8", line) from error

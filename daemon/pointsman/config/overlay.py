@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,25 @@ class Unloaded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     path: str
 
 
+class Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A kept config that is served in place of the file's, as long as the file's content is that of the digest `over`.
+
+    `at` is when it was first applied, in seconds since the epoch.
+    """
+
+    sha256: str
+    at: int
+    over: str
+
+    def told(self, path: Path) -> str:
+        """Return what this means for the config file of the operator."""
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.at))
+        return (
+            f"{path} is not served, but the config {self.sha256[:12]} of {when}: `pointsman config rollback` holds "
+            "until `pointsman config follow` or until the file changes"
+        )
+
+
 class Overlay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What holds in place of the file's values; empty by default."""
 
@@ -47,6 +67,8 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """By category; each holds for a canary with the same adapter."""
     adapters: dict[str, Unloaded] = {}
     """By name; not what they are loaded as now, but how they can be."""
+    config: Pin | None = None
+    """The config that `pointsman config rollback` has gone back to."""
 
 
 NOTHING = Overlay()
