@@ -132,6 +132,37 @@ def test_all_figures_have_an_interval() -> None:
     assert "first byte, canary over stable: 1.10 (" in shown
 
 
+def said(draw: str | None = "0a", arm: str = "canary", **fields: Any) -> bytes:
+    made = {"ts": "2026-11-26T12:05:00.000+00:00", "event": "feedback", "selected_model": arm, "category": "law"}
+    return json.dumps(made | {"arm": arm, "draw": draw} | fields).encode() + b"\n"
+
+
+def test_feedback_counts_by_conversation() -> None:
+    lines = said(score=1), said(score=0), said("0b", score=1), said("0c", label="good"), said("0c", label="bad")
+    left_out = said(None, score=0), said("0e", score=0, ts="2025-11-26T12:05:00.000+00:00")
+    side, other = of(*lines, *left_out, said("0d", "stable", score=0), since="2026")
+    assert (side.scores().rows, side.scores().mean) == (2, 0.75)
+    assert side.labels() == ({"good": 1, "bad": 1}, 1)
+    assert (other.scores().rows, other.requests) == (1, 0)
+
+
+def test_feedback_is_shown_with_an_interval_where_there_is_any() -> None:
+    lines = [said(f"{number}", score=number % 2, label="good") for number in range(100)]
+    lines += [said(f"{number}", "stable", label=f"label-{number}") for number in range(6)]
+    shown = [" ".join(line.split()) for line in render(*of(*lines), None)]
+    assert [line for line in shown if line.startswith("score")] == ["score 0.50 (0.40 to 0.60) -"]
+    labelled = [line for line in shown if line.startswith("labelled")]
+    assert labelled[0] == "labelled good 100.0 % (96.3 to 100.0) 0.0 % (0.0 to 39.0)"
+    assert len(labelled) == 5
+    assert not any(line.startswith(("score", "labelled")) for line in render(*of(line()), None))
+
+
+def test_there_is_a_bound_on_conversations_with_feedback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "MOST_CONVERSATIONS", 10)
+    with pytest.raises(EvaluationError, match="more than 10 conversations; use --since"):
+        of(*(said(f"{number:x}", score=1) for number in range(11)))
+
+
 def test_prices_are_the_base_models() -> None:
     base = Model(loras=(Lora(name="law-lora"),), pricing=Pricing(prompt_per_1m=1.0, completion_per_1m=3.0))
     assert prices_of(config(base=base)) == dict.fromkeys((BASE, "law-lora"), (1e-6, 3e-6))
@@ -174,6 +205,26 @@ def test_the_command_reads_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "expected `90m`, `2h`, `3d`" in capsys.readouterr().err
     assert main([*arguments[:-1], str(tmp_path / "none")]) == 1
     assert "No such file" in capsys.readouterr().err
+
+
+def test_the_command_reads_the_file_of_feedback_and_the_one_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "log").write_bytes(b"".join(many(3)))
+    config = str(write(tmp_path, CONFIG + "pointsman: {log: {feedback_file: said}}\n"))
+    arguments = ["compare", "canary", "stable", "--config", config, "--log", str(tmp_path / "log")]
+    assert main(arguments) == 0
+    assert "score" not in capsys.readouterr().out
+    (tmp_path / "said.1").write_bytes(said("1", score=0) + said("2", score=0))
+    (tmp_path / "said").write_bytes(said("3", score=1) + said("4", score=1))
+    assert main(arguments) == 0
+    assert "0.50 (" in capsys.readouterr().out
+    (tmp_path / "said").unlink()
+    (tmp_path / "said").mkdir()
+    assert main(arguments) == 0
+    told = capsys.readouterr()
+    assert "0.00 (" in told.out
+    assert f"without the feedback in {tmp_path / 'said'}: " in told.err
 
 
 @pytest.mark.parametrize(("since", "requests"), [("2h", "0"), ("9999d", "100")])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from pointsman.adapters.catalog import Served
 from pointsman.adapters.poller import Poller
-from pointsman.api import classification, stored
+from pointsman.api import classification, feedback, stored
 from pointsman.api.auth import check_model, key_of
 from pointsman.api.caller import caller_of, origin_of, stated_ask
 from pointsman.api.decision_headers import decision_lines
@@ -23,6 +24,7 @@ from pointsman.config.model import DIRECT, Config, PathOptions
 from pointsman.eager import in_task
 from pointsman.errors import HttpError, RequestError
 from pointsman.long_body import Body, Received
+from pointsman.observability.kept_feedback import KeptFeedback
 from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
@@ -41,7 +43,7 @@ from pointsman.server.routes import Route, Routes
 class Backend:
     """The parts of one config that handlers call; `started` is the process's start in seconds since the epoch.
 
-    `keys` are the clients', None where they need none.
+    `keys` are the clients', None where they need none; `feedback` is None where none is taken.
     """
 
     config: Config
@@ -51,6 +53,7 @@ class Backend:
     texts: KeptTexts | None
     started: float
     keys: ClientKeys | None = None
+    feedback: KeptFeedback | None = None
 
 
 # Its answer depends on what the routed request would get.
@@ -74,7 +77,7 @@ def routes(
         **{paths.DataPath("POST", form.path): functools.partial(_routed, form) for form in FORMATS},
         **dict.fromkeys((*paths.RELAYED, *map(paths.added, options.add)), _relayed),
         **dict.fromkeys(paths.STORED, _stored),
-        **dict(zip(paths.OWN, (_models, _model, _version, _load, _dry_run, _intent, _batch), strict=True)),
+        **dict(zip(paths.OWN, (_models, _model, _version, _load, _dry_run, _feedback, _intent, _batch), strict=True)),
     }
     for path in map(paths.removed, options.remove):
         del table[path]
@@ -271,6 +274,12 @@ async def _dry_run(backend: Backend, exchange: Exchange) -> Response | None:
     response = json_response(describe(backend.router, parsed, routed))
     response.lines = decision_lines(routed)
     return response
+
+
+async def _feedback(backend: Backend, exchange: Exchange) -> Response | None:
+    exchange.request.limit_to(feedback.MOST_BODY_BYTES, "the limit of feedback")
+    body = await read_body(backend, exchange)
+    return json_response(feedback.take(backend.feedback, body, exchange.author, time.time()))
 
 
 async def _intent(backend: Backend, exchange: Exchange) -> Response | None:

@@ -18,6 +18,9 @@ from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.address import UNIX_PEERS, network
 from pointsman.config.model import Config, ServerOptions
 from pointsman.config.overlay import Unloaded
+from pointsman.errors import CannotStart
+from pointsman.observability.answers import Answers
+from pointsman.observability.kept_feedback import KeptFeedback
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import Level
 from pointsman.observability.metrics import Metrics
@@ -52,6 +55,7 @@ class Builder:
         self._limiter = ClientLimiter()
         self._key_limiter = KeyLimiter(asyncio.get_running_loop().time)
         self._quarantine = Quarantine(asyncio.get_running_loop().time)
+        self._answers = Answers()
         self._started = time.time()
         self.trials = Trials()
         """The canaries of all generations."""
@@ -66,6 +70,12 @@ class Builder:
         # These may fail; what follows takes over shared parts and must not.
         limits = self._limits(server)
         texts = self._texts(config.pointsman.log.texts_file, previous)
+        try:
+            feedback = self._feedback(config.pointsman.log.feedback_file, previous)
+        except CannotStart:
+            if texts is not None and (previous is None or texts is not previous.texts):
+                texts.close()
+            raise
         self._key_limiter.know(key.name for key in prepared.keys or ())
         balancer = LoadBalancer(config.vllm_endpoints, relay, self._report, previous.balancer.all if previous else None)
         poller = Poller(
@@ -100,9 +110,15 @@ class Builder:
         return Generation(
             config=config,
             limits=limits,
-            backend=Backend(config, router, poller, forwarder, texts, self._started, prepared.keys),
+            backend=Backend(config, router, poller, forwarder, texts, self._started, prepared.keys, feedback),
             admission=Admission(server, self._limiter, self._key_limiter, self._metrics),
-            recorder=Recorder(self._metrics, self._log, config.pointsman.log.requests, self._watch(config)),
+            recorder=Recorder(
+                self._metrics,
+                self._log,
+                config.pointsman.log.requests,
+                self._watch(config),
+                None if feedback is None else self._answers,
+            ),
             poller=poller,
             loader=loader,
             balancer=balancer,
@@ -142,6 +158,12 @@ class Builder:
         if previous is not None and previous.config.pointsman.log.texts_file == file:
             return previous.texts
         return None if file is None else KeptTexts(Path(file), self._log, self._metrics.texts_dropped.add)
+
+    def _feedback(self, file: str | None, previous: Generation | None) -> KeptFeedback | None:
+        """Return the file of feedback, which stays open if it stays the same; raises CannotStart."""
+        if previous is not None and previous.config.pointsman.log.feedback_file == file:
+            return previous.feedback
+        return None if file is None else KeptFeedback(Path(file), self._log, self._answers)
 
     def _report(self, endpoint: str, state: str) -> None:
         self._log.write("info", "endpoint", endpoint=endpoint, state=state)

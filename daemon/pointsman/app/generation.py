@@ -11,6 +11,7 @@ from pointsman.api.data import Backend
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.certificate import Certificate
 from pointsman.config.model import Config
+from pointsman.observability.kept_feedback import KeptFeedback
 from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.recorder import Recorder
@@ -44,6 +45,10 @@ class Generation:
     @property
     def texts(self) -> KeptTexts | None:
         return self.backend.texts
+
+    @property
+    def feedback(self) -> KeptFeedback | None:
+        return self.backend.feedback
 
     def status(self) -> str:
         """Return one line for an operator: health, adapters and load."""

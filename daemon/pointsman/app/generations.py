@@ -18,6 +18,7 @@ from pointsman.classify.classifier import Classifier
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import Config
 from pointsman.config.overlay import NOTHING, Overlay
+from pointsman.observability.kept_feedback import KeptFeedback
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.texts import KeptTexts
@@ -137,7 +138,9 @@ class Generations:
         for part in _parts(generation):
             if part in kept:
                 continue
-            if isinstance(part, Classifier | Cascade | KeptTexts):  # closing may wait for a run, or for the disk
+            if isinstance(
+                part, Classifier | Cascade | KeptTexts | KeptFeedback
+            ):  # closing may wait for a run, or for the disk
                 asyncio.get_running_loop().run_in_executor(None, part.close)
             else:
                 part.close()
@@ -152,12 +155,14 @@ class _Use:
     requests: int = 0
 
 
-def _parts(generation: Generation) -> Iterator[TextClassifier | EndpointState | KeptTexts]:
+def _parts(generation: Generation) -> Iterator[TextClassifier | EndpointState | KeptTexts | KeptFeedback]:
     """Yield the parts that must be closed and may be shared between generations."""
     yield generation.classifier
     yield from generation.balancer.all.values()
     if generation.texts is not None:
         yield generation.texts
+    if generation.feedback is not None:
+        yield generation.feedback
 
 
 def _names(config: Config) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Implement `pointsman compare`: two sides of an experiment, by the service's log."""
+"""Implement `pointsman compare`: two sides of an experiment, by the service's log and its file of feedback."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import argparse
 import re
 import sys
 import time
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
 
 from pointsman import files
 from pointsman.config.load import default_path, load
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.comparison import prices_of, read, render
+from pointsman.observability.kept_feedback import former
 
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400}
 _AGO = re.compile(r"(\d{1,6})([mhd])")
@@ -23,13 +27,14 @@ def run(options: argparse.Namespace) -> int:
     prices = prices_of(config)
     currency = next((model.pricing.currency for model in config.model_config.values() if model.pricing), None)
     names = options.first, options.second
+    feedback = _feedback(config.pointsman.log.feedback_file)
     try:
         since = _since(options.since, time.time())
         if str(options.log) == "-":
-            sides = read(sys.stdin.buffer, names, prices, since)
+            sides = read(chain(sys.stdin.buffer, feedback), names, prices, since)
         else:
             with files.opened(options.log) as log:
-                sides = read(log, names, prices, since)
+                sides = read(chain(log, feedback), names, prices, since)
     except OSError as error:
         print(f"pointsman: {options.log}: {error.strerror}", file=sys.stderr)
         return 1
@@ -38,6 +43,18 @@ def run(options: argparse.Namespace) -> int:
         return 1
     print("\n".join(render(*sides, currency)))
     return 0
+
+
+def _feedback(file: str | None) -> Iterator[bytes]:
+    """Yield the lines of the file of feedback and of the one before; one that cannot be read is left out, and told."""
+    for path in () if file is None else (former(Path(file)), Path(file)):
+        try:
+            with files.opened(path) as lines:
+                yield from lines
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            print(f"pointsman: without the feedback in {path}: {error.strerror}", file=sys.stderr)
 
 
 def _since(text: str | None, now: float) -> str:

@@ -83,7 +83,11 @@ def _anchored(config: Config, folder: Path) -> Config:
     options = config.pointsman
     relay = replace(options.relay, api_key_file=_absolute(options.relay.api_key_file, folder))
     access = replace(options.access, keys_file=_absolute(options.access.keys_file, folder))
-    log = replace(options.log, texts_file=_absolute(options.log.texts_file, folder))
+    log = replace(
+        options.log,
+        texts_file=_absolute(options.log.texts_file, folder),
+        feedback_file=_absolute(options.log.feedback_file, folder),
+    )
     server = replace(
         options.server,
         admin_token_file=_absolute(options.server.admin_token_file, folder),

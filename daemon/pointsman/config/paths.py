@@ -51,6 +51,7 @@ OWN = (
     DataPath("GET", "/version"),
     DataPath("GET", "/load"),
     DataPath("POST", "/v1/route"),
+    DataPath("POST", "/v1/feedback"),
     DataPath("POST", "/api/v1/classify/intent"),
     DataPath("POST", "/api/v1/classify/batch"),
 )

@@ -1,10 +1,12 @@
-"""Compare two sides of an experiment by the service's log: failures, first byte, tokens and cost by conversation."""
+"""Compare two sides of an experiment by the service's log and feedback, by conversation."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 
@@ -21,8 +23,12 @@ LONGEST_LINE = 1 << 20
 EACH = ALPHA / 2
 # Differences of the first byte that matter: a fifth.
 SCALE = 0.2
+MOST_LABELS = 5
 ROUTED = frozenset({"routed", "canary", "stable"})
 _FAILURES = frozenset({500, 502, 503, 504})
+
+
+T = TypeVar("T")
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -41,6 +47,8 @@ class _Line(msgspec.Struct, frozen=True):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     ms: dict[str, float] = {}
+    score: float | None = None
+    label: str | None = None
 
 
 @dataclass(slots=True)
@@ -55,12 +63,22 @@ class Conversation:
 
 
 @dataclass(slots=True)
+class Rating:
+    """What was said of a conversation's answers on one side."""
+
+    scores: int = 0
+    total: float = 0.0
+    labels: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
 class Side:
     """The conversations of one side."""
 
     name: str
     requests: int = 0
     conversations: dict[str, Conversation] = field(default_factory=dict)
+    ratings: dict[str, Rating] = field(default_factory=dict)
 
     def failures(self) -> tuple[int, int]:
         """Return how many conversations failed, of how many."""
@@ -71,6 +89,15 @@ class Side:
         found = (one.first_byte for one in self.conversations.values())
         return Sample.of(math.log(time) for time in found if time)
 
+    def scores(self) -> Sample:
+        """Return the mean score of each conversation that has one."""
+        return Sample.of(one.total / one.scores for one in self.ratings.values() if one.scores)
+
+    def labels(self) -> tuple[Counter[str], int]:
+        """Return how many conversations have each label, of how many with one."""
+        labelled = [one.labels for one in self.ratings.values() if one.labels]
+        return Counter(label for labels in labelled for label in labels), len(labelled)
+
     def mean(self, of: Callable[[Conversation], float]) -> Sample:
         return Sample.of(map(of, self.conversations.values()))
 
@@ -78,7 +105,7 @@ class Side:
 def read(
     lines: Iterable[bytes], names: tuple[str, str], prices: Mapping[str, tuple[float, float]], since: str = ""
 ) -> tuple[Side, Side]:
-    """Return both sides as a log has them; a side is a model, or an arm of an experiment.
+    """Return both sides as a log has them, and the file of feedback; a side is a model, or an arm of an experiment.
 
     `prices` are those of a prompt token and a completion token by model. Lines before `since`, a time in the log's
     form, are left out. Raises EvaluationError if there are too many conversations.
@@ -91,13 +118,15 @@ def read(
             line = msgspec.json.decode(text[text.find(b"{") :], type=_Line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
-        if line.event != "routing_decision" or line.ts < since or line.draw is None or not line.endpoint:
+        if line.ts < since or line.draw is None:
             continue
-        if line.status == 499:
-            continue  # a client that left says nothing of the model
         for side in sides:
-            if _is_of(line, side.name):
-                _add(side, line, prices)
+            if not _is_of(line, side.name):
+                continue
+            if line.event == "feedback":
+                _rate(side, line)
+            elif line.event == "routing_decision" and line.endpoint and line.status != 499:
+                _add(side, line, prices)  # a client that left says nothing of the model
     return sides
 
 
@@ -105,13 +134,27 @@ def _is_of(line: _Line, name: str) -> bool:
     return name in (line.selected_model, line.arm) or (name == "routed" and line.arm in ROUTED)
 
 
-def _add(side: Side, line: _Line, prices: Mapping[str, tuple[float, float]]) -> None:
+def _rate(side: Side, line: _Line) -> None:
+    rating = _of_conversation(side, side.ratings, line, Rating)
+    if line.score is not None:
+        rating.scores += 1
+        rating.total += line.score
+    if line.label is not None:
+        rating.labels.add(line.label)
+
+
+def _of_conversation(side: Side, known: dict[str, T], line: _Line, make: Callable[[], T]) -> T:
+    """Return what is known of the line's conversation; raises EvaluationError if there are too many."""
     key = f"{line.category} {line.draw}"
-    found = side.conversations.get(key)
-    if found is None:
-        if len(side.conversations) >= MOST_CONVERSATIONS:
+    if key not in known:
+        if len(known) >= MOST_CONVERSATIONS:
             raise EvaluationError(f"{side.name} has more than {MOST_CONVERSATIONS:,} conversations; use --since")
-        found = side.conversations[key] = Conversation()
+        known[key] = make()
+    return known[key]
+
+
+def _add(side: Side, line: _Line, prices: Mapping[str, tuple[float, float]]) -> None:
+    found = _of_conversation(side, side.conversations, line, Conversation)
     failed = line.status in _FAILURES or line.error is not None or line.why == "adapter_missing"
     side.requests += 1
     found.failed |= failed
@@ -172,6 +215,16 @@ def _figures(sides: tuple[Side, Side], currency: str | None) -> Iterator[tuple[s
     if currency is not None:
         costs = (_mean(side.mean(lambda one: 1_000 * one.cost), "{:,.2f}") for side in sides)
         yield f"{currency} for 1,000", *costs
+    yield from _feedback(sides)
+
+
+def _feedback(sides: tuple[Side, Side]) -> Iterator[tuple[str, ...]]:
+    """Yield the mean score and the shares of the most frequent labels, where there is any feedback."""
+    if any(side.scores().rows for side in sides):
+        yield "score", *(_mean(side.scores(), "{:.2f}") for side in sides)
+    found = [side.labels() for side in sides]
+    for label, _ in (found[0][0] + found[1][0]).most_common(MOST_LABELS):
+        yield f"labelled {label}", *(_share(counts[label], rated) for counts, rated in found)
 
 
 def _share(part: int, whole: int) -> str:

@@ -12,12 +12,15 @@ Rules:
 
 from __future__ import annotations
 
+import errno
 import math
 import os
+import stat
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 QUEUE_BYTES = 4 * 2**20
 # Lines of requests leave the rest of the queue to the others, which say why requests fail.
@@ -35,14 +38,23 @@ Lost = Callable[[int, str | None], bytes]
 class LineWriter:
     """A bounded queue of encoded lines, and the thread that writes them to a file descriptor."""
 
-    def __init__(self, file: int, name: str, lost: Lost, failing: Callable[[str], object] = lambda _: None) -> None:
+    def __init__(
+        self,
+        file: int,
+        name: str,
+        lost: Lost,
+        failing: Callable[[str], object] = lambda _: None,
+        make_room: Callable[[int], object] = lambda _: None,
+    ) -> None:
         """`failing` is called in the thread, which is called `name`, with the first error of a write that is repeated.
 
+        So is `make_room`, before whole lines are written, with their size; if it raises OSError, they are not written.
         `lost` is called in any thread; neither may use this writer.
         """
         self._file = file
         self._lost = lost
         self._failing = failing
+        self._make_room = make_room
         self._changed = threading.Condition()
         self._queue: deque[bytes] = deque()
         self._size = 0
@@ -115,6 +127,8 @@ class LineWriter:
         left, pause, failing = memoryview(data), FIRST_PAUSE_SECONDS, False
         while left:
             try:
+                if len(left) == len(data):
+                    self._make_room(len(data))
                 left = left[os.write(self._file, left) :]
                 pause = FIRST_PAUSE_SECONDS
             except OSError as error:
@@ -126,3 +140,22 @@ class LineWriter:
                     self._failing(self._error)
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+def open_lines(path: Path) -> int:
+    """Open a regular file to append lines to it, readable by its owner only; raises OSError."""
+    # Without O_NONBLOCK, opening a pipe would wait for its reader.
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    try:
+        _check(file)
+        os.fchmod(file, 0o600)  # an existing file may be readable by others
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def _check(file: int) -> None:
+    """Raise OSError for a pipe or a device, whose reader could make the event loop wait."""
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")

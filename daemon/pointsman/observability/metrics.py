@@ -127,7 +127,7 @@ class Metrics:
         )
         self.model_first_byte_seconds = self._histogram(
             "model_first_byte_seconds",
-            "The same by model, and by arm of an experiment.",
+            "Time to the first byte of vLLM's response, by model, and by arm of an experiment.",
             _RESPONSE_BUCKETS,
             "model",
             "arm",

@@ -24,6 +24,8 @@ class Record(msgspec.Struct):
     path: str
     client: str = ""
     """The client's address; empty for a Unix socket."""
+    issued: bool = False
+    """True where the service has made the request id, and not the client."""
     key: str | None = None
     """The name of the client's key."""
     started: float = msgspec.field(default_factory=time.perf_counter)
@@ -140,10 +142,14 @@ def _add_decision(line: Line, routed: Routed) -> None:
 
 
 def _add_experiment(line: Line, arm: Arm, routed: Routed) -> None:
-    """Tell the arm and the conversation that was drawn, which is null where it is on several arms."""
     line["arm"] = arm
+    line["draw"] = draw_of(routed)
+
+
+def draw_of(routed: Routed) -> str | None:
+    """Return what identifies the conversation that was drawn, None where it is on several arms."""
     kept = routed.kept
-    line["draw"] = None if kept is None or kept.mixed else f"{int(kept.share * 2**48):012x}"
+    return None if kept is None or kept.mixed else f"{int(kept.share * 2**48):012x}"
 
 
 def _add_ask(line: Line, routed: Routed) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import msgspec
 
 from pointsman.errors import CannotStart
 from pointsman.lru import Lru
-from pointsman.observability.line_writer import LineWriter
+from pointsman.observability.line_writer import LineWriter, open_lines
 from pointsman.observability.log import Log
 
 # Hashes of texts already in the file, at most 15 MB in memory; a text whose hash was evicted may be written twice.
@@ -27,7 +25,7 @@ class KeptTexts:
     def __init__(self, path: Path, log: Log, count_dropped: Callable[[], object]) -> None:
         """Open the file or create it; raises CannotStart. `count_dropped` is called for each text that is dropped."""
         try:
-            self._file = _open(path)
+            self._file = open_lines(path)
         except OSError as error:
             raise CannotStart(
                 f"pointsman.log.texts_file: {path} cannot be written ({error.strerror}); check path and permissions"
@@ -60,22 +58,3 @@ class KeptTexts:
     def _failing(self, error: str) -> None:
         message = f"{self._path} cannot be written; it is tried again, and texts that cannot wait are dropped"
         self._log.write("warning", "texts_file", message=message, error=error)
-
-
-def _open(path: Path) -> int:
-    """Open a regular file to append to it; raises OSError."""
-    # Without O_NONBLOCK, opening a pipe would wait for its reader.
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
-    try:
-        _check(file)
-        os.fchmod(file, 0o600)  # an existing file may be readable by others
-    except OSError:
-        os.close(file)
-        raise
-    return file
-
-
-def _check(file: int) -> None:
-    """Raise OSError for a pipe or a device, whose reader could make the event loop wait."""
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        raise OSError(errno.EINVAL, "not a regular file")

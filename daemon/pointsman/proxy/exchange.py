@@ -78,6 +78,11 @@ class Exchange:
         return client_identity(self.request.head) if self.key is None else self.key.identity
 
     @property
+    def author(self) -> str:
+        """Return whose feedback on the answer counts: the client, by its address where it sends no credentials."""
+        return self.client or self.request.client.address
+
+    @property
     def scope(self) -> Scope | None:
         """Return the models that the client may use, None for all."""
         return None if self.key is None else self.key.scope
@@ -130,6 +135,8 @@ class Exchange:
             self.lease.leave(self._tokens(self.lease.prompt))
         self._admission.end(self._client)
         self._recorder.outcome(self.record)
+        if self._recorder.answers is not None:
+            self._recorder.answers.remember(self.record, self.author)
         self._release()
 
     def _tokens(self, prompt: int) -> int:

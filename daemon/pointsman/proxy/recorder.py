@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pointsman.errors import BuffersFull, HttpError, NotAllowed, OutOfFiles, RateLimited, Unauthorized, UpstreamError
 from pointsman.http1.forwarded_headers import request_id
+from pointsman.observability.answers import Answers
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
@@ -19,13 +20,15 @@ from pointsman.server.response import Response, error_response
 class Recorder:
     """Count and log the requests of one config; `requests`: each gets a line in the log.
 
-    `watch` is called with each request that has ended, where somebody has to know.
+    `watch` is called with each request that has ended, where somebody has to know. `answers` are remembered where
+    clients may judge them.
     """
 
     metrics: Metrics
     log: Log
     requests: bool
     watch: Callable[[Record], None] | None = None
+    answers: Answers | None = None
 
     def outcome(self, record: Record) -> None:
         """Count and log a request at its end."""
@@ -80,4 +83,6 @@ class Recorder:
 
 def new_record(request: Request, path: str) -> Record:
     """Return an empty record; `path` is the route's."""
-    return Record(request_id(request.head.values.get(b"x-request-id")), path, request.client.address)
+    given = request.head.values.get(b"x-request-id")
+    name = request_id(given)
+    return Record(name, path, request.client.address, given is None or given != name.encode())

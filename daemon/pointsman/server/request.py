@@ -211,11 +211,11 @@ class Request:
         """True unless the body is empty by its head."""
         return self.head.chunked or self._length > 0
 
-    def limit_to(self, limit: int) -> None:
-        """Refuse a body of more than `limit` bytes, a limit of this client's own, which `read` says."""
+    def limit_to(self, limit: int, name: str = "max_body_bytes of your key") -> None:
+        """Refuse a body of more than `limit` bytes, a limit of the client's or the path's; `read` says its name."""
         if limit >= self._limit:
             return
-        self._limit, self._limit_name = limit, "max_body_bytes of your key"
+        self._limit, self._limit_name = limit, name
         if max(self._length, self._size) > limit:
             self._error = too_large(limit, self._limit_name)
 

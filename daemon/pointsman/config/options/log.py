@@ -17,3 +17,9 @@ class LogOptions:
         "log's lines, for `pointsman eval --replay`. It contains what users wrote; by default no text is stored.",
         None,
     )
+    feedback_file: str | None = option(
+        "File (relative to this one) to which the feedback of `POST /v1/feedback` is appended, with the decision that "
+        "it is about, for `pointsman compare`. It contains what users wrote. With 64 MiB it is renamed to `FILE.1`, "
+        "which is replaced. By default feedback is refused.",
+        None,
+    )

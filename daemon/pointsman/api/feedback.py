@@ -1,0 +1,67 @@
+"""Take what a client says of an answer that it has got."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from pointsman.errors import RequestError, TooBusy
+from pointsman.long_body import Received
+from pointsman.observability.kept_feedback import KeptFeedback
+
+MOST_BODY_BYTES = 16 * 2**10
+
+
+class _Feedback(msgspec.Struct, forbid_unknown_fields=True):
+    request_id: Annotated[str, Meta(max_length=128)]
+    score: Annotated[float, Meta(ge=0, le=1)] | None = None
+    label: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}\Z")] | None = None
+    comment: Annotated[str, Meta(min_length=1, max_length=2_000)] | None = None
+
+
+_FEEDBACK = msgspec.json.Decoder(_Feedback)
+_FORM = (
+    'send {"request_id": ..., "score": 0.8}, the score from 0 to 1, with or instead a "label" of at most 64 letters, '
+    'digits, `_`, `.` and `-`, and a "comment" of at most 2,000 characters'
+)
+
+
+def take(kept: KeptFeedback | None, body: Received, author: str, now: float) -> dict[str, Any]:
+    """Keep the feedback in a body, and return the response; raises RequestError or TooBusy."""
+    if kept is None:
+        message = "this service takes no feedback; its operator can name a file in pointsman.log.feedback_file"
+        raise RequestError(message, status=404, code="feedback_off")
+    said = _said(body)
+    answer = kept.answers.find(said.request_id, author, now)
+    if answer is None:
+        raise RequestError(
+            "there is no answer to judge: the id must be the X-Request-Id of an answer that this client has got within "
+            "the last day and since the service started, and not one that the client has made itself",
+            status=404,
+            code="unknown_request",
+            param="request_id",
+        )
+    if answer.judged:
+        message = "there is feedback on this answer already, and it counts once"
+        raise RequestError(message, status=409, code="feedback_given", param="request_id")
+    if not kept.keep(said.request_id, answer, _fields(said), now):
+        raise TooBusy("the disk of pointsman.log.feedback_file does not keep up")
+    kept.answers.judged(said.request_id, answer)
+    return {"request_id": said.request_id, "kept": True}
+
+
+def _fields(said: _Feedback) -> dict[str, object]:
+    return {"score": said.score, "label": said.label, "comment": said.comment}
+
+
+def _said(body: Received) -> _Feedback:
+    try:
+        said = _FEEDBACK.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(f"{error}; {_FORM}", status=400, code="invalid_feedback") from error
+    if all(value is None for value in _fields(said).values()):
+        message = f"a score, a label or a comment is missing; {_FORM}"
+        raise RequestError(message, status=400, code="invalid_feedback")
+    return said

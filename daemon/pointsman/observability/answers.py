@@ -1,0 +1,63 @@
+"""Remember which answers clients may judge: those of the last day whose request ids the service has made."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pointsman.lru import Lru
+from pointsman.observability.log_line import cut
+from pointsman.observability.record import LONGEST_NAME_BYTES, Record, draw_of
+
+# At most 30 MB.
+MOST_ANSWERS = 50_000
+MOST_SECONDS = 86_400.0
+
+
+class Answer(NamedTuple):
+    """The decision that led to an answer; `author` is the client that may judge it, once."""
+
+    author: str
+    at: float
+    path: str
+    model: str
+    category: str | None
+    reason: str
+    arm: str | None
+    draw: str | None
+    judged: bool = False
+
+
+class Answers:
+    """The latest answers by request id."""
+
+    def __init__(self) -> None:
+        self._known: Lru[str, Answer] = Lru(MOST_ANSWERS)
+
+    def remember(self, record: Record, author: str) -> None:
+        """Remember a request that has ended, if its id is of the service's making and the client has seen an answer."""
+        routed = record.routed
+        if routed is None or not record.issued or record.first_byte is None:
+            return
+        if record.status >= 400 and record.status != 499:
+            return
+        decision = routed.decision
+        answer = Answer(
+            author=author,
+            at=record.ended,
+            path=record.path,
+            model=cut(decision.model, LONGEST_NAME_BYTES),
+            category=decision.category,
+            reason=decision.reason,
+            arm=decision.arm,
+            draw=None if decision.arm is None else draw_of(routed),
+        )
+        self._known.put(record.request_id, answer)
+
+    def find(self, request_id: str, author: str, now: float) -> Answer | None:
+        """Return an answer of this client's, None if there is none, or none of the last day."""
+        found = self._known.get(request_id)
+        return None if found is None or found.author != author or now - found.at > MOST_SECONDS else found
+
+    def judged(self, request_id: str, answer: Answer) -> None:
+        """Note that the client has judged an answer."""
+        self._known.put(request_id, answer._replace(judged=True))

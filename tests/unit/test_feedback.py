@@ -1,0 +1,272 @@
+"""`POST /v1/feedback`: which answers can be judged, by whom and how often, and where that is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointsman.api.feedback import _said
+from pointsman.config.model import Canary, CategoryRollout, LogOptions, Lora, Model, RoutingOptions
+from pointsman.errors import CannotStart, RequestError
+from pointsman.observability import kept_feedback
+from pointsman.observability.answers import Answer, Answers
+from pointsman.observability.kept_feedback import KeptFeedback
+from pointsman.observability.log import Log
+from support.config_files import MINIMAL, loaded
+from support.log import Memory
+from support.playbook import OK, STREAM, Wire, event, playing, with_length
+from support.process import eventually
+from support.rows import rows
+from support.toy_config import BASE
+
+PATH = "/v1/feedback"
+ANN, BEN = "Authorization: Bearer ann", "Authorization: Bearer ben"
+LORAS = tuple(Lora(name=name) for name in ("technical-lora", "medical-lora", "legal-lora", "technical-v2"))
+TRIED = {"technical": CategoryRollout(canary=Canary(adapter="technical-v2", percent=100))}
+BAD = with_length(b"{}", "500 Internal Server Error")
+
+
+@pytest.fixture
+def wire(tmp_path: Path) -> Iterator[Wire]:
+    with playing() as made:
+        made._options = replace(made._options, log=LogOptions(feedback_file=str(tmp_path / "feedback")))
+        made.reload()
+        yield made
+
+
+def got(wire: Wire, *fields: str, answer: bytes = OK, model: str = "MoM") -> str:
+    """The id of an answer that a client got."""
+    wire.ask(model, "/v1/chat/completions", *fields).sends(answer)
+    found = re.search(rb"(?i)x-request-id: (\S+)", wire.answer.head)
+    assert found is not None
+    return found[1].decode()
+
+
+def send(wire: Wire, body: bytes, *fields: str) -> tuple[int, Any]:
+    """The status of feedback with this body, and the code of its error."""
+    lines = ["Host: here", "Content-Type: application/json", f"Content-Length: {len(body)}", *fields]
+    wire.client.sends("\r\n".join([f"POST {PATH} HTTP/1.1", *lines, "", ""]).encode() + body)
+    answer = json.loads(wire.answer.body)
+    return wire.answer.status, answer["error"]["code"] if "error" in answer else answer["kept"]
+
+
+def judge(wire: Wire, name: str, *fields: str, **said: Any) -> tuple[int, Any]:
+    return send(wire, json.dumps({"request_id": name, **(said or {"score": 1})}).encode(), *fields)
+
+
+def kept(path: Path, count: int) -> list[dict[str, Any]]:
+    def read() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+    asyncio.run(eventually(lambda: len(read()) == count, f"{count} lines"))
+    return read()
+
+
+KEPT = (200, True)
+UNKNOWN = (404, "unknown_request")
+
+
+# --- what can be judged ---------------------------------------------------------------------------------------------
+
+
+def test_feedback_is_kept_with_the_decision_that_it_is_about(wire: Wire, tmp_path: Path) -> None:
+    wire._options = replace(wire._options, routing=RoutingOptions(categories=TRIED))
+    wire.reload(base=Model(loras=LORAS))
+    name = got(wire, ANN)
+    assert judge(wire, name, ANN, score=0.5, label="good", comment="schön\n") == KEPT
+    (line,) = kept(tmp_path / "feedback", 1)
+    draw = wire.outcomes()[0]["draw"]
+    assert line.pop("ts")
+    assert line == {
+        "event": "feedback",
+        "request_id": name,
+        "path": "/v1/chat/completions",
+        "selected_model": "technical-v2",
+        "category": "technical",
+        "reason": "classified",
+        "arm": "canary",
+        "draw": draw,
+        "score": 0.5,
+        "label": "good",
+        "comment": "schön\n",
+    }
+    assert "schön" not in wire.log.getvalue(), "the log has what a user wrote"
+
+
+def test_an_answer_is_judged_once(wire: Wire, tmp_path: Path) -> None:
+    name = got(wire)
+    assert [judge(wire, name), judge(wire, name), judge(wire, name, label="bad")] == [
+        *(KEPT, (409, "feedback_given"), (409, "feedback_given"))
+    ]
+    assert len(kept(tmp_path / "feedback", 1)) == 1
+
+
+def test_a_clients_own_id_is_none_of_ours(wire: Wire) -> None:
+    """Another could have made up the same, or have seen it."""
+    assert got(wire, "X-Request-Id: mine") == "mine"
+    assert judge(wire, "mine") == UNKNOWN
+
+
+def test_an_id_that_is_not_plain_is_replaced_by_one_of_ours(wire: Wire) -> None:
+    assert judge(wire, got(wire, "X-Request-Id: {mine}")) == KEPT
+
+
+def test_nobody_judges_anothers_answer(wire: Wire) -> None:
+    """A client is told by its credentials, or else by its address."""
+    ann, anybody = got(wire, ANN), got(wire)
+    assert [judge(wire, ann, BEN), judge(wire, ann), judge(wire, anybody, ANN)] == [UNKNOWN] * 3
+    here, wire.client = wire.client, wire.connect("192.0.2.2")
+    assert judge(wire, anybody) == UNKNOWN
+    assert judge(wire, ann, ANN) == KEPT
+    wire.client = here
+    assert judge(wire, anybody) == KEPT
+
+
+def test_what_was_not_answered_cannot_be_judged(wire: Wire) -> None:
+    assert judge(wire, got(wire, answer=BAD)) == UNKNOWN
+    assert judge(wire, "0" * 32) == UNKNOWN
+    last = wire.outcomes()[-1]
+    assert last["path"] == PATH
+    assert judge(wire, last["request_id"]) == UNKNOWN, "feedback on feedback"
+
+
+def test_a_stream_that_was_broken_off_can_be_judged(wire: Wire) -> None:
+    """A reader who has seen enough."""
+    name = got(wire, answer=STREAM + event("one"))
+    wire.clock.do(wire.client.abort)
+    wire.clock.advance(0.2)
+    assert wire.outcomes()[-1]["status"] == 499
+    wire.client = wire.connect()
+    assert judge(wire, name) == KEPT
+
+
+def test_an_answer_of_a_model_that_the_client_named_can_be_judged(wire: Wire, tmp_path: Path) -> None:
+    assert judge(wire, got(wire, model=BASE)) == KEPT
+    (line,) = kept(tmp_path / "feedback", 1)
+    assert (line["selected_model"], line["reason"]) == (BASE, "explicit_model")
+
+
+def test_a_reload_forgets_no_answer(wire: Wire, tmp_path: Path) -> None:
+    name = got(wire)
+    wire._options = replace(wire._options, log=LogOptions(feedback_file=str(tmp_path / "another")))
+    wire.reload()
+    assert judge(wire, name) == KEPT
+    assert len(kept(tmp_path / "another", 1)) == 1
+
+
+def test_by_default_there_is_no_feedback_and_nothing_is_remembered() -> None:
+    with playing() as wire:
+        assert judge(wire, got(wire)) == (404, "feedback_off")
+        assert len(wire.generations._builder._answers._known) == 0
+
+
+@rows(
+    ("said", "told"),
+    [
+        ("[]", "Expected `object`"),
+        ("{", "truncated"),
+        ('{"score": 1}', "missing required field `request_id`"),
+        ('{"request_id": "a"}', "a score, a label or a comment is missing"),
+        ('{"request_id": "a", "score": 2}', "<= 1"),
+        ('{"request_id": "a", "score": NaN}', "malformed"),
+        ('{"request_id": "a", "label": "two words"}', "$.label"),
+        ('{"request_id": "a", "label": "line\\n"}', "$.label"),
+        ('{"request_id": "a", "comment": ""}', "$.comment"),
+        (json.dumps({"request_id": "a", "comment": "x" * 2_001}), "<= 2000"),
+        (json.dumps({"request_id": "a" * 129, "score": 1}), "<= 128"),
+        ('{"request_id": "a", "score": 1, "stars": 5}', "unknown field `stars`"),
+    ],
+)
+def test_other_bodies_are_refused_with_what_to_send(said: str, told: str) -> None:
+    with pytest.raises(RequestError, match=re.escape(told)) as refused:
+        _said(said.encode())
+    assert (refused.value.status, refused.value.code) == (400, "invalid_feedback")
+    assert "send {" in refused.value.message
+
+
+def test_a_body_has_at_most_16_kib(wire: Wire) -> None:
+    name = got(wire)
+    assert send(wire, b" " * 2**14 + b"{}") == (413, "body_too_large")
+    assert judge(wire, name) == KEPT
+
+
+# --- bounds ---------------------------------------------------------------------------------------------------------
+
+LIKE = Answer("ann", 1_000.0, "/v1/chat/completions", "law", "law", "classified", None, None)
+
+
+def test_an_answer_can_be_judged_for_a_day() -> None:
+    answers = Answers()
+    answers.judged("a", LIKE)
+    assert answers.find("a", "ann", 1_000.0 + 86_400) is not None
+    assert answers.find("a", "ann", 1_001.0 + 86_400) is None
+
+
+def test_of_answers_50_000_are_remembered() -> None:
+    answers = Answers()
+    for number in range(50_010):
+        answers.judged(str(number), LIKE)
+    assert [answers.find(name, "ann", 1_000.0) is not None for name in ("9", "10", "50009")] == [False, True, True]
+
+
+def test_a_file_that_is_full_is_renamed_and_replaces_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two lines, also where the disk takes a line in pieces."""
+    write = os.write
+    monkeypatch.setattr(kept_feedback, "FILE_BYTES", 10_000)
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[: len(data) // 2 + 1]))
+    path, before = tmp_path / "feedback", tmp_path / "feedback.1"
+    made = KeptFeedback(path, Log("info", Memory()), Answers())
+    for number in range(200):
+        assert made.keep(str(number), LIKE, {"comment": "x" * 100}, 0.0)
+        asyncio.run(eventually(lambda: not made._writer._size, "it is written"))
+    made.close()
+    names = [int(json.loads(line)["request_id"]) for file in (before, path) for line in file.read_bytes().splitlines()]
+    assert 10 < len(names) < 100
+    assert names == list(range(200))[-len(names) :], "what is kept is the latest, and whole"
+    assert max(file.stat().st_size for file in (before, path)) <= 10_000
+    assert {file.stat().st_mode & 0o777 for file in (before, path)} == {0o600}
+
+
+def test_while_the_disk_hangs_feedback_is_refused_and_can_be_given_later(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither requests nor feedback wait for it, and what was said to be kept is."""
+    hangs, write = threading.Event(), os.write
+    kept_now = wire.generations.current.feedback
+    assert kept_now is not None
+
+    def slow(file: int, data: bytes) -> int:
+        assert hangs.wait(10)
+        return write(file, data)
+
+    name = got(wire)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", slow)
+        for size in (100_000, 1):
+            while kept_now.keep("a", LIKE, {"comment": "x" * size}, 0.0):
+                pass
+        assert judge(wire, name) == (503, "overloaded")
+        hangs.set()
+        asyncio.run(eventually(lambda: not kept_now._writer._size, "it is written"))
+    assert judge(wire, name) == KEPT
+
+
+def test_a_file_that_cannot_be_written_keeps_the_service_from_starting(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match=r"pointsman\.log\.feedback_file: .*nowhere/feedback cannot be written"):
+        KeptFeedback(tmp_path / "nowhere" / "feedback", Log("info", Memory()), Answers())
+
+
+def test_the_file_is_relative_to_the_config(tmp_path: Path) -> None:
+    found = loaded(tmp_path, MINIMAL + "pointsman: {log: {feedback_file: said.jsonl}}\n").config
+    assert found.pointsman.log.feedback_file == str(tmp_path / "said.jsonl")
