@@ -143,6 +143,18 @@ class MethodNotAllowed(RequestError):
         self.headers = (("Allow", allowed),)
 
 
+class UpgradeRequired(RequestError):
+    """The path speaks the WebSocket protocol alone."""
+
+    headers = (("Upgrade", "websocket"),)
+
+    def __init__(self) -> None:
+        message = (
+            "a websocket is spoken here: send GET with `Connection: Upgrade` and `Upgrade: websocket`, and no body"
+        )
+        super().__init__(message, status=426, code="upgrade_required")
+
+
 class UnknownResponse(RequestError):
     """The client has no stored response of this id; the error is vLLM's own, so that nobody can tell why."""
 

@@ -192,7 +192,8 @@ def test_the_table_of_vllms_paths_says_what_the_service_does() -> None:
     told = {here: {path for path, found in table.items() if found == here} for here in set(table.values())}
     own = {str(path) for path in paths.OWN} | {f"{method} /ping" for method in ("GET", "POST")} | {"GET /health"}
     assert told["routed"] == {str(path) for path in paths.ROUTED}
-    assert told["relayed"] == {str(path) for path in (*paths.RELAYED, *paths.STORED)} | {"GET /version"}
+    others = {"GET /version", f"WEBSOCKET {paths.REALTIME.path}"}
+    assert told["relayed"] == {str(path) for path in (*paths.RELAYED, *paths.STORED)} | others
     assert told["answered here"] <= own
     for path in told["may be added"]:
         assert str(paths.added(path)) == path

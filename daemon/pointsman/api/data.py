@@ -17,6 +17,7 @@ from pointsman.api.decision_headers import decision_lines
 from pointsman.api.dry_run import dry_run
 from pointsman.api.health import Ready, health_routes, ping_routes
 from pointsman.api.models import model_list, model_of_list
+from pointsman.api.realtime import check_offer
 from pointsman.api.token_budget import reserve
 from pointsman.config import paths
 from pointsman.config.client_keys import ClientKeys
@@ -77,6 +78,7 @@ def routes(
         **{paths.DataPath("POST", form.path): functools.partial(_routed, form) for form in FORMATS},
         **dict.fromkeys((*paths.RELAYED, *map(paths.added, options.add)), _relayed),
         **dict.fromkeys(paths.STORED, _stored),
+        paths.REALTIME: _realtime,
         **dict(zip(paths.OWN, (_models, _model, _version, _load, _dry_run, _feedback, _intent, _batch), strict=True)),
     }
     for path in map(paths.removed, options.remove):
@@ -237,6 +239,12 @@ async def _stored(backend: Backend, exchange: Exchange) -> Response | None:
     response_id = exchange.request.parameters["id"]
     keeper, _ = stored.keeper(backend.config, backend.forwarder, exchange, response_id)
     await backend.forwarder.forward(exchange, (keeper,), body)
+    return None
+
+
+async def _realtime(backend: Backend, exchange: Exchange) -> Response | None:
+    check_offer(exchange, backend.config.pointsman.cors)
+    await backend.forwarder.tunnel(exchange, backend.config.vllm_endpoints)
     return None
 
 

@@ -45,6 +45,8 @@ RELAYED = tuple(
     )
 )
 STORED = (DataPath("GET", "/v1/responses/{id}"), DataPath("POST", "/v1/responses/{id}/cancel"))
+REALTIME = DataPath("GET", "/v1/realtime")
+"""A websocket."""
 OWN = (
     DataPath("GET", "/v1/models"),
     DataPath("GET", "/v1/models/{name}"),
@@ -55,7 +57,7 @@ OWN = (
     DataPath("POST", "/api/v1/classify/intent"),
     DataPath("POST", "/api/v1/classify/batch"),
 )
-ALL = (*ROUTED, *RELAYED, *STORED, *OWN)
+ALL = (*ROUTED, *RELAYED, *STORED, REALTIME, *OWN)
 """All but those that tell whether the service is up, which cannot be removed."""
 KEPT = ("/health", "/ready", "/ping")
 

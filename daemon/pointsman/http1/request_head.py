@@ -38,12 +38,24 @@ class RequestHead:
     """A request head; `path` and `query` keep their percent-encoding. `old`: the client speaks HTTP/1.0.
 
     `values` maps lower-case names to values, several of one name joined by a comma. The body is `chunked`, or its
-    length is read with the head. `keep_alive`: the client may send another request on the connection.
+    length is read with the head. `keep_alive`: the client may send another request on the connection. `websocket`: it
+    offers to go on with the WebSocket protocol (RFC 6455).
 
     One head may belong to many requests, so it must not be changed.
     """
 
-    __slots__ = ("_fields", "_forwarded", "chunked", "keep_alive", "method", "old", "path", "query", "values")
+    __slots__ = (
+        "_fields",
+        "_forwarded",
+        "chunked",
+        "keep_alive",
+        "method",
+        "old",
+        "path",
+        "query",
+        "values",
+        "websocket",
+    )
 
     def __init__(
         self,
@@ -56,6 +68,7 @@ class RequestHead:
         old: bool,
         chunked: bool,
         keep_alive: bool,
+        websocket: bool,
     ) -> None:
         """`fields` are (lower-case name, raw line) pairs."""
         self.method = method
@@ -65,6 +78,7 @@ class RequestHead:
         self.values = values
         self.chunked = chunked
         self.keep_alive = keep_alive
+        self.websocket = websocket
         self._fields = fields
         self._forwarded: dict[tuple[bool, bool], bytes] = {}
 
@@ -143,12 +157,26 @@ def _read(data: bytes) -> RequestHead:
     if length is not None and not is_length(length):
         raise malformed("its Content-Length is no number")
     keep_alive = not old
+    websocket = False
+    tokens: set[bytes] = set()
     if b"connection" in values:
         tokens = {token.strip(b" \t") for token in values[b"connection"].lower().split(b",")}
         keep_alive = b"close" not in tokens and (not old or b"keep-alive" in tokens)
-    if b"upgrade" in values:  # no upgrade is supported, and what follows one is not HTTP
+    if b"upgrade" in values:  # what follows is not HTTP, whether the offer is taken or not
         keep_alive = False
-    return RequestHead(method.decode(), path, query, fields, values, old=old, chunked=chunked, keep_alive=keep_alive)
+        offered = b"upgrade" in tokens and values[b"upgrade"].lower() == b"websocket"
+        websocket = offered and method == b"GET" and not old
+    return RequestHead(
+        method.decode(),
+        path,
+        query,
+        fields,
+        values,
+        old=old,
+        chunked=chunked,
+        keep_alive=keep_alive,
+        websocket=websocket,
+    )
 
 
 _read_kept = functools.lru_cache(_KEPT_HEADS)(_read)

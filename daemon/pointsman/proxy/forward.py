@@ -12,7 +12,9 @@ from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forwarded_request import ForwardedRequest, Instead
 from pointsman.proxy.hold import Hold
 from pointsman.proxy.quarantine import Quarantine
+from pointsman.proxy.tunnel import Tunnel
 from pointsman.proxy.upstreams import Upstreams
+from pointsman.upstream.endpoint_state import EndpointState
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,13 +55,25 @@ class Forwarder:
         instead: Instead | None,
     ) -> Coroutine[None, None, None]:
         """Send a request as `forward` does, but hold it nowhere."""
-        quarantine, loop = self.upstreams.quarantine, self.upstreams.loop
+        quarantine = self.upstreams.quarantine
         if quarantine is not None and not quarantine.empty:
             self._check(quarantine, exchange, body)
-        upstream = self.upstreams.balancer.choose(candidates, loop.time())
+        upstream = self._chosen(candidates)
+        return ForwardedRequest(self.upstreams, exchange, candidates, body, lines, model, instead).send(upstream)
+
+    def tunnel(self, exchange: Exchange, candidates: tuple[Endpoint, ...]) -> Coroutine[None, None, None]:
+        """Send a request that offers a websocket as `forward` does, and pass bytes on both ways where vLLM takes it."""
+
+        def opened() -> Coroutine[None, None, None]:
+            return Tunnel(self.upstreams, exchange, candidates).send(self._chosen(candidates))
+
+        return opened() if self.hold is None else self.hold.send(exchange, candidates, opened)
+
+    def _chosen(self, candidates: tuple[Endpoint, ...]) -> EndpointState:
+        upstream = self.upstreams.balancer.choose(candidates, self.upstreams.loop.time())
         if upstream is None:
             raise UpstreamUnreachable("no endpoint may serve this request; check preferred_endpoints")
-        return ForwardedRequest(self.upstreams, exchange, candidates, body, lines, model, instead).send(upstream)
+        return upstream
 
     def _check(self, quarantine: Quarantine, exchange: Exchange, body: Body) -> None:
         if quarantine.refuses(exchange.client, body):

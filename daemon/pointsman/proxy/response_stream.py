@@ -110,15 +110,18 @@ class ResponseStream(abc.ABC):
             line += RETRY_AFTER
         self._framing = framing
         self.answering()
-        self._pending = b"HTTP/1.1 %d %b\r\n%b%b%bServer-Timing: %b\r\n\r\n" % (
+        self._pending = self._answer_head(head, line)
+        return framing
+
+    def _answer_head(self, head: ResponseHead, line: bytes) -> bytes:
+        return b"HTTP/1.1 %d %b\r\n%b%b%bServer-Timing: %b\r\n\r\n" % (
             head.status,
             head.reason,
             head.block,
             line,
             self._lines,
-            record.server_timing().encode(),
+            self._record.server_timing().encode(),
         )
-        return framing
 
     def _frame(self, head: ResponseHead, request: Request) -> tuple[Framing, bytes]:
         if head.bodiless:

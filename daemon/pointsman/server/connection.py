@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Protocol, cast
 
 from pointsman import eager
@@ -198,7 +198,7 @@ class ClientConnection(asyncio.Protocol):
             return
         reader = self._reader
         if not request.keep_alive:
-            self.close(linger=not request.complete or bool(reader.ahead))
+            self.close(linger=not request.complete or bool(reader.ahead) or request.offers_websocket)
         elif reader.ahead:
             self.begin(reader.ahead.popleft())
         elif self._refusal is not None:
@@ -217,6 +217,18 @@ class ClientConnection(asyncio.Protocol):
     def read_on(self) -> None:
         """Read the body of the current request, which has waited unread."""
         self._reader.read_on()
+
+    def switch(self, sink: Callable[[bytes], None]) -> None:
+        """Give `sink` what the client sends from now on, and first what it has sent behind its offer to switch."""
+        self._reader.switch(sink)
+
+    def pause_reading(self) -> None:
+        """Read nothing more until `resume_reading`; a client that leaves meanwhile is noticed."""
+        self._reader.pause()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        self._reader.resume()
 
     def write(self, data: bytes) -> None:
         """Send; bytes for a client that is gone are dropped.

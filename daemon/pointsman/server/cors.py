@@ -35,7 +35,7 @@ class Cors:
     def lines(self, origin: bytes | None) -> bytes:
         """Return the header lines of an answer to a page of `origin`, or to a client that is none."""
         vary = b"" if self._any else b"Vary: Origin\r\n"
-        if origin is None or not self._allows(origin):
+        if origin is None or not self.allows(origin):
             return vary
         exposed = f"Access-Control-Expose-Headers: {_EXPOSED}\r\n".encode()
         return b"%b%b%b" % (vary, self._allowed(origin), exposed)
@@ -45,7 +45,7 @@ class Cors:
         values = head.values
         origin, method = values[b"origin"], values[b"access-control-request-method"].decode("latin-1")
         asked = values.get(b"access-control-request-headers", b"").decode("latin-1")
-        if not self._allows(origin):
+        if not self.allows(origin):
             raise _refused("this origin", "origins")
         if method not in self._methods:
             raise _refused("this method", "methods")
@@ -61,12 +61,20 @@ class Cors:
             headers.append(("Access-Control-Allow-Headers", asked))
         return Response(headers=headers, lines=self._allowed(origin))
 
-    def _allows(self, origin: bytes) -> bool:
+    def allows(self, origin: bytes) -> bool:
+        """Return whether pages of `origin` may call."""
         return self._any or origin in self._origins
 
     def _allowed(self, origin: bytes) -> bytes:
         credentials = b"Access-Control-Allow-Credentials: true\r\n" if self._credentials else b""
         return b"Access-Control-Allow-Origin: %b\r\n%b" % (_ANY.encode() if self._any else origin, credentials)
+
+
+def check_origin(options: CorsOptions, head: RequestHead) -> None:
+    """Raise RequestError (403) for a page that may not call: no browser asks before it opens a websocket."""
+    origin = head.values.get(b"origin")
+    if origin is not None and not Cors(options).allows(origin):
+        raise RequestError("this page's origin is not in pointsman.cors.origins", status=403, code="cross_origin")
 
 
 def with_cors(handler: Handler, options: CorsOptions) -> Handler:

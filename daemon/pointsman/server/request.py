@@ -50,6 +50,15 @@ class ResponseWriter(Protocol):
     def read_on(self) -> None:
         """Read the body of the request, which has waited unread."""
 
+    def switch(self, sink: Callable[[bytes], None]) -> None:
+        """Give `sink` what the client sends from now on, and first what it has sent behind its offer to switch."""
+
+    def pause_reading(self) -> None:
+        """Read nothing more until `resume_reading`; a client that leaves meanwhile is noticed."""
+
+    def resume_reading(self) -> None:
+        """Read on."""
+
     def write(self, data: bytes) -> None:
         """Send; bytes for a client that is gone are dropped."""
 
@@ -205,6 +214,11 @@ class Request:
         if self._reserved:
             reserved, self._reserved = self._reserved, 0
             self._share.release(reserved)
+
+    @property
+    def offers_websocket(self) -> bool:
+        """True if the client waits for a 101 (Switching Protocols): what it sends behind the head is no HTTP."""
+        return self.head.websocket and not self.has_body
 
     @property
     def has_body(self) -> bool:

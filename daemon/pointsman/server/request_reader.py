@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from pointsman.errors import BuffersFull, HttpError, RequestError
@@ -55,6 +56,7 @@ class RequestReader:
         "_loop",
         "_owner",
         "_share",
+        "_sink",
         "_timer",
         "_watch",
         "ahead",
@@ -87,6 +89,7 @@ class RequestReader:
         """Parsing waits until all requests are answered."""
         self._incoming: Request | None = None  # the request whose body is incomplete
         self._watch: Watch | None = None  # while the socket is not read from
+        self._sink: Callable[[bytes], None] | None = None  # once another protocol is spoken, or may be
 
     def feed(self, data: bytes) -> None:
         """Take what the client sent."""
@@ -96,6 +99,9 @@ class RequestReader:
         if self.kept:
             data = self.kept + data
             self._forget()
+        if self._sink is not None:
+            self._sink(data)
+            return
         if self._incoming is not None:
             data = self._fed(self._incoming, data)
         try:
@@ -116,11 +122,33 @@ class RequestReader:
     def read_on(self) -> None:
         """Read soon again, in another turn of the event loop, with the bytes that were kept first."""
         self.held = False
-        self._loop.call_soon(self._read_on)
+        self._loop.call_soon(self.resume)
+
+    def switch(self, sink: Callable[[bytes], None]) -> None:
+        """Give `sink` what the client sends from now on, and first what it has sent behind its request."""
+        self._sink = sink
+        self.resume()
+
+    def pause(self) -> None:
+        """Stop reading until `resume`; a client that leaves meanwhile ends the connection."""
+        transport = self._connection.transport
+        transport.pause_reading()
+        socket = transport.get_extra_info("socket")
+        if socket is not None:
+            self._watch = self._owner.departures.watch(socket.fileno(), transport.abort)
+
+    def resume(self) -> None:
+        """Read on at once, beginning with the bytes that were kept."""
+        transport = self._connection.transport
+        if not transport.is_closing():
+            self._stop_watching()
+            transport.resume_reading()
+            self.feed(b"")
 
     def stop(self) -> None:
         """Ignore whatever the client has sent and still sends."""
         self.deaf = True
+        self._sink = None
         self._incoming = None  # its body may be long, and the connection lingers
         if self.kept:
             self._forget()
@@ -176,11 +204,20 @@ class RequestReader:
         done = request.complete or self.deaf
         self._incoming = None if done else request
         if done and not request.keep_alive:
-            self.deaf = True
+            self._await_answer(request, data)
             return b""
         if not done:
             self._take_turns(got)
         return data
+
+    def _await_answer(self, request: Request, data: bytes) -> None:
+        """Read no other request; what follows an offer waits until it is taken or refused. Raises BuffersFull."""
+        if request.offers_websocket and not self.deaf:
+            self._keep(data)
+            self._sink = self._keep  # nothing of it is ever parsed
+            self.pause()
+        else:
+            self.deaf = True
 
     def _take_turns(self, data: bytes) -> None:
         """Let others be read from before more is read of a body that comes fast, or of what is ignored."""
@@ -196,7 +233,7 @@ class RequestReader:
             request.broken(error)
         else:
             self._incoming = request
-            self._pause()
+            self.pause()
 
     # --- bytes that are not parsed yet -----------------------------------------------------------------------------
 
@@ -215,10 +252,10 @@ class RequestReader:
         self._keep(data)
         if self._connection.current is None:
             self._connection.transport.pause_reading()
-            self._loop.call_soon(self._read_on)  # all were answered at once: let other connections run first
+            self._loop.call_soon(self.resume)  # all were answered at once: let other connections run first
         else:
             self.held = True
-            self._pause()
+            self.pause()
 
     def _keep(self, data: bytes) -> None:
         """Keep bytes that cannot be parsed yet; raises BuffersFull."""
@@ -230,23 +267,6 @@ class RequestReader:
         """Drop the bytes that were kept."""
         self._share.drop(len(self.kept))
         self.kept = b""
-
-    # --- whether the socket is read from ---------------------------------------------------------------------------
-
-    def _pause(self) -> None:
-        """Stop reading until `_read_on`; a client that leaves meanwhile ends the connection."""
-        transport = self._connection.transport
-        transport.pause_reading()
-        socket = transport.get_extra_info("socket")
-        if socket is not None:
-            self._watch = self._owner.departures.watch(socket.fileno(), transport.abort)
-
-    def _read_on(self) -> None:
-        transport = self._connection.transport
-        if not transport.is_closing():
-            self._stop_watching()
-            transport.resume_reading()
-            self.feed(b"")
 
     def _stop_watching(self) -> None:
         watch, self._watch = self._watch, None

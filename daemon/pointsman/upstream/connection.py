@@ -17,6 +17,8 @@ from pointsman.upstream.upload import Upload
 CROSSING_SECONDS = 1.0
 # Head and body of a smaller request are joined: one copy costs less than a vectored write.
 JOINED_BODY_BYTES = 65_536
+# What was written last has so long to leave, once the client has left.
+FLUSH_SECONDS = 0.1
 
 
 class NotStarted(UpstreamBroken):
@@ -37,6 +39,16 @@ class Receiver(Protocol):
 
     def fail(self, error: UpstreamError) -> None:
         """Take note that the body will never be complete."""
+
+
+class Feeder(Protocol):
+    """Who writes to a connection, as the connection sees it."""
+
+    def pause(self) -> None:
+        """Write nothing more until `resume`: vLLM reads more slowly than it is written to."""
+
+    def resume(self) -> None:
+        """Write on."""
 
 
 class PoolLike(Protocol):
@@ -63,6 +75,7 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         "_asked",
         "_early",
+        "_feeder",
         "_framing",
         "_head",
         "_kept",
@@ -75,6 +88,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_upload",
         "idle_since",
         "reused",
+        "switches",
     )
 
     def __init__(self, owner: PoolLike, *, kept: bool) -> None:
@@ -92,6 +106,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._persistent = True
         self._unsent: tuple[bytes, Body] | None = None
         self._upload: Upload | None = None  # of a long body
+        self._feeder: Feeder | None = None  # which is told when to pause
+        self.switches = False
+        """The receiver takes a 101 (Switching Protocols) for an answer, whose body ends with the connection."""
 
     @property
     def where(self) -> str:
@@ -117,6 +134,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._asked = self._loop.time()
         self._early = True
         self._persistent = True
+        self.switches = False
         self._unsent = head, body
         self._owner.send_soon(self)
 
@@ -127,11 +145,20 @@ class UpstreamConnection(asyncio.Protocol):
             return
         head, body = unsent
         if isinstance(body, bytes) and len(body) <= JOINED_BODY_BYTES:
-            self._upload = None
+            self._upload = self._feeder = None
             self._transport.write(head + body)
         else:
-            self._upload = Upload(self._transport, head, body)
+            self._upload = self._feeder = Upload(self._transport, head, body)
             self._upload.write()
+
+    def switched(self, feeder: Feeder) -> None:
+        """Let `feeder` `write` from now on."""
+        self._feeder = feeder
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of another protocol."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def divert(self, receiver: Receiver) -> None:
         """Give the rest of an answer, whose head has just come, to another receiver."""
@@ -156,6 +183,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._receiver = None
         self._transport.abort()
 
+    def close(self) -> None:
+        """Close as `abort` does, but send what was written, if that takes no longer than FLUSH_SECONDS."""
+        self._receiver = self._feeder = None
+        self._transport.close()
+        self._loop.call_later(FLUSH_SECONDS, self._transport.abort)
+
     # --- called by the event loop ------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -163,12 +196,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._owner.opened(self)
 
     def pause_writing(self) -> None:
-        if self._upload is not None:
-            self._upload.choked = True
+        if self._feeder is not None:
+            self._feeder.pause()
 
     def resume_writing(self) -> None:
-        if self._upload is not None:
-            self._upload.resume()
+        if self._feeder is not None:
+            self._feeder.resume()
 
     def data_received(self, data: bytes) -> None:
         receiver = self._receiver
@@ -195,7 +228,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._owner.forget(self)
-        self._upload = None
+        self._upload = self._feeder = None
         receiver, self._receiver = self._receiver, None
         if receiver is None:
             return
@@ -228,9 +261,9 @@ class UpstreamConnection(asyncio.Protocol):
                 raise MalformedHead(f"its head is longer than {LONGEST_HEAD_BYTES} bytes")
             head = read_head(data[:end])
             data = data[end:]
-            if head.status == 101:
+            if head.status == 101 and not self.switches:
                 raise MalformedHead("it switches protocols")
-            if head.status >= 200:
+            if head.status >= 200 or head.status == 101:
                 break
         self._head = b""
         self._persistent = head.persistent

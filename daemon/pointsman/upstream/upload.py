@@ -21,7 +21,6 @@ class Upload:
         self._head = head
         self._left = deque(pieces_of(body))
         self.choked = False
-        """The socket takes no more for now."""
 
     @property
     def done(self) -> bool:
@@ -36,6 +35,10 @@ class Upload:
         self._head = b""
         if not self.choked:
             self._soon()
+
+    def pause(self) -> None:
+        """Write nothing more until `resume`."""
+        self.choked = True
 
     def resume(self) -> None:
         """Write on: the socket has taken what was written."""

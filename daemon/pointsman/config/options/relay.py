@@ -22,7 +22,9 @@ class RelayOptions:
     first_byte_timeout_ms: int = option(
         "Timeout from sending a request to vLLM's response head; 0 means no limit.", 600_000, minimum=0
     )
-    idle_timeout_ms: int = option("Timeout between two parts of a response; 0 means no limit.", 300_000, minimum=0)
+    idle_timeout_ms: int = option(
+        "Timeout between two parts of a response, or of what crosses a websocket; 0 means no limit.", 300_000, minimum=0
+    )
     total_timeout_ms: int = option("Timeout for a whole response; 0 means no limit.", 0, minimum=0)
     health_interval_ms: int = option(
         "Interval of each endpoint's `/health` checks; after two failures it gets no requests. 0 means never.",
