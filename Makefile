@@ -190,6 +190,7 @@ bench-bodies: wheel
 
 # Whether the ask decides the route; HELD_OUT=1 measures the wrappers that were kept out of development, too.
 bench-ask: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m ask.pointing
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m ask $(DATA) $(if $(HELD_OUT),--held-out)
 
 # A cascade of an earlier built-in classifier and this one against each alone; DATA=folder judges the dev_ files, too.

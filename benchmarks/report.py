@@ -66,6 +66,7 @@ ASK = (
     "",
     "[How often a question keeps its model](../benchmarks/results/ask.md) in what agents, editors, RAG frameworks and",
     "chat front ends send around it, and beside documents that try to speak in its place (`make bench-ask`).",
+    "[Questions that only point to a document](../benchmarks/results/ask_pointing.md), with and without it.",
 )
 
 

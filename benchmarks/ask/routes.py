@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from pointsman.adapters.catalog import Served
 from pointsman.app.prepare import prepare
 from pointsman.routing.ask import AskFinder
@@ -26,9 +28,13 @@ class Routes:
         self._router = Router(prepared.config, prepared.classifier, Served)
         self.default = prepared.config.default_model
 
-    async def model(self, body: bytes, form: str = "chat", finder: AskFinder | None = None) -> str:
-        """Return the model for a request; `finder` stands in for the router's."""
+    async def model(
+        self, body: bytes, form: str = "chat", finder: AskFinder | None = None, *, material: bool = True
+    ) -> str:
+        """Return the model for a request; `finder` stands in for the router's, and `material` may tell the subject."""
         request = BY_NAME[form].parse(body, finder or self._router.finder)
+        if not material:
+            request = replace(request, ask=replace(request.ask, about=""))
         while True:
             decision = (await self._router.route(request, remember=False)).decision
             if decision.reason not in LATE:

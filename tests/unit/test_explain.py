@@ -55,6 +55,7 @@ async def test_a_decision_is_told_with_all_that_led_to_it(classifier: Classifier
     assert list(told["labels"].values()) == sorted(told["labels"].values(), reverse=True)
     assert all(score == round(score, 6) for score in told["labels"].values())
     assert told["text"] == {
+        "by_material": False,
         "artifact": classifier.name,
         "unanswered": None,
         "tokens": 5,

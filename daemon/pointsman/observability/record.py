@@ -159,6 +159,8 @@ def _add_ask(line: Line, routed: Routed) -> None:
         line["ask_spans"] = [[step.what, step.start, step.end] for step in routed.ask.steps]
     if routed.classification is not None:
         line["text_hash"] = routed.classification.text_hash
+        if routed.by_material:
+            line["by_material"] = True
         if routed.classification.stage:
             line["artifact"] = routed.classification.artifact
         if routed.classification.unanswered is not None:

@@ -11,6 +11,7 @@ from pointsman.routing.decision import Reason
 from pointsman.routing.edits import Pieces, sides
 from pointsman.routing.follow_up import content_free
 from pointsman.routing.formats import ParsedRequest
+from pointsman.routing.reading import raised
 from pointsman.routing.router import Routed, Router
 
 # An edit may concern all messages of a conversation.
@@ -25,6 +26,10 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
     """Return the decision, the ask, the conversation, scores (highest first), body edits, and milliseconds by phase."""
     decision, classification = routed.decision, routed.classification
     missed = decision.missed
+    threshold = router.policy.threshold(
+        decision.category if missed is None else missed.category,
+        0 if classification is None else classification.stage,
+    )
     labels: dict[str, float] = {}
     categories: dict[str, float] = {}
     if classification is not None:
@@ -37,10 +42,7 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
             "endpoints": [endpoint.name for endpoint in decision.endpoints],
             "category": decision.category,
             "confidence": decision.confidence,
-            "threshold": router.policy.threshold(
-                decision.category if missed is None else missed.category,
-                0 if classification is None else classification.stage,
-            ),
+            "threshold": raised(threshold) if routed.by_material else threshold,
             "reason": decision.reason,
             "missed": None if missed is None else structs.asdict(missed),
             "rule": decision.rule,
@@ -53,6 +55,7 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
             "kind": request.ask.kind,
             "text": _shortened(request.ask.text),
             "others": [_shortened(text) for text in request.ask.others],
+            "about": request.ask.about,
             "steps": [{"what": step.what, "start": step.start, "end": step.end} for step in request.ask.steps],
         },
         "conversation": _conversation(router, routed),
@@ -66,6 +69,7 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
         "text": None
         if classification is None
         else {
+            "by_material": routed.by_material,
             "artifact": classification.artifact,
             "unanswered": classification.unanswered,
             "tokens": classification.tokens,
@@ -196,8 +200,9 @@ def _aside(base: str, model: str) -> str:
 def _artifact(text: dict[str, Any] | None) -> list[str]:
     if text is None or "artifact" not in text:  # a service of an earlier release
         return []
-    failed = text["unanswered"]
-    return [f"classified {text['artifact']}" + (f" (the larger artifact gave no answer: {failed})" if failed else "")]
+    failed = f" (the larger artifact gave no answer: {text['unanswered']})" if text["unanswered"] else ""
+    by = " by the ask and the material that it points to" if text.get("by_material") else ""
+    return [f"classified {text['artifact']}{by}{failed}"]
 
 
 def _language(text: dict[str, Any] | None) -> list[str]:

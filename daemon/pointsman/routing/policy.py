@@ -52,7 +52,8 @@ class Policy:
         self._sure_from = 0.0 if cascade is None else cascade.sure_from
         self._categories = {category.name: category for category in config.categories}
         coverage = cover(config, labels)
-        self._rest = coverage.rest
+        self.rest = coverage.rest
+        """The category of what none of the others covers, None if there is none."""
         index = {label: position for position, label in enumerate(labels)}
         self._covered = {name: tuple(index[label] for label in coverage.labels_of[name]) for name in self._categories}
         self._known_scores = functools.lru_cache(KNOWN_SCORES)(self.scores)
@@ -98,7 +99,7 @@ class Policy:
     def evidence(self, held: Held, scores: dict[str, float]) -> Evidence:
         """Return the evidence whether an ask with these scores is about something else."""
         other, score = self._best_other(scores, held.category)
-        return evidence_of(held.ask, held.before, score, rest=other is None or other == self._rest)
+        return evidence_of(held.ask, held.before, score, rest=other is None or other == self.rest)
 
     def _best_other(self, scores: dict[str, float], held: str) -> tuple[str | None, float]:
         """Return the best other category and its score; None for what no category covers."""
@@ -116,7 +117,7 @@ class Policy:
         other, score = self._best_other(scores, held.category)
         if own > score:
             return own >= least[held.category]
-        rest = other is None or other == self._rest
+        rest = other is None or other == self.rest
         margin = self._config.pointsman.routing.switch_margin * (1 + min(1.0, held.size / LONG_HISTORY))
         if score < least[other] or (score - own <= margin and not rest):
             return False

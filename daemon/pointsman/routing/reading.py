@@ -18,13 +18,14 @@ from pointsman.routing.policy import Held, Policy
 
 # So many earlier asks are read where a conversation is not known here.
 EARLIER_ASKS = 3
+_UNDECIDED = (Reason.LOW_CONFIDENCE, Reason.NO_CATEGORY)
 
 
 class Reading(msgspec.Struct, frozen=True):
     """What the classifier read, and the result; neither result nor failure if nothing had to be read.
 
     `follows` is the category of the earlier asks, where that had to be read from them. `greets`: neither they nor the
-    ask, if there are any, say something.
+    ask, if there are any, say something. `by_material`: the text is the ask and the material that it points to.
     """
 
     text: str
@@ -32,6 +33,7 @@ class Reading(msgspec.Struct, frozen=True):
     failed: Reason | None = None
     follows: str | None = None
     greets: bool = False
+    by_material: bool = False
 
 
 class TextReader:
@@ -42,21 +44,26 @@ class TextReader:
         self._policy = policy
         self._sticky = sticky
 
-    async def read(self, text: str, history: History, place: Place) -> Reading:
+    async def read(self, text: str, history: History, place: Place, about: str = "") -> Reading:
         """Classify what must be: nothing in the middle of a turn, and of a follow-up that says nothing of its own.
 
         Where the earlier turns are not known here, they are read as well, and tell what the conversation is about.
+        Where none tells, `about` is read as well: the beginning of the material that the ask only points to.
         """
-        if place.within or (place.kept is not None and content_free(text)):
+        kept = place.kept
+        if kept is not None and kept.category is not None:
+            about = ""
+        if place.within or (kept is not None and not about and content_free(text)):
             return Reading(text)
         if not text or text.isspace():
             return Reading(text, failed=Reason.NO_TEXT)
         try:
-            if place.kept is not None or not self._sticky:
-                return Reading(text, await self.classify(text))
-            free, earlier = content_free(text), _subjects(history)
+            begins = kept is None and self._sticky
+            free, earlier = (content_free(text), _subjects(history)) if begins else (False, "")
             if earlier and not free:
                 return await self._read_both(text, earlier)
+            if about and not earlier:
+                return await self._read_about(text, about, greets=free)
             read = earlier or text
             return Reading(read, await self.classify(read), greets=free and not earlier)
         except ClassifierError as error:
@@ -104,6 +111,38 @@ class TextReader:
             beside.cancel()
         choice = Choice(None, None, Reason.DEADLINE) if before is None else self.choose(before)
         return Reading(text, alone, follows=choice.category if choice.reason is Reason.CLASSIFIED else None)
+
+    async def _read_about(self, text: str, about: str, *, greets: bool) -> Reading:
+        """Classify an ask, and at the same time with its material, which counts if the ask alone has no category."""
+        await in_task()
+        both = f"{text}\n\n{about}"
+        beside = asyncio.ensure_future(self.tried(both))
+        try:
+            alone = await self.classify(text)
+            found = await beside if self._is_undecided(alone) else None
+        finally:
+            beside.cancel()
+        if found is not None and self._is_sure(found):
+            return Reading(both, found, by_material=True)
+        return Reading(text, alone, greets=greets)
+
+    def _is_undecided(self, alone: Classification) -> bool:
+        """Return whether an ask has no category but the rest."""
+        choice = self.choose(alone)
+        rest = choice.reason is Reason.CLASSIFIED and choice.category == self._policy.rest
+        return rest or choice.reason in _UNDECIDED
+
+    def _is_sure(self, found: Classification) -> bool:
+        """Return whether an ask with material has a category other than the rest, and surely enough."""
+        choice = self.choose(found)
+        if choice.reason is not Reason.CLASSIFIED or choice.confidence is None or choice.category == self._policy.rest:
+            return False
+        return choice.confidence >= raised(self._policy.threshold(choice.category, found.stage))
+
+
+def raised(threshold: float) -> float:
+    """Return the threshold for an ask with material, which counts less than an ask: half of the way to certainty."""
+    return (1 + threshold) / 2
 
 
 def _subjects(history: History) -> str:

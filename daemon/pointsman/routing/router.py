@@ -41,6 +41,7 @@ class Routed(msgspec.Struct, frozen=True):
 
     `text` is what was classified. `recalled` is what earlier turns left, and `kept` what later ones keep; both are None
     where no conversation counts, as where the client named the model. `choice` is what the decision was made for.
+    `by_material`: the text is the ask with the material that it points to, as the ask alone had no category.
     """
 
     decision: Decision
@@ -52,6 +53,7 @@ class Routed(msgspec.Struct, frozen=True):
     ask: Ask = NO_ASK
     recalled: Recalled | None = None
     choice: Choice | None = None
+    by_material: bool = False
 
     @property
     def system_prompt(self) -> Literal["replace", "insert"] | None:
@@ -142,8 +144,12 @@ class Router:
             return self._unclassified(request, ruled or ruling.on(Choice(None, None, Reason.HELPER_TASK)), at, scope)
         history = await self.lane.run(self._histories.read(request.messages, request.ask, request.asked))
         conversation, place = self._place(history, caller, continued)
-        reading = await self.reader.read(request.text, history, place) if ruled is None else Reading(request.text)
-        others, read = request.ask.others, reading.classification
+        others, about = request.ask.others, request.ask.about
+        if ruled is None:
+            reading = await self.reader.read(request.text, history, place, "" if others else about)
+        else:
+            reading = Reading(request.text)
+        read = reading.classification
         if others and read is not None and await self.reader.differ(read, others):
             reading = Reading("", failed=Reason.MIXED_PROMPTS if request.prompts > 1 else Reason.AMBIGUOUS)
         started = time.perf_counter()
@@ -157,7 +163,16 @@ class Router:
         taken = time.perf_counter() - started
         recalled = Recalled(len(history.turns), place.within, place.kept)
         return Routed(
-            decision, edited, reading.classification, taken, reading.text, kept, request.ask, recalled, choice
+            decision,
+            edited,
+            reading.classification,
+            taken,
+            reading.text,
+            kept,
+            request.ask,
+            recalled,
+            choice,
+            reading.by_material,
         )
 
     async def _judged(self, rules: Rules, request: ParsedRequest, origin: Origin) -> Ruling:

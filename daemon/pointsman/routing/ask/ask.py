@@ -33,13 +33,15 @@ class Step(msgspec.Struct, frozen=True):
 class Ask(msgspec.Struct, frozen=True):
     """What the person asked: `text`, empty if there is none.
 
-    `others` are further candidates: if they belong to other categories, the decision is ambiguous.
+    `others` are further candidates: if they belong to other categories, the decision is ambiguous. `about` is the
+    beginning of the material, where the ask only points to that.
     """
 
     text: str
     kind: AskKind
     others: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
+    about: str = ""
 
 
 NO_ASK = Ask("", AskKind.NONE)

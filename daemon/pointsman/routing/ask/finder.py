@@ -9,6 +9,7 @@ import msgspec
 
 from pointsman.lru import Lru
 from pointsman.routing.ask import payload, turns
+from pointsman.routing.ask.about import with_about
 from pointsman.routing.ask.ask import NO_ASK, Ask, AskKind, Step
 from pointsman.routing.ask.blocks import Block
 from pointsman.routing.ask.forms import looks_asked
@@ -81,7 +82,7 @@ class AskFinder:
             found = _HELPER if is_helper(whole, system) else self._search(given, whole)
             if found.kind is AskKind.MESSAGE and not found.others:
                 self._known.put(key, _WHOLE)
-            elif len(found.text) <= LONGEST_KNOWN:
+            elif len(found.text) + len(found.about) <= LONGEST_KNOWN:
                 self._known.put(key, found)
         return Ask(whole, AskKind.MESSAGE) if found is _WHOLE else found
 
@@ -108,9 +109,9 @@ class AskFinder:
             # What seemed to be one block of material may be several, with the ask between them.
             other = self._within(parts, 0, widest=False)
             found = other if other is not None and other.text else found
-        if found is not None and found.text:
-            return found
         text = " ".join(parts)
+        if found is not None and found.text:
+            return with_about(found, text)
         if found is None:
             return self._line(text, fields="</" not in text)
         return (None if any(map(text.__contains__, _ENCLOSING)) else self._line(text, fields=True)) or found

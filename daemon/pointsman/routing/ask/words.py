@@ -168,6 +168,11 @@ TRANSFORMS = _set(
 )
 """Instructions that decide by themselves, whatever the text is to which they apply."""
 
+TASKS = TRANSFORMS - {"correct", "label", "edit", "polish"} | _set(
+    "summary synopsis gist translation title headline keywords tags sentiment spelling grammar typos"
+)
+"""Words by which a question is a task on any text; those left out say something else: "is this correct?"."""
+
 VERBS = INTERROGATIVES | IMPERATIVES | TRANSFORMS
 
 FUNCTION = _set(

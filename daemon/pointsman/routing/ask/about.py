@@ -1,0 +1,73 @@
+"""Find what a question is about that only points to marked material: "is this clause valid?"; pure, bounded."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import msgspec
+
+from pointsman.routing.ask import words
+from pointsman.routing.ask.ask import Ask, Step
+from pointsman.routing.ask.prose import asks, content_words, has_function_words, is_frame, points, words_in
+
+# So much of the material tells what it is about.
+MOST_CHARS = 1000
+# Shorter material, such as the name of a file, or an answer, tells too little.
+_FEWEST_CHARS = 200
+# A longer question, or one of more words of its own, says what it is about.
+_LONGEST_QUESTION, _MOST_WORDS = 160, 3
+
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_TAG = re.compile(r"<[^<>]{1,200}>")
+_ASKING = 2
+_QUESTIONS = words.INTERROGATIVES | {"explain", "tell"}
+# Other pointers may point to what the question itself says further on.
+_THESE = frozenset(["this", "these"])
+_REQUESTS = frozenset(["can", "could", "will", "would"])
+
+
+def with_about(ask: Ask, text: str) -> Ask:
+    """Return the ask found in a text, with the beginning of the longest material if it only points to that."""
+    material = [step for step in ask.steps if step.what == "material"]
+    if not material or not only_points(ask.text):
+        return ask
+    longest = max(material, key=lambda step: step.end - step.start)
+    read = Step("about", longest.start, min(longest.end, longest.start + MOST_CHARS))
+    about = _told(text[read.start : read.end])
+    if len(about) < _FEWEST_CHARS:
+        return ask
+    steps = tuple([read if step is longest else step for step in ask.steps])
+    return msgspec.structs.replace(ask, about=about, steps=steps)
+
+
+def only_points(question: str) -> bool:
+    """Return whether a text asks about something that it only points to, in English; a task is no question."""
+    if len(question) > _LONGEST_QUESTION:
+        return False
+    found = words_in(question)
+    listed = [word for word in found.listed if word not in words.COURTESIES]
+    if listed[1:2] == ["you"] and listed[0] in _REQUESTS:
+        listed = listed[2:]
+    if not listed or listed[0] not in _QUESTIONS or not words.TASKS.isdisjoint(listed):
+        return False
+    if _THESE.isdisjoint(listed) and not points(found) and not _names_material(listed):
+        return False
+    return len(content_words(found)) <= _MOST_WORDS
+
+
+def _told(material: str) -> str:
+    """Return the sentences of material that tell something: what asks or orders, and what is no prose, is left out."""
+    sentences = [sentence.strip() for sentence in _SENTENCE.split(_TAG.sub("\n", material))]
+    return " ".join(filter(_tells, sentences))
+
+
+def _tells(sentence: str) -> bool:
+    found = words_in(sentence)
+    if not has_function_words(found) or "?" in sentence:
+        return False
+    return not is_frame(sentence, found) and asks(sentence, found) < _ASKING
+
+
+def _names_material(listed: list[str]) -> bool:
+    return any(first == "the" and second in words.OTHERS for first, second in pairwise(listed))
