@@ -13,11 +13,14 @@ import pytest
 from pointsman.adapters.catalog import Card, Served
 from pointsman.api.models import model_list
 from pointsman.classify.classifier import Classifier
+from pointsman.config.client_keys import parse_keys
+from pointsman.config.lint import lint
 from pointsman.config.model import Options, RoutingOptions
 from pointsman.routing.decision import Reason
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Router
-from support.config_files import MINIMAL, category, loaded, the_problem
+from support.client_keys import bearer, line
+from support.config_files import LABELS, MINIMAL, category, loaded, the_problem
 from support.playbook import OK, Wire, playing, post
 from support.toy_config import BASE, config
 
@@ -111,9 +114,72 @@ def test_models_lists_aliases_and_how_a_hidden_name_is_reached() -> None:
     assert (listed[f"direct:{BASE}"]["root"], listed[f"direct:{BASE}"]["max_model_len"]) == (BASE, 4096)
 
 
+ANN, BOB = parse_keys(line("ann") + line("bob", "legal-lora"), config()).keys
+OF_ANN = RoutingOptions(aliases=("gpt-4o",), key_aliases={"ann": ("claude", "legal-lora")})
+
+
+@pytest.mark.parametrize(
+    ("key", "sent", "wanted"),
+    [
+        ("ann", "claude", "technical-lora"),
+        ("ann", "gpt-4o", "technical-lora"),
+        ("ann", "legal-lora", "technical-lora"),
+        ("ann", "direct:legal-lora", "legal-lora"),
+        ("bob", "claude", "claude"),
+        ("bob", "legal-lora", "legal-lora"),
+        ("bob", "gpt-4o", "technical-lora"),
+    ],
+)
+def test_a_key_may_have_aliases_of_its_own(key: str, sent: str, wanted: str) -> None:
+    with playing(keys=line("ann") + line("bob")) as wire:
+        wire._options = replace(wire._options, routing=OF_ANN)
+        wire.reload()
+        upstream = wire.ask(sent, "/v1/chat/completions", bearer(key))
+        assert body_of(upstream.written)["model"] == wanted
+        upstream.sends(OK)
+
+
+@pytest.mark.parametrize(("key", "wanted"), [("ann", BASE), ("bob", "claude")])
+def test_where_nothing_is_routed_a_keys_alias_is_the_default_model_for_it_alone(key: str, wanted: str) -> None:
+    with playing(keys=line("ann") + line("bob")) as wire:
+        wire._options = replace(wire._options, routing=OF_ANN)
+        wire.reload()
+        upstream = wire.ask("claude", "/v1/embeddings", bearer(key))
+        assert body_of(upstream.written)["model"] == wanted
+        upstream.sends(OK)
+
+
+@pytest.mark.parametrize(("key", "reason"), [("ann", "classified"), ("bob", "explicit_model")])
+def test_the_dry_run_knows_a_keys_aliases(key: str, reason: str) -> None:
+    with playing(keys=line("ann") + line("bob")) as wire:
+        wire._options = replace(wire._options, routing=OF_ANN)
+        wire.reload()
+        wire.client.sends(post("claude", "/v1/route", bearer(key)))
+        assert json.loads(wire.answer.body)["decision"]["reason"] == reason
+
+
+def test_models_lists_the_aliases_of_the_key_that_asks() -> None:
+    made = config(pointsman=Options(routing=OF_ANN))
+    served = Served({"a": (Card(BASE), Card("legal-lora", BASE))})
+    names = [[one["id"] for one in model_list(made, served, 7, key)["data"]] for key in (None, ANN, BOB)]
+    assert names[0] == ["MoM", "gpt-4o", BASE, "legal-lora"]
+    assert names[1] == ["MoM", "gpt-4o", "claude", BASE, "legal-lora", "direct:legal-lora"]
+    assert names[2] == ["MoM", "gpt-4o", "legal-lora"]
+
+
+def test_a_keys_alias_that_changes_nothing_is_told(tmp_path: Path) -> None:
+    text = MINIMAL + "categories:\n" + category("law")
+    routing = "pointsman: {routing: {aliases: [x], key_aliases: {ann: [%s]}}}\n"
+    problem = the_problem(tmp_path, text + routing % "y, x")
+    assert problem.path == "pointsman.routing.key_aliases.ann[1]"
+    assert '"x" requests routing anyway' in problem.message
+    (warning,) = [one for one in lint(loaded(tmp_path, text + routing % "y"), LABELS).warnings if "alias" in one.path]
+    assert "no client has a key" in warning.message
+
+
 def test_an_alias_may_be_a_models_own_name(tmp_path: Path) -> None:
     text = MINIMAL + "categories:\n" + category("law") + "pointsman: {routing: {aliases: [base, gpt-4o]}}\n"
-    assert loaded(tmp_path, text).config.routed_names == {"auto", "MoM", "base", "gpt-4o"}
+    assert loaded(tmp_path, text).config.routed_names() == {"auto", "MoM", "base", "gpt-4o"}
 
 
 @pytest.mark.parametrize(

@@ -120,8 +120,8 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         check_model(exchange.key, None)
         await forwarder.forward(exchange, backend.config.vllm_endpoints, body)  # vLLM reports the error
         return None
-    model = model_at_once(body)
-    if model is None or model in router.auto_names or form is RESPONSES:
+    model, auto_names = model_at_once(body), router.auto_names_of(exchange.key)
+    if model is None or model in auto_names or form is RESPONSES:
         names = router.fields + form.own_fields
         usual = fields_at_once(body, names)
         fields = await router.lane.run(read_fields(body, names)) if usual is None else usual
@@ -131,7 +131,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     if form is RESPONSES:
         continued = stored.continued(backend.config, forwarder, exchange, fields)
     at = continued.at
-    if model is not None and model not in router.auto_names:
+    if model is not None and model not in auto_names:
         check_model(exchange.key, model.removeprefix(DIRECT))
         named: Body = body
         if is_plain(model):
@@ -150,7 +150,9 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     record.phase = "classify"
     caller = caller_of(router, exchange.client, head, fields)
     origin = origin_of(router, exchange, form.path)
-    routed = await router.route(parsed, caller, continued=continued.kept, at=at, origin=origin, scope=scope)
+    routed = await router.route(
+        parsed, caller, continued=continued.kept, at=at, origin=origin, scope=scope, key=exchange.key
+    )
     record.decided(routed)
     _keep_text(backend, routed)
 
@@ -181,7 +183,7 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
         body = await reserve(exchange, backend.router.lane, body, is_json=is_json)
     fields = await _fields(backend, body) if is_json else None
     model = None if fields is None else model_of(fields)
-    if fields is None or model is None or not _means_default(config, model, poller.served):
+    if fields is None or model is None or not _means_default(backend, exchange, model):
         named: Body = body
         if fields is not None and model is not None and not is_plain(model):
             model = model.removeprefix(DIRECT)
@@ -211,7 +213,7 @@ async def _counted(backend: Backend, exchange: Exchange, body: Received) -> None
     exchange.record.phase = "classify"
     caller = caller_of(router, exchange.client, head, fields)
     origin = origin_of(router, exchange, MESSAGES.path)
-    routed = await router.route(parsed, caller, remember=False, origin=origin, scope=scope)
+    routed = await router.route(parsed, caller, remember=False, origin=origin, scope=scope, key=exchange.key)
 
     def again(served: Served) -> Plan:
         return _plan(router.again(parsed, routed, served, None, scope))
@@ -219,11 +221,12 @@ async def _counted(backend: Backend, exchange: Exchange, body: Received) -> None
     await forward_chosen(backend.forwarder, exchange, _plan(routed), again)
 
 
-def _means_default(config: Config, model: str, served: Served) -> bool:
+def _means_default(backend: Backend, exchange: Exchange, model: str) -> bool:
     """Return whether a name stands for the default model where nothing is routed; an alias does if no model has it."""
-    if model in config.auto_names or model not in config.routed_names:
+    config = backend.config
+    if model in config.auto_names or model not in backend.router.auto_names_of(exchange.key):
         return model in config.auto_names
-    return model not in served.models() and model not in config.models
+    return model not in backend.poller.served.models() and model not in config.models
 
 
 async def _fields(backend: Backend, body: Received) -> Fields | None:
@@ -252,14 +255,14 @@ async def _models(backend: Backend, exchange: Exchange) -> Response | None:
     await in_task()
     exchange.record.phase = "head"
     served = await backend.poller.refresh()
-    return json_response(model_list(backend.config, served, int(backend.started), exchange.scope))
+    return json_response(model_list(backend.config, served, int(backend.started), exchange.key))
 
 
 async def _model(backend: Backend, exchange: Exchange) -> Response | None:
     await in_task()
     exchange.record.phase = "head"
     served = await backend.poller.refresh()
-    listed = model_list(backend.config, served, int(backend.started), exchange.scope)
+    listed = model_list(backend.config, served, int(backend.started), exchange.key)
     return json_response(model_of_list(listed, unquote(exchange.request.parameters["name"])))
 
 

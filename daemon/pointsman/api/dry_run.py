@@ -37,10 +37,11 @@ async def dry_run(
         origin = origin_of(router, exchange, form.path)
         stated, caller = stated_ask(head), caller_of(router, exchange.client, head, fields)
     parsed = await router.lane.run(form.read(fields, router.finder, stated))
-    if exchange is not None and parsed.model is not None and parsed.model not in router.auto_names:
-        check_model(exchange.key, parsed.model.removeprefix(DIRECT))
+    key = None if exchange is None else exchange.key
+    if parsed.model is not None and parsed.model not in router.auto_names_of(key):
+        check_model(key, parsed.model.removeprefix(DIRECT))
     routed = await router.route(
-        parsed, caller, continued=continued.kept, remember=False, at=continued.at, origin=origin, scope=scope
+        parsed, caller, continued=continued.kept, remember=False, at=continued.at, origin=origin, scope=scope, key=key
     )
     return parsed, routed
 

@@ -7,19 +7,20 @@ from typing import Any
 import msgspec
 
 from pointsman.adapters.catalog import Card, Served
-from pointsman.config.client_keys import Scope
+from pointsman.config.client_keys import ClientKey
 from pointsman.config.model import DIRECT, Config
 from pointsman.errors import RequestError
 
 
-def model_list(config: Config, served: Served, created: int, scope: Scope | None = None) -> dict[str, Any]:
+def model_list(config: Config, served: Served, created: int, key: ClientKey | None = None) -> dict[str, Any]:
     """Return the automatic model, the aliases and all served models; the configured ones while no endpoint answered.
 
-    A served model whose name is an alias is listed by its name, and once more by the name that reaches it. Of the
-    models, only those in `scope` are listed.
+    A served model whose name is an alias is listed by its name, and once more by the name that reaches it. For
+    the client with a `key`, its own aliases are listed as well, and only the models that it may use.
     """
+    scope = None if key is None else key.scope
     cards = served.models() or _configured(config)
-    aliases = config.pointsman.routing.aliases
+    aliases = config.aliases_of(None if key is None else key.name)
     shortest = _shortest(config, served)
     routed = [Card(name, max_model_len=shortest) for name in (config.auto_model_name, *aliases) if name not in cards]
     if scope is not None:

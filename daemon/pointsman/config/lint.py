@@ -61,6 +61,7 @@ def lint(loaded: Loaded, labels: Sequence[str], larger: Sequence[str] | None = N
         *tls_warnings,
         *_nothing_to_load(loaded),
         *rules.warnings(loaded.config, loaded.places),
+        *_key_aliases(loaded),
     ]
     return Findings(in_order(errors), in_order(warnings))
 
@@ -79,6 +80,14 @@ def _cascade(loaded: Loaded, labels: Sequence[str], larger: Sequence[str]) -> It
         message = f"the artifacts have different labels: {listing(ours) or 'none'} and {listing(theirs) or 'none'}"
     fix = f"export a checkpoint whose labels are {listing(labels)}"
     yield loaded.places.problem(keys, message, fix)
+
+
+def _key_aliases(loaded: Loaded) -> Iterator[Problem]:
+    options = loaded.config.pointsman
+    if options.routing.key_aliases and options.access.keys_file is None:
+        message = "without pointsman.access.keys_file no client has a key, so these are no aliases"
+        fix = "write them into routing.aliases, or name the file of the clients' keys"
+        yield loaded.places.problem(("pointsman", "routing", "key_aliases"), message, fix)
 
 
 def _category(loaded: Loaded, name: str) -> Keys:

@@ -102,10 +102,14 @@ class Config:
         """Return the model names that request routing."""
         return frozenset({"auto", self.auto_model_name})
 
-    @property
-    def routed_names(self) -> frozenset[str]:
-        """Return all model names that request routing, aliases included."""
-        return self.auto_names.union(self.pointsman.routing.aliases)
+    def aliases_of(self, key: str | None = None) -> tuple[str, ...]:
+        """Return the aliases for the client with a key of this name, None for one without a key."""
+        routing = self.pointsman.routing
+        return routing.aliases if key is None else (*routing.aliases, *routing.key_aliases.get(key, ()))
+
+    def routed_names(self, key: str | None = None) -> frozenset[str]:
+        """Return all model names by which a client requests routing, aliases included."""
+        return self.auto_names.union(self.aliases_of(key))
 
     @property
     def models(self) -> frozenset[str]:

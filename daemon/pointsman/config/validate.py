@@ -196,11 +196,18 @@ def _auto_name(subject: _Subject) -> Iterator[Problem]:
 
 
 def _aliases(subject: _Subject) -> Iterator[Problem]:
-    keys: Keys = ("pointsman", "routing", "aliases")
-    aliases = subject.config.pointsman.routing.aliases
-    yield from _names(subject, [((*keys, i), name) for i, name in enumerate(aliases)])
-    for i, name in enumerate(aliases):
-        if name in subject.config.auto_names:
+    base: Keys = ("pointsman", "routing")
+    routing = subject.config.pointsman.routing
+    yield from _aliases_at(subject, (*base, "aliases"), routing.aliases, subject.config.auto_names)
+    for key, names in routing.key_aliases.items():
+        yield from _aliases_at(subject, (*base, "key_aliases", key), names, subject.config.routed_names())
+
+
+def _aliases_at(subject: _Subject, keys: Keys, names: tuple[str, ...], routed: frozenset[str]) -> Iterator[Problem]:
+    """Check aliases for those whose requests for the names in `routed` are routed anyway."""
+    yield from _names(subject, [((*keys, i), name) for i, name in enumerate(names)])
+    for i, name in enumerate(names):
+        if name in routed:
             message = f'"{name}" requests routing anyway'
             yield subject.problem(*keys, i, message=message, fix="remove it")
         elif name.startswith(DIRECT):

@@ -11,7 +11,7 @@ import msgspec
 from pointsman.adapters.catalog import Served
 from pointsman.classify.classifier import Classification
 from pointsman.classify.text_classifier import TextClassifier
-from pointsman.config.client_keys import Scope
+from pointsman.config.client_keys import ClientKey, Scope
 from pointsman.config.model import DIRECT, Config, Endpoint
 from pointsman.config.overlay import NOTHING, Overlay, laid_over
 from pointsman.long_body import Received
@@ -83,7 +83,9 @@ class Router:
         self.planner = Planner(config)
         self.reader = TextReader(classifier, self.policy, sticky=config.pointsman.routing.sticky)
         self.served = served
-        self.auto_names = config.routed_names
+        self.auto_names = config.routed_names()
+        """The model names by which each client requests routing."""
+        self._auto_names_of = {key: config.routed_names(key) for key in config.pointsman.routing.key_aliases}
         parameters = {family.parameter for family in config.families.values() if family.type == "reasoning_effort"}
         routing = config.pointsman.routing
         asks = routing.ask
@@ -106,6 +108,10 @@ class Router:
         self._canaries: Canaries | None = None
         self.use(NOTHING)
 
+    def auto_names_of(self, key: ClientKey | None) -> frozenset[str]:
+        """Return the model names by which the client with a key requests routing."""
+        return self.auto_names if key is None else self._auto_names_of.get(key.name, self.auto_names)
+
     def use(self, overlay: Overlay) -> None:
         """Decide from now on by what commands and the service have decided beside the config."""
         self.routing = laid_over(self.config.pointsman.routing, overlay)
@@ -122,16 +128,18 @@ class Router:
         at: Endpoint | None = None,
         origin: Origin = NOWHERE,
         scope: Scope | None = None,
+        key: ClientKey | None = None,
     ) -> Routed:
         """Decide where a request goes; `remember` keeps the decision for later turns of the conversation.
 
         `continued` is kept of the stored response that the request continues. `at`, here and below, is the only
         endpoint that can answer, as it has that response. `origin` is read if there are `rules`.
         `scope` has the models to choose from, where not all count; a model that the client named is not checked here.
+        `key` is the client's; it may have aliases of its own.
 
         A failing classifier delays the request by at most its deadline: the fallback is used, and the reason says so.
         """
-        if request.model is not None and request.model not in self.auto_names:
+        if request.model is not None and request.model not in self.auto_names_of(key):
             plain = is_plain(request.model)
             return self.explicit(request.body, request.model, at) if plain else self.direct(request, at)
         if self._rollout is not None and self._rollout.off:

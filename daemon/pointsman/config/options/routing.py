@@ -47,6 +47,9 @@ class RoutingOptions:
         "`direct:NAME` names a model all the same.",
         (),
     )
+    key_aliases: Mapping[str, tuple[str, ...]] = option(
+        "More `aliases` for single clients, by the names of their keys (`pointsman.access.keys_file`).", EMPTY
+    )
     rules: tuple[Rule, ...] = option("Rules that decide before the classifier does; the first that matches.", ())
     split: Literal["best", "score"] = option(
         "`best`: the highest score wins; `score`: scores are shares (A/B), drawn once for each conversation.", "best"
