@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from safetensors.torch import load_file, save_file
 
@@ -22,10 +24,10 @@ from pointsman_export.export.main import main
 from pointsman_export.export.runtime import Graph, alone
 from pointsman_export.export.torch_model import load_model
 from pointsman_export.export.verify import torch_logits
+from pointsman_export.fit.main import main as fit
 from support.checkpoint import edit_json, folded
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import Any
 
     from pointsman.classify.tokenizer import Ids
@@ -44,6 +46,8 @@ def build(folder: Path) -> Any:
         {"classifier_pooling": "mean", "max_position_embeddings": 256},  # fewer than the packed row has tokens
         {"classifier_pooling": "cls"},
         {"classifier_pooling": "cls", "num_hidden_layers": 3},  # its last layer is local
+        {"local_attention": 20},  # a window within a block
+        {"local_attention": 300},  # one over several
     ],
 )
 def test_it_computes_what_torch_does(copy: Path, tmp_path: Path, config: dict[str, Any]) -> None:
@@ -53,7 +57,7 @@ def test_it_computes_what_torch_does(copy: Path, tmp_path: Path, config: dict[st
         model = load_model(open_checkpoint(str(copy)))
     expected = np.concatenate([torch_logits(model, [prompt]) for prompt in PROMPTS])
     onnx.save(build(copy), tmp_path / "half.onnx")
-    graph = Graph(tmp_path / "half.onnx", prefer_cuda=True)
+    graph = Graph(tmp_path / "half.onnx", for_gpu=True)
 
     filled = graph._run(fill(pack(PROMPTS), 512))
 
@@ -67,8 +71,34 @@ def test_a_cuda_graph_can_hold_it(tiny: Path) -> None:
     graph = build(tiny).graph
 
     operators = Counter(node.op_type for node in graph.node)
-    assert not operators.keys() & {"If", "Loop", "Shape", "Slice", "Range", "Expand", "Reshape"}
+    constants = {tensor.name for tensor in graph.initializer}
+    assert not operators.keys() & {"If", "Loop", "Shape", "Range", "Expand"}
+    shaped = [node for node in graph.node if node.op_type in {"Slice", "Reshape", "Pad"}]
+    assert {name for node in shaped for name in node.input[1:]} <= constants
     assert (operators["MultiHeadAttention"], operators["Where"]) == (4, 2)
+
+
+def test_a_local_layer_takes_time_in_proportion_to_the_row(tiny: Path, tmp_path: Path) -> None:
+    """Its mask, which is as large as its scores, has 192 keys for each token of the row, however long that is."""
+    model = build(tiny)
+    biases = sorted({node.input[5] for node in model.graph.node if node.op_type == "MultiHeadAttention"})
+    model.graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT16, None) for name in biases
+    )
+    onnx.save(model, tmp_path / "half.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "half.onnx", providers=["CPUExecutionProvider"])
+    for tokens, blocks in ((64, 1), (640, 10)):
+        found = session.run(biases, pack([np.ones(tokens, np.int64)], 64))
+        assert {bias.shape for bias in found} == {(1, 1, tokens, tokens), (blocks, 1, 64, 192)}
+
+
+@pytest.mark.parametrize(("window", "slices"), [(0, 3), (64, 3), (65, 5), (512, 17), (513, 0), (10**9, 0)])
+def test_a_wide_window_is_not_cut_into_blocks(copy: Path, window: int, slices: int) -> None:
+    """A graph has at most 17 slices for the keys of a local layer, for its values and for each mask."""
+    edit_json(copy / "config.json", local_attention=2 * window)
+    graph = build(copy).graph
+    local = 2  # of the four layers
+    assert sum(node.op_type == "Slice" for node in graph.node) == slices * 2 * (local + 1)
 
 
 def test_weights_are_float16_but_for_the_head(tiny: Path) -> None:
@@ -96,6 +126,14 @@ def test_the_artifact_for_a_gpu(tiny: Path, export: Export) -> None:
     assert (found["logit_error"], found["float_layers"], found["latency_ms"]["median_by_tokens"]) == (None, None, {})
     assert found["provider"] in outcome.out
     assert np.allclose(Engine(loaded, ["cpu"]).run(PROMPTS[1:3]).sum(axis=1), 1)
+
+
+def test_fit_takes_it_as_a_base(tiny: Path, export: Export, tmp_path: Path) -> None:
+    """Its texts have whole blocks of tokens there, too."""
+    base = export(tiny, "--target", "gpu", "--max-tokens", "64").folder
+    rows = Path(__file__).parents[2] / "export" / "examples" / "five-domains.jsonl"
+    assert fit(["--data", str(rows), "--base", str(base), "-o", str(tmp_path / "fitted")]) == 0
+    assert artifact.load(tmp_path / "fitted").manifest.target == "gpu"
 
 
 def test_the_plain_graph_for_tensorrt(tiny: Path, export: Export) -> None:

@@ -134,11 +134,12 @@ def test_calls_on_fixed_buffers_give_what_the_graph_gives_for_each_prompt() -> N
 
 
 class Watched(OnTheHost):
-    """Notes which threads allocate and run."""
+    """Notes which threads allocate and run, and the tokens of each run."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.threads: list[str] = []
+        self.tokens: list[int] = []
 
     def _allocate(self, bucket: int) -> Any:
         self.threads.append(threading.current_thread().name)
@@ -146,10 +147,12 @@ class Watched(OnTheHost):
 
     def _run(self, feed: Any) -> Any:
         self.threads.append(threading.current_thread().name)
+        self.tokens.append(len(feed["input_ids"]))
         return super()._run(feed)
 
     def _replay(self, bucket: int, feed: Any) -> Any:
         self.threads.append(threading.current_thread().name)
+        self.tokens.append(len(feed["input_ids"]))
         return super()._replay(bucket, feed)
 
 
@@ -166,6 +169,14 @@ def test_one_thread_captures_and_runs_whoever_calls() -> None:
         list(callers.map(lambda length: runner.logits([np.ones(length, int)]), (3, 60, 100, 5000)))
     assert len(runner.threads) == 5 + 2  # two buckets, and a call beyond them
     assert set(runner.threads) == {"gpu_0"}
+
+
+def test_every_run_has_whole_blocks_of_tokens() -> None:
+    """As a graph for a GPU needs it, also beyond the buckets."""
+    runner = watched()
+    for length in (3, 65, 4096, 5000):
+        runner.logits([np.ones(length, int)])
+    assert runner.tokens == [64, 128, 4096, 79 * 64]
 
 
 def test_texts_are_prepared_while_others_run(monkeypatch: pytest.MonkeyPatch) -> None:

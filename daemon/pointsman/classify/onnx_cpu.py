@@ -155,7 +155,8 @@ class Engine:
             return result
 
         if self._packed:
-            return lambda batch: call(packing.pack(batch))
+            multiple = packing.GPU_BLOCK if self._artifact.manifest.target == "gpu" else 1
+            return lambda batch: call(packing.pack(batch, multiple))
         masked = "attention_mask" in self._artifact.manifest.inputs
         return lambda batch: _by_length(call, batch, masked=masked)
 

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pointsman.classify.packing import INPUTS, pack
+from pointsman.classify.packing import GPU_BLOCK, INPUTS, pack
 from pointsman.classify.tokenizer import Ids
 
 BUCKETS = (64, 128, 256, 512, 1024, 2048, 4096)
-"""Tokens of a call; longer calls run without a captured graph."""
+"""Tokens of a call, multiples of GPU_BLOCK; longer calls run without a captured graph."""
 TOKENS_PER_PROMPT = 8
 """Tokens of a bucket per row of logits; the number of rows is fixed, too."""
 
@@ -143,7 +143,7 @@ class BucketRunner:
         feed = pack(prompts)
         bucket = bucket_for(len(feed["input_ids"]), len(prompts))
         if bucket is None:
-            return self._thread.submit(self._run, feed).result()
+            return self._thread.submit(self._run, pack(prompts, GPU_BLOCK)).result()
         rows = self._thread.submit(self._replay, bucket, fill(feed, bucket)).result()
         return rows[: len(prompts)]
 

@@ -14,17 +14,23 @@ from pointsman.classify.tokenizer import Ids
 
 INPUTS = ("input_ids", "position_ids", "segment_ids", "starts")
 """int64: token ids, positions and segment ids, each [tokens], and the start of each prompt, [prompts]."""
+GPU_BLOCK = 64
+"""A graph for a GPU takes a multiple of so many tokens."""
 
 
-def pack(prompts: Sequence[Ids]) -> dict[str, Ids]:
-    """Return the feed for non-empty `prompts`; prompt i has segment id i and row i of the logits."""
+def pack(prompts: Sequence[Ids], multiple: int = 1) -> dict[str, Ids]:
+    """Return the feed for non-empty `prompts`; prompt i has segment id i and row i of the logits.
+
+    Filler up to a `multiple` of tokens is a segment of its own, with the id -1 and without a row.
+    """
     lengths = [len(prompt) for prompt in prompts]
     starts = np.cumsum([0, *lengths[:-1]], dtype=np.int64)
     input_ids = np.concatenate(prompts)
     segment_ids = np.repeat(np.arange(len(prompts)), lengths)
+    filler = (0, -len(input_ids) % multiple)
     return {
-        "input_ids": input_ids,
-        "position_ids": np.arange(len(input_ids)) - starts[segment_ids],
-        "segment_ids": segment_ids,
+        "input_ids": np.pad(input_ids, filler),
+        "position_ids": np.pad(np.arange(len(input_ids)) - starts[segment_ids], filler),
+        "segment_ids": np.pad(segment_ids, filler, constant_values=-1),
         "starts": starts,
     }

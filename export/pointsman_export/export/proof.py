@@ -62,7 +62,7 @@ def prove(
         verify.check_interface(path, recipe.interface, labels)
     _, shipped = paths
     on_gpu = trial.target == "gpu"
-    graphs = {name: Graph(path, prefer_cuda=on_gpu and name == shipped) for name, path in paths.items()}
+    graphs = {name: Graph(path, for_gpu=on_gpu and name == shipped) for name, path in paths.items()}
     random = verify.random_prompts(vocabulary, trial.max_tokens, checkpoint.padding)
     progress("comparing with torch")
     exact = [name for name in graphs if name != "int8"]

@@ -20,20 +20,21 @@ _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 class Graph:
-    """A session on the CPU, or on CUDA if preferred and available.
+    """A session on the CPU, or on CUDA if the graph is for a GPU and there is one.
 
     With `threads` 0, ONNX Runtime chooses the number of threads.
     """
 
-    def __init__(self, path: Path, threads: int = 0, *, prefer_cuda: bool = False) -> None:
+    def __init__(self, path: Path, threads: int = 0, *, for_gpu: bool = False) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = _ERRORS_ONLY
         found = onnxruntime.get_available_providers()
         # TF32 would round the products of a float32 graph to 10 bits
-        wanted = [(_CUDA, {"use_tf32": "0"})] if prefer_cuda and _CUDA in found else []
+        wanted = [(_CUDA, {"use_tf32": "0"})] if for_gpu and _CUDA in found else []
         self._session = onnxruntime.InferenceSession(path, options, [*wanted, _CPU])
         self.provider: str = self._session.get_providers()[0]
+        self._multiple = packing.GPU_BLOCK if for_gpu else 1
         self._packed = [value.name for value in self._session.get_inputs()] == PACKED.names
 
     def logits(self, prompts: Sequence[Ids], width: int = 0) -> Logits:
@@ -42,7 +43,7 @@ class Graph:
         They are packed, or padded to the longest or to `width` tokens.
         """
         if self._packed:
-            return self._run(packing.pack(prompts))
+            return self._run(packing.pack(prompts, self._multiple))
         ids, mask = padded(prompts, width)
         return self._run({"input_ids": ids, "attention_mask": mask})
 

@@ -41,19 +41,21 @@ def load_graph(path: Path) -> ModelProto:
         raise GraphError(f"{path}: onnx cannot read it ({error}); {_FORM}") from error
 
 
-def run(model: ModelProto, prompts: Sequence[Ids], progress: Callable[[int], None]) -> Floats:
+def run(model: ModelProto, prompts: Sequence[Ids], progress: Callable[[int], None], *, for_gpu: bool = False) -> Floats:
     """Return the graph's one output for each prompt, shape [prompts, width], on the CPU; raises GraphError.
 
     Prompts of one length share a run, so none is padded. `progress` is called with the number of finished prompts.
     """
     session = _session(model)
     inputs = [item.name for item in session.get_inputs()]
-    feed_of = packing.pack if inputs == list(packing.INPUTS) else _stacked
+    packed = inputs == list(packing.INPUTS)
+    multiple = packing.GPU_BLOCK if for_gpu else 1
     found = []
     done = 0
     batches = _batches(prompts)
     for batch in batches:
-        feed = feed_of([prompts[place] for place in batch])
+        some = [prompts[place] for place in batch]
+        feed = packing.pack(some, multiple) if packed else _stacked(some)
         values = session.run(None, {name: feed[name] for name in inputs})[0]
         if values.ndim != 2:
             raise GraphError(f"the features have {values.ndim} axes, expected 2: prompts and width; {_FORM}")

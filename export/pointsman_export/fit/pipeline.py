@@ -89,7 +89,8 @@ def fit(request: FitRequest, progress: Progress) -> Report:
     graph, features_name = with_layers(graph, graphs.features_name(graph, base.manifest.output))
     prompts = _tokenize(base, rows.texts)
     encoder = graphs.encoder(graph, features_name)
-    features = graphs.run(encoder, prompts, progress.step("reading the texts", len(prompts)))
+    run = partial(graphs.run, for_gpu=base.manifest.target == "gpu")
+    features = run(encoder, prompts, progress.step("reading the texts", len(prompts)))
     head, calibration, make_report = (_describe if request.described else _train)(request, rows, features, progress)
     fitted = graphs.with_head(graph, features_name, head, base.manifest.output)
     with destination.workspace(request.output) as work:
@@ -101,7 +102,7 @@ def fit(request: FitRequest, progress: Progress) -> Report:
         if calibration.encoded is not None:
             (built / CALIBRATION).write_bytes(calibration.encoded)
         proof = progress.step("proving the graph", len(prompts))
-        difference = _difference(graphs.run(graphs.load_graph(built / MODEL), prompts, proof), head.logits(features))
+        difference = _difference(run(graphs.load_graph(built / MODEL), prompts, proof), head.logits(features))
         report = make_report(difference=difference, seconds=time.perf_counter() - start)
         manifest = _manifest(base, rows, languages, calibration, report, built)
         write_manifest(built, manifest)
