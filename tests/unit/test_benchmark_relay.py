@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,10 +18,12 @@ import openai
 import pytest
 import target
 from relay.arrivals import Arrivals
+from relay.report import render
 from relay.stream_load import request_length, starts
 
 from relay import cpu, exchange, nginx, requests, targets
 
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 WRK = """\
 Running 2s test @ http://127.0.0.1:9010/v1/chat/completions
   Latency Distribution
@@ -229,3 +232,14 @@ def test_a_slow_round_that_hits_both_leaves_ratio_and_difference_as_they_are() -
     assert target.ratio([4.0, 40.0, 4.0], [2.0, 20.0, 2.0]) == 2.0
     assert target.difference([4.0, 40.0, 4.0], [2.0, 38.0, 2.0]) == 2.0
     assert math.isnan(target.difference([], [1.0]))
+
+
+def test_the_report_says_what_was_measured_and_why_a_target_is_not_met(tmp_path: Path) -> None:
+    """It is rendered from the result, and names each unmet target again with its reason."""
+    shutil.copy(RESULTS / "relay.json", tmp_path)
+    lines = render(tmp_path)
+    assert lines == (RESULTS / "relay.md").read_text("utf-8").splitlines()
+    unmet = [line.split("|")[1].strip() for line in lines if line.endswith("| not met |")]
+    explained = "\n".join(line for line in lines if line.startswith("- "))
+    assert unmet
+    assert [what for what in unmet if what not in explained] == []
