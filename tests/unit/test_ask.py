@@ -162,6 +162,12 @@ def test_an_instruction_decides_and_not_its_object(told: str) -> None:
     assert found(f"{told}: a cat sat on a mat") == f"{told}: a cat sat on a mat"
 
 
+@rows("told", ["Summarise this document.", "Please translate the document above"])
+def test_a_task_that_names_nothing_but_a_marked_document_is_the_ask(told: str) -> None:
+    """Else the whole message would be, and its document would decide."""
+    assert found(f"<document>\n{SOUP}\n</document>\n\n{told}") == told
+
+
 def test_a_message_of_nothing_but_a_harness_has_no_ask() -> None:
     assert FINDER.find(["<system-reminder>\nRead the rules.\n</system-reminder>"]).kind is AskKind.NONE
 

@@ -66,9 +66,10 @@ async def test_a_unix_socket_has_its_mode_whatever_the_umask(tmp_path: Path, mod
     try:
         async with listening() as listener:
             await listener.listen(f"unix:{tmp_path}/data.sock", Access(mode))
+            found = stat.S_IMODE((tmp_path / "data.sock").stat().st_mode)
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "data.sock").stat().st_mode) == mode
+    assert found == mode
 
 
 def test_nobody_else_may_connect_before_the_socket_has_its_group(

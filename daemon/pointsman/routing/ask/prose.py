@@ -77,6 +77,11 @@ class Words(msgspec.Struct, frozen=True, gc=False):
     known: set[str]
 
 
+# Words of a task that says nothing but what is to be done with which document.
+_SHORT_TASK = 8
+_WORKED_ON = frozenset(["above", "below", "document", "documents", "passages"])
+
+
 def words_in(text: str) -> Words:
     """Return the words of a text's beginning."""
     begin = text[:LONGEST].lower()
@@ -140,7 +145,7 @@ def _first(listed: list[str]) -> str | None:
 
 def is_frame(text: str, found: Words) -> bool:
     """Return whether a paragraph only says that something is to be answered, by whom, or in what form."""
-    if not words.TEMPLATES.isdisjoint(found.known):
+    if not words.TEMPLATES.isdisjoint(found.known) and not _is_task(found):
         template, many = len(words.TEMPLATES & found.known), content(found)
         if many <= max(1, len(found.listed) // 7) or (template > 1 and many <= len(found.listed) // 4):
             return True
@@ -150,6 +155,13 @@ def is_frame(text: str, found: Words) -> bool:
     if _PERSONA.match(begin) is not None:
         return not any(_wants(sentence) for sentence in _SENTENCE.split(text[: 2 * LONGEST])[1:])
     return "?" not in text and (_is_courtesy(text, begin, found) or _RULE.match(begin) is not None)
+
+
+def _is_task(found: Words) -> bool:
+    """Return whether a paragraph has a document worked on, as a person who asks for no more than that does."""
+    listed = [word for word in found.listed if word not in words.COURTESIES]
+    worked_on = words.TEMPLATES & found.known <= _WORKED_ON
+    return worked_on and len(listed) <= _SHORT_TASK and not words.TASKS.isdisjoint(listed[:1])
 
 
 def _is_courtesy(text: str, begin: str, found: Words) -> bool:
