@@ -6,6 +6,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,10 @@ DECISIVE = (
 def provenance() -> dict[str, Any]:
     """Return the head of every result file."""
     root = Path(__file__).parents[1]
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True, check=False
-    ).stdout.strip()
+    describe = ("git", "describe", "--always", "--dirty")
+    commit = ""
+    if shutil.which("git"):
+        commit = subprocess.run(describe, cwd=root, capture_output=True, text=True, check=False).stdout.strip()
     installed = {found.name: found.version for found in importlib.metadata.distributions()}
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

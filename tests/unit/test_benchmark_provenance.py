@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from provenance import cpu, processor, provenance
 
 GENOA = """processor\t: 0
@@ -43,6 +44,12 @@ def test_a_quota_is_told_and_no_quota_is_not() -> None:
 
     assert processor(machine | {"cpu_max": "200000 100000"}) == "8 cores of x, cpu.max 200000 100000"
     assert processor(machine | {"cpu_max": "max 100000"}) == processor(machine) == "8 cores of x"
+
+
+def test_a_host_without_git_measures_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+
+    assert provenance()["commit"] == ""
 
 
 def test_a_result_has_the_machine_the_kernel_and_the_versions() -> None:
