@@ -9,10 +9,8 @@ benchmarks/results.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import math
-import os
 import secrets
 import time
 from dataclasses import replace
@@ -20,20 +18,16 @@ from typing import Any
 
 import uvloop
 from markdown import judged, table
-from path import EXPLICIT, HEAD, REQUESTS, body, connected, quiet
+from path import EXPLICIT, HEAD, REQUESTS, body, quiet
 from provenance import processor, provenance
+from side_by_side import in_turn
 from startup import RESULT, ROOT
 from target import at_most, difference
 
-from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared, prepare
 from pointsman.config.client_keys import ClientKey, ClientKeys, KeyLimits, Scope, digest_of
-from pointsman.observability.line_writer import LineWriter
-from pointsman.observability.log import Log
-from pointsman.observability.log_line import LineEncoder
 
 ROUNDS = 60
-ROUND_S = 0.02
 """A round is short, so that some of many see no other program."""
 WANTED_US = 3.0
 SECRET = b"sk-of-the-benchmark"
@@ -57,44 +51,13 @@ def others(count: int) -> list[ClientKey]:
     return [ClientKey(f"client{number}", secrets.token_bytes(32)) for number in range(count)]
 
 
-def log_to(null: int) -> tuple[LineWriter, Log]:
-    writer = LineWriter(null, "log", lambda _, __: b"")
-    return writer, Log("info", writer, LineEncoder(journal=False))
-
-
 async def measure(rounds: int) -> dict[str, list[float]]:
     """Return the microseconds of a request in each round, by the key that it has."""
-    null = os.open(os.devnull, os.O_WRONLY)
     base = quiet(prepare(ROOT / "config" / "config.yaml"))
     turns, size = REQUESTS["one question", "1 KiB"]
     sent = body(size, turns, EXPLICIT)
     pieces = [HEAD.format(len(sent)).encode() + sent]
-    services: dict[str, Generations] = {}
-    writers = []
-    for name, key in {NONE: None, **KEYS}.items():
-        writer, log = log_to(null)
-        writers.append(writer)
-        services[name] = Generations(_with(base, key), log)
-    gc.collect()
-    gc.freeze()  # as the daemon does
-    ends = {name: connected(service) for name, service in services.items()}
-    found: dict[str, list[float]] = {name: [] for name in ends}
-    try:
-        for end in ends.values():
-            await end.ask(pieces)
-            if not end.client_line.written.startswith(b"HTTP/1.1 200"):
-                raise RuntimeError(f"not answered: {end.client_line.written!r}")
-        count = max(3, round(ROUND_S / await ends[NONE].seconds(pieces, 3)))
-        for _ in range(rounds):
-            for name, end in ends.items():
-                found[name].append(round(await end.seconds(pieces, count) * 1e6, 3))
-    finally:
-        for service in services.values():
-            await service.close()
-        for writer in writers:
-            writer.close(1.0)
-        os.close(null)
-    return found
+    return await in_turn({name: _with(base, key) for name, key in {NONE: None, **KEYS}.items()}, pieces, rounds)
 
 
 def _with(base: Prepared, key: ClientKey | None) -> Prepared:

@@ -9,10 +9,8 @@ rollout.json and rollout.md to benchmarks/results.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import math
-import os
 import random
 import statistics
 from dataclasses import replace
@@ -20,23 +18,19 @@ from typing import Any
 
 import uvloop
 from markdown import table
-from path import HEAD, HIT, REQUESTS, body, connected, quiet
+from path import HEAD, HIT, REQUESTS, body, quiet
 from provenance import processor, provenance
+from side_by_side import in_turn
 from startup import RESULT, ROOT
 from target import difference
 
-from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared, prepare
 from pointsman.config.model import Canary, CategoryRollout, RoutingOptions, Rule
 from pointsman.evaluation.comparison import EACH, SCALE
 from pointsman.evaluation.sequential import Sample, shares_differ
 from pointsman.evaluation.sequential import difference as between
-from pointsman.observability.line_writer import LineWriter
-from pointsman.observability.log import Log
-from pointsman.observability.log_line import LineEncoder
 
 ROUNDS = 60
-ROUND_S = 0.02
 RUNS, CONVERSATIONS = 1_000, 1_000
 NONE = "none of it"
 WORDS = tuple(f"keyword{number}" for number in range(10))
@@ -57,35 +51,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 async def measure(rounds: int) -> dict[str, list[float]]:
     """Return the microseconds of a request in each round, by the options."""
-    null = os.open(os.devnull, os.O_WRONLY)
     base = quiet(prepare(ROOT / "config" / "config.yaml"))
     turns, size = REQUESTS["one question", "1 KiB"]
     sent = body(size, turns, HIT)
     pieces = [HEAD.format(len(sent)).encode() + sent]
-    services: dict[str, Generations] = {}
-    writers = []
-    for name, options in OPTIONS.items():
-        writer = LineWriter(null, "log", lambda _, __: b"")
-        writers.append(writer)
-        services[name] = Generations(_with(base, options), Log("info", writer, LineEncoder(journal=False)))
-    gc.collect()
-    gc.freeze()  # as the daemon does
-    ends = {name: connected(service) for name, service in services.items()}
-    found: dict[str, list[float]] = {name: [] for name in ends}
-    try:
-        for end in ends.values():
-            await end.ask(pieces)
-        count = max(3, round(ROUND_S / await ends[NONE].seconds(pieces, 3)))
-        for _ in range(rounds):
-            for name, end in ends.items():
-                found[name].append(round(await end.seconds(pieces, count) * 1e6, 3))
-    finally:
-        for service in services.values():
-            await service.close()
-        for writer in writers:
-            writer.close(1.0)
-        os.close(null)
-    return found
+    return await in_turn({name: _with(base, options) for name, options in OPTIONS.items()}, pieces, rounds)
 
 
 def _with(base: Prepared, options: dict[str, Any]) -> Prepared:

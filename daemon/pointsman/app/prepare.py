@@ -156,7 +156,7 @@ def _classifier(config: Config, artifacts: Sequence[Artifact], hash_key: bytes) 
     try:
         # Its texts give way to those of the first.
         larger = load_classifier(config, artifacts[1], hash_key, nice=NICE_LONG)
-    except BaseException:
+    except BaseException:  # also on Ctrl-C: no one else would close it
         first.close()
         raise
     return Cascade(first, larger, config.pointsman.classifier.deadline_ms / 1000)

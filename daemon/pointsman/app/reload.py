@@ -149,7 +149,7 @@ class Reloader:
                     "failed", self.generation, error=ShuttingDown("the service stops; the config was not reloaded")
                 )
                 raise
-            except Exception:
+            except Exception:  # systemd must not wait for the end of this reload, whatever failed
                 self._notify.ready("the reloader failed, see the log")
                 raise
             finally:  # whatever fails, no client waits for ever

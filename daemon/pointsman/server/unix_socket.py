@@ -32,7 +32,7 @@ def bound(path: str, access: Access) -> socket.socket:
         if access.group is not None:
             _give(path, access.group)
         Path(path).chmod(access.mode)
-    except BaseException:
+    except BaseException:  # whatever fails, no one else would close it
         made.close()
         raise
     return made
