@@ -78,4 +78,5 @@ async def test_a_401_says_which_key_is_missing_and_where_it_belongs(tmp_path: Pa
         await world.service.daemon.logged("endpoint", endpoint="vllm0", state=f"models unknown: {found['error']}")
         ready = await world.service.get("/ready")
         assert (ready.status, ready.json["error"]["code"]) == (503, "not_ready")
+        assert b"\npointsman_ready 0.0\n" in (await world.service.get("/metrics", admin=True)).body
         assert told in (await world.cli()).stdout
