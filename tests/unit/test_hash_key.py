@@ -67,7 +67,7 @@ def test_equal_texts_have_equal_hashes_under_one_key_alone() -> None:
 
 async def test_a_classifier_hashes_with_the_key_of_its_service(tmp_path: Path) -> None:
     key = bytes([7] * 32)
-    toy_artifact.build(tmp_path / "artifact")
+    toy_artifact.build_measured(tmp_path / "artifact")
     text = MINIMAL + "classifier: {category_model: {model_id: artifact, threshold: 0.4}}\n"
     made = prepare(write(tmp_path, text), hash_key=key)
     try:
