@@ -171,7 +171,10 @@ async def test_where_the_larger_one_fails_the_first_ones_answer_stands(
 async def test_a_foreign_text_reaches_the_larger_one_if_that_reads_its_language(
     make_classifier: Make, tmp_path: Path, declared: list[str], asked: int
 ) -> None:
-    first, larger = small(tmp_path / "small", languages=["en"]), toy_artifact.build_measured(tmp_path / "x", languages=declared)
+    first, larger = (
+        small(tmp_path / "small", languages=["en"]),
+        toy_artifact.build_measured(tmp_path / "x", languages=declared),
+    )
     with make_classifier(first) as one, make_classifier(larger) as other:
         cascade = Cascade(one, other, 10.0)
         found = await cascade.classify(SPANISH, 10.0, lambda _: True)
