@@ -6,13 +6,9 @@ import asyncio
 import datetime
 import hashlib
 import json
-import os
-import stat
-import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,11 +19,9 @@ from pointsman.adapters.catalog import Served
 from pointsman.app.gauges import _classifier as watch_classifier
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Canary, CategoryRollout, Lora, Model, RoutingOptions
-from pointsman.errors import CannotStart
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
-from pointsman.observability.texts import KeptTexts
 from pointsman.routing.decision import Reason
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Routed, Router
@@ -194,101 +188,6 @@ async def test_a_texts_hash_is_the_same_from_the_cache_and_tells_texts_apart(cla
 
     assert [found.classification and found.classification.source for found in routed] == ["run", "hit", "run"]
     assert hashes[0] == hashes[1] != hashes[2]
-
-
-# --- the texts -------------------------------------------------------------------------------------------------
-
-
-def opened(path: Path, log: Memory | None = None, dropped: Callable[[], object] = lambda: None) -> KeptTexts:
-    return KeptTexts(path, Log("info", log or Memory()), dropped)
-
-
-def kept(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-
-
-def test_each_text_is_kept_once_by_a_process(tmp_path: Path) -> None:
-    texts = opened(tmp_path / "texts.jsonl")
-    for text_hash, text in (("a", "two\nlines é"), ("b", "x"), ("a", "two\nlines é")):
-        texts.keep(text_hash, text)
-    texts.close()
-
-    assert kept(tmp_path / "texts.jsonl") == [{"hash": "a", "text": "two\nlines é"}, {"hash": "b", "text": "x"}]
-
-
-def test_a_restart_appends_to_the_texts(tmp_path: Path) -> None:
-    for text in ("x", "y"):
-        texts = opened(tmp_path / "texts.jsonl")
-        texts.keep(text, text)
-        texts.close()
-
-    assert [row["text"] for row in kept(tmp_path / "texts.jsonl")] == ["x", "y"]
-
-
-def test_only_the_owner_reads_the_texts(tmp_path: Path) -> None:
-    """Also where the file was there and open to others, and whatever the umask."""
-    new, old = tmp_path / "new.jsonl", tmp_path / "old.jsonl"
-    old.touch(0o644)
-    before = os.umask(0)
-    try:
-        for path in (new, old):
-            opened(path).close()
-    finally:
-        os.umask(before)
-
-    assert [stat.S_IMODE(path.stat().st_mode) for path in (new, old)] == [0o600, 0o600]
-
-
-def test_a_file_of_texts_that_cannot_be_written_keeps_the_service_from_starting(tmp_path: Path) -> None:
-    with pytest.raises(CannotStart, match=r"pointsman\.log\.texts_file: .*nowhere/texts.jsonl cannot be written"):
-        opened(tmp_path / "nowhere" / "texts.jsonl")
-
-
-@pytest.mark.parametrize("read", [True, False])
-def test_texts_go_to_no_pipe_or_device(tmp_path: Path, read: bool) -> None:
-    """Whose reader could hold the service up, from the moment when it is opened."""
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if read else None
-    for texts in (path, Path("/dev/null")):
-        with pytest.raises(CannotStart, match="cannot be written"):
-            opened(texts)
-    if reader is not None:
-        os.close(reader)
-
-
-def test_no_request_waits_for_a_disk_that_hangs_and_texts_beyond_4_mib_are_dropped_counted_and_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hangs, log, dropped = threading.Event(), Memory(), []
-    texts = opened(tmp_path / "texts.jsonl", log, lambda: dropped.append(1))
-    write = os.write
-
-    def slow(file: int, data: bytes) -> int:
-        assert hangs.wait(10)
-        return write(file, data)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "write", slow)
-        for number in range(500):
-            texts.keep(str(number), "x" * 10_000)
-        assert 50 < len(dropped) < 110
-        hangs.set()
-        texts.close()
-    rows = kept(tmp_path / "texts.jsonl")
-    assert [row["hash"] for row in rows] == [str(number) for number in range(500 - len(dropped))]
-    (line,) = [json.loads(line) for line in log.getvalue().splitlines()]
-    assert (line["level"], line["event"], line["dropped"]) == ("warning", "texts_file", len(dropped))
-
-
-def test_a_text_that_was_dropped_is_kept_when_it_comes_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = opened(tmp_path / "texts.jsonl")
-    with monkeypatch.context() as patched:
-        patched.setattr(texts._writer, "put", lambda _: False)
-        texts.keep("a", "x")
-    texts.keep("a", "x")
-    texts.close()
-    assert kept(tmp_path / "texts.jsonl") == [{"hash": "a", "text": "x"}]
 
 
 # --- the metrics -----------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from pointsman.api.caller import caller_of, origin_of, stated_ask
 from pointsman.api.decision_headers import decision_lines
 from pointsman.api.dry_run import dry_run
 from pointsman.api.health import Ready, health_routes, ping_routes
+from pointsman.api.kept_text import keep_text
 from pointsman.api.models import model_list, model_of_list
 from pointsman.api.realtime import check_offer
 from pointsman.api.token_budget import reserve
@@ -154,7 +155,8 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         parsed, caller, continued=continued.kept, at=at, origin=origin, scope=scope, key=exchange.key
     )
     record.decided(routed)
-    _keep_text(backend, routed)
+    if backend.texts is not None:
+        keep_text(backend.texts, router, record, routed)
 
     def again(served: Served) -> Plan:
         other = router.again(parsed, routed, served, at, scope)
@@ -167,12 +169,6 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
 
 def _plan(routed: Routed) -> Plan:
     return Plan(routed.decision, routed.edited.body, decision_lines(routed))
-
-
-def _keep_text(backend: Backend, routed: Routed) -> None:
-    if backend.texts is not None and routed.classification is not None:
-        stage = backend.router.classifier.stages[routed.classification.stage]
-        backend.texts.keep(routed.classification.text_hash, stage.read(routed.text))
 
 
 async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:

@@ -16,7 +16,7 @@ from pointsman.app.prepare import Prepared
 from pointsman.app.trials import Trials
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.address import UNIX_PEERS, network
-from pointsman.config.model import Config, ServerOptions
+from pointsman.config.model import Config, LogOptions, ServerOptions
 from pointsman.config.overlay import Unloaded
 from pointsman.errors import CannotStart
 from pointsman.observability.answers import Answers
@@ -69,7 +69,7 @@ class Builder:
         credentials = relay.forward_authorization and not key_line
         # These may fail; what follows takes over shared parts and must not.
         limits = self._limits(server)
-        texts = self._texts(config.pointsman.log.texts_file, previous)
+        texts = self._texts(config.pointsman.log, previous)
         try:
             feedback = self._feedback(config.pointsman.log.feedback_file, previous)
         except CannotStart:
@@ -153,11 +153,11 @@ class Builder:
         tried = any(one.canary is not None for one in config.pointsman.routing.categories.values())
         return self.trials.observe if tried else None
 
-    def _texts(self, file: str | None, previous: Generation | None) -> KeptTexts | None:
-        """Return the file of texts, which stays open if it stays the same; raises CannotStart."""
-        if previous is not None and previous.config.pointsman.log.texts_file == file:
+    def _texts(self, options: LogOptions, previous: Generation | None) -> KeptTexts | None:
+        """Return the file of texts, which stays open if nothing about it changes; raises CannotStart."""
+        if previous is not None and _about_texts(previous.config.pointsman.log) == _about_texts(options):
             return previous.texts
-        return None if file is None else KeptTexts(Path(file), self._log, self._metrics.texts_dropped.add)
+        return None if options.texts_file is None else KeptTexts(options, self._log, self._metrics.texts_dropped.add)
 
     def _feedback(self, file: str | None, previous: Generation | None) -> KeptFeedback | None:
         """Return the file of feedback, which stays open if it stays the same; raises CannotStart."""
@@ -190,3 +190,7 @@ class Builder:
 
 def _trusted(given: Sequence[str]) -> TrustedProxies:
     return TrustedProxies(tuple(network(text) for text in given if text != UNIX_PEERS), UNIX_PEERS in given)
+
+
+def _about_texts(log: LogOptions) -> tuple[object, ...]:
+    return log.texts_file, log.texts_file_bytes, log.texts_files, log.texts_share, log.texts_redact

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -11,14 +10,11 @@ from itertools import chain
 from pathlib import Path
 
 from pointsman import files
+from pointsman.cli.since import since
 from pointsman.config.load import default_path, load
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.comparison import prices_of, read, render
-from pointsman.observability.kept_feedback import former
-
-_UNITS = {"m": 60, "h": 3_600, "d": 86_400}
-_AGO = re.compile(r"(\d{1,6})([mhd])")
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?")
+from pointsman.observability import rotated_file
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,12 +25,12 @@ def run(options: argparse.Namespace) -> int:
     names = options.first, options.second
     feedback = _feedback(config.pointsman.log.feedback_file)
     try:
-        since = _since(options.since, time.time())
+        begin = since(options.since, time.time())
         if str(options.log) == "-":
-            sides = read(chain(sys.stdin.buffer, feedback), names, prices, since)
+            sides = read(chain(sys.stdin.buffer, feedback), names, prices, begin)
         else:
             with files.opened(options.log) as log:
-                sides = read(chain(log, feedback), names, prices, since)
+                sides = read(chain(log, feedback), names, prices, begin)
     except OSError as error:
         print(f"pointsman: {options.log}: {error.strerror}", file=sys.stderr)
         return 1
@@ -46,23 +42,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _feedback(file: str | None) -> Iterator[bytes]:
-    """Yield the lines of the file of feedback and of the one before; one that cannot be read is left out, and told."""
-    for path in () if file is None else (former(Path(file)), Path(file)):
-        try:
-            with files.opened(path) as lines:
-                yield from lines
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            print(f"pointsman: without the feedback in {path}: {error.strerror}", file=sys.stderr)
-
-
-def _since(text: str | None, now: float) -> str:
-    """Return a time in the log's form, of `2h`, `3d` or a date; raises EvaluationError."""
-    if text is None:
-        return ""
-    if (ago := _AGO.fullmatch(text)) is not None:
-        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now - int(ago[1]) * _UNITS[ago[2]]))
-    if _TIME.fullmatch(text) is not None:
-        return text.replace(" ", "T")
-    raise EvaluationError(f'--since: expected `90m`, `2h`, `3d` or `2026-11-26T12:00` (UTC), found "{text}"')
+    """Yield the lines of the files of feedback; one that cannot be read ends them, and is told."""
+    try:
+        yield from () if file is None else rotated_file.lines(Path(file))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        print(f"pointsman: without the feedback in {error.filename}: {error.strerror}", file=sys.stderr)

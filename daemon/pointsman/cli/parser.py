@@ -170,6 +170,21 @@ def parser() -> argparse.ArgumentParser:
     keys.add_argument("--json", action="store_true", help="print JSON")
     keys.set_defaults(parser=keys)
 
+    texts = commands.add_parser(
+        "texts",
+        help="remove texts that pointsman.log.texts_file has kept",
+        description="A running service goes on with what is left.",
+    )
+    texts.add_argument("action", choices=("delete",))
+    texts.add_argument(
+        "--request-id", action="append", metavar="ID", help="the text that was kept for this request; any number"
+    )
+    texts.add_argument("--text-hash", action="append", metavar="HASH", help="the text with this hash; any number")
+    texts.add_argument("--older-than", metavar="WHEN", help="what is older: 90m, 2h, 3d, or than a date in UTC")
+    texts.add_argument("--file", type=Path, metavar="FILE", help="default: the config's pointsman.log.texts_file")
+    _config_option(texts)
+    texts.set_defaults(parser=texts)
+
     commands.add_parser("eval", help="measure a classifier, or replay a decision log", add_help=False)
     commands.add_parser("export", help="convert a classifier into an artifact", add_help=False)
     commands.add_parser("fit", help="train a head for your own labels on an artifact", add_help=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointsman import files
-from pointsman.config import rules
+from pointsman.config import kept_texts, rules
 from pointsman.config.address import Tcp, listen
 from pointsman.config.certificate import BadCertificate, read_certificate
 from pointsman.config.labels import Coverage, cover
@@ -62,6 +62,7 @@ def lint(loaded: Loaded, labels: Sequence[str], larger: Sequence[str] | None = N
         *_nothing_to_load(loaded),
         *rules.warnings(loaded.config, loaded.places),
         *_key_aliases(loaded),
+        *kept_texts.warnings(loaded.config, loaded.places),
     ]
     return Findings(in_order(errors), in_order(warnings))
 

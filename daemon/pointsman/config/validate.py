@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from pointsman.config import address, origins, paths, rules
+from pointsman.config import address, kept_texts, origins, paths, rules
 from pointsman.config.access import access_problems
 from pointsman.config.loops import is_local, own_listener
 from pointsman.config.model import DIRECT, Category, CategoryRollout, Config, ModelScore
@@ -69,6 +69,7 @@ def validate(config: Config, places: Places) -> tuple[Problem, ...]:
         _rollout,
         _rules,
         _asks,
+        lambda subject: kept_texts.problems(subject.config, subject.places),
         lambda subject: access_problems(subject.config, subject.places),
     )
     return tuple(problem for check in checks for problem in check(subject))

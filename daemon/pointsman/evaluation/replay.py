@@ -20,6 +20,7 @@ from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.provenance import Provenance
 from pointsman.evaluation.scheme import DEFAULT_THRESHOLD, NONE, Categories, Labels
 from pointsman.evaluation.table import artifact_line, columns, interval, percent
+from pointsman.observability.rotated_file import parts
 
 UNSURE = "(unsure)"
 """Stands for a label below the threshold, or of a text in another language, if no config says which model answers."""
@@ -128,11 +129,14 @@ def read_log(path: Path) -> list[Logged]:
 
 
 def read_texts(path: Path, hash_key: bytes = b"") -> dict[str, str]:
-    """Return texts by hash from a file of `{"hash", "text"}`, hashing rows without one. Raises EvaluationError.
+    """Return texts by hash from a file of `{"hash", "text"}` and its older parts. Raises EvaluationError.
 
-    These are hashed with the service's key, and as by releases before 0.2, which had none.
+    Rows without a hash are hashed with the service's key, and as by releases before 0.2, which had none.
     """
-    rows = read_lines(path, lambda _, fields: (text_of(fields, "text"), fields.get("hash")))
+    written = [part for part in parts(path) if part.stat().st_size] or [path]
+    rows = [
+        row for part in written for row in read_lines(part, lambda _, line: (text_of(line, "text"), line.get("hash")))
+    ]
     texts: dict[str, str] = {}
     for text, found in rows:
         for name in {text_key(text, key).hex() for key in (hash_key, b"")} if found is None else [str(found)]:

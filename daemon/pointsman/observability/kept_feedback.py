@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
 from pathlib import Path
 
 import msgspec
 
 from pointsman.errors import CannotStart
 from pointsman.observability.answers import Answer, Answers
-from pointsman.observability.line_writer import LineWriter, open_lines
+from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import stamp
+from pointsman.observability.rotated_file import RotatedFile
 
 # As much again is in the file before.
 FILE_BYTES = 64 * 2**20
 # What the disk has not taken so long after the end is lost.
 CLOSE_SECONDS = 1.0
-
-
-def former(path: Path) -> Path:
-    """Return the path of the file before, which was full."""
-    return path.with_name(f"{path.name}.1")
 
 
 class KeptFeedback:
@@ -35,7 +28,7 @@ class KeptFeedback:
     def __init__(self, path: Path, log: Log, answers: Answers) -> None:
         """Open the file or create it; raises CannotStart."""
         try:
-            self._file = _opened(path)
+            self._file = RotatedFile(path, FILE_BYTES, older=1)
         except OSError as error:
             raise CannotStart(
                 f"pointsman.log.feedback_file: {path} cannot be written ({error.strerror}); check path and permissions"
@@ -43,7 +36,9 @@ class KeptFeedback:
         self._path = path
         self._log = log
         self.answers = answers
-        self._writer = LineWriter(self._file, "feedback", lambda *_: b"", self._failing, self._make_room)
+        self._writer = LineWriter(
+            self._file.descriptor, "feedback", lambda *_: b"", self._failing, self._file.make_room
+        )
 
     def keep(self, request_id: str, answer: Answer, said: dict[str, object], now: float) -> bool:
         """Append what was said of an answer soon; return False if too much waits for the disk."""
@@ -64,27 +59,8 @@ class KeptFeedback:
     def close(self) -> None:
         """Write what is queued and close the file; waits for the disk, at most CLOSE_SECONDS."""
         if self._writer.close(CLOSE_SECONDS):
-            os.close(self._file)
-
-    def _make_room(self, size: int) -> None:
-        """Rename a file that is full, which replaces the one before, and begin another; raises OSError."""
-        if os.fstat(self._file).st_size + size <= FILE_BYTES:
-            return
-        with contextlib.suppress(FileNotFoundError):
-            self._path.replace(former(self._path))
-        begun = open_lines(self._path)
-        os.dup2(begun, self._file, inheritable=False)
-        os.close(begun)
+            self._file.close()
 
     def _failing(self, error: str) -> None:
         message = f"{self._path} cannot be written; it is tried again, and feedback that cannot wait is refused"
         self._log.write("warning", "feedback_file", message=message, error=error)
-
-
-def _opened(path: Path) -> int:
-    """Open a file that can be renamed, too; raises OSError."""
-    file = open_lines(path)
-    if not os.access(path.parent, os.W_OK):
-        os.close(file)
-        raise OSError(errno.EACCES, "its folder must be writable, as a full file is renamed")
-    return file

@@ -45,16 +45,19 @@ class LineWriter:
         lost: Lost,
         failing: Callable[[str], object] = lambda _: None,
         make_room: Callable[[int], object] = lambda _: None,
+        prepare: Callable[[bytes], bytes] = lambda data: data,
     ) -> None:
         """`failing` is called in the thread, which is called `name`, with the first error of a write that is repeated.
 
         So is `make_room`, before whole lines are written, with their size; if it raises OSError, they are not written.
+        `prepare` is called in the thread with whole lines, and returns those to write instead.
         `lost` is called in any thread; neither may use this writer.
         """
         self._file = file
         self._lost = lost
         self._failing = failing
         self._make_room = make_room
+        self._prepare = prepare
         self._changed = threading.Condition()
         self._queue: deque[bytes] = deque()
         self._size = 0
@@ -105,7 +108,7 @@ class LineWriter:
 
     def _run(self) -> None:
         while data := self._take():
-            self._write(data)
+            self._write(self._prepare(data))
             with self._changed:
                 self._size -= len(data)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from pointsman.config.model import LogOptions
 from pointsman.errors import CannotStart
 from pointsman.lru import Lru
-from pointsman.observability.line_writer import LineWriter, open_lines
+from pointsman.observability.kept_rows import Row
+from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log import Log
+from pointsman.observability.redaction import Redactor
+from pointsman.observability.rotated_file import RotatedFile
 
 # Hashes of texts already in the file, at most 15 MB in memory; a text whose hash was evicted may be written twice.
 KEPT_TEXTS = 100_000
@@ -20,35 +23,52 @@ CLOSE_SECONDS = 1.0
 
 
 class KeptTexts:
-    """The file of classified texts: JSON lines `{"hash", "text"}`, readable by its owner only."""
+    """The file of classified texts, readable by its owner only: JSON lines, each a `Row`."""
 
-    def __init__(self, path: Path, log: Log, count_dropped: Callable[[], object]) -> None:
+    def __init__(self, options: LogOptions, log: Log, count_dropped: Callable[[], object]) -> None:
         """Open the file or create it; raises CannotStart. `count_dropped` is called for each text that is dropped."""
+        self._path = Path(options.texts_file or "")
         try:
-            self._file = open_lines(path)
+            self._file = RotatedFile(self._path, options.texts_file_bytes, options.texts_files)
         except OSError as error:
+            why = error.strerror
             raise CannotStart(
-                f"pointsman.log.texts_file: {path} cannot be written ({error.strerror}); check path and permissions"
+                f"pointsman.log.texts_file: {self._path} cannot be written ({why}); check path and permissions"
             ) from error
-        self._path = path
         self._log = log
         self._count_dropped = count_dropped
+        self._below = round(options.texts_share * 2**32)
+        self._redactor = Redactor(options.texts_redact)
         self._kept: Lru[str, bool] = Lru(KEPT_TEXTS)
-        self._writer = LineWriter(self._file, "texts", self._lost, self._failing)
+        self._begun = 0
+        self._writer = LineWriter(
+            self._file.descriptor, "texts", self._lost, self._failing, self._file.make_room, self._redacted
+        )
 
-    def keep(self, text_hash: str, text: str) -> None:
-        """Append a text soon, unless its hash is known; it is dropped while too many wait for the disk."""
-        if self._kept.get(text_hash) is None:
-            line = msgspec.json.encode({"hash": text_hash, "text": text}) + b"\n"
-            if self._writer.put(line):
-                self._kept.put(text_hash, True)
-            else:
-                self._count_dropped()
+    def wants(self, text_hash: str) -> bool:
+        """Return whether a text is one of the share that is kept, and not known to be in the file."""
+        if self._begun != self._file.begun:  # the file has begun anew, and so have its texts
+            self._begun = self._file.begun
+            self._kept = Lru(KEPT_TEXTS)
+        return self._kept.get(text_hash) is None and int(text_hash[:8], 16) < self._below
+
+    def keep(self, row: Row) -> None:
+        """Append a text soon; it is dropped while too many wait for the disk."""
+        if self._writer.put(msgspec.json.encode(row) + b"\n"):
+            self._kept.put(row.hash, True)
+        else:
+            self._count_dropped()
 
     def close(self) -> None:
         """Write what is queued and close the file; waits for the disk, at most CLOSE_SECONDS."""
         if self._writer.close(CLOSE_SECONDS):
-            os.close(self._file)
+            self._file.close()
+
+    def _redacted(self, data: bytes) -> bytes:
+        """Redact the rows in some lines; runs in the thread that writes."""
+        found = (msgspec.json.decode(line, type=Row) for line in data.splitlines())
+        clean = [msgspec.structs.replace(row, text=self._redactor.redact(row.text)) for row in found]
+        return msgspec.json.Encoder().encode_lines(clean)
 
     def _lost(self, texts: int, error: str | None) -> bytes:
         message = f"{texts} texts were not kept: {self._path} was not written in time"

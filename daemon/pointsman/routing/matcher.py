@@ -112,3 +112,49 @@ def _is_edge(edge: Edge, before: int, after: int) -> bool:
     if edge == "end":
         return after == _END
     return ((before == _WORD) is not (after == _WORD)) is (edge == "word")
+
+
+def spans(program: Program, text: str) -> list[tuple[int, int]]:
+    """Return the parts of a text that are covered by what a pattern can match, in their order; takes linear time."""
+    found: list[tuple[int, int]] = []
+    starts: dict[int, int] = {}
+    kinds = [_START, *(_WORD if is_class("w", char) else _OTHER for char in text), _END]
+    for place in range(len(text) + 1):
+        takes, ends = _reached(program, {program.begin: place} | starts, kinds[place], kinds[place + 1])
+        ended = min(ends, default=place)
+        if ended < place:
+            while found and found[-1][1] >= ended:
+                ended = min(ended, found.pop()[0])
+            found.append((ended, place))
+        starts = {}
+        for step, start in takes if place < len(text) else ():
+            if step.chars.has(text[place], fold=program.fold):
+                starts[step.to] = min(start, starts.get(step.to, start))
+    return found
+
+
+def _reached(
+    program: Program, starts: dict[int, int], before: int, after: int
+) -> tuple[list[tuple[Take, int]], list[int]]:
+    """Return the steps that may take the next character, and where what ends here begins.
+
+    Each step has the first of the places from which it is reached.
+    """
+    takes: list[tuple[Take, int]] = []
+    ends: list[int] = []
+    seen: set[int] = set()
+    for begin, start in sorted(starts.items(), key=lambda item: item[1]):
+        waiting = [begin]
+        while waiting:
+            number = waiting.pop()
+            if number in seen:
+                continue
+            seen.add(number)
+            step = program.steps[number]
+            if isinstance(step, Take):
+                takes.append((step, start))
+            elif isinstance(step, Found):
+                ends.append(start)
+            else:
+                waiting += _on(step, before, after)
+    return takes, ends

@@ -1,0 +1,53 @@
+"""Implement `pointsman texts`: remove what the file of texts has kept."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from pointsman.cli.since import since
+from pointsman.config.load import default_path, load
+from pointsman.errors import EvaluationError
+from pointsman.observability.kept_rows import Row, forget
+
+
+def run(options: argparse.Namespace) -> int:
+    """Remove rows; return 0, or 1 if the files cannot be changed or no row is of a request; raises ConfigError."""
+    if not (options.request_id or options.text_hash or options.older_than):
+        options.parser.error("say which: --request-id, --text-hash or --older-than")
+    try:
+        before = since(options.older_than, time.time(), "--older-than")
+        path = options.file or _configured(options.config)
+        removed = forget(path, lambda row: _is_meant(row, options, before))
+    except EvaluationError as error:
+        print(f"pointsman: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"pointsman: {error.filename}: {error.strerror}; run this as root or the service's user", file=sys.stderr)
+        return 1
+    print(f"removed {removed:,} text{'' if removed == 1 else 's'} from {path} and its older files")
+    if options.request_id and not removed:
+        hint = (
+            "a text is kept once, for the first request that had it: --text-hash takes that of the request's log line"
+        )
+        print(f"pointsman: no text is kept for that request; {hint}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _is_meant(row: Row, options: argparse.Namespace, before: str) -> bool:
+    """Return whether a row is to be removed; one of an earlier release has no time, and so is old."""
+    asked = row.request_id in (options.request_id or ()) or row.hash in (options.text_hash or ())
+    return asked or bool(before and row.ts < before)
+
+
+def _configured(config: Path | None) -> Path:
+    path = config or default_path()
+    found = load(path).config.pointsman.log.texts_file
+    if found is None:
+        raise EvaluationError(
+            f"{path} has no pointsman.log.texts_file, so no texts are kept; --file names another file"
+        )
+    return Path(found)

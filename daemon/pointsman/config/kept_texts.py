@@ -1,0 +1,38 @@
+"""Check what is said about the file of texts; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pointsman.config import regex
+from pointsman.config.model import Config
+from pointsman.config.source_map import Places
+from pointsman.config.words import Keys
+from pointsman.errors import Problem
+
+# Of all patterns: each step may have to be looked at for each character.
+MOST_STEPS = 2_000
+_LOG: Keys = ("pointsman", "log")
+
+
+def problems(config: Config, places: Places) -> Iterator[Problem]:
+    """Yield the patterns that cannot be used."""
+    steps = 0
+    for i, pattern in enumerate(config.pointsman.log.texts_redact):
+        try:
+            steps += len(regex.compiled(pattern).steps)
+        except ValueError as error:
+            keys = (*_LOG, "texts_redact", i)
+            yield places.problem(keys, f"the pattern cannot be used: {error}", "write it without that")
+    if steps > MOST_STEPS:
+        message = f"the patterns are too large together: {steps:,} steps, and each takes time at each character"
+        yield places.problem((*_LOG, "texts_redact"), message, f"make them smaller, to {MOST_STEPS:,} in all")
+
+
+def warnings(config: Config, places: Places) -> Iterator[Problem]:
+    """Yield that texts are kept, as nobody should learn that by chance."""
+    name = config.pointsman.log.texts_file
+    if name is not None:
+        message = f"what people write is kept in {name}"
+        fix = "tell them, let nobody else read it, and remove what is old: `pointsman texts delete --older-than 30d`"
+        yield places.problem((*_LOG, "texts_file"), message, fix)

@@ -1,0 +1,81 @@
+"""Read and remove what the file of texts has kept."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from pointsman import files
+from pointsman.observability.rotated_file import alone, lines, parts
+
+
+class Row(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of the file: a text, with the request that had it first and what was decided about it.
+
+    Lines of earlier releases have only hash and text.
+    """
+
+    hash: str
+    text: str
+    ts: str = ""
+    request_id: str = ""
+    model: str | None = None
+    category: str | None = None
+    confidence: float | None = None
+    reason: str | None = None
+    scores: dict[str, float] = {}
+    """Of the two best categories."""
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """Yield the rows of all parts, the oldest first, without lines that are none; raises OSError."""
+    for line in lines(path):
+        if (row := _row(line)) is not None:
+            yield row
+
+
+def forget(path: Path, gone: Callable[[Row], bool]) -> int:
+    """Remove rows from all parts, and return how many; raises OSError.
+
+    A part is replaced as a whole; a running service goes on in the new one. A line that cannot be read is removed with
+    the first row of its part that is: nobody can say what it has.
+    """
+    with alone(path):
+        return sum(_forget(one, gone) for one in parts(path))
+
+
+def _forget(path: Path, gone: Callable[[Row], bool]) -> int:
+    removed = 0
+    with files.opened(path) as file:
+        found = os.fstat(file.fileno())
+        shorter = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with os.fdopen(os.open(shorter, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as kept:
+                for line in file:
+                    row = _row(line)
+                    if row is not None and not gone(row):
+                        kept.write(line)
+                    elif row is not None:
+                        removed += 1
+                kept.flush()
+                with contextlib.suppress(PermissionError):  # only root gives files away
+                    os.fchown(kept.fileno(), found.st_uid, found.st_gid)
+                os.fchmod(kept.fileno(), stat.S_IMODE(found.st_mode))
+                os.fsync(kept.fileno())
+            if removed:
+                shorter.replace(path)
+        finally:
+            shorter.unlink(missing_ok=True)
+    return removed
+
+
+def _row(line: bytes) -> Row | None:
+    try:
+        return msgspec.json.decode(line, type=Row)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None

@@ -1,0 +1,101 @@
+"""Append lines to a file that begins anew when it is full, and keep the full ones before it: `FILE.1`, `FILE.2`, ..."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pointsman import files
+from pointsman.observability.line_writer import open_lines
+
+MOST_OLDER = 100
+
+
+class RotatedFile:
+    """An open file, readable by its owner only, of at most so many bytes, with at most so many older ones."""
+
+    def __init__(self, path: Path, most_bytes: int, older: int) -> None:
+        """Open the file or create it; raises OSError."""
+        self.descriptor = open_lines(path)
+        """Stays the same for as long as this is open."""
+        self.begun = 0
+        """How often another file was begun."""
+        self._path = path
+        self._most_bytes = most_bytes
+        self._older = older
+        if not os.access(path.parent, os.W_OK | os.R_OK):
+            self.close()
+            raise OSError(errno.EACCES, "its folder must be writable and readable, as a full file is renamed")
+
+    def make_room(self, size: int) -> None:
+        """Begin another file where this one would be too large, or is no longer at its path; raises OSError."""
+        with alone(self._path):
+            if not self._is_in_place():
+                self._begin()
+            if os.fstat(self.descriptor).st_size + size > self._most_bytes:
+                self._shift()
+                self._begin()
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+    def _is_in_place(self) -> bool:
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(self.descriptor))
+        except FileNotFoundError:
+            return False
+
+    def _begin(self) -> None:
+        begun = open_lines(self._path)
+        os.dup2(begun, self.descriptor, inheritable=False)
+        os.close(begun)
+        self.begun += 1
+
+    def _shift(self) -> None:
+        """Rename the file and those before it; those beyond the bound are removed, also of an earlier, larger one."""
+        for number in range(max(1, self._older), MOST_OLDER + 1):
+            numbered(self._path, number).unlink(missing_ok=True)
+        names = [self._path, *(numbered(self._path, number + 1) for number in range(self._older))]
+        for name, after in reversed(list(itertools.pairwise(names))):
+            with contextlib.suppress(FileNotFoundError):
+                name.replace(after)
+        if not self._older:
+            self._path.unlink(missing_ok=True)
+
+
+def numbered(path: Path, number: int) -> Path:
+    """Return the path of an older file; 1 is the newest of them."""
+    return path.with_name(f"{path.name}.{number}")
+
+
+def parts(path: Path) -> list[Path]:
+    """Return the files that there are, the oldest first."""
+    older = (numbered(path, number) for number in range(MOST_OLDER, 0, -1))
+    return [one for one in (*older, path) if one.exists()]
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of all parts, the oldest first; raises OSError, FileNotFoundError where there is none."""
+    found = parts(path)
+    if not found:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    for one in found:
+        # One that has been shifted meanwhile is read in its next place, or not at all.
+        with contextlib.suppress(FileNotFoundError), files.opened(one) as file:
+            yield from file
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep other processes and threads from renaming or replacing the files meanwhile; raises OSError."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)

@@ -1,0 +1,346 @@
+"""`log.texts_file`: what is kept of the texts, how much, and how it is removed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointsman.cli.main import main
+from pointsman.config.lint import lint
+from pointsman.config.model import LogOptions
+from pointsman.errors import CannotStart, ConfigError
+from pointsman.evaluation.replay import read_texts
+from pointsman.observability.kept_rows import Row, forget, rows
+from pointsman.observability.log import Log
+from pointsman.observability.redaction import Redactor
+from pointsman.observability.rotated_file import alone
+from pointsman.observability.texts import KeptTexts
+from support.config_files import MINIMAL, loaded
+from support.log import Memory
+from support.process import eventually
+
+OLDEST, NEWEST = "2026-01-01T00:00:00.000+00:00", "2026-11-01T00:00:00.000+00:00"
+
+
+def opened(
+    path: Path, log: Memory | None = None, dropped: Callable[[], object] = lambda: None, **how: Any
+) -> KeptTexts:
+    return KeptTexts(LogOptions(texts_file=str(path), **how), Log("info", log or Memory()), dropped)
+
+
+def offer(texts: KeptTexts, text_hash: str, text: str, **facts: Any) -> None:
+    """As a request does."""
+    if texts.wants(text_hash):
+        texts.keep(Row(hash=text_hash, text=text, **facts))
+
+
+def settle(texts: KeptTexts) -> None:
+    asyncio.run(eventually(lambda: not texts._writer._size, "it is written"))
+
+
+def kept(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def written(path: Path, *given: Row, **how: Any) -> Path:
+    """A file of texts with these rows."""
+    texts = opened(path, **how)
+    for row in given:
+        texts.keep(row)
+    texts.close()
+    return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "texts.jsonl"
+
+
+# --- what is kept -----------------------------------------------------------------------------------------------
+
+
+def test_each_text_is_kept_once_by_a_process(path: Path) -> None:
+    texts = opened(path)
+    for text_hash, text in (("a", "two\nlines é"), ("b", "x"), ("a", "two\nlines é")):
+        offer(texts, text_hash, text)
+    texts.close()
+    assert kept(path) == [{"hash": "a", "text": "two\nlines é"}, {"hash": "b", "text": "x"}]
+
+
+def test_a_restart_appends_to_the_texts(path: Path) -> None:
+    for text in ("x", "y"):
+        written(path, Row(hash=text, text=text))
+    assert [row["text"] for row in kept(path)] == ["x", "y"]
+
+
+def test_only_the_owner_reads_the_texts(tmp_path: Path) -> None:
+    """Also where the file was there and open to others, and whatever the umask."""
+    new, old = tmp_path / "new.jsonl", tmp_path / "old.jsonl"
+    old.touch(0o644)
+    before = os.umask(0)
+    try:
+        for path in (new, old):
+            opened(path).close()
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (new, old)] == [0o600, 0o600]
+
+
+def test_a_share_of_the_texts_is_kept_the_same_each_time(path: Path) -> None:
+    names = [f"{number * 2**24:08x}cafe" for number in range(256)]
+    for _ in range(2):
+        texts = opened(path, texts_share=0.25)
+        assert [name for name in names if texts.wants(name)] == names[:64]
+        texts.close()
+    texts = opened(path, texts_share=0)
+    assert not any(map(texts.wants, names))
+    texts.close()
+
+
+def test_that_texts_are_kept_is_warned_of_and_by_default_none_are(tmp_path: Path) -> None:
+    def warned(log: str) -> list[str]:
+        found = lint(loaded(tmp_path, MINIMAL + f"pointsman: {{log: {log}}}\n"), ["math", "law", "other"])
+        return [problem.message for problem in found.warnings if "texts_file" in problem.path]
+
+    assert warned("{}") == []
+    assert warned("{texts_file: texts.jsonl}") == [f"what people write is kept in {tmp_path}/texts.jsonl"]
+
+
+# --- what is redacted -------------------------------------------------------------------------------------------
+
+
+def test_keys_and_addresses_are_never_kept(path: Path) -> None:
+    """They are named in their place, and what is around them stays."""
+    secrets = {
+        "mail ann.b+c@mail.example.org, please": "mail [e-mail], please",
+        "why is sk-proj-abcdefghij0123456789 refused": "why is [key] refused",
+        "clone with ghp_abcdefghijklmnopqrstuvwxyz": "clone with [key]",
+        "curl -H 'Authorization: Bearer abcdef0123456789'": "curl -H 'Authorization: Bearer [key]'",
+        "my password: hunter2hunter2!": "my password: [key]",
+        "the token eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSMeK": "the token [key]",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- is mine": "[key] is mine",
+        "-----BEGIN PRIVATE KEY-----\nMIIE": "[key]",
+        "what does AKIAIOSFODNN7EXAMPLE stand for": "what does [key] stand for",
+        "is x@y a decorator, and a sk-8 board a secret?": "is x@y a decorator, and a sk-8 board a secret?",
+    }
+    written(path, *(Row(hash=str(number), text=text) for number, text in enumerate(secrets)))
+    assert [row["text"] for row in kept(path)] == list(secrets.values())
+
+
+def test_what_the_operators_patterns_match_is_redacted_all_of_it(path: Path) -> None:
+    found = Redactor([r"case \d+", "ann|anna", "b.*c"])
+    assert found.redact("Case 12 and CASE 345, case x") == "[redacted] and [redacted], case x"
+    assert found.redact("Anna and ann") == "[redacted] and [redacted]"
+    assert found.redact("a b c d c e") == "a [redacted] e"
+
+
+def test_redacting_takes_time_that_grows_with_the_text_and_not_faster() -> None:
+    """Also for texts that are made for patterns that backtrack."""
+    redactor = Redactor(["(x+x+)+y", "x.*y|x"])
+    for unit in ("x", "a@", "eyJ", "sk-a", "-----BEGIN PRIVATE KEY-----", "password: ", "a.", "bearer "):
+
+        def seconds(times: int, unit: str = unit) -> float:
+            text = unit * (times // len(unit))
+            before = time.thread_time()
+            redactor.redact(text)
+            return time.thread_time() - before
+
+        assert min(seconds(8_000) for _ in range(3)) < 20 * min(seconds(1_000) for _ in range(3)) + 0.01, unit
+
+
+def test_a_pattern_that_cannot_be_used_or_is_too_large_is_refused(tmp_path: Path) -> None:
+    for patterns, said in ((r"[x, '(?=a)']", "texts_redact[1]"), ("['a{100}', " + "'b{100}'," * 30 + "]", "too large")):
+        with pytest.raises(ConfigError) as refused:
+            loaded(tmp_path, MINIMAL + f"pointsman: {{log: {{texts_redact: {patterns}}}}}\n")
+        assert said in str(refused.value)
+
+
+# --- how much is kept -------------------------------------------------------------------------------------------
+
+
+def many(path: Path, count: int, **how: Any) -> KeptTexts:
+    """Rows of more than 1 MiB each."""
+    texts = opened(path, texts_file_bytes=1_500_000, **how)
+    for number in range(count):
+        texts.keep(Row(hash=f"{number:x}", text="x" * 1_100_000))
+        settle(texts)
+    return texts
+
+
+def test_a_full_file_is_renamed_and_so_many_older_ones_are_kept(path: Path) -> None:
+    many(path, 5, texts_files=2).close()
+    assert [row.hash for row in rows(path)] == ["2", "3", "4"]
+    assert sorted(one.name for one in path.parent.iterdir()) == ["texts.jsonl", "texts.jsonl.1", "texts.jsonl.2"]
+    assert {stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()} == {0o600}
+    assert len(read_texts(path)) == 3, "a replay reads them all"
+
+    many(path, 1, texts_files=1).close()
+    assert sorted(one.name for one in path.parent.iterdir()) == ["texts.jsonl", "texts.jsonl.1"], "fewer are wanted now"
+
+    many(path, 2, texts_files=0).close()
+    assert [row.hash for row in rows(path)] == ["1"]
+
+
+def test_a_text_is_kept_again_in_a_new_file(path: Path) -> None:
+    """The older one may be removed before."""
+    texts = many(path, 1)
+    assert not texts.wants("0")
+    texts.keep(Row(hash="1", text="x" * 1_100_000))
+    texts._writer.close(10)
+    assert texts.wants("0")
+
+
+def test_a_file_that_others_have_renamed_or_removed_is_begun_anew(path: Path) -> None:
+    """As logrotate does, without a signal."""
+    texts = opened(path)
+    for text, after in (("one", path.with_suffix(".old")), ("two", None), ("three", None)):
+        texts.keep(Row(hash=text, text=text))
+        settle(texts)
+        if after is not None:
+            path.rename(after)
+        elif text == "two":
+            path.unlink()
+    texts.close()
+    assert [row["text"] for row in kept(path)] == ["three"]
+    assert [row["text"] for row in kept(path.with_suffix(".old"))] == ["one"]
+
+
+# --- what is removed --------------------------------------------------------------------------------------------
+
+GIVEN = (
+    Row(hash="a", text="one", ts=OLDEST, request_id="r1"),
+    Row(hash="b", text="two", ts=NEWEST, request_id="r2"),
+    Row(hash="c", text="three", ts=NEWEST, request_id="r3"),
+    Row(hash="d", text="of an earlier release"),
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left"),
+    [
+        (["--request-id", "r2"], ["a", "c", "d"]),
+        (["--request-id", "r1", "--request-id", "r3"], ["b", "d"]),
+        (["--text-hash", "c"], ["a", "b", "d"]),
+        (["--older-than", "2026-06-01"], ["b", "c"]),
+        (["--older-than", "2026-06-01", "--text-hash", "c"], ["b"]),
+    ],
+)
+def test_texts_are_removed_by_request_hash_and_age(
+    path: Path, arguments: list[str], left: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(path, *GIVEN)
+    path.replace(path.with_name("texts.jsonl.1"))
+    written(path)
+    config = path.with_name("config.yaml")
+    config.write_text(MINIMAL + "pointsman: {log: {texts_file: texts.jsonl}}\n")
+    assert main(["texts", "delete", "--config", str(config), *arguments]) == 0
+    assert [row.hash for row in rows(path)] == left
+    assert f"removed {4 - len(left)} text" in capsys.readouterr().out
+    assert {stat.S_IMODE(one.stat().st_mode) for one in path.parent.glob("texts*")} == {0o600}
+
+
+def test_a_request_without_a_text_is_told(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(path, *GIVEN)
+    assert main(["texts", "delete", "--file", str(path), "--request-id", "r9"]) == 1
+    assert "--text-hash" in capsys.readouterr().err
+    assert len(list(rows(path))) == 4
+
+
+def test_nothing_said_no_file_and_no_texts_are_clear_errors(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["texts", "delete"])
+    assert "say which" in capsys.readouterr().err
+    config = path.with_name("config.yaml")
+    config.write_text(MINIMAL)
+    assert main(["texts", "delete", "--config", str(config), "--older-than", "7d"]) == 1
+    assert "no pointsman.log.texts_file" in capsys.readouterr().err
+    assert main(["texts", "delete", "--file", str(path), "--older-than", "soon"]) == 1
+    assert "--older-than: expected" in capsys.readouterr().err
+
+
+def test_a_running_service_does_not_bring_back_what_was_removed(path: Path) -> None:
+    """It goes on in the new file, and never writes what it knew before."""
+    texts = many(path, 2)
+    with alone(path):  # nobody renames a file that is being read
+        texts.keep(Row(hash="2", text="x" * 1_100_000))
+        assert [row.hash for row in rows(path)] == ["0", "1"]
+    settle(texts)
+    assert forget(path, lambda row: row.hash in ("0", "2")) == 2
+    texts.keep(Row(hash="3", text="new"))
+    texts.close()
+    assert [row.hash for row in rows(path)] == ["1", "3"]
+
+
+def test_a_line_that_nobody_can_read_goes_with_the_first_row(path: Path) -> None:
+    written(path, *GIVEN)
+    with path.open("ab") as file:
+        file.write(b"{torn")
+    assert forget(path, lambda row: False) == 0
+    assert path.read_bytes().endswith(b"{torn")
+    assert forget(path, lambda row: row.hash == "a") == 1
+    assert b"{torn" not in path.read_bytes()
+
+
+# --- the disk ---------------------------------------------------------------------------------------------------
+
+
+def test_a_file_of_texts_that_cannot_be_written_keeps_the_service_from_starting(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match=r"pointsman\.log\.texts_file: .*nowhere/texts.jsonl cannot be written"):
+        opened(tmp_path / "nowhere" / "texts.jsonl")
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_texts_go_to_no_pipe_or_device(tmp_path: Path, read: bool) -> None:
+    """Whose reader could hold the service up, from the moment when it is opened."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if read else None
+    for texts in (path, Path("/dev/null")):
+        with pytest.raises(CannotStart, match="cannot be written"):
+            opened(texts)
+    if reader is not None:
+        os.close(reader)
+
+
+def test_no_request_waits_for_a_disk_that_hangs_and_texts_beyond_4_mib_are_dropped_counted_and_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, log, dropped = threading.Event(), Memory(), []
+    texts = opened(path, log, lambda: dropped.append(1))
+    write = os.write
+
+    def slow(file: int, data: bytes) -> int:
+        assert hangs.wait(10)
+        return write(file, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", slow)
+        for number in range(500):
+            offer(texts, str(number), "x" * 10_000)
+        assert 50 < len(dropped) < 110
+        hangs.set()
+        settle(texts)
+        texts.close()
+    found = kept(path)
+    assert [row["hash"] for row in found] == [str(number) for number in range(500 - len(dropped))]
+    (line,) = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert (line["level"], line["event"], line["dropped"]) == ("warning", "texts_file", len(dropped))
+
+
+def test_a_text_that_was_dropped_is_kept_when_it_comes_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = opened(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(texts._writer, "put", lambda _: False)
+        offer(texts, "a", "x")
+    offer(texts, "a", "x")
+    texts.close()
+    assert kept(path) == [{"hash": "a", "text": "x"}]
