@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: deb wheelhouse release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
 .PHONY: bench-access bench-ask bench-cascade bench-conversations bench-fit bench-languages bench-path
-.PHONY: bench-rollout bench-service bench-tls chaos soak clean
+.PHONY: bench-rollout bench-service bench-tls bench-tracing chaos soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: .venv/installed
@@ -68,7 +68,7 @@ lint: .venv-test/installed
 	.venv-test/bin/mypy
 	PYTHONPATH=daemon .venv-test/bin/python -m pointsman.config.reference --check
 
-# Breaks a copy of the daemon in more than a thousand small ways, to see whether a test notices: half an hour on two
+# Breaks a copy of the daemon in a thousand small ways, to see whether a test notices: half an hour on two
 # cores. It goes on where it was stopped; AGAIN=1 tries the survivors anew.
 mutants: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m mutants .cache/mutants $(if $(AGAIN),--again)
@@ -211,6 +211,10 @@ bench-conversations: wheel
 bench-tls: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/tls.py
 
+# What spans for OpenTelemetry cost a request.
+bench-tracing: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/tracing.py
+
 # Restarts under load, and how exposed the unit is.
 bench-service: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/service.py
@@ -242,7 +246,7 @@ soak: wheel
 .venv-test/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --upgrade 'pip>=25.1'
-	.venv-test/bin/pip install --quiet '.[cpu,export]' --group test --group lint --group build --group lock
+	.venv-test/bin/pip install --quiet '.[cpu,export,otel]' --group test --group lint --group build --group lock
 	touch $@
 
 clean:

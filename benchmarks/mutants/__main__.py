@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,9 +35,9 @@ SEED = 1
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder for the copies of the checkout")
-    parser.add_argument("--count", type=int, default=1500)
+    parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", default="", help="mutants whose name contains this")
+    parser.add_argument("--only", default="", help="mutants whose name matches this pattern")
     parser.add_argument("--unit", action="store_true", help="with the unit tests only")
     parser.add_argument("--again", action="store_true", help="try those that survived once more")
     options = parser.parse_args()
@@ -75,13 +76,13 @@ class Run:
     """What is still to try, and what was found."""
 
     def __init__(self, sources: dict[str, bytes], unit: UnitTests, chosen: list[Mutant], *, only: str) -> None:
-        """Keep what was found of the same mutants before; try those whose names contain `only`."""
+        """Keep what was found of the same mutants before; try those whose names match `only`."""
         self._sources = sources
         self._unit = unit
         self._daemon = False
         self._lock = threading.Lock()
         self._waiting: deque[Mutant] = deque()
-        self._asked = [mutant for mutant in chosen if only in mutant.name]
+        self._asked = [mutant for mutant in chosen if re.search(only, mutant.name)]
         diffs = {mutant.name: mutant.diff(sources[mutant.file]) for mutant in chosen}
         earlier = json.loads(RESULT.read_text())["mutants"] if RESULT.exists() else []
         self._found: dict[str, dict[str, Any]] = {

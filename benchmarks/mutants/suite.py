@@ -44,6 +44,8 @@ DAEMON_TESTS = {
     "routing": ("e2e/test_routing.py", "e2e/test_adapter_fallback.py"),
     "classify": ("e2e/test_routing.py", "e2e/test_overload.py"),
     "app": ("e2e/test_reload.py",),
+    "api": ("e2e/test_keys.py",),
+    "config": ("e2e/test_keys.py",),
 }
 
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = Path("daemon/pointsman")
 # What is mutated. The CUDA engine is left out, since only a host with a card can run it.
 PACKAGES = ("routing", "proxy", "upstream", "server", "http1", "classify")
-MODULES = ("app/reload.py",)
+MODULES = ("app/reload.py", "api/auth.py", "api/token_budget.py", "config/client_keys.py", "config/regex.py")
 LEFT_OUT = ("classify/onnx_cuda.py",)
 
 

@@ -104,7 +104,7 @@ def test_names_that_clients_make_up_fill_no_memory_and_are_judged_all_the_same()
     for i in range(3_000):
         assert up((f"X-Made-Up-{i}", "1"), (f"x-forwarded-{i}", "1")) == [(f"X-Made-Up-{i}", "1")]
     assert up(("x" * 8_000, "1")) == [("x" * 8_000, "1")]
-    learned = _VERDICTS[False, False]
+    learned = _VERDICTS[False, False, False]
     assert len(learned.passing) + len(learned.blocked) <= 600
     assert max(map(len, learned.passing)) < 100
 

@@ -30,7 +30,7 @@ def test_a_target_may_name_the_host_again(target: str, path: str, query: str) ->
 
 def test_lines_stay_as_they_came_and_values_of_one_name_are_joined() -> None:
     head = read("X-A:  one ", "x-a: two")
-    assert head.forwarded(credentials=False, proxied=False) == b"X-A:  one \r\nx-a: two\r\n"
+    assert head.forwarded(credentials=False, proxied=False, traced=False) == b"X-A:  one \r\nx-a: two\r\n"
     assert head.values == {b"host": b"test", b"x-a": b"one,two"}
 
 

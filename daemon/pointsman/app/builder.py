@@ -16,7 +16,7 @@ from pointsman.app.prepare import Prepared
 from pointsman.app.trials import Trials
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.address import UNIX_PEERS, network
-from pointsman.config.model import Config, LogOptions, ServerOptions
+from pointsman.config.model import Config, LogOptions, ServerOptions, TracingOptions
 from pointsman.config.overlay import Unloaded
 from pointsman.errors import CannotStart
 from pointsman.observability.answers import Answers
@@ -25,6 +25,7 @@ from pointsman.observability.log import Log
 from pointsman.observability.log_line import Level
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
+from pointsman.observability.spans import Spans
 from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.forward import Forwarder
@@ -118,6 +119,7 @@ class Builder:
                 config.pointsman.log.requests,
                 self._watch(config),
                 None if feedback is None else self._answers,
+                self._spans(config.pointsman.tracing, previous),
             ),
             poller=poller,
             loader=loader,
@@ -164,6 +166,12 @@ class Builder:
         if previous is not None and previous.config.pointsman.log.feedback_file == file:
             return previous.feedback
         return None if file is None else KeptFeedback(Path(file), self._log, self._answers)
+
+    def _spans(self, options: TracingOptions, previous: Generation | None) -> Spans | None:
+        """Return what exports spans, which goes on if its options stay the same."""
+        if previous is not None and previous.config.pointsman.tracing == options:
+            return previous.recorder.spans
+        return None if options.endpoint is None else Spans(options, self._log, self._metrics.spans_dropped.add)
 
     def _report(self, endpoint: str, state: str) -> None:
         self._log.write("info", "endpoint", endpoint=endpoint, state=state)

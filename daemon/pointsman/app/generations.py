@@ -21,6 +21,7 @@ from pointsman.config.overlay import NOTHING, Overlay
 from pointsman.observability.kept_feedback import KeptFeedback
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
+from pointsman.observability.spans import Spans
 from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.stored_responses import StoredResponses
@@ -139,7 +140,7 @@ class Generations:
             if part in kept:
                 continue
             if isinstance(
-                part, Classifier | Cascade | KeptTexts | KeptFeedback
+                part, Classifier | Cascade | KeptTexts | KeptFeedback | Spans
             ):  # closing may wait for a run, or for the disk
                 asyncio.get_running_loop().run_in_executor(None, part.close)
             else:
@@ -155,7 +156,7 @@ class _Use:
     requests: int = 0
 
 
-def _parts(generation: Generation) -> Iterator[TextClassifier | EndpointState | KeptTexts | KeptFeedback]:
+def _parts(generation: Generation) -> Iterator[TextClassifier | EndpointState | KeptTexts | KeptFeedback | Spans]:
     """Yield the parts that must be closed and may be shared between generations."""
     yield generation.classifier
     yield from generation.balancer.all.values()
@@ -163,6 +164,8 @@ def _parts(generation: Generation) -> Iterator[TextClassifier | EndpointState | 
         yield generation.texts
     if generation.feedback is not None:
         yield generation.feedback
+    if generation.recorder.spans is not None:
+        yield generation.recorder.spans
 
 
 def _names(config: Config) -> frozenset[str]:

@@ -29,6 +29,7 @@ from pointsman.config.model import Config, Endpoint, TlsOptions
 from pointsman.config.overlay import Pin
 from pointsman.config.secret import read_secret
 from pointsman.errors import CannotStart, ConfigError
+from pointsman.observability import spans
 from pointsman.observability.log_line import Level
 from pointsman.upstream.client import read_key
 
@@ -102,6 +103,8 @@ def prepare(
     warnings = [problem.render(str(origin)) for problem in findings.warnings]
     if keys is not None:
         warnings += [problem.render(config.pointsman.access.keys_file or "") for problem in keys.warnings]
+    if config.pointsman.tracing.endpoint is not None and not spans.installed():
+        raise CannotStart("pointsman.tracing.endpoint: OpenTelemetry is not installed; install pointsman[otel]")
     key_line = read_key(config.pointsman.relay.api_key_file)
     token_file = server.admin_token_file
     token = None if token_file is None else read_secret(token_file, "pointsman.server.admin_token_file")

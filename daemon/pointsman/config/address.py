@@ -64,12 +64,13 @@ def check_endpoint(address: str, port: int | None) -> None:
         if port is not None:
             raise ValueError("remove port: a Unix socket has none")
     elif "://" in address:
-        _check_url(address, port)
+        check_url(address, port)
     else:
         _check_bare(address, port)
 
 
-def _check_url(address: str, port: int | None) -> None:
+def check_url(address: str, port: int | None = None) -> None:
+    """Check a URL; raises ValueError with what to write instead."""
     if not address.startswith(("http://", "https://")):
         raise ValueError("write http:// or https://, in lower case")
     try:

@@ -28,6 +28,7 @@ from pointsman.config.options.routing import AskOptions, RoutingOptions
 from pointsman.config.options.rules import Rule
 from pointsman.config.options.server import ServerOptions
 from pointsman.config.options.tls import TlsOptions
+from pointsman.config.options.tracing import TracingOptions
 
 __all__ = [
     "BUILTIN_FAMILIES",
@@ -59,6 +60,7 @@ __all__ = [
     "Rule",
     "ServerOptions",
     "TlsOptions",
+    "TracingOptions",
 ]
 
 
@@ -77,6 +79,7 @@ class Options:
     adapters: AdapterOptions = option("Adapters that each vLLM serves.", AdapterOptions())
     access: AccessOptions = option("Who may ask.", AccessOptions())
     log: LogOptions = option("The log on stderr.", LogOptions())
+    tracing: TracingOptions = option("Spans of requests, for OpenTelemetry.", TracingOptions())
     cors: CorsOptions = option("Web pages that may call the data port.", CorsOptions())
 
 

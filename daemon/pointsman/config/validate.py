@@ -14,6 +14,7 @@ from pointsman.config.model import DIRECT, Category, CategoryRollout, Config, Mo
 from pointsman.config.options.server import DEFAULT_ADMIN
 from pointsman.config.patterns import name_in
 from pointsman.config.source_map import Places
+from pointsman.config.tracing import tracing_problems
 from pointsman.config.words import Keys, choose, closest, fold, listing
 from pointsman.errors import Problem
 
@@ -71,6 +72,7 @@ def validate(config: Config, places: Places) -> tuple[Problem, ...]:
         _asks,
         lambda subject: kept_texts.problems(subject.config, subject.places),
         lambda subject: access_problems(subject.config, subject.places),
+        lambda subject: tracing_problems(subject.config, subject.places),
     )
     return tuple(problem for check in checks for problem in check(subject))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Iterable
@@ -41,13 +42,15 @@ class _Verdicts:
 
     __slots__ = ("_prefixes", "blocked", "passing")
 
-    def __init__(self, *, credentials: bool, proxied: bool) -> None:
+    def __init__(self, *, credentials: bool, proxied: bool, traced: bool) -> None:
         self.passing: set[bytes] = set()
         self.blocked: set[bytes] = {*HOP_BY_HOP, *_REPLACED}
         if not credentials:
             self.blocked |= _CREDENTIALS
         if not proxied:
             self.blocked |= _PROXIED
+        if traced:
+            self.blocked.add(b"traceparent")
         self._prefixes = _NEVER if proxied else (*_NEVER, *_PROXIED_TOO)
 
     def judge(self, name: bytes) -> bool:
@@ -59,21 +62,26 @@ class _Verdicts:
 
 
 _VERDICTS = {
-    (credentials, proxied): _Verdicts(credentials=credentials, proxied=proxied)
-    for credentials in (False, True)
-    for proxied in (False, True)
+    flags: _Verdicts(credentials=flags[0], proxied=flags[1], traced=flags[2])
+    for flags in itertools.product((False, True), repeat=3)
 }
 
 
 def forwarded_headers(
-    fields: Iterable[tuple[bytes, bytes]], connection: bytes | None, *, credentials: bool, proxied: bool = False
+    fields: Iterable[tuple[bytes, bytes]],
+    connection: bytes | None,
+    *,
+    credentials: bool,
+    proxied: bool = False,
+    traced: bool = False,
 ) -> bytes:
     """Serialise end-to-end headers from (lower-case name, raw line) pairs, each line with its CRLF.
 
     Headers that `connection`, the value of the client's `Connection`, nominates are left out, and so are the client's
-    credentials unless `credentials`, and what proxies say about a client unless it is `proxied` by a trusted one.
+    credentials unless `credentials`, what proxies say about a client unless it is `proxied` by a trusted one, and where
+    the request is `traced` the client's span, in whose place vLLM gets ours.
     """
-    verdicts = _VERDICTS[credentials, proxied]
+    verdicts = _VERDICTS[credentials, proxied, traced]
     passing, blocked, judge = verdicts.passing, verdicts.blocked, verdicts.judge
     if connection is not None and connection.lower() not in _NOMINATES_NOTHING:
         nominated = {token.strip(b" \t") for token in connection.lower().split(b",")}

@@ -80,14 +80,14 @@ class RequestHead:
         self.keep_alive = keep_alive
         self.websocket = websocket
         self._fields = fields
-        self._forwarded: dict[tuple[bool, bool], bytes] = {}
+        self._forwarded: dict[tuple[bool, bool, bool], bytes] = {}
 
-    def forwarded(self, *, credentials: bool, proxied: bool) -> bytes:
+    def forwarded(self, *, credentials: bool, proxied: bool, traced: bool) -> bytes:
         """Return the header lines that cross to vLLM, as `forwarded_headers` does."""
-        lines = self._forwarded.get((credentials, proxied))
+        lines = self._forwarded.get((credentials, proxied, traced))
         if lines is None:
-            lines = self._forwarded[credentials, proxied] = forwarded_headers(
-                self._fields, self.values.get(b"connection"), credentials=credentials, proxied=proxied
+            lines = self._forwarded[credentials, proxied, traced] = forwarded_headers(
+                self._fields, self.values.get(b"connection"), credentials=credentials, proxied=proxied, traced=traced
             )
         return lines
 

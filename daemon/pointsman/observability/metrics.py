@@ -60,6 +60,7 @@ class Metrics:
         )
         self.truncated = self._counter("truncated_prompts", "Prompts of which only head and tail were classified.")
         self.texts_dropped = self._counter("texts_dropped", "Texts that log.texts_file could not take in time.")
+        self.spans_dropped = self._counter("spans_dropped", "Spans that the collector did not take, or not in time.")
         self.tokens = self._counter("tokens", "Prompt and completion tokens reported by vLLM.", "model", "kind", "arm")
         self.key_requests = self._counter(
             "key_requests",

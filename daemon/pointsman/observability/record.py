@@ -7,6 +7,7 @@ import time
 import msgspec
 
 from pointsman.observability.log_line import Line, cut, stamp
+from pointsman.observability.trace import Trace
 from pointsman.routing.ask import AskKind
 from pointsman.routing.canaries import Arm
 from pointsman.routing.edits import Change
@@ -28,6 +29,8 @@ class Record(msgspec.Struct):
     """True where the service has made the request id, and not the client."""
     key: str | None = None
     """The name of the client's key."""
+    trace: Trace | None = None
+    """Its place in a trace, where requests are traced."""
     started: float = msgspec.field(default_factory=time.perf_counter)
     original_model: str | None = None
     routed: Routed | None = None
@@ -111,6 +114,8 @@ def _add_request(line: Line, record: Record) -> None:
         line["client"] = record.client
     if record.key is not None:
         line["key"] = record.key
+    if record.trace is not None:
+        line["trace_id"] = record.trace.name
     if record.original_model is not None:
         line["original_model"] = cut(record.original_model, LONGEST_NAME_BYTES)
 

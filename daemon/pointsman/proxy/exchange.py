@@ -57,6 +57,8 @@ class Exchange:
         self.stores = False
         """True where vLLM may store the response, which then belongs to the client."""
         self.record = new_record(request, path)
+        if recorder.spans is not None:
+            self.record.trace = recorder.spans.begin(request.head.values.get(b"traceparent"))
         admission.begin()
 
     def admit(self) -> None:

@@ -76,7 +76,9 @@ class ForwardedRequest(ResponseStream):
         self._broke = False
         key = exchange.key
         key_line = upstreams.key_line if key is None else key.upstream or upstreams.key_line
-        self._request_lines = header_lines(request, body, id_line, key_line, credentials=upstreams.pass_credentials)
+        self._request_lines = header_lines(
+            request, body, id_line, key_line, record.trace, credentials=upstreams.pass_credentials
+        )
 
     def _frame(self, head: ResponseHead, request: Request) -> tuple[Framing, bytes]:
         framing, line = super()._frame(head, request)

@@ -11,6 +11,7 @@ from pointsman.observability.answers import Answers
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
+from pointsman.observability.spans import Spans
 from pointsman.proxy.error_form import error_body
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response
@@ -21,7 +22,7 @@ class Recorder:
     """Count and log the requests of one config; `requests`: each gets a line in the log.
 
     `watch` is called with each request that has ended, where somebody has to know. `answers` are remembered where
-    clients may judge them.
+    clients may judge them. `spans` are exported where requests are traced.
     """
 
     metrics: Metrics
@@ -29,6 +30,7 @@ class Recorder:
     requests: bool
     watch: Callable[[Record], None] | None = None
     answers: Answers | None = None
+    spans: Spans | None = None
 
     def outcome(self, record: Record) -> None:
         """Count and log a request at its end."""
@@ -38,6 +40,8 @@ class Recorder:
             self.log.soon(record)
         if self.watch is not None:
             self.watch(record)
+        if self.spans is not None:
+            self.spans.end(record)
 
     def failure(self, record: Record, error: HttpError, path: str | None = None) -> Response:
         """Count the error that ends a request, note it in the record, and return the response for the client.

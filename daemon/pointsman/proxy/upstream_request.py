@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pointsman.long_body import Body
+from pointsman.observability.trace import Trace
 from pointsman.server.request import Request
 from pointsman.upstream.pool import ConnectionPool
 
 
-def header_lines(request: Request, body: Body, id_line: bytes, key_line: bytes, *, credentials: bool) -> bytes:
+def header_lines(
+    request: Request, body: Body, id_line: bytes, key_line: bytes, trace: Trace | None, *, credentials: bool
+) -> bytes:
     """Return the header lines that every endpoint gets; `credentials` passes the client's on."""
     head = request.head
     length = b"" if head.method == "GET" and not body else b"Content-Length: %d\r\n" % len(body)
-    fields = head.forwarded(credentials=credentials, proxied=request.writer.proxied)
+    fields = head.forwarded(credentials=credentials, proxied=request.writer.proxied, traced=trace is not None)
+    if trace is not None:
+        id_line += trace.line
     return b"%b%b%b%b\r\n" % (fields, id_line, key_line, length)
 
 

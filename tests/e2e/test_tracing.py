@@ -1,0 +1,64 @@
+"""Spans of a running daemon."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from support.collector import collecting, values
+from support.daemon import run_daemon
+from support.fake_vllm import FakeVllm
+from support.process import eventually
+from support.service import CHAT, MEDICAL, chat, shipped_config
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+def traced(vllm: FakeVllm, url: str) -> dict[str, Any]:
+    config = shipped_config(vllm.port)
+    config["pointsman"] = config.get("pointsman", {}) | {"tracing": {"endpoint": url}}
+    return config
+
+
+async def test_the_spans_of_a_daemon_reach_a_collector(fake_vllm: FakeVllm, tmp_path: Path) -> None:
+    environment = {"OTEL_RESOURCE_ATTRIBUTES": "host.name=here"}
+    with collecting() as collector:
+        async with (
+            run_daemon(traced(fake_vllm, collector.url), tmp_path, env=environment) as daemon,
+            aiohttp.ClientSession() as http,
+        ):
+            given = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+            async with http.post(daemon.base_url + CHAT, json=chat(MEDICAL, stream=True), headers=given) as response:
+                await response.read()
+            await eventually(lambda: bool(collector.spans), "a span")
+        (span,) = collector.spans
+        found = values(span.attributes)
+
+    assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
+    assert found["gen_ai.response.model"] == "medical-lora"
+    assert (found["pointsman.category"], found["pointsman.reason"]) == ("medical", "classified")
+    assert collector.resource["host.name"] == "here"
+    assert fake_vllm.last.values("traceparent") == [f"00-{TRACE}-{span.span_id.hex()}-01"]
+
+
+async def test_a_collector_that_never_answers_holds_up_no_request_and_no_end(
+    fake_vllm: FakeVllm, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        async with run_daemon(traced(fake_vllm, url), tmp_path) as daemon, aiohttp.ClientSession() as http:
+            async with http.post(daemon.base_url + CHAT, json=chat(MEDICAL)) as response:
+                assert response.status == 200
+            silent.settimeout(30)
+            connection, _ = silent.accept()
+            started = time.monotonic()
+        connection.close()
+
+    assert time.monotonic() - started < 10
