@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -27,6 +28,10 @@ class Lru(Generic[K, V]):
         if value is not None:
             self._entries[key] = value  # a dict keeps insertion order: the oldest is first
         return value
+
+    def items(self) -> Iterable[tuple[K, V]]:
+        """Return the entries, the least recently used first."""
+        return self._entries.items()
 
     def resize(self, capacity: int) -> None:
         """Change the capacity; the oldest entries are evicted."""

@@ -74,22 +74,27 @@ async def test_a_command_goes_back_to_the_config_before_and_leaves_the_file_alon
 
 
 async def test_feedback_on_an_answer_is_compared(tmp_path: Path) -> None:
-    """From the header of an answer to the screen; a second opinion on the same answer is refused."""
+    """From the header of an answer to the screen, over a restart; a second opinion on the same answer is refused."""
     async with run_fake_vllm(LoraVllm()) as vllm:
         config = shipped_config(vllm.port)
         options = config.setdefault("pointsman", {})
         options["routing"] = {"mode": "percent", "percent": 0}
         options["log"] = {"feedback_file": "feedback.jsonl"}
-        async with run_daemon(config, tmp_path) as daemon, aiohttp.ClientSession() as http:
+        env = {"STATE_DIRECTORY": str(tmp_path / "state")}
+        answers = []
+        async with run_daemon(config, tmp_path, env=env) as daemon, aiohttp.ClientSession() as http:
             for score in (0.25, 0.75):
                 async with http.post(daemon.base_url + CHAT, json=chat(f"{TECHNICAL} {score}")) as answer:
-                    said = {"request_id": answer.headers["x-request-id"], "score": score, "label": "fine"}
+                    answers.append({"request_id": answer.headers["x-request-id"], "score": score, "label": "fine"})
+            log = daemon.log
+        async with run_daemon(config, tmp_path, env=env) as daemon, aiohttp.ClientSession() as http:
+            for said in answers:
                 for status in (200, 409):
                     async with http.post(daemon.base_url + "/v1/feedback", json=said) as told:
                         assert told.status == status, await told.text()
             kept = daemon.config.parent / "feedback.jsonl"
             await eventually(lambda: kept.read_bytes().count(b"\n") == 2, "the feedback is written")
-            shown = await pointsman(daemon, "compare", "holdback", "routed", "--log", str(daemon.log))
+            shown = await pointsman(daemon, "compare", "holdback", "routed", "--log", str(log))
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     assert "score 0.50 (0.01 to 0.99) -" in lines
     assert "labelled fine 100.0 % (34.2 to 100.0) -" in lines

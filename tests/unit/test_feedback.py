@@ -166,7 +166,7 @@ def test_a_reload_forgets_no_answer(wire: Wire, tmp_path: Path) -> None:
 def test_by_default_there_is_no_feedback_and_nothing_is_remembered() -> None:
     with playing() as wire:
         assert judge(wire, got(wire)) == (404, "feedback_off")
-        assert len(wire.generations._builder._answers._known) == 0
+        assert len(wire.generations.answers._known) == 0
 
 
 @rows(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,43 +18,11 @@ from pointsman.app.supervisor import Supervisor
 from pointsman.observability.log import Log
 from pointsman.proxy.stored_responses import Entry, StoredResponses
 from pointsman.routing.conversations import Kept
+from support.disk import Disk
 from support.log import Memory
 from support.virtual_loop import VirtualLoop
 
 NOW = 1_000_000.0
-
-
-@dataclass
-class Disk:
-    """The threads that write, each at the end of `start`, unless the disk hangs."""
-
-    hangs: bool = False
-    writes: int = 0
-    waiting: list[Callable[[], None]] = field(default_factory=list)
-
-    def start(self, work: Callable[[], None], _: str) -> Future[None]:
-        self.writes += 1
-        future: Future[None] = Future()
-        future.set_running_or_notify_cancel()
-
-        def run() -> None:
-            try:
-                work()
-            except OSError as error:
-                future.set_exception(error)
-            else:
-                future.set_result(None)
-
-        if self.hangs:
-            self.waiting.append(run)
-        else:
-            run()
-        return future
-
-    def recovers(self) -> None:
-        self.hangs = False
-        for run in self.waiting:
-            run()
 
 
 @dataclass

@@ -38,7 +38,7 @@ def take(kept: KeptFeedback | None, body: Received, author: str, now: float) -> 
     if answer is None:
         raise RequestError(
             "there is no answer to judge: the id must be the X-Request-Id of an answer that this client has got within "
-            "the last day and since the service started, and not one that the client has made itself",
+            "the last day, and not one that the client has made itself",
             status=404,
             code="unknown_request",
             param="request_id",

@@ -56,7 +56,8 @@ class Builder:
         self._limiter = ClientLimiter()
         self._key_limiter = KeyLimiter(asyncio.get_running_loop().time)
         self._quarantine = Quarantine(asyncio.get_running_loop().time)
-        self._answers = Answers()
+        self.answers = Answers()
+        """Those that clients may judge."""
         self._started = time.time()
         self.trials = Trials()
         """The canaries of all generations."""
@@ -118,7 +119,7 @@ class Builder:
                 self._log,
                 config.pointsman.log.requests,
                 self._watch(config),
-                None if feedback is None else self._answers,
+                None if feedback is None else self.answers,
                 self._spans(config.pointsman.tracing, previous),
             ),
             poller=poller,
@@ -165,7 +166,7 @@ class Builder:
         """Return the file of feedback, which stays open if it stays the same; raises CannotStart."""
         if previous is not None and previous.config.pointsman.log.feedback_file == file:
             return previous.feedback
-        return None if file is None else KeptFeedback(Path(file), self._log, self._answers)
+        return None if file is None else KeptFeedback(Path(file), self._log, self.answers)
 
     def _spans(self, options: TracingOptions, previous: Generation | None) -> Spans | None:
         """Return what exports spans, which goes on if its options stay the same."""

@@ -52,6 +52,7 @@ class Generations:
         """Called once another config is in use."""
         self._builder = Builder(log, self.metrics, self.stored)
         self.trials = self._builder.trials
+        self.answers = self._builder.answers
         self.unloaded = self._builder.unloaded
         self._in_use: dict[Generation, _Use] = {}
         self._polling: list[asyncio.Task[None]] = []

@@ -11,6 +11,7 @@ from pointsman import __version__
 from pointsman.app import gauges, stand_in
 from pointsman.app.config_keeper import ConfigKeeper
 from pointsman.app.generations import Generations
+from pointsman.app.kept_answers import kept_answers
 from pointsman.app.overlay import OverlayKeeper
 from pointsman.app.ports import Ports
 from pointsman.app.prepare import Prepared, refuse_strangers
@@ -87,7 +88,7 @@ async def running(prepared: Prepared, log: Log) -> AsyncIterator[Generations]:
     generations.supervisor.start("loop_lag", lambda: loop_lag.watch(metrics.loop_lag_seconds.add))
     generations.supervisor.start("recent", metrics.recent.watch)
     try:
-        async with remembered(generations.stored, generations.supervisor, log):
+        async with remembered(generations.stored, generations.supervisor, log), kept_answers(generations.answers, log):
             yield generations
     finally:
         await generations.close()

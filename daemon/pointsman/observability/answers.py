@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from pointsman.lru import Lru
@@ -56,8 +57,22 @@ class Answers:
     def find(self, request_id: str, author: str, now: float) -> Answer | None:
         """Return an answer of this client's, None if there is none, or none of the last day."""
         found = self._known.get(request_id)
-        return None if found is None or found.author != author or now - found.at > MOST_SECONDS else found
+        return None if found is None or found.author != author or _is_old(found, now) else found
 
     def judged(self, request_id: str, answer: Answer) -> None:
         """Note that the client has judged an answer."""
         self._known.put(request_id, answer._replace(judged=True))
+
+    def entries(self, now: float) -> list[tuple[str, Answer]]:
+        """Return the answers of the last day by request id, the oldest first."""
+        return [(name, one) for name, one in self._known.items() if not _is_old(one, now)]
+
+    def restore(self, entries: Iterable[tuple[str, Answer]], now: float) -> None:
+        """Remember the answers of an earlier process, of the last day."""
+        for name, one in entries:
+            if not _is_old(one, now):
+                self._known.put(name, one)
+
+
+def _is_old(answer: Answer, now: float) -> bool:
+    return now - answer.at > MOST_SECONDS

@@ -1,0 +1,81 @@
+"""Keep across a restart which answers can be judged, where there is a state directory.
+
+They are written once, at the end, and the file is removed once it is read: after a crash they are forgotten, so that
+none can be judged twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from pointsman import daemon_thread, files
+from pointsman.observability.answers import Answer, Answers
+from pointsman.observability.log import Log
+
+NAME = "answers.json"
+# As many answers as are remembered, each with the longest names.
+LARGEST_BYTES = 64 * 2**20
+# A disk that hangs does not hold up the exit.
+CLOSE_S = 2.0
+
+
+class _File(msgspec.Struct):
+    version: Literal[1]
+    answers: list[tuple[str, Answer]]
+
+
+@contextlib.asynccontextmanager
+async def kept_answers(answers: Answers, log: Log) -> AsyncIterator[None]:
+    """Restore the answers that an earlier process kept, and keep them at the end."""
+    folder = files.state_directory()
+    if folder is None:
+        yield
+        return
+    path = folder / NAME
+    if (trouble := _restore(path, answers)) is not None:
+        log.write("warning", "feedback", message=trouble)
+    try:
+        yield
+    finally:
+        await _keep(path, answers, log)
+
+
+def _restore(path: Path, answers: Answers) -> str | None:
+    """Take the answers out of the file; return a message for the operator if it cannot be used."""
+    try:
+        content = files.read(path, LARGEST_BYTES)
+        path.unlink()
+        answers.restore(msgspec.json.decode(content, type=_File).answers, time.time())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        why = error.strerror
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        why = str(error)
+    else:
+        return None
+    return f"{path} cannot be used ({why}): answers of before this start cannot be judged"
+
+
+async def _keep(path: Path, answers: Answers, log: Log) -> None:
+    found = answers.entries(time.time())
+    if not found:
+        return
+    writing = daemon_thread.start(lambda: _write(path, found), "answers")
+    try:
+        await asyncio.wait_for(asyncio.wrap_future(writing), CLOSE_S)
+    except (OSError, TimeoutError) as error:
+        why = getattr(error, "strerror", None) or f"it took longer than {CLOSE_S:g} s"
+        log.write("warning", "feedback", message=f"the answers that can be judged were not kept: {why}")
+
+
+def _write(path: Path, entries: list[tuple[str, Answer]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write(path, msgspec.json.encode(_File(1, entries)), replace=True, mode=0o600)
