@@ -33,6 +33,17 @@ def test_the_framing_can_be_taken_off(answer: bytes, size: int) -> None:
     assert framing.done
 
 
+@rows("size", [1, 15, 16, 255, 256, 2047, 2048, 70_000])
+def test_a_chunk_of_any_length_may_come_alone(size: int) -> None:
+    one = chunk(b"x" * size)
+    for verbatim, passed in ((False, b"x" * size), (True, one)):
+        framing = Chunked(verbatim=verbatim)
+        assert [framing.feed(one), framing.feed(one)] == [passed, passed]
+        assert not framing.done
+        framing.feed(b"0\r\n\r\n")
+        assert framing.done
+
+
 @rows("cut", range(len(WITH_TRAILER)))
 def test_chunks_that_end_early_are_not_whole_and_their_last_line_is_held_back(cut: int) -> None:
     framing = Chunked(verbatim=True)

@@ -11,6 +11,9 @@ from pointsman.http1.grammar import TOKEN_BYTES
 LONGEST_LINE_BYTES = 4096
 LONGEST_TRAILER_BYTES = 16_384
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\r\n]*)?\r\n")
+# The size lines of short chunks as vLLM writes them, by the length of the whole chunk. To compare with one takes a
+# third of the time of parsing it.
+_SIZE_LINES = {size + len(b"%x" % size) + 4: b"%x\r\n" % size for size in range(1, 2048)}
 _TRAILER = re.compile(rb"(?:[" + TOKEN_BYTES + rb"]+:[^\r\n\0]*\r\n)*\r\n")
 
 
@@ -106,9 +109,9 @@ class Chunked:
 
     def feed(self, data: bytes) -> bytes:
         if not (self._left or self._crlf or self._held):
-            single = self._single(data)
-            if single:
-                return single
+            line = _SIZE_LINES.get(len(data))
+            if line is not None and data.startswith(line) and data.endswith(b"\r\n"):  # one chunk, as vLLM sends events
+                return data if self._verbatim else data[len(line) : -2]
         if self._held:
             data = self._held + data
             self._held = b""
@@ -133,17 +136,6 @@ class Chunked:
         if self._verbatim:
             return data if at == end else data[:at]
         return b"".join(payload)
-
-    def _single(self, data: bytes) -> bytes:
-        """Return what to forward of data that is one chunk, as vLLM sends one event at a time; empty if it is not."""
-        size = _SIZE.match(data)
-        if size is None:
-            return b""
-        start = size.end()
-        end = start + int(size[1], 16)
-        if end == start or end + 2 != len(data) or not data.endswith(b"\r\n"):
-            return b""
-        return data if self._verbatim else data[start:end]
 
     def _line(self, data: bytes, at: int) -> int:
         """Return the end of the framing line that starts at `at`, or `at` while it is incomplete; raises Malformed."""

@@ -33,20 +33,24 @@ class Tail:
     __slots__ = ("_tail", "events")
 
     def __init__(self) -> None:
-        self._tail = b""
+        self._tail = bytearray()
+        """Up to twice as much, so that it is not moved with each chunk."""
         self.events = 0
 
     def feed(self, chunk: bytes) -> None:
-        """Append a chunk, and keep its last TAIL_BYTES."""
-        self._tail = (self._tail + chunk)[-TAIL_BYTES:] if len(chunk) < TAIL_BYTES else chunk[-TAIL_BYTES:]
+        """Append a chunk, and keep the last bytes."""
+        tail = self._tail
+        tail += chunk if len(chunk) <= TAIL_BYTES else chunk[-TAIL_BYTES:]
+        if len(tail) > 2 * TAIL_BYTES:
+            del tail[:-TAIL_BYTES]
 
     def unfinished(self) -> bytes:
         """Return the last, incomplete line."""
-        return self._tail[self._tail.rfind(b"\n") + 1 :]
+        return bytes(self._tail[max(self._tail.rfind(b"\n") + 1, len(self._tail) - TAIL_BYTES) :])
 
     def content(self) -> bytes:
         """Return the last TAIL_BYTES without the framing of chunks."""
-        tail = self._tail
+        tail = bytes(self._tail[-TAIL_BYTES:])
         return _FRAMING.sub(b"", tail) if b"\r\n" in tail else tail
 
     def tokens(self) -> tuple[int, int] | None:
