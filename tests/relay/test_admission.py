@@ -143,7 +143,7 @@ async def test_clients_of_a_unix_socket_have_no_share(tmp_path: Path, upstream: 
 
 def starts_with(files: int, folder: Path, **server: Any) -> subprocess.CompletedProcess[str]:
     """`serve` where it may open only so many files; it must not start."""
-    config = relay_config(str(toy_artifact.build(folder / "toy")), reserve_port(), server=server)
+    config = relay_config(str(toy_artifact.build_measured(folder / "toy")), reserve_port(), server=server)
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(config))
     return subprocess.run(

@@ -94,7 +94,7 @@ async def speaker() -> AsyncIterator[Speaker]:
 
 @contextlib.asynccontextmanager
 async def running(folder: Path, speaker: Speaker, **options: Any) -> AsyncIterator[Daemon]:
-    config = relay_config(str(toy_artifact.build(folder / "toy")), speaker.port, **options)
+    config = relay_config(str(toy_artifact.build_measured(folder / "toy")), speaker.port, **options)
     async with run_daemon(config, folder) as daemon:
         yield daemon
 

@@ -31,7 +31,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 
 def reached_at(folder: Path, address: str) -> dict[str, Any]:
-    config = relay_config(str(toy_artifact.build(folder / "toy")), 0)
+    config = relay_config(str(toy_artifact.build_measured(folder / "toy")), 0)
     config["vllm_endpoints"] = [{"name": "a", "address": address}]
     return config
 

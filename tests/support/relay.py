@@ -80,7 +80,7 @@ async def run_relay(
     `files` limits the files that it may open.
     """
     if model_id is None:
-        model_id = str(toy_artifact.build(folder / "toy"))
+        model_id = str(toy_artifact.build_measured(folder / "toy"))
     config = relay_config(model_id, *(upstream.port for upstream in upstreams), **options)
     for endpoint in config["vllm_endpoints"]:
         endpoint["weight"] = (weights or {}).get(endpoint["name"], 1)

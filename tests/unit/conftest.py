@@ -26,7 +26,7 @@ def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the toy artifact."""
     from support import toy_artifact
 
-    return toy_artifact.build(tmp_path_factory.mktemp("toy"))
+    return toy_artifact.build_measured(tmp_path_factory.mktemp("toy"))
 
 
 @pytest.fixture

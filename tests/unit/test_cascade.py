@@ -50,7 +50,7 @@ SPANISH = "¿Puede mi casero quedarse con la fianza de mi piso?"
 def small(folder: Path, **manifest: Any) -> Path:
     """Write an artifact that knows FEW, while the other toy knows all words."""
     contents = {"model.onnx": toy_artifact.model(words=FEW), "tokenizer.json": toy_artifact.tokenizer(FEW)}
-    return toy_artifact.build(folder, contents, **manifest)
+    return toy_artifact.build_measured(folder, contents, **manifest)
 
 
 def certain(probabilities: tuple[float, ...]) -> bool:
@@ -171,7 +171,10 @@ async def test_where_the_larger_one_fails_the_first_ones_answer_stands(
 async def test_a_foreign_text_reaches_the_larger_one_if_that_reads_its_language(
     make_classifier: Make, tmp_path: Path, declared: list[str], asked: int
 ) -> None:
-    first, larger = small(tmp_path / "small", languages=["en"]), toy_artifact.build(tmp_path / "x", languages=declared)
+    first, larger = (
+        small(tmp_path / "small", languages=["en"]),
+        toy_artifact.build_measured(tmp_path / "x", languages=declared),
+    )
     with make_classifier(first) as one, make_classifier(larger) as other:
         cascade = Cascade(one, other, 10.0)
         found = await cascade.classify(SPANISH, 10.0, lambda _: True)
@@ -311,7 +314,7 @@ async def test_metrics_and_status_count_both(router: Router, both: Both) -> None
 def written(folder: Path, cascade: str = "{model_id: large}", **manifest: Any) -> Path:
     """Write a config with a cascade, and the artifacts beside it."""
     small(folder / "small")
-    toy_artifact.build(folder / "large", **manifest)
+    toy_artifact.build_measured(folder / "large", **manifest)
     text = (
         f"{MINIMAL}classifier: {{category_model: {{model_id: small}}}}\n"
         f"pointsman: {{classifier: {{threads: 1, cascade: {cascade}}}}}\n"
@@ -378,7 +381,7 @@ def test_artifacts_of_different_labels_are_refused(
     words = {word: name for word, name in toy_artifact.WORDS.items() if name in labels}
     contents = {"model.onnx": toy_artifact.model(labels, words), "tokenizer.json": toy_artifact.tokenizer(words)}
     path = written(tmp_path)
-    toy_artifact.build(tmp_path / "large", contents, labels=labels)
+    toy_artifact.build_measured(tmp_path / "large", contents, labels=labels)
     code, out = checked(path, capsys)
 
     assert (code, message in out) == (1, True)

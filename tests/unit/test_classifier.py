@@ -126,7 +126,7 @@ async def test_the_configs_max_tokens_cannot_exceed_the_artifacts(make_classifie
 async def test_a_text_in_another_language_is_told_once(make_classifier: Make, tmp_path: Path) -> None:
     """The verdict stays with the classification, so that a cached text is not judged again."""
     judged: list[str] = []
-    with make_classifier(toy_artifact.build(tmp_path, languages=["en"])) as classifier:
+    with make_classifier(toy_artifact.build_measured(tmp_path, languages=["en"])) as classifier:
         judge = classifier._judge_language
 
         def judge_and_count(text: str) -> Verdict:

@@ -142,7 +142,7 @@ def test_feedback_counts_by_conversation() -> None:
     left_out = said(None, score=0), said("0e", score=0, ts="2025-11-26T12:05:00.000+00:00")
     side, other = of(*lines, *left_out, said("0d", "stable", score=0), since="2026")
     assert (side.scores().rows, side.scores().mean) == (2, 0.75)
-    assert side.labels() == ({"good": 1, "bad": 1}, 1)
+    assert [side.labelled(label) for label in ("good", "bad", "other")] == [(1, 1), (1, 1), (0, 1)]
     assert (other.scores().rows, other.requests) == (1, 0)
 
 
@@ -155,6 +155,45 @@ def test_feedback_is_shown_with_an_interval_where_there_is_any() -> None:
     assert labelled[0] == "labelled good 100.0 % (96.3 to 100.0) 0.0 % (0.0 to 39.0)"
     assert len(labelled) == 5
     assert not any(line.startswith(("score", "labelled")) for line in render(*of(line()), None))
+
+
+def judged(arm: str, good: int, of: int = 100, **fields: Any) -> list[bytes]:
+    """Feedback on so many conversations, of which so many are good."""
+    return [
+        said(
+            f"{number:x}",
+            arm,
+            **{"score": 0.95 * (number < good), "label": "good" if number < good else "bad"} | fields,
+        )
+        for number in range(of)
+    ]
+
+
+def test_feedback_is_in_the_verdict() -> None:
+    sides = of(*judged("stable", 50), *judged("canary", 90))
+    assert verdicts(*sides) == ["canary is scored higher than stable"]
+    assert verdicts(*sides[::-1]) == ["canary is scored higher than stable"]
+    assert verdicts(*of(*judged("stable", 50), *judged("canary", 55))) == []
+
+
+def test_a_label_is_in_the_verdict_if_it_is_named() -> None:
+    sides = of(*judged("stable", 50, score=None), *judged("canary", 90, score=None))
+    assert verdicts(*sides) == []
+    assert verdicts(*sides, "good") == ["canary is labelled good more often than stable"]
+    assert verdicts(*sides, "bad") == ["stable is labelled bad more often than canary"]
+    assert verdicts(*sides, "other") == []
+    shown = [" ".join(one.split()) for one in render(*sides, None, "rare")]
+    assert [one.split()[1:4] for one in shown if one.startswith("labelled")] == [
+        ["rare", "0.0", "%"],
+        ["good", "90.0", "%"],
+        ["bad", "10.0", "%"],
+    ]
+
+
+def test_feedback_of_what_was_routed_is_compared_with_that_of_what_was_held_back() -> None:
+    """What an experiment within the routed share was told counts as well."""
+    lines = [*judged("holdback", 50), *judged("routed", 90, 60), *judged("canary", 36, 40, category="tax")]
+    assert verdicts(*of(*lines, names=("routed", "holdback"))) == ["routed is scored higher than holdback"]
 
 
 def test_there_is_a_bound_on_conversations_with_feedback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,6 +258,12 @@ def test_the_command_reads_the_file_of_feedback_and_the_one_before(
     (tmp_path / "said").write_bytes(said("3", score=1) + said("4", score=1))
     assert main(arguments) == 0
     assert "0.50 (" in capsys.readouterr().out
+    (tmp_path / "said").write_bytes(b"".join([*judged("stable", 50), *judged("canary", 90)]))
+    assert main([*arguments, "--label", "bad"]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "verdict: canary is scored higher than stable",
+        "verdict: stable is labelled bad more often than canary",
+    ]
     (tmp_path / "said").unlink()
     (tmp_path / "said").mkdir()
     assert main(arguments) == 0

@@ -158,7 +158,7 @@ async def started(folder: Path, state: bool = True) -> AsyncIterator[World]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    toy_artifact.build(tmp_path / "artifact")
+    toy_artifact.build_measured(tmp_path / "artifact")
     write(tmp_path, "0.1")
     return tmp_path
 
@@ -230,7 +230,7 @@ async def test_a_faulty_file_can_be_rolled_back_to_what_it_held_before(folder: P
 
 async def test_a_kept_config_that_does_not_load_any_more_is_told_and_changes_nothing(folder: Path) -> None:
     """As where its artifact is gone."""
-    toy_artifact.build(folder / "other")
+    toy_artifact.build_measured(folder / "other")
     async with started(folder) as service:
         text = file(folder).replace(b"model_id: artifact", b"model_id: other")
         (folder / "config.yaml").write_bytes(text)

@@ -191,7 +191,7 @@ SPANISH = "¿Qué puedo hacer si mi landlord no repara la calefacción?"
 @pytest.fixture
 def english(make_classifier: Make, tmp_path: Path) -> Iterator[Classifier]:
     """A classifier that is for English only."""
-    with make_classifier(toy_artifact.build(tmp_path, languages=["en"]), deadline_ms=10_000) as classifier:
+    with make_classifier(toy_artifact.build_measured(tmp_path, languages=["en"]), deadline_ms=10_000) as classifier:
         yield classifier
 
 

@@ -10,6 +10,8 @@ import pytest
 from pointsman.evaluation.sequential import Sample, difference, shares_differ
 
 RUNS, ROWS = 1_000, 300
+ALPHA = 0.0125
+STARS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class Running:
@@ -17,6 +19,7 @@ class Running:
 
     def __init__(self) -> None:
         self.rows, self.hits, self._sum, self._squares = 0, 0, 0.0, 0.0
+        self.score, self.scored = 0.0, 0
 
     def add(self, value: float, *, hit: bool) -> None:
         self.rows += 1
@@ -24,9 +27,17 @@ class Running:
         self._sum += value
         self._squares += value * value
 
+    def add_score(self, value: float) -> None:
+        self.score += value
+        self.scored += 1
+
     @property
     def share(self) -> tuple[int, int]:
         return self.hits, self.rows
+
+    @property
+    def scores(self) -> tuple[float, int]:
+        return self.score, self.scored
 
     @property
     def sample(self) -> Sample:
@@ -36,17 +47,20 @@ class Running:
         return Sample(self.rows, mean, (self._squares - self.rows * mean * mean) / (self.rows - 1) / self.rows)
 
 
-def ends(seed: int, share: float, fails: tuple[float, float], slower: float) -> bool:
-    """Whether a verdict is reached in one run that is looked at after every observation, by either outcome."""
+def ends(seed: int, share: float, fails: tuple[float, float], slower: float, better: float = 0.0) -> bool:
+    """Whether a verdict is reached in one run that is looked at after every observation, by any outcome."""
     dice = random.Random(seed)  # noqa: S311
     sides = Running(), Running()
     for _ in range(ROWS):
         place = int(dice.random() >= share)
         value = dice.gauss(-1.0 + slower * (place == 0), 0.5)  # the logarithm of a time
         sides[place].add(value, hit=dice.random() < fails[place])
-        if shares_differ(sides[0].share, sides[1].share, alpha=0.025):
+        sides[place].add_score(1.0 if place == 0 and dice.random() < better else dice.choice(STARS))
+        if shares_differ(sides[0].share, sides[1].share, alpha=ALPHA):
             return True
-        found = difference(sides[0].sample, sides[1].sample, 0.2, alpha=0.025)
+        if shares_differ(sides[0].scores, sides[1].scores, alpha=ALPHA):
+            return True
+        found = difference(sides[0].sample, sides[1].sample, 0.2, alpha=ALPHA)
         if found is not None and found.certain:
             return True
     return False
@@ -54,7 +68,7 @@ def ends(seed: int, share: float, fails: tuple[float, float], slower: float) -> 
 
 @pytest.mark.parametrize(("share", "fails"), [(0.5, 0.02), (0.3, 0.2)])
 def test_without_a_difference_it_finds_one_in_at_most_6_percent_of_the_runs(share: float, fails: float) -> None:
-    """A thousand runs, each looked at after every observation, and both outcomes together."""
+    """A thousand runs, each looked at after every observation, and all outcomes together."""
     wrong = sum(ends(seed, share, (fails, fails), 0.0) for seed in range(RUNS))
     assert wrong / RUNS <= 0.06
 
@@ -62,6 +76,26 @@ def test_without_a_difference_it_finds_one_in_at_most_6_percent_of_the_runs(shar
 def test_a_planted_difference_is_found() -> None:
     assert sum(ends(seed, 0.5, (0.25, 0.02), 0.0) for seed in range(50)) >= 45
     assert sum(ends(seed, 0.5, (0.02, 0.02), 0.3) for seed in range(50)) >= 45
+    assert sum(ends(seed, 0.5, (0.02, 0.02), 0.0, better=0.6) for seed in range(50)) >= 45
+
+
+def bounded(seed: int, values: tuple[float, ...]) -> bool:
+    """Whether two sides of the same values from 0 to 1 are ever told apart at 20 %."""
+    dice = random.Random(seed)  # noqa: S311
+    sides = Running(), Running()
+    for number in range(ROWS):
+        sides[number % 2].add_score(dice.choice(values))
+        if shares_differ(sides[0].scores, sides[1].scores, alpha=0.2):
+            return True
+    return False
+
+
+def test_values_from_0_to_1_are_told_apart_no_more_often_than_shares() -> None:
+    """From the first row on, whatever their distribution is: half a hit is a hit in half of the cases, or less."""
+    for values in ((0.0, 1.0), STARS, (0.4, 0.6), (0.9, 0.9, 0.9, 0.1)):
+        assert sum(bounded(seed, values) for seed in range(200)) / 200 <= 0.2
+    assert not shares_differ((0.1 + 0.2, 3), (0.6000000000000001, 3))
+    assert not shares_differ((3 * 0.3333333333333334, 1), (1.0000000000000002, 1)), "a sum that is rounded up"
 
 
 def test_of_shares_the_first_rows_tell_nothing() -> None:

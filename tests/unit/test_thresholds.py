@@ -211,7 +211,7 @@ def written_config(folder: Path, *, calibrated: bool) -> Path:
     probabilities = np.zeros((100, 14))
     probabilities[:, law], probabilities[:, other] = np.repeat([0.99, 0.7], 50), np.repeat([0.01, 0.3], 50)
     contents = {CALIBRATION: encode(probabilities, np.repeat([law, other], 50))} if calibrated else {}
-    toy_artifact.build(folder / "artifact", contents)
+    toy_artifact.build_measured(folder / "artifact", contents)
     model = "classifier: {category_model: {model_id: artifact, threshold: 0.4}}\ncategories:\n"
     adapter = written("law").replace("model: base\n", "model: base\n        lora_name: law-lora\n")
     return write(folder, MINIMAL + model + adapter + written("health"))

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     except EvaluationError as error:
         print(f"pointsman: {error}", file=sys.stderr)
         return 1
-    print("\n".join(render(*sides, currency)))
+    print("\n".join(render(*sides, currency, options.label)))
     return 0
 
 

@@ -118,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="the service's log; default: standard input",
     )
+    compare.add_argument("--label", metavar="NAME", help="judge how often this label was given; choose it beforehand")
     compare.add_argument("--since", metavar="WHEN", help="leave out what was before: 90m, 2h, 3d ago, or a date in UTC")
     _config_option(compare)
 

@@ -13,14 +13,14 @@ import msgspec
 from pointsman.config.model import Config
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.metrics import accuracy_interval
-from pointsman.evaluation.sequential import ALPHA, Sample, difference, shares_differ
+from pointsman.evaluation.sequential import ALPHA, Sample, Share, difference, shares_differ
 from pointsman.evaluation.table import columns
 
 # Of each side; more take more than 200 MB.
 MOST_CONVERSATIONS = 500_000
 LONGEST_LINE = 1 << 20
-# Two outcomes are judged, so each has half of the probability of a false verdict.
-EACH = ALPHA / 2
+# Failures, the first byte, scores and one label are judged: each has its part of the probability of a false verdict.
+EACH = ALPHA / 4
 # Differences of the first byte that matter: a fifth.
 SCALE = 0.2
 MOST_LABELS = 5
@@ -93,10 +93,19 @@ class Side:
         """Return the mean score of each conversation that has one."""
         return Sample.of(one.total / one.scores for one in self.ratings.values() if one.scores)
 
-    def labels(self) -> tuple[Counter[str], int]:
-        """Return how many conversations have each label, of how many with one."""
+    def scored(self) -> Share:
+        """Return the sum of these scores, and how many there are."""
+        scores = self.scores()
+        return scores.rows * scores.mean, scores.rows
+
+    def labels(self) -> Counter[str]:
+        """Return how many conversations have each label."""
+        return Counter(label for one in self.ratings.values() for label in one.labels)
+
+    def labelled(self, label: str) -> tuple[int, int]:
+        """Return how many conversations have a label, of how many with any."""
         labelled = [one.labels for one in self.ratings.values() if one.labels]
-        return Counter(label for labels in labelled for label in labels), len(labelled)
+        return sum(label in labels for labels in labelled), len(labelled)
 
     def mean(self, of: Callable[[Conversation], float]) -> Sample:
         return Sample.of(map(of, self.conversations.values()))
@@ -176,37 +185,49 @@ def prices_of(config: Config) -> dict[str, tuple[float, float]]:
     return found
 
 
-def verdicts(first: Side, second: Side) -> list[str]:
-    """Return what is certain, whenever and however often it is looked at; empty if nothing is."""
+def verdicts(first: Side, second: Side, label: str | None = None) -> list[str]:
+    """Return what is certain, whenever and however often it is looked at; empty if nothing is.
+
+    A label is judged if it is named: to choose it by what was found would make false verdicts more frequent.
+    """
     found = []
-    failures = first.failures(), second.failures()
-    if shares_differ(*failures, alpha=EACH):
-        more = failures[0][0] / failures[0][1] > failures[1][0] / failures[1][1]
-        better, worse = (second, first) if more else (first, second)
-        found.append(f"{better.name} fails less often than {worse.name}")
+    if (order := _order(first, second, Side.failures)) is not None:
+        found.append(f"{order[1]} fails less often than {order[0]}")
     times = difference(first.first_bytes(), second.first_bytes(), SCALE, EACH)
     if times is not None and times.certain:
         faster, slower = (second, first) if times.value > 0 else (first, second)
         found.append(f"{faster.name} begins to answer sooner than {slower.name}")
+    if (order := _order(first, second, Side.scored)) is not None:
+        found.append(f"{order[0]} is scored higher than {order[1]}")
+    if label is not None and (order := _order(first, second, lambda side: side.labelled(label))) is not None:
+        found.append(f"{order[0]} is labelled {label} more often than {order[1]}")
     return found
 
 
-def render(first: Side, second: Side, currency: str | None) -> Iterator[str]:
-    """Yield the comparison as lines for a terminal."""
-    yield from columns([("", first.name, second.name), *_figures((first, second), currency)])
+def _order(first: Side, second: Side, share: Callable[[Side], Share]) -> tuple[str, str] | None:
+    """Return the sides' names, that with the greater share first; None if the shares do not certainly differ."""
+    (part, rows), (other, others) = share(first), share(second)
+    if not shares_differ((part, rows), (other, others), alpha=EACH):
+        return None
+    return (first.name, second.name) if part / rows > other / others else (second.name, first.name)
+
+
+def render(first: Side, second: Side, currency: str | None, label: str | None = None) -> Iterator[str]:
+    """Yield the comparison as lines for a terminal; `label` is one that is judged."""
+    yield from columns([("", first.name, second.name), *_figures((first, second), currency, label)])
     yield ""
     times = difference(first.first_bytes(), second.first_bytes(), SCALE, EACH)
     if times is not None:
         low, middle, high = (math.exp(value) for value in (times.low, times.value, times.high))
         ratio = f"{middle:.2f} ({low:.2f} to {high:.2f} at all times together)"
         yield f"first byte, {first.name} over {second.name}: {ratio}"
-    found = verdicts(first, second)
+    found = verdicts(first, second, label)
     yield from (f"verdict: {verdict}" for verdict in found)
     if not found:
         yield "verdict: not enough yet; no difference is certain"
 
 
-def _figures(sides: tuple[Side, Side], currency: str | None) -> Iterator[tuple[str, ...]]:
+def _figures(sides: tuple[Side, Side], currency: str | None, label: str | None) -> Iterator[tuple[str, ...]]:
     yield "requests", *(f"{side.requests:,}" for side in sides)
     yield "conversations", *(f"{len(side.conversations):,}" for side in sides)
     yield "failed", *(_share(*side.failures()) for side in sides)
@@ -215,16 +236,16 @@ def _figures(sides: tuple[Side, Side], currency: str | None) -> Iterator[tuple[s
     if currency is not None:
         costs = (_mean(side.mean(lambda one: 1_000 * one.cost), "{:,.2f}") for side in sides)
         yield f"{currency} for 1,000", *costs
-    yield from _feedback(sides)
+    yield from _feedback(sides, label)
 
 
-def _feedback(sides: tuple[Side, Side]) -> Iterator[tuple[str, ...]]:
-    """Yield the mean score and the shares of the most frequent labels, where there is any feedback."""
+def _feedback(sides: tuple[Side, Side], label: str | None) -> Iterator[tuple[str, ...]]:
+    """Yield the mean score, and the shares of the label that is judged and of the most frequent, as far as given."""
     if any(side.scores().rows for side in sides):
         yield "score", *(_mean(side.scores(), "{:.2f}") for side in sides)
-    found = [side.labels() for side in sides]
-    for label, _ in (found[0][0] + found[1][0]).most_common(MOST_LABELS):
-        yield f"labelled {label}", *(_share(counts[label], rated) for counts, rated in found)
+    frequent = (sides[0].labels() + sides[1].labels()).most_common(MOST_LABELS)
+    for name in dict.fromkeys([*([] if label is None else [label]), *(name for name, _ in frequent)]):
+        yield f"labelled {name}", *(_share(*side.labelled(name)) for side in sides)
 
 
 def _share(part: int, whole: int) -> str:

@@ -2,7 +2,8 @@
 
 For shares: the likelihood of both sides under Krichevsky and Trofimov's mixtures, over the greatest likelihood of any
 share that both have. Where there is no difference, that ratio ever reaches 1 / alpha with a probability of at most
-alpha, whatever the share is and however the rows are divided.
+alpha, whatever the share is and however the rows are divided. The same holds for means of values from 0 to 1, whatever
+their distribution is: the ratio is convex in each value, so that values in between only make it smaller on average.
 
 For means: a mixture sequential probability ratio test with a normal prior on the difference and the variances measured.
 The same holds as far as means of LEAST rows are normal.
@@ -13,26 +14,31 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 LEAST = 50
 ALPHA = 0.05
 
 
-def shares_differ(first: tuple[int, int], second: tuple[int, int], alpha: float = ALPHA) -> bool:
-    """Return whether two shares certainly differ; a side is (rows that count, rows)."""
+Share: TypeAlias = tuple[float, int]
+"""How many rows count, or the sum of their values from 0 to 1; and the number of rows."""
+
+
+def shares_differ(first: Share, second: Share, alpha: float = ALPHA) -> bool:
+    """Return whether two shares certainly differ."""
     hits, rows = first[0] + second[0], first[1] + second[1]
     apart = _mixture(*first) + _mixture(*second)
     together = _times_log(hits, rows) + _times_log(rows - hits, rows)
     return apart - together > math.log(1 / alpha)
 
 
-def _mixture(hits: int, rows: int) -> float:
+def _mixture(hits: float, rows: int) -> float:
     """Return the logarithm of the likelihood under a Beta(1/2, 1/2) prior on the share."""
     return math.lgamma(hits + 0.5) + math.lgamma(rows - hits + 0.5) - math.lgamma(rows + 1) - math.log(math.pi)
 
 
-def _times_log(part: int, whole: int) -> float:
-    return part * math.log(part / whole) if part else 0.0
+def _times_log(part: float, whole: int) -> float:
+    return part * math.log(part / whole) if part > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
