@@ -61,6 +61,14 @@ def test_the_built_in_classifier_and_the_type_markers_are_in_the_wheel(names: li
     assert expected | {"pointsman/py.typed", "pointsman_export/py.typed"} <= set(names)
 
 
+def test_the_page_is_in_the_wheel(names: list[str]) -> None:
+    folder = ROOT / "daemon/pointsman/api/page/static"
+    files = {f"pointsman/api/page/static/{path.name}" for path in folder.iterdir()}
+
+    assert "pointsman/api/page/static/index.html" in files
+    assert files - set(names) == set()
+
+
 def test_the_wheel_is_pure(wheel: Path) -> None:
     """One wheel for every supported Python and platform, whatever the host that builds it has."""
     assert wheel.name == f"pointsman-{pointsman.__version__}-py3-none-any.whl"

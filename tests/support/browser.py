@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import shutil
@@ -29,6 +30,8 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# Chromium goes by the numbers of these keys.
+_KEYS = {"Tab": {"windowsVirtualKeyCode": 9}, "Enter": {"windowsVirtualKeyCode": 13}}
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,29 @@ class Browser:
         """What the page shows."""
         shown: str = await self.run("return document.body ? document.body.innerText : ''")
         return shown
+
+    async def press(self, key: str, *, text: str | None = None) -> None:
+        """Press a key and let it go; `text` is what it types."""
+        for kind in ("keyDown", "keyUp"):
+            typed = {"text": text} if text is not None and kind == "keyDown" else {}
+            await self.devtools("Input.dispatchKeyEvent", type=kind, key=key, code=key, **_KEYS.get(key, {}), **typed)
+
+    async def show(self, width: int, height: int = 900, *, dark: bool = False) -> None:
+        """Take a window of this size, for a person who likes it light or dark."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        await self.devtools("Emulation.setDeviceMetricsOverride", **size)
+        await self.devtools("Emulation.setScrollbarsHidden", hidden=True)
+        wish = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self.devtools("Emulation.setEmulatedMedia", features=[wish])
+
+    async def picture(self) -> bytes:
+        """The whole page as a PNG."""
+        taken = await self.devtools("Page.captureScreenshot", captureBeyondViewport=True)
+        return base64.b64decode(taken["data"])
+
+    async def devtools(self, command: str, **parameters: Any) -> Any:
+        """The result of a command of Chromium's DevTools protocol."""
+        return await self._post("/goog/cdp/execute", {"cmd": command, "params": parameters})
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> Any:
         return await _post(self._http, self._session + path, body)

@@ -27,6 +27,7 @@ PROTECTED = (
     "//metrics",
 )
 OPEN = ("/metrics", "/health", "/ready", "/metrics/")
+PAGE = ("/", "/page/main.js", "/page/x")
 
 
 def head(path: str = "/config", method: str = "GET", host: str = "127.0.0.1:9190", **fields: str) -> Any:
@@ -40,7 +41,7 @@ def refused(found: Any, hosts: Hosts = HOSTS) -> tuple[int, str] | None:
     return None if error is None else (error.status, error.code)
 
 
-@rows("path", [*PROTECTED, *OPEN])
+@rows("path", [*PROTECTED, *OPEN, *PAGE])
 def test_a_foreign_host_is_refused_on_every_path(path: str) -> None:
     assert refused(head(path, host="evil.example:9190")) == (403, "unknown_host")
 
@@ -48,7 +49,7 @@ def test_a_foreign_host_is_refused_on_every_path(path: str) -> None:
 def test_an_ip_address_that_is_not_ours_may_only_read() -> None:
     """Prometheus finds its targets by address; behind one, there is no name of a page."""
     assert [refused(head(path, host="10.0.0.5:9190")) for path in OPEN] == [None] * len(OPEN)
-    assert {refused(head(path, host="10.0.0.5:9190")) for path in PROTECTED} == {(403, "unknown_host")}
+    assert {refused(head(path, host="10.0.0.5:9190")) for path in (*PROTECTED, *PAGE)} == {(403, "unknown_host")}
 
 
 @rows(
@@ -166,6 +167,12 @@ def test_with_the_token_all_is_there(path: str, scheme: str) -> None:
 @rows("path", OPEN)
 def test_what_only_reads_wants_no_token(path: str) -> None:
     assert Asked(TOKEN)(head(path)).status == 200
+
+
+@rows("path", PAGE)
+def test_the_files_of_the_page_want_no_token_as_the_page_asks_for_it(path: str) -> None:
+    assert Asked(TOKEN)(head(path)).status == 200
+    assert Asked(TOKEN)(head(path, Origin="http://evil.example")).status == 403
 
 
 def test_where_no_token_is_configured_none_is_wanted() -> None:

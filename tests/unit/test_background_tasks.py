@@ -127,6 +127,7 @@ TASKS = [
     pytest.param("systemd", "pointsman.app.reload:Reloader.status", False, id="systemd"),
     pytest.param("loop_lag", "pointsman.observability.loop_lag:max", False, id="loop_lag"),
     pytest.param("recent", "pointsman.observability.recent:Recent.take", False, id="recent"),
+    pytest.param("traffic", "pointsman.observability.traffic:Traffic.take", False, id="traffic"),
     pytest.param("stored_responses", "pointsman.proxy.stored_file:StoredFile._write", False, id="stored_responses"),
 ]
 

@@ -14,6 +14,8 @@ from pointsman.server.response import Response, error_response
 
 # They change nothing and name nothing secret, so they want no token, and any IP address is a good Host.
 OPEN_PATHS = ("/metrics", "/health", "/ready")
+# The files of the page, which are the same everywhere: the page itself asks for the token.
+PAGE, PAGE_FILES = "/", "/page/"
 _OWN_SITE = frozenset({b"same-origin", b"none"})
 
 
@@ -33,7 +35,7 @@ def guarded(handler: Handler, hosts: Callable[[], Hosts], token: Callable[[], by
     def guard(request: Request) -> Coroutine[None, None, Response | None]:
         head = request.head
         error = fault(head, hosts(), has_body=request.has_body)
-        if error is None and not is_open(head.path):
+        if error is None and not is_open(head.path) and not _is_page(head.path):
             error = _without_token(head, token())
         return handler(request) if error is None else _refuse(error)
 
@@ -43,6 +45,10 @@ def guarded(handler: Handler, hosts: Callable[[], Hosts], token: Callable[[], by
 def is_open(path: str) -> bool:
     """Return whether a path is one of those that anyone may read."""
     return path.removesuffix("/") in OPEN_PATHS
+
+
+def _is_page(path: str) -> bool:
+    return path == PAGE or path.startswith(PAGE_FILES)
 
 
 def fault(head: RequestHead, hosts: Hosts, *, has_body: bool) -> Refused | None:

@@ -19,10 +19,12 @@ from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import Config
 from pointsman.config.overlay import NOTHING, Overlay
 from pointsman.observability.kept_feedback import KeptFeedback
+from pointsman.observability.latest import Latest
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.spans import Spans
 from pointsman.observability.texts import KeptTexts
+from pointsman.observability.traffic import Traffic
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.server.byte_budget import ByteBudget
@@ -44,6 +46,9 @@ class Generations:
     def __init__(self, prepared: Prepared, log: Log) -> None:
         """Build the first generation; raises CannotStart."""
         self.metrics = Metrics(_names(prepared.config))
+        self.traffic = Traffic(self.metrics)
+        self.latest = Latest(self.metrics.settle)
+        self.metrics.counted = self.latest.add
         self.log = log
         self.supervisor = Supervisor(log, self.metrics.task_failures.add)
         self.budget = ByteBudget(prepared.config.pointsman.server.buffered_bytes)

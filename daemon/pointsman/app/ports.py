@@ -18,6 +18,8 @@ from pointsman.api.canary import canary_routes
 from pointsman.api.configs import config_routes
 from pointsman.api.health import Ready, health_routes, readiness
 from pointsman.api.mode import overlay_routes
+from pointsman.api.page.files import page_routes
+from pointsman.api.traffic import traffic_routes
 from pointsman.app import gauges
 from pointsman.app.config_keeper import ConfigKeeper
 from pointsman.app.data_handler import data_handler
@@ -188,6 +190,8 @@ def _protected_routes(
         *overlay_routes(overlay),
         *canary_routes(overlay),
         *config_routes(configs),
+        *traffic_routes(generations.traffic, generations.latest),
+        *page_routes(),
     ]
 
 

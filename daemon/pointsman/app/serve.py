@@ -87,6 +87,7 @@ async def running(prepared: Prepared, log: Log) -> AsyncIterator[Generations]:
     gauges.watch(metrics, log, generations.stored, lambda: generations.current)
     generations.supervisor.start("loop_lag", lambda: loop_lag.watch(metrics.loop_lag_seconds.add))
     generations.supervisor.start("recent", metrics.recent.watch)
+    generations.supervisor.start("traffic", generations.traffic.watch)
     try:
         async with remembered(generations.stored, generations.supervisor, log), kept_answers(generations.answers, log):
             yield generations

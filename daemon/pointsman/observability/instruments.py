@@ -43,12 +43,12 @@ class Histogram(Collector):
     def __init__(self, name: str, doc: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()) -> None:
         """`buckets` are the upper bounds in ascending order."""
         self._name, self._doc, self._labels = name, doc, labels
-        self._bounds = buckets
+        self.bounds = buckets
         self._series: dict[tuple[str, ...], list[float]] = {} if labels else {(): self._new()}
 
     def _new(self) -> list[float]:
         """Return zeros: one count for each bucket and for +Inf, then the sum."""
-        return [0.0] * (len(self._bounds) + 2)
+        return [0.0] * (len(self.bounds) + 2)
 
     def add(self, value: float, *labels: str) -> None:
         """Observe a value of the series with these label values."""
@@ -56,19 +56,24 @@ class Histogram(Collector):
             series = self._series[labels]
         except KeyError:
             series = self._series[labels] = self._new()
-        series[bisect_left(self._bounds, value)] += 1
+        series[bisect_left(self.bounds, value)] += 1
         series[-1] += value
+
+    def items(self) -> Iterator[tuple[str, list[float]]]:
+        """Yield each series by its first label value: its counts by bucket, and last that of what is greater."""
+        for labels, series in self._series.items():
+            yield labels[0] if labels else "", series[:-1]
 
     def counts(self, *labels: str) -> dict[float, int]:
         """Return the counts by the upper bound of their bucket; what is greater than all counts in the last."""
         *counts, beyond, _ = self._series.get(labels) or self._new()
         counts[-1] += beyond
-        return dict(zip(self._bounds, map(int, counts), strict=True))
+        return dict(zip(self.bounds, map(int, counts), strict=True))
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric in Prometheus' form."""
         family = HistogramMetricFamily(self._name, self._doc, labels=self._labels)
-        names = [*map(floatToGoString, self._bounds), "+Inf"]
+        names = [*map(floatToGoString, self.bounds), "+Inf"]
         for labels, series in self._series.items():
             below, buckets = 0.0, []
             for name, count in zip(names, series[:-1], strict=True):

@@ -35,9 +35,11 @@ class Metrics:
         """`models` are the names allowed as a label value; any other name is counted as `other`."""
         self._models = models
         self._uncounted: list[Record] = []
+        self.counted: Callable[[list[Record]], None] = lambda _: None
+        """Called with requests once they are counted."""
         self._key_names: set[str] = set()
         self.registry = CollectorRegistry()
-        self.registry.register(_Before(self._count_all))
+        self.registry.register(_Before(self.settle))
         self.requests = self._counter(
             "requests", "Answered requests; 499 means that the client disconnected.", "path", "status"
         )
@@ -110,7 +112,7 @@ class Metrics:
         self.task_failures = self._counter(
             "task_failures",
             "Failures of background tasks, each of which is restarted: timeouts, prober, poller, reloader, watcher, "
-            "systemd, loop_lag, recent, stored_responses.",
+            "systemd, loop_lag, recent, traffic, stored_responses.",
             "task",
         )
         self.phase_seconds = self._histogram(
@@ -129,6 +131,13 @@ class Metrics:
         self.model_first_byte_seconds = self._histogram(
             "model_first_byte_seconds",
             "Time to the first byte of vLLM's response, by model, and by arm of an experiment.",
+            _RESPONSE_BUCKETS,
+            "model",
+            "arm",
+        )
+        self.model_request_seconds = self._histogram(
+            "model_request_seconds",
+            "Duration of whole requests, by the model that was decided, and by arm of an experiment.",
             _RESPONSE_BUCKETS,
             "model",
             "arm",
@@ -186,7 +195,7 @@ class Metrics:
         self.registry.register(_Counters(read))
 
     def _totals(self) -> Totals:
-        self._count_all()
+        self.settle()
         decisions: Counter[tuple[str | None, str]] = Counter()
         for (reason, category, *_), count in self.decisions.items():
             decisions[category or None, str(reason)] += int(count)
@@ -203,12 +212,14 @@ class Metrics:
         """Count a request that has ended, together with others, or before the metrics are read."""
         self._uncounted.append(record)
         if len(self._uncounted) >= COUNTED_AT_ONCE:
-            self._count_all()
+            self.settle()
 
-    def _count_all(self) -> None:
+    def settle(self) -> None:
+        """Count all requests that have ended."""
         uncounted, self._uncounted = self._uncounted, []
         for record in uncounted:
             self._count(record)
+        self.counted(uncounted)
 
     def _count(self, record: Record) -> None:
         status = str(record.status)
@@ -242,6 +253,7 @@ class Metrics:
             model = decision.base_model if decision.base_model in self._models else "other"
         arm = decision.arm or ""
         self.decisions.add(decision.reason, decision.category or "", model, status, arm)
+        self.model_request_seconds.add(record.seconds, model, arm)
         if record.first_byte is not None:
             self.model_first_byte_seconds.add(record.first_byte, model, arm)
         if routed.classification is not None and decision.confidence is not None:

@@ -1,0 +1,48 @@
+// Asks the admin port. The token, where one is wanted, stays in this tab.
+
+const KEY = "token";
+
+export class Failure extends Error {
+    constructor(status, message, code) {
+        super(message);
+        this.status = status;
+        this.code = code;
+    }
+}
+
+export const hasToken = () => sessionStorage.getItem(KEY) !== null;
+
+export function useToken(token) {
+    if (token === null) {
+        sessionStorage.removeItem(KEY);
+    } else {
+        sessionStorage.setItem(KEY, token);
+    }
+}
+
+export const get = path => ask("GET", path);
+
+export const post = (path, body) => ask("POST", path, body);
+
+async function ask(method, path, body) {
+    const headers = {};
+    if (hasToken()) {
+        headers.Authorization = `Bearer ${sessionStorage.getItem(KEY)}`;
+    }
+    if (body !== undefined) {
+        headers["Content-Type"] = "application/json";
+    }
+    let response;
+    try {
+        response = await fetch(path, {
+            method, headers, body, cache: "no-store", redirect: "error", signal: AbortSignal.timeout(30000),
+        });
+    } catch {
+        throw new Failure(0, "the service does not answer");
+    }
+    const said = await response.json().catch(() => null);
+    if (!response.ok) {
+        throw new Failure(response.status, said?.error?.message ?? `status ${response.status}`, said?.error?.code);
+    }
+    return said;
+}

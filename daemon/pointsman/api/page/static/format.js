@@ -1,0 +1,35 @@
+// Numbers and times as text.
+
+const WHOLE = new Intl.NumberFormat("en", {maximumFractionDigits: 0});
+const TENTH = new Intl.NumberFormat("en", {minimumFractionDigits: 1, maximumFractionDigits: 1});
+
+export const sum = numbers => numbers.reduce((total, one) => total + one, 0);
+
+export const count = number => WHOLE.format(number);
+
+export const rate = number => (number >= 100 ? WHOLE : TENTH).format(number);
+
+export const percent = (part, whole) => whole ? `${TENTH.format(100 * part / whole)} %` : "–";
+
+export function duration(ms) {
+    if (ms === null || ms === undefined) {
+        return "–";
+    }
+    if (ms < 9.95) {
+        return `${TENTH.format(ms)} ms`;
+    }
+    return ms < 9950 ? `${WHOLE.format(ms)} ms` : `${TENTH.format(ms / 1000)} s`;
+}
+
+export function age(seconds) {
+    const [days, hours, minutes] = [86400, 3600, 60].map(unit => Math.floor(seconds / unit));
+    if (days) {
+        return `${days} d ${hours % 24} h`;
+    }
+    return hours ? `${hours} h ${minutes % 60} min` : `${minutes} min`;
+}
+
+// Times are those of the log: UTC.
+export const clock = seconds => new Date(1000 * seconds).toISOString().slice(11, 19);
+
+export const minute = seconds => clock(seconds).slice(0, 5);

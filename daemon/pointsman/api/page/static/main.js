@@ -1,0 +1,102 @@
+// The frame of the page: the views, the state of the service, and the token.
+
+import {hasToken, useToken} from "./api.js";
+import {h} from "./dom.js";
+import {age} from "./format.js";
+import * as now from "./now.js";
+import {onFailure} from "./poll.js";
+import * as status from "./status.js";
+
+const VIEWS = {now};
+const main = document.getElementById("main");
+const state = document.getElementById("state");
+let close = () => {};
+let asking = null;
+let locked = false;
+
+function open() {
+    const name = location.hash.slice(1) in VIEWS ? location.hash.slice(1) : "now";
+    if (locked) {
+        return;
+    }
+    close();
+    const view = VIEWS[name];
+    document.title = `${view.title} – Pointsman`;
+    for (const link of document.querySelectorAll("nav a")) {
+        link.toggleAttribute("aria-current", false);
+        if (link.hash === `#${name}`) {
+            link.setAttribute("aria-current", "page");
+        }
+    }
+    main.replaceChildren();
+    close = view.open(main);
+}
+
+function tell(text, kind) {
+    if (state.textContent !== text) {
+        state.textContent = text;
+    }
+    state.className = kind;
+}
+
+function lock() {
+    if (locked) {
+        return;
+    }
+    locked = true;
+    close();
+    close = () => {};
+    asking.stop();
+    const wrong = hasToken();
+    useToken(null);
+    const field = h("input", {type: "password", id: "token", autocomplete: "off", required: true});
+    main.replaceChildren(h("form", {
+        class: "panel entry",
+        onsubmit: event => {
+            event.preventDefault();
+            useToken(field.value.trim());
+            begin();
+        },
+    },
+    h("h1", {}, "Token"),
+    h("p", {}, wrong ? "This token is not right. " : "", "The service wants what the file of ",
+        h("code", {}, "pointsman.server.admin_token_file"), " holds. It stays in this tab."),
+    h("label", {for: "token"}, "Admin token"),
+    field,
+    h("button", {type: "submit"}, "Open")));
+    field.focus();
+    tell("a token is wanted", "state warn");
+}
+
+function begin() {
+    locked = false;
+    asking = status.start();
+    open();
+}
+
+onFailure(error => {
+    if (error?.status === 401) {
+        lock();
+    } else if (error !== null) {
+        tell(error.message, "state bad");
+    }
+});
+
+status.watch(told => tell(
+    told.trouble === null ? `ready, up ${age(told.uptime_s)}, ${told.version}` : told.trouble,
+    told.trouble === null ? "state good" : "state bad",
+));
+
+document.getElementById("views").append(...Object.entries(VIEWS).map(
+    ([name, view]) => h("li", {}, h("a", {href: `#${name}`}, view.title))));
+window.addEventListener("hashchange", () => {
+    if (location.hash !== "#main") {
+        open();
+        main.focus();
+    }
+});
+document.querySelector(".skip").addEventListener("click", event => {
+    event.preventDefault();
+    main.focus();
+});
+begin();

@@ -1,0 +1,49 @@
+// Asks again and again, one question at a time, and not while nobody looks.
+
+import {Failure} from "./api.js";
+
+let failed = () => {};
+
+// `report` is called with each Failure, and with null after each answer.
+export function onFailure(report) {
+    failed = report;
+}
+
+// Returns a function that asks at once, with `stop` to end it.
+export function every(seconds, work) {
+    let timer = 0, running = false, again = false, over = false;
+
+    async function turn() {
+        clearTimeout(timer);
+        if (running || over) {
+            again = running;
+            return;
+        }
+        running = true;
+        try {
+            await work();
+            failed(null);
+        } catch (error) {
+            failed(error);
+            if (!(error instanceof Failure)) {
+                throw error;
+            }
+        } finally {
+            running = false;
+            if (!over && (again || !document.hidden)) {
+                timer = setTimeout(turn, again ? 0 : 1000 * seconds);
+            }
+            again = false;
+        }
+    }
+
+    const seen = () => document.hidden || turn();
+    document.addEventListener("visibilitychange", seen);
+    turn.stop = () => {
+        over = true;
+        clearTimeout(timer);
+        document.removeEventListener("visibilitychange", seen);
+    };
+    turn();
+    return turn;
+}

@@ -1,0 +1,191 @@
+"""The page in a real browser, at the admin port of a real service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from support.browser import Browser, run_browser
+from support.daemon import Daemon, run_daemon
+from support.fake_vllm import FakeVllm, run_fake_vllm
+from support.service import CHAT, MEDICAL, TECHNICAL, chat, shipped_config
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+TOKEN = "5f3a-9c1e"
+HOSTILE = "<img src=x onerror='window.ran=1'><script>window.ran=1</script>"
+CONTROLS = {"button", "link", "textbox", "searchbox", "combobox", "checkbox", "table", "navigation", "image"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
+    async with run_browser(tmp_path_factory.mktemp("browser")) as found:
+        await found.show(1280)
+        yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def vllm() -> AsyncIterator[FakeVllm]:
+    async with run_fake_vllm() as fake:
+        yield fake
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def daemon(vllm: FakeVllm, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
+    folder = tmp_path_factory.mktemp("daemon")
+    token = folder / "token"
+    token.write_text(TOKEN)
+    token.chmod(0o600)
+    config = shipped_config(vllm.port)
+    config["pointsman"] = {"server": {"admin_token_file": token.name}}
+    async with run_daemon(config, folder) as found:
+        yield found
+
+
+async def ask(daemon: Daemon, *bodies: Any) -> None:
+    async with aiohttp.ClientSession() as http:
+        for body in bodies:
+            async with http.post(daemon.base_url + CHAT, json=body) as response:
+                await response.read()
+
+
+async def opened(browser: Browser, daemon: Daemon, view: str = "now") -> None:
+    """Open a view, with the token in the tab."""
+    await browser.open(daemon.admin_url + "/page/icon.svg")
+    await browser.run("sessionStorage.setItem('token', arguments[0])", TOKEN)
+    await browser.open(f"{daemon.admin_url}/#{view}")
+
+
+async def shows(browser: Browser, text: str) -> str:
+    """Wait until the page shows a text; all that it shows."""
+    async with asyncio.timeout(30):
+        while text not in (shown := await browser.text()):  # noqa: ASYNC110 - it is another process
+            await asyncio.sleep(0.1)
+    return shown
+
+
+async def cells(browser: Browser, caption: str) -> list[list[str]]:
+    """The rows of a table, by its caption."""
+    found: list[list[str]] = await browser.run(
+        """
+        const all = [...document.querySelectorAll("table")];
+        const [table] = all.filter(one => one.caption.textContent === arguments[0]);
+        return [...table.tBodies[0].rows].map(row => [...row.cells].map(cell => cell.textContent));
+        """,
+        caption,
+    )
+    return found
+
+
+async def test_the_token_is_asked_for_and_a_wrong_one_again(browser: Browser, daemon: Daemon) -> None:
+    await browser.open(daemon.admin_url)
+    await shows(browser, "Admin token")
+    for token, then in (("wrong", "This token is not right"), (TOKEN, "By category")):
+        await browser.run(
+            """
+            document.getElementById("token").value = arguments[0];
+            document.querySelector("form button").click();
+            """,
+            token,
+        )
+        shown = await shows(browser, then)
+    assert "Admin token" not in shown
+
+
+async def test_without_data_the_view_says_so(browser: Browser, daemon: Daemon) -> None:
+    await opened(browser, daemon)
+    shown = await shows(browser, "Classifier and routing")
+    await shows(browser, "No error since the start of the service")
+    assert shown.count("No routed request in this time") == 3
+    assert "Nothing was classified in this time" in shown
+    assert (await cells(browser, "Endpoints"))[0][:2] == ["vllm-primary", "up"]
+
+
+async def test_it_shows_the_traffic_and_the_errors(browser: Browser, daemon: Daemon) -> None:
+    await ask(daemon, chat(TECHNICAL), chat(TECHNICAL), chat(MEDICAL))
+    await ask(daemon, {"model": 7})
+    await opened(browser, daemon)
+    await shows(browser, "By category")
+    await shows(browser, "technical-lora")
+    assert await cells(browser, "Requests by category") == [["technical", "2", "66.7 %"], ["medical", "1", "33.3 %"]]
+    assert await cells(browser, "Requests by reason") == [["classified", "3", "100.0 %"]]
+    assert [row[:2] for row in await cells(browser, "Latency by model")] == [
+        ["technical-lora", "2"],
+        ["medical-lora", "1"],
+    ]
+    assert sum(int(row[2]) for row in await cells(browser, "Confidence")) == 3
+    assert [row[1] for row in await cells(browser, "Last errors")] == ["400"]
+    paths = "return document.querySelectorAll('.plot path[d]').length"
+    assert await browser.run(paths) == 2 + 1 + 2
+
+
+async def test_what_clients_send_is_text_and_no_script_runs(browser: Browser, daemon: Daemon, vllm: FakeVllm) -> None:
+    async def unknown(*_: Any) -> web.Response:
+        return web.json_response({"error": {"message": HOSTILE, "code": 404}}, status=404)
+
+    vllm.answer = unknown
+    await ask(daemon, chat(TECHNICAL, HOSTILE))
+    vllm.reset()
+    await opened(browser, daemon)
+    assert HOSTILE in await shows(browser, HOSTILE)
+    assert await browser.run("return [window.ran, document.images.length, document.scripts.length]") == [None, 0, 1]
+    refused = await browser.run(
+        """
+        const script = document.createElement("script");
+        try {
+            script.text = "window.ran = 1";
+            document.body.append(script);
+        } catch (error) {
+            return [error.name, window.ran];
+        }
+        """
+    )
+    assert refused == ["TypeError", None], "the policy lets a script be made of text"
+
+
+async def test_each_control_has_a_name_and_the_page_its_landmarks(browser: Browser, daemon: Daemon) -> None:
+    await opened(browser, daemon)
+    await shows(browser, "Last errors")
+    tree = (await browser.devtools("Accessibility.getFullAXTree"))["nodes"]
+    shown = [
+        (node["role"]["value"], node["name"]["value"])
+        for node in tree
+        if not node["ignored"] and "name" in node and "role" in node
+    ]
+    assert [role for role, name in shown if role in CONTROLS and not name.strip()] == []
+    assert {"banner", "navigation", "main", "status"} <= {role for role, _ in shown}
+    assert next(name for role, name in shown if role == "heading") == "Now"
+
+
+async def test_a_long_run_does_not_grow(browser: Browser, daemon: Daemon) -> None:
+    """Coming back to the page asks anew, as its timers do."""
+    await opened(browser, daemon)
+    await shows(browser, "Last errors")
+    sizes = []
+    for _ in range(2):
+        await browser.run(
+            """
+            let asked = 0;
+            const fetched = window.fetch;
+            window.fetch = (...all) => { asked += 1; return fetched(...all); };
+            while (asked < 150) {
+                document.dispatchEvent(new Event("visibilitychange"));
+                await new Promise(done => setTimeout(done, 5));
+            }
+            window.fetch = fetched;
+            """
+        )
+        await browser.devtools("HeapProfiler.collectGarbage")
+        await browser.devtools("Performance.enable")
+        found = (await browser.devtools("Performance.getMetrics"))["metrics"]
+        sizes.append({one["name"]: one["value"] for one in found})
+    before, after = sizes
+    assert after["Nodes"] <= 1.1 * before["Nodes"] < 5_000
+    assert after["JSHeapUsedSize"] <= 1.2 * before["JSHeapUsedSize"] < 8e6
+    assert after["JSEventListeners"] <= before["JSEventListeners"]
