@@ -138,6 +138,7 @@ def test_what_is_no_request_is_one_line_and_status_1(body: bytes, told: str, tmp
     assert told in line
 
 
+@pytest.mark.heavy
 def test_a_closed_standard_input_is_told(tmp_path: Path) -> None:
     run = [sys.executable, "-m", "pointsman", "explain", "--request", "-", "--config", str(config(tmp_path))]
     done = subprocess.run(

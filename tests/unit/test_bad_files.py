@@ -74,9 +74,12 @@ COMMANDS: dict[str, tuple[int, Callable[[Path, Path], list[object]]]] = {
     "status": (3, lambda bad, _: ["status", "--config", bad]),
     "serve": (3, lambda bad, _: ["serve", "--config", bad]),
     "init": (1, lambda bad, folder: ["init", "--vllm", "127.0.0.1:1", "-o", folder / "new", "--api-key-file", bad]),
-    "eval": (1, lambda bad, _: ["eval", "builtin", bad]),
-    "eval --config": (3, lambda bad, folder: ["eval", "builtin", folder / "rows", "--config", bad]),
-    "eval --replay": (1, lambda bad, _: ["eval", "--replay", bad, "builtin", "--threshold", "0.5", "--texts", bad]),
+    "eval": (1, lambda bad, folder: ["eval", folder / "toy", bad]),
+    "eval --config": (3, lambda bad, folder: ["eval", folder / "toy", folder / "rows", "--config", bad]),
+    "eval --replay": (
+        1,
+        lambda bad, folder: ["eval", "--replay", bad, folder / "toy", "--threshold", "0.5", "--texts", bad],
+    ),
     "eval ARTIFACT": (3, lambda bad, folder: ["eval", artifact(folder, bad), folder / "rows"]),
     "fit": (1, lambda bad, folder: ["fit", "--data", bad, "-o", folder / "new"]),
     "fit --base": (
@@ -96,8 +99,9 @@ def artifact(folder: Path, bad: Path) -> Path:
 @pytest.mark.parametrize("kind", BAD)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_bad_file_is_named_at_once_and_nothing_is_written(
-    command: str, kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    command: str, kind: str, tmp_path: Path, toy_folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "toy").symlink_to(toy_folder)
     bad = tmp_path / "bad"
     BAD[kind](bad)
     rows = [f'{{"text": "{label} {number}", "label": "{label}"}}' for label in ("law", "math") for number in range(5)]
@@ -116,6 +120,7 @@ def test_a_bad_file_is_named_at_once_and_nothing_is_written(
     assert time.process_time() - started < 5.0
 
 
+@pytest.mark.heavy
 def test_a_command_in_a_process_of_its_own_ends_with_the_documented_status(tmp_path: Path) -> None:
     """`serve`, as its supervisor sees it."""
     os.mkfifo(tmp_path / "pipe")

@@ -14,7 +14,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
 import target
 from relay.arrivals import Arrivals
@@ -45,6 +44,7 @@ child.wait()
 """
 
 
+@pytest.mark.heavy
 def test_the_cpu_of_a_proxy_is_that_of_its_workers_too() -> None:
     parent = subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert parent.stdout is not None
@@ -92,6 +92,8 @@ def test_the_head_of_a_stream_is_new_each_time() -> None:
 
 def test_requests_have_the_headers_of_openais_client() -> None:
     """Those of the client that is installed; a newer one may have a few more."""
+    import openai  # takes long, and each worker would import it
+
     heads: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         asked = threading.Thread(target=lambda: heads.append(_refused(listener)))

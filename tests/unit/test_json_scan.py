@@ -50,7 +50,9 @@ class Maker:
         self.random = random.Random(seed)  # noqa: S311 - tests
 
     def space(self) -> str:
-        return "".join(self.random.choices(" \t\n\r", k=self.random.choice([0, 0, 0, 1, 3])))
+        if self.random.random() < 0.6:
+            return ""
+        return "".join(self.random.choices(" \t\n\r", k=self.random.choice([1, 3])))
 
     def value(self, depth: int = 0) -> Any:
         kind = self.random.randrange(8 if depth < 4 else 6)

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROCESSES, EACH = 3, 100
 RESERVE = f"from support.process import reserve_port; print(*(reserve_port() for _ in range({EACH})))"
 
 
+@pytest.mark.heavy
 def test_a_reserved_port_is_given_to_no_other_process_and_can_be_listened_on() -> None:
     command, env = [sys.executable, "-c", RESERVE], os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     running = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(PROCESSES)]

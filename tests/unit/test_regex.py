@@ -17,9 +17,14 @@ ATOMS = ("a", "b", "1", ".", r"\d", r"\w", r"\s", r"\b", "[ab]", "[^a]", "[a-z1]
 REPEATS = ("*", "+", "?", "{2}", "{1,2}", "{1,}", "*?")
 
 
-def found(patterns: list[str], text: str, *, fold: bool = False) -> list[bool]:
-    bits = finish(Matcher([regex.compiled(pattern, fold=fold) for pattern in patterns]).find(text))
-    return [bool(bits >> number & 1) for number in range(len(patterns))]
+def matcher_of(patterns: list[str], *, fold: bool = False) -> Matcher:
+    return Matcher([regex.compiled(pattern, fold=fold) for pattern in patterns])
+
+
+def found(matcher: Matcher, text: str, patterns: int = 1) -> list[bool]:
+    """Whether each of so many patterns is found."""
+    bits = finish(matcher.find(text))
+    return [bool(bits >> number & 1) for number in range(patterns)]
 
 
 def made_up(dice: random.Random, depth: int = 0) -> str:
@@ -38,10 +43,11 @@ def test_it_finds_what_pythons_own_finds() -> None:
     dice = random.Random(1)  # noqa: S311
     for _ in range(500):
         patterns = [made_up(dice) for _ in range(3)]
+        matcher = matcher_of(patterns)
         for _ in range(5):
             text = "".join(dice.choice("ab1 _\n") for _ in range(dice.randrange(1, 8)))
             expected = [re.search(one.replace("$", r"\Z"), text) is not None for one in patterns]
-            assert found(patterns, text) == expected, (patterns, text)
+            assert found(matcher, text, 3) == expected, (patterns, text)
 
 
 @rows(
@@ -61,7 +67,7 @@ def test_it_finds_what_pythons_own_finds() -> None:
     ],
 )
 def test_by_default_it_ignores_case(pattern: str, text: str, expected: bool) -> None:
-    assert found([pattern], text, fold=True) == [expected]
+    assert found(matcher_of([pattern], fold=True), text) == [expected]
 
 
 @rows(
@@ -106,12 +112,12 @@ def test_a_pattern_that_would_take_pythons_own_for_ever_takes_one_look_at_each_c
 
 def test_the_states_that_are_kept_are_bounded() -> None:
     """However varied the texts are: a client cannot fill the memory, and what is found stays right."""
-    matcher = Matcher([regex.compiled("a.{30}b"), regex.compiled(r"\w{9}\d")])
+    matcher = matcher_of(["a.{30}b", r"\w{9}\d"], fold=True)
     dice = random.Random(2)  # noqa: S311
     for _ in range(12):
         text = "".join(dice.choice("ab1 cé") for _ in range(2_000))
         expected = [re.search("a.{30}b", text) is not None, re.search(r"\w{9}\d", text) is not None]
-        assert [bool(finish(matcher.find(text)) >> number & 1) for number in range(2)] == expected
+        assert found(matcher, text, 2) == expected
         assert matcher._transitions <= 20_000
         assert len(matcher._states) <= 20_001
 
