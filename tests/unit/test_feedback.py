@@ -86,6 +86,7 @@ def test_feedback_is_kept_with_the_decision_that_it_is_about(wire: Wire, tmp_pat
     (line,) = kept(tmp_path / "feedback", 1)
     draw = wire.outcomes()[0]["draw"]
     assert line.pop("ts")
+    assert line.pop("text_hash") == wire.outcomes()[0]["text_hash"]
     assert line == {
         "event": "feedback",
         "request_id": name,

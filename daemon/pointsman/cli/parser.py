@@ -185,11 +185,55 @@ def parser() -> argparse.ArgumentParser:
     _config_option(texts)
     texts.set_defaults(parser=texts)
 
+    collect = commands.add_parser(
+        "collect",
+        help="list the kept texts that a person should label, the most useful first",
+        description="Doubtful and contested ones: bad feedback, another opinion of the classifier in shadow, no "
+        "category chosen, two categories close to each other. Nearly the same texts are listed once. Texts are kept "
+        "where pointsman.log.texts_file names a file.",
+    )
+    collect.add_argument(
+        "--log", type=Path, metavar="FILE", help="the service's log, for what the shadow said; - is standard input"
+    )
+    collect.add_argument(
+        "--limit", type=_count, default=200, metavar="N", help="at most so many (default: %(default)s)"
+    )
+    collect.add_argument(
+        "-o", dest="output", type=Path, metavar="FILE", help="the worklist; default: in the state directory"
+    )
+    _labels_option(collect)
+    _config_option(collect)
+
+    label = commands.add_parser(
+        "label",
+        help="say which category texts of the worklist belong to",
+        description="In a terminal, one key labels the text that is shown. The label `none` means that no category "
+        "fits.",
+    )
+    label.add_argument("file", type=Path, nargs="?", metavar="FILE", help="a worklist; default: that of `collect`")
+    label.add_argument("--id", metavar="ID", help="label this text, without questions")
+    label.add_argument("--label", metavar="LABEL", help="its category, or none")
+    label.add_argument("--undo", action="store_true", help="take the last label back")
+    _labels_option(label)
+    _config_option(label)
+    label.set_defaults(parser=label)
+
     commands.add_parser("eval", help="measure a classifier, or replay a decision log", add_help=False)
     commands.add_parser("export", help="convert a classifier into an artifact", add_help=False)
     commands.add_parser("fit", help="train a head for your own labels on an artifact", add_help=False)
     commands.add_parser("version", help="print the version")
     return found
+
+
+def _labels_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="the labels given; default: in the state directory")
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 5_000:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 5,000")
+    return value
 
 
 def _config_option(parser: argparse.ArgumentParser) -> None:

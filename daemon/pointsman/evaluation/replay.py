@@ -14,7 +14,8 @@ from pointsman.classify.artifact import Artifact
 from pointsman.classify.classifier import text_key
 from pointsman.config.model import Config
 from pointsman.errors import EvaluationError
-from pointsman.evaluation.dataset import numbered, read_lines, text_of
+from pointsman.evaluation import log_lines
+from pointsman.evaluation.dataset import read_lines, text_of
 from pointsman.evaluation.evaluate import Share, share
 from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.provenance import Provenance
@@ -32,7 +33,7 @@ class Logged(msgspec.Struct, frozen=True):
     """The fields of a log line that a replay reads."""
 
     event: str
-    text_hash: str
+    text_hash: str = ""
     selected_model: str | None = None
     category: str | None = None
 
@@ -118,12 +119,13 @@ class Judge:
 
 
 def read_log(path: Path) -> list[Logged]:
-    """Return the decisions of a log that have a `text_hash`, skipping other lines. Raises EvaluationError."""
-    found = [line for _, text in numbered(path) if (line := _logged(text)) is not None]
+    """Return the decisions of a log, `-` for standard input, that have a `text_hash`. Raises EvaluationError."""
+    with log_lines.opened(path) as lines:
+        found = [line for line in log_lines.decisions(lines, Logged) if line.text_hash]
     if not found:
         raise EvaluationError(
-            f"{path}: no routing_decision with a text_hash in it; pass the log of `pointsman serve` (its stderr), "
-            "as it was written"
+            f"{path}: no routing_decision with a text_hash in it; pass the log of `pointsman serve` (its stderr), as "
+            "it was written or from the journal"
         )
     return found
 
@@ -198,14 +200,6 @@ def render(replay: Replay) -> str:
     steps = [(f"{step.threshold:.2f}", percent(step.sure), percent(step.changed)) for step in replay.sweep]
     lines += ["", *columns([("threshold", "sure", "changed"), *steps], left=0)]
     return "\n".join(lines)
-
-
-def _logged(line: bytes) -> Logged | None:
-    try:
-        found = msgspec.json.decode(line, type=Logged)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    return found if found.event == "routing_decision" else None
 
 
 def _with_threshold(config: Config, threshold: float) -> Config:

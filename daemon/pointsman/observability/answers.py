@@ -25,6 +25,7 @@ class Answer(NamedTuple):
     reason: str
     arm: str | None
     draw: str | None
+    text_hash: str | None = None
     judged: bool = False
 
 
@@ -51,6 +52,7 @@ class Answers:
             reason=decision.reason,
             arm=decision.arm,
             draw=None if decision.arm is None else draw_of(routed),
+            text_hash=None if routed.classification is None else routed.classification.text_hash,
         )
         self._known.put(record.request_id, answer)
 

@@ -52,6 +52,7 @@ class KeptFeedback:
             "reason": answer.reason,
             "arm": answer.arm,
             "draw": answer.draw,
+            "text_hash": answer.text_hash,
         }
         told = {name: value for name, value in (line | said).items() if value is not None}
         return self._writer.put(msgspec.json.encode(told) + b"\n")

@@ -1,0 +1,133 @@
+"""Implement `pointsman label`: say which category texts belong to, by one key each, or by arguments."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import termios
+import time
+import tty
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from pointsman import files
+from pointsman.cli.collect import printable
+from pointsman.config.load import default_path, load
+from pointsman.errors import EvaluationError
+from pointsman.evaluation.dataset import OUT_OF_SCOPE
+from pointsman.evaluation.improve_files import labels_file, worklist_file
+from pointsman.evaluation.labelled import LabelledText, add_label, label_of, read_labels, undo_label
+from pointsman.evaluation.worklist import Item
+from pointsman.observability.log_line import stamp
+
+MOST_BYTES = 256 << 20
+NONE, SKIP, UNDO, QUIT = "n", "s", "u", "q"
+_KEYS = "123456789abcdefghijklmoprtvwxyz"  # without those that mean something else
+_ENDS = (QUIT, "\x03", "\x04", "")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Label texts; return 0, or 1 if a file cannot be used or an argument is wrong; raises ConfigError."""
+    if (options.id is None) is not (options.label is None):
+        options.parser.error("--id and --label belong together")
+    labels = options.labels or labels_file()
+    try:
+        if options.undo:
+            return _undone(labels)
+        categories = [category.name for category in load(options.config or default_path()).config.categories]
+        items = _worklist(options.file or worklist_file())
+        if options.id is not None:
+            item = _chosen(items, options.id)
+            _keep(labels, item, label_of(options.label, categories))
+            return 0
+        _ask(items, categories, labels)
+    except EvaluationError as error:
+        print(f"pointsman: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _ask(items: list[Item], categories: list[str], labels: Path) -> None:
+    """Show each text that has no label, and keep what the key says; raises EvaluationError."""
+    if not sys.stdin.isatty():
+        raise EvaluationError("standard input is no terminal; label one text with --id ID --label LABEL")
+    if len(categories) > len(_KEYS):
+        raise EvaluationError(f"there are more categories than keys ({len(_KEYS)}); use --id and --label")
+    keys = dict(zip(_KEYS, categories, strict=False)) | {NONE: OUT_OF_SCOPE}
+    known = {one.hash for one in read_labels(labels)}
+    waiting = [item for item in items if item.hash not in known]
+    with _keys_without_enter():
+        _ask_each(waiting, categories, keys, labels)
+    print(f"{len(read_labels(labels)):,} labels in {labels}; `pointsman fit --labelled` uses them")
+
+
+def _ask_each(waiting: list[Item], categories: list[str], keys: dict[str, str], labels: Path) -> None:
+    place = 0
+    while place < len(waiting):
+        print("\n".join(_shown(waiting[place], place, len(waiting), categories)), flush=True)
+        pressed = sys.stdin.read(1)
+        if pressed in _ENDS:
+            break
+        if pressed in keys:
+            _keep(labels, waiting[place], keys[pressed])
+            place += 1
+        elif pressed == SKIP:
+            place += 1
+        elif pressed == UNDO:
+            taken = undo_label(labels, stamp(time.time()))
+            print("nothing to take back" if taken is None else f"taken back: {taken.label}")
+            place = next((i for i, item in enumerate(waiting) if taken and item.hash == taken.hash), place)
+
+
+def _shown(item: Item, place: int, count: int, categories: list[str]) -> Iterator[str]:
+    yield ""
+    yield f"--- {place + 1} of {count}: {item.category or 'no category'} ({', '.join(item.why) or 'least sure'})"
+    yield printable(item.text)
+    named = "  ".join(f"[{key}] {name}" for key, name in zip(_KEYS, categories, strict=False))
+    yield f"{named}  [{NONE}] none of them  [{SKIP}] skip  [{UNDO}] undo  [{QUIT}] quit"
+
+
+@contextlib.contextmanager
+def _keys_without_enter() -> Iterator[None]:
+    """Take each key as it is pressed, also those that are pressed ahead."""
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    tty.setcbreak(terminal, termios.TCSADRAIN)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+def _keep(labels: Path, item: Item, label: str) -> None:
+    kept = LabelledText(hash=item.hash, text=item.text, label=label, ts=stamp(time.time()), request_id=item.request_id)
+    add_label(labels, kept)
+    print(f"{item.id}: {label}")
+
+
+def _undone(labels: Path) -> int:
+    taken = undo_label(labels, stamp(time.time()))
+    print("there is no label to take back" if taken is None else f"taken back: {taken.hash[:16]}: {taken.label}")
+    return 0 if taken else 1
+
+
+def _chosen(items: list[Item], name: str) -> Item:
+    found = [item for item in items if item.id == name or item.hash == name]
+    if not found:
+        raise EvaluationError(f"the worklist has no text {name}; its first column in `pointsman collect` is its id")
+    return found[0]
+
+
+def _worklist(path: Path) -> list[Item]:
+    try:
+        lines = files.read(path, MOST_BYTES).splitlines()
+        return [msgspec.json.decode(line, type=Item) for line in lines]
+    except FileNotFoundError as error:
+        raise EvaluationError(f"{path}: there is no worklist; `pointsman collect` writes one") from error
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be read ({error.strerror})") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise EvaluationError(f"{path}: no worklist of `pointsman collect` ({error})") from error

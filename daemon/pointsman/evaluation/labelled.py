@@ -1,0 +1,126 @@
+"""Keep the labels that people give to texts: a file of JSON lines that only grows; the last label of a text counts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from pointsman import files
+from pointsman.errors import EvaluationError
+from pointsman.evaluation.dataset import OUT_OF_SCOPE
+from pointsman.observability.line_writer import open_lines
+from pointsman.observability.rotated_file import alone
+
+MOST_LINES = 50_000
+MOST_BYTES = 256 << 20
+
+
+class LabelledText(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A text and its label: a category, or `out_of_scope` for none."""
+
+    hash: str
+    text: str
+    label: str
+    ts: str = ""
+    request_id: str = ""
+
+
+class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line: a label, or the taking back of the last one that still holds."""
+
+    hash: str = ""
+    text: str = ""
+    label: str = ""
+    ts: str = ""
+    request_id: str = ""
+    undo: bool = False
+
+
+def read_labels(path: Path) -> list[LabelledText]:
+    """Return the labels that hold, each text once, the latest last; none without a file. Raises EvaluationError."""
+    held: dict[str, LabelledText] = {}
+    for one in _standing(path):
+        held.pop(one.hash, None)
+        held[one.hash] = one
+    return list(held.values())
+
+
+def add_label(path: Path, label: LabelledText) -> None:
+    """Append a label; raises EvaluationError."""
+    _append(path, _Line(hash=label.hash, text=label.text, label=label.label, ts=label.ts, request_id=label.request_id))
+
+
+def undo_label(path: Path, ts: str) -> LabelledText | None:
+    """Take the last label back, so that the one before holds again; None if there is none. Raises EvaluationError."""
+    standing = _standing(path)
+    if not standing:
+        return None
+    _append(path, _Line(undo=True, ts=ts))
+    return standing[-1]
+
+
+def label_of(given: str, categories: list[str]) -> str:
+    """Return the label that a person means; raises EvaluationError for one that is none."""
+    if given in categories:
+        return given
+    if given in ("none", OUT_OF_SCOPE):
+        return OUT_OF_SCOPE
+    raise EvaluationError(f'no category is named "{given}"; write one of: {", ".join([*categories, "none"])}')
+
+
+def _standing(path: Path) -> list[LabelledText]:
+    found: list[LabelledText] = []
+    for line in _lines(path):
+        if line.undo:
+            del found[-1:]
+        elif line.hash and line.text and line.label:
+            found.append(LabelledText(line.hash, line.text, line.label, line.ts, line.request_id))
+    return found
+
+
+def _lines(path: Path) -> Iterator[_Line]:
+    try:
+        content = files.read(path, MOST_BYTES)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be read ({error.strerror})") from error
+    for line in content.splitlines():
+        try:
+            yield msgspec.json.decode(line, type=_Line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            continue  # torn, as by a full disk; the next begins on a line of its own
+
+
+def _append(path: Path, line: _Line) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with alone(path):
+            file = open_lines(path)
+            try:
+                _check_room(path)
+                torn = _ends_torn(path)
+                os.write(file, (b"\n" if torn else b"") + msgspec.json.encode(line) + b"\n")
+                os.fsync(file)
+            finally:
+                os.close(file)
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be written ({error.strerror}); check path and permissions") from error
+
+
+def _check_room(path: Path) -> None:
+    with files.opened(path) as file:
+        if sum(1 for _ in file) >= MOST_LINES:
+            raise EvaluationError(f"{path}: has {MOST_LINES:,} labels, and takes no more; begin another file")
+
+
+def _ends_torn(path: Path) -> bool:
+    with files.opened(path) as file:
+        size = file.seek(0, os.SEEK_END)
+        if not size:
+            return False
+        file.seek(size - 1)
+        return file.read(1) != b"\n"

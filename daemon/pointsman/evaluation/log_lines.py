@@ -1,0 +1,83 @@
+"""Read the service's log in the forms that operators have it: as written, from the journal, compressed, or piped."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, TypeVar
+
+import msgspec
+
+from pointsman import files
+from pointsman.errors import EvaluationError
+
+# journald's own limit for a line is 48 KiB; in its JSON each byte may be a number.
+LONGEST_LINE_BYTES = 1 << 20
+# Of a compressed log, so much is read.
+MOST_BYTES = 64 << 30
+T = TypeVar("T")
+
+
+class _Entry(msgspec.Struct):
+    """An entry of `journalctl -o json`: a message that is not printable is a list of bytes."""
+
+    message: str | list[int] | None = msgspec.field(name="MESSAGE")
+
+
+def decisions(lines: Iterable[bytes], form: type[T], *, event: str = "routing_decision") -> Iterator[T]:
+    """Yield the log's lines of an event as `form`, whatever stands around them; other lines are skipped.
+
+    `journalctl` puts time and host in front, with `-o json` the line is a field of an object, and a log on a terminal
+    may have priorities.
+    """
+    decoder = msgspec.json.Decoder(form)
+    wanted = event.encode()
+    for line in lines:
+        if wanted not in line and b'"MESSAGE"' not in line:
+            continue
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+            found = decoder.decode(_own(line))
+            if getattr(found, "event", None) == event:
+                yield found
+
+
+def _own(line: bytes) -> bytes:
+    """Return the service's own JSON in a line."""
+    start = line.find(b"{")
+    if b'"MESSAGE"' not in line or start < 0:
+        return line[max(start, 0) :]
+    message = msgspec.json.decode(line[start:], type=_Entry).message
+    own = message.encode() if isinstance(message, str) else bytes(message or ())
+    return own[max(own.find(b"{"), 0) :]
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Iterator[bytes]]:
+    """Open a log, also a compressed one; `-` is standard input. Raises EvaluationError, also while it is read."""
+    try:
+        with contextlib.ExitStack() as stack:
+            raw: IO[bytes] = sys.stdin.buffer if str(path) == "-" else stack.enter_context(files.opened(path))
+            peeked = raw.peek(2)[:2] if hasattr(raw, "peek") else b""
+            if peeked == b"\x1f\x8b":
+                yield _lines(stack.enter_context(gzip.GzipFile(fileobj=raw)))
+            else:
+                yield _lines(raw)
+    except (OSError, EOFError) as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise EvaluationError(f"{path}: cannot be read ({why})") from error
+
+
+def _lines(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
+    """Yield lines; one that is too long is skipped, as it is none of the service's."""
+    read, whole = 0, True
+    while line := file.readline(LONGEST_LINE_BYTES):
+        read += len(line)
+        ends = line.endswith(b"\n")
+        if whole and (ends or len(line) < LONGEST_LINE_BYTES):
+            yield line
+        whole = ends
+        if read > MOST_BYTES:
+            raise EvaluationError(f"the log has more than {MOST_BYTES >> 30} GiB; give a part of it")

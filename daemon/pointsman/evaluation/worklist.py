@@ -1,0 +1,186 @@
+"""Choose which kept texts a person should label: the doubtful and contested ones, the most useful first; pure."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import re
+import zlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from pointsman.observability.kept_rows import Row
+
+MOST_ITEMS = 5_000
+"""As many of the most useful texts are compared for likeness."""
+CLOSE = 0.3
+"""Two categories with a smaller difference of scores are close."""
+ALIKE = 0.7
+"""Texts that share so much of their pairs of words are folded."""
+_WEIGHTS = {"bad_feedback": 2.0, "shadow_disagrees": 1.0, "ambiguous": 1.0, "abstained": 0.7, "close": 0.3}
+_ABSTAINED = {"low_confidence": "abstained", "ambiguous": "ambiguous"}
+_BAD_LABELS = frozenset({"bad", "wrong", "down", "dislike", "negative", "thumbs_down"})
+_WORD = re.compile(r"\w+")
+_BANDS, _IN_BAND = 8, 2
+_MOST_IN_BAND = 50
+_FACTORS = np.random.default_rng(1).integers(1, 2**63, (_BANDS * _IN_BAND, 1), np.uint64) | np.uint64(1)
+
+
+class Item(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A text to label: what was decided, why a label helps, and how many texts it stands for."""
+
+    id: str
+    text: str
+    useful: float
+    hash: str = ""
+    why: tuple[str, ...] = ()
+    ts: str = ""
+    request_id: str = ""
+    model: str | None = None
+    category: str | None = None
+    confidence: float | None = None
+    reason: str | None = None
+    scores: dict[str, float] = {}
+    shadow: str | None = None
+    """The category by the classifier in shadow, where it differs."""
+    alike: int = 1
+    """Texts that are nearly the same, this one included."""
+
+
+class Logged(msgspec.Struct, frozen=True):
+    """What is read of a line of the log."""
+
+    event: str
+    text_hash: str = ""
+    category: str | None = None
+    shadow: dict[str, Any] | None = None
+
+
+class Feedback(msgspec.Struct, frozen=True):
+    """What is read of a line of the file of feedback."""
+
+    event: str
+    request_id: str = ""
+    text_hash: str | None = None
+    score: float | None = None
+    label: str | None = None
+
+    @property
+    def is_bad(self) -> bool:
+        return (self.score is not None and self.score < 0.5) or (self.label or "").casefold() in _BAD_LABELS
+
+
+def contested(lines: Iterable[Logged]) -> dict[str, str]:
+    """Return, by text, the category of the classifier in shadow where it differs; `(none)` stands for none."""
+    found = {}
+    for line in lines:
+        if line.shadow is not None and line.text_hash and line.shadow.get("category") != line.category:
+            found[line.text_hash] = str(line.shadow.get("category") or "(none)")
+    return found
+
+
+def bad(lines: Iterable[Feedback]) -> set[str]:
+    """Return the requests and the texts of which somebody has said that the answer was bad."""
+    return {name for line in lines if line.is_bad for name in (line.request_id, line.text_hash) if name}
+
+
+def worklist(
+    rows: Iterable[Row], disliked: Collection[str], differing: Mapping[str, str], labelled: Collection[str], limit: int
+) -> list[Item]:
+    """Return at most so many texts, the most useful first, without those that are labelled or nearly the same."""
+    best: list[tuple[float, int, Item]] = []
+    seen: set[str] = set()
+    order = itertools.count()
+    for row in rows:
+        if row.hash in seen or row.hash in labelled or not row.text.strip():
+            continue
+        seen.add(row.hash)
+        item = _item(row, disliked, differing)
+        entry = (item.useful, next(order), item)  # of equals, the newest
+        if len(best) < MOST_ITEMS:
+            heapq.heappush(best, entry)
+        else:
+            heapq.heappushpop(best, entry)
+    folded = _folded([item for *_, item in sorted(best, reverse=True)])
+    return sorted(folded, key=lambda item: -item.useful)[:limit]
+
+
+def margin(row: Row) -> float:
+    """Return by how much the best category leads; 0 where nothing is known."""
+    best, *others = [*sorted(row.scores.values(), reverse=True), 0.0]
+    return best - (others[0] if others else 0.0)
+
+
+def _item(row: Row, disliked: Collection[str], differing: Mapping[str, str]) -> Item:
+    lead = margin(row)
+    why = []
+    if row.hash in disliked or (row.request_id and row.request_id in disliked):
+        why.append("bad_feedback")
+    if row.hash in differing:
+        why.append("shadow_disagrees")
+    if (abstained := _ABSTAINED.get(row.reason or "")) is not None:
+        why.append(abstained)
+    if row.scores and lead < CLOSE:
+        why.append("close")
+    useful = sum(_WEIGHTS[one] for one in why) + 1 - min(1.0, max(0.0, lead))
+    return Item(
+        id=row.hash[:16],
+        text=row.text,
+        useful=round(useful, 3),
+        hash=row.hash,
+        why=tuple(why),
+        ts=row.ts,
+        request_id=row.request_id,
+        model=row.model,
+        category=row.category,
+        confidence=row.confidence,
+        reason=row.reason,
+        scores=row.scores,
+        shadow=differing.get(row.hash),
+    )
+
+
+def _folded(items: list[Item]) -> list[Item]:
+    """Return the items without those that are nearly an earlier one, which counts them and is more useful by it."""
+    kept: list[tuple[Item, frozenset[int]]] = []
+    places: dict[tuple[int, ...], list[int]] = {}
+    alike: Counter[int] = Counter()
+    for item in items:
+        pairs = _pairs(item.text)
+        bands = list(_bands(pairs))
+        near = {place for band in bands for place in places.get(band, ())}
+        same = next((place for place in sorted(near) if _likeness(pairs, kept[place][1]) >= ALIKE), None)
+        if same is None:
+            same = len(kept)
+            kept.append((item, pairs))
+            for band in bands:
+                others = places.setdefault(band, [])
+                if len(others) < _MOST_IN_BAND:
+                    others.append(same)
+        alike[same] += 1
+    return [
+        msgspec.structs.replace(item, alike=alike[place], useful=round(item.useful + math.log2(alike[place]) / 4, 3))
+        for place, (item, _) in enumerate(kept)
+    ]
+
+
+def _pairs(text: str) -> frozenset[int]:
+    words = [word if not word.isdigit() else "0" for word in _WORD.findall(text.casefold())]
+    pairs = [" ".join(pair) for pair in itertools.pairwise(["", *words])]
+    return frozenset(zlib.crc32(pair.encode("utf-8", "replace")) for pair in pairs or [text])
+
+
+def _bands(pairs: frozenset[int]) -> Iterable[tuple[int, ...]]:
+    """Yield what texts that are alike most likely share (minhash)."""
+    least = (np.array(list(pairs), np.uint64) * _FACTORS).min(axis=1).tolist()
+    for band in range(_BANDS):
+        yield (band, *least[band * _IN_BAND : (band + 1) * _IN_BAND])
+
+
+def _likeness(one: frozenset[int], other: frozenset[int]) -> float:
+    return len(one & other) / len(one | other)

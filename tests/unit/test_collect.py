@@ -1,0 +1,198 @@
+"""`pointsman collect`: which texts are worth a label, and in which order."""
+
+from __future__ import annotations
+
+import json
+import random
+import stat
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointsman.cli.main import main
+from pointsman.evaluation.labelled import LabelledText, add_label
+from pointsman.evaluation.worklist import Feedback, Item, Logged, bad, contested, worklist
+from pointsman.observability.kept_rows import Row
+from support.config_files import MINIMAL
+from support.rows import rows
+
+WORDS = ("rust", "borrow", "lease", "fever", "court", "loop", "dose", "clause", "thread", "rash", "index", "fine")
+
+
+def row(name: str, text: str = "", lead: float = 0.9, **facts: Any) -> Row:
+    words = random.Random(name).choices(WORDS, k=12)  # noqa: S311
+    scores = {"legal": (1 + lead) / 2, "medical": (1 - lead) / 2}
+    return Row(hash=name, text=text or " ".join(words), scores=scores, **({"reason": "classified"} | facts))
+
+
+def listed(
+    *given: Row, disliked: Collection[str] = (), differing: dict[str, str] | None = None, **how: Any
+) -> list[Item]:
+    return worklist(given, disliked, differing or {}, how.get("labelled", set()), how.get("limit", 100))
+
+
+def test_the_most_useful_texts_come_first_and_each_says_why() -> None:
+    items = listed(
+        row("sure"),
+        row("close", lead=0.05),
+        row("abstained", lead=0.5, reason="low_confidence"),
+        row("differs"),
+        row("ambiguous", lead=0.85, reason="ambiguous"),
+        row("disliked", request_id="r1"),
+        disliked={"r1"},
+        differing={"differs": "medical"},
+    )
+    assert [(item.hash, item.why) for item in items] == [
+        ("disliked", ("bad_feedback",)),
+        ("close", ("close",)),
+        ("abstained", ("abstained",)),
+        ("ambiguous", ("ambiguous",)),
+        ("differs", ("shadow_disagrees",)),
+        ("sure", ()),
+    ]
+    assert next(item.shadow for item in items if item.hash == "differs") == "medical"
+
+
+def test_two_causes_count_more_than_one() -> None:
+    items = listed(row("one", lead=0.1), row("two", lead=0.1, reason="low_confidence"))
+    assert [item.hash for item in items] == ["two", "one"]
+
+
+@rows(
+    ("one", "other", "folded"),
+    [
+        ("How do I fix the leak in my tap?", "how do i fix the leak in my tap", True),
+        ("Sum the invoices 12, 13 and 14 of March for me", "sum the invoices 99, 7 and 2 of march for me", True),
+        (
+            "Explain to me in simple words what a borrow checker does in Rust",
+            "Explain to me in simple words what a borrow checker does in Ada",
+            True,
+        ),
+        ("What is a lease?", "What is a fever?", False),
+        ("a b c d", "d c b a", False),
+        ("你好，请问这个合同有效吗", "今天的天气怎么样呢", False),
+    ],
+)
+def test_nearly_the_same_texts_are_listed_once_and_counted(one: str, other: str, folded: bool) -> None:
+    items = listed(row("a", one), row("b", other))
+    assert sorted(item.alike for item in items) == ([2] if folded else [1, 1])
+
+
+def test_what_stands_for_many_is_more_useful() -> None:
+    items = listed(row("alone", lead=0.2), *(row(str(n), f"the same text again and again {n}", 0.3) for n in range(9)))
+    assert (items[0].alike, items[1].hash) == (9, "alone")
+
+
+def test_labelled_empty_and_repeated_texts_are_left_out_and_the_list_is_bounded() -> None:
+    given = [
+        row("a"),
+        row("b"),
+        row("b", "another"),
+        row("c", " "),
+        *(row(f"x{n}", f"{n} {n} {n * n}") for n in range(9)),
+    ]
+    assert {"a", "c"}.isdisjoint({item.hash for item in listed(*given, labelled={"a"})})
+    assert [item.hash for item in listed(*given)].count("b") == 1
+    assert len(listed(*given, limit=3)) == 3
+
+
+def test_of_very_many_texts_the_work_and_the_memory_stay_bounded() -> None:
+    """30,000 texts, most of them alike; the most useful is found wherever it is."""
+    dice = random.Random(5)  # noqa: S311
+    given = (
+        row(str(n), " ".join(dice.choices(WORDS, k=9)), lead=0.0 if n == 200 else 0.5 + dice.random() / 3)
+        for n in range(30_000)
+    )
+    before = time.thread_time()
+    items = worklist(given, set(), {}, set(), 10_000)
+    assert time.thread_time() - before < 20
+    assert len(items) <= 5_000
+    assert "200" in [item.hash for item in items]
+
+
+@rows(
+    ("said", "is_bad"),
+    [
+        ({"score": 0.2}, True),
+        ({"score": 0.5}, False),
+        ({"label": "Bad"}, True),
+        ({"label": "good"}, False),
+        ({"label": "thumbs_down"}, True),
+        ({}, False),
+    ],
+)
+def test_bad_feedback_is_a_low_score_or_a_label_that_says_so(said: dict[str, Any], is_bad: bool) -> None:
+    assert Feedback("feedback", "r", "h", **said).is_bad is is_bad
+
+
+def test_feedback_is_about_the_text_of_its_request() -> None:
+    assert bad([Feedback("feedback", "r1", "h1", 0.0), Feedback("feedback", "r2", None, 0.0), Feedback("", "r3")]) == {
+        *("r1", "h1", "r2")
+    }
+
+
+def test_the_shadow_disagrees_where_its_category_is_another() -> None:
+    lines = [
+        Logged("routing_decision", "a", "legal", {"category": "medical"}),
+        Logged("routing_decision", "b", "legal", {"category": "legal"}),
+        Logged("routing_decision", "c", "legal", {}),
+        Logged("routing_decision", "d", None, None),
+    ]
+    assert contested(lines) == {"a": "medical", "c": "(none)"}
+
+
+# --- the command --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    log = "{texts_file: texts.jsonl, feedback_file: said.jsonl}"
+    (tmp_path / "config.yaml").write_text(MINIMAL + f"pointsman: {{log: {log}}}\n")
+    return tmp_path
+
+
+def collect(folder: Path, *arguments: str) -> int:
+    return main(["collect", "--config", str(folder / "config.yaml"), *arguments])
+
+
+def test_it_reads_texts_log_feedback_and_labels_and_writes_a_worklist_for_its_owner_only(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [row("aa", "\x1b[2Jred text"), row("bb", request_id="r2"), row("cc"), row("dd")]
+    (folder / "texts.jsonl.1").write_text(
+        "".join(json.dumps({"hash": one.hash, "text": one.text}) + "\n" for one in given[:1])
+    )
+    (folder / "texts.jsonl").write_text(
+        "".join(
+            json.dumps({"hash": one.hash, "text": one.text, "request_id": one.request_id}) + "\n" for one in given[1:]
+        )
+    )
+    (folder / "said.jsonl").write_text('{"event":"feedback","request_id":"r2","score":0}\n')
+    log = folder / "log"
+    log.write_text('{"event":"routing_decision","text_hash":"cc","category":"law","shadow":{"category":"math"}}\n')
+    add_label(folder / "state" / "improve" / "labels.jsonl", LabelledText("dd", "x", "law"))
+    assert collect(folder, "--log", str(log)) == 0
+
+    path = folder / "state" / "improve" / "worklist.jsonl"
+    items = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(item["hash"], item.get("why")) for item in items] == [
+        ("bb", ["bad_feedback"]),
+        ("cc", ["shadow_disagrees"]),
+        ("aa", None),
+    ]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    said = capsys.readouterr().out
+    assert "bad_feedback" in said
+    assert "\x1b" not in said, "a prompt can move the cursor"
+
+
+def test_without_texts_it_says_what_to_do(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert collect(folder) == 1
+    assert "has the service kept a text yet?" in capsys.readouterr().err
+    (folder / "config.yaml").write_text(MINIMAL)
+    assert collect(folder) == 1
+    assert "pointsman.log.texts_file" in capsys.readouterr().err

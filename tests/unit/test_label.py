@@ -1,0 +1,165 @@
+"""`pointsman label`: labels by one key or by arguments, kept in a file that loses none."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pointsman.cli.main import main
+from pointsman.errors import EvaluationError
+from pointsman.evaluation import labelled
+from pointsman.evaluation.labelled import LabelledText, add_label, read_labels, undo_label
+from support.config_files import MINIMAL
+
+CATEGORIES = """\
+categories:
+  - {name: law, model_scores: [{model: base, lora_name: law-lora, score: 1}]}
+  - {name: other, model_scores: [{model: base, score: 1}]}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    (tmp_path / "config.yaml").write_text(MINIMAL + CATEGORIES)
+    items = [{"id": name * 2, "hash": name * 4, "text": f"text {name}\x1b[2J", "useful": 1.0} for name in "abc"]
+    (tmp_path / "improve").mkdir()
+    (tmp_path / "improve" / "worklist.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    return tmp_path
+
+
+def label(folder: Path, *arguments: str) -> int:
+    return main(["label", "--config", str(folder / "config.yaml"), *arguments])
+
+
+def held(folder: Path) -> dict[str, str]:
+    return {one.hash: one.label for one in read_labels(folder / "improve" / "labels.jsonl")}
+
+
+# --- the file ---------------------------------------------------------------------------------------------------
+
+
+def one(name: str, said: str) -> LabelledText:
+    return LabelledText(name, f"text {name}", said)
+
+
+def test_the_last_label_of_a_text_counts(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "labels"
+    for given in (one("a", "law"), one("b", "math"), one("a", "math")):
+        add_label(path, given)
+    assert [(found.hash, found.label) for found in read_labels(path)] == [("b", "math"), ("a", "math")]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_undo_takes_labels_back_one_after_the_other_and_the_former_hold_again(tmp_path: Path) -> None:
+    path = tmp_path / "labels"
+    for given in (one("a", "law"), one("b", "math"), one("a", "math")):
+        add_label(path, given)
+    left = []
+    for _ in range(4):
+        taken = undo_label(path, "")
+        left.append((taken and taken.label, {found.hash: found.label for found in read_labels(path)}))
+    assert left == [("math", {"a": "law", "b": "math"}), ("math", {"a": "law"}), ("law", {}), (None, {})]
+
+
+def test_a_torn_line_loses_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "labels"
+    add_label(path, one("a", "law"))
+    with path.open("ab") as file:
+        file.write(b'{"hash": "b", "te')
+    add_label(path, one("c", "law"))
+    assert [found.hash for found in read_labels(path)] == ["a", "c"]
+
+
+def test_the_file_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labelled, "MOST_LINES", 2)
+    path = tmp_path / "labels"
+    for name in "ab":
+        add_label(path, one(name, "law"))
+    with pytest.raises(EvaluationError, match="begin another file"):
+        add_label(path, one("c", "law"))
+
+
+# --- by arguments -----------------------------------------------------------------------------------------------
+
+
+def test_a_text_is_labelled_by_arguments(folder: Path) -> None:
+    assert label(folder, "--id", "aa", "--label", "law") == 0
+    assert label(folder, "--id", "bbbb", "--label", "none") == 0
+    assert held(folder) == {"aaaa": "law", "bbbb": "out_of_scope"}
+    assert label(folder, "--undo") == 0
+    assert held(folder) == {"aaaa": "law"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--id", "zz", "--label", "law"], "no text zz"),
+        (["--id", "aa", "--label", "laws"], 'no category is named "laws"; write one of: law, other, none'),
+        (["nowhere", "--id", "aa", "--label", "law"], "`pointsman collect` writes one"),
+        (["config.yaml", "--id", "aa", "--label", "law"], "no worklist"),
+        ([], "standard input is no terminal"),
+    ],
+)
+def test_what_cannot_be_labelled_is_told(
+    folder: Path,
+    arguments: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(folder)
+    with Path(os.devnull).open() as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        assert label(folder, *arguments) == 1
+    assert said in capsys.readouterr().err
+    assert held(folder) == {}
+
+
+def test_half_a_label_is_wrong_usage(folder: Path) -> None:
+    with pytest.raises(SystemExit):
+        label(folder, "--id", "aa")
+
+
+# --- by keys ----------------------------------------------------------------------------------------------------
+
+
+STEPS = (
+    (b"1", b"text a"),
+    (b"n", b"text b"),
+    (b"u", b"text c"),
+    (b"s", b"text b"),
+    (b"1", b"text c"),
+    (b"", b"2 labels"),
+)
+"""What is pressed once this is shown."""
+
+
+def test_one_key_labels_skips_takes_back_and_quits(folder: Path) -> None:
+    """In a terminal, without Enter; a prompt cannot write to the screen what it likes."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "pointsman", "label", "--config", str(folder / "config.yaml")]
+    said = b""
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as started:
+        os.close(theirs)
+        try:
+            for key, shown in STEPS:
+                seen = len(said)
+                while shown not in said[seen:]:
+                    assert select.select([ours], [], [], 60)[0], said
+                    said += os.read(ours, 65_536)
+                os.write(ours, key)
+            assert started.wait(60) == 0
+        finally:
+            started.kill()
+    os.close(ours)
+    assert held(folder) == {"aaaa": "law", "cccc": "law"}
+    assert b"\x1b" not in said
