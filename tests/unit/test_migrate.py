@@ -128,7 +128,7 @@ class TestToday:
         assert (done.code, done.checked) == (0, 0), done.report
         for words in (
             ("dropped", "global.stores.memory"),
-            ("dropped", "routing.signals.keywords"),
+            ("dropped", "routing.signals.keywords[0]", '"urgent" are in no rule'),
             ("dropped", "modules.prompt_guard"),
             ("dropped", "pricing.cached_input_per_1m"),
             ("dropped", "backend_refs[0].api_key_env", "api_key_file"),

@@ -116,8 +116,9 @@ def _doubled(loaded: Loaded, coverage: Coverage) -> Iterator[Problem]:
 
 
 def _unreachable(loaded: Loaded, coverage: Coverage, labels: Sequence[str]) -> Iterator[Problem]:
+    ruled = {rule.category for rule in loaded.config.pointsman.routing.rules}
     for name in coverage.unreachable:
-        if name in coverage.unknown:
+        if name in coverage.unknown or name in ruled:
             continue
         description = loaded.config.categories[int(_category(loaded, name)[1])].description
         near = _suggest(name, description, labels)

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pointsman.config.semantic_router import decision, domain, reference, rule
+from pointsman.config.labels import COMMON, GENERAL
+from pointsman.config.semantic_router import (
+    decision,
+    domain,
+    keyword_decisions,
+    keyword_rules,
+    keyword_signals,
+    reference,
+    rule,
+)
 from pointsman.config.semantic_router import decisions as plugin
 from pointsman.config.semantic_router.decision import Decision
+from pointsman.config.semantic_router.keyword_decisions import Ruled
 from pointsman.config.semantic_router.models import Models
 from pointsman.config.semantic_router.nodes import changed, children, entries, find, items, scalar, table, tables, text
 from pointsman.config.semantic_router.note import Notes
@@ -37,14 +47,21 @@ def from_decisions(root: Table, labels: Sequence[str], models: Models, notes: No
     listed = domain.known(root, labels, notes)
     claims = domain.covered(listed, _undeclared(decisions, listed), labels)
     _note_domains(root, decisions, listed, claims, notes)
-    strategy = text(root, "strategy") or "priority"
-    won = {label: decision.winner(decisions, strategy, domain.matcher(claims, label)) for label in labels}
-    wanted = fold(text(root, *_FALLBACK) or "")
-    unsure = decision.winner(decisions, strategy, lambda name: bool(wanted) and fold(name) == wanted)
-    labels_of = [[label for label in labels if won[label] is one] for one in decisions]
-    made = [_decided(one, own, one is unsure, claims, notes) for one, own in zip(decisions, labels_of, strict=True)]
+    strategy, wanted = text(root, "strategy") or "priority", fold(text(root, *_FALLBACK) or "")
+    prompts = [domain.matcher(claims, label) for label in labels]
+    prompts.append(lambda name: bool(wanted) and fold(name) == wanted)
+    ruled = keyword_decisions.ruled(decisions, strategy, prompts, keyword_signals.read(root, notes), notes)
+    decisions = [one.rest for one in ruled]
+    *won, unsure = (decision.winner(decisions, strategy, is_domain) for is_domain in prompts)
+    winner_of = list(zip(labels, won, strict=True))
+    labels_of = [[label for label, winner in winner_of if winner is one] for one in decisions]
+    made = [
+        _decided(one, own, one.rest is unsure, claims, labels, notes) for one, own in zip(ruled, labels_of, strict=True)
+    ]
     categories = items(root.entries["decisions"], [one for one in made if one is not None])
     rest = changed(root, {"decisions": None, "strategy": None, "categories": categories})
+    named = [(one, text(category, "name") or "") for one, category in zip(ruled, made, strict=True)]
+    rest = keyword_rules.with_rules(rest, keyword_decisions.rules(named, notes), notes)
     return _with_fallback(rest, made[decisions.index(unsure)] if unsure else None, notes)
 
 
@@ -89,18 +106,21 @@ def _note_domains(root: Table, decisions: Sequence[Decision], listed: Claims, cl
             notes.changed(node, f'"{name}" is not a label of the classifier: it is mapped to {listing(claims[name])}')
 
 
-def _decided(one: Decision, won: Sequence[str], unsure: bool, claims: Claims, notes: Notes) -> Table | None:
-    """Return the category of a decision; None, with a note, if other decisions win all its labels."""
+def _decided(
+    ruled: Ruled, won: Sequence[str], unsure: bool, claims: Claims, labels: Sequence[str], notes: Notes
+) -> Table | None:
+    """Return the category of a decision; None, with a note, if it has no rule and others win all its labels."""
+    one = ruled.rest
     signals = rule.others(one.rules)
-    if not won and not unsure:
+    if not won and not unsure and not ruled.conditions:
         notes.dropped(one.node, f'the decision "{one.name}" answers nothing here: {_why(one, signals, claims)}')
         return None
     if signals:
         notes.changed(one.node, f'in "{one.name}" these conditions never match here: {listing(signals)}')
-    name = _name(one, won, claims)
-    labels = items(one.node, [scalar(one.node, label) for label in won]) if won else None
+    name = _name(one, won, claims) if won or unsure else _unclaimed(one.name, labels)
+    written = items(one.node, [scalar(one.node, label) for label in won]) if won else None
     kept = {key: node for key, node in one.node.entries.items() if key not in _OWN}
-    made = {"name": scalar(find(one.node, "name") or one.node, name), **kept, "mmlu_categories": labels}
+    made = {"name": scalar(find(one.node, "name") or one.node, name), **kept, "mmlu_categories": written}
     _note_algorithm(one, notes)
     return table(one.node, {**made, **_prompt(one.node, notes), "model_scores": one.answers})
 
@@ -116,6 +136,12 @@ def _name(one: Decision, won: Sequence[str], claims: Claims) -> str:
     asked = list(dict.fromkeys(rule.domains(one.rules)))
     alone = len(asked) == 1 and set(won) <= set(claims.get(asked[0], ()))
     return asked[0] if alone and won else one.name
+
+
+def _unclaimed(name: str, labels: Sequence[str]) -> str:
+    """Return a name by which a category claims no label, as only a rule chooses it."""
+    claiming = fold(name) in map(fold, (*labels, *COMMON, GENERAL))
+    return f"{name} (keywords)" if claiming else name
 
 
 def _note_algorithm(one: Decision, notes: Notes) -> None:

@@ -20,11 +20,8 @@ class Decision:
 
     node: Table
     name: str
+    rules: Node | None
     answers: Items
-
-    @property
-    def rules(self) -> Node | None:
-        return find(self.node, "rules")
 
 
 def read(node: Node, models: Models, notes: Notes) -> Decision | None:
@@ -41,7 +38,7 @@ def read(node: Node, models: Models, notes: Notes) -> Decision | None:
     if answers is None:
         notes.dropped(node, f'the decision "{name}": none of its models is kept')
         return None
-    return Decision(node, name, answers)
+    return Decision(node, name, find(node, "rules"), answers)
 
 
 def winner(decisions: Sequence[Decision], strategy: str, is_domain: Callable[[str], bool]) -> Decision | None:
@@ -57,6 +54,18 @@ def winner(decisions: Sequence[Decision], strategy: str, is_domain: Callable[[st
         return _rank(one, "tier") if tiered else 0, -first, -second, one.name
 
     return min(matched, key=order)[1] if matched else None
+
+
+def comes_before(one: Decision, other: Decision, decisions: Sequence[Decision], strategy: str) -> bool:
+    """Return whether a decision wins over another one wherever both match, however sure each is."""
+    if any(_rank(each, "tier") > 0 for each in decisions):
+        return _rank(one, "tier") < _rank(other, "tier")
+    return strategy != _CONFIDENCE and _rank(one, "priority") > _rank(other, "priority")
+
+
+def in_order(decisions: Sequence[Decision]) -> list[Decision]:
+    """Return the decisions by tier and priority."""
+    return sorted(decisions, key=lambda one: (_rank(one, "tier"), -_rank(one, "priority"), one.name))
 
 
 def _rank(one: Decision, key: str) -> float:

@@ -1,28 +1,38 @@
-"""Rewrite `keyword_rules`, which semantic-router tries before its classifier, as `pointsman.routing.rules`."""
+"""Rewrite the keyword rules that semantic-router tries before its classifier as `pointsman.routing.rules`.
+
+This is their older form, in which each names a category. `keyword_signals` has the one in which decisions name them.
+"""
 
 from __future__ import annotations
 
-from pointsman.config.rules import LONGEST_KEYWORD, MOST_KEYWORDS, MOST_RULES
+from collections.abc import Iterable, Iterator
+
+from pointsman.config import regex
+from pointsman.config.rules import MOST_KEYWORDS, MOST_RULES, MOST_STEPS
+from pointsman.config.semantic_router.keyword_signals import MATCHES, usable
 from pointsman.config.semantic_router.listener import set_options
 from pointsman.config.semantic_router.nodes import changed, children, find, items, scalar, table, tables, text
 from pointsman.config.semantic_router.note import Notes
-from pointsman.config.yaml_tree import Node, Scalar, Table
-
-_MATCHES = {"OR": "any", "AND": "all", "NOR": "none"}
+from pointsman.config.yaml_tree import Node, Table
 
 
 def rewrite(root: Table, notes: Notes) -> Table:
     """Return the root with its keyword rules under `pointsman`, in their order; call it once it has its categories."""
     known = {name.casefold(): name for one in tables(root, "categories") if (name := text(one, "name"))}
+    return with_rules(root, _rules(root, known, notes), notes)
+
+
+def with_rules(root: Table, rules: Iterable[Table], notes: Notes) -> Table:
+    """Return the root with rules in place of its keyword rules; a note tells from where on there are too many."""
     made: list[Table] = []
-    keywords = 0
-    for node in children(root, "keyword_rules"):
-        rule = _rule(node, len(made) + 1, known, notes)
-        if rule is None:
-            continue
+    keywords = steps = 0
+    for rule in rules:
         keywords += len(children(rule, "keywords"))
-        if len(made) == MOST_RULES or keywords > MOST_KEYWORDS:
-            notes.dropped(node, f"Pointsman has at most {MOST_RULES} rules with {MOST_KEYWORDS:,} keywords")
+        pattern = text(rule, "pattern")
+        steps += 0 if pattern is None else len(regex.compiled(pattern).steps)
+        if len(made) == MOST_RULES or keywords > MOST_KEYWORDS or steps > MOST_STEPS:
+            most = f"at most {MOST_RULES} rules with {MOST_KEYWORDS:,} keywords, and {MOST_STEPS:,} steps of patterns"
+            notes.dropped(rule, f'the rule "{text(rule, "name")}" and those after it: Pointsman has {most}')
             break
         made.append(rule)
     root = changed(root, {"keyword_rules": None})
@@ -32,11 +42,20 @@ def rewrite(root: Table, notes: Notes) -> Table:
     return set_options(root, {"routing": routing})
 
 
+def _rules(root: Table, known: dict[str, str], notes: Notes) -> Iterator[Table]:
+    number = 0
+    for node in children(root, "keyword_rules"):
+        rule = _rule(node, number + 1, known, notes)
+        if rule is not None:
+            number += 1
+            yield rule
+
+
 def _rule(node: Node, number: int, known: dict[str, str], notes: Notes) -> Table | None:
     """Return a rule; None, with a note, for one that Pointsman cannot have."""
     category = known.get((text(node, "category") or "").casefold())
-    match = _MATCHES.get((text(node, "operator") or "OR").upper())
-    words = [one for one in children(node, "keywords") if _usable(one)]
+    match = MATCHES.get((text(node, "operator") or "OR").upper())
+    words = [one for one in children(node, "keywords") if usable(one)]
     if category is None or match is None or not words or len(words) < len(children(node, "keywords")):
         notes.dropped(node, "expected a category that is kept, OR, AND or NOR, and words as keywords")
         return None
@@ -51,7 +70,3 @@ def _rule(node: Node, number: int, known: dict[str, str], notes: Notes) -> Table
             "category": scalar(node, category),
         },
     )
-
-
-def _usable(word: Node) -> bool:
-    return isinstance(word, Scalar) and isinstance(word.value, str) and 0 < len(word.value.strip()) <= LONGEST_KEYWORD

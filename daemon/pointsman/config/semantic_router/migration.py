@@ -91,7 +91,7 @@ def _carried(config: Config, places: Places) -> Iterator[Note]:
 
 
 def _answers(one: Category) -> str:
-    labels = listing(one.mmlu_categories) if one.mmlu_categories else "all remaining labels, or its own label"
+    labels = listing(one.mmlu_categories) if one.mmlu_categories else "its own label or all remaining ones, if any"
     return f'the category "{one.name}" ({labels}), answered by {listing(entry.target for entry in one.model_scores)}'
 
 

@@ -9,7 +9,9 @@ from pointsman.config.yaml_tree import Node, Table
 _CLASSIFIER = ("model_catalog", "modules", "classifier", "domain")
 _READ = ("auto_model_name", "auto_model_names", "include_config_models_in_list", "strategy")
 _AUTO = "auto"
-_NO_SIGNAL = "of the signals, only the prompt's domain is carried over; pointsman.routing.rules can replace some others"
+_NO_SIGNAL = (
+    "of the signals, only domains and keywords are carried over; pointsman.routing.rules can replace some others"
+)
 _MODELS = "Pointsman has only one model of its own, the classifier"
 _WHY = {
     "signals": _NO_SIGNAL,
@@ -34,6 +36,8 @@ def rewrite(root: Table, notes: Notes) -> Table:
     made["decisions"] = find(root, "routing", "decisions") or root.entries.get("decisions")
     domains = find(root, "routing", "signals", "domains") or find(root, "signals", "domains")
     made["categories"] = domains or root.entries.get("categories")
+    keywords = find(root, "routing", "signals", "keywords") or find(root, "signals", "keywords")
+    made["keyword_rules"] = keywords or root.entries.get("keyword_rules")
     if domain is not None:
         made["classifier"] = table(domain, {"category_model": domain})
     _note_routing(root, notes)
@@ -57,7 +61,7 @@ def _note_routing(root: Table, notes: Notes) -> None:
     """Note what is not read of `routing` and `signals`, with one note for each kind of signal."""
     signals = {**entries(root, "signals"), **entries(root, "routing", "signals")}
     for key, node in signals.items():
-        if key != "domains":
+        if key not in ("domains", "keywords"):
             notes.dropped(node, _NO_SIGNAL)
     for key, node in entries(root, "routing").items():
         if key not in ("signals", "decisions", "modelCards", "strategy"):
