@@ -145,3 +145,45 @@ def test_the_rate_of_a_young_service_counts_the_minutes_that_it_has_run() -> Non
     told = status()
     told["traffic"]["seconds"] = 120
     assert "LAST 2 MIN  1,203 requests, 601.5 a minute" in render(told, "unix:/admin.sock")
+
+
+def shadow(**fields: Any) -> dict[str, Any]:
+    share = {"texts": 950, "share": 0.95, "low": 0.9347, "high": 0.9618}
+    made = {
+        "artifact": "candidate",
+        "state": "running",
+        "error": None,
+        "compared": 1000,
+        "agreed": share,
+        "rerouted": share | {"texts": 41},
+        "confidence_difference": 0.01,
+        "pairs": [
+            {"category": "law", "shadow": "health", "texts": 30},
+            {"category": None, "shadow": "law", "texts": 11},
+            {"category": "law", "shadow": None, "texts": 9},
+        ],
+        "waiting": 0,
+        "shed": 0,
+        "failed": 0,
+    }
+    return made | fields
+
+
+def shown(report: dict[str, Any] | None) -> list[str]:
+    lines = render(status(shadow=report), "here").splitlines()
+    start = next((place for place, line in enumerate(lines) if line.startswith("SHADOW")), len(lines))
+    return lines[start : lines.index("", start)] if start < len(lines) else []
+
+
+def test_status_shows_agreement_the_largest_differences_and_what_was_lost() -> None:
+    assert shown(shadow()) == [
+        "SHADOW  candidate, running; agrees on 95.0 % (93.5 to 96.2) of 1,000 texts",
+        "  41 would go to other models; law > health (30), - > law (11)",
+    ]
+    assert shown(shadow(shed=7, failed=2))[2:] == ["  7 shed, 2 failed"]
+    assert shown(shadow(compared=0, state="loading")) == ["SHADOW  candidate, loading"]
+    assert shown(shadow(compared=0, state="stopped", error="ended by signal 9")) == [
+        "SHADOW  candidate, stopped",
+        "  ended by signal 9",
+    ]
+    assert shown(None) == []

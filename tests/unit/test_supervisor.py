@@ -119,6 +119,26 @@ def test_closing_ends_all_tasks(world: World) -> None:
     assert all(task.cancelled() for task in tasks)
 
 
+def test_closing_lets_a_task_that_ends_already_finish(world: World) -> None:
+    """What it does at its end would else be cancelled, too."""
+    last, finished = asyncio.Event(), []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await last.wait()
+            finished.append(True)
+
+    task = world.start("shadow", work)
+    world.clock.do(task.cancel)
+    closing = world.clock.do(lambda: world.clock.create_task(world.supervisor.close()))
+    assert not closing.done()
+    world.clock.do(last.set)
+    assert closing.done()
+    assert finished == [True]
+
+
 # --- down ---------------------------------------------------------------------------------------------------------
 
 

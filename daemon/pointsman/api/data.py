@@ -27,6 +27,7 @@ from pointsman.eager import in_task
 from pointsman.errors import HttpError, RequestError
 from pointsman.long_body import Body, Received
 from pointsman.observability.kept_feedback import KeptFeedback
+from pointsman.observability.record import Record
 from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
@@ -56,6 +57,8 @@ class Backend:
     started: float
     keys: ClientKeys | None = None
     feedback: KeptFeedback | None = None
+    compare: Callable[[Routed, Record], None] | None = None
+    """Called with each routed request once it was sent, where a second classifier is to be compared with the first."""
 
 
 # Its answer depends on what the routed request would get.
@@ -164,6 +167,8 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         return _plan(other)
 
     await forward_chosen(forwarder, exchange, _plan(routed), again)
+    if backend.compare is not None:
+        backend.compare(routed, record)
     return None
 
 

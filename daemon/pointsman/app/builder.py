@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from pointsman.api.data import Backend
 from pointsman.app.descriptors import client_connections, raise_limit
 from pointsman.app.generation import Generation
 from pointsman.app.prepare import Prepared
+from pointsman.app.shadow import Shadow
 from pointsman.app.trials import Trials
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.address import UNIX_PEERS, network
@@ -92,6 +94,8 @@ class Builder:
         router = Router(
             config, prepared.classifier, lambda: poller.served, previous.backend.router if previous else None
         )
+        shadow = self._shadow(prepared, previous)
+        compare = None if shadow is None else functools.partial(shadow.offer, router)
         timeouts = Timeouts(relay, self._metrics.chunk_gap_seconds.add)
         if previous is None or previous.classifier is not prepared.classifier:
             self._log_classifier(prepared.classifier)
@@ -112,7 +116,7 @@ class Builder:
         return Generation(
             config=config,
             limits=limits,
-            backend=Backend(config, router, poller, forwarder, texts, self._started, prepared.keys, feedback),
+            backend=Backend(config, router, poller, forwarder, texts, self._started, prepared.keys, feedback, compare),
             admission=Admission(server, self._limiter, self._key_limiter, self._metrics),
             recorder=Recorder(
                 self._metrics,
@@ -130,6 +134,7 @@ class Builder:
             admin_token=prepared.admin_token,
             certificate=prepared.certificate,
             admin_certificate=prepared.admin_certificate,
+            shadow=shadow,
         )
 
     def _limits(self, server: ServerOptions) -> Limits:
@@ -173,6 +178,15 @@ class Builder:
         if previous is not None and previous.config.pointsman.tracing == options:
             return previous.recorder.spans
         return None if options.endpoint is None else Spans(options, self._log, self._metrics.spans_dropped.add)
+
+    def _shadow(self, prepared: Prepared, previous: Generation | None) -> Shadow | None:
+        """Return the classifier in shadow, which goes on if it can."""
+        if prepared.config.pointsman.classifier.shadow is None:
+            return None
+        known = None if previous is None else previous.shadow
+        if known is not None and known.still_serves(prepared):
+            return known
+        return Shadow(prepared, self._log, self._metrics)
 
     def _report(self, endpoint: str, state: str) -> None:
         self._log.write("info", "endpoint", endpoint=endpoint, state=state)

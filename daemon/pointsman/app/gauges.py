@@ -29,6 +29,8 @@ def watch(metrics: Metrics, log: Log, stored: StoredResponses, current: Callable
     _classifier(metrics, lambda: current().classifier)
     doc = "Mean of `confidence` over the classifier's calibration rows; NaN if it has none, or is a cascade."
     metrics.watch("confidence_expected", doc, lambda: _expected(current()))
+    doc = "1 while the classifier in shadow reads texts, 0 while it is loaded or has stopped; NaN if there is none."
+    metrics.watch("shadow_up", doc, lambda: _shadow_up(current()))
     _endpoints(metrics, lambda: current().balancer.all)
     _adapters(metrics, current)
     doc = "When the certificate of a port that speaks TLS expires."
@@ -84,6 +86,10 @@ def _expected(generation: Generation) -> float:
     if len(stages) == 1:
         found = expected_confidence(generation.config, stages[0].labels, stages[0].calibration)
     return math.nan if found is None else found
+
+
+def _shadow_up(generation: Generation) -> float:
+    return math.nan if generation.shadow is None else float(generation.shadow.state == "running")
 
 
 def _sum(parts: Iterable[object], field: str) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pointsman.adapters.loader import Loader
 from pointsman.adapters.poller import Poller
 from pointsman.api.data import Backend
+from pointsman.app.shadow import Shadow
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.certificate import Certificate
 from pointsman.config.model import Config
@@ -37,6 +38,7 @@ class Generation:
     admin_token: bytes | None
     certificate: Certificate | None
     admin_certificate: Certificate | None
+    shadow: Shadow | None
 
     @property
     def classifier(self) -> TextClassifier:

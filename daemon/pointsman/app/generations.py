@@ -102,6 +102,8 @@ class Generations:
         self.metrics.know(_names(generation.config))
         self.budget.resize(generation.config.pointsman.server.buffered_bytes)
         self.current = self._begin(generation)
+        if before.shadow is not None and before.shadow is not generation.shadow:
+            before.shadow.close()  # at once: no request depends on it, and two take memory
         self.trials.follow(generation.backend.router.routing)
         self.log.set_level(prepared.config.pointsman.log.level)
         self.swapped()
@@ -127,6 +129,8 @@ class Generations:
         self._in_use[generation] = _Use(start("timeouts", generation.timeouts.run), release)
         options, poller, balancer = generation.config.pointsman, generation.poller, generation.balancer
         self._polling = []
+        if generation.shadow is not None:
+            generation.shadow.start(self.supervisor)
         if interval := options.adapters.poll_interval_ms:
             for endpoint in poller.endpoints:
                 poll = functools.partial(poller.run, endpoint, interval / 1000, generation.loader.settle)

@@ -22,13 +22,13 @@ from pointsman.config.access import KEEP_OUT, REACHABLE, serves_anybody
 from pointsman.config.admin_address import with_admin_address
 from pointsman.config.certificate import BadCertificate, Certificate, read_certificate
 from pointsman.config.client_keys import ClientKeys, KeyFile, load_keys
-from pointsman.config.lint import lint
+from pointsman.config.lint import lint, lint_shadow, shadow_unread
 from pointsman.config.load import Loaded, content, decoded, load_text
 from pointsman.config.loops import is_local, own_listener
-from pointsman.config.model import Config, Endpoint, TlsOptions
+from pointsman.config.model import ClassifierOptions, Config, Endpoint, TlsOptions
 from pointsman.config.overlay import Pin
 from pointsman.config.secret import read_secret
-from pointsman.errors import CannotStart, ConfigError
+from pointsman.errors import ArtifactError, CannotStart, ConfigError, Problem
 from pointsman.observability import spans
 from pointsman.observability.log_line import Level
 from pointsman.upstream.client import read_key
@@ -51,6 +51,10 @@ class Prepared:
     certificate: Certificate | None = None
     admin_certificate: Certificate | None = None
     keys: ClientKeys | None = None
+    shadow: Artifact | None = None
+    """What classifies without deciding; its manifest is read, and the rest when it is loaded in the background."""
+    shadow_error: str | None = None
+    """Why there is none, though the config names one."""
     content: bytes = b""
     """The config file's."""
     pin: Pin | None = None
@@ -101,6 +105,8 @@ def prepare(
     server = with_admin_address(config.pointsman.server, files.runtime_directory())
     config = dataclasses.replace(config, pointsman=dataclasses.replace(config.pointsman, server=server))
     warnings = [problem.render(str(origin)) for problem in findings.warnings]
+    shadow, shadow_error, trouble = _shadow(loaded)
+    warnings += [problem.render(str(origin)) for problem in trouble]
     if keys is not None:
         warnings += [problem.render(config.pointsman.access.keys_file or "") for problem in keys.warnings]
     if config.pointsman.tracing.endpoint is not None and not spans.installed():
@@ -114,7 +120,9 @@ def prepare(
     else:
         classifier = _classifier(config, found, hash_key)
     clients = None if keys is None else keys.keys
-    return Prepared(config, classifier, key_line, tuple(warnings), token, *certificates, clients, held)
+    return Prepared(
+        config, classifier, key_line, tuple(warnings), token, *certificates, clients, shadow, shadow_error, held
+    )
 
 
 def _certificate(options: TlsOptions | None) -> Certificate | None:
@@ -150,6 +158,23 @@ def _artifact(model_id: str, loaded: Loaded) -> Artifact:
     folder = artifact.resolve(model_id, loaded.folder)
     limit_s = loaded.config.pointsman.classifier.load_timeout_ms / 1000
     return in_time(limit_s, folder, lambda: artifact.load(folder))
+
+
+def _shadow(loaded: Loaded) -> tuple[Artifact | None, str | None, list[Problem]]:
+    """Return the artifact that is to classify in shadow, or why it cannot, and warnings: no reason not to start.
+
+    Its manifest and calibration are small; the model is read and verified in the background.
+    """
+    model_id = loaded.config.pointsman.classifier.shadow
+    if model_id is None:
+        return None, None, []
+    try:
+        folder = artifact.resolve(model_id, loaded.folder)
+        manifest = artifact.read_manifest(folder)
+        found = Artifact(folder, manifest, artifact.read_calibration(folder, manifest))
+    except ArtifactError as error:
+        return None, str(error), [shadow_unread(loaded, str(error))]
+    return found, None, lint_shadow(loaded, manifest.labels)
 
 
 def _classifier(config: Config, artifacts: Sequence[Artifact], hash_key: bytes) -> TextClassifier:
@@ -188,6 +213,10 @@ def _serves(previous: Prepared, config: Config, found: Sequence[Artifact]) -> bo
     return (
         previous.classifier.healthy
         and [stage.artifact.manifest for stage in previous.classifier.stages] == [one.manifest for one in found]
-        and before.pointsman.classifier == config.pointsman.classifier
+        and _deciding(before) == _deciding(config)
         and before.classifier.category_model.use_cpu == config.classifier.category_model.use_cpu
     )
+
+
+def _deciding(config: Config) -> ClassifierOptions:
+    return dataclasses.replace(config.pointsman.classifier, shadow=None)

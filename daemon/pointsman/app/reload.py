@@ -163,7 +163,12 @@ class Reloader:
             reading = daemon_thread.start(lambda: self._source.prepare(before), "reload")
             read = await asyncio.wrap_future(reading)
             prepared, waiting = _with_bound_addresses(before, read)
-            found = (*changes(before.config, prepared.config), *_other_files(before, prepared))
+            shadow = self._generations.current.shadow
+            found = (
+                *changes(before.config, prepared.config),
+                *_other_files(before, prepared),
+                *_shadow(before, prepared, stopped=shadow is not None and shadow.state == "stopped"),
+            )
             kept = prepared.classifier is before.classifier
             if kept and not found:
                 self.serving = replace(before, content=read.content, pin=read.pin)
@@ -232,6 +237,14 @@ def _other_files(before: Prepared, after: Prepared) -> Iterator[Change]:
         if same_files and None not in certificates and certificates[0].digest != certificates[1].digest:
             yield Change(path=f"pointsman.server.{key}", old="(a certificate)", new="(another certificate)")
     yield from _keys(before.keys, after.keys)
+
+
+def _shadow(before: Prepared, after: Prepared, *, stopped: bool) -> Iterator[Change]:
+    """Yield what the config does not show of the classifier in shadow: another artifact, or that it starts again."""
+    old, new = (one.config.pointsman.classifier.shadow for one in (before, after))
+    if old == new and (stopped or before.shadow != after.shadow):
+        words = ("(stopped)", "(started)") if stopped else ("(an artifact)", "(another artifact)")
+        yield Change(path="pointsman.classifier.shadow", old=words[0], new=words[1])
 
 
 def _keys(before: ClientKeys | None, after: ClientKeys | None) -> Iterator[Change]:

@@ -42,6 +42,7 @@ def status_route(generations: Generations, reloader: Reloader, ready: Callable[[
                 "held": metrics.held,
                 "endpoints": _endpoints(current),
                 "classifier": _classifier(current.classifier),
+                "shadow": None if current.shadow is None else current.shadow.report(),
                 "routing": _routing(generations),
                 "traffic": metrics.recent.summary(),
             }

@@ -51,7 +51,8 @@ class Supervisor:
         """Cancel all tasks, and wait until they have ended."""
         tasks = list(self._tasks)
         for task in tasks:
-            task.cancel()
+            if not task.cancelling():  # one that ends already has to finish what it does then
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, health: _Health, work: Work, about: dict[str, str]) -> None:

@@ -67,7 +67,9 @@ def load_model(
     wanted = min(options.max_tokens or own, own)
     sample = _Sample(tokenizer, engine, wanted)
     with proving(artifact, engine, min(PROOF_S, limit) if engine.provider == "cpu" else limit):
-        _warm_up(artifact, tokenizer, engine, sample)
+        warm_up(artifact, tokenizer, engine)
+        for tokens in engine.captured:
+            sample(tokens, False)
     with proving(artifact, engine, limit):
         curve, measured = _measured(artifact, engine, sample, threads)
         longest = min(wanted, curve.longest(longest_run(options)))
@@ -110,16 +112,14 @@ class _Sample:
         self._engine.run([np.resize(self._ids, length) for length in lengths], wide=wide)
 
 
-def _warm_up(artifact: Artifact, tokenizer: Tokenizer, engine: Engine, sample: _Sample) -> None:
-    """Run texts, so that a broken artifact fails now and no request pays for lazy initialization."""
+def warm_up(artifact: Artifact, tokenizer: Tokenizer, engine: Engine) -> None:
+    """Run texts and the known answers, so that a broken artifact fails now and no request pays for a first run."""
     window = Window.even(artifact.manifest.max_tokens)
     for text in WARM_UP_TEXTS:
         rows = engine.run([tokenizer.encode([text], window)[0].ids])
         if np.isnan(rows).any():
             raise ArtifactError(f"{artifact.folder}: the graph returns NaN or infinity; export the classifier again")
     prove(artifact, tokenizer, engine)
-    for tokens in engine.captured:
-        sample(tokens, False)
 
 
 def _measured(artifact: Artifact, engine: Engine, sample: _Sample, threads: int) -> tuple[Curve, list[str]]:

@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 from pointsman.classify import artifact
 from pointsman.classify.calibration import Calibration
 from pointsman.classify.manifest import Manifest
+from pointsman.classify.shadow import ShadowOrder, proven
 from pointsman.cli import shares
 from pointsman.cli.lookup import unresolved
 from pointsman.config.access import KEEP_OUT, REACHABLE, serves_anybody
 from pointsman.config.client_keys import load_keys
 from pointsman.config.labels import cover
-from pointsman.config.lint import lint
+from pointsman.config.lint import lint, lint_shadow, shadow_unread
 from pointsman.config.load import Loaded, default_path, in_order, load
 from pointsman.config.loops import is_local
 from pointsman.config.model import Category
@@ -62,7 +63,9 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
     found = thresholds(loaded.config, manifest.labels, calibration)
     errors = [*findings.errors, *_strangers(loaded, listen)]
     _print("error", errors, file, out)
-    _print("warning", in_order([*findings.warnings, *_unresolved(loaded), *_imprecise(loaded, found)]), file, out)
+    shadow, trouble = _shadow(loaded)
+    warnings = [*findings.warnings, *trouble, *_unresolved(loaded), *_imprecise(loaded, found)]
+    _print("warning", in_order(warnings), file, out)
     count = len(errors) + _keys(loaded, out)
     if count:
         print(_count(count), file=out)
@@ -70,9 +73,12 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
     print("\n".join(_summary(loaded, manifest.labels)), file=out)
     if calibration is not None or loaded.config.pointsman.routing.thresholds:
         print("\n".join(["", *_columns(_thresholds(found))]), file=out)
-    for read, rows in larger:
+    others = [("of the larger artifact:", one) for one in larger]
+    if shadow is not None:
+        others.append(("of the classifier in shadow, which was loaded:", shadow))
+    for title, (read, rows) in others:
         found = thresholds(loaded.config, read.labels, rows)
-        print("\n".join(["", "of the larger artifact:", *_columns(_thresholds(found))]), file=out)
+        print("\n".join(["", title, *_columns(_thresholds(found))]), file=out)
     if lines := list(shares.lines(loaded)):
         print("\n".join(["", *lines]), file=out)
     return 0
@@ -81,6 +87,29 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
 def _read(folder: Path) -> tuple[Manifest, Calibration | None]:
     manifest = artifact.read_manifest(folder)
     return manifest, artifact.read_calibration(folder, manifest)
+
+
+def _shadow(loaded: Loaded) -> tuple[tuple[Manifest, Calibration | None] | None, list[Problem]]:
+    """Load the classifier in shadow; return what was read of it, None if there is none or it fails, and warnings."""
+    options = loaded.config.pointsman.classifier
+    if options.shadow is None:
+        return None, []
+    try:
+        folder = artifact.resolve(options.shadow, loaded.folder)
+        read = manifest, _ = _read(folder)
+    except ArtifactError as error:
+        return None, [shadow_unread(loaded, str(error))]
+    order = ShadowOrder(
+        folder=str(folder),
+        max_tokens=options.max_tokens or manifest.max_tokens,
+        head_share=options.head_share,
+        language_gate=options.language_gate,
+        load_seconds=options.load_timeout_ms / 1000,
+    )
+    why = proven(order)
+    if why is not None:
+        return None, [shadow_unread(loaded, why)]
+    return read, lint_shadow(loaded, manifest.labels)
 
 
 def _strangers(loaded: Loaded, addresses: Iterable[str]) -> Iterator[Problem]:

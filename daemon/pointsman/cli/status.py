@@ -45,6 +45,7 @@ def render(status: dict[str, Any], address: str) -> str:
         *_endpoints(status["endpoints"]),
         "",
         *_classifier(status["classifier"], status["traffic"]),
+        *_shadow(status.get("shadow")),
         "",
         *_rollout(status["routing"]),
         *_traffic(status["traffic"]),
@@ -104,6 +105,26 @@ def _classifier(classifier: dict[str, Any], traffic: dict[str, Any]) -> Iterator
         hits = f"{100 * cache['hits'] / texts:.0f} % of {texts:,} texts from the cache"
         spent = f"; a run within {times['p50']:,g} ms (p50), {times['p95']:,g} ms (p95)" if times["p50"] else ""
         yield f"  {hits}{spent}"
+
+
+def _shadow(shadow: dict[str, Any] | None) -> Iterator[str]:
+    """Yield how the classifier in shadow compares, and where it differs most."""
+    if shadow is None:
+        return
+    told = f"SHADOW  {shadow['artifact']}, {shadow['state']}"
+    if shadow["compared"]:
+        agreed = shadow["agreed"]
+        low, high = 100 * agreed["low"], 100 * agreed["high"]
+        told += f"; agrees on {100 * agreed['share']:.1f} % ({low:.1f} to {high:.1f}) of {shadow['compared']:,} texts"
+    yield told
+    if shadow["error"]:
+        yield f"  {shadow['error']}"
+    if shadow["compared"]:
+        pairs = [f"{one['category'] or '-'} > {one['shadow'] or '-'} ({one['texts']:,})" for one in shadow["pairs"][:2]]
+        differs = f"; {', '.join(pairs)}" if pairs else ""
+        yield f"  {shadow['rerouted']['texts']:,} would go to other models{differs}"
+    if lost := ", ".join(f"{shadow[what]:,} {what}" for what in ("shed", "failed") if shadow[what]):
+        yield f"  {lost}"
 
 
 def _rollout(routing: dict[str, Any]) -> list[str]:

@@ -83,6 +83,29 @@ def _cascade(loaded: Loaded, labels: Sequence[str], larger: Sequence[str]) -> It
     yield loaded.places.problem(keys, message, fix)
 
 
+def shadow_unread(loaded: Loaded, why: str) -> Problem:
+    """Return the warning about a classifier in shadow that cannot be loaded."""
+    message, _, fix = why.partition("; ")
+    where = ("pointsman", "classifier", "shadow")
+    return loaded.places.problem(where, f"{message}: the service starts without a classifier in shadow", fix)
+
+
+def lint_shadow(loaded: Loaded, labels: Sequence[str]) -> list[Problem]:
+    """Return warnings about the labels of the classifier in shadow, which need not be those of the one that decides."""
+    where = ("pointsman", "classifier", "shadow")
+    coverage = cover(loaded.config, labels)
+    found = []
+    if coverage.uncovered:
+        message = f"no category covers {listing(coverage.uncovered)}, labels of the classifier in shadow"
+        fix = f"add them to mmlu_categories of a category, or it sends such prompts to {loaded.config.default_model}"
+        found.append(loaded.places.problem(where, message, fix))
+    if coverage.unreachable:
+        message = f"the classifier in shadow has no label for {listing(coverage.unreachable)}: it never chooses them"
+        fix = f"list labels of it in mmlu_categories of each, too: {listing(labels)}"
+        found.append(loaded.places.problem(where, message, fix))
+    return found
+
+
 def _key_aliases(loaded: Loaded) -> Iterator[Problem]:
     options = loaded.config.pointsman
     if options.routing.key_aliases and options.access.keys_file is None:

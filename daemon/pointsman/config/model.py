@@ -121,7 +121,7 @@ class Config:
 
     @property
     def model_ids(self) -> tuple[str, ...]:
-        """Return the names of the artifacts that classify: the first one, and the larger one of a cascade."""
+        """Return the names of the artifacts that decide: the first one, and the larger one of a cascade."""
         cascade = self.pointsman.classifier.cascade
         return (self.classifier.category_model.model_id, *(() if cascade is None else (cascade.model_id,)))
 

@@ -60,6 +60,18 @@ class Metrics:
         self.withheld = self._counter(
             "withheld", "Requests that the rollout kept from the model that was chosen.", "reason", "category", "model"
         )
+        self.shadow_texts = self._counter(
+            "shadow_texts",
+            "Texts for the classifier in shadow: agreed, differed (another category), shed (too many were waiting), "
+            "failed.",
+            "outcome",
+        )
+        self.shadow_pairs = self._counter(
+            "shadow_pairs",
+            "Texts on which the classifier in shadow differed, by what each chose; at most 200 pairs, then `*`.",
+            "category",
+            "shadow",
+        )
         self.truncated = self._counter("truncated_prompts", "Prompts of which only head and tail were classified.")
         self.texts_dropped = self._counter("texts_dropped", "Texts that log.texts_file could not take in time.")
         self.spans_dropped = self._counter("spans_dropped", "Spans that the collector did not take, or not in time.")
@@ -112,7 +124,7 @@ class Metrics:
         self.task_failures = self._counter(
             "task_failures",
             "Failures of background tasks, each of which is restarted: timeouts, prober, poller, reloader, watcher, "
-            "systemd, loop_lag, recent, traffic, stored_responses.",
+            "systemd, loop_lag, recent, traffic, stored_responses, shadow.",
             "task",
         )
         self.phase_seconds = self._histogram(

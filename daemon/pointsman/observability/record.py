@@ -11,6 +11,7 @@ from pointsman.observability.trace import Trace
 from pointsman.routing.ask import AskKind
 from pointsman.routing.canaries import Arm
 from pointsman.routing.edits import Change
+from pointsman.routing.opinion import Opinion
 from pointsman.routing.router import Routed
 
 # A client can name a model of any length, and errors quote clients and vLLM.
@@ -46,6 +47,8 @@ class Record(msgspec.Struct):
     error: str | None = None
     seconds: float = 0.0
     """Duration of the whole request, set at its end."""
+    shadow: Opinion | None = None
+    """What the classifier in shadow would have decided, once it has read the text."""
     ended: float = 0.0
     """When it ended, in seconds since the epoch."""
 
@@ -92,6 +95,8 @@ def request_line(record: Record) -> Line:
         line["retried"] = record.retried
     if record.routed is not None:
         _add_decision(line, record.routed)
+        if record.shadow is not None:
+            line["shadow"] = record.shadow
     if record.tokens is not None:
         line["prompt_tokens"], line["completion_tokens"] = record.tokens
     if record.status == 499:

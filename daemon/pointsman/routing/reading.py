@@ -81,16 +81,8 @@ class TextReader:
             return None
 
     def choose(self, found: Classification, held: Held | None = None) -> Choice:
-        """Return the choice for a classified text, in a conversation that has a category or in none.
-
-        Of a text in another language nothing is known, not even whether it is still about that category; unless it is
-        short, as then it most likely has no content.
-        """
-        if not found.supported and held is not None and is_short(held.ask):
-            return Choice(held.category, None, Reason.STICKY)
-        if not found.supported:
-            return Choice(self._policy.fallback, None, Reason.UNSUPPORTED_LANGUAGE)
-        return self._policy.choose(found.probabilities, held, found.stage)
+        """Return the choice for a classified text, in a conversation that has a category or in none."""
+        return judged(self._policy, found, held)
 
     async def differ(self, read: Classification, candidates: tuple[str, ...]) -> bool:
         """Return whether a further candidate for the ask surely belongs to another category than what was read."""
@@ -138,6 +130,19 @@ class TextReader:
         if choice.reason is not Reason.CLASSIFIED or choice.confidence is None or choice.category == self._policy.rest:
             return False
         return choice.confidence >= raised(self._policy.threshold(choice.category, found.stage))
+
+
+def judged(policy: Policy, found: Classification, held: Held | None = None) -> Choice:
+    """Return the choice of a policy for a classified text, in a conversation that has a category or in none.
+
+    Of a text in another language nothing is known, not even whether it is still about that category; unless it is
+    short, as then it most likely has no content.
+    """
+    if not found.supported and held is not None and is_short(held.ask):
+        return Choice(held.category, None, Reason.STICKY)
+    if not found.supported:
+        return Choice(policy.fallback, None, Reason.UNSUPPORTED_LANGUAGE)
+    return policy.choose(found.probabilities, held, found.stage)
 
 
 def raised(threshold: float) -> float:

@@ -88,6 +88,11 @@ class ClassifierOptions:
     cascade: CascadeOptions | None = option(
         "A larger artifact that classifies the texts of which the first one is not sure; none by default.", None
     )
+    shadow: str | None = option(
+        "Folder of an artifact (relative to this file), or `builtin`, that classifies the same texts without deciding "
+        "anything; `pointsman status` compares the two. None by default.",
+        None,
+    )
     language_gate: bool = option(
         "Send texts in a language that the artifact does not declare to the fallback. `false` classifies them, too.",
         True,

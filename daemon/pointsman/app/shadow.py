@@ -1,0 +1,200 @@
+"""Let a second classifier read what the first one has read, after the decision, and count where they differ."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from pointsman.app.prepare import Prepared
+from pointsman.app.shadow_process import ShadowEnded, ShadowProcess
+from pointsman.app.supervisor import Supervisor
+from pointsman.classify.artifact import Artifact
+from pointsman.classify.classifier import Classification, Timing
+from pointsman.classify.shadow import ShadowAnswer, ShadowOrder
+from pointsman.classify.text_classifier import TextClassifier
+from pointsman.evaluation.agreement import Agreement
+from pointsman.lru import Lru
+from pointsman.observability.log import Log
+from pointsman.observability.metrics import Metrics
+from pointsman.observability.record import Record
+from pointsman.routing.opinion import Opinion, opinion
+from pointsman.routing.policy import Policy
+from pointsman.routing.router import Routed, Router
+
+# Each is at most as long as what the first classifier reads of a text.
+MOST_WAITING = 64
+# A text that comes again is compared once, as long as it is among so many others.
+MOST_KNOWN = 10_000
+# How long to give way while texts wait for the first classifier.
+PAUSE_S = 0.05
+
+State = Literal["loading", "running", "stopped"]
+
+
+class _Text(msgspec.Struct, frozen=True):
+    """What the first classifier has read and found, and where the second one's opinion is told."""
+
+    text: str
+    found: Classification
+    router: Router
+    share: float
+    tools: bool
+    record: Record
+
+    def opinion(self, policy: Policy, found: Classification) -> Opinion:
+        router = self.router
+        return opinion(policy, router.planner, found, router.served(), share=self.share, tools=self.tools)
+
+
+class Shadow:
+    """One artifact in shadow of one classifier; nothing that it does delays a request."""
+
+    def __init__(self, prepared: Prepared, log: Log, metrics: Metrics) -> None:
+        """Of an artifact that could not be read, it only tells that."""
+        found = prepared.shadow
+        named = Path(prepared.config.pointsman.classifier.shadow or "")
+        self._name = named.name if found is None else found.folder.name
+        self._serves = prepared
+        self._log = log
+        self._count = metrics.shadow_texts.add
+        self._count_pair = metrics.shadow_pairs.add
+        self._waiting: deque[_Text] = deque()
+        self._arrived = asyncio.Event()
+        self._known: Lru[str, bool] = Lru(MOST_KNOWN)
+        self._agreement = Agreement()
+        self._shed = self._failed = 0
+        self._task: asyncio.Task[None] | None = None
+        self.state: State = "loading" if found is not None else "stopped"
+        self.error = prepared.shadow_error
+
+    def still_serves(self, prepared: Prepared) -> bool:
+        """Return whether it can go on for a config: the same two classifiers, and the same categories."""
+        return self.state != "stopped" and _basis(self._serves) == _basis(prepared)
+
+    def offer(self, router: Router, routed: Routed, record: Record) -> None:
+        """Have the text of a decision read, if there is time; a text that was read before is not read again."""
+        found = routed.classification
+        if found is None or self.state != "running" or self._known.get(found.text_hash):
+            return
+        if len(self._waiting) >= MOST_WAITING:
+            self._shed += 1
+            self._count("shed")
+            return
+        self._known.put(found.text_hash, True)
+        text = router.classifier.stages[found.stage].read(routed.text)
+        share, tools = (0.0, False) if routed.kept is None else (routed.kept.share, routed.kept.tools)
+        self._waiting.append(_Text(text, found, router, share, tools, record))
+        self._arrived.set()
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Load it and read in the background, if that was not begun before, until `close`."""
+        if self._task is None:
+            self._task = supervisor.start("shadow", self._run, artifact=self._name)
+
+    def close(self) -> None:
+        """End its process; what waits is not read."""
+        self.state = "stopped"
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        if self._serves.shadow is not None and self.state != "stopped":
+            try:
+                await self._read_all(self._serves.shadow)
+            except ShadowEnded as error:
+                self._stop(str(error))
+        await asyncio.get_running_loop().create_future()
+
+    async def _read_all(self, found: Artifact) -> None:
+        self.state = "loading"
+        policy = Policy(self._serves.config, found.manifest.labels, calibrations=[found.calibration])
+        process = await ShadowProcess.start(_order(self._serves, found))
+        try:
+            if list(process.labels) != found.manifest.labels:
+                raise ShadowEnded("the artifact was replaced while it was loaded")
+            self.state = "running"
+            self._log.write("info", "shadow", artifact=self._name, state=self.state)
+            while True:
+                await self._arrived.wait()
+                self._arrived.clear()
+                while self._waiting:
+                    await _quiet(self._waiting[0].router.classifier)
+                    text = self._waiting.popleft()
+                    self._compare(text, policy, await process.ask(text.text))
+        finally:
+            await process.close()
+
+    def _compare(self, text: _Text, policy: Policy, answer: ShadowAnswer) -> None:
+        if answer.error is not None:
+            self._failed += 1
+            self._count("failed")
+            return
+        found = Classification(
+            probabilities=answer.probabilities,
+            tokens=0,
+            cut=False,
+            timing=Timing(),
+            source="run",
+            language=answer.language,
+            supported=answer.supported,
+        )
+        first, second = text.opinion(text.router.policy, text.found), text.opinion(policy, found)
+        text.record.shadow = second
+        pair = self._agreement.add(first, second)
+        self._count("agreed" if pair is None else "differed")
+        if pair is not None:
+            self._count_pair(pair[0] or "", pair[1] or "")
+
+    def _stop(self, why: str) -> None:
+        self.state, self.error = "stopped", why
+        self._waiting.clear()
+        message = f"the classifier in shadow stopped, which changes no decision: {why}; reload the service to start it"
+        self._log.write("warning", "shadow", artifact=self._name, state=self.state, message=message)
+
+    def report(self) -> dict[str, Any]:
+        """Return how it does, and how the two compare since it was loaded."""
+        return {
+            "artifact": self._name,
+            "state": self.state,
+            "error": self.error,
+            **self._agreement.report(),
+            "waiting": len(self._waiting),
+            "shed": self._shed,
+            "failed": self._failed,
+        }
+
+
+async def _quiet(classifier: TextClassifier) -> None:
+    """Wait until no text waits for a worker of the first classifier."""
+    while any(stage.queued for stage in classifier.stages):  # noqa: ASYNC110 - nobody says when the last one is taken
+        await asyncio.sleep(PAUSE_S)
+
+
+def _order(prepared: Prepared, found: Artifact) -> ShadowOrder:
+    """Return what is loaded: it reads of a text as much as the first classifier does on this host."""
+    options = prepared.config.pointsman.classifier
+    return ShadowOrder(
+        folder=str(found.folder),
+        max_tokens=prepared.classifier.stages[0].settings()["max_tokens"],
+        head_share=options.head_share,
+        language_gate=options.language_gate,
+        load_seconds=options.load_timeout_ms / 1000,
+    )
+
+
+def _basis(prepared: Prepared) -> tuple[object, ...]:
+    """Return what decides on a category."""
+    config = prepared.config
+    options = config.pointsman
+    return (
+        prepared.shadow,
+        prepared.classifier,
+        options.classifier,
+        config.classifier,
+        config.categories,
+        options.routing.thresholds,
+    )

@@ -1,0 +1,114 @@
+"""Start the process of the classifier in shadow, ask it, and end it; whatever it does, it does to itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from typing import TypeVar, cast
+
+import msgspec
+
+from pointsman.classify.shadow import COMMAND, START_S, ShadowAnswer, ShadowOrder, ShadowReady, environment
+
+# It reads texts where nobody else wants the core. It would take minutes to load like that where others want it.
+NICE_LOADING, NICE = 10, 19
+TEXT_S = 60.0
+"""For one text: seconds where the host has cores left, so that a process which takes longer hangs."""
+# To be gone, after it has closed its output.
+END_S = 2.0
+LONGEST_LINE_BYTES = 1 << 20
+
+T = TypeVar("T", ShadowReady, ShadowAnswer)
+
+
+class ShadowEnded(Exception):
+    """The process cannot be asked any more; the message says why."""
+
+
+class ShadowProcess:
+    """A process that has loaded an artifact."""
+
+    def __init__(self, process: Process) -> None:
+        self.labels: tuple[str, ...] = ()
+        self._process = process
+        self._input = cast("asyncio.StreamWriter", process.stdin)
+        self._output = cast("asyncio.StreamReader", process.stdout)
+
+    @classmethod
+    async def start(cls, order: ShadowOrder) -> ShadowProcess:
+        """Start it, and wait until it is ready; raises ShadowEnded."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *COMMAND,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                env=environment(),
+                limit=LONGEST_LINE_BYTES,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ShadowEnded(f"cannot be started ({error.strerror})") from error
+        started = cls(process)
+        try:
+            started._lower_priority(NICE_LOADING)
+            ready = await started._exchange(order, ShadowReady, START_S + order.load_seconds)
+        except BaseException:
+            await started.close()
+            raise
+        if ready.error is not None:
+            await started.close()
+            raise ShadowEnded(ready.error)
+        started.labels = ready.labels
+        started._lower_priority(NICE)
+        return started
+
+    def _lower_priority(self, nice: int) -> None:
+        """Set the nice value of its only thread that works."""
+        with contextlib.suppress(OSError):  # it has ended, or a sandbox forbids it
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, max(nice, os.getpriority(os.PRIO_PROCESS, 0)))
+
+    async def ask(self, text: str) -> ShadowAnswer:
+        """Return its answer to a text; raises ShadowEnded."""
+        return await self._exchange(text, ShadowAnswer, TEXT_S)
+
+    async def _exchange(self, message: ShadowOrder | str, kind: type[T], seconds: float) -> T:
+        line = b""
+        try:
+            async with asyncio.timeout(seconds):
+                self._input.write(_line(message))
+                line = await self._output.readline()
+        except TimeoutError:
+            raise ShadowEnded(f"did not answer within {seconds:g} s") from None
+        except (OSError, ValueError):  # it does not read, or its line is too long
+            pass
+        try:
+            return msgspec.json.decode(line, type=kind)
+        except msgspec.DecodeError:
+            pass
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_S):
+                await self._process.wait()
+        status = await self.close()
+        raise ShadowEnded(f"ended by signal {-status}" if status < 0 else f"ended with status {status}")
+
+    async def close(self) -> int:
+        """End the process; return its exit status."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        status = await self._process.wait()
+        self._input.close()
+        with contextlib.suppress(OSError):  # both pipes end with the process
+            await self._input.wait_closed()
+            await self._output.read()
+        return status
+
+
+def _line(message: ShadowOrder | str) -> bytes:
+    try:
+        return msgspec.json.encode(message) + b"\n"
+    except UnicodeEncodeError:  # a client has sent half of a surrogate pair
+        return msgspec.json.encode(str(message).encode("utf-8", "replace").decode()) + b"\n"

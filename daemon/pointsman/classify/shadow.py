@@ -1,0 +1,149 @@
+"""Run a classifier in shadow as a process of its own, `python -m pointsman.classify.shadow`.
+
+It reads a ShadowOrder from stdin and answers with a ShadowReady, then each text with a ShadowAnswer, all as lines of
+JSON. It ends at end of file, so it never outlives its parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from subprocess import DEVNULL, PIPE
+from typing import BinaryIO
+
+import msgspec
+
+from pointsman.classify import artifact
+from pointsman.classify.artifact import Artifact
+from pointsman.classify.loading import language_gate, warm_up
+from pointsman.classify.manifest import MODEL
+from pointsman.classify.onnx_cpu import Engine
+from pointsman.classify.proof import proving
+from pointsman.classify.tokenizer import Tokenizer, Window
+from pointsman.config.model import ClassifierOptions
+from pointsman.errors import CannotStart
+
+COMMAND = (sys.executable, "-P", "-m", "pointsman.classify.shadow")
+"""-P: import nothing from the working directory."""
+# Of the process: Python with ONNX Runtime, and the model with what loading it and reading a long text take.
+MEMORY_BYTES, MEMORY_TIMES_MODEL = 1 << 30, 4
+START_S = 30.0
+"""To start Python, beside what loading may take."""
+LIKELIEST_VICTIM = "1000"
+"""If memory runs out, the kernel is to end this process, and neither the service nor vLLM."""
+
+
+class ShadowOrder(msgspec.Struct, frozen=True):
+    """What to load, and how: the artifact's folder, the tokens of a text that are read, and the time limit."""
+
+    folder: str
+    max_tokens: int
+    head_share: float
+    language_gate: bool
+    load_seconds: float
+
+
+class ShadowReady(msgspec.Struct, frozen=True):
+    """The labels of the loaded artifact, or why it was not loaded."""
+
+    labels: tuple[str, ...] = ()
+    error: str | None = None
+
+
+class ShadowAnswer(msgspec.Struct, frozen=True):
+    """As in a `Classification`; `error` if there is none."""
+
+    probabilities: tuple[float, ...] = ()
+    language: str | None = None
+    supported: bool = True
+    error: str | None = None
+
+
+def environment() -> Mapping[str, str]:
+    """Return the environment of the process, in which libraries start no threads that nobody needs."""
+    return os.environ | {"OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def proven(order: ShadowOrder) -> str | None:
+    """Load the artifact in such a process, and end it; return why it cannot be loaded, None if it can."""
+    seconds = START_S + order.load_seconds
+    with subprocess.Popen(COMMAND, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment()) as process:  # noqa: S603
+        try:
+            said, _ = process.communicate(msgspec.json.encode(order) + b"\n", seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return f"was not loaded within {seconds:g} s"
+    try:
+        return msgspec.json.decode(said, type=ShadowReady).error
+    except msgspec.DecodeError:
+        return f"the process that loads it ended with status {process.returncode}"
+
+
+class _Reader:
+    """A proven artifact on one thread."""
+
+    def __init__(self, order: ShadowOrder, found: Artifact) -> None:
+        """Raises CannotStart or ArtifactError."""
+        self._tokenizer = Tokenizer(found.tokenizer_path)
+        self._engine = Engine(found, ["cpu"])
+        self._window = Window(min(order.max_tokens, found.manifest.max_tokens), order.head_share)
+        self._gate = language_gate(found, ClassifierOptions(language_gate=order.language_gate))
+        with proving(found, self._engine, order.load_seconds):
+            warm_up(found, self._tokenizer, self._engine)
+
+    def read(self, text: str) -> ShadowAnswer:
+        text = self._window.cut_text(text)
+        try:
+            (row,) = self._engine.run([self._tokenizer.encode([text], self._window)[0].ids]).tolist()
+        except Exception as error:  # noqa: BLE001 - the next text may fare better
+            return ShadowAnswer(error=f"inference failed: {error!r}")
+        if math.isnan(row[0]):
+            return ShadowAnswer(error="the graph returned NaN or infinity")
+        if self._gate is None:
+            return ShadowAnswer(row)
+        verdict = self._gate.judge(text)
+        return ShadowAnswer(row, verdict.language, verdict.supported)
+
+
+def main() -> int:
+    """Load what stdin orders, and read texts until its end."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(LIKELIEST_VICTIM, "ascii")
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
+    try:
+        order = msgspec.json.decode(sys.stdin.buffer.readline(), type=ShadowOrder)
+        found = artifact.load(Path(order.folder))
+        _bound_memory(found)
+        reader = _Reader(order, found)
+    except CannotStart as error:
+        _tell(answers, ShadowReady(error=str(error)))
+        return 1
+    except Exception as error:  # noqa: BLE001 - the parent must know
+        _tell(answers, ShadowReady(error=repr(error)))
+        return 1
+    _tell(answers, ShadowReady(tuple(found.manifest.labels)))
+    for line in sys.stdin.buffer:
+        _tell(answers, reader.read(msgspec.json.decode(line, type=str)))
+    return 0
+
+
+def _bound_memory(found: Artifact) -> None:
+    limit = MEMORY_BYTES + MEMORY_TIMES_MODEL * (found.folder / MODEL).stat().st_size
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if most < 0 else min(limit, most), most))
+
+
+def _tell(answers: BinaryIO, answer: ShadowReady | ShadowAnswer) -> None:
+    answers.write(msgspec.json.encode(answer) + b"\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""What a classifier would decide about a text alone, for the comparison of two."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pointsman.adapters.catalog import Served
+from pointsman.classify.classifier import Classification
+from pointsman.routing.decision import Reason
+from pointsman.routing.planner import Planner
+from pointsman.routing.policy import Policy
+from pointsman.routing.reading import judged
+
+
+class Opinion(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The decision if the text began a conversation, and no rule, rollout or client's key counted."""
+
+    model: str
+    reason: Reason
+    category: str | None = None
+    confidence: float | None = None
+
+
+def opinion(
+    policy: Policy, planner: Planner, found: Classification, served: Served, *, share: float, tools: bool
+) -> Opinion:
+    """Return what `policy` and `planner` make of a classified text; `share` and `tools` as in `Planner.decide`."""
+    decision = planner.decide(judged(policy, found), share, served, tools=tools)
+    confidence = None if decision.confidence is None else round(decision.confidence, 4)
+    return Opinion(decision.model, decision.reason, decision.category, confidence)

@@ -1,0 +1,510 @@
+"""A second classifier reads what the first one has read, in a process of its own, and decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from onnx import helper
+
+from pointsman.adapters.catalog import Served
+from pointsman.app import shadow_process
+from pointsman.app.generations import Generations
+from pointsman.app.prepare import Prepared, prepare
+from pointsman.app.shadow import Shadow
+from pointsman.classify import artifact
+from pointsman.classify.classifier import Classifier
+from pointsman.classify.manifest import MODEL, TOKENIZER
+from pointsman.cli.check import check
+from pointsman.config.model import ClassifierOptions, Config
+from pointsman.observability.log import Log
+from pointsman.observability.metrics import Metrics
+from pointsman.observability.record import Record, request_line
+from pointsman.routing.formats import CHAT
+from pointsman.routing.router import Routed, Router
+from support import toy_artifact
+from support.config_files import LABELS, MINIMAL, category
+from support.gate import Gate
+from support.log import Memory
+from support.process import eventually
+from support.toy_config import QUIET, config
+
+Make = Callable[..., AbstractContextManager[Classifier]]
+
+OTHER = dict(toy_artifact.WORDS) | {"landlord": "health", "weather": "law"}
+"""The words of the second artifact, which takes what is about a landlord for a matter of health."""
+SOON_S = 60.0
+
+
+def second(folder: Path, words: dict[str, str] = OTHER, labels: tuple[str, ...] = LABELS, **manifest: Any) -> Path:
+    contents = {MODEL: toy_artifact.model(labels, words), TOKENIZER: toy_artifact.tokenizer(words)}
+    return toy_artifact.build(folder, contents, labels=list(labels), **manifest)
+
+
+@dataclass
+class World:
+    """A router with its classifier, and the one in its shadow."""
+
+    router: Router
+    shadow: Shadow
+    log: Memory
+    metrics: Metrics
+    running: Callable[[], Iterator[int]]
+
+    async def route(self, text: str) -> Routed:
+        body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": text}]}).encode()
+        return await self.router.route(CHAT.parse(body, self.router.finder))
+
+    async def ask(self, text: str) -> Record:
+        """Decide about a text, and offer it as the data port does."""
+        record = Record("id", "/v1/chat/completions")
+        record.decided(await self.route(text))
+        assert record.routed is not None
+        self.shadow.offer(self.router, record.routed, record)
+        return record
+
+    async def compared(self, count: int) -> dict[str, Any]:
+        return await self.until(lambda told: told["compared"] == count)
+
+    async def until(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        await eventually(lambda: holds(self.shadow.report()), "the report says so", within_s=SOON_S)
+        return self.shadow.report()
+
+    def told(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+
+
+def pids() -> Iterator[int]:
+    """The processes of classifiers in shadow that this process has."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if parent == os.getpid() and b"pointsman.classify.shadow" in command:
+            yield int(entry.name)
+
+
+def shadowed(folder: Path | None, **options: Any) -> Config:
+    classifier = ClassifierOptions(threads=1, shadow=None if folder is None else str(folder), **options)
+    return replace(config(), pointsman=replace(QUIET, classifier=classifier))
+
+
+def prepared_for(folder: Path, first: Classifier, **options: Any) -> Prepared:
+    manifest = artifact.read_manifest(folder)
+    return Prepared(shadowed(folder, **options), first, b"", (), shadow=artifact.Artifact(folder, manifest))
+
+
+@pytest.fixture(autouse=True)
+def as_fast_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or its process would not come to run on a machine that other tests keep busy."""
+    monkeypatch.setattr(shadow_process, "NICE_LOADING", 0)
+    monkeypatch.setattr(shadow_process, "NICE", 0)
+
+
+@pytest.fixture
+def make_world(make_classifier: Make) -> Callable[..., Any]:
+    @asynccontextmanager
+    async def make(folder: Path, state: str = "running", **options: Any) -> AsyncIterator[World]:
+        with make_classifier(deadline_ms=10_000) as first:
+            log, metrics = Memory(), Metrics(frozenset())
+            prepared = prepared_for(folder, first, **options)
+            shadow = Shadow(prepared, Log("info", log), metrics)
+            world = World(Router(prepared.config, first, Served), shadow, log, metrics, pids)
+            task = asyncio.create_task(shadow._run())
+            try:
+                await world.until(lambda told: told["state"] == state)
+                yield world
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            assert list(pids()) == [], "its process ends with it"
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return second(tmp_path_factory.mktemp("shadow") / "second")
+
+
+# --- the comparison ---------------------------------------------------------------------------------------------
+
+
+async def test_it_reads_each_distinct_text_once_and_tells_where_the_two_differ(make_world: Any, folder: Path) -> None:
+    """Also of one that the first had in its cache; what it would have decided is in the log's line."""
+    async with make_world(folder) as world:
+        await world.route("Fix my python")  # it was decided before there was a classifier in shadow
+        texts = ("Fix my python", "My landlord", "My landlord", "blood pressure", "nothing of that")
+        records = [await world.ask(text) for text in texts]
+        told = await world.compared(4)
+        pairs = dict(world.metrics.shadow_pairs.items())
+        outcomes = {labels[0]: count for labels, count in world.metrics.shadow_texts.items()}
+
+    assert records[1].routed.decision.model == "legal-lora"
+    assert (told["artifact"], told["agreed"]["texts"], told["rerouted"]["texts"]) == ("second", 3, 1)
+    assert told["pairs"] == [{"category": "legal", "shadow": "medical", "texts": 1}]
+    assert told["confidence_difference"] == pytest.approx(0, abs=0.01)
+    assert pairs == {("legal", "medical"): 1}
+    assert outcomes == {"agreed": 3, "differed": 1}
+    line = json.loads(msgspec.json.encode(request_line(records[1])))
+    assert (line["selected_model"], line["category"]) == ("legal-lora", "legal")
+    opinion = line["shadow"]
+    assert (opinion["model"], opinion["category"], opinion["reason"]) == ("medical-lora", "medical", "classified")
+    assert opinion["confidence"] > 0.9
+    assert "shadow" not in json.loads(msgspec.json.encode(request_line(records[2]))), "this text was known"
+
+
+async def test_what_the_first_one_did_not_read_is_not_read(make_world: Any, folder: Path) -> None:
+    """As where the client names a model, or the whole text is a greeting that a rule answers."""
+    async with make_world(folder) as world:
+        body = json.dumps({"model": "legal-lora", "messages": [{"role": "user", "content": "landlord"}]}).encode()
+        record = Record("id", "/v1/chat/completions")
+        record.decided(await world.router.route(CHAT.parse(body, world.router.finder)))
+        world.shadow.offer(world.router, record.routed, record)
+        await world.ask("blood")
+        told = await world.compared(1)
+
+    assert told["pairs"] == []
+
+
+async def test_a_language_that_only_one_of_them_declares_is_a_difference(make_world: Any, tmp_path: Path) -> None:
+    other = second(tmp_path / "english", languages=["en"], format_version=3)
+    async with make_world(other) as world:
+        record = await world.ask("¿Puede mi landlord quedarse con la fianza de mi piso después de tantos años?")
+        told = await world.compared(1)
+
+    assert told["pairs"] == [{"category": "legal", "shadow": None, "texts": 1}]
+    assert (record.shadow.reason, record.shadow.confidence) == ("unsupported_language", None)
+
+
+async def test_an_artifact_may_have_other_labels(make_world: Any, tmp_path: Path) -> None:
+    other = second(tmp_path / "few", {"landlord": "law", "sky": "weather"}, ("weather", "law"))
+    async with make_world(other) as world:
+        for text in ("landlord", "sky"):
+            await world.ask(text)
+        told = await world.compared(2)
+
+    assert told["agreed"]["texts"] == 2
+
+
+async def test_half_a_surrogate_pair_is_read(make_world: Any, folder: Path) -> None:
+    async with make_world(folder) as world:
+        await world.ask("landlord \ud83d")
+        assert (await world.compared(1))["failed"] == 0
+
+
+# --- out of the way ---------------------------------------------------------------------------------------------
+
+
+async def test_it_gives_way_to_the_first_and_what_finds_no_room_is_shed_and_counted(
+    make_world: Any, folder: Path
+) -> None:
+    """It begins no text while one waits for the first classifier; at most 64 wait for it, and no more are kept."""
+    async with make_world(folder) as world:
+        known = [await world.route(f"landlord {number}") for number in range(80)]
+        gate = Gate(world.router.classifier)
+        gate.close()
+        busy = [asyncio.create_task(world.route("python"))]
+        await gate.entered()
+        busy.append(asyncio.create_task(world.route("blood")))
+        await eventually(lambda: world.router.classifier.stages[0].queued == 1, "a text waits for the first")
+        for number, routed in enumerate(known):
+            world.shadow.offer(world.router, routed, Record(f"{number}", "/"))
+        waiting = world.shadow.report()
+        await asyncio.sleep(0.2)  # longer than a text takes
+        still = world.shadow.report()
+        gate.open()
+        await asyncio.gather(*busy)
+        told = await world.compared(64)
+
+    assert (waiting["waiting"], waiting["shed"]) == (64, 16)
+    assert (still["waiting"], still["compared"]) == (64, 0)
+    assert (told["waiting"], told["shed"]) == (0, 16)
+    assert dict(world.metrics.shadow_texts.items())["shed",] == 16
+
+
+async def test_its_process_has_the_lowest_priority_a_bound_on_memory_and_is_the_first_to_be_killed(
+    make_world: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadow_process, "NICE", 19)
+    async with make_world(folder):
+        (pid,) = pids()
+        nice = os.getpriority(os.PRIO_PROCESS, pid)
+        bound, _ = resource.prlimit(pid, resource.RLIMIT_DATA)
+        victim = await asyncio.to_thread(Path(f"/proc/{pid}/oom_score_adj").read_text)
+
+    assert nice == 19
+    assert 2**30 < bound < 2**30 + 2**20
+    assert int(victim) == 1000
+
+
+async def test_a_text_that_it_has_is_no_longer_than_what_the_first_one_reads(make_world: Any, folder: Path) -> None:
+    async with make_world(folder) as world:
+        await world.ask("landlord " * 100_000)
+        (waits,) = world.shadow._waiting
+        assert len(waits.text) <= 12 * 512 + 1
+        await world.compared(1)
+
+
+# --- it may fail ------------------------------------------------------------------------------------------------
+
+
+async def test_if_its_process_dies_that_is_told_once_and_texts_are_offered_to_nobody(
+    make_world: Any, folder: Path
+) -> None:
+    async with make_world(folder) as world:
+        (pid,) = pids()
+        os.kill(pid, signal.SIGKILL)
+        for text in ("landlord", "python", "blood"):
+            await world.ask(text)
+        told = await world.until(lambda told: told["state"] == "stopped")
+        await world.ask("pressure")
+        after = world.shadow.report()
+
+    assert told["error"] == "ended by signal 9"
+    assert (after["waiting"], after["compared"], after["shed"]) == (0, 0, 0)
+    (line,) = [line for line in world.told() if line["level"] == "warning"]
+    assert line["event"] == "shadow"
+    assert "changes no decision: ended by signal 9; reload the service" in line["message"]
+
+
+async def test_a_process_that_hangs_is_killed(make_world: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with make_world(folder) as world:
+        monkeypatch.setattr(shadow_process, "TEXT_S", 0.2)
+        (pid,) = pids()
+        os.kill(pid, signal.SIGSTOP)
+        await world.ask("landlord")
+        told = await world.until(lambda told: told["state"] == "stopped")
+        assert list(pids()) == []
+
+    assert told["error"] == "did not answer within 0.2 s"
+
+
+def greedy() -> bytes:
+    """A graph that wants 3 GB for each text, and then forgets them."""
+    nodes = [
+        helper.make_node("Expand", ["voted", "much"], ["large"]),
+        helper.make_node("ReduceMax", ["large", "first"], ["most"], keepdims=0),
+        helper.make_node("Identity", ["most"], ["logits"]),
+    ]
+    much = np.array([60_000_000, 1, len(LABELS)])
+    return toy_artifact.after_votes(nodes, {"much": much, "first": np.array([0])})
+
+
+async def test_an_artifact_that_wants_more_memory_than_its_bound_is_not_loaded(make_world: Any, tmp_path: Path) -> None:
+    wants = toy_artifact.build(tmp_path / "greedy", {MODEL: greedy()})
+    async with make_world(wants, state="stopped") as world:
+        told = world.shadow.report()
+        assert (await world.route("landlord")).decision.model == "legal-lora"
+
+    assert "greedy: does not run" in told["error"]
+    assert "lloc" in told["error"], "it says that memory could not be allocated"
+
+
+async def test_an_artifact_that_never_ends_is_not_loaded(make_world: Any, tmp_path: Path) -> None:
+    endless = toy_artifact.build(tmp_path / "endless", {MODEL: toy_artifact.endless_model()})
+    async with make_world(endless, state="stopped", load_timeout_ms=500) as world:
+        assert "a run did not end within 0.5 s" in world.shadow.report()["error"]
+
+
+async def test_a_text_that_fails_is_counted_and_the_next_one_is_read(make_world: Any, tmp_path: Path) -> None:
+    """Of a text with the word `weather`, this graph returns infinity."""
+    words = {"landlord": "law", "weather": "other"}
+    votes = toy_artifact.after_votes(
+        [
+            helper.make_node("Mul", ["voted", "large"], ["huge"]),
+            helper.make_node("Where", ["rest", "huge", "voted"], ["logits"]),
+        ],
+        {"large": np.array(1e38, "f"), "rest": np.array([label == "other" for label in LABELS])},
+    )
+    fails = toy_artifact.build(tmp_path / "fails", {MODEL: votes, TOKENIZER: toy_artifact.tokenizer()})
+    assert words
+    async with make_world(fails) as world:
+        await world.ask("weather")
+        await world.ask("landlord")
+        told = await world.compared(1)
+
+    assert (told["state"], told["failed"], told["agreed"]["texts"]) == ("running", 1, 1)
+
+
+# --- reload -----------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def serving(prepared: Prepared) -> AsyncIterator[Generations]:
+    generations = Generations(prepared, Log("info", Memory()))
+    try:
+        yield generations
+    finally:
+        await generations.close()
+
+
+async def runs(generations: Generations) -> Shadow:
+    shadow = generations.current.shadow
+    assert shadow is not None
+    await eventually(lambda: shadow.state == "running", "it runs", within_s=SOON_S)
+    return shadow
+
+
+async def offer(generations: Generations, text: str) -> None:
+    """Decide about a text as the data port does, which then offers it."""
+    backend = generations.current.backend
+    body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": text}]}).encode()
+    routed = await backend.router.route(CHAT.parse(body, backend.router.finder))
+    assert backend.compare is not None
+    backend.compare(routed, Record("id", "/"))
+
+
+async def test_a_reload_keeps_it_where_nothing_that_it_compares_has_changed(
+    classifier: Classifier, folder: Path, tmp_path: Path
+) -> None:
+    """Another artifact, other categories or none at all end it, and its process at once."""
+    prepared = prepared_for(folder, classifier)
+    async with serving(prepared) as generations:
+        first = await runs(generations)
+        (pid,) = pids()
+        other_log = replace(prepared.config.pointsman.log, level="debug")
+        same = replace(prepared.config, pointsman=replace(prepared.config.pointsman, log=other_log))
+        generations.swap(replace(prepared, config=same))
+        assert generations.current.shadow is first
+        assert list(pids()) == [pid]
+
+        another = prepared_for(second(tmp_path / "third"), classifier)
+        generations.swap(another)
+        replaced = await runs(generations)
+        assert (first.state, replaced.report()["artifact"]) == ("stopped", "third")
+        await eventually(lambda: pid not in pids(), "the process of the first has ended")
+        assert len(list(pids())) == 1
+
+        few = replace(another.config, categories=another.config.categories[:1])
+        generations.swap(replace(another, config=few))
+        assert await runs(generations) is not replaced
+
+        generations.swap(Prepared(shadowed(None), classifier, b"", ()))
+        assert generations.current.shadow is None
+        await eventually(lambda: not list(pids()), "none is left")
+
+
+async def test_a_reload_starts_one_that_has_stopped(classifier: Classifier, folder: Path) -> None:
+    prepared = prepared_for(folder, classifier)
+    async with serving(prepared) as generations:
+        first = await runs(generations)
+        (pid,) = pids()
+        os.kill(pid, signal.SIGKILL)
+        await offer(generations, "landlord")
+        await eventually(lambda: first.state == "stopped", "it has noticed", within_s=SOON_S)
+        generations.swap(prepared)
+        assert await runs(generations) is not first
+
+
+async def test_a_fault_of_ours_ends_no_comparison(
+    classifier: Classifier, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is logged and counted as that of any background task, and the process begins anew."""
+    async with serving(prepared_for(folder, classifier)) as generations:
+        shadow = await runs(generations)
+        failing = [ZeroDivisionError("for this test")]
+        compare = shadow._compare
+
+        def once(*arguments: Any) -> None:
+            if failing:
+                raise failing.pop()
+            compare(*arguments)
+
+        monkeypatch.setattr(shadow, "_compare", once)
+        await offer(generations, "landlord")
+        await eventually(lambda: shadow.state == "loading", "it begins anew")
+        await runs(generations)
+        await offer(generations, "python")
+        await eventually(lambda: shadow.report()["compared"] == 1, "the next text is compared")
+        counted = generations.metrics.task_failures.items()
+
+    assert dict(counted) == {("shadow",): 1}
+
+
+# --- the config -------------------------------------------------------------------------------------------------
+
+
+def written(path: Path, shadow: str = "second", first: str = "first") -> Path:
+    toy_artifact.build(path / first)
+    text = (
+        f"{MINIMAL}classifier: {{category_model: {{model_id: {first}}}}}\n"
+        f"pointsman: {{classifier: {{threads: 1, shadow: {shadow}}}}}\n"
+        "categories:\n" + category("law") + category("health") + category("general")
+    )
+    (path / "config.yaml").write_text(text)
+    return path / "config.yaml"
+
+
+def checked(path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    return check(path, sys.stdout), capsys.readouterr().out
+
+
+def test_check_loads_it_and_shows_its_thresholds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    second(tmp_path / "second")
+    code, told = checked(written(tmp_path), capsys)
+    assert code == 0
+    assert "warning" not in told
+
+    toy_artifact.build(tmp_path / "second", {MODEL: toy_artifact.adding_model(float("nan"))})
+    code, told = checked(written(tmp_path), capsys)
+    assert code == 0
+    assert "warning: " in told
+    assert "pointsman.classifier.shadow" in told
+    assert "the graph returns NaN or infinity: the service starts without a classifier in shadow" in told
+
+
+def test_labels_without_a_category_and_categories_without_a_label_are_warned_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    second(tmp_path / "second", {"landlord": "law", "sky": "weather"}, ("weather", "law"))
+    path = written(tmp_path)
+    path.write_text(path.read_text().replace("  - name: general", "  - name: math"))
+    code, told = checked(path, capsys)
+
+    assert code == 0
+    assert "no category covers weather, labels of the classifier in shadow" in told
+    assert "the classifier in shadow has no label for health, math: it never chooses them" in told
+
+
+def test_one_that_cannot_be_read_keeps_nothing_from_starting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, shadow="nowhere")
+    prepared = prepare(path)
+    try:
+        assert prepared.shadow is None
+        assert "nowhere: no such folder" in (prepared.shadow_error or "")
+        (warning,) = prepared.warnings
+        assert "the service starts without a classifier in shadow" in warning
+    finally:
+        prepared.classifier.close()
+    assert checked(path, capsys)[0] == 0
+
+
+def test_the_first_classifier_is_kept_whatever_is_in_its_shadow(tmp_path: Path) -> None:
+    second(tmp_path / "second")
+    path = written(tmp_path)
+    before = prepare(path)
+    try:
+        path.write_text(path.read_text().replace("shadow: second", "shadow: builtin"))
+        after = prepare(path, before)
+        assert after.classifier is before.classifier
+        assert after.shadow is not None
+        assert after.shadow.folder.name == "builtin"
+    finally:
+        before.classifier.close()
