@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from aiohttp import web
 from support.browser import Browser, run_browser
 from support.daemon import Daemon, run_daemon
 from support.fake_vllm import FakeVllm, run_fake_vllm
+from support.page import cells, shows, sizes
 from support.service import CHAT, MEDICAL, TECHNICAL, chat, shipped_config
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -60,27 +60,6 @@ async def opened(browser: Browser, daemon: Daemon, view: str = "now") -> None:
     await browser.open(daemon.admin_url + "/page/icon.svg")
     await browser.run("sessionStorage.setItem('token', arguments[0])", TOKEN)
     await browser.open(f"{daemon.admin_url}/#{view}")
-
-
-async def shows(browser: Browser, text: str) -> str:
-    """Wait until the page shows a text; all that it shows."""
-    async with asyncio.timeout(30):
-        while text not in (shown := await browser.text()):  # noqa: ASYNC110 - it is another process
-            await asyncio.sleep(0.1)
-    return shown
-
-
-async def cells(browser: Browser, caption: str) -> list[list[str]]:
-    """The rows of a table, by its caption."""
-    found: list[list[str]] = await browser.run(
-        """
-        const all = [...document.querySelectorAll("table")];
-        const [table] = all.filter(one => one.caption.textContent === arguments[0]);
-        return [...table.tBodies[0].rows].map(row => [...row.cells].map(cell => cell.textContent));
-        """,
-        caption,
-    )
-    return found
 
 
 async def test_the_token_is_asked_for_and_a_wrong_one_again(browser: Browser, daemon: Daemon) -> None:
@@ -167,25 +146,7 @@ async def test_a_long_run_does_not_grow(browser: Browser, daemon: Daemon) -> Non
     """Coming back to the page asks anew, as its timers do."""
     await opened(browser, daemon)
     await shows(browser, "Last errors")
-    sizes = []
-    for _ in range(2):
-        await browser.run(
-            """
-            let asked = 0;
-            const fetched = window.fetch;
-            window.fetch = (...all) => { asked += 1; return fetched(...all); };
-            while (asked < 150) {
-                document.dispatchEvent(new Event("visibilitychange"));
-                await new Promise(done => setTimeout(done, 5));
-            }
-            window.fetch = fetched;
-            """
-        )
-        await browser.devtools("HeapProfiler.collectGarbage")
-        await browser.devtools("Performance.enable")
-        found = (await browser.devtools("Performance.getMetrics"))["metrics"]
-        sizes.append({one["name"]: one["value"] for one in found})
-    before, after = sizes
+    before, after = await sizes(browser, 150), await sizes(browser, 150)
     assert after["Nodes"] <= 1.1 * before["Nodes"] < 5_000
     assert after["JSHeapUsedSize"] <= 1.2 * before["JSHeapUsedSize"] < 8e6
     assert after["JSEventListeners"] <= before["JSEventListeners"]

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import json
+import tracemalloc
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
+
+from pointsman.adapters.catalog import Served
+from pointsman.api.decisions import decisions_route
+from pointsman.classify.classifier import Classifier
 from pointsman.observability.latest import Latest
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
+from pointsman.routing.formats import CHAT
+from pointsman.routing.router import Router
+from pointsman.server.response import Response
+from support.rows import rows
+from support.toy_config import config
+
+SECRET = "Fix my Python, said Rosebud"
 
 
 def latest() -> tuple[Metrics, Latest]:
@@ -39,6 +55,121 @@ def test_what_clients_write_into_an_error_is_kept_in_part() -> None:
     metrics, found = latest()
     metrics.count(ended(404, original_model="m" * 10_000, error="e" * 10_000))
     (one,) = found.errors()
-    assert one.model is not None
+    assert one.asked is not None
     assert one.error is not None
-    assert (len(one.model.encode()), len(one.error.encode())) == (256, 1024)
+    assert (len(one.asked.encode()), len(one.error.encode())) == (256, 1024)
+
+
+async def route(classifier: Classifier, text: str = SECRET, model: str = "MoM") -> Any:
+    body = {"model": model, "messages": [{"role": "user", "content": text}]}
+    return await Router(config(), classifier, Served).route(CHAT.parse(json.dumps(body).encode()))
+
+
+def asked(found: Latest, query: str = "") -> tuple[int, Any]:
+    """The answer of `GET /decisions`."""
+    request: Any = SimpleNamespace(head=SimpleNamespace(query=query))
+    response = cast("Response", asyncio.run(_once(decisions_route(found).handler(request))))
+    return response.status, json.loads(response.body)
+
+
+async def _once(answer: Any) -> Any:
+    return await answer
+
+
+def numbers(found: Latest, query: str) -> list[int]:
+    status, answer = asked(found, query)
+    assert status == 200, answer
+    return [one["number"] for one in answer["decisions"]]
+
+
+@pytest.fixture
+def decided(classifier: Classifier) -> Latest:
+    """1 and 4 are technical, 2 names its model, 3 is refused."""
+    metrics, found = latest()
+    technical, explicit = asyncio.run(route(classifier)), asyncio.run(route(classifier, "", "legal-lora"))
+    for routed, key in ((technical, "ann"), (explicit, "ann"), (None, None), (technical, "ben")):
+        record = ended(400 if routed is None else 200, key=key)
+        if routed is not None:
+            record.decided(routed)
+        metrics.count(record)
+    return found
+
+
+@rows(
+    ("query", "expected"),
+    [
+        ("", [4, 3, 2, 1]),
+        ("limit=2", [4, 3]),
+        ("after=2", [4, 3]),
+        ("before=3", [2, 1]),
+        ("before=4&after=1&limit=1", [3]),
+        ("category=technical", [4, 1]),
+        ("category=technical&key=ann", [1]),
+        ("reason=explicit_model", [2]),
+        ("model=legal-lora", [2]),
+        ("category=", [3, 2]),
+        ("key=", [3]),
+        ("key=nobody", []),
+    ],
+)
+def test_requests_are_chosen_by_number_category_reason_model_and_key(
+    decided: Latest, query: str, expected: list[int]
+) -> None:
+    assert numbers(decided, query) == expected
+
+
+@rows(
+    ("query", "told"),
+    [
+        ("after=-1", "$.after"),
+        ("limit=501", "$.limit"),
+        ("limit=many", "$.limit"),
+        ("before=0", "$.before"),
+        ("colour=red", "colour"),
+        ("after", "bad query field"),
+        ("&".join(f"after={number}" for number in range(100)), "number of fields"),
+    ],
+)
+def test_a_query_that_cannot_be_used_is_told(decided: Latest, query: str, told: str) -> None:
+    status, answer = asked(decided, query)
+    assert (status, answer["error"]["code"]) == (400, "invalid_query")
+    assert told in answer["error"]["message"].lower()
+
+
+def test_the_names_to_choose_from_are_counted(decided: Latest) -> None:
+    _, answer = asked(decided, "names=true")
+    assert answer["names"] == {
+        "category": {"technical": 2, "": 2},
+        "reason": {"classified": 2, "explicit_model": 1, "": 1},
+        "model": {"technical-lora": 2, "legal-lora": 1, "": 1},
+        "key": {"ann": 2, "ben": 1, "": 1},
+    }
+    assert (answer["latest"], answer["kept"]) == (4, 4)
+    assert "names" not in asked(decided)[1]
+
+
+def test_a_decision_is_told_without_the_prompt(decided: Latest) -> None:
+    _, answer = asked(decided)
+    newest = answer["decisions"][0]
+    assert (newest["category"], newest["reason"], newest["model"], newest["asked"]) == (
+        *("technical", "classified", "technical-lora"),
+        None,
+    )
+    assert 0.9 < newest["confidence"] <= 1
+    assert "Rosebud" not in json.dumps(answer)
+
+
+def test_ten_thousand_requests_are_kept_in_25_megabytes_whatever_clients_write() -> None:
+    metrics, found = latest()
+    tracemalloc.start()
+    try:
+        for number in range(10_100):
+            name = f"{number}".ljust(2_000, "\u00e9")
+            metrics.count(ended(500, name[:128], original_model=name, error=name, key=name[:64]))
+        metrics.settle()
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size < 25e6
+    assert numbers(found, "before=102") == [101]
+    assert asked(found)[1]["kept"] == 10_000

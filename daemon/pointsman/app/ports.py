@@ -16,6 +16,7 @@ from pointsman.api.admin import MOST_BODY_BYTES, adapter_routes, dry_run_route
 from pointsman.api.admin_guard import guarded
 from pointsman.api.canary import canary_routes
 from pointsman.api.configs import config_routes
+from pointsman.api.decisions import decisions_route
 from pointsman.api.health import Ready, health_routes, readiness
 from pointsman.api.mode import overlay_routes
 from pointsman.api.page.files import page_routes
@@ -191,6 +192,7 @@ def _protected_routes(
         *canary_routes(overlay),
         *config_routes(configs),
         *traffic_routes(generations.traffic, generations.latest),
+        decisions_route(generations.latest),
         *page_routes(),
     ]
 

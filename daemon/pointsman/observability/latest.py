@@ -2,57 +2,131 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 
 import msgspec
 
 from pointsman.observability.log_line import cut
 from pointsman.observability.record import LONGEST_ERROR_BYTES, LONGEST_NAME_BYTES, Record
 
+MOST_REQUESTS = 10_000
 MOST_ERRORS = 50
+# By which requests can be chosen.
+FIELDS = ("category", "reason", "model", "key")
 
 
-class Failed(msgspec.Struct, frozen=True, gc=False):
-    """A request that was not answered as it should be; a client that left says nothing."""
+class Summary(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What is kept of a request: `number` counts them, `at` is when it ended, `asked` the model that was asked for."""
 
+    number: int
     at: float
     request_id: str
     path: str
     status: int
-    model: str | None
+    ms: float
+    first_byte_ms: float | None
+    asked: str | None
+    key: str | None
     endpoint: str | None
     error: str | None
+    model: str | None = None
+    category: str | None = None
+    reason: str | None = None
+    confidence: float | None = None
+    missed: tuple[str, float] | None = None
+    """The category that was not chosen, and its threshold."""
+    would: str | None = None
+    """The model that would have answered without the rollout."""
+    rule: str | None = None
+    arm: str | None = None
 
 
 class Latest:
-    """The latest errors."""
+    """The latest MOST_REQUESTS, and the latest MOST_ERRORS, however long ago those were."""
 
     def __init__(self, settle: Callable[[], None]) -> None:
         """`settle` has `add` called with all requests that have ended."""
         self._settle = settle
-        self._errors: deque[Failed] = deque(maxlen=MOST_ERRORS)
-
-    def errors(self) -> list[Failed]:
-        """Return the latest errors, the newest first."""
-        self._settle()
-        return list(reversed(self._errors))
+        self._requests: deque[Summary] = deque(maxlen=MOST_REQUESTS)
+        self._errors: deque[Summary] = deque(maxlen=MOST_ERRORS)
+        self._count = 0
 
     def add(self, records: Iterable[Record]) -> None:
         """Take requests that have ended."""
         for record in records:
-            if record.status >= 400 and record.status != 499:
-                self._errors.append(_failed(record))
+            self._count += 1
+            summary = _summary(self._count, record)
+            self._requests.append(summary)
+            if record.status >= 400 and record.status != 499:  # a client that left says nothing
+                self._errors.append(summary)
+
+    def errors(self) -> list[Summary]:
+        """Return the latest errors, the newest first."""
+        self._settle()
+        return list(reversed(self._errors))
+
+    def find(self, wanted: Mapping[str, str], most: int, *, after: int = 0, before: int | None = None) -> list[Summary]:
+        """Return at most so many requests, the newest first; `after` and `before` are numbers.
+
+        `wanted` are values of FIELDS; an empty one is that of requests that have none.
+        """
+        self._settle()
+        values = [(name, value or None) for name, value in wanted.items()]
+
+        def fits(one: Summary) -> bool:
+            return one.number > after and all(getattr(one, name) == value for name, value in values)
+
+        newest = (one for one in reversed(self._requests) if before is None or one.number < before)
+        return list(islice(filter(fits, newest), most))
+
+    def names(self) -> dict[str, dict[str, int]]:
+        """Return how many requests have each value of FIELDS, the most frequent first."""
+        self._settle()
+        return {
+            name: dict(Counter(getattr(one, name) or "" for one in self._requests).most_common()) for name in FIELDS
+        }
+
+    @property
+    def count(self) -> int:
+        """Return the number of the newest request."""
+        return self._count
+
+    def __len__(self) -> int:
+        return len(self._requests)
 
 
-def _failed(record: Record) -> Failed:
-    model = record.original_model if record.routed is None else record.routed.decision.model
-    return Failed(
+def _summary(number: int, record: Record) -> Summary:
+    first, routed = record.first_byte, record.routed
+    common = (
+        number,
         round(record.ended, 3),
         record.request_id,
         record.path,
         record.status,
-        None if model is None else cut(model, LONGEST_NAME_BYTES),
+        round(record.seconds * 1000, 2),
+        None if first is None else round(first * 1000, 2),
+        _short(record.original_model, LONGEST_NAME_BYTES),
+        record.key,
         record.endpoint,
-        None if record.error is None else cut(record.error, LONGEST_ERROR_BYTES),
+        _short(record.error, LONGEST_ERROR_BYTES),
     )
+    if routed is None:
+        return Summary(*common)
+    decision = routed.decision
+    return Summary(
+        *common,
+        _short(decision.model, LONGEST_NAME_BYTES),
+        decision.category,
+        decision.reason.value,
+        None if decision.confidence is None else round(decision.confidence, 4),
+        None if decision.missed is None else (decision.missed.category, decision.missed.threshold),
+        None if decision.would is None else decision.would.model,
+        decision.rule,
+        None if decision.arm is None else decision.arm.value,
+    )
+
+
+def _short(text: str | None, most: int) -> str | None:
+    return None if text is None else cut(text, most)

@@ -18,7 +18,7 @@ export function duration(ms) {
     if (ms < 9.95) {
         return `${TENTH.format(ms)} ms`;
     }
-    return ms < 9950 ? `${WHOLE.format(ms)} ms` : `${TENTH.format(ms / 1000)} s`;
+    return ms < 999.5 ? `${WHOLE.format(ms)} ms` : `${TENTH.format(ms / 1000)} s`;
 }
 
 export function age(seconds) {

@@ -1,13 +1,14 @@
 // The frame of the page: the views, the state of the service, and the token.
 
 import {hasToken, useToken} from "./api.js";
+import * as decisions from "./decisions.js";
 import {h} from "./dom.js";
 import {age} from "./format.js";
 import * as now from "./now.js";
 import {onFailure} from "./poll.js";
 import * as status from "./status.js";
 
-const VIEWS = {now};
+const VIEWS = {now, decisions};
 const main = document.getElementById("main");
 const state = document.getElementById("state");
 let close = () => {};

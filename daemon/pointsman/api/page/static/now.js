@@ -171,7 +171,7 @@ function failures(found) {
         {name: "UTC", kind: "code", cell: one => clock(one.at)},
         {name: "Status", kind: "number", cell: one => h("span", {class: one.status >= 500 ? "bad" : "warn"}, `${one.status}`)},
         {name: "Error", kind: "wide", cell: one => [one.error, h("div", {class: "code quiet"}, one.request_id)]},
-        {name: "Model", cell: one => one.model},
+        {name: "Model", cell: one => one.model ?? one.asked},
         {name: "Endpoint", cell: one => one.endpoint},
         {name: "Path", cell: one => one.path},
     ], found, "No error since the start of the service");

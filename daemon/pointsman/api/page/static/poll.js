@@ -9,6 +9,19 @@ export function onFailure(report) {
     failed = report;
 }
 
+// Does something that may fail, and reports it.
+export async function attempt(work) {
+    try {
+        await work();
+        failed(null);
+    } catch (error) {
+        failed(error);
+        if (!(error instanceof Failure)) {
+            throw error;
+        }
+    }
+}
+
 // Returns a function that asks at once, with `stop` to end it.
 export function every(seconds, work) {
     let timer = 0, running = false, again = false, over = false;
@@ -21,13 +34,7 @@ export function every(seconds, work) {
         }
         running = true;
         try {
-            await work();
-            failed(null);
-        } catch (error) {
-            failed(error);
-            if (!(error instanceof Failure)) {
-                throw error;
-            }
+            await attempt(work);
         } finally {
             running = false;
             if (!over && (again || !document.hidden)) {

@@ -1,0 +1,134 @@
+"""The page at an admin port in the test's own process, about requests that the test makes up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pointsman.api.admin_guard import guarded
+from pointsman.api.decisions import decisions_route
+from pointsman.api.page.files import page_routes
+from pointsman.api.traffic import traffic_routes
+from pointsman.observability.latest import Latest
+from pointsman.observability.metrics import Metrics
+from pointsman.observability.record import Record
+from pointsman.observability.traffic import Traffic
+from pointsman.server.byte_budget import ByteBudget
+from pointsman.server.client import TrustedProxies
+from pointsman.server.hosts import Hosts
+from pointsman.server.limits import Limits
+from pointsman.server.listener import Listener
+from pointsman.server.request import Request
+from pointsman.server.response import Response, json_response
+from pointsman.server.routes import Route, Routes
+from support.browser import Browser
+from support.process import reserve_port
+
+STATUS: dict[str, Any] = {
+    "version": "0.2.0",
+    "trouble": None,
+    "uptime_s": 61,
+    "config": {"generation": 1, "reload_failed": None},
+    "in_flight": 0,
+    "held": 0,
+    "endpoints": [],
+    "classifier": {
+        "artifact": "toy",
+        "precision": "int8",
+        "healthy": True,
+        "queued": 0,
+        "cache": {"hits": 0, "misses": 0, "coalesced": 0},
+    },
+    "routing": {"mode": "on", "percent": None, "overridden": False},
+    "traffic": {"run_ms": {"p50": None, "p95": None}},
+}
+
+
+@dataclass
+class PagePort:
+    """What the page shows: `more` are routes that a test adds before the page asks them."""
+
+    url: str
+    metrics: Metrics
+    traffic: Traffic
+    latest: Latest
+    status: dict[str, Any] = field(default_factory=lambda: dict(STATUS))
+
+    def count(self, records: Iterable[Record]) -> None:
+        for record in records:
+            self.metrics.count(record)
+
+
+@contextlib.asynccontextmanager
+async def run_page(*more: Route) -> AsyncIterator[PagePort]:
+    """Listen on 127.0.0.1 for as long as the block lasts; `more` are routes beside those of the page and its data."""
+    address = f"127.0.0.1:{reserve_port()}"
+    metrics = Metrics(frozenset({"base"}))
+    found = PagePort(f"http://{address}", metrics, Traffic(metrics), Latest(metrics.settle))
+    metrics.counted = found.latest.add
+
+    async def status(_: Request) -> Response:
+        return json_response(found.status)
+
+    table = Routes(
+        [
+            *page_routes(),
+            *traffic_routes(found.traffic, found.latest),
+            decisions_route(found.latest),
+            Route("GET", "/status", status),
+            *more,
+        ]
+    )
+    limits = Limits(5.0, 60.0, 2**20, 100, 0, TrustedProxies())
+    handler = guarded(table, lambda: Hosts([address]), lambda: None)
+    listener = Listener(handler, lambda: limits, lambda _: None, lambda _: None, ByteBudget(2**22))
+    await listener.listen(address)
+    try:
+        yield found
+    finally:
+        await listener.drain(0.0, asyncio.Event())
+
+
+async def shows(browser: Browser, text: str) -> str:
+    """Wait until the page shows a text; all that it shows."""
+    async with asyncio.timeout(30):
+        while text not in (shown := await browser.text()):  # noqa: ASYNC110 - it is another process
+            await asyncio.sleep(0.1)
+    return shown
+
+
+async def cells(browser: Browser, caption: str) -> list[list[str]]:
+    """The rows of a table, by its caption."""
+    found: list[list[str]] = await browser.run(
+        """
+        const all = [...document.querySelectorAll("table")];
+        const [table] = all.filter(one => one.caption.textContent === arguments[0]);
+        return [...table.tBodies[0].rows].map(row => [...row.cells].map(cell => cell.textContent));
+        """,
+        caption,
+    )
+    return found
+
+
+async def sizes(browser: Browser, answers: int) -> dict[str, float]:
+    """The page's nodes, listeners and heap after so many more answers; coming back to it asks anew, as timers do."""
+    await browser.run(
+        """
+        let asked = 0;
+        const fetched = window.fetch;
+        window.fetch = (...all) => { asked += 1; return fetched(...all); };
+        while (asked < arguments[0]) {
+            document.dispatchEvent(new Event("visibilitychange"));
+            await new Promise(done => setTimeout(done, 5));
+        }
+        window.fetch = fetched;
+        """,
+        answers,
+    )
+    await browser.devtools("HeapProfiler.collectGarbage")
+    await browser.devtools("Performance.enable")
+    found = (await browser.devtools("Performance.getMetrics"))["metrics"]
+    return {one["name"]: one["value"] for one in found}
