@@ -246,6 +246,19 @@ async def test_a_request_that_has_ended_is_told_later_as_it_was_then_without_its
     assert told(done)["ts"] == "1970-01-01T00:00:00.000+00:00"
 
 
+async def test_lines_of_requests_wait_until_they_are_256() -> None:
+    stream = Memory()
+    log = Log("info", stream)
+    for _ in range(255):
+        log.soon(record())
+    assert not lines(stream)
+    log.soon(record())
+    assert len(lines(stream)) == 256
+    log.soon(record())
+    log.write("info", "event")
+    assert [line["event"] for line in lines(stream)[256:]] == ["request", "event"]
+
+
 async def test_names_that_clients_invent_do_not_become_labels(classifier: Classifier) -> None:
     metrics = Metrics(frozenset({BASE}))
     for number in range(10):

@@ -16,8 +16,9 @@ from pointsman.observability.log_line import Level, Line, LineEncoder, cut, know
 from pointsman.observability.record import Record, request_line
 
 _SEVERITY = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-# Lines of requests are held for this long, so that one system call writes several.
-HELD_SECONDS = 0.01
+# Lines of requests are held for this long, or until they are so many, so that one system call writes several.
+HELD_SECONDS = 0.05
+MOST_HELD = 256
 LONGEST_FIELD_BYTES = 8 * 2**10
 # What the reader of the log has not taken this long after the end of the service is lost.
 CLOSE_SECONDS = 1.0
@@ -42,6 +43,7 @@ class Log:
         self._sink = sink
         self._encoder = encoder or LineEncoder()
         self._held: list[Record] = []
+        self._due: asyncio.TimerHandle | None = None  # while lines are held
         self._thread = threading.get_ident()
 
     @property
@@ -77,12 +79,17 @@ class Log:
         """
         if self._least > _SEVERITY["info"]:
             return
-        if not self._held:
-            asyncio.get_running_loop().call_later(HELD_SECONDS, self.flush)
         self._held.append(record)
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_later(HELD_SECONDS, self.flush)
+        elif len(self._held) >= MOST_HELD:
+            self.flush()
 
     def flush(self) -> None:
         """Pass on all held lines."""
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
         if self._held:
             held, self._held = self._held, []
             self._sink.put(self._encoder.encode_info(list(map(request_line, held))), requests=True)
