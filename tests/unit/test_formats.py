@@ -327,6 +327,15 @@ def test_of_duplicate_keys_the_last_is_edited() -> None:
     assert CHAT.parse(body).apply(Edits(model="x")).body == body.replace(b"MoM", b"x")
 
 
+@rows("padding", [0, 5000])
+@rows("before", [b'"user":"MoM",', b'"messages":["MoM"],', b""])
+@rows("behind", [b',"user":"MoM"', b',"stop":["MoM"]', b""])
+def test_a_value_is_edited_where_its_field_has_it_and_nowhere_else(before: bytes, behind: bytes, padding: int) -> None:
+    body = b'{%b"model":"MoM"%b,"n":"%b"}' % (before, behind, b"x" * padding)
+    edited = CHAT.parse(body).apply(Edits(model="x"))
+    assert edited.body == body.replace(b'"model":"MoM"', b'"model":"x"')
+
+
 def test_a_change_has_both_sides() -> None:
     asked = chat(system("a"), user("b"), model="MoM", top_k=5)
     changes = asked.apply(Edits(model="x", reasoning=THINK, system_prompt=REPLACE)).changes

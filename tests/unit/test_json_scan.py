@@ -126,10 +126,14 @@ def test_so_does_one_in_a_body_that_is_scanned_and_one_in_memory_of_its_own(long
 
 
 def test_a_value_of_another_text_has_no_place() -> None:
-    text = b'{"model":"auto"}'
-    for other in (b'"auto"', bytes(bytearray(text)), text * 2):
-        with pytest.raises(ValueError, match="no part"):
-            finish(read_fields(text)).span(msgspec.Raw(other))
+    for text, *others in (
+        (b'{"model":"auto"}', b'"base"', b'{"model":"auto"}{"model":"auto"}'),
+        (b'{"model":"auto","n":"auto"}', b'"auto"', b'"base"'),
+        (b'{"model":"auto","n":"%b"}' % (b"x" * 5000), b'"auto"', b'"base"'),
+    ):
+        for other in others:
+            with pytest.raises(ValueError, match="no part"):
+                finish(read_fields(text)).span(msgspec.Raw(other))
 
 
 @rows("seed", range(8))

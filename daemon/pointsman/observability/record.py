@@ -10,7 +10,6 @@ from pointsman.observability.log_line import Line, cut, stamp
 from pointsman.observability.trace import Trace
 from pointsman.routing.ask import AskKind
 from pointsman.routing.canaries import Arm
-from pointsman.routing.edits import Change
 from pointsman.routing.opinion import Opinion
 from pointsman.routing.router import Routed
 
@@ -65,11 +64,9 @@ class Record(msgspec.Struct):
 
     def drop_body(self) -> None:
         """Keep of the decision all but the edited body and what shows parts of the client's."""
-        if self.routed is not None and self.routed.edited.body:
-            edited = self.routed.edited
-            names = tuple([Change(name, ()) for name in edited.changed])
-            edited = msgspec.structs.replace(edited, body=b"", changes=names)
-            self.routed = msgspec.structs.replace(self.routed, edited=edited)
+        routed = self.routed
+        if routed is not None and routed.edited.body:
+            self.routed = msgspec.structs.replace(routed, edited=routed.edited.without_body())
 
     def server_timing(self) -> str:
         """Return the value of the `Server-Timing` header, durations in milliseconds."""
@@ -144,7 +141,7 @@ def _add_decision(line: Line, routed: Routed) -> None:
     edited = routed.edited
     if edited.reasoning is not None:
         line["reasoning"] = edited.reasoning
-    if edited.changes:
+    if edited.changed:
         line["edited"] = edited.changed
         if routed.system_prompt is not None:
             line["system_prompt"] = routed.system_prompt

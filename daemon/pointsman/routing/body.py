@@ -28,6 +28,8 @@ MOST_OBJECTS = 8192
 NOT_COUNTED_BYTES = 72 * 1024
 # A body of this size is not scanned for its model alone first: to scan it again would cost more than its fields.
 SCANNED_ONCE = 8 * 1024
+# In a body of this size a value is searched for: if it is there once, that takes a third of the time of its address.
+SEARCHED_BYTES = 4 * 1024
 _OBJECT = ord("{")
 # Python's decoder has the last word on what msgspec refuses, as in vLLM. It makes an object of everything.
 JUDGED_AT_ONCE = 64 * 1024
@@ -92,10 +94,15 @@ class Fields(msgspec.Struct):
 
     def span(self, value: Value) -> tuple[int, int]:
         """Return where in `data` a value of it begins and ends: a decoded value is a view, as msgspec documents."""
-        self.address = self.address or address_of(self.data)
+        data, size = self.data, memoryview(value).nbytes
+        if len(data) <= SEARCHED_BYTES:
+            start = data.find(value)
+            if 0 <= start == data.rfind(value):
+                return start, start + size
+        self.address = self.address or address_of(data)
         start = address_of(value) - self.address
-        end = start + memoryview(value).nbytes
-        if start < 0 or end > len(self.data):
+        end = start + size
+        if start < 0 or end > len(data):
             raise ValueError("the value is no part of the body")
         return start, end
 

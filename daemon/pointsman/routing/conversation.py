@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import NamedTuple
 
+import msgspec
+
 from pointsman.routing.history import History
 
 
@@ -18,7 +20,7 @@ class Caller(NamedTuple):
 ANYBODY = Caller()
 
 
-class Conversation(NamedTuple):
+class Conversation(msgspec.Struct, frozen=True, gc=False):
     """Under which keys a conversation is remembered.
 
     `own` is the key of the history up to the newest turn, `previous` up to the one before it (None in a first turn),

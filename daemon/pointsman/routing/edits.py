@@ -69,24 +69,24 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Edited(msgspec.Struct, frozen=True):
-    """The body to send, and the top-level fields that were changed.
+    """The body to send, the changes, and the names of the top-level fields that were `changed`.
 
     `reasoning`: whether the body turns the model's reasoning on or off, where that was to be set; None if it does not.
     """
 
     body: Body
     changes: tuple[Change, ...] = ()
+    changed: tuple[str, ...] = ()
     reasoning: bool | None = None
-
-    @property
-    def changed(self) -> tuple[str, ...]:
-        """Return the names of the fields that were changed."""
-        return tuple([change.field for change in self.changes])
 
     @property
     def prompted(self) -> bool:
         """Return whether the system prompt was changed."""
-        return bool(self.changes) and not PROMPT_FIELDS.isdisjoint([change.field for change in self.changes])
+        return not PROMPT_FIELDS.isdisjoint(self.changed)
+
+    def without_body(self) -> Edited:
+        """Return the same without what is, or shows, a part of a body."""
+        return Edited(b"", (), self.changed, self.reasoning)
 
 
 def changed(fields: Fields, name: str, new: Pieces) -> Change:
@@ -117,7 +117,7 @@ def edited(fields: Fields, changes: Sequence[Change], reasoning: bool | None = N
         at = end
     pieces.append(shown[at:])
     body = Spliced(pieces) if len(data) > _JOINED_BYTES else b"".join(pieces)
-    return Edited(body, tuple(changes), reasoning)
+    return Edited(body, tuple(changes), tuple([change.field for change in changes]), reasoning)
 
 
 def sides(fields: Fields, change: Change) -> tuple[Pieces | None, Pieces]:

@@ -16,8 +16,8 @@ from pointsman.routing.thresholds import thresholds
 
 # A switch throws away vLLM's prefix cache, so its margin grows with the history: from this many bytes on it is twofold.
 LONG_HISTORY = 64 * 1024
-# What the classifier's cache has comes again.
-KNOWN_SCORES = 1024
+# What the classifier's cache has comes again: the scores and the choices for so many probabilities are remembered.
+KNOWN = 1024
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -56,7 +56,8 @@ class Policy:
         """The category of what none of the others covers, None if there is none."""
         index = {label: position for position, label in enumerate(labels)}
         self._covered = {name: tuple(index[label] for label in coverage.labels_of[name]) for name in self._categories}
-        self._known_scores = functools.lru_cache(KNOWN_SCORES)(self.scores)
+        self._known_scores = functools.lru_cache(KNOWN)(self.scores)
+        self._known_choice = functools.lru_cache(KNOWN)(self._afresh)
 
     def knows(self, category: str) -> bool:
         """Return whether the config has this category; a conversation may remember one of an earlier config."""
@@ -82,13 +83,20 @@ class Policy:
         Without a conversation, the fallback is used if the best category does not reach its threshold, which is that
         of the artifact that gave the probabilities: `stage`.
         """
+        known = tuple(probabilities)
+        if held is not None:
+            scores = self._known_scores(known)
+            if held.category in scores and not self._ends(held, scores, self._least[stage]):
+                return Choice(held.category, scores[held.category], Reason.STICKY)
+        return self._known_choice(known, stage)
+
+    def _afresh(self, probabilities: tuple[float, ...], stage: int) -> Choice:
+        """Return the choice where no conversation counts."""
         least = self._least[stage]
-        scores = self._known_scores(tuple(probabilities))
+        scores = self.scores(probabilities)
         best = max(scores, key=scores.__getitem__, default=None)
         score = 0.0 if best is None else scores[best]
         uncovered = 1.0 - sum(scores.values())
-        if held is not None and held.category in scores and not self._ends(held, scores, least):
-            return Choice(held.category, scores[held.category], Reason.STICKY)
         if best is not None and score >= least[best]:
             return Choice(best, score, Reason.CLASSIFIED)
         if uncovered >= max(self._lower, score):

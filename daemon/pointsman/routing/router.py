@@ -164,7 +164,7 @@ class Router:
         choice = ruled or ruling.on(self._choice(request.text, reading, history, place))
         tools = request.tools or (place.within and place.kept is not None and place.kept.tools)
         decision = self._decide(choice, tools, place.share, self.served(), at, scope)
-        kept = self._kept(choice, reading, place)._replace(tools=tools, mixed=place.mixed)
+        kept = self._kept(choice, reading, place, tools=tools)
         if remember and conversation is not None:
             self._conversations.put(conversation, kept)
         edited = request.apply(decision.edits)
@@ -291,19 +291,19 @@ class Router:
             return kept.instead or None
         return self.policy.fallback if kept is None or kept.category is None else kept.category
 
-    def _kept(self, choice: Choice, reading: Reading, place: Place) -> Kept:
+    def _kept(self, choice: Choice, reading: Reading, place: Place, *, tools: bool) -> Kept:
         """Return what later turns keep: what answers an unsure ask, or a greeting, is no subject to stay with."""
-        kept = place.kept
+        kept, reason = place.kept, choice.reason
         if place.within and kept is not None:
-            return kept
-        if choice.reason is Reason.RULE and choice.category is not None:
-            return Kept(choice.category, place.share)
-        if reading.classification is None or choice.reason is Reason.UNSUPPORTED_LANGUAGE:
-            known = None if kept is None else kept.category
-            return Kept(known, place.share, _instead(choice.category, known), unread=kept is None)
-        if reading.greets or choice.reason is Reason.LOW_CONFIDENCE:
-            return Kept(None, place.share, _instead(choice.category, None))
-        return Kept(choice.category, place.share)
+            return kept._replace(tools=tools, mixed=place.mixed)
+        category, instead, unread = choice.category, None, False
+        if reason is not Reason.RULE or category is None:
+            if reading.classification is None or reason is Reason.UNSUPPORTED_LANGUAGE:
+                known, unread = None if kept is None else kept.category, kept is None
+                category, instead = known, _instead(category, known)
+            elif reading.greets or reason is Reason.LOW_CONFIDENCE:
+                category, instead = None, _instead(category, None)
+        return Kept(category, place.share, instead, tools, unread, place.mixed)
 
 
 def is_plain(model: str) -> bool:
