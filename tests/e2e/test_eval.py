@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import subprocess
 import sys
@@ -172,7 +173,6 @@ def test_a_missing_artifact_or_a_wrong_config_exits_with_3(file: Path, tmp_path:
         ["builtin", "rows", "--threshold", "0.5"],
         ["builtin", "--replay", "log"],
         ["builtin", "rows", "--replay", "log", "--threshold", "0.5"],
-        ["builtin", "--replay", "log", "--threshold", "0.5", "--html", "page"],
         ["builtin", "--replay", "log", "--threshold", "2"],
     ],
 )
@@ -218,6 +218,38 @@ async def test_a_daemons_log_is_replayed_with_the_texts_that_it_kept(tmp_path: P
     changed = json.loads((tmp_path / "r.json").read_text())
     assert changed["as_logged"]["share"] == 1.0
     assert all(list(after) == ["(none)"] for after in changed["matrix"].values())
+
+
+async def test_conversations_and_rules_are_replayed_from_the_journal(tmp_path: Path) -> None:
+    """Of `journalctl -o json`, compressed; the page has a sample of what changes."""
+    rules = [{"name": "drums", "keywords": ["drum"], "adapter": "legal-lora"}]
+    options = {"log": {"texts_file": "texts.jsonl"}, "routing": {"rules": rules}}
+    said: list[dict[str, str]] = []
+    async with run_fake_vllm() as fake:
+        config: dict[str, Any] = shipped_config(fake.port) | {"pointsman": options}
+        async with run_daemon(config, tmp_path) as daemon, aiohttp.ClientSession() as http:
+            for text in (MEDICAL, "Would the same happen with a low one at night?", "ok, thanks", "My drum is loud"):
+                said.append({"role": "user", "content": text})
+                sent = {"model": "MoM", "messages": said}
+                async with http.post(daemon.base_url + CHAT, json=sent) as response:
+                    assert response.status == 200
+                said.append({"role": "assistant", "content": "It depends."})
+    entries = [json.dumps({"MESSAGE": line}) for line in daemon.log_text().splitlines()]
+    (tmp_path / "journal.gz").write_bytes(gzip.compress("\n".join(entries).encode()))
+    page = tmp_path / "r.html"
+    replay: list[str | Path] = ["--replay", tmp_path / "journal.gz", "builtin", "--html", page, "--config"]
+
+    same = await asyncio.to_thread(run, *replay, daemon.config)
+    without = yaml.safe_load(daemon.config.read_text())
+    without["pointsman"]["routing"] = {"sticky": False}
+    (tmp_path / "without.yaml").write_text(yaml.safe_dump(without))
+    other = await asyncio.to_thread(run, *replay, tmp_path / "without.yaml")
+
+    assert "4 decisions, 4 decided again" in same.stdout
+    assert "changed      0.0 %" in same.stdout
+    assert "2 decided again" in other.stdout
+    assert "changed      0.0 %" not in other.stdout
+    assert "Would the same happen with a low one at night?" in page.read_text("utf-8")
 
 
 async def test_without_texts_there_is_nothing_to_replay(tmp_path: Path) -> None:

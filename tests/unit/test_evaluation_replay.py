@@ -16,7 +16,7 @@ from pointsman.classify.manifest import CALIBRATION, MODEL, TOKENIZER
 from pointsman.config.model import Config, RoutingOptions
 from pointsman.errors import EvaluationError
 from pointsman.evaluation import replay
-from pointsman.evaluation.provenance import provenance
+from pointsman.evaluation.provenance import file_id, provenance
 from pointsman.evaluation.replay import Judge, Logged, Replay
 from support import toy_artifact
 from support.config_files import LABELS
@@ -50,8 +50,9 @@ def compared(toy_folder: Path, tmp_path: Path) -> Replay:
     (tmp_path / "log").touch()
     made = judge(toy_folder, [(LAW, 0.7), (LAW, 0.7), (HEALTH, 0.9)], config())
     lines = [line("a"), line("a"), line("b", None, BASE)]
-    origin = provenance(artifact.load(toy_folder), tmp_path / "log", None)
-    return replay.compare(lines, 5, made.side(0.6), made, 0.8, origin)
+    origin = provenance(artifact.load(toy_folder), file_id(tmp_path / "log"), None)
+    before = made.side(0.6)
+    return replay.compare(lines, 5, before, made.side(0.8), replay.swept(before, made), origin)
 
 
 # --- what is read ----------------------------------------------------------------------------------------------
@@ -70,13 +71,13 @@ def test_only_decisions_with_a_hash_are_read_of_a_log(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("\n".join(["Traceback (most recent call last):", *map(json.dumps, [*others, decision]), ""]))
 
-    assert replay.read_log(path) == [Logged("routing_decision", "ff", "m", "law")]
+    assert replay.read_log([path]) == [Logged("routing_decision", "ff", "m", "law")]
 
 
 def test_a_log_without_hashes_is_told(tmp_path: Path) -> None:
     (tmp_path / "log").write_text('{"event": "ready"}\n')
     with pytest.raises(EvaluationError, match="no routing_decision with a text_hash"):
-        replay.read_log(tmp_path / "log")
+        replay.read_log([tmp_path / "log"])
 
 
 def test_a_text_without_a_hash_is_hashed_as_the_service_does(tmp_path: Path) -> None:
@@ -145,9 +146,9 @@ def test_against_the_log_its_models_count(toy_folder: Path, tmp_path: Path) -> N
     (tmp_path / "log").touch()
     lines = [line(model=BASE), line(), line(category=None, model=BASE)]
     made = judge(toy_folder, [(LAW, 0.9)] * 3, config())
-    origin = provenance(artifact.load(toy_folder), tmp_path / "log", None)
+    origin = provenance(artifact.load(toy_folder), file_id(tmp_path / "log"), None)
 
-    found = replay.compare(lines, 3, replay.as_logged(lines), made, 0.6, origin)
+    found = replay.compare(lines, 3, replay.as_logged(lines), made.side(0.6), [], origin)
 
     assert (found.changed.part, found.other_model and found.other_model.part, found.as_logged) == (1, 2, None)
 
@@ -156,7 +157,7 @@ def test_the_table_has_shares_switches_and_sweep(compared: Replay) -> None:
     told = replay.render(compared)
 
     for expected in (
-        "log: 5 decisions, 3 with their text (2 texts)",
+        "log: 5 decisions, 3 decided again (2 texts)",
         "from toy at 0.60 to toy at 0.80",
         "changed      66.7 %",
         "legal  (none)         2  66.7 %",

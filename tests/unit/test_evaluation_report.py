@@ -18,7 +18,7 @@ from pointsman.errors import ArtifactError
 from pointsman.evaluation import html, table
 from pointsman.evaluation.dataset import Row
 from pointsman.evaluation.evaluate import Report, evaluate
-from pointsman.evaluation.provenance import Provenance, provenance
+from pointsman.evaluation.provenance import Provenance, file_id, provenance
 from pointsman.evaluation.reader import Reader, Reading
 from pointsman.evaluation.scheme import Categories, Labels, Scheme
 from support import toy_artifact
@@ -34,13 +34,19 @@ def origin(toy_folder: Path, tmp_path: Path) -> Provenance:
     """Of the toy artifact and a file that stands for the data."""
     data = tmp_path / "rows.jsonl"
     data.touch()
-    return provenance(artifact.load(toy_folder), data, None)
+    return provenance(artifact.load(toy_folder), file_id(data), None)
 
 
 def reading(probabilities: Sequence[Sequence[float]]) -> Reading:
     count = len(probabilities)
     return Reading(
-        np.array(probabilities), np.full(count, 7), np.ones(count, dtype=bool), 0, 512, np.full(count, 0.002)
+        np.array(probabilities),
+        np.full(count, 7),
+        np.ones(count, dtype=bool),
+        [None] * count,
+        0,
+        512,
+        np.full(count, 0.002),
     )
 
 
@@ -160,7 +166,7 @@ def test_the_curve_has_the_thresholds_of_artifact_and_config(toy_folder: Path, t
     """Table and page name them."""
     folder = toy_artifact.build(tmp_path / "artifact", suggested_threshold=0.65)
     (tmp_path / "rows.jsonl").touch()
-    origin = provenance(artifact.load(folder), tmp_path / "rows.jsonl", None)
+    origin = provenance(artifact.load(folder), file_id(tmp_path / "rows.jsonl"), None)
     scheme = Categories(config(category("law"), category("health"), threshold=0.725), THREE)
 
     found = report(origin, [(0, (0.7, 0.2, 0.1))], scheme)

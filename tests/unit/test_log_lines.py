@@ -57,12 +57,12 @@ def test_each_form_of_the_log_is_read_also_compressed(form: str, packed: bool, t
     content = "\n".join(lines).encode()
     path = tmp_path / "log"
     path.write_bytes(gzip.compress(content) if packed else content)
-    assert [line.text_hash for line in read_log(path)] == ["00", "01", "02", "03"]
+    assert [line.text_hash for line in read_log([path])] == ["00", "01", "02", "03"]
 
 
 def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(written(7).encode()))))
-    assert [line.text_hash for line in read_log(Path("-"))] == ["07"]
+    assert [line.text_hash for line in read_log([Path("-")])] == ["07"]
 
 
 def test_a_line_without_end_is_skipped_and_takes_no_memory(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_line_without_end_is_skipped_and_takes_no_memory(tmp_path: Path) -> No
     path.write_text("{" + "x" * 5_000_000 + written(1) + "\n" + written(2) + "\n")
     with log_lines.opened(path) as lines:
         assert max(map(len, lines)) < 1_000
-    assert [line.text_hash for line in read_log(path)] == ["02"]
+    assert [line.text_hash for line in read_log([path])] == ["02"]
 
 
 def test_a_log_that_cannot_be_read_is_named(tmp_path: Path) -> None:

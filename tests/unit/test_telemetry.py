@@ -120,7 +120,8 @@ async def test_a_requests_line_tells_the_decision_and_never_the_prompt(classifie
     (line,) = lines(stream)
     assert line["ms"].keys() == {"queue", "tokenize", "infer", "decide", "upstream", "total"}
     assert line["ms"]["upstream"] == 500.0
-    del line["ms"], line["ts"]
+    assert (len(line["conversation"]), line["turn"]) == (12, 1)
+    del line["ms"], line["ts"], line["conversation"], line["turn"]
     assert line == {
         "level": "info",
         "event": "routing_decision",

@@ -40,11 +40,11 @@ def decide(
     calibration: Calibration | None = None,
 ) -> Decided:
     """Return the decisions about at least one row; `read` classifies texts, by an artifact with this `calibration`."""
-    needed = _Known(labels, calibration)
+    needed = Known(labels, calibration)
     _route(rows, config, needed)  # which texts are classified does not depend on the results
     texts = list(needed.texts) or [""]
     reading = read(texts)
-    routed = _route(rows, config, _Known(labels, calibration, dict(zip(texts, _results(reading), strict=True))))
+    routed = _route(rows, config, Known(labels, calibration, dict(zip(texts, results(reading), strict=True))))
     position = {text: place for place, text in enumerate(texts)}
     places = np.array([-1 if one.classification is None else position[one.text] for one in routed])
     classified = places >= 0
@@ -60,8 +60,8 @@ def decide(
     )
 
 
-class _Known:
-    """A classifier of one stage that has known results, or else is unsure of all; `texts` are what it was asked for."""
+class Known:
+    """A classifier of one stage with known results, which is unsure of all else; `texts` are what it was asked for."""
 
     def __init__(
         self,
@@ -72,19 +72,19 @@ class _Known:
         self.labels = tuple(labels)
         self.calibration = calibration
         self.texts: dict[str, None] = {}
-        self._results = results
+        self._results = results or {}
         self._none = _result((1 / len(labels),) * len(labels), 0, supported=True)
 
     @property
-    def stages(self) -> tuple[_Known, ...]:
+    def stages(self) -> tuple[Known, ...]:
         return (self,)
 
     async def classify(self, text: str, deadline: float | None = None, sure: Sure | None = None) -> Classification:
         self.texts[text] = None
-        return self._none if self._results is None else self._results[text]
+        return self._results.get(text, self._none)
 
 
-def _route(rows: Sequence[Row], config: Config, known: _Known) -> list[Routed]:
+def _route(rows: Sequence[Row], config: Config, known: Known) -> list[Routed]:
     """Route each row by itself."""
     router = Router(config, cast(TextClassifier, known), Served)
 
@@ -94,10 +94,22 @@ def _route(rows: Sequence[Row], config: Config, known: _Known) -> list[Routed]:
     return asyncio.run(route())
 
 
-def _results(reading: Reading) -> list[Classification]:
-    rows = zip(reading.probabilities.tolist(), reading.tokens.tolist(), reading.supported.tolist(), strict=True)
-    return [_result(tuple(probabilities), tokens, supported=supported) for probabilities, tokens, supported in rows]
+def results(reading: Reading) -> list[Classification]:
+    """Return what the service's classifier would say of each text."""
+    rows = zip(
+        reading.probabilities.tolist(),
+        reading.tokens.tolist(),
+        reading.supported.tolist(),
+        reading.languages,
+        strict=True,
+    )
+    return [
+        _result(tuple(probabilities), tokens, language, supported=supported)
+        for probabilities, tokens, supported, language in rows
+    ]
 
 
-def _result(probabilities: tuple[float, ...], tokens: int, *, supported: bool) -> Classification:
-    return Classification(probabilities, tokens, False, Timing(), "run", supported=supported)
+def _result(
+    probabilities: tuple[float, ...], tokens: int, language: str | None = None, *, supported: bool
+) -> Classification:
+    return Classification(probabilities, tokens, False, Timing(), "run", language=language, supported=supported)

@@ -11,6 +11,7 @@ from html import escape
 from pointsman.evaluation import svg
 from pointsman.evaluation.dataset import OUT_OF_SCOPE
 from pointsman.evaluation.evaluate import Judged, Report, Share
+from pointsman.evaluation.provenance import Provenance
 from pointsman.evaluation.table import artifact_line, confusions, marked, passed_rows, percent, row_count
 
 SHOWN_MISTAKES = 25
@@ -59,15 +60,20 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 
 def render(report: Report, texts: Mapping[int, str]) -> str:
     """Return the page; `texts` are the prompts by line of the file."""
-    origin = report.provenance
-    title = f"{origin.artifact.name} on {origin.data.name}"
+    about = report.provenance
+    title = f"{about.artifact.name} on {about.data.name}"
     body = [
-        f"<h1>{escape(title)}</h1><p>{row_count(report)}; {escape(artifact_line(origin.artifact))}</p>",
+        f"<h1>{escape(title)}</h1><p>{row_count(report)}; {escape(artifact_line(about.artifact))}</p>",
         _cards(report),
     ]
     if report.judged is not None:
         body += [_plots(report, report.judged), _matrix(report, report.judged), _labels(report.judged)]
-    body += [_passed(report), _mistakes(report, texts), _origin(report)]
+    body += [_passed(report), _mistakes(report, texts), origin(report.provenance)]
+    return page(title, body)
+
+
+def page(title: str, body: Sequence[str]) -> str:
+    """Return a page of these parts."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -110,7 +116,7 @@ def _plots(report: Report, judged: Judged) -> str:
     thresholds = report.thresholds
     named = ((thresholds.suggested, "suggested"), (thresholds.config, "config's"))
     marks = [svg.Mark(at, name) for at, name in named if at is not None]
-    reliability = _section(
+    reliability = section(
         "Reliability",
         "On the dashed line probabilities are calibrated: of ten prompts with 0.8, eight are right. Paler bars "
         "hold fewer rows.",
@@ -120,19 +126,19 @@ def _plots(report: Report, judged: Judged) -> str:
         (f"{point.threshold:.2f}", percent(point.coverage), percent(point.accuracy), mark)
         for point, mark in marked(judged, thresholds)
     ]
-    coverage = _section(
+    coverage = section(
         "Coverage and accuracy",
         '<span class="key" style="background:var(--second)"></span>coverage: rows at or above the threshold<br>'
         '<span class="key" style="background:var(--main)"></span>accuracy among them',
         svg.coverage(judged.curve, marks),
     )
-    table = _section(
+    thresholds_table = section(
         "Thresholds",
         "The share of rows above each threshold, and their accuracy.",
-        _table(("threshold", "coverage", "accuracy", ""), rows, (0, 1, 2)),
+        table(("threshold", "coverage", "accuracy", ""), rows, (0, 1, 2)),
     )
-    worst = _section("Most confused", "The most frequent mistakes.", _confusions_table(report, judged))
-    return f'<div class="pair">{reliability}{coverage}</div><div class="pair">{table}{worst}</div>'
+    worst = section("Most confused", "The most frequent mistakes.", _confusions_table(report, judged))
+    return f'<div class="pair">{reliability}{coverage}</div><div class="pair">{thresholds_table}{worst}</div>'
 
 
 def _matrix(report: Report, judged: Judged) -> str:
@@ -145,7 +151,7 @@ def _matrix(report: Report, judged: Judged) -> str:
     if outside is not None:
         rows.append(svg.MatrixRow(OUT_OF_SCOPE, [outside.chosen.get(name, 0) for name in columns], outside.right))
     note = "A row for each true class, a column for each chosen one; the colour is the share of the row."
-    return _section("Confusion matrix", note, f'<div class="wide">{svg.heat_map(rows, columns)}</div>')
+    return section("Confusion matrix", note, f'<div class="wide">{svg.heat_map(rows, columns)}</div>')
 
 
 def _labels(judged: Judged) -> str:
@@ -160,7 +166,7 @@ def _labels(judged: Judged) -> str:
     )
     cells = "".join(f'<th class="{"number" if i in (1, 2, 4, 6) else ""}">{name}</th>' for i, name in enumerate(head))
     note = "Precision: of the rows given a label, the share that has it. Recall: of its own rows, the share given it."
-    return _section("Labels", note, f'<div class="wide"><table><tr>{cells}</tr>{rows}</table></div>')
+    return section("Labels", note, f'<div class="wide"><table><tr>{cells}</tr>{rows}</table></div>')
 
 
 def _confusions_table(report: Report, judged: Judged) -> str:
@@ -168,50 +174,52 @@ def _confusions_table(report: Report, judged: Judged) -> str:
         (truth, chosen, f"{count:,}", percent(count / judged.labels[truth].rows))
         for truth, chosen, count in confusions(report, judged)[:SHOWN_CONFUSIONS]
     ]
-    return _table(("is", "taken for", "rows", "of its label"), rows, (2, 3))
+    return table(("is", "taken for", "rows", "of its label"), rows, (2, 3))
 
 
 def _passed(report: Report) -> str:
     head, *rows = passed_rows(report)
     note = "Of the rows with the highest score for a class: the share at its threshold, and of these the right ones."
-    return _section("Thresholds by class", note, f'<div class="wide">{_table(head, rows, range(1, len(head)))}</div>')
+    return section("Thresholds by class", note, f'<div class="wide">{table(head, rows, range(1, len(head)))}</div>')
 
 
 def _mistakes(report: Report, texts: Mapping[int, str]) -> str:
     rows = [
-        (f"{mistake.confidence:.2f}", mistake.truth, mistake.chosen, str(mistake.line), _shorten(texts[mistake.line]))
+        (f"{mistake.confidence:.2f}", mistake.truth, mistake.chosen, str(mistake.line), shorten(texts[mistake.line]))
         for mistake in report.mistakes[:SHOWN_MISTAKES]
     ]
     if not rows:
-        return _section("Most confident mistakes", "None.", "")
+        return section("Most confident mistakes", "None.", "")
     note = "Wrong with high confidence: the file has a wrong label, or the classifier never learned such text."
-    table = _table(("confidence", "is", "taken for", "line", "prompt"), rows, (0, 3), text=4)
-    return _section("Most confident mistakes", note, f'<div class="wide">{table}</div>')
+    found = table(("confidence", "is", "taken for", "line", "prompt"), rows, (0, 3), text=4)
+    return section("Most confident mistakes", note, f'<div class="wide">{found}</div>')
 
 
-def _origin(report: Report) -> str:
-    origin = report.provenance
-    pairs = [
-        ("artifact", f"{origin.artifact.name}, SHA-256 of its manifest {origin.artifact.sha256}"),
-        *((name, f"SHA-256 {digest}") for name, digest in origin.artifact.files.items()),
-        ("data", f"{origin.data.name}, SHA-256 {origin.data.sha256}"),
-    ]
-    if origin.config is not None:
-        pairs.append(("config", f"{origin.config.name}, SHA-256 {origin.config.sha256}"))
+def origin(known: Provenance) -> str:
+    """Return the section about what a result was made of."""
+    pairs = [("artifact", f"{known.artifact.name}, SHA-256 of its manifest {known.artifact.sha256}")]
+    pairs += [(name, f"SHA-256 {digest}") for name, digest in known.artifact.files.items()]
+    if known.against is not None:
+        pairs.append(("against", f"{known.against.name}, SHA-256 of its manifest {known.against.sha256}"))
+    pairs.append(("data", f"{known.data.name}, SHA-256 {known.data.sha256}"))
+    if known.config is not None:
+        pairs.append(("config", f"{known.config.name}, SHA-256 {known.config.sha256}"))
     pairs += [
-        ("machine", ", ".join(f"{name} {value}" for name, value in origin.machine.items())),
-        ("versions", ", ".join(f"{name} {version}" for name, version in origin.versions.items())),
-        ("time", origin.time),
+        ("machine", ", ".join(f"{name} {value}" for name, value in known.machine.items())),
+        ("versions", ", ".join(f"{name} {version}" for name, version in known.versions.items())),
+        ("time", known.time),
     ]
     inner = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in pairs)
-    return _section("Provenance", "", f"<dl>{inner}</dl>")
+    return section("Provenance", "", f"<dl>{inner}</dl>")
 
 
-def _section(title: str, note: str, content: str) -> str:
+def section(title: str, note: str, content: str) -> str:
+    """Return a part of the page; title, note and content are HTML."""
     return f"<section><h2>{title}</h2>{f'<p>{note}</p>' if note else ''}{content}</section>"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int], text: int = -1) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int], text: int = -1) -> str:
+    """Return a table of plain texts; `numbers` are the columns of numbers, `text` is that of a long text."""
     kinds = ["number" if i in numbers else "text" if i == text else "" for i in range(len(head))]
     first = "".join(f'<th class="{kind}">{name}</th>' for kind, name in zip(kinds, head, strict=True))
     body = "".join(
@@ -221,7 +229,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence
     return f"<table><tr>{first}</tr>{body}</table>"
 
 
-def _shorten(text: str) -> str:
+def shorten(text: str) -> str:
     """Return the head and tail of a prompt, on a few lines."""
     flat = " ".join(text.split())
     if len(flat) <= SHOWN_CHARACTERS:

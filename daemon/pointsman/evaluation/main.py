@@ -17,14 +17,14 @@ from pointsman.config.lint import lint
 from pointsman.config.load import load
 from pointsman.config.model import Config
 from pointsman.errors import ConfigError, EvaluationError
-from pointsman.evaluation import html, replay, table
+from pointsman.evaluation import html, replay, replay_html, table
 from pointsman.evaluation.dataset import read_rows
-from pointsman.evaluation.decisions import decide
+from pointsman.evaluation.decisions import Known, decide, results
 from pointsman.evaluation.evaluate import evaluate
 from pointsman.evaluation.fitted_rows import unseen
-from pointsman.evaluation.metrics import Bools, Floats
-from pointsman.evaluation.provenance import provenance
+from pointsman.evaluation.provenance import file_id, provenance
 from pointsman.evaluation.reader import Reader, Reading
+from pointsman.evaluation.replayed import replayable
 from pointsman.evaluation.scheme import Categories, Labels, Scheme
 from pointsman.routing.formats import CHAT
 
@@ -34,8 +34,9 @@ the requests of a decision log."""
 
 _EPILOG = """\
 Of a row, the ask is classified, as in the service. Labels are those of the classifier or, with --config, the config's
-categories; a request of no domain has the label out_of_scope. The HTML report shows the prompts of the most confident
-mistakes; the table and the JSON show none. Rows that ARTIFACT was fitted on are left out, with a warning.
+categories; a request of no domain has the label out_of_scope. The HTML report shows prompts: of the most confident
+mistakes, or of each change; the table and the JSON show none. Rows that ARTIFACT was fitted on are left out, with a
+warning.
 
 A replay needs the texts: the file of the config's pointsman.log.texts_file, or --texts. It compares ARTIFACT
 with --against, or its own threshold with --threshold, or, with --config only, the log with ARTIFACT's decisions."""
@@ -63,7 +64,7 @@ def command_parser() -> argparse.ArgumentParser:
         prog="pointsman eval",
         usage="%(prog)s ARTIFACT FILE.jsonl [--config FILE] [--json FILE] [--html FILE]\n"
         "       %(prog)s --replay LOG ARTIFACT [--against ARTIFACT] [--threshold T] [--texts FILE] [--hash-key FILE]\n"
-        "       [--config FILE]",
+        "       [--config FILE] [--json FILE] [--html FILE]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -75,7 +76,13 @@ def command_parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, metavar="FILE", help="use the categories and threshold of this config")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write the report as an HTML page")
-    parser.add_argument("--replay", type=Path, metavar="LOG", help="repeat the decisions of this log of `serve`")
+    parser.add_argument(
+        "--replay",
+        type=Path,
+        action="append",
+        metavar="LOG",
+        help="repeat the decisions of this log of `serve`, also of journalctl, compressed, or `-`; may be repeated",
+    )
     parser.add_argument("--texts", type=Path, metavar="FILE", help='texts of the replay: rows {"hash", "text"}')
     parser.add_argument(
         "--hash-key", type=Path, metavar="FILE", help="the service's text_hash.key, for texts without a hash"
@@ -99,8 +106,8 @@ def _misuse(options: argparse.Namespace) -> str | None:
             return "give a FILE.jsonl with labelled prompts, or a log with --replay"
         stray = [name for name in ("texts", "hash_key", "against", "threshold") if getattr(options, name) is not None]
         return f"--{stray[0]} needs --replay" if stray else None
-    if options.file is not None or options.html is not None:
-        return "--replay takes an ARTIFACT but no file of labelled prompts, and writes no HTML"
+    if options.file is not None:
+        return "--replay takes an ARTIFACT but no file of labelled prompts"
     if options.against is None and options.threshold is None and options.config is None:
         return "nothing to compare: give --against, --threshold or --config"
     return None
@@ -123,7 +130,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     else:
         made = decide(rows, config, labels, lambda texts: _read(found, config, texts), found.calibration)
         reading, decided = made.reading, made.categories
-    origin = provenance(found, options.file, options.config, fitted_rows=len(every) - len(rows))
+    origin = provenance(found, file_id(options.file), options.config, fitted_rows=len(every) - len(rows))
     report = evaluate(rows, reading, scheme, origin, decided)
     print(table.render(report))
     if options.json:
@@ -140,23 +147,34 @@ def _replay(options: argparse.Namespace) -> int:
     texts = replay.read_texts(_texts_file(options.texts, config), _hash_key(options.hash_key))
     known = [line for line in lines if line.text_hash in texts]
     if not known:
-        raise EvaluationError(
-            f"{options.replay}: the file of texts has none of the texts of its {len(lines):,} decisions"
-        )
+        names = replay.names_of(options.replay)
+        raise EvaluationError(f"{names}: the file of texts has none of the texts of its {len(lines):,} decisions")
+    decided = [line for line in lines if line.text_hash in texts or _without_text(line, config)]
+    asked = [line.asked(texts.get(line.text_hash or "")) for line in decided]
     judges = [
-        replay.Judge(name, found, config, *_read_lines(found, config, known, texts))
-        for name, found in zip(_names(artifacts), artifacts, strict=True)
+        _judge(name, found, config, known, texts) for name, found in zip(_names(artifacts), artifacts, strict=True)
     ]
     first, last = judges[0], judges[-1]
     alone = options.against is None and options.threshold is None
-    before = replay.as_logged(known) if alone else first.side(first.threshold)
     threshold = last.threshold if options.threshold is None else options.threshold
-    origin = provenance(artifacts[0], options.replay, options.config, *artifacts[1:])
-    result = replay.compare(known, len(lines), before, last, threshold, origin)
+    before = replay.as_logged(decided) if alone else first.routed(first.threshold, asked)
+    after = last.routed(threshold, asked)
+    sweep = replay.swept(replay.as_logged(known) if alone else first.side(first.threshold), last)
+    origin = provenance(artifacts[0], replay.identity(options.replay, lines), options.config, *artifacts[1:])
+    result = replay.compare(decided, len(lines), before, after, sweep, origin)
     print(replay.render(result))
     if options.json:
         _write(options.json, _json(result))
+    if options.html:
+        _write(options.html, replay_html.render(result, replay.samples(before, after, [one.text for one in asked])))
     return 0
+
+
+def _without_text(line: replay.Logged, config: Config | None) -> bool:
+    """Return whether a request whose text was not classified can be decided: by its conversation, or the same rule."""
+    if config is None or line.text_hash is not None:
+        return False
+    return config.pointsman.routing.sticky if line.rule is None else replayable(line.rule, config)
 
 
 def _artifact(name: str) -> Artifact:
@@ -200,17 +218,17 @@ def _hash_key(file: Path | None) -> bytes:
         raise EvaluationError(f"--hash-key: {file} cannot be used ({error.strerror})") from error
 
 
-def _read_lines(
-    found: Artifact, config: Config | None, lines: Sequence[replay.Logged], texts: dict[str, str]
-) -> tuple[Floats, Bools]:
-    """Return the probabilities of each line, shape [lines, labels], and whether its language is supported.
-
-    Each text is classified once.
-    """
-    position = {text_hash: i for i, text_hash in enumerate(dict.fromkeys(line.text_hash for line in lines))}
-    read = _read(found, config, [texts[text_hash] for text_hash in position])
-    rows = [position[line.text_hash] for line in lines]
-    return read.probabilities[rows], read.supported[rows]
+def _judge(
+    name: str, found: Artifact, config: Config | None, lines: Sequence[replay.Logged], texts: dict[str, str]
+) -> replay.Judge:
+    """Return what an artifact says of each line; each text is classified once."""
+    position = {line.text_hash or "": 0 for line in lines}
+    position = {text_hash: place for place, text_hash in enumerate(position)}
+    distinct = [texts[text_hash] for text_hash in position]
+    read = _read(found, config, distinct)
+    rows = [position[line.text_hash or ""] for line in lines]
+    known = Known(found.manifest.labels, found.calibration, dict(zip(distinct, results(read), strict=True)))
+    return replay.Judge(name, found, config, read.probabilities[rows], read.supported[rows], known)
 
 
 def _read(found: Artifact, config: Config | None, texts: Sequence[str]) -> Reading:

@@ -51,16 +51,16 @@ class Provenance:
 
 
 def provenance(
-    artifact: Artifact, data: Path, config: Path | None, against: Artifact | None = None, *, fitted_rows: int = 0
+    artifact: Artifact, data: FileId, config: Path | None, against: Artifact | None = None, *, fitted_rows: int = 0
 ) -> Provenance:
     """Return the provenance of a result; raises OSError if a file no longer exists."""
     return Provenance(
         time=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         artifact=identify(artifact),
         against=None if against is None else identify(against),
-        data=FileId(data.name, sha256(data)),
+        data=data,
         fitted_rows=fitted_rows,
-        config=None if config is None else FileId(config.name, sha256(config)),
+        config=None if config is None else file_id(config),
         machine={"cpu": cpu_model(), "cores": usable_cores(), "system": platform.platform()},
         versions={
             "pointsman": __version__,
@@ -68,6 +68,11 @@ def provenance(
             **{name: importlib.import_module(name).__version__ for name in LIBRARIES},
         },
     )
+
+
+def file_id(path: Path) -> FileId:
+    """Return the identity of a file; raises OSError."""
+    return FileId(path.name, sha256(path))
 
 
 def identify(artifact: Artifact) -> ArtifactId:

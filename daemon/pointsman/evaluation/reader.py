@@ -11,6 +11,7 @@ import numpy as np
 
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.cores import usable_cores
+from pointsman.classify.language import UNCERTAIN, Verdict
 from pointsman.classify.loading import WARM_UP_TEXTS, language_gate
 from pointsman.classify.onnx_cpu import Engine, Probabilities, default_providers
 from pointsman.classify.tokenizer import Tokenizer, Window
@@ -35,6 +36,8 @@ class Reading:
     """Tokens that were read, shape [n]."""
     supported: Bools
     """Whether each text may be in a language that the artifact is for, shape [n]."""
+    languages: list[str | None]
+    """Of each text; None if it is not certain, or was not asked for."""
     cut: int
     """Texts of which only head and tail, `max_tokens` in all, were read."""
     max_tokens: int
@@ -46,7 +49,7 @@ class Reading:
 class _One:
     probabilities: Probabilities
     tokens: int
-    supported: bool
+    verdict: Verdict
     cut: bool
     seconds: float
 
@@ -86,7 +89,8 @@ class Reader:
         return Reading(
             probabilities=np.stack([one.probabilities for one in ordered]),
             tokens=np.array([one.tokens for one in ordered]),
-            supported=np.array([one.supported for one in ordered]),
+            supported=np.array([one.verdict.supported for one in ordered]),
+            languages=[one.verdict.language for one in ordered],
             cut=sum(one.cut for one in ordered),
             max_tokens=self._window.max_tokens,
             seconds=np.array([found[position].seconds for position in sorted(timed)]),
@@ -96,9 +100,9 @@ class Reader:
         started = time.perf_counter()
         read = self._window.cut_text(text)
         (encoded,) = self._tokenizer.encode([read], self._window)
-        supported = self._gate is None or self._gate.judge(read).supported
+        verdict = UNCERTAIN if self._gate is None else self._gate.judge(read)
         probabilities = self._engine.run([encoded.ids])[0]
         if np.isnan(probabilities).any():
             raise ArtifactError(f"{self._folder}: the graph returned NaN or infinity for {text[:80]!r}")
         seconds = time.perf_counter() - started
-        return _One(probabilities, len(encoded.ids), supported, encoded.cut or read is not text, seconds)
+        return _One(probabilities, len(encoded.ids), verdict, encoded.cut or read is not text, seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,9 +17,11 @@ from pointsman.config.model import Config
 from pointsman.errors import EvaluationError
 from pointsman.evaluation import log_lines
 from pointsman.evaluation.dataset import read_lines, text_of
+from pointsman.evaluation.decisions import Known
 from pointsman.evaluation.evaluate import Share, share
 from pointsman.evaluation.metrics import Bools, Floats
-from pointsman.evaluation.provenance import Provenance
+from pointsman.evaluation.provenance import FileId, Provenance
+from pointsman.evaluation.replayed import Asked, decide
 from pointsman.evaluation.scheme import DEFAULT_THRESHOLD, NONE, Categories, Labels
 from pointsman.evaluation.table import artifact_line, columns, interval, percent
 from pointsman.observability.rotated_file import parts
@@ -27,15 +30,47 @@ UNSURE = "(unsure)"
 """Stands for a label below the threshold, or of a text in another language, if no config says which model answers."""
 STEPS = 20  # of the thresholds that are swept, from 0 to 1
 MOST_SWITCHES = 15
+SHOWN_TEXTS = 5
+
+
+class _Would(msgspec.Struct, frozen=True):
+    model: str
 
 
 class Logged(msgspec.Struct, frozen=True):
-    """The fields of a log line that a replay reads."""
+    """The fields of a log line that a replay reads.
+
+    There is no hash where a rule decided, or a follow-up says nothing.
+    `would` is the model that the rollout kept the request from.
+    """
 
     event: str
-    text_hash: str = ""
+    text_hash: str | None = None
     selected_model: str | None = None
     category: str | None = None
+    reason: str | None = None
+    rule: str | None = None
+    conversation: str | None = None
+    turn: int = 1
+    path: str = ""
+    client: str = ""
+    key: str = ""
+    would: _Would | None = None
+
+    @property
+    def replayable(self) -> bool:
+        """Return whether it was classified, or follows in a known conversation, or was decided by a rule."""
+        follows = self.reason == "sticky" and self.conversation is not None
+        return self.text_hash is not None or self.rule is not None or follows
+
+    @property
+    def model(self) -> str:
+        """Return the model that routing chose."""
+        return (self.selected_model or "") if self.would is None else self.would.model
+
+    def asked(self, text: str | None) -> Asked:
+        """Return the request, with its text if there is one."""
+        return Asked(text, self.category, self.rule, self.conversation, self.turn, self.path, self.client, self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +111,30 @@ class Replay:
     sweep: list[Step]
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Texts whose decision changes in one way; they are for the HTML report alone."""
+
+    before: str
+    after: str
+    requests: int
+    texts: tuple[str, ...]
+
+
 class Judge:
     """Decide at any threshold by what one artifact says of n texts: probabilities, shape [n, labels], and languages."""
 
     def __init__(
-        self, name: str, artifact: Artifact, config: Config | None, probabilities: Floats, supported: Bools
+        self,
+        name: str,
+        artifact: Artifact,
+        config: Config | None,
+        probabilities: Floats,
+        supported: Bools,
+        known: Known | None = None,
     ) -> None:
+        """`known` has what the artifact says of each text, for the router."""
+        self._known = known
         self._labels = artifact.manifest.labels
         self._calibration = artifact.calibration
         self._config = config
@@ -106,8 +159,20 @@ class Judge:
             return Labels(self._labels, threshold)
         return Categories(_with_threshold(self._config, threshold), self._labels, self._calibration)
 
+    def routed(self, threshold: float, asked: Sequence[Asked]) -> Side:
+        """Return the decisions of the service for requests, with its rules and conversations.
+
+        Without a config there are none, and each text is decided by itself.
+        """
+        if self._config is None or self._known is None:
+            return self.side(threshold)
+        decided = decide(asked, _with_threshold(self._config, threshold), self._known)
+        return Side(
+            f"{self.name} at {threshold:.2f}", [one.category or NONE for one in decided], [one.model for one in decided]
+        )
+
     def side(self, threshold: float) -> Side:
-        """Return the decisions at a threshold."""
+        """Return the decisions about the texts at a threshold, each by itself."""
         scheme = self._scheme(threshold)
         chosen = scheme.chosen(self._probabilities, self._supported).tolist()
         name = f"{self.name} at {threshold:.2f}"
@@ -118,16 +183,29 @@ class Judge:
         return Side(name, [scheme.names[i] if s else UNSURE for i, s in zip(chosen, sure, strict=True)], None)
 
 
-def read_log(path: Path) -> list[Logged]:
-    """Return the decisions of a log, `-` for standard input, that have a `text_hash`. Raises EvaluationError."""
-    with log_lines.opened(path) as lines:
-        found = [line for line in log_lines.decisions(lines, Logged) if line.text_hash]
-    if not found:
+def read_log(paths: Sequence[Path]) -> list[Logged]:
+    """Return the decisions of logs that can be replayed; `-` is standard input. Raises EvaluationError."""
+    found: list[Logged] = []
+    for path in paths:
+        with log_lines.opened(path) as lines:
+            found += [line for line in log_lines.decisions(lines, Logged) if line.replayable]
+    if not any(line.text_hash for line in found):
+        names = ", ".join(map(str, paths))
         raise EvaluationError(
-            f"{path}: no routing_decision with a text_hash in it; pass the log of `pointsman serve` (its stderr), as "
+            f"{names}: no routing_decision with a text_hash in it; pass the log of `pointsman serve` (its stderr), as "
             "it was written or from the journal"
         )
     return found
+
+
+def names_of(paths: Sequence[Path]) -> str:
+    """Return the names of logs, for a report."""
+    return ", ".join("standard input" if str(path) == "-" else path.name for path in paths)
+
+
+def identity(paths: Sequence[Path], lines: Sequence[Logged]) -> FileId:
+    """Return what identifies the decisions of logs."""
+    return FileId(names_of(paths), hashlib.sha256(msgspec.json.encode(lines)).hexdigest())
 
 
 def read_texts(path: Path, hash_key: bytes = b"") -> dict[str, str]:
@@ -148,14 +226,13 @@ def read_texts(path: Path, hash_key: bytes = b"") -> dict[str, str]:
 
 def as_logged(lines: Sequence[Logged]) -> Side:
     """Return the decisions of the service."""
-    return Side("the log", [line.category or NONE for line in lines], [line.selected_model or "" for line in lines])
+    return Side("the log", [line.category or NONE for line in lines], [line.model for line in lines])
 
 
 def compare(
-    lines: Sequence[Logged], logged: int, before: Side, judge: Judge, threshold: float, origin: Provenance
+    lines: Sequence[Logged], logged: int, before: Side, after: Side, sweep: list[Step], origin: Provenance
 ) -> Replay:
-    """Return the changes from `before` to `judge` at `threshold`; `lines` are those of `logged` with a text."""
-    after = judge.side(threshold)
+    """Return the changes from `before` to `after`; `lines` are those of `logged` that can be decided."""
     log = as_logged(lines)
     matrix: dict[str, Counter[str]] = {}
     for one, other in zip(before.chosen, after.chosen, strict=True):
@@ -167,15 +244,33 @@ def compare(
     return Replay(
         provenance=origin,
         logged=logged,
-        texts=len({line.text_hash for line in lines}),
+        texts=len({line.text_hash for line in lines if line.text_hash}),
         before=before.name,
         after=after.name,
         changed=share(_differing(before.chosen, after.chosen), len(lines)),
         other_model=None if models is None else share(models, len(lines)),
         as_logged=None if same is None else share(same, len(lines)),
         matrix={one: dict(others.most_common()) for one, others in sorted(matrix.items())},
-        sweep=[_step(step / STEPS, before, judge) for step in range(STEPS + 1)],
+        sweep=sweep,
     )
+
+
+def swept(before: Side, judge: Judge) -> list[Step]:
+    """Return how many texts are sure, and decided otherwise than `before`, at any threshold, each by itself."""
+    return [_step(step / STEPS, before, judge) for step in range(STEPS + 1)]
+
+
+def samples(before: Side, after: Side, texts: Sequence[str | None]) -> list[Sample]:
+    """Return the changes of category, the most frequent first, with a few of their texts."""
+    found: dict[tuple[str, str], list[str | None]] = {}
+    for one, other, text in zip(before.chosen, after.chosen, texts, strict=True):
+        if one != other:
+            found.setdefault((one, other), []).append(text)
+    made = [
+        Sample(one, other, len(all_of), tuple(dict.fromkeys(filter(None, all_of)))[:SHOWN_TEXTS])
+        for (one, other), all_of in found.items()
+    ]
+    return sorted(made, key=lambda sample: -sample.requests)
 
 
 def render(replay: Replay) -> str:
@@ -183,7 +278,7 @@ def render(replay: Replay) -> str:
     found = replay.changed.whole
     origin = replay.provenance
     lines = [
-        f"{origin.data.name}: {replay.logged:,} decisions, {found:,} with their text ({replay.texts:,} texts)",
+        f"{origin.data.name}: {replay.logged:,} decisions, {found:,} decided again ({replay.texts:,} texts)",
         *(f"{one.name}: {artifact_line(one)}" for one in (origin.artifact, origin.against) if one is not None),
         "",
         f"from {replay.before} to {replay.after}",

@@ -156,10 +156,16 @@ def _add_experiment(line: Line, arm: Arm, routed: Routed) -> None:
 def draw_of(routed: Routed) -> str | None:
     """Return what identifies the conversation that was drawn, None where it is on several arms."""
     kept = routed.kept
-    return None if kept is None or kept.mixed else f"{int(kept.share * 2**48):012x}"
+    return None if kept is None or kept.mixed else _number(kept.share)
+
+
+def _number(share: float) -> str:
+    return f"{int(share * 2**48):012x}"
 
 
 def _add_ask(line: Line, routed: Routed) -> None:
+    if routed.kept is not None and routed.recalled is not None:
+        line["conversation"], line["turn"] = _number(routed.kept.share), routed.recalled.turns
     if routed.ask.kind not in (AskKind.MESSAGE, AskKind.NONE):
         line["ask"] = routed.ask.kind
     if routed.ask.steps:

@@ -1,0 +1,121 @@
+"""Decide the requests of a log anew by the router itself: by its rules, and by what each conversation holds on to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+
+import msgspec
+
+from pointsman.adapters.catalog import Served
+from pointsman.classify.text_classifier import TextClassifier
+from pointsman.config.model import AskOptions, Config, Rule
+from pointsman.evaluation.decisions import Known
+from pointsman.lru import Lru
+from pointsman.routing.conversations import Kept
+from pointsman.routing.decision import Decision
+from pointsman.routing.formats import CHAT
+from pointsman.routing.router import Router
+from pointsman.routing.rules import Origin
+
+# Of so many conversations the last decision and ask are known at a time.
+MOST_CONVERSATIONS = 200_000
+LONGEST_ASK = 4096
+_SAYS_NOTHING = "ok"
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request of a log: `text` is None where nothing was classified, as its conversation or a rule decided.
+
+    `conversation` is its number in 48 bits, in hex, and `turn` its place there, from 1. `category` is what it had.
+    """
+
+    text: str | None = None
+    category: str | None = None
+    rule: str | None = None
+    conversation: str | None = None
+    turn: int = 1
+    path: str = ""
+    client: str = ""
+    key: str = ""
+
+    @property
+    def share(self) -> float:
+        return 0.0 if self.conversation is None else int(self.conversation, 16) / 2**48
+
+
+class _Turn(msgspec.Struct, frozen=True):
+    kept: Kept
+    ask: str
+
+
+def decide(asked: Sequence[Asked], config: Config, known: Known) -> list[Decision]:
+    """Return the decisions, in the order of the requests; `known` has the results for all texts."""
+    return asyncio.run(_Traffic(config, known).decide(asked))
+
+
+def replayable(rule: str | None, config: Config | None) -> bool:
+    """Return whether the config has a rule that decided a request."""
+    return config is not None and any(one.name == rule for one in config.pointsman.routing.rules)
+
+
+class _Traffic:
+    """The routers of a config without its rollout: one for all requests, and one for those of each rule that is blind.
+
+    What such a rule looks at is not in the log: headers, images, tools, and the text where it decided. So it decides
+    where it decided in the log, and nowhere else.
+    """
+
+    def __init__(self, config: Config, known: Known) -> None:
+        rules = config.pointsman.routing.rules
+        self._known = known
+        seeing = [rule for rule in rules if not _is_blind(rule)]
+        self._seeing = {rule.name for rule in seeing}
+        self._router = self._with_rules(config, seeing)
+        self._ruled = {
+            rule.name: self._with_rules(config, [_unconditional(rule)]) for rule in rules if rule.never is None
+        }
+        self._turns: Lru[str, _Turn] = Lru(MOST_CONVERSATIONS)
+
+    def _with_rules(self, config: Config, rules: list[Rule]) -> Router:
+        routing = replace(
+            config.pointsman.routing, rules=tuple(rules), mode="on", categories={}, ask=AskOptions(mode="last_user")
+        )
+        plain = replace(config, pointsman=replace(config.pointsman, routing=routing))
+        return Router(plain, cast(TextClassifier, self._known), Served)
+
+    async def decide(self, asked: Sequence[Asked]) -> list[Decision]:
+        return [await self._decide(one) for one in asked]
+
+    async def _decide(self, one: Asked) -> Decision:
+        before = None if one.conversation is None else self._turns.get(one.conversation)
+        if one.text is not None and one.turn == 1:  # what is known is of another that began with the same words
+            before = None
+        elif one.text is None and one.rule is None and before is None:  # it began before the log
+            before = _Turn(Kept(one.category, one.share), "")
+        text = _SAYS_NOTHING if one.text is None else one.text
+        said = [] if before is None or not before.ask else [("user", before.ask), ("assistant", "")]
+        messages = [{"role": role, "content": content} for role, content in [*said, ("user", text)]]
+        request = CHAT.parse(msgspec.json.encode({"messages": messages}), self._router.finder)
+        kept = Kept(None, one.share, unread=True) if before is None else before.kept
+        origin = Origin({}, one.client, one.path, one.key)
+        routed = await self._router_for(one).route(request, continued=kept, remember=False, origin=origin)
+        if one.conversation is not None and routed.kept is not None:
+            ask = before.ask if one.text is None and before is not None else text
+            self._turns.put(one.conversation, _Turn(routed.kept, ask[:LONGEST_ASK]))
+        return routed.decision
+
+    def _router_for(self, one: Asked) -> Router:
+        if one.rule is not None and (one.text is None or one.rule not in self._seeing):
+            return self._ruled.get(one.rule, self._router)
+        return self._router
+
+
+def _is_blind(rule: Rule) -> bool:
+    return bool(rule.headers) or rule.images is not None or rule.tools is not None
+
+
+def _unconditional(rule: Rule) -> Rule:
+    return Rule(name=rule.name, category=rule.category, adapter=rule.adapter, default=rule.default)
