@@ -29,6 +29,7 @@ from support import toy_artifact
 from support.config_files import MINIMAL, category
 from support.log import Memory
 from support.process import eventually
+from support.rows import rows
 
 # --- the files -----------------------------------------------------------------------------------------------------
 
@@ -263,7 +264,7 @@ async def test_at_the_start_the_file_is_served_where_the_kept_config_cannot_be(f
         assert "is kept no more" in service.reloader.serving.warnings[0]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("body", "status", "code"),
     [
         (b'{"number": 0}', 409, "config_of_the_file"),

@@ -14,6 +14,7 @@ from pointsman.config.model import RoutingOptions
 from pointsman.errors import HttpError, RequestError
 from pointsman.routing.router import Router
 from support.config_files import LABELS
+from support.rows import rows
 from support.toy_config import BASE, config
 
 
@@ -70,7 +71,7 @@ async def test_a_batch_is_answered_in_order_with_its_statistics(router: Router) 
     assert statistics["avg_confidence"] == pytest.approx(sum(row["confidence"] for row in answer["results"]) / 4)
 
 
-@pytest.mark.parametrize(
+@rows(
     "wrong",
     [b"", b"[]", b"{}", b'{"text":5}', b'{"text":""}', b'{"text":" \\n"}', b'{"text":"\xff"}', b"[" * 100_000],
 )
@@ -80,7 +81,7 @@ async def test_a_bad_intent_is_the_clients_fault(router: Router, wrong: bytes) -
     assert (caught.value.status, caught.value.code) == (400, "INVALID_INPUT")
 
 
-@pytest.mark.parametrize(
+@rows(
     "fields",
     [
         {"texts": []},

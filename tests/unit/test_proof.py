@@ -203,10 +203,10 @@ def test_a_graph_that_never_ends_is_stopped_and_refused(
     threads: int,
 ) -> None:
     """ONNX Runtime prints nothing about it: the error says it all."""
-    monkeypatch.setattr(module, "PROOF_S", 0.2)
+    monkeypatch.setattr(module, "PROOF_S", 0.1)
     toy_artifact.build(tmp_path, {"model.onnx": toy_artifact.endless_model()})
     with (
-        pytest.raises(ArtifactError, match=r"a run did not end within 0.2 s"),
+        pytest.raises(ArtifactError, match=r"a run did not end within 0.1 s"),
         make_classifier(tmp_path, threads=threads),
     ):
         pass
@@ -216,8 +216,8 @@ def test_a_graph_that_never_ends_is_stopped_and_refused(
 def test_the_load_as_a_whole_is_limited_by_the_config(tmp_path: Path) -> None:
     """The thread that it leaves behind ends soon, since its runs are stopped."""
     folder = toy_artifact.build(tmp_path, {"model.onnx": toy_artifact.endless_model()})
-    options = ClassifierOptions(threads=1, load_timeout_ms=300)
-    with pytest.raises(ArtifactError, match=r"0.3 s"):
+    options = ClassifierOptions(threads=1, load_timeout_ms=100)
+    with pytest.raises(ArtifactError, match=r"0.1 s"):
         load_classifier(config(classifier=options), artifact.load(folder))
 
 
@@ -232,8 +232,8 @@ def test_a_graph_that_ends_never_for_long_texts_only_is_refused(make_classifier:
     model = toy_artifact.after_votes(nodes, {"many": np.array([200]), "zero": np.array(0, "f")})
     toy_artifact.build(tmp_path, {"model.onnx": model})
     with (
-        pytest.raises(ArtifactError, match=r"a run did not end within 0.5 s"),
-        make_classifier(tmp_path, load_timeout_ms=500),
+        pytest.raises(ArtifactError, match=r"a run did not end within 0.1 s"),
+        make_classifier(tmp_path, load_timeout_ms=100),
     ):
         pass
 

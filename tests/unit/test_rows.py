@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 
 import pytest
@@ -35,6 +36,16 @@ def test_two_tables_give_each_pair_of_their_rows_and_fixtures_come_from_pytest()
     assert list(inspect.signature(test).parameters) == ["fixture"]
     test(fixture="x")
     assert seen == [("x", 1, "a"), ("x", 1, "b"), ("x", 2, "a"), ("x", 2, "b")]
+
+
+async def test_so_does_a_coroutine() -> None:
+    @rows("number", [1, 2, 3])
+    async def test(number: int) -> None:
+        await asyncio.sleep(0)
+        assert number == 2
+
+    with pytest.raises(ExceptionGroup, match="2 of 3 rows fail"):
+        await test()
 
 
 @rows("table", [[], iter(())])

@@ -6,8 +6,6 @@ import dataclasses
 import json
 from typing import Any
 
-import pytest
-
 from pointsman.adapters.catalog import Served
 from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier
@@ -18,6 +16,7 @@ from pointsman.routing.explain import describe, render
 from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format, ParsedRequest
 from pointsman.routing.router import Routed, Router
 from pointsman.routing.rules import Origin
+from support.rows import rows
 from support.toy_config import BASE, category, config
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
@@ -142,7 +141,7 @@ async def test_planned_anew_a_ruled_request_keeps_what_rules_say(classifier: Cla
 HOME = Origin({b"x-team": b"legal-berlin", b"accept": b"*/*"}, "10.1.2.3", "/v1/chat/completions", "legal-bot")
 
 
-@pytest.mark.parametrize(
+@rows(
     ("conditions", "holds"),
     [
         ({}, True),
@@ -192,7 +191,7 @@ async def test_a_client_of_a_unix_socket_is_in_no_network(classifier: Classifier
     assert outcome(await router_of(classifier, rule).route(request("python"), origin=Origin({}))) == CLASSIFIED
 
 
-@pytest.mark.parametrize(
+@rows(
     ("api", "content", "images"),
     [
         (CHAT, [{"type": "text", "text": "python"}, IMAGE], True),

@@ -28,6 +28,7 @@ from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format
 from pointsman.routing.history import HistoryReader
 from pointsman.routing.router import Routed, Router
 from support.gate import Gate
+from support.rows import rows
 from support.toy_config import BASE, category, config, entry
 
 Make = Callable[..., AbstractContextManager[Classifier]]
@@ -110,7 +111,7 @@ async def test_nor_do_sessions_of_a_client(router: Router) -> None:
 # --- follow-ups -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ask", ["thanks", "merci", "shorter, please", "und jetzt als Tabelle", "明白了", ":)"])
+@rows("ask", ["thanks", "merci", "shorter, please", "und jetzt als Tabelle", "明白了", ":)"])
 async def test_a_follow_up_without_content_keeps_the_adapter_unclassified(router: Router, ask: str) -> None:
     await send(router, "python")
     routed = await send(router, "python", "a", ask)
