@@ -269,7 +269,7 @@ def test_descriptions_beside_rows_are_refused(tmp_path: Path, capsys: pytest.Cap
     assert "--data: not allowed with argument --describe" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["-o", str(tmp_path / "five")])
-    assert "one of the arguments --data --describe is required" in capsys.readouterr().err
+    assert "one of the arguments --data --describe --labelled is required" in capsys.readouterr().err
 
 
 # --- the terminal ----------------------------------------------------------------------------------------------

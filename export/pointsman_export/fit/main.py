@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import sys
+import time
 from pathlib import Path
 
+from pointsman.errors import CannotStart
+from pointsman.evaluation.improve_files import artifacts_folder, labels_file
 from pointsman_export.common.command import languages, run
 
 _DESCRIPTION = """\
 Make a head for your own labels on the encoder of an artifact, from a few labelled examples of each (20 to 200) or from
 descriptions of the labels, and write a new artifact that `pointsman serve` runs. It takes seconds on a CPU and needs
-the extra pointsman[fit]."""
+the extra pointsman[fit]; with --labelled it needs nothing but what serves."""
 
 _EPILOG = """\
 FILE holds one JSON object per line: {"text": "what's my balance", "label": "banking"}. Add a label `other` for prompts
@@ -22,8 +26,16 @@ Before you have such rows, --describe takes one or two sentences for each label,
 about accounts, cards and payments.", "label": "banking"}. Expect an accuracy of 0.70 to 0.80. Ten or more rows for each
 label are better.
 
+With --labelled, the classifier of a config is corrected by the labels of `pointsman label`, ten at least. It keeps its
+own labels, and decides as before what is not like a labelled text. It is judged by labelled texts that it did not see,
+and by what it changes for the texts that the service has kept. `pointsman classifier promote` puts it to use.
+
 The figures of --data come from cross-validation: each row is judged by a head that was not trained on it. They hold for
 prompts that are like the rows, so use prompts that your users wrote."""
+
+# A service on the same host comes first.
+NICE = 10
+LEAST_MEMORY_MB = 128
 
 
 def main(argv: list[str]) -> int:
@@ -32,9 +44,14 @@ def main(argv: list[str]) -> int:
     Wrong usage raises SystemExit with code 2.
     """
     options = command_parser().parse_args(argv)
+    if options.output is None and options.labelled is None:
+        command_parser().error("-o is required")
     # OpenBLAS reads this when numpy is imported. The regression's products are small: on a busy machine, two threads
     # that wait for each other took 13 times as long as one.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+    if options.labelled is not None:
+        return _correct(options)
 
     def work() -> str:
         # onnx is in an extra that may not be installed, and --help must not need it
@@ -44,7 +61,7 @@ def main(argv: list[str]) -> int:
         request = FitRequest(
             data=options.data or options.describe,
             described=options.data is None,
-            base=options.base,
+            base=options.base or "builtin",
             output=options.output,
             precision=options.precision,
             languages=options.languages,
@@ -73,11 +90,34 @@ def command_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="sentences that describe the labels, in the same form; to use them beside rows, add them to the rows",
     )
-    parser.add_argument(
-        "--base", default="builtin", metavar="ARTIFACT", help='folder of an artifact, or "builtin" (the default)'
+    source.add_argument(
+        "--labelled",
+        type=Path,
+        nargs="?",
+        const=labels_file(),
+        metavar="FILE",
+        help="labels of `pointsman label`; without FILE, those in the state directory",
     )
     parser.add_argument(
-        "-o", dest="output", type=Path, required=True, metavar="DIR", help="folder of the artifact; must not exist yet"
+        "--base",
+        metavar="ARTIFACT",
+        help='folder of an artifact, or "builtin" (the default; with --labelled, the classifier that the config names)',
+    )
+    parser.add_argument(
+        "-o",
+        dest="output",
+        type=Path,
+        metavar="DIR",
+        help="folder of the artifact; must not exist yet (default with --labelled: a new one in the state directory)",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="with --labelled, the config with the categories")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="with --labelled, also write the report as JSON")
+    parser.add_argument(
+        "--memory-mb",
+        type=_memory,
+        default=2048,
+        metavar="N",
+        help="with --labelled, take no more memory than this (default: %(default)s)",
     )
     parser.add_argument(
         "--languages",
@@ -95,6 +135,31 @@ def command_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--force", action="store_true", help="replace an existing artifact")
     return parser
+
+
+def _correct(options: argparse.Namespace) -> int:
+    """Correct a classifier, beside a service that may need this host's cores and memory more."""
+    output = options.output or artifacts_folder() / time.strftime("%Y%m%d-%H%M%S")
+
+    def work() -> str:
+        os.nice(NICE)
+        limit = options.memory_mb << 20
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        from pointsman_export.correct.command import correct_by
+
+        try:
+            return correct_by(options, output)
+        except MemoryError as error:
+            raise CannotStart(f"{options.memory_mb:,} MiB of memory do not suffice; raise --memory-mb") from error
+
+    return run("fit", output, work)
+
+
+def _memory(text: str) -> int:
+    value = int(text)
+    if not LEAST_MEMORY_MB <= value <= 1 << 20:
+        raise argparse.ArgumentTypeError(f"{text} is not {LEAST_MEMORY_MB} or more")
+    return value
 
 
 def _share(text: str) -> float:

@@ -86,7 +86,7 @@ def fit(request: FitRequest, progress: Progress) -> Report:
     languages = base.manifest.languages if request.languages is None else request.languages
     check_languages(request.data, rows.texts, languages)
     graph = graphs.load_graph(base.model_path)
-    graph, features_name = with_layers(graph, graphs.features_name(graph, base.manifest.output))
+    graph, features_name = with_layers(graph, graphs.features_name(graph, graph.graph.output[0].name))
     prompts = _tokenize(base, rows.texts)
     encoder = graphs.encoder(graph, features_name)
     run = partial(graphs.run, for_gpu=base.manifest.target == "gpu")

@@ -1,0 +1,1 @@
+"""Correct a classifier by labelled prompts: `pointsman fit --labelled`."""

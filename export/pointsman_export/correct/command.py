@@ -1,0 +1,42 @@
+"""Correct a classifier as the command line says: `pointsman fit --labelled`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import msgspec
+
+from pointsman import files
+from pointsman.classify import artifact
+from pointsman.config.lint import lint
+from pointsman.config.load import default_path, load
+from pointsman.errors import ConfigError
+from pointsman_export.correct.pipeline import CorrectionRequest, correct
+from pointsman_export.fit.progress import Progress
+
+
+def correct_by(options: argparse.Namespace, output: Path) -> str:
+    """Write the artifact, and the report where it is asked for; return the report. Raises ExportError, CannotStart."""
+    path = options.config or default_path()
+    loaded = load(path)
+    named = options.base or loaded.config.classifier.category_model.model_id
+    base = artifact.resolve(named, Path.cwd() if options.base else loaded.folder)
+    findings = lint(loaded, artifact.read_manifest(base).labels)
+    if findings.errors:
+        raise ConfigError(str(path), findings.errors)
+    texts = loaded.config.pointsman.log.texts_file
+    request = CorrectionRequest(
+        labels=options.labelled,
+        config=loaded.config,
+        base=base,
+        texts=None if texts is None else Path(texts),
+        output=output,
+        force=options.force,
+    )
+    report = correct(request, Progress(sys.stderr))
+    if options.json is not None:  # it has what people wrote
+        told = msgspec.to_builtins(report) | {"before": report.before, "after": report.after, "artifact": str(output)}
+        files.write(options.json, msgspec.json.format(msgspec.json.encode(told)) + b"\n", replace=True, mode=0o600)
+    return report.table()

@@ -1,0 +1,211 @@
+"""Run the steps of a correction, in order."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnxruntime
+
+from pointsman.classify import artifact
+from pointsman.classify.language import LanguageGate
+from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKENIZER, Manifest, Source
+from pointsman.classify.onnx_cpu import Engine
+from pointsman.classify.tokenizer import Ids, Tokenizer, Window
+from pointsman.config.model import Config
+from pointsman.evaluation.fitted_rows import FITTED_ROWS, pack
+from pointsman.evaluation.labelled import LabelledText
+from pointsman.evaluation.metrics import Bools, Floats
+from pointsman.evaluation.scheme import Categories
+from pointsman.observability.kept_rows import Row, rows
+from pointsman_export.common import destination, session
+from pointsman_export.common.answers import hashes, write_manifest
+from pointsman_export.common.errors import ValuesError
+from pointsman_export.common.features import features_name
+from pointsman_export.correct import onnx_file, training
+from pointsman_export.correct.labels import allowed_labels, read
+from pointsman_export.correct.report import CorrectionReport, changes, judged
+from pointsman_export.correct.training import Correction, Scale, Texts, softmax
+from pointsman_export.export.texts import BUILT_IN
+from pointsman_export.fit.progress import Progress
+
+MOST_TRAFFIC = 5_000
+"""So many of the latest kept texts are read."""
+VALUES_TOLERANCE = 1e-3
+_SERVED = 32
+"""Number of texts that the daemon's own engine is tested on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectionRequest:
+    """The options of the command line; `texts` is the file of kept texts, None without one."""
+
+    labels: Path
+    config: Config
+    base: Path
+    texts: Path | None
+    output: Path
+    force: bool
+
+
+def correct(request: CorrectionRequest, progress: Progress) -> CorrectionReport:
+    """Write the artifact and return the report; raises ExportError or CannotStart. An error leaves nothing behind."""
+    start = time.perf_counter()
+    destination.check(request.output, force=request.force)
+    labelled = read(request.labels)
+    base = artifact.load(request.base)
+    allowed, groups = allowed_labels(request.config, base.manifest.labels, labelled, request.labels)
+    traffic = _traffic(request.texts, labelled)
+    reader = _Reader(base, progress)
+    ours = reader.read("reading the labelled texts", [one.text for one in labelled])
+    theirs = reader.read("reading the kept texts", [row.text for row in traffic])
+    common = reader.read("reading common texts", list(BUILT_IN))
+    trained = progress.step("training", 1)
+    scale = Scale.of(common.features, theirs.features, ours.features)
+    stays = ~training.free(ours, groups, theirs, scale)
+    held = Texts(
+        np.concatenate([common.features, theirs.features[stays]]),
+        np.concatenate([common.logits, theirs.logits[stays]]),
+    )
+    strength, left_out = training.choose(ours, allowed, held, groups, scale)
+    correction = training.correct(ours, allowed, held, strength, scale)
+    trained(1)
+    scheme = Categories(request.config, base.manifest.labels, base.calibration)
+    models = scheme.models()
+    known = _supported(base.manifest, [one.text for one in labelled])
+    passing = _supported(base.manifest, [row.text for row in traffic])
+    report = CorrectionReport(
+        base=base.folder.name,
+        labelled=len(labelled),
+        labels=judged(scheme, labelled, softmax(ours.logits), softmax(left_out), known),
+        strength=strength,
+        folds=training.FOLDS,
+        traffic=len(traffic),
+        changes=changes(
+            scheme, models, traffic, softmax(theirs.logits), softmax(correction.corrected(theirs)), passing
+        ),
+        seconds=0.0,
+    )
+    with destination.workspace(request.output) as work:
+        built = work / "artifact"
+        built.mkdir()
+        output = _write(reader, base, correction, built)
+        (built / FITTED_ROWS).write_bytes(_fitted(base, labelled))
+        report = msgspec.structs.replace(report, seconds=round(time.perf_counter() - start, 1))
+        write_manifest(built, _manifest(base, output, report, built))
+        _check_served(built, reader.prompts(ours), softmax(correction.corrected(ours)))
+        destination.publish(built, request.output, force=request.force)
+    return report
+
+
+class _Reader:
+    """Reads texts with the base's encoder."""
+
+    def __init__(self, base: artifact.Artifact, progress: Progress) -> None:
+        self.model = base.model_path.read_bytes()
+        graph = onnx_file.read_graph(self.model)
+        self.features = features_name(graph.nodes, graph.weights, graph.outputs[0] if graph.outputs else "")
+        self._base = base
+        self._progress = progress
+        self._session = session.open_session(onnx_file.with_output(self.model, self.features))
+        self._tokenizer = Tokenizer(base.tokenizer_path)
+        self._read: dict[int, list[Ids]] = {}
+
+    def read(self, step: str, texts: list[str]) -> Texts:
+        """Return what the classifier sees of texts; none may be given."""
+        manifest = self._base.manifest
+        window = Window.even(manifest.max_tokens)
+        prompts = [one.ids for one in self._tokenizer.encode([window.cut_text(text) for text in texts], window)]
+        if not prompts:
+            return Texts(np.empty((0, self._width()), np.float32), np.empty((0, len(manifest.labels)), np.float32))
+        outputs = (self.features, manifest.output)
+        progress = self._progress.step(step, len(prompts))
+        features, logits = session.run(self._session, outputs, prompts, progress, for_gpu=manifest.target == "gpu")
+        found = Texts(features, logits / manifest.temperature)
+        self._read[id(found)] = prompts
+        return found
+
+    def prompts(self, texts: Texts) -> list[Ids]:
+        """Return the tokens of texts that were read."""
+        return self._read[id(texts)]
+
+    def _width(self) -> int:
+        prompt = self._tokenizer.encode(["a"], Window.even(self._base.manifest.max_tokens))[0].ids
+        (found,) = session.run(self._session, [self.features], [prompt], lambda _: None)
+        return int(found.shape[1])
+
+
+def _traffic(path: Path | None, labelled: Sequence[LabelledText]) -> list[Row]:
+    """Return the latest kept texts without those that are labelled, each once."""
+    if path is None:
+        return []
+    latest: deque[Row] = deque(maxlen=MOST_TRAFFIC)
+    seen = {one.hash for one in labelled}
+    try:
+        for row in rows(path):
+            if row.hash not in seen and row.text.strip():
+                latest.append(row)
+    except FileNotFoundError:
+        return []
+    return list({row.hash: row for row in latest}.values())
+
+
+def _supported(manifest: Manifest, texts: list[str]) -> Bools:
+    gate = LanguageGate(manifest.languages) if manifest.languages else None
+    return np.array([gate is None or gate.judge(text).supported for text in texts], dtype=bool)
+
+
+def _write(reader: _Reader, base: artifact.Artifact, correction: Correction, built: Path) -> str:
+    """Write the graph and what stays as it is; return the name of the output."""
+    temperature = base.manifest.temperature  # the logits were divided by it
+    weights = (correction.weights * temperature).astype(np.float32)
+    bias = (correction.bias * temperature).astype(np.float32)
+    model, output = onnx_file.with_correction(reader.model, reader.features, base.manifest.output, weights, bias)
+    (built / MODEL).write_bytes(model)
+    shutil.copyfile(base.tokenizer_path, built / TOKENIZER)
+    if CALIBRATION in base.manifest.files:
+        shutil.copyfile(base.folder / CALIBRATION, built / CALIBRATION)
+    return output
+
+
+def _fitted(base: artifact.Artifact, labelled: Sequence[LabelledText]) -> bytes:
+    """Return the hashes of the labelled texts, and of those of the base."""
+    mine = pack(one.text for one in labelled)
+    theirs = (base.folder / FITTED_ROWS).read_bytes() if FITTED_ROWS in base.manifest.files else b""
+    every = {both[start : start + 8] for both in (mine, theirs) for start in range(0, len(both), 8)}
+    return b"".join(sorted(every)[:100_000])
+
+
+def _manifest(base: artifact.Artifact, output: str, report: CorrectionReport, built: Path) -> Manifest:
+    return msgspec.structs.replace(
+        base.manifest,
+        format_version=FORMAT_VERSION,
+        output=output,
+        source=Source(name=f"correction of {base.manifest.source.name}", sha256=base.manifest.files[MODEL]),
+        files=hashes(built),
+        verification=report.figures(),
+        versions={"numpy": np.__version__, "onnxruntime": onnxruntime.__version__},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _check_served(built: Path, prompts: Sequence[Ids], expected: Floats) -> None:
+    """Check that the daemon's loader takes the folder and that its engine gives the corrected scores.
+
+    Raises ArtifactError or ValuesError.
+    """
+    some = slice(0, _SERVED)
+    found = Engine(artifact.load(built), ["cpu"]).run(prompts[some])
+    difference = float(np.abs(found - expected[some]).max())
+    if not difference <= VALUES_TOLERANCE:  # a NaN fails, too
+        raise ValuesError(
+            f"the written graph's scores differ by {difference:.1e} from the correction's, allowed is "
+            f"{VALUES_TOLERANCE:.0e}; fit on another base"
+        )

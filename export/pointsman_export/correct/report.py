@@ -1,0 +1,149 @@
+"""Report what a correction does to the labelled texts and to the traffic."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from pointsman.evaluation.dataset import OUT_OF_SCOPE
+from pointsman.evaluation.labelled import LabelledText
+from pointsman.evaluation.metrics import Bools, Floats, Ints, accuracy_interval
+from pointsman.evaluation.scheme import Categories
+from pointsman.observability.kept_rows import Row
+
+SAMPLES = 3
+"""Texts that are shown of each change."""
+MOST_CHANGES = 20
+_WIDTH = 100
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """How many texts of a label are decided rightly, before and after."""
+
+    label: str
+    texts: int
+    before: int
+    after: int
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Texts that another model would answer, with some of them."""
+
+    before: str
+    after: str
+    model: str
+    texts: int
+    samples: tuple[str, ...]
+
+
+class CorrectionReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The measurements of a correction; each labelled text is judged by a correction that did not see it."""
+
+    base: str
+    labelled: int
+    labels: tuple[Judged, ...]
+    strength: float
+    folds: int
+    traffic: int
+    """Kept texts that were decided again."""
+    changes: tuple[Change, ...]
+    seconds: float
+
+    @property
+    def before(self) -> int:
+        return sum(one.before for one in self.labels)
+
+    @property
+    def after(self) -> int:
+        return sum(one.after for one in self.labels)
+
+    def figures(self) -> dict[str, Any]:
+        """Return the manifest's `verification`: numbers and labels, none of the texts."""
+        return {
+            "correction": {
+                "labelled": self.labelled,
+                "folds": self.folds,
+                "right_before": self.before,
+                "right_after": self.after,
+                "labels": {one.label: [one.texts, one.before, one.after] for one in self.labels},
+                "l2": self.strength,
+            },
+            "traffic": {"texts": self.traffic, "changed": sum(one.texts for one in self.changes)},
+        }
+
+    def table(self) -> str:
+        """Format the report for a terminal."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield f"  base        {self.base}"
+        yield f"  labelled    {self.labelled} texts, each judged by a correction that did not see it"
+        yield f"  right       {_share(self.before, self.labelled)} before"
+        yield f"              {_share(self.after, self.labelled)} after"
+        yield f"  time        {self.seconds:.1f} s"
+        width = max(len("label"), *(len(one.label) for one in self.labels))
+        yield f"\n  {'label':<{width}}  texts  before  after"
+        yield from (f"  {one.label:<{width}}  {one.texts:>5}  {one.before:>6}  {one.after:>5}" for one in self.labels)
+        changed = sum(one.texts for one in self.changes)
+        yield f"\n{changed:,} of {self.traffic:,} kept texts would be answered by another model"
+        for one in self.changes[:MOST_CHANGES]:
+            yield f"  {one.texts:>5}  from {one.before} to {one.after} ({one.model})"
+            for sample in one.samples:
+                shown = "".join(char if char.isprintable() else " " for char in sample)
+                yield f"         {textwrap.shorten(shown, _WIDTH, placeholder=' …')}"
+        if self.after <= self.before:
+            yield "\nwarning: it decides no more of the labelled texts rightly: label more before you promote it"
+
+
+def judged(
+    scheme: Categories, labelled: Sequence[LabelledText], before: Floats, after: Floats, supported: Bools
+) -> tuple[Judged, ...]:
+    """Return, by label, how many texts are decided rightly by the scores before and after."""
+    right = [_right(scheme, labelled, scores, supported) for scores in (before, after)]
+    labels = np.array([one.label for one in labelled])
+    return tuple(
+        Judged(label, int((labels == label).sum()), *(int(one[labels == label].sum()) for one in right))
+        for label in sorted(set(labels.tolist()))
+    )
+
+
+def changes(
+    scheme: Categories, models: Sequence[str], traffic: Sequence[Row], before: Floats, after: Floats, supported: Bools
+) -> tuple[Change, ...]:
+    """Return which kept texts another model would answer, the most frequent change first."""
+    if not traffic:
+        return ()
+    one, other = (scheme.chosen(scores, supported) for scores in (before, after))
+    differing = [place for place in range(len(traffic)) if models[one[place]] != models[other[place]]]
+    pairs = Counter((int(one[place]), int(other[place])) for place in differing)
+    return tuple(
+        Change(
+            scheme.names[first],
+            scheme.names[second],
+            models[second],
+            count,
+            _samples(traffic, [place for place in differing if (one[place], other[place]) == (first, second)]),
+        )
+        for (first, second), count in pairs.most_common(MOST_CHANGES)
+    )
+
+
+def _samples(traffic: Sequence[Row], places: Sequence[int]) -> tuple[str, ...]:
+    return tuple(traffic[place].text[:1_000] for place in places[:: max(1, len(places) // SAMPLES)][:SAMPLES])
+
+
+def _right(scheme: Categories, labelled: Sequence[LabelledText], scores: Floats, supported: Bools) -> Bools:
+    chosen: Ints = scheme.chosen(scores, supported)
+    caught = scheme.caught(scores, chosen)
+    truths = [None if one.label == OUT_OF_SCOPE else scheme.truth(one.label) for one in labelled]
+    return np.array([caught[i] if truth is None else chosen[i] == truth for i, truth in enumerate(truths)], dtype=bool)
+
+
+def _share(part: int, whole: int) -> str:
+    low, high = accuracy_interval(part, whole)
+    return f"{part} of {whole}, {100 * part / whole:.0f} % ({100 * low:.0f} to {100 * high:.0f})"

@@ -1,0 +1,153 @@
+"""Correct a classifier by a few labelled texts, and keep it as it is where nobody said otherwise.
+
+The correction is added to the logits: a linear layer on the encoder's output, which begins at zero. A label says which
+of the classifier's labels may be right (those that its category covers), so the loss is minus the logarithm of their
+sum. Texts without a label hold the classifier to what it says of them, unless they are as near to a labelled text as
+labelled ones of one label are to each other: those follow the labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pointsman.evaluation.metrics import Bools, Floats, Ints
+from pointsman_export.fit.head import Objective, Vector, minimise
+
+STRENGTHS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
+"""L2 strengths, from strong to weak."""
+FOLDS = 5
+NEAR = 0.1
+"""All but this share of the labelled texts are as near to another of their label."""
+_SEED = 19
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Texts as a classifier sees them: `features` [n, width], and its `logits` [n, labels] over its temperature."""
+
+    features: Floats
+    logits: Floats
+
+    def at(self, chosen: Bools | Ints) -> Texts:
+        """Return some of the texts."""
+        return Texts(self.features[chosen], self.logits[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What is added to the logits: features @ `weights` [width, labels] + `bias`."""
+
+    weights: Vector
+    bias: Vector
+
+    def corrected(self, texts: Texts) -> Vector:
+        """Return the logits with the correction."""
+        found: Vector = texts.logits + texts.features.astype(np.float64) @ self.weights + self.bias
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Centres and scales features, so that a strength means the same for each encoder."""
+
+    mean: Vector
+    deviation: float
+
+    @classmethod
+    def of(cls, *features: Floats) -> Scale:
+        together = np.concatenate(features)
+        deviation = float(together.std(axis=0, dtype=np.float64).mean()) or 1.0
+        return cls(together.mean(axis=0, dtype=np.float64), deviation)
+
+    def apply(self, features: Floats) -> Vector:
+        found: Vector = (features - self.mean) / self.deviation
+        return found
+
+
+def correct(labelled: Texts, allowed: Bools, held: Texts, strength: float, scale: Scale) -> Correction:
+    """Return the correction by labelled texts, of which `allowed` [n, labels] may be right; `held` are to stay.
+
+    Those that are held weigh as much, together, as the labelled ones.
+    """
+    rows, kept = len(labelled.features), len(held.features)
+    features = np.concatenate([scale.apply(labelled.features), scale.apply(held.features)]).astype(np.float32)
+    logits = np.concatenate([labelled.logits, held.logits]).astype(np.float64)
+    weights = np.concatenate([np.ones(rows), np.full(kept, rows / max(kept, 1))])
+    targets = softmax(held.logits.astype(np.float64))
+    start = np.zeros(features.shape[1] * logits.shape[1])
+    found = minimise(_objective(features, logits, weights, allowed, targets, strength), start)
+    folded = found.reshape(features.shape[1], -1) / scale.deviation
+    return Correction(folded, -scale.mean @ folded)
+
+
+def choose(labelled: Texts, allowed: Bools, held: Texts, groups: Ints, scale: Scale) -> tuple[float, Vector]:
+    """Return the strength under which left-out texts are likeliest, and their logits under it.
+
+    `groups` are the labels by number; each fold has a similar share of each.
+    """
+    folds = _folds(groups)
+    found = np.empty((len(STRENGTHS), *labelled.logits.shape))
+    for fold in range(FOLDS):
+        out = folds == fold
+        if not out.any():
+            continue
+        for place, strength in enumerate(STRENGTHS):
+            correction = correct(labelled.at(~out), allowed[~out], held, strength, scale)
+            found[place, out] = correction.corrected(labelled.at(out))
+    losses = [-np.log(np.maximum(1e-9, (softmax(one) * allowed).sum(axis=1))).mean() for one in found]
+    best = int(np.argmin(losses))
+    return STRENGTHS[best], found[best]
+
+
+def free(labelled: Texts, groups: Ints, others: Texts, scale: Scale) -> Bools:
+    """Return which of the other texts are as near to a labelled one as labelled ones of one label are to each other."""
+    ours, theirs = _units(scale.apply(labelled.features)), _units(scale.apply(others.features))
+    between = ours @ ours.T
+    between[(groups[:, None] != groups[None, :]) | np.eye(len(ours), dtype=bool)] = -1.0
+    nearest = between.max(axis=1)
+    if not (nearest > -1).any():
+        return np.zeros(len(theirs), dtype=bool)
+    near: Bools = (theirs @ ours.T).max(axis=1) >= np.quantile(nearest[nearest > -1], NEAR)
+    return near
+
+
+def softmax(logits: Vector | Floats) -> Vector:
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    result: Vector = exponents / exponents.sum(axis=1, keepdims=True)
+    return result
+
+
+def _objective(
+    features: Floats, logits: Vector, weights: Vector, allowed: Bools, targets: Vector, strength: float
+) -> Objective:
+    rows, total = len(allowed), weights.sum()
+
+    def objective(point: Vector) -> tuple[float, Vector]:
+        matrix = point.reshape(features.shape[1], -1)
+        scores = softmax(logits + features @ matrix.astype(np.float32))
+        mass = np.maximum((scores[:rows] * allowed).sum(axis=1), 1e-12)
+        wanted = np.concatenate([scores[:rows] * allowed / mass[:, None], targets])
+        kept = -(targets * np.log(np.maximum(scores[rows:], 1e-12))).sum(axis=1)
+        losses = np.concatenate([-np.log(mass), kept])
+        loss = (weights * losses).sum() / total + strength / 2 * (matrix**2).sum() / total
+        error = (scores - wanted) * (weights / total)[:, None]
+        slope = features.T @ error.astype(np.float32) + strength / total * matrix
+        return float(loss), slope.astype(np.float64).ravel()
+
+    return objective
+
+
+def _units(features: Vector) -> Vector:
+    units: Vector = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    return units
+
+
+def _folds(groups: Ints) -> Ints:
+    order: Sequence[int] = np.random.default_rng(_SEED).permutation(len(groups)).tolist()
+    order = sorted(order, key=lambda place: groups[place])
+    folds = np.empty(len(groups), dtype=np.int64)
+    folds[order] = np.arange(len(groups)) % FOLDS
+    return folds

@@ -1,0 +1,282 @@
+"""`pointsman fit --labelled`: a classifier corrected by a few labelled texts, and left as it is elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from pointsman.classify import artifact
+from pointsman.classify.manifest import Manifest
+from pointsman.classify.onnx_cpu import Engine
+from pointsman.classify.tokenizer import Tokenizer, Window
+from pointsman.evaluation.fitted_rows import pack
+from pointsman.evaluation.labelled import LabelledText, add_label
+from pointsman_export.common.errors import GraphError
+from pointsman_export.correct import onnx_file, training
+from pointsman_export.correct.training import Scale, Texts
+from pointsman_export.fit.main import main
+from support.config_files import REPOSITORY
+
+PETS = ("cat", "dog", "puppy", "rabbit", "hamster", "parrot", "kitten", "ferret")
+PEOPLE = ("son", "wife", "father", "baby", "grandmother")
+TROUBLE = (
+    "has a fever",
+    "coughs after running",
+    "has a rash on its belly",
+    "limps on the left leg",
+    "has swollen gums",
+)
+
+
+def texts(who: tuple[str, ...]) -> list[str]:
+    return [f"My {one} {trouble}, which medicine helps?" for one, trouble in itertools.product(who, TROUBLE)]
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A config, kept texts about animals and people, and labels that say of 20 that animals are no medical matter."""
+    folder = tmp_path_factory.mktemp("correct")
+    kept = "pointsman: {log: {texts_file: texts.jsonl}}\n"
+    (folder / "config.yaml").write_text((REPOSITORY / "config" / "config.yaml").read_text() + kept)
+    rows = [*texts(PETS), *texts(PEOPLE)]
+    (folder / "texts.jsonl").write_text("".join(json.dumps({"hash": digest(x), "text": x}) + "\n" for x in rows))
+    for text in texts(PETS)[:20]:
+        add_label(folder / "labels", LabelledText(digest(text), text, "out_of_scope"))
+    for text in texts(PEOPLE)[:5]:
+        add_label(folder / "labels", LabelledText(digest(text), text, "medical"))
+    return folder
+
+
+def command(world: Path, *options: str) -> list[str]:
+    return ["--labelled", str(world / "labels"), "--config", str(world / "config.yaml"), *options]
+
+
+def fit(*arguments: str, before: str = "pass") -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, which it makes nicer."""
+    program = f"import sys; {before}; from pointsman_export.fit.main import main; sys.exit(main(sys.argv[1:]))"
+    return subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def corrected(world: Path) -> Path:
+    """The artifact; made by a process that has no library for ONNX files."""
+    options = ("-o", str(world / "out"), "--json", str(world / "report"))
+    done = fit(*command(world, *options), before="sys.modules['onnx'] = None")
+    assert done.returncode == 0, done.stderr
+    (world / "said").write_text(done.stdout)
+    return world / "out"
+
+
+def scores(folder: Path, prompts: list[str]) -> np.ndarray:
+    loaded = artifact.load(folder)
+    encoded = Tokenizer(loaded.tokenizer_path).encode(prompts, Window(loaded.manifest.max_tokens, 0.5))
+    return Engine(loaded, ["cpu"]).run([one.ids for one in encoded])
+
+
+def medical(folder: Path, prompts: list[str]) -> float:
+    """The share of prompts that are surely medical."""
+    health = artifact.load(folder).manifest.labels.index("health")
+    return float((scores(folder, prompts)[:, health] >= 0.6).mean())
+
+
+# --- what it does -----------------------------------------------------------------------------------------------
+
+
+def test_texts_that_were_not_labelled_are_decided_as_those_that_were(corrected: Path) -> None:
+    unseen = texts(PETS)[20:]
+    assert medical(artifact.BUILTIN, unseen) > 0.8
+    assert medical(corrected, unseen) < 0.4
+
+
+def test_what_is_not_like_a_labelled_text_is_decided_as_before(corrected: Path) -> None:
+    others = [
+        "How do I merge two sorted lists in Python?",
+        "Can my landlord keep the deposit?",
+        "What is the derivative of x squared?",
+        "Is it dangerous if my father has chest pain at night?",
+    ]
+    before, after = scores(artifact.BUILTIN, others), scores(corrected, others)
+    assert (before.argmax(axis=1) == after.argmax(axis=1)).all()
+    assert medical(corrected, texts(PEOPLE)[5:]) > 0.8
+
+
+def test_the_report_tells_before_and_after_and_what_would_change(corrected: Path, world: Path) -> None:
+    report = json.loads((world / "report").read_text())
+    right = {one["label"]: (one["texts"], one["before"], one["after"]) for one in report["labels"]}
+    assert right["out_of_scope"][0] == 20
+    assert right["out_of_scope"][2] > right["out_of_scope"][1] + 10
+    assert right["medical"] == (5, 5, 5)
+    first = report["changes"][0]
+    assert (first["before"], first["model"]) == ("medical", "llama2-7b")
+    assert first["samples"][0] in texts(PETS)
+    assert report["traffic"] == len(texts(PETS)) + len(texts(PEOPLE)) - 25, "labelled texts are no traffic"
+    assert stat.S_IMODE((world / "report").stat().st_mode) == 0o600
+    assert "of 25, " in (world / "said").read_text()
+
+
+def test_the_artifact_has_hashes_of_the_labelled_texts_and_no_text(corrected: Path) -> None:
+    assert (corrected / "fitted_rows.bin").read_bytes() == pack([*texts(PETS)[:20], *texts(PEOPLE)[:5]])
+    for path in corrected.iterdir():
+        assert b"which medicine helps" not in path.read_bytes()
+
+
+def test_it_can_be_corrected_again_and_be_the_base_of_another_head(corrected: Path, world: Path) -> None:
+    assert fit(*command(world, "-o", str(world / "again"), "--base", str(corrected))).returncode == 0
+    assert medical(world / "again", texts(PETS)[20:]) < 0.4
+    rows = [{"text": f"{x} number {n}", "label": x} for x in ("tea", "rail") for n in range(5)]
+    (world / "rows").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["--data", str(world / "rows"), "--base", str(corrected), "-o", str(world / "other")]) == 0
+    assert artifact.load(world / "other").manifest.labels == ["rail", "tea"]
+
+
+# --- what it takes ----------------------------------------------------------------------------------------------
+
+
+def test_it_steps_aside_and_takes_no_more_memory_than_it_may(world: Path) -> None:
+    told = "os.nice(0), r.getrlimit(r.RLIMIT_DATA)[0] >> 20"
+    tells = f"import atexit, os, resource as r; atexit.register(lambda: print({told}))"
+    done = fit(*command(world, "-o", str(world / "small"), "--memory-mb", "128"), before=tells)
+    assert done.stdout.split() == [str(min(19, os.nice(0) + 10)), "128"]
+    assert done.returncode == 1
+    assert "128 MiB of memory do not suffice" in done.stderr
+    assert not (world / "small").exists()
+
+
+@pytest.mark.parametrize(
+    ("label", "count", "said"),
+    [
+        ("medical", 9, "has 9 labelled texts, at least 10 are needed"),
+        ("cooking", 10, "10 texts are labelled 'cooking', which is no category of the config"),
+    ],
+)
+def test_labels_that_do_not_suffice_are_refused(world: Path, tmp_path: Path, label: str, count: int, said: str) -> None:
+    labels = tmp_path / "labels"
+    for number in range(count):
+        add_label(labels, LabelledText(str(number), f"text {number}", label))
+    arguments = ["--labelled", str(labels), "--config", str(world / "config.yaml"), "-o", str(tmp_path / "out")]
+    done = fit(*arguments)
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+# --- the parts --------------------------------------------------------------------------------------------------
+
+
+def graph() -> bytes:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["features"]),
+        helper.make_node("Gemm", ["features", "w", "b"], ["logits"], transB=1),
+    ]
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", size]) for name, size in (("x", 3), ("logits", 2))
+    ]
+    weights = [
+        numpy_helper.from_array(np.ones((2, 3), np.float32), "w"),
+        numpy_helper.from_array(np.zeros(2, np.float32), "b"),
+    ]
+    made = helper.make_model(helper.make_graph(nodes, "g", values[:1], values[1:], weights))
+    made.opset_import[0].version, made.ir_version = 17, 8
+    return bytes(made.SerializeToString())
+
+
+def test_a_correction_is_added_to_the_logits_and_the_rest_stays() -> None:
+    """Twice, one on the other; the file is one that the library for ONNX finds in order."""
+    x = np.array([[1, -1, 2], [0, 3, 1]], np.float32)
+    features, expected = np.maximum(x, 0), np.maximum(x, 0) @ np.ones((3, 2), np.float32)
+    model, output = graph(), "logits"
+    for number in (1.0, -3.0):
+        weights, bias = np.full((3, 2), number, np.float32), np.array([number, 2], np.float32)
+        model, output = onnx_file.with_correction(model, "features", output, weights, bias)
+        expected = expected + features @ weights + bias
+        onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
+    opened = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    first, found = opened.run(["logits", output], {"x": x})
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(first, features @ np.ones((3, 2)), rtol=1e-6)
+    assert next(one.name for one in opened.get_outputs()) == "logits"
+
+
+def test_the_form_of_a_file_is_read_as_the_library_reads_it() -> None:
+    content = (artifact.BUILTIN / "model.onnx").read_bytes()
+    read, theirs = onnx_file.read_graph(content), onnx.load_from_string(content).graph
+    assert [(one.op_type, one.input, one.output) for one in read.nodes] == [
+        (node.op_type, list(node.input), list(node.output)) for node in theirs.node
+    ]
+    assert read.weights == [tensor.name for tensor in theirs.initializer]
+    assert read.outputs == [output.name for output in theirs.output]
+
+
+@pytest.mark.parametrize("content", [graph()[:-7], b"\xff" * 40, b"\x3a\xff", b"\x3b"])
+def test_a_torn_file_is_refused(content: bytes) -> None:
+    with pytest.raises(GraphError):
+        onnx_file.read_graph(content)
+
+
+def made_up(rows: int, seed: int) -> Texts:
+    random = np.random.default_rng(seed)
+    return Texts(random.normal(size=(rows, 6)).astype(np.float32), random.normal(size=(rows, 4)).astype(np.float32))
+
+
+def test_a_label_that_allows_several_is_content_with_any_of_them() -> None:
+    labelled, held = made_up(12, 1), made_up(30, 2)
+    allowed = np.zeros((12, 4), dtype=bool)
+    allowed[:, [1, 2]] = True
+    scale = Scale.of(labelled.features, held.features)
+    weak, strong = (training.correct(labelled, allowed, held, strength, scale) for strength in (0.3, 1e6))
+    mass = [(training.softmax(one.corrected(labelled)) * allowed).sum(axis=1).mean() for one in (weak, strong)]
+    assert mass[0] > 0.6 > mass[1]
+    after = training.softmax(weak.corrected(labelled))
+    assert np.abs(after[:, 1] - after[:, 2]).mean() > 0.1, "nothing says which of the two"
+
+
+def test_the_training_follows_its_gradient() -> None:
+    labelled, held = made_up(5, 3), made_up(7, 4)
+    allowed = np.eye(4, dtype=bool)[[0, 1, 2, 3, 0]]
+    features = np.concatenate([labelled.features, held.features])
+    logits = np.concatenate([labelled.logits, held.logits]).astype(np.float64)
+    targets = training.softmax(held.logits)
+    objective = training._objective(features, logits, np.linspace(1, 2, 12), allowed, targets, 2.0)
+    point = np.random.default_rng(5).normal(size=24)
+    value, slope = objective(point)
+    for place in range(24):
+        moved = point.copy()
+        moved[place] += 1e-3
+        assert (objective(moved)[0] - value) / 1e-3 == pytest.approx(slope[place], abs=5e-3)
+
+
+def test_what_is_as_near_as_labelled_texts_are_to_each_other_follows_them() -> None:
+    random = np.random.default_rng(6)
+    centre = np.array([8.0, 0, 0, 0, 0, 0])
+    near, far = (random.normal(size=(40, 6)).astype(np.float32) + shift for shift in (centre, -centre))
+    labelled, others = Texts(near[:20], near[:20]), Texts(np.concatenate([near[20:], far]), near)
+    follows = training.free(labelled, np.zeros(20, dtype=int), others, Scale(np.zeros(6), 1.0))
+    assert follows[:20].mean() > 0.7
+    assert not follows[20:].any()
+    alone = training.free(labelled, np.arange(20), others, Scale(np.zeros(6), 1.0))
+    assert not alone.any(), "of labels with one text each nobody knows how near is near"
+
+
+def test_the_manifest_tells_where_it_comes_from(corrected: Path) -> None:
+    manifest: Manifest = artifact.load(corrected).manifest
+    base = artifact.load(artifact.BUILTIN).manifest
+    assert manifest.source.name == f"correction of {base.source.name}"
+    assert manifest.labels == base.labels
+    figures: dict[str, Any] = manifest.verification["correction"]
+    assert figures["labelled"] == 25
