@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -150,3 +151,51 @@ async def test_a_long_run_does_not_grow(browser: Browser, daemon: Daemon) -> Non
     assert after["Nodes"] <= 1.1 * before["Nodes"] < 5_000
     assert after["JSHeapUsedSize"] <= 1.2 * before["JSHeapUsedSize"] < 8e6
     assert after["JSEventListeners"] <= before["JSEventListeners"]
+
+
+WRAPPED = f"<context>\n\U0001f642 has fever. {HOSTILE}\n</context>\n\nQuestion: {TECHNICAL}?"
+
+
+async def tried(browser: Browser, text: str) -> None:
+    await browser.run(
+        """
+        const field = document.getElementById("tried");
+        field.value = arguments[0];
+        field.dispatchEvent(new Event("input"));
+        document.querySelector("button.main").click();
+        """,
+        text,
+    )
+
+
+async def test_a_prompt_is_tried_with_its_ask_marked(browser: Browser, daemon: Daemon, vllm: FakeVllm) -> None:
+    vllm.received.clear()
+    await opened(browser, daemon, "try")
+    await shows(browser, "Route it")
+    await tried(browser, WRAPPED)
+    shown = await shows(browser, "technical-lora")
+    assert "classified" in shown
+    assert await browser.run("return [...document.querySelectorAll('mark')].map(one => one.textContent)") == [
+        f"{TECHNICAL}?"
+    ]
+    message = await browser.run("return document.querySelector('pre').textContent")
+    assert message == WRAPPED
+    (first, *_) = await cells(browser, "Categories")
+    assert first[0] == "technical"
+    assert float(first[2]) >= float(first[3]) > 0
+    assert len(await cells(browser, "Labels")) == 14
+    assert next(row[:1] for row in await cells(browser, "Edits")) == ["model"]
+    assert [row[0] for row in await cells(browser, "Time")][-1] == "decide"
+    assert await browser.run("return [window.ran, document.images.length]") == [None, 0]
+    assert vllm.received == []
+
+
+async def test_a_whole_request_is_tried_and_one_that_is_none_is_told(browser: Browser, daemon: Daemon) -> None:
+    await opened(browser, daemon, "try")
+    await shows(browser, "Route it")
+    await browser.run("document.querySelectorAll('.switch button')[1].click()")
+    await tried(browser, '{"model": ')
+    await shows(browser, "the body is not JSON (Expecting value")
+    await tried(browser, json.dumps({"model": "auto", "input": [{"role": "user", "content": MEDICAL}]}))
+    shown = await shows(browser, "medical-lora")
+    assert "the body is not JSON" not in shown

@@ -68,6 +68,30 @@ async def test_a_decision_is_told_with_all_that_led_to_it(classifier: Classifier
     assert all(0 <= milliseconds < 10_000 for milliseconds in told["timing_ms"].values())
 
 
+async def test_each_categorys_threshold_is_told(classifier: Classifier) -> None:
+    made = config(routing=RoutingOptions(thresholds={"legal": 0.9}))
+    assert (await explained(classifier, request("Fix my Python"), made))["thresholds"] == {
+        "technical": 0.6,
+        "medical": 0.6,
+        "legal": 0.9,
+    }
+    assert (await explained(classifier, request("Hi", "legal-lora")))["thresholds"] == {}
+
+
+async def test_the_message_is_told_in_which_the_steps_are(classifier: Classifier) -> None:
+    text = "<context>\n\U0001f642 fever\n</context>\n\nQuestion: Fix my Python?"
+    told = (await explained(classifier, request(text)))["ask"]
+    assert told["message"] == text
+    assert [text[step["start"] : step["end"]] for step in told["steps"]][-1] == told["text"] == "Fix my Python?"
+
+
+async def test_a_message_of_more_than_64_kib_is_not_told(classifier: Classifier) -> None:
+    for length, whole in ((65_000, True), (66_000, False)):
+        told = (await explained(classifier, request("x" * length)))["ask"]["message"]
+        assert (told == "x" * length) is whole
+        assert whole or told is None
+
+
 async def test_an_edit_is_told_with_both_sides(classifier: Classifier) -> None:
     told = await explained(classifier, request("Fix my Python"))
 

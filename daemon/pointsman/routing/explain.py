@@ -11,12 +11,16 @@ from pointsman.routing.decision import Reason
 from pointsman.routing.edits import Pieces, sides
 from pointsman.routing.follow_up import content_free
 from pointsman.routing.formats import ParsedRequest
+from pointsman.routing.prompt_text import texts_of
 from pointsman.routing.reading import raised
 from pointsman.routing.router import Routed, Router
+from pointsman.routing.steps import finish
 
 # An edit may concern all messages of a conversation.
 LONGEST_EDIT_BYTES = 4096
 LONGEST_EDIT_LINE = 400
+# Whoever marks the ask in its message has it at hand if it is longer.
+LONGEST_MESSAGE_BYTES = 64 * 1024
 # Of a long ask, the ends are shown.
 _LONGEST = 2000
 _SHOWN = 200
@@ -32,9 +36,13 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
     )
     labels: dict[str, float] = {}
     categories: dict[str, float] = {}
+    thresholds: dict[str, float] = {}
     if classification is not None:
         labels = dict(zip(router.classifier.labels, classification.probabilities, strict=True))
         categories = router.policy.scores(classification.probabilities)
+        thresholds = {name: router.policy.threshold(name, classification.stage) for name in categories}
+        if routed.by_material:
+            thresholds = {name: raised(value) for name, value in thresholds.items()}
     return {
         "decision": {
             "model": decision.model,
@@ -57,9 +65,11 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
             "others": [_shortened(text) for text in request.ask.others],
             "about": request.ask.about,
             "steps": [{"what": step.what, "start": step.start, "end": step.end} for step in request.ask.steps],
+            "message": _message(request),
         },
         "conversation": _conversation(router, routed),
         "categories": _greatest_first(categories),
+        "thresholds": thresholds,
         "labels": _greatest_first(labels),
         "edits": [
             {"field": change.field, "from": old and _shown(old), "to": _shown(new)}
@@ -80,6 +90,13 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
         },
         "timing_ms": {phase: round(seconds * 1000, 3) for phase, seconds in routed.phases().items()},
     }
+
+
+def _message(request: ParsedRequest) -> str | None:
+    """Return the message in which the steps are, None if there is none or it is long."""
+    if request.asked is None or memoryview(request.asked.content).nbytes > LONGEST_MESSAGE_BYTES:
+        return None
+    return " ".join(finish(texts_of(request.asked.content)))
 
 
 def _conversation(router: Router, routed: Routed) -> dict[str, Any] | None:

@@ -66,8 +66,10 @@ function steps(above, below, most) {
     return path;
 }
 
-// A bar in a cell: a share of the greatest.
-export function bar(share) {
+// A bar in a cell: a share of the whole, and perhaps a limit that it should reach.
+export function bar(share, limit) {
+    const place = part => `${(100 * Math.max(0, Math.min(1, part))).toFixed(1)}%`;
     return svg("svg", {"aria-hidden": "true", preserveAspectRatio: "none"},
-        svg("rect", {width: `${(100 * Math.max(0, Math.min(1, share))).toFixed(1)}%`, height: "100%", rx: "1"}));
+        svg("rect", {width: place(share), height: "100%", rx: "1", class: share < limit ? "under" : null}),
+        limit === undefined ? null : svg("line", {x1: place(limit), x2: place(limit), y1: "0", y2: "100%"}));
 }

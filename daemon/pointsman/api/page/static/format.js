@@ -15,6 +15,9 @@ export function duration(ms) {
     if (ms === null || ms === undefined) {
         return "–";
     }
+    if (ms < 0.995) {
+        return `${ms.toFixed(2)} ms`;
+    }
     if (ms < 9.95) {
         return `${TENTH.format(ms)} ms`;
     }

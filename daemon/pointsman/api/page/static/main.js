@@ -6,9 +6,10 @@ import {h} from "./dom.js";
 import {age} from "./format.js";
 import * as now from "./now.js";
 import {onFailure} from "./poll.js";
+import * as trying from "./try.js";
 import * as status from "./status.js";
 
-const VIEWS = {now, decisions};
+const VIEWS = {now, decisions, try: trying};
 const main = document.getElementById("main");
 const state = document.getElementById("state");
 let close = () => {};
@@ -30,7 +31,7 @@ function open() {
         }
     }
     main.replaceChildren();
-    close = view.open(main);
+    close = view.open(main) ?? (() => {});
 }
 
 function tell(text, kind) {
