@@ -21,6 +21,7 @@ DAEMON_TESTS = {
         "relay/test_cancel.py",
         "relay/test_backpressure.py",
         "relay/test_drain.py",
+        "relay/test_tls.py",
     ),
     "upstream": (
         "relay/test_endpoints.py",
@@ -66,13 +67,13 @@ class UnitTests:
     def of(self, mutant: Mutant) -> list[str]:
         """Those that run its lines, the quickest first.
 
-        What runs when the module is imported, no test runs, and one that reads a constant may run nothing else of the
-        module: then all tests beside those of the module count, or of its package.
+        What runs when a module is imported, a function that it calls included, no test runs, and one that reads a
+        constant may run nothing else of the module: then all tests beside those of the module count, or of its package.
         """
         tests = self.lines.get(mutant.file, {})
         edited = set(range(mutant.edit.line, mutant.edit.last_line + 1))
         found = {test for test, ran in tests.items() if ran & edited}
-        if not found and not _in_function(mutant):
+        if not found:
             beside = {_file(test) for test in tests or self._of_package(mutant.file)}
             found = {test for test in self.seconds if _file(test) in beside}
         return [test for test in self.all if test in found]
@@ -95,8 +96,3 @@ def _file(test: str) -> str:
 
 def daemon_tests(mutant: Mutant) -> list[str]:
     return [f"tests/{name}" for name in DAEMON_TESTS[PurePath(mutant.file).parts[0]]]
-
-
-def _in_function(mutant: Mutant) -> bool:
-    """Functions begin with a small letter, perhaps behind underscores; classes do not."""
-    return mutant.edit.scope != "module" and mutant.edit.scope.split(".")[-1].lstrip("_")[:1].islower()

@@ -133,3 +133,8 @@ async def test_it_is_told(router: Router) -> None:
     assert line["by_material"] is True
     assert "about" in [what for what, _, _ in line["ask_spans"]]
     assert "landlord" not in str(line)
+
+
+async def test_an_ask_that_has_a_category_is_not_about_its_material(router: Router) -> None:
+    routed = await router.route(asked("is this python code correct?"))
+    assert outcome(routed) == ("technical", Reason.CLASSIFIED, False)

@@ -285,3 +285,11 @@ def test_an_adapter_is_not_on_both_arms(tmp_path: Path) -> None:
 def test_a_good_canary_loads(tmp_path: Path) -> None:
     found = loaded(tmp_path, with_law("{adapter: law-lora, percent: 5}")).config
     assert found.pointsman.routing.categories["law"].canary == Canary(adapter="law-lora", percent=5)
+
+
+async def test_a_canary_beside_a_percentage_stays_on_its_own_arm(classifier: Classifier) -> None:
+    rollout = CategoryRollout(mode="percent", percent=99, canary=Canary(adapter="technical-v2", percent=50))
+    made = config(routing=RoutingOptions(categories={"technical": rollout}), base=Model(loras=LORAS))
+    router = Router(made, classifier, Served)
+    arms = {(await send(router, f"python {number}")).decision.arm for number in range(100)}
+    assert {Arm.CANARY, Arm.STABLE} <= arms <= {Arm.CANARY, Arm.STABLE, Arm.HOLDBACK}

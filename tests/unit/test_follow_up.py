@@ -123,6 +123,7 @@ def test_words_of_several_languages_make_no_phrase_unless_they_are_understood_ev
         ),
         *("there was no handover report lol", "ok and does nginx buffer those", "Does it apply to dead people too?"),
         *("Same in Next.js?", "we do agree on everything except the dog", "isn’t that slow though? mine is big"),
+        *("i live in berlin with my parents", "i have a small garden behind the house"),
     ],
 )
 def test_an_ask_leans_on_what_was_said_if_it_goes_on_points_back_or_asks_nothing(ask: str) -> None:
@@ -137,6 +138,7 @@ def test_an_ask_leans_on_what_was_said_if_it_goes_on_points_back_or_asks_nothing
             "write a limerick about a cat",
             "Is it legal to park here?",
             "i need a bash one-liner",
+            "i want more garden behind the house",
         ),
         *(
             "what could cause white spots on fingernails",

@@ -25,6 +25,7 @@ from pointsman.routing.formats import (
     format_of,
     with_model,
 )
+from pointsman.routing.formats.format import inside
 from pointsman.routing.formats.responses import storage_of
 from pointsman.routing.steps import finish
 from support.rows import rows
@@ -583,3 +584,15 @@ def test_a_model_is_found_at_once_as_it_is_with_all_fields(body: bytes, model: s
 )
 def test_of_an_odd_or_large_or_faulty_body_no_model_is_found_at_once(body: bytes) -> None:
     assert model_at_once(body) is None
+
+
+def test_a_field_of_ours_in_an_empty_body_needs_no_comma_whatever_follows() -> None:
+    for body in (b"{}\n", b"{ }", b"{\n} "):
+        edited = CHAT.parse(body).apply(Edits(model="base")).body
+        assert json.loads(bytes(edited)) == {"model": "base"}
+
+
+@rows("kwargs", [b"null", b"1", b'"x"', b"[]", b'{"enable_thinking":' + b" " * 70_000 + b"true}"])
+def test_what_is_inside_no_object_of_usual_size_is_not_looked_for(kwargs: bytes) -> None:
+    assert inside(fields(b'{"chat_template_kwargs":%b}' % kwargs), "chat_template_kwargs", "enable_thinking") is None
+    assert inside(fields(b"{}"), "chat_template_kwargs", "enable_thinking") is None

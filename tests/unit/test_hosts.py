@@ -80,3 +80,8 @@ def test_the_names_of_the_addresses_are_known() -> None:
 def test_no_host_is_no_browser(host: bytes | None) -> None:
     """HTTP/1.0, as the checks of load balancers speak it."""
     assert LOOPBACK.known(host)
+
+
+def test_a_name_that_only_begins_like_ours_is_not_ours() -> None:
+    hosts = Hosts(["127.0.0.1:80"])
+    assert [hosts.known(name) for name in (b"localhost", b"localhostX", b"xlocalhost")] == [True, False, False]

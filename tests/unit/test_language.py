@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.classify.language import LanguageGate, Verdict
+from pointsman.classify.language import LanguageGate, Verdict, _sentences
 from pointsman.classify.manifest import LANGUAGES
 from support.rows import rows
 
@@ -139,3 +139,8 @@ def test_only_the_head_and_the_tail_are_looked_at(gate: LanguageGate) -> None:
     spanish = Verdict("es", False)
     for before, after, verdict in ((200, 100, PASSES_UNTOLD), (150, 100, spanish), (200, 50, spanish)):
         assert gate.judge("1 " * before + MATERIAL * 1000 + " 2" * after) == verdict
+
+
+@rows("end", ["\n", "。", "？", "！"])
+def test_a_sentence_ends_at_a_line_and_at_full_stops_of_other_scripts(end: str) -> None:
+    assert [len(words) for words in _sentences(f"one two{end}three four five")] == [2, 3]

@@ -249,3 +249,13 @@ def test_of_a_stream_that_is_cut_off_before_its_usage_what_was_passed_on_counts(
         wire.upstream.resets()
         assert 1000 - left(wire) >= prompt + 2
         assert b"upstream_broken" in wire.client.taken
+
+
+def test_an_answer_that_was_cut_off_behind_its_usage_pays_that() -> None:
+    """A client that asks for usage with each event and leaves: vLLM's figure counts where it is the greater."""
+    used = b'data: {"choices":[],"usage":{"prompt_tokens":600,"completion_tokens":40}}\n\n'
+    with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
+        send(wire, stream=True, max_tokens=900, stream_options={"include_usage": True})
+        wire.upstream.sends(STREAM + chunk(used))
+        wire.client.ends()
+        assert left(wire) <= 360

@@ -13,6 +13,7 @@ import pytest
 
 from pointsman.adapters.catalog import Card, Served
 from pointsman.classify.calibration import Calibration
+from pointsman.config.client_keys import Scope
 from pointsman.config.model import (
     BUILTIN_FAMILIES,
     Category,
@@ -514,3 +515,30 @@ def test_what_is_served_is_looked_up_once_for_all_requests_of_a_category(monkeyp
     assert looked == ["technical-lora"]
     made.decide(chosen("technical"), 0.0, Served())
     assert looked == ["technical-lora"] * 2
+
+
+def test_where_only_one_endpoint_serves_the_base_it_answers_for_a_missing_adapter() -> None:
+    made = config(category("technical", entry("technical-lora")), endpoints=(A, B))
+    decision = decide(made, "technical", served(a={"other": None}, b={BASE: None}))
+    assert (decision.model, [endpoint.name for endpoint in decision.endpoints]) == (BASE, ["b"])
+
+
+def test_the_base_that_answers_for_missing_adapters_reasons_as_the_first_of_them_would() -> None:
+    made = config(category("technical", entry("one", use_reasoning=True), entry("two", 0.5)))
+    edits = decide(made, "technical", served(a={BASE: None})).edits
+    assert edits.reasoning is not None
+    assert edits.reasoning.effort == "medium"
+
+
+def test_plans_are_bounded_however_many_scopes_there_are() -> None:
+    planner = Planner(config())
+    for number in range(5000):
+        planner.decide(chosen("legal"), 0.0, ANYTHING, scope=Scope(frozenset({"legal-lora", str(number)}), BASE))
+    assert len(planner._plans) <= 4096
+
+
+def test_a_rule_against_the_first_adapter_is_the_reason_also_where_nothing_else_is_served() -> None:
+    made = config(category("technical", entry("one"), entry("two", 0.5)))
+    barred = Choice("technical", 0.9, Reason.CLASSIFIED, never=(("one", "keep-out"),))
+    decision = Planner(made).decide(barred, 0.0, served(a={BASE: None}))
+    assert (decision.model, decision.reason, decision.rule) == (BASE, Reason.RULE, "keep-out")

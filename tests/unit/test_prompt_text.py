@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from pointsman.routing import steps
+from pointsman.routing.ask import AskFinder
 from pointsman.routing.body import read_fields
 from pointsman.routing.edits import Edits, SystemPrompt
 from pointsman.routing.formats import CHAT, COMPLETIONS, RESPONSES, ParsedRequest
@@ -182,3 +183,19 @@ def test_a_system_message_without_content_gets_ours() -> None:
 def test_fields_that_the_config_names_are_read() -> None:
     fields = finish(read_fields(b'{"effort":"low","other":1}', ("model", "effort")))
     assert fields.get("effort") is not None
+
+
+@rows("unit", ["中", ".\n"])
+@rows("extra", range(12))
+def test_wherever_it_is_cut_no_escape_is_divided(unit: str, extra: int) -> None:
+    whole = "x" * extra + unit * (300 * KIB // len(json.dumps(unit)))
+    found = text(whole)
+    assert set(found[extra:]) == set(unit)
+    assert found.startswith("x" * extra + unit)
+
+
+def test_where_all_is_read_the_beginning_is_enough() -> None:
+    messages = [user(f"{number} " + "a" * 30 * KIB) for number in range(100)]
+    found = CHAT.parse(json.dumps({"messages": messages}).encode(), AskFinder("all")).text
+    assert found.startswith("0 a")
+    assert 256 * KIB <= len(found) < 300 * KIB

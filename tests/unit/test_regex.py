@@ -171,3 +171,14 @@ def _matches(pattern: re.Pattern[str], text: str, start: int, end: int) -> bool:
     around = re.compile(f"(?s:.{{{start}}})(?:{pattern.pattern})(?=.{{{len(text) - end}}}\\Z)", re.ASCII | re.DOTALL)
     found = around.match(text)
     return found is not None and found.end() == end
+
+
+@rows(("pattern", "text", "expected"), [(r"a\tb", "a\tb", True), (r"a\tb", "atb", False), (r"a\nb", "a\nb", True)])
+def test_an_escape_is_the_character_that_it_names(pattern: str, text: str, expected: bool) -> None:
+    assert found(matcher_of([pattern]), text) == [expected]
+
+
+@rows("pattern", ["a{2x}", "a{,3}", "a{", "a{2", "a{1234}", "a{}"])
+def test_a_brace_that_is_no_repeat_is_told(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"that is not `\{n\}`"):
+        matcher_of([pattern])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -22,6 +24,7 @@ from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.text_classifier import TextClassifier
+from pointsman.config.certificate import Certificate
 from pointsman.config.model import Config
 from pointsman.errors import CannotStart, ConfigError, Problem
 from pointsman.observability.log import Log
@@ -263,3 +266,15 @@ async def test_systemd_is_told_of_the_beginning_and_the_end(world: World, first:
 
     await world.reload(CannotStart("no such file"))
     assert world.told()[1].startswith("READY=1\nSTATUS=the config was not reloaded, see the log; ")
+
+
+async def test_another_certificate_in_the_same_files_is_told(world: World, first: Prepared) -> None:
+    def read(digest: bytes) -> Prepared:
+        certificate = Certificate(ssl.create_default_context(), digest, 0.0, math.inf)
+        return prepared(first.classifier, config(threshold=0.7), certificate=certificate)
+
+    await world.reload(read(b"one"))
+    same, other = await world.reload(read(b"one")), await world.reload(read(b"two"))
+
+    assert same["changes"] == []
+    assert [(one["path"], one["to"]) for one in other["changes"]] == [("pointsman.server.tls", "(another certificate)")]

@@ -17,7 +17,7 @@ from pointsman.adapters.catalog import Card, Served
 from pointsman.api.classification import intent
 from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier
-from pointsman.config.model import AskOptions, Config, RoutingOptions
+from pointsman.config.model import AskOptions, Config, RoutingOptions, Rule
 from pointsman.errors import ClassifierError, Overloaded
 from pointsman.routing.decision import Reason
 from pointsman.routing.formats import CHAT, COMPLETIONS, RESPONSES, Format, ParsedRequest
@@ -482,3 +482,15 @@ async def test_one_that_is_decided_anew_tells_that_its_adapter_is_missing(router
     assert outcome(again) == ("technical", Reason.ADAPTER_MISSING)
     assert again.decision.model == BASE
     assert again.decision.confidence == routed.decision.confidence
+
+
+async def test_so_does_one_that_a_rule_decided_unread(classifier: Classifier) -> None:
+    split = category("technical", *(entry(f"{letter}-lora", 1.0) for letter in "abcdef"))
+    rules = (Rule(name="all", tools=False, category="technical"),)
+    made = config(split, routing=RoutingOptions(split="score", rules=rules), endpoints=(A, B))
+    router = Router(made, classifier, Served)
+    asked = request(*["a"] * 5000)
+    routed = await router.route(asked)
+    again = router.again(asked, routed, Served().without("a", routed.decision.model))
+    assert (routed.decision.rule, routed.classification) == ("all", None)
+    assert (again.decision.model, again.decision.endpoints) == (routed.decision.model, (B,))

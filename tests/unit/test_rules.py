@@ -14,6 +14,7 @@ from pointsman.observability.record import Record, request_line
 from pointsman.routing.decision import Reason, Would
 from pointsman.routing.explain import describe, render
 from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format, ParsedRequest
+from pointsman.routing.images import has_images
 from pointsman.routing.router import Routed, Router
 from pointsman.routing.rules import Origin
 from support.rows import rows
@@ -313,3 +314,11 @@ async def test_the_name_of_the_rule_is_told(classifier: Classifier) -> None:
 def test_without_rules_there_is_nothing_to_ask(classifier: Classifier) -> None:
     """So that a request pays nothing for them."""
     assert router_of(classifier).rules is None
+
+
+def test_of_more_than_a_mebibyte_of_messages_no_older_one_is_searched_for_images() -> None:
+    image = [{"type": "image_url", "image_url": {"url": "x"}}]
+    text = [{"type": "text", "text": "x" * 70_000}]
+    old, new = ([{"role": "user", "content": content} for content in (image, *[text] * count)] for count in (20, 2))
+    assert has_images(CHAT.parse(json.dumps({"messages": new}).encode()).messages)
+    assert not has_images(CHAT.parse(json.dumps({"messages": old}).encode()).messages)

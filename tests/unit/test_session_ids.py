@@ -78,3 +78,10 @@ def test_the_config_adds_names() -> None:
 
 def test_a_name_of_any_length_is_cut() -> None:
     assert len(session({"session_id": "s" * 10_000}, x_session_id="t" * 8_000)) == 2 * 256 + 1
+
+
+def test_each_place_in_the_body_is_read() -> None:
+    places = ("session_id", "chat_id", "conversation_id", "litellm_session_id")
+    inside = ("session_id", "sessionId", "chat_id", "conversation_id")
+    assert [session({place: "s"}) for place in places] == ["s"] * 4
+    assert [session({"metadata": {place: "s"}}) for place in inside] == ["s"] * 4

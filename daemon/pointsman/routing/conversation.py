@@ -37,7 +37,7 @@ def conversation_of(history: History, caller: Caller) -> Conversation | None:
     """Return the conversation of a history; None without a user's turn."""
     if not history.turns:
         return None
-    who = [part.encode("utf-8", "surrogatepass") for part in caller]
+    who = [part.encode() for part in caller]
     return Conversation(
         _hash([*who, *history.digests()]),
         _hash([*who, *history.digests(1)]) if len(history.turns) > 1 else None,
