@@ -79,6 +79,8 @@ async def test_the_file_has_its_version_and_is_its_owners_alone(prepared: Prepar
         "canaries": {},
         "adapters": {},
         "config": None,
+        "classifier": None,
+        "former": [],
     }
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert names(tmp_path) == ["overlay.json"], "something temporary was left"

@@ -86,9 +86,13 @@ class Ports:
         reloader: Reloader,
         overlay: OverlayKeeper,
         configs: ConfigKeeper,
+        more: Sequence[Route],
         inherited: Iterable[tuple[str, socket.socket]],
     ) -> None:
-        """`inherited` are sockets with their names; they replace the addresses in the config. Raises CannotStart."""
+        """`more` are further routes of the admin port. Raises CannotStart.
+
+        `inherited` are sockets with their names; they replace the addresses in the config.
+        """
         self._generations = generations
         passed: dict[str, list[socket.socket]] = {"": [], ADMIN: [], STATUS: []}
         for name, one in inherited:
@@ -100,7 +104,7 @@ class Ports:
         self.data = Port(self._data_listener(ready, data), data)
         self._budget = ByteBudget(4 * MOST_BODY_BYTES)
         reads = _open_routes(generations, ready)
-        changes = _protected_routes(generations, reloader, overlay, configs, ready)
+        changes = [*_protected_routes(generations, reloader, overlay, configs, ready), *more]
         admin = _places([server.admin_listen], passed[ADMIN])
         _refuse_strangers(admin, generations.current.admin_token)
         self.admin = [

@@ -26,7 +26,7 @@ from pointsman.config.lint import lint, lint_shadow, shadow_unread
 from pointsman.config.load import Loaded, content, decoded, load_text
 from pointsman.config.loops import is_local, own_listener
 from pointsman.config.model import ClassifierOptions, Config, Endpoint, TlsOptions
-from pointsman.config.overlay import Pin
+from pointsman.config.overlay import Pin, Promoted, with_classifier
 from pointsman.config.secret import read_secret
 from pointsman.errors import ArtifactError, CannotStart, ConfigError, Problem
 from pointsman.observability import spans
@@ -59,6 +59,8 @@ class Prepared:
     """The config file's."""
     pin: Pin | None = None
     """Why the content is not that of the operator's file."""
+    promoted: Promoted | None = None
+    """Why the classifier is not the one that the config names."""
 
     def sha256(self) -> str:
         """Return a hex digest of the config's values, independent of the file's formatting."""
@@ -74,18 +76,20 @@ def prepare(
     hash_key: bytes = b"",
     reads: Callable[[Path], object] = lambda _: None,
     text: tuple[bytes, Path] | None = None,
+    promoted: Promoted | None = None,
 ) -> Prepared:
     """Read a config file and all files that it names; raises CannotStart.
 
     The classifier of `previous` is reused if it is the same. `vllm`, an address, overrides the config's endpoints, and
     `log_level` its log level; `hash_key` is that of the log's `text_hash`. `reads` is called with each file
     that counts anew whenever it changes, before it is read. `text` is a content to serve in place of the file's, and
-    what problems call it.
+    what problems call it. `promoted` is the classifier that serves in place of the config's, if it is still meant.
     """
     reads(path)
     held, origin = text or (content(path), path)
     loaded = load_text(decoded(held, origin), path, origin)
-    config = loaded.config
+    config, promoted = with_classifier(loaded.config, promoted)
+    loaded = dataclasses.replace(loaded, config=config)
     for file in config.pointsman.server.tls_files:
         reads(Path(file))
     keys: KeyFile | None = None
@@ -104,7 +108,8 @@ def prepare(
         config = dataclasses.replace(config, pointsman=dataclasses.replace(config.pointsman, log=log))
     server = with_admin_address(config.pointsman.server, files.runtime_directory())
     config = dataclasses.replace(config, pointsman=dataclasses.replace(config.pointsman, server=server))
-    warnings = [problem.render(str(origin)) for problem in findings.warnings]
+    warnings = [] if promoted is None else [promoted.told()]
+    warnings += [problem.render(str(origin)) for problem in findings.warnings]
     shadow, shadow_error, trouble = _shadow(loaded)
     warnings += [problem.render(str(origin)) for problem in trouble]
     if keys is not None:
@@ -121,7 +126,17 @@ def prepare(
         classifier = _classifier(config, found, hash_key)
     clients = None if keys is None else keys.keys
     return Prepared(
-        config, classifier, key_line, tuple(warnings), token, *certificates, clients, shadow, shadow_error, held
+        config,
+        classifier,
+        key_line,
+        tuple(warnings),
+        token,
+        *certificates,
+        clients,
+        shadow,
+        shadow_error,
+        held,
+        promoted=promoted,
     )
 
 

@@ -171,7 +171,7 @@ class Reloader:
             )
             kept = prepared.classifier is before.classifier
             if kept and not found:
-                self.serving = replace(before, content=read.content, pin=read.pin)
+                self.serving = replace(before, content=read.content, pin=read.pin, promoted=read.promoted)
                 return Outcome("unchanged", self.generation, waiting=waiting, warnings=read.warnings)
             try:
                 refuse_loops(prepared.config)

@@ -8,7 +8,9 @@ import signal
 from collections.abc import AsyncIterator
 
 from pointsman import __version__
+from pointsman.api.classifiers import classifier_routes
 from pointsman.app import gauges, stand_in
+from pointsman.app.classifier_keeper import ClassifierKeeper
 from pointsman.app.config_keeper import ConfigKeeper
 from pointsman.app.generations import Generations
 from pointsman.app.kept_answers import kept_answers
@@ -47,7 +49,8 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
         stack.callback(signal.signal, signal.SIGHUP, signal.SIG_IGN)
         overlay = OverlayKeeper(source.state, generations)
         configs = ConfigKeeper(source, reloader, overlay, log)
-        ports = Ports(generations, reloader, overlay, configs, systemd.listeners)
+        more = classifier_routes(ClassifierKeeper(source, reloader, overlay))
+        ports = Ports(generations, reloader, overlay, configs, more, systemd.listeners)
         refuse_strangers(config, ports.data.addresses)
         reloader.bound = tuple(ports.data.addresses)
         for port in (*ports.status, *ports.admin):

@@ -9,7 +9,7 @@ from pointsman.app.prepare import Prepared, prepare
 from pointsman.config import overlay
 from pointsman.config.kept_configs import digest, kept
 from pointsman.config.load import content
-from pointsman.config.overlay import Pin
+from pointsman.config.overlay import Pin, Promoted
 from pointsman.errors import CannotStart
 from pointsman.observability.log_line import Level
 
@@ -33,7 +33,9 @@ class ConfigSource:
         """`state` is the state directory, with the kept configs and what an earlier process had gone back to."""
         self.path = path
         self.state = state
-        self.pin = overlay.read(state)[0].config
+        found = overlay.read(state)[0]
+        self.pin = found.config
+        self.promoted = found.classifier
         self._vllm = vllm
         self._log_level = log_level
         self._hash_key = hash_key
@@ -42,21 +44,32 @@ class ConfigSource:
     def prepare(self, previous: Prepared | None = None) -> Prepared:
         """Read the config; raises CannotStart.
 
-        At the start, the file's config is served where the one that was gone back to cannot be.
+        At the start, the file's config is served where the one that was gone back to cannot be, and the classifier that
+        the config names where the promoted one cannot.
         """
+        try:
+            return self._with_promoted(previous, self.promoted)
+        except CannotStart as error:
+            if previous is not None or self.promoted is None:
+                raise
+            found = self._with_promoted(None, None)
+            warning = f"{self.promoted.path} was promoted, but the classifier that the config names serves: {error}"
+            return replace(found, warnings=(warning, *found.warnings))
+
+    def _with_promoted(self, previous: Prepared | None, promoted: Promoted | None) -> Prepared:
         seen: Stamps = {}
         self._seen = seen
         seen[self.path] = _stamp(self.path)
         held, pin = content(self.path), self.pin
         if pin is None or pin.over != digest(held):
-            return self._prepared(previous, seen, (held, self.path))
+            return self._prepared(previous, seen, (held, self.path), promoted)
         try:
-            found = self._prepared(previous, seen, self._kept(pin))
+            found = self._prepared(previous, seen, self._kept(pin), promoted)
             return replace(found, pin=pin, warnings=(pin.told(self.path), *found.warnings))
         except CannotStart as error:
             if previous is not None:
                 raise
-            found = self._prepared(previous, seen, (held, self.path))
+            found = self._prepared(previous, seen, (held, self.path), promoted)
             warning = f"{self.path} is served, though `pointsman config rollback` has gone back to another: {error}"
             return replace(found, warnings=(warning, *found.warnings))
 
@@ -74,7 +87,9 @@ class ConfigSource:
             "`pointsman config follow` the file"
         )
 
-    def _prepared(self, previous: Prepared | None, seen: Stamps, text: tuple[bytes, Path]) -> Prepared:
+    def _prepared(
+        self, previous: Prepared | None, seen: Stamps, text: tuple[bytes, Path], promoted: Promoted | None
+    ) -> Prepared:
         return prepare(
             self.path,
             previous,
@@ -83,6 +98,7 @@ class ConfigSource:
             hash_key=self._hash_key,
             reads=lambda path: seen.setdefault(path, _stamp(path)),
             text=text,
+            promoted=promoted,
         )
 
     def news(self) -> Stamps | None:

@@ -103,6 +103,24 @@ def parser() -> argparse.ArgumentParser:
     canary.add_argument("--json", action="store_true", help="print JSON")
     canary.set_defaults(parser=canary)
 
+    classifier = commands.add_parser(
+        "classifier",
+        help="list the classifiers of a running service, put one to use, or go back",
+        description="`promote` lets an artifact of `fit --labelled` serve in place of the config's classifier, once "
+        "the service has proven it; `rollback` lets the one before serve again. Both survive restarts, and "
+        "hold until the config names another.",
+    )
+    classifier.add_argument("action", nargs="?", choices=("list", "promote", "rollback"), default="list")
+    classifier.add_argument(
+        "artifact",
+        nargs="?",
+        metavar="ARTIFACT",
+        help="of promote: a name in the list, or a folder; default: the newest",
+    )
+    _config_option(classifier)
+    classifier.add_argument("--json", action="store_true", help="print JSON")
+    classifier.set_defaults(parser=classifier)
+
     compare = commands.add_parser(
         "compare",
         help="compare two models, or two arms of an experiment, by the service's log",

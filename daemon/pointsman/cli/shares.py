@@ -41,6 +41,8 @@ def lines(loaded: Loaded) -> Iterator[str]:
 def _decided(found: Overlay, loaded: Loaded, folder: Path | None) -> Iterator[str]:
     if found.config is not None and found.config.over == digest(content(loaded.path)):
         yield found.config.told(loaded.path)
+    if found.classifier is not None and found.classifier.over == loaded.config.classifier.category_model.model_id:
+        yield found.classifier.told()
     if found.mode is not None:
         yield f"set by `pointsman mode`, in {folder}: {found.mode}"
     for name, decided in found.canaries.items():

@@ -12,12 +12,13 @@ import msgspec
 import yaml
 
 from pointsman import files
-from pointsman.config.model import CategoryRollout, RoutingOptions
+from pointsman.config.model import CategoryRollout, Config, RoutingOptions
 
 NAME = "overlay.json"
 LARGEST_BYTES = 1 << 20
 MOST_CANARIES = 1_000
 MOST_ADAPTERS = 1_000
+MOST_FORMER = 20
 Override = Literal["off", "shadow", "on"]
 
 
@@ -57,6 +58,25 @@ class Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         )
 
 
+class Promoted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An artifact that serves in place of the config's, as long as the config names `over`; `at` as above.
+
+    `path` is the artifact's folder.
+    """
+
+    path: str
+    over: str
+    at: int
+
+    def told(self) -> str:
+        """Return what this means for the config of the operator."""
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.at))
+        return (
+            f"the classifier {self.path}, promoted at {when}, serves in place of {self.over}: it holds until "
+            "`pointsman classifier rollback` or until the config names another"
+        )
+
+
 class Overlay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What holds in place of the file's values; empty by default."""
 
@@ -69,6 +89,10 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """By name; not what they are loaded as now, but how they can be."""
     config: Pin | None = None
     """The config that `pointsman config rollback` has gone back to."""
+    classifier: Promoted | None = None
+    """The classifier that `pointsman classifier promote` has put to use."""
+    former: tuple[Promoted, ...] = ()
+    """Those that were promoted before, the newest last."""
 
 
 NOTHING = Overlay()
@@ -125,6 +149,28 @@ def _after(category: CategoryRollout, decided: Decided | None) -> CategoryRollou
     return replace(category, canary=replace(category.canary, percent=percent))
 
 
+def with_classifier(config: Config, promoted: Promoted | None) -> tuple[Config, Promoted | None]:
+    """Return the config with the classifier that serves in place of its own, and that, None where its own does."""
+    model = config.classifier.category_model
+    if promoted is None or promoted.over != model.model_id:
+        return config, None
+    own = replace(config.classifier, category_model=replace(model, model_id=promoted.path))
+    return replace(config, classifier=own), promoted
+
+
+def promoting(overlay: Overlay, promoted: Promoted) -> Overlay:
+    """Return an overlay in which a classifier is promoted; of those before, the oldest are forgotten."""
+    before = () if overlay.classifier is None else (overlay.classifier,)
+    former = (*overlay.former, *before)[-MOST_FORMER:]
+    return msgspec.structs.replace(overlay, classifier=promoted, former=former)
+
+
+def rolling_back(overlay: Overlay) -> Overlay:
+    """Return an overlay in which the classifier before serves again, or the config's own."""
+    *former, now = (None, *overlay.former)
+    return msgspec.structs.replace(overlay, classifier=now, former=tuple(one for one in former if one is not None))
+
+
 def with_canary(overlay: Overlay, category: str, decided: Decided | None) -> Overlay:
     """Return an overlay in which a canary has been decided, or None for a new trial; the oldest are forgotten."""
     others = [(name, one) for name, one in overlay.canaries.items() if name != category]
@@ -141,6 +187,8 @@ def shown(overlay: Overlay) -> dict[str, Any]:
 def as_yaml(overlay: Overlay) -> str:
     """Return the overlay in the form of the config file, so that it can be made permanent there."""
     found: dict[str, Any] = {}
+    if overlay.classifier is not None:
+        found["classifier"] = {"category_model": {"model_id": overlay.classifier.path}}
     for name, one in overlay.adapters.items():
         base = found.setdefault("model_config", {}).setdefault(one.base, {"loras": []})
         base["loras"].append({"name": name, "path": one.path})

@@ -1,0 +1,151 @@
+"""Let another classifier serve in place of the one that the config names, and go back; the file is never written."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pointsman import daemon_thread
+from pointsman.app.overlay import WRITE_S, OverlayKeeper
+from pointsman.app.reload import Reloader
+from pointsman.app.source import ConfigSource
+from pointsman.classify import artifact
+from pointsman.config import overlay
+from pointsman.config.overlay import Overlay, Promoted
+from pointsman.errors import ArtifactError, RequestError
+from pointsman.server.response import Response, json_response
+
+MOST_LISTED = 100
+FOLDER = Path("improve") / "artifacts"
+
+
+class ClassifierKeeper:
+    """Promote artifacts, and roll them back; one change at a time, each proven by a reload before it holds."""
+
+    def __init__(self, source: ConfigSource, reloader: Reloader, keeper: OverlayKeeper) -> None:
+        self._source = source
+        self._reloader = reloader
+        self._overlay = keeper
+        self._lock = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Response]] = set()
+
+    async def listed(self) -> Response:
+        """Return the classifier in use, those before, and the artifacts that can be promoted; raises RequestError."""
+        return json_response(await self._described())
+
+    async def promote(self, name: str | None) -> Response:
+        """Let an artifact serve, by default the newest; raises RequestError."""
+        return await self._begin(self._promoted(name))
+
+    async def roll_back(self) -> Response:
+        """Let the classifier before serve again; raises RequestError."""
+        return await self._begin(self._rolled_back())
+
+    async def _begin(self, work: Coroutine[Any, Any, Response]) -> Response:
+        """Run a change to its end, also for a client that has left."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _promoted(self, name: str | None) -> Response:
+        async with self._lock:
+            folder = await self._folder(name)
+            serving = self._reloader.serving
+            over = (
+                serving.config.classifier.category_model.model_id if serving.promoted is None else serving.promoted.over
+            )
+            promoted = Promoted(path=str(folder), over=over, at=int(time.time()))
+            if serving.promoted is not None and serving.promoted.path == promoted.path:
+                message = f"{folder} is the classifier in use"
+                raise RequestError(message, status=HTTPStatus.CONFLICT, code="classifier_in_use")
+            return await self._turn(lambda now: overlay.promoting(now, promoted), "promote")
+
+    async def _rolled_back(self) -> Response:
+        async with self._lock:
+            if self._overlay.current.classifier is None:
+                message = "no classifier is promoted: the one that the config names serves"
+                raise RequestError(message, status=HTTPStatus.CONFLICT, code="no_promoted_classifier")
+            return await self._turn(overlay.rolling_back, "rollback")
+
+    async def _turn(self, edit: Callable[[Overlay], Overlay], command: str) -> Response:
+        """Serve what the edit says, and keep it; where that classifier cannot serve, nothing has changed."""
+        before, after = self._source.promoted, edit(self._overlay.current).classifier
+        self._source.promoted = after
+        outcome = await asyncio.shield(self._reloader.ask(f"classifier {command}"))
+        if outcome.error is not None:
+            self._source.promoted = before
+            return outcome.response()
+        await self._overlay.change(edit, by=f"classifier {command}")
+        return json_response(outcome.fields() | await self._described() | {"trouble": self._overlay.trouble})
+
+    async def _folder(self, name: str | None) -> Path:
+        """Return the folder of an artifact by its name or path; raises RequestError."""
+        state = self._source.state
+        if name is None:
+            found = await self._artifacts()
+            if not found:
+                message = "there is no artifact to promote; `pointsman fit --labelled` writes one"
+                raise RequestError(message, status=HTTPStatus.NOT_FOUND, code="no_artifact")
+            name = str(found[0]["name"])
+        if Path(name).is_absolute():
+            return Path(name)
+        if state is None or Path(name).name != name or name in ("", ".."):
+            message = f"{name!r} is neither a name in `pointsman classifier list` nor the path of a folder"
+            raise RequestError(message, status=HTTPStatus.NOT_FOUND, code="no_artifact")
+        return state / FOLDER / name
+
+    async def _described(self) -> dict[str, Any]:
+        serving, now = self._reloader.serving, self._overlay.current
+        model = serving.config.classifier.category_model.model_id
+        return {
+            "in_use": model,
+            "config": model if serving.promoted is None else serving.promoted.over,
+            "promoted": None if serving.promoted is None else msgspec.to_builtins(serving.promoted),
+            "former": [msgspec.to_builtins(one) for one in reversed(now.former)],
+            "artifacts": await self._artifacts(),
+            "trouble": self._overlay.trouble,
+        }
+
+    async def _artifacts(self) -> list[dict[str, Any]]:
+        """Return the artifacts in the state directory, the newest first; raises RequestError."""
+        state = self._source.state
+        if state is None:
+            return []
+        reading = daemon_thread.start(lambda: _listed(state / FOLDER), "artifacts")
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(reading), WRITE_S)
+        except (OSError, TimeoutError) as error:
+            why = getattr(error, "strerror", None) or f"it took longer than {WRITE_S:g} s"
+            message = f"{state / FOLDER} cannot be read: {why}"
+            raise RequestError(message, status=HTTPStatus.CONFLICT, code="no_artifact") from error
+
+
+def _listed(folder: Path) -> list[dict[str, Any]]:
+    if not folder.is_dir():
+        return []
+    found = []
+    for one in sorted((path for path in folder.iterdir() if not path.name.startswith(".")), reverse=True)[:MOST_LISTED]:
+        try:
+            manifest = artifact.read_manifest(one)
+        except ArtifactError:
+            continue
+        figures = manifest.verification.get("correction", {})
+        found.append(
+            {
+                "name": one.name,
+                "path": str(one),
+                "created": manifest.created,
+                "source": manifest.source.name,
+                "labelled": figures.get("labelled"),
+                "right_before": figures.get("right_before"),
+                "right_after": figures.get("right_after"),
+            }
+        )
+    return sorted(found, key=lambda one: str(one["created"]), reverse=True)

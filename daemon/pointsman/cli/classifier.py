@@ -1,0 +1,58 @@
+"""Implement `pointsman classifier`: list a running service's classifiers, put one to use, go back."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, ask, read, strange
+from pointsman.config.load import default_path, load
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask the running service; return 0 on success, 1 on failure; raises ConfigError."""
+    if options.artifact is not None and options.action != "promote":
+        options.parser.error("an ARTIFACT is for promote alone")
+    port = AdminPort.of(load(options.config or default_path()).config.pointsman.server)
+    try:
+        told = _answer(port, options)
+        if told["trouble"]:
+            print(f"pointsman: warning: {told['trouble']}", file=sys.stderr)
+        print(json.dumps(told, indent=2) if options.json else "\n".join(render(told)))
+    except AdminError as error:
+        print(f"pointsman: {error}", file=sys.stderr)
+        return 1
+    except FORM_ERRORS:
+        print(f"pointsman: {strange(port.address)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _answer(port: AdminPort, options: argparse.Namespace) -> dict[str, Any]:
+    if options.action == "list":
+        return read(port, "GET", "/classifiers")
+    name = options.artifact
+    if name is not None and os.sep in name:
+        name = str(Path(name).absolute())
+    body = {} if name is None else {"artifact": name}
+    told: dict[str, Any] = ask(port, "POST", f"/classifier/{options.action}", body)
+    return told
+
+
+def render(told: dict[str, Any]) -> Iterator[str]:
+    """Yield the classifiers as lines for a terminal."""
+    yield f"in use: {told['in_use']}"
+    if told["promoted"]:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(told["promoted"]["at"]))
+        yield f"promoted at {when}, in place of {told['config']}, which the config names"
+    for one in told["artifacts"]:
+        figures = ""
+        if one["labelled"]:
+            figures = f", right {one['right_before']} of {one['labelled']} before, {one['right_after']} after"
+        yield f"  {one['name']}  {one['source']}{figures}"

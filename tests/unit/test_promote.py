@@ -1,0 +1,214 @@
+"""`pointsman classifier`: another artifact serves in place of the config's, once it is proven, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointsman.api.classifiers import classifier_routes
+from pointsman.app.classifier_keeper import ClassifierKeeper
+from pointsman.app.generations import Generations
+from pointsman.app.overlay import OverlayKeeper
+from pointsman.app.reload import Reloader
+from pointsman.app.source import ConfigSource
+from pointsman.app.systemd import Notifier
+from pointsman.cli.classifier import render
+from pointsman.config import overlay
+from pointsman.observability.log import Log
+from support import toy_artifact
+from support.config_files import MINIMAL, category
+from support.log import Memory
+
+FIGURES = {"correction": {"labelled": 40, "right_before": 10, "right_after": 30}}
+
+
+class Asked:
+    """A request with a body."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def read(self, _: float) -> bytes:
+        return self._body
+
+
+@dataclass
+class World:
+    """A service that has started with the file of a folder, without its listeners."""
+
+    reloader: Reloader
+    overlay: OverlayKeeper
+    routes: Mapping[str, Any]
+
+    async def ask(self, path: str, **body: Any) -> tuple[int, Any]:
+        answer = await self.routes[path].handler(Asked(json.dumps(body).encode()))
+        return answer.status, json.loads(answer.body)
+
+    async def promote(self, **body: Any) -> tuple[int, Any]:
+        return await self.ask("/classifier/promote", **body)
+
+    async def roll_back(self) -> tuple[int, Any]:
+        return await self.ask("/classifier/rollback")
+
+    @property
+    def serves(self) -> str:
+        """The name of the artifact that classifies the next request."""
+        return self.reloader._generations.current.classifier.stages[0].artifact.folder.name
+
+    @property
+    def warnings(self) -> str:
+        return "\n".join(self.reloader.serving.warnings)
+
+
+@contextlib.asynccontextmanager
+async def started(folder: Path, *, state: bool = True) -> AsyncIterator[World]:
+    source = ConfigSource(folder / "config.yaml", state=folder / "state" if state else None)
+    prepared = source.prepare()
+    generations = Generations(prepared, Log("info", Memory()))
+    reloader = Reloader(source, prepared, generations, Notifier(None))
+    kept = OverlayKeeper(source.state, generations)
+    task = asyncio.create_task(reloader.run())
+    try:
+        routes: list[Any] = classifier_routes(ClassifierKeeper(source, reloader, kept))
+        yield World(reloader, kept, {one.path: one for one in routes})
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await generations.close()
+        generations.log.flush()
+
+
+def write(folder: Path, model_id: str = "own") -> None:
+    text = f"{MINIMAL}classifier: {{category_model: {{model_id: {model_id}}}}}\ncategories:\n{category('law')}"
+    (folder / "config.yaml").write_text(text)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two artifacts that can be promoted, `old` and `new`, and `wrong`, which gives other answers than it says."""
+    write(tmp_path)
+    made = tmp_path / "state" / "improve" / "artifacts"
+    answers = [{"text": "law", "probabilities": [1.0] + [0.0] * 13}]
+    rows: list[tuple[Path, str, dict[str, Any]]] = [
+        (tmp_path / "own", "2026-01-01T00:00:00Z", {}),
+        (made / "old", "2026-02-01T00:00:00Z", {}),
+        (made / "new", "2026-03-01T00:00:00Z", {}),
+        (made / "wrong", "2026-01-02T00:00:00Z", {"known_answers": answers}),
+    ]
+    for path, created, wrong in rows:
+        toy_artifact.build_measured(path, created=created, verification=FIGURES, **wrong)
+    (made / ".unfinished").mkdir()
+    (made / "notes").mkdir()
+    return tmp_path
+
+
+async def test_what_is_promoted_serves_and_a_rollback_lets_the_one_before_serve_again(folder: Path) -> None:
+    async with started(folder) as service:
+        assert service.serves == "own"
+        for name in ("old", "new"):
+            status, told = await service.promote(artifact=name)
+            assert (status, told["classifier"], service.serves) == (200, "loaded", name)
+            assert told["config"] == "own"
+        for name in ("old", "own"):
+            status, told = await service.roll_back()
+            assert (status, service.serves) == (200, name)
+        assert told["promoted"] is None
+        status, told = await service.roll_back()
+        assert (status, told["error"]["code"]) == (409, "no_promoted_classifier")
+
+
+async def test_it_is_kept_across_reloads_and_restarts_and_never_in_the_operators_file(folder: Path) -> None:
+    before = (folder / "config.yaml").read_bytes()
+    async with started(folder) as service:
+        await service.promote(artifact="old")
+        await service.promote(artifact="new")
+        assert (await service.reloader.ask("request")).error is None
+        assert service.serves == "new"
+    async with started(folder) as service:
+        assert service.serves == "new"
+        assert "new, promoted at" in service.warnings
+        await service.roll_back()
+        assert service.serves == "old"
+    assert (folder / "config.yaml").read_bytes() == before
+    found, _ = overlay.read(folder / "state")
+    assert "model_id: " + str(folder / "state" / "improve" / "artifacts" / "old") in overlay.as_yaml(found)
+
+
+async def test_an_artifact_that_is_not_proven_changes_nothing(folder: Path) -> None:
+    async with started(folder) as service:
+        await service.promote(artifact="old")
+        for name in ("wrong", "nowhere", "notes"):
+            status, told = await service.promote(artifact=name)
+            assert (status, service.serves) == (422, "old"), name
+            assert "the previous config stays in use" in told["error"]["message"]
+        assert (await service.reloader.ask("request")).error is None
+    async with started(folder) as service:
+        assert service.serves == "old"
+
+
+async def test_one_that_is_gone_at_a_start_lets_the_configs_own_serve(folder: Path) -> None:
+    async with started(folder) as service:
+        await service.promote(artifact="new")
+    (folder / "state" / "improve" / "artifacts" / "new").rename(folder / "elsewhere")
+    async with started(folder) as service:
+        assert service.serves == "own"
+        assert "was promoted, but the classifier that the config names serves" in service.warnings
+
+
+async def test_it_holds_until_the_config_names_another(folder: Path) -> None:
+    async with started(folder) as service:
+        await service.promote(artifact="new")
+        toy_artifact.build_measured(folder / "other", created="2026-04-01T00:00:00Z")
+        write(folder, "other")
+        assert (await service.reloader.ask("file")).error is None
+        assert service.serves == "other"
+
+
+async def test_the_newest_is_the_default_and_the_list_tells_each_with_its_figures(folder: Path) -> None:
+    async with started(folder) as service:
+        status, told = await service.promote()
+        assert (status, service.serves) == (200, "new")
+        assert [one["name"] for one in told["artifacts"]] == ["new", "old", "wrong"]
+        lines = list(render(told))
+        assert lines[0].endswith("artifacts/new")
+        assert "in place of own" in lines[1]
+        assert lines[2].endswith("right 10 of 40 before, 30 after")
+        status, told = await service.promote(artifact="new")
+        assert (status, told["error"]["code"]) == (409, "classifier_in_use")
+
+
+@pytest.mark.parametrize("body", [{"artifact": "../own"}, {"artifact": ".."}, {"artifact": "a/b"}])
+async def test_a_name_leads_to_no_other_folder(folder: Path, body: dict[str, str]) -> None:
+    async with started(folder) as service:
+        status, told = await service.promote(**body)
+        assert (status, told["error"]["code"], service.serves) == (404, "no_artifact", "own")
+
+
+async def test_a_body_of_another_form_is_refused(folder: Path) -> None:
+    async with started(folder) as service:
+        for body in ({"artifact": 1}, {"name": "new"}, {"artifact": ""}):
+            status, told = await service.promote(**body)
+            assert (status, told["error"]["code"]) == (400, "invalid_json")
+
+
+async def test_without_a_state_directory_a_path_serves_until_a_restart(folder: Path) -> None:
+    made = folder / "state" / "improve" / "artifacts" / "new"
+    async with started(folder, state=False) as service:
+        assert (await service.promote())[1]["error"]["code"] == "no_artifact"
+        status, told = await service.promote(artifact=str(made))
+        assert (status, service.serves) == (200, "new")
+        assert "a restart forgets it" in told["trouble"]
+
+
+def test_of_those_before_the_newest_20_are_kept() -> None:
+    now = overlay.NOTHING
+    for number in range(30):
+        now = overlay.promoting(now, overlay.Promoted(path=str(number), over="own", at=0))
+    assert [one.path for one in now.former] == [str(number) for number in range(9, 29)]
