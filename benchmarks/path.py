@@ -123,7 +123,14 @@ class Line(asyncio.Transport):
         pass
 
 
-ANSWERED = json.dumps({"id": "chatcmpl-8aae84cd", "object": "chat.completion", "text": ANSWER * 8}).encode()
+ANSWERED = json.dumps(
+    {
+        "id": "chatcmpl-8aae84cd",
+        "object": "chat.completion",
+        "text": ANSWER * 8,
+        "usage": {"prompt_tokens": 40, "completion_tokens": 220, "total_tokens": 260},
+    }
+).encode()
 RESPONSES = [
     b"HTTP/1.1 200 OK\r\ndate: Thu, 26 Nov 2026 10:%02d:%02d GMT\r\nserver: uvicorn\r\ncontent-length: %d\r\n"
     b"content-type: application/json\r\n\r\n%b" % (*divmod(second, 60), len(ANSWERED), ANSWERED)

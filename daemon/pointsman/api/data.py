@@ -118,8 +118,9 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     record, router, forwarder = exchange.record, backend.router, backend.forwarder
     body = await read_body(backend, exchange)
     is_json = _is_json(exchange.request)
-    if exchange.lease is not None:
-        body = await reserve(exchange, router.lane, body, is_json=is_json)
+    lease = exchange.lease
+    if lease is not None and lease.counts_tokens:
+        body = await reserve(exchange, lease, router.lane, body, is_json=is_json)
     if not is_json:
         check_model(exchange.key, None)
         await forwarder.forward(exchange, backend.config.vllm_endpoints, body)  # vLLM reports the error
@@ -180,8 +181,9 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
     config, planner, poller, forwarder = backend.config, backend.router.planner, backend.poller, backend.forwarder
     is_json = _is_json(exchange.request)
-    if exchange.lease is not None:
-        body = await reserve(exchange, backend.router.lane, body, is_json=is_json)
+    lease = exchange.lease
+    if lease is not None and lease.counts_tokens:
+        body = await reserve(exchange, lease, backend.router.lane, body, is_json=is_json)
     fields = await _fields(backend, body) if is_json else None
     model = None if fields is None else model_of(fields)
     if fields is None or model is None or not _means_default(backend, exchange, model):

@@ -10,7 +10,8 @@ from msgspec.json import Decoder
 from pointsman.errors import RequestError, UsageUnknown
 from pointsman.long_body import Received
 from pointsman.proxy.exchange import Exchange
-from pointsman.routing.body import Fields, decode, given, read_fields
+from pointsman.proxy.key_limiter import KeyLease
+from pointsman.routing.body import Fields, decode, fields_at_once, given, read_fields
 from pointsman.routing.edits import changed, edited
 from pointsman.routing.steps import Lane
 
@@ -26,45 +27,49 @@ _NUMBER, _FLAG = Decoder(int), Decoder(bool)
 _OPTIONS: Decoder[dict[str, Any]] = Decoder(dict[str, Any])
 
 
-async def reserve(exchange: Exchange, lane: Lane, body: Received, *, is_json: bool) -> Received:
+async def reserve(exchange: Exchange, lease: KeyLease, lane: Lane, body: Received, *, is_json: bool) -> Received:
     """Take what the prompt and the longest answer may use; raises RateLimited (429), or UsageUnknown (403).
 
     Returns the body, which asks for the usage of a stream; the client does not get what it has not asked for.
     """
-    lease = exchange.lease
-    if lease is None or not lease.counts_tokens:
-        return body
     if not is_json:
         raise UsageUnknown("your key has a limit of tokens, and those of this request are not known: send JSON")
+    usual = fields_at_once(body, _FIELDS)
     try:
-        fields = await lane.run(read_fields(body, _FIELDS))
+        fields = await lane.run(read_fields(body, _FIELDS)) if usual is None else usual
     except RequestError:
         lease.reserve(len(body) // BYTES_PER_TOKEN, 0)  # vLLM refuses it
         return body
-    if decode(fields.get("background"), False, _FLAG):
+    if _flag(fields, "background"):
         raise UsageUnknown("your key has a limit of tokens, and those of a response in the background are not known")
     lease.reserve(len(body) // BYTES_PER_TOKEN, _longest_answer(fields))
-    if exchange.record.path not in _SILENT or not isinstance(body, bytes):  # a long one is not copied for it
-        return body
-    asking = _asking(fields)
-    exchange.hides_usage = asking is not None
-    return asking or body
+    # A long one is not copied for it.
+    if exchange.record.path in _SILENT and isinstance(body, bytes) and _flag(fields, "stream"):
+        asking = _asking(fields)
+        exchange.hides_usage = asking is not None
+        return asking or body
+    return body
 
 
 def _longest_answer(fields: Fields) -> int:
     """Return the most tokens that the answer may have, 0 if the client does not say."""
-    found: list[int] = [decode(fields.get(name), 0, _NUMBER) for name in _MOST]
-    return max(0, *found)
+    most = 0
+    for name in _MOST:
+        if name in fields.values:
+            most = max(most, decode(fields.values[name], 0, _NUMBER))
+    return most
+
+
+def _flag(fields: Fields, name: str) -> bool:
+    return name in fields.values and bool(decode(fields.values[name], False, _FLAG))
 
 
 def _asking(fields: Fields) -> bytes | None:
-    """Return the body that asks for the usage of a stream; None if it is none, or the client asks for itself.
+    """Return the body that asks for the usage of its stream; None if the client asks for itself.
 
     With `continuous_usage_stats`, to ask would change each event.
     """
-    options = fields.get("stream_options")
-    if not decode(fields.get("stream"), False, _FLAG):
-        return None
+    options = fields.values.get("stream_options")
     asked: dict[str, Any] | None = {}
     if options is not None and given(options):
         short = memoryview(options).nbytes <= MOST_OPTIONS_BYTES

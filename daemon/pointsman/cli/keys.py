@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from pointsman import files
-from pointsman.config.client_keys import EVERY_MODEL, LARGEST_FILE_BYTES, Entry, KeyLimits, digest_of, parse_keys
+from pointsman.config.client_keys import EVERY_MODEL, LARGEST_FILE_BYTES, LIMITS, Entry, digest_of, parse_keys
 from pointsman.config.key_lines import added, entries, removed
 from pointsman.config.load import default_path, load
 from pointsman.config.model import Config
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     """Do what `options.action` says; return 0 on success, 1 on failure; raises ConfigError."""
     if (options.action != "list") is not (options.name is not None):
         options.parser.error("add and revoke need a NAME, list takes none")
-    limits = {name: getattr(options, name) for name in KeyLimits._fields}
+    limits = {name: getattr(options, name) for name in LIMITS}
     of_add = (options.model, options.default_model, options.expires, options.upstream_key_file, *limits.values())
     if options.action != "add" and any(value is not None for value in of_add):
         options.parser.error("only --config and --json are for other actions than add")
@@ -113,7 +113,7 @@ def _list(path: Path, *, as_json: bool) -> None:
             ",".join(entry.models),
             entry.default_model or "-",
             entry.expires or "-",
-            ",".join(f"{name}={value}" for name in KeyLimits._fields if (value := getattr(entry, name))) or "-",
+            ",".join(f"{name}={value}" for name in LIMITS if (value := getattr(entry, name))) or "-",
             entry.created or "-",
         )
         for entry in found

@@ -50,21 +50,23 @@ class Scope(NamedTuple):
 
 
 class KeyLimits(NamedTuple):
-    """The limits of a key, each None where there is none; `max_body_bytes` is the size of a request's body."""
+    """The limits for which a key's use is counted, each None where there is none."""
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     max_in_flight: int | None = None
-    max_body_bytes: int | None = None
 
 
 UNLIMITED = KeyLimits()
+LIMITS = (*KeyLimits._fields, "max_body_bytes")
+"""All limits that the file may have for a key."""
 
 
 class ClientKey(msgspec.Struct, frozen=True):
     """A client's key: `digest` is the hash of its secret, `expires` in seconds since the epoch.
 
-    `scope` is None where the key may use any model, and `limits` where it has none.
+    `scope` is None where the key may use any model, `limits` where nothing is counted, and `max_body_bytes` where the
+    body of a request has the size that the config allows.
     """
 
     name: str
@@ -72,6 +74,7 @@ class ClientKey(msgspec.Struct, frozen=True):
     scope: Scope | None = None
     expires: float = math.inf
     limits: KeyLimits | None = None
+    max_body_bytes: int | None = None
     upstream: bytes = b""
     """The header line with the key that vLLM gets in place of the service's; empty for that one."""
 
@@ -222,7 +225,8 @@ class _Reader:
             self._problem(line, "", f"there are more than {MOST_KEYS:,} keys", "remove those that are not used")
         if len(self.problems) > before:
             return
-        key = ClientKey(entry.name, bytes.fromhex(entry.sha256), scope, expires, limits, upstream)
+        digest = bytes.fromhex(entry.sha256)
+        key = ClientKey(entry.name, digest, scope, expires, limits, entry.max_body_bytes, upstream)
         other = self._digests.setdefault(key.digest, key.name)
         if other != key.name:
             fix = f"remove one of the two, and add it anew with `pointsman keys add {key.name}`"
@@ -270,11 +274,12 @@ class _Reader:
         return b"Authorization: Bearer %b\r\n" % secret
 
     def _limits(self, entry: Entry, line: int) -> KeyLimits | None:
-        limits = KeyLimits(*(getattr(entry, name) for name in KeyLimits._fields))
-        for name, value in limits._asdict().items():
+        for name in LIMITS:
+            value = getattr(entry, name)
             if value is not None and not 1 <= value <= LARGEST_LIMIT:
                 message = f"expected a whole number of at least 1 and at most {LARGEST_LIMIT:,}"
                 self._problem(line, name, message, "write such a number, or remove the limit")
+        limits = KeyLimits(*(getattr(entry, name) for name in KeyLimits._fields))
         return None if limits == UNLIMITED else limits
 
     def _check(self, model: str, line: int, field: str) -> None:

@@ -69,10 +69,10 @@ class Exchange:
         """Take note of the client's key; raises RateLimited (429) where that has reached a limit."""
         self.key = key
         self.record.key = key.name
+        if key.max_body_bytes is not None:
+            self.request.limit_to(key.max_body_bytes)
         if key.limits is not None:
             self.lease = self._admission.keys.enter(key)
-            if key.limits.max_body_bytes is not None:
-                self.request.limit_to(key.limits.max_body_bytes)
 
     @property
     def client(self) -> str:
@@ -134,7 +134,7 @@ class Exchange:
     def end(self) -> None:
         """Count and log the outcome in the record, and release the config."""
         if self.lease is not None:
-            self.lease.leave(self._tokens(self.lease.prompt))
+            self.lease.leave(self._tokens(self.lease.prompt) if self.lease.reserved else 0)
         self._admission.end(self._client)
         self._recorder.outcome(self.record)
         if self._recorder.answers is not None:

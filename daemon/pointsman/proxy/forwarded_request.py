@@ -64,8 +64,6 @@ class ForwardedRequest(ResponseStream):
         lease = exchange.lease
         if lease is not None:
             self._lines += lease.lines()
-            if lease.counts_tokens:
-                self.tail = CountedTail()
             exchange.answer = self.tail
         self._upstreams = upstreams
         self._exchange = exchange
@@ -82,10 +80,11 @@ class ForwardedRequest(ResponseStream):
 
     def _frame(self, head: ResponseHead, request: Request) -> tuple[Framing, bytes]:
         framing, line = super()._frame(head, request)
-        if self._exchange.hides_usage and head.streams and isinstance(framing, Chunked):
-            framing = hidden = HiddenUsage(chunked=not request.head.old)
-            if isinstance(self.tail, CountedTail):
-                self.tail.hidden = hidden
+        exchange = self._exchange
+        if head.streams and exchange.lease is not None and exchange.lease.reserved:
+            self.tail = exchange.answer = counted = CountedTail()
+            if exchange.hides_usage and isinstance(framing, Chunked):
+                framing = counted.hidden = HiddenUsage(chunked=not request.head.old)
         return framing, line
 
     async def send(self, endpoint: EndpointState) -> None:

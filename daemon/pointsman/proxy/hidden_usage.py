@@ -12,6 +12,7 @@ from pointsman.http1.body import Chunked, chunk
 # What may still become the event is held back; it has about 300 bytes.
 LONGEST_EVENT_BYTES = 4096
 _END = re.compile(rb"\r?\n\r?\n")
+_ENDS = (b"\n\n", b"\n\r\n")
 _DATA = b"data: "
 _USAGE = b'"usage"'
 
@@ -49,7 +50,9 @@ class HiddenUsage:
 
     def feed(self, data: bytes) -> bytes:
         """Return what is passed on of the data; raises Malformed."""
-        passed = self._without(self._held + self._inner.feed(data))
+        passed = self._inner.feed(data)
+        if self._held or _USAGE in passed or not passed.endswith(_ENDS):  # most are whole events without usage
+            passed = self._without(self._held + passed)
         self.done = self._inner.done
         if self.done:
             passed, self._held = passed + self._held, b""

@@ -22,15 +22,20 @@ class Bucket:
 
     def left(self, limit: int, now: float) -> float:
         """Return how much may be used now, below 0 where more was used than reserved."""
-        self._used = max(0.0, self._used - (now - self._at) * limit / MINUTE)
+        used = self._used - (now - self._at) * limit / MINUTE
+        self._used = used = used if used > 0 else 0.0
         self._at = now
-        return limit - self._used
+        return limit - used
 
-    def wait(self, limit: int, wanted: float, now: float) -> float:
-        """Return the seconds until so much may be used."""
-        return max(0.0, (wanted - self.left(limit, now)) * MINUTE / limit)
+    def take(self, amount: int, limit: int, now: float) -> float:
+        """Use so much at once and return 0, or else the seconds until it may be used."""
+        missing = amount - self.left(limit, now)
+        if missing > 0:
+            return missing * MINUTE / limit
+        self._used += amount
+        return 0.0
 
-    def add(self, amount: float) -> None:
+    def add(self, amount: int) -> None:
         """Note that so much was used, or less than 0 where it was not."""
         self._used += amount
 
@@ -49,20 +54,18 @@ class _Use:
 class KeyLease:
     """One request of a limited key, from `KeyLimiter.enter` to `leave`; `reserve` takes its tokens."""
 
-    __slots__ = ("_clock", "_limits", "_reserved", "_use", "prompt")
+    __slots__ = ("_clock", "_limits", "_use", "counts_tokens", "prompt", "reserved")
 
     def __init__(self, limits: KeyLimits, use: _Use, clock: Callable[[], float]) -> None:
         self._limits = limits
         self._use = use
         self._clock = clock
-        self._reserved = 0
+        self.counts_tokens = limits.tokens_per_minute is not None
+        """True where tokens are limited."""
+        self.reserved = 0
+        """The tokens that were taken in advance."""
         self.prompt = 0
         """The tokens of the prompt, as they were estimated."""
-
-    @property
-    def counts_tokens(self) -> bool:
-        """Return whether tokens are limited."""
-        return self._limits.tokens_per_minute is not None
 
     def reserve(self, prompt: int, answer: int) -> None:
         """Take the tokens that a request may use, at most a whole minute's; raises RateLimited (429)."""
@@ -70,18 +73,17 @@ class KeyLease:
         if limit is None:
             return
         wanted = min(prompt + answer, limit)
-        wait = self._use.tokens.wait(limit, wanted, self._clock())
+        wait = self._use.tokens.take(wanted, limit, self._clock())
         if wait:
             raise self._limited("tokens", f"your key may use {limit:,} tokens a minute", wait)
         self.prompt = prompt
-        self._reserved = wanted
-        self._use.tokens.add(wanted)
+        self.reserved = wanted
 
     def leave(self, tokens: int) -> None:
-        """End the request, which used so many tokens."""
+        """End the request, which used so many tokens; they count where some were reserved."""
         self._use.in_flight -= 1
-        if self._reserved:
-            self._use.tokens.add(tokens - self._reserved)
+        if self.reserved:
+            self._use.tokens.add(tokens - self.reserved)
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Return what is left of the limits, in OpenAI's headers."""
@@ -90,25 +92,24 @@ class KeyLease:
 
     def lines(self) -> bytes:
         """Return these headers as lines of an answer."""
-        now, limits, use = self._clock(), self._limits, self._use
+        requests, tokens, _ = self._limits
         lines = b""
-        if limits.requests_per_minute is not None:
-            lines = _lines(b"requests", limits.requests_per_minute, use.requests.left(limits.requests_per_minute, now))
-        if limits.tokens_per_minute is not None:
-            lines += _lines(b"tokens", limits.tokens_per_minute, use.tokens.left(limits.tokens_per_minute, now))
+        if requests is not None:
+            lines = _lines("requests", requests, self._use.requests.left(requests, self._clock()))
+        if tokens is not None:
+            lines += _lines("tokens", tokens, self._use.tokens.left(tokens, self._clock()))
         return lines
 
     def enter(self) -> None:
         """Count the request; raises RateLimited (429)."""
-        limits, use = self._limits, self._use
-        if limits.max_in_flight is not None and use.in_flight >= limits.max_in_flight:
-            raise self._limited("in_flight", f"your key may have {limits.max_in_flight} requests in flight", 1.0)
-        if limits.requests_per_minute is not None:
-            wait = use.requests.wait(limits.requests_per_minute, 1, self._clock())
+        requests, _, most = self._limits
+        use = self._use
+        if most is not None and use.in_flight >= most:
+            raise self._limited("in_flight", f"your key may have {most} requests in flight", 1.0)
+        if requests is not None:
+            wait = use.requests.take(1, requests, self._clock())
             if wait:
-                words = f"your key may send {limits.requests_per_minute:,} requests a minute"
-                raise self._limited("requests", words, wait)
-            use.requests.add(1)
+                raise self._limited("requests", f"your key may send {requests:,} requests a minute", wait)
         use.in_flight += 1
 
     def _limited(self, reason: str, words: str, wait: float) -> RateLimited:
@@ -143,11 +144,12 @@ class KeyLimiter:
         return lease
 
 
-def _lines(name: bytes, limit: int, left: float) -> bytes:
-    reset = span((limit - left) * MINUTE / limit).encode()
-    return b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n" % (
-        *(name, limit, name, max(0, math.floor(left)), name, reset),
-    )
+def _lines(name: str, limit: int, left: float) -> bytes:
+    return (
+        f"x-ratelimit-limit-{name}: {limit}\r\n"
+        f"x-ratelimit-remaining-{name}: {math.floor(left) if left > 0 else 0}\r\n"
+        f"x-ratelimit-reset-{name}: {span((limit - left) * MINUTE / limit)}\r\n"
+    ).encode()
 
 
 def span(seconds: float) -> str:
