@@ -24,7 +24,7 @@ from support import certificates
 from support.certificates import Pair
 from support.hostile import DONE, STREAM, Exchange, Hostile, chunk, completion, event, stall, stall_in_stream, streams
 from support.metrics import until
-from support.process import eventually
+from support.process import eventually, inside
 from support.raw_client import Cut, RawClient, chat, connect, post, request_head
 from support.relay import Relay, run_relay
 
@@ -57,7 +57,7 @@ async def secure(secure_daemon: Relay, upstream: Hostile) -> Relay:
 
 
 def files(relay: Relay) -> int:
-    return sum(1 for _ in Path(f"/proc/{relay.daemon.process.pid}/fd").iterdir())
+    return sum(1 for _ in (inside(relay.daemon.process.pid) / "fd").iterdir())
 
 
 def memory(relay: Relay) -> int:

@@ -10,6 +10,7 @@ import traceback
 import uvloop
 
 from pointsman import files
+from pointsman.app import core_file
 from pointsman.app.serve import serve
 from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import take
@@ -23,6 +24,7 @@ from pointsman.observability.log import stderr_log
 
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal; raises CannotStart. Returns 1 after a crash, of which the log tells."""
+    core_file.forbid()
     set_up_malloc(usable_cores())
     systemd = take(os.environ)
     state = files.state_directory()
