@@ -23,7 +23,7 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -78,23 +78,24 @@ def build(out: Path) -> None:
     """Write the base model and the adapters into `out`."""
     base = out / "base"
     base.mkdir(parents=True, exist_ok=True)
-    _write_tokenizer(base)
+    write_tokenizer(base)
     _write_base(base)
     for seed, name in enumerate(ADAPTERS, start=1):
         _write_adapter(out / "adapters" / name, seed)
     _write_adapter(out / "faulty" / "bigrank-lora", 4, rank=64)
     broken = out / "faulty" / "broken-lora"
     _write_adapter(broken, 5)
-    _write_json(broken / "adapter_config.json", {"peft_type": "LORA"})
+    write_json(broken / "adapter_config.json", {"peft_type": "LORA"})
 
 
-def _write_tokenizer(folder: Path) -> None:
+def write_tokenizer(folder: Path, special_tokens: Sequence[str] = SPECIAL_TOKENS, **more_settings: str) -> None:
+    """Write a tokenizer of VOCABULARY tokens, of which the first are the special ones."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
-        special_tokens=list(SPECIAL_TOKENS),
+        special_tokens=list(special_tokens),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -108,8 +109,9 @@ def _write_tokenizer(folder: Path) -> None:
         "model_max_length": CONTEXT,
         "clean_up_tokenization_spaces": False,
         "chat_template": CHAT_TEMPLATE,
+        **more_settings,
     }
-    _write_json(folder / "tokenizer_config.json", settings)
+    write_json(folder / "tokenizer_config.json", settings)
 
 
 def _sentences() -> Iterator[str]:
@@ -143,10 +145,10 @@ def _write_base(folder: Path) -> None:
         "torch_dtype": "float32",
         **special,
     }
-    _write_json(folder / "config.json", config)
+    write_json(folder / "config.json", config)
     # What a request leaves out: a short answer, the same each time.
     defaults = {"max_new_tokens": 48, "do_sample": False, "temperature": 0.0}
-    _write_json(folder / "generation_config.json", special | defaults)
+    write_json(folder / "generation_config.json", special | defaults)
 
     chance = np.random.default_rng(7)
     head = _noise(chance, VOCABULARY, HIDDEN)
@@ -179,7 +181,7 @@ def _write_adapter(folder: Path, seed: int, rank: int = RANK) -> None:
         "inference_mode": True,
         "target_modules": sorted(name.rpartition(".")[2] for name in PROJECTIONS),
     }
-    _write_json(folder / "adapter_config.json", config)
+    write_json(folder / "adapter_config.json", config)
     chance = np.random.default_rng(100 + seed)
     tensors: Tensors = {}
     for layer, (name, (rows, columns)) in itertools.product(range(LAYERS), PROJECTIONS.items()):
@@ -195,7 +197,8 @@ def _noise(chance: np.random.Generator, rows: int, columns: int) -> NDArray[np.f
     return (chance.standard_normal((rows, columns)) / math.sqrt(columns)).astype(np.float32)
 
 
-def _write_json(path: Path, value: dict[str, Any]) -> None:
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write it as a text."""
     path.write_text(json.dumps(value, indent=2) + "\n")
 
 

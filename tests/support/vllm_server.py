@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 INSTALLER = Path(__file__).with_name("install_vllm.sh")
-MODEL_BUILDER = Path(__file__).with_name("tiny_llama.py")
 DEFAULT_VENV = ROOT / ".venv-vllm"
 START_TIMEOUT_S = 180.0
 
@@ -95,9 +94,10 @@ def install(venv: Path) -> None:
     subprocess.run([INSTALLER, venv], check=True)
 
 
-def build_model(venv: Path, folder: Path) -> None:
-    """Build the tiny Llama into `folder`, with vLLM's own Python: it has all that this needs."""
-    subprocess.run([venv / "bin" / "python", MODEL_BUILDER, folder], check=True)
+def build_model(venv: Path, folder: Path, builder: str = "tiny_llama") -> None:
+    """Build a model into `folder`, the tiny Llama or another, with vLLM's own Python: it has all that this needs."""
+    path = {"PYTHONPATH": str(ROOT / "tests")}
+    subprocess.run([venv / "bin" / "python", "-m", f"support.{builder}", folder], check=True, env=os.environ | path)
 
 
 @contextlib.contextmanager
@@ -114,11 +114,11 @@ def run_vllm(
 ) -> Iterator[VllmServer]:
     """Serve the folder that `build_model` made; yields once every model is listed.
 
-    `adapters` are those that it starts with, all when not given. The three processes of vLLM are gone when the block is
-    left, and also when this process is killed in it.
+    `adapters` are those that it starts with, all when not given; a model without a folder of them takes none. The three
+    processes of vLLM are gone when the block is left, and also when this process is killed in it.
     """
     if adapters is None:
-        adapters = sorted(adapter.name for adapter in (model / "adapters").iterdir())
+        adapters = sorted(adapter.name for adapter in (model / "adapters").glob("*"))
     if port is None:
         port = reserve_port()
     else:
@@ -128,8 +128,7 @@ def run_vllm(
         *("--host", "127.0.0.1", "--port", str(port)),
         *("--dtype", "float32", "--enforce-eager", "--max-num-seqs", "64"),
         *("--kv-cache-memory-bytes", str(64 * 1024 * 1024)),
-        *("--enable-lora", "--max-loras", "4", "--max-cpu-loras", "8", "--max-lora-rank", "16"),
-        *("--lora-modules", *(f"{name}={model / 'adapters' / name}" for name in adapters)),
+        *(_lora_options(model / "adapters", adapters) if (model / "adapters").exists() else ()),
         "--enable-log-requests",  # without it an abort leaves no trace
         *args,
     ]
@@ -156,6 +155,11 @@ def run_vllm(
             yield server
         finally:
             _stop(process)
+
+
+def _lora_options(folder: Path, names: Sequence[str]) -> list[str]:
+    modules = ["--lora-modules", *(f"{name}={folder / name}" for name in names)]
+    return ["--enable-lora", "--max-loras", "4", "--max-cpu-loras", "8", "--max-lora-rank", "16", *modules]
 
 
 def _must_be_free(port: int) -> None:
