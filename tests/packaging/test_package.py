@@ -108,6 +108,36 @@ def test_with_a_config_that_the_new_version_refuses_the_former_goes_on(
         assert machine.serving() == package.version
 
 
+def test_an_upgrade_warns_of_an_address_that_is_open_to_all_and_restarts_nothing(
+    boot: Boot, packaged: Path, package: Package, successor: Package
+) -> None:
+    """As after 0.1, which served a config with vLLM's key and no client keys at any address of its socket."""
+    open_to_all = "  access: {allow_anonymous: true}\n"
+    with boot(packaged) as machine:
+        drop_in = machine.root / f"etc/systemd/system/{SOCKET}.d/all.conf"
+        drop_in.parent.mkdir()
+        drop_in.write_text("[Socket]\nListenStream=\nListenStream=0.0.0.0:8080\n")
+        key = machine.root / "etc/pointsman/vllm-key"
+        key.write_text("secret\n")
+        edit(machine, f"\npointsman:\n  relay: {{api_key_file: vllm-key}}\n{open_to_all}")
+        machine.run("chown", "pointsman:", "/etc/pointsman/vllm-key")
+        machine.run("chmod", "600", "/etc/pointsman/vllm-key")
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "enable", "--now", SOCKET, SERVICE)
+        process = machine.show(SERVICE, "MainPID")
+        config = machine.root / CONFIG
+        config.write_text(config.read_text().replace(open_to_all, ""))
+
+        said = machine.run("sh", "-c", f"dpkg --force-confold --install {machine.bring(successor.file)} 2>&1")
+
+        assert "0.0.0.0:8080" in said
+        assert "allow_anonymous" in said
+        assert "correct it, then: systemctl restart pointsman" in said
+        assert machine.show(SERVICE, "MainPID") == process
+        assert machine.routed() == "llama2-7b"
+        assert machine.serving() == package.version
+
+
 def test_removed_it_leaves_what_is_the_operators_and_purged_nothing(boot: Boot, packaged: Path) -> None:
     with boot(packaged) as machine:
         edit(machine, MINE)
