@@ -12,6 +12,7 @@ from pointsman.api.admin_guard import guarded
 from pointsman.api.decisions import decisions_route
 from pointsman.api.page.files import page_routes
 from pointsman.api.traffic import traffic_routes
+from pointsman.app.experiments import Experiments, experiments_route
 from pointsman.observability.latest import Latest
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
@@ -43,6 +44,7 @@ STATUS: dict[str, Any] = {
         "cache": {"hits": 0, "misses": 0, "coalesced": 0},
     },
     "routing": {"mode": "on", "percent": None, "overridden": False},
+    "shadow": None,
     "traffic": {"run_ms": {"p50": None, "p95": None}},
 }
 
@@ -55,6 +57,7 @@ class PagePort:
     metrics: Metrics
     traffic: Traffic
     latest: Latest
+    experiments: Experiments = field(default_factory=Experiments)
     status: dict[str, Any] = field(default_factory=lambda: dict(STATUS))
 
     def count(self, records: Iterable[Record]) -> None:
@@ -68,7 +71,12 @@ async def run_page(*more: Route) -> AsyncIterator[PagePort]:
     address = f"127.0.0.1:{reserve_port()}"
     metrics = Metrics(frozenset({"base"}))
     found = PagePort(f"http://{address}", metrics, Traffic(metrics), Latest(metrics.settle))
-    metrics.counted = found.latest.add
+
+    def counted(records: list[Record]) -> None:
+        found.latest.add(records)
+        found.experiments.add(records)
+
+    metrics.counted = counted
 
     async def status(_: Request) -> Response:
         return json_response(found.status)
@@ -78,6 +86,7 @@ async def run_page(*more: Route) -> AsyncIterator[PagePort]:
             *page_routes(),
             *traffic_routes(found.traffic, found.latest),
             decisions_route(found.latest),
+            experiments_route(found.experiments, metrics),
             Route("GET", "/status", status),
             *more,
         ]

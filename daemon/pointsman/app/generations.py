@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pointsman.api.data import Backend
 from pointsman.app.builder import Builder
+from pointsman.app.experiments import Experiments
 from pointsman.app.generation import Generation
 from pointsman.app.prepare import Prepared
 from pointsman.app.supervisor import Supervisor
@@ -22,6 +23,7 @@ from pointsman.observability.kept_feedback import KeptFeedback
 from pointsman.observability.latest import Latest
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
+from pointsman.observability.record import Record
 from pointsman.observability.spans import Spans
 from pointsman.observability.texts import KeptTexts
 from pointsman.observability.traffic import Traffic
@@ -48,7 +50,8 @@ class Generations:
         self.metrics = Metrics(_names(prepared.config))
         self.traffic = Traffic(self.metrics)
         self.latest = Latest(self.metrics.settle)
-        self.metrics.counted = self.latest.add
+        self.experiments = Experiments()
+        self.metrics.counted = self._counted
         self.log = log
         self.supervisor = Supervisor(log, self.metrics.task_failures.add)
         self.budget = ByteBudget(prepared.config.pointsman.server.buffered_bytes)
@@ -80,9 +83,19 @@ class Generations:
         """Route new requests by what commands and the service have decided beside the config, after reloads, too."""
         self.overlay = overlay
         self.current.backend.router.use(overlay)
-        self.trials.follow(self.current.backend.router.routing)
+        self._follow(self.current)
         self.unloaded.clear()
         self.unloaded.update(overlay.adapters)
+
+    def _follow(self, generation: Generation) -> None:
+        """Watch the experiments of a config, as commands and the service have changed them."""
+        self.metrics.settle()  # what has ended belongs to those before
+        self.trials.follow(generation.backend.router.routing)
+        self.experiments.follow(generation.config, generation.backend.router.routing)
+
+    def _counted(self, records: list[Record]) -> None:
+        self.latest.add(records)
+        self.experiments.add(records)
 
     def trouble(self) -> str | None:
         """Return why this service should get no requests, or None."""
@@ -104,7 +117,7 @@ class Generations:
         self.current = self._begin(generation)
         if before.shadow is not None and before.shadow is not generation.shadow:
             before.shadow.close()  # at once: no request depends on it, and two take memory
-        self.trials.follow(generation.backend.router.routing)
+        self._follow(generation)
         self.log.set_level(prepared.config.pointsman.log.level)
         self.swapped()
         if not self._in_use[before].requests:

@@ -25,6 +25,7 @@ from pointsman.app import gauges
 from pointsman.app.config_keeper import ConfigKeeper
 from pointsman.app.data_handler import data_handler
 from pointsman.app.descriptors import ADMIN_CONNECTIONS
+from pointsman.app.experiments import experiments_route
 from pointsman.app.generations import Generations
 from pointsman.app.overlay import OverlayKeeper
 from pointsman.app.reload import Reloader
@@ -197,6 +198,7 @@ def _protected_routes(
         *config_routes(configs),
         *traffic_routes(generations.traffic, generations.latest),
         decisions_route(generations.latest),
+        experiments_route(generations.experiments, generations.metrics),
         *page_routes(),
     ]
 

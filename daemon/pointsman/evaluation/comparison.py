@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -25,7 +25,7 @@ EACH = ALPHA / 4
 SCALE = 0.2
 MOST_LABELS = 5
 ROUTED = frozenset({"routed", "canary", "stable"})
-_FAILURES = frozenset({500, 502, 503, 504})
+FAILURES = frozenset({500, 502, 503, 504})
 
 
 T = TypeVar("T")
@@ -164,7 +164,7 @@ def _of_conversation(side: Side, known: dict[str, T], line: _Line, make: Callabl
 
 def _add(side: Side, line: _Line, prices: Mapping[str, tuple[float, float]]) -> None:
     found = _of_conversation(side, side.conversations, line, Conversation)
-    failed = line.status in _FAILURES or line.error is not None or line.why == "adapter_missing"
+    failed = line.status in FAILURES or line.error is not None or line.why == "adapter_missing"
     side.requests += 1
     found.failed |= failed
     if found.first_byte is None and not failed:
@@ -185,26 +185,37 @@ def prices_of(config: Config) -> dict[str, tuple[float, float]]:
     return found
 
 
-def verdicts(first: Side, second: Side, label: str | None = None) -> list[str]:
+class Compared(Protocol):
+    """A side of which verdicts are found; its methods are those of `Side`."""
+
+    @property
+    def name(self) -> str: ...
+    def failures(self) -> tuple[int, int]: ...
+    def first_bytes(self) -> Sample: ...
+    def scored(self) -> Share: ...
+    def labelled(self, label: str) -> tuple[int, int]: ...
+
+
+def verdicts(first: Compared, second: Compared, label: str | None = None) -> list[str]:
     """Return what is certain, whenever and however often it is looked at; empty if nothing is.
 
     A label is judged if it is named: to choose it by what was found would make false verdicts more frequent.
     """
     found = []
-    if (order := _order(first, second, Side.failures)) is not None:
+    if (order := _order(first, second, lambda side: side.failures())) is not None:
         found.append(f"{order[1]} fails less often than {order[0]}")
     times = difference(first.first_bytes(), second.first_bytes(), SCALE, EACH)
     if times is not None and times.certain:
         faster, slower = (second, first) if times.value > 0 else (first, second)
         found.append(f"{faster.name} begins to answer sooner than {slower.name}")
-    if (order := _order(first, second, Side.scored)) is not None:
+    if (order := _order(first, second, lambda side: side.scored())) is not None:
         found.append(f"{order[0]} is scored higher than {order[1]}")
     if label is not None and (order := _order(first, second, lambda side: side.labelled(label))) is not None:
         found.append(f"{order[0]} is labelled {label} more often than {order[1]}")
     return found
 
 
-def _order(first: Side, second: Side, share: Callable[[Side], Share]) -> tuple[str, str] | None:
+def _order(first: Compared, second: Compared, share: Callable[[Compared], Share]) -> tuple[str, str] | None:
     """Return the sides' names, that with the greater share first; None if the shares do not certainly differ."""
     (part, rows), (other, others) = share(first), share(second)
     if not shares_differ((part, rows), (other, others), alpha=EACH):

@@ -35,4 +35,6 @@ export function age(seconds) {
 // Times are those of the log: UTC.
 export const clock = seconds => new Date(1000 * seconds).toISOString().slice(11, 19);
 
+export const day = seconds => new Date(1000 * seconds).toISOString().slice(0, 16).replace("T", " ");
+
 export const minute = seconds => clock(seconds).slice(0, 5);

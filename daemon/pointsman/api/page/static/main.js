@@ -1,6 +1,7 @@
 // The frame of the page: the views, the state of the service, and the token.
 
 import {hasToken, useToken} from "./api.js";
+import * as compare from "./compare.js";
 import * as decisions from "./decisions.js";
 import {h} from "./dom.js";
 import {age} from "./format.js";
@@ -9,7 +10,7 @@ import {onFailure} from "./poll.js";
 import * as trying from "./try.js";
 import * as status from "./status.js";
 
-const VIEWS = {now, decisions, try: trying};
+const VIEWS = {now, decisions, try: trying, compare};
 const main = document.getElementById("main");
 const state = document.getElementById("state");
 let close = () => {};

@@ -1,0 +1,180 @@
+"""Follow the experiments that run, canaries and shares of the traffic, and tell how their sides compare."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pointsman.config.model import Config, RoutingOptions
+from pointsman.evaluation.comparison import EACH, FAILURES, SCALE, prices_of, verdicts
+from pointsman.evaluation.sequential import difference
+from pointsman.evaluation.tally import Tally
+from pointsman.observability.metrics import Metrics
+from pointsman.observability.record import Record, draw_of
+from pointsman.routing.canaries import Arm
+from pointsman.routing.decision import Reason
+from pointsman.routing.router import Routed
+from pointsman.server.request import Request
+from pointsman.server.response import Response, json_response
+from pointsman.server.routes import Route
+
+# Conversations that are known, of all sides together; each takes 300 bytes.
+MOST_KNOWN = 50_000
+_NO_PRICE = (0.0, 0.0)
+
+
+class Key(NamedTuple):
+    """What is tried: the canary of a category, or the share of one; without a category, that of all others."""
+
+    canary: bool
+    category: str | None
+
+
+class Setting(NamedTuple):
+    """How it is tried; with another one, the comparison begins anew."""
+
+    adapter: str | None
+    percent: float
+
+    @property
+    def runs(self) -> bool:
+        """Return whether there are two sides."""
+        return 0 < self.percent < 100
+
+
+@dataclass(slots=True)
+class Experiment:
+    """The two sides of an experiment, since `started`; `ended` is None while they are drawn."""
+
+    setting: Setting
+    sides: tuple[Tally, Tally]
+    started: float
+    ended: float | None = None
+
+
+class Experiments:
+    """The experiments of the current config, and the results of those that were stopped and are still in it."""
+
+    def __init__(self) -> None:
+        self._found: dict[Key, Experiment] = {}
+        self._prices: Mapping[str, tuple[float, float]] = {}
+        self._currency: str | None = None
+        self._apart: frozenset[str] = frozenset()  # categories with a mode of their own
+
+    def follow(self, config: Config, routing: RoutingOptions) -> None:
+        """Follow the experiments of a config; `routing` is what commands and the service have made of its own."""
+        self._prices = prices_of(config)
+        self._currency = next((one.pricing.currency for one in config.model_config.values() if one.pricing), None)
+        self._apart = frozenset(name for name, one in routing.categories.items() if one.mode is not None)
+        wanted = dict(_settings(config, routing))
+        most = MOST_KNOWN // max(2 * len(wanted), 1)
+        found: dict[Key, Experiment] = {}
+        for key, setting in wanted.items():
+            known = self._found.get(key)
+            if known is not None and not setting.runs and known.setting.adapter == setting.adapter:
+                known.ended = known.ended or time.time()
+                found[key] = known
+            elif known is not None and known.ended is None and known.setting == setting:
+                found[key] = known
+            elif setting.runs:
+                names = (Arm.CANARY, Arm.STABLE) if key.canary else (Arm.ROUTED, Arm.HOLDBACK)
+                found[key] = Experiment(setting, (Tally(names[0], most), Tally(names[1], most)), time.time())
+        self._found = found
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Count requests that have ended."""
+        if not self._found:
+            return
+        for record in records:
+            routed = record.routed
+            # A client that left says nothing of the model.
+            if routed is not None and routed.decision.arm is not None and record.endpoint and record.status != 499:
+                self._add(record, routed, routed.decision.arm)
+
+    def _add(self, record: Record, routed: Routed, arm: Arm) -> None:
+        draw = draw_of(routed)
+        if draw is None:
+            return
+        category = routed.decision.category
+        failed = (
+            record.status in FAILURES or record.error is not None or routed.decision.reason is Reason.ADAPTER_MISSING
+        )
+        first = None if record.first_byte is None else record.first_byte * 1000
+        prompt, completion = record.tokens or (0, 0)
+        price = self._prices.get(routed.decision.model, _NO_PRICE)
+        cost = prompt * price[0] + completion * price[1]
+        for side in self._sides(category, arm):
+            side.add(f"{category} {draw}", failed=failed, first_byte=first, tokens=completion, cost=cost)
+
+    def _sides(self, category: str | None, arm: Arm) -> Iterator[Tally]:
+        """Yield the sides on which a request is; one of a canary is routed as well."""
+        tried = self._found.get(Key(True, category))
+        if tried is not None and tried.ended is None and arm in (Arm.CANARY, Arm.STABLE):
+            yield tried.sides[arm is Arm.STABLE]
+        shared = self._found.get(Key(False, category if category in self._apart else None))
+        if shared is not None and shared.ended is None:
+            yield shared.sides[arm is Arm.HOLDBACK]
+
+    def report(self) -> dict[str, Any]:
+        """Return the experiments as JSON, with what is certain of each."""
+        return {
+            "currency": self._currency,
+            "experiments": [
+                {
+                    "kind": "canary" if key.canary else "share",
+                    "category": key.category,
+                    "adapter": one.setting.adapter,
+                    "percent": one.setting.percent,
+                    "started": round(one.started, 3),
+                    "ended": None if one.ended is None else round(one.ended, 3),
+                    "sides": [side.figures() for side in one.sides],
+                    "first_byte_ratio": _ratio(*one.sides),
+                    "verdicts": verdicts(*one.sides),
+                }
+                for key, one in self._found.items()
+            ],
+        }
+
+
+def experiments_route(experiments: Experiments, metrics: Metrics) -> Route:
+    """Return the route `GET /experiments`: how their sides compare, and what was kept from its model by the rollout."""
+
+    async def handler(_: Request) -> Response:
+        metrics.settle()
+        withheld = sorted(metrics.withheld.items(), key=lambda item: -item[1])
+        told = [
+            {"reason": reason, "category": category, "model": model, "requests": int(count)}
+            for (reason, category, model), count in withheld
+        ]
+        return json_response(experiments.report() | {"withheld": told})
+
+    return Route("GET", "/experiments", handler)
+
+
+def _settings(config: Config, routing: RoutingOptions) -> Iterator[tuple[Key, Setting]]:
+    """Yield what the config tries, or what was tried and is stopped now."""
+    tried = config.pointsman.routing
+    if tried.mode == "percent" or routing.mode == "percent":
+        yield Key(False, None), _share(routing.mode, routing.percent)
+    for name, one in tried.categories.items():
+        now = routing.categories.get(name)
+        if one.mode == "percent":
+            yield Key(False, name), _share(None if now is None else now.mode, None if now is None else now.percent)
+        if one.canary is not None:
+            canary = None if now is None else now.canary
+            yield Key(True, name), Setting(one.canary.adapter, 0.0 if canary is None else canary.percent)
+
+
+def _share(mode: str | None, percent: float | None) -> Setting:
+    return Setting(None, (percent or 0.0) if mode == "percent" else 0.0)
+
+
+def _ratio(first: Tally, second: Tally) -> dict[str, float] | None:
+    """Return the first byte of one side over the other's, with bounds that hold at all times together."""
+    found = difference(first.first_bytes(), second.first_bytes(), SCALE, EACH)
+    if found is None:
+        return None
+    return {name: math.exp(value) for name, value in (("value", found.value), ("low", found.low), ("high", found.high))}

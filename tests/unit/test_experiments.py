@@ -1,0 +1,211 @@
+"""The experiments that run, as their requests end: the same figures and verdicts as `pointsman compare` has."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import tracemalloc
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from pointsman.adapters.catalog import Served
+from pointsman.app.experiments import Experiments, experiments_route
+from pointsman.classify.classifier import Classifier
+from pointsman.config.model import Canary, CategoryRollout, Config, Lora, Model, RoutingOptions
+from pointsman.config.overlay import Decided, Overlay, laid_over, with_canary
+from pointsman.evaluation.comparison import Side, prices_of, read, verdicts
+from pointsman.evaluation.tally import Tally
+from pointsman.observability.record import Record, request_line
+from pointsman.routing.formats import CHAT
+from pointsman.routing.router import Routed, Router
+from support.playbook import OK, Wire, playing
+from support.toy_config import config
+
+LORAS = tuple(Lora(name=name) for name in ("technical-lora", "medical-lora", "legal-lora", "technical-v2", "v3"))
+R = random.Random(11)  # noqa: S311 - no secret
+
+
+def made(**routing: Any) -> Config:
+    return config(routing=RoutingOptions(**routing), base=Model(loras=LORAS))
+
+
+def canary(percent: float = 50.0, adapter: str = "technical-v2") -> dict[str, CategoryRollout]:
+    return {"technical": CategoryRollout(canary=Canary(adapter=adapter, percent=percent))}
+
+
+async def send(router: Router, *turns: str) -> Routed:
+    messages = [{"role": ("user", "assistant")[place % 2], "content": turn} for place, turn in enumerate(turns)]
+    return await router.route(CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode()))
+
+
+def ended(routed: Routed, **fields: Any) -> Record:
+    given: dict[str, Any] = {"status": 200, "endpoint": "a", "tokens": (7, 3), "first_byte": 0.2} | fields
+    record = Record("id", "/v1/chat/completions", **given)
+    record.decided(routed)
+    return record
+
+
+async def conversations(router: Router, number: int, worse: str | None = None) -> list[Record]:
+    """Requests that have ended; those of the arm `worse` fail and are slow more often."""
+    found = []
+    for each in range(number):
+        turns = [f"python {each}"]
+        for _ in range(R.choice((1, 2))):
+            routed = await send(router, *turns)
+            bad = routed.decision.arm == worse
+            status = 502 if R.random() < (0.4 if bad else 0.05) else R.choice((200, 200, 200, 499))
+            first = 0.2 * math.exp(R.gauss(0.8 if bad else 0.0, 0.5))
+            found.append(ended(routed, status=status, first_byte=first, tokens=(7, R.randrange(300))))
+            turns += ["an answer", "thanks"]
+    return found
+
+
+def followed(config: Config) -> Experiments:
+    experiments = Experiments()
+    experiments.follow(config, config.pointsman.routing)
+    return experiments
+
+
+def compared(config: Config, records: list[Record], *names: str) -> tuple[Side, Side]:
+    """As `pointsman compare` reads it from the log."""
+    first, second = names
+    return read([msgspec.json.encode(request_line(one)) for one in records], (first, second), prices_of(config))
+
+
+@pytest.mark.parametrize(
+    ("routing", "names"),
+    [
+        ({"categories": canary()}, ("canary", "stable")),
+        ({"mode": "percent", "percent": 50}, ("routed", "holdback")),
+        ({"categories": {"technical": CategoryRollout(mode="percent", percent=50)}}, ("routed", "holdback")),
+        ({"mode": "percent", "percent": 50, "categories": canary()}, ("canary", "stable")),
+        ({"mode": "percent", "percent": 50, "categories": canary()}, ("routed", "holdback")),
+    ],
+)
+async def test_the_figures_and_verdicts_are_those_of_the_log(
+    classifier: Classifier, routing: dict[str, Any], names: tuple[str, str]
+) -> None:
+    config = made(**routing)
+    records = await conversations(Router(config, classifier, Served), 160, worse=names[1])
+    experiments = followed(config)
+    experiments.add(records)
+    (told,) = [one for one in experiments.report()["experiments"] if one["sides"][0]["name"] == names[0]]
+    sides = compared(config, records, *names)
+    assert told["verdicts"] == verdicts(*sides) != []
+    for figures, side in zip(told["sides"], sides, strict=True):
+        failed, all_of_them = side.failures()
+        assert (figures["requests"], figures["conversations"]) == (side.requests, all_of_them)
+        assert figures["failed"]["value"] == failed / all_of_them
+        times, tokens = side.first_bytes(), side.mean(lambda one: one.tokens)
+        assert figures["first_byte_ms"]["value"] == pytest.approx(math.exp(times.mean), rel=1e-4)
+        assert figures["first_byte_ms"]["high"] == pytest.approx(math.exp(times.interval()[1]), rel=1e-4)
+        assert figures["tokens"] == pytest.approx(
+            {"value": tokens.mean, "low": tokens.interval()[0], "high": tokens.interval()[1]}
+        )
+
+
+async def test_a_category_with_a_mode_of_its_own_is_no_part_of_the_share_of_all(classifier: Classifier) -> None:
+    config = made(
+        mode="percent",
+        percent=50,
+        categories={"technical": CategoryRollout(mode="on", canary=Canary(adapter="technical-v2", percent=50.0))},
+    )
+    experiments = followed(config)
+    experiments.add(await conversations(Router(config, classifier, Served), 20))
+    requests = {
+        one["kind"]: sum(side["requests"] for side in one["sides"]) for one in experiments.report()["experiments"]
+    }
+    assert requests["share"] == 0 < requests["canary"]
+
+
+async def test_what_is_part_of_no_experiment_is_not_counted(classifier: Classifier) -> None:
+    config = made(categories=canary())
+    router = Router(config, classifier, Served)
+    python, law = await send(router, "python"), await send(router, "landlord")
+    assert python.kept is not None
+    shared = msgspec.structs.replace(python, kept=python.kept._replace(mixed=True))
+    experiments = followed(config)
+    experiments.add([ended(law), ended(shared), ended(python, endpoint=None), ended(python, status=499)])
+    experiments.add([Record("id", "other", status=404)])
+    (told,) = experiments.report()["experiments"]
+    assert [side["requests"] for side in told["sides"]] == [0, 0]
+    assert (told["verdicts"], told["first_byte_ratio"]) == ([], None)
+
+
+def requests_of(experiments: Experiments) -> list[int]:
+    return [sum(side["requests"] for side in one["sides"]) for one in experiments.report()["experiments"]]
+
+
+async def test_another_canary_or_share_begins_anew_and_the_same_goes_on(classifier: Classifier) -> None:
+    config = made(categories=canary())
+    records = await conversations(Router(config, classifier, Served), 5)
+    counted = sum(one.status != 499 for one in records)
+    experiments = followed(config)
+    experiments.add(records)
+    experiments.follow(config, config.pointsman.routing)
+    assert requests_of(experiments) == [counted]
+    for other in (canary(20.0), canary(50.0, "v3")):
+        experiments.add(records)
+        changed = made(categories=other)
+        experiments.follow(changed, changed.pointsman.routing)
+        assert requests_of(experiments) == [0]
+    none = made()
+    experiments.follow(none, none.pointsman.routing)
+    assert experiments.report()["experiments"] == []
+
+
+@pytest.mark.parametrize("state", ["promoted", "rolled_back"])
+async def test_a_canary_that_was_decided_on_keeps_its_result_until_it_is_tried_again(
+    classifier: Classifier, state: Any
+) -> None:
+    config = made(categories=canary())
+    records = await conversations(Router(config, classifier, Served), 5)
+    counted = sum(one.status != 499 for one in records)
+    experiments = followed(config)
+    experiments.add(records)
+    decided = Decided(adapter="technical-v2", state=state, by="command", at=0)
+    experiments.follow(config, laid_over(config.pointsman.routing, with_canary(Overlay(), "technical", decided)))
+    experiments.add(records)
+    (told,) = experiments.report()["experiments"]
+    assert told["started"] <= told["ended"]
+    assert requests_of(experiments) == [counted]
+    experiments.follow(config, config.pointsman.routing)
+    assert requests_of(experiments) == [0]
+
+
+def test_the_service_follows_a_reload_and_counts_what_ends() -> None:
+    with playing() as wire:
+        wire._options = replace(wire._options, routing=RoutingOptions(categories=canary()))
+        wire.reload(base=Model(loras=LORAS))
+        for _ in range(2):
+            wire.ask("MoM").sends(OK)
+        response = wire.clock.run_until_complete(_answered(wire))
+    told = json.loads(response.body)
+    assert sum(side["requests"] for side in told["experiments"][0]["sides"]) == 2
+    assert told["withheld"] == []
+
+
+async def _answered(wire: Wire) -> Any:
+    unused: Any = None
+    return await experiments_route(wire.generations.experiments, wire.generations.metrics).handler(unused)
+
+
+def test_of_many_conversations_the_last_are_known_and_all_are_counted() -> None:
+    tally = Tally("canary", 1_000)
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            tally.add(f"technical {number:012x}", failed=number % 4 == 0, first_byte=100.0, tokens=1, cost=0.0)
+            if number == 2_000:
+                before, _ = tracemalloc.get_traced_memory()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after < 1.2 * before < 1_000 * 500
+    assert tally.failures() == (5_000, 20_000)
+    tally.add(f"technical {19_999:012x}", failed=True, first_byte=100.0, tokens=1, cost=0.0)
+    assert tally.failures() == (5_001, 20_000), "a conversation that is known counts twice"
