@@ -159,6 +159,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         parsed, caller, continued=continued.kept, at=at, origin=origin, scope=scope, key=exchange.key
     )
     record.decided(routed)
+    exchange.hides_usage |= routed.edited.asks_usage
     if backend.texts is not None:
         keep_text(backend.texts, router, record, routed)
 

@@ -80,8 +80,8 @@ class ForwardedRequest(ResponseStream):
 
     def _frame(self, head: ResponseHead, request: Request) -> tuple[Framing, bytes]:
         framing, line = super()._frame(head, request)
-        exchange = self._exchange
-        if head.streams and exchange.lease is not None and exchange.lease.reserved:
+        exchange, lease = self._exchange, self._exchange.lease
+        if head.streams and (exchange.hides_usage or (lease is not None and lease.reserved)):
             self.tail = exchange.answer = counted = CountedTail()
             if exchange.hides_usage and isinstance(framing, Chunked):
                 framing = counted.hidden = HiddenUsage(chunked=not request.head.old)

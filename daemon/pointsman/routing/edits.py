@@ -46,6 +46,8 @@ class Edits:
 
 PROMPT_FIELDS = frozenset({"messages", "system", "instructions"})
 """The fields that hold a system prompt, in all request formats."""
+USAGE_FIELD = "stream_options"
+"""The field in which the usage of a stream is asked for."""
 
 # A slice of a smaller body costs less than a view of it.
 _COPIED_BYTES = 16 * 1024
@@ -78,6 +80,11 @@ class Edited(msgspec.Struct, frozen=True):
     changes: tuple[Change, ...] = ()
     changed: tuple[str, ...] = ()
     reasoning: bool | None = None
+
+    @property
+    def asks_usage(self) -> bool:
+        """Return whether the usage of a stream was asked for, which the client must not get."""
+        return USAGE_FIELD in self.changed
 
     @property
     def prompted(self) -> bool:

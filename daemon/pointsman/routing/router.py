@@ -15,6 +15,7 @@ from pointsman.config.client_keys import ClientKey, Scope
 from pointsman.config.model import DIRECT, Config, Endpoint
 from pointsman.config.overlay import NOTHING, Overlay, laid_over
 from pointsman.long_body import Received
+from pointsman.routing import stream_usage
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.body import FIELDS
 from pointsman.routing.canaries import Arm, Canaries, canaries_of
@@ -93,7 +94,8 @@ class Router:
         """Finds what a person asks in the messages of a request."""
         self.session_ids = SessionIds(routing.session_headers, routing.session_fields)
         stated = () if asks.body_field is None else (asks.body_field,)
-        self.fields = tuple(dict.fromkeys((*FIELDS, *sorted(parameters), *stated, *self.session_ids.fields)))
+        counted = stream_usage.FIELDS if stream_usage.has_arms(routing) else ()
+        self.fields = tuple(dict.fromkeys((*FIELDS, *sorted(parameters), *stated, *counted, *self.session_ids.fields)))
         """The top-level fields of a body that routing reads or edits."""
         self.lane = Lane()
         """Where long bodies are read, in turn."""
@@ -167,7 +169,7 @@ class Router:
         kept = self._kept(choice, reading, place, tools=tools)
         if remember and conversation is not None:
             self._conversations.put(conversation, kept)
-        edited = request.apply(decision.edits)
+        edited = _edited(request, decision)
         taken = time.perf_counter() - started
         recalled = Recalled(len(history.turns), place.within, place.kept)
         return Routed(
@@ -204,7 +206,7 @@ class Router:
         choice = routed.choice or Choice(None, None, routed.decision.reason)
         tools, share = (request.tools, 0.0) if routed.kept is None else (routed.kept.tools, routed.kept.share)
         decision = self._decide(choice, tools, share, served, at, scope)
-        return msgspec.structs.replace(routed, decision=decision, edited=request.apply(decision.edits))
+        return msgspec.structs.replace(routed, decision=decision, edited=_edited(request, decision))
 
     def explicit(self, body: Received, model: str, at: Endpoint | None = None) -> Routed:
         """Return the decision for a model that the client named and that is no auto name.
@@ -229,7 +231,7 @@ class Router:
         started = time.perf_counter()
         decision = self._decide(choice, request.tools, 0.0, self.served(), at, scope)
         taken = time.perf_counter() - started
-        return Routed(decision, request.apply(decision.edits), None, taken, ask=request.ask, choice=choice)
+        return Routed(decision, _edited(request, decision), None, taken, ask=request.ask, choice=choice)
 
     def _place(self, history: History, caller: Caller, continued: Kept | None) -> tuple[Conversation | None, Place]:
         """Return the conversation, None if it is not to be remembered here, and what is known of it."""
@@ -309,6 +311,11 @@ class Router:
 def is_plain(model: str) -> bool:
     """Return whether a client named a model by its own name, which needs no edit."""
     return not model.startswith(DIRECT)
+
+
+def _edited(request: ParsedRequest, decision: Decision) -> Edited:
+    """Return the body to send; the tokens of what is on an arm are compared, so vLLM must tell them."""
+    return request.apply(decision.edits, counted=decision.arm is not None)
 
 
 def _instead(answered: str | None, known: str | None) -> str | None:

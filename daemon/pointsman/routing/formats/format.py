@@ -9,7 +9,7 @@ import msgspec
 from msgspec.json import Decoder
 
 from pointsman.long_body import Received
-from pointsman.routing import json_scan
+from pointsman.routing import json_scan, stream_usage
 from pointsman.routing.ask import BUILTIN, NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.body import (
     FIELDS,
@@ -72,8 +72,11 @@ class ParsedRequest(msgspec.Struct, frozen=True):
         """Return whether the request carries tools."""
         return carries_tools(self.fields)
 
-    def apply(self, edits: Edits) -> Edited:
-        """Return the body with the edits that its format supports; the same bytes if there are none."""
+    def apply(self, edits: Edits, *, counted: bool = False) -> Edited:
+        """Return the body with the edits that its format supports; the same bytes if there are none.
+
+        `counted`: its tokens are, so vLLM is asked for the usage of a stream.
+        """
         changes: Changes = ()
         reasoning: bool | None = None
         if edits.model is not None and edits.model != self.model:
@@ -84,6 +87,8 @@ class ParsedRequest(msgspec.Struct, frozen=True):
             reasoning = edits.reasoning.on if ours else self.format.own_reasoning(self.fields, edits.reasoning)
         if edits.system_prompt is not None:
             changes += self.format.system_prompt_changes(self, edits.system_prompt)
+        if counted and self.format.path in stream_usage.PATHS:
+            changes += stream_usage.asking(self.fields)
         return edited(self.fields, changes, reasoning)
 
 

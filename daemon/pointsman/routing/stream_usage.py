@@ -1,0 +1,43 @@
+"""Ask vLLM for the usage of a stream whose client has not asked for it; pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec.json import Decoder
+
+from pointsman.config.model import RoutingOptions
+from pointsman.routing.body import Fields, decode, given
+from pointsman.routing.edits import USAGE_FIELD, Change, changed
+
+FIELDS = ("stream", USAGE_FIELD)
+"""The top-level fields that are read."""
+PATHS = frozenset({"/v1/chat/completions", "/v1/completions"})
+"""The APIs whose streams have no usage unless the client asks for it."""
+MOST_OPTIONS_BYTES = 1024
+_FLAG = Decoder(bool)
+_OPTIONS: Decoder[dict[str, Any]] = Decoder(dict[str, Any])
+
+
+def has_arms(routing: RoutingOptions) -> bool:
+    """Return whether any request is on an arm of an experiment, whose tokens are compared."""
+    own = routing.categories.values()
+    return "percent" in (routing.mode, *(one.mode for one in own)) or any(one.canary is not None for one in own)
+
+
+def asking(fields: Fields) -> tuple[Change, ...]:
+    """Return the change that asks for the usage of a stream; none if it is no stream, or the client asks for itself.
+
+    With `continuous_usage_stats`, to ask would change each event.
+    """
+    if "stream" not in fields.values or not decode(fields.values["stream"], False, _FLAG):
+        return ()
+    options = fields.values.get(USAGE_FIELD)
+    asked: dict[str, Any] | None = {}
+    if options is not None and given(options):
+        short = memoryview(options).nbytes <= MOST_OPTIONS_BYTES
+        asked = decode(options, None, _OPTIONS) if short else None
+    if asked is None or asked.get("include_usage") or asked.get("continuous_usage_stats"):
+        return ()
+    return (changed(fields, USAGE_FIELD, (msgspec.json.encode(asked | {"include_usage": True}),)),)
