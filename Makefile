@@ -180,7 +180,7 @@ bench-path: wheel
 bench-access: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/access.py
 
-# What a rollout and rules cost a request, and how often a comparison is wrong.
+# A whole rollout, what it and rules cost a request, and how often a comparison is wrong.
 bench-rollout: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/rollout.py
 

@@ -1,22 +1,32 @@
-"""Measure what a rollout and rules cost a request, without sockets, and how often `pointsman compare` is wrong.
+"""Play a rollout, measure what it costs a request, and how often `pointsman compare` is wrong.
 
-The same service as in path.py takes the same routed request, whose class is in the cache, in turns, round by round:
-with nothing of this, in shadow, with a share held back, with a canary, and with rules that do not match. Then
-experiments without a difference and with a planted one are simulated, and looked at after every conversation. Writes
-rollout.json and rollout.md to benchmarks/results.
+A service in a process of its own is rolled out by commands and edits of its file, with a thousand wrapped questions in
+shadow first; see tests/support/scripted_rollout.py. For the costs, the same service as in path.py takes the same routed
+request, whose class is in the cache, in turns and without sockets: with nothing of this, in shadow, with a share held
+back, with a canary, with feedback, and with rules that do not match. Then experiments without a difference and with a
+planted one are simulated, and looked at after every conversation. Writes rollout.json and rollout.md to
+benchmarks/results; the exit code is 1 if the rollout did not go as it should. `--only` does one of the three again, and
+keeps the other results.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import itertools
 import json
 import math
 import random
 import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import uvloop
+from ask.wrapper import materials, wrappers
 from markdown import table
 from path import HEAD, HIT, REQUESTS, body, quiet
 from provenance import processor, provenance
@@ -25,10 +35,12 @@ from startup import RESULT, ROOT
 from target import difference
 
 from pointsman.app.prepare import Prepared, prepare
-from pointsman.config.model import Canary, CategoryRollout, RoutingOptions, Rule
+from pointsman.config.model import Canary, CategoryRollout, LogOptions, RoutingOptions, Rule
 from pointsman.evaluation.comparison import EACH, SCALE
 from pointsman.evaluation.sequential import Sample, shares_differ
 from pointsman.evaluation.sequential import difference as between
+from support.lora_vllm import BASE
+from support.scripted_rollout import BAD, GOOD, STABLE, Chosen, Played, play, question
 
 ROUNDS = 60
 RUNS, CONVERSATIONS = 1_000, 1_000
@@ -47,26 +59,83 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "10 rules of 10 keywords": {"rules": RULES},
     "10 rules with a pattern": {"rules": PATTERNS},
 }
+FEEDBACK = "feedback is taken"
+GROUPS = ("known", "others")
 
 
-async def measure(rounds: int) -> dict[str, list[float]]:
+def bodies() -> Iterator[bytes]:
+    """Yield chat completions of what real clients put around a question, with material of all domains."""
+    around = [one for group in GROUPS for one in wrappers(group) if (one.format, one.expect) == ("chat", "ask")]
+    passages = {form: materials(form) for form in {one.material for one in around} - {"none"}}
+    domains = itertools.cycle(("medical", "legal", "everyday", "technical"))
+    for number, wrapper, domain in zip(itertools.count(), itertools.cycle(around), domains, strict=False):
+        found = [""] if wrapper.material == "none" else passages[wrapper.material][domain]
+        yield wrapper.filled(question(number), found[number % len(found)])
+
+
+def played(folder: Path) -> dict[str, Any]:
+    """Return the figures of a rollout with the built-in classifier."""
+    found: Played = asyncio.run(play(folder, "builtin", bodies()))
+    canary, bad = (
+        sum(n for (model, _), n in one.items() if model == name)
+        for one, name in ((found.canary, GOOD), (found.bad, BAD))
+    )
+    return {
+        "shadow": found.shadow.total(),
+        "sent_to_the_default": _share(found.shadow, BASE),
+        "reasons": {reason: count for (_, reason), count in found.shadow.most_common()},
+        "would_select": dict(found.would.most_common()),
+        "until_verdict": found.canary.total(),
+        "canary": canary,
+        "compared": found.compared.splitlines(),
+        "promoted": _share(found.promoted, GOOD),
+        "until_rollback": found.bad.total(),
+        "bad_canary": bad,
+        "rolled_back": [line["message"] for line in found.rollbacks],
+        "after": _share(found.after, GOOD),
+    }
+
+
+def _share(chosen: Chosen, name: str) -> float:
+    return sum(count for (model, _), count in chosen.items() if model == name) / chosen.total()
+
+
+def faults(script: dict[str, Any]) -> list[str]:
+    """Return what did not go as it should."""
+    right = {
+        "something was routed in shadow": script["sent_to_the_default"] == 1,
+        "no verdict found the planted difference": "verdict: canary fails less often than stable" in script["compared"],
+        "the canary had another share than 10 %": 0.05 < script["canary"] / script["until_verdict"] < 0.2,
+        "the bad canary was not rolled back once": len(script["rolled_back"]) == 1,
+    }
+    return [fault for fault, held in right.items() if not held]
+
+
+async def measure(rounds: int, folder: Path) -> dict[str, list[float]]:
     """Return the microseconds of a request in each round, by the options."""
     base = quiet(prepare(ROOT / "config" / "config.yaml"))
     turns, size = REQUESTS["one question", "1 KiB"]
     sent = body(size, turns, HIT)
     pieces = [HEAD.format(len(sent)).encode() + sent]
-    return await in_turn({name: _with(base, options) for name, options in OPTIONS.items()}, pieces, rounds)
+    configs = {name: _with(base, routing=RoutingOptions(**options)) for name, options in OPTIONS.items()}
+    configs[FEEDBACK] = _with(base, log=LogOptions(feedback_file=str(folder / "feedback")))
+    return await in_turn(configs, pieces, rounds)
 
 
-def _with(base: Prepared, options: dict[str, Any]) -> Prepared:
-    own = base.config.pointsman
-    return replace(base, config=replace(base.config, pointsman=replace(own, routing=RoutingOptions(**options))))
+def _with(base: Prepared, **options: Any) -> Prepared:
+    return replace(base, config=replace(base.config, pointsman=replace(base.config.pointsman, **options)))
 
 
-def verdict_at(seed: int, share: float, fails: tuple[float, float], slower: float) -> int | None:
-    """Return after how many conversations a simulated experiment has a verdict, None if it has none."""
+def verdict_at(
+    seed: int, share: float, fails: tuple[float, float], slower: float, liked: tuple[float, float] = (0.7, 0.7)
+) -> int | None:
+    """Return after how many conversations a simulated experiment has a verdict, None if it has none.
+
+    Of a third of the conversations somebody says that the answer was good (1) or not (0).
+    """
     dice = random.Random(seed)
     rows, hits, sums, squares = [0, 0], [0, 0], [0.0, 0.0], [0.0, 0.0]
+    said, good = [0, 0], [0, 0]
     for number in range(1, CONVERSATIONS + 1):
         side = int(dice.random() >= share)
         value = dice.gauss(-1.0, 0.5) + math.log1p(slower) * (side == 0)
@@ -76,6 +145,11 @@ def verdict_at(seed: int, share: float, fails: tuple[float, float], slower: floa
         squares[side] += value * value
         if shares_differ((hits[0], rows[0]), (hits[1], rows[1]), alpha=EACH):
             return number
+        if dice.random() < 1 / 3:
+            said[side] += 1
+            good[side] += dice.random() < liked[side]
+            if shares_differ((good[0], said[0]), (good[1], said[1]), alpha=EACH):
+                return number
         first, second = (_sample(*found) for found in zip(rows, sums, squares, strict=True))
         times = between(first, second, SCALE, EACH)
         if times is not None and times.certain:
@@ -90,7 +164,7 @@ def _sample(rows: int, total: float, squares: float) -> Sample:
     return Sample(rows, mean, (squares - rows * mean * mean) / (rows - 1) / rows)
 
 
-SIMULATED: dict[str, tuple[float, tuple[float, float], float]] = {
+SIMULATED: dict[str, Any] = {
     "no difference, half and half": (0.5, (0.02, 0.02), 0.0),
     "no difference, 10 %": (0.1, (0.02, 0.02), 0.0),
     "no difference, many failures": (0.3, (0.2, 0.2), 0.0),
@@ -98,6 +172,7 @@ SIMULATED: dict[str, tuple[float, tuple[float, float], float]] = {
     "10 % fail instead of 2 %, 10 %": (0.1, (0.1, 0.02), 0.0),
     "first byte 20 % later, half and half": (0.5, (0.02, 0.02), 0.2),
     "first byte 20 % later, 10 %": (0.1, (0.02, 0.02), 0.2),
+    "90 % are good instead of 60 %, half and half": (0.5, (0.02, 0.02), 0.0, (0.9, 0.6)),
 }
 
 
@@ -122,7 +197,9 @@ def rendered(result: dict[str, Any]) -> list[str]:
         for name, told in result["simulated"].items()
     ]
     return [
-        "# What a rollout costs, and how sure a comparison is",
+        "# A rollout, what it costs, and how sure a comparison is",
+        "",
+        *_played(result["script"]),
         "",
         "CPU time of the event loop for a routed chat completion of 1 KiB whose class is in the cache, without the",
         "system calls of sockets (`make bench-rollout`). None of the rules matches. Microseconds, best of",
@@ -132,10 +209,26 @@ def rendered(result: dict[str, Any]) -> list[str]:
         *table(["", "best", "more"], rows),
         "",
         f"Simulated experiments, {result['runs']:,} runs of up to {CONVERSATIONS:,} conversations each, looked at",
-        "after every conversation, by failures and by the first byte (normal logarithms, standard deviation 0.5).",
+        "after every conversation, by failures, by the first byte (normal logarithms, standard deviation 0.5), and by",
+        "the feedback on a third of them.",
         "Without a difference, at most 6 % may have a verdict. The share is that of the first side.",
         "",
         *table(["", "runs with a verdict", "conversations until then, median"], runs),
+    ]
+
+
+def _played(script: dict[str, Any]) -> list[str]:
+    wrapped = script["would_select"].get(STABLE, 0) / script["shadow"]
+    promoted, after = (f"{100 * script[name]:.0f} %" for name in ("promoted", "after"))
+    return [
+        f"A service in a process of its own, and {script['shadow']:,} questions about programming in what real clients",
+        "put around them. In shadow all went to the default model, and the log says that the adapter for them would",
+        f"have answered {100 * wrapped:.1f} %. Then a canary had 10 %, and the adapter in use failed for three of ten",
+        "questions. `pointsman compare`, asked after every hundred, found that the canary fails less often after",
+        f"{script['until_verdict']:,} questions, {script['canary']:,} of them at the canary. Promoted, it answered",
+        f"{promoted} of the next hundred. Of a second canary, with 50 % and nothing but failures, the service had",
+        f"enough after {script['bad_canary']:,} of {script['until_rollback']:,} questions, and rolled it back:",
+        f"{after} of the next hundred went to the adapter that had been promoted.",
     ]
 
 
@@ -143,13 +236,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--only", choices=("script", "requests", "simulated"))
     options = parser.parse_args()
-    result = provenance() | {"rounds": options.rounds, "runs": options.runs}
-    result |= {"requests": uvloop.run(measure(options.rounds)), "simulated": simulate(options.runs)}
-    RESULT.with_name("rollout.json").write_text(json.dumps(result, indent=2) + "\n")
+    path = RESULT.with_name("rollout.json")
+    result: dict[str, Any] = {} if options.only is None else json.loads(path.read_text())
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if options.only in (None, "script"):
+            result["script"] = played(folder)
+        if options.only in (None, "requests"):
+            result |= provenance() | {"rounds": options.rounds, "requests": uvloop.run(measure(options.rounds, folder))}
+        if options.only in (None, "simulated"):
+            result |= {"runs": options.runs, "simulated": simulate(options.runs)}
+    path.write_text(json.dumps(result, indent=2) + "\n")
     page = "\n".join(rendered(result)) + "\n"
     RESULT.with_name("rollout.md").write_text(page)
     print(page)
+    for fault in (found := faults(result["script"])):
+        print(f"fault: {fault}", file=sys.stderr)
+    sys.exit(bool(found))
 
 
 if __name__ == "__main__":
