@@ -48,7 +48,7 @@ def ask_of(wire: Wire, text: str = "python", path: str = "/v1/chat/completions",
     [
         ({"categories": TRIED}, {"canary", "stable"}),
         ({"mode": "percent", "percent": 0}, {"holdback"}),
-        ({"categories": {"technical": CategoryRollout(mode="percent", percent=99.9)}}, {"routed"}),
+        ({"categories": {"technical": CategoryRollout(mode="percent", percent=99.9999)}}, {"routed"}),
     ],
 )
 def test_the_tokens_of_streams_on_an_arm_are_counted_and_the_client_gets_no_usage(
@@ -98,7 +98,7 @@ def test_streams_that_tell_their_usage_anyhow_are_not_asked(path: str) -> None:
 
 def test_an_answer_of_the_next_model_has_no_usage_either() -> None:
     """The request is planned anew where vLLM turns out not to serve the adapter."""
-    with tried(mode="percent", percent=99.999) as wire:
+    with tried(mode="percent", percent=99.9999) as wire:
         ask_of(wire, stream=True)
         gone = {
             "error": {"message": "The model `technical-lora` does not exist.", "type": "NotFoundError", "code": 404}
