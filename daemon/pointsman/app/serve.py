@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator
 
 from pointsman import __version__
 from pointsman.api.classifiers import classifier_routes
+from pointsman.api.improve import improve_routes
 from pointsman.app import gauges, stand_in
 from pointsman.app.classifier_keeper import ClassifierKeeper
 from pointsman.app.config_keeper import ConfigKeeper
 from pointsman.app.generations import Generations
+from pointsman.app.improver import Improver
 from pointsman.app.kept_answers import kept_answers
 from pointsman.app.overlay import OverlayKeeper
 from pointsman.app.ports import Ports
@@ -49,7 +51,9 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
         stack.callback(signal.signal, signal.SIGHUP, signal.SIG_IGN)
         overlay = OverlayKeeper(source.state, generations)
         configs = ConfigKeeper(source, reloader, overlay, log)
-        more = classifier_routes(ClassifierKeeper(source, reloader, overlay))
+        improver = Improver(source, lambda: generations.current.config, log)
+        stack.push_async_callback(improver.close)
+        more = [*classifier_routes(ClassifierKeeper(source, reloader, overlay)), *improve_routes(improver)]
         ports = Ports(generations, reloader, overlay, configs, more, systemd.listeners)
         refuse_strangers(config, ports.data.addresses)
         reloader.bound = tuple(ports.data.addresses)

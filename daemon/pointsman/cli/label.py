@@ -11,19 +11,15 @@ import tty
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
-from pointsman import files
 from pointsman.cli.collect import printable
 from pointsman.config.load import default_path, load
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.dataset import OUT_OF_SCOPE
-from pointsman.evaluation.improve_files import labels_file, worklist_file
+from pointsman.evaluation.improve_files import labels_file, read_worklist, worklist_file
 from pointsman.evaluation.labelled import LabelledText, add_label, label_of, read_labels, undo_label
 from pointsman.evaluation.worklist import Item
 from pointsman.observability.log_line import stamp
 
-MOST_BYTES = 256 << 20
 NONE, SKIP, UNDO, QUIT = "n", "s", "u", "q"
 _KEYS = "123456789abcdefghijklmoprtvwxyz"  # without those that mean something else
 _ENDS = (QUIT, "\x03", "\x04", "")
@@ -38,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
         if options.undo:
             return _undone(labels)
         categories = [category.name for category in load(options.config or default_path()).config.categories]
-        items = _worklist(options.file or worklist_file())
+        items = read_worklist(options.file or worklist_file())
         if options.id is not None:
             item = _chosen(items, options.id)
             _keep(labels, item, label_of(options.label, categories))
@@ -119,15 +115,3 @@ def _chosen(items: list[Item], name: str) -> Item:
     if not found:
         raise EvaluationError(f"the worklist has no text {name}; its first column in `pointsman collect` is its id")
     return found[0]
-
-
-def _worklist(path: Path) -> list[Item]:
-    try:
-        lines = files.read(path, MOST_BYTES).splitlines()
-        return [msgspec.json.decode(line, type=Item) for line in lines]
-    except FileNotFoundError as error:
-        raise EvaluationError(f"{path}: there is no worklist; `pointsman collect` writes one") from error
-    except OSError as error:
-        raise EvaluationError(f"{path}: cannot be read ({error.strerror})") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise EvaluationError(f"{path}: no worklist of `pointsman collect` ({error})") from error

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from pointsman import files
+from pointsman.errors import EvaluationError
+from pointsman.evaluation.worklist import Item
+
+MOST_BYTES = 256 << 20
 
 
 def worklist_file() -> Path:
@@ -20,3 +26,16 @@ def labels_file() -> Path:
 def artifacts_folder() -> Path:
     """Return the folder of the artifacts that `pointsman fit --labelled` writes."""
     return files.service_state() / "improve" / "artifacts"
+
+
+def read_worklist(path: Path) -> list[Item]:
+    """Return the texts in a worklist; raises EvaluationError."""
+    try:
+        lines = files.read(path, MOST_BYTES).splitlines()
+        return [msgspec.json.decode(line, type=Item) for line in lines]
+    except FileNotFoundError as error:
+        raise EvaluationError(f"{path}: there is no worklist; `pointsman collect` writes one") from error
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be read ({error.strerror})") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise EvaluationError(f"{path}: no worklist of `pointsman collect` ({error})") from error

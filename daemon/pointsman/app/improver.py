@@ -1,0 +1,147 @@
+"""Improve the classifier for the admin port: what `collect`, `label` and `fit` do, one long command at a time.
+
+The long commands run as processes of their own, which step aside; they and the service share the files of the state
+directory with the command line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from pointsman import daemon_thread, files
+from pointsman.app.long_command import LongCommands
+from pointsman.app.overlay import WRITE_S
+from pointsman.app.source import ConfigSource
+from pointsman.config.model import Config
+from pointsman.errors import EvaluationError, RequestError
+from pointsman.evaluation.improve_files import read_worklist
+from pointsman.evaluation.labelled import LabelledText, add_label, label_of, read_labels, undo_label
+from pointsman.evaluation.worklist import Item
+from pointsman.observability.log import Log
+from pointsman.observability.log_line import stamp
+from pointsman.server.response import Response, json_response
+
+T = TypeVar("T")
+Command = Literal["collect", "fit"]
+MOST_SECONDS: dict[Command, float] = {"collect": 300.0, "fit": 3_600.0}
+MOST_ITEMS = 200
+LARGEST_REPORT_BYTES = 4 << 20
+NOWHERE = "there is no state directory ($STATE_DIRECTORY), so there is nowhere to keep labels"
+WORKLIST, LABELS, REPORT = "worklist.jsonl", "labels.jsonl", "report.json"
+
+
+class Improver:
+    """The worklist, the labels and the fit of a service; `current` is the config that it serves."""
+
+    def __init__(self, source: ConfigSource, current: Callable[[], Config], log: Log) -> None:
+        self._source = source
+        self._current = current
+        self._lock = asyncio.Lock()
+        self._commands = LongCommands(log)
+
+    async def describe(self) -> Response:
+        """Return the texts to label, the number of labels, and how a long command does; raises RequestError."""
+        config = self._current()
+        found: dict[str, Any] = {
+            "texts_kept": config.pointsman.log.texts_file is not None,
+            "categories": [category.name for category in config.categories],
+            "run": self._commands.told(),
+            "items": [],
+            "labels": {},
+            "waiting": 0,
+            "report": None,
+        }
+        if self._source.state is None:
+            return json_response(found | {"trouble": NOWHERE})
+        items, labels, report = await self._read(self._on_disk)
+        known = {one.hash for one in labels}
+        waiting = [item for item in items if item.hash not in known]
+        counts: dict[str, int] = {}
+        for one in labels:
+            counts[one.label] = counts.get(one.label, 0) + 1
+        told = {"items": waiting[:MOST_ITEMS], "labels": counts, "waiting": len(waiting), "report": report}
+        return json_response(found | told | {"trouble": None})
+
+    async def label(self, text_hash: str, label: str) -> Response:
+        """Label a text of the worklist; raises RequestError."""
+        folder = self._folder()
+        categories = [category.name for category in self._current().categories]
+
+        def keep() -> LabelledText:
+            item = next((one for one in read_worklist(folder / WORKLIST) if one.hash == text_hash), None)
+            if item is None:
+                raise EvaluationError("the worklist has no such text; collect it again")
+            kept = LabelledText(item.hash, item.text, label_of(label, categories), stamp(time.time()), item.request_id)
+            add_label(folder / LABELS, kept)
+            return kept
+
+        kept = await self._read(keep)
+        return json_response({"hash": kept.hash, "label": kept.label})
+
+    async def undo(self) -> Response:
+        """Take the last label back; raises RequestError."""
+        path = self._folder() / LABELS
+        taken = await self._read(lambda: undo_label(path, stamp(time.time())))
+        return json_response({"hash": None if taken is None else taken.hash, "label": taken and taken.label})
+
+    async def start(self, command: Command) -> Response:
+        """Start a long command unless one runs; raises RequestError."""
+        folder = self._folder()
+        arguments = ["--config", str(self._source.path)]
+        if command == "collect":
+            arguments += ["-o", str(folder / WORKLIST), "--labels", str(folder / LABELS), "--limit", str(MOST_ITEMS)]
+        else:
+            made = folder / "artifacts" / time.strftime("%Y%m%d-%H%M%S")
+            arguments += ["--labelled", str(folder / LABELS), "-o", str(made), "--json", str(folder / REPORT)]
+        self._commands.start(command, arguments, MOST_SECONDS[command])
+        return json_response(self._commands.told(), HTTPStatus.ACCEPTED)
+
+    async def cancel(self) -> Response:
+        """End the long command that runs; raises RequestError."""
+        await self._commands.cancel()
+        return json_response(self._commands.told())
+
+    async def close(self) -> None:
+        """End what runs."""
+        await self._commands.close()
+
+    def _on_disk(self) -> tuple[list[Item], list[LabelledText], Any]:
+        folder = self._folder()
+        try:
+            items = read_worklist(folder / WORKLIST)
+        except EvaluationError:
+            items = []
+        try:
+            report = msgspec.json.decode(files.read(folder / REPORT, LARGEST_REPORT_BYTES))
+        except (OSError, msgspec.MsgspecError):
+            report = None
+        return items, read_labels(folder / LABELS), report
+
+    def _folder(self) -> Path:
+        if self._source.state is None:
+            raise RequestError(NOWHERE, status=HTTPStatus.CONFLICT, code="improve_off")
+        return self._source.state / "improve"
+
+    async def _read(self, work: Callable[[], T]) -> T:
+        """Run work with the disk, which may hang, in a thread; one at a time. Raises RequestError."""
+        async with self._lock:
+            try:
+                reading: Coroutine[Any, Any, T] = _awaited(work)
+                return await asyncio.wait_for(reading, WRITE_S)
+            except EvaluationError as error:
+                raise RequestError(str(error), status=HTTPStatus.CONFLICT, code="improve_refused") from error
+            except (OSError, TimeoutError) as error:
+                why = getattr(error, "strerror", None) or f"it took longer than {WRITE_S:g} s"
+                message = f"the files of the state directory cannot be used: {why}"
+                raise RequestError(message, status=HTTPStatus.CONFLICT, code="improve_refused") from error
+
+
+async def _awaited(work: Callable[[], T]) -> T:
+    return await asyncio.wrap_future(daemon_thread.start(work, "improve"))

@@ -1,0 +1,188 @@
+"""The admin port's labels and fits: what the commands do, one long one at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointsman.api.improve import improve_routes
+from pointsman.app import improver as module
+from pointsman.app import long_command
+from pointsman.app.improver import Improver
+from pointsman.app.source import ConfigSource
+from pointsman.config.load import load
+from pointsman.evaluation.labelled import read_labels
+from pointsman.observability.log import Log
+from support.config_files import MINIMAL, category
+from support.log import Memory
+from support.process import eventually
+
+TEXTS = ("What may a landlord keep of the deposit?", "Sum all even numbers below ten", "Who pays for the lift?")
+
+
+class Asked:
+    """A request with a body."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def read(self, _: float) -> bytes:
+        return self._body
+
+
+class Port:
+    """The routes of an improver."""
+
+    def __init__(self, improver: Improver, log: Memory) -> None:
+        self._routes: dict[str, Any] = {one.path: one for one in improve_routes(improver)}
+        self.log = log
+
+    async def ask(self, path: str, **body: Any) -> tuple[int, Any]:
+        answer = await self._routes[path].handler(Asked(json.dumps(body).encode()))
+        return answer.status, json.loads(answer.body)
+
+    async def told(self) -> Any:
+        status, told = await self.ask("/improve")
+        assert status == 200
+        return told
+
+    async def ended(self) -> Any:
+        """What is told of the command once it has ended."""
+        found: list[Any] = []
+
+        async def over() -> bool:
+            found.append((await self.told())["run"])
+            return bool(found[-1]["state"] != "running")
+
+        while not await over():
+            await eventually(lambda: True, "")
+        return found[-1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    text = f"{MINIMAL}categories:\n{category('law')}pointsman: {{log: {{texts_file: texts.jsonl}}}}\n"
+    (tmp_path / "config.yaml").write_text(text)
+    rows = [{"hash": f"{n}" * 8, "text": text, "reason": "low_confidence"} for n, text in enumerate(TEXTS)]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+@contextlib.asynccontextmanager
+async def opened(folder: Path, *, state: bool = True) -> AsyncIterator[Port]:
+    log = Memory()
+    source = ConfigSource(folder / "config.yaml", state=folder / "state" if state else None)
+    improver = Improver(source, lambda: load(folder / "config.yaml").config, Log("info", log))
+    try:
+        yield Port(improver, log)
+    finally:
+        await improver.close()
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Sets the program that runs in place of the command."""
+
+    def program(code: str) -> None:
+        monkeypatch.setattr(long_command, "COMMAND", (sys.executable, "-c", code))
+
+    return program
+
+
+async def test_texts_are_collected_labelled_and_taken_back(folder: Path) -> None:
+    async with opened(folder) as port:
+        assert (await port.told())["items"] == []
+        status, told = await port.ask("/improve/collect")
+        assert (status, told["state"]) == (202, "running")
+        assert (await port.ended())["state"] == "done"
+        told = await port.told()
+        assert (told["texts_kept"], told["categories"], told["waiting"]) == (True, ["law"], 3)
+        assert {item["text"] for item in told["items"]} == set(TEXTS)
+
+        assert (await port.ask("/improve/label", hash="0" * 8, label="law"))[0] == 200
+        assert (await port.ask("/improve/label", hash="1" * 8, label="none"))[0] == 200
+        told = await port.told()
+        assert ([item["hash"] for item in told["items"]], told["labels"]) == (["2" * 8], {"law": 1, "out_of_scope": 1})
+        assert [one.label for one in read_labels(folder / "state/improve/labels.jsonl")] == ["law", "out_of_scope"]
+
+        assert await port.ask("/improve/undo") == (200, {"hash": "1" * 8, "label": "out_of_scope"})
+        assert (await port.told())["waiting"] == 2
+
+
+async def test_a_label_for_nothing_or_of_nothing_is_refused(folder: Path) -> None:
+    async with opened(folder) as port:
+        await port.ask("/improve/collect")
+        await port.ended()
+        for body in ({"hash": "9", "label": "law"}, {"hash": "0" * 8, "label": "cooking"}):
+            status, told = await port.ask("/improve/label", **body)
+            assert (status, told["error"]["code"]) == (409, "improve_refused")
+        for odd in ({"hash": "0" * 8}, {"hash": "0" * 8, "label": 1}, {"hash": "", "label": "law"}):
+            status, told = await port.ask("/improve/label", **odd)
+            assert (status, told["error"]["code"]) == (400, "invalid_json")
+        assert (await port.told())["labels"] == {}
+
+
+async def test_what_a_command_complains_of_is_told(folder: Path) -> None:
+    async with opened(folder) as port:
+        await port.ask("/improve/fit")
+        told = await port.ended()
+        assert told["state"] == "failed"
+        assert "at least 10 are needed" in told["said"][-1]
+        assert '"state":"failed"' in port.log.getvalue()
+
+
+async def test_one_command_runs_at_a_time_and_can_be_cancelled(folder: Path, runs: Callable[[str], None]) -> None:
+    runs("import sys, time; print('begun', file=sys.stderr, flush=True); time.sleep(600)")
+    async with opened(folder) as port:
+        await port.ask("/improve/fit")
+        while not (await port.told())["run"]["said"]:
+            await eventually(lambda: True, "")
+        for path in ("/improve/fit", "/improve/collect"):
+            status, told = await port.ask(path)
+            assert (status, told["error"]["code"]) == (409, "improve_busy")
+        status, told = await port.ask("/improve/cancel")
+        assert (status, told["state"]) == (200, "cancelled")
+        assert (await port.ask("/improve/cancel"))[1]["error"]["code"] == "improve_idle"
+
+
+async def test_a_command_ends_with_the_service_and_after_its_time(
+    folder: Path, runs: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs("import time; time.sleep(600)")
+    async with opened(folder) as port:
+        await port.ask("/improve/fit")
+    monkeypatch.setattr(module, "MOST_SECONDS", {"fit": 0.2})
+    async with opened(folder) as port:
+        await port.ask("/improve/fit")
+        told = await port.ended()
+        assert (told["state"], told["said"]) == ("failed", ["it took longer than 0.2 s"])
+
+
+async def test_of_what_a_command_says_the_last_lines_are_kept(folder: Path, runs: Callable[[str], None]) -> None:
+    runs("import sys; [print(n, 'x' * 5000, file=sys.stderr) for n in range(500)]")
+    async with opened(folder) as port:
+        await port.ask("/improve/collect")
+        told = await port.ended()
+        assert [line.split()[0] for line in told["said"]] == [str(n) for n in range(480, 500)]
+        assert max(map(len, told["said"])) == 1_000
+
+
+async def test_a_command_steps_aside(folder: Path, runs: Callable[[str], None]) -> None:
+    runs("import os, sys, time; time.sleep(0.5); print(os.nice(0), file=sys.stderr)")
+    async with opened(folder) as port:
+        await port.ask("/improve/collect")
+        assert int((await port.ended())["said"][0]) >= 10
+
+
+async def test_without_a_state_directory_nothing_is_kept(folder: Path) -> None:
+    async with opened(folder, state=False) as port:
+        assert "no state directory" in (await port.told())["trouble"]
+        for path, body in (("collect", {}), ("fit", {}), ("undo", {}), ("label", {"hash": "0", "label": "law"})):
+            status, told = await port.ask(f"/improve/{path}", **body)
+            assert (status, told["error"]["code"]) == (409, "improve_off")
