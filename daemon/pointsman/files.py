@@ -59,6 +59,20 @@ def service_state() -> Path:
     return state_directory() or Path("/var/lib/pointsman")
 
 
+def make_folder(path: Path) -> None:
+    """Create a folder and those above it that are missing; raises OSError."""
+    for one in reversed([one for one in (path, *path.parents) if not one.exists()]):
+        one.mkdir(exist_ok=True)
+        hand_over(one)
+
+
+def hand_over(path: Path) -> None:
+    """Give what root has made to the owner of its folder: in the state directory, to the service. Raises OSError."""
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
 def write(
     path: Path, content: bytes, *, replace: bool, mode: int = 0o644, owner: tuple[int, int] | None = None
 ) -> None:

@@ -88,6 +88,15 @@ def test_the_file_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         add_label(path, one("c", "law"))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_writes_belongs_to_the_owner_of_the_state_directory(tmp_path: Path) -> None:
+    """Else the service could not read it."""
+    os.chown(tmp_path, 12_345, 54_321)
+    path = tmp_path / "improve" / "labels"
+    add_label(path, one("a", "law"))
+    assert {(found.stat().st_uid, found.stat().st_gid) for found in (path.parent, path)} == {(12_345, 54_321)}
+
+
 # --- by arguments -----------------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,7 @@ T = TypeVar("T")
 Command = Literal["collect", "fit"]
 MOST_SECONDS: dict[Command, float] = {"collect": 300.0, "fit": 3_600.0}
 MOST_ITEMS = 200
+MOST_SHOWN = 50
 LARGEST_REPORT_BYTES = 4 << 20
 NOWHERE = "there is no state directory ($STATE_DIRECTORY), so there is nowhere to keep labels"
 WORKLIST, LABELS, REPORT = "worklist.jsonl", "labels.jsonl", "report.json"
@@ -66,7 +67,7 @@ class Improver:
         counts: dict[str, int] = {}
         for one in labels:
             counts[one.label] = counts.get(one.label, 0) + 1
-        told = {"items": waiting[:MOST_ITEMS], "labels": counts, "waiting": len(waiting), "report": report}
+        told = {"items": waiting[:MOST_SHOWN], "labels": counts, "waiting": len(waiting), "report": report}
         return json_response(found | told | {"trouble": None})
 
     async def label(self, text_hash: str, label: str) -> Response:

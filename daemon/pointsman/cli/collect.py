@@ -32,8 +32,9 @@ def run(options: argparse.Namespace) -> int:
     try:
         items = _items(options, config.pointsman.log)
         content = b"".join(msgspec.json.encode(item) + b"\n" for item in items)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(path.parent)
         files.write(path, content, replace=True, mode=0o600)
+        files.hand_over(path)
     except EvaluationError as error:
         print(f"pointsman: {error}", file=sys.stderr)
         return 1

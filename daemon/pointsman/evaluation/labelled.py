@@ -97,10 +97,11 @@ def _lines(path: Path) -> Iterator[_Line]:
 
 def _append(path: Path, line: _Line) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(path.parent)
         with alone(path):
             file = open_lines(path)
             try:
+                files.hand_over(path)
                 _check_room(path)
                 torn = _ends_torn(path)
                 os.write(file, (b"\n" if torn else b"") + msgspec.json.encode(line) + b"\n")

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from pointsman import files
 from pointsman.errors import CannotStart
 from pointsman.evaluation.improve_files import artifacts_folder, labels_file
 from pointsman_export.common.command import languages, run
@@ -146,6 +147,8 @@ def _correct(options: argparse.Namespace) -> int:
         limit = options.memory_mb << 20
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
         from pointsman_export.correct.command import correct_by
+
+        files.make_folder(output.parent)
 
         try:
             return correct_by(options, output)

@@ -5,12 +5,13 @@ import * as compare from "./compare.js";
 import * as decisions from "./decisions.js";
 import {h} from "./dom.js";
 import {age} from "./format.js";
+import * as improve from "./improve.js";
 import * as now from "./now.js";
 import {onFailure} from "./poll.js";
 import * as trying from "./try.js";
 import * as status from "./status.js";
 
-const VIEWS = {now, decisions, try: trying, compare};
+const VIEWS = {now, decisions, try: trying, compare, improve};
 const main = document.getElementById("main");
 const state = document.getElementById("state");
 let close = () => {};

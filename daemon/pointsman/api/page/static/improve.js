@@ -1,0 +1,198 @@
+// Improve: label doubtful texts by one key each, fit, see what would change, promote, and go back.
+
+import {get, post} from "./api.js";
+import {facts, h, show, table} from "./dom.js";
+import {count} from "./format.js";
+import {attempt, every} from "./poll.js";
+
+export const title = "Improve";
+
+const SECONDS = 5;
+const KEYS = "123456789abcdefghijklmoprtvwxyz"; // n, s, u and q mean something else in `pointsman label`, too
+const WHY = {
+    bad_feedback: "bad feedback", shadow_disagrees: "the shadow disagrees", ambiguous: "ambiguous",
+    abstained: "no category reached its threshold", close: "two categories are close",
+};
+const NOT_KEPT = "No texts are kept: name a file in pointsman.log.texts_file to see doubtful prompts here.";
+
+export function open(main) {
+    let told = null, serving = null, skipped = new Set(), busy = false;
+    const text = h("div", {class: "panel two-thirds"});
+    const report = h("div", {class: "panel half"});
+    const classifiers = h("div", {class: "panel half"});
+    const said = h("p", {class: "bad", role: "alert"});
+
+    const button = (name, work, kind) => h("button", {type: "button", class: kind, onclick: work}, name);
+    const cancel = button("Cancel", () => act("/improve/cancel"));
+    const numbers = h("div"), run = h("div");
+    const side = h("div", {class: "panel third parts"}, numbers, h("div", {class: "fields"},
+        button("Collect", () => { skipped = new Set(); act("/improve/collect"); }),
+        button("Fit", () => act("/improve/fit"), "main"), cancel), run, said);
+
+    const current = () => told?.items.find(item => !skipped.has(item.hash));
+
+    async function act(path, body = {}) {
+        if (busy) {
+            return;
+        }
+        busy = true;
+        said.textContent = "";
+        try {
+            await attempt(async () => {
+                try {
+                    await post(path, JSON.stringify(body));
+                } catch (error) {
+                    if (error.status === 401 || !error.status) {
+                        throw error;
+                    }
+                    said.textContent = error.message;
+                }
+            });
+        } finally {
+            busy = false;
+        }
+        refresh();
+    }
+
+    function label(name) {
+        const item = current();
+        if (item) {
+            act("/improve/label", {hash: item.hash, label: name});
+        }
+    }
+
+    function skip() {
+        const item = current();
+        if (item) {
+            skipped.add(item.hash);
+            draw();
+        }
+    }
+
+    function pressed(event) {
+        if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) {
+            return;
+        }
+        const category = told?.categories[KEYS.indexOf(event.key)];
+        if (event.key.length === 1 && category !== undefined) {
+            label(category);
+        } else if (event.key === "n") {
+            label("none");
+        } else if (event.key === "s") {
+            skip();
+        } else if (event.key === "u") {
+            act("/improve/undo");
+        }
+    }
+
+    // What is shown stays as it is while it is the same: the keyboard's focus is in it.
+    const drawn = new Map();
+    function redraw(place, value, parts) {
+        const now = JSON.stringify(value);
+        if (drawn.get(place) !== now) {
+            drawn.set(place, now);
+            show(place, ...parts());
+        }
+    }
+
+    function draw() {
+        const item = current();
+        redraw(text, [item, told.trouble, told.texts_kept], () => item
+            ? asked(item, told, label, skip, () => act("/improve/undo"), button) : [
+                h("h2", {}, "Nothing to label"),
+                h("p", {class: "quiet"}, told.trouble ?? (told.texts_kept
+                    ? "Collect lists the doubtful texts among those that are kept." : NOT_KEPT)),
+            ]);
+        redraw(numbers, [told.labels, told.waiting], () => [
+            table("Labels", [
+                {name: "Category", cell: ([name]) => name === "out_of_scope" ? "none of them" : name},
+                {name: "", kind: "number", cell: ([, number]) => count(number)},
+            ], Object.entries(told.labels), "No text has a label"),
+            h("p", {class: "quiet"}, `Texts to label: ${count(told.waiting)}`),
+        ]);
+        redraw(run, told.run, () => told.run ? progress(told.run) : []);
+        cancel.hidden = told.run?.state !== "running";
+        redraw(report, told.report, () => shown(told.report));
+        redraw(classifiers, serving, () => used(serving, name => act("/classifier/promote", {artifact: name}),
+            () => act("/classifier/rollback"), button));
+    }
+
+    async function ask() {
+        [told, serving] = await Promise.all([get("/improve"), get("/classifiers")]);
+        draw();
+    }
+
+    main.append(h("div", {class: "title"}, h("h1", {}, title),
+        h("p", {class: "quiet"}, "Texts are what people wrote: they stay on this host")),
+    h("div", {class: "grid"}, text, side, report, classifiers));
+    document.addEventListener("keydown", pressed);
+    const refresh = every(SECONDS, ask);
+    return () => {
+        refresh.stop();
+        document.removeEventListener("keydown", pressed);
+    };
+}
+
+function asked(item, told, label, skip, undo, button) {
+    const best = Object.entries(item.scores ?? {}).map(([name, score]) => `${name} ${score.toFixed(2)}`).join(", ");
+    const key = (name, letter) => [h("kbd", {}, letter), ` ${name}`];
+    return [
+        h("h2", {}, "Which category is it?"),
+        h("pre", {class: "message", tabindex: "0", role: "region", "aria-label": "The text"}, item.text),
+        h("div", {class: "fields"},
+            told.categories.map((name, place) => button(key(name, KEYS[place] ?? ""), () => label(name))),
+            button(key("none of them", "n"), () => label("none")),
+            button(key("skip", "s"), skip),
+            button(key("undo", "u"), undo)),
+        facts([
+            ["Was decided", item.category ?? "no category"],
+            item.model ? ["Answered by", item.model] : null,
+            best ? ["Scores", best] : null,
+            item.shadow ? ["In shadow", item.shadow] : null,
+            ["Why it is here", (item.why ?? []).map(one => WHY[one] ?? one).join(", ") || "least sure of the rest"],
+            (item.alike ?? 1) > 1 ? ["Stands for", `${count(item.alike)} texts that are nearly the same`] : null,
+        ].filter(Boolean)),
+    ];
+}
+
+function progress(run) {
+    const kind = {done: "good", failed: "bad"}[run.state] ?? "quiet";
+    return [h("p", {class: kind, role: "status"}, `${run.command}: ${run.state}, ${run.seconds.toFixed(0)} s`),
+        h("pre", {class: "message", tabindex: "0", role: "region", "aria-label": "What it says"}, run.said.join("\n"))];
+}
+
+function shown(report) {
+    if (report === null) {
+        return [h("h2", {}, "The last fit"), h("p", {class: "quiet"}, "Nothing has been fitted yet: ten labels are the least.")];
+    }
+    const change = one => [h("strong", {}, `${one.before} → ${one.after}`),
+        h("p", {class: "quiet"}, one.samples.map(sample => h("span", {class: "sample"}, sample)))];
+    return [
+        table("The last fit: labelled texts decided rightly, each by a fit that did not see it", [
+            {name: "Label", cell: one => one.label === "out_of_scope" ? "none of them" : one.label},
+            {name: "Texts", kind: "number", cell: one => count(one.texts)},
+            {name: "Before", kind: "number", cell: one => count(one.before)},
+            {name: "After", kind: "number", cell: one => count(one.after)},
+        ], [...report.labels, {label: "all", texts: report.labelled, before: report.before, after: report.after}], ""),
+        table(`Of ${count(report.traffic)} kept texts, another model would answer`, [
+            {name: "Change", kind: "wide", cell: change},
+            {name: "Model", cell: one => one.model},
+            {name: "Texts", kind: "number", cell: one => count(one.texts)},
+        ], report.changes, "none"),
+    ];
+}
+
+function used(serving, promote, rollback, button) {
+    const right = one => one.labelled ? `${one.right_before} → ${one.right_after} of ${one.labelled}` : "–";
+    const name = path => path.split("/").pop();
+    return [
+        table("Classifiers", [
+            {name: "Name", kind: "wide", cell: one => one.name},
+            {name: "Right", cell: right},
+            {name: "", cell: one => one.path === serving.in_use ? h("strong", {}, "in use")
+                : button("Promote", () => promote(one.name))},
+        ], serving.artifacts, "No fit is kept"),
+        facts([["In use", name(serving.in_use)], ["In the config", name(serving.config)]]),
+        serving.promoted ? h("div", {class: "fields"}, button("Go back", rollback)) : null,
+    ].filter(one => one !== null);
+}

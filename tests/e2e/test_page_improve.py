@@ -1,0 +1,192 @@
+"""The view of the page on which texts are labelled, in a real browser, with the files of a state directory."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from pointsman.api.improve import improve_routes
+from pointsman.app import long_command
+from pointsman.app.improver import Improver
+from pointsman.app.source import ConfigSource
+from pointsman.config.load import load
+from pointsman.evaluation.labelled import read_labels
+from pointsman.observability.log import Log
+from pointsman.server.request import Request
+from pointsman.server.response import Response, json_response
+from pointsman.server.routes import Route
+from support.browser import Browser, run_browser
+from support.config_files import MINIMAL, category
+from support.log import Memory
+from support.page import cells, run_page, shows
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+HOSTILE = "<img src=x onerror='window.ran=1'><script>window.ran=1</script> who pays?"
+REPORT: dict[str, Any] = {
+    "labelled": 40,
+    "before": 9,
+    "after": 33,
+    "traffic": 2000,
+    "labels": [{"label": "law", "texts": 40, "before": 9, "after": 33}],
+    "changes": [{"before": "other", "after": "law", "model": "law-lora", "texts": 700, "samples": [HOSTILE, "two"]}],
+}
+
+
+@dataclass
+class Improving:
+    """The page's port, and the files that it changes."""
+
+    url: str
+    state: Path
+    classifiers: dict[str, Any] = field(default_factory=dict)
+    promoted: list[Any] = field(default_factory=list)
+
+    def write(self, name: str, content: str) -> None:
+        (self.state / "improve").mkdir(parents=True, exist_ok=True)
+        (self.state / "improve" / name).write_text(content)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return {one.hash: one.label for one in read_labels(self.state / "improve" / "labels.jsonl")}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
+    async with run_browser(tmp_path_factory.mktemp("browser")) as found:
+        await found.show(1280)
+        yield found
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(tmp_path: Path) -> AsyncIterator[Improving]:
+    log = "pointsman: {log: {texts_file: texts.jsonl}}\n"
+    (tmp_path / "config.yaml").write_text(f"{MINIMAL}categories:\n{category('law')}{category('math')}{log}")
+    source = ConfigSource(tmp_path / "config.yaml", state=tmp_path / "state")
+    improver = Improver(source, lambda: load(tmp_path / "config.yaml").config, Log("info", Memory()))
+    found = Improving("", tmp_path / "state")
+    found.classifiers = {"in_use": "builtin", "config": "builtin", "promoted": None, "former": [], "artifacts": []}
+
+    def answering(name: str) -> Callable[[Request], Any]:
+        async def handler(request: Request) -> Response:
+            if name:
+                found.promoted.append((name, json.loads(bytes(await request.read(5)))))
+            return json_response(found.classifiers)
+
+        return handler
+
+    more = [
+        Route("GET", "/classifiers", answering("")),
+        *(Route("POST", f"/classifier/{name}", answering(name)) for name in ("promote", "rollback")),
+    ]
+    async with run_page(*improve_routes(improver), *more) as port:
+        found.url = f"{port.url}/#improve"
+        yield found
+    await improver.close()
+
+
+def items(*texts: str) -> str:
+    rows = [{"id": f"{n}", "hash": f"{n}" * 8, "text": text, "useful": 1.0} for n, text in enumerate(texts)]
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+async def opened(browser: Browser, page: Improving) -> None:
+    await browser.open(page.url.partition("#")[0] + "page/icon.svg")
+    await browser.open(page.url)
+
+
+async def test_without_texts_it_says_what_to_do(browser: Browser, page: Improving) -> None:
+    await opened(browser, page)
+    shown = await shows(browser, "Nothing to label")
+    assert "Collect lists the doubtful texts" in shown
+    assert "Nothing has been fitted yet" in shown
+
+
+async def test_one_key_labels_skips_and_takes_back(browser: Browser, page: Improving) -> None:
+    page.write("worklist.jsonl", items("first text", HOSTILE, "third text"))
+    await opened(browser, page)
+    for key, then in (
+        ("2", "who pays?"),
+        ("n", "third text"),
+        ("u", "who pays?"),
+        ("s", "third text"),
+        ("1", "Nothing to label"),
+    ):
+        await shows(
+            browser, {"2": "first text", "n": "who pays?", "u": "third text", "s": "who pays?", "1": "third text"}[key]
+        )
+        await browser.press(key, text=key)
+        await shows(browser, then)
+    assert page.labels == {"0" * 8: "math", "2" * 8: "law"}
+    assert await cells(browser, "Labels") == [["math", "1"], ["law", "1"]]
+    assert await browser.run("return window.ran ?? null") is None, "a prompt ran as a script"
+
+
+async def test_buttons_do_the_same_and_a_key_in_a_menu_of_the_browser_does_not(
+    browser: Browser, page: Improving
+) -> None:
+    page.write("worklist.jsonl", items("first text", "second text"))
+    await opened(browser, page)
+    await shows(browser, "first text")
+    await browser.run("document.dispatchEvent(new KeyboardEvent('keydown', {key: '1', ctrlKey: true, bubbles: true}))")
+    assert page.labels == {}
+    await browser.run("[...document.querySelectorAll('button')].find(one => one.textContent === '1 law').click()")
+    await shows(browser, "second text")
+    assert page.labels == {"0" * 8: "law"}
+
+
+async def test_the_last_fit_is_shown_with_samples_as_text_and_is_promoted_by_a_click(
+    browser: Browser, page: Improving
+) -> None:
+    page.write("report.json", json.dumps(REPORT))
+    one = {"name": "fit-1", "path": "/a/fit-1", "labelled": 40, "right_before": 9, "right_after": 33}
+    page.classifiers |= {"artifacts": [one]}
+    await opened(browser, page)
+    shown = await shows(browser, "other → law")
+    assert HOSTILE in shown
+    assert await browser.run("return window.ran ?? null") is None
+    assert ["all", "40", "9", "33"] in await cells(
+        browser, "The last fit: labelled texts decided rightly, each by a fit that did not see it"
+    )
+    await browser.run("[...document.querySelectorAll('button')].find(one => one.textContent === 'Promote').click()")
+    await shows(browser, "9 → 33 of 40")
+    page.classifiers |= {"in_use": "/a/fit-1", "promoted": {"path": "/a/fit-1"}}
+    await shows(browser, "Go back")
+    await browser.run("[...document.querySelectorAll('button')].find(one => one.textContent === 'Go back').click()")
+    while len(page.promoted) < 2:
+        await shows(browser, "Go back")
+    assert page.promoted == [("promote", {"artifact": "fit-1"}), ("rollback", {})]
+
+
+async def test_a_command_is_started_told_and_its_error_shown(
+    browser: Browser, page: Improving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = "import sys; print('at least 10 are needed', file=sys.stderr); sys.exit(1)"
+    monkeypatch.setattr(long_command, "COMMAND", (sys.executable, "-c", program))
+    await opened(browser, page)
+    await shows(browser, "Nothing to label")
+    await browser.run("[...document.querySelectorAll('button')].find(one => one.textContent === 'Fit').click()")
+    shown = await shows(browser, "fit: failed")
+    assert "at least 10 are needed" in shown
+
+
+async def test_a_redraw_keeps_the_focus(browser: Browser, page: Improving) -> None:
+    page.write("worklist.jsonl", items("first text"))
+    await opened(browser, page)
+    await shows(browser, "first text")
+    focused = await browser.run(
+        """
+        [...document.querySelectorAll("button")].find(one => one.textContent === "s skip").focus();
+        document.dispatchEvent(new Event("visibilitychange"));
+        await new Promise(done => setTimeout(done, 500));
+        return document.activeElement.textContent;
+        """
+    )
+    assert focused == "s skip"
