@@ -48,6 +48,9 @@ async def test_material_tells_what_a_question_is_about_that_only_points_to_it(ro
     ("question", "document", "expected"),
     [
         pytest.param("Is this python valid?", LEASE, ("technical", Reason.CLASSIFIED, False), id="the ask is sure"),
+        pytest.param(
+            "Is this python valid?", LEASE * 20, ("technical", Reason.CLASSIFIED, False), id="both are sure of another"
+        ),
         pytest.param("Can you summarise this for my neighbour?", LEASE, (None, Reason.NO_CATEGORY, False), id="a task"),
         pytest.param("Is this weather normal?", WEATHER, (None, Reason.NO_CATEGORY, False), id="neutral"),
     ],
@@ -133,8 +136,3 @@ async def test_it_is_told(router: Router) -> None:
     assert line["by_material"] is True
     assert "about" in [what for what, _, _ in line["ask_spans"]]
     assert "landlord" not in str(line)
-
-
-async def test_an_ask_that_has_a_category_is_not_about_its_material(router: Router) -> None:
-    routed = await router.route(asked("is this python code correct?"))
-    assert outcome(routed) == ("technical", Reason.CLASSIFIED, False)

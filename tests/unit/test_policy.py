@@ -512,9 +512,10 @@ def test_what_is_served_is_looked_up_once_for_all_requests_of_a_category(monkeyp
     now = Served()
     for _ in range(3):
         made.decide(chosen("technical"), 0.0, now)
-    assert looked == ["technical-lora"]
+        made.decide(chosen("legal"), 0.0, now)
+    assert looked == ["technical-lora", "legal-lora"]
     made.decide(chosen("technical"), 0.0, Served())
-    assert looked == ["technical-lora"] * 2
+    assert looked == ["technical-lora", "legal-lora", "technical-lora"]
 
 
 def test_where_only_one_endpoint_serves_the_base_it_answers_for_a_missing_adapter() -> None:

@@ -188,7 +188,7 @@ def test_fields_that_the_config_names_are_read() -> None:
 @rows("unit", ["中", ".\n"])
 @rows("extra", range(12))
 def test_wherever_it_is_cut_no_escape_is_divided(unit: str, extra: int) -> None:
-    whole = "x" * extra + unit * (300 * KIB // len(json.dumps(unit)))
+    whole = "x" * extra + unit * (600 * KIB // len(json.dumps(unit)))
     found = text(whole)
     assert set(found[extra:]) == set(unit)
     assert found.startswith("x" * extra + unit)

@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -508,3 +509,10 @@ def test_the_first_classifier_is_kept_whatever_is_in_its_shadow(tmp_path: Path) 
         assert after.shadow.folder.name == "builtin"
     finally:
         before.classifier.close()
+
+
+def test_a_process_that_cannot_read_its_order_says_so_and_ends() -> None:
+    command = [sys.executable, "-m", "pointsman.classify.shadow"]
+    done = subprocess.run(command, input=b"nonsense\n", capture_output=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"]

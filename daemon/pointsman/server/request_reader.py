@@ -212,7 +212,7 @@ class RequestReader:
 
     def _await_answer(self, request: Request, data: bytes) -> None:
         """Read no other request; what follows an offer waits until it is taken or refused. Raises BuffersFull."""
-        if request.offers_websocket and not self.deaf:
+        if request.offers_websocket:
             self._keep(data)
             self._sink = self._keep  # nothing of it is ever parsed
             self.pause()
