@@ -47,8 +47,8 @@ def processes(parent: int) -> Iterator[int]:
             yield int(entry.name)
 
 
-async def status(world: World) -> str:
-    command = [sys.executable, "-m", "pointsman", "status", "--config", str(world.service.daemon.config)]
+async def said(world: World, *arguments: str) -> str:
+    command = [sys.executable, "-m", "pointsman", *arguments, "--config", str(world.service.daemon.config)]
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout
 
@@ -77,8 +77,12 @@ async def test_an_operator_sees_where_a_candidate_differs_and_no_client_sees_tha
         await until(daemon, "shadow_up", 1)
         told = await report(world)
         assert (told["compared"], told["agreed"]["texts"], told["rerouted"]["texts"]) == (2, 1, 1)
-        shown = await status(world)
+        shown = await said(world, "status")
         assert "SHADOW  second, running; agrees on 50.0 % (9.4 to 90.5) of 2 texts" in shown, shown
+
+        tried = await said(world, "explain", TECHNICAL)
+        assert "in shadow  legal-lora (legal, classified, confidence " in tried
+        assert (await report(world))["compared"] == 2
 
         (pid,) = processes(daemon.process.pid)
         os.kill(pid, signal.SIGKILL)
@@ -86,7 +90,7 @@ async def test_an_operator_sees_where_a_candidate_differs_and_no_client_sees_tha
         line = await daemon.logged("shadow", state="stopped", within_s=LOADED_S)
         assert (line["level"], "reload the service to start it" in line["message"]) == ("warning", True)
         await until(daemon, "shadow_up", 0)
-        shown = await status(world)
+        shown = await said(world, "status")
         assert "SHADOW  second, stopped; agrees on 50.0 %" in shown, shown
         assert "\n  ended by signal 9\n" in shown
 

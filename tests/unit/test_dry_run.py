@@ -14,8 +14,11 @@ from pointsman.api.dry_run import dry_run
 from pointsman.classify.classifier import Classifier
 from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.routing.conversations import Kept
+from pointsman.routing.decision import Reason
+from pointsman.routing.explain import render
 from pointsman.routing.formats import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Format
-from pointsman.routing.router import Router
+from pointsman.routing.opinion import Opinion
+from pointsman.routing.router import Routed, Router
 from support.toy_config import A, config
 
 TURN = [{"role": "user", "content": "Fix my Python"}]
@@ -63,6 +66,28 @@ async def test_the_config_is_held_until_the_answer_whatever_it_is(
     route: Any = dry_run_route(begin, StoredResponses(time.time))
     answer = await route.handler(_Request(json.dumps(body).encode()))
     assert (answer.status, held) == (status, ["begun", "released"])
+
+
+async def test_what_the_classifier_in_shadow_makes_of_it_is_told_beside(classifier: Classifier) -> None:
+    router = Router(config(), classifier, Served)
+
+    async def second(_: Router, routed: Routed) -> Opinion:
+        return Opinion(f"not {routed.decision.model}", Reason.CLASSIFIED, "legal", 0.875)
+
+    body = json.dumps({"messages": [{"role": "user", "content": "Fix my Python"}]}).encode()
+    route: Any = dry_run_route(lambda: (router, lambda: None), StoredResponses(time.time), second)
+    told = json.loads((await route.handler(_Request(body))).body)
+    assert told["shadow"] == {
+        "model": "not technical-lora",
+        "reason": "classified",
+        "category": "legal",
+        "confidence": 0.875,
+    }
+    assert "in shadow  not technical-lora (legal, classified, confidence 0.875)" in render(told).splitlines()
+    alone: Any = dry_run_route(lambda: (router, lambda: None), StoredResponses(time.time))
+    told = json.loads((await alone.handler(_Request(body))).body)
+    assert told["shadow"] is None
+    assert "in shadow" not in render(told)
 
 
 @pytest.mark.parametrize(("client", "outcome"), [("", "kept"), ("somebody", "first")])

@@ -64,8 +64,8 @@ class World:
     metrics: Metrics
     running: Callable[[], Iterator[int]]
 
-    async def route(self, text: str) -> Routed:
-        body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": text}]}).encode()
+    async def route(self, text: str, model: str = "MoM") -> Routed:
+        body = json.dumps({"model": model, "messages": [{"role": "user", "content": text}]}).encode()
         return await self.router.route(CHAT.parse(body, self.router.finder))
 
     async def ask(self, text: str) -> Record:
@@ -259,6 +259,39 @@ async def test_a_text_that_it_has_is_no_longer_than_what_the_first_one_reads(mak
         (waits,) = world.shadow._waiting
         assert len(waits.text) <= 12 * 512 + 1
         await world.compared(1)
+
+
+async def test_a_text_that_is_tried_has_a_second_opinion_and_counts_for_no_comparison(
+    make_world: Any, folder: Path
+) -> None:
+    """As often as it is asked, and also of a text that was compared."""
+    async with make_world(folder) as world:
+        await world.ask("My landlord")
+        await world.compared(1)
+        for text, model in (("My landlord", "medical-lora"), ("Fix my python", "technical-lora")) * 2:
+            routed = await world.route(text)
+            assert (await world.shadow.opinion(world.router, routed)).model == model
+        assert await world.shadow.opinion(world.router, await world.route("", "legal-lora")) is None
+        told = world.shadow.report()
+
+    assert (told["compared"], told["failed"], told["shed"]) == (1, 0, 0)
+
+
+async def test_who_tries_a_text_waits_for_no_second_opinion_that_does_not_come(
+    make_world: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pointsman.app.shadow.ASKED_S", 0.1)
+    async with make_world(folder) as world:
+        (pid,) = pids()
+        os.kill(pid, signal.SIGSTOP)
+        routed = await world.route("landlord")
+        for _ in range(70):
+            asked = asyncio.create_task(world.shadow.opinion(world.router, routed))
+        assert await asked is None
+        assert world.shadow.report()["waiting"] <= 64
+        os.kill(pid, signal.SIGKILL)
+        await world.until(lambda told: told["state"] == "stopped")
+        assert await world.shadow.opinion(world.router, routed) is None
 
 
 # --- it may fail ------------------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from pointsman.errors import HttpError, RequestError
 from pointsman.long_body import Received
 from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.routing.explain import describe
-from pointsman.routing.router import Router
+from pointsman.routing.opinion import Opinion
+from pointsman.routing.router import Routed, Router
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route
@@ -76,17 +77,28 @@ def adapter_routes(current: Callable[[], Adapters], keep: Callable[[], Awaitable
     return [Route("GET", "/adapters", listing), *changes]
 
 
-def dry_run_route(begin: Callable[[], tuple[Router, Callable[[], object]]], responses: StoredResponses) -> Route:
+Opinions = Callable[[Router, Routed], Awaitable[Opinion | None]]
+
+
+async def no_opinion(_: Router, __: Routed) -> None:
+    """Return none: there is no second classifier."""
+
+
+def dry_run_route(
+    begin: Callable[[], tuple[Router, Callable[[], object]]],
+    responses: StoredResponses,
+    shadow: Opinions = no_opinion,
+) -> Route:
     """Return the route `POST /route`; `begin` returns the current router, and a function that releases it.
 
-    `responses` are those that may be continued.
+    `responses` are those that may be continued. `shadow` returns what the classifier in shadow makes of the text.
     """
 
     async def handler(request: Request) -> Response:
         router, release = begin()
         try:
             parsed, routed = await dry_run(router, await request.read(BODY_SECONDS), responses=responses)
-            return json_response(describe(router, parsed, routed))
+            return json_response(describe(router, parsed, routed) | {"shadow": await shadow(router, routed)})
         except HttpError as error:
             return error_response(error)
         finally:

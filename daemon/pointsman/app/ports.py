@@ -33,7 +33,8 @@ from pointsman.app.status import status_route
 from pointsman.config.loops import is_local
 from pointsman.config.model import ServerOptions
 from pointsman.errors import CannotStart, RequestError
-from pointsman.routing.router import Router
+from pointsman.routing.opinion import Opinion
+from pointsman.routing.router import Routed, Router
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.hosts import Hosts
 from pointsman.server.limits import Limits
@@ -187,11 +188,15 @@ def _protected_routes(
     def begin() -> tuple[Router, Callable[[], None]]:
         return generations.current.backend.router, generations.hold()
 
+    async def second_opinion(router: Router, routed: Routed) -> Opinion | None:
+        shadow = generations.current.shadow
+        return None if shadow is None else await shadow.opinion(router, routed)
+
     return [
         Route("GET", "/config", config),
         Route("POST", "/reload", reloader.answer),
         *adapter_routes(lambda: generations.current, overlay.keep_adapters),
-        dry_run_route(begin, generations.stored),
+        dry_run_route(begin, generations.stored, second_opinion),
         status_route(generations, reloader, ready),
         *overlay_routes(overlay),
         *canary_routes(overlay),

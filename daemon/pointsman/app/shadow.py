@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +32,8 @@ MOST_WAITING = 64
 MOST_KNOWN = 10_000
 # How long to give way while texts wait for the first classifier.
 PAUSE_S = 0.05
+# Somebody who tries a text waits so long for the second opinion.
+ASKED_S = 5.0
 
 State = Literal["loading", "running", "stopped"]
 
@@ -43,7 +46,9 @@ class _Text(msgspec.Struct, frozen=True):
     router: Router
     share: float
     tools: bool
-    record: Record
+    tell: Callable[[Opinion | None], object]
+    """Called with the second one's opinion; None if it has failed."""
+    counts: bool
 
     def opinion(self, policy: Policy, found: Classification) -> Opinion:
         router = self.router
@@ -85,9 +90,44 @@ class Shadow:
             self._count("shed")
             return
         self._known.put(found.text_hash, True)
+
+        def tell(opinion: Opinion | None) -> None:
+            record.shadow = opinion
+
+        self._have_read(router, routed, found, tell, counts=True)
+
+    async def opinion(self, router: Router, routed: Routed) -> Opinion | None:
+        """Return what it makes of a text that somebody tries; None if it does not say so in ASKED_S.
+
+        That counts for no comparison.
+        """
+        found = routed.classification
+        if found is None or self.state != "running" or len(self._waiting) >= MOST_WAITING:
+            return None
+        answer: asyncio.Future[Opinion | None] = asyncio.get_running_loop().create_future()
+
+        def tell(told: Opinion | None) -> None:
+            if not answer.done():
+                answer.set_result(told)
+
+        self._have_read(router, routed, found, tell, counts=False)
+        try:
+            return await asyncio.wait_for(answer, ASKED_S)
+        except TimeoutError:
+            return None
+
+    def _have_read(
+        self,
+        router: Router,
+        routed: Routed,
+        found: Classification,
+        tell: Callable[[Opinion | None], object],
+        *,
+        counts: bool,
+    ) -> None:
         text = router.classifier.stages[found.stage].read(routed.text)
         share, tools = (0.0, False) if routed.kept is None else (routed.kept.share, routed.kept.tools)
-        self._waiting.append(_Text(text, found, router, share, tools, record))
+        self._waiting.append(_Text(text, found, router, share, tools, tell, counts))
         self._arrived.set()
 
     def start(self, supervisor: Supervisor) -> None:
@@ -124,14 +164,16 @@ class Shadow:
                 while self._waiting:
                     await _quiet(self._waiting[0].router.classifier)
                     text = self._waiting.popleft()
-                    self._compare(text, policy, await process.ask(text.text))
+                    self._told(text, policy, await process.ask(text.text))
         finally:
             await process.close()
 
-    def _compare(self, text: _Text, policy: Policy, answer: ShadowAnswer) -> None:
+    def _told(self, text: _Text, policy: Policy, answer: ShadowAnswer) -> None:
         if answer.error is not None:
-            self._failed += 1
-            self._count("failed")
+            text.tell(None)
+            if text.counts:
+                self._failed += 1
+                self._count("failed")
             return
         found = Classification(
             probabilities=answer.probabilities,
@@ -142,8 +184,12 @@ class Shadow:
             language=answer.language,
             supported=answer.supported,
         )
-        first, second = text.opinion(text.router.policy, text.found), text.opinion(policy, found)
-        text.record.shadow = second
+        second = text.opinion(policy, found)
+        text.tell(second)
+        if text.counts:
+            self._compare(text.opinion(text.router.policy, text.found), second)
+
+    def _compare(self, first: Opinion, second: Opinion) -> None:
         pair = self._agreement.add(first, second)
         self._count("agreed" if pair is None else "differed")
         if pair is not None:

@@ -173,6 +173,7 @@ def render(description: dict[str, Any]) -> str:
         *_artifact(description["text"]),
         *_language(description["text"]),
         *_remembered(description["conversation"]),
+        *_in_shadow(description.get("shadow")),
         f"ask        {ask['kind']}: {' '.join(ask['text'].split())[:_SHOWN]}",
         *(f"  {step['what']:<18} characters {step['start']} to {step['end']}" for step in ask["steps"]),
         *_bars("categories", description["categories"]),
@@ -232,6 +233,15 @@ def _remembered(conversation: dict[str, Any] | None) -> list[str]:
     if conversation is None:
         return []
     return [f"remembered {conversation['category'] or '-'} ({conversation['outcome']}: {conversation['why']})"]
+
+
+def _in_shadow(opinion: dict[str, Any] | None) -> list[str]:
+    """Return what the classifier in shadow makes of the text alone, for a service that has one."""
+    if opinion is None:
+        return []
+    confidence = opinion.get("confidence")
+    said = "-" if confidence is None else f"{confidence:.3f}"
+    return [f"in shadow  {opinion['model']} ({opinion.get('category') or '-'}, {opinion['reason']}, confidence {said})"]
 
 
 def _bars(title: str, scores: dict[str, float]) -> list[str]:

@@ -94,6 +94,7 @@ function decision(told) {
         one.system_prompt && ["System prompt", one.system_prompt],
         one.reasoning !== null && ["Reasoning", one.reasoning ? "on" : "off"],
         conversation && ["Conversation", `${conversation.outcome}: ${conversation.why}`],
+        told.shadow && ["In shadow", inShadow(told.shadow, one.model)],
         text && ["Classified", [
             `${text.artifact}, ${count(text.tokens)} tokens`,
             text.truncated ? ", cut" : "",
@@ -102,6 +103,13 @@ function decision(told) {
             text.language ? `, ${text.language}` : "",
         ]],
     ].filter(Boolean);
+}
+
+// What the classifier in shadow makes of the text alone.
+function inShadow(opinion, model) {
+    const confidence = opinion.confidence === undefined ? "" : ` ${opinion.confidence.toFixed(3)}`;
+    return [h("span", {class: opinion.model === model ? null : "warn"}, opinion.model),
+        h("span", {class: "quiet"}, ` ${opinion.category ?? "no category"}, ${opinion.reason}${confidence}`)];
 }
 
 function ask(found) {
