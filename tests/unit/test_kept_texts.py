@@ -18,6 +18,7 @@ from pointsman.cli.main import main
 from pointsman.config.lint import lint
 from pointsman.config.model import LogOptions
 from pointsman.errors import CannotStart, ConfigError
+from pointsman.evaluation.labelled import LabelledText, add_label, read_labels, undo_label
 from pointsman.evaluation.replay import read_texts
 from pointsman.observability.kept_rows import Row, forget, rows
 from pointsman.observability.log import Log
@@ -61,7 +62,8 @@ def written(path: Path, *given: Row, **how: Any) -> Path:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     return tmp_path / "texts.jsonl"
 
 
@@ -246,6 +248,24 @@ def test_texts_are_removed_by_request_hash_and_age(
     assert [row.hash for row in rows(path)] == left
     assert f"removed {4 - len(left)} text" in capsys.readouterr().out
     assert {stat.S_IMODE(one.stat().st_mode) for one in path.parent.glob("texts*")} == {0o600}
+
+
+def test_labels_and_what_shows_the_texts_go_with_them(path: Path) -> None:
+    """Labels of other texts stay, and what was taken back does not come back."""
+    written(path, *GIVEN)
+    labels = path.parent / "improve" / "labels.jsonl"
+    for name, request in (("a", "r1"), ("b", "r2"), ("c", "r3")):
+        add_label(labels, LabelledText(name, "text", "law", NEWEST, request))
+    undo_label(labels, NEWEST)
+    shown = [labels.with_name(name) for name in ("worklist.jsonl", "report.json")]
+    for one in shown:
+        one.write_text("text")
+    assert main(["texts", "delete", "--file", str(path), "--request-id", "r9"]) == 1
+    assert all(one.exists() for one in shown)
+    assert main(["texts", "delete", "--file", str(path), "--request-id", "r2"]) == 0
+    assert [one.hash for one in read_labels(labels)] == ["a"]
+    assert not any(one.exists() for one in shown)
+    assert stat.S_IMODE(labels.stat().st_mode) == 0o600
 
 
 def test_a_request_without_a_text_is_told(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

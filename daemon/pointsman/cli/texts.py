@@ -1,4 +1,4 @@
-"""Implement `pointsman texts`: remove what the file of texts has kept."""
+"""Implement `pointsman texts`: remove what the file of texts has kept, and what came of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from pointsman.cli.since import since
 from pointsman.config.load import default_path, load
 from pointsman.errors import EvaluationError
+from pointsman.evaluation.improve_files import labels_file, report_file, worklist_file
+from pointsman.evaluation.labelled import LabelledText, forget_labels
 from pointsman.observability.kept_rows import Row, forget
 
 
@@ -21,6 +23,10 @@ def run(options: argparse.Namespace) -> int:
         before = since(options.older_than, time.time(), "--older-than")
         path = options.file or _configured(options.config)
         removed = forget(path, lambda row: _is_meant(row, options, before))
+        labelled = forget_labels(labels_file(), lambda one: _is_meant(one, options, before))
+        if removed or labelled:  # they have texts as well, and are made again
+            worklist_file().unlink(missing_ok=True)
+            report_file().unlink(missing_ok=True)
     except EvaluationError as error:
         print(f"pointsman: {error}", file=sys.stderr)
         return 1
@@ -28,7 +34,9 @@ def run(options: argparse.Namespace) -> int:
         print(f"pointsman: {error.filename}: {error.strerror}; run this as root or the service's user", file=sys.stderr)
         return 1
     print(f"removed {removed:,} text{'' if removed == 1 else 's'} from {path} and its older files")
-    if options.request_id and not removed:
+    if labelled:
+        print(f"removed {labelled:,} label{'' if labelled == 1 else 's'} from {labels_file()}")
+    if options.request_id and not removed + labelled:
         hint = (
             "a text is kept once, for the first request that had it: --text-hash takes that of the request's log line"
         )
@@ -37,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _is_meant(row: Row, options: argparse.Namespace, before: str) -> bool:
+def _is_meant(row: Row | LabelledText, options: argparse.Namespace, before: str) -> bool:
     """Return whether a row is to be removed; one of an earlier release has no time, and so is old."""
     asked = row.request_id in (options.request_id or ()) or row.hash in (options.text_hash or ())
     return asked or bool(before and row.ts < before)

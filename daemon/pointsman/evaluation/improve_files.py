@@ -23,6 +23,11 @@ def labels_file() -> Path:
     return files.service_state() / "improve" / "labels.jsonl"
 
 
+def report_file() -> Path:
+    """Return the file of the report on the last fit that the admin port has started."""
+    return files.service_state() / "improve" / "report.json"
+
+
 def artifacts_folder() -> Path:
     """Return the folder of the artifacts that `pointsman fit --labelled` writes."""
     return files.service_state() / "improve" / "artifacts"

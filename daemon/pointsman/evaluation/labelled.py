@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -60,6 +60,21 @@ def undo_label(path: Path, ts: str) -> LabelledText | None:
         return None
     _append(path, _Line(undo=True, ts=ts))
     return standing[-1]
+
+
+def forget_labels(path: Path, gone: Callable[[LabelledText], bool]) -> int:
+    """Remove labels with their texts, and return how many; raises EvaluationError. What was taken back goes as well."""
+    try:
+        if not path.exists():
+            return 0
+        with alone(path):
+            held = read_labels(path)
+            left = [one for one in held if not gone(one)]
+            files.write(path, b"".join(msgspec.json.encode(one) + b"\n" for one in left), replace=True, mode=0o600)
+            files.hand_over(path)
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be written ({error.strerror}); check path and permissions") from error
+    return len(held) - len(left)
 
 
 def label_of(given: str, categories: list[str]) -> str:

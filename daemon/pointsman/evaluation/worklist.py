@@ -8,7 +8,7 @@ import math
 import re
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from pointsman.observability.kept_rows import Row
 
 MOST_ITEMS = 5_000
 """As many of the most useful texts are compared for likeness."""
+MOST_SAMPLED = 500
 CLOSE = 0.3
 """Two categories with a smaller difference of scores are close."""
 ALIKE = 0.7
@@ -92,22 +93,47 @@ def bad(lines: Iterable[Feedback]) -> set[str]:
 def worklist(
     rows: Iterable[Row], disliked: Collection[str], differing: Mapping[str, str], labelled: Collection[str], limit: int
 ) -> list[Item]:
-    """Return at most so many texts, the most useful first, without those that are labelled or nearly the same."""
+    """Return at most so many texts, the most useful first, without those that are labelled or nearly the same.
+
+    Each fourth is one of a fair sample: a classifier may be wrong and sure of it.
+    """
     best: list[tuple[float, int, Item]] = []
+    sample: list[tuple[int, int, Item]] = []
     seen: set[str] = set()
     order = itertools.count()
     for row in rows:
         if row.hash in seen or row.hash in labelled or not row.text.strip():
             continue
         seen.add(row.hash)
-        item = _item(row, disliked, differing)
-        entry = (item.useful, next(order), item)  # of equals, the newest
-        if len(best) < MOST_ITEMS:
-            heapq.heappush(best, entry)
-        else:
-            heapq.heappushpop(best, entry)
-    folded = _folded([item for *_, item in sorted(best, reverse=True)])
-    return sorted(folded, key=lambda item: -item.useful)[:limit]
+        item, number = _item(row, disliked, differing), next(order)
+        _keep(best, (item.useful, number, item), MOST_ITEMS)  # of equals, the newest
+        _keep(sample, (-zlib.crc32(row.hash.encode()), number, item), MOST_SAMPLED)
+    drawn = [item.hash for *_, item in sorted(sample, reverse=True)]
+    every = {item.hash: item for *_, item in (*best, *sample)}
+    folded = {item.hash: item for item in _folded(sorted(every.values(), key=lambda item: -item.useful))}
+    ranked = sorted(folded.values(), key=lambda item: -item.useful)
+    return list(itertools.islice(_mixed(ranked, [folded[name] for name in drawn if name in folded]), limit))
+
+
+def _keep(heap: list[tuple[Any, int, Item]], entry: tuple[Any, int, Item], most: int) -> None:
+    """Keep an entry if it is one of the greatest."""
+    if len(heap) < most:
+        heapq.heappush(heap, entry)
+    else:
+        heapq.heappushpop(heap, entry)
+
+
+def _mixed(ranked: list[Item], sample: list[Item]) -> Iterator[Item]:
+    """Yield the ranked items, with the next of the sample in each fourth place."""
+    given: set[str] = set()
+    fair = iter(sample)
+    for item in ranked:
+        if len(given) % 4 == 3 and (drawn := next((one for one in fair if one.hash not in given), None)) is not None:
+            given.add(drawn.hash)
+            yield msgspec.structs.replace(drawn, why=drawn.why or ("sample",))
+        if item.hash not in given:
+            given.add(item.hash)
+            yield item
 
 
 def margin(row: Row) -> float:

@@ -11,7 +11,8 @@ const SECONDS = 5;
 const KEYS = "123456789abcdefghijklmoprtvwxyz"; // n, s, u and q mean something else in `pointsman label`, too
 const WHY = {
     bad_feedback: "bad feedback", shadow_disagrees: "the shadow disagrees", ambiguous: "ambiguous",
-    abstained: "no category reached its threshold", close: "two categories are close",
+    abstained: "no category reached its threshold",
+    close: "two categories are close", sample: "one of a fair sample",
 };
 const NOT_KEPT = "No texts are kept: name a file in pointsman.log.texts_file to see doubtful prompts here.";
 
