@@ -148,7 +148,7 @@ class ResponseStream(abc.ABC):
             self._writer.write(data)
             if not self.streams:
                 self._progress = self._loop.time()
-            elif b"data:" in data or not _COMMENTS.fullmatch(self.tail.unfinished() + data):
+            elif data.find(b"data:") >= 0 or not _COMMENTS.fullmatch(self.tail.unfinished() + data):
                 now = self._loop.time()
                 self._timeouts.gap(now - self._progress)
                 self._progress = now
