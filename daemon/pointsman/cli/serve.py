@@ -21,6 +21,10 @@ from pointsman.config.load import default_path
 from pointsman.errors import CannotStart
 from pointsman.observability.log import stderr_log
 
+# Hundreds of requests that have ended wait to be counted and logged together. To look through their objects for cycles
+# each time that there are 700 more, as is the default, took 2 % of the time of a request.
+YOUNG_OBJECTS = 5_000
+
 
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal; raises CannotStart. Returns 1 after a crash, of which the log tells."""
@@ -32,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
     source = ConfigSource(options.config or default_path(), options.vllm, options.log_level, key, state)
     prepared = source.prepare()
     gc.freeze()  # start-up objects live on: full collections need not visit them
+    gc.set_threshold(YOUNG_OBJECTS)
     with stderr_log(prepared.config.pointsman.log.level, journal=systemd.journal) as log:
         if warning is not None:
             log.write("warning", "text_hash", message=warning)
