@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: lock lock-check matrix install-check
 .PHONY: deb wheelhouse release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
-.PHONY: bench-access bench-ask bench-cascade bench-conversations bench-fit bench-languages bench-path
+.PHONY: bench-access bench-ask bench-cascade bench-conversations bench-fit bench-improve bench-languages bench-path
 .PHONY: bench-rollout bench-service bench-tls bench-tracing chaos soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
@@ -183,6 +183,10 @@ bench-access: wheel
 # A whole rollout, what it and rules cost a request, and how often a comparison is wrong.
 bench-rollout: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/rollout.py
+
+# A day on which an operator improves the router from its own traffic, on the page, in a browser.
+bench-improve: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/improve.py
 
 # How long the largest and the most tangled bodies delay other clients.
 bench-bodies: wheel

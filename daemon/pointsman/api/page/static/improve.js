@@ -159,7 +159,8 @@ function asked(item, told, label, skip, undo, button) {
 function progress(run) {
     const kind = {done: "good", failed: "bad"}[run.state] ?? "quiet";
     return [h("p", {class: kind, role: "status"}, `${run.command}: ${run.state}, ${run.seconds.toFixed(0)} s`),
-        h("pre", {class: "message", tabindex: "0", role: "region", "aria-label": "What it says"}, run.said.join("\n"))];
+        run.said.length ? h("pre", {class: "message", tabindex: "0", role: "region", "aria-label": "What it says"},
+            run.said.join("\n")) : null].filter(Boolean);
 }
 
 function shown(report) {
