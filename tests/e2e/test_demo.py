@@ -37,6 +37,24 @@ async def test_the_demo_shows_the_whole_path_and_says_what_it_is(tmp_path: Path,
     assert "medical-lora" in text
 
 
+async def test_adapters_can_be_loaded_into_the_stand_in_and_unloaded(tmp_path: Path) -> None:
+    config = shipped_config(reserve_port())
+    config["model_config"]["llama2-7b"]["loras"].append({"name": "new-lora", "path": "/anywhere"})
+    async with (
+        run_daemon(config, tmp_path, args=["--demo"]) as daemon,
+        aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as http,
+    ):
+
+        async def served() -> bool:
+            async with http.get(daemon.base_url + "/v1/models") as response:
+                return "new-lora" in await response.text()
+
+        for verb, after in (("unload", False), ("load", True), ("unload", False)):
+            async with http.post(f"{daemon.admin_url}/adapters/{verb}", data='{"name": "new-lora"}') as response:
+                assert response.status == 200, await response.text()
+            assert await served() is after
+
+
 def test_the_demo_does_not_hide_a_vllm_that_is_there(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as vllm:
         port = vllm.getsockname()[1]

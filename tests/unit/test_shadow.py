@@ -29,7 +29,7 @@ from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.manifest import MODEL, TOKENIZER
 from pointsman.cli.check import check
-from pointsman.config.model import ClassifierOptions, Config
+from pointsman.config.model import Category, ClassifierOptions, Config
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
@@ -41,6 +41,7 @@ from support.gate import Gate
 from support.log import Memory
 from support.process import eventually
 from support.toy_config import QUIET, config
+from support.toy_config import category as toy_category
 
 Make = Callable[..., AbstractContextManager[Classifier]]
 
@@ -99,9 +100,10 @@ def pids() -> Iterator[int]:
             yield int(entry.name)
 
 
-def shadowed(folder: Path | None, **options: Any) -> Config:
+def shadowed(folder: Path | None, more: tuple[Category, ...] = (), **options: Any) -> Config:
     classifier = ClassifierOptions(threads=1, shadow=None if folder is None else str(folder), **options)
-    return replace(config(), pointsman=replace(QUIET, classifier=classifier))
+    usual = (toy_category(name) for name in ("technical", "medical", "legal"))
+    return replace(config(*usual, *more), pointsman=replace(QUIET, classifier=classifier))
 
 
 def prepared_for(folder: Path, first: Classifier, **options: Any) -> Prepared:
@@ -204,7 +206,8 @@ async def test_an_artifact_may_have_other_labels(make_world: Any, tmp_path: Path
 
 async def test_half_a_surrogate_pair_is_read(make_world: Any, folder: Path) -> None:
     async with make_world(folder) as world:
-        await world.ask("landlord \ud83d")
+        routed = msgspec.structs.replace(await world.route("landlord"), text="landlord \ud83d")
+        world.shadow.offer(world.router, routed, Record("id", "/"))
         assert (await world.compared(1))["failed"] == 0
 
 
@@ -513,6 +516,31 @@ def test_labels_without_a_category_and_categories_without_a_label_are_warned_abo
     assert code == 0
     assert "no category covers weather, labels of the classifier in shadow" in told
     assert "the classifier in shadow has no label for health, math: it never chooses them" in told
+
+
+def test_a_category_may_list_labels_that_only_it_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """So a category for a new label can be written down before the classifier that knows it decides."""
+    second(tmp_path / "second", {"landlord": "law", "bread": "cooking"}, ("cooking", "law"))
+    path = written(tmp_path)
+    path.write_text(path.read_text() + category("kitchen", "mmlu_categories: [Cooking]"))
+    code, told = checked(path, capsys)
+    assert code == 0, told
+    assert "kitchen" not in "".join(line for line in told.splitlines() if "warning" in line)
+
+    path.write_text(path.read_text().replace("[Cooking]", "[Cookery]"))
+    code, told = checked(path, capsys)
+    assert code == 1
+    assert 'the classifier has no label "Cookery"' in told
+
+
+async def test_a_text_of_a_category_that_only_it_can_choose_is_a_difference(make_world: Any, tmp_path: Path) -> None:
+    other = second(tmp_path / "second", {"landlord": "law", "bread": "cooking"}, ("cooking", "law"))
+    kitchen = toy_category("kitchen", labels=("cooking",))
+    async with make_world(other, more=(kitchen,)) as world:
+        await world.ask("bread")
+        told = await world.compared(1)
+
+    assert told["pairs"] == [{"category": None, "shadow": "kitchen", "texts": 1}]
 
 
 def test_one_that_cannot_be_read_keeps_nothing_from_starting(

@@ -97,7 +97,10 @@ def prepare(
         reads(Path(config.pointsman.access.keys_file))
         keys = _keys(Path(config.pointsman.access.keys_file), config)
     found = [_artifact(model_id, loaded) for model_id in config.model_ids]
-    findings = lint(loaded, *(one.manifest.labels for one in found))
+    shadow, shadow_error, trouble = _shadow(loaded)
+    findings = lint(
+        loaded, *(one.manifest.labels for one in found), shadow=() if shadow is None else shadow.manifest.labels
+    )
     if findings.errors:
         raise ConfigError(str(origin), findings.errors)
     if vllm is not None:
@@ -110,7 +113,6 @@ def prepare(
     config = dataclasses.replace(config, pointsman=dataclasses.replace(config.pointsman, server=server))
     warnings = [] if promoted is None else [promoted.told()]
     warnings += [problem.render(str(origin)) for problem in findings.warnings]
-    shadow, shadow_error, trouble = _shadow(loaded)
     warnings += [problem.render(str(origin)) for problem in trouble]
     if keys is not None:
         warnings += [problem.render(config.pointsman.access.keys_file or "") for problem in keys.warnings]

@@ -59,11 +59,11 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
             print(_count(1), file=out)
             return 1
     (manifest, calibration), *larger = artifacts
-    findings = lint(loaded, *(read.labels for read, _ in artifacts))
+    shadow, trouble = _shadow(loaded)
+    findings = lint(loaded, *(read.labels for read, _ in artifacts), shadow=() if shadow is None else shadow[0].labels)
     found = thresholds(loaded.config, manifest.labels, calibration)
     errors = [*findings.errors, *_strangers(loaded, listen)]
     _print("error", errors, file, out)
-    shadow, trouble = _shadow(loaded)
     warnings = [*findings.warnings, *trouble, *_unresolved(loaded), *_imprecise(loaded, found)]
     _print("warning", in_order(warnings), file, out)
     count = len(errors) + _keys(loaded, out)

@@ -1,7 +1,7 @@
 """Implement the stand-in for vLLM, which shows the whole path without a GPU: it answers with the requested model.
 
-It answers chat completions, streamed or not, and lists the config's models. `pointsman.app.stand_in` runs it as `python
--m pointsman.cli.demo`.
+It answers chat completions, streamed or not, and lists the models of the config at its start; adapters can be loaded
+and unloaded. `pointsman.app.stand_in` runs it as `python -m pointsman.cli.demo`.
 """
 
 from __future__ import annotations
@@ -60,16 +60,46 @@ async def serving(app: web.Application, addresses: Sequence[tuple[str, int]]) ->
 
 
 def _app(bases: Mapping[str, Sequence[str]]) -> web.Application:
+    served = {base: list(adapters) for base, adapters in bases.items()}
+
     async def models(_: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": list(_cards(bases))})
+        return web.json_response({"object": "list", "data": list(_cards(served))})
+
+    async def load(request: web.Request) -> web.Response:
+        asked = await request.json()
+        name, first = str(asked["lora_name"]), next(iter(served.values()))
+        if not any(name in adapters for adapters in served.values()):
+            first.append(name)
+        return web.Response(text=f"Success: LoRA adapter '{name}' added successfully.")
+
+    async def unload(request: web.Request) -> web.Response:
+        name = str((await request.json())["lora_name"])
+        for adapters in served.values():
+            adapters[:] = [one for one in adapters if one != name]
+        return web.Response(text=f"Success: LoRA adapter '{name}' removed successfully.")
 
     app = web.Application()
-    app.add_routes([web.get("/v1/models", models), web.post(PATH, _chat), web.get("/health", _health)])
+    app.add_routes(
+        [
+            web.get("/v1/models", models),
+            web.post(PATH, _chat),
+            web.post("/v1/completions", _completion),
+            web.get("/health", _health),
+            web.post("/v1/load_lora_adapter", load),
+            web.post("/v1/unload_lora_adapter", unload),
+        ]
+    )
     return app
 
 
 async def _health(_: web.Request) -> web.Response:
     return web.Response()
+
+
+async def _completion(request: web.Request) -> web.Response:
+    model = str((await request.json())["model"])
+    choice = {"index": 0, "text": " I am a stand-in for vLLM.", "finish_reason": "stop"}
+    return web.json_response(_envelope("text_completion", model, [choice]))
 
 
 def _cards(bases: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:

@@ -31,13 +31,18 @@ class Findings:
     warnings: tuple[Problem, ...]
 
 
-def lint(loaded: Loaded, labels: Sequence[str], larger: Sequence[str] | None = None) -> Findings:
-    """Check a loaded config against the labels of its classifier, and of the larger artifact of a cascade."""
+def lint(
+    loaded: Loaded, labels: Sequence[str], larger: Sequence[str] | None = None, *, shadow: Sequence[str] = ()
+) -> Findings:
+    """Check a loaded config against the labels of its classifier, and of the larger artifact of a cascade.
+
+    A category may list labels that only the classifier in `shadow` has: it chooses them there.
+    """
     coverage = cover(loaded.config, labels)
     mapping_errors, mapping_warnings = _mapping(loaded, labels)
     tls_errors, tls_warnings = _certificates(loaded)
     errors = [
-        *_unknown(loaded, coverage, labels),
+        *_unknown(loaded, coverage, labels, shadow),
         *_doubled(loaded, coverage),
         *mapping_errors,
         *tls_errors,
@@ -119,13 +124,16 @@ def _category(loaded: Loaded, name: str) -> Keys:
     return ("categories", names.index(name))
 
 
-def _unknown(loaded: Loaded, coverage: Coverage, labels: Sequence[str]) -> Iterator[Problem]:
+def _unknown(loaded: Loaded, coverage: Coverage, labels: Sequence[str], shadow: Sequence[str]) -> Iterator[Problem]:
+    known = set(map(fold, shadow))
     for name, missing in coverage.unknown.items():
         keys = _category(loaded, name)
         category = loaded.config.categories[int(keys[1])]
         field = "mmlu_categories" if category.mmlu_categories else "labels"
         listed = category.mmlu_categories or category.labels
         for label in missing:
+            if fold(label) in known:
+                continue
             message = f'the classifier has no label "{label}"'
             where = (*keys, field, listed.index(label))
             yield loaded.places.problem(where, message, choose(label, labels))
