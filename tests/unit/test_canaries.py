@@ -206,6 +206,37 @@ def test_a_bad_canary_is_rolled_back_by_itself_and_stays_so(
     assert (found.canaries["technical"].state, trouble) == ("rolled_back", None)
 
 
+GONE = b'{"error": {"message": "The model `technical-v2` does not exist."}}'
+
+
+def test_a_canary_that_vllm_has_lost_costs_no_client_an_answer_and_is_rolled_back(
+    wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stable arm's model answers in its place, until 50 conversations of each arm are enough."""
+    now = [1_000_000.0]
+    monkeypatch.setattr("pointsman.observability.record.time.time", lambda: now[0])
+    keeper = wire.clock.do(lambda: OverlayKeeper(tmp_path, wire.generations))
+    gone = with_length(GONE, "404 Not Found", "Content-Type: application/json")
+    lost = 0
+    for number in range(400):
+        now[0] += 2.0
+        wire.client = wire.connect(f"10.0.{number // 250}.{number % 250}")
+        wire.ask("MoM", "/v1/chat/completions", f"Authorization: Bearer {number}")
+        while b'"technical-v2"' in wire.upstream.written.rpartition(b"\r\n\r\n")[2]:
+            wire.upstream.sends(gone)
+            lost += 1
+        wire.upstream.sends(OK)
+        assert wire.answer.status == 200
+        wire.clock.advance(0.0)
+        wire.client.abort()
+    (told,) = keeper.canaries()
+    assert (told["state"], told["by"]) == ("rolled_back", "service")
+    assert lost <= 2, "each endpoint is asked once for what it has lost"
+    missed = [line for line in wire.outcomes() if line.get("arm") == "canary"]
+    assert {line["reason"] for line in missed} == {"adapter_missing"}
+    assert 50 <= len(missed) <= 150
+
+
 def test_a_good_canary_stays(wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1_000_000.0]
     monkeypatch.setattr("pointsman.observability.record.time.time", lambda: now[0])

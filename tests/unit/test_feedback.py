@@ -21,6 +21,7 @@ from pointsman.observability import kept_feedback
 from pointsman.observability.answers import Answer, Answers
 from pointsman.observability.kept_feedback import KeptFeedback
 from pointsman.observability.log import Log
+from support.client_keys import bearer, line
 from support.config_files import MINIMAL, loaded
 from support.log import Memory
 from support.playbook import OK, STREAM, Wire, event, playing, with_length
@@ -210,6 +211,20 @@ def test_an_answer_can_be_judged_for_a_day() -> None:
     answers.judged("a", LIKE)
     assert answers.find("a", "ann", 1_000.0 + 86_400) is not None
     assert answers.find("a", "ann", 1_001.0 + 86_400) is None
+
+
+def test_a_flood_of_feedback_meets_the_limits_of_the_clients_key(tmp_path: Path) -> None:
+    """Feedback that is refused is none: once there is room, it is taken."""
+    with playing(keys=line("ann", requests_per_minute=4)) as wire:
+        wire._options = replace(wire._options, log=LogOptions(feedback_file=str(tmp_path / "feedback")))
+        wire.reload()
+        name = got(wire, bearer("ann"))
+        flood = [judge(wire, f"{number:032x}", bearer("ann")) for number in range(20)]
+        assert flood == [UNKNOWN] * 3 + [(429, "rate_limit_exceeded")] * 17
+        assert judge(wire, name, bearer("ann")) == (429, "rate_limit_exceeded")
+        wire.clock.advance(30)
+        assert judge(wire, name, bearer("ann")) == KEPT
+        assert len(kept(tmp_path / "feedback", 1)) == 1
 
 
 def test_of_answers_50_000_are_remembered() -> None:
