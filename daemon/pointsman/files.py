@@ -59,6 +59,11 @@ def service_state() -> Path:
     return state_directory() or Path("/var/lib/pointsman")
 
 
+def service_runtime() -> Path:
+    """Return the runtime directory of the installed service, for a command that systemd does not start."""
+    return runtime_directory() or Path("/run/pointsman")
+
+
 def make_folder(path: Path) -> None:
     """Create a folder and those above it that are missing; raises OSError."""
     for one in reversed([one for one in (path, *path.parents) if not one.exists()]):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -17,9 +19,10 @@ from support.process import eventually
 from support.service import CHAT, TECHNICAL, chat, shipped_config
 
 
-async def pointsman(daemon: Daemon, *arguments: str) -> str:
+async def pointsman(daemon: Daemon, *arguments: str, **env: str) -> str:
     command = [sys.executable, "-m", "pointsman", *arguments, "--config", str(daemon.config)]
-    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False, timeout=60)
+    run = partial(subprocess.run, capture_output=True, text=True, check=False, timeout=60, env=os.environ | env)
+    done = await asyncio.to_thread(run, command)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -71,6 +74,21 @@ async def test_a_command_goes_back_to_the_config_before_and_leaves_the_file_alon
 
         await pointsman(daemon, "config", "follow")
         assert await answered(daemon) == (BASE, "off")
+
+
+async def test_commands_find_the_service_though_its_file_names_another_port_or_nothing_at_all(tmp_path: Path) -> None:
+    """Another admin address waits for a restart, and a file that cannot be read is not served."""
+    env = {"STATE_DIRECTORY": str(tmp_path / "state")}
+    async with run_fake_vllm(LoraVllm()) as vllm, run_daemon(shipped_config(vllm.port), tmp_path, env=env) as daemon:
+        tree = yaml.safe_load(daemon.config.read_text())
+        tree["pointsman"]["server"]["admin_listen"] = f"unix:{tmp_path}/admin.sock"
+        daemon.config.write_text(yaml.safe_dump(tree))
+        told = await daemon.logged("reload", within_s=20)
+        assert told["needs_restart"] == ["pointsman.server.admin_listen"]
+        assert await pointsman(daemon, "mode", **env) == "ROUTING  on\n"
+        daemon.config.write_text("vllm_endpoints: {")
+        assert await pointsman(daemon, "mode", "shadow", **env)
+        assert await answered(daemon) == (BASE, "shadow")
 
 
 async def test_feedback_on_an_answer_is_compared(tmp_path: Path) -> None:

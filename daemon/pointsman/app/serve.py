@@ -7,7 +7,7 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator
 
-from pointsman import __version__
+from pointsman import __version__, files
 from pointsman.api.classifiers import classifier_routes
 from pointsman.api.improve import improve_routes
 from pointsman.app import gauges, stand_in
@@ -23,6 +23,7 @@ from pointsman.app.reload import Reloader
 from pointsman.app.remembered import remembered
 from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Systemd
+from pointsman.config import running as running_service
 from pointsman.observability import loop_lag
 from pointsman.observability.library_log import adopt_library_log
 from pointsman.observability.log import Log
@@ -68,6 +69,7 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
 
         stack.push_async_callback(drain)
         await ports.data.open(server)
+        _tell_commands(stack, source, ports.admin[0].addresses[0], log)
         log.write(
             "info",
             "ready",
@@ -84,6 +86,14 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
         await stop.wait()
         systemd.notify.stopping(f"stopping; {generations.metrics.in_flight} in flight")
         log.write("info", "stopping", in_flight=generations.metrics.in_flight)
+
+
+def _tell_commands(stack: contextlib.AsyncExitStack, source: ConfigSource, admin: str, log: Log) -> None:
+    """Tell commands until the end where the admin port is; without that they go by the config file."""
+    try:
+        stack.enter_context(running_service.told(files.runtime_directory() or source.state, source.path, admin))
+    except OSError as error:
+        log.write("warning", "admin", message=f"commands go by the config file ({error.strerror or error})")
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,6 @@ import sys
 
 from pointsman.adapters.inventory import render, render_change
 from pointsman.cli.admin_client import AdminError, AdminPort, ask
-from pointsman.config.load import default_path, load
 
 
 def run(options: argparse.Namespace) -> int:
@@ -16,7 +15,7 @@ def run(options: argparse.Namespace) -> int:
     changes = options.action != "list"
     if changes is not (options.name is not None):
         options.parser.error("load and unload need a NAME, list takes none")
-    port = AdminPort.of(load(options.config or default_path()).config.pointsman.server)
+    port = AdminPort.of_service(options.config)
     try:
         if changes:
             body = {"name": options.name} | ({"force": True} if options.force else {})

@@ -7,14 +7,17 @@ import http.client
 import json
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pointsman.config.address import Tcp, Unix, listen
 from pointsman.config.admin_address import running_at
+from pointsman.config.load import default_path, load
 from pointsman.config.model import ServerOptions, TlsOptions
+from pointsman.config.running import admin_of
 from pointsman.config.secret import read_secret
-from pointsman.errors import CannotStart, PointsmanError
+from pointsman.errors import CannotStart, ConfigError, PointsmanError
 from pointsman.upstream.vllm_admin import words
 
 # Loads run one after another, and each may take minutes.
@@ -56,6 +59,23 @@ class AdminPort:
             if isinstance(listen(address), Unix)
             else cls(address, server.admin_token_file, server.admin_tls)
         )
+
+    @classmethod
+    def of_service(cls, config: Path | None) -> AdminPort:
+        """Return the admin port of the service that runs with a config file, by default that of `default_path`.
+
+        If the file cannot be read any more, a running service is found all the same, but not its token. Raises
+        ConfigError.
+        """
+        path = config or default_path()
+        address = admin_of(path)
+        try:
+            server = load(path).config.pointsman.server
+        except ConfigError:
+            if address is None:
+                raise
+            return cls(address)
+        return cls.of(server if address is None else replace(server, admin_listen=address))
 
     def headers(self) -> dict[str, str]:
         """Return what shows that the command may ask; raises AdminError."""

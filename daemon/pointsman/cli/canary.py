@@ -8,7 +8,6 @@ import sys
 from typing import Any
 
 from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, ask, strange
-from pointsman.config.load import default_path, load
 
 
 def run(options: argparse.Namespace) -> int:
@@ -16,7 +15,7 @@ def run(options: argparse.Namespace) -> int:
     changes = options.action != "list"
     if changes is not (options.category is not None):
         options.parser.error("promote, rollback and restart need a CATEGORY, list takes none")
-    port = AdminPort.of(load(options.config or default_path()).config.pointsman.server)
+    port = AdminPort.of_service(options.config)
     try:
         if changes:
             told = ask(port, "POST", f"/canaries/{options.action}", {"category": options.category})

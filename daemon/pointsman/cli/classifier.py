@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, ask, read, strange
-from pointsman.config.load import default_path, load
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask the running service; return 0 on success, 1 on failure; raises ConfigError."""
     if options.artifact is not None and options.action != "promote":
         options.parser.error("an ARTIFACT is for promote alone")
-    port = AdminPort.of(load(options.config or default_path()).config.pointsman.server)
+    port = AdminPort.of_service(options.config)
     try:
         told = _answer(port, options)
         if told["trouble"]:

@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, ask, read, strange
-from pointsman.config.load import default_path, load
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask the running service; return 0 on success, 1 on failure; raises ConfigError."""
     if options.number is not None and (options.action != "rollback" or options.number < 0):
         options.parser.error("a number is for rollback alone, and 0 or more")
-    port = AdminPort.of(load(options.config or default_path()).config.pointsman.server)
+    port = AdminPort.of_service(options.config)
     try:
         if options.action == "overlay":
             told = read(port, "GET", "/overlay")

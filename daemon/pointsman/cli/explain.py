@@ -19,7 +19,7 @@ from pointsman.api.admin import MOST_BODY_BYTES
 from pointsman.api.dry_run import dry_run
 from pointsman.app.prepare import prepare
 from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, NoService, read, strange
-from pointsman.config.load import default_path, load
+from pointsman.config.load import default_path
 from pointsman.errors import PointsmanError, RequestError
 from pointsman.routing.body import read_fields
 from pointsman.routing.explain import describe, render
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         body = _chat(options.text) if options.request is None else _request(options.request)
         path = options.config or default_path()
-        port = AdminPort.of(load(path).config.pointsman.server)
+        port = AdminPort.of_service(path)
         address = port.address
         online = None if options.offline else _asked(port, body)
         description = _offline(path, body) if online is None else online

@@ -8,12 +8,11 @@ import sys
 from typing import Any
 
 from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, ask, read, strange
-from pointsman.config.load import default_path, load
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask the running service; return 0 on success, 1 on failure; raises ConfigError."""
-    port = AdminPort.of(load(options.config or default_path()).config.pointsman.server)
+    port = AdminPort.of_service(options.config)
     try:
         if options.mode is not None:
             told = ask(port, "POST", "/mode", {"mode": options.mode})

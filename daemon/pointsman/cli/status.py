@@ -11,7 +11,6 @@ from typing import Any
 
 from pointsman.cli import mode
 from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, read, strange
-from pointsman.config.load import default_path, load
 
 COLUMNS, LINES = 80, 23  # the prompt takes the last line
 MOST_ENDPOINTS = 5
@@ -20,7 +19,7 @@ FEWEST_DECISIONS = 3
 
 def run(options: argparse.Namespace) -> int:
     """Ask the running service; return 0 if it answers, else 1; raises ConfigError."""
-    port = AdminPort.of(load(options.config or default_path()).config.pointsman.server)
+    port = AdminPort.of_service(options.config)
     try:
         answer = read(port, "GET", "/status")
         print(json.dumps(answer, indent=2) if options.json else _rendered(answer, port.address))

@@ -1,0 +1,78 @@
+"""Where the admin port of the running service is: told by the service, for commands with the same config file.
+
+The config file does not say it where another address in it waits for a restart, or another config is served in its
+place. The service holds a lock on the file while it runs, so that one of a service that was killed is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from pointsman import files
+
+NAME = "admin.json"
+LARGEST_BYTES = 16 * 2**10
+
+
+class _Running(msgspec.Struct, frozen=True):
+    config: str
+    """The config file, with symbolic links followed."""
+    admin: str
+
+
+@contextlib.contextmanager
+def told(folder: Path | None, config: Path, admin: str) -> Iterator[None]:
+    """Tell the address while the block runs; raises OSError if it cannot be written."""
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / NAME
+    begun = folder / f".{NAME}.{os.getpid()}"
+    handle = os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.write(handle, msgspec.json.encode(_Running(str(config.resolve()), admin)))
+        begun.replace(path)
+        yield
+    finally:
+        _remove(path, handle)
+        begun.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _remove(path: Path, handle: int) -> None:
+    """Remove the file, unless another process has written its own."""
+    with contextlib.suppress(OSError):
+        if os.path.samestat(path.stat(), os.fstat(handle)):
+            path.unlink()
+
+
+def admin_of(config: Path) -> str | None:
+    """Return the address that a running service with this config file tells, None if there is none."""
+    for folder in (files.service_runtime(), files.service_state()):
+        with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            found = _running(folder / NAME)
+            if found is not None and found.config == str(config.resolve()):
+                return found.admin
+    return None
+
+
+def _running(path: Path) -> _Running | None:
+    """Return what a service that runs tells, None if none does; raises OSError or MsgspecError."""
+    with files.opened(path) as file:
+        return msgspec.json.decode(file.read(LARGEST_BYTES), type=_Running) if _is_held(file.fileno()) else None
+
+
+def _is_held(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
