@@ -48,7 +48,18 @@ def test_explain_as_json_is_what_the_dry_run_answers() -> None:
     answer = json.loads(done.stdout)
     assert answer["decision"]["model"] == "medical-lora"
     assert set(answer) == {
-        *("decision", "ask", "conversation", "categories", "labels", "edits", "text", "timing_ms", "service")
+        *(
+            "decision",
+            "ask",
+            "conversation",
+            "categories",
+            "labels",
+            "edits",
+            "text",
+            "thresholds",
+            "timing_ms",
+            "service",
+        )
     }
 
 
