@@ -16,7 +16,9 @@ from pointsman.classify.classifier import Classifier
 from pointsman.observability.latest import Latest
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
+from pointsman.routing.decision import Reason
 from pointsman.routing.formats import CHAT
+from pointsman.routing.opinion import Opinion
 from pointsman.routing.router import Router
 from pointsman.server.response import Response
 from support.rows import rows
@@ -157,6 +159,18 @@ def test_a_decision_is_told_without_the_prompt(decided: Latest) -> None:
     )
     assert 0.9 < newest["confidence"] <= 1
     assert "Rosebud" not in json.dumps(answer)
+
+
+def test_what_the_classifier_in_shadow_would_have_chosen_is_told_where_it_is_another_model(
+    classifier: Classifier,
+) -> None:
+    metrics, found = latest()
+    for model in ("legal-lora", "technical-lora"):
+        record = ended(200)
+        record.decided(asyncio.run(route(classifier)))
+        record.shadow = Opinion(model, Reason.CLASSIFIED)
+        metrics.count(record)
+    assert [one.get("shadow") for one in asked(found)[1]["decisions"]] == [None, "legal-lora"]
 
 
 def test_ten_thousand_requests_are_kept_in_25_megabytes_whatever_clients_write() -> None:

@@ -41,6 +41,8 @@ class Summary(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The model that would have answered without the rollout."""
     rule: str | None = None
     arm: str | None = None
+    shadow: str | None = None
+    """The other model that the classifier in shadow would choose."""
 
 
 class Latest:
@@ -119,12 +121,13 @@ def _summary(number: int, record: Record) -> Summary:
         *common,
         _short(decision.model, LONGEST_NAME_BYTES),
         decision.category,
-        decision.reason.value,
+        decision.reason,
         None if decision.confidence is None else _rounded(decision.confidence, 10_000),
         None if decision.missed is None else (decision.missed.category, decision.missed.threshold),
         None if decision.would is None else decision.would.model,
         decision.rule,
-        None if decision.arm is None else decision.arm.value,
+        decision.arm,
+        None if record.shadow is None or record.shadow.model == decision.model else record.shadow.model,
     )
 
 
@@ -134,4 +137,4 @@ def _rounded(value: float, parts: int) -> float:
 
 
 def _short(text: str | None, most: int) -> str | None:
-    return None if text is None else cut(text, most)
+    return text if text is None or len(text) * 4 <= most else cut(text, most)

@@ -123,6 +123,7 @@ function why(one) {
         one.would && `would be ${one.would}`,
         one.rule,
         one.arm,
+        one.shadow && `in shadow ${one.shadow}`,
     ].filter(Boolean);
     return notes.length ? h("span", {class: "quiet"}, ` ${notes.join(", ")}`) : null;
 }
