@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from pointsman.classify import artifact
+from pointsman.cli.main import main as pointsman
 from pointsman.config.model import CategoryRollout, Config, RoutingOptions, Rule
 from pointsman.evaluation import replay_html
 from pointsman.evaluation.decisions import Known, results
@@ -161,3 +163,17 @@ def test_the_page_has_a_sample_of_each_change_as_text(toy_folder: Path) -> None:
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert "two" not in page
+
+
+def test_replay_is_eval_with_a_log(toy_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = tmp_path / "texts"
+    texts.write_text('{"hash": "a", "text": "law"}\n')
+    log = tmp_path / "log"
+    log.write_text('{"event":"routing_decision","text_hash":"a","category":"law"}\n')
+    options = [str(log), str(toy_folder), "--threshold", "0.5", "--texts", str(texts)]
+    said = []
+    for command in (["replay"], ["eval", "--replay"]):
+        assert pointsman([*command, *options]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+    assert "1 decisions" in said[0]

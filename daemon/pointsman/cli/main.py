@@ -18,11 +18,12 @@ from pointsman.errors import CannotStart, ConfigError
 CANNOT_START = 3
 LEAVE_S = 0.5
 READER_LEFT = 141  # as a shell reports a program that SIGPIPE ended
-# Commands that parse their own arguments, by the module of their `main`.
+# Commands that parse their own arguments, by the module and the function that run them.
 OTHERS = {
-    "eval": "pointsman.evaluation.main",
-    "export": "pointsman_export.export.main",
-    "fit": "pointsman_export.fit.main",
+    "eval": ("pointsman.evaluation.main", "main"),
+    "export": ("pointsman_export.export.main", "main"),
+    "fit": ("pointsman_export.fit.main", "main"),
+    "replay": ("pointsman.evaluation.main", "replay_log"),
 }
 
 
@@ -49,7 +50,8 @@ def _caught(arguments: list[str]) -> int:
 def _run(arguments: list[str]) -> int:
     try:
         if arguments and (other := OTHERS.get(arguments[0])):
-            return int(importlib.import_module(other).main(arguments[1:]))
+            module, function = other
+            return int(getattr(importlib.import_module(module), function)(arguments[1:]))
         options = parser().parse_args(arguments)
         return int(importlib.import_module(f"pointsman.cli.{options.command}").run(options))
     except ConfigError as error:

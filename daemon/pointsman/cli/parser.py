@@ -239,6 +239,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("eval", help="measure a classifier, or replay a decision log", add_help=False)
     commands.add_parser("export", help="convert a classifier into an artifact", add_help=False)
     commands.add_parser("fit", help="train a head for your own labels on an artifact", add_help=False)
+    commands.add_parser("replay", help="repeat the decisions of a log: `eval --replay`", add_help=False)
     commands.add_parser("version", help="print the version")
     return found
 

@@ -58,6 +58,11 @@ def main(argv: Sequence[str]) -> int:
         return 1
 
 
+def replay_log(argv: Sequence[str]) -> int:
+    """Do what `pointsman eval --replay` does, as `pointsman replay LOG ARTIFACT`."""
+    return main(["--replay", *argv] if argv and argv[0] not in ("-h", "--help") else argv)
+
+
 def command_parser() -> argparse.ArgumentParser:
     """Return the parser of this command."""
     parser = argparse.ArgumentParser(
