@@ -21,6 +21,7 @@ from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Notifier
 from pointsman.cli.classifier import render
 from pointsman.config import overlay
+from pointsman.evaluation.improve_files import artifacts_folder, prune_artifacts
 from pointsman.observability.log import Log
 from support import toy_artifact
 from support.config_files import MINIMAL, category
@@ -212,3 +213,19 @@ def test_of_those_before_the_newest_20_are_kept() -> None:
     for number in range(30):
         now = overlay.promoting(now, overlay.Promoted(path=str(number), over="own", at=0))
     assert [one.path for one in now.former] == [str(number) for number in range(9, 29)]
+
+
+def test_of_the_artifacts_of_fits_the_newest_10_are_kept_and_those_that_may_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    made = artifacts_folder()
+    for number in range(15):
+        (made / f"20260101-0000{number:02}").mkdir(parents=True)
+    now = overlay.NOTHING
+    for number in (1, 3):
+        one = overlay.Promoted(path=str(made / f"20260101-0000{number:02}"), over="own", at=0)
+        now = overlay.promoting(now, one)
+    (tmp_path / overlay.NAME).write_bytes(overlay.encode(now))
+    assert sorted(one.name[-2:] for one in prune_artifacts()) == ["00", "02", "04"]
+    assert sorted(int(one.name[-2:]) for one in made.iterdir()) == [1, 3, *range(5, 15)]

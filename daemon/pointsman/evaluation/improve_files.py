@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import msgspec
 
 from pointsman import files
+from pointsman.config import overlay
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.worklist import Item
 
 MOST_BYTES = 256 << 20
+# The names of artifacts are times.
+MOST_ARTIFACTS = 10
 
 
 def worklist_file() -> Path:
@@ -44,3 +48,14 @@ def read_worklist(path: Path) -> list[Item]:
         raise EvaluationError(f"{path}: cannot be read ({error.strerror})") from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise EvaluationError(f"{path}: no worklist of `pointsman collect` ({error})") from error
+
+
+def prune_artifacts() -> list[Path]:
+    """Remove the oldest artifacts in that folder beyond MOST_ARTIFACTS, and return them; those that may serve stay."""
+    known, _ = overlay.read(files.service_state())
+    named = {one.path for one in (known.classifier, *known.former) if one is not None}
+    found = sorted((one for one in artifacts_folder().iterdir() if not one.name.startswith(".")), reverse=True)
+    old = [one for one in found[MOST_ARTIFACTS:] if str(one) not in named]
+    for one in old:
+        shutil.rmtree(one, ignore_errors=True)
+    return old

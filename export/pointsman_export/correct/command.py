@@ -13,6 +13,7 @@ from pointsman.classify import artifact
 from pointsman.config.lint import lint
 from pointsman.config.load import default_path, load
 from pointsman.errors import ConfigError
+from pointsman.evaluation.improve_files import artifacts_folder, prune_artifacts
 from pointsman_export.correct.pipeline import CorrectionRequest, correct
 from pointsman_export.fit.progress import Progress
 
@@ -36,6 +37,8 @@ def correct_by(options: argparse.Namespace, output: Path) -> str:
         force=options.force,
     )
     report = correct(request, Progress(sys.stderr))
+    if output.parent == artifacts_folder():
+        prune_artifacts()
     if options.json is not None:  # it has what people wrote
         told = msgspec.to_builtins(report) | {"before": report.before, "after": report.after, "artifact": str(output)}
         files.write(options.json, msgspec.json.format(msgspec.json.encode(told)) + b"\n", replace=True, mode=0o600)
