@@ -79,8 +79,11 @@ async def every_way(http: aiohttp.ClientSession, base: str) -> str:
 
 
 async def of_the_operator(http: aiohttp.ClientSession, daemon: Daemon) -> str:
-    """All that the admin port tells, with its token and without, and about a broken config, too."""
-    daemon.config.write_text(daemon.config.read_text() + f"\nunknown_key: {IN_CONFIG}\napi_key: [{IN_CONFIG}]\n")
+    """All that the admin port tells, with its token and without, and about a broken config with a password, too."""
+    before = daemon.config.read_text()
+    broken = before.replace("address: 127.0.0.1", f"address: http://user:{IN_CONFIG}@127.0.0.1")
+    assert broken != before
+    daemon.config.write_text(broken + f"\nunknown_key: {IN_CONFIG}\napi_key: [{IN_CONFIG}]\n")
     told = ""
     for headers in ({}, {"Authorization": f"Bearer {ADMIN_TOKEN}"}, {"Authorization": f"Bearer {WRONG_KEY}"}):
         async with http.post(daemon.admin_url + "/reload", json={}, headers=headers) as response:
@@ -90,6 +93,7 @@ async def of_the_operator(http: aiohttp.ClientSession, daemon: Daemon) -> str:
                 told += await response.text()
     assert '"generation"' in told, "the token was accepted"
     assert "unknown_key" in told, "the broken config was told"
+    assert "an address with credentials" in told
     return told
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from pointsman.config.model import PathOptions
 from pointsman.routing.formats import FORMATS
 from support.client_keys import bearer, line
 from support.playbook import OK, Wire, playing, post, with_length
@@ -180,6 +181,15 @@ def test_so_is_it_on_every_relayed_path(wire: Wire, path: str) -> None:
     send(wire, "ann", chat(BASE), path)
     assert wire.answer.status == 403
     send(wire, "ann", chat("legal-lora"), path)
+    assert sent(wire)["model"] == "legal-lora"
+
+
+def test_so_is_it_on_a_path_that_the_config_adds(wire: Wire) -> None:
+    wire.relay(paths=PathOptions(add=("POST /v2/embed",)))
+    send(wire, "ann", chat(BASE), "/v2/embed")
+    assert wire.error == (403, "model_not_allowed")
+    assert asked(wire) == 0
+    send(wire, "ann", chat("legal-lora"), "/v2/embed")
     assert sent(wire)["model"] == "legal-lora"
 
 

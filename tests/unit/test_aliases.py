@@ -149,6 +149,26 @@ def test_where_nothing_is_routed_a_keys_alias_is_the_default_model_for_it_alone(
         upstream.sends(OK)
 
 
+def test_an_alias_gives_a_key_no_model_that_it_may_not_use() -> None:
+    """Also one that is a model's own name, which is meant by it where nothing is routed, and after `direct:`."""
+    with playing(keys=line("bob", "legal-lora")) as wire:
+        wire._options = replace(wire._options, routing=RoutingOptions(aliases=("gpt-4o", "technical-lora")))
+        wire.reload()
+        for alias in ("gpt-4o", "technical-lora"):
+            upstream = wire.ask(alias, "/v1/chat/completions", bearer("bob"))
+            assert body_of(upstream.written)["model"] == "legal-lora"
+            upstream.sends(OK)
+            assert b"x-pointsman-reason: not_allowed" in wire.answer.head
+        for name, path in (
+            ("technical-lora", "/v1/embeddings"),
+            ("direct:technical-lora", "/v1/embeddings"),
+            ("direct:technical-lora", "/v1/chat/completions"),
+            ("direct:technical-lora", "/v1/route"),
+        ):
+            wire.client.sends(post(name, path, bearer("bob")))
+            assert wire.error == (403, "model_not_allowed")
+
+
 @pytest.mark.parametrize(("key", "reason"), [("ann", "classified"), ("bob", "explicit_model")])
 def test_the_dry_run_knows_a_keys_aliases(key: str, reason: str) -> None:
     with playing(keys=line("ann") + line("bob")) as wire:
