@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: deb wheelhouse release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
 .PHONY: bench-access bench-ask bench-cascade bench-conversations bench-fit bench-improve bench-languages bench-path
-.PHONY: bench-rollout bench-service bench-tls bench-tracing chaos soak clean
+.PHONY: bench-rollout bench-service bench-tls bench-tracing chaos smuggling soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: .venv/installed
@@ -179,6 +179,16 @@ bench-path: wheel
 # What client keys cost a request, and whether the time to look one up tells a right from a wrong one.
 bench-access: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/access.py
+
+# Whether any of the malformed requests that others have collected reaches vLLM as another one.
+smuggling: CORPORA = gunicorn=benoitc/gunicorn llhttp=nodejs/llhttp smuggler=defparam/smuggler
+smuggling: wheel
+	mkdir -p .cache/corpora
+	for corpus in $(CORPORA); do folder=.cache/corpora/$${corpus%%=*}; \
+		test -d $$folder || git clone --quiet --depth 1 https://github.com/$${corpus#*=} $$folder || exit; \
+		git -C $$folder rev-parse HEAD > $$folder/COMMIT || exit; \
+	done
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/smuggling.py .cache/corpora
 
 # A whole rollout, what it and rules cost a request, and how often a comparison is wrong.
 bench-rollout: wheel

@@ -323,6 +323,16 @@ def test_the_dry_run_has_the_scope_of_its_key(wire: Wire) -> None:
     assert wire.error == (403, "model_not_allowed")
 
 
+def test_the_ask_that_a_client_with_a_key_states_is_read_and_stays_here(wire: Wire) -> None:
+    stated = "X-Pointsman-Ask: What%20is%20a%20tort%3F"
+    wire.client.sends(post("MoM", "/v1/route", stated, bearer("all")))
+    ask = json.loads(wire.answer.body)["ask"]
+    assert (ask["kind"], ask["text"]) == ("stated", "What is a tort?")
+    wire.client.sends(post("MoM", "/v1/chat/completions", stated, bearer("all")))
+    assert asked(wire) == 1
+    assert b"tort" not in wire.upstream.written
+
+
 def stored(response_id: str) -> bytes:
     return with_length(b'{"id": "%b", "object": "response"}' % response_id.encode())
 
