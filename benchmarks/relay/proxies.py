@@ -11,10 +11,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from programs import running
@@ -30,6 +30,8 @@ SETTLE_S = 0.2
 POINTSMAN = "Pointsman"
 QUIET = f"{POINTSMAN}, no request log"
 BEFORE = f"{POINTSMAN}, before"
+
+T = TypeVar("T")
 
 Command = Callable[[Workplace, Path, int, int], list[str]]
 """Returns the command, given a folder for files, the upstream's port and the proxy's port."""
@@ -233,6 +235,12 @@ COMMANDS: dict[str, Command] = {
     QUIET: _quiet,
     BEFORE: _before,
 }
+
+
+def in_order(ways: Mapping[str, T], turn: int) -> list[tuple[str, T]]:
+    """Return the ways in the order of a round: every other one backwards, as a window may feel the one before it."""
+    order = list(ways.items())
+    return order[::-1] if turn % 2 else order
 
 
 def names(work: Workplace) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any
 from programs import running
 
 from relay import cpu, exchange
-from relay.proxies import BEFORE, POINTSMAN, Proxy, exchange_once, names, nginx_upstream, start
+from relay.proxies import BEFORE, POINTSMAN, Proxy, exchange_once, in_order, names, nginx_upstream, start
 from relay.workplace import Workplace
 from support.process import reserve_port
 
@@ -49,10 +49,10 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
         ways |= {name: (proxy, exchange.MODEL) for name, proxy in proxies.items()}
         classified = ((HIT, POINTSMAN, exchange.AUTO), (BEFORE_HIT, BEFORE, exchange.AUTO), (MISS, POINTSMAN, NEW))
         ways |= {way: (proxies[name], kind) for way, name, kind in classified if name in proxies}
-        for _ in range(max(1, round(ROUNDS * share))):
+        for turn in range(max(1, round(ROUNDS * share))):
             for size in SIZES:
                 for concurrency in CONCURRENCY:
-                    for name, (proxy, model) in ways.items():
+                    for name, (proxy, model) in in_order(ways, turn):
                         if name == MISS and concurrency > 1:
                             continue  # the classifier could not keep up, and most would get the fallback
                         window = _window(work, proxy, port, upstream.pid, concurrency, scripts[size, model])

@@ -14,7 +14,7 @@ from typing import Any
 from programs import started
 
 from relay import cpu
-from relay.proxies import QUIET, Proxy, names, start
+from relay.proxies import QUIET, Proxy, in_order, names, start
 from relay.requests import DIRECT
 from relay.workplace import Workplace
 
@@ -22,7 +22,7 @@ STREAMS = (64, 1000)
 CHUNKS = 200
 LEAST_CHUNKS = 50
 INTERVAL_MS = 20.0
-ROUNDS = 3
+ROUNDS = 4
 REST_S = 0.2
 SAMPLE_S = 0.1
 
@@ -41,9 +41,10 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
             except OSError as error:
                 missing[name] = f"it answered no request: {error}"
                 del proxies[name]
-        for _ in range(max(1, round(ROUNDS * share))):
+        ways: dict[str, Proxy | None] = {DIRECT: None, **proxies}
+        for turn in range(max(1, round(ROUNDS * share))):
             for streams in STREAMS:
-                for name, proxy in ({DIRECT: None} | proxies).items():
+                for name, proxy in in_order(ways, turn):
                     if streams >= unable.get(name, streams + 1):
                         continue  # it failed with fewer streams, and would only take time
                     resident_kib = at_rest[name]["resident_kib"] if proxy is not None else 0

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import target
 from relay.arrivals import Arrivals
+from relay.proxies import in_order
 from relay.report import render
 from relay.stream_load import request_length, starts
 
@@ -234,6 +235,15 @@ def test_a_slow_round_that_hits_both_leaves_ratio_and_difference_as_they_are() -
     assert target.ratio([4.0, 40.0, 4.0], [2.0, 20.0, 2.0]) == 2.0
     assert target.difference([4.0, 40.0, 4.0], [2.0, 38.0, 2.0]) == 2.0
     assert math.isnan(target.difference([], [1.0]))
+
+
+def test_every_other_round_goes_backwards() -> None:
+    """So no proxy always comes behind the same other one."""
+    ways = {"a": 1, "b": 2, "c": 3}
+    assert [in_order(ways, turn) for turn in range(2)] == [
+        [("a", 1), ("b", 2), ("c", 3)],
+        [("c", 3), ("b", 2), ("a", 1)],
+    ]
 
 
 def test_the_report_says_what_was_measured_and_why_a_target_is_not_met(tmp_path: Path) -> None:
