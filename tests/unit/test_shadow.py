@@ -30,6 +30,7 @@ from pointsman.classify.classifier import Classifier
 from pointsman.classify.manifest import MODEL, TOKENIZER
 from pointsman.cli.check import check
 from pointsman.config.model import Category, ClassifierOptions, Config
+from pointsman.evaluation.main import main as evaluate
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
@@ -531,6 +532,20 @@ def test_a_category_may_list_labels_that_only_it_has(tmp_path: Path, capsys: pyt
     code, told = checked(path, capsys)
     assert code == 1
     assert 'the classifier has no label "Cookery"' in told
+
+
+@pytest.mark.parametrize("name", ["first", "second"])
+def test_either_of_the_two_can_be_evaluated_by_their_config(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    second(tmp_path / "second", {"landlord": "law", "bread": "cooking"}, ("cooking", "law"))
+    path = written(tmp_path)
+    listed = category("kitchen", "mmlu_categories: [cooking]") + category("care", "mmlu_categories: [psychology]")
+    path.write_text(path.read_text() + listed)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "landlord", "label": "law"}\n{"text": "bread", "label": "kitchen"}\n')
+
+    assert evaluate([str(tmp_path / name), str(rows), "--config", str(path)]) == 0, capsys.readouterr().err
 
 
 async def test_a_text_of_a_category_that_only_it_can_choose_is_a_difference(make_world: Any, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +15,9 @@ from pointsman.classify.artifact import Artifact
 from pointsman.classify.hash_key import read_key
 from pointsman.classify.manifest import MODEL
 from pointsman.config.lint import lint
-from pointsman.config.load import load
+from pointsman.config.load import Loaded, load
 from pointsman.config.model import Config
-from pointsman.errors import ConfigError, EvaluationError
+from pointsman.errors import ArtifactError, ConfigError, EvaluationError
 from pointsman.evaluation import html, replay, replay_html, table
 from pointsman.evaluation.dataset import read_rows
 from pointsman.evaluation.decisions import Known, decide, results
@@ -199,12 +200,24 @@ def _config(path: Path | None, labels: Sequence[str]) -> Config | None:
     if path is None:
         return None
     loaded = load(path)
-    findings = lint(loaded, labels)
+    findings = lint(loaded, labels, shadow=_either(loaded))
     if findings.errors:
         raise ConfigError(str(path), findings.errors)
     if not loaded.config.categories:
         raise EvaluationError(f"{path}: has no categories; omit --config to use the classifier's labels")
     return loaded.config
+
+
+def _either(loaded: Loaded) -> list[str]:
+    """Return the labels that categories may list while a classifier is in shadow: those of both, as far as known."""
+    shadow = loaded.config.pointsman.classifier.shadow
+    if shadow is None:
+        return []
+    found = []
+    for model_id in (*loaded.config.model_ids, shadow):
+        with contextlib.suppress(ArtifactError):
+            found += artifact.read_manifest(artifact.resolve(model_id, loaded.folder)).labels
+    return found
 
 
 def _texts_file(given: Path | None, config: Config | None) -> Path:
