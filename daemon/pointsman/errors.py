@@ -22,7 +22,8 @@ PointsmanError
 │       ├── UpstreamBroken
 │       ├── KeyRefused
 │       └── OutOfFiles      this process cannot open a connection, which says nothing about vLLM
-├── EvaluationError         an input file of `pointsman eval` is unusable; the command exits with 1
+├── CommandFailed           a command cannot do what it was asked: it prints the message and exits with 1
+│   └── EvaluationError     an input file is unusable
 └── ClassifierError         no classification: the request continues with the fallback category
     ├── DeadlineMissed
     └── Overloaded
@@ -76,7 +77,11 @@ class ArtifactError(CannotStart):
     """A classifier folder that cannot be served; the message names the file, the cause and the fix."""
 
 
-class EvaluationError(PointsmanError):
+class CommandFailed(PointsmanError):
+    """A command cannot do what it was asked; the message says why."""
+
+
+class EvaluationError(CommandFailed):
     """An unusable file of prompts, texts or decisions; the message has one line per problem, with file and line."""
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
 import json
 import socket
 import ssl
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from pointsman.config.load import default_path, load
 from pointsman.config.model import ServerOptions, TlsOptions
 from pointsman.config.running import admin_of
 from pointsman.config.secret import read_secret
-from pointsman.errors import CannotStart, ConfigError, PointsmanError
+from pointsman.errors import CannotStart, CommandFailed, ConfigError
 from pointsman.upstream.vllm_admin import words
 
 # Loads run one after another, and each may take minutes.
@@ -28,10 +31,10 @@ MOST_ANSWER_BYTES = 128 * 2**20
 # What connecting fails with where no service listens; without a network, a loopback address is unreachable.
 NOBODY_LISTENS = frozenset({errno.ECONNREFUSED, errno.ENOENT, errno.ENETUNREACH, errno.EHOSTUNREACH})
 # What reading an answer of another form raises.
-FORM_ERRORS = (LookupError, TypeError, ValueError, AttributeError)
+_FORM_ERRORS = (LookupError, TypeError, ValueError, AttributeError)
 
 
-class AdminError(PointsmanError):
+class AdminError(CommandFailed):
     """The service did not answer or refused; the message says why."""
 
 
@@ -123,12 +126,26 @@ def read(port: AdminPort, method: str, path: str, body: bytes | None = None) -> 
     """Return the answer to what only reads; raises AdminError, also if it is no object."""
     answer = ask(port, method, path, body, seconds=SOON_SECONDS)
     if not isinstance(answer, dict):
-        raise strange(port.address)
+        raise _strange(port.address)
     return answer
 
 
-def strange(address: str) -> AdminError:
-    """Return the error for an answer that this version does not understand."""
+@contextlib.contextmanager
+def understood(address: str) -> Iterator[None]:
+    """Raise AdminError where the block cannot read an answer from an address, as of another version."""
+    try:
+        yield
+    except _FORM_ERRORS as error:
+        raise _strange(address) from error
+
+
+def warn_of_trouble(answer: dict[str, Any]) -> None:
+    """Say what went wrong although the service did what it was asked."""
+    if answer.get("trouble"):
+        print(f"pointsman: warning: {answer['trouble']}", file=sys.stderr)
+
+
+def _strange(address: str) -> AdminError:
     return AdminError(f"the answer from {address} has another form: restart the service after an upgrade")
 
 

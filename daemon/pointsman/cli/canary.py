@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
-from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, ask, strange
+from pointsman.cli.admin_client import AdminPort, ask, understood, warn_of_trouble
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask the running service; return 0 on success, 1 on failure; raises ConfigError."""
+    """Ask the running service; raises AdminError and ConfigError."""
     changes = options.action != "list"
     if changes is not (options.category is not None):
         options.parser.error("promote, rollback and restart need a CATEGORY, list takes none")
     port = AdminPort.of_service(options.config)
-    try:
+    with understood(port.address):
         if changes:
             told = ask(port, "POST", f"/canaries/{options.action}", {"category": options.category})
         else:
             told = ask(port, "GET", "/canaries")
-        if changes and told["trouble"]:
-            print(f"pointsman: warning: {told['trouble']}", file=sys.stderr)
-        print(json.dumps(told["canaries"], indent=2) if options.json else "\n".join(map(render, told["canaries"])))
-    except AdminError as error:
-        print(f"pointsman: {error}", file=sys.stderr)
-        return 1
-    except FORM_ERRORS:
-        print(f"pointsman: {strange(port.address)}", file=sys.stderr)
-        return 1
+        warn_of_trouble(told)
+        canaries = told["canaries"]
+        text = json.dumps(canaries, indent=2) if options.json else "\n".join(map(render, canaries))
+    print(text)
     return 0
 
 

@@ -5,31 +5,24 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, ask, read, strange
+from pointsman.cli.admin_client import AdminPort, ask, read, understood, warn_of_trouble
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask the running service; return 0 on success, 1 on failure; raises ConfigError."""
+    """Ask the running service; raises AdminError and ConfigError."""
     if options.artifact is not None and options.action != "promote":
         options.parser.error("an ARTIFACT is for promote alone")
     port = AdminPort.of_service(options.config)
-    try:
+    with understood(port.address):
         told = _answer(port, options)
-        if told["trouble"]:
-            print(f"pointsman: warning: {told['trouble']}", file=sys.stderr)
-        print(json.dumps(told, indent=2) if options.json else "\n".join(render(told)))
-    except AdminError as error:
-        print(f"pointsman: {error}", file=sys.stderr)
-        return 1
-    except FORM_ERRORS:
-        print(f"pointsman: {strange(port.address)}", file=sys.stderr)
-        return 1
+        warn_of_trouble(told)
+        text = json.dumps(told, indent=2) if options.json else "\n".join(render(told))
+    print(text)
     return 0
 
 

@@ -26,7 +26,10 @@ WIDTH = 100
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the worklist and print its beginning; return 0, or 1 if a file cannot be used; raises ConfigError."""
+    """Write the worklist and print its beginning; return 1 if a file cannot be used.
+
+    Raises EvaluationError and ConfigError.
+    """
     config = load(options.config or default_path()).config
     path = options.output or worklist_file()
     try:
@@ -35,9 +38,6 @@ def run(options: argparse.Namespace) -> int:
         files.make_folder(path.parent)
         files.write(path, content, replace=True, mode=0o600)
         files.hand_over(path)
-    except EvaluationError as error:
-        print(f"pointsman: {error}", file=sys.stderr)
-        return 1
     except OSError as error:
         print(f"pointsman: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1

@@ -12,13 +12,12 @@ from pathlib import Path
 from pointsman import files
 from pointsman.cli.since import since
 from pointsman.config.load import default_path, load
-from pointsman.errors import EvaluationError
 from pointsman.evaluation.comparison import prices_of, read, render
 from pointsman.observability import rotated_file
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the comparison; return 0, or 1 if the log cannot be read; raises ConfigError."""
+    """Print the comparison; return 1 if the log cannot be read. Raises EvaluationError and ConfigError."""
     config = load(options.config or default_path()).config
     prices = prices_of(config)
     currency = next((model.pricing.currency for model in config.model_config.values() if model.pricing), None)
@@ -33,9 +32,6 @@ def run(options: argparse.Namespace) -> int:
                 sides = read(chain(log, feedback), names, prices, begin)
     except OSError as error:
         print(f"pointsman: {options.log}: {error.strerror}", file=sys.stderr)
-        return 1
-    except EvaluationError as error:
-        print(f"pointsman: {error}", file=sys.stderr)
         return 1
     print("\n".join(render(*sides, currency, options.label)))
     return 0

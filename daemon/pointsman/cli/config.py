@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, ask, read, strange
+from pointsman.cli.admin_client import AdminPort, ask, read, understood, warn_of_trouble
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask the running service; return 0 on success, 1 on failure; raises ConfigError."""
+    """Ask the running service; raises AdminError and ConfigError."""
     if options.number is not None and (options.action != "rollback" or options.number < 0):
         options.parser.error("a number is for rollback alone, and 0 or more")
     port = AdminPort.of_service(options.config)
-    try:
+    with understood(port.address):
         if options.action == "overlay":
             told = read(port, "GET", "/overlay")
-            print(json.dumps(told["overlay"], indent=2) if options.json else told["yaml"].removesuffix("\n"))
-            return 0
-        told = _answer(port, options)
-        if told["trouble"]:
-            print(f"pointsman: warning: {told['trouble']}", file=sys.stderr)
-        print(json.dumps(told, indent=2) if options.json else "\n".join(render(told)))
-    except AdminError as error:
-        print(f"pointsman: {error}", file=sys.stderr)
-        return 1
-    except FORM_ERRORS:
-        print(f"pointsman: {strange(port.address)}", file=sys.stderr)
-        return 1
+            text = json.dumps(told["overlay"], indent=2) if options.json else told["yaml"].removesuffix("\n")
+        else:
+            told = _answer(port, options)
+            warn_of_trouble(told)
+            text = json.dumps(told, indent=2) if options.json else "\n".join(render(told))
+    print(text)
     return 0
 
 

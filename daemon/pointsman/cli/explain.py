@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from pointsman.adapters.catalog import Served
 from pointsman.api.admin import MOST_BODY_BYTES
 from pointsman.api.dry_run import dry_run
 from pointsman.app.prepare import prepare
-from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, NoService, read, strange
+from pointsman.cli.admin_client import AdminPort, NoService, read, understood
 from pointsman.config.load import default_path
-from pointsman.errors import PointsmanError, RequestError
+from pointsman.errors import CommandFailed, RequestError
 from pointsman.routing.body import read_fields
 from pointsman.routing.explain import describe, render
 from pointsman.routing.router import Router
@@ -29,27 +28,21 @@ from pointsman.routing.steps import finish
 STANDARD_INPUT = Path("-")
 
 
-class _Unusable(PointsmanError):
+class _Unusable(CommandFailed):
     """The request cannot be read; the message says why."""
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the decision; return 1 if the request or the service's answer is unusable; raises CannotStart."""
+    """Print the decision; raises CommandFailed if the request or the answer is unusable, and CannotStart."""
     if (options.text is None) is (options.request is None):
         options.parser.error("give either a TEXT or --request FILE")
-    try:
-        body = _chat(options.text) if options.request is None else _request(options.request)
-        path = options.config or default_path()
-        port = AdminPort.of_service(path)
-        address = port.address
-        online = None if options.offline else _asked(port, body)
-        description = _offline(path, body) if online is None else online
-        description["service"] = None if online is None else address
-        text = _text(description, address, as_json=options.json)
-    except (AdminError, _Unusable) as error:
-        print(f"pointsman: {error}", file=sys.stderr)
-        return 1
-    print(text)
+    body = _chat(options.text) if options.request is None else _request(options.request)
+    path = options.config or default_path()
+    port = AdminPort.of_service(path)
+    online = None if options.offline else _asked(port, body)
+    description = _offline(path, body) if online is None else online
+    description["service"] = None if online is None else port.address
+    print(_text(description, port.address, as_json=options.json))
     return 0
 
 
@@ -102,7 +95,5 @@ def _text(description: dict[str, Any], address: str, *, as_json: bool) -> str:
     if as_json:
         return msgspec.json.format(msgspec.json.encode(description)).decode()
     offline = f"offline, without the service at {address}: every adapter counts as served"
-    try:
+    with understood(address):
         return f"service    {description['service'] or offline}\n{render(description)}"
-    except FORM_ERRORS as error:
-        raise strange(address) from error

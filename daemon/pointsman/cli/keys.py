@@ -22,7 +22,7 @@ from pointsman.config.client_keys import EVERY_MODEL, LARGEST_FILE_BYTES, LIMITS
 from pointsman.config.key_lines import added, entries, removed
 from pointsman.config.load import default_path, load
 from pointsman.config.model import Config
-from pointsman.errors import PointsmanError
+from pointsman.errors import CommandFailed
 
 SECRET_BYTES = 32
 # A prefix by which a scanner of repositories finds a secret.
@@ -31,12 +31,12 @@ PREFIX = "pm-"
 SERVICE_USER = "pointsman"
 
 
-class KeysError(PointsmanError):
+class KeysError(CommandFailed):
     """The keys could not be changed; the message says why."""
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what `options.action` says; return 0 on success, 1 on failure; raises ConfigError."""
+    """Do what `options.action` says; return 1 without a file that can be used. Raises KeysError and ConfigError."""
     if (options.action != "list") is not (options.name is not None):
         options.parser.error("add and revoke need a NAME, list takes none")
     limits = {name: getattr(options, name) for name in LIMITS}
@@ -57,9 +57,6 @@ def run(options: argparse.Namespace) -> int:
             _add(path, config, options, limits)
         else:
             _revoke(path, options.name)
-    except KeysError as error:
-        print(f"pointsman: {error}", file=sys.stderr)
-        return 1
     except OSError as error:
         print(f"pointsman: {path}: {error.strerror}; check path and permissions", file=sys.stderr)
         return 1

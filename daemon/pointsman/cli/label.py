@@ -26,23 +26,18 @@ _ENDS = (QUIT, "\x03", "\x04", "")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Label texts; return 0, or 1 if a file cannot be used or an argument is wrong; raises ConfigError."""
+    """Label texts; return 1 if there is nothing to undo. Raises EvaluationError and ConfigError."""
     if (options.id is None) is not (options.label is None):
         options.parser.error("--id and --label belong together")
     labels = options.labels or labels_file()
-    try:
-        if options.undo:
-            return _undone(labels)
-        categories = [category.name for category in load(options.config or default_path()).config.categories]
-        items = read_worklist(options.file or worklist_file())
-        if options.id is not None:
-            item = _chosen(items, options.id)
-            _keep(labels, item, label_of(options.label, categories))
-            return 0
+    if options.undo:
+        return _undone(labels)
+    categories = [category.name for category in load(options.config or default_path()).config.categories]
+    items = read_worklist(options.file or worklist_file())
+    if options.id is None:
         _ask(items, categories, labels)
-    except EvaluationError as error:
-        print(f"pointsman: {error}", file=sys.stderr)
-        return 1
+    else:
+        _keep(labels, _chosen(items, options.id), label_of(options.label, categories))
     return 0
 
 

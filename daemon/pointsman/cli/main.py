@@ -13,8 +13,9 @@ from typing import TextIO
 
 from pointsman import daemon_thread
 from pointsman.cli.parser import parser
-from pointsman.errors import CannotStart, ConfigError
+from pointsman.errors import CannotStart, CommandFailed, ConfigError
 
+FAILED = 1
 CANNOT_START = 3
 LEAVE_S = 0.5
 READER_LEFT = 141  # as a shell reports a program that SIGPIPE ended
@@ -58,8 +59,11 @@ def _run(arguments: list[str]) -> int:
         _complain(str(error))
     except CannotStart as error:
         _complain(f"pointsman: {error}")
+    except CommandFailed as error:
+        _complain(f"pointsman: {error}")
+        return FAILED
     except KeyboardInterrupt:
-        return 1
+        return FAILED
     return CANNOT_START
 
 

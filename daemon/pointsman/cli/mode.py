@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
-from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, ask, read, strange
+from pointsman.cli.admin_client import AdminPort, ask, read, understood, warn_of_trouble
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask the running service; return 0 on success, 1 on failure; raises ConfigError."""
+    """Ask the running service; raises AdminError and ConfigError."""
     port = AdminPort.of_service(options.config)
-    try:
+    with understood(port.address):
         if options.mode is not None:
-            told = ask(port, "POST", "/mode", {"mode": options.mode})
-            if told.get("trouble"):
-                print(f"pointsman: warning: {told['trouble']}", file=sys.stderr)
+            warn_of_trouble(ask(port, "POST", "/mode", {"mode": options.mode}))
         answer = read(port, "GET", "/status")["routing"]
-        print(json.dumps(answer, indent=2) if options.json else "\n".join(render(answer)))
-    except AdminError as error:
-        print(f"pointsman: {error}", file=sys.stderr)
-        return 1
-    except FORM_ERRORS as error:
-        print(f"pointsman: {strange(port.address)} ({error})", file=sys.stderr)
-        return 1
+        text = json.dumps(answer, indent=2) if options.json else "\n".join(render(answer))
+    print(text)
     return 0
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from pointsman.cli import mode
-from pointsman.cli.admin_client import FORM_ERRORS, AdminError, AdminPort, read, strange
+from pointsman.cli.admin_client import AdminPort, read, understood
 
 COLUMNS, LINES = 80, 23  # the prompt takes the last line
 MOST_ENDPOINTS = 5
@@ -18,22 +17,13 @@ FEWEST_DECISIONS = 3
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask the running service; return 0 if it answers, else 1; raises ConfigError."""
+    """Ask the running service; raises AdminError and ConfigError."""
     port = AdminPort.of_service(options.config)
-    try:
-        answer = read(port, "GET", "/status")
-        print(json.dumps(answer, indent=2) if options.json else _rendered(answer, port.address))
-    except AdminError as error:
-        print(f"pointsman: {error}", file=sys.stderr)
-        return 1
+    answer = read(port, "GET", "/status")
+    with understood(port.address):
+        text = json.dumps(answer, indent=2) if options.json else render(answer, port.address)
+    print(text)
     return 0
-
-
-def _rendered(answer: dict[str, Any], address: str) -> str:
-    try:
-        return render(answer, address)
-    except FORM_ERRORS as error:
-        raise strange(address) from error
 
 
 def render(status: dict[str, Any], address: str) -> str:

@@ -16,7 +16,10 @@ from pointsman.observability.kept_rows import Row, forget
 
 
 def run(options: argparse.Namespace) -> int:
-    """Remove rows; return 0, or 1 if the files cannot be changed or no row is of a request; raises ConfigError."""
+    """Remove rows; return 1 if the files cannot be changed or no row is of a request.
+
+    Raises EvaluationError and ConfigError.
+    """
     if not (options.request_id or options.text_hash or options.older_than):
         options.parser.error("say which: --request-id, --text-hash or --older-than")
     try:
@@ -27,9 +30,6 @@ def run(options: argparse.Namespace) -> int:
         if removed or labelled:  # they have texts as well, and are made again
             worklist_file().unlink(missing_ok=True)
             report_file().unlink(missing_ok=True)
-    except EvaluationError as error:
-        print(f"pointsman: {error}", file=sys.stderr)
-        return 1
     except OSError as error:
         print(f"pointsman: {error.filename}: {error.strerror}; run this as root or the service's user", file=sys.stderr)
         return 1
