@@ -9,6 +9,7 @@ import pytest
 
 from support.client_keys import bearer, line
 from support.playbook import LAST, OK, STREAM, Wire, chunk, playing, with_length
+from support.rows import rows
 from support.toy_config import BASE
 
 USED = b'{"usage": {"prompt_tokens": %d, "completion_tokens": %d}}'
@@ -133,9 +134,10 @@ def test_a_request_that_vllm_refused_or_never_got_pays_nothing() -> None:
         assert left(wire) == 1000
 
 
-def test_an_aborted_stream_pays_for_its_prompt_and_what_was_passed_on() -> None:
+@rows("options", [None, {"include_usage": True}])
+def test_an_aborted_stream_pays_for_its_prompt_and_what_was_passed_on(options: dict[str, bool] | None) -> None:
     with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
-        send(wire, stream=True, max_tokens=900)
+        send(wire, stream=True, max_tokens=900, stream_options=options)
         before = left(wire)
         wire.upstream.sends(STREAM)
         for _ in range(7):
@@ -144,7 +146,7 @@ def test_an_aborted_stream_pays_for_its_prompt_and_what_was_passed_on() -> None:
         paid = 1000 - left(wire)
         prompt = 1000 - 900 - before
         assert paid == prompt + 7
-        send(wire, stream=True, max_tokens=900)
+        send(wire, stream=True, max_tokens=900, stream_options=options)
         wire.client.ends()
         assert 1000 - left(wire) == paid + prompt, "the prompt was sent, and nothing came of it"
 

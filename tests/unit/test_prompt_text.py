@@ -188,10 +188,11 @@ def test_fields_that_the_config_names_are_read() -> None:
 @rows("unit", ["中", ".\n"])
 @rows("extra", range(12))
 def test_wherever_it_is_cut_no_escape_is_divided(unit: str, extra: int) -> None:
-    whole = "x" * extra + unit * (600 * KIB // len(json.dumps(unit)))
+    whole = "x" * extra + unit * (600 * KIB // len(json.dumps(unit))) + "y" * extra
     found = text(whole)
-    assert set(found[extra:]) == set(unit)
+    assert set(found.strip("xy")) == set(unit)
     assert found.startswith("x" * extra + unit)
+    assert found.endswith(unit + "y" * extra)
 
 
 def test_where_all_is_read_the_beginning_is_enough() -> None:
