@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TypeAlias
 
 from pointsman import __version__
 
 VERSION = f"pointsman {__version__}"
 WHERE = "/etc/pointsman/config.yaml if it exists, else config/config.yaml"
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,18 +21,45 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--version", action="version", version=VERSION)
     commands = found.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
 
-    serve = commands.add_parser("serve", help="run the service")
-    _config_option(serve)
-    serve.add_argument(
+    _serve(commands)
+    _check(commands)
+    _init(commands)
+    _migrate(commands)
+    _status(commands)
+    _explain(commands)
+    _mode(commands)
+    _canary(commands)
+    _classifier(commands)
+    _compare(commands)
+    _config(commands)
+    _adapters(commands)
+    _keys(commands)
+    _texts(commands)
+    _collect(commands)
+    _label(commands)
+    commands.add_parser("eval", help="measure a classifier, or replay a decision log", add_help=False)
+    commands.add_parser("export", help="convert a classifier into an artifact", add_help=False)
+    commands.add_parser("fit", help="train a head for your own labels on an artifact", add_help=False)
+    commands.add_parser("replay", help="repeat the decisions of a log: `eval --replay`", add_help=False)
+    commands.add_parser("version", help="print the version")
+    return found
+
+
+def _serve(commands: _Commands) -> None:
+    command = commands.add_parser("serve", help="run the service")
+    _config_option(command)
+    command.add_argument(
         "--vllm", type=_address, metavar="HOST:PORT", help="address of a vLLM, used instead of the config's endpoints"
     )
-    serve.add_argument("--demo", action="store_true", help="also run a stand-in for vLLM at the config's endpoints")
+    command.add_argument("--demo", action="store_true", help="also run a stand-in for vLLM at the config's endpoints")
     levels = ("debug", "info", "warning", "error")
-    serve.add_argument("--log-level", choices=levels, help="least severe level to log; overrides the config")
+    command.add_argument("--log-level", choices=levels, help="least severe level to log; overrides the config")
 
-    check = commands.add_parser("check", help="print a config's errors and warnings")
-    check.add_argument("file", type=Path, nargs="?", metavar="FILE", help=f"the config; default: {WHERE}")
-    check.add_argument(
+
+def _check(commands: _Commands) -> None:
+    command = commands.add_parser("check", help="print a config's errors and warnings")
+    command.add_argument("file", type=Path, nargs="?", metavar="FILE", help=f"the config; default: {WHERE}")
+    command.add_argument(
         "--listen",
         action="append",
         default=[],
@@ -39,15 +68,17 @@ def parser() -> argparse.ArgumentParser:
         help="an address at which systemd listens for the service (pointsman.socket), host:port or unix:/path",
     )
 
-    init = commands.add_parser("init", help="write a config for what a running vLLM serves")
-    init.add_argument(
+
+def _init(commands: _Commands) -> None:
+    command = commands.add_parser("init", help="write a config for what a running vLLM serves")
+    command.add_argument(
         "--vllm",
         type=_address,
         default="http://127.0.0.1:8000",
         metavar="URL",
         help="its address, host:port, http(s)://... or unix:/path (default: %(default)s)",
     )
-    init.add_argument(
+    command.add_argument(
         "-o",
         dest="output",
         type=Path,
@@ -55,193 +86,216 @@ def parser() -> argparse.ArgumentParser:
         help="the config to write; default: /etc/pointsman/config.yaml for root where the service is installed, else "
         "config/config.yaml",
     )
-    init.add_argument("--api-key-file", type=Path, metavar="FILE", help="file with the key of vLLM's --api-key")
-    init.add_argument("--force", action="store_true", help="overwrite an existing config")
+    command.add_argument("--api-key-file", type=Path, metavar="FILE", help="file with the key of vLLM's --api-key")
+    command.add_argument("--force", action="store_true", help="overwrite an existing config")
 
-    migrate = commands.add_parser(
+
+def _migrate(commands: _Commands) -> None:
+    command = commands.add_parser(
         "migrate",
         help="convert a configuration of vLLM Semantic Router",
         description="Print the result, and a note on each part of the file to standard error. Exit codes: 0 the "
         "result passes `check`, 1 the result is incomplete and must be filled in, 3 nothing was written.",
     )
-    migrate.add_argument("file", type=Path, metavar="FILE")
-    migrate.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the result to a file")
-    migrate.add_argument("--force", action="store_true", help="overwrite the file of -o")
+    command.add_argument("file", type=Path, metavar="FILE")
+    command.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the result to a file")
+    command.add_argument("--force", action="store_true", help="overwrite the file of -o")
 
-    status = commands.add_parser("status", help="show how the running service does")
-    _config_option(status)
-    status.add_argument("--json", action="store_true", help="print the admin port's JSON response")
 
-    explain = commands.add_parser(
+def _status(commands: _Commands) -> None:
+    command = commands.add_parser("status", help="show how the running service does")
+    _config_option(command)
+    command.add_argument("--json", action="store_true", help="print the admin port's JSON response")
+
+
+def _explain(commands: _Commands) -> None:
+    command = commands.add_parser(
         "explain",
         help="show how a request would be routed, and why",
         description="The running service answers, by its admin port. Where none runs, the config alone decides.",
     )
-    explain.add_argument("text", nargs="?", metavar="TEXT", help="what a user asks")
-    explain.add_argument(
+    command.add_argument("text", nargs="?", metavar="TEXT", help="what a user asks")
+    command.add_argument(
         "--request", type=Path, metavar="FILE", help="a file with the JSON body of a whole request; - is standard input"
     )
-    _config_option(explain)
-    explain.add_argument("--offline", action="store_true", help="ask no service: decide as the config says")
-    explain.add_argument("--json", action="store_true", help="print the JSON of POST /v1/route, and the service")
-    explain.set_defaults(parser=explain)
+    _config_option(command)
+    command.add_argument("--offline", action="store_true", help="ask no service: decide as the config says")
+    command.add_argument("--json", action="store_true", help="print the JSON of POST /v1/route, and the service")
+    command.set_defaults(parser=command)
 
-    mode = commands.add_parser(
+
+def _mode(commands: _Commands) -> None:
+    command = commands.add_parser(
         "mode",
         help="show how much a running service routes, or set it at once",
         description="`off` and `shadow` hold for all categories, `on` in place of routing.mode; `config` gives the "
         "config file its word back. What was set survives reloads and restarts.",
     )
-    mode.add_argument("mode", nargs="?", choices=("off", "shadow", "on", "config"))
-    _config_option(mode)
-    mode.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("mode", nargs="?", choices=("off", "shadow", "on", "config"))
+    _config_option(command)
+    command.add_argument("--json", action="store_true", help="print JSON")
 
-    canary = commands.add_parser("canary", help="list, promote or roll back the canaries of a running service")
-    canary.add_argument("action", nargs="?", choices=("list", "promote", "rollback", "restart"), default="list")
-    canary.add_argument("category", nargs="?", metavar="CATEGORY", help="the category whose canary it is")
-    _config_option(canary)
-    canary.add_argument("--json", action="store_true", help="print JSON")
-    canary.set_defaults(parser=canary)
 
-    classifier = commands.add_parser(
+def _canary(commands: _Commands) -> None:
+    command = commands.add_parser("canary", help="list, promote or roll back the canaries of a running service")
+    command.add_argument("action", nargs="?", choices=("list", "promote", "rollback", "restart"), default="list")
+    command.add_argument("category", nargs="?", metavar="CATEGORY", help="the category whose canary it is")
+    _config_option(command)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(parser=command)
+
+
+def _classifier(commands: _Commands) -> None:
+    command = commands.add_parser(
         "classifier",
         help="list the classifiers of a running service, put one to use, or go back",
         description="`promote` lets an artifact of `fit --labelled` serve in place of the config's classifier, once "
         "the service has proven it; `rollback` lets the one before serve again. Both survive restarts, and "
         "hold until the config names another.",
     )
-    classifier.add_argument("action", nargs="?", choices=("list", "promote", "rollback"), default="list")
-    classifier.add_argument(
+    command.add_argument("action", nargs="?", choices=("list", "promote", "rollback"), default="list")
+    command.add_argument(
         "artifact",
         nargs="?",
         metavar="ARTIFACT",
         help="of promote: a name in the list, or a folder; default: the newest",
     )
-    _config_option(classifier)
-    classifier.add_argument("--json", action="store_true", help="print JSON")
-    classifier.set_defaults(parser=classifier)
+    _config_option(command)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(parser=command)
 
-    compare = commands.add_parser(
+
+def _compare(commands: _Commands) -> None:
+    command = commands.add_parser(
         "compare",
         help="compare two models, or two arms of an experiment, by the service's log",
         description="A side is a model, or an arm: canary, stable, routed, holdback. The verdict is valid whenever and "
         "however often it is looked at.",
     )
-    compare.add_argument("first", metavar="A")
-    compare.add_argument("second", metavar="B")
-    compare.add_argument(
+    command.add_argument("first", metavar="A")
+    command.add_argument("second", metavar="B")
+    command.add_argument(
         "--log",
         type=Path,
         default=Path("-"),
         metavar="FILE",
         help="the service's log; default: standard input",
     )
-    compare.add_argument("--label", metavar="NAME", help="judge how often this label was given; choose it beforehand")
-    compare.add_argument("--since", metavar="WHEN", help="leave out what was before: 90m, 2h, 3d ago, or a date in UTC")
-    _config_option(compare)
+    command.add_argument("--label", metavar="NAME", help="judge how often this label was given; choose it beforehand")
+    command.add_argument("--since", metavar="WHEN", help="leave out what was before: 90m, 2h, 3d ago, or a date in UTC")
+    _config_option(command)
 
-    own = commands.add_parser(
+
+def _config(commands: _Commands) -> None:
+    command = commands.add_parser(
         "config",
         help="what a running service holds beside its config file; roll the config back",
         description="`overlay` prints what commands have set, as YAML. `list` shows the kept configs. `rollback` "
         "serves one of them, by default the one before that in use, until `follow` or until the file changes. The file "
         "is never written.",
     )
-    own.add_argument("action", choices=("overlay", "list", "rollback", "follow"))
-    own.add_argument("number", nargs="?", type=int, metavar="N", help="of rollback: the config's number in the list")
-    _config_option(own)
-    own.add_argument("--json", action="store_true", help="print JSON")
-    own.set_defaults(parser=own)
+    command.add_argument("action", choices=("overlay", "list", "rollback", "follow"))
+    command.add_argument(
+        "number", nargs="?", type=int, metavar="N", help="of rollback: the config's number in the list"
+    )
+    _config_option(command)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(parser=command)
 
-    adapters = commands.add_parser("adapters", help="list, load and unload the adapters of a running service's vLLM")
-    adapters.add_argument("action", nargs="?", choices=("list", "load", "unload"), default="list")
-    adapters.add_argument("name", nargs="?", metavar="NAME", help="adapter to load or unload")
-    adapters.add_argument("--force", action="store_true", help="unload an adapter that nobody knows how to load again")
-    _config_option(adapters)
-    adapters.add_argument("--json", action="store_true", help="print the admin port's JSON response")
-    adapters.set_defaults(parser=adapters)
 
-    keys = commands.add_parser("keys", help="add, list and revoke the clients' keys")
-    keys.add_argument("action", nargs="?", choices=("add", "list", "revoke"), default="list")
-    keys.add_argument("name", nargs="?", metavar="NAME", help="whose key to add or revoke")
-    _config_option(keys)
-    keys.add_argument(
+def _adapters(commands: _Commands) -> None:
+    command = commands.add_parser("adapters", help="list, load and unload the adapters of a running service's vLLM")
+    command.add_argument("action", nargs="?", choices=("list", "load", "unload"), default="list")
+    command.add_argument("name", nargs="?", metavar="NAME", help="adapter to load or unload")
+    command.add_argument("--force", action="store_true", help="unload an adapter that nobody knows how to load again")
+    _config_option(command)
+    command.add_argument("--json", action="store_true", help="print the admin port's JSON response")
+    command.set_defaults(parser=command)
+
+
+def _keys(commands: _Commands) -> None:
+    command = commands.add_parser("keys", help="add, list and revoke the clients' keys")
+    command.add_argument("action", nargs="?", choices=("add", "list", "revoke"), default="list")
+    command.add_argument("name", nargs="?", metavar="NAME", help="whose key to add or revoke")
+    _config_option(command)
+    command.add_argument(
         "--model",
         action="append",
         metavar="MODEL",
         help="of add: a model that the key may use, any number of times; default: all",
     )
-    keys.add_argument("--default-model", metavar="MODEL", help="of add: answers in place of the config's default_model")
-    keys.add_argument(
+    command.add_argument(
+        "--default-model", metavar="MODEL", help="of add: answers in place of the config's default_model"
+    )
+    command.add_argument(
         "--upstream-key-file",
         metavar="FILE",
         help="of add: a file, relative to that of the keys, with the key that vLLM gets for this client",
     )
-    keys.add_argument("--expires", metavar="DAY", help="of add: the last day (UTC) of the key, as 2027-01-31")
+    command.add_argument("--expires", metavar="DAY", help="of add: the last day (UTC) of the key, as 2027-01-31")
     for flag, what in (
         ("--requests-per-minute", "requests a minute"),
         ("--tokens-per-minute", "tokens a minute, of prompts and answers"),
         ("--max-in-flight", "requests at a time"),
         ("--max-body-bytes", "bytes of a request's body"),
     ):
-        keys.add_argument(flag, type=int, metavar="N", help=f"of add: the most {what}")
-    keys.add_argument("--json", action="store_true", help="print JSON")
-    keys.set_defaults(parser=keys)
+        command.add_argument(flag, type=int, metavar="N", help=f"of add: the most {what}")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(parser=command)
 
-    texts = commands.add_parser(
+
+def _texts(commands: _Commands) -> None:
+    command = commands.add_parser(
         "texts",
         help="remove texts that pointsman.log.texts_file has kept",
         description="A running service goes on with what is left.",
     )
-    texts.add_argument("action", choices=("delete",))
-    texts.add_argument(
+    command.add_argument("action", choices=("delete",))
+    command.add_argument(
         "--request-id", action="append", metavar="ID", help="the text that was kept for this request; any number"
     )
-    texts.add_argument("--text-hash", action="append", metavar="HASH", help="the text with this hash; any number")
-    texts.add_argument("--older-than", metavar="WHEN", help="what is older: 90m, 2h, 3d, or than a date in UTC")
-    texts.add_argument("--file", type=Path, metavar="FILE", help="default: the config's pointsman.log.texts_file")
-    _config_option(texts)
-    texts.set_defaults(parser=texts)
+    command.add_argument("--text-hash", action="append", metavar="HASH", help="the text with this hash; any number")
+    command.add_argument("--older-than", metavar="WHEN", help="what is older: 90m, 2h, 3d, or than a date in UTC")
+    command.add_argument("--file", type=Path, metavar="FILE", help="default: the config's pointsman.log.texts_file")
+    _config_option(command)
+    command.set_defaults(parser=command)
 
-    collect = commands.add_parser(
+
+def _collect(commands: _Commands) -> None:
+    command = commands.add_parser(
         "collect",
         help="list the kept texts that a person should label, the most useful first",
         description="Doubtful and contested ones: bad feedback, another opinion of the classifier in shadow, no "
         "category chosen, two categories close to each other. Nearly the same texts are listed once. Texts are kept "
         "where pointsman.log.texts_file names a file.",
     )
-    collect.add_argument(
+    command.add_argument(
         "--log", type=Path, metavar="FILE", help="the service's log, for what the shadow said; - is standard input"
     )
-    collect.add_argument(
+    command.add_argument(
         "--limit", type=_count, default=200, metavar="N", help="at most so many (default: %(default)s)"
     )
-    collect.add_argument(
+    command.add_argument(
         "-o", dest="output", type=Path, metavar="FILE", help="the worklist; default: in the state directory"
     )
-    _labels_option(collect)
-    _config_option(collect)
+    _labels_option(command)
+    _config_option(command)
 
-    label = commands.add_parser(
+
+def _label(commands: _Commands) -> None:
+    command = commands.add_parser(
         "label",
         help="say which category texts of the worklist belong to",
         description="In a terminal, one key labels the text that is shown. The label `none` means that no category "
         "fits.",
     )
-    label.add_argument("file", type=Path, nargs="?", metavar="FILE", help="a worklist; default: that of `collect`")
-    label.add_argument("--id", metavar="ID", help="label this text, without questions")
-    label.add_argument("--label", metavar="LABEL", help="its category, or none")
-    label.add_argument("--undo", action="store_true", help="take the last label back")
-    _labels_option(label)
-    _config_option(label)
-    label.set_defaults(parser=label)
-
-    commands.add_parser("eval", help="measure a classifier, or replay a decision log", add_help=False)
-    commands.add_parser("export", help="convert a classifier into an artifact", add_help=False)
-    commands.add_parser("fit", help="train a head for your own labels on an artifact", add_help=False)
-    commands.add_parser("replay", help="repeat the decisions of a log: `eval --replay`", add_help=False)
-    commands.add_parser("version", help="print the version")
-    return found
+    command.add_argument("file", type=Path, nargs="?", metavar="FILE", help="a worklist; default: that of `collect`")
+    command.add_argument("--id", metavar="ID", help="label this text, without questions")
+    command.add_argument("--label", metavar="LABEL", help="its category, or none")
+    command.add_argument("--undo", action="store_true", help="take the last label back")
+    _labels_option(command)
+    _config_option(command)
+    command.set_defaults(parser=command)
 
 
 def _labels_option(parser: argparse.ArgumentParser) -> None:
