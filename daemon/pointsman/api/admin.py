@@ -11,10 +11,10 @@ import msgspec
 from pointsman.adapters.inventory import inventory
 from pointsman.adapters.loader import Loader
 from pointsman.adapters.poller import Poller
+from pointsman.api.admin_handler import BODY_SECONDS, body_of
 from pointsman.api.dry_run import dry_run
 from pointsman.config.model import Config
-from pointsman.errors import HttpError, RequestError
-from pointsman.long_body import Received
+from pointsman.errors import HttpError
 from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.routing.explain import describe
 from pointsman.routing.opinion import Opinion
@@ -23,7 +23,7 @@ from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route
 
-BODY_SECONDS = 10.0
+FORM = '{"name": "ADAPTER"}'
 # Of a request to be explained; most others name an adapter.
 MOST_BODY_BYTES = 8 * 2**20
 
@@ -59,7 +59,7 @@ def adapter_routes(current: Callable[[], Adapters], keep: Callable[[], Awaitable
     def change(verb: str) -> Handler:
         async def handler(request: Request) -> Response:
             try:
-                named = _named(await request.read(BODY_SECONDS))
+                named = await body_of(request, _Named, FORM)
                 loader = current().loader
                 if verb == "load":
                     outcome = await loader.load(named.name)
@@ -105,10 +105,3 @@ def dry_run_route(
             release()
 
     return Route("POST", "/route", handler)
-
-
-def _named(body: Received) -> _Named:
-    try:
-        return msgspec.json.decode(body, type=_Named)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError('the body must be {"name": "ADAPTER"}', status=400, code="invalid_json") from error

@@ -9,14 +9,14 @@ from typing import Any, Protocol
 
 import msgspec
 
+from pointsman.api.admin_handler import body_of
 from pointsman.config.overlay import Decided, Overlay, with_canary
 from pointsman.errors import HttpError, RequestError
-from pointsman.long_body import Received
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route
 
-BODY_SECONDS = 10.0
+FORM = '{"category": "CATEGORY"}'
 VERBS = ("promote", "rollback", "restart")
 
 
@@ -45,7 +45,7 @@ def canary_routes(keeper: Keeper) -> list[Route]:
     def change(verb: str) -> Handler:
         async def handler(request: Request) -> Response:
             try:
-                category = _category(await request.read(BODY_SECONDS))
+                category = (await body_of(request, _Named, FORM)).category
                 adapter = _adapter(keeper.canaries(), category)
             except HttpError as error:
                 return error_response(error)
@@ -63,14 +63,6 @@ def _decided(verb: str, adapter: str) -> Decided | None:
         return None
     state = "promoted" if verb == "promote" else "rolled_back"
     return Decided(adapter=adapter, state=state, by="command", at=int(time.time()))  # type: ignore[arg-type]
-
-
-def _category(body: Received) -> str:
-    try:
-        return msgspec.json.decode(body, type=_Named).category
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        message = 'the body must be {"category": "CATEGORY"}'
-        raise RequestError(message, status=HTTPStatus.BAD_REQUEST, code="invalid_json") from error
 
 
 def _adapter(canaries: list[dict[str, Any]], category: str) -> str:

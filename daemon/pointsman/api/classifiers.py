@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from typing import Annotated, Protocol
 
 import msgspec
 
-from pointsman.errors import HttpError, RequestError
-from pointsman.long_body import Received
-from pointsman.server.request import Handler, Request
-from pointsman.server.response import Response, error_response
+from pointsman.api.admin_handler import answering, body_of
+from pointsman.server.request import Request
+from pointsman.server.response import Response
 from pointsman.server.routes import Route
 
-BODY_SECONDS = 10.0
+FORM = '{"artifact": "NAME"}, as GET /classifiers names them, or {} for the newest'
 
 
 class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
@@ -35,28 +32,11 @@ def classifier_routes(keeper: Keeper) -> list[Route]:
     To promote takes `{"artifact": NAME}`, or `{}` for the newest.
     """
 
-    def answering(work: Callable[[Request], Awaitable[Response]]) -> Handler:
-        async def handler(request: Request) -> Response:
-            try:
-                return await work(request)
-            except HttpError as error:
-                return error_response(error)
-
-        return handler
-
     async def promote(request: Request) -> Response:
-        return await keeper.promote(_name(await request.read(BODY_SECONDS)))
+        return await keeper.promote((await body_of(request, _Wanted, FORM)).artifact)
 
     return [
         Route("GET", "/classifiers", answering(lambda _: keeper.listed())),
         Route("POST", "/classifier/promote", answering(promote)),
         Route("POST", "/classifier/rollback", answering(lambda _: keeper.roll_back())),
     ]
-
-
-def _name(body: Received) -> str | None:
-    try:
-        return msgspec.json.decode(body, type=_Wanted).artifact
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        message = 'the body must be {"artifact": "NAME"}, as GET /classifiers names them, or {} for the newest'
-        raise RequestError(message, status=HTTPStatus.BAD_REQUEST, code="invalid_json") from error

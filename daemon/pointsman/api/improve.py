@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from typing import Annotated, Literal, Protocol
 
 import msgspec
 
-from pointsman.errors import HttpError, RequestError
-from pointsman.long_body import Received
-from pointsman.server.request import Handler, Request
-from pointsman.server.response import Response, error_response
+from pointsman.api.admin_handler import answering, body_of
+from pointsman.server.request import Request
+from pointsman.server.response import Response
 from pointsman.server.routes import Route
 
-BODY_SECONDS = 10.0
+FORM = '{"hash": "TEXT_HASH", "label": "CATEGORY"}, as GET /improve names them, or "none"'
 
 
 class _Label(msgspec.Struct, forbid_unknown_fields=True):
@@ -38,17 +35,8 @@ def improve_routes(improver: Improver) -> list[Route]:
     To label takes `{"hash": TEXT_HASH, "label": CATEGORY or "none"}`.
     """
 
-    def answering(work: Callable[[Request], Awaitable[Response]]) -> Handler:
-        async def handler(request: Request) -> Response:
-            try:
-                return await work(request)
-            except HttpError as error:
-                return error_response(error)
-
-        return handler
-
     async def label(request: Request) -> Response:
-        asked = _label(await request.read(BODY_SECONDS))
+        asked = await body_of(request, _Label, FORM)
         return await improver.label(asked.hash, asked.label)
 
     return [
@@ -59,11 +47,3 @@ def improve_routes(improver: Improver) -> list[Route]:
         Route("POST", "/improve/fit", answering(lambda _: improver.start("fit"))),
         Route("POST", "/improve/cancel", answering(lambda _: improver.cancel())),
     ]
-
-
-def _label(body: Received) -> _Label:
-    try:
-        return msgspec.json.decode(body, type=_Label)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        message = 'the body must be {"hash": "TEXT_HASH", "label": "CATEGORY"}, as GET /improve names them, or "none"'
-        raise RequestError(message, status=HTTPStatus.BAD_REQUEST, code="invalid_json") from error

@@ -7,21 +7,18 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from pointsman.api.admin_handler import body_of
 from pointsman.config.overlay import Overlay
-from pointsman.errors import HttpError, RequestError
-from pointsman.long_body import Received
+from pointsman.errors import HttpError
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route
 
-BODY_SECONDS = 10.0
+FORM = '{"mode": "off"}, "shadow", "on", or "config" for what the config says'
 
 
 class _Mode(msgspec.Struct):
     mode: Literal["off", "shadow", "on", "config"]
-
-
-_MODE = msgspec.json.Decoder(_Mode)
 
 
 class Keeper(Protocol):
@@ -39,19 +36,11 @@ def overlay_routes(keeper: Keeper) -> list[Route]:
 
     async def mode(request: Request) -> Response:
         try:
-            wanted = _mode(await request.read(BODY_SECONDS))
+            said = (await body_of(request, _Mode, FORM)).mode
         except HttpError as error:
             return error_response(error)
+        wanted = None if said == "config" else said
         await keeper.change(lambda now: msgspec.structs.replace(now, mode=wanted), by="mode")
         return json_response(keeper.describe())
 
     return [Route("GET", "/overlay", shown), Route("POST", "/mode", mode)]
-
-
-def _mode(body: Received) -> Literal["off", "shadow", "on"] | None:
-    try:
-        wanted = _MODE.decode(body).mode
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        message = 'the body must be {"mode": "off"}, "shadow", "on", or "config" for what the config says'
-        raise RequestError(message, status=400, code="invalid_json") from error
-    return None if wanted == "config" else wanted
