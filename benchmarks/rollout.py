@@ -106,6 +106,7 @@ def faults(script: dict[str, Any]) -> list[str]:
         "something was routed in shadow": script["sent_to_the_default"] == 1,
         "no verdict found the planted difference": "verdict: canary fails less often than stable" in script["compared"],
         "the canary had another share than 10 %": 0.05 < script["canary"] / script["until_verdict"] < 0.2,
+        "the promoted adapter did not answer": min(script["promoted"], script["after"]) > 0.9,
         "the bad canary was not rolled back once": len(script["rolled_back"]) == 1,
     }
     return [fault for fault, held in right.items() if not held]
@@ -207,6 +208,8 @@ def rendered(result: dict[str, Any]) -> list[str]:
         f"{processor(result['machine'])}, Python {result['python']}, commit {result['commit']}.",
         "",
         *table(["", "best", "more"], rows),
+        "",
+        "Where vLLM is asked for the usage of a stream on an arm, each event costs what [access.md](access.md) says.",
         "",
         f"Simulated experiments, {result['runs']:,} runs of up to {CONVERSATIONS:,} conversations each, looked at",
         "after every conversation, by failures, by the first byte (normal logarithms, standard deviation 0.5), and by",

@@ -35,11 +35,19 @@ def test_a_thousand_questions_are_all_wrapped_and_differ() -> None:
     assert min(map(len, bodies)) > 100
 
 
-SCRIPT = {"sent_to_the_default": 1.0, "canary": 50, "until_verdict": 500, "rolled_back": ["why"]}
-SCRIPT |= {"compared": ["verdict: canary fails less often than stable"]}
+SCRIPT = {"sent_to_the_default": 1.0, "canary": 50, "until_verdict": 500, "rolled_back": ["why"], "after": 1.0}
+SCRIPT |= {"promoted": 1.0, "compared": ["verdict: canary fails less often than stable"]}
 
 
 def test_each_fault_of_a_rollout_is_told() -> None:
     assert rollout.faults(SCRIPT) == []
-    for name, value in {"sent_to_the_default": 0.9, "canary": 250, "rolled_back": [], "compared": []}.items():
+    wrong = {
+        "sent_to_the_default": 0.9,
+        "canary": 250,
+        "rolled_back": [],
+        "compared": [],
+        "promoted": 0.5,
+        "after": 0.5,
+    }
+    for name, value in wrong.items():
         assert len(rollout.faults(SCRIPT | {name: value})) == 1, name
