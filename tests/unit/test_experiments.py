@@ -90,7 +90,7 @@ async def test_the_figures_and_verdicts_are_those_of_the_log(
     classifier: Classifier, routing: dict[str, Any], names: tuple[str, str]
 ) -> None:
     config = made(**routing)
-    records = await conversations(Router(config, classifier, Served), 160, worse=names[1])
+    records = await conversations(Router(config, classifier, Served), 320, worse=names[1])
     experiments = followed(config)
     experiments.add(records)
     (told,) = [one for one in experiments.report()["experiments"] if one["sides"][0]["name"] == names[0]]
