@@ -186,3 +186,11 @@ async def test_without_a_state_directory_nothing_is_kept(folder: Path) -> None:
         for path, body in (("collect", {}), ("fit", {}), ("undo", {}), ("label", {"hash": "0", "label": "law"})):
             status, told = await port.ask(f"/improve/{path}", **body)
             assert (status, told["error"]["code"]) == (409, "improve_off")
+
+
+async def test_files_that_cannot_be_used_are_told(folder: Path) -> None:
+    (folder / "state").write_text("no folder")
+    async with opened(folder) as port:
+        for path, body in (("", {}), ("/undo", {}), ("/label", {"hash": "0", "label": "law"})):
+            status, told = await port.ask(f"/improve{path}", **body)
+            assert (status, told["error"]["code"]) == (409, "improve_refused")
