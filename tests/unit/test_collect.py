@@ -112,6 +112,11 @@ def test_labelled_empty_and_repeated_texts_are_left_out_and_the_list_is_bounded(
     assert len(listed(*given, limit=3)) == 3
 
 
+def test_a_text_that_was_kept_again_and_again_takes_no_others_place() -> None:
+    others = [row(f"{n}", " ".join(f"w{n}x{i}" for i in range(9))) for n in range(800)]
+    assert len(listed(*[row("a", "the same", 0.0)] * 6_000, *others, limit=1_000)) == 801
+
+
 def test_of_very_many_texts_the_work_and_the_memory_stay_bounded() -> None:
     """30,000 texts, most of them alike; the most useful is found wherever it is."""
     dice = random.Random(5)  # noqa: S311

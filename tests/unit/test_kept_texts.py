@@ -300,6 +300,21 @@ def test_a_running_service_does_not_bring_back_what_was_removed(path: Path) -> N
     assert [row.hash for row in rows(path)] == ["1", "3"]
 
 
+def test_nobody_renames_or_replaces_the_files_while_somebody_does(path: Path) -> None:
+    entered = threading.Event()
+
+    def enter() -> None:
+        with alone(path):
+            entered.set()
+
+    with alone(path):
+        other = threading.Thread(target=enter)
+        other.start()
+        assert not entered.wait(0.2)
+    assert entered.wait(10)
+    other.join()
+
+
 def test_a_line_that_nobody_can_read_goes_with_the_first_row(path: Path) -> None:
     written(path, *GIVEN)
     with path.open("ab") as file:
