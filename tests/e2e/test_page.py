@@ -147,7 +147,9 @@ async def test_a_long_run_does_not_grow(browser: Browser, daemon: Daemon) -> Non
     """Coming back to the page asks anew, as its timers do."""
     await opened(browser, daemon)
     await shows(browser, "Last errors")
-    before, after = await sizes(browser, 150), await sizes(browser, 150)
+    before, *later = [await sizes(browser, 100) for _ in range(4)]
+    # What is garbage is not always found at once, so the least of several counts.
+    after = {name: min(one[name] for one in later) for name in before}
     assert after["Nodes"] <= 1.1 * before["Nodes"] < 5_000
     assert after["JSHeapUsedSize"] <= 1.2 * before["JSHeapUsedSize"] < 8e6
     assert after["JSEventListeners"] <= before["JSEventListeners"]

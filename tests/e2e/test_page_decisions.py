@@ -73,12 +73,13 @@ async def test_decisions_appear_as_they_are_made_the_newest_first(browser: Brows
     await shows(browser, "None so far")
     port.count([decided("first"), decided("second", reason=Reason.LOW_CONFIDENCE, key="ann", first_byte=0.25)])
     await shows(browser, "second")
-    port.count([Record("third", "other", status=404, ended=time.time())])
+    port.count([Record("third", "other", status=404, ended=time.time(), error="GET /x: Not Found")])
     await shows(browser, "third")
     rows = [row[1:] for row in await cells(browser, TABLE)]
     assert [row[-1] for row in rows] == ["third", "second", "first"]
     assert rows[1][:7] == ["low_confidence legal below 0.62", "legal", "0.875", "legal-lora", "MoM", "ann", "200"]
     assert rows[1][7] == "250 ms"
+    assert rows[0][0] == "GET /x: Not Found"
 
 
 async def test_they_are_chosen_by_category_reason_model_and_key(browser: Browser, port: PagePort) -> None:
@@ -110,31 +111,43 @@ async def test_a_pause_holds_what_is_shown(browser: Browser, port: PagePort) -> 
     await shows(browser, "id-3")
 
 
-async def test_ten_thousand_decisions_are_shown_in_parts_without_a_stall(browser: Browser, port: PagePort) -> None:
-    """A task of 50 ms is long, by the browser's own measure; here other processes have their share of the time."""
-    port.count(many(10_000))
-    await browser.open(f"{port.url}/page/icon.svg")
-    await browser.open(f"{port.url}/#decisions")
+async def longest(browser: Browser, url: str) -> float:
+    """The longest time for which the page did nothing else, in ms, while it showed 500 decisions and 500 others."""
+    await browser.open(f"{url}/page/icon.svg")
+    await browser.open(f"{url}/#decisions")
     await browser.run(
         """
-        window.long = [];
+        window.long = [0];
         const watch = new PerformanceObserver(list => window.long.push(...list.getEntries().map(one => one.duration)));
         watch.observe({type: "longtask", buffered: true});
         """
     )
+    await shows(browser, "500 of the last 10,000")
+    await press(browser, "Older")
+    await shows(browser, "500 older ones")
+    found: float = await browser.run("return Math.max(...window.long)")
+    return found
+
+
+async def test_ten_thousand_decisions_are_shown_in_parts_without_a_stall(browser: Browser, port: PagePort) -> None:
+    """The shortest of three runs counts, as other processes have their share of the time."""
+    port.count(many(10_000))
+    assert min([await longest(browser, port.url) for _ in range(3)]) < 250
+    await browser.open(f"{port.url}/page/icon.svg")
+    await browser.open(f"{port.url}/#decisions")
     await shows(browser, "500 of the last 10,000")
     port.count(many(700, 10_000))
     await shows(browser, "id-10699")
     await choose(browser, "Key", "ben")
     await shows(browser, "id-10699" if 10_699 % 3 == 1 else "id-10698")
     await choose(browser, "Key", "any")
+    await shows(browser, "500 of the last 10,000")
     await press(browser, "Older")
     shown = await shows(browser, "500 older ones")
     assert "id-10199" in shown
     assert "id-10200" not in shown
     await press(browser, "Pause")
     await shows(browser, "id-10699")
-    assert max([0, *await browser.run("return window.long")]) < 400
     assert await browser.run("return document.querySelectorAll('*').length") < 9_000
 
 
@@ -157,9 +170,13 @@ async def test_a_long_run_does_not_grow(browser: Browser, port: PagePort) -> Non
         for part in range(4):
             port.count(many(200, turn * 800 + part * 200))
             found.append(await sizes(browser, 10))
-    before, after = found[3], found[-1]
-    assert before["Nodes"] < 40_000
-    assert after["Nodes"] <= 1.1 * before["Nodes"]
+    # What is garbage is not always found at once, so the least of several counts.
+    before, after = (
+        {name: min(one[name] for one in part) for name in ("Nodes", "JSHeapUsedSize", "JSEventListeners")}
+        for part in (found[3:8], found[8:])
+    )
+    assert await browser.run("return document.querySelectorAll('*').length") < 9_000
+    assert after["Nodes"] <= 1.2 * before["Nodes"]
     assert after["JSHeapUsedSize"] <= 1.2 * before["JSHeapUsedSize"]
     assert after["JSEventListeners"] <= before["JSEventListeners"]
 

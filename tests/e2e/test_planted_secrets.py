@@ -23,6 +23,10 @@ OURS = (CLIENT_KEY, VLLM_KEY, ADMIN_TOKEN, IN_CONFIG)
 """What no client may be told, whatever it sends."""
 SECRETS = (*OURS, PROMPT, ANSWER, SYSTEM, WRONG_KEY, COOKIE, PROXY, HEADER, QUERY)
 
+ADMIN_PATHS = (
+    *("/metrics", "/config", "/status", "/adapters", "/ready", "/canaries"),
+    *("/", "/decisions", "/errors", "/traffic/hour", "/experiments"),
+)
 HEADERS = {
     "Content-Type": "application/json",
     "Cookie": f"session={COOKIE}",
@@ -88,7 +92,7 @@ async def of_the_operator(http: aiohttp.ClientSession, daemon: Daemon) -> str:
     for headers in ({}, {"Authorization": f"Bearer {ADMIN_TOKEN}"}, {"Authorization": f"Bearer {WRONG_KEY}"}):
         async with http.post(daemon.admin_url + "/reload", json={}, headers=headers) as response:
             told += await response.text()
-        for path in ("/metrics", "/config", "/status", "/adapters", "/ready", "/nowhere"):
+        for path in (*ADMIN_PATHS, "/nowhere"):
             async with http.get(daemon.admin_url + path, headers=headers) as response:
                 told += await response.text()
     assert '"generation"' in told, "the token was accepted"

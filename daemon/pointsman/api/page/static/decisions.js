@@ -13,7 +13,7 @@ const NAMES = 10;
 const FIELDS = ["category", "reason", "model", "key"];
 const COLUMNS = [
     ["UTC", "code", one => clock(one.at)],
-    ["Reason", null, one => [one.reason, why(one)]],
+    ["Reason", null, one => one.reason ? [one.reason, why(one)] : h("span", {class: "quiet", title: one.error}, one.error)],
     ["Category", null, one => one.category],
     ["Score", "number", one => one.confidence?.toFixed(3)],
     ["Model", null, one => one.model],
@@ -34,7 +34,7 @@ export function open(main) {
         onchange: event => choose(field, event.currentTarget.value),
     }, h("option", {value: "any"}, "any"))]));
     const pause = h("button", {type: "button", "aria-pressed": "false", onclick: () => past ? begin() : hold(!held)}, "Pause");
-    const older = h("button", {type: "button", onclick: () => attempt(showOlder)}, "Older");
+    const older = h("button", {type: "button", disabled: true, onclick: () => attempt(showOlder)}, "Older");
 
     const asking = every(2, async () => {
         const asked = epoch, names = answers++ % NAMES === 0;
@@ -79,6 +79,7 @@ export function open(main) {
         newest = 0;
         past = false;
         rows.replaceChildren();
+        older.disabled = true;
         hold(false);
     }
 
@@ -122,7 +123,7 @@ function why(one) {
         one.missed && `${one.missed[0]} below ${one.missed[1].toFixed(2)}`,
         one.would && `would be ${one.would}`,
         one.rule,
-        one.arm,
+        one.arm === one.reason ? null : one.arm,
         one.shadow && `in shadow ${one.shadow}`,
     ].filter(Boolean);
     return notes.length ? h("span", {class: "quiet"}, ` ${notes.join(", ")}`) : null;

@@ -14,12 +14,13 @@ import * as status from "./status.js";
 const VIEWS = {now, decisions, try: trying, compare, improve};
 const main = document.getElementById("main");
 const state = document.getElementById("state");
+const since = document.getElementById("since");
 let close = () => {};
 let asking = null;
 let locked = false;
 
 function open() {
-    const name = location.hash.slice(1) in VIEWS ? location.hash.slice(1) : "now";
+    const wanted = location.hash.slice(1), name = Object.hasOwn(VIEWS, wanted) ? wanted : "now";
     if (locked) {
         return;
     }
@@ -86,10 +87,11 @@ onFailure(error => {
     }
 });
 
-status.watch(told => tell(
-    told.trouble === null ? `ready, up ${age(told.uptime_s)}, ${told.version}` : told.trouble,
-    told.trouble === null ? "state good" : "state bad",
-));
+// The state is read out where it changes, and the age is not.
+status.watch(told => {
+    tell(told.trouble ?? "ready", told.trouble === null ? "state good" : "state bad");
+    since.textContent = `up ${age(told.uptime_s)}, ${told.version}`;
+});
 
 document.getElementById("views").append(...Object.entries(VIEWS).map(
     ([name, view]) => h("li", {}, h("a", {href: `#${name}`}, view.title))));

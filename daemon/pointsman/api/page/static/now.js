@@ -64,7 +64,7 @@ export function open(main) {
 }
 
 function figures(traffic, told) {
-    const seconds = Math.max(traffic.now - traffic.start, 1);
+    const seconds = Math.max(Math.min(traffic.now - traffic.start, told.uptime_s), 60);
     const by = name => sum(traffic[name].flatMap(one => one.counts));
     const requests = by("statuses"), decisions = by("reasons");
     const failed = sum(traffic.statuses.filter(one => one.name >= "500").flatMap(one => one.counts));
