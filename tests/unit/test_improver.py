@@ -23,6 +23,8 @@ from support.config_files import MINIMAL, category
 from support.log import Memory
 from support.process import eventually
 
+pytestmark = pytest.mark.heavy  # each command is a process of its own
+
 TEXTS = ("What may a landlord keep of the deposit?", "Sum all even numbers below ten", "Who pays for the lift?")
 
 

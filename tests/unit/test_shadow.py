@@ -44,6 +44,8 @@ from support.process import eventually
 from support.toy_config import QUIET, config
 from support.toy_config import category as toy_category
 
+pytestmark = pytest.mark.heavy  # a shadow is a process of its own
+
 Make = Callable[..., AbstractContextManager[Classifier]]
 
 OTHER = dict(toy_artifact.WORDS) | {"landlord": "health", "weather": "law"}
@@ -53,7 +55,7 @@ SOON_S = 60.0
 
 def second(folder: Path, words: dict[str, str] = OTHER, labels: tuple[str, ...] = LABELS, **manifest: Any) -> Path:
     contents = {MODEL: toy_artifact.model(labels, words), TOKENIZER: toy_artifact.tokenizer(words)}
-    return toy_artifact.build(folder, contents, labels=list(labels), **manifest)
+    return toy_artifact.build_measured(folder, contents, labels=list(labels), **manifest)
 
 
 @dataclass
@@ -478,7 +480,7 @@ async def test_a_fault_of_ours_ends_no_comparison(
 
 
 def written(path: Path, shadow: str = "second", first: str = "first") -> Path:
-    toy_artifact.build(path / first)
+    toy_artifact.build_measured(path / first)
     text = (
         f"{MINIMAL}classifier: {{category_model: {{model_id: {first}}}}}\n"
         f"pointsman: {{classifier: {{threads: 1, shadow: {shadow}}}}}\n"
