@@ -29,7 +29,9 @@ COMMAND_S = 240.0
 
 def test_there_are_guides_and_the_readme_leads_to_each() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    assert {"roll-out", "add-an-adapter", "add-a-category", "compare-adapters"} <= {guide.stem for guide in GUIDES}
+    assert {"first-day", "roll-out", "add-an-adapter", "add-a-category", "compare-adapters"} <= {
+        guide.stem for guide in GUIDES
+    }
     assert [guide.name for guide in ALL if f"(docs/guides/{guide.name})" not in readme] == []
 
 
