@@ -52,7 +52,7 @@ def _listed() -> Iterator[tuple[argparse.Action, argparse.ArgumentParser]]:
     for listed in subparsers._choices_actions:
         parser = subparsers.choices[listed.dest]
         other = OTHERS.get(listed.dest)
-        yield listed, importlib.import_module(other).command_parser() if other else parser
+        yield listed, importlib.import_module(other[0]).command_parser() if other else parser
 
 
 def _argument(parser: argparse.ArgumentParser, action: argparse.Action) -> Argument:
