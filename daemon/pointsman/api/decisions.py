@@ -55,7 +55,7 @@ def _query(text: str) -> _Query:
     try:
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=MOST_FIELDS)
         return msgspec.convert(dict(pairs), _Query, strict=False)
-    except ValueError as error:
+    except (ValueError, msgspec.ValidationError) as error:
         raise RequestError(
             f"the query cannot be used: {error}; it takes after, before, limit (1 to 500), names, {', '.join(FIELDS)}",
             status=400,
