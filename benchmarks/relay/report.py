@@ -32,8 +32,8 @@ KERNEL = (
     "and libc 4 us. Of few streams, few chunks share a wake-up."
 )
 LOG = (
-    "vllm-router logs nothing. Without the line of each request, 16 clients cost about as much as with vllm-router, and "
-    '64 less: see the row "Pointsman, no request log". With one client the kernel takes half of the whole for either.'
+    "vllm-router logs nothing. Without the line of each request, 16 clients cost about as much as with vllm-router, "
+    'and 64 less: see the row "Pointsman, no request log". With one client the kernel takes half for either.'
 )
 ROUTING = (
     "Routing the automatic name, which is to find the ask, the conversation's history and the decision, is most of it, "
