@@ -35,6 +35,7 @@ from startup import RESULT, ROOT
 from target import difference
 
 from pointsman.app.prepare import Prepared, prepare
+from pointsman.classify.artifact import load, resolve
 from pointsman.config.model import Canary, CategoryRollout, LogOptions, RoutingOptions, Rule
 from pointsman.evaluation.comparison import EACH, SCALE
 from pointsman.evaluation.sequential import Sample, shares_differ
@@ -60,6 +61,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "10 rules with a pattern": {"rules": PATTERNS},
 }
 FEEDBACK = "feedback is taken"
+SHADOW = "a classifier in shadow"
 GROUPS = ("known", "others")
 
 
@@ -120,6 +122,8 @@ async def measure(rounds: int, folder: Path) -> dict[str, list[float]]:
     pieces = [HEAD.format(len(sent)).encode() + sent]
     configs = {name: _with(base, routing=RoutingOptions(**options)) for name, options in OPTIONS.items()}
     configs[FEEDBACK] = _with(base, log=LogOptions(feedback_file=str(folder / "feedback")))
+    beside = replace(base.config.pointsman.classifier, shadow="builtin")
+    configs[SHADOW] = replace(_with(base, classifier=beside), shadow=load(resolve("builtin", folder)))
     return await in_turn(configs, pieces, rounds)
 
 

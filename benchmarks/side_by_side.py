@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 from collections.abc import Mapping
@@ -34,6 +35,10 @@ async def in_turn(configs: Mapping[str, Prepared], pieces: list[bytes], rounds: 
             await end.ask(pieces)
             if not end.client_line.written.startswith(b"HTTP/1.1 200"):
                 raise RuntimeError(f"not answered: {end.client_line.written!r}")
+        async with asyncio.timeout(60):
+            for service in services.values():
+                while service.current.shadow is not None and service.current.shadow.state != "running":  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
         first = next(iter(ends.values()))
         count = max(3, round(ROUND_S / await first.seconds(pieces, 3)))
         for _ in range(rounds):

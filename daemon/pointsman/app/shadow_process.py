@@ -55,7 +55,7 @@ class ShadowProcess:
         try:
             started._lower_priority(NICE_LOADING)
             ready = await started._exchange(order, ShadowReady, START_S + order.load_seconds)
-        except BaseException:
+        except BaseException:  # also on cancellation: no one else would end it
             await started.close()
             raise
         if ready.error is not None:
