@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,10 @@ def pages_taken(_: Path, set_up: int) -> int:
 
 
 def growth(folder: Path, texts: int) -> int:
-    """Bytes, by texts of random lengths, from several sides at once, after as many that came before."""
+    """Bytes, by texts of random lengths, from several sides at once, after as many that came before.
+
+    The least of three rounds: what texts leave behind grows in each, what the allocator holds in one or two.
+    """
 
     lengths = np.random.default_rng(0)
 
@@ -127,10 +131,11 @@ def growth(folder: Path, texts: int) -> int:
     async def grown() -> int:
         options = ClassifierOptions(threads=2, deadline_ms=600_000, cache_entries=0)
         classifier = Classifier(artifact.load(folder), options)
-        await classify(classifier)
-        before = memory()
-        await classify(classifier)
-        return memory() - before
+        taken = []
+        for _ in range(4):
+            await classify(classifier)
+            taken.append(memory())
+        return min(after - before for before, after in pairwise(taken))
 
     return asyncio.run(grown())
 
@@ -182,4 +187,4 @@ def test_a_run_uses_the_memory_of_an_earlier_one(tmp_path: Path) -> None:
 
 
 def test_texts_of_ever_new_lengths_leave_nothing_behind() -> None:
-    assert in_a_process_of_its_own("growth", artifact.BUILTIN, 60) < 16 * MIB
+    assert in_a_process_of_its_own("growth", artifact.BUILTIN, 40) < 8 * MIB
