@@ -11,7 +11,10 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from pointsman.classify.manifest import MODEL, TOKENIZER
+from support import toy_artifact
 from support.browser import Browser, run_browser
+from support.config_files import LABELS
 from support.daemon import Daemon, run_daemon
 from support.fake_vllm import FakeVllm, run_fake_vllm
 from support.page import cells, shows, sizes
@@ -21,6 +24,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TOKEN = "5f3a-9c1e"
 HOSTILE = "<img src=x onerror='window.ran=1'><script>window.ran=1</script>"
+CANDIDATE = "<img src=x onerror='window.ran=1'>"
+# All that the candidate knows.
+LEGAL = {"async": "health", "landlord": "law"}
 CONTROLS = {"button", "link", "textbox", "searchbox", "combobox", "checkbox", "table", "navigation", "image"}
 
 
@@ -45,7 +51,9 @@ async def daemon(vllm: FakeVllm, tmp_path_factory: pytest.TempPathFactory) -> As
     token.chmod(0o600)
     config = shipped_config(vllm.port)
     config["pointsman"] = {"server": {"admin_token_file": token.name}}
-    async with run_daemon(config, folder) as found:
+    contents = {MODEL: toy_artifact.model(LABELS, LEGAL), TOKENIZER: toy_artifact.tokenizer(LEGAL)}
+    toy_artifact.build_measured(folder / "state" / "improve" / "artifacts" / CANDIDATE, contents, labels=list(LABELS))
+    async with run_daemon(config, folder, env={"STATE_DIRECTORY": str(folder / "state")}) as found:
         yield found
 
 
@@ -201,3 +209,28 @@ async def test_a_whole_request_is_tried_and_one_that_is_none_is_told(browser: Br
     await tried(browser, json.dumps({"model": "auto", "input": [{"role": "user", "content": MEDICAL}]}))
     shown = await shows(browser, "medical-lora")
     assert "the body is not JSON" not in shown
+
+
+async def test_a_candidate_is_tried_beside_the_classifier_in_use(browser: Browser, daemon: Daemon) -> None:
+    await opened(browser, daemon, "try")
+    await shows(browser, CANDIDATE)
+    await browser.run(
+        """
+        const select = document.querySelector("select");
+        select.value = arguments[0];
+        select.dispatchEvent(new Event("change"));
+        """,
+        CANDIDATE,
+    )
+    await tried(browser, TECHNICAL)
+    await shows(browser, "Its threshold")
+    decision = await browser.run("return document.querySelector('.facts').innerText")
+    assert f"{CANDIDATE} medical-lora medical, classified" in decision
+    rows = {row[0]: row[1:] for row in await cells(browser, "Categories")}
+    score, threshold, other, others = map(float, rows["medical"][1:])
+    assert score < threshold
+    assert other >= others
+    assert max((float(row[3]), row[0]) for row in await cells(browser, "Labels"))[1] == "health"
+    assert await browser.run("return [window.ran, document.images.length]") == [None, 0]
+    await tried(browser, "")
+    await shows(browser, "no text was classified")

@@ -21,6 +21,7 @@ from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Notifier
 from pointsman.cli.classifier import render
 from pointsman.config import overlay
+from pointsman.errors import RequestError
 from pointsman.evaluation.improve_files import artifacts_folder, prune_artifacts
 from pointsman.observability.log import Log
 from support import toy_artifact
@@ -46,6 +47,7 @@ class World:
 
     reloader: Reloader
     overlay: OverlayKeeper
+    keeper: ClassifierKeeper
     routes: Mapping[str, Any]
 
     async def ask(self, path: str, **body: Any) -> tuple[int, Any]:
@@ -77,8 +79,9 @@ async def started(folder: Path, *, state: bool = True) -> AsyncIterator[World]:
     kept = OverlayKeeper(source.state, generations)
     task = asyncio.create_task(reloader.run())
     try:
-        routes: list[Any] = classifier_routes(ClassifierKeeper(source, reloader, kept))
-        yield World(reloader, kept, {one.path: one for one in routes})
+        keeper = ClassifierKeeper(source, reloader, kept)
+        routes: list[Any] = classifier_routes(keeper)
+        yield World(reloader, kept, keeper, {one.path: one for one in routes})
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -190,6 +193,15 @@ async def test_a_name_leads_to_no_other_folder(folder: Path, body: dict[str, str
     async with started(folder) as service:
         status, told = await service.promote(**body)
         assert (status, told["error"]["code"], service.serves) == (404, "no_artifact", "own")
+
+
+async def test_the_configs_own_can_be_tried_while_another_serves_in_its_place(folder: Path) -> None:
+    async with started(folder) as service:
+        with pytest.raises(RequestError):
+            await service.keeper.folder_of("../own")
+        await service.promote(artifact="new")
+        assert await service.keeper.folder_of("own") == folder / "own"
+        assert await service.keeper.folder_of("old") == folder / "state" / "improve" / "artifacts" / "old"
 
 
 async def test_a_body_of_another_form_is_refused(folder: Path) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
+from urllib.parse import parse_qs
 
 import msgspec
 
 from pointsman.adapters.inventory import inventory
 from pointsman.adapters.loader import Loader
 from pointsman.adapters.poller import Poller
-from pointsman.api.admin_handler import BODY_SECONDS, body_of
+from pointsman.api.admin_handler import BODY_SECONDS, answering, body_of
 from pointsman.api.dry_run import dry_run
 from pointsman.config.model import Config
-from pointsman.errors import HttpError
+from pointsman.errors import HttpError, RequestError
 from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.routing.explain import describe
 from pointsman.routing.opinion import Opinion
@@ -105,3 +106,29 @@ def dry_run_route(
             release()
 
     return Route("POST", "/route", handler)
+
+
+Judge = Callable[[str, Router, Routed], Awaitable[dict[str, Any]]]
+
+
+def candidate_route(
+    begin: Callable[[], tuple[Router, Callable[[], object]]], responses: StoredResponses, judge: Judge
+) -> Route:
+    """Return the route `POST /route/candidate?artifact=NAME`: what another artifact makes of a request's text alone.
+
+    `begin` and `responses` as in `dry_run_route`; `judge` returns what the artifact of a name makes of it.
+    """
+
+    async def answer(request: Request) -> Response:
+        names = parse_qs(request.head.query).get("artifact", [])
+        if len(names) != 1:
+            message = "name one artifact, as GET /classifiers does: /route/candidate?artifact=NAME"
+            raise RequestError(message, status=400, code="invalid_query")
+        router, release = begin()
+        try:
+            _, routed = await dry_run(router, await request.read(BODY_SECONDS), responses=responses)
+            return json_response(await judge(names[0], router, routed))
+        finally:
+            release()
+
+    return Route("POST", "/route/candidate", answering(answer))

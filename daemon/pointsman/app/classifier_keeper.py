@@ -85,8 +85,18 @@ class ClassifierKeeper:
         await self._overlay.change(edit, by=f"classifier {command}")
         return json_response(outcome.fields() | await self._described() | {"trouble": self._overlay.trouble})
 
+    async def folder_of(self, name: str) -> Path:
+        """Return the folder of an artifact that can be tried: also the config's own, while another serves in its place.
+
+        Raises RequestError.
+        """
+        serving = self._reloader.serving
+        if serving.promoted is not None and name == serving.promoted.over:
+            return artifact.resolve(name, self._source.path.parent)
+        return await self._folder(name)
+
     async def _folder(self, name: str | None) -> Path:
-        """Return the folder of an artifact by its name or path; raises RequestError."""
+        """Return the folder of an artifact by its name or path, by default the newest; raises RequestError."""
         state = self._source.state
         if name is None:
             found = await self._artifacts()

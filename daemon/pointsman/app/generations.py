@@ -29,6 +29,7 @@ from pointsman.observability.texts import KeptTexts
 from pointsman.observability.traffic import Traffic
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.stored_responses import StoredResponses
+from pointsman.routing.router import Router
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.request import Request
 from pointsman.upstream import client
@@ -78,6 +79,10 @@ class Generations:
         use = self._in_use[self.current]
         use.requests += 1
         return use.release
+
+    def begin(self) -> tuple[Router, Callable[[], None]]:
+        """Return the current router, and a function that releases it."""
+        return self.current.backend.router, self.hold()
 
     def use(self, overlay: Overlay) -> None:
         """Route new requests by what commands and the service have decided beside the config, after reloads, too."""

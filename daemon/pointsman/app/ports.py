@@ -185,9 +185,6 @@ def _protected_routes(
             }
         )
 
-    def begin() -> tuple[Router, Callable[[], None]]:
-        return generations.current.backend.router, generations.hold()
-
     async def second_opinion(router: Router, routed: Routed) -> Opinion | None:
         shadow = generations.current.shadow
         return None if shadow is None else await shadow.opinion(router, routed)
@@ -196,7 +193,7 @@ def _protected_routes(
         Route("GET", "/config", config),
         Route("POST", "/reload", reloader.answer),
         *adapter_routes(lambda: generations.current, overlay.keep_adapters),
-        dry_run_route(begin, generations.stored, second_opinion),
+        dry_run_route(generations.begin, generations.stored, second_opinion),
         status_route(generations, reloader, ready),
         *overlay_routes(overlay),
         *canary_routes(overlay),

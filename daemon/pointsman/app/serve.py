@@ -8,9 +8,11 @@ import signal
 from collections.abc import AsyncIterator
 
 from pointsman import __version__, files
+from pointsman.api.admin import candidate_route
 from pointsman.api.classifiers import classifier_routes
 from pointsman.api.improve import improve_routes
 from pointsman.app import gauges, stand_in
+from pointsman.app.candidates import Candidates
 from pointsman.app.classifier_keeper import ClassifierKeeper
 from pointsman.app.config_keeper import ConfigKeeper
 from pointsman.app.generations import Generations
@@ -54,7 +56,14 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
         configs = ConfigKeeper(source, reloader, overlay, log)
         improver = Improver(source, lambda: generations.current.config, log)
         stack.push_async_callback(improver.close)
-        more = [*classifier_routes(ClassifierKeeper(source, reloader, overlay)), *improve_routes(improver)]
+        keeper = ClassifierKeeper(source, reloader, overlay)
+        candidates = Candidates(keeper.folder_of)
+        stack.push_async_callback(candidates.close)
+        more = [
+            *classifier_routes(keeper),
+            *improve_routes(improver),
+            candidate_route(generations.begin, generations.stored, candidates.judge),
+        ]
         ports = Ports(generations, reloader, overlay, configs, more, systemd.listeners)
         refuse_strangers(config, ports.data.addresses)
         reloader.bound = tuple(ports.data.addresses)

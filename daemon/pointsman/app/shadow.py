@@ -11,11 +11,11 @@ from typing import Any, Literal
 import msgspec
 
 from pointsman.app.prepare import Prepared
-from pointsman.app.shadow_process import ShadowEnded, ShadowProcess
+from pointsman.app.shadow_process import ShadowEnded, ShadowProcess, classification, ordered
 from pointsman.app.supervisor import Supervisor
 from pointsman.classify.artifact import Artifact
-from pointsman.classify.classifier import Classification, Timing
-from pointsman.classify.shadow import ShadowAnswer, ShadowOrder
+from pointsman.classify.classifier import Classification
+from pointsman.classify.shadow import ShadowAnswer
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.evaluation.agreement import Agreement
 from pointsman.lru import Lru
@@ -152,7 +152,7 @@ class Shadow:
     async def _read_all(self, found: Artifact) -> None:
         self.state = "loading"
         policy = Policy(self._serves.config, found.manifest.labels, calibrations=[found.calibration])
-        process = await ShadowProcess.start(_order(self._serves, found))
+        process = await ShadowProcess.start(ordered(found.folder, self._serves.config, self._serves.classifier))
         try:
             if list(process.labels) != found.manifest.labels:
                 raise ShadowEnded("the artifact was replaced while it was loaded")
@@ -175,16 +175,7 @@ class Shadow:
                 self._failed += 1
                 self._count("failed")
             return
-        found = Classification(
-            probabilities=answer.probabilities,
-            tokens=0,
-            cut=False,
-            timing=Timing(),
-            source="run",
-            language=answer.language,
-            supported=answer.supported,
-        )
-        second = text.opinion(policy, found)
+        second = text.opinion(policy, classification(answer))
         text.tell(second)
         if text.counts:
             self._compare(text.opinion(text.router.policy, text.found), second)
@@ -218,18 +209,6 @@ async def _quiet(classifier: TextClassifier) -> None:
     """Wait until no text waits for a worker of the first classifier."""
     while any(stage.queued for stage in classifier.stages):  # noqa: ASYNC110 - nobody says when the last one is taken
         await asyncio.sleep(PAUSE_S)
-
-
-def _order(prepared: Prepared, found: Artifact) -> ShadowOrder:
-    """Return what is loaded: it reads of a text as much as the first classifier does on this host."""
-    options = prepared.config.pointsman.classifier
-    return ShadowOrder(
-        folder=str(found.folder),
-        max_tokens=prepared.classifier.stages[0].settings()["max_tokens"],
-        head_share=options.head_share,
-        language_gate=options.language_gate,
-        load_seconds=options.load_timeout_ms / 1000,
-    )
 
 
 def _basis(prepared: Prepared) -> tuple[object, ...]:

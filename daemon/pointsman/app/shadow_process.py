@@ -6,11 +6,15 @@ import asyncio
 import contextlib
 import os
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from pathlib import Path
 from typing import TypeVar, cast
 
 import msgspec
 
+from pointsman.classify.classifier import Classification, Timing
 from pointsman.classify.shadow import COMMAND, START_S, ShadowAnswer, ShadowOrder, ShadowReady, environment
+from pointsman.classify.text_classifier import TextClassifier
+from pointsman.config.model import Config
 
 # It reads texts where nobody else wants the core. It would take minutes to load like that where others want it.
 NICE_LOADING, NICE = 10, 19
@@ -25,6 +29,31 @@ T = TypeVar("T", ShadowReady, ShadowAnswer)
 
 class ShadowEnded(Exception):
     """The process cannot be asked any more; the message says why."""
+
+
+def ordered(folder: Path, config: Config, first: TextClassifier) -> ShadowOrder:
+    """Return what is loaded: it reads of a text as much as the first classifier does on this host."""
+    options = config.pointsman.classifier
+    return ShadowOrder(
+        folder=str(folder),
+        max_tokens=first.stages[0].settings()["max_tokens"],
+        head_share=options.head_share,
+        language_gate=options.language_gate,
+        load_seconds=options.load_timeout_ms / 1000,
+    )
+
+
+def classification(answer: ShadowAnswer) -> Classification:
+    """Return an answer without an error as what a classifier of the service would have found."""
+    return Classification(
+        probabilities=answer.probabilities,
+        tokens=0,
+        cut=False,
+        timing=Timing(),
+        source="run",
+        language=answer.language,
+        supported=answer.supported,
+    )
 
 
 class ShadowProcess:

@@ -68,9 +68,9 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
             "message": _message(request),
         },
         "conversation": _conversation(router, routed),
-        "categories": _greatest_first(categories),
+        "categories": greatest_first(categories),
         "thresholds": thresholds,
-        "labels": _greatest_first(labels),
+        "labels": greatest_first(labels),
         "edits": [
             {"field": change.field, "from": old and _shown(old), "to": _shown(new)}
             for change in routed.edited.changes
@@ -155,7 +155,8 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"
 
 
-def _greatest_first(scores: dict[str, float]) -> dict[str, float]:
+def greatest_first(scores: dict[str, float]) -> dict[str, float]:
+    """Return scores in their order, rounded to what is shown."""
     return {name: round(score, 6) for name, score in sorted(scores.items(), key=lambda item: -item[1])}
 
 

@@ -22,9 +22,9 @@ export function useToken(token) {
 
 export const get = path => ask("GET", path);
 
-export const post = (path, body) => ask("POST", path, body);
+export const post = (path, body, seconds) => ask("POST", path, body, seconds);
 
-async function ask(method, path, body) {
+async function ask(method, path, body, seconds = 30) {
     const headers = {};
     if (hasToken()) {
         headers.Authorization = `Bearer ${sessionStorage.getItem(KEY)}`;
@@ -35,7 +35,7 @@ async function ask(method, path, body) {
     let response;
     try {
         response = await fetch(path, {
-            method, headers, body, cache: "no-store", redirect: "error", signal: AbortSignal.timeout(30000),
+            method, headers, body, cache: "no-store", redirect: "error", signal: AbortSignal.timeout(1000 * seconds),
         });
     } catch {
         throw new Failure(0, "the service does not answer");

@@ -1,6 +1,6 @@
 // Try: how the service would route a prompt or a whole request now, and why.
 
-import {post} from "./api.js";
+import {get, post} from "./api.js";
 import {bar} from "./chart.js";
 import {choice, facts, h, table} from "./dom.js";
 import {count, duration} from "./format.js";
@@ -16,8 +16,11 @@ const HINTS = {
 // The steps that leave what is asked; all others leave it out.
 const TAKEN = new Set(["taken", "turn", "json"]);
 
+// A candidate is loaded before it reads its first text.
+const CANDIDATE_SECONDS = 120;
+
 // What was tried stays in this tab while other views are open.
-let kind = "prompt";
+let kind = "prompt", candidate = "";
 const texts = {prompt: "", request: ""};
 
 export function open(main) {
@@ -29,7 +32,9 @@ export function open(main) {
     });
     const said = h("p", {class: "bad", role: "alert"});
     const found = h("div", {class: "grid"});
+    const beside = h("select", {onchange: () => { candidate = beside.value; }}, h("option", {value: ""}, "nothing else"));
     const button = h("button", {type: "button", class: "main", onclick: tryIt}, "Route it");
+    let tries = 0;
 
     function use(chosen) {
         kind = chosen;
@@ -37,47 +42,81 @@ export function open(main) {
         hint.textContent = HINTS[kind];
     }
 
-    async function tryIt() {
-        button.disabled = true;
-        said.textContent = "";
+    // Asks, and says why there is no answer.
+    async function answer(path, request, seconds) {
+        let told = null;
         await attempt(async () => {
             try {
-                const told = await post("/route", kind === "prompt" ? body(texts.prompt) : texts.request);
-                found.replaceChildren(...parts(told, texts.prompt));
+                told = await post(path, request, seconds);
             } catch (error) {
                 if (error.status === 401 || !error.status) {
                     throw error;
                 }
                 said.textContent = error.message;
             }
-        }).finally(() => { button.disabled = false; });
+        });
+        return told;
+    }
+
+    async function tryIt() {
+        const request = kind === "prompt" ? body(texts.prompt) : texts.request, name = candidate, number = ++tries;
+        button.disabled = true;
+        said.textContent = "";
+        const told = await answer("/route", request);
+        button.disabled = false;
+        if (told === null || number !== tries) {
+            return;
+        }
+        found.replaceChildren(...parts(told, name && {artifact: name, state: "is loaded and reads the text"}));
+        if (name) {
+            const other = await answer(`/route/candidate?${new URLSearchParams({artifact: name})}`, request, CANDIDATE_SECONDS);
+            if (number === tries) {
+                found.replaceChildren(...parts(told, other ?? {artifact: name, state: "did not answer"}));
+            }
+        }
+    }
+
+    // Offers what could serve in place of the classifier in use.
+    async function offer() {
+        const known = await get("/classifiers");
+        const names = known.artifacts.filter(one => one.path !== known.in_use).map(one => one.name);
+        if (known.promoted) {
+            names.push(known.config);
+        }
+        candidate = names.includes(candidate) ? candidate : "";
+        beside.append(...names.map(name => h("option", {value: name}, name)));
+        beside.value = candidate;
     }
 
     use(kind);
+    attempt(offer);
     main.append(
         h("div", {class: "title"}, h("h1", {}, title), choice("What is tried", KINDS, kind, use),
             h("p", {class: "quiet"}, "Nothing is sent to vLLM, and nothing is remembered")),
         h("div", {class: "grid"},
             h("div", {class: "panel entering"},
                 h("label", {for: "tried"}, "Text"), field, hint,
-                h("div", {class: "fields"}, button, said))),
+                h("div", {class: "fields"}, h("label", {}, "Beside the classifier in use", beside), button, said))),
         found);
 }
 
 const body = text => JSON.stringify({model: "auto", messages: [{role: "user", content: text}]});
 
-function parts(told) {
+// What is told, beside what a candidate makes of the text, if one is asked; until it answers, it has only a state.
+function parts(told, other) {
+    const beside = other && other.labels ? other : null;
     return [
-        h("div", {class: "panel half"}, h("h2", {}, "Decision"), facts(decision(told))),
+        h("div", {class: "panel half"}, h("h2", {}, "Decision"), facts(decision(told, other))),
         h("div", {class: "panel half"}, h("h2", {}, "The ask"), ask(told.ask)),
-        h("div", {class: "panel half"}, scores("Categories", told.categories, told.thresholds)),
-        h("div", {class: "panel half"}, scores("Labels", told.labels, {})),
+        h("div", {class: `panel half ${beside ? "beside" : ""}`}, scores("Category", "Categories", told.categories, told.thresholds,
+            beside && {scores: beside.categories, thresholds: beside.thresholds})),
+        h("div", {class: "panel half"}, scores("Label", "Labels", told.labels, null, beside && {scores: beside.labels})),
         h("div", {class: "panel two-thirds"}, edits(told.edits)),
         h("div", {class: "panel third"}, timings(told.timing_ms)),
     ];
 }
 
-function decision(told) {
+function decision(told, other) {
     const {decision: one, conversation, text} = told;
     const adapter = one.base_model === one.model ? "" : h("span", {class: "quiet"}, `, an adapter of ${one.base_model}`);
     const confidence = one.confidence === null ? "–" : one.confidence.toFixed(3);
@@ -94,7 +133,9 @@ function decision(told) {
         one.system_prompt && ["System prompt", one.system_prompt],
         one.reasoning !== null && ["Reasoning", one.reasoning ? "on" : "off"],
         conversation && ["Conversation", `${conversation.outcome}: ${conversation.why}`],
-        told.shadow && ["In shadow", inShadow(told.shadow, one.model)],
+        told.shadow && ["In shadow", opinion(told.shadow, one.model)],
+        other && ["Candidate", [h("code", {}, other.artifact), " ", other.state ? h("span", {class: "quiet"}, other.state)
+            : other.decision ? opinion(other.decision, one.model) : "no text was classified"]],
         text && ["Classified", [
             `${text.artifact}, ${count(text.tokens)} tokens`,
             text.truncated ? ", cut" : "",
@@ -105,11 +146,11 @@ function decision(told) {
     ].filter(Boolean);
 }
 
-// What the classifier in shadow makes of the text alone.
-function inShadow(opinion, model) {
-    const confidence = opinion.confidence === undefined ? "" : ` ${opinion.confidence.toFixed(3)}`;
-    return [h("span", {class: opinion.model === model ? null : "warn"}, opinion.model),
-        h("span", {class: "quiet"}, ` ${opinion.category ?? "no category"}, ${opinion.reason}${confidence}`)];
+// What another classifier makes of the text alone.
+function opinion(found, model) {
+    const confidence = found.confidence === undefined ? "" : ` ${found.confidence.toFixed(3)}`;
+    return [h("span", {class: found.model === model ? null : "warn"}, found.model),
+        h("span", {class: "quiet"}, ` ${found.category ?? "no category"}, ${found.reason}${confidence}`)];
 }
 
 function ask(found) {
@@ -143,14 +184,19 @@ function marked({message, steps}) {
     return [...found, text(at, letters.length)];
 }
 
-function scores(name, values, thresholds) {
-    const rows = Object.entries(values);
+// Scores, perhaps with thresholds, and beside them those of a candidate, which may have other names.
+function scores(kind, name, values, thresholds, other) {
+    const more = Object.keys(other?.scores ?? {}).filter(one => !(one in values));
+    const score = (found, one) => found[one]?.toFixed(3) ?? "–";
+    const least = (found, one) => found[one]?.toFixed(2) ?? "–";
     return table(name, [
-        {name: name === "Labels" ? "Label" : "Category", cell: ([one]) => one},
-        {name: "", kind: "bar", cell: ([one, score]) => bar(score, thresholds[one])},
-        {name: "Score", kind: "number", cell: ([, score]) => score.toFixed(3)},
-        name === "Labels" ? null : {name: "Threshold", kind: "number", cell: ([one]) => thresholds[one]?.toFixed(2)},
-    ].filter(Boolean), rows, "Nothing was classified");
+        {name: kind, cell: one => one},
+        {name: "", kind: "bar", cell: one => bar(values[one] ?? 0, thresholds?.[one])},
+        {name: "Score", kind: "number", cell: one => score(values, one)},
+        thresholds && {name: "Threshold", kind: "number", cell: one => least(thresholds, one)},
+        other && {name: "Candidate", kind: "number", cell: one => score(other.scores, one)},
+        other?.thresholds && {name: "Its threshold", kind: "number", cell: one => least(other.thresholds, one)},
+    ].filter(Boolean), [...Object.keys(values), ...more], "Nothing was classified");
 }
 
 function edits(found) {

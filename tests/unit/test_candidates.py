@@ -1,0 +1,221 @@
+"""An artifact that neither serves nor is in shadow says what it makes of a text that somebody tries."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointsman.adapters.catalog import Served
+from pointsman.api.admin import candidate_route
+from pointsman.app import candidates as module
+from pointsman.app.candidates import Candidates
+from pointsman.classify.classifier import Classifier
+from pointsman.classify.manifest import MODEL, TOKENIZER
+from pointsman.errors import HttpError, RequestError
+from pointsman.proxy.stored_responses import StoredResponses
+from pointsman.routing.formats import CHAT
+from pointsman.routing.router import Routed, Router
+from support import toy_artifact
+from support.config_files import LABELS
+from support.process import eventually
+from support.toy_config import category, config
+
+pytestmark = pytest.mark.heavy  # each candidate is a process of its own
+
+Make = Callable[..., AbstractContextManager[Classifier]]
+
+OTHER = dict(toy_artifact.WORDS) | {"landlord": "health"}
+"""The words of the candidate, which takes what is about a landlord for a matter of health."""
+
+
+def pids() -> set[int]:
+    """The processes of candidates that this process has."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if parent == os.getpid() and b"pointsman.classify.shadow" in command:
+            found.add(int(entry.name))
+    return found
+
+
+class Asked:
+    """A request with a query and a body."""
+
+    def __init__(self, query: str, body: bytes) -> None:
+        self.head = type("Head", (), {"query": query})
+        self._body = body
+
+    async def read(self, _: float) -> bytes:
+        return self._body
+
+
+@dataclass
+class World:
+    """A router with its classifier, and candidates in a folder."""
+
+    folder: Path
+    router: Router
+    candidates: Candidates
+
+    async def route(self, text: str, model: str = "MoM") -> Routed:
+        return await self.router.route(CHAT.parse(chat(text, model), self.router.finder))
+
+    async def judge(self, name: str, text: str, model: str = "MoM") -> dict[str, Any]:
+        return await self.candidates.judge(name, self.router, await self.route(text, model))
+
+
+def chat(text: str, model: str = "MoM") -> bytes:
+    return json.dumps({"model": model, "messages": [{"role": "user", "content": text}]}).encode()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artifacts `one` and `two`, and `broken`."""
+    made = tmp_path_factory.mktemp("candidates")
+    contents = {MODEL: toy_artifact.model(LABELS, OTHER), TOKENIZER: toy_artifact.tokenizer(OTHER)}
+    for name in ("one", "two", "broken"):
+        toy_artifact.build_measured(made / name, contents, labels=list(LABELS))
+    (made / "broken" / MODEL).write_bytes(b"no model")
+    return made
+
+
+@pytest.fixture
+def make_world(make_classifier: Make, folder: Path) -> Callable[[], Any]:
+    @asynccontextmanager
+    async def make() -> AsyncIterator[World]:
+        async def folder_of(name: str) -> Path:
+            if not (folder / name).is_dir():
+                raise RequestError("no such artifact", status=HTTPStatus.NOT_FOUND, code="no_artifact")
+            return folder / name
+
+        with make_classifier(deadline_ms=10_000) as first:
+            found = Candidates(folder_of)
+            options = config(*(category(name) for name in ("technical", "medical", "legal")))
+            try:
+                yield World(folder, Router(options, first, Served), found)
+            finally:
+                await found.close()
+            assert pids() == set(), "its process ends with it"
+
+    return make
+
+
+async def test_it_tells_decision_scores_and_thresholds_of_the_text_alone(make_world: Any) -> None:
+    async with make_world() as world:
+        told = await world.judge("one", "My landlord")
+        mine = (await world.route("My landlord")).decision
+
+    assert mine.model == "legal-lora"
+    assert (told["artifact"], told["decision"].model, told["decision"].category) == ("one", "medical-lora", "medical")
+    assert next(iter(told["categories"])) == "medical"
+    assert set(told["thresholds"]) == {"technical", "medical", "legal"}
+    assert next(iter(told["labels"])) == "health"
+
+
+async def test_one_at_a_time_is_loaded_and_it_stays_for_the_next_text(make_world: Any) -> None:
+    async with make_world() as world:
+        await world.judge("one", "landlord")
+        first = pids()
+        await world.judge("one", "blood")
+        assert pids() == first, "it is loaded once"
+        await asyncio.gather(*(world.judge(name, "python") for name in ("two", "one", "two")))
+        assert len(pids()) == 1
+        assert pids() != first
+
+
+async def test_its_process_ends_when_nobody_has_asked_for_a_while(
+    make_world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "IDLE_S", 0.05)
+    async with make_world() as world:
+        await world.judge("one", "landlord")
+        await eventually(lambda: not pids(), "its process has ended")
+        assert (await world.judge("one", "landlord"))["decision"].model == "medical-lora"
+
+
+async def test_one_that_is_replaced_under_its_name_is_loaded_anew(make_world: Any, tmp_path: Path) -> None:
+    async with make_world() as world:
+        contents = {MODEL: toy_artifact.model(), TOKENIZER: toy_artifact.tokenizer()}
+        made = toy_artifact.build_measured(tmp_path / "again", contents, labels=list(LABELS))
+        await world.judge("one", "landlord")
+        (world.folder / "one").rename(tmp_path / "before")
+        made.rename(world.folder / "one")
+        try:
+            assert (await world.judge("one", "landlord"))["decision"].model == "legal-lora"
+        finally:
+            (world.folder / "one").rename(made)
+            (tmp_path / "before").rename(world.folder / "one")
+
+
+async def test_what_cannot_be_loaded_or_dies_is_told_and_the_next_one_is_tried(make_world: Any) -> None:
+    async with make_world() as world:
+        for name, code in (("broken", "candidate_failed"), ("none", "no_artifact")):
+            with pytest.raises(HttpError) as failed:
+                await world.judge(name, "landlord")
+            assert failed.value.code == code
+        await world.judge("one", "landlord")
+        (pid,) = pids()
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(HttpError, match="one cannot be tried: ended by signal 9"):
+            await world.judge("one", "landlord")
+        assert (await world.judge("one", "landlord"))["decision"].model == "medical-lora"
+
+
+async def test_who_leaves_ends_it_so_that_no_answer_counts_for_another_text(make_world: Any) -> None:
+    async with make_world() as world:
+        await world.judge("one", "landlord")
+        (pid,) = pids()
+        os.kill(pid, signal.SIGSTOP)
+        asked = asyncio.create_task(world.judge("one", "python"))
+        await eventually(world.candidates._lock.locked, "it is asked")
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        assert (await world.judge("one", "landlord"))["decision"].model == "medical-lora"
+
+
+async def test_few_wait_for_it(make_world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    async with make_world() as world:
+        asked = [asyncio.create_task(world.judge("one", "landlord")) for _ in range(3)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert [getattr(one, "status", 200) for one in found] == [200, 200, 503]
+
+
+async def test_of_a_request_that_is_not_classified_there_is_no_opinion(make_world: Any) -> None:
+    async with make_world() as world:
+        told = await world.judge("one", "landlord", model="legal-lora")
+
+    assert (told["decision"], told["labels"]) == (None, {})
+
+
+async def test_the_admin_port_asks_it_by_name(make_world: Any) -> None:
+    async with make_world() as world:
+        released: list[bool] = []
+        begin = (world.router, lambda: released.append(True))
+        handler: Any = candidate_route(lambda: begin, StoredResponses(lambda: 0.0), world.candidates.judge).handler
+        answer = await handler(Asked("artifact=one", chat("landlord")))
+        assert json.loads(answer.body)["decision"]["model"] == "medical-lora"
+        for query, body, code in (
+            ("", chat("x"), "invalid_query"),
+            ("artifact=one&artifact=two", chat("x"), "invalid_query"),
+            ("artifact=none", chat("landlord"), "no_artifact"),
+            ("artifact=one", b"{", "invalid_json"),
+        ):
+            answer = await handler(Asked(query, body))
+            assert json.loads(answer.body)["error"]["code"] == code, query
+        assert len(released) == 3
