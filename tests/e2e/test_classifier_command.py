@@ -52,10 +52,15 @@ async def test_a_command_promotes_an_artifact_and_goes_back(tmp_path: Path) -> N
             assert (again.returncode, "is the classifier in use" in again.stderr) == (1, True)
         async with run_daemon(shipped_config(vllm.port), tmp_path, env=env) as daemon:
             assert json.loads((await command(daemon, "--json")).stdout)["in_use"] == str(made)
+            kept = await command(daemon, "discard", "copy")
+            assert (kept.returncode, "copy is the classifier in use" in kept.stderr) == (1, True)
             assert (await command(daemon, "rollback")).stdout.startswith("in use: builtin\n")
             assert await asked(daemon) == "medical-lora"
             none = await command(daemon, "rollback")
             assert (none.returncode, "no classifier is promoted" in none.stderr) == (1, True)
             assert (await command(daemon, "list", "copy")).returncode == 2
+            assert (await command(daemon, "discard")).returncode == 2
+            assert (await command(daemon, "discard", "copy")).stdout == "in use: builtin\n"
+            assert not made.exists()
     gone = await command(daemon)
     assert (gone.returncode, "no answer from the service's admin port" in gone.stderr) == (1, True)

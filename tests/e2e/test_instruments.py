@@ -79,6 +79,7 @@ CASES = {
     "PointsmanUnsure": decisions("low_confidence"),
     "PointsmanConfidenceDrift": drift(),
     "PointsmanCanaryRolledBack": gauge("pointsman_canary_rolled_back", 1, 0),
+    "PointsmanShadowStopped": gauge("pointsman_shadow_up", 0, 1),
     "PointsmanCertificateExpires": gauge("pointsman_certificate_expires_timestamp_seconds", 1e5, 1e6),
     "PointsmanLoopLag": lag(),
     "PointsmanLogDrops": counter("pointsman_log_lines_dropped_total"),

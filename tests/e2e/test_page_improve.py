@@ -73,6 +73,7 @@ async def page(tmp_path: Path) -> AsyncIterator[Improving]:
     improver = Improver(source, lambda: load(tmp_path / "config.yaml").config, Log("info", Memory()))
     found = Improving("", tmp_path / "state")
     found.classifiers = {"in_use": "builtin", "config": "builtin", "promoted": None, "former": [], "artifacts": []}
+    found.classifiers["shadow"] = None
 
     def answering(name: str) -> Callable[[Request], Any]:
         async def handler(request: Request) -> Response:
@@ -84,7 +85,7 @@ async def page(tmp_path: Path) -> AsyncIterator[Improving]:
 
     more = [
         Route("GET", "/classifiers", answering("")),
-        *(Route("POST", f"/classifier/{name}", answering(name)) for name in ("promote", "rollback")),
+        *(Route("POST", f"/classifier/{name}", answering(name)) for name in ("promote", "rollback", "discard")),
     ]
     async with run_page(*improve_routes(improver), *more) as port:
         found.url = f"{port.url}/#improve"
@@ -163,6 +164,29 @@ async def test_the_last_fit_is_shown_with_samples_as_text_and_is_promoted_by_a_c
     while len(page.promoted) < 2:
         await shows(browser, "Go back")
     assert page.promoted == [("promote", {"artifact": "fit-1"}), ("rollback", {})]
+
+
+async def press(browser: Browser, name: str) -> None:
+    await browser.run(
+        "[...document.querySelectorAll('button')].find(one => one.textContent === arguments[0]).click()", name
+    )
+
+
+async def test_a_fit_is_discarded_by_a_second_click_unless_it_serves_or_is_in_shadow(
+    browser: Browser, page: Improving
+) -> None:
+    made = [{"name": name, "path": f"/a/{name}", "labelled": None} for name in ("used", "second", HOSTILE)]
+    page.classifiers |= {"artifacts": made, "in_use": "/a/used", "shadow": "/a/second"}
+    await opened(browser, page)
+    await shows(browser, HOSTILE)
+    rows = await cells(browser, "Classifiers")
+    assert [row[2] for row in rows] == ["in use", "Promotein shadow", "PromoteDiscard"]
+    await press(browser, "Discard")
+    assert page.promoted == []
+    await press(browser, "Discard for ever")
+    while not page.promoted:
+        await shows(browser, HOSTILE)
+    assert page.promoted == [("discard", {"artifact": HOSTILE})]
 
 
 async def test_a_command_is_started_told_and_its_error_shown(

@@ -89,8 +89,10 @@ async def started(folder: Path, *, state: bool = True) -> AsyncIterator[World]:
         generations.log.flush()
 
 
-def write(folder: Path, model_id: str = "own") -> None:
+def write(folder: Path, model_id: str = "own", shadow: str | None = None) -> None:
     text = f"{MINIMAL}classifier: {{category_model: {{model_id: {model_id}}}}}\ncategories:\n{category('law')}"
+    if shadow is not None:
+        text += f"pointsman: {{classifier: {{shadow: {shadow}}}}}\n"
     (folder / "config.yaml").write_text(text)
 
 
@@ -218,6 +220,63 @@ async def test_without_a_state_directory_a_path_serves_until_a_restart(folder: P
         status, told = await service.promote(artifact=str(made))
         assert (status, service.serves) == (200, "new")
         assert "a restart forgets it" in told["trouble"]
+
+
+async def test_what_is_discarded_is_gone_and_no_rollback_comes_to_it(folder: Path) -> None:
+    made = folder / "state" / "improve" / "artifacts"
+    report = made.parent / "report.json"
+    report.write_text(json.dumps({"artifact": str(made / "new")}))
+    async with started(folder) as service:
+        for name in ("old", "new", "old"):
+            await service.promote(artifact=name)
+        status, told = await service.ask("/classifier/discard", artifact="new")
+        assert (status, [one["name"] for one in told["artifacts"]]) == (200, ["old", "wrong"])
+        assert [path.name for path in made.iterdir() if "new" in path.name] == []
+        assert not report.exists(), "it has texts, and is about what is gone"
+        await service.roll_back()
+        assert service.serves == "old"
+        await service.roll_back()
+        assert service.serves == "own"
+    found, _ = overlay.read(folder / "state")
+    assert found == overlay.NOTHING
+
+
+async def test_the_report_on_another_fit_stays(folder: Path) -> None:
+    made = folder / "state" / "improve" / "artifacts"
+    (made.parent / "report.json").write_text(json.dumps({"artifact": str(made / "old")}))
+    (made / "linked").symlink_to(folder / "own")
+    async with started(folder) as service:
+        assert (await service.ask("/classifier/discard", artifact="new"))[0] == 200
+        status, told = await service.ask("/classifier/discard", artifact="linked")
+        assert (status, "in use" in told["error"]["message"]) == (409, True)
+        await service.promote(artifact="old")
+        (folder / "own").rename(folder / "moved")
+        (made / "linked").unlink()
+        (made / "linked").symlink_to(folder / "moved")
+        assert (await service.ask("/classifier/discard", artifact="linked"))[0] == 200
+    assert (made.parent / "report.json").exists()
+    assert (folder / "moved" / "pointsman.json").exists(), "what a link leads to is not ours"
+
+
+async def test_what_serves_is_in_shadow_or_in_the_config_is_not_discarded(folder: Path) -> None:
+    made = folder / "state" / "improve" / "artifacts"
+    write(folder, str(made / "wrong"), shadow=str(made / "old"))
+    toy_artifact.build_measured(made / "wrong", created="2026-01-02T00:00:00Z")
+    async with started(folder) as service:
+        await service.promote(artifact="new")
+        for name, why in (
+            ("new", "new is the classifier in use; promote another, or go back: it stays"),
+            ("old", "old is in shadow; take it out of classifier.shadow: it stays"),
+            ("wrong", "wrong is named in the config, which goes back to it: it stays"),
+        ):
+            status, told = await service.ask("/classifier/discard", artifact=name)
+            assert (status, told["error"]["code"], told["error"]["message"]) == (409, "classifier_in_use", why)
+            assert (made / name).is_dir()
+        for name in ("../own", "..", "nowhere", "notes", ".unfinished", str(made / "old")):
+            status, told = await service.ask("/classifier/discard", artifact=name)
+            assert (status, told["error"]["code"]) == (404, "no_artifact"), name
+        status, told = await service.ask("/classifier/discard")
+        assert (status, told["error"]["code"]) == (400, "invalid_json")
 
 
 def test_of_those_before_the_newest_20_are_kept() -> None:

@@ -1,4 +1,4 @@
-"""Handle the admin port's paths for the classifier that serves: list, promote, roll back."""
+"""Handle the admin port's paths for the classifier that serves: list, promote, roll back, discard."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ from pointsman.server.routes import Route
 
 FORM = '{"artifact": "NAME"}, as GET /classifiers names them, or {} for the newest'
 
+NAMED = '{"artifact": "NAME"}, as GET /classifiers names them'
+
 
 class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
     artifact: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)] | None = None
+
+
+class _Named(msgspec.Struct, forbid_unknown_fields=True):
+    artifact: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 
 class Keeper(Protocol):
@@ -24,19 +30,24 @@ class Keeper(Protocol):
     async def listed(self) -> Response: ...
     async def promote(self, name: str | None) -> Response: ...
     async def roll_back(self) -> Response: ...
+    async def discard(self, name: str) -> Response: ...
 
 
 def classifier_routes(keeper: Keeper) -> list[Route]:
-    """Return the routes `GET /classifiers`, `POST /classifier/promote` and `/classifier/rollback`.
+    """Return the routes `GET /classifiers`, and `POST /classifier/promote`, `/rollback` and `/discard`.
 
-    To promote takes `{"artifact": NAME}`, or `{}` for the newest.
+    To promote takes `{"artifact": NAME}`, or `{}` for the newest; to discard takes the name.
     """
 
     async def promote(request: Request) -> Response:
         return await keeper.promote((await body_of(request, _Wanted, FORM)).artifact)
 
+    async def discard(request: Request) -> Response:
+        return await keeper.discard((await body_of(request, _Named, NAMED)).artifact)
+
     return [
         Route("GET", "/classifiers", answering(lambda _: keeper.listed())),
         Route("POST", "/classifier/promote", answering(promote)),
         Route("POST", "/classifier/rollback", answering(lambda _: keeper.roll_back())),
+        Route("POST", "/classifier/discard", answering(discard)),
     ]

@@ -1,13 +1,17 @@
-"""Let another classifier serve in place of the one that the config names, and go back; the file is never written."""
+"""Let another classifier serve in place of the one that the config names, go back, and discard others.
+
+The config file is never written.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -19,8 +23,10 @@ from pointsman.classify import artifact
 from pointsman.config import overlay
 from pointsman.config.overlay import Overlay, Promoted
 from pointsman.errors import ArtifactError, RequestError
+from pointsman.evaluation.improve_files import discard
 from pointsman.server.response import Response, json_response
 
+T = TypeVar("T")
 MOST_LISTED = 100
 FOLDER = Path("improve") / "artifacts"
 
@@ -46,6 +52,10 @@ class ClassifierKeeper:
     async def roll_back(self) -> Response:
         """Let the classifier before serve again; raises RequestError."""
         return await self._begin(self._rolled_back())
+
+    async def discard(self, name: str) -> Response:
+        """Delete an artifact of the state directory that nothing uses; raises RequestError."""
+        return await self._begin(self._discarded(name))
 
     async def _begin(self, work: Coroutine[Any, Any, Response]) -> Response:
         """Run a change to its end, also for a client that has left."""
@@ -73,6 +83,30 @@ class ClassifierKeeper:
                 message = "no classifier is promoted: the one that the config names serves"
                 raise RequestError(message, status=HTTPStatus.CONFLICT, code="no_promoted_classifier")
             return await self._turn(overlay.rolling_back, "rollback")
+
+    async def _discarded(self, name: str) -> Response:
+        async with self._lock:
+            if name not in [one["name"] for one in await self._artifacts()]:
+                message = f"{name!r} is no name in `pointsman classifier list`; only artifacts of fits can be discarded"
+                raise RequestError(message, status=HTTPStatus.NOT_FOUND, code="no_artifact")
+            folder = cast("Path", self._source.state) / FOLDER / name
+            used = list(self._used())
+            await _on_disk(lambda: _discard(folder, used), f"{folder} cannot be removed")
+            if any(one.path == str(folder) for one in self._overlay.current.former):
+                await self._overlay.change(lambda now: overlay.without_former(now, str(folder)), "classifier discard")
+            return json_response(await self._described())
+
+    def _used(self) -> Iterator[tuple[Path, str]]:
+        """Yield the folders of artifacts that must stay, and why."""
+        serving = self._reloader.serving
+        for stage in serving.classifier.stages:
+            yield stage.artifact.folder, "is the classifier in use; promote another, or go back"
+        shadow = serving.config.pointsman.classifier.shadow
+        base = self._source.path.parent
+        if shadow is not None:
+            yield artifact.resolve(shadow, base), "is in shadow; take it out of classifier.shadow"
+        if serving.promoted is not None:
+            yield artifact.resolve(serving.promoted.over, base), "is named in the config, which goes back to it"
 
     async def _turn(self, edit: Callable[[Overlay], Overlay], command: str) -> Response:
         """Serve what the edit says, and keep it; where that classifier cannot serve, nothing has changed."""
@@ -119,6 +153,7 @@ class ClassifierKeeper:
             "config": model if serving.promoted is None else serving.promoted.over,
             "promoted": None if serving.promoted is None else msgspec.to_builtins(serving.promoted),
             "former": [msgspec.to_builtins(one) for one in reversed(now.former)],
+            "shadow": None if serving.shadow is None else str(serving.shadow.folder),
             "artifacts": await self._artifacts(),
             "trouble": self._overlay.trouble,
         }
@@ -128,13 +163,25 @@ class ClassifierKeeper:
         state = self._source.state
         if state is None:
             return []
-        reading = daemon_thread.start(lambda: _listed(state / FOLDER), "artifacts")
-        try:
-            return await asyncio.wait_for(asyncio.wrap_future(reading), WRITE_S)
-        except (OSError, TimeoutError) as error:
-            why = getattr(error, "strerror", None) or f"it took longer than {WRITE_S:g} s"
-            message = f"{state / FOLDER} cannot be read: {why}"
-            raise RequestError(message, status=HTTPStatus.CONFLICT, code="no_artifact") from error
+        return await _on_disk(lambda: _listed(state / FOLDER), f"{state / FOLDER} cannot be read")
+
+
+async def _on_disk(work: Callable[[], T], failed: str) -> T:
+    """Run work with the disk, which may hang, in a thread; raises RequestError."""
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(daemon_thread.start(work, "artifacts")), WRITE_S)
+    except (OSError, TimeoutError) as error:
+        why = getattr(error, "strerror", None) or f"it took longer than {WRITE_S:g} s"
+        raise RequestError(f"{failed}: {why}", status=HTTPStatus.CONFLICT, code="no_artifact") from error
+
+
+def _discard(folder: Path, used: list[tuple[Path, str]]) -> None:
+    """Remove an artifact unless it must stay; raises RequestError or OSError."""
+    for one, how in used:
+        if os.path.realpath(one) == os.path.realpath(folder):
+            message = f"{folder.name} {how}: it stays"
+            raise RequestError(message, status=HTTPStatus.CONFLICT, code="classifier_in_use")
+    discard(folder)
 
 
 def _listed(folder: Path) -> list[dict[str, Any]]:

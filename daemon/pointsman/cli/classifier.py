@@ -1,4 +1,4 @@
-"""Implement `pointsman classifier`: list a running service's classifiers, put one to use, go back."""
+"""Implement `pointsman classifier`: list a running service's classifiers, put one to use, go back, discard one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from pointsman.cli.admin_client import AdminPort, ask, read, understood, warn_of
 
 def run(options: argparse.Namespace) -> int:
     """Ask the running service; raises AdminError and ConfigError."""
-    if options.artifact is not None and options.action != "promote":
-        options.parser.error("an ARTIFACT is for promote alone")
+    if options.artifact is not None and options.action not in ("promote", "discard"):
+        options.parser.error("an ARTIFACT is for promote and discard alone")
+    if options.artifact is None and options.action == "discard":
+        options.parser.error("discard needs the name of an ARTIFACT")
     port = AdminPort.of_service(options.config)
     with understood(port.address):
         told = _answer(port, options)
@@ -30,7 +32,7 @@ def _answer(port: AdminPort, options: argparse.Namespace) -> dict[str, Any]:
     if options.action == "list":
         return read(port, "GET", "/classifiers")
     name = options.artifact
-    if name is not None and os.sep in name:
+    if name is not None and os.sep in name and options.action == "promote":
         name = str(Path(name).absolute())
     body = {} if name is None else {"artifact": name}
     told: dict[str, Any] = ask(port, "POST", f"/classifier/{options.action}", body)

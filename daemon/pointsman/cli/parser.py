@@ -148,17 +148,17 @@ def _canary(commands: _Commands) -> None:
 def _classifier(commands: _Commands) -> None:
     command = commands.add_parser(
         "classifier",
-        help="list the classifiers of a running service, put one to use, or go back",
+        help="list the classifiers of a running service, put one to use, go back, or discard one",
         description="`promote` lets an artifact of `fit --labelled` serve in place of the config's classifier, once "
         "the service has proven it; `rollback` lets the one before serve again. Both survive restarts, and "
-        "hold until the config names another.",
+        "hold until the config names another. `discard` deletes an artifact of the list that nothing uses.",
     )
-    command.add_argument("action", nargs="?", choices=("list", "promote", "rollback"), default="list")
+    command.add_argument("action", nargs="?", choices=("list", "promote", "rollback", "discard"), default="list")
     command.add_argument(
         "artifact",
         nargs="?",
         metavar="ARTIFACT",
-        help="of promote: a name in the list, or a folder; default: the newest",
+        help="of promote: a name in the list, or a folder; default: the newest; of discard: a name in the list",
     )
     _config_option(command)
     command.add_argument("--json", action="store_true", help="print JSON")

@@ -171,6 +171,11 @@ def rolling_back(overlay: Overlay) -> Overlay:
     return msgspec.structs.replace(overlay, classifier=now, former=tuple(one for one in former if one is not None))
 
 
+def without_former(overlay: Overlay, path: str) -> Overlay:
+    """Return an overlay in which a rollback never comes to an artifact."""
+    return msgspec.structs.replace(overlay, former=tuple(one for one in overlay.former if one.path != path))
+
+
 def with_canary(overlay: Overlay, category: str, decided: Decided | None) -> Overlay:
     """Return an overlay in which a canary has been decided, or None for a new trial; the oldest are forgotten."""
     others = [(name, one) for name, one in overlay.canaries.items() if name != category]

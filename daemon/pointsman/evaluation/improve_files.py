@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pointsman.evaluation.worklist import Item
 MOST_BYTES = 256 << 20
 # The names of artifacts are times.
 MOST_ARTIFACTS = 10
+REPORT = "report.json"
 
 
 def worklist_file() -> Path:
@@ -29,7 +31,7 @@ def labels_file() -> Path:
 
 def report_file() -> Path:
     """Return the file of the report on the last fit that the admin port has started."""
-    return files.service_state() / "improve" / "report.json"
+    return files.service_state() / "improve" / REPORT
 
 
 def artifacts_folder() -> Path:
@@ -48,6 +50,24 @@ def read_worklist(path: Path) -> list[Item]:
         raise EvaluationError(f"{path}: cannot be read ({error.strerror})") from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise EvaluationError(f"{path}: no worklist of `pointsman collect` ({error})") from error
+
+
+def discard(artifact: Path) -> None:
+    """Remove an artifact, and the report on its fit beside the folder that it is in; raises OSError."""
+    gone = artifact.with_name(f".{artifact.name}.discarded")
+    artifact.rename(gone)  # at once for whoever lists the folder
+    if gone.is_symlink():
+        gone.unlink()
+    else:
+        shutil.rmtree(gone)
+    report = artifact.parent.with_name(REPORT)
+    with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
+        if msgspec.json.decode(files.read(report, MOST_BYTES), type=_Report).artifact == str(artifact):
+            report.unlink()
+
+
+class _Report(msgspec.Struct):
+    artifact: str = ""
 
 
 def prune_artifacts() -> list[Path]:

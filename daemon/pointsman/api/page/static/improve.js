@@ -115,7 +115,7 @@ export function open(main) {
         cancel.hidden = told.run?.state !== "running";
         redraw(report, told.report, () => shown(told.report));
         redraw(classifiers, serving, () => used(serving, name => act("/classifier/promote", {artifact: name}),
-            () => act("/classifier/rollback"), button));
+            () => act("/classifier/rollback"), name => act("/classifier/discard", {artifact: name}), button));
     }
 
     async function ask() {
@@ -184,15 +184,26 @@ function shown(report) {
     ];
 }
 
-function used(serving, promote, rollback, button) {
+function used(serving, promote, rollback, discard, button) {
     const right = one => one.labelled ? `${one.right_before} → ${one.right_after} of ${one.labelled}` : "–";
     const name = path => path.split("/").pop();
+    // The second click means it: what is discarded is gone.
+    const sure = one => button("Discard", event => {
+        const pressed = event.currentTarget;
+        if (pressed.classList.contains("bad")) {
+            discard(one.name);
+        } else {
+            pressed.classList.add("bad");
+            pressed.textContent = "Discard for ever";
+        }
+    });
     return [
         table("Classifiers", [
             {name: "Name", kind: "wide", cell: one => one.name},
             {name: "Right", cell: right},
             {name: "", cell: one => one.path === serving.in_use ? h("strong", {}, "in use")
-                : button("Promote", () => promote(one.name))},
+                : h("div", {class: "fields"}, button("Promote", () => promote(one.name)),
+                    one.path === serving.shadow ? h("span", {class: "quiet"}, "in shadow") : sure(one))},
         ], serving.artifacts, "No fit is kept"),
         facts([["In use", name(serving.in_use)], ["In the config", name(serving.config)]]),
         serving.promoted ? h("div", {class: "fields"}, button("Go back", rollback)) : null,
