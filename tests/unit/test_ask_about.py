@@ -43,6 +43,9 @@ def test_a_question_that_points_to_material_has_its_beginning(message: str) -> N
         "Could you tell me if these values are normal?",
         "Explain what the document says about larger ones.",
         "Is it correct?",
+        "What does this label mean?",
+        "Is this edit better?",
+        "Does this polish hold?",
     ],
 )
 def test_it_asks_points_and_names_no_subject(question: str) -> None:
@@ -58,12 +61,16 @@ def test_it_asks_points_and_names_no_subject(question: str) -> None:
         pytest.param("Write a unit test for this", id="an instruction"),
         pytest.param("Who may cancel?", id="points to nothing"),
         pytest.param("Does this recipe work with spelt flour and without butter?", id="a subject of its own"),
-        pytest.param("Is this " + "very " * 40 + "good?", id="a long one"),
         pytest.param("Ist diese Klausel gültig?", id="another language"),
     ],
 )
 def test_anything_else_does_not(question: str) -> None:
     assert not only_points(question)
+
+
+@rows(("size", "points"), [(160, True), (161, False)])
+def test_a_question_of_more_than_160_characters_says_what_it_is_about(size: int, points: bool) -> None:
+    assert only_points("Is this good?".ljust(size, "?")) is points
 
 
 def test_of_an_ask_that_says_what_it_is_about_material_says_nothing() -> None:

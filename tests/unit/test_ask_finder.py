@@ -157,6 +157,7 @@ def test_what_is_pasted_is_material_before_and_between_tags() -> None:
         pytest.param(f"<user_query>\n“{ASK}”\n</user_query>", ASK, id="quotation marks"),
         pytest.param(f"<user_query>\n{REMINDER}\n</user_query>", REMINDER, id="nothing but material within"),
         pytest.param(f"Ann: it is late\nBob: {ASK}\n\n{MUCH}", ASK, id="a line of a chat"),
+        pytest.param(f"{MUCH}\n\n[10:01] ann: late\n[10:02] bob: {ASK}", ASK, id="what is said last in a chat"),
         pytest.param(f"{MUCH}\n\n{ASK[:-1]} :", ASK[:-1], id="a colon at the end"),
     ],
 )

@@ -15,6 +15,7 @@ NINE = "The ferry leaves at nine. "
     "text",
     [
         pytest.param("Ferry context:", id="a word of templates, and one other"),
+        pytest.param("Translate the context.", id="a task on what only templates have"),
         pytest.param(
             "In the context of all that which is there and so on, ferry timetable", id="two others of 14 words"
         ),
@@ -49,6 +50,7 @@ def test_a_frame_says_only_how_to_answer_or_by_whom(text: str) -> None:
         pytest.param("In the context of that which is there and so on, ferry timetable", id="two others of 13 words"),
         pytest.param("Answer with the context that ferry timetable", id="two words of templates, two others of 7"),
         pytest.param("With the context that it is ferry timetable", id="one word of templates, two others of 8"),
+        *(f"Translate {word}." for word in ("the document", "documents", "passages", "the above", "what is below")),
         pytest.param("(Do ferries run on winter Sundays?)", id="a question in parentheses"),
         pytest.param("(Ferries run) on winter Sundays", id="parentheses at the beginning"),
         pytest.param("Never mind prices: do ferries run on Sundays?", id="a question that begins like a rule"),

@@ -21,6 +21,7 @@ DOCUMENT = WORDS[:299]
 STORY = "We sold our barn to the neighbour and he painted it red and blue. " * 12
 STONES = "Old stone harbours. " * 20
 FRAME = "Answer the question in one sentence."
+PERSONA = "You are Nova, a witty companion who speaks of the sea and of ships."
 NOISE = "docker compose port conflict"
 CONTEXT = f"Context:\n{DOCUMENT}"
 
@@ -58,6 +59,7 @@ def case(name: str, *paragraphs: str, asks: list[str] | None) -> object:
         case("a short file", FILE, ASK, asks=[ASK]),
         case("a frame before", FRAME, ASK, asks=[ASK]),
         case("a frame behind", ASK, FRAME, asks=[ASK]),
+        case("a long frame beside who tells and who asks", "I live in Graz.", PERSONA, ASK, asks=[ASK]),
         case("a little code beside the question", MUCH, LITTLE, ASK, asks=[LITTLE, ASK]),
         case("words that are no sentence beside material", NOISE, MUCH, ASK, asks=[ASK]),
         case("words that are no sentence alone", NOISE, ASK, asks=None),

@@ -136,6 +136,27 @@ def test_a_task_may_be_in_another_language(text: str, helper: bool) -> None:
     assert is_helper(text, "") is helper
 
 
+# What is made, that nothing else is wanted, and what it is made from.
+IN_OTHER_LANGUAGES = (
+    ("Titel", "título", "titulo", "titre", "titolo", "tytuł", "başlık", "заголовок", "标题", "標題", "タイトル", "제목",
+     "eigenständige Frage", "pregunta independiente", "question autonome", "独立的问题", "独立した質問", "关键词",
+     "キーワード", "Schlagwörter", "Stichwörter", "etiquetas", "mots-clés", "parole chiave", "Suchanfrage", "ключевые"),
+    ("nur", "solo", "sólo", "solamente", "uniquement", "seulement", "soltanto", "apenas", "alleen", "yalnızca",
+     "tylko", "только", "只", "仅", "だけ", "のみ", "만"),
+    ("Unterhaltung", "Gespräch", "Konversation", "Chat", "conversación", "Dialog", "диалог", "разговор", "对话", "會話",
+     "会话", "会話", "대화", "Frage", "pregunta", "question", "问题", "質問", "sohbet", "rozmowa"),
+)  # fmt: skip
+
+
+@rows(("place", "word"), [(place, word) for place, known in enumerate(IN_OTHER_LANGUAGES) for word in known])
+def test_a_word_of_each_kind_tells_a_task_in_another_language(place: int, word: str) -> None:
+    said = ["Titel", "nur", "Dialog", "für"]
+    said[place] = word
+    assert is_helper(" ".join(said).ljust(60), "")
+    said[place] = "Suppe"
+    assert not is_helper(" ".join(said).ljust(60), "")
+
+
 @rows(
     "words",
     [

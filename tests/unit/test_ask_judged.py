@@ -46,6 +46,8 @@ def kinds(message: str) -> list[Kind]:
         pytest.param((CODE * 20)[:200], Kind.MATERIAL, id="more code"),
         pytest.param("> The ferry leaves at nine.", Kind.SMALL, id="a short quote"),
         pytest.param(ROWS, Kind.MATERIAL, id="a table of any length"),
+        pytest.param(f"“{TOLD[:250]} May I come along?”", Kind.PERSON, id="a long quotation that asks"),
+        pytest.param(f"“I came along. {TOLD[:240]}”", Kind.MATERIAL, id="one that only tells of a person"),
     ],
 )
 def test_a_block_is_told_by_its_words_its_form_and_its_length(text: str, kind: Kind) -> None:

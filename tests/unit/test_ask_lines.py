@@ -42,6 +42,7 @@ def test_the_field_of_a_form_that_asks_is_taken(field: str) -> None:
         pytest.param(f"Background: {ASK}", id="it has the name of material"),
         pytest.param(f"Answer: {ASK}", id="it has the name of an answer"),
         pytest.param("Wording: How can you help?", id="it names no subject"),
+        pytest.param("Wording: How can the ferry help?", id="it names it in one word"),
         pytest.param(f"Wording: {NINE * 20} {ASK}", id="it is as long as a document"),
         pytest.param(ASK, id="it has no name"),
         pytest.param(f"> Wording: {ASK}", id="it is quoted"),
@@ -83,6 +84,12 @@ def test_a_form_of_which_no_name_is_known_has_its_ask() -> None:
     assert (asked.kind, asked.text) == (AskKind.ASK, ASK)
     ((step,),) = [asked.steps]
     assert message[step.start : step.end] == ASK
+
+
+def test_a_line_that_asks_goes_before_paragraphs_that_do_not() -> None:
+    chat = f"[10:01] <@ann> {ASK}\n[10:02] <@bob> {NINE}"
+    asked = AskFinder().find([f"I rent a flat.\n\n{chat}\n\nContext:\n{NINE * 12}"])
+    assert (asked.kind, asked.text) == (AskKind.ASK, ASK)
 
 
 def test_material_alone_is_not_looked_through() -> None:

@@ -56,6 +56,7 @@ def test_paragraphs_quotes_and_comments(text: str, blocks: list[str]) -> None:
         pytest.param("```a.py\nx\n```", ["1 free file: ```a.py\nx\n```"], id="a file"),
         pytest.param('"""\nx\ny """\nHow?', ['1 free fence: """\nx\ny """', "1 free: How?"], id="its end on a line"),
         pytest.param("'''\nx\ny '''\nHow?", ["1 free fence: '''\nx\ny '''", "1 free: How?"], id="single marks"),
+        pytest.param("Moor.\n '''x\n '''\nHow?", ["1 free: Moor.\n '''x\n '''\nHow?"], id="not with a space before it"),
         pytest.param("```\nx\ny```\nz\n```", ["1 free fence: ```\nx\ny```\nz\n```"], id="no end on a line of code"),
         pytest.param("```x = 1```\nHow?", ["1 free: ```x = 1```\nHow?"], id="code within a line"),
         pytest.param(

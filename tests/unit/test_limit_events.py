@@ -117,6 +117,14 @@ def test_the_prompts_estimate_and_the_longest_answer_are_reserved() -> None:
         assert wire.in_flight["metrics"] == 2
 
 
+def test_a_token_of_a_prompt_is_estimated_for_each_four_bytes() -> None:
+    with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
+        send(wire, user="")
+        prompt = 1000 - left(wire)
+        send(wire, user="x" * 400)
+        assert 1000 - left(wire) == 2 * prompt + 100
+
+
 def test_a_request_pays_for_what_vllm_says_that_it_used() -> None:
     with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
         send(wire, max_tokens=900)

@@ -23,6 +23,7 @@ from pointsman.app.reload import Reloader
 from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
+from pointsman.classify.shadow import ShadowOrder
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.certificate import Certificate
 from pointsman.config.model import Config
@@ -182,6 +183,31 @@ async def test_a_key_from_another_file_is_one_change(world: World, first: Prepar
     answer = await world.reload(other)
 
     assert answer["changes"] == [{"path": "pointsman.relay.api_key_file", "from": None, "to": "/etc/key"}]
+
+
+async def test_another_classifier_in_shadow_at_the_same_place_is_told_and_one_that_starts_again(
+    world: World, first: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def loading(_: ShadowOrder) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr("pointsman.app.shadow.ShadowProcess.start", loading)
+    options = replace(QUIET, classifier=replace(QUIET.classifier, shadow="/second"))
+    found = first.classifier.stages[0].artifact
+    one, other = (
+        replace(first, config=replace(first.config, pointsman=options), shadow=replace(found, folder=Path(name)))
+        for name in ("/one", "/other")
+    )
+
+    await world.reload(one)
+    replaced = await world.reload(other)
+    assert world.generations.current.shadow is not None
+    world.generations.current.shadow.close()
+    started = await world.reload(other)
+
+    path = "pointsman.classifier.shadow"
+    assert replaced["changes"] == [{"path": path, "from": "(an artifact)", "to": "(another artifact)"}]
+    assert started["changes"] == [{"path": path, "from": "(stopped)", "to": "(started)"}]
 
 
 async def test_another_address_waits_for_a_restart(world: World, first: Prepared) -> None:

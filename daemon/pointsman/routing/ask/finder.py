@@ -163,7 +163,8 @@ class AskFinder:
         steps = tuple(sorted((*_taken(kept), *_removed(judged, kept)), key=_start))
         if not kept:
             return msgspec.structs.replace(NO_ASK, steps=steps[:MOST_STEPS])
-        pieces = [text[one.block.start : one.block.end].strip() for one in kept] if kept[1:] else [said(text, kept[0])]
+        alone = len(kept) == 1
+        pieces = [said(text, one) if alone else text[one.block.start : one.block.end].strip() for one in kept]
         asked = "\n\n".join([unquoted(without_pointers(piece)) for piece in pieces])
         return Ask(asked.rstrip(" :："), AskKind.ASK, rivals(text, judged, kept), steps[:MOST_STEPS])
 

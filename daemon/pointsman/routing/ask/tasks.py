@@ -120,8 +120,8 @@ FOREIGN = (
      "eigenständige frage", "pregunta independiente", "question autonome", "独立的问题", "独立した質問", "关键词",
      "キーワード", "schlagwörter", "stichwörter", "etiquetas", "mots-clés", "parole chiave", "suchanfrage", "ключевые"),
     ("nur ", "solo ", "sólo ", "solamente", "uniquement", "seulement", "soltanto", "apenas ", "alleen", "yalnızca",
-     "tylko", "только", "только", "只", "仅", "だけ", "のみ", "만 "),
-    ("unterhaltung", "gespräch", "konversation", "chat", "conversaci", "conversa", "dialog", "диалог", "разговор",
+     "tylko", "только", "只", "仅", "だけ", "のみ", "만 "),
+    ("unterhaltung", "gespräch", "konversation", "chat", "conversa", "dialog", "диалог", "разговор",
      "对话", "會話", "会话", "会話", "대화", "frage", "pregunta", "question", "问题", "質問", "sohbet", "rozmow"),
 )  # fmt: skip
 """What such tasks order, how they say that nothing else is wanted, and what they are about, in other languages."""
