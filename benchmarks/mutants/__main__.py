@@ -1,8 +1,8 @@
 """Break the daemon in many small ways and see whether a test notices: PYTHONPATH=benchmarks python -m mutants WORK
 
 Writes benchmarks/results/mutants.json and mutants.md. The unit tests are run on every mutant, then those that start a
-daemon on the survivors that have no reason. It goes on where an earlier run was stopped; --again tries those that
-survived anew, as after new tests.
+daemon on the survivors that have no reason. It goes on from the results there are, of mutants that are still the same:
+--again tries those that survived anew, and --tests runs only some tests, as after adding to them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 from provenance import provenance
 
 from mutants import report, tree
-from mutants.choose import Mutant, choose
+from mutants.choose import Mutant, choose, mutants
 from mutants.report import reasons
 from mutants.suite import UnitTests, daemon_tests
 from mutants.worker import SURVIVED, Result, Task
@@ -40,26 +40,31 @@ def main() -> None:
     parser.add_argument("--only", default="", help="mutants whose name matches this pattern")
     parser.add_argument("--unit", action="store_true", help="with the unit tests only")
     parser.add_argument("--again", action="store_true", help="try those that survived once more")
+    parser.add_argument("--tests", nargs="+", default=["tests/unit"], help="with these unit tests only")
     options = parser.parse_args()
     work: Path = options.work.absolute()
     sources = {file: (tree.ROOT / tree.PACKAGE / file).read_bytes() for file in tree.targets()}
-    run = Run(sources, prepared(work, options.workers), choose(sources, options.count, SEED), only=options.only)
+    unit = prepared(work, options.workers, options.tests)
+    run = Run(sources, unit, choose(sources, options.count, SEED), only=options.only)
     for daemon in (False,) if options.unit else (False, True):
         run.plan(daemon=daemon, again=options.again)
         run.go(work, options.workers)
     report.main()
+    known = {mutant.name for file, source in sources.items() for mutant in mutants(file, source)}
+    for name in sorted(reasons().keys() - known):
+        print(f"this has a reason, and is no mutant any more: {name}")
 
 
-def prepared(work: Path, workers: int) -> UnitTests:
-    """The copies, one a worker, and the record of the unit tests: made anew once the code has changed."""
+def prepared(work: Path, workers: int, tests: list[str]) -> UnitTests:
+    """The copies, one a worker, and the record of these unit tests: made anew once the code has changed."""
     record = work / "record.json"
     stamp = work / "digest"
-    now = f"{tree.digest()} {workers}"
+    now = " ".join([tree.digest(), str(workers), *tests])
     if not stamp.exists() or stamp.read_text() != now:
         work.mkdir(parents=True, exist_ok=True)
         first, *others = (work / f"tree-{number}" for number in range(workers))
         tree.copy(first)
-        command = [sys.executable, "-m", "mutants.record", str(record)]
+        command = [sys.executable, "-m", "mutants.record", str(record), *tests]
         subprocess.run(command, cwd=first, env=environment(first), check=True)
         for other in others:  # with what Python compiled meanwhile
             shutil.rmtree(other, ignore_errors=True)
@@ -83,10 +88,12 @@ class Run:
         self._lock = threading.Lock()
         self._waiting: deque[Mutant] = deque()
         self._asked = [mutant for mutant in chosen if re.search(only, mutant.name)]
-        diffs = {mutant.name: mutant.diff(sources[mutant.file]) for mutant in chosen}
         earlier = json.loads(RESULT.read_text())["mutants"] if RESULT.exists() else []
+        rows = {row["name"]: row for row in earlier}
         self._found: dict[str, dict[str, Any]] = {
-            row["name"]: row for row in earlier if row["diff"] == diffs.get(row["name"])
+            mutant.name: rows[mutant.name] | {"line": mutant.edit.line}  # the lines above it may have changed
+            for mutant in chosen
+            if mutant.name in rows and rows[mutant.name]["diff"] == mutant.diff(sources[mutant.file])
         }
 
     def plan(self, *, daemon: bool, again: bool) -> None:
@@ -111,6 +118,7 @@ class Run:
             thread.start()
         for thread in threads:
             thread.join()
+        self._write()
 
     def _work(self, work: Path, number: int) -> None:
         copy = work / f"tree-{number}"
@@ -169,10 +177,13 @@ class Run:
                 "seconds": result.seconds,
             }
             print(f"{len(self._waiting):4} {result.outcome:8} {result.seconds:6.1f} s  {mutant.name}", flush=True)
-            rows = sorted(self._found.values(), key=lambda row: (row["file"], row["line"], row["name"]))
-            written = RESULT.with_suffix(".part")
-            written.write_text(json.dumps(provenance() | {"seed": SEED, "mutants": rows}, indent=1) + "\n")
-            written.replace(RESULT)
+            self._write()
+
+    def _write(self) -> None:
+        rows = sorted(self._found.values(), key=lambda row: (row["file"], row["line"], row["name"]))
+        written = RESULT.with_suffix(".part")
+        written.write_text(json.dumps(provenance() | {"seed": SEED, "mutants": rows}, indent=1) + "\n")
+        written.replace(RESULT)
 
 
 if __name__ == "__main__":

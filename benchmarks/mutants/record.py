@@ -1,6 +1,6 @@
-"""Which unit test runs which lines: PYTHONPATH=benchmarks python -m mutants.record OUT, in the copy of a checkout.
+"""Which of the unit tests TESTS runs which lines: PYTHONPATH=benchmarks python -m mutants.record OUT TESTS...
 
-The tests of `make unit`: the others take too long to be run for each mutant.
+In a copy of the checkout, and without the tests that `make unit` leaves out: they take too long for each mutant.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class Recorder:
             self.failed.add(report.nodeid)
 
 
-def main(out: Path) -> None:
+def main(out: Path, tests: list[str]) -> None:
     measured = coverage.Coverage(data_file=None, source_pkgs=["pointsman"], config_file=False)
     recorder = Recorder(measured)
     measured.start()
     options = ["-q", "-m", "not heavy and not long", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
-    pytest.main(["tests/unit", *options], plugins=[recorder])
+    pytest.main([*tests, *options], plugins=[recorder])
     measured.stop()
     seconds = {name: spent for name, spent in recorder.seconds.items() if name not in recorder.failed}
     out.write_text(json.dumps({"seconds": seconds, "lines": lines(measured, seconds)}))
@@ -64,4 +64,4 @@ def lines(measured: coverage.Coverage, tests: dict[str, float]) -> dict[str, dic
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -70,7 +70,8 @@ class UnitTests:
         What runs when a module is imported, a function that it calls included, no test runs, and one that reads a
         constant may run nothing else of the module: then all tests beside those of the module count, or of its package.
         """
-        tests = self.lines.get(mutant.file, {})
+        quick = set(self.all)
+        tests = {test: ran for test, ran in self.lines.get(mutant.file, {}).items() if test in quick}
         edited = set(range(mutant.edit.line, mutant.edit.last_line + 1))
         found = {test for test, ran in tests.items() if ran & edited}
         if not found:
