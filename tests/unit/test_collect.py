@@ -14,7 +14,7 @@ import pytest
 
 from pointsman.cli.main import main
 from pointsman.evaluation.labelled import LabelledText, add_label
-from pointsman.evaluation.worklist import Feedback, Item, Logged, bad, contested, worklist
+from pointsman.evaluation.worklist import Feedback, Item, Logged, bad, contested, told, worklist
 from pointsman.observability.kept_rows import Row
 from support.config_files import MINIMAL
 from support.rows import rows
@@ -160,6 +160,16 @@ def test_the_shadow_disagrees_where_its_category_is_another() -> None:
         Logged("routing_decision", "d", None, None),
     ]
     assert contested(lines) == {"a": "medical", "c": "(none)"}
+
+
+def test_what_the_shadow_said_is_in_the_file_of_texts_as_well() -> None:
+    given = [row("a"), row("b"), row("a", shadow="math"), row("b", shadow="law"), row("b", shadow="(none)")]
+    assert told(given) == {"a": "math", "b": "(none)"}
+    items = {item.hash: item for item in listed(*given, differing=told(given))}
+    assert {name: (one.why, one.shadow) for name, one in items.items()} == {
+        "a": (("shadow_disagrees",), "math"),
+        "b": (("shadow_disagrees",), "(none)"),
+    }
 
 
 # --- the command --------------------------------------------------------------------------------------------------

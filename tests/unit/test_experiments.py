@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import random
+import time
 import tracemalloc
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -19,9 +21,14 @@ from pointsman.config.model import Canary, CategoryRollout, Config, Lora, Model,
 from pointsman.config.overlay import Decided, Overlay, laid_over, with_canary
 from pointsman.evaluation.comparison import Side, prices_of, read, verdicts
 from pointsman.evaluation.tally import Tally
+from pointsman.evaluation.worklist import Feedback
+from pointsman.observability.answers import Answer, Answers
+from pointsman.observability.kept_feedback import KeptFeedback
+from pointsman.observability.log import Log
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Routed, Router
+from support.log import Memory
 from support.playbook import OK, Wire, playing
 from support.toy_config import config
 
@@ -106,6 +113,81 @@ async def test_the_figures_and_verdicts_are_those_of_the_log(
         assert figures["tokens"] == pytest.approx(
             {"value": tokens.mean, "low": tokens.interval()[0], "high": tokens.interval()[1]}
         )
+
+
+@pytest.mark.parametrize("names", [("canary", "stable"), ("routed", "holdback")])
+async def test_what_clients_say_is_counted_by_side_as_the_file_of_feedback_has_it(
+    classifier: Classifier, tmp_path: Path, names: tuple[str, str]
+) -> None:
+    """Good and bad, scores by conversation, labels, and the verdict; with the lines that the service writes."""
+    config = made(mode="percent", percent=50, categories=canary())
+    records = await conversations(Router(config, classifier, Served), 300)
+    experiments, answers = followed(config), Answers()
+    path = tmp_path / "said.jsonl"
+    kept = KeptFeedback(
+        path,
+        Log("info", Memory()),
+        answers,
+        lambda answer, said: experiments.rate(
+            answer, Feedback("feedback", score=cast("float | None", said["score"]), label=cast("str", said["label"]))
+        ),
+    )
+    good = bad = 0
+    for number, record in enumerate(records):
+        record.issued, record.request_id, record.ended = True, f"r{number}", time.time()
+        answers.remember(record, "ann")
+        answer = answers.find(f"r{number}", "ann", time.time())
+        if answer is None:
+            continue
+        arm = str(record.routed and record.routed.decision.arm)
+        score = R.choice((0.0, 0.2)) if arm == names[1] else R.choice((0.9, 1.0, None))
+        label = R.choice((None, "good", "bad", "odd"))
+        assert kept.keep(f"r{number}", answer, {"score": score, "label": label, "comment": None}, time.time())
+        if names[0] in (arm, "routed") and arm != "holdback":
+            disliked = label == "bad" or (score is not None and score < 0.5)
+            bad += disliked
+            good += not disliked and (label == "good" or score is not None)
+    kept.close()
+    (told,) = [one for one in experiments.report()["experiments"] if one["sides"][0]["name"] == names[0]]
+    sides = read(path.read_bytes().splitlines(), names, {})
+    assert verdicts(*sides) == told["verdicts"] == [f"{names[0]} is scored higher than {names[1]}"]
+    assert (told["sides"][0]["good"], told["sides"][0]["bad"]) == (good, bad)
+    for figures, side in zip(told["sides"], sides, strict=True):
+        scores = side.scores()
+        assert figures["score"] == pytest.approx(
+            {"value": scores.mean, "low": scores.interval()[0], "high": scores.interval()[1]}
+        )
+        shares = {label: side.labelled(label) for label in side.labels()}
+        assert {name: one["value"] for name, one in figures["labels"].items()} == {
+            label: part / whole for label, (part, whole) in shares.items()
+        }
+
+
+async def test_feedback_on_answers_of_another_experiment_counts_for_none(classifier: Classifier) -> None:
+    config = made(categories=canary())
+    experiments = followed(config)
+    answer = Answer("ann", time.time() - 60, "/", "technical-v2", "technical", "classified", "canary", "00")
+    said = Feedback("feedback", score=0.0)
+    experiments.rate(answer, said)  # from before
+    for arm, draw in ((None, "00"), ("canary", None)):
+        experiments.rate(answer._replace(at=time.time(), arm=arm, draw=draw), said)
+    experiments.rate(answer._replace(at=time.time()), said)
+    (told,) = experiments.report()["experiments"]
+    assert [(side["bad"], side["score"]) for side in told["sides"]] == [(1, None), (0, None)]
+    experiments.follow(config, replace(config.pointsman.routing, categories=canary(0.0)))
+    experiments.rate(answer._replace(at=time.time() + 1), said)
+    (told,) = experiments.report()["experiments"]
+    assert told["sides"][0]["bad"] == 1, "it has ended"
+
+
+def test_labels_that_clients_make_up_take_no_memory() -> None:
+    tally = Tally("canary", 1_000, 100)
+    for number in range(5_000):
+        tally.rate(f"{number}", 0.5, f"label-{number}")
+    assert len(tally._labels) == 21
+    assert tally.labelled("*") == (4_980, 5_000)
+    assert tally.scored() == (2_500.0, 5_000)
+    assert len(tally._rated) == 100
 
 
 async def test_a_category_with_a_mode_of_its_own_is_no_part_of_the_share_of_all(classifier: Classifier) -> None:
@@ -195,7 +277,7 @@ async def _answered(wire: Wire) -> Any:
 
 
 def test_of_many_conversations_the_last_are_known_and_all_are_counted() -> None:
-    tally = Tally("canary", 1_000)
+    tally = Tally("canary", 1_000, 100)
     tracemalloc.start()
     try:
         for number in range(20_000):

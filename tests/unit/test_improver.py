@@ -69,7 +69,8 @@ class Port:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    text = f"{MINIMAL}categories:\n{category('law')}pointsman: {{log: {{texts_file: texts.jsonl}}}}\n"
+    log = "pointsman: {log: {texts_file: texts.jsonl, feedback_file: said.jsonl}}\n"
+    text = f"{MINIMAL}categories:\n{category('law')}{log}"
     (tmp_path / "config.yaml").write_text(text)
     rows = [{"hash": f"{n}" * 8, "text": text, "reason": "low_confidence"} for n, text in enumerate(TEXTS)]
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -115,6 +116,23 @@ async def test_texts_are_collected_labelled_and_taken_back(folder: Path) -> None
 
         assert await port.ask("/improve/undo") == (200, {"hash": "1" * 8, "label": "out_of_scope"})
         assert (await port.told())["waiting"] == 2
+
+
+async def test_it_collects_what_the_shadow_and_feedback_said_without_a_log(folder: Path) -> None:
+    with (folder / "texts.jsonl").open("a") as texts:
+        texts.write(json.dumps({"hash": "1" * 8, "text": TEXTS[1], "request_id": "r1", "shadow": "law"}) + "\n")
+    said = {"event": "feedback", "request_id": "r2", "text_hash": "2" * 8, "score": 0}
+    (folder / "said.jsonl").write_text(json.dumps(said) + "\n")
+    async with opened(folder) as port:
+        await port.ask("/improve/collect")
+        await port.ended()
+        items = {item["text"]: item for item in (await port.told())["items"]}
+    assert {text: item["why"] for text, item in items.items()} == {
+        TEXTS[0]: ["abstained"],
+        TEXTS[1]: ["shadow_disagrees", "abstained"],
+        TEXTS[2]: ["bad_feedback", "abstained"],
+    }
+    assert items[TEXTS[1]]["shadow"] == "law"
 
 
 async def test_a_label_for_nothing_or_of_nothing_is_refused(folder: Path) -> None:

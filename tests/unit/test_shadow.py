@@ -21,6 +21,7 @@ import pytest
 from onnx import helper
 
 from pointsman.adapters.catalog import Served
+from pointsman.api.kept_text import keep_text
 from pointsman.app import shadow_process
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared, prepare
@@ -29,11 +30,14 @@ from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.manifest import MODEL, TOKENIZER
 from pointsman.cli.check import check
-from pointsman.config.model import Category, ClassifierOptions, Config
+from pointsman.config.model import Category, ClassifierOptions, Config, LogOptions
 from pointsman.evaluation.main import main as evaluate
+from pointsman.evaluation.replay import read_texts
+from pointsman.observability import kept_rows
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
+from pointsman.observability.texts import KeptTexts
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Routed, Router
 from support import toy_artifact
@@ -172,6 +176,31 @@ async def test_it_reads_each_distinct_text_once_and_tells_where_the_two_differ(m
     assert (opinion["model"], opinion["category"], opinion["reason"]) == ("medical-lora", "medical", "classified")
     assert opinion["confidence"] > 0.9
     assert "shadow" not in json.loads(msgspec.json.encode(request_line(records[2]))), "this text was known"
+
+
+async def test_what_it_decides_otherwise_is_kept_with_the_texts(make_world: Any, folder: Path, tmp_path: Path) -> None:
+    """Once more, with its category, and of the share that is kept alone; nothing where the two agree."""
+    path = tmp_path / "texts.jsonl"
+    async with make_world(folder) as world:
+        texts = KeptTexts(LogOptions(texts_file=str(path)), Log("info", Memory()), lambda: None)
+        for number, text in enumerate(("Fix my python", "My landlord", "the landlord and I")):
+            record = Record(f"r{number}", "/v1/chat/completions")
+            routed = await world.route(text)
+            record.decided(routed)
+            if number < 2:
+                keep_text(texts, world.router, record, routed)
+            world.shadow.offer(world.router, routed, record, texts)
+        told = await world.compared(3)
+        texts.close()
+
+    assert told["pairs"] == [{"category": "legal", "shadow": "medical", "texts": 2}]
+    found = [(row.text, row.category, row.shadow) for row in kept_rows.rows(path)]
+    assert found == [
+        ("Fix my python", "technical", None),
+        ("My landlord", "legal", None),
+        ("My landlord", "legal", "medical"),
+    ]
+    assert list(read_texts(path).values()) == ["Fix my python", "My landlord"]
 
 
 async def test_what_the_first_one_did_not_read_is_not_read(make_world: Any, folder: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+import msgspec
 
 from pointsman.adapters.loader import Loader
 from pointsman.adapters.poller import Poller
@@ -21,7 +23,8 @@ from pointsman.config.address import UNIX_PEERS, network
 from pointsman.config.model import Config, LogOptions, ServerOptions, TracingOptions
 from pointsman.config.overlay import Unloaded
 from pointsman.errors import CannotStart
-from pointsman.observability.answers import Answers
+from pointsman.evaluation.worklist import Feedback
+from pointsman.observability.answers import Answer, Answers
 from pointsman.observability.kept_feedback import KeptFeedback
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import Level
@@ -60,6 +63,8 @@ class Builder:
         self._quarantine = Quarantine(asyncio.get_running_loop().time)
         self.answers = Answers()
         """Those that clients may judge."""
+        self.rated: Callable[[Answer, Feedback], object] = lambda *_: None
+        """Called with each answer of which a client has said something."""
         self._started = time.time()
         self.trials = Trials()
         """The canaries of all generations."""
@@ -95,7 +100,7 @@ class Builder:
             config, prepared.classifier, lambda: poller.served, previous.backend.router if previous else None
         )
         shadow = self._shadow(prepared, previous)
-        compare = None if shadow is None else functools.partial(shadow.offer, router)
+        compare = None if shadow is None else functools.partial(shadow.offer, router, texts=texts)
         timeouts = Timeouts(relay, self._metrics.chunk_gap_seconds.add)
         if previous is None or previous.classifier is not prepared.classifier:
             self._log_classifier(prepared.classifier)
@@ -171,7 +176,10 @@ class Builder:
         """Return the file of feedback, which stays open if it stays the same; raises CannotStart."""
         if previous is not None and previous.config.pointsman.log.feedback_file == file:
             return previous.feedback
-        return None if file is None else KeptFeedback(Path(file), self._log, self.answers)
+        return None if file is None else KeptFeedback(Path(file), self._log, self.answers, self._rated)
+
+    def _rated(self, answer: Answer, said: Mapping[str, object]) -> None:
+        self.rated(answer, msgspec.convert({"event": "feedback"} | dict(said), Feedback))
 
     def _spans(self, options: TracingOptions, previous: Generation | None) -> Spans | None:
         """Return what exports spans, which goes on if its options stay the same."""

@@ -12,6 +12,8 @@ from pointsman.config.model import Config, RoutingOptions
 from pointsman.evaluation.comparison import EACH, FAILURES, SCALE, prices_of, verdicts
 from pointsman.evaluation.sequential import difference
 from pointsman.evaluation.tally import Tally
+from pointsman.evaluation.worklist import Feedback
+from pointsman.observability.answers import Answer
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, draw_of
 from pointsman.routing.canaries import Arm
@@ -23,6 +25,8 @@ from pointsman.server.routes import Route
 
 # Conversations that are known, of all sides together; each takes 300 bytes.
 MOST_KNOWN = 50_000
+# Of so many it is known what was said of them.
+MOST_RATED = 10_000
 _NO_PRICE = (0.0, 0.0)
 
 
@@ -54,6 +58,12 @@ class Experiment:
     started: float
     ended: float | None = None
 
+    def ran(self, at: float | None) -> bool:
+        """Return whether it runs, or ran at a time."""
+        if at is None:
+            return self.ended is None
+        return self.started <= at and (self.ended is None or at <= self.ended)
+
 
 class Experiments:
     """The experiments of the current config, and the results of those that were stopped and are still in it."""
@@ -70,7 +80,8 @@ class Experiments:
         self._currency = next((one.pricing.currency for one in config.model_config.values() if one.pricing), None)
         self._apart = frozenset(name for name, one in routing.categories.items() if one.mode is not None)
         wanted = dict(_settings(config, routing))
-        most = MOST_KNOWN // max(2 * len(wanted), 1)
+        sides = max(2 * len(wanted), 1)
+        most, rated = MOST_KNOWN // sides, MOST_RATED // sides
         found: dict[Key, Experiment] = {}
         for key, setting in wanted.items():
             known = self._found.get(key)
@@ -81,7 +92,8 @@ class Experiments:
                 found[key] = known
             elif setting.runs:
                 names = (Arm.CANARY, Arm.STABLE) if key.canary else (Arm.ROUTED, Arm.HOLDBACK)
-                found[key] = Experiment(setting, (Tally(names[0], most), Tally(names[1], most)), time.time())
+                first, second = (Tally(name, most, rated) for name in names)
+                found[key] = Experiment(setting, (first, second), time.time())
         self._found = found
 
     def add(self, records: Iterable[Record]) -> None:
@@ -109,13 +121,20 @@ class Experiments:
         for side in self._sides(category, arm):
             side.add(f"{category} {draw}", failed=failed, first_byte=first, tokens=completion, cost=cost)
 
-    def _sides(self, category: str | None, arm: Arm) -> Iterator[Tally]:
-        """Yield the sides on which a request is; one of a canary is routed as well."""
+    def rate(self, answer: Answer, said: Feedback) -> None:
+        """Count what a client has said of an answer."""
+        if answer.arm is None or answer.draw is None:
+            return
+        for side in self._sides(answer.category, Arm(answer.arm), answer.at):
+            side.rate(f"{answer.category} {answer.draw}", said.score, said.label)
+
+    def _sides(self, category: str | None, arm: Arm, at: float | None = None) -> Iterator[Tally]:
+        """Yield the sides on which a request is, now or at that time; one of a canary is routed as well."""
         tried = self._found.get(Key(True, category))
-        if tried is not None and tried.ended is None and arm in (Arm.CANARY, Arm.STABLE):
+        if tried is not None and tried.ran(at) and arm in (Arm.CANARY, Arm.STABLE):
             yield tried.sides[arm is Arm.STABLE]
         shared = self._found.get(Key(False, category if category in self._apart else None))
-        if shared is not None and shared.ended is None:
+        if shared is not None and shared.ran(at):
             yield shared.sides[arm is Arm.HOLDBACK]
 
     def report(self) -> dict[str, Any]:

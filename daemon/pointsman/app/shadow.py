@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from pointsman.api.kept_text import contested
 from pointsman.app.prepare import Prepared
 from pointsman.app.shadow_process import ShadowEnded, ShadowProcess, classification, ordered
 from pointsman.app.supervisor import Supervisor
@@ -22,6 +23,7 @@ from pointsman.lru import Lru
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
+from pointsman.observability.texts import KeptTexts
 from pointsman.routing.opinion import Opinion, opinion
 from pointsman.routing.policy import Policy
 from pointsman.routing.router import Routed, Router
@@ -49,6 +51,8 @@ class _Text(msgspec.Struct, frozen=True):
     tell: Callable[[Opinion | None], object]
     """Called with the second one's opinion; None if it has failed."""
     counts: bool
+    differs: Callable[[str | None], object] | None
+    """Called with the second one's category where it is another."""
 
     def opinion(self, policy: Policy, found: Classification) -> Opinion:
         router = self.router
@@ -80,8 +84,11 @@ class Shadow:
         """Return whether it can go on for a config: the same two classifiers, and the same categories."""
         return self.state != "stopped" and _basis(self._serves) == _basis(prepared)
 
-    def offer(self, router: Router, routed: Routed, record: Record) -> None:
-        """Have the text of a decision read, if there is time; a text that was read before is not read again."""
+    def offer(self, router: Router, routed: Routed, record: Record, texts: KeptTexts | None = None) -> None:
+        """Have the text of a decision read, if there is time; a text that was read before is not read again.
+
+        Where texts are kept, they are told which of them it decides otherwise.
+        """
         found = routed.classification
         if found is None or self.state != "running" or self._known.get(found.text_hash):
             return
@@ -94,7 +101,8 @@ class Shadow:
         def tell(opinion: Opinion | None) -> None:
             record.shadow = opinion
 
-        self._have_read(router, routed, found, tell, counts=True)
+        differs = None if texts is None else contested(texts, router, record, routed, found)
+        self._have_read(router, routed, found, tell, counts=True, differs=differs)
 
     async def opinion(self, router: Router, routed: Routed) -> Opinion | None:
         """Return what it makes of a text that somebody tries; None if it does not say so in ASKED_S.
@@ -124,10 +132,11 @@ class Shadow:
         tell: Callable[[Opinion | None], object],
         *,
         counts: bool,
+        differs: Callable[[str | None], object] | None = None,
     ) -> None:
         text = router.classifier.stages[found.stage].read(routed.text)
         share, tools = (0.0, False) if routed.kept is None else (routed.kept.share, routed.kept.tools)
-        self._waiting.append(_Text(text, found, router, share, tools, tell, counts))
+        self._waiting.append(_Text(text, found, router, share, tools, tell, counts, differs))
         self._arrived.set()
 
     def start(self, supervisor: Supervisor) -> None:
@@ -178,13 +187,15 @@ class Shadow:
         second = text.opinion(policy, classification(answer))
         text.tell(second)
         if text.counts:
-            self._compare(text.opinion(text.router.policy, text.found), second)
+            self._compare(text, second)
 
-    def _compare(self, first: Opinion, second: Opinion) -> None:
-        pair = self._agreement.add(first, second)
+    def _compare(self, text: _Text, second: Opinion) -> None:
+        pair = self._agreement.add(text.opinion(text.router.policy, text.found), second)
         self._count("agreed" if pair is None else "differed")
         if pair is not None:
             self._count_pair(pair[0] or "", pair[1] or "")
+            if text.differs is not None:
+                text.differs(second.category)
 
     def _stop(self, why: str) -> None:
         self.state, self.error = "stopped", why

@@ -50,10 +50,10 @@ def _items(options: argparse.Namespace, log: LogOptions) -> list[Item]:
         raise EvaluationError("the config has no pointsman.log.texts_file, so there are no texts to label")
     texts = Path(log.texts_file)
     try:
-        differing = {}
+        differing = worklist.told(kept_rows.rows(texts))
         if options.log is not None:
             with log_lines.opened(options.log) as lines:
-                differing = worklist.contested(log_lines.decisions(lines, worklist.Logged))
+                differing |= worklist.contested(log_lines.decisions(lines, worklist.Logged))
         said = log_lines.decisions(_feedback(log.feedback_file), worklist.Feedback, event="feedback")
         labelled = {one.hash for one in read_labels(options.labels or labels_file())}
         return worklist.worklist(kept_rows.rows(texts), worklist.bad(said), differing, labelled, options.limit)

@@ -270,7 +270,10 @@ def _collect(commands: _Commands) -> None:
         "where pointsman.log.texts_file names a file.",
     )
     command.add_argument(
-        "--log", type=Path, metavar="FILE", help="the service's log, for what the shadow said; - is standard input"
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="the service's log, where the file of texts does not have what the shadow said; - is standard input",
     )
     command.add_argument(
         "--limit", type=_count, default=200, metavar="N", help="at most so many (default: %(default)s)"

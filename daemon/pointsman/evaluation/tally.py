@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pointsman.evaluation.comparison import Conversation
+from pointsman.evaluation.comparison import MOST_LABELS, Conversation, Rating
 from pointsman.evaluation.metrics import accuracy_interval
 from pointsman.evaluation.sequential import Sample, Share
+from pointsman.evaluation.worklist import Feedback
 from pointsman.lru import Lru
 
 
@@ -41,13 +43,18 @@ class Moments:
         return Sample(self.rows, mean, variance / self.rows)
 
 
+# Clients may make up any number of labels; those that come later are not told apart.
+MOST_KNOWN_LABELS = 20
+OTHERS = "*"
+
+
 class Tally:
     """What `Side` tells, without keeping its conversations; of these, the last `most` that were heard of are known.
 
-    One that comes back later counts as another.
+    One that comes back later counts as another. Of as few as `most_rated` what was said of them is known.
     """
 
-    def __init__(self, name: str, most: int) -> None:
+    def __init__(self, name: str, most: int, most_rated: int) -> None:
         self.name = name
         self.requests = 0
         self._failed = 0
@@ -55,6 +62,11 @@ class Tally:
         self._tokens = Moments()
         self._costs = Moments()
         self._known: Lru[str, Conversation] = Lru(most)
+        self._rated: Lru[str, Rating] = Lru(most_rated)
+        self._scores = Moments()
+        self._labels: Counter[str] = Counter()
+        self._labelled = 0
+        self.good = self.bad = 0
 
     def add(self, draw: str, *, failed: bool, first_byte: float | None, tokens: int, cost: float) -> None:
         """Count a request of the conversation that was drawn with `draw`; `first_byte` is in milliseconds."""
@@ -76,6 +88,29 @@ class Tally:
         one.tokens += tokens
         one.cost += cost
 
+    def rate(self, draw: str, score: float | None, label: str | None) -> None:
+        """Count what was said of an answer in a conversation."""
+        said = Feedback("feedback", score=score, label=label)
+        self.good += said.is_good
+        self.bad += said.is_bad
+        one = self._rated.get(draw) or Rating()
+        self._rated.put(draw, one)
+        if score is not None:
+            before = one.total / one.scores if one.scores else None
+            one.scores += 1
+            one.total += score
+            after = one.total / one.scores
+            if before is None:
+                self._scores.add(after)
+            else:
+                self._scores.change(before, after)
+        if label is not None and label not in one.labels:
+            if label not in self._labels and len(self._labels) >= MOST_KNOWN_LABELS:
+                label = OTHERS
+            self._labelled += not one.labels
+            self._labels[label] += label not in one.labels
+            one.labels.add(label)
+
     def failures(self) -> tuple[int, int]:
         """Return how many conversations failed, of how many."""
         return self._failed, self._tokens.rows
@@ -85,29 +120,36 @@ class Tally:
         return self._first_bytes.sample()
 
     def scored(self) -> Share:
-        """Return nothing: feedback is in the file that `pointsman compare` reads."""
-        return 0.0, 0
+        """Return the sum of the conversations' mean scores, and how many there are."""
+        return min(max(0.0, self._scores.total), self._scores.rows), self._scores.rows
 
     def labelled(self, label: str) -> tuple[int, int]:
-        """Return nothing, for the same reason."""
-        return 0, 0
+        """Return how many conversations have a label, of how many with any."""
+        return self._labels[label], self._labelled
 
     def figures(self) -> dict[str, Any]:
         """Return the counts, and means with their 95 % intervals."""
         failed, conversations = self.failures()
-        share = None
-        if conversations:
-            low, high = accuracy_interval(failed, conversations)
-            share = {"value": failed / conversations, "low": low, "high": high}
         return {
             "name": self.name,
             "requests": self.requests,
             "conversations": conversations,
-            "failed": share,
+            "failed": _share(failed, conversations),
             "first_byte_ms": _mean(self.first_bytes(), math.exp),
             "tokens": _mean(self._tokens.sample()),
             "cost": _mean(self._costs.sample()),
+            "good": self.good,
+            "bad": self.bad,
+            "score": _mean(self._scores.sample()),
+            "labels": {name: _share(*self.labelled(name)) for name, _ in self._labels.most_common(MOST_LABELS)},
         }
+
+
+def _share(part: int, whole: int) -> dict[str, float] | None:
+    if not whole:
+        return None
+    low, high = accuracy_interval(part, whole)
+    return {"value": part / whole, "low": low, "high": high}
 
 
 def _mean(sample: Sample, of: Callable[[float], float] = lambda value: max(0.0, value)) -> dict[str, float] | None:

@@ -26,6 +26,7 @@ ALIKE = 0.7
 _WEIGHTS = {"bad_feedback": 2.0, "shadow_disagrees": 1.0, "ambiguous": 1.0, "abstained": 0.7, "close": 0.3}
 _ABSTAINED = {"low_confidence": "abstained", "ambiguous": "ambiguous"}
 _BAD_LABELS = frozenset({"bad", "wrong", "down", "dislike", "negative", "thumbs_down"})
+_GOOD_LABELS = frozenset({"good", "right", "up", "like", "positive", "thumbs_up"})
 _WORD = re.compile(r"\w+")
 _BANDS, _IN_BAND = 8, 2
 _MOST_IN_BAND = 50
@@ -75,6 +76,11 @@ class Feedback(msgspec.Struct, frozen=True):
     def is_bad(self) -> bool:
         return (self.score is not None and self.score < 0.5) or (self.label or "").casefold() in _BAD_LABELS
 
+    @property
+    def is_good(self) -> bool:
+        liked = (self.score is not None and self.score >= 0.5) or (self.label or "").casefold() in _GOOD_LABELS
+        return liked and not self.is_bad
+
 
 def contested(lines: Iterable[Logged]) -> dict[str, str]:
     """Return, by text, the category of the classifier in shadow where it differs; `(none)` stands for none."""
@@ -83,6 +89,11 @@ def contested(lines: Iterable[Logged]) -> dict[str, str]:
         if line.shadow is not None and line.text_hash and line.shadow.get("category") != line.category:
             found[line.text_hash] = str(line.shadow.get("category") or "(none)")
     return found
+
+
+def told(rows: Iterable[Row]) -> dict[str, str]:
+    """Return the same by what the file of texts says."""
+    return {row.hash: row.shadow for row in rows if row.shadow is not None}
 
 
 def bad(lines: Iterable[Feedback]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -22,10 +23,16 @@ CLOSE_SECONDS = 1.0
 class KeptFeedback:
     """The file of feedback, readable by its owner only: JSON lines, each with the decision that it is about.
 
-    `answers` are those that clients may judge.
+    `answers` are those that clients may judge; `rated` is called with one and what was said of it.
     """
 
-    def __init__(self, path: Path, log: Log, answers: Answers) -> None:
+    def __init__(
+        self,
+        path: Path,
+        log: Log,
+        answers: Answers,
+        rated: Callable[[Answer, Mapping[str, object]], object] = lambda *_: None,
+    ) -> None:
         """Open the file or create it; raises CannotStart."""
         try:
             self._file = RotatedFile(path, FILE_BYTES, older=1)
@@ -36,6 +43,7 @@ class KeptFeedback:
         self._path = path
         self._log = log
         self.answers = answers
+        self._rated = rated
         self._writer = LineWriter(
             self._file.descriptor, "feedback", lambda *_: b"", self._failing, self._file.make_room
         )
@@ -55,7 +63,10 @@ class KeptFeedback:
             "text_hash": answer.text_hash,
         }
         told = {name: value for name, value in (line | said).items() if value is not None}
-        return self._writer.put(msgspec.json.encode(told) + b"\n")
+        kept = self._writer.put(msgspec.json.encode(told) + b"\n")
+        if kept:
+            self._rated(answer, said)
+        return kept
 
     def close(self) -> None:
         """Write what is queued and close the file; waits for the disk, at most CLOSE_SECONDS."""

@@ -17,7 +17,7 @@ from pointsman.observability.rotated_file import alone, lines, parts
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line of the file: a text, with the request that had it first and what was decided about it.
 
-    Lines of earlier releases have only hash and text.
+    Lines of earlier releases have only hash and text. A text has a further line where the classifier in shadow differs.
     """
 
     hash: str
@@ -30,6 +30,8 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
     scores: dict[str, float] = {}
     """Of the two best categories."""
+    shadow: str | None = None
+    """The category by the classifier in shadow where it differs; `(none)` stands for none."""
 
 
 def rows(path: Path) -> Iterator[Row]:

@@ -47,10 +47,14 @@ class KeptTexts:
 
     def wants(self, text_hash: str) -> bool:
         """Return whether a text is one of the share that is kept, and not known to be in the file."""
+        return not self.has(text_hash) and int(text_hash[:8], 16) < self._below
+
+    def has(self, text_hash: str) -> bool:
+        """Return whether a text is known to be in the file."""
         if self._begun != self._file.begun:  # the file has begun anew, and so have its texts
             self._begun = self._file.begun
             self._kept = Lru(KEPT_TEXTS)
-        return self._kept.get(text_hash) is None and int(text_hash[:8], 16) < self._below
+        return self._kept.get(text_hash) is not None
 
     def keep(self, row: Row) -> None:
         """Append a text soon; it is dropped while too many wait for the disk."""

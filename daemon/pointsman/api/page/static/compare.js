@@ -9,6 +9,8 @@ import {watch} from "./status.js";
 
 export const title = "Compare";
 
+const MOST_LABELS = 5;
+
 export function open(main) {
     const [found, withheld, shadow] = [h("div", {class: "grid"}), h("div", {class: "panel half"}), h("div", {class: "panel half"})];
     const asking = every(10, async () => {
@@ -42,6 +44,8 @@ function experiment(one, currency) {
         ? one.verdicts.map(verdict => h("li", {class: "state good"}, verdict))
         : h("li", {class: "state quiet"}, "Not enough yet: no difference is certain");
     const [first, second] = one.sides;
+    const labels = [...new Set(one.sides.flatMap(side => Object.keys(side.labels)))].slice(0, MOST_LABELS);
+    const rated = one.sides.some(side => side.good + side.bad > 0 || side.score) || labels.length;
     const rows = [
         ["Requests", side => count(side.requests)],
         ["Conversations", side => count(side.conversations)],
@@ -49,6 +53,10 @@ function experiment(one, currency) {
         ["First byte, mean", side => range(side.first_byte_ms, duration)],
         ["Completion tokens", side => range(side.tokens, count)],
         currency ? [`${currency} for 1,000`, side => range(side.cost, value => (1000 * value).toFixed(2))] : null,
+        rated ? ["Feedback", side => `${count(side.good)} good, ${count(side.bad)} bad`] : null,
+        rated ? ["Score, mean", side => range(side.score, value => value.toFixed(2))] : null,
+        ...labels.map(name => [`Labelled ${name === "*" ? "otherwise" : name}`,
+            side => range(side.labels[name], value => percent(value, 1))]),
     ].filter(Boolean);
     const ratio = one.first_byte_ratio;
     return h("div", {class: "panel half"},
