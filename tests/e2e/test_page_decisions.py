@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
+from pointsman.classify.classifier import Classification, Timing
+from pointsman.config.model import LogOptions
+from pointsman.observability.kept_rows import Row
+from pointsman.observability.log import Log
 from pointsman.observability.record import Record
+from pointsman.observability.texts import KeptTexts
 from pointsman.routing.decision import Decision, Missed, Reason
 from pointsman.routing.edits import Edited, Edits
 from pointsman.routing.router import Routed
 from support.browser import Browser, run_browser
+from support.log import Memory
 from support.page import PagePort, cells, run_page, shows, sizes
+from support.process import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -75,7 +84,7 @@ async def test_decisions_appear_as_they_are_made_the_newest_first(browser: Brows
     await shows(browser, "second")
     port.count([Record("third", "other", status=404, ended=time.time(), error="GET /x: Not Found")])
     await shows(browser, "third")
-    rows = [row[1:] for row in await cells(browser, TABLE)]
+    rows = [row[2:] for row in await cells(browser, TABLE)]
     assert [row[-1] for row in rows] == ["third", "second", "first"]
     assert rows[1][:7] == ["low_confidence legal below 0.62", "legal", "0.875", "legal-lora", "MoM", "ann", "200"]
     assert rows[1][7] == "250 ms"
@@ -90,7 +99,7 @@ async def test_they_are_chosen_by_category_reason_model_and_key(browser: Browser
     await shows(browser, "6 of the last 12")
     await choose(browser, "Key", "ann")
     await shows(browser, "2 of the last 12")
-    assert [(row[2], row[6]) for row in await cells(browser, TABLE)] == [("legal", "ann")] * 2
+    assert [(row[3], row[7]) for row in await cells(browser, TABLE)] == [("legal", "ann")] * 2
     port.count(many(6, 12))
     await shows(browser, "3 of the last 18")
     await choose(browser, "Key", "any")
@@ -161,6 +170,41 @@ async def test_what_clients_write_is_text_and_no_script_runs(browser: Browser, p
     await choose(browser, "Category", HOSTILE)
     await shows(browser, "1 of the last 1")
     assert await browser.run("return [window.ran, document.images.length]") == [None, 0]
+
+
+async def shown_columns(browser: Browser) -> list[str]:
+    found: list[str] = await browser.run(
+        "return [...document.querySelectorAll('thead th')].filter(one => one.offsetWidth).map(one => one.innerText)"
+    )
+    return found
+
+
+async def test_texts_are_shown_as_text_where_they_are_kept_and_else_there_is_no_place_for_them(
+    browser: Browser, port: PagePort, tmp_path: Path
+) -> None:
+    def with_text(name: str) -> Record:
+        record = decided(name)
+        read = Classification((1.0,), 1, False, Timing(), "run", text_hash=f"{hash(name) % 2**32:08x}")
+        assert record.routed is not None
+        record.routed = msgspec.structs.replace(record.routed, classification=read)
+        if port.texts is not None:
+            port.texts.keep(Row(hash=read.text_hash, text=f"{name} asks: {HOSTILE} ann@example.org"))
+        return record
+
+    port.count([with_text("id-off")])
+    await browser.open(f"{port.url}/#decisions")
+    await shows(browser, "id-off")
+    assert "Text" not in await shown_columns(browser)
+    port.texts = KeptTexts(LogOptions(texts_file=str(tmp_path / "texts")), Log("info", Memory()), lambda: None)
+    record = with_text("id-on")
+    kept = port.texts
+    await eventually(lambda: not kept._writer._size, "it is written")
+    port.count([record])
+    shown = await shows(browser, f"id-on asks: {HOSTILE}")
+    assert "ann@" not in shown
+    assert "Text" in await shown_columns(browser)
+    assert await browser.run("return [window.ran, document.images.length]") == [None, 0]
+    kept.close()
 
 
 async def test_a_long_run_does_not_grow(browser: Browser, port: PagePort) -> None:

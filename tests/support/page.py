@@ -16,6 +16,7 @@ from pointsman.app.experiments import Experiments, experiments_route
 from pointsman.observability.latest import Latest
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
+from pointsman.observability.texts import KeptTexts
 from pointsman.observability.traffic import Traffic
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.client import TrustedProxies
@@ -58,6 +59,7 @@ class PagePort:
     traffic: Traffic
     latest: Latest
     experiments: Experiments = field(default_factory=Experiments)
+    texts: KeptTexts | None = None
     status: dict[str, Any] = field(default_factory=lambda: dict(STATUS))
 
     def count(self, records: Iterable[Record]) -> None:
@@ -85,7 +87,7 @@ async def run_page(*more: Route) -> AsyncIterator[PagePort]:
         [
             *page_routes(),
             *traffic_routes(found.traffic, found.latest),
-            decisions_route(found.latest),
+            decisions_route(found.latest, lambda: found.texts),
             experiments_route(found.experiments, metrics),
             Route("GET", "/status", status),
             *more,

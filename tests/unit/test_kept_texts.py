@@ -300,6 +300,42 @@ def test_a_running_service_does_not_bring_back_what_was_removed(path: Path) -> N
     assert [row.hash for row in rows(path)] == ["1", "3"]
 
 
+def test_the_beginnings_of_the_latest_texts_are_at_hand_as_they_are_in_the_file(path: Path) -> None:
+    texts = opened(path)
+    offer(texts, "0" * 8, f"{'long ' * 200}")
+    offer(texts, "1" * 8, "write to ann@example.org")
+    settle(texts)
+    assert texts.latest() == {"0" * 8: ("long " * 200)[:500], "1" * 8: kept(path)[1]["text"]}
+    assert texts.latest()["1" * 8] == "write to [e-mail]"
+    for number in range(2_100):
+        texts.keep(Row(hash=f"{number:08x}", text="x"))
+    settle(texts)
+    assert len(texts.latest()) == 2_000
+    texts.close()
+
+
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_what_was_removed_is_not_at_hand(path: Path, *, meanwhile: bool) -> None:
+    """Also if a text was written since."""
+    texts = opened(path)
+    offer(texts, "0" * 8, "mine", request_id="r1")
+    offer(texts, "1" * 8, "theirs", request_id="r2")
+    settle(texts)
+    assert len(texts.latest()) == 2
+    forget(path, lambda row: row.request_id == "r1")
+    if meanwhile:
+        offer(texts, "2" * 8, "other")
+        settle(texts)
+    assert "mine" not in texts.latest().values()
+    offer(texts, "3" * 8, "new")
+    settle(texts)
+    texts.latest()
+    offer(texts, "4" * 8, "newer")
+    settle(texts)
+    assert texts.latest()["4" * 8] == "newer"
+    texts.close()
+
+
 def test_nobody_renames_or_replaces_the_files_while_somebody_does(path: Path) -> None:
     entered = threading.Event()
 

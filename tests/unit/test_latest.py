@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import tracemalloc
 from types import SimpleNamespace
 from typing import Any, cast
@@ -67,10 +68,10 @@ async def route(classifier: Classifier, text: str = SECRET, model: str = "MoM") 
     return await Router(config(), classifier, Served).route(CHAT.parse(json.dumps(body).encode()))
 
 
-def asked(found: Latest, query: str = "") -> tuple[int, Any]:
+def asked(found: Latest, query: str = "", kept: Any = None) -> tuple[int, Any]:
     """The answer of `GET /decisions`."""
     request: Any = SimpleNamespace(head=SimpleNamespace(query=query))
-    response = cast("Response", asyncio.run(_once(decisions_route(found).handler(request))))
+    response = cast("Response", asyncio.run(_once(decisions_route(found, lambda: kept).handler(request))))
     return response.status, json.loads(response.body)
 
 
@@ -171,6 +172,58 @@ def test_what_the_classifier_in_shadow_would_have_chosen_is_told_where_it_is_ano
         record.shadow = Opinion(model, Reason.CLASSIFIED)
         metrics.count(record)
     assert [one.get("shadow") for one in asked(found)[1]["decisions"]] == [None, "legal-lora"]
+
+
+class Kept:
+    """A file of texts; its disk may hang until `free` is set."""
+
+    def __init__(self, texts: dict[str, str] | None) -> None:
+        self._texts = texts
+        self.free = threading.Event()
+        self.asked = 0
+
+    def latest(self) -> dict[str, str]:
+        self.asked += 1
+        if self._texts is None:
+            self.free.wait(60)
+        return self._texts or {}
+
+
+def test_texts_are_told_of_the_decisions_that_are_asked_for_where_they_are_kept(classifier: Classifier) -> None:
+    metrics, found = latest()
+    record = ended(200)
+    record.decided(asyncio.run(route(classifier)))
+    metrics.count(record)
+    metrics.count(ended(404))
+    assert record.routed is not None
+    assert record.routed.classification is not None
+    known = record.routed.classification.text_hash
+    assert asked(found)[1]["texts"] is None
+    texts = Kept({known: SECRET, "other": "another"})
+    assert asked(found, kept=texts)[1]["texts"] == {known: SECRET}
+    assert asked(found, "after=1", kept=texts)[1]["texts"] == {}
+    assert asked(found, "after=2", kept=texts)[1]["texts"] == {}
+    assert texts.asked == 1
+
+
+def test_a_disk_that_hangs_takes_the_texts_and_one_thread(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pointsman.api.decisions.READ_S", 0.05)
+    metrics, found = latest()
+    record = ended(200)
+    record.decided(asyncio.run(route(classifier)))
+    metrics.count(record)
+    texts = Kept(None)
+    handler = decisions_route(found, lambda: cast("Any", texts)).handler
+    try:
+        for _ in range(3):
+            answer = asyncio.run(_once(handler(cast("Any", SimpleNamespace(head=SimpleNamespace(query=""))))))
+            told = json.loads(cast("Response", answer).body)
+            assert (len(told["decisions"]), told["texts"]) == (1, {})
+        assert texts.asked == 1
+    finally:
+        texts.free.set()
 
 
 def test_ten_thousand_requests_are_kept_in_25_megabytes_whatever_clients_write() -> None:

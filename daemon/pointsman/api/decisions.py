@@ -1,19 +1,26 @@
-"""Handle the admin port's path for the latest decisions: those that fit, in parts."""
+"""Handle the admin port's path for the latest decisions: those that fit, in parts, with texts where these are kept."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from typing import Annotated
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from pointsman import daemon_thread
 from pointsman.errors import HttpError, RequestError
-from pointsman.observability.latest import FIELDS, Latest
+from pointsman.observability.latest import FIELDS, Latest, Summary
+from pointsman.observability.texts import KeptTexts
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route
 
 MOST_FIELDS = 20
+# The texts are left out where their disk hangs.
+READ_S = 1.0
 
 
 class _Query(msgspec.Struct, forbid_unknown_fields=True):
@@ -29,11 +36,36 @@ class _Query(msgspec.Struct, forbid_unknown_fields=True):
     key: str | None = None
 
 
-def decisions_route(latest: Latest) -> Route:
+class _Texts:
+    """The latest texts, read in a thread, since their disk may hang; one reading at a time."""
+
+    def __init__(self, kept: Callable[[], KeptTexts | None]) -> None:
+        self._kept = kept
+        self._reading: Future[dict[str, str]] | None = None
+
+    async def of(self, decisions: Iterable[Summary]) -> dict[str, str] | None:
+        """Return the texts of decisions by hash, as far as they are known; None where no texts are kept."""
+        kept = self._kept()
+        if kept is None:
+            return None
+        hashes = {one.text_hash for one in decisions if one.text_hash is not None}
+        if not hashes or (self._reading is not None and not self._reading.done()):
+            return {}
+        self._reading = daemon_thread.start(kept.latest, "latest texts")
+        try:
+            found = await asyncio.wait_for(asyncio.wrap_future(self._reading), READ_S)
+        except (OSError, TimeoutError):
+            return {}
+        return {name: found[name] for name in hashes if name in found}
+
+
+def decisions_route(latest: Latest, kept: Callable[[], KeptTexts | None] = lambda: None) -> Route:
     """Return the route `GET /decisions`, which has the newest first.
 
-    `after` and `before` are numbers of decisions; to go on, ask for those after `latest`.
+    `after` and `before` are numbers of decisions; to go on, ask for those after `latest`. `kept` returns the file of
+    texts, None where none are kept.
     """
+    texts = _Texts(kept)
 
     async def handler(request: Request) -> Response:
         try:
@@ -41,11 +73,8 @@ def decisions_route(latest: Latest) -> Route:
         except HttpError as error:
             return error_response(error)
         wanted = {name: value for name in FIELDS if (value := getattr(query, name)) is not None}
-        answer = {
-            "decisions": latest.find(wanted, query.limit, after=query.after, before=query.before),
-            "latest": latest.count,
-            "kept": len(latest),
-        }
+        found = latest.find(wanted, query.limit, after=query.after, before=query.before)
+        answer = {"decisions": found, "latest": latest.count, "kept": len(latest), "texts": await texts.of(found)}
         return json_response(answer | ({"names": latest.names()} if query.names else {}))
 
     return Route("GET", "/decisions", handler)

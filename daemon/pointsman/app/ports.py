@@ -199,7 +199,7 @@ def _protected_routes(
         *canary_routes(overlay),
         *config_routes(configs),
         *traffic_routes(generations.traffic, generations.latest),
-        decisions_route(generations.latest),
+        decisions_route(generations.latest, lambda: generations.current.texts),
         experiments_route(generations.experiments, generations.metrics),
         *page_routes(),
     ]

@@ -43,6 +43,7 @@ class Summary(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     arm: str | None = None
     shadow: str | None = None
     """The other model that the classifier in shadow would choose."""
+    text_hash: str | None = None
 
 
 class Latest:
@@ -128,6 +129,7 @@ def _summary(number: int, record: Record) -> Summary:
         decision.rule,
         decision.arm,
         None if record.shadow is None or record.shadow.model == decision.model else record.shadow.model,
+        None if routed.classification is None else routed.classification.text_hash,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from pointsman.observability.rotated_file import RotatedFile
 KEPT_TEXTS = 100_000
 # What the disk has not taken so long after the end is lost.
 CLOSE_SECONDS = 1.0
+# The beginnings of the latest texts, which the page shows; at most 5 MB in memory.
+LATEST_TEXTS, LATEST_CHARACTERS = 2_000, 500
 
 
 class KeptTexts:
@@ -41,6 +44,9 @@ class KeptTexts:
         self._redactor = Redactor(options.texts_redact)
         self._kept: Lru[str, bool] = Lru(KEPT_TEXTS)
         self._begun = 0
+        self._latest: Lru[str, str] = Lru(LATEST_TEXTS)
+        self._latest_begun = 0
+        self._latest_lock = threading.Lock()
         self._writer = LineWriter(
             self._file.descriptor, "texts", self._lost, self._failing, self._file.make_room, self._redacted
         )
@@ -63,6 +69,18 @@ class KeptTexts:
         else:
             self._count_dropped()
 
+    def latest(self) -> dict[str, str]:
+        """Return the beginnings of the latest texts by hash, as they are in the file; waits for the disk.
+
+        None are left once the file was replaced, as by `pointsman texts delete`, or has begun anew.
+        """
+        with self._latest_lock:
+            begun = self._file.begun
+            if begun != self._latest_begun or not self._file.is_in_place():
+                self._latest_begun = begun
+                self._latest = Lru(LATEST_TEXTS)
+            return dict(self._latest.items())
+
     def close(self) -> None:
         """Write what is queued and close the file; waits for the disk, at most CLOSE_SECONDS."""
         if self._writer.close(CLOSE_SECONDS):
@@ -72,6 +90,9 @@ class KeptTexts:
         """Redact the rows in some lines; runs in the thread that writes."""
         found = (msgspec.json.decode(line, type=Row) for line in data.splitlines())
         clean = [msgspec.structs.replace(row, text=self._redactor.redact(row.text)) for row in found]
+        with self._latest_lock:
+            for row in clean:
+                self._latest.put(row.hash, row.text[:LATEST_CHARACTERS])
         return msgspec.json.Encoder().encode_lines(clean)
 
     def _lost(self, texts: int, error: str | None) -> bytes:

@@ -13,6 +13,7 @@ const NAMES = 10;
 const FIELDS = ["category", "reason", "model", "key"];
 const COLUMNS = [
     ["UTC", "code", one => clock(one.at)],
+    ["Text", "text", (one, texts) => prompt(texts?.[one.text_hash])],
     ["Reason", null, one => one.reason ? [one.reason, why(one)] : h("span", {class: "quiet", title: one.error}, one.error)],
     ["Category", null, one => one.category],
     ["Score", "number", one => one.confidence?.toFixed(3)],
@@ -49,7 +50,8 @@ export function open(main) {
             return;
         }
         newest = found.latest;
-        rows.prepend(...found.decisions.map(row));
+        list.classList.toggle("textless", found.texts === null);
+        rows.prepend(...found.decisions.map(one => row(one, found.texts)));
         while (rows.rows.length > MOST) {
             rows.lastChild.remove();
         }
@@ -97,26 +99,29 @@ export function open(main) {
         past = true;
         const before = rows.lastChild.dataset.number;
         const found = await get(`/decisions?${query({before, limit: MOST})}`);
-        rows.replaceChildren(...found.decisions.map(row));
+        rows.replaceChildren(...found.decisions.map(one => row(one, found.texts)));
         tell("older ones");
     }
 
+    const list = h("table", {class: "dense textless"},
+        h("caption", {class: "hidden"}, "Decisions, the newest first"),
+        h("thead", {}, h("tr", {}, COLUMNS.map(([name, kind]) => h("th", {class: kind, scope: "col"}, name)))),
+        rows);
     main.append(
         h("div", {class: "title"}, h("h1", {}, title), told),
         h("div", {class: "panel"},
             h("div", {class: "fields"},
                 FIELDS.map(field => h("label", {}, field[0].toUpperCase() + field.slice(1), fields[field])), pause, older),
-            h("div", {class: "scroll tall"},
-                h("table", {class: "dense"},
-                    h("caption", {class: "hidden"}, "Decisions, the newest first"),
-                    h("thead", {}, h("tr", {}, COLUMNS.map(([name, kind]) => h("th", {class: kind, scope: "col"}, name)))),
-                    rows))));
+            h("div", {class: "scroll tall"}, list)));
     return asking.stop;
 }
 
-function row(one) {
-    return h("tr", {"data-number": one.number}, COLUMNS.map(([, kind, cell]) => h("td", {class: kind}, cell(one) ?? "")));
+function row(one, texts) {
+    return h("tr", {"data-number": one.number},
+        COLUMNS.map(([, kind, cell]) => h("td", {class: kind}, cell(one, texts) ?? "")));
 }
+
+const prompt = text => text && h("span", {title: text}, text);
 
 function why(one) {
     const notes = [
