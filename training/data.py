@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 LABELS = (
     "biology",
@@ -60,10 +64,16 @@ def read_rows(path: Path) -> list[Row]:
         ) from None
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write JSON lines that `read_rows`, `pointsman eval` and `pointsman export --calibrate` read."""
-    lines = [json.dumps({"text": row.text, "label": row.label, "source": row.source}) for row in rows]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def write_rows(path: Path, rows: Sequence[Row], probabilities: NDArray[np.floating[Any]] | None = None) -> None:
+    """Write JSON lines that `read_rows`, `pointsman eval` and `pointsman export --calibrate` read.
+
+    `probabilities` [n, labels] are what a model that saw none of the rows says of them.
+    """
+    lines = [asdict(row) for row in rows]
+    if probabilities is not None:
+        for line, said in zip(lines, probabilities.tolist(), strict=True):
+            line["probabilities"] = {label: round(one, 6) for label, one in zip(LABELS, said, strict=True)}
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
 def sha256(path: Path) -> str:

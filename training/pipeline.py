@@ -46,7 +46,10 @@ def train(data_dir: Path, output: Path, encoder: Path, settings: Settings, held_
     report["rows"] = {"train": len(corpus.train), "valid": len(corpus.valid)}
     report["near_copies"] = {"least_shared": LEAST_SHARED, "left_out": corpus.near_copies}
     for name, rows in sets.items():
-        report[name] = figures(rows, predict(trainer.model, tokenizer, [row.text for row in rows]))
+        probabilities = predict(trainer.model, tokenizer, [row.text for row in rows])
+        report[name] = figures(rows, probabilities)
+        if held_out:
+            write_rows(work / "held-out.jsonl", rows, probabilities)
     (output / "training.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return report
 

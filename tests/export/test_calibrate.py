@@ -126,3 +126,26 @@ def test_calibration_reaches_the_artifact(copy: Path, tmp_path: Path, capsys: py
     out = capsys.readouterr().out
     assert "123 rows (rows.jsonl), temperature " in out
     assert f"threshold   {threshold:g}: " in out
+
+
+def test_rows_with_probabilities_are_calibrated_on_by_these(copy: Path, tmp_path: Path) -> None:
+    """Not by those of the graph, which may have been trained on the rows."""
+    path, folder = tmp_path / "rows.jsonl", tmp_path / "out"
+    random = np.random.default_rng(1)
+    logits = random.normal(0, 2, (len(BUILT_IN), len(LABELS))).astype(np.float32)
+    given = softmax(logits)
+    cooled = softmax(logits / np.float32(SURER)).astype(np.float64)
+    truth = [random.choice(len(LABELS), p=row / row.sum()) for row in cooled]
+    rows = [
+        {"text": text, "label": LABELS[label], "probabilities": dict(zip(LABELS, map(float, row), strict=True))}
+        for text, label, row in zip(BUILT_IN, truth, given, strict=True)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    assert main([str(copy), "-o", str(folder), "--calibrate", str(path), "--max-drop", "1"]) == 0
+
+    loaded = artifact.load(folder)
+    temperature = loaded.manifest.temperature
+    assert temperature == pytest.approx(SURER, rel=0.4)
+    assert loaded.calibration is not None
+    assert abs(loaded.calibration.probabilities - softmax(logits / np.float32(temperature))).max() < 0.01

@@ -46,6 +46,11 @@ def test_out_of_scope_is_other_or_no_label(tmp_path: Path, labels: list[str], in
         ({"text": " ", "label": "law"}, ':101: "text" must be text'),
         ({"text": "a"}, ':101: no "label"'),
         (["a", "law"], ":101: not a JSON object"),
+        ({"text": "a", "label": "law", "probabilities": [0.5, 0.5, 0, 0]}, ':101: "probabilities" must be an object'),
+        ({"text": "a", "label": "law", "probabilities": {"law": 1}}, "for each label: computer science, law, math, o"),
+        ({"text": "a", "label": "law", "probabilities": dict.fromkeys(LABELS, 0.3)}, "from 0 to 1 that sum to 1"),
+        ({"text": "a", "label": "law", "probabilities": dict.fromkeys(LABELS, True)}, "must be numbers from 0 to 1"),
+        ({"text": "a", "label": "law", "probabilities": dict.fromkeys(LABELS, 0.25)}, "100 of 101 rows have no"),
     ],
 )
 def test_unusable_rows(tmp_path: Path, row: object, message: str) -> None:
@@ -57,6 +62,17 @@ def test_unusable_rows(tmp_path: Path, row: object, message: str) -> None:
 
     assert str(error.value).startswith(str(path))
     assert message in str(error.value)
+
+
+def test_probabilities_are_read_in_the_order_of_the_labels(tmp_path: Path) -> None:
+    """Rounded ones and zeros as well."""
+    given = {"other": 0.101, "law": 0.6, "computer science": 0.3, "math": 0}
+    path = write(tmp_path / "rows", [{"text": "a", "label": "law", "probabilities": given}] * 100)
+
+    found = read_labelled(path, LABELS)
+
+    assert found.logits is not None
+    assert np.exp(found.logits[99]).tolist() == pytest.approx([0.3, 0.6, 0, 0.101], abs=1e-6)
 
 
 def test_too_few_rows(tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from pointsman_export.export.labelled import read_labelled
 from pointsman_export.export.mean_bert import MeanBertForSequenceClassification
 from training import corpus
 from training.corpus import DEV_SETS
+from training.data import LABELS
 from training.pipeline import train
 from training.sections import TEXTS
 from training.trainer import Settings
@@ -68,3 +70,15 @@ def test_with_a_source_held_out_no_dev_set_is_looked_at(data_dir: Path, encoder:
 
     assert "dev" not in report
     assert report["validation"]["a"]["rows"] == 24
+
+
+def test_what_a_model_says_of_a_source_that_it_never_saw_can_be_calibrated_on(data_dir: Path, encoder: Path) -> None:
+    output, _ = trained(data_dir, encoder, ["a"])
+    rows = output.with_name("checkpoint.work") / "held-out.jsonl"
+    rows.write_text(rows.read_text() * 5)  # a hundred at least
+
+    found = read_labelled(rows, list(LABELS))
+
+    assert len(found.texts) == 24 * 5
+    assert found.logits is not None
+    assert found.logits.shape == (24 * 5, len(LABELS))

@@ -17,6 +17,7 @@ from pointsman.evaluation.dataset import OUT_OF_SCOPE, read_lines, text_of
 from pointsman.evaluation.metrics import Ints
 from pointsman.evaluation.scheme import Labels
 from pointsman_export.common.errors import RowsError
+from pointsman_export.export.runtime import Logits
 
 LEAST_ROWS = 100
 """Least number of rows.
@@ -26,12 +27,22 @@ rows.
 """
 
 
-@dataclass(frozen=True, slots=True)
+SLACK = 0.01
+"""By which probabilities may miss a sum of 1: they were rounded when they were written."""
+_LEAST = 1e-7
+"""Stands for a probability of 0, which has no logarithm."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Texts:
-    """The texts of a file and the index of each one's label or NO_LABEL, shape [texts]; `origin` is the file's name."""
+    """The texts of a file and the index of each one's label or NO_LABEL, shape [texts]; `origin` is the file's name.
+
+    `logits` [texts, labels] are those of the probabilities in the rows, None if the rows have none.
+    """
 
     texts: list[str]
     truth: Ints
+    logits: Logits | None
     origin: str
 
 
@@ -41,30 +52,47 @@ class Labelled:
 
     prompts: Sequence[Ids]
     truth: Ints
+    logits: Logits | None
     origin: str
 
 
 def read_labelled(path: Path, labels: list[str]) -> Texts:
     """Read the rows `{"text", "label"}` of a JSON lines file; raises RowsError with the line of every fault.
 
-    A row that is out of scope has the label `other`, if the model has one.
+    A row that is out of scope has the label `other`, if the model has one. `probabilities`, which all rows have or
+    none, are those of a model that was not trained on the row's source.
     """
     scheme = Labels(labels, None)
 
-    def build(_: int, fields: dict[str, Any]) -> tuple[str, int]:
+    def build(_: int, fields: dict[str, Any]) -> tuple[str, int, list[float] | None]:
         text, label = text_of(fields, "text"), text_of(fields, "label")
         truth = scheme.truth(label)
         if truth is None and fold(label) == fold(OUT_OF_SCOPE):
             truth = scheme.truth(scheme.outside[0]) if scheme.outside else NO_LABEL
         if truth is None:
             raise ValueError(f'the model has no label "{label}"; {choose(label, [*labels, OUT_OF_SCOPE])}')
-        return text, truth
+        return text, truth, _probabilities(fields["probabilities"], labels) if "probabilities" in fields else None
 
     try:
         rows = read_lines(path, build)
     except EvaluationError as error:
         raise RowsError(str(error)) from error
-    if (count := sum(truth != NO_LABEL for _, truth in rows)) < LEAST_ROWS:
+    if (count := sum(truth != NO_LABEL for _, truth, _ in rows)) < LEAST_ROWS:
         raise RowsError(f"{path}: has {count} rows, at least {LEAST_ROWS} are needed; label more")
-    texts, truth = zip(*rows, strict=True)
-    return Texts(list(texts), np.array(truth), path.name)
+    texts, truth, given = zip(*rows, strict=True)
+    if 0 < (without := given.count(None)) < len(given):
+        raise RowsError(
+            f'{path}: {without} of {len(given)} rows have no "probabilities"; give them for all rows or none'
+        )
+    logits = None if without else np.log(np.maximum(np.array(given, np.float32), _LEAST))
+    return Texts(list(texts), np.array(truth), logits, path.name)
+
+
+def _probabilities(given: object, labels: Sequence[str]) -> list[float]:
+    """Return the probabilities in the order of the labels; raises ValueError if they are none, or not all of them."""
+    if not isinstance(given, dict) or given.keys() != set(labels):
+        raise ValueError(f'"probabilities" must be an object with a number for each label: {", ".join(labels)}')
+    found = [given[label] for label in labels]
+    if not all(type(value) in (int, float) and 0 <= value <= 1 for value in found) or abs(sum(found) - 1) > SLACK:
+        raise ValueError('"probabilities" must be numbers from 0 to 1 that sum to 1')
+    return found

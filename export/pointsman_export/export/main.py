@@ -113,7 +113,8 @@ def command_parser() -> argparse.ArgumentParser:
         "--calibrate",
         type=Path,
         metavar="FILE",
-        help="labelled rows, not used for training, to fit the temperature and suggest a threshold on",
+        help="labelled rows to fit the temperature and suggest a threshold on; not used for training, or with the "
+        "`probabilities` of a model that did not see them",
     )
     parser.add_argument(
         "--precision",

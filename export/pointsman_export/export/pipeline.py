@@ -110,7 +110,7 @@ def _trial(checkpoint: Checkpoint, request: Request, texts: list[str]) -> Trial:
     @cache
     def labelled(path: Path) -> Labelled:
         rows = read_labelled(path, checkpoint.labels)
-        return Labelled(tokenized(rows.texts), rows.truth, rows.origin)
+        return Labelled(tokenized(rows.texts), rows.truth, rows.logits, rows.origin)
 
     judged = request.labelled or request.calibrate
     return Trial(

@@ -127,5 +127,6 @@ def _on_labelled(
         accuracy = check_accuracy(*both, shipped, rows.truth[known], labels, trial.max_drop)
     if rows := trial.calibration:
         progress(f"calibrating on {len(rows.prompts)} labelled rows")
-        calibration = calibrate(logits(shipped, rows), rows.truth, trial.precision)
+        found = logits(shipped, rows) if rows.logits is None else rows.logits
+        calibration = calibrate(found, rows.truth, trial.precision)
     return accuracy, calibration
