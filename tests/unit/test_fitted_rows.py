@@ -88,7 +88,7 @@ def test_without_other_rows_there_is_nothing_to_say(tmp_path: Path, capsys: pyte
     rows.write_text(json.dumps({"text": "blood", "label": "health"}))
     assert main(["eval", str(found.folder), str(rows)]) == 1
     out, err = capsys.readouterr()
-    assert (out, "give it other rows" in err) == ("", True)
+    assert (out, err.startswith("pointsman: "), "give it other rows" in err) == ("", True, True)
 
 
 def test_a_record_that_is_too_large_is_refused(tmp_path: Path) -> None:

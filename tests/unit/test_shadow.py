@@ -247,9 +247,10 @@ async def test_half_a_surrogate_pair_is_read(make_world: Any, folder: Path) -> N
 
 
 async def test_it_gives_way_to_the_first_and_what_finds_no_room_is_shed_and_counted(
-    make_world: Any, folder: Path
+    make_world: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It begins no text while one waits for the first classifier; at most 64 wait for it, and no more are kept."""
+    monkeypatch.setattr("pointsman.app.shadow.PAUSE_S", 0)
     async with make_world(folder) as world:
         known = [await world.route(f"landlord {number}") for number in range(80)]
         gate = Gate(world.router.classifier)
@@ -261,7 +262,7 @@ async def test_it_gives_way_to_the_first_and_what_finds_no_room_is_shed_and_coun
         for number, routed in enumerate(known):
             world.shadow.offer(world.router, routed, Record(f"{number}", "/"))
         waiting = world.shadow.report()
-        await asyncio.sleep(0.2)  # longer than a text takes
+        await eventually(lambda: not world.shadow._arrived.is_set(), "it has seen that there are texts")
         still = world.shadow.report()
         gate.open()
         await asyncio.gather(*busy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import errno
 import http.client
@@ -9,7 +10,7 @@ import json
 import socket
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,19 @@ def read(port: AdminPort, method: str, path: str, body: bytes | None = None) -> 
     if not isinstance(answer, dict):
         raise _strange(port.address)
     return answer
+
+
+def show(options: argparse.Namespace, answer: Callable[[AdminPort], Any], lines: Callable[[Any], Iterable[str]]) -> int:
+    """Print an answer of the running service, with `--json` as it is, else as lines; return the exit code.
+
+    Raises AdminError and ConfigError.
+    """
+    port = AdminPort.of_service(options.config)
+    with understood(port.address):
+        told = answer(port)
+        text = json.dumps(told, indent=2) if options.json else "\n".join(lines(told))
+    print(text)
+    return 0
 
 
 @contextlib.contextmanager

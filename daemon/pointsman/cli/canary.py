@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
-from pointsman.cli.admin_client import AdminPort, ask, understood, warn_of_trouble
+from pointsman.cli.admin_client import AdminPort, ask, show, warn_of_trouble
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask the running service; raises AdminError and ConfigError."""
-    changes = options.action != "list"
-    if changes is not (options.category is not None):
+    if (options.action == "list") is not (options.category is None):
         options.parser.error("promote, rollback and restart need a CATEGORY, list takes none")
-    port = AdminPort.of_service(options.config)
-    with understood(port.address):
-        if changes:
-            told = ask(port, "POST", f"/canaries/{options.action}", {"category": options.category})
-        else:
-            told = ask(port, "GET", "/canaries")
-        warn_of_trouble(told)
-        canaries = told["canaries"]
-        text = json.dumps(canaries, indent=2) if options.json else "\n".join(map(render, canaries))
-    print(text)
-    return 0
+    return show(options, lambda port: _answer(port, options), lambda canaries: map(render, canaries))
+
+
+def _answer(port: AdminPort, options: argparse.Namespace) -> Any:
+    if options.action == "list":
+        return ask(port, "GET", "/canaries")["canaries"]
+    told = ask(port, "POST", f"/canaries/{options.action}", {"category": options.category})
+    warn_of_trouble(told)
+    return told["canaries"]
 
 
 def render(canary: dict[str, Any]) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pointsman.cli.admin_client import AdminPort, ask, read, understood, warn_of_trouble
+from pointsman.cli.admin_client import AdminPort, ask, read, show, warn_of_trouble
 
 
 def run(options: argparse.Namespace) -> int:
@@ -19,13 +18,7 @@ def run(options: argparse.Namespace) -> int:
         options.parser.error("an ARTIFACT is for promote and discard alone")
     if options.artifact is None and options.action == "discard":
         options.parser.error("discard needs the name of an ARTIFACT")
-    port = AdminPort.of_service(options.config)
-    with understood(port.address):
-        told = _answer(port, options)
-        warn_of_trouble(told)
-        text = json.dumps(told, indent=2) if options.json else "\n".join(render(told))
-    print(text)
-    return 0
+    return show(options, lambda port: _answer(port, options), render)
 
 
 def _answer(port: AdminPort, options: argparse.Namespace) -> dict[str, Any]:
@@ -36,6 +29,7 @@ def _answer(port: AdminPort, options: argparse.Namespace) -> dict[str, Any]:
         name = str(Path(name).absolute())
     body = {} if name is None else {"artifact": name}
     told: dict[str, Any] = ask(port, "POST", f"/classifier/{options.action}", body)
+    warn_of_trouble(told)
     return told
 
 

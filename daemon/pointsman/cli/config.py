@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from pointsman.cli.admin_client import AdminPort, ask, read, understood, warn_of_trouble
+from pointsman.cli.admin_client import AdminPort, ask, read, show, warn_of_trouble
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask the running service; raises AdminError and ConfigError."""
     if options.number is not None and (options.action != "rollback" or options.number < 0):
         options.parser.error("a number is for rollback alone, and 0 or more")
-    port = AdminPort.of_service(options.config)
-    with understood(port.address):
-        if options.action == "overlay":
-            told = read(port, "GET", "/overlay")
-            text = json.dumps(told["overlay"], indent=2) if options.json else told["yaml"].removesuffix("\n")
-        else:
-            told = _answer(port, options)
-            warn_of_trouble(told)
-            text = json.dumps(told, indent=2) if options.json else "\n".join(render(told))
-    print(text)
-    return 0
+    if options.action == "overlay":
+        form = "overlay" if options.json else "yaml"
+        return show(options, lambda port: read(port, "GET", "/overlay")[form], str.splitlines)
+    return show(options, lambda port: _answer(port, options), render)
 
 
 def _answer(port: AdminPort, options: argparse.Namespace) -> dict[str, Any]:
@@ -33,6 +25,7 @@ def _answer(port: AdminPort, options: argparse.Namespace) -> dict[str, Any]:
         return read(port, "GET", "/configs")
     body = {} if options.number is None else {"number": options.number}
     told: dict[str, Any] = ask(port, "POST", f"/config/{options.action}", body)
+    warn_of_trouble(told)
     return told
 
 

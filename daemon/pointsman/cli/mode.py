@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
-from pointsman.cli.admin_client import AdminPort, ask, read, understood, warn_of_trouble
+from pointsman.cli.admin_client import AdminPort, ask, read, show, warn_of_trouble
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask the running service; raises AdminError and ConfigError."""
-    port = AdminPort.of_service(options.config)
-    with understood(port.address):
-        if options.mode is not None:
-            warn_of_trouble(ask(port, "POST", "/mode", {"mode": options.mode}))
-        answer = read(port, "GET", "/status")["routing"]
-        text = json.dumps(answer, indent=2) if options.json else "\n".join(render(answer))
-    print(text)
-    return 0
+    return show(options, lambda port: _answer(port, options.mode), render)
+
+
+def _answer(port: AdminPort, mode: str | None) -> Any:
+    if mode is not None:
+        warn_of_trouble(ask(port, "POST", "/mode", {"mode": mode}))
+    return read(port, "GET", "/status")["routing"]
 
 
 def render(routing: dict[str, Any]) -> list[str]:

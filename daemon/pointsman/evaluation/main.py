@@ -44,19 +44,15 @@ with --against, or its own threshold with --threshold, or, with --config only, t
 
 
 def main(argv: Sequence[str]) -> int:
-    """Evaluate as `argv` says; return 0, or 1 for an unusable file. Wrong usage raises SystemExit with 2.
+    """Evaluate as `argv` says; return 0. Wrong usage raises SystemExit with 2.
 
-    Raises CannotStart for an unusable artifact or config.
+    Raises EvaluationError for an unusable file, CannotStart for an unusable artifact or config.
     """
     parser = command_parser()
     options = parser.parse_intermixed_args(argv)
     if fault := _misuse(options):
         parser.error(fault)
-    try:
-        return _replay(options) if options.replay else _evaluate(options)
-    except EvaluationError as error:
-        print(error, file=sys.stderr)
-        return 1
+    return _replay(options) if options.replay else _evaluate(options)
 
 
 def replay_log(argv: Sequence[str]) -> int:
