@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 from urllib.parse import urlsplit
 
 from pointsman.classify import artifact
@@ -21,7 +21,7 @@ from pointsman.config.labels import cover
 from pointsman.config.lint import lint, lint_shadow, shadow_unread
 from pointsman.config.load import Loaded, default_path, in_order, load
 from pointsman.config.loops import is_local
-from pointsman.config.model import Category
+from pointsman.config.model import Category, Config
 from pointsman.errors import ArtifactError, ConfigError, Problem
 from pointsman.evaluation.metrics import accuracy_interval
 from pointsman.routing.thresholds import PRECISION, Measured, Origin, Threshold, thresholds
@@ -45,63 +45,74 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
         loaded = load(path or default_path())
     except ConfigError as error:
         _print("error", error.problems, error.file, out)
-        print(_count(len(error.problems)), file=out)
+        print(_refusal(len(error.problems)), file=out)
         return 1
     file = str(loaded.path)
     artifacts = []
-    for keys, model_id in zip(_MODEL_IDS, loaded.config.model_ids, strict=False):
+    for keys, model_id in zip(_MODEL_IDS, loaded.config.model_ids, strict=False):  # most configs name only the first
         try:
-            artifacts.append(_read(artifact.resolve(model_id, loaded.folder)))
+            artifacts.append(_Artifact.read(artifact.resolve(model_id, loaded.folder)))
         except ArtifactError as error:
             message, _, fix = str(error).partition("; ")
             _print("error", [loaded.places.problem(keys, message, fix)], file, out)
             _print("warning", loaded.warnings, file, out)
-            print(_count(1), file=out)
+            print(_refusal(1), file=out)
             return 1
-    (manifest, calibration), *larger = artifacts
+    first, *larger = artifacts
     shadow, trouble = _shadow(loaded)
-    findings = lint(loaded, *(read.labels for read, _ in artifacts), shadow=() if shadow is None else shadow[0].labels)
-    found = thresholds(loaded.config, manifest.labels, calibration)
+    theirs = () if shadow is None else shadow.manifest.labels
+    findings = lint(loaded, *(one.manifest.labels for one in artifacts), shadow=theirs)
+    found = first.thresholds(loaded.config)
     errors = [*findings.errors, *_strangers(loaded, listen)]
     _print("error", errors, file, out)
     warnings = [*findings.warnings, *trouble, *_unresolved(loaded), *_imprecise(loaded, found)]
     _print("warning", in_order(warnings), file, out)
     count = len(errors) + _keys(loaded, out)
     if count:
-        print(_count(count), file=out)
+        print(_refusal(count), file=out)
         return 1
-    print("\n".join(_summary(loaded, manifest.labels)), file=out)
-    if calibration is not None or loaded.config.pointsman.routing.thresholds:
+    print("\n".join(_summary(loaded, first.manifest.labels)), file=out)
+    if first.calibration is not None or loaded.config.pointsman.routing.thresholds:
         print("\n".join(["", *_columns(_thresholds(found))]), file=out)
     others = [("of the larger artifact:", one) for one in larger]
     if shadow is not None:
         others.append(("of the classifier in shadow, which was loaded:", shadow))
-    for title, (read, rows) in others:
-        found = thresholds(loaded.config, read.labels, rows)
-        print("\n".join(["", title, *_columns(_thresholds(found))]), file=out)
+    for title, one in others:
+        print("\n".join(["", title, *_columns(_thresholds(one.thresholds(loaded.config)))]), file=out)
     if lines := list(shares.lines(loaded)):
         print("\n".join(["", *lines]), file=out)
     return 0
 
 
-def _read(folder: Path) -> tuple[Manifest, Calibration | None]:
-    manifest = artifact.read_manifest(folder)
-    return manifest, artifact.read_calibration(folder, manifest)
+class _Artifact(NamedTuple):
+    """What a check reads of a classifier."""
+
+    manifest: Manifest
+    calibration: Calibration | None
+
+    @classmethod
+    def read(cls, folder: Path) -> _Artifact:
+        """Raises ArtifactError."""
+        manifest = artifact.read_manifest(folder)
+        return cls(manifest, artifact.read_calibration(folder, manifest))
+
+    def thresholds(self, config: Config) -> dict[str, Threshold]:
+        return thresholds(config, self.manifest.labels, self.calibration)
 
 
-def _shadow(loaded: Loaded) -> tuple[tuple[Manifest, Calibration | None] | None, list[Problem]]:
+def _shadow(loaded: Loaded) -> tuple[_Artifact | None, list[Problem]]:
     """Load the classifier in shadow; return what was read of it, None if there is none or it fails, and warnings."""
     options = loaded.config.pointsman.classifier
     if options.shadow is None:
         return None, []
     try:
         folder = artifact.resolve(options.shadow, loaded.folder)
-        read = manifest, _ = _read(folder)
+        found = _Artifact.read(folder)
     except ArtifactError as error:
         return None, [shadow_unread(loaded, str(error))]
     order = ShadowOrder(
         folder=str(folder),
-        max_tokens=options.max_tokens or manifest.max_tokens,
+        max_tokens=options.max_tokens or found.manifest.max_tokens,
         head_share=options.head_share,
         language_gate=options.language_gate,
         load_seconds=options.load_timeout_ms / 1000,
@@ -109,7 +120,7 @@ def _shadow(loaded: Loaded) -> tuple[tuple[Manifest, Calibration | None] | None,
     why = proven(order)
     if why is not None:
         return None, [shadow_unread(loaded, why)]
-    return read, lint_shadow(loaded, manifest.labels)
+    return found, lint_shadow(loaded, found.manifest.labels)
 
 
 def _strangers(loaded: Loaded, addresses: Iterable[str]) -> Iterator[Problem]:
@@ -193,7 +204,7 @@ def _print(kind: str, problems: Iterable[Problem], file: str, out: TextIO) -> No
         print(f"{kind}: {problem.render(file)}", file=out)
 
 
-def _count(errors: int) -> str:
+def _refusal(errors: int) -> str:
     return f"{errors} error{'' if errors == 1 else 's'}: the service would not start"
 
 

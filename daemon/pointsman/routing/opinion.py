@@ -1,4 +1,4 @@
-"""What a classifier would decide about a text alone, for the comparison of two."""
+"""State what a classifier would decide about a text alone, so that two classifiers can be compared."""
 
 from __future__ import annotations
 

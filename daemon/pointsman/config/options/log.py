@@ -19,17 +19,18 @@ class LogOptions:
         None,
     )
     texts_file_bytes: int = option(
-        "With so many bytes `texts_file` is renamed to `FILE.1`, and older ones to `FILE.2` and so on.",
+        "Size at which `texts_file` is renamed to `FILE.1`, and older ones to `FILE.2` and so on.",
         64 * 2**20,
         minimum=2**20,
         maximum=2**40,
     )
-    texts_files: int = option("So many older files of texts are kept.", 4, minimum=0, maximum=99)
+    texts_files: int = option("Number of older files of texts that are kept.", 4, minimum=0, maximum=99)
     texts_share: float = option(
         "Share of the texts that is kept, from 0 to 1; the same texts each time.", 1.0, minimum=0, maximum=1
     )
     texts_redact: tuple[str, ...] = option(
-        "Patterns, as those of rules, of what is not kept of a text. Keys and e-mail addresses are never kept.", ()
+        "Patterns, as in rules, of what is replaced in the kept texts. Keys and e-mail addresses are always replaced.",
+        (),
     )
     feedback_file: str | None = option(
         "File (relative to this one) to which the feedback of `POST /v1/feedback` is appended, with the decision that "

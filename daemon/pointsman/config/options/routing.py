@@ -35,7 +35,7 @@ class RoutingOptions:
     mode: Mode = option(
         "`on`: requests are routed. `shadow`: they are decided, logged and counted, and sent to `default_model`. "
         "`percent`: a share of the conversations is routed, and the others are held back at `default_model`. `off`: "
-        "nothing is even classified. `pointsman mode` overrides it at once.",
+        "nothing is even classified. `pointsman mode` overrides it without a reload.",
         "on",
     )
     percent: float | None = option(

@@ -1,4 +1,4 @@
-"""Collect notes on the parts of a file and their places."""
+"""Note what a migration does with each part of a file, and where that part is."""
 
 from __future__ import annotations
 
