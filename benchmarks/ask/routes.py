@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -16,15 +17,19 @@ from pointsman.routing.router import Router
 
 CONFIG = Path(__file__).parents[2] / "config" / "config.yaml"
 BY_NAME = {form.path.rsplit("/", 1)[1] if form.path != "/v1/chat/completions" else "chat": form for form in FORMATS}
-# A busy machine may keep the classifier from its cores.
+# A busy machine may keep the classifier from its cores; less time would also have it read less of a long text.
 LATE = (Reason.DEADLINE, Reason.OVERLOADED)
+PATIENT = "\npointsman:\n  classifier:\n    deadline_ms: 60000\n"
 
 
 class Routes:
-    """The router of the sample config: the names of models that requests get."""
+    """The router of the sample config, which waits for its classifier: the names of models that requests get."""
 
     def __init__(self) -> None:
-        prepared = prepare(CONFIG)
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(CONFIG.read_text() + PATIENT)
+            file.flush()
+            prepared = prepare(Path(file.name))
         self._router = Router(prepared.config, prepared.classifier, Served)
         self.default = prepared.config.default_model
 

@@ -14,6 +14,8 @@ GROUPS = {
     "known": ("agents", "rag"),
     "others": ("others",),
     "others_apart": ("others_apart",),
+    "apps": ("apps",),
+    "apps_apart": ("apps_apart",),
     "held_out": ("agents_held_out", "rag_held_out"),
 }
 DOMAINS = ("technical", "medical", "legal", "everyday")
