@@ -42,6 +42,11 @@ _ASKED_BELOW = re.compile(
     r"[^.\n]{0,40}(?:question|query|request)",
     re.MULTILINE,
 )
+# Who asks for themselves does not say this.
+_NOT_ANSWERED = re.compile(
+    r"\b(?:do not|don't|never|without) (?:try to |attempt to )?(?:answer|execut|respond to|reply to|fulfil|solv|act on|carry|"
+    r"follow)\w*(?: out)? (?:the|this|that|any|it|user)"
+)
 _ROLES = "human|user|customer|client|you|ai|assistant|bot|model|agent|system"
 _TURN = re.compile(rf"\W{{0,8}}(?:{_ROLES})\b[^:\n]{{0,20}}:", re.IGNORECASE)
 # What introduces a transcript, or what is judged.
@@ -96,6 +101,8 @@ def _opens(text: str, *, system: bool) -> bool:
     if not system:
         blank = begin.find("\n\n", _FIRST)
         begin = begin if blank < 0 else begin[:blank]
+    if _NOT_ANSWERED.search(begin) is not None and _answers(text) >= _LEAST:
+        return True
     about = not begin.isascii() or not tasks.ABOUT.isdisjoint(begin.translate(_LETTERS).split())
     return about and _is_task(begin, text)
 
@@ -127,8 +134,9 @@ def _is_known(begin: str) -> bool:
 
 def _is_task(begin: str, text: str) -> bool:
     """Return whether an instruction in lower case is a helper task's; `text` tells how to answer."""
-    if all(any(map(begin.__contains__, listed)) for listed in tasks.FOREIGN):
-        return True
+    if any(map(begin.__contains__, tasks.FOREIGN[0])):
+        ends = f"{begin} {text[-_OPENING:].lower()}"
+        return all(any(map(ends.__contains__, listed)) for listed in tasks.FOREIGN[1:])
     if tasks.THINGS.keys().isdisjoint(begin.translate(_LETTERS).split()):
         return False
     sentences = [_words(sentence) for sentence in _SENTENCE.split(_ASIDE.sub("", begin).translate(_MARKUP))]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pointsman.routing.ask import words
 from pointsman.routing.ask.names import OTHER, Name, NameOf, Role, may_name, name_of, words_of
+from pointsman.routing.ask.prose import leads
 
 # A label is at most so long, and so are the words before a colon inside of a line.
 _LABEL = 80
@@ -16,6 +17,8 @@ _INLINE = 400
 _SHORT = 4
 # So many colons of a line may end a label.
 _COLONS = 4
+# What a sentence inside of a line leads to is material if it is longer.
+_PASSAGE = 250
 
 RULE = re.compile(r"[-=_*#~─—+]{3,}\Z")
 _DECORATED = re.compile(
@@ -25,7 +28,7 @@ _NUMBER = re.compile(r"(?:\d{1,2}(?:\.\d{1,2})?|[IVX]{1,4}|[A-H])[.)] ")
 _HEADING = re.compile(r"h(?P<wiki>[1-6])\. |(?P<marks>={1,5}) (?=\w)")
 _PLAIN = re.compile(r"[\s*_>•\"'(-]*+(?:\d{1,2}\) )?(?P<left>[^\s\"{}<>=;|$][^\"{}<>=|$]*)\Z")
 _KEY = re.compile(r"(?:\*\*)?[-\w][\w.()'#-]*(?: [\w.()'#-]+){0,2} ?:(?:\*\*)? +\S")
-_COLON = re.compile(r":(?![^ \t*\r])|：")
+_COLON = re.compile(r":(?![^ \t*\r])|：| (?:[-=]>|>>>|→)(?=[ \r]|\Z)")
 _IS_QUOTED = re.compile(r" is:? ?[\"“«'‘]")
 _CARRIER = re.compile(r"\b(?:request|question|query|task|message|prompt|problem)\Z", re.IGNORECASE)
 _LONGEST_CARRIER = 8
@@ -76,7 +79,7 @@ class Label(NamedTuple):
 
 def may_be_mark(plain: str) -> bool:
     """Return whether a line may be a label, a rule or a fence, at little cost: most lines are none."""
-    if plain[0] in _MARKS or plain[-1] in ":：" or ": " in plain or "：" in plain:
+    if plain[0] in _MARKS or plain[-1] in ":：>" or ": " in plain or "：" in plain or "> " in plain or "→" in plain:
         return True
     if plain.isupper() or (plain[0] == "h" and plain[2:4] == ". "):
         return True
@@ -173,8 +176,8 @@ def _colon_label(line: str, named: NameOf) -> Label | None:
         name = _before_colon(line[clause:colon].rstrip(), named)
         if name is None:
             continue
-        content = _content(line, colon)
-        if clause and name.role is Role.OTHER and content < len(line):
+        content = _content(line, match.end())
+        if clause and name.role is Role.OTHER and not _leads_to_passage(line, clause, colon, content):
             continue
         if clause and name.role is Role.ANSWER:
             name = Name(Role.ASK, 2)  # "... then answer: "
@@ -183,6 +186,11 @@ def _colon_label(line: str, named: NameOf) -> Label | None:
         sentence = clause > 0 or len(line[clause:colon].split()) > _SHORT
         return Label(name, clause, content, Style(sentence=sentence, inline=content < len(line)))
     return None
+
+
+def _leads_to_passage(line: str, clause: int, colon: int, content: int) -> bool:
+    """Return whether a sentence inside of a line is a frame before long material, or ends the line."""
+    return content == len(line) or (len(line) - content > _PASSAGE and leads(line[clause : colon + 1]))
 
 
 def _before_colon(clause: str, named: NameOf) -> Name | None:
@@ -204,8 +212,8 @@ def _quoted(line: str) -> Label | None:
     return None
 
 
-def _content(line: str, colon: int) -> int:
-    rest = line[colon + 1 :].lstrip("* \t_\r")
+def _content(line: str, at: int) -> int:
+    rest = line[at:].lstrip("* \t_\r")
     return len(line) if rest.strip() in (">-", "|", ">", "|-") else len(line) - len(rest)
 
 

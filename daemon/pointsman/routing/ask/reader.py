@@ -9,7 +9,7 @@ from pointsman.routing.ask.blocks import Block, enclosed
 from pointsman.routing.ask.forms import LOOKED_AT, Form, looks_asked
 from pointsman.routing.ask.labels import RULE, Label, Style, is_key, label_in, may_be_mark, own, title_in
 from pointsman.routing.ask.names import GUESS, OTHER, Name, NameOf, Role
-from pointsman.routing.ask.prose import leads
+from pointsman.routing.ask.prose import leads, says
 
 FREE = Name(Role.FREE)
 # A line of a form, `key: value`, is shorter.
@@ -36,6 +36,8 @@ class Reader:
         self._fence: tuple[int, str, Form] | None = None
         self._rules: list[tuple[str, int]] = []
         self._keys = 0
+        self._speakers: set[str] = set()
+        """The names before colons: a form has each once, a transcript has them again."""
         self._field: tuple[bool, bool] | None = None
         """Within the field of a form that has the ask: whether the names of fields are bold, and others are above."""
         self._within: tuple[int, str] | None = None
@@ -166,10 +168,18 @@ class Reader:
     def _words(self, line: str, plain: str, at: int) -> None:
         if is_key(plain):
             self._keys += 1
+            key, _, value = plain.partition(": ")
+            again = key in self._speakers
+            self._speakers.add(key)
             if self._is_field(plain):
                 self._flush(at)
                 self._enter(OTHER, Style(inline=True))
-            elif self._keys > _FIELDS and looks_asked(plain.partition(": ")[2]) and self._may_guess():
+            elif (
+                not again
+                and (self._keys > _FIELDS or (self._begun is None and self.blocks))
+                and (looks_asked(value) or says(key, value))
+                and self._may_guess()
+            ):
                 self._labelled(Label(GUESS, 0, line.index(": ") + 2, Style(inline=True)), line, at)
                 return
         leading = plain[-1] in ":：" and (leads(plain) or at + len(line) >= self._last)
