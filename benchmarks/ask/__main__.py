@@ -52,7 +52,7 @@ async def measured(data: Path | None, *, held_out: bool) -> dict[str, Any]:
         "bare": {"of": len(asks)} | await unwrapped(routes, asks),
         "cost": cost(known),
     }
-    for group in ("others", "others_apart", "held_out") if held_out else ("others",):
+    for group in ("others", "others_apart", "apps", "apps_apart", "held_out") if held_out else ("others", "apps"):
         result[group] = await kept(routes, wrappers(group), pools)
     return result
 

@@ -28,6 +28,8 @@ def found(*lines: str, fields: bool = True) -> str | None:
         pytest.param(f"**What I would like:** {ASK}", id="bold"),
         pytest.param(f"  - Wording: {ASK}", id="an item of a list"),
         pytest.param(f"| Wording | {ASK} |", id="a row of a table"),
+        pytest.param(f"2) How can we help?: {ASK}", id="a number, and a question"),
+        pytest.param(f"What is it?\n   {ASK}", id="a question above"),
         pytest.param(f'Wording: {ASK}"', id="a quotation mark at the end"),
     ],
 )
@@ -50,6 +52,12 @@ def test_the_field_of_a_form_that_asks_is_taken(field: str) -> None:
 )
 def test_a_field_is_not_taken_if(field: str) -> None:
     assert found("Name: Kim", field, "Channel: web", "Plan: basic") is None
+
+
+def test_of_a_transcript_the_last_turn_is_taken() -> None:
+    other = "How do I get to Bergen by ferry?"
+    assert found(f"Kim: {other}", "Bo: Wait.", f"Kim: {ASK}") == ASK
+    assert found(f"Kim: {other}", "Bo: Wait.", f"Al: {ASK}") == other
 
 
 def test_fewer_than_three_fields_are_no_form() -> None:

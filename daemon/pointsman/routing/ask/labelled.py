@@ -44,7 +44,7 @@ def labelled(text: str, judged: list[Judged]) -> Section | None:
     left = [place for place in asks if place not in answered] or asks[-1:]
     least = min(1, max(labels[place].name.rank for place in left))
     left = [place for place in left if labels[place].name.rank >= least]
-    left = [place for place in left if sum(one.content for one in sections[place]) > 1] or left
+    left = [place for place in left if _says_about_what(sections[place])] or left
     outside = [place for place in left if not labels[place].inside]
     guessed = least < 0
     if guessed and len(left) > 1:
@@ -130,6 +130,11 @@ def _before_material(sections: list[Section], asks: set[int]) -> tuple[list[int]
                 if not material:
                     lead.append(one)
     return early, lead
+
+
+def _says_about_what(section: Section) -> bool:
+    """Return whether a section is somebody's turn, or names its subject, as "Make a first draft" does not."""
+    return section[0].role is Role.USER or sum(one.content for one in section) > 1
 
 
 def _says_nothing(section: Section) -> bool:

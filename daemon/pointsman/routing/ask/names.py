@@ -58,7 +58,13 @@ _RANKS = {word: rank for rank, listed in words.ASKS.items() for word in listed}
 _SAYS = ("said", "says", "wrote", "writes")
 _ABOUT, _ON = ("for", "about"), ("on", "to", "in", "with")
 _LAST_WORDS = frozenset(_SAYS).union(
-    _RANKS, words.WANTS, words.OTHERS, words.ANSWERS, words.USERS, words.LINK_WORDS, [name.rpartition("_")[2] for name in _EXACT]
+    _RANKS,
+    words.WANTS,
+    words.OTHERS,
+    words.ANSWERS,
+    words.USERS,
+    words.LINK_WORDS,
+    [name.rpartition("_")[2] for name in _EXACT],
 )
 _NEVER, _ODD = frozenset('"{}<>=|$'), frozenset('"{}<>=|$()/@.')
 _LAST = re.compile(r"([A-Z]+|[A-Z]?[a-z]+)[^A-Za-z]*\Z")

@@ -201,10 +201,9 @@ def leads(line: str) -> bool:
     return is_frame(line, words_in(line))
 
 
-def says(name: str, line: str) -> bool:
-    """Return whether a name is of somebody who speaks, and a sentence follows."""
-    spoken = not words.USERS.isdisjoint(name.lower().split())
-    return spoken and line.count(" ") > _SENTENCE_SPACES and has_function_words(words_in(line))
+def says(line: str) -> bool:
+    """Return whether a line is a sentence."""
+    return line.count(" ") > _SENTENCE_SPACES and has_function_words(words_in(line))
 
 
 def without_pointers(text: str) -> str:

@@ -96,10 +96,10 @@ ASKED = _set("question questions query queries user customer asks asked they me"
 """What an answer is to."""
 
 ABOUT = _set(
-    "memories ticket tickets email mail conversation conversations chat chats dialogue dialog discussion discussions thread "
-    "session history transcript message messages exchange user users human humans speaker question questions query "
-    "input utterance request prompt text document documents context passage statement answer response content diff "
-    "diffs changes choices candidates task excerpt answers responses submission"
+    "memories ticket tickets email mail conversation conversations chat chats dialogue dialog discussion discussions "
+    "thread session history transcript message messages exchange user users human humans speaker question questions "
+    "query input utterance request prompt text document documents context passage statement answer response content "
+    "diff diffs changes choices candidates task excerpt answers responses submission"
 )
 """What helper tasks are about."""
 
