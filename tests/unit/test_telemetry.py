@@ -232,6 +232,35 @@ def test_256_requests_are_counted_together() -> None:
     assert list(metrics.requests.items()) == [(("/v1/chat/completions", "200"), 256)]
 
 
+async def test_requests_that_are_counted_together_count_as_those_that_are_not(classifier: Classifier) -> None:
+    chosen, named = await route(classifier), await route(classifier, BASE)
+    cut = await route(classifier, text="x " * 1000)
+    ended = [
+        record(chosen, 0.25, tokens=(7, 3), first_byte=0.5, seconds=1.0, key="one"),
+        record(chosen, 0.5, tokens=(1, 2), seconds=2.0, key="one"),
+        record(chosen, seconds=0.5, key="two"),
+        record(chosen, 0.125, tokens=(1, 1), seconds=4.0, status=500, key="one"),
+        record(named, 1.0, tokens=(5, 6), first_byte=2.0, seconds=2.5),
+        record(cut, seconds=0.25),
+        record(status=400, seconds=0.125),
+    ]
+    together, apart = Metrics(frozenset({BASE, "technical-lora"})), Metrics(frozenset({BASE, "technical-lora"}))
+    for one in ended:
+        together.count(one)
+        apart.count(one)
+        apart.settle()
+
+    def counted(metrics: Metrics) -> set[tuple[str, frozenset[tuple[str, str]], float]]:
+        return {
+            (sample.name, frozenset(sample.labels.items()), round(sample.value, 6))
+            for family in text_string_to_metric_families(metrics.render().decode())
+            for sample in family.samples
+            if sample.name.startswith("pointsman_")
+        }
+
+    assert counted(together) == counted(apart)
+
+
 async def test_a_request_that_has_ended_is_told_later_as_it_was_then_without_its_body(classifier: Classifier) -> None:
     done = record(await route(classifier))
     assert done.routed is not None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -52,12 +52,20 @@ class Histogram(Collector):
 
     def add(self, value: float, *labels: str) -> None:
         """Observe a value of the series with these label values."""
+        self.add_all((value,), *labels)
+
+    def add_all(self, values: Sequence[float], *labels: str) -> None:
+        """Observe values of the series with these label values, which begins with the first of them."""
+        if not values:
+            return
         try:
             series = self._series[labels]
         except KeyError:
             series = self._series[labels] = self._new()
-        series[bisect_left(self.bounds, value)] += 1
-        series[-1] += value
+        bounds = self.bounds
+        for value in values:
+            series[bisect_left(bounds, value)] += 1
+        series[-1] += sum(values)
 
     def items(self) -> Iterator[tuple[str, list[float]]]:
         """Yield each series by its first label value: its counts by bucket, and last that of what is greater."""

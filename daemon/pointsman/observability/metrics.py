@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from pointsman.observability import instruments
 from pointsman.observability.recent import Recent, Totals
 from pointsman.observability.record import Record
+from pointsman.routing.decision import Decision
 from pointsman.routing.router import Routed
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series and are not used
@@ -229,55 +230,77 @@ class Metrics:
     def settle(self) -> None:
         """Count all requests that have ended."""
         uncounted, self._uncounted = self._uncounted, []
+        alike: defaultdict[tuple[Hashable, ...], list[Record]] = defaultdict(list)
         for record in uncounted:
-            self._count(record)
+            alike[_labels(record)].append(record)
+        for records in alike.values():
+            self._count(records)
         self.counted(uncounted)
 
-    def _count(self, record: Record) -> None:
-        status = str(record.status)
-        self.requests.add(record.path, status)
-        self.request_seconds.add(record.seconds, record.path)
-        if record.first_byte is not None:
-            self.first_byte_seconds.add(record.first_byte, record.path)
-        observe = self.phase_seconds.add
-        for phase, seconds in record.phases.items():
-            observe(seconds, phase)
-        if record.routed is not None:
-            self._count_routed(record, record.routed, status)
-        if record.key is not None:
-            self._count_key(record, record.key, status)
+    def _count(self, records: list[Record]) -> None:
+        """Count requests that have the same labels: together they take half of the time of one by one."""
+        one = records[0]
+        status = str(one.status)
+        seconds = [record.seconds for record in records]
+        first_bytes = [record.first_byte for record in records if record.first_byte is not None]
+        self.requests.add(one.path, status, by=len(records))
+        self.request_seconds.add_all(seconds, one.path)
+        self.first_byte_seconds.add_all(first_bytes, one.path)
+        phases: defaultdict[str, list[float]] = defaultdict(list)
+        for record in records:
+            for phase, taken in record.phases.items():
+                phases[phase].append(taken)
+        for phase, all_taken in phases.items():
+            self.phase_seconds.add_all(all_taken, phase)
+        tokens = [record.tokens for record in records if record.tokens is not None]
+        used = (sum([prompt for prompt, _ in tokens]), sum([spoken for _, spoken in tokens])) if tokens else None
+        if one.routed is not None:
+            model, arm = self._model(one.routed.decision), one.routed.decision.arm or ""
+            self.model_request_seconds.add_all(seconds, model, arm)
+            self.model_first_byte_seconds.add_all(first_bytes, model, arm)
+            self._count_decisions([record.routed for record in records if record.routed is not None], model, status)
+            if used is not None:
+                self.tokens.add(model, "prompt", arm, by=used[0])
+                self.tokens.add(model, "completion", arm, by=used[1])
+        if one.key is not None:
+            self._count_key(one.key, status, len(records), used)
 
-    def _count_key(self, record: Record, key: str, status: str) -> None:
+    def _count_key(self, key: str, status: str, requests: int, used: tuple[int, int] | None) -> None:
         if key not in self._key_names:
             if len(self._key_names) < MOST_KEY_NAMES:
                 self._key_names.add(key)
             else:
                 key = "other"
-        self.key_requests.add(key, status)
-        if record.tokens is not None:
-            self.key_tokens.add(key, "prompt", by=record.tokens[0])
-            self.key_tokens.add(key, "completion", by=record.tokens[1])
+        self.key_requests.add(key, status, by=requests)
+        if used is not None:
+            self.key_tokens.add(key, "prompt", by=used[0])
+            self.key_tokens.add(key, "completion", by=used[1])
 
-    def _count_routed(self, record: Record, routed: Routed, status: str) -> None:
-        decision = routed.decision
-        model = decision.model
-        if model not in self._models:
-            model = decision.base_model if decision.base_model in self._models else "other"
-        arm = decision.arm or ""
-        self.decisions.add(decision.reason, decision.category or "", model, status, arm)
-        self.model_request_seconds.add(record.seconds, model, arm)
-        if record.first_byte is not None:
-            self.model_first_byte_seconds.add(record.first_byte, model, arm)
-        if routed.classification is not None and decision.confidence is not None:
-            self.confidence.add(decision.confidence)
+    def _count_decisions(self, routed: list[Routed], model: str, status: str) -> None:
+        decision = routed[0].decision
+        category = decision.category or ""
+        self.decisions.add(decision.reason, category, model, status, decision.arm or "", by=len(routed))
         if decision.would is not None:
             would = decision.would.model if decision.would.model in self._models else model
-            self.withheld.add(decision.reason, decision.category or "", would)
-        if routed.classification is not None and routed.classification.cut:
-            self.truncated.add()
-        if record.tokens is not None:
-            self.tokens.add(model, "prompt", arm, by=record.tokens[0])
-            self.tokens.add(model, "completion", arm, by=record.tokens[1])
+            self.withheld.add(decision.reason, category, would, by=len(routed))
+        read = [(one.decision.confidence, one.classification.cut) for one in routed if one.classification is not None]
+        self.confidence.add_all([confidence for confidence, _ in read if confidence is not None])
+        self.truncated.add(by=sum([cut for _, cut in read]))
+
+    def _model(self, decision: Decision) -> str:
+        """Return the label of the model that was decided for."""
+        if decision.model in self._models:
+            return decision.model
+        return decision.base_model if decision.base_model in self._models else "other"
+
+
+def _labels(record: Record) -> tuple[Hashable, ...]:
+    """Return what a request has in common with those that are counted in the same series."""
+    if record.routed is None:
+        return record.path, record.status, record.key
+    decision = record.routed.decision
+    chosen = decision.reason, decision.category, decision.model, decision.base_model, decision.arm, decision.would
+    return record.path, record.status, record.key, *chosen
 
 
 class _Before(Collector):
