@@ -127,7 +127,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         return None
     model, auto_names = model_at_once(body), router.auto_names_of(exchange.key)
     if model is None or model in auto_names or form is RESPONSES:
-        names = router.fields + form.own_fields
+        names = router.fields_of[form]
         usual = fields_at_once(body, names)
         fields = await router.lane.run(read_fields(body, names)) if usual is None else usual
         model = model or fields.model
@@ -212,7 +212,7 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
 async def _counted(backend: Backend, exchange: Exchange, body: Received) -> None:
     """Have the tokens counted that the request would have, with the system prompt of its category."""
     router, head, scope = backend.router, exchange.request.head, exchange.scope
-    fields = await router.lane.run(read_fields(body, router.fields + MESSAGES.own_fields))
+    fields = await router.lane.run(read_fields(body, router.fields_of[MESSAGES]))
     parsed = await router.lane.run(MESSAGES.read(fields, router.finder, stated_ask(head)))
     exchange.record.phase = "classify"
     caller = caller_of(router, exchange.client, head, fields)

@@ -26,7 +26,7 @@ async def dry_run(
     `exchange` is that of the client that asks: its conversations and stored responses are looked up, its key counts,
     and rules look at its headers. By default it has none of these, and a response that it does not have counts as none.
     """
-    fields = await router.lane.run(read_fields(body, router.fields + RESPONSES.own_fields))
+    fields = await router.lane.run(read_fields(body, router.fields_of[RESPONSES]))
     form = format_of(fields)
     continued = stored.Continued()
     if form is RESPONSES and responses is not None:

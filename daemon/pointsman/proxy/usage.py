@@ -51,7 +51,7 @@ class Tail:
     def content(self) -> bytes:
         """Return the last TAIL_BYTES without the framing of chunks."""
         tail = bytes(self._tail[-TAIL_BYTES:])
-        return _FRAMING.sub(b"", tail) if b"\r\n" in tail else tail
+        return _FRAMING.sub(b"", tail) if b"\r" in tail else tail
 
     def tokens(self) -> tuple[int, int] | None:
         """Return the prompt and completion tokens of the last `usage`, or None if there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -37,15 +38,17 @@ def conversation_of(history: History, caller: Caller) -> Conversation | None:
     """Return the conversation of a history; None without a user's turn."""
     if not history.turns:
         return None
-    who = [part.encode() for part in caller]
+    client, session = caller.client.encode(), caller.session.encode()
+    who = b"%d:%b%d:%b" % (len(client), client, len(session), session)
     return Conversation(
-        _hash([*who, *history.digests()]),
-        _hash([*who, *history.digests(1)]) if len(history.turns) > 1 else None,
-        _hash([*who]) if caller.session else None,
+        _hash(who, history.digests()),
+        _hash(who, history.digests(1)) if len(history.turns) > 1 else None,
+        _hash(who, ()) if session else None,
         history.continues,
     )
 
 
-def _hash(parts: list[bytes]) -> bytes:
+def _hash(who: bytes, digests: Iterable[bytes]) -> bytes:
     """Return a 16-byte hash; each part is hashed with its length, so that parts cannot run together."""
-    return hashlib.blake2b(b"".join([b"%d:%b" % (len(part), part) for part in parts]), digest_size=16).digest()
+    parts = b"".join([b"%d:%b" % (len(digest), digest) for digest in digests])
+    return hashlib.blake2b(who + parts, digest_size=16).digest()

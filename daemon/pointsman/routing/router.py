@@ -23,7 +23,7 @@ from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conver
 from pointsman.routing.conversations import Conversations, Kept, Place, Recalled
 from pointsman.routing.decision import Choice, Decision, Reason, Would
 from pointsman.routing.edits import Edited, Edits
-from pointsman.routing.formats import ParsedRequest
+from pointsman.routing.formats import FORMATS, Format, ParsedRequest
 from pointsman.routing.history import History, HistoryReader
 from pointsman.routing.planner import Planner
 from pointsman.routing.policy import Held, Policy
@@ -97,6 +97,8 @@ class Router:
         counted = stream_usage.FIELDS if stream_usage.has_arms(routing) else ()
         self.fields = tuple(dict.fromkeys((*FIELDS, *sorted(parameters), *stated, *counted, *self.session_ids.fields)))
         """The top-level fields of a body that routing reads or edits."""
+        self.fields_of: dict[Format, tuple[str, ...]] = {form: self.fields + form.own_fields for form in FORMATS}
+        """The same with those of each format alone."""
         self.lane = Lane()
         """Where long bodies are read, in turn."""
         self._histories: HistoryReader = HistoryReader(self.finder)

@@ -204,8 +204,8 @@ def _member(container: memoryview, key: str) -> Span | None:
 
 def combined(theirs: Value | None, prompt: SystemPrompt) -> Pieces:
     """Return our system prompt, alone or before the client's, as a string or a list of content parts."""
-    shown = memoryview(b"" if theirs is None else theirs)
     if prompt.mode == "insert":
+        shown = memoryview(b"" if theirs is None else theirs)
         if kind(theirs) == b'"' and shown.nbytes > 2:
             return msgspec.json.encode(f"{prompt.text}\n\n")[:-1], shown[1:]
         if kind(theirs) == b"[" and not is_empty(shown):

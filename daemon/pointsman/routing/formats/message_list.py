@@ -149,4 +149,7 @@ def _system(messages: list[Message], system: Value | None) -> Value | None:
         return messages[-1].content
     if system is not None:
         return system
-    return next((one.content for one in messages[:_OPENING] if one.role in _SYSTEM), None)
+    for message in messages[:_OPENING]:
+        if message.role in _SYSTEM:
+            return message.content
+    return None
