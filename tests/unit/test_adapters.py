@@ -14,6 +14,7 @@ from pointsman.adapters.catalog import Card, Served, parse_models
 from pointsman.adapters.poller import Poller
 from pointsman.config.model import Endpoint
 from pointsman.errors import UpstreamError, UpstreamUnreachable
+from support.rows import rows
 from support.toy_config import A, B
 
 BASE, LORA = Card("base"), Card("lora", "base")
@@ -35,7 +36,7 @@ def test_vllms_answer_is_read_and_what_we_do_not_know_is_skipped() -> None:
     assert parse_models(body) == (Card("base", None, 4096, "/m"), Card("lora", "base", None, "/l"), Card("plain"))
 
 
-@pytest.mark.parametrize(
+@rows(
     "body",
     [
         b"",
@@ -57,7 +58,7 @@ def test_any_other_answer_is_the_endpoints_fault(body: bytes) -> None:
 # --- the snapshot ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@rows(
     ("cards", "serving"),
     [
         pytest.param({}, (A, B), id="nothing known: any may"),
@@ -79,7 +80,7 @@ def test_a_withheld_name_is_served_by_nobody_whether_or_not_its_endpoint_is_know
     assert served.models() == {"base": BASE}
 
 
-@pytest.mark.parametrize(
+@rows(
     ("down", "available"),
     [
         pytest.param((), (B,), id="none is down"),
@@ -99,7 +100,7 @@ def test_a_name_is_not_available_where_only_an_endpoint_that_is_down_serves_it(
 PATH, OTHER = Card("org/model"), Card("other")
 
 
-@pytest.mark.parametrize(
+@rows(
     ("cards", "name"),
     [
         pytest.param({}, "base", id="nothing known"),
@@ -274,7 +275,7 @@ async def test_it_polls_again_and_again_until_cancelled() -> None:
         await task
 
 
-@pytest.mark.parametrize("turns", range(6))
+@rows("turns", range(6))
 async def test_it_can_be_cancelled_at_the_moment_when_it_is_woken(turns: int) -> None:
     """So many turns of the event loop later."""
 

@@ -15,6 +15,7 @@ from aiohttp import web
 from pointsman.cli import admin_client
 from pointsman.cli.admin_client import AdminError, AdminPort, NoService, ask
 from support.process import reserve_port
+from support.rows import rows
 
 
 async def asked(tmp_path: Path, answer: web.Response) -> object:
@@ -101,9 +102,7 @@ def test_nobody_there_is_told_with_the_address(tmp_path: Path, address: Callable
         ask(AdminPort(where), "GET", "/adapters")
 
 
-@pytest.mark.parametrize(
-    "said", [b"SSH-2.0-OpenSSH\x1b[2J\r\n", b"", b"HTTP/1.1 200 OK\r\n\r\n\xff\xfe", b"\0" * 70_000]
-)
+@rows("said", [b"SSH-2.0-OpenSSH\x1b[2J\r\n", b"", b"HTTP/1.1 200 OK\r\n\r\n\xff\xfe", b"\0" * 70_000])
 def test_a_stranger_at_the_address_is_an_error_and_not_nobody(said: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

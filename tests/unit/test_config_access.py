@@ -38,7 +38,7 @@ def text(listen: str, *options: str) -> str:
 KEY = "relay: {api_key_file: vllm-key}"
 
 
-@pytest.mark.parametrize("listen", BEYOND)
+@rows("listen", BEYOND)
 def test_strangers_must_not_be_served_with_our_key_unless_the_config_says_so(tmp_path: Path, listen: str) -> None:
     found = the_problem(tmp_path, text(listen, KEY))
     assert (found.path, found.line) == ("pointsman.server.listen[1]", 12)
@@ -49,7 +49,7 @@ def test_strangers_must_not_be_served_with_our_key_unless_the_config_says_so(tmp
     loaded(tmp_path, text(listen))  # without a key of ours, vLLM itself decides whom it serves
 
 
-@pytest.mark.parametrize("listen", LOCAL)
+@rows("listen", LOCAL)
 def test_on_the_loopback_no_keys_are_needed(tmp_path: Path, listen: str) -> None:
     loaded(tmp_path, text(listen, KEY))
 

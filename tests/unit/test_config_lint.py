@@ -13,6 +13,7 @@ from pointsman.config.load import load
 from pointsman.errors import Problem
 from support import certificates
 from support.config_files import LABELS, MINIMAL, REPOSITORY, category, loaded
+from support.rows import rows
 
 GUIDE = Path(__file__).parent / "data" / "guide.yaml"
 CATEGORIES = MINIMAL + "categories:\n"
@@ -185,7 +186,7 @@ WARNINGS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "path", "line", "message", "fix"), WARNINGS)
+@rows(("text", "path", "line", "message", "fix"), WARNINGS)
 def test_what_works_but_is_not_meant_is_one_warning(
     tmp_path: Path, text: str, path: str, line: int, message: str, fix: str
 ) -> None:
@@ -256,7 +257,7 @@ def test_a_mapping_file_that_agrees_is_fine(tmp_path: Path) -> None:
     assert findings(tmp_path, MAPPING) == Findings((), ())
 
 
-@pytest.mark.parametrize(
+@rows(
     ("content", "message"),
     [
         (json.dumps({"category_to_idx": {**RIGHT, "law": RIGHT["math"], "math": RIGHT["law"]}}), "in another order"),

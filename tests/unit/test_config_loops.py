@@ -77,7 +77,7 @@ def test_a_config_with_a_loop_does_not_load(server: str, port: int, tmp_path: Pa
     assert "requests would loop endlessly" in problem.message
 
 
-@pytest.mark.parametrize(
+@rows(
     "text",
     [
         MINIMAL + "pointsman: {server: {listen: [nonsense]}}\n",

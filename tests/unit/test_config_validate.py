@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from support.config_files import ENDPOINTS, MINIMAL, MODELS, category, loaded, problems, the_problem
+from support.rows import rows
 
 CATEGORIES = MINIMAL + "categories:\n"
 
@@ -365,7 +364,7 @@ PROBLEMS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "path", "line", "message", "fix"), PROBLEMS)
+@rows(("text", "path", "line", "message", "fix"), PROBLEMS)
 def test_a_contradiction_is_one_problem_at_its_line(
     tmp_path: Path, text: str, path: str, line: int, message: str, fix: str
 ) -> None:
@@ -399,7 +398,7 @@ ADDRESSES = [
 ]
 
 
-@pytest.mark.parametrize(("address", "port", "fix"), ADDRESSES)
+@rows(("address", "port", "fix"), ADDRESSES)
 def test_an_address_in_another_form_is_told_what_to_write(
     tmp_path: Path, address: str, port: int | None, fix: str
 ) -> None:
@@ -413,7 +412,7 @@ def test_an_address_in_another_form_is_told_what_to_write(
     assert fix in problem.fix
 
 
-@pytest.mark.parametrize(
+@rows(
     ("address", "port", "url"),
     [
         ("10.0.0.1", 8000, "http://10.0.0.1:8000"),
@@ -436,7 +435,7 @@ def test_every_documented_form_of_address_loads(tmp_path: Path, address: str, po
     assert loaded(tmp_path, text).config.vllm_endpoints[0].base_url == url
 
 
-@pytest.mark.parametrize("credentials", ["user:hunter2", "hunter2", ":hunter2"])
+@rows("credentials", ["user:hunter2", "hunter2", ":hunter2"])
 def test_credentials_in_an_address_are_not_repeated(tmp_path: Path, credentials: str) -> None:
     """They would end up in a terminal or log."""
     text = f'vllm_endpoints:\n  - name: a\n    address: "http://{credentials}@h:8000"\n' + MODELS
@@ -500,7 +499,7 @@ STAND_INS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "path"), STAND_INS)
+@rows(("text", "path"), STAND_INS)
 def test_a_wrong_value_is_not_judged_as_a_reference(tmp_path: Path, text: str, path: str) -> None:
     """What stands in for it makes nothing undefined, empty or missing."""
     assert [problem.path for problem in problems(tmp_path, text)] == [path]
@@ -513,7 +512,7 @@ def test_a_weight_has_no_upper_bound(tmp_path: Path) -> None:
     assert loaded(tmp_path, text).config.vllm_endpoints[0].weight == 3e9
 
 
-@pytest.mark.parametrize(
+@rows(
     ("server", "total"),
     [("{}", 256), ("{max_body_bytes: 67108864}", 512), ("{max_buffered_bytes: 134217728}", 128)],
 )
@@ -522,7 +521,7 @@ def test_the_default_budget_of_bytes_is_eight_of_the_largest_bodies(tmp_path: Pa
     assert options.buffered_bytes == total * 1024 * 1024
 
 
-@pytest.mark.parametrize(
+@rows(
     "server",
     [
         "{admin_listen: '0.0.0.0:9190', admin_token_file: token}",

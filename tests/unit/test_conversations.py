@@ -9,6 +9,7 @@ import pytest
 
 from pointsman.routing.conversation import Conversation
 from pointsman.routing.conversations import Conversations, Kept
+from support.rows import rows
 
 
 class Table:
@@ -117,7 +118,7 @@ def test_sub_agents_of_a_session_do_not_meet() -> None:
     assert world.kept("qrs", session="s") == "sub"
 
 
-@pytest.mark.parametrize(
+@rows(
     ("begun", "later"),
     [
         pytest.param({"tools": True}, {"continues": True}, id="that has tools"),

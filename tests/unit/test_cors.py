@@ -10,6 +10,7 @@ import pytest
 from pointsman.config.model import CorsOptions, ServerOptions
 from support.http_view import Seen
 from support.playbook import OK, Wire, playing, post
+from support.rows import rows
 
 PAGE, OTHER = "https://chat.example", "https://evil.example"
 NAMED = CorsOptions(origins=(PAGE, "http://localhost:3000"))
@@ -56,7 +57,7 @@ def test_a_page_that_is_allowed_may_call_and_vllm_is_not_asked(cors: CorsOptions
 STRICT = CorsOptions(origins=(PAGE,), methods=("POST",), headers=("Authorization",))
 
 
-@pytest.mark.parametrize(
+@rows(
     ("asked", "key"),
     [
         ({"origin": OTHER}, "origins"),
@@ -76,7 +77,7 @@ def test_what_is_not_allowed_is_refused_and_said(asked: dict[str, Any], key: str
         assert f"pointsman.cors.{key}".encode() in answer.body
 
 
-@pytest.mark.parametrize("headers", [None, "", "AUTHORIZATION", "authorization,content-type, accept"])
+@rows("headers", [None, "", "AUTHORIZATION", "authorization,content-type, accept"])
 def test_named_headers_and_those_that_every_page_may_send_are_allowed(headers: str | None) -> None:
     with playing(cors=STRICT) as wire:
         assert preflight(wire, headers=headers).status == 200
@@ -100,7 +101,7 @@ CASES: tuple[tuple[int, Callable[[Wire], object]], ...] = (
 )
 
 
-@pytest.mark.parametrize(("status", "ask"), CASES)
+@rows(("status", "ask"), CASES)
 def test_each_answer_tells_the_page_that_it_may_read_it(status: int, ask: Callable[[Wire], object]) -> None:
     """Also an error of vLLM, and errors of our own."""
     with playing(cors=NAMED, server=ServerOptions(max_in_flight=1)) as wire:
@@ -111,7 +112,7 @@ def test_each_answer_tells_the_page_that_it_may_read_it(status: int, ask: Callab
         assert "x-vsr-selected-model" in found["access-control-expose-headers"][0]
 
 
-@pytest.mark.parametrize("line", ["X-None: 1", f"Origin: {OTHER}", "Origin: null"])
+@rows("line", ["X-None: 1", f"Origin: {OTHER}", "Origin: null"])
 def test_another_page_and_a_client_that_is_none_are_served_without_a_word(line: str) -> None:
     with playing(cors=NAMED) as wire:
         wire.ask("base", CHAT, line).sends(OK)
@@ -147,7 +148,7 @@ def test_without_origins_a_preflight_is_refused_and_no_answer_says_anything() ->
         assert {"vary", "access-control-allow-origin"} & fields(wire.answer).keys() == set()
 
 
-@pytest.mark.parametrize("line", ["X-None: 1", "Access-Control-Request-Method: POST", f"Origin: {PAGE}"])
+@rows("line", ["X-None: 1", "Access-Control-Request-Method: POST", f"Origin: {PAGE}"])
 def test_options_that_is_no_preflight_is_an_unlisted_method(line: str) -> None:
     with playing(cors=NAMED) as wire:
         wire.client.sends(f"OPTIONS {CHAT} HTTP/1.1\r\nHost: here\r\n{line}\r\n\r\n".encode())

@@ -223,7 +223,7 @@ def test_vllm_is_asked_for_the_usage_of_a_stream_and_the_client_does_not_get_it(
             assert (wire.outcomes()[-1]["prompt_tokens"], wire.outcomes()[-1]["completion_tokens"]) == (60, 40)
 
 
-@pytest.mark.parametrize(
+@rows(
     "fields",
     [
         {"stream": True, "stream_options": {"include_usage": True}},

@@ -11,6 +11,7 @@ from pointsman.classify import artifact
 from pointsman.errors import ArtifactError
 from support import toy_artifact
 from support.config_files import LABELS
+from support.rows import rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ def answer(*probabilities: float, text: str = "hello") -> list[dict[str, Any]]:
     return [{"text": text, "probabilities": list(probabilities)}]
 
 
-@pytest.mark.parametrize(
+@rows(
     ("wrong", "message"),
     [
         ({"labels": []}, "labels is empty"),
@@ -72,7 +73,7 @@ def test_a_number_that_is_none_is_refused(tmp_path: Path, key: str, number: str)
         artifact.load(tmp_path)
 
 
-@pytest.mark.parametrize(
+@rows(
     "fine",
     [
         {"languages": ["en", "de", "nb"]},
