@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from pointsman.observability.record import Record
 from pointsman.routing.formats import FORMATS
 from support.client_keys import bearer, line
 from support.playbook import OK, Wire, playing, post, with_length
+from support.rows import rows
 from support.toy_config import BASE
 
 KEYS = (
@@ -194,12 +196,13 @@ def test_so_is_it_on_a_path_that_the_config_adds(wire: Wire) -> None:
     assert sent(wire)["model"] == "legal-lora"
 
 
-@pytest.mark.parametrize("path", RELAYED)
-@pytest.mark.parametrize(
-    "body", [{}, {"model": None}, {"model": ""}, {"model": 5}, {"model": ["legal-lora"]}, [], b"{"]
-)
+NAMELESS = ({}, {"model": None}, {"model": ""}, {"model": 5}, {"model": ["legal-lora"]}, [], b"{")
+
+
+@rows(("path", "body"), product(RELAYED, NAMELESS))
 def test_vllms_own_choice_is_not_left_to_it(wire: Wire, path: str, body: Any) -> None:
     """Of a request without a model, vLLM would take its base model."""
+    wire.begin()
     send(wire, "ann", body, path)
     assert wire.answer.status == 403
     assert asked(wire) == 0
@@ -207,9 +210,15 @@ def test_vllms_own_choice_is_not_left_to_it(wire: Wire, path: str, body: Any) ->
     assert asked(wire) == 1
 
 
-@pytest.mark.parametrize("path", ["/v1/audio/transcriptions", "/v1/audio/translations", "/v1/chat/completions"])
-@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "text/plain", "application/x-www-form-urlencoded"])
+@rows(
+    ("path", "kind"),
+    product(
+        ("/v1/audio/transcriptions", "/v1/audio/translations", "/v1/chat/completions"),
+        ("multipart/form-data; boundary=x", "text/plain", "application/x-www-form-urlencoded"),
+    ),
+)
 def test_a_model_that_cannot_be_read_is_outside(wire: Wire, path: str, kind: str) -> None:
+    wire.begin()
     body = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nlegal-lora\r\n--x--\r\n'
     send(wire, "ann", body, path, kind)
     assert wire.error == (403, "model_not_allowed")

@@ -7,6 +7,7 @@ import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -51,6 +52,14 @@ from pointsman.upstream.load_balancer import LoadBalancer
 from pointsman.upstream.vllm_admin import LoraApi
 
 
+class _Vllms(NamedTuple):
+    """What knows the endpoints: how they do, what they serve, and what they should."""
+
+    balancer: LoadBalancer
+    poller: Poller
+    loader: Loader
+
+
 class Builder:
     """Builds generations that share the log, the metrics, the limits per client and what is remembered."""
 
@@ -73,73 +82,84 @@ class Builder:
 
     def build(self, prepared: Prepared, previous: Generation | None) -> Generation:
         """Build the parts of a config, and take over those of `previous` that stay; raises CannotStart."""
-        config, key_line = prepared.config, prepared.key_line
-        relay, server = config.pointsman.relay, config.pointsman.server
-        credentials = relay.forward_authorization and not key_line
+        config = prepared.config
         # These may fail; what follows takes over shared parts and must not.
-        limits = self._limits(server)
-        texts = self._texts(config.pointsman.log, previous)
-        try:
-            feedback = self._feedback(config.pointsman.log.feedback_file, previous)
-        except CannotStart:
-            if texts is not None and (previous is None or texts is not previous.texts):
-                texts.close()
-            raise
+        limits = self._limits(config.pointsman.server)
+        texts, feedback = self._kept(config.pointsman.log, previous)
         self._key_limiter.know(key.name for key in prepared.keys or ())
-        balancer = LoadBalancer(config.vllm_endpoints, relay, self._report, previous.balancer.all if previous else None)
+        if previous is None or previous.classifier is not prepared.classifier:
+            self._log_classifier(prepared.classifier)
+        vllms = self._vllms(prepared, previous)
+        poller = vllms.poller
+        router = Router(
+            config, prepared.classifier, lambda: poller.served, previous.backend.router if previous else None
+        )
+        shadow = self._shadow(prepared, previous)
+        compare = None if shadow is None else functools.partial(shadow.offer, router, texts=texts)
+        timeouts = Timeouts(config.pointsman.relay, self._metrics.chunk_gap_seconds.add)
+        forwarder = self._forwarder(prepared, vllms, timeouts)
+        return Generation(
+            config=config,
+            limits=limits,
+            backend=Backend(config, router, poller, forwarder, texts, self._started, prepared.keys, feedback, compare),
+            admission=Admission(config.pointsman.server, self._limiter, self._key_limiter, self._metrics),
+            recorder=self._recorder(config, feedback, previous),
+            poller=poller,
+            loader=vllms.loader,
+            balancer=vllms.balancer,
+            timeouts=timeouts,
+            key_line=prepared.key_line,
+            admin_token=prepared.admin_token,
+            certificate=prepared.certificate,
+            admin_certificate=prepared.admin_certificate,
+            shadow=shadow,
+        )
+
+    def _vllms(self, prepared: Prepared, previous: Generation | None) -> _Vllms:
+        """Return what knows the endpoints; what `previous` knew of those that stay is still known."""
+        config, key_line, theirs = prepared.config, prepared.key_line, _clients_credentials(prepared)
+        balancer = LoadBalancer(
+            config.vllm_endpoints,
+            config.pointsman.relay,
+            self._report,
+            previous.balancer.all if previous else None,
+        )
         poller = Poller(
             config.vllm_endpoints,
-            lambda endpoint: checked_models(balancer, endpoint.name, key_line, clients_keys=credentials),
+            lambda endpoint: checked_models(balancer, endpoint.name, key_line, clients_keys=theirs),
             self._report,
             previous.poller if previous else None,
         )
         loader = Loader(config, poller, LoraApi(balancer.all, key_line), self._adapter_changed, self.unloaded)
         balancer.on_health_change = loader.health_changed
         balancer.on_dead = self._dead
-        router = Router(
-            config, prepared.classifier, lambda: poller.served, previous.backend.router if previous else None
-        )
-        shadow = self._shadow(prepared, previous)
-        compare = None if shadow is None else functools.partial(shadow.offer, router, texts=texts)
-        timeouts = Timeouts(relay, self._metrics.chunk_gap_seconds.add)
-        if previous is None or previous.classifier is not prepared.classifier:
-            self._log_classifier(prepared.classifier)
-        loop = asyncio.get_running_loop()
+        return _Vllms(balancer, poller, loader)
+
+    def _forwarder(self, prepared: Prepared, vllms: _Vllms, timeouts: Timeouts) -> Forwarder:
+        balancer, poller = vllms.balancer, vllms.poller
+        options, loop, theirs = prepared.config.pointsman, asyncio.get_running_loop(), _clients_credentials(prepared)
         upstreams = Upstreams(
             balancer,
             poller,
             timeouts,
-            HealthReporter(balancer, self._metrics, loop, None if credentials else poller.wake),
+            HealthReporter(balancer, self._metrics, loop, None if theirs else poller.wake),
             self._metrics,
             loop,
-            key_line,
-            credentials,
-            self._quarantine if relay.quarantine else None,
+            prepared.key_line,
+            theirs,
+            self._quarantine if options.relay.quarantine else None,
             self._stored,
         )
-        forwarder = Forwarder(upstreams, configured_hold(config.pointsman, balancer, self._metrics))
-        return Generation(
-            config=config,
-            limits=limits,
-            backend=Backend(config, router, poller, forwarder, texts, self._started, prepared.keys, feedback, compare),
-            admission=Admission(server, self._limiter, self._key_limiter, self._metrics),
-            recorder=Recorder(
-                self._metrics,
-                self._log,
-                config.pointsman.log.requests,
-                self._watch(config),
-                None if feedback is None else self.answers,
-                self._spans(config.pointsman.tracing, previous),
-            ),
-            poller=poller,
-            loader=loader,
-            balancer=balancer,
-            timeouts=timeouts,
-            key_line=key_line,
-            admin_token=prepared.admin_token,
-            certificate=prepared.certificate,
-            admin_certificate=prepared.admin_certificate,
-            shadow=shadow,
+        return Forwarder(upstreams, configured_hold(options, balancer, self._metrics))
+
+    def _recorder(self, config: Config, feedback: KeptFeedback | None, previous: Generation | None) -> Recorder:
+        return Recorder(
+            self._metrics,
+            self._log,
+            config.pointsman.log.requests,
+            self._watch(config),
+            None if feedback is None else self.answers,
+            self._spans(config.pointsman.tracing, previous),
         )
 
     def _limits(self, server: ServerOptions) -> Limits:
@@ -165,6 +185,16 @@ class Builder:
     def _watch(self, config: Config) -> Callable[[Record], None] | None:
         tried = any(one.canary is not None for one in config.pointsman.routing.categories.values())
         return self.trials.observe if tried else None
+
+    def _kept(self, options: LogOptions, previous: Generation | None) -> tuple[KeptTexts | None, KeptFeedback | None]:
+        """Return the files of texts and of feedback; raises CannotStart, with no file left open."""
+        texts = self._texts(options, previous)
+        try:
+            return texts, self._feedback(options.feedback_file, previous)
+        except CannotStart:
+            if texts is not None and (previous is None or texts is not previous.texts):
+                texts.close()
+            raise
 
     def _texts(self, options: LogOptions, previous: Generation | None) -> KeptTexts | None:
         """Return the file of texts, which stays open if nothing about it changes; raises CannotStart."""
@@ -217,6 +247,11 @@ class Builder:
             for note in stage.notes:
                 self._log.write("warning", "classifier", message=note)
             self._log.write("info", "classifier", **stage.settings())
+
+
+def _clients_credentials(prepared: Prepared) -> bool:
+    """Return whether vLLM gets the clients' own credentials, as we have no key for it."""
+    return prepared.config.pointsman.relay.forward_authorization and not prepared.key_line
 
 
 def _trusted(given: Sequence[str]) -> TrustedProxies:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -92,41 +93,29 @@ def prepare(
     loaded = dataclasses.replace(loaded, config=config)
     for file in config.pointsman.server.tls_files:
         reads(Path(file))
-    keys: KeyFile | None = None
-    if config.pointsman.access.keys_file is not None:
-        reads(Path(config.pointsman.access.keys_file))
-        keys = _keys(Path(config.pointsman.access.keys_file), config)
-    found = [_artifact(model_id, loaded) for model_id in config.model_ids]
-    shadow, shadow_error, trouble = _shadow(loaded)
-    findings = lint(
-        loaded, *(one.manifest.labels for one in found), shadow=() if shadow is None else shadow.manifest.labels
-    )
+    keys = _keys(config, reads)
+    artifacts = [_artifact(model_id, loaded) for model_id in config.model_ids]
+    shadow = _shadow(loaded)
+    findings = lint(loaded, *(one.manifest.labels for one in artifacts), shadow=shadow.labels)
     if findings.errors:
         raise ConfigError(str(origin), findings.errors)
-    if vllm is not None:
-        config = _on(vllm, config)
-        refuse_loops(config)
-    if log_level is not None:
-        log = dataclasses.replace(config.pointsman.log, level=log_level)
-        config = dataclasses.replace(config, pointsman=dataclasses.replace(config.pointsman, log=log))
-    server = with_admin_address(config.pointsman.server, files.runtime_directory())
-    config = dataclasses.replace(config, pointsman=dataclasses.replace(config.pointsman, server=server))
     warnings = [] if promoted is None else [promoted.told()]
-    warnings += [problem.render(str(origin)) for problem in findings.warnings]
-    warnings += [problem.render(str(origin)) for problem in trouble]
+    warnings += [problem.render(str(origin)) for problem in (*findings.warnings, *shadow.warnings)]
     if keys is not None:
         warnings += [problem.render(config.pointsman.access.keys_file or "") for problem in keys.warnings]
+    config = _started(config, vllm, log_level)
+    server = config.pointsman.server
     if config.pointsman.tracing.endpoint is not None and not spans.installed():
         raise CannotStart("pointsman.tracing.endpoint: OpenTelemetry is not installed; install pointsman[otel]")
     key_line = read_key(config.pointsman.relay.api_key_file)
     token_file = server.admin_token_file
     token = None if token_file is None else read_secret(token_file, "pointsman.server.admin_token_file")
     certificates = (_certificate(server.tls), _certificate(server.admin_tls))
-    if previous is not None and _serves(previous, config, found):
+    # Last, as it would have to be closed if anything else failed.
+    if previous is not None and _serves(previous, config, artifacts):
         classifier = previous.classifier
     else:
-        classifier = _classifier(config, found, hash_key)
-    clients = None if keys is None else keys.keys
+        classifier = _classifier(config, artifacts, hash_key)
     return Prepared(
         config,
         classifier,
@@ -134,12 +123,23 @@ def prepare(
         tuple(warnings),
         token,
         *certificates,
-        clients,
-        shadow,
-        shadow_error,
+        None if keys is None else keys.keys,
+        shadow.artifact,
+        shadow.error,
         held,
         promoted=promoted,
     )
+
+
+def _started(config: Config, vllm: str | None, log_level: Level | None) -> Config:
+    """Return the config as it is served: with what the command line says, and with an address for the admin port."""
+    if vllm is not None:
+        config = _on(vllm, config)
+        refuse_loops(config)
+    options = config.pointsman
+    log = options.log if log_level is None else dataclasses.replace(options.log, level=log_level)
+    server = with_admin_address(options.server, files.runtime_directory())
+    return dataclasses.replace(config, pointsman=dataclasses.replace(options, log=log, server=server))
 
 
 def _certificate(options: TlsOptions | None) -> Certificate | None:
@@ -149,8 +149,12 @@ def _certificate(options: TlsOptions | None) -> Certificate | None:
         raise CannotStart(f"pointsman.server: {error}") from error
 
 
-def _keys(file: Path, config: Config) -> KeyFile:
-    """Read the file of client keys; raises CannotStart."""
+def _keys(config: Config, reads: Callable[[Path], object]) -> KeyFile | None:
+    """Read the file of client keys, if there is one; raises CannotStart."""
+    if config.pointsman.access.keys_file is None:
+        return None
+    file = Path(config.pointsman.access.keys_file)
+    reads(file)
     try:
         found = load_keys(file, config)
     except OSError as error:
@@ -177,21 +181,33 @@ def _artifact(model_id: str, loaded: Loaded) -> Artifact:
     return in_time(limit_s, folder, lambda: artifact.load(folder))
 
 
-def _shadow(loaded: Loaded) -> tuple[Artifact | None, str | None, list[Problem]]:
-    """Return the artifact that is to classify in shadow, or why it cannot, and warnings: no reason not to start.
+class _Shadow(NamedTuple):
+    """The artifact that is to classify in shadow, or why it cannot: no reason not to start."""
+
+    artifact: Artifact | None = None
+    error: str | None = None
+    warnings: Sequence[Problem] = ()
+
+    @property
+    def labels(self) -> Sequence[str]:
+        return () if self.artifact is None else self.artifact.manifest.labels
+
+
+def _shadow(loaded: Loaded) -> _Shadow:
+    """Return what the config says of a classifier in shadow.
 
     Its manifest and calibration are small; the model is read and verified in the background.
     """
     model_id = loaded.config.pointsman.classifier.shadow
     if model_id is None:
-        return None, None, []
+        return _Shadow()
     try:
         folder = artifact.resolve(model_id, loaded.folder)
         manifest = artifact.read_manifest(folder)
         found = Artifact(folder, manifest, artifact.read_calibration(folder, manifest))
     except ArtifactError as error:
-        return None, str(error), [shadow_unread(loaded, str(error))]
-    return found, None, lint_shadow(loaded, manifest.labels)
+        return _Shadow(error=str(error), warnings=[shadow_unread(loaded, str(error))])
+    return _Shadow(found, warnings=lint_shadow(loaded, manifest.labels))
 
 
 def _classifier(config: Config, artifacts: Sequence[Artifact], hash_key: bytes) -> TextClassifier:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,6 +14,7 @@ WHERE = "/etc/pointsman/config.yaml if it exists, else config/config.yaml"
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
+@cache
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands; the parsed options hold the `command`."""
     found = argparse.ArgumentParser(

@@ -1,4 +1,4 @@
-"""Define the Prometheus metrics of the service; the values of every label are bounded."""
+"""Count requests, and tell Prometheus; the values of every label are bounded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, disabl
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pointsman.observability import instruments
+from pointsman.observability.definitions import Instruments
 from pointsman.observability.recent import Recent, Totals
 from pointsman.observability.record import Record
 from pointsman.routing.decision import Decision
@@ -17,11 +17,6 @@ from pointsman.routing.router import Routed
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series and are not used
 
-_SHORT_BUCKETS = (5e-5, 1e-4, 2e-4, 5e-4, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-_LONG_BUCKETS = (5.0, 10.0, 30.0, 60.0, 300.0)
-_GAP_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, *_LONG_BUCKETS)
-_CONFIDENCE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
-_RESPONSE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 # Of all keys that a process has seen, revoked ones included.
 MOST_KEY_NAMES = 1000
 
@@ -29,11 +24,12 @@ MOST_KEY_NAMES = 1000
 COUNTED_AT_ONCE = 256
 
 
-class Metrics:
+class Metrics(Instruments):
     """All metrics; the values of every label are bounded by the config."""
 
     def __init__(self, models: frozenset[str]) -> None:
         """`models` are the names allowed as a label value; any other name is counted as `other`."""
+        super().__init__()
         self._models = models
         self._uncounted: list[Record] = []
         self.counted: Callable[[list[Record]], None] = lambda _: None
@@ -41,127 +37,8 @@ class Metrics:
         self._key_names: set[str] = set()
         self.registry = CollectorRegistry()
         self.registry.register(_Before(self.settle))
-        self.requests = self._counter(
-            "requests", "Answered requests; 499 means that the client disconnected.", "path", "status"
-        )
-        self.decisions = self._counter(
-            "decisions",
-            "Routing decisions, by reason and response status; those of an experiment by its arm, too.",
-            "reason",
-            "category",
-            "model",
-            "status",
-            "arm",
-        )
-        self.confidence = self._histogram(
-            "confidence",
-            "Score of the best category, of requests whose text was classified.",
-            _CONFIDENCE_BUCKETS,
-        )
-        self.withheld = self._counter(
-            "withheld", "Requests that the rollout kept from the model that was chosen.", "reason", "category", "model"
-        )
-        self.shadow_texts = self._counter(
-            "shadow_texts",
-            "Texts for the classifier in shadow: agreed, differed (another category), shed (too many were waiting), "
-            "failed.",
-            "outcome",
-        )
-        self.shadow_pairs = self._counter(
-            "shadow_pairs",
-            "Texts on which the classifier in shadow differed, by what each chose; at most 200 pairs, then `*`.",
-            "category",
-            "shadow",
-        )
-        self.truncated = self._counter("truncated_prompts", "Prompts of which only head and tail were classified.")
-        self.texts_dropped = self._counter("texts_dropped", "Texts that log.texts_file could not take in time.")
-        self.spans_dropped = self._counter("spans_dropped", "Spans that the collector did not take, or not in time.")
-        self.tokens = self._counter("tokens", "Prompt and completion tokens reported by vLLM.", "model", "kind", "arm")
-        self.key_requests = self._counter(
-            "key_requests",
-            "Answered requests by client key, of at most 1,000 keys; others are `other`.",
-            "key",
-            "status",
-        )
-        self.key_tokens = self._counter(
-            "key_tokens", "Prompt and completion tokens reported by vLLM, by client key.", "key", "kind"
-        )
-        self.left = self._counter(
-            "clients_left",
-            "Clients that disconnected early, by phase: queue (behind their previous request), body, classify, "
-            "connect, hold (relay.hold_ms), head (waiting for vLLM's response head), stream, send (cut off because it "
-            "did not read).",
-            "phase",
-        )
-        self.refused = self._counter(
-            "refused",
-            "Requests and connections refused: in_flight, client (over its limit), connections, client_connections, "
-            "memory (no room for the body), files (no descriptor for a connection to vLLM), header_timeout, "
-            "body_timeout, malformed, tls (a handshake that failed), query_of_death (relay.quarantine), "
-            "unknown_response (a stored response that the client does not have), unauthorized (no valid key), "
-            "not_allowed (a model that the key may not use), key_requests, key_tokens, key_in_flight (limits of the "
-            "key).",
-            "reason",
-        )
-        self.retries = self._counter(
-            "retries",
-            "Requests retried because vLLM cannot have started them: connect (no connection), reused (idle connection "
-            "was already closed), adapter (vLLM did not know the chosen adapter), model (nor the one that the client "
-            "named).",
-            "reason",
-        )
-        self.upstream_errors = self._counter("upstream_errors", "Failures of an endpoint.", "endpoint", "code")
-        self.engine_deaths = self._counter(
-            "engine_deaths", "Endpoints that failed a request and then did not answer.", "endpoint"
-        )
-        self.reloads = self._counter(
-            "reloads",
-            "Config reloads: applied, unchanged (nothing to apply), failed (the previous config stays in use).",
-            "result",
-        )
-        self.adapter_changes = self._counter(
-            "adapter_changes", "Adapters that were loaded, were unloaded, or failed to load.", "endpoint", "outcome"
-        )
-        self.task_failures = self._counter(
-            "task_failures",
-            "Failures of background tasks, each of which is restarted: timeouts, prober, poller, reloader, watcher, "
-            "systemd, loop_lag, recent, traffic, stored_responses, shadow.",
-            "task",
-        )
-        self.phase_seconds = self._histogram(
-            "phase_seconds",
-            "Time by phase: queue, tokenize, infer, decide, hold (relay.hold_ms), upstream (until vLLM's response "
-            "head).",
-            (*_SHORT_BUCKETS, *_LONG_BUCKETS),
-            "phase",
-        )
-        self.first_byte_seconds = self._histogram(
-            "first_byte_seconds",
-            "Time from the request head to the first byte of vLLM's response.",
-            _RESPONSE_BUCKETS,
-            "path",
-        )
-        self.model_first_byte_seconds = self._histogram(
-            "model_first_byte_seconds",
-            "Time to the first byte of vLLM's response, by model, and by arm of an experiment.",
-            _RESPONSE_BUCKETS,
-            "model",
-            "arm",
-        )
-        self.model_request_seconds = self._histogram(
-            "model_request_seconds",
-            "Duration of whole requests, by the model that was decided, and by arm of an experiment.",
-            _RESPONSE_BUCKETS,
-            "model",
-            "arm",
-        )
-        self.chunk_gap_seconds = self._histogram(
-            "chunk_gap_seconds", "Time between events of a stream, comments excluded.", _GAP_BUCKETS
-        )
-        self.request_seconds = self._histogram(
-            "request_seconds", "Duration of whole requests.", _RESPONSE_BUCKETS, "path"
-        )
-        self.loop_lag_seconds = self._histogram("loop_lag_seconds", "Delay of the event loop.", _SHORT_BUCKETS)
+        for instrument in self.all():
+            self.registry.register(instrument)
         ProcessCollector(registry=self.registry)
         self.recent = Recent(self._totals)
         self.in_flight = 0
@@ -172,16 +49,6 @@ class Metrics:
     def know(self, models: frozenset[str]) -> None:
         """Allow these names, too, as a label value."""
         self._models |= models
-
-    def _counter(self, name: str, doc: str, *labels: str) -> instruments.Counter:
-        counter = instruments.Counter(f"pointsman_{name}", doc, labels)
-        self.registry.register(counter)
-        return counter
-
-    def _histogram(self, name: str, doc: str, buckets: tuple[float, ...], *labels: str) -> instruments.Histogram:
-        spread = instruments.Histogram(f"pointsman_{name}", doc, buckets, labels)
-        self.registry.register(spread)
-        return spread
 
     def watch(self, name: str, doc: str, read: Callable[[], float]) -> None:
         """Register a gauge that calls `read` on each scrape."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
+from pointsman.classify.classifier import Classification
 from pointsman.routing.decision import Reason
 from pointsman.routing.edits import Pieces, sides
 from pointsman.routing.follow_up import content_free
@@ -28,37 +29,14 @@ _SHOWN = 200
 
 def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str, Any]:
     """Return the decision, the ask, the conversation, scores (highest first), body edits, and milliseconds by phase."""
-    decision, classification = routed.decision, routed.classification
-    missed = decision.missed
-    threshold = router.policy.threshold(
-        decision.category if missed is None else missed.category,
-        0 if classification is None else classification.stage,
-    )
-    labels: dict[str, float] = {}
     categories: dict[str, float] = {}
-    thresholds: dict[str, float] = {}
+    labels: dict[str, float] = {}
+    classification = routed.classification
     if classification is not None:
         labels = dict(zip(router.classifier.labels, classification.probabilities, strict=True))
         categories = router.policy.scores(classification.probabilities)
-        thresholds = {name: router.policy.threshold(name, classification.stage) for name in categories}
-        if routed.by_material:
-            thresholds = {name: raised(value) for name, value in thresholds.items()}
     return {
-        "decision": {
-            "model": decision.model,
-            "base_model": decision.base_model,
-            "endpoints": [endpoint.name for endpoint in decision.endpoints],
-            "category": decision.category,
-            "confidence": decision.confidence,
-            "threshold": raised(threshold) if routed.by_material else threshold,
-            "reason": decision.reason,
-            "missed": None if missed is None else structs.asdict(missed),
-            "rule": decision.rule,
-            "would": None if decision.would is None else structs.asdict(decision.would),
-            "reasoning": routed.edited.reasoning,
-            "system_prompt": routed.system_prompt,
-            "tools": request.tools if routed.kept is None else routed.kept.tools,
-        },
+        "decision": _decision(router, request, routed),
         "ask": {
             "kind": request.ask.kind,
             "text": _shortened(request.ask.text),
@@ -69,26 +47,54 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
         },
         "conversation": _conversation(router, routed),
         "categories": greatest_first(categories),
-        "thresholds": thresholds,
+        "thresholds": {name: _threshold(router, routed, name) for name in categories},
         "labels": greatest_first(labels),
         "edits": [
             {"field": change.field, "from": old and _shown(old), "to": _shown(new)}
             for change in routed.edited.changes
             for old, new in [sides(request.fields, change)]
         ],
-        "text": None
-        if classification is None
-        else {
-            "by_material": routed.by_material,
-            "artifact": classification.artifact,
-            "unanswered": classification.unanswered,
-            "tokens": classification.tokens,
-            "truncated": classification.cut,
-            "source": classification.source,
-            "language": classification.language,
-            "supported_language": classification.supported,
-        },
+        "text": None if classification is None else _text(classification, by_material=routed.by_material),
         "timing_ms": {phase: round(seconds * 1000, 3) for phase, seconds in routed.phases().items()},
+    }
+
+
+def _decision(router: Router, request: ParsedRequest, routed: Routed) -> dict[str, Any]:
+    decision, missed = routed.decision, routed.decision.missed
+    return {
+        "model": decision.model,
+        "base_model": decision.base_model,
+        "endpoints": [endpoint.name for endpoint in decision.endpoints],
+        "category": decision.category,
+        "confidence": decision.confidence,
+        "threshold": _threshold(router, routed, decision.category if missed is None else missed.category),
+        "reason": decision.reason,
+        "missed": None if missed is None else structs.asdict(missed),
+        "rule": decision.rule,
+        "would": None if decision.would is None else structs.asdict(decision.would),
+        "reasoning": routed.edited.reasoning,
+        "system_prompt": routed.system_prompt,
+        "tools": request.tools if routed.kept is None else routed.kept.tools,
+    }
+
+
+def _threshold(router: Router, routed: Routed, category: str | None) -> float:
+    """Return the threshold that the category had to reach."""
+    stage = 0 if routed.classification is None else routed.classification.stage
+    threshold = router.policy.threshold(category, stage)
+    return raised(threshold) if routed.by_material else threshold
+
+
+def _text(classification: Classification, *, by_material: bool) -> dict[str, Any]:
+    return {
+        "by_material": by_material,
+        "artifact": classification.artifact,
+        "unanswered": classification.unanswered,
+        "tokens": classification.tokens,
+        "truncated": classification.cut,
+        "source": classification.source,
+        "language": classification.language,
+        "supported_language": classification.supported,
     }
 
 

@@ -144,26 +144,16 @@ class Router:
         A failing classifier delays the request by at most its deadline: the fallback is used, and the reason says so.
         """
         if request.model is not None and request.model not in self.auto_names_of(key):
-            plain = is_plain(request.model)
-            return self.explicit(request.body, request.model, at) if plain else self.direct(request, at)
+            return self._named(request, request.model, at)
         if self._rollout is not None and self._rollout.off:
             return self._unclassified(request, Choice(None, None, Reason.OFF), at, scope)
         ruling = NO_RULING if self.rules is None else await self._judged(self.rules, request, origin)
-        ruled = ruling.choice()
-        if not request.readable:
-            return self._unclassified(request, ruled or ruling.on(Choice(None, None, Reason.TOO_MANY_PARTS)), at, scope)
-        if request.ask.kind is AskKind.HELPER_TASK:
-            return self._unclassified(request, ruled or ruling.on(Choice(None, None, Reason.HELPER_TASK)), at, scope)
+        ruled, unread = ruling.choice(), _unread(request)
+        if unread is not None:
+            return self._unclassified(request, ruled or ruling.on(Choice(None, None, unread)), at, scope)
         history = await self.lane.run(self._histories.read(request.messages, request.ask, request.asked))
         conversation, place = self._place(history, caller, continued)
-        others, about = request.ask.others, request.ask.about
-        if ruled is None:
-            reading = await self.reader.read(request.text, history, place, "" if others else about)
-        else:
-            reading = Reading(request.text)
-        read = reading.classification
-        if others and read is not None and await self.reader.differ(read, others):
-            reading = Reading("", failed=Reason.MIXED_PROMPTS if request.prompts > 1 else Reason.AMBIGUOUS)
+        reading = Reading(request.text) if ruled else await self._read(request, history, place)
         started = time.perf_counter()
         choice = ruled or ruling.on(self._choice(request.text, reading, history, place))
         tools = request.tools or (place.within and place.kept is not None and place.kept.tools)
@@ -172,17 +162,15 @@ class Router:
         if remember and conversation is not None:
             self._conversations.put(conversation, kept)
         edited = _edited(request, decision)
-        taken = time.perf_counter() - started
-        recalled = Recalled(len(history.turns), place.within, place.kept)
         return Routed(
             decision,
             edited,
             reading.classification,
-            taken,
+            time.perf_counter() - started,
             reading.text,
             kept,
             request.ask,
-            recalled,
+            Recalled(len(history.turns), place.within, place.kept),
             choice,
             reading.by_material,
         )
@@ -195,6 +183,15 @@ class Router:
             language = None if found is None else found.language
             ruling = await self.lane.run(rules.judge(request, origin, language, read=True))
         return ruling
+
+    async def _read(self, request: ParsedRequest, history: History, place: Place) -> Reading:
+        """Return what the classifier says of the ask; of several asks, it must say the same of each."""
+        others = request.ask.others
+        reading = await self.reader.read(request.text, history, place, "" if others else request.ask.about)
+        read = reading.classification
+        if others and read is not None and await self.reader.differ(read, others):
+            return Reading("", failed=Reason.MIXED_PROMPTS if request.prompts > 1 else Reason.AMBIGUOUS)
+        return reading
 
     def again(
         self,
@@ -209,6 +206,9 @@ class Router:
         tools, share = (request.tools, 0.0) if routed.kept is None else (routed.kept.tools, routed.kept.share)
         decision = self._decide(choice, tools, share, served, at, scope)
         return msgspec.structs.replace(routed, decision=decision, edited=_edited(request, decision))
+
+    def _named(self, request: ParsedRequest, model: str, at: Endpoint | None) -> Routed:
+        return self.explicit(request.body, model, at) if is_plain(model) else self.direct(request, at)
 
     def explicit(self, body: Received, model: str, at: Endpoint | None = None) -> Routed:
         """Return the decision for a model that the client named and that is no auto name.
@@ -313,6 +313,13 @@ class Router:
 def is_plain(model: str) -> bool:
     """Return whether a client named a model by its own name, which needs no edit."""
     return not model.startswith(DIRECT)
+
+
+def _unread(request: ParsedRequest) -> Reason | None:
+    """Return why the text of a request is not read, None if it is."""
+    if not request.readable:
+        return Reason.TOO_MANY_PARTS
+    return Reason.HELPER_TASK if request.ask.kind is AskKind.HELPER_TASK else None
 
 
 def _edited(request: ParsedRequest, decision: Decision) -> Edited:
