@@ -29,10 +29,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def do(self, act: Callable[..., T], *arguments: Any) -> T:
         """Call `act` in the loop, and run until nothing is left to do at this time."""
-        result: list[T] = []
-        self.call_soon(lambda: result.append(act(*arguments)))
+        before = asyncio._get_running_loop()
+        asyncio._set_running_loop(self)
+        try:
+            result = act(*arguments)
+        finally:
+            asyncio._set_running_loop(before)
         self.advance(0.0)
-        return result[0]
+        return result
 
     def advance(self, seconds: float) -> None:
         """Let so many seconds pass."""

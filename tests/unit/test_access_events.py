@@ -196,7 +196,7 @@ def test_so_is_it_on_a_path_that_the_config_adds(wire: Wire) -> None:
     assert sent(wire)["model"] == "legal-lora"
 
 
-NAMELESS = ({}, {"model": None}, {"model": ""}, {"model": 5}, {"model": ["legal-lora"]}, [], b"{")
+NAMELESS: tuple[Any, ...] = ({}, {"model": None}, {"model": ""}, {"model": 5}, {"model": ["legal-lora"]}, [], b"{")
 
 
 @rows(("path", "body"), product(RELAYED, NAMELESS))

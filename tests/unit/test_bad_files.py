@@ -20,7 +20,8 @@ from pointsman.cli.main import main
 from support.config_files import MINIMAL, write_manifest
 
 LIMIT_S = 20
-GIB = 2**30
+ENORMOUS = 256 * 2**20
+"""More than any file may have whose size is bounded."""
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,7 @@ def no_hang() -> Iterator[None]:
 
 def sparse(path: Path) -> None:
     with path.open("wb") as file:
-        file.truncate(GIB)
+        file.truncate(ENORMOUS)
 
 
 def binary(path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from typing import Any
 
 from chaos.evidence import Asked, Evidence, Fault, Sample, body_of
 from chaos.injection import Injector, Meeting
 from chaos.selftest import examine
+
+from support.virtual_loop import VirtualLoop
 
 STAYED = Asked("a", "plain", status=200, body=body_of(b"x"))
 FLAT = Sample(100 * 2**20, 20)
@@ -42,10 +43,12 @@ def test_what_the_verdict_says_of_others_is_a_false_alarm() -> None:
     assert examined(faults, injected)["false_alarms"] == ["echo: b: x", "gauge: y"]
 
 
-async def test_two_requests_swap_and_one_alone_keeps_its_own() -> None:
+def test_two_requests_swap_and_one_alone_keeps_its_own(clock: VirtualLoop) -> None:
     meeting: Meeting[str] = Meeting()
-    assert list(await asyncio.gather(meeting.swap("a"), meeting.swap("b"))) == ["b", "a"]
-    assert await meeting.swap("c") is None
+    first, second, alone = (clock.do(clock.create_task, meeting.swap(mine)) for mine in "abc")
+    assert (first.result(), second.result(), alone.done()) == ("b", "a", False)
+    clock.advance(10)
+    assert alone.result() is None
 
 
 def test_an_injector_gives_a_request_one_fault_and_only_while_it_is_active() -> None:

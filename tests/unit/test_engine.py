@@ -208,6 +208,7 @@ def test_more_prompts_of_one_length_than_a_call_takes_come_back_in_order(toy_fol
     assert np.array_equal(made.run(batch), np.concatenate([made.run([prompt]) for prompt in batch]))
 
 
+@pytest.mark.heavy
 async def test_threads_sleep_once_a_wide_run_ended() -> None:
     """Or they would burn the cores that vLLM wants: ONNX Runtime's go on spinning for 30 ms."""
     runs = 10

@@ -152,6 +152,7 @@ STEPS = (
 """What is pressed once this is shown."""
 
 
+@pytest.mark.heavy
 def test_one_key_labels_skips_takes_back_and_quits(folder: Path) -> None:
     """In a terminal, without Enter; a prompt cannot write to the screen what it likes."""
     ours, theirs = pty.openpty()

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pointsman.cli.main import main
-from support.config_files import LABELS, MINIMAL, write, write_manifest
+from support.config_files import LABELS, MINIMAL, plain, write, write_manifest
 
 GUIDE = Path(__file__).parent / "data" / "guide.yaml"
 
@@ -92,7 +91,7 @@ class Done:
     def __init__(self, folder: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
         self.code = main(["migrate", str(write(folder, text))])
         self.yaml, self.report = capsys.readouterr()
-        self.config: dict[str, Any] = yaml.safe_load(self.yaml or "{}")
+        self.config: dict[str, Any] = plain(self.yaml or "{}")
         result = folder / "result.yaml"
         result.write_text(self.yaml, "utf-8")
         self.checked = main(["check", str(result)])

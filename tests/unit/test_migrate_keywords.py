@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pointsman.cli.main import main
-from support.config_files import MINIMAL, category, write
+from support.config_files import MINIMAL, category, plain, write
 
 TOP = MINIMAL + "categories:\n" + category("law") + category("health")
 
@@ -18,7 +17,7 @@ def migrated(folder: Path, capsys: pytest.CaptureFixture[str], rules: str) -> tu
     """The rules in the result, the notes, and the exit code."""
     code = main(["migrate", str(write(folder, TOP + "keyword_rules:\n" + rules))])
     told = capsys.readouterr()
-    config = yaml.safe_load(told.out)
+    config = plain(told.out)
     return config.get("pointsman", {}).get("routing", {}).get("rules", []), told.err, code
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pointsman.cli.main import main
-from support.config_files import MINIMAL, write
+from support.config_files import MINIMAL, plain, write
 from support.rows import rows
 
 LAW = "{type: domain, name: law}"
@@ -44,7 +43,7 @@ class Done:
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], decisions: str, top: str = SIGNALS) -> None:
         self.code = main(["migrate", str(write(folder, MINIMAL + top + "decisions:\n" + decisions))])
         out, self.report = capsys.readouterr()
-        config = yaml.safe_load(out)
+        config = plain(out)
         self.rules: list[dict[str, Any]] = config.get("pointsman", {}).get("routing", {}).get("rules", [])
         self.categories = {one["name"]: one for one in config.get("categories", ())}
         (folder / "result.yaml").write_text(out)

@@ -60,6 +60,7 @@ with told(Path(sys.argv[1]), Path(sys.argv[2]), "unix:/a"):
 """
 
 
+@pytest.mark.heavy
 def test_what_a_service_that_was_killed_has_told_is_nothing(state: Path, tmp_path: Path) -> None:
     config = write(tmp_path, MINIMAL)
     subprocess.run([sys.executable, "-c", KILLED, str(state), str(config)], check=True, timeout=60)

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 import random
+from functools import cache
 
 import pytest
 
+from pointsman.evaluation import sequential
 from pointsman.evaluation.sequential import Sample, difference, shares_differ
 
 RUNS, ROWS = 1_000, 300
 ALPHA = 0.0125
 STARS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@pytest.fixture(autouse=True)
+def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of runs look at the same few counts again and again."""
+    for name in ("_mixture", "_times_log"):
+        monkeypatch.setattr(sequential, name, cache(getattr(sequential, name)))
 
 
 class Running:

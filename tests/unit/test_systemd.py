@@ -110,6 +110,7 @@ def test_sockets_of_another_process_are_left_alone() -> None:
     assert take({"LISTEN_PID": "1", "LISTEN_FDS": "2"}).listeners == ()
 
 
+@pytest.mark.heavy
 def test_inherited_sockets_come_with_the_names_of_their_units(tmp_path: Path) -> None:
     """File descriptors from 3 on, as a manager passes them."""
     program = tmp_path / "service.py"

@@ -153,7 +153,10 @@ class Router:
             return self._unclassified(request, ruled or ruling.on(Choice(None, None, unread)), at, scope)
         history = await self.lane.run(self._histories.read(request.messages, request.ask, request.asked))
         conversation, place = self._place(history, caller, continued)
-        reading = Reading(request.text) if ruled else await self._read(request, history, place)
+        about = "" if request.ask.others else request.ask.about
+        reading = Reading(request.text) if ruled else await self.reader.read(request.text, history, place, about)
+        if request.ask.others:
+            reading = await self._unless_mixed(request, reading)
         started = time.perf_counter()
         choice = ruled or ruling.on(self._choice(request.text, reading, history, place))
         tools = request.tools or (place.within and place.kept is not None and place.kept.tools)
@@ -184,12 +187,10 @@ class Router:
             ruling = await self.lane.run(rules.judge(request, origin, language, read=True))
         return ruling
 
-    async def _read(self, request: ParsedRequest, history: History, place: Place) -> Reading:
-        """Return what the classifier says of the ask; of several asks, it must say the same of each."""
-        others = request.ask.others
-        reading = await self.reader.read(request.text, history, place, "" if others else request.ask.about)
+    async def _unless_mixed(self, request: ParsedRequest, reading: Reading) -> Reading:
+        """Return what was read of the first of several asks, or that the others are about something else."""
         read = reading.classification
-        if others and read is not None and await self.reader.differ(read, others):
+        if read is not None and await self.reader.differ(read, request.ask.others):
             return Reading("", failed=Reason.MIXED_PROMPTS if request.prompts > 1 else Reason.AMBIGUOUS)
         return reading
 
