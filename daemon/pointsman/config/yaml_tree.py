@@ -60,7 +60,7 @@ class Parsed:
 def parse(text: str) -> Parsed:
     """Parse YAML text into a tree; never raises because of the text."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _composed(text)
         builder = _Builder()
         root = None if node is None else builder.build(node, (), node.start_mark.line + 1)
     except yaml.YAMLError as error:
@@ -76,6 +76,14 @@ def parse(text: str) -> Parsed:
         fix = "write keys such as `default_model: NAME` at the left margin"
         return Parsed(None, (*builder.problems, _problem((), root.line, message, fix)))
     return Parsed(root, tuple(builder.problems))
+
+
+def _composed(text: str) -> yaml.Node | None:
+    """Return PyYAML's tree, by its parser in C where there is one: its parser in Python says better what is wrong."""
+    try:
+        return yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, UnicodeError):
+        return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 def describe(node: Node) -> str:
