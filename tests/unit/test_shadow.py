@@ -26,9 +26,11 @@ from pointsman.app import shadow_process
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared, prepare
 from pointsman.app.shadow import Shadow
+from pointsman.app.shadow_process import ShadowEnded, ShadowProcess
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.manifest import MODEL, TOKENIZER
+from pointsman.classify.shadow import ShadowOrder
 from pointsman.cli.check import check
 from pointsman.config.model import Category, ClassifierOptions, Config, LogOptions
 from pointsman.evaluation.main import main as evaluate
@@ -350,6 +352,20 @@ async def test_if_its_process_dies_that_is_told_once_and_texts_are_offered_to_no
     (line,) = [line for line in world.told() if line["level"] == "warning"]
     assert line["event"] == "shadow"
     assert "changes no decision: ended by signal 9; reload the service" in line["message"]
+
+
+async def test_one_whose_end_the_event_loop_has_noticed_before_it_is_asked_has_ended_as_well(folder: Path) -> None:
+    """Uvloop then raises this when its pipe is written to."""
+
+    def closed(_: bytes) -> None:
+        raise RuntimeError("unable to perform operation; the handler is closed")
+
+    process = await ShadowProcess.start(ShadowOrder(str(folder), 512, 0.5, language_gate=True, load_seconds=SOON_S))
+    (pid,) = pids()
+    os.kill(pid, signal.SIGKILL)
+    process._input.write = closed  # type: ignore[method-assign,assignment]
+    with pytest.raises(ShadowEnded, match="ended by signal 9"):
+        await process.ask("landlord")
 
 
 async def test_a_process_that_hangs_is_killed(make_world: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,8 +111,8 @@ class ShadowProcess:
                 line = await self._output.readline()
         except TimeoutError:
             raise ShadowEnded(f"did not answer within {seconds:g} s") from None
-        except (OSError, ValueError):  # it does not read, or its line is too long
-            pass
+        except (OSError, ValueError, RuntimeError):
+            pass  # it does not read, its line is too long, or uvloop has closed the pipe of one that has ended
         try:
             return msgspec.json.decode(line, type=kind)
         except msgspec.DecodeError:
