@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -212,9 +211,7 @@ async def play(folder: Path, seed: int) -> dict[str, Any]:
             await day.click("s skip", "Which category is it?")
             await day.picture(1280)
             found["labels"] = dict(await day.label(LABELS))
-            started = time.monotonic()
             await day.click("Fit", "fit: done")
-            found["fit_seconds"] = round(time.monotonic() - started, 1)
             await shows(browser, "another model would answer")
             found["report"] = json.loads((state / "improve" / "report.json").read_text())
             (made,) = (state / "improve" / "artifacts").iterdir()
@@ -240,13 +237,13 @@ def rendered(result: dict[str, Any]) -> list[str]:
         f"`make bench-improve` on {processor(result['machine'])}. A browser drives the page of a service: {PROMPTS:,} "
         f"wrapped prompts about sick animals and {OTHERS} others come in, and of {100 * DISLIKED:g} % of the wrong "
         f"answers somebody says that they are bad. {LABELS} texts are labelled by one key each ({labelled}), fitted "
-        f"beside the service in {result['fit_seconds']:.0f} s at nice 10, promoted, and taken back."
+        f"beside the service, promoted, and taken back."
     )
     outcome = (
         f"The built-in sent {result['answered'].get(MEDICAL, 0):,} of the {PROMPTS:,} prompts to the medical adapter. "
         f"Of the labelled texts, {report['before']} of {report['labelled']} were decided rightly before and "
-        f"{report['after']} after, each by a fit that did not see it. By the replay of the log, another model would "
-        f"answer {other['part']:,} of {other['whole']:,} requests."
+        f"{report['after']} after, each by a fit that did not see it. {_thresholds(report)}"
+        f"By the replay of the log, another model would answer {other['part']:,} of {other['whole']:,} requests."
     )
     return [
         "# A day on which the router is improved",
@@ -263,6 +260,12 @@ def rendered(result: dict[str, Any]) -> list[str]:
         "",
         "![The same on a narrow screen, after the fit](improve-390.png)",
     ]
+
+
+def _thresholds(report: dict[str, Any]) -> str:
+    moved = [one for one in report["levels"] if one["before"] != one["after"]]
+    told = ", ".join(f"{one['category']} {one['before']:.2f} to {one['after']:.2f}" for one in moved)
+    return f"Thresholds that moved: {told}. " if moved else ""
 
 
 def main() -> None:

@@ -35,6 +35,12 @@ REPORT: dict[str, Any] = {
     "before": 9,
     "after": 33,
     "traffic": 2000,
+    "calibrated": 40,
+    "levels": [
+        {"category": "law", "before": 0.6, "after": 0.82, "labelled": 40, "origin": "fitted", "few": False},
+        {"category": "math", "before": 0.6, "after": 0.6, "labelled": 0, "origin": "fitted", "few": True},
+        {"category": "art", "before": 0.5, "after": 0.5, "labelled": 0, "origin": "routing.thresholds", "few": True},
+    ],
     "labels": [{"label": "law", "texts": 40, "before": 9, "after": 33}],
     "changes": [{"before": "other", "after": "law", "model": "law-lora", "texts": 700, "samples": [HOSTILE, "two"]}],
 }
@@ -156,6 +162,11 @@ async def test_the_last_fit_is_shown_with_samples_as_text_and_is_promoted_by_a_c
     assert ["all", "40", "9", "33"] in await cells(
         browser, "The last fit: labelled texts decided rightly, each by a fit that did not see it"
     )
+    assert [row[1:] for row in await cells(browser, "Thresholds")] == [
+        ["0.60", "0.82", "40", "the base’s rows and labels"],
+        ["0.60", "0.60", "0", "the base’s rows alone: too few labels"],
+        ["0.50", "0.50", "0", "the config sets it"],
+    ]
     await browser.run("[...document.querySelectorAll('button')].find(one => one.textContent === 'Promote').click()")
     await shows(browser, "9 → 33 of 40")
     page.classifiers |= {"in_use": "/a/fit-1", "promoted": {"path": "/a/fit-1"}}

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pointsman import files
 from pointsman.config import overlay
 from pointsman.errors import EvaluationError
-from pointsman.evaluation.worklist import Item
+
+if TYPE_CHECKING:
+    from pointsman.evaluation.worklist import Item
 
 MOST_BYTES = 256 << 20
 # The names of artifacts are times.
@@ -41,6 +44,8 @@ def artifacts_folder() -> Path:
 
 def read_worklist(path: Path) -> list[Item]:
     """Return the texts in a worklist; raises EvaluationError."""
+    from pointsman.evaluation.worklist import Item  # it imports numpy, before which `fit` sets its threads
+
     try:
         lines = files.read(path, MOST_BYTES).splitlines()
         return [msgspec.json.decode(line, type=Item) for line in lines]

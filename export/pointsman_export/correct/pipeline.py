@@ -15,6 +15,7 @@ import numpy as np
 import onnxruntime
 
 from pointsman.classify import artifact
+from pointsman.classify.calibration import Calibration, encode
 from pointsman.classify.language import LanguageGate
 from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKENIZER, Manifest, Source
 from pointsman.classify.onnx_cpu import Engine
@@ -31,7 +32,8 @@ from pointsman_export.common.errors import ValuesError
 from pointsman_export.common.features import features_name
 from pointsman_export.correct import onnx_file, training
 from pointsman_export.correct.labels import allowed_labels, read
-from pointsman_export.correct.report import CorrectionReport, changes, judged
+from pointsman_export.correct.levels import counted, levels, own_rows, with_labelled
+from pointsman_export.correct.report import CorrectionReport, changes, judged, right, right_by_fold
 from pointsman_export.correct.training import Correction, Scale, Texts, softmax
 from pointsman_export.export.texts import BUILT_IN
 from pointsman_export.fit.progress import Progress
@@ -74,29 +76,46 @@ def correct(request: CorrectionRequest, progress: Progress) -> CorrectionReport:
         np.concatenate([common.features, theirs.features[stays]]),
         np.concatenate([common.logits, theirs.logits[stays]]),
     )
-    strength, left_out = training.choose(ours, allowed, held, groups, scale)
+    folds = training.folds_of(groups)
+    strength, left_out = training.choose(ours, allowed, held, folds, scale)
     correction = training.correct(ours, allowed, held, strength, scale)
     trained(1)
-    scheme = Categories(request.config, base.manifest.labels, base.calibration)
-    models = scheme.models()
+    labels, unseen = base.manifest.labels, softmax(left_out)
+    before, own = base.calibration, own_rows(base)
+    counts = counted(request.config, labels, labelled, unseen)
+    after = with_labelled(own, unseen[counts], allowed[counts])
+    added = 0 if own is None or after is None else len(after.truth) - len(own.truth)
+    schemes = [Categories(request.config, labels, rows) for rows in (before, after)]
     known = _supported(base.manifest, [one.text for one in labelled])
     passing = _supported(base.manifest, [row.text for row in traffic])
+
+    def unjudged(fold: int) -> Categories:
+        """Return the scheme whose thresholds no text of a fold had a part in."""
+        others = counts & (folds != fold)
+        return Categories(request.config, labels, with_labelled(own, unseen[others], allowed[others]))
+
     report = CorrectionReport(
         base=base.folder.name,
         labelled=len(labelled),
-        labels=judged(scheme, labelled, softmax(ours.logits), softmax(left_out), known),
+        labels=judged(
+            labelled,
+            right(schemes[0], labelled, softmax(ours.logits), known),
+            right_by_fold(unjudged, folds, labelled, unseen, known),
+        ),
+        levels=tuple(levels(request.config, labels, labelled, before, after)),
+        calibrated=added,
         strength=strength,
         folds=training.FOLDS,
         traffic=len(traffic),
         changes=changes(
-            scheme, models, traffic, softmax(theirs.logits), softmax(correction.corrected(theirs)), passing
+            (schemes[0], schemes[1]), traffic, softmax(theirs.logits), softmax(correction.corrected(theirs)), passing
         ),
         seconds=0.0,
     )
     with destination.workspace(request.output) as work:
         built = work / "artifact"
         built.mkdir()
-        output = _write(reader, base, correction, built)
+        output = _write(reader, base, correction, after, built)
         (built / FITTED_ROWS).write_bytes(_fitted(base, labelled))
         report = msgspec.structs.replace(report, seconds=round(time.perf_counter() - start, 1))
         write_manifest(built, _manifest(base, output, report, built))
@@ -162,16 +181,18 @@ def _supported(manifest: Manifest, texts: list[str]) -> Bools:
     return np.array([gate is None or gate.judge(text).supported for text in texts], dtype=bool)
 
 
-def _write(reader: _Reader, base: artifact.Artifact, correction: Correction, built: Path) -> str:
-    """Write the graph and what stays as it is; return the name of the output."""
+def _write(
+    reader: _Reader, base: artifact.Artifact, correction: Correction, rows: Calibration | None, built: Path
+) -> str:
+    """Write the graph, the calibration rows, and what stays as it is; return the name of the output."""
     temperature = base.manifest.temperature  # the logits were divided by it
     weights = (correction.weights * temperature).astype(np.float32)
     bias = (correction.bias * temperature).astype(np.float32)
     model, output = onnx_file.with_correction(reader.model, reader.features, base.manifest.output, weights, bias)
     (built / MODEL).write_bytes(model)
     shutil.copyfile(base.tokenizer_path, built / TOKENIZER)
-    if CALIBRATION in base.manifest.files:
-        shutil.copyfile(base.folder / CALIBRATION, built / CALIBRATION)
+    if rows is not None:
+        (built / CALIBRATION).write_bytes(encode(rows.probabilities, rows.truth))
     return output
 
 

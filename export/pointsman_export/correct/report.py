@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +15,9 @@ from pointsman.evaluation.labelled import LabelledText
 from pointsman.evaluation.metrics import Bools, Floats, Ints, accuracy_interval
 from pointsman.evaluation.scheme import Categories
 from pointsman.observability.kept_rows import Row
+from pointsman.routing.thresholds import Origin
+from pointsman_export.correct.labels import LEAST_LABELS
+from pointsman_export.correct.levels import Level
 
 SAMPLES = 3
 """Texts that are shown of each change."""
@@ -42,11 +45,17 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class CorrectionReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The measurements of a correction; each labelled text is judged by a correction that did not see it."""
+    """The measurements of a correction; each labelled text is judged by a correction that did not see it.
+
+    So are the thresholds with which it is judged; `calibrated` is the number of labelled texts on which those of the
+    artifact are fitted.
+    """
 
     base: str
     labelled: int
     labels: tuple[Judged, ...]
+    levels: tuple[Level, ...]
+    calibrated: int
     strength: float
     folds: int
     traffic: int
@@ -72,6 +81,7 @@ class CorrectionReport(msgspec.Struct, frozen=True, kw_only=True):
                 "right_after": self.after,
                 "labels": {one.label: [one.texts, one.before, one.after] for one in self.labels},
                 "l2": self.strength,
+                "calibrated": self.calibrated,
             },
             "traffic": {"texts": self.traffic, "changed": sum(one.texts for one in self.changes)},
         }
@@ -89,6 +99,7 @@ class CorrectionReport(msgspec.Struct, frozen=True, kw_only=True):
         width = max(len("label"), *(len(one.label) for one in self.labels))
         yield f"\n  {'label':<{width}}  texts  before  after"
         yield from (f"  {one.label:<{width}}  {one.texts:>5}  {one.before:>6}  {one.after:>5}" for one in self.labels)
+        yield from self._thresholds()
         changed = sum(one.texts for one in self.changes)
         yield f"\n{changed:,} of {self.traffic:,} kept texts would be answered by another model"
         for one in self.changes[:MOST_CHANGES]:
@@ -99,12 +110,19 @@ class CorrectionReport(msgspec.Struct, frozen=True, kw_only=True):
         if self.after <= self.before:
             yield "\nwarning: it decides no more of the labelled texts rightly: label more before you promote it"
 
+    def _thresholds(self) -> Iterator[str]:
+        width = max(len("threshold"), *(len(one.category) for one in self.levels), 0)
+        yield f"\n  {'threshold':<{width}}  before  after  labelled"
+        for one in self.levels:
+            note = f" (fewer than {LEAST_LABELS}: by the base's rows alone)" if one.few else ""
+            if one.origin == Origin.GIVEN:
+                note = f" (set in {one.origin})"
+            yield f"  {one.category:<{width}}  {one.before:>6.2f}  {one.after:>5.2f}  {one.labelled:>8}{note}"
 
-def judged(
-    scheme: Categories, labelled: Sequence[LabelledText], before: Floats, after: Floats, supported: Bools
-) -> tuple[Judged, ...]:
-    """Return, by label, how many texts are decided rightly by the scores before and after."""
-    right = [_right(scheme, labelled, scores, supported) for scores in (before, after)]
+
+def judged(labelled: Sequence[LabelledText], before: Bools, after: Bools) -> tuple[Judged, ...]:
+    """Return, by label, how many texts are decided rightly before and after."""
+    right = before, after
     labels = np.array([one.label for one in labelled])
     return tuple(
         Judged(label, int((labels == label).sum()), *(int(one[labels == label].sum()) for one in right))
@@ -113,12 +131,16 @@ def judged(
 
 
 def changes(
-    scheme: Categories, models: Sequence[str], traffic: Sequence[Row], before: Floats, after: Floats, supported: Bools
+    schemes: tuple[Categories, Categories], traffic: Sequence[Row], before: Floats, after: Floats, supported: Bools
 ) -> tuple[Change, ...]:
-    """Return which kept texts another model would answer, the most frequent change first."""
+    """Return which kept texts another model would answer, the most frequent change first.
+
+    `schemes` are those before and after, which have the same categories.
+    """
     if not traffic:
         return ()
-    one, other = (scheme.chosen(scores, supported) for scores in (before, after))
+    scheme, models = schemes[0], schemes[0].models()
+    one, other = (how.chosen(scores, supported) for how, scores in zip(schemes, (before, after), strict=True))
     differing = [place for place in range(len(traffic)) if models[one[place]] != models[other[place]]]
     pairs = Counter((int(one[place]), int(other[place])) for place in differing)
     return tuple(
@@ -137,11 +159,28 @@ def _samples(traffic: Sequence[Row], places: Sequence[int]) -> tuple[str, ...]:
     return tuple(traffic[place].text[:1_000] for place in places[:: max(1, len(places) // SAMPLES)][:SAMPLES])
 
 
-def _right(scheme: Categories, labelled: Sequence[LabelledText], scores: Floats, supported: Bools) -> Bools:
+def right(scheme: Categories, labelled: Sequence[LabelledText], scores: Floats, supported: Bools) -> Bools:
+    """Return which texts are decided rightly."""
     chosen: Ints = scheme.chosen(scores, supported)
     caught = scheme.caught(scores, chosen)
     truths = [None if one.label == OUT_OF_SCOPE else scheme.truth(one.label) for one in labelled]
     return np.array([caught[i] if truth is None else chosen[i] == truth for i, truth in enumerate(truths)], dtype=bool)
+
+
+def right_by_fold(
+    scheme_of: Callable[[int], Categories],
+    folds: Ints,
+    labelled: Sequence[LabelledText],
+    scores: Floats,
+    supported: Bools,
+) -> Bools:
+    """Return which texts are decided rightly, those of each fold by a scheme of its own."""
+    found = np.zeros(len(labelled), dtype=bool)
+    for fold in set(folds.tolist()):
+        places = np.flatnonzero(folds == fold).tolist()
+        some = [labelled[place] for place in places]
+        found[places] = right(scheme_of(fold), some, scores[places], supported[places])
+    return found
 
 
 def _share(part: int, whole: int) -> str:

@@ -83,12 +83,8 @@ def correct(labelled: Texts, allowed: Bools, held: Texts, strength: float, scale
     return Correction(folded, -scale.mean @ folded)
 
 
-def choose(labelled: Texts, allowed: Bools, held: Texts, groups: Ints, scale: Scale) -> tuple[float, Vector]:
-    """Return the strength under which left-out texts are likeliest, and their logits under it.
-
-    `groups` are the labels by number; each fold has a similar share of each.
-    """
-    folds = _folds(groups)
+def choose(labelled: Texts, allowed: Bools, held: Texts, folds: Ints, scale: Scale) -> tuple[float, Vector]:
+    """Return the strength under which left-out texts are likeliest, and their logits under it."""
     found = np.empty((len(STRENGTHS), *labelled.logits.shape))
     for fold in range(FOLDS):
         out = folds == fold
@@ -145,7 +141,8 @@ def _units(features: Vector) -> Vector:
     return units
 
 
-def _folds(groups: Ints) -> Ints:
+def folds_of(groups: Ints) -> Ints:
+    """Return the fold of each text; each has a similar share of each group."""
     order: Sequence[int] = np.random.default_rng(_SEED).permutation(len(groups)).tolist()
     order = sorted(order, key=lambda place: groups[place])
     folds = np.empty(len(groups), dtype=np.int64)

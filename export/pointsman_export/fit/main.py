@@ -143,7 +143,7 @@ def _correct(options: argparse.Namespace) -> int:
     output = options.output or artifacts_folder() / time.strftime("%Y%m%d-%H%M%S")
 
     def work() -> str:
-        os.nice(NICE)
+        os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
         limit = options.memory_mb << 20
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
         from pointsman_export.correct.command import correct_by

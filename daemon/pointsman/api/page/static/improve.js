@@ -176,12 +176,26 @@ function shown(report) {
             {name: "Before", kind: "number", cell: one => count(one.before)},
             {name: "After", kind: "number", cell: one => count(one.after)},
         ], [...report.labels, {label: "all", texts: report.labelled, before: report.before, after: report.after}], ""),
+        report.levels ? table("Thresholds", [
+            {name: "Category", kind: "word", cell: one => one.category},
+            {name: "Before", kind: "number", cell: one => one.before.toFixed(2)},
+            {name: "After", kind: "number", cell: one => one.after.toFixed(2)},
+            {name: "Labelled", kind: "number", cell: one => count(one.labelled)},
+            {name: "Fitted on", cell: one => fittedOn(one)},
+        ], report.levels, "The config has no categories") : null,
         table(`Of ${count(report.traffic)} kept texts, another model would answer`, [
             {name: "Change", kind: "wide", cell: change},
             {name: "Model", cell: one => one.model},
             {name: "Texts", kind: "number", cell: one => count(one.texts)},
         ], report.changes, "none"),
-    ];
+    ].filter(one => one !== null);
+}
+
+function fittedOn(one) {
+    if (one.origin === "routing.thresholds") {
+        return "the config sets it";
+    }
+    return one.few ? "the base’s rows alone: too few labels" : "the base’s rows and labels";
 }
 
 function used(serving, promote, rollback, discard, button) {
@@ -199,7 +213,7 @@ function used(serving, promote, rollback, discard, button) {
     });
     return [
         table("Classifiers", [
-            {name: "Name", kind: "wide", cell: one => one.name},
+            {name: "Name", cell: one => one.name},
             {name: "Right", cell: right},
             {name: "", cell: one => one.path === serving.in_use ? h("strong", {}, "in use")
                 : h("div", {class: "fields"}, button("Promote", () => promote(one.name)),

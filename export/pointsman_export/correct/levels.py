@@ -1,0 +1,84 @@
+"""Fit the thresholds of a corrected classifier: on the rows of its base, and on the labelled texts.
+
+The rows of the base have no texts, so the base's scores of them stand for the corrected ones, which are close where
+nobody labelled anything. Where somebody did, the labelled texts tell how sure the corrected classifier may be. Each of
+them counts with the scores of a correction that did not see it, and for the category with the highest of these, if
+enough texts are labelled with that one: else it would only tell what is none of it, and a threshold that keeps that
+out keeps out the rest as well.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import numpy as np
+
+from pointsman.classify import artifact
+from pointsman.classify.calibration import MOST_BYTES, MOST_ROWS, Calibration
+from pointsman.config.model import Config
+from pointsman.evaluation.labelled import LabelledText
+from pointsman.evaluation.metrics import Bools, Floats
+from pointsman.evaluation.scheme import Categories
+from pointsman.routing.thresholds import thresholds
+from pointsman_export.correct.labels import LEAST_LABELS
+
+
+class Level(msgspec.Struct, frozen=True):
+    """The threshold of a category before and after, and the texts that are labelled with it."""
+
+    category: str
+    before: float
+    after: float
+    labelled: int
+    origin: str
+    """An `Origin`."""
+    few: bool
+    """Whether these are too few, so that no labelled text counts for it."""
+
+
+def own_rows(base: artifact.Artifact) -> Calibration | None:
+    """Return the rows of an artifact without those that an earlier correction has added, None where it has none."""
+    found = base.calibration
+    if found is None:
+        return None
+    added = base.manifest.verification.get("correction", {}).get("calibrated", 0)
+    left = max(0, len(found.truth) - added)
+    return Calibration(found.probabilities[:left], found.truth[:left])
+
+
+def counted(config: Config, labels: list[str], labelled: Sequence[LabelledText], scores: Floats) -> Bools:
+    """Return which texts count: enough are labelled with the category that has their highest score."""
+    scheme = Categories(config, labels)
+    if not config.categories:
+        return np.zeros(len(labelled), dtype=bool)
+    given = Counter(one.label for one in labelled)
+    return np.array([given[scheme.names[best]] >= LEAST_LABELS for best in scheme.scores(scores).argmax(axis=1)])
+
+
+def with_labelled(rows: Calibration | None, scores: Floats, allowed: Bools) -> Calibration | None:
+    """Return the rows with those of labelled texts, as far as there is room; None stays None.
+
+    A text's label is the likeliest of those that it is `allowed`.
+    """
+    if rows is None or not len(scores):
+        return rows
+    labels = scores.shape[1]
+    room = max(0, min(MOST_ROWS, MOST_BYTES // (4 + labels)) - len(rows.truth))
+    truth = np.where(allowed, scores, -1.0).argmax(axis=1)
+    return Calibration(np.concatenate([rows.probabilities, scores[:room]]), np.concatenate([rows.truth, truth[:room]]))
+
+
+def levels(
+    config: Config,
+    labels: list[str],
+    labelled: Sequence[LabelledText],
+    before: Calibration | None,
+    after: Calibration | None,
+) -> Iterator[Level]:
+    """Yield the thresholds of the categories with the calibration rows before and after."""
+    old, new = thresholds(config, labels, before), thresholds(config, labels, after)
+    given = Counter(one.label for one in labelled)
+    for name, level in new.items():
+        yield Level(name, old[name].value, level.value, given[name], level.origin, given[name] < LEAST_LABELS)
