@@ -60,7 +60,7 @@ test-long: wheel
 unit: export PYTHONDONTWRITEBYTECODE =
 unit: export PYTEST_DEBUG_TEMPROOT = $(firstword $(wildcard /dev/shm) /tmp)
 unit: .venv-test/installed
-	PYTHONPATH=$(CURDIR)/daemon:$(CURDIR)/export .venv-test/bin/python -m pytest -q -n $(WORKERS) -m 'not heavy and not long' tests/unit
+	PYTHONPATH=$(CURDIR)/daemon:$(CURDIR)/export .venv-test/bin/python -m pytest -q -n 2 -m 'not heavy and not long' tests/unit
 
 lint: .venv-test/installed
 	.venv-test/bin/ruff check

@@ -1,8 +1,9 @@
-"""Fit the judge of follow-ups (routing/subject.py) to the rows of turns.jsonl, and cross-validate it.
+"""Fit the judge of follow-ups (routing/subject.py) to the rows for development, and cross-validate it.
 
 Prints the weights to be written into the code, and what the router keeps and releases with weights that were fitted
-to other conversations: of each of ROUNDS divisions into FOLDS, a fold's conversations are routed with the weights
-fitted to those of the others. Run it again after a change of the classifier:
+to others: to other conversations (of each of ROUNDS divisions into FOLDS, a fold's conversations are routed with the
+weights fitted to those of the other folds), to the other set, and to other shapes of asks (turns.md lists them). Run
+it again after a change of the classifier:
 
     PYTHONPATH=benchmarks python -m ask.judge
 """
@@ -11,12 +12,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from markdown import table
 
-from ask.conversations import DEVELOPMENT, HERE, ROOT, Message, Outcome, Row, figures, model_of, outcome, read_rows
+from ask.conversations import (
+    DEVELOPMENT,
+    HERE,
+    ROOT,
+    SECOND,
+    Message,
+    Outcome,
+    Row,
+    figures,
+    model_of,
+    outcome,
+    read_rows,
+)
+from ask.unhurried import Unhurried
 from pointsman.adapters.catalog import Served
 from pointsman.app.prepare import prepare
 from pointsman.classify.text_classifier import TextClassifier
@@ -24,6 +39,7 @@ from pointsman.config.model import Config
 from pointsman.routing.follow_up import content_free
 from pointsman.routing.history import EXCERPT_CHARS
 from pointsman.routing.policy import Held, Policy
+from pointsman.routing.reading import TextReader
 from pointsman.routing.router import Router
 from pointsman.routing.subject import FITTED, Evidence, Weights
 
@@ -55,7 +71,8 @@ SHOWN = {
 def main() -> None:
     prepared = prepare(ROOT / "config" / "config.yaml")
     try:
-        asyncio.run(report(prepared.config, prepared.classifier, read_rows(DEVELOPMENT)))
+        rows = [*read_rows(DEVELOPMENT), *read_rows(SECOND)]
+        asyncio.run(report(prepared.config, Unhurried(prepared.classifier), rows))
     finally:
         prepared.classifier.close()
 
@@ -63,7 +80,7 @@ def main() -> None:
 async def report(config: Config, classifier: TextClassifier, rows: Sequence[Row]) -> None:
     evidence = np.array([await evidence_of(config, classifier, row) for row in rows])
     changed = np.array([row.kind == "change" for row in rows], dtype=float)
-    judged = np.array([not content_free(row.ask) for row in rows])
+    judged = np.array([await is_judged(classifier, row.ask) for row in rows])
     openers = list(dict.fromkeys(map(opener, rows)))
     conversation = np.array([openers.index(opener(row)) for row in rows])
 
@@ -72,22 +89,32 @@ async def report(config: Config, classifier: TextClassifier, rows: Sequence[Row]
 
     async def routed(weights: Weights, chosen: Rows) -> list[Outcome]:
         router = Router(config, classifier, Served)
-        router.policy = Policy(config, classifier.labels, weights, [stage.calibration for stage in classifier.stages])
+        policy = Policy(config, classifier.labels, weights, [stage.calibration for stage in classifier.stages])
+        router.policy, router.reader = policy, TextReader(classifier, policy, sticky=True)
         return [await outcome(router, row) for row, one in zip(rows, chosen, strict=True) if one]
 
     everything = np.ones(len(rows), dtype=bool)
-    odd = np.array([int(row.id[-1]) % 2 == 1 for row in rows])  # in whose sight the signs were chosen first
     fitted = fitted_to(everything)
+
+    async def unseen(fold: npt.NDArray[np.int_]) -> dict[str, Any]:
+        """Return the figures of all rows, each fold routed with the weights fitted to the others."""
+        return figures([one for out in np.unique(fold) for one in await routed(fitted_to(fold != out), fold == out)])
+
+    def of_conversations(number: int) -> npt.NDArray[np.int_]:
+        return np.asarray(np.random.default_rng(number).permutation(len(openers))[conversation] % FOLDS)
+
+    shapes = sorted({row.shape for row in rows})
+    second = np.array([bool(row.shape) for row in rows]).astype(int)
+    shape = np.array([shapes.index(row.shape) for row in rows])
+    # The first set has no shapes, and most changes are abrupt: these are divided by conversation instead.
+    large = np.array([row.shape in ("", "abrupt") for row in rows])
     columns = {
         "the code's": [figures(await routed(FITTED, everything))],
         "fitted to all": [figures(await routed(fitted, everything))],
-        "fitted to odd ids, the even": [figures(await routed(fitted_to(odd), ~odd))],
-        "cross-validated": [],
+        "to other conversations": [await unseen(of_conversations(number)) for number in range(ROUNDS)],
+        "to the other set": [await unseen(second)],
+        "to other shapes": [await unseen(np.where(large, len(shapes) + of_conversations(0), shape))],
     }
-    for number in range(ROUNDS):
-        fold = np.random.default_rng(number).permutation(len(openers))[conversation] % FOLDS
-        unseen = [one for out in range(FOLDS) for one in await routed(fitted_to(fold != out), fold == out)]
-        columns["cross-validated"].append(figures(unseen))
     print(f"{len(rows)} rows of {len(openers)} conversations\n")
     print("\n".join(table(["weight", "fitted", "in the code"], _weights(fitted))), "\n")
     lines = [
@@ -122,6 +149,11 @@ async def evidence_of(config: Config, classifier: TextClassifier, row: Row) -> E
     asked = next(place for place, message in enumerate(reversed(row.history)) if message.role == "user")
     before = "\n".join([message.content[:EXCERPT_CHARS] for message in row.history[-1 - asked :]])
     return policy.evidence(Held(CATEGORIES[row.domain], row.ask, before), policy.scores(found.probabilities))
+
+
+async def is_judged(classifier: TextClassifier, ask: str) -> bool:
+    """Return whether the rule decides about an ask, and not its lack of content or its language."""
+    return not content_free(ask) and (await classifier.classify(ask)).supported
 
 
 def fit(evidence: Floats, changed: Floats) -> Weights:

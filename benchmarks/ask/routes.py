@@ -8,17 +8,15 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from ask.unhurried import LATE
 from pointsman.adapters.catalog import Served
 from pointsman.app.prepare import prepare
 from pointsman.routing.ask import AskFinder
-from pointsman.routing.decision import Reason
 from pointsman.routing.formats import FORMATS
 from pointsman.routing.router import Router
 
 CONFIG = Path(__file__).parents[2] / "config" / "config.yaml"
 BY_NAME = {form.path.rsplit("/", 1)[1] if form.path != "/v1/chat/completions" else "chat": form for form in FORMATS}
-# A busy machine may keep the classifier from its cores; less time would also have it read less of a long text.
-LATE = (Reason.DEADLINE, Reason.OVERLOADED)
 PATIENT = "\npointsman:\n  classifier:\n    deadline_ms: 60000\n"
 
 
