@@ -245,6 +245,8 @@ def rendered(result: dict[str, Any]) -> list[str]:
         f"{report['after']} after, each by a fit that did not see it. {_thresholds(report)}"
         f"By the replay of the log, another model would answer {other['part']:,} of {other['whole']:,} requests."
     )
+    if missed := PROMPTS + OTHERS - other["whole"]:
+        outcome += f" {missed:,} others were not classified in time, as the host was busy."
     return [
         "# A day on which the router is improved",
         "",
