@@ -161,7 +161,8 @@ def _is_task(begin: str, text: str) -> bool:
     """Return whether an instruction in lower case is a helper task's; `text` tells how to answer."""
     if any(map(begin.__contains__, tasks.FOREIGN[0])):
         ends = f"{begin} {text[-_OPENING:].lower()}"
-        return all(any(map(ends.__contains__, listed)) for listed in tasks.FOREIGN[1:])
+        if all(any(map(ends.__contains__, listed)) for listed in tasks.FOREIGN[1:]):
+            return True
     if tasks.THINGS.keys().isdisjoint(begin.translate(_LETTERS).split()):
         return False
     sentences = [_words(sentence) for sentence in _SENTENCE.split(_ASIDE.sub("", begin).translate(_MARKUP))]
