@@ -2,8 +2,8 @@
 
 Runs the built-in classifier and the router of config/config.yaml over the rows of turns.jsonl, turns_second.jsonl and
 strangers.jsonl, which turns.md explains. `--held-out` judges turns_held_out.jsonl as well; without it, the figures of
-its last time stay, with their commit. Each row is a client of its own that sends all turns of its history, and then
-the ask. Strangers send theirs in turn, as one client. Writes
+its last time stay, with their commit. `--busy` does the same for the times. Each row is a client of its own that sends
+all turns of its history, and then the ask. Strangers send theirs in turn, as one client. Writes
 benchmarks/results/conversations.json and conversations.md.
 """
 
@@ -93,7 +93,11 @@ class Outcome(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--held-out", action="store_true", help="judge the rows that were kept apart, too")
-    halves = [half for half in FILES if half != HELD_OUT or parser.parse_args().held_out]
+    parser.add_argument(
+        "--busy", action="store_true", help="measure no times, which others on the machine would lengthen"
+    )
+    options = parser.parse_args()
+    halves = [half for half in FILES if half != HELD_OUT or options.held_out]
     prepared = prepare(ROOT / "config" / "config.yaml")
     try:
         result = provenance() | asyncio.run(measure(prepared.config, Unhurried(prepared.classifier), halves))
@@ -101,6 +105,10 @@ def main() -> None:
         prepared.classifier.close()
     if HELD_OUT not in halves:
         carry(result)
+    if options.busy:
+        carry_costs(result)
+    else:
+        result |= timed(result)
     RESULT.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
     RESULT.with_suffix(".md").write_text(report(result))
     print(report(result))
@@ -111,6 +119,19 @@ def carry(result: dict[str, Any]) -> None:
     last = json.loads(RESULT.with_suffix(".json").read_text())
     result["turns"][HELD_OUT] = last["turns"][HELD_OUT]
     result[HELD_OUT] = last.get(HELD_OUT, last["commit"])
+
+
+def carry_costs(result: dict[str, Any]) -> None:
+    """Take over the times of the last report that measured them."""
+    last = json.loads(RESULT.with_suffix(".json").read_text())
+    result["cost_us"] = last["cost_us"]
+    result["cost_at"] = last.get("cost_at", {"commit": last["commit"], "machine": last["machine"]})
+
+
+def timed(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the times of a conversation's part, and where they were measured."""
+    times = {f"{count} turns of {size} bytes": cost(count, size) for count, size in COSTS}
+    return {"cost_us": times, "cost_at": {"commit": result["commit"], "machine": result["machine"]}}
 
 
 def read_rows(file: Path) -> list[Row]:
@@ -135,7 +156,6 @@ async def measure(config: Config, classifier: TextClassifier, halves: Iterable[s
             "right": share(together == MODELS[domain] for together, _, domain in met),
         },
         "turns": turns,
-        "cost_us": {f"{count} turns of {size} bytes": cost(count, size) for count, size in COSTS},
     }
 
 
@@ -274,6 +294,8 @@ def report(result: dict[str, Any]) -> str:
             f"else is there, and {met['right']:.3f} to the model of their subject.",
             "",
             *table(["what the conversation costs a request", "us"], costs),
+            "",
+            f"Times of commit {result['cost_at']['commit']}, on {processor(result['cost_at']['machine'])}.",
             "",
         ]
     )
