@@ -43,6 +43,7 @@ def test_a_question_that_points_to_material_has_its_beginning(message: str) -> N
         "Could you tell me if these values are normal?",
         "Explain what the document says about larger ones.",
         "Is it correct?",
+        pytest.param("Is this clause good for ferries in Graz?", id="three words of its own"),
         "What does this label mean?",
         "Is this edit better?",
         "Does this polish hold?",
@@ -61,6 +62,7 @@ def test_it_asks_points_and_names_no_subject(question: str) -> None:
         pytest.param("Write a unit test for this", id="an instruction"),
         pytest.param("Who may cancel?", id="points to nothing"),
         pytest.param("Does this recipe work with spelt flour and without butter?", id="a subject of its own"),
+        pytest.param("Is this clause good for ferries in Graz and Linz?", id="four words of its own"),
         pytest.param("Ist diese Klausel gültig?", id="another language"),
     ],
 )
