@@ -69,6 +69,8 @@ def case(name: str, *paragraphs: str, asks: list[str] | None) -> object:
              asks=[ASK]),
         case("a story above one's own label", f"Context: {DOCUMENT}", TOLD * 6, f"What I want to know:\n{ASK}",
              asks=[ASK]),
+        case("a table above it", f"Context: {DOCUMENT}", "Our ferry is late.", "Graz,1,2,3\nLinz,4,5,6\nWels,7,8,9",
+             f"What I want to know:\n{ASK}", asks=[ASK]),
         case("code", CONTEXT, f"Question: {ASK}", f"Question: {LINE}", asks=[ASK]),
         case("code of a turn", f"Human: {ASK}", f"Human: {LINE}", asks=[LINE.strip()]),
     ],

@@ -65,6 +65,11 @@ def test_fewer_than_three_fields_are_no_form() -> None:
     assert found("Name: Kim", f"Wording: {ASK}", "Plan: basic") == ASK
 
 
+def test_a_name_that_comes_again_without_a_space_before_its_value_makes_no_transcript() -> None:
+    assert found(f"Wording: {ASK}", "Id:1", "Id:2") == ASK
+    assert found(f"Wording: {ASK}", "Id: 1", "Id: 2") is None
+
+
 def test_of_two_lines_the_one_that_asks_more_is_taken_and_else_the_first() -> None:
     other = "What does the ferry to Bergen cost?"
     assert found(f"X: {other}", f"Y: {ASK}", "C: web") == ASK, "the person speaks of themselves"

@@ -247,9 +247,11 @@ def test_a_message_that_only_a_harness_wrote_leads_back_to_the_ask_before() -> N
 
 
 def test_a_system_message_behind_all_turns_may_set_a_helper_task() -> None:
+    """As may one before them."""
     asked, answered = user("What is a tort?"), assistant("A wrong.")
     task = "[Pause your roleplay. Summarize what has happened in the chat so far, in 200 words or less.]"
     assert chat(system("Be brief."), asked, answered, system(task)).ask.kind is AskKind.HELPER_TASK
+    assert chat(system(task), asked).ask.kind is AskKind.HELPER_TASK
     assert chat(system("Be brief."), asked, system("Answer as Mira, who is witty.")).ask.text == "What is a tort?"
 
 
