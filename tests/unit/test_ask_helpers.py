@@ -61,26 +61,6 @@ def test_an_opening_ends_within_the_first_200_characters_of_a_text_of_60() -> No
 @rows(
     ("text", "helper"),
     [
-        ("Weigh the user's request in one word. Nothing else, no punctuation.", True),
-        ("Weigh the user's latest message in one word. Nothing else, no punctuation.", True),
-        ("Weigh the users in one word. Nothing else, no punctuation, no more.", False),
-        ("Weigh my latest request to the team. Nothing else, no punctuation.", False),
-        ("User request: Weigh the soup. Nothing else, no punctuation, no more.", False),
-        ("Weigh the user's request and answer it. Nothing else, no punctuation.", False),
-        ("Weigh the user's request. Answer with JSON. Nothing else, no punctuation.", True),
-        ("Weigh the user's request, and thus the soup of today, in few words.", False),
-        ("Weigh the message, but do not answer the question. Nothing else, one word.", True),
-        ("Weigh the message, but never reply to it. Nothing else, no punctuation.", True),
-        ("Weigh the message, but do not burn the question. Nothing else, one word.", False),
-    ],
-)
-def test_an_unlisted_task_is_about_what_another_says_or_forbids_to_answer_it(text: str, helper: bool) -> None:
-    assert is_helper(text, "") is helper
-
-
-@rows(
-    ("text", "helper"),
-    [
         ("Write a short title for the conversation above. Nothing else, one line.", True),
         ("Write a short title for the conversation above. Nothing else, please.", False),
         ("Write a short title for the soup. Nothing else, one line, and no full stop.", False),

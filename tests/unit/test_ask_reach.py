@@ -8,7 +8,6 @@ from support.ask_blocks import blocks_of
 from support.rows import rows
 
 TIDE = "The tide turns."
-NINE = "The tide turns at nine today."
 
 
 @rows(
@@ -64,20 +63,7 @@ FERRY = "How do I moor a ferry?"
         ),
         pytest.param(f"Name: Ann\nStory: {FERRY}", ["1 free: Name: Ann", f"2 guess: {FERRY}"], id="two"),
         pytest.param(f"Story: {FERRY}", [f"1 free: Story: {FERRY}"], id="one"),
-        pytest.param(f"Name: Ann\n\nStory: {FERRY}", ["1 free: Name: Ann", f"2 guess: {FERRY}"], id="two apart"),
-        pytest.param(f"Ann: hi\nBo: no\nAnn: {FERRY}", [f"1 free keys: Ann: hi\nBo: no\nAnn: {FERRY}"], id="a speaker"),
-        pytest.param(f"Be brief.\n\nUsuario dice: {NINE}", ["1 free: Be brief.", f"2 guess: {NINE}"], id="a user"),
-        pytest.param(
-            f"Id: b\nRef: d\nTold: {NINE}", ["1 free keys: Id: b\nRef: d", f"2 guess: {NINE}"], id="a sentence"
-        ),
-        pytest.param(
-            f"Id: b\nRef: d\n  Told: {NINE}", [f"1 free keys: Id: b\nRef: d\n  Told: {NINE}"], id="an argument"
-        ),
-        pytest.param(
-            f"Question: {FERRY}\n\nI want to know:\n{TIDE}",
-            [f"1 ask: {FERRY}", f"1 ask: I want to know:\n{TIDE}"],
-            id="a label of one's own",
-        ),
+        pytest.param(f"Name: Ann\n\nStory: {FERRY}", ["1 free: Name: Ann", f"1 free: Story: {FERRY}"], id="two apart"),
         pytest.param(
             f"Name: Ann\n\nPort: Graz\nStory: {FERRY}",
             ["1 free: Name: Ann", "1 free: Port: Graz", f"2 guess: {FERRY}"],

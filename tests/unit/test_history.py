@@ -280,14 +280,7 @@ def test_a_message_that_comes_again_is_not_read_again() -> None:
     reader = HistoryReader(finder)
     known = [read(*said, reader=reader) for said in (FIRST, LATER, LATER)]
     assert known == [read(*said) for said in (FIRST, LATER, LATER)]
-    assert finder.asked == 1  # the first of the earlier asks; the others were those of their requests
-
-
-@pytest.mark.parametrize("kind", [AskKind.HELPER_TASK, AskKind.STATED])
-def test_what_a_header_or_a_system_prompt_makes_of_a_message_is_not_remembered(kind: AskKind) -> None:
-    reader, request = HistoryReader(Unwrapping()), parsed(user("a"))
-    finish(reader.read(request.messages, Ask("c", kind), request.asked))
-    assert read(user("a"), user("b"), reader=reader) == read(user("a"), user("b"))
+    assert finder.asked == 2  # the first of the earlier asks, and then the second
 
 
 def test_the_same_words_of_another_are_another_message() -> None:
@@ -308,7 +301,7 @@ def test_a_long_message_is_known_by_nothing_that_takes_long() -> None:
     reader = HistoryReader(Unwrapping())
     said = [user("a" * 65 * KIB), assistant("b" * 65 * KIB), user("c")]
     assert read(*said, reader=reader) == read(*said)
-    assert [key and key[0] for key in reader._known] == ["user"]  # the new ask
+    assert [key and key[0] for key in reader._known] == [None]  # the new ask
 
 
 @pytest.mark.parametrize("said", ["<system-reminder>Monday</system-reminder>", "a"])

@@ -10,7 +10,7 @@ import hashlib
 
 import msgspec
 
-from pointsman.routing.ask import Ask, AskFinder, AskKind
+from pointsman.routing.ask import Ask, AskFinder
 from pointsman.routing.body import Message, Value
 from pointsman.routing.prompt_text import TooManyParts, texts_of
 from pointsman.routing.steps import Pace, Steps
@@ -75,14 +75,10 @@ class _Said(msgspec.Struct, frozen=True, gc=False):
 
 _NOTHING = _Said(b"")
 _Key = tuple[str | None, int, int]
-"""Role, hash and length of a message.
+"""Role, hash and length of a message; of the request's ask, which has no role, those of the text.
 
 Python's hash has a secret key: nobody can make two messages collide.
 """
-
-
-# These a message has whatever the request around it says.
-_BY_ITSELF = (AskKind.MESSAGE, AskKind.ASK)
 
 
 class HistoryReader:
@@ -107,7 +103,7 @@ class HistoryReader:
         for place, message in enumerate(reversed(messages)):
             role = message.role
             if message is asked_in:
-                said = self._said_in(message, ask)
+                said = self._said_in(ask)
             elif role == "user" or (role == "assistant" and turns):
                 key = _key(message)
                 said = self._known.get(key) or (yield from self._read(message, key, pace))
@@ -137,11 +133,9 @@ class HistoryReader:
         yield from pace.pause()
         return said if key is None else self._remember(key, said)
 
-    def _said_in(self, message: Message, ask: Ask) -> _Said:
-        """Return what a message asks; its next turn need not search it again, unless a system prompt decided."""
-        key = _key(message) if ask.kind in _BY_ITSELF else None
-        said = self._known.get(key) if key else None
-        return said or (_asked(ask) if key is None else self._remember(key, _asked(ask)))
+    def _said_in(self, ask: Ask) -> _Said:
+        key = None, hash(ask.text), len(ask.text)
+        return self._known.get(key) or self._remember(key, _asked(ask))
 
     def _remember(self, key: _Key, said: _Said) -> _Said:
         self._known[key] = said

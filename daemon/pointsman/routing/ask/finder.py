@@ -1,4 +1,4 @@
-"""Find what a person asks in the text parts of a message; pure, in linear time."""
+"""Find what a person asks in the text parts of a message; pure but for a memo, in linear time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from pointsman.lru import Lru
 from pointsman.routing.ask import payload, turns
 from pointsman.routing.ask.about import with_about
 from pointsman.routing.ask.ask import NO_ASK, Ask, AskKind, Step
@@ -31,6 +32,9 @@ END_LINES = 256
 # More parts are looked at as one.
 MOST_PARTS = 64
 MOST_STEPS = 32
+# Messages come again in each later turn of a conversation. An ask that is longer than this is searched for again.
+KNOWN_MESSAGES = 4096
+LONGEST_KNOWN = 2048
 # An ask inside of an ask inside of an ask.
 _DEEPEST = 3
 _TAG_RANK = 4
@@ -43,6 +47,7 @@ _ENCLOSING = ("</", "```")
 _FEWEST_SPACES = 2
 
 _LEADS = (":", "：", "")
+_WHOLE = Ask("", AskKind.MESSAGE)
 _HELPER = Ask("", AskKind.HELPER_TASK)
 
 
@@ -59,6 +64,7 @@ class AskFinder:
         """`strip` and `take` are patterns of names that come before the built-in ones."""
         self.mode, self.body_field = mode, body_field
         self._name_of: NameOf = name_of if not strip and not take else with_patterns(strip, take)
+        self._known: Lru[tuple[int, int], Ask] = Lru(KNOWN_MESSAGES)
         self.recent = RecentAsks()
 
     def find(self, parts: Sequence[str], system: str = "") -> Ask:
@@ -69,7 +75,16 @@ class AskFinder:
             return NO_ASK
         if self.mode != "ask":
             return Ask(whole, AskKind.MESSAGE)
-        return _HELPER if is_helper(whole, system) else self._search(given, whole)
+        # Python's hash has a secret key: nobody can make two messages collide.
+        key = hash((system, *given)), len(system) + len(whole)
+        found = self._known.get(key)
+        if found is None:
+            found = _HELPER if is_helper(whole, system) else self._search(given, whole)
+            if found.kind is AskKind.MESSAGE and not found.others:
+                self._known.put(key, _WHOLE)
+            elif len(found.text) + len(found.about) <= LONGEST_KNOWN:
+                self._known.put(key, found)
+        return Ask(whole, AskKind.MESSAGE) if found is _WHOLE else found
 
     def _search(self, given: list[str], whole: str) -> Ask:
         if is_retry(whole):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby, pairwise
 
-from pointsman.routing.ask import prose, words
+from pointsman.routing.ask import prose
 from pointsman.routing.ask.forms import Form
 from pointsman.routing.ask.judged import Judged, Kind, leads_on, one_language, stands_alone
 from pointsman.routing.ask.labels import RULE
@@ -29,7 +29,6 @@ def free(text: str, judged: list[Judged]) -> list[Judged] | None:
     judged = one_language(
         [one if one.role is Role.FREE or one.kind is Kind.MATERIAL else one.become(Kind.MATERIAL) for one in judged]
     )
-    judged = _with_own_leads(text, judged)
     material = any(one.kind is Kind.MATERIAL for one in judged)
     noise = Kind.MATERIAL if material else Kind.PERSON
     judged = [one.become(noise) if one.kind is Kind.NOISE else one for one in judged]
@@ -104,16 +103,6 @@ def _without_leads(text: str, judged: list[Judged]) -> list[Judged]:
     for place, (one, after) in enumerate(pairwise(judged)):
         if one.kind is Kind.PERSON and after.kind is Kind.MATERIAL and one.score < 1 + asked:
             found[place] = one.become(Kind.FRAME) if leads_on(text, one) else one
-    return found
-
-
-def _with_own_leads(text: str, judged: list[Judged]) -> list[Judged]:
-    """Return what a person says of themselves between their paragraphs, such as "I want to know:", as theirs."""
-    found = judged[:1]
-    for before, one in pairwise(judged):
-        own = one.kind is Kind.FRAME and before.kind is Kind.PERSON and leads_on(text, one)
-        own = own and not words.PERSONAL.isdisjoint(prose.words_in(text[one.block.start : one.block.end]).known)
-        found.append(one.become(Kind.PERSON) if own else one)
     return found
 
 

@@ -12,7 +12,7 @@ import re
 import string
 from itertools import pairwise, zip_longest
 
-from pointsman.routing.ask import tasks, words
+from pointsman.routing.ask import tasks
 from pointsman.routing.ask.openings import OPENINGS
 
 # An instruction opens within so many characters; how to answer is said within so many.
@@ -41,22 +41,6 @@ _ASKED_BELOW = re.compile(
     r"(?:^|[.:,;] )(?:then |now |please )?(?:answer|respond to) (?:the|this|my|following|user)"
     r"[^.\n]{0,40}(?:question|query|request)",
     re.MULTILINE,
-)
-# Who asks for themselves does not say this.
-_NEGATIONS = frozenset(["not", "don", "never", "without"])
-_NOT_ANSWERED = re.compile(
-    r"\b(?:do not|don't|never|without) (?:try to |attempt to )?(?:answer|execut|respond to|reply to|fulfil|solv|act on|"
-    r"carry|follow)\w*(?: out)? (?:the|this|that|any|it|user)"
-)
-# Nor do they call themselves a user.
-_ANOTHERS = re.compile(
-    r"\b(?:user|customer|caller|visitor|shopper|client)(?:'?s)? "
-    r"(?:(?:latest|last|current|new|next) )?"
-    r"(?:question|query|message|request|input|utterance|prompt|intent|text)s?\b(?! ?:)"
-)
-_FORM_OF_ANSWER = re.compile(
-    r"\b(?:answer|repl(?:y|ies)|respon[ds]e?)s? (?:with|in|as|yes|true|only|exactly|[\"'(\[])|"
-    r"(?:to|not|don't|never|without) (?:answer|respond|reply)(?:ing)?\b"
 )
 _ROLES = "human|user|customer|client|you|ai|assistant|bot|model|agent|system"
 _TURN = re.compile(rf"\W{{0,8}}(?:{_ROLES})\b[^:\n]{{0,20}}:", re.IGNORECASE)
@@ -112,24 +96,8 @@ def _opens(text: str, *, system: bool) -> bool:
     if not system:
         blank = begin.find("\n\n", _FIRST)
         begin = begin if blank < 0 else begin[:blank]
-    listed = begin.translate(_LETTERS).split()
-    if begin.isascii() and tasks.ABOUT.isdisjoint(listed):
-        return False
-    if (_leaves_unanswered(begin, listed) or _is_about_another(begin, listed)) and _answers(text) >= _LEAST:
-        return True
-    return _is_task(begin, text)
-
-
-def _leaves_unanswered(begin: str, listed: list[str]) -> bool:
-    """Return whether an instruction forbids to do what a text asks."""
-    return not _NEGATIONS.isdisjoint(listed) and _NOT_ANSWERED.search(begin) is not None
-
-
-def _is_about_another(begin: str, listed: list[str]) -> bool:
-    """Return whether an instruction is about what a user says, and orders no answer to it."""
-    if words.USERS.isdisjoint(listed) or _ANOTHERS.search(begin) is None:
-        return False
-    return tasks.ANSWERED.isdisjoint(_FORM_OF_ANSWER.sub(" ", begin).translate(_LETTERS).split())
+    about = not begin.isascii() or not tasks.ABOUT.isdisjoint(begin.translate(_LETTERS).split())
+    return about and _is_task(begin, text)
 
 
 def _closes(text: str) -> bool:
@@ -159,10 +127,8 @@ def _is_known(begin: str) -> bool:
 
 def _is_task(begin: str, text: str) -> bool:
     """Return whether an instruction in lower case is a helper task's; `text` tells how to answer."""
-    if any(map(begin.__contains__, tasks.FOREIGN[0])):
-        ends = f"{begin} {text[-_OPENING:].lower()}"
-        if all(any(map(ends.__contains__, listed)) for listed in tasks.FOREIGN[1:]):
-            return True
+    if all(any(map(begin.__contains__, listed)) for listed in tasks.FOREIGN):
+        return True
     if tasks.THINGS.keys().isdisjoint(begin.translate(_LETTERS).split()):
         return False
     sentences = [_words(sentence) for sentence in _SENTENCE.split(_ASIDE.sub("", begin).translate(_MARKUP))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from pointsman.routing.ask import prose, words
+from pointsman.routing.ask import prose
 from pointsman.routing.ask.blocks import Block
 from pointsman.routing.ask.forms import Form
 from pointsman.routing.ask.judged import Judged, Kind, stands_alone
@@ -44,7 +44,6 @@ def labelled(text: str, judged: list[Judged]) -> Section | None:
     left = [place for place in asks if place not in answered] or asks[-1:]
     least = min(1, max(labels[place].name.rank for place in left))
     left = [place for place in left if labels[place].name.rank >= least]
-    left = [place for place in left if _says_about_what(sections[place])] or left
     outside = [place for place in left if not labels[place].inside]
     guessed = least < 0
     if guessed and len(left) > 1:
@@ -54,20 +53,7 @@ def labelled(text: str, judged: list[Judged]) -> Section | None:
     if not outside and _is_set_off(text, judged):
         return None
     chosen = _of_several(sections, labels, outside or left, answered)
-    return None if chosen is None else [*_told_before(text, sections, chosen), *_trimmed(sections[chosen])]
-
-
-def _told_before(text: str, sections: list[Section], chosen: int) -> Section:
-    """Return what a person wrote above a label of their own, such as "I want to know:"."""
-    if not chosen:
-        return []
-    above, below = sections[chosen - 1], sections[chosen]
-    label = text[above[-1].block.end : below[0].block.start]
-    if words.PERSONAL.isdisjoint(prose.words_in(label).known):
-        return []
-    if sum(one.size for one in above) > _MATERIAL:
-        return []
-    return above if all(one.role is Role.FREE and one.kind in (Kind.PERSON, Kind.SMALL) for one in above) else []
+    return None if chosen is None else _trimmed(sections[chosen])
 
 
 def _is_set_off(text: str, judged: list[Judged]) -> bool:
@@ -130,11 +116,6 @@ def _before_material(sections: list[Section], asks: set[int]) -> tuple[list[int]
                 if not material:
                     lead.append(one)
     return early, lead
-
-
-def _says_about_what(section: Section) -> bool:
-    """Return whether a section is somebody's turn, or names its subject, as "Make a first draft" does not."""
-    return section[0].role is Role.USER or sum(one.content for one in section) > 1
 
 
 def _says_nothing(section: Section) -> bool:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from pointsman.routing.ask import words
 from pointsman.routing.ask.names import OTHER, Name, NameOf, Role, may_name, name_of, words_of
-from pointsman.routing.ask.prose import leads
 
 # A label is at most so long, and so are the words before a colon inside of a line.
 _LABEL = 80
@@ -17,21 +16,16 @@ _INLINE = 400
 _SHORT = 4
 # So many colons of a line may end a label.
 _COLONS = 4
-# What a sentence inside of a line leads to is material if it is longer.
-_PASSAGE = 250
 
 RULE = re.compile(r"[-=_*#~─—+]{3,}\Z")
 _DECORATED = re.compile(
     r"(?:<!-- ?|[-=*]{2,} ?|\[\[?|<<|【)(?P<name>[^\[\]【】\n]{2,80}?)(?: ?-->| ?[-=*_~#]{2,}|\]\]?|>>|】):?\Z"
 )
-_FRAMES = frozenset("<-=*[【")
 _NUMBER = re.compile(r"(?:\d{1,2}(?:\.\d{1,2})?|[IVX]{1,4}|[A-H])[.)] ")
 _HEADING = re.compile(r"h(?P<wiki>[1-6])\. |(?P<marks>={1,5}) (?=\w)")
 _PLAIN = re.compile(r"[\s*_>•\"'(-]*+(?:\d{1,2}\) )?(?P<left>[^\s\"{}<>=;|$][^\"{}<>=|$]*)\Z")
 _KEY = re.compile(r"(?:\*\*)?[-\w][\w.()'#-]*(?: [\w.()'#-]+){0,2} ?:(?:\*\*)? +\S")
 _COLON = re.compile(r":(?![^ \t*\r])|：")
-_ARROW = re.compile(r" (?:[-=]>|>>>|→)(?=[ \r]|\Z)")
-_COLON_OR_ARROW = re.compile(f"{_COLON.pattern}|{_ARROW.pattern}")
 _IS_QUOTED = re.compile(r" is:? ?[\"“«'‘]")
 _CARRIER = re.compile(r"\b(?:request|question|query|task|message|prompt|problem)\Z", re.IGNORECASE)
 _LONGEST_CARRIER = 8
@@ -84,8 +78,6 @@ def may_be_mark(plain: str) -> bool:
     """Return whether a line may be a label, a rule or a fence, at little cost: most lines are none."""
     if plain[0] in _MARKS or plain[-1] in ":：" or ": " in plain or "：" in plain:
         return True
-    if (">" in plain or "→" in plain) and _ARROW.search(plain) is not None:
-        return True
     if plain.isupper() or (plain[0] == "h" and plain[2:4] == ". "):
         return True
     return " is" in plain and _IS_QUOTED.search(plain) is not None
@@ -101,7 +93,7 @@ def label_in(line: str, plain: str, named: NameOf) -> Label | None:
     if plain[0] == "#":
         title = plain.lstrip("#")
         return _heading(line, title, len(plain) - len(title), named)
-    if plain[0] in "h=" and (match := _HEADING.match(plain)) is not None and plain[-1] != "=":
+    if (match := _HEADING.match(plain)) is not None and plain[-1] != "=":
         return _heading(line, plain[match.end() - 1 :], int(match["wiki"] or len(match["marks"])), named)
     framed = _decorated(line, plain, named) if len(plain) <= 2 * _LABEL else None
     if framed is not None and not framed.style.unknown:
@@ -114,12 +106,12 @@ def label_in(line: str, plain: str, named: NameOf) -> Label | None:
         return None
     if plain[-1] == ":" and "@" in plain and "<" in plain:  # "On Monday, Ann <ann@example.com> wrote:"
         return Label(OTHER, 0, len(line), Style(sentence=True))
-    return _colon_label(line, named) or (_quoted(line) if " is" in line else None) or framed
+    return _colon_label(line, named) or _quoted(line) or framed
 
 
 def _decorated(line: str, plain: str, named: NameOf) -> Label | None:
     """Return the label that a line is as a whole: `--- Name ---`, `[Name]`, `BEGIN NAME`, or `NAME`."""
-    if plain[0] in _FRAMES and (match := _DECORATED.match(plain)) is not None:
+    if (match := _DECORATED.match(plain)) is not None:
         title, frame = match["name"].strip(" #*:-=!"), plain[0]
     elif plain.isupper() and len(plain) <= _LABEL and (plain := plain.strip(_AROUND))[-1:].isalpha():
         number = _NUMBER.match(plain)
@@ -168,8 +160,7 @@ def _heading(line: str, title: str, level: int, named: NameOf) -> Label | None:
 
 def _colon_label(line: str, named: NameOf) -> Label | None:
     """Return the label before one of the first colons: alone at the line's beginning, or the end of a sentence."""
-    pattern = _COLON_OR_ARROW if ">" in line or "→" in line else _COLON  # one mark is found much faster than several
-    for match in islice(pattern.finditer(line), _COLONS):
+    for match in islice(_COLON.finditer(line), _COLONS):
         colon = match.start()
         if colon > _INLINE:
             break
@@ -182,8 +173,8 @@ def _colon_label(line: str, named: NameOf) -> Label | None:
         name = _before_colon(line[clause:colon].rstrip(), named)
         if name is None:
             continue
-        content = _content(line, match.end())
-        if clause and name.role is Role.OTHER and not _leads_to_passage(line, clause, colon, content):
+        content = _content(line, colon)
+        if clause and name.role is Role.OTHER and content < len(line):
             continue
         if clause and name.role is Role.ANSWER:
             name = Name(Role.ASK, 2)  # "... then answer: "
@@ -192,11 +183,6 @@ def _colon_label(line: str, named: NameOf) -> Label | None:
         sentence = clause > 0 or len(line[clause:colon].split()) > _SHORT
         return Label(name, clause, content, Style(sentence=sentence, inline=content < len(line)))
     return None
-
-
-def _leads_to_passage(line: str, clause: int, colon: int, content: int) -> bool:
-    """Return whether a sentence inside of a line is a frame before long material, or ends the line."""
-    return content == len(line) or (len(line) - content > _PASSAGE and leads(line[clause : colon + 1]))
 
 
 def _before_colon(clause: str, named: NameOf) -> Name | None:
@@ -218,11 +204,11 @@ def _quoted(line: str) -> Label | None:
     return None
 
 
-def _content(line: str, at: int) -> int:
-    rest = line[at:].lstrip("* \t_\r")
+def _content(line: str, colon: int) -> int:
+    rest = line[colon + 1 :].lstrip("* \t_\r")
     return len(line) if rest.strip() in (">-", "|", ">", "|-") else len(line) - len(rest)
 
 
-def own(title: str, owners: frozenset[str] = words.OWNERS) -> bool:
+def own(title: str) -> bool:
     """Return whether a heading names the person's own part, such as "My request"."""
-    return not owners.isdisjoint(words_of(title))
+    return not words.OWNERS.isdisjoint(words_of(title))

@@ -17,8 +17,7 @@ _LONGEST = 450
 _LEAST = 2
 
 _FIELD = re.compile(
-    r"^[ \t\-*•|#\d.)]*+(?P<key>[^\W\d_][^:=|\n{}();]{0,60}+)(?:[:=|][ \t*]*+|(?<=\?)\n[ \t]+)(?P<value>\S[^\n]*+)",
-    re.MULTILINE,
+    r"^[ \t\-*•|#]*+(?P<key>[^\W\d_][^:=|\n{}();]{0,60}+)[:=|][ \t*]*+(?P<value>\S[^\n]*+)", re.MULTILINE
 )
 _TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,300}+>")
 # Who says something in a log of a chat, and when.
@@ -37,8 +36,6 @@ def asking_line(text: str, name_of: NameOf, *, fields: bool) -> tuple[int, int] 
     named = [*islice(_FIELD.finditer(text), _MOST_LINES)]
     if fields and len(named) < _FIELDS:
         return None
-    if fields and _speaks(named[-1]) and named[-1]["key"] in [match["key"] for match in named[:-1]]:
-        named = named[-1:]  # a form has each name once; of a transcript, the last turn counts
     best, found = _LEAST - 1, None
     for match, name in _lines(text, named, name_of, fields=fields):
         value = match["value"].rstrip(_ENDS)
@@ -50,11 +47,6 @@ def asking_line(text: str, name_of: NameOf, *, fields: bool) -> tuple[int, int] 
         if score > best and prose.content(words) > 1 and not prose.is_frame(value, words):
             best, found = score, (match.start("value"), match.start("value") + len(value))
     return found
-
-
-def _speaks(field: re.Match[str]) -> bool:
-    """Return whether there is a space before what a field holds, as between a speaker and their words."""
-    return field.start("value") - field.end("key") > 1
 
 
 def _lines(

@@ -58,13 +58,7 @@ _RANKS = {word: rank for rank, listed in words.ASKS.items() for word in listed}
 _SAYS = ("said", "says", "wrote", "writes")
 _ABOUT, _ON = ("for", "about"), ("on", "to", "in", "with")
 _LAST_WORDS = frozenset(_SAYS).union(
-    _RANKS,
-    words.WANTS,
-    words.OTHERS,
-    words.ANSWERS,
-    words.USERS,
-    words.LINK_WORDS,
-    [name.rpartition("_")[2] for name in _EXACT],
+    _RANKS, words.OTHERS, words.ANSWERS, words.USERS, words.LINK_WORDS, [name.rpartition("_")[2] for name in _EXACT]
 )
 _NEVER, _ODD = frozenset('"{}<>=|$'), frozenset('"{}<>=|$()/@.')
 _LAST = re.compile(r"([A-Z]+|[A-Z]?[a-z]+)[^A-Za-z]*\Z")
@@ -135,7 +129,7 @@ def is_ask(word: str) -> bool:
 
 def _by_word(word: str, found: tuple[str, ...]) -> Name | None:
     """Return the role that a word gives to a name."""
-    rank = 2 if word in words.WANTS and not words.PERSONAL.isdisjoint(found) else _RANKS.get(word)
+    rank = _RANKS.get(word)
     if rank is not None:
         return Name(Role.ASK, rank + (rank < 2 and not words.USERS.isdisjoint(found)))
     if word in words.OTHERS:

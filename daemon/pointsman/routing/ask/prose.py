@@ -18,8 +18,6 @@ _FIRST_WORDS = 6
 _POINTING = 8
 # A title such as "Design note. " has no more words.
 _TITLE = 3
-# A sentence has more words.
-_SENTENCE_SPACES = 3
 # So much of each line is looked at, at little cost.
 _FIRST_CHARS = 80
 # So many characters tell the script.
@@ -199,11 +197,6 @@ def instruction(text: str) -> str | None:
 def leads(line: str) -> bool:
     """Return whether a line is a frame: if it ends with a colon, the question follows."""
     return is_frame(line, words_in(line))
-
-
-def says(line: str) -> bool:
-    """Return whether a line is a sentence."""
-    return line.count(" ") > _SENTENCE_SPACES and has_function_words(words_in(line))
 
 
 def without_pointers(text: str) -> str:

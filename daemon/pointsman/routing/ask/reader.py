@@ -5,20 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pointsman.routing.ask import words
 from pointsman.routing.ask.blocks import Block, enclosed
 from pointsman.routing.ask.forms import LOOKED_AT, Form, looks_asked
 from pointsman.routing.ask.labels import RULE, Label, Style, is_key, label_in, may_be_mark, own, title_in
 from pointsman.routing.ask.names import GUESS, OTHER, Name, NameOf, Role
-from pointsman.routing.ask.prose import leads, says
+from pointsman.routing.ask.prose import leads
 
 FREE = Name(Role.FREE)
 # A line of a form, `key: value`, is shorter.
 _SHORT = 80
 # So many lines of a form stand before the one that asks.
 _FIELDS = 1
-# The ask may be a sentence that asks nothing where more lines stand above.
-_SAID = 2
 _QUOTES = ('"""', "'''")
 _FENCE_BEHIND = re.compile(r"(?<=[:\w.?!)] )```[\w./-]*\Z")
 _FENCES = ("```", "~~~", *_QUOTES)
@@ -39,8 +36,6 @@ class Reader:
         self._fence: tuple[int, str, Form] | None = None
         self._rules: list[tuple[str, int]] = []
         self._keys = 0
-        self._speakers: set[str] = set()
-        """The names before colons: a form has each once, a transcript has them again."""
         self._field: tuple[bool, bool] | None = None
         """Within the field of a form that has the ask: whether the names of fields are bold, and others are above."""
         self._within: tuple[int, str] | None = None
@@ -171,13 +166,10 @@ class Reader:
     def _words(self, line: str, plain: str, at: int) -> None:
         if is_key(plain):
             self._keys += 1
-            key, _, value = plain.partition(": ")
-            again = key in self._speakers
-            self._speakers.add(key)
             if self._is_field(plain):
                 self._flush(at)
                 self._enter(OTHER, Style(inline=True))
-            elif not again and self._may_guess() and self._is_asked(line, plain, key, value):
+            elif self._keys > _FIELDS and looks_asked(plain.partition(": ")[2]) and self._may_guess():
                 self._labelled(Label(GUESS, 0, line.index(": ") + 2, Style(inline=True)), line, at)
                 return
         leading = plain[-1] in ":：" and (leads(plain) or at + len(line) >= self._last)
@@ -217,13 +209,6 @@ class Reader:
         if label.style.unknown:  # in the middle of a paragraph, it is a comment in code
             ends = (self._begun is None or label.style.level != 1) and label.style.ends(self._style)
             return not ends or self._name.role is not Role.ASK or not (self._used or self._begun is not None)
-        if (
-            self._name.role is Role.ASK
-            and self._used
-            and not label.style.mark
-            and own(plain[: label.content], words.PERSONAL)
-        ):
-            return True  # "I want to know:", within what a person wrote
         if label.name is None:
             return (not self._style.mark or self._style.level > 0) and self._within is None
         if self._name.role is not Role.OTHER:
@@ -240,14 +225,6 @@ class Reader:
             return False
         bold, below = self._field
         return bold is plain.startswith("**") and (below or plain[0].isupper())
-
-    def _is_asked(self, line: str, plain: str, key: str, value: str) -> bool:
-        """Return whether a line of a form has the ask, by what it says; so may one that begins a later paragraph."""
-        form = self._keys > _FIELDS
-        if (form or (self._begun is None and self.blocks)) and looks_asked(value):
-            return True
-        told = self._keys > _SAID or not words.USERS.isdisjoint(key.lower().split())
-        return told and line[0] == plain[0] and says(value)
 
     def _may_guess(self) -> bool:
         return self._name.role is Role.FREE or (self._name.role is Role.OTHER and self._style.inline)

@@ -79,7 +79,7 @@ def may_enclose(text: str) -> bool:
 
 def _pattern(text: str) -> re.Pattern[str] | None:
     """Return the pattern that finds the tags of a text, None if none of them closes."""
-    if "[" in text and any(map(text.__contains__, _CLOSING_SQUARES)):
+    if any(map(text.__contains__, _CLOSING_SQUARES)):
         return _TAG
     return _ANGLE_TAG if "</" in text else None
 

@@ -44,7 +44,7 @@ TASKS = (
     ),
     _task(
         "choose chooses select selects pick picks route routes decide decides determine determines classify "
-        "classifies classifying classification categorize label tag triage detect identify assign return returns name",
+        "classifies classifying classification categorize detect identify assign return returns name",
         "role, roles, agent, agents, worker, workers, speaker, participant, category, categories, class, classes, "
         "candidate, candidates, choices, options, destination, destinations, intent, speaks, acts, label, labels, "
         "sentiment, emotion, complexity, needed, necessary, necessity, the tool, language, who, handle, better, "
@@ -96,10 +96,10 @@ ASKED = _set("question questions query queries user customer asks asked they me"
 """What an answer is to."""
 
 ABOUT = _set(
-    "memories ticket tickets email mail conversation conversations chat chats dialogue dialog discussion discussions "
-    "thread session history transcript message messages exchange user users human humans speaker question questions "
-    "query input utterance request prompt text document documents context passage statement answer response content "
-    "diff diffs changes choices candidates task excerpt answers responses submission"
+    "memories ticket tickets conversation conversations chat chats dialogue dialog discussion discussions thread "
+    "session history transcript message messages exchange user users human humans speaker question questions query "
+    "input utterance request prompt text document documents context passage statement answer response content diff "
+    "diffs changes choices candidates task excerpt answers responses submission"
 )
 """What helper tasks are about."""
 

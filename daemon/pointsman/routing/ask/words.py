@@ -29,9 +29,6 @@ ASKS = {
 }
 """Names of what carries the ask. Of several, the highest number counts: "Question" over "Task" over "Input"."""
 
-WANTS = _set("need needs want wanted wish like help")
-"""With a word for the person, as in "What I need", these name what carries the ask, too."""
-
 ASKS_INSIDE = ("質問", "问题", "問題", "提问", "질문", "سؤال", "प्रश्न", "คำถาม", "请求", "需求", "依頼", "요청")
 
 USERS = _set(
