@@ -147,5 +147,7 @@ def test_rows_with_probabilities_are_calibrated_on_by_these(copy: Path, tmp_path
     loaded = artifact.load(folder)
     temperature = loaded.manifest.temperature
     assert temperature == pytest.approx(SURER, rel=0.4)
+    source = loaded.manifest.verification["calibration"]["source"]
+    assert source == "rows.jsonl, by the probabilities in its rows"
     assert loaded.calibration is not None
     assert abs(loaded.calibration.probabilities - softmax(logits / np.float32(temperature))).max() < 0.01

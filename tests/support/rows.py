@@ -68,9 +68,15 @@ class _Faults:
         """Note what fails in a row, and go on."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - told at the end
-            error.add_note(f"in the row {row}")
-            self._found.append(error)
+        except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - told at the end
+            # What a `pytest.raises` raises that saw nothing is no Exception, as the group needs.
+            fault = (
+                error
+                if isinstance(error, Exception)
+                else AssertionError(str(error)).with_traceback(error.__traceback__)
+            )
+            fault.add_note(f"in the row {row}")
+            self._found.append(fault)
 
 
 def _arguments(keys: tuple[str, ...], row: Any) -> tuple[str | None, dict[str, Any]]:

@@ -6,6 +6,7 @@ import tracemalloc
 
 from pointsman.http1.request_head import read_head
 from pointsman.proxy.client_identity import client_identity
+from support.rows import rows
 
 KIB = 1024
 
@@ -15,15 +16,18 @@ def identity(key: str) -> str:
     return client_identity(head)
 
 
-def test_the_identities_of_512_clients_at_most_are_kept() -> None:
-    """Keys of 6 KiB each, whose heads are too long to be kept: those of all would take 12 MiB."""
-    first = identity("0" * 6 * KIB)
+@rows(("key_bytes", "clients", "most_mib"), [(960, 4000, 3), (6 * KIB, 2000, 2)])
+def test_the_identities_of_512_clients_at_most_are_kept_and_no_long_key(
+    key_bytes: int, clients: int, most_mib: int
+) -> None:
+    """Keys of all clients would take 4 and 12 MiB, 512 of the long ones 3; the heads of the short ones are kept."""
+    first = identity("0" * key_bytes)
     tracemalloc.start()
     try:
-        found = {identity(f"{number:06}" * KIB) for number in range(1, 2000)}
+        found = {identity(f"{number:06}".ljust(key_bytes, "x")) for number in range(1, clients)}
         taken, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(found | {first}) == 2000
-    assert taken < 4 * KIB * KIB
-    assert identity("0" * 6 * KIB) == first
+    assert len(found | {first}) == clients
+    assert taken < most_mib * KIB * KIB
+    assert identity("0" * key_bytes) == first

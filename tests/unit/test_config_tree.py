@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 
 from pointsman.config.load import load
-from pointsman.config.yaml_tree import parse
 from pointsman.errors import ConfigError
-from support.config_files import MINIMAL, REPOSITORY, loaded, problems, the_problem
+from support.config_files import MINIMAL, loaded, problems, the_problem
 from support.rows import rows
 
 FAULTS = [
@@ -26,7 +24,10 @@ FAULTS = [
     ("a: *nowhere\n", 1, "undefined alias", "define the anchor"),
     ('a: 1\nb: "\x01"\n', 2, "a control character", "escape"),
     ("a: " + "[" * 1000, None, "nested too deeply", "write the values out"),
+    ("a: " + "[" * 100_000, None, "nested too deeply", "write the values out"),
     ("a: &a [*a]\n", None, "nested too deeply", "write the values out"),
+    ('a: "\\U00110000"\n', None, "stands for no character", "write the character itself"),
+    ('a: "\\Uffffffff"\n', None, "stands for no character", "write the character itself"),
 ]
 
 
@@ -41,24 +42,6 @@ def test_a_text_that_is_no_mapping_is_one_problem(
     assert problem.path == ""
     assert message in problem.message
     assert fix in problem.fix
-
-
-WRITTEN = [
-    *(file.read_text("utf-8") for file in sorted((REPOSITORY / "config").glob("*.yaml"))),
-    "a: &x {b: 1}\nc: {<<: *x, d: [~, true, 0x1f, 1e3, .inf, 2020-01-01, =], e: }\n",
-    "a: \"\\u00e9 \\x41\\n\"\nb: 'it''s'\nc: |\n  two\n  lines\nd: >-\n  folded\n  text\n",
-    "? a\n: b\nc: !!str 5\nd: !x 6\n",
-    "\u00e9: \u4e2d \U0001f600 # a remark\n\n\nz:\n- 1\n-\n  - 2\n  - {a: b,\n     c: d}\n...\n",
-]
-
-
-@rows("text", [*WRITTEN, "a: \ud800\n", *(text for text, *_ in FAULTS)])
-def test_either_of_pyyamls_parsers_finds_the_same(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """The one in C, which not every PyYAML has, and the one in Python."""
-    found = parse(text)
-    with monkeypatch.context() as patch:
-        patch.delattr(yaml, "CSafeLoader")
-        assert parse(text) == found
 
 
 def test_aliases_cannot_unfold_to_more_than_a_bounded_number_of_values(tmp_path: Path) -> None:

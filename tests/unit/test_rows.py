@@ -25,6 +25,20 @@ def test_it_fails_with_each_row_that_fails() -> None:
     ]
 
 
+def test_a_row_that_does_not_raise_is_one_of_those_that_fail() -> None:
+    @rows("text", ["1", "x", "2"])
+    def test(text: str) -> None:
+        with pytest.raises(ValueError, match="invalid literal"):
+            int(text)
+
+    with pytest.raises(ExceptionGroup, match="2 of 3 rows fail") as caught:
+        test()
+    assert [error.__notes__ for error in caught.value.exceptions] == [
+        ["in the row {'text': '1'}"],
+        ["in the row {'text': '2'}"],
+    ]
+
+
 def test_two_tables_give_each_pair_of_their_rows_and_fixtures_come_from_pytest() -> None:
     seen = []
 

@@ -22,7 +22,7 @@ from pointsman.config.model import Canary, CategoryRollout, Lora, Model, Routing
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
-from pointsman.routing.decision import Reason
+from pointsman.routing.decision import Reason, Would
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Routed, Router
 from support.log import Memory
@@ -46,7 +46,7 @@ async def route(classifier: Classifier, model: str = "MoM", text: str = SECRET) 
 
 
 def record(routed: Routed | None = None, upstream: float | None = None, **fields: Any) -> Record:
-    made = Record("id", "/v1/chat/completions", **({"status": 200} | fields))
+    made = Record("id", **({"path": "/v1/chat/completions", "status": 200} | fields))
     if routed is not None:
         made.decided(routed)
     if upstream is not None:
@@ -236,7 +236,24 @@ def test_256_requests_are_counted_together() -> None:
 async def test_requests_that_are_counted_together_count_as_those_that_are_not(classifier: Classifier) -> None:
     chosen, named = await route(classifier), await route(classifier, BASE)
     cut = await route(classifier, text="x " * 1000)
+    unlike = [  # in one of what the series are told apart by
+        msgspec.structs.replace(chosen, decision=msgspec.structs.replace(chosen.decision, **field))
+        for field in (
+            {"arm": "technical/stable"},
+            {"category": "legal"},
+            {"reason": Reason.LOW_CONFIDENCE},
+            {"model": BASE},
+            {"model": "unknown", "base_model": "unknown"},
+            {"model": "unknown", "base_model": BASE},
+            {"would": Would(BASE, Reason.SHADOW)},
+        )
+    ]
     ended = [
+        *map(record, unlike),
+        record(chosen),
+        record(chosen, path="/v1/completions"),
+        record(msgspec.structs.replace(chosen, classification=cut.classification)),
+        record(msgspec.structs.replace(chosen, classification=None)),
         record(chosen, 0.25, tokens=(7, 3), first_byte=0.5, seconds=1.0, key="one"),
         record(chosen, 0.5, tokens=(1, 2), seconds=2.0, key="one"),
         record(chosen, seconds=0.5, key="two"),

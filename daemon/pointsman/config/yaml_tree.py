@@ -60,7 +60,7 @@ class Parsed:
 def parse(text: str) -> Parsed:
     """Parse YAML text into a tree; never raises because of the text."""
     try:
-        node = _composed(text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
         builder = _Builder()
         root = None if node is None else builder.build(node, (), node.start_mark.line + 1)
     except yaml.YAMLError as error:
@@ -68,6 +68,9 @@ def parse(text: str) -> Parsed:
     except RecursionError:
         message = "nested too deeply, or with aliases inside aliases"
         return Parsed(None, (_problem((), None, message, "write the values out"),))
+    except (ValueError, OverflowError):
+        message = "an escape such as \\U00110000 stands for no character"
+        return Parsed(None, (_problem((), None, message, "write the character itself"),))
     if root is None or _is_null(root):
         fix = "write at least vllm_endpoints, default_model and categories, or start from config/config.yaml"
         return Parsed(None, (*builder.problems, _problem((), None, "the file is empty", fix)))
@@ -76,14 +79,6 @@ def parse(text: str) -> Parsed:
         fix = "write keys such as `default_model: NAME` at the left margin"
         return Parsed(None, (*builder.problems, _problem((), root.line, message, fix)))
     return Parsed(root, tuple(builder.problems))
-
-
-def _composed(text: str) -> yaml.Node | None:
-    """Return PyYAML's tree, by its parser in C where there is one: its parser in Python says better what is wrong."""
-    try:
-        return yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, UnicodeError):
-        return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 def describe(node: Node) -> str:
@@ -132,7 +127,7 @@ class _Builder:
     def _constructed(self, node: yaml.ScalarNode, keys: Keys, line: int) -> Scalar:
         try:
             value = self._constructor.construct_object(node)
-        except (ValueError, LookupError):
+        except (ArithmeticError, ValueError, LookupError):
             kind = node.tag.replace(_TAG, "")
             self._report(keys, line, f'"{node.value[:60]}" is no {kind}', "write the value plainly")
             value = None

@@ -8,16 +8,20 @@ import hashlib
 from pointsman.http1.request_head import RequestHead
 
 _CREDENTIALS = (b"authorization", b"x-api-key", b"api-key")
-# A client sends the same with each request, and to hash it takes four times as long.
+# A client sends the same with each request, and to hash it takes four times as long. No key is long.
 _KEPT_IDENTITIES = 512
+_LONGEST_KEPT_BYTES = 1024
 
 
 def client_identity(head: RequestHead) -> str:
     """Return a hash of a client's credentials; empty for all clients that send none."""
     values = head.values
-    return _identity(tuple([values[name] for name in _CREDENTIALS if name in values]))
+    sent = b"\n".join([values[name] for name in _CREDENTIALS if name in values])
+    return (_kept if len(sent) <= _LONGEST_KEPT_BYTES else _identity)(sent)
 
 
-@functools.lru_cache(_KEPT_IDENTITIES)
-def _identity(sent: tuple[bytes, ...]) -> str:
-    return hashlib.blake2b(b"\n".join(sent), digest_size=16).hexdigest() if sent else ""
+def _identity(sent: bytes) -> str:
+    return hashlib.blake2b(sent, digest_size=16).hexdigest() if sent else ""
+
+
+_kept = functools.lru_cache(_KEPT_IDENTITIES)(_identity)

@@ -97,7 +97,7 @@ class Fields(msgspec.Struct):
         data, size = self.data, memoryview(value).nbytes
         if len(data) <= SEARCHED_BYTES:
             start = data.find(value)
-            if start >= 0 > data.find(value, start + 1):
+            if start >= 0 and data.find(value, start + 1) < 0:
                 return start, start + size
         self.address = self.address or address_of(data)
         start = address_of(value) - self.address

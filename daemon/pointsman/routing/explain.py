@@ -162,7 +162,7 @@ def _shortened(text: str) -> str:
 
 
 def greatest_first(scores: dict[str, float]) -> dict[str, float]:
-    """Return scores in their order, rounded to what is shown."""
+    """Return the scores, the highest first, rounded as they are shown."""
     return {name: round(score, 6) for name, score in sorted(scores.items(), key=lambda item: -item[1])}
 
 

@@ -1,4 +1,4 @@
-"""Fit the shipped graph's temperature and suggest a threshold, on labelled rows that were not trained on."""
+"""Fit a temperature and suggest a threshold, on logits of labelled rows that their model was not trained on."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Calibration:
 
 
 def calibrate(logits: Logits, truth: Ints, precision: float) -> Calibration:
-    """Calibrate the shipped graph's logits [rows, labels] on the indices of the true labels [rows].
+    """Calibrate logits [rows, labels] on the indices of the true labels [rows].
 
     Rows with NO_LABEL count for the thresholds alone: no label is right for them.
     """

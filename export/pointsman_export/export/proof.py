@@ -28,8 +28,8 @@ class Trial:
     """The inputs and limits of the checks.
 
     `prompts` are tokenized texts from `origin`, of which the share `gate` must keep its label. On the rows of
-    `labelled`, the shipped graph may lose `max_drop` of accuracy. It is calibrated on the rows of `calibration`, with a
-    threshold that has `precision`.
+    `labelled`, the shipped graph may lose `max_drop` of accuracy. It is calibrated on the rows of `calibration`, or on
+    the logits that come with them, with a threshold that has `precision`.
     """
 
     target: str
@@ -100,11 +100,17 @@ def prove(
         labelled=trial.labelled.origin if trial.labelled else None,
         max_drop=trial.max_drop,
         calibration=calibration,
-        calibrated_on=trial.calibration.origin if trial.calibration else None,
+        calibrated_on=_calibrated_on(trial.calibration),
         latency_ms={} if on_gpu else latency.measure(paths, vocabulary),
         cpu=latency.cpu_model(),
         bytes={name: path.stat().st_size for name, path in paths.items()},
     )
+
+
+def _calibrated_on(rows: Labelled | None) -> str | None:
+    if rows is None:
+        return None
+    return rows.origin if rows.logits is None else f"{rows.origin}, by the probabilities in its rows"
 
 
 def _on_labelled(
