@@ -1,8 +1,9 @@
 """Break the daemon in many small ways and see whether a test notices: PYTHONPATH=benchmarks python -m mutants WORK
 
 Writes benchmarks/results/mutants.json and mutants.md. The unit tests are run on every mutant, then those that start a
-daemon on the survivors that have no reason. It goes on from the results there are, of mutants that are still the same:
---again tries those that survived anew, and --tests runs only some tests, as after adding to them.
+daemon on the survivors that have no reason. It goes on from the results there are, of mutants that are still the same
+and whose killer is still a test: --again tries those that survived anew, and --tests does so with some tests only, as
+after adding to them.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from mutants.worker import SURVIVED, Result, Task
 
 RESULT = tree.ROOT / "benchmarks" / "results" / "mutants.json"
 SEED = 1
+UNIT_TESTS = "tests/unit"
 
 
 def main() -> None:
@@ -40,14 +42,17 @@ def main() -> None:
     parser.add_argument("--only", default="", help="mutants whose name matches this pattern")
     parser.add_argument("--unit", action="store_true", help="with the unit tests only")
     parser.add_argument("--again", action="store_true", help="try those that survived once more")
-    parser.add_argument("--tests", nargs="+", default=["tests/unit"], help="with these unit tests only")
+    parser.add_argument("--tests", nargs="+", default=[UNIT_TESTS], help="--again, with these unit tests only")
     options = parser.parse_args()
     work: Path = options.work.absolute()
     sources = {file: (tree.ROOT / tree.PACKAGE / file).read_bytes() for file in tree.targets()}
     unit = prepared(work, options.workers, options.tests)
+    some = options.tests != [UNIT_TESTS]
     run = Run(sources, unit, choose(sources, options.count, SEED), only=options.only)
-    for daemon in (False,) if options.unit else (False, True):
-        run.plan(daemon=daemon, again=options.again)
+    if not some:
+        run.forget_killers_that_are_gone()
+    for daemon in (False,) if options.unit or some else (False, True):
+        run.plan(daemon=daemon, again=options.again or some, new=not some)
         run.go(work, options.workers)
     report.main()
     known = {mutant.name for file, source in sources.items() for mutant in mutants(file, source)}
@@ -88,16 +93,25 @@ class Run:
         self._lock = threading.Lock()
         self._waiting: deque[Mutant] = deque()
         self._asked = [mutant for mutant in chosen if re.search(only, mutant.name)]
-        earlier = json.loads(RESULT.read_text())["mutants"] if RESULT.exists() else []
-        rows = {row["name"]: row for row in earlier}
+        self._commit = provenance()["commit"]
+        earlier = json.loads(RESULT.read_text()) if RESULT.exists() else {"mutants": []}
+        rows = {row["name"]: {"commit": earlier["commit"]} | row for row in earlier["mutants"]}
         self._found: dict[str, dict[str, Any]] = {
             mutant.name: rows[mutant.name] | {"line": mutant.edit.line}  # the lines above it may have changed
             for mutant in chosen
             if mutant.name in rows and rows[mutant.name]["diff"] == mutant.diff(sources[mutant.file])
         }
 
-    def plan(self, *, daemon: bool, again: bool) -> None:
-        """Queue what the unit tests have not tried, or the survivors that the `daemon` tests have not.
+    def forget_killers_that_are_gone(self) -> None:
+        """Keep nothing of a mutant whose killer is no unit test any more: whether another one notices is not known."""
+        self._found = {
+            name: row
+            for name, row in self._found.items()
+            if not row["by"].startswith(UNIT_TESTS) or row["by"] in self._unit.seconds
+        }
+
+    def plan(self, *, daemon: bool, again: bool, new: bool) -> None:
+        """Queue what is `new` to the unit tests, or the survivors that the `daemon` tests have not tried.
 
         A survivor that has a reason is not tried again.
         """
@@ -107,7 +121,7 @@ class Run:
         for mutant in self._asked:
             row = self._found.get(mutant.name, {})
             unexplained = row.get("outcome") == SURVIVED and mutant.name not in excused
-            if (unexplained and (not row["daemon"] if daemon else again)) or (not row and not daemon):
+            if (unexplained and (not row["daemon"] if daemon else again)) or (new and not row and not daemon):
                 self._waiting.append(mutant)
         kind = "that start a daemon" if daemon else "of `make unit`"
         print(f"{len(self._asked)} mutants, {len(self._waiting)} to try with the tests {kind}", flush=True)
@@ -118,7 +132,6 @@ class Run:
             thread.start()
         for thread in threads:
             thread.join()
-        self._write()
 
     def _work(self, work: Path, number: int) -> None:
         copy = work / f"tree-{number}"
@@ -175,6 +188,7 @@ class Run:
                 "by": result.by,
                 "daemon": self._daemon,
                 "seconds": result.seconds,
+                "commit": self._commit,
             }
             print(f"{len(self._waiting):4} {result.outcome:8} {result.seconds:6.1f} s  {mutant.name}", flush=True)
             self._write()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
@@ -34,7 +35,7 @@ def page(result: Row, excused: dict[str, str]) -> list[str]:
         "# Mutants",
         "",
         "Small mistakes made on purpose, each in a copy of the code, and whether a test noticed: `make mutants`.",
-        f"Commit {result['commit']}, Python {result['python']}, seed {result['seed']}.",
+        f"Python {result['python']}, seed {result['seed']}; tried at {tried_at(rows, result['commit'])}.",
         "",
         *table(
             ("package", "mutants", "unit tests", "with a daemon", "too slow", "survived", "without a reason", "killed"),
@@ -45,6 +46,12 @@ def page(result: Row, excused: dict[str, str]) -> list[str]:
         "",
         *(line for row in survivors for line in section(row, excused.get(row["name"], "No test notices it yet."))),
     ]
+
+
+def tried_at(rows: list[Row], otherwise: str) -> str:
+    """Say how many mutants were tried at which commit: what has not changed is not tried again."""
+    commits = Counter(row.get("commit", otherwise) for row in rows)
+    return ", ".join(f"{commit} ({number})" for commit, number in commits.most_common())
 
 
 def counts(rows: list[Row], excused: dict[str, str]) -> Iterator[list[str]]:

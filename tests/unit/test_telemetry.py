@@ -46,7 +46,8 @@ async def route(classifier: Classifier, model: str = "MoM", text: str = SECRET) 
 
 
 def record(routed: Routed | None = None, upstream: float | None = None, **fields: Any) -> Record:
-    made = Record("id", **({"path": "/v1/chat/completions", "status": 200} | fields))
+    given: dict[str, Any] = {"path": "/v1/chat/completions", "status": 200} | fields
+    made = Record("id", **given)
     if routed is not None:
         made.decided(routed)
     if upstream is not None:
