@@ -31,6 +31,7 @@ from pointsman.evaluation.labelled import LabelledText, add_label
 from pointsman_export.common.errors import GraphError
 from pointsman_export.correct import onnx_file, training
 from pointsman_export.correct.levels import counted, levels, own_rows, with_labelled
+from pointsman_export.correct.pipeline import _traffic
 from pointsman_export.correct.training import Scale, Texts
 from pointsman_export.fit.main import main
 from support.config_files import REPOSITORY
@@ -196,6 +197,15 @@ def test_the_rows_of_an_earlier_correction_count_no_more_and_the_file_has_its_bo
     assert left is not None
     assert (left.truth == rows.truth).all()
     assert with_labelled(None, scores, allowed) is None
+
+
+def test_of_the_kept_texts_the_latest_5000_are_read_each_once(tmp_path: Path) -> None:
+    """A text has a further line where the shadow differs."""
+    names = [*range(5_000), 1, *range(5_000, 5_010), 5_009, 7_000]
+    path = tmp_path / "texts.jsonl"
+    path.write_text("".join(json.dumps({"hash": f"{name}", "text": f"{name}"}) + "\n" for name in names))
+    found = [int(row.hash) for row in _traffic(path, [LabelledText("7000", "7000", "law")])]
+    assert found == [*range(11, 5_000), 1, *range(5_000, 5_010)]
 
 
 def test_no_threads_wait_for_each_other_and_numpy_is_imported_after_that_is_set() -> None:

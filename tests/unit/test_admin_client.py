@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,16 @@ from aiohttp import web
 
 from pointsman.cli import admin_client
 from pointsman.cli.admin_client import AdminError, AdminPort, NoService, ask
+from pointsman.cli.main import main
+from support.config_files import MINIMAL
 from support.process import reserve_port
 from support.rows import rows
+
+LISTS = {
+    "classifier": {"in_use": "builtin", "promoted": None, "artifacts": []},
+    "canary": {"canaries": []},
+    "config": {"configs": [], "rolled_back": None},
+}
 
 
 async def asked(tmp_path: Path, answer: web.Response) -> object:
@@ -25,21 +34,41 @@ async def asked(tmp_path: Path, answer: web.Response) -> object:
         assert (request.method, request.path, await request.json()) == ("POST", "/adapters/load", {"name": "x"})
         return answer
 
+    async with served(tmp_path, handle):
+        return await asyncio.to_thread(
+            ask, AdminPort(f"unix:{tmp_path}/admin.sock"), "POST", "/adapters/load", {"name": "x"}
+        )
+
+
+@contextlib.asynccontextmanager
+async def served(tmp_path: Path, handle: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[None]:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.UnixSite(runner, str(tmp_path / "admin.sock")).start()
     try:
-        return await asyncio.to_thread(
-            ask, AdminPort(f"unix:{tmp_path}/admin.sock"), "POST", "/adapters/load", {"name": "x"}
-        )
+        yield
     finally:
         await runner.cleanup()
 
 
 async def test_a_unix_socket_is_reached(tmp_path: Path) -> None:
     assert await asked(tmp_path, web.json_response({"endpoints": {"a": None}})) == {"endpoints": {"a": None}}
+
+
+@pytest.mark.parametrize("command", LISTS)
+async def test_a_list_warns_of_trouble(tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        assert request.method == "GET"
+        return web.json_response(LISTS[command] | {"trouble": "a restart forgets it"})
+
+    (tmp_path / "config.yaml").write_text(
+        f"{MINIMAL}pointsman: {{server: {{admin_listen: 'unix:{tmp_path}/admin.sock'}}}}\n"
+    )
+    async with served(tmp_path, handle):
+        code = await asyncio.to_thread(main, [command, "list", "--config", str(tmp_path / "config.yaml")])
+    assert (code, capsys.readouterr().err) == (0, "pointsman: warning: a restart forgets it\n")
 
 
 async def test_an_answer_that_tells_of_endpoints_is_no_refusal(tmp_path: Path) -> None:

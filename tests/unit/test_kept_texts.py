@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from pointsman.adapters.catalog import Served
+from pointsman.api.kept_text import keep_text, keeping_contested
+from pointsman.classify.classifier import Classifier
 from pointsman.cli.main import main
 from pointsman.config.lint import lint
 from pointsman.config.model import LogOptions
@@ -22,12 +25,16 @@ from pointsman.evaluation.labelled import LabelledText, add_label, read_labels, 
 from pointsman.evaluation.replay import read_texts
 from pointsman.observability.kept_rows import Row, forget, rows
 from pointsman.observability.log import Log
+from pointsman.observability.record import Record
 from pointsman.observability.redaction import Redactor
 from pointsman.observability.rotated_file import alone
 from pointsman.observability.texts import KeptTexts
+from pointsman.routing.formats import CHAT
+from pointsman.routing.router import Router
 from support.config_files import MINIMAL, loaded
 from support.log import Memory
 from support.process import eventually
+from support.toy_config import config
 
 OLDEST, NEWEST = "2026-01-01T00:00:00.000+00:00", "2026-11-01T00:00:00.000+00:00"
 
@@ -250,6 +257,16 @@ def test_texts_are_removed_by_request_hash_and_age(
     assert {stat.S_IMODE(one.stat().st_mode) for one in path.parent.glob("texts*")} == {0o600}
 
 
+def test_all_rows_of_a_request_s_text_are_removed_and_counted_as_one_text(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The row with what the shadow says may be of a later request."""
+    written(path, *GIVEN, Row(hash="a", text="one", ts=NEWEST, request_id="r9", shadow="law"))
+    assert main(["texts", "delete", "--file", str(path), "--request-id", "r1"]) == 0
+    assert [row.hash for row in rows(path)] == ["b", "c", "d"]
+    assert "removed 1 text from" in capsys.readouterr().out
+
+
 def test_labels_and_what_shows_the_texts_go_with_them(path: Path) -> None:
     """Labels of other texts stay, and what was taken back does not come back."""
     written(path, *GIVEN)
@@ -333,6 +350,48 @@ def test_what_was_removed_is_not_at_hand(path: Path, *, meanwhile: bool) -> None
     offer(texts, "4" * 8, "newer")
     settle(texts)
     assert texts.latest()["4" * 8] == "newer"
+    texts.close()
+
+
+def test_what_the_shadow_says_does_not_bring_back_what_was_removed(path: Path) -> None:
+    texts = opened(path)
+    offer(texts, "0" * 8, "mine")
+    settle(texts)
+    texts.keep(Row(hash="0" * 8, text="mine", shadow="law"))
+    settle(texts)
+    assert len(kept(path)) == 2
+    forget(path, lambda row: True)
+    texts.keep(Row(hash="0" * 8, text="mine", shadow="law"))
+    texts.keep(Row(hash="1" * 8, text="theirs"))
+    texts.close()
+    assert [row["text"] for row in kept(path)] == ["theirs"]
+
+
+async def test_what_the_shadow_says_of_a_text_of_an_earlier_file_is_not_kept(
+    path: Path, classifier: Classifier
+) -> None:
+    body = {"model": "MoM", "messages": [{"role": "user", "content": "My landlord"}]}
+    router, record = Router(config(), classifier, Served), Record("r1", "/v1/chat/completions")
+    routed = await router.route(CHAT.parse(json.dumps(body).encode()))
+    read = routed.classification
+    assert read is not None
+    texts = opened(path)
+    assert keeping_contested(texts, router, record, routed, read) is None, "its text is not kept"
+    keep_text(texts, router, record, routed)
+    keep = keeping_contested(texts, router, record, routed, read)
+    assert keep is not None
+    await eventually(lambda: not texts._writer._size, "it is written")
+    forget(path, lambda row: True)
+    texts.keep(Row(hash="other", text="other"))
+    await eventually(lambda: not texts._writer._size, "another file has begun")
+    keep("My landlord", "medical")
+    texts.close()
+    assert [row["text"] for row in kept(path)] == ["other"]
+
+
+def test_texts_that_begin_a_new_file_are_at_hand(path: Path) -> None:
+    texts = many(path, 2, texts_files=1)
+    assert list(texts.latest()) == ["1"]
     texts.close()
 
 

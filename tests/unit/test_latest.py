@@ -22,6 +22,7 @@ from pointsman.routing.formats import CHAT
 from pointsman.routing.opinion import Opinion
 from pointsman.routing.router import Router
 from pointsman.server.response import Response
+from support.process import eventually
 from support.rows import rows
 from support.toy_config import config
 
@@ -177,16 +178,17 @@ def test_what_the_classifier_in_shadow_would_have_chosen_is_told_where_it_is_ano
 class Kept:
     """A file of texts; its disk may hang until `free` is set."""
 
-    def __init__(self, texts: dict[str, str] | None) -> None:
+    def __init__(self, texts: dict[str, str], *, hangs: bool = False) -> None:
         self._texts = texts
+        self._hangs = hangs
         self.free = threading.Event()
         self.asked = 0
 
     def latest(self) -> dict[str, str]:
         self.asked += 1
-        if self._texts is None:
+        if self._hangs:
             self.free.wait(60)
-        return self._texts or {}
+        return self._texts
 
 
 def test_texts_are_told_of_the_decisions_that_are_asked_for_where_they_are_kept(classifier: Classifier) -> None:
@@ -214,7 +216,7 @@ def test_a_disk_that_hangs_takes_the_texts_and_one_thread(
     record = ended(200)
     record.decided(asyncio.run(route(classifier)))
     metrics.count(record)
-    texts = Kept(None)
+    texts = Kept({}, hangs=True)
     handler = decisions_route(found, lambda: cast("Any", texts)).handler
     try:
         for _ in range(3):
@@ -224,6 +226,27 @@ def test_a_disk_that_hangs_takes_the_texts_and_one_thread(
         assert texts.asked == 1
     finally:
         texts.free.set()
+
+
+async def test_all_who_ask_at_the_same_time_are_told_the_texts_of_one_reading(classifier: Classifier) -> None:
+    """As two tabs do, which draw a decision once."""
+    metrics, found = latest()
+    record = ended(200)
+    record.decided(await route(classifier))
+    metrics.count(record)
+    assert record.routed is not None
+    assert record.routed.classification is not None
+    texts = Kept({record.routed.classification.text_hash: SECRET}, hangs=True)
+    handler = decisions_route(found, lambda: cast("Any", texts)).handler
+    asking = [
+        asyncio.ensure_future(_once(handler(cast("Any", SimpleNamespace(head=SimpleNamespace(query=""))))))
+        for _ in "12"
+    ]
+    await eventually(lambda: texts.asked, "the first one's reading has begun")
+    texts.free.set()
+    for answer in await asyncio.gather(*asking):
+        assert list(json.loads(answer.body)["texts"].values()) == [SECRET]
+    assert texts.asked == 1
 
 
 def test_ten_thousand_requests_are_kept_in_25_megabytes_whatever_clients_write() -> None:

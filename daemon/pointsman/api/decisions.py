@@ -37,7 +37,10 @@ class _Query(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Texts:
-    """The latest texts, read in a thread, since their disk may hang; one reading at a time."""
+    """The latest texts, read in a thread, since their disk may hang; one reading at a time.
+
+    Who asks meanwhile waits for the same one.
+    """
 
     def __init__(self, kept: Callable[[], KeptTexts | None]) -> None:
         self._kept = kept
@@ -49,9 +52,10 @@ class _Texts:
         if kept is None:
             return None
         hashes = {one.text_hash for one in decisions if one.text_hash is not None}
-        if not hashes or (self._reading is not None and not self._reading.done()):
+        if not hashes:
             return {}
-        self._reading = daemon_thread.start(kept.latest, "latest texts")
+        if self._reading is None or self._reading.done():
+            self._reading = daemon_thread.start(kept.latest, "latest texts")
         try:
             found = await asyncio.wait_for(asyncio.wrap_future(self._reading), READ_S)
         except (OSError, TimeoutError):

@@ -8,43 +8,52 @@ from collections.abc import Callable
 import msgspec
 
 from pointsman.classify.classifier import Classification
-from pointsman.observability.kept_rows import Row
+from pointsman.observability.kept_rows import NO_CATEGORY, Row
 from pointsman.observability.log_line import cut, stamp
 from pointsman.observability.record import LONGEST_NAME_BYTES, Record
 from pointsman.observability.texts import KeptTexts
+from pointsman.routing.decision import Decision
 from pointsman.routing.router import Routed, Router
 
 # So many of the best categories are kept with their scores.
 SCORES = 2
-NO_CATEGORY = "(none)"
 
 
 def keep_text(texts: KeptTexts, router: Router, record: Record, routed: Routed) -> None:
     """Keep what the classifier read, if anything was read and this text is wanted."""
     read = routed.classification
     if read is not None and texts.wants(read.text_hash):
-        texts.keep(_row(router, record, routed, read))
+        text = router.classifier.stages[read.stage].read(routed.text)
+        texts.keep(_row(router, record.request_id, routed.decision, read, text))
 
 
-def contested(
+def keeping_contested(
     texts: KeptTexts, router: Router, record: Record, routed: Routed, read: Classification
-) -> Callable[[str | None], object]:
-    """Return what keeps a text once more, with the other category that the classifier in shadow chose."""
+) -> Callable[[str, str | None], object] | None:
+    """Return what keeps a text once more, with the other category that the classifier in shadow chose.
+
+    None for a text that is not kept.
+    """
     if not texts.has(read.text_hash):
-        return lambda _: None
-    row = _row(router, record, routed, read)
-    return lambda category: texts.keep(msgspec.structs.replace(row, shadow=category or NO_CATEGORY))
+        return None
+    request_id, decision = record.request_id, routed.decision  # and not the request's body
+
+    def keep(text: str, category: str | None) -> None:
+        if texts.has(read.text_hash):  # it may have been removed since
+            row = _row(router, request_id, decision, read, text)
+            texts.keep(msgspec.structs.replace(row, shadow=category or NO_CATEGORY))
+
+    return keep
 
 
-def _row(router: Router, record: Record, routed: Routed, read: Classification) -> Row:
-    decision = routed.decision
+def _row(router: Router, request_id: str, decision: Decision, read: Classification, text: str) -> Row:
     scores = router.policy.scores(read.probabilities) if read.supported else {}
     best = sorted(scores, key=scores.__getitem__, reverse=True)[:SCORES]
     return Row(
         hash=read.text_hash,
-        text=router.classifier.stages[read.stage].read(routed.text),
+        text=text,
         ts=stamp(time.time()),
-        request_id=record.request_id,
+        request_id=request_id,
         model=cut(decision.model, LONGEST_NAME_BYTES),
         category=decision.category,
         confidence=None if decision.confidence is None else round(decision.confidence, 4),

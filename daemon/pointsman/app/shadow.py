@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from pointsman.api.kept_text import contested
+from pointsman.api.kept_text import keeping_contested
 from pointsman.app.prepare import Prepared
 from pointsman.app.shadow_process import ShadowEnded, ShadowProcess, classification, ordered
 from pointsman.app.supervisor import Supervisor
@@ -51,8 +51,8 @@ class _Text(msgspec.Struct, frozen=True):
     tell: Callable[[Opinion | None], object]
     """Called with the second one's opinion; None if it has failed."""
     counts: bool
-    differs: Callable[[str | None], object] | None
-    """Called with the second one's category where it is another."""
+    differs: Callable[[str, str | None], object] | None
+    """Called with the text and the second one's category where it is another."""
 
     def opinion(self, policy: Policy, found: Classification) -> Opinion:
         router = self.router
@@ -101,7 +101,7 @@ class Shadow:
         def tell(opinion: Opinion | None) -> None:
             record.shadow = opinion
 
-        differs = None if texts is None else contested(texts, router, record, routed, found)
+        differs = None if texts is None else keeping_contested(texts, router, record, routed, found)
         self._have_read(router, routed, found, tell, counts=True, differs=differs)
 
     async def opinion(self, router: Router, routed: Routed) -> Opinion | None:
@@ -132,7 +132,7 @@ class Shadow:
         tell: Callable[[Opinion | None], object],
         *,
         counts: bool,
-        differs: Callable[[str | None], object] | None = None,
+        differs: Callable[[str, str | None], object] | None = None,
     ) -> None:
         text = router.classifier.stages[found.stage].read(routed.text)
         share, tools = (0.0, False) if routed.kept is None else (routed.kept.share, routed.kept.tools)
@@ -195,7 +195,7 @@ class Shadow:
         if pair is not None:
             self._count_pair(pair[0] or "", pair[1] or "")
             if text.differs is not None:
-                text.differs(second.category)
+                text.differs(text.text, second.category)
 
     def _stop(self, why: str) -> None:
         self.state, self.error = "stopped", why

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from pointsman.cli.admin_client import AdminPort, ask, show, warn_of_trouble
+from pointsman.cli.admin_client import AdminPort, ask, read, show, warn_of_trouble
 
 
 def run(options: argparse.Namespace) -> int:
@@ -17,8 +17,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _answer(port: AdminPort, options: argparse.Namespace) -> Any:
     if options.action == "list":
-        return ask(port, "GET", "/canaries")["canaries"]
-    told = ask(port, "POST", f"/canaries/{options.action}", {"category": options.category})
+        told = read(port, "GET", "/canaries")
+    else:
+        told = ask(port, "POST", f"/canaries/{options.action}", {"category": options.category})
     warn_of_trouble(told)
     return told["canaries"]
 

@@ -23,12 +23,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _answer(port: AdminPort, options: argparse.Namespace) -> dict[str, Any]:
     if options.action == "list":
-        return read(port, "GET", "/classifiers")
-    name = options.artifact
-    if name is not None and os.sep in name and options.action == "promote":
-        name = str(Path(name).absolute())
-    body = {} if name is None else {"artifact": name}
-    told: dict[str, Any] = ask(port, "POST", f"/classifier/{options.action}", body)
+        told = read(port, "GET", "/classifiers")
+    else:
+        name = options.artifact
+        if name is not None and os.sep in name and options.action == "promote":
+            name = str(Path(name).absolute())
+        told = ask(port, "POST", f"/classifier/{options.action}", {} if name is None else {"artifact": name})
     warn_of_trouble(told)
     return told
 

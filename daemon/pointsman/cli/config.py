@@ -22,9 +22,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _answer(port: AdminPort, options: argparse.Namespace) -> dict[str, Any]:
     if options.action == "list":
-        return read(port, "GET", "/configs")
-    body = {} if options.number is None else {"number": options.number}
-    told: dict[str, Any] = ask(port, "POST", f"/config/{options.action}", body)
+        told = read(port, "GET", "/configs")
+    else:
+        body = {} if options.number is None else {"number": options.number}
+        told = ask(port, "POST", f"/config/{options.action}", body)
     warn_of_trouble(told)
     return told
 

@@ -12,7 +12,7 @@ from pointsman.config.load import default_path, load
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.improve_files import labels_file, report_file, worklist_file
 from pointsman.evaluation.labelled import LabelledText, forget_labels
-from pointsman.observability.kept_rows import Row, forget
+from pointsman.observability.kept_rows import Row, forget, rows
 
 
 def run(options: argparse.Namespace) -> int:
@@ -25,8 +25,20 @@ def run(options: argparse.Namespace) -> int:
     try:
         before = since(options.older_than, time.time(), "--older-than")
         path = options.file or _configured(options.config)
-        removed = forget(path, lambda row: _is_meant(row, options, before))
-        labelled = forget_labels(labels_file(), lambda one: _is_meant(one, options, before))
+        ids, hashes = set(options.request_id or ()), set(options.text_hash or ())
+        hashes |= _hashes(path, ids)
+        found: set[str] = set()
+
+        def is_meant(row: Row | LabelledText) -> bool:
+            """Return whether a row is to be removed; one of an earlier release has no time, and so is old."""
+            meant = row.request_id in ids or row.hash in hashes or bool(before and row.ts < before)
+            if meant:
+                found.add(row.hash)
+            return meant
+
+        forget(path, is_meant)
+        removed = len(found)
+        labelled = forget_labels(labels_file(), is_meant)
         if removed or labelled:  # they have texts as well, and are made again
             worklist_file().unlink(missing_ok=True)
             report_file().unlink(missing_ok=True)
@@ -45,10 +57,12 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _is_meant(row: Row | LabelledText, options: argparse.Namespace, before: str) -> bool:
-    """Return whether a row is to be removed; one of an earlier release has no time, and so is old."""
-    asked = row.request_id in (options.request_id or ()) or row.hash in (options.text_hash or ())
-    return asked or bool(before and row.ts < before)
+def _hashes(path: Path, ids: set[str]) -> set[str]:
+    """Return the texts of requests: a further row of a text, as where the shadow differs, may be of another request."""
+    try:
+        return {row.hash for row in rows(path) if row.request_id in ids} if ids else set()
+    except FileNotFoundError:
+        return set()
 
 
 def _configured(config: Path | None) -> Path:

@@ -13,11 +13,12 @@ from pointsman.config.labels import cover
 from pointsman.config.model import Config
 from pointsman.config.words import fold
 from pointsman.evaluation.metrics import Bools, Floats, Ints
+from pointsman.observability.kept_rows import NO_CATEGORY
 from pointsman.routing.decision import Choice, Reason
 from pointsman.routing.planner import Planner
 from pointsman.routing.policy import Policy
 
-NONE = "(none)"
+NONE = NO_CATEGORY
 """The class of prompts that go to `default_model` without a category."""
 OTHER = "other"
 DEFAULT_THRESHOLD = 0.6

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from pointsman.observability.kept_rows import Row
+from pointsman.observability.kept_rows import NO_CATEGORY, Row
 
 MOST_ITEMS = 5_000
 """As many of the most useful texts are compared for likeness."""
@@ -83,11 +83,11 @@ class Feedback(msgspec.Struct, frozen=True):
 
 
 def contested(lines: Iterable[Logged]) -> dict[str, str]:
-    """Return, by text, the category of the classifier in shadow where it differs; `(none)` stands for none."""
+    """Return, by text, the category of the classifier in shadow where it differs; NO_CATEGORY stands for none."""
     found = {}
     for line in lines:
         if line.shadow is not None and line.text_hash and line.shadow.get("category") != line.category:
-            found[line.text_hash] = str(line.shadow.get("category") or "(none)")
+            found[line.text_hash] = str(line.shadow.get("category") or NO_CATEGORY)
     return found
 
 

@@ -13,6 +13,8 @@ import msgspec
 from pointsman import files
 from pointsman.observability.rotated_file import alone, lines, parts
 
+NO_CATEGORY = "(none)"
+
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line of the file: a text, with the request that had it first and what was decided about it.
@@ -31,7 +33,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     scores: dict[str, float] = {}
     """Of the two best categories."""
     shadow: str | None = None
-    """The category by the classifier in shadow where it differs; `(none)` stands for none."""
+    """The category by the classifier in shadow where it differs; NO_CATEGORY stands for none."""
 
 
 def rows(path: Path) -> Iterator[Row]:

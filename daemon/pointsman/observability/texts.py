@@ -44,11 +44,12 @@ class KeptTexts:
         self._redactor = Redactor(options.texts_redact)
         self._kept: Lru[str, bool] = Lru(KEPT_TEXTS)
         self._begun = 0
+        self._redacted_rows: list[Row] = []
         self._latest: Lru[str, str] = Lru(LATEST_TEXTS)
         self._latest_begun = 0
         self._latest_lock = threading.Lock()
         self._writer = LineWriter(
-            self._file.descriptor, "texts", self._lost, self._failing, self._file.make_room, self._redacted
+            self._file.descriptor, "texts", self._lost, self._failing, self._make_room, self._redacted
         )
 
     def wants(self, text_hash: str) -> bool:
@@ -75,10 +76,7 @@ class KeptTexts:
         None are left once the file was replaced, as by `pointsman texts delete`, or has begun anew.
         """
         with self._latest_lock:
-            begun = self._file.begun
-            if begun != self._latest_begun or not self._file.is_in_place():
-                self._latest_begun = begun
-                self._latest = Lru(LATEST_TEXTS)
+            self._empty_latest(self._file.is_in_place())
             return dict(self._latest.items())
 
     def close(self) -> None:
@@ -88,12 +86,32 @@ class KeptTexts:
 
     def _redacted(self, data: bytes) -> bytes:
         """Redact the rows in some lines; runs in the thread that writes."""
-        found = (msgspec.json.decode(line, type=Row) for line in data.splitlines())
-        clean = [msgspec.structs.replace(row, text=self._redactor.redact(row.text)) for row in found]
+        found = [msgspec.json.decode(line, type=Row) for line in data.splitlines()]
+        if not self._in_place():  # what the shadow says of a text that was removed does not bring it back
+            found = [row for row in found if row.shadow is None]
+        self._redacted_rows = [msgspec.structs.replace(row, text=self._redactor.redact(row.text)) for row in found]
+        return msgspec.json.Encoder().encode_lines(self._redacted_rows)
+
+    def _make_room(self, size: int) -> None:
+        """Make room for the redacted rows, which are at hand from then on; runs in the thread that writes."""
+        self._file.make_room(size)
         with self._latest_lock:
-            for row in clean:
+            self._empty_latest(True)
+            for row in self._redacted_rows:
                 self._latest.put(row.hash, row.text[:LATEST_CHARACTERS])
-        return msgspec.json.Encoder().encode_lines(clean)
+
+    def _empty_latest(self, in_place: bool) -> None:
+        """Leave none of the latest texts if another file was begun since, or if it is not in place."""
+        begun = self._file.begun
+        if begun != self._latest_begun or not in_place:
+            self._latest_begun = begun
+            self._latest = Lru(LATEST_TEXTS)
+
+    def _in_place(self) -> bool:
+        try:
+            return self._file.is_in_place()
+        except OSError:  # it is told when the rows are written
+            return True
 
     def _lost(self, texts: int, error: str | None) -> bytes:
         message = f"{texts} texts were not kept: {self._path} was not written in time"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from pointsman.evaluation.fitted_rows import FITTED_ROWS, pack
 from pointsman.evaluation.labelled import LabelledText
 from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.scheme import Categories
+from pointsman.lru import Lru
 from pointsman.observability.kept_rows import Row, rows
 from pointsman_export.common import destination, session
 from pointsman_export.common.answers import hashes, write_manifest
@@ -165,15 +165,15 @@ def _traffic(path: Path | None, labelled: Sequence[LabelledText]) -> list[Row]:
     """Return the latest kept texts without those that are labelled, each once."""
     if path is None:
         return []
-    latest: deque[Row] = deque(maxlen=MOST_TRAFFIC)
+    latest: Lru[str, Row] = Lru(MOST_TRAFFIC)
     seen = {one.hash for one in labelled}
     try:
         for row in rows(path):
             if row.hash not in seen and row.text.strip():
-                latest.append(row)
+                latest.put(row.hash, row)
     except FileNotFoundError:
         return []
-    return list({row.hash: row for row in latest}.values())
+    return [row for _, row in latest.items()]
 
 
 def _supported(manifest: Manifest, texts: list[str]) -> Bools:
