@@ -40,6 +40,7 @@ REPORT: dict[str, Any] = {
         {"category": "law", "before": 0.6, "after": 0.82, "labelled": 40, "origin": "fitted", "few": False},
         {"category": "math", "before": 0.6, "after": 0.6, "labelled": 0, "origin": "fitted", "few": True},
         {"category": "art", "before": 0.5, "after": 0.5, "labelled": 0, "origin": "routing.thresholds", "few": True},
+        {"category": "sea", "before": 0.6, "after": 0.6, "labelled": 9, "origin": "lower bound", "few": False},
     ],
     "labels": [{"label": "law", "texts": 40, "before": 9, "after": 33}],
     "changes": [{"before": "other", "after": "law", "model": "law-lora", "texts": 700, "samples": [HOSTILE, "two"]}],
@@ -166,6 +167,7 @@ async def test_the_last_fit_is_shown_with_samples_as_text_and_is_promoted_by_a_c
         ["0.60", "0.82", "40", "the base’s rows and labels"],
         ["0.60", "0.60", "0", "the base’s rows alone: too few labels"],
         ["0.50", "0.50", "0", "the config sets it"],
+        ["0.60", "0.60", "9", "lower bound"],
     ]
     await browser.run("[...document.querySelectorAll('button')].find(one => one.textContent === 'Promote').click()")
     await shows(browser, "9 → 33 of 40")
@@ -193,7 +195,13 @@ async def test_a_fit_is_discarded_by_a_second_click_unless_it_serves_or_is_in_sh
     rows = await cells(browser, "Classifiers")
     assert [row[2] for row in rows] == ["in use", "Promotein shadow", "PromoteDiscard"]
     await press(browser, "Discard")
+    double = "dispatchEvent(new MouseEvent('click', {detail: 2, bubbles: true}))"
+    await browser.run(f"[...document.querySelectorAll('button.bad')][0].{double}")
     assert page.promoted == []
+    await press(browser, "Promote")
+    while not page.promoted:
+        await shows(browser, HOSTILE)
+    assert page.promoted.pop()[0] == "promote", "the double click discarded it"
     await press(browser, "Discard for ever")
     while not page.promoted:
         await shows(browser, HOSTILE)

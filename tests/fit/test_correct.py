@@ -30,8 +30,9 @@ from pointsman.evaluation.fitted_rows import pack
 from pointsman.evaluation.labelled import LabelledText, add_label
 from pointsman_export.common.errors import GraphError
 from pointsman_export.correct import onnx_file, training
-from pointsman_export.correct.levels import counted, levels, own_rows, with_labelled
+from pointsman_export.correct.levels import added, counted, levels, own_rows, with_labelled
 from pointsman_export.correct.pipeline import _traffic
+from pointsman_export.correct.report import CorrectionReport, Judged
 from pointsman_export.correct.training import Scale, Texts
 from pointsman_export.fit.main import main
 from support.config_files import REPOSITORY
@@ -188,15 +189,45 @@ def test_what_the_config_sets_stays(world: Path) -> None:
 
 def test_the_rows_of_an_earlier_correction_count_no_more_and_the_file_has_its_bound() -> None:
     scores, allowed = np.full((40, 4), 0.25), np.eye(4, dtype=bool)[[1] * 40]
-    rows = Calibration(np.tile([1.0, 0, 0, 0], (3_990, 1)), np.zeros(3_990, dtype=np.int64))
-    both = with_labelled(rows, scores, allowed)
-    assert both is not None
-    assert (len(both.truth), both.truth[-1]) == (4_000, 1)
-    manifest = SimpleNamespace(verification={"correction": {"calibrated": 10}})
-    left = own_rows(cast("artifact.Artifact", SimpleNamespace(calibration=both, manifest=manifest)))
-    assert left is not None
-    assert (left.truth == rows.truth).all()
+    for before, after in ((3_000, 3_000), (3_990, 3_960), (4_000, 3_960)):
+        rows = Calibration(np.tile([1.0, 0, 0, 0], (before, 1)), np.zeros(before, dtype=np.int64))
+        both = with_labelled(rows, scores, allowed)
+        assert both is not None
+        assert both.truth.tolist() == [0] * after + [1] * 40
+        manifest = SimpleNamespace(verification={"correction": {"calibrated": added(rows, 40)}})
+        left = own_rows(cast("artifact.Artifact", SimpleNamespace(calibration=both, manifest=manifest)))
+        assert left is not None
+        assert left.truth.tolist() == [0] * after
     assert with_labelled(None, scores, allowed) is None
+    assert added(None, 40) == 0
+
+
+def test_a_large_base_leaves_a_quarter_of_the_rows_to_the_latest_labelled_texts() -> None:
+    """And is thinned evenly, however often it is corrected."""
+    scores, allowed = np.eye(4)[[1] * 1_000 + [2] * 1_000], np.ones((2_000, 4), dtype=bool)
+    own = Calibration(np.eye(4)[[0] * 2_000 + [3] * 2_000], np.array([0] * 2_000 + [3] * 2_000))
+    for _ in range(3):
+        both = with_labelled(own, scores, allowed)
+        assert both is not None
+        assert both.truth[3_000:].tolist() == [2] * 1_000
+        own = Calibration(both.probabilities[:3_000], both.truth[:3_000])
+        assert own.truth.tolist() == [0] * 1_500 + [3] * 1_500
+        assert (own.probabilities.argmax(axis=1) == own.truth).all()
+
+
+def test_a_threshold_that_was_not_fitted_says_so(world: Path) -> None:
+    """As where the base has no rows."""
+    config, labels = load(world / "config.yaml").config, artifact.load(artifact.BUILTIN).manifest.labels
+    labelled = [LabelledText(f"{number}", "x", "medical") for number in range(12)]
+    found = tuple(levels(config, labels, labelled, None, None))
+    assert {one.origin for one in found} == {"lower bound"}
+    judged = (Judged("medical", 12, 1, 2),)
+    report = CorrectionReport(
+        base="b", labelled=12, labels=judged, levels=found, calibrated=0, strength=1.0, folds=5, traffic=0, changes=(),
+        seconds=1.0,
+    )  # fmt: skip
+    assert "12 (lower bound)" in report.table()
+    assert "base's rows" not in report.table()
 
 
 def test_of_the_kept_texts_the_latest_5000_are_read_each_once(tmp_path: Path) -> None:

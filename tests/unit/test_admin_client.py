@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -20,7 +21,7 @@ from support.config_files import MINIMAL
 from support.process import reserve_port
 from support.rows import rows
 
-LISTS = {
+LISTS: dict[str, dict[str, Any]] = {
     "classifier": {"in_use": "builtin", "promoted": None, "artifacts": []},
     "canary": {"canaries": []},
     "config": {"configs": [], "rolled_back": None},

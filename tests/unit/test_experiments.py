@@ -180,11 +180,24 @@ async def test_feedback_on_answers_of_another_experiment_counts_for_none(classif
     assert told["sides"][0]["bad"] == 1, "it has ended"
 
 
+async def test_the_labels_most_frequent_on_both_sides_together_are_told_of_both() -> None:
+    """Also one that a side has not, as it is a share of 0 there; as `pointsman compare` does."""
+    experiments = followed(made(categories=canary()))
+    (found,) = experiments._found.values()
+    for side, labels in zip(found.sides, ("aaabbbcccdddeeeffg", "gggg"), strict=True):
+        for number, label in enumerate(labels):
+            side.rate(f"{number}", None, label)
+    (told,) = experiments.report()["experiments"]
+    first, second = ({name: one["value"] for name, one in side["labels"].items()} for side in told["sides"])
+    assert first == {"g": 1 / 18} | dict.fromkeys("abcd", 3 / 18)
+    assert second == {"g": 1.0} | dict.fromkeys("abcd", 0.0)
+
+
 def test_labels_that_clients_make_up_take_no_memory() -> None:
     tally = Tally("canary", 1_000, 100)
     for number in range(5_000):
         tally.rate(f"{number}", 0.5, f"label-{number}")
-    assert len(tally._labels) == 21
+    assert len(tally.labels) == 21
     assert tally.labelled("*") == (4_980, 5_000)
     assert tally.scored() == (2_500.0, 5_000)
     assert len(tally._rated) == 100

@@ -242,7 +242,7 @@ async def test_all_who_ask_at_the_same_time_are_told_the_texts_of_one_reading(cl
         asyncio.ensure_future(_once(handler(cast("Any", SimpleNamespace(head=SimpleNamespace(query=""))))))
         for _ in "12"
     ]
-    await eventually(lambda: texts.asked, "the first one's reading has begun")
+    await eventually(lambda: bool(texts.asked), "the first one's reading has begun")
     texts.free.set()
     for answer in await asyncio.gather(*asking):
         assert list(json.loads(answer.body)["texts"].values()) == [SECRET]

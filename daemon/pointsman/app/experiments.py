@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pointsman.config.model import Config, RoutingOptions
-from pointsman.evaluation.comparison import EACH, FAILURES, SCALE, prices_of, verdicts
+from pointsman.evaluation.comparison import EACH, FAILURES, MOST_LABELS, SCALE, prices_of, verdicts
 from pointsman.evaluation.sequential import difference
 from pointsman.evaluation.tally import Tally
 from pointsman.evaluation.worklist import Feedback
@@ -149,11 +149,12 @@ class Experiments:
                     "percent": one.setting.percent,
                     "started": round(one.started, 3),
                     "ended": None if one.ended is None else round(one.ended, 3),
-                    "sides": [side.figures() for side in one.sides],
+                    "sides": [side.figures(labels) for side in one.sides],
                     "first_byte_ratio": _ratio(*one.sides),
                     "verdicts": verdicts(*one.sides),
                 }
                 for key, one in self._found.items()
+                for labels in [_frequent(*one.sides)]
             ],
         }
 
@@ -189,6 +190,11 @@ def _settings(config: Config, routing: RoutingOptions) -> Iterator[tuple[Key, Se
 
 def _share(mode: str | None, percent: float | None) -> Setting:
     return Setting(None, (percent or 0.0) if mode == "percent" else 0.0)
+
+
+def _frequent(first: Tally, second: Tally) -> list[str]:
+    """Return the labels that are told of both sides: the most frequent of both together."""
+    return [name for name, _ in (first.labels + second.labels).most_common(MOST_LABELS)]
 
 
 def _ratio(first: Tally, second: Tally) -> dict[str, float] | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pointsman.evaluation.comparison import MOST_LABELS, Conversation, Rating
+from pointsman.evaluation.comparison import Conversation, Rating
 from pointsman.evaluation.metrics import accuracy_interval
 from pointsman.evaluation.sequential import Sample, Share
 from pointsman.evaluation.worklist import Feedback
@@ -64,7 +64,8 @@ class Tally:
         self._known: Lru[str, Conversation] = Lru(most)
         self._rated: Lru[str, Rating] = Lru(most_rated)
         self._scores = Moments()
-        self._labels: Counter[str] = Counter()
+        self.labels: Counter[str] = Counter()
+        """How many conversations have each label."""
         self._labelled = 0
         self.good = self.bad = 0
 
@@ -105,10 +106,10 @@ class Tally:
             else:
                 self._scores.change(before, after)
         if label is not None and label not in one.labels:
-            if label not in self._labels and len(self._labels) >= MOST_KNOWN_LABELS:
+            if label not in self.labels and len(self.labels) >= MOST_KNOWN_LABELS:
                 label = OTHERS
             self._labelled += not one.labels
-            self._labels[label] += label not in one.labels
+            self.labels[label] += label not in one.labels
             one.labels.add(label)
 
     def failures(self) -> tuple[int, int]:
@@ -125,10 +126,10 @@ class Tally:
 
     def labelled(self, label: str) -> tuple[int, int]:
         """Return how many conversations have a label, of how many with any."""
-        return self._labels[label], self._labelled
+        return self.labels[label], self._labelled
 
-    def figures(self) -> dict[str, Any]:
-        """Return the counts, and means with their 95 % intervals."""
+    def figures(self, labels: Iterable[str]) -> dict[str, Any]:
+        """Return the counts, and means and the shares of labels with their 95 % intervals."""
         failed, conversations = self.failures()
         return {
             "name": self.name,
@@ -141,7 +142,7 @@ class Tally:
             "good": self.good,
             "bad": self.bad,
             "score": _mean(self._scores.sample()),
-            "labels": {name: _share(*self.labelled(name)) for name, _ in self._labels.most_common(MOST_LABELS)},
+            "labels": {name: _share(*self.labelled(name)) for name in labels},
         }
 
 

@@ -24,6 +24,9 @@ from pointsman.evaluation.scheme import Categories
 from pointsman.routing.thresholds import thresholds
 from pointsman_export.correct.labels import LEAST_LABELS
 
+LABELLED_PART = 4
+"""One row in so many is a labelled text's, if there are as many and the base's rows leave no room."""
+
 
 class Level(msgspec.Struct, frozen=True):
     """The threshold of a category before and after, and the texts that are labelled with it."""
@@ -57,17 +60,34 @@ def counted(config: Config, labels: list[str], labelled: Sequence[LabelledText],
     return np.array([given[scheme.names[best]] >= LEAST_LABELS for best in scheme.scores(scores).argmax(axis=1)])
 
 
-def with_labelled(rows: Calibration | None, scores: Floats, allowed: Bools) -> Calibration | None:
-    """Return the rows with those of labelled texts, as far as there is room; None stays None.
+def added(rows: Calibration | None, labelled: int) -> int:
+    """Return how many labelled texts are added to the base's rows: all for which there is room, or can be made."""
+    if rows is None:
+        return 0
+    most = _most(rows)
+    return min(labelled, max(most - len(rows.truth), most // LABELLED_PART))
 
-    A text's label is the likeliest of those that it is `allowed`.
+
+def with_labelled(rows: Calibration | None, scores: Floats, allowed: Bools) -> Calibration | None:
+    """Return the rows, thinned evenly where they leave no room, and then those of the latest labelled texts.
+
+    None stays None. A text's label is the likeliest of those that it is `allowed`.
     """
     if rows is None or not len(scores):
         return rows
-    labels = scores.shape[1]
-    room = max(0, min(MOST_ROWS, MOST_BYTES // (4 + labels)) - len(rows.truth))
-    truth = np.where(allowed, scores, -1.0).argmax(axis=1)
-    return Calibration(np.concatenate([rows.probabilities, scores[:room]]), np.concatenate([rows.truth, truth[:room]]))
+    latest = len(scores) - added(rows, len(scores))
+    truth = np.where(allowed, scores, -1.0).argmax(axis=1)[latest:]
+    left = min(len(rows.truth), _most(rows) - len(truth))
+    places = np.linspace(0, len(rows.truth) - 1, left).astype(int)
+    return Calibration(
+        np.concatenate([rows.probabilities[places], scores[latest:]]), np.concatenate([rows.truth[places], truth])
+    )
+
+
+def _most(rows: Calibration) -> int:
+    """Return how many rows an artifact may have."""
+    labels: int = rows.probabilities.shape[1]
+    return min(MOST_ROWS, MOST_BYTES // (4 + labels))
 
 
 def levels(

@@ -32,7 +32,7 @@ from pointsman_export.common.errors import ValuesError
 from pointsman_export.common.features import features_name
 from pointsman_export.correct import onnx_file, training
 from pointsman_export.correct.labels import allowed_labels, read
-from pointsman_export.correct.levels import counted, levels, own_rows, with_labelled
+from pointsman_export.correct.levels import added, counted, levels, own_rows, with_labelled
 from pointsman_export.correct.report import CorrectionReport, changes, judged, right, right_by_fold
 from pointsman_export.correct.training import Correction, Scale, Texts, softmax
 from pointsman_export.export.texts import BUILT_IN
@@ -84,7 +84,6 @@ def correct(request: CorrectionRequest, progress: Progress) -> CorrectionReport:
     before, own = base.calibration, own_rows(base)
     counts = counted(request.config, labels, labelled, unseen)
     after = with_labelled(own, unseen[counts], allowed[counts])
-    added = 0 if own is None or after is None else len(after.truth) - len(own.truth)
     schemes = [Categories(request.config, labels, rows) for rows in (before, after)]
     known = _supported(base.manifest, [one.text for one in labelled])
     passing = _supported(base.manifest, [row.text for row in traffic])
@@ -103,7 +102,7 @@ def correct(request: CorrectionRequest, progress: Progress) -> CorrectionReport:
             right_by_fold(unjudged, folds, labelled, unseen, known),
         ),
         levels=tuple(levels(request.config, labels, labelled, before, after)),
-        calibrated=added,
+        calibrated=added(own, int(counts.sum())),
         strength=strength,
         folds=training.FOLDS,
         traffic=len(traffic),

@@ -117,6 +117,8 @@ class CorrectionReport(msgspec.Struct, frozen=True, kw_only=True):
             note = f" (fewer than {LEAST_LABELS}: by the base's rows alone)" if one.few else ""
             if one.origin == Origin.GIVEN:
                 note = f" (set in {one.origin})"
+            elif one.origin != Origin.FITTED:
+                note = f" ({one.origin})"
             yield f"  {one.category:<{width}}  {one.before:>6.2f}  {one.after:>5.2f}  {one.labelled:>8}{note}"
 
 

@@ -3,10 +3,11 @@
 const KEY = "token";
 
 export class Failure extends Error {
-    constructor(status, message, code) {
+    constructor(status, message, code, late = false) {
         super(message);
         this.status = status;
         this.code = code;
+        this.late = late;
     }
 }
 
@@ -22,9 +23,11 @@ export function useToken(token) {
 
 export const get = path => ask("GET", path);
 
-export const post = (path, body, seconds) => ask("POST", path, body, seconds);
+// `signal` aborts it.
+export const post = (path, body, seconds, signal) => ask("POST", path, body, seconds, signal);
 
-async function ask(method, path, body, seconds = 30) {
+async function ask(method, path, body, seconds = 30, signal = undefined) {
+    const late = AbortSignal.timeout(1000 * seconds);
     const headers = {};
     if (hasToken()) {
         headers.Authorization = `Bearer ${sessionStorage.getItem(KEY)}`;
@@ -35,10 +38,11 @@ async function ask(method, path, body, seconds = 30) {
     let response;
     try {
         response = await fetch(path, {
-            method, headers, body, cache: "no-store", redirect: "error", signal: AbortSignal.timeout(1000 * seconds),
+            method, headers, body, cache: "no-store", redirect: "error",
+            signal: signal ? AbortSignal.any([late, signal]) : late,
         });
     } catch {
-        throw new Failure(0, "the service does not answer");
+        throw new Failure(0, "the service does not answer", undefined, late.aborted);
     }
     const said = await response.json().catch(() => null);
     if (!response.ok) {

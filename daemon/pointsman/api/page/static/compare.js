@@ -9,8 +9,6 @@ import {watch} from "./status.js";
 
 export const title = "Compare";
 
-const MOST_LABELS = 5;
-
 export function open(main) {
     const [found, withheld, shadow] = [h("div", {class: "grid"}), h("div", {class: "panel half"}), h("div", {class: "panel half"})];
     const asking = every(10, async () => {
@@ -44,7 +42,7 @@ function experiment(one, currency) {
         ? one.verdicts.map(verdict => h("li", {class: "state good"}, verdict))
         : h("li", {class: "state quiet"}, "Not enough yet: no difference is certain");
     const [first, second] = one.sides;
-    const labels = [...new Set(one.sides.flatMap(side => Object.keys(side.labels)))].slice(0, MOST_LABELS);
+    const labels = Object.keys(first.labels);
     const rated = one.sides.some(side => side.good + side.bad > 0 || side.score) || labels.length;
     const rows = [
         ["Requests", side => count(side.requests)],

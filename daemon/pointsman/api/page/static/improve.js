@@ -195,14 +195,20 @@ function fittedOn(one) {
     if (one.origin === "routing.thresholds") {
         return "the config sets it";
     }
+    if (one.origin !== "fitted") {
+        return one.origin;
+    }
     return one.few ? "the base’s rows alone: too few labels" : "the base’s rows and labels";
 }
 
 function used(serving, promote, rollback, discard, button) {
     const right = one => one.labelled ? `${one.right_before} → ${one.right_after} of ${one.labelled}` : "–";
     const name = path => path.split("/").pop();
-    // The second click means it: what is discarded is gone.
+    // The second click means it: what is discarded is gone. That of a double click does not.
     const sure = one => button("Discard", event => {
+        if (event.detail > 1) {
+            return;
+        }
         const pressed = event.currentTarget;
         if (pressed.classList.contains("bad")) {
             discard(one.name);

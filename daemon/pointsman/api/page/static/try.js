@@ -18,6 +18,7 @@ const TAKEN = new Set(["taken", "turn", "json"]);
 
 // A candidate is loaded before it reads its first text.
 const CANDIDATE_SECONDS = 120;
+const LATE = "The candidate is still loading; try again";
 
 // What was tried stays in this tab while other views are open.
 let kind = "prompt", candidate = "";
@@ -34,7 +35,7 @@ export function open(main) {
     const found = h("div", {class: "grid"});
     const beside = h("select", {onchange: () => { candidate = beside.value; }}, h("option", {value: ""}, "nothing else"));
     const button = h("button", {type: "button", class: "main", onclick: tryIt}, "Route it");
-    let tries = 0;
+    let tries = 0, asking = new AbortController();
 
     function use(chosen) {
         kind = chosen;
@@ -42,34 +43,50 @@ export function open(main) {
         hint.textContent = HINTS[kind];
     }
 
-    // Asks, and says why there is no answer.
-    async function answer(path, request, seconds) {
+    // Gives up what was asked before; what comes of that is not shown.
+    function leave() {
+        tries += 1;
+        asking.abort();
+        asking = new AbortController();
+    }
+
+    // Asks, and says why there is no answer; `late` is what to say if there is none in time.
+    async function answer(path, request, seconds, late) {
+        const number = tries;
         let told = null;
         await attempt(async () => {
             try {
-                told = await post(path, request, seconds);
+                told = await post(path, request, seconds, asking.signal);
             } catch (error) {
-                if (error.status === 401 || !error.status) {
+                if (number !== tries) {
+                    return;
+                }
+                if (!(error.late && late) && (error.status === 401 || !error.status)) {
                     throw error;
                 }
-                said.textContent = error.message;
+                said.textContent = error.late ? late : error.message;
             }
         });
         return told;
     }
 
     async function tryIt() {
-        const request = kind === "prompt" ? body(texts.prompt) : texts.request, name = candidate, number = ++tries;
+        leave();
+        const request = kind === "prompt" ? body(texts.prompt) : texts.request, name = candidate, number = tries;
         button.disabled = true;
         said.textContent = "";
         const told = await answer("/route", request);
+        if (number !== tries) {
+            return;
+        }
         button.disabled = false;
-        if (told === null || number !== tries) {
+        if (told === null) {
             return;
         }
         found.replaceChildren(...parts(told, name && {artifact: name, state: "is loaded and reads the text"}));
         if (name) {
-            const other = await answer(`/route/candidate?${new URLSearchParams({artifact: name})}`, request, CANDIDATE_SECONDS);
+            const other = await answer(
+                `/route/candidate?${new URLSearchParams({artifact: name})}`, request, CANDIDATE_SECONDS, LATE);
             if (number === tries) {
                 found.replaceChildren(...parts(told, other ?? {artifact: name, state: "did not answer"}));
             }
@@ -98,6 +115,7 @@ export function open(main) {
                 h("label", {for: "tried"}, "Text"), field, hint,
                 h("div", {class: "fields"}, h("label", {}, "Beside the classifier in use", beside), button, said))),
         found);
+    return leave;
 }
 
 const body = text => JSON.stringify({model: "auto", messages: [{role: "user", content: text}]});
