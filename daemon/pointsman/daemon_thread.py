@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -30,6 +31,22 @@ def start(work: Callable[[], T], name: str) -> Future[T]:
 
     _Thread(target=run, name=name, daemon=True).start()
     return future
+
+
+class OneThread:
+    """Run such work one at a time: what hangs takes one thread, however often somebody asks for more."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._running: Future[Any] | None = None
+
+    async def run(self, work: Callable[[], T], seconds: float) -> T:
+        """Return what `work` returns; raises TimeoutError if it, with the work before it, takes longer."""
+        async with asyncio.timeout(seconds):
+            while self._running is not None and not self._running.done():
+                await asyncio.gather(asyncio.wrap_future(self._running), return_exceptions=True)
+            self._running = running = start(work, self._name)
+            return await asyncio.wrap_future(running)
 
 
 def all_ended(within_s: float) -> bool:

@@ -78,6 +78,16 @@ def hand_over(path: Path) -> None:
         os.chown(path, owner.st_uid, owner.st_gid)
 
 
+def hand_over_folder(path: Path) -> None:
+    """Do so with a folder and all in it; follows no link that the new owner may put there. Raises OSError."""
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        for _, _, names, folder in os.fwalk(path, topdown=False):
+            for name in names:
+                os.chown(name, owner.st_uid, owner.st_gid, dir_fd=folder, follow_symlinks=False)
+            os.fchown(folder, owner.st_uid, owner.st_gid)  # last: until then nobody else adds a name
+
+
 def write(
     path: Path, content: bytes, *, replace: bool, mode: int = 0o644, owner: tuple[int, int] | None = None
 ) -> None:

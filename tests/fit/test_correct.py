@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import itertools
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -29,9 +31,10 @@ from pointsman.config.load import load
 from pointsman.evaluation.fitted_rows import pack
 from pointsman.evaluation.labelled import LabelledText, add_label
 from pointsman_export.common.errors import GraphError
+from pointsman_export.correct import command as correct_command
 from pointsman_export.correct import onnx_file, training
 from pointsman_export.correct.levels import added, counted, levels, own_rows, with_labelled
-from pointsman_export.correct.pipeline import _traffic
+from pointsman_export.correct.pipeline import CorrectionRequest, _traffic
 from pointsman_export.correct.report import CorrectionReport, Judged
 from pointsman_export.correct.training import Scale, Texts
 from pointsman_export.fit.main import main
@@ -265,6 +268,39 @@ def test_it_can_be_corrected_again_and_be_the_base_of_another_head(corrected: Pa
 
 
 # --- what it takes ----------------------------------------------------------------------------------------------
+
+
+def test_what_root_fits_is_the_services_to_discard_and_old_ones_that_the_config_names_stay(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tmp_path / "improve" / "artifacts"
+    names = [f"20260101-0000{n:02}" for n in range(14)]
+    for name in names[:-1]:
+        (made / name).mkdir(parents=True)
+    if os.geteuid() == 0:
+        os.chown(made, 1234, 2345)
+    config = tmp_path / "config.yaml"
+    own, shadow = (f"improve/artifacts/{name}" for name in names[1:3])
+    for name in (own, shadow):
+        shutil.copytree(artifact.BUILTIN, tmp_path / name, dirs_exist_ok=True)
+    text = (REPOSITORY / "config" / "config.yaml").read_text()
+    before, _, after = text.partition("model_id: ")
+    assert after, "the config names its classifier"
+    after = after.partition("\n")[2]
+    config.write_text(f"{before}model_id: {own}\n{after}pointsman: {{classifier: {{shadow: {shadow}}}}}\n")
+    report = SimpleNamespace(table=lambda: "told")
+
+    def written(request: CorrectionRequest, _: object) -> object:
+        (request.output / "inner").mkdir(parents=True)
+        return report
+
+    monkeypatch.setattr(correct_command, "correct", written)
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    options = argparse.Namespace(config=config, base="builtin", labelled=None, force=False, json=None)
+    assert correct_command.correct_by(options, made / names[-1]) == "told"
+    assert sorted(one.name for one in made.iterdir()) == [*names[1:3], *names[4:]]
+    fitted = made / names[-1]
+    assert {one.stat().st_uid for one in (fitted, fitted / "inner")} == {made.stat().st_uid}
 
 
 def test_it_steps_aside_and_takes_no_more_memory_than_it_may(world: Path) -> None:

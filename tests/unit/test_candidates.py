@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from pointsman.adapters.catalog import Served
 from pointsman.api.admin import candidate_route
 from pointsman.app import candidates as module
 from pointsman.app.candidates import Candidates
+from pointsman.app.shadow_process import ShadowProcess
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.manifest import MODEL, TOKENIZER
-from pointsman.errors import HttpError, RequestError
+from pointsman.classify.shadow import ShadowAnswer, ShadowOrder
+from pointsman.errors import HttpError, RequestError, TooBusy
 from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Routed, Router
@@ -82,13 +85,38 @@ def chat(text: str, model: str = "MoM") -> bytes:
     return json.dumps({"model": model, "messages": [{"role": "user", "content": text}]}).encode()
 
 
+class Slow:
+    """Holds up the start of processes: they are `begun`, and load from when they may be `ready`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.ready, self.started = asyncio.Event(), asyncio.Event(), 0
+        real = ShadowProcess.start
+
+        async def start(order: ShadowOrder) -> ShadowProcess:
+            self.begun.set()
+            self.started += 1
+            await self.ready.wait()
+            return await real(order)
+
+        monkeypatch.setattr(ShadowProcess, "start", start)
+
+    async def leave(self, world: World, name: str) -> None:
+        """Ask for an artifact, and leave while it is loaded."""
+        self.begun.clear()
+        asked = asyncio.create_task(world.judge(name, "landlord"))
+        await self.begun.wait()
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The artifacts `one` and `two`, and `broken`."""
+    """The artifacts `one` and `two`, `broken`, and `empty`, which is none."""
     made = tmp_path_factory.mktemp("candidates")
     contents = {MODEL: toy_artifact.model(LABELS, OTHER), TOKENIZER: toy_artifact.tokenizer(OTHER)}
     for name in ("one", "two", "broken"):
         toy_artifact.build_measured(made / name, contents, labels=list(LABELS))
+    (made / "empty").mkdir()
     (made / "broken" / MODEL).write_bytes(b"no model")
     return made
 
@@ -175,13 +203,87 @@ async def test_what_cannot_be_loaded_or_dies_is_told_and_the_next_one_is_tried(m
         assert (await world.judge("one", "landlord"))["decision"].model == "medical-lora"
 
 
-async def test_who_leaves_ends_it_so_that_no_answer_counts_for_another_text(make_world: Any) -> None:
+async def test_a_name_that_cannot_be_read_leaves_the_loaded_one_alone(make_world: Any) -> None:
+    async with make_world() as world:
+        await world.judge("one", "landlord")
+        before = pids()
+        with pytest.raises(HttpError, match="empty cannot be tried"):
+            await world.judge("empty", "landlord")
+        assert pids() == before
+
+
+async def test_a_disk_that_hangs_takes_one_thread(make_world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = threading.Event()
+    async with make_world() as world:
+        monkeypatch.setattr(module, "READ_S", 0.01)
+        monkeypatch.setattr("pointsman.classify.artifact.read_manifest", lambda _: ends.wait())
+        try:
+            for _ in range(3):
+                with pytest.raises(HttpError, match=r"could not be read within 0.01 s"):
+                    await world.judge("one", "landlord")
+            assert sum(one.name == "candidate" for one in threading.enumerate()) == 1
+        finally:
+            ends.set()
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
+    """Have each process load until it may be ready."""
+    return Slow(monkeypatch)
+
+
+async def test_one_that_loads_slowly_goes_on_when_who_asked_has_left_or_waited_long_enough(
+    make_world: Any, slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_world() as world:
+        await slow.leave(world, "one")
+        with monkeypatch.context() as patched:
+            patched.setattr(module, "WAIT_S", 0.05)
+            with pytest.raises(TooBusy, match="one is still being loaded"):
+                await world.judge("one", "landlord")
+        slow.ready.set()
+        assert (await world.judge("one", "landlord"))["decision"].model == "medical-lora"
+        assert slow.started == 1
+
+
+async def test_one_that_loads_for_nobody_ends_once_it_is_loaded_or_another_is_asked(
+    make_world: Any, slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "IDLE_S", 0)
+    async with make_world() as world:
+        await slow.leave(world, "one")
+        again = asyncio.create_task(world.judge("one", "landlord"))
+        await eventually(world.candidates._lock.locked, "it is asked again")
+        slow.ready.set()
+        assert (await again)["artifact"] == "one"
+        assert slow.started == 1, "it does not end before it is loaded"
+        await eventually(lambda: not pids(), "it has ended")
+        slow.ready.clear()
+        monkeypatch.setattr(module, "IDLE_S", 60)
+        await slow.leave(world, "one")
+        loading = world.candidates._loaded.starting
+        asked = asyncio.create_task(world.judge("two", "landlord"))
+        await eventually(loading.cancelled, "another takes its place")
+        slow.ready.set()
+        assert (await asked)["artifact"] == "two"
+
+
+async def test_who_leaves_ends_it_so_that_no_answer_counts_for_another_text(
+    make_world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking, real = asyncio.Event(), ShadowProcess.ask
+
+    async def ask(process: ShadowProcess, text: str) -> ShadowAnswer:
+        asking.set()
+        return await real(process, text)
+
     async with make_world() as world:
         await world.judge("one", "landlord")
         (pid,) = pids()
         os.kill(pid, signal.SIGSTOP)
+        monkeypatch.setattr(ShadowProcess, "ask", ask)
         asked = asyncio.create_task(world.judge("one", "python"))
-        await eventually(world.candidates._lock.locked, "it is asked")
+        await asking.wait()
         asked.cancel()
         await asyncio.gather(asked, return_exceptions=True)
         assert (await world.judge("one", "landlord"))["decision"].model == "medical-lora"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
+import threading
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -241,6 +244,58 @@ async def test_what_is_discarded_is_gone_and_no_rollback_comes_to_it(folder: Pat
     assert found == overlay.NOTHING
 
 
+async def test_one_that_cannot_be_removed_is_told_and_is_gone_for_all_else(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = folder / "state" / "improve" / "artifacts"
+    report = made.parent / "report.json"
+    report.write_text(json.dumps({"artifact": str(made / "new")}))
+
+    def refused(path: Path) -> None:  # as for what root has made
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("pointsman.evaluation.improve_files.shutil", SimpleNamespace(rmtree=refused))
+    async with started(folder) as service:
+        for name in ("old", "new", "old"):
+            await service.promote(artifact=name)
+        status, told = await service.ask("/classifier/discard", artifact="new")
+        assert (status, told["error"]["code"]) == (409, "discard_failed")
+        assert f"{made}/new is not all gone" in told["error"]["message"]
+        assert told["error"]["message"].endswith(".new.discarded beside it, by hand: Permission denied")
+        assert not report.exists(), "it has texts"
+        assert [one["name"] for one in (await service.ask("/classifiers"))[1]["artifacts"]] == ["old", "wrong"]
+        for name in ("old", "own"):
+            assert ((await service.roll_back())[0], service.serves) == (200, name)
+
+
+async def test_one_that_was_promoted_is_not_discarded_while_the_config_names_another(folder: Path) -> None:
+    async with started(folder) as service:
+        await service.promote(artifact="new")
+        toy_artifact.build_measured(folder / "other", created="2026-04-01T00:00:00Z")
+        write(folder, "other")
+        assert (await service.reloader.ask("file")).error is None
+        status, told = await service.ask("/classifier/discard", artifact="new")
+        assert (status, told["error"]["code"]) == (409, "classifier_in_use")
+        assert told["error"]["message"] == "new was promoted; roll back first: it stays"
+        await service.roll_back()
+        assert (await service.ask("/classifier/discard", artifact="new"))[0] == 200
+
+
+async def test_a_disk_that_hangs_takes_one_thread(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = threading.Event()
+    async with started(folder) as service:
+        monkeypatch.setattr("pointsman.app.classifier_keeper.WRITE_S", 0.01)
+        monkeypatch.setattr("pointsman.classify.artifact.read_manifest", lambda _: ends.wait())
+        try:
+            for _ in range(3):
+                status, told = await service.ask("/classifiers")
+                assert (status, told["error"]["message"].endswith("took longer than 0.01 s")) == (409, True)
+            assert sum(one.name == "artifacts" for one in threading.enumerate()) == 1
+        finally:
+            monkeypatch.undo()
+            ends.set()
+
+
 async def test_the_report_on_another_fit_stays(folder: Path) -> None:
     made = folder / "state" / "improve" / "artifacts"
     (made.parent / "report.json").write_text(json.dumps({"artifact": str(made / "old")}))
@@ -298,5 +353,10 @@ def test_of_the_artifacts_of_fits_the_newest_10_are_kept_and_those_that_may_serv
         one = overlay.Promoted(path=str(made / f"20260101-0000{number:02}"), over="own", at=0)
         now = overlay.promoting(now, one)
     (tmp_path / overlay.NAME).write_bytes(overlay.encode(now))
-    assert sorted(one.name[-2:] for one in prune_artifacts()) == ["00", "02", "04"]
-    assert sorted(int(one.name[-2:]) for one in made.iterdir()) == [1, 3, *range(5, 15)]
+    (made / ".one.discarded").mkdir()
+    (made / ".unfinished").mkdir()
+    (tmp_path / "linked").symlink_to(made / "20260101-000002")
+    gone = prune_artifacts([tmp_path / "linked", tmp_path / "elsewhere"])
+    assert sorted(one.name for one in gone) == [".one.discarded", "20260101-000000", "20260101-000004"]
+    left = sorted(one.name for one in made.iterdir())
+    assert left == [".unfinished", *(f"20260101-0000{n:02}" for n in (1, 2, 3, *range(5, 15)))]

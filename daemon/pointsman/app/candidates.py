@@ -8,13 +8,13 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pointsman import daemon_thread
 from pointsman.app.shadow_process import ShadowEnded, ShadowProcess, classification, ordered
 from pointsman.classify import artifact
 from pointsman.classify.calibration import Calibration
 from pointsman.classify.manifest import Manifest
-from pointsman.classify.shadow import ShadowOrder
+from pointsman.classify.shadow import ShadowAnswer, ShadowOrder
 from pointsman.config.model import Config
+from pointsman.daemon_thread import OneThread
 from pointsman.errors import ArtifactError, RequestError, TooBusy
 from pointsman.routing.explain import greatest_first
 from pointsman.routing.opinion import opinion
@@ -27,12 +27,14 @@ IDLE_S = 60.0
 MOST_WAITING = 8
 # To read its manifest.
 READ_S = 10.0
+# Nobody waits longer for its turn and the loading, which goes on: who waits holds a config that may have been replaced.
+WAIT_S = 60.0
 
 
 class _Loaded(NamedTuple):
-    """A process with an artifact, and what it was started for; `policy` is that of `config`."""
+    """A process with an artifact, which starts, and what it was started for; `policy` is that of `config`."""
 
-    process: ShadowProcess
+    starting: asyncio.Task[ShadowProcess]
     order: ShadowOrder
     manifest: Manifest
     config: Config
@@ -49,6 +51,7 @@ class Candidates:
         self._waiting = 0
         self._loaded: _Loaded | None = None
         self._idle: asyncio.Task[None] | None = None
+        self._disk = OneThread("candidate")
 
     async def judge(self, name: str, router: Router, routed: Routed) -> dict[str, Any]:
         """Return what an artifact makes of the classified text alone: the decision and the scores; raises HttpError.
@@ -59,35 +62,45 @@ class Candidates:
             raise TooBusy(f"{MOST_WAITING} texts wait for a candidate already")
         self._waiting += 1
         try:
-            async with self._lock:
-                return await self._judged(name, router, routed)
+            async with asyncio.timeout(WAIT_S) as limit, self._lock:
+                try:
+                    return await self._judged(name, router, routed, limit)
+                finally:
+                    if self._loaded is not None and self._idle is None:
+                        idle = self._end_idle(self._loaded.starting)
+                        self._idle = asyncio.get_running_loop().create_task(idle)
+        except TimeoutError:
+            message = f"{name} is still being loaded, or other texts are read before; try again in a minute"
+            raise TooBusy(message) from None
         finally:
             self._waiting -= 1
 
     async def close(self) -> None:
         """End what runs."""
-        if self._idle is not None:
-            self._idle.cancel()
+        self._stay()
         loaded, self._loaded = self._loaded, None
-        if loaded is not None:
-            await loaded.process.close()
+        if loaded is None:
+            return
+        loaded.starting.cancel()
+        await asyncio.wait([loaded.starting])
+        if not loaded.starting.cancelled() and loaded.starting.exception() is None:
+            await loaded.starting.result().close()
 
-    async def _judged(self, name: str, router: Router, routed: Routed) -> dict[str, Any]:
+    async def _judged(self, name: str, router: Router, routed: Routed, limit: asyncio.Timeout) -> dict[str, Any]:
         folder = await self._folder_of(name)
         found = routed.classification
         if found is None:
             return {"artifact": name, "decision": None, "categories": {}, "thresholds": {}, "labels": {}}
         text = router.classifier.stages[found.stage].read(routed.text)
+        manifest, calibration = await self._read(name, folder)
         try:
-            loaded = await self._load(name, folder, router)
-            answer = await loaded.process.ask(text)
+            loaded = await self._load(folder, manifest, calibration, router)
+            process = await _started(loaded)
+            limit.reschedule(None)
+            answer = await self._ask(process, text)
         except ShadowEnded as error:
             await self.close()
             raise _refused(name, str(error)) from error
-        except BaseException:  # also on cancellation: the answer would count as that to the next text
-            await self.close()
-            raise
-        self._idle = asyncio.get_running_loop().create_task(self._end_idle())
         if answer.error is not None:
             raise _refused(name, answer.error)
         other, policy = classification(answer), loaded.policy
@@ -102,43 +115,59 @@ class Candidates:
             "labels": greatest_first(labels),
         }
 
-    async def _load(self, name: str, folder: Path, router: Router) -> _Loaded:
-        """Return the process with an artifact, which goes on if it is the same; raises HttpError or ShadowEnded."""
-        if self._idle is not None:
-            self._idle.cancel()
-        manifest, calibration = await _read(name, folder)
+    async def _load(self, folder: Path, manifest: Manifest, calibration: Calibration | None, router: Router) -> _Loaded:
+        """Return an artifact with its process, which goes on if it is the same."""
+        self._stay()
         order, config, loaded = ordered(folder, router.config, router.classifier), router.config, self._loaded
-        if loaded is not None and (loaded.order, loaded.manifest) == (order, manifest):
-            process = loaded.process
-        else:
-            await self.close()
-            process = await ShadowProcess.start(order)
-        if loaded is None or loaded.process is not process or loaded.config is not config:
+        if loaded is None or (loaded.order, loaded.manifest, loaded.config) != (order, manifest, config):
             policy = Policy(config, manifest.labels, calibrations=[calibration])
-            self._loaded = loaded = _Loaded(process, order, manifest, config, policy)
-        if list(process.labels) != manifest.labels:
-            raise ShadowEnded("it was replaced while it was loaded")
+            if loaded is None or (loaded.order, loaded.manifest) != (order, manifest):
+                await self.close()
+                starting = asyncio.get_running_loop().create_task(ShadowProcess.start(order))
+            else:
+                starting = loaded.starting
+            self._loaded = loaded = _Loaded(starting, order, manifest, config, policy)
         return loaded
 
-    async def _end_idle(self) -> None:
+    async def _ask(self, process: ShadowProcess, text: str) -> ShadowAnswer:
+        try:
+            return await process.ask(text)
+        except BaseException:  # also on cancellation: the answer would count as that to the next text
+            await self.close()
+            raise
+
+    def _stay(self) -> None:
+        """Have it stay though nobody asks."""
+        idle, self._idle = self._idle, None
+        if idle is not None:
+            idle.cancel()
+
+    async def _end_idle(self, starting: asyncio.Task[ShadowProcess]) -> None:
+        await asyncio.wait([starting])
         await asyncio.sleep(IDLE_S)
         async with self._lock:
             self._idle = None
             await self.close()
 
+    async def _read(self, name: str, folder: Path) -> tuple[Manifest, Calibration | None]:
+        """Read what is small of an artifact, in a thread: a disk may hang. Raises RequestError."""
 
-async def _read(name: str, folder: Path) -> tuple[Manifest, Calibration | None]:
-    """Read what is small of an artifact, in a thread: a disk may hang. Raises RequestError."""
+        def work() -> tuple[Manifest, Calibration | None]:
+            manifest = artifact.read_manifest(folder)
+            return manifest, artifact.read_calibration(folder, manifest)
 
-    def work() -> tuple[Manifest, Calibration | None]:
-        manifest = artifact.read_manifest(folder)
-        return manifest, artifact.read_calibration(folder, manifest)
+        try:
+            return await self._disk.run(work, READ_S)
+        except (ArtifactError, OSError, TimeoutError) as error:
+            raise _refused(name, str(error) or f"it could not be read within {READ_S:g} s") from error
 
-    reading = asyncio.wrap_future(daemon_thread.start(work, "candidate"))
-    try:
-        return await asyncio.wait_for(reading, READ_S)
-    except (ArtifactError, OSError, TimeoutError) as error:
-        raise _refused(name, str(error) or f"it could not be read within {READ_S:g} s") from error
+
+async def _started(loaded: _Loaded) -> ShadowProcess:
+    """Wait until an artifact is loaded; who leaves lets it load, for the next text. Raises ShadowEnded."""
+    process = await asyncio.shield(loaded.starting)
+    if list(process.labels) != loaded.manifest.labels:
+        raise ShadowEnded("it was replaced while it was loaded")
+    return process
 
 
 def _refused(name: str, why: str) -> RequestError:

@@ -15,13 +15,13 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from pointsman import daemon_thread
 from pointsman.app.overlay import WRITE_S, OverlayKeeper
 from pointsman.app.reload import Reloader
 from pointsman.app.source import ConfigSource
 from pointsman.classify import artifact
 from pointsman.config import overlay
 from pointsman.config.overlay import Overlay, Promoted
+from pointsman.daemon_thread import OneThread
 from pointsman.errors import ArtifactError, RequestError
 from pointsman.evaluation.improve_files import discard
 from pointsman.server.response import Response, json_response
@@ -39,6 +39,7 @@ class ClassifierKeeper:
         self._reloader = reloader
         self._overlay = keeper
         self._lock = asyncio.Lock()
+        self._disk = OneThread("artifacts")
         self._tasks: set[asyncio.Task[Response]] = set()
 
     async def listed(self) -> Response:
@@ -91,9 +92,12 @@ class ClassifierKeeper:
                 raise RequestError(message, status=HTTPStatus.NOT_FOUND, code="no_artifact")
             folder = cast("Path", self._source.state) / FOLDER / name
             used = list(self._used())
-            await _on_disk(lambda: _discard(folder, used), f"{folder} cannot be removed")
+            await self._on_disk(lambda: _refuse_used(folder, used), f"{folder} cannot be read")
+            # First: a rollback must not come to what is half gone.
             if any(one.path == str(folder) for one in self._overlay.current.former):
                 await self._overlay.change(lambda now: overlay.without_former(now, str(folder)), "classifier discard")
+            failed = f"{folder} is not all gone; remove it, or what is left in .{name}.discarded beside it, by hand"
+            await self._on_disk(lambda: discard(folder), failed, "discard_failed")
             return json_response(await self._described())
 
     def _used(self) -> Iterator[tuple[Path, str]]:
@@ -107,6 +111,9 @@ class ClassifierKeeper:
             yield artifact.resolve(shadow, base), "is in shadow; take it out of classifier.shadow"
         if serving.promoted is not None:
             yield artifact.resolve(serving.promoted.over, base), "is named in the config, which goes back to it"
+        promoted = self._overlay.current.classifier
+        if promoted is not None:  # where the config names another by now, it serves again once that is undone
+            yield Path(promoted.path), "was promoted; roll back first"
 
     async def _turn(self, edit: Callable[[Overlay], Overlay], command: str) -> Response:
         """Serve what the edit says, and keep it; where that classifier cannot serve, nothing has changed."""
@@ -163,25 +170,23 @@ class ClassifierKeeper:
         state = self._source.state
         if state is None:
             return []
-        return await _on_disk(lambda: _listed(state / FOLDER), f"{state / FOLDER} cannot be read")
+        return await self._on_disk(lambda: _listed(state / FOLDER), f"{state / FOLDER} cannot be read")
+
+    async def _on_disk(self, work: Callable[[], T], failed: str, code: str = "no_artifact") -> T:
+        """Run work with the disk, which may hang, in a thread; raises RequestError."""
+        try:
+            return await self._disk.run(work, WRITE_S)
+        except (OSError, TimeoutError) as error:
+            why = getattr(error, "strerror", None) or f"it took longer than {WRITE_S:g} s"
+            raise RequestError(f"{failed}: {why}", status=HTTPStatus.CONFLICT, code=code) from error
 
 
-async def _on_disk(work: Callable[[], T], failed: str) -> T:
-    """Run work with the disk, which may hang, in a thread; raises RequestError."""
-    try:
-        return await asyncio.wait_for(asyncio.wrap_future(daemon_thread.start(work, "artifacts")), WRITE_S)
-    except (OSError, TimeoutError) as error:
-        why = getattr(error, "strerror", None) or f"it took longer than {WRITE_S:g} s"
-        raise RequestError(f"{failed}: {why}", status=HTTPStatus.CONFLICT, code="no_artifact") from error
-
-
-def _discard(folder: Path, used: list[tuple[Path, str]]) -> None:
-    """Remove an artifact unless it must stay; raises RequestError or OSError."""
+def _refuse_used(folder: Path, used: list[tuple[Path, str]]) -> None:
+    """Raise RequestError if an artifact must stay."""
     for one, how in used:
         if os.path.realpath(one) == os.path.realpath(folder):
             message = f"{folder.name} {how}: it stays"
             raise RequestError(message, status=HTTPStatus.CONFLICT, code="classifier_in_use")
-    discard(folder)
 
 
 def _listed(folder: Path) -> list[dict[str, Any]]:

@@ -6,20 +6,20 @@ directory with the command line.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from pointsman import daemon_thread, files
+from pointsman import files
 from pointsman.app.long_command import LongCommands
 from pointsman.app.overlay import WRITE_S
 from pointsman.app.source import ConfigSource
 from pointsman.config.model import Config
+from pointsman.daemon_thread import OneThread
 from pointsman.errors import EvaluationError, RequestError
 from pointsman.evaluation.improve_files import read_worklist
 from pointsman.evaluation.labelled import LabelledText, add_label, label_of, read_labels, undo_label
@@ -44,7 +44,7 @@ class Improver:
     def __init__(self, source: ConfigSource, current: Callable[[], Config], log: Log) -> None:
         self._source = source
         self._current = current
-        self._lock = asyncio.Lock()
+        self._disk = OneThread("improve")
         self._commands = LongCommands(log)
 
     async def describe(self) -> Response:
@@ -132,17 +132,11 @@ class Improver:
 
     async def _read(self, work: Callable[[], T]) -> T:
         """Run work with the disk, which may hang, in a thread; one at a time. Raises RequestError."""
-        async with self._lock:
-            try:
-                reading: Coroutine[Any, Any, T] = _awaited(work)
-                return await asyncio.wait_for(reading, WRITE_S)
-            except EvaluationError as error:
-                raise RequestError(str(error), status=HTTPStatus.CONFLICT, code="improve_refused") from error
-            except (OSError, TimeoutError) as error:
-                why = getattr(error, "strerror", None) or f"it took longer than {WRITE_S:g} s"
-                message = f"the files of the state directory cannot be used: {why}"
-                raise RequestError(message, status=HTTPStatus.CONFLICT, code="improve_refused") from error
-
-
-async def _awaited(work: Callable[[], T]) -> T:
-    return await asyncio.wrap_future(daemon_thread.start(work, "improve"))
+        try:
+            return await self._disk.run(work, WRITE_S)
+        except EvaluationError as error:
+            raise RequestError(str(error), status=HTTPStatus.CONFLICT, code="improve_refused") from error
+        except (OSError, TimeoutError) as error:
+            why = getattr(error, "strerror", None) or f"it took longer than {WRITE_S:g} s"
+            message = f"the files of the state directory cannot be used: {why}"
+            raise RequestError(message, status=HTTPStatus.CONFLICT, code="improve_refused") from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,26 +63,31 @@ def discard(artifact: Path) -> None:
     """Remove an artifact, and the report on its fit beside the folder that it is in; raises OSError."""
     gone = artifact.with_name(f".{artifact.name}.discarded")
     artifact.rename(gone)  # at once for whoever lists the folder
-    if gone.is_symlink():
-        gone.unlink()
-    else:
-        shutil.rmtree(gone)
     report = artifact.parent.with_name(REPORT)
     with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
         if msgspec.json.decode(files.read(report, MOST_BYTES), type=_Report).artifact == str(artifact):
             report.unlink()
+    if gone.is_symlink():
+        gone.unlink()
+    else:
+        shutil.rmtree(gone)
 
 
 class _Report(msgspec.Struct):
     artifact: str = ""
 
 
-def prune_artifacts() -> list[Path]:
-    """Remove the oldest artifacts in that folder beyond MOST_ARTIFACTS, and return them; those that may serve stay."""
+def prune_artifacts(keep: Iterable[Path]) -> list[Path]:
+    """Remove the oldest artifacts in that folder beyond MOST_ARTIFACTS, and what is left of discarded ones.
+
+    Those that were promoted, and those to `keep`, stay. Return what was removed.
+    """
     known, _ = overlay.read(files.service_state())
-    named = {one.path for one in (known.classifier, *known.former) if one is not None}
+    named = [Path(one.path) for one in (known.classifier, *known.former) if one is not None]
+    stay = {os.path.realpath(one) for one in (*named, *keep)}
     found = sorted((one for one in artifacts_folder().iterdir() if not one.name.startswith(".")), reverse=True)
-    old = [one for one in found[MOST_ARTIFACTS:] if str(one) not in named]
+    old = [one for one in found[MOST_ARTIFACTS:] if os.path.realpath(one) not in stay]
+    old += artifacts_folder().glob(".*.discarded")
     for one in old:
         shutil.rmtree(one, ignore_errors=True)
     return old

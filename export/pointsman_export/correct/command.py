@@ -38,7 +38,10 @@ def correct_by(options: argparse.Namespace, output: Path) -> str:
     )
     report = correct(request, Progress(sys.stderr))
     if output.parent == artifacts_folder():
-        prune_artifacts()
+        files.hand_over_folder(output)  # so that the service can discard it
+        shadow = loaded.config.pointsman.classifier.shadow
+        named = (*loaded.config.model_ids, *(() if shadow is None else (shadow,)))
+        prune_artifacts([base, *(artifact.resolve(one, loaded.folder) for one in named)])
     if options.json is not None:  # it has what people wrote
         told = msgspec.to_builtins(report) | {"before": report.before, "after": report.after, "artifact": str(output)}
         files.write(options.json, msgspec.json.format(msgspec.json.encode(told)) + b"\n", replace=True, mode=0o600)
