@@ -43,7 +43,7 @@ DAEMON_TESTS = {
         "e2e/test_metrics.py",
     ),
     "routing": ("e2e/test_routing.py", "e2e/test_adapter_fallback.py"),
-    "classify": ("e2e/test_routing.py", "e2e/test_overload.py"),
+    "classify": ("e2e/test_routing.py", "e2e/test_overload.py", "unit/test_shadow.py"),
     "app": ("e2e/test_reload.py",),
     "api": ("e2e/test_keys.py",),
     "config": ("e2e/test_keys.py",),
