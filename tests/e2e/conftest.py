@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from support import needs, vllm_server
 from support.adapter_world import NEVER, TECHNICAL_PATH, run_world
+from support.browser import run_browser
 from support.daemon import run_daemon
 from support.fake_vllm import run_fake_vllm
 from support.service import Service, shipped_config
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from support.adapter_world import World
+    from support.browser import Browser
     from support.daemon import Daemon
     from support.fake_vllm import FakeVllm
     from support.vllm_server import VllmServer
@@ -88,3 +90,11 @@ async def quiet(shared_world: World) -> World:
     await shared_world.change("load", {"name": "technical-lora"})
     shared_world.vllm.paths.clear()
     return shared_world
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
+    """A browser as wide as a desk's screen."""
+    async with run_browser(tmp_path_factory.mktemp("browser")) as found:
+        await found.show(1280)
+        yield found

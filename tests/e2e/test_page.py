@@ -13,7 +13,7 @@ from aiohttp import web
 
 from pointsman.classify.manifest import MODEL, TOKENIZER
 from support import toy_artifact
-from support.browser import Browser, run_browser
+from support.browser import Browser
 from support.config_files import LABELS
 from support.daemon import Daemon, run_daemon
 from support.fake_vllm import FakeVllm, run_fake_vllm
@@ -28,13 +28,6 @@ CANDIDATE = "<img src=x onerror='window.ran=1'>"
 # All that the candidate knows.
 LEGAL = {"async": "health", "landlord": "law"}
 CONTROLS = {"button", "link", "textbox", "searchbox", "combobox", "checkbox", "table", "navigation", "image"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
-    async with run_browser(tmp_path_factory.mktemp("browser")) as found:
-        await found.show(1280)
-        yield found
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from pointsman.config.model import Canary, CategoryRollout, Lora, Model, RoutingOptions
-from support.browser import Browser, run_browser
+from support.browser import Browser
 from support.page import PagePort, cells, run_page, shows
 from support.toy_config import config
 
@@ -29,13 +29,6 @@ SHADOW: dict[str, Any] = {
     "shed": 3,
     "failed": 1,
 }
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
-    async with run_browser(tmp_path_factory.mktemp("browser")) as found:
-        await found.show(1280)
-        yield found
 
 
 @pytest_asyncio.fixture(loop_scope="session")

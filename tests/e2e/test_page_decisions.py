@@ -20,7 +20,7 @@ from pointsman.observability.texts import KeptTexts
 from pointsman.routing.decision import Decision, Missed, Reason
 from pointsman.routing.edits import Edited, Edits
 from pointsman.routing.router import Routed
-from support.browser import Browser, run_browser
+from support.browser import Browser
 from support.log import Memory
 from support.page import PagePort, cells, run_page, shows, sizes
 from support.process import eventually
@@ -29,13 +29,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HOSTILE = "<img src=x onerror='window.ran=1'>"
 TABLE = "Decisions, the newest first"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
-    async with run_browser(tmp_path_factory.mktemp("browser")) as found:
-        await found.show(1280)
-        yield found
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -22,7 +22,7 @@ from pointsman.observability.log import Log
 from pointsman.server.request import Request
 from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route
-from support.browser import Browser, run_browser
+from support.browser import Browser
 from support.config_files import MINIMAL, category
 from support.log import Memory
 from support.page import cells, run_page, shows
@@ -63,13 +63,6 @@ class Improving:
     @property
     def labels(self) -> dict[str, str]:
         return {one.hash: one.label for one in read_labels(self.state / "improve" / "labels.jsonl")}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
-    async with run_browser(tmp_path_factory.mktemp("browser")) as found:
-        await found.show(1280)
-        yield found
 
 
 @pytest_asyncio.fixture(loop_scope="session")

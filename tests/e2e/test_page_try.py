@@ -13,7 +13,7 @@ import pytest_asyncio
 from pointsman.server.request import Request
 from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route
-from support.browser import Browser, run_browser
+from support.browser import Browser
 from support.page import run_page, shows
 from support.process import eventually
 
@@ -68,13 +68,6 @@ class Trying:
             raise
         found = {"artifact": name, "labels": {"law": 0.8}, "categories": {"law": 0.8}, "thresholds": {"law": 0.5}}
         return json_response(found | {"decision": {"model": "m", "category": None, "reason": "low_confidence"}})
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
-    async with run_browser(tmp_path_factory.mktemp("browser")) as found:
-        await found.show(1280)
-        yield found
 
 
 @pytest_asyncio.fixture(loop_scope="session")

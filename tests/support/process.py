@@ -79,3 +79,17 @@ async def eventually(holds: Callable[[], bool], what: str, *, within_s: float = 
             raise AssertionError(f"not within {within_s:g} s: {what}")
         await asyncio.sleep(0.01)
     return time.monotonic() - start
+
+
+def shadow_processes() -> set[int]:
+    """The processes of classifiers in shadow, and of candidates, that this process has."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if parent == os.getpid() and b"pointsman.classify.shadow" in command:
+            found.add(int(entry.name))
+    return found

@@ -30,7 +30,7 @@ from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Routed, Router
 from support import toy_artifact
 from support.config_files import LABELS
-from support.process import eventually
+from support.process import eventually, shadow_processes
 from support.toy_config import category, config
 
 pytestmark = pytest.mark.heavy  # each candidate is a process of its own
@@ -39,20 +39,6 @@ Make = Callable[..., AbstractContextManager[Classifier]]
 
 OTHER = dict(toy_artifact.WORDS) | {"landlord": "health"}
 """The words of the candidate, which takes what is about a landlord for a matter of health."""
-
-
-def pids() -> set[int]:
-    """The processes of candidates that this process has."""
-    found = set()
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            command = (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if parent == os.getpid() and b"pointsman.classify.shadow" in command:
-            found.add(int(entry.name))
-    return found
 
 
 class Asked:
@@ -137,7 +123,7 @@ def make_world(make_classifier: Make, folder: Path) -> Callable[[], Any]:
                 yield World(folder, Router(options, first, Served), found)
             finally:
                 await found.close()
-            assert pids() == set(), "its process ends with it"
+            assert shadow_processes() == set(), "its process ends with it"
 
     return make
 
@@ -157,12 +143,12 @@ async def test_it_tells_decision_scores_and_thresholds_of_the_text_alone(make_wo
 async def test_one_at_a_time_is_loaded_and_it_stays_for_the_next_text(make_world: Any) -> None:
     async with make_world() as world:
         await world.judge("one", "landlord")
-        first = pids()
+        first = shadow_processes()
         await world.judge("one", "blood")
-        assert pids() == first, "it is loaded once"
+        assert shadow_processes() == first, "it is loaded once"
         await asyncio.gather(*(world.judge(name, "python") for name in ("two", "one", "two")))
-        assert len(pids()) == 1
-        assert pids() != first
+        assert len(shadow_processes()) == 1
+        assert shadow_processes() != first
 
 
 async def test_its_process_ends_when_nobody_has_asked_for_a_while(
@@ -171,7 +157,7 @@ async def test_its_process_ends_when_nobody_has_asked_for_a_while(
     monkeypatch.setattr(module, "IDLE_S", 0.05)
     async with make_world() as world:
         await world.judge("one", "landlord")
-        await eventually(lambda: not pids(), "its process has ended")
+        await eventually(lambda: not shadow_processes(), "its process has ended")
         assert (await world.judge("one", "landlord"))["decision"].model == "medical-lora"
 
 
@@ -196,7 +182,7 @@ async def test_what_cannot_be_loaded_or_dies_is_told_and_the_next_one_is_tried(m
                 await world.judge(name, "landlord")
             assert failed.value.code == code
         await world.judge("one", "landlord")
-        (pid,) = pids()
+        (pid,) = shadow_processes()
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(HttpError, match="one cannot be tried: ended by signal 9"):
             await world.judge("one", "landlord")
@@ -206,10 +192,10 @@ async def test_what_cannot_be_loaded_or_dies_is_told_and_the_next_one_is_tried(m
 async def test_a_name_that_cannot_be_read_leaves_the_loaded_one_alone(make_world: Any) -> None:
     async with make_world() as world:
         await world.judge("one", "landlord")
-        before = pids()
+        before = shadow_processes()
         with pytest.raises(HttpError, match="empty cannot be tried"):
             await world.judge("empty", "landlord")
-        assert pids() == before
+        assert shadow_processes() == before
 
 
 async def test_a_disk_that_hangs_takes_one_thread(make_world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +243,7 @@ async def test_one_that_loads_for_nobody_ends_once_it_is_loaded_or_another_is_as
         slow.ready.set()
         assert (await again)["artifact"] == "one"
         assert slow.started == 1, "it does not end before it is loaded"
-        await eventually(lambda: not pids(), "it has ended")
+        await eventually(lambda: not shadow_processes(), "it has ended")
         slow.ready.clear()
         monkeypatch.setattr(module, "IDLE_S", 60)
         await slow.leave(world, "one")
@@ -279,7 +265,7 @@ async def test_who_leaves_ends_it_so_that_no_answer_counts_for_another_text(
 
     async with make_world() as world:
         await world.judge("one", "landlord")
-        (pid,) = pids()
+        (pid,) = shadow_processes()
         os.kill(pid, signal.SIGSTOP)
         monkeypatch.setattr(ShadowProcess, "ask", ask)
         asked = asyncio.create_task(world.judge("one", "python"))

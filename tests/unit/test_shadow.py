@@ -9,7 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,7 +46,7 @@ from support import toy_artifact
 from support.config_files import LABELS, MINIMAL, category
 from support.gate import Gate
 from support.log import Memory
-from support.process import eventually
+from support.process import eventually, shadow_processes
 from support.toy_config import QUIET, config
 from support.toy_config import category as toy_category
 
@@ -72,7 +72,7 @@ class World:
     shadow: Shadow
     log: Memory
     metrics: Metrics
-    running: Callable[[], Iterator[int]]
+    running: Callable[[], set[int]]
 
     async def route(self, text: str, model: str = "MoM") -> Routed:
         body = json.dumps({"model": model, "messages": [{"role": "user", "content": text}]}).encode()
@@ -95,18 +95,6 @@ class World:
 
     def told(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.getvalue().splitlines()]
-
-
-def pids() -> Iterator[int]:
-    """The processes of classifiers in shadow that this process has."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            command = (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if parent == os.getpid() and b"pointsman.classify.shadow" in command:
-            yield int(entry.name)
 
 
 def shadowed(folder: Path | None, more: tuple[Category, ...] = (), **options: Any) -> Config:
@@ -135,7 +123,7 @@ def make_world(make_classifier: Make) -> Callable[..., Any]:
             log, metrics = Memory(), Metrics(frozenset())
             prepared = prepared_for(folder, first, **options)
             shadow = Shadow(prepared, Log("info", log), metrics)
-            world = World(Router(prepared.config, first, Served), shadow, log, metrics, pids)
+            world = World(Router(prepared.config, first, Served), shadow, log, metrics, shadow_processes)
             task = asyncio.create_task(shadow._run())
             try:
                 await world.until(lambda told: told["state"] == state)
@@ -143,7 +131,7 @@ def make_world(make_classifier: Make) -> Callable[..., Any]:
             finally:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-            assert list(pids()) == [], "its process ends with it"
+            assert sorted(shadow_processes()) == [], "its process ends with it"
 
     return make
 
@@ -281,7 +269,7 @@ async def test_its_process_has_the_lowest_priority_a_bound_on_memory_and_is_the_
 ) -> None:
     monkeypatch.setattr(shadow_process, "NICE", 19)
     async with make_world(folder):
-        (pid,) = pids()
+        (pid,) = shadow_processes()
         nice = os.getpriority(os.PRIO_PROCESS, pid)
         bound, _ = resource.prlimit(pid, resource.RLIMIT_DATA)
         victim = await asyncio.to_thread(Path(f"/proc/{pid}/oom_score_adj").read_text)
@@ -320,7 +308,7 @@ async def test_who_tries_a_text_waits_for_no_second_opinion_that_does_not_come(
 ) -> None:
     monkeypatch.setattr("pointsman.app.shadow.ASKED_S", 0.1)
     async with make_world(folder) as world:
-        (pid,) = pids()
+        (pid,) = shadow_processes()
         os.kill(pid, signal.SIGSTOP)
         routed = await world.route("landlord")
         for _ in range(70):
@@ -339,7 +327,7 @@ async def test_if_its_process_dies_that_is_told_once_and_texts_are_offered_to_no
     make_world: Any, folder: Path
 ) -> None:
     async with make_world(folder) as world:
-        (pid,) = pids()
+        (pid,) = shadow_processes()
         os.kill(pid, signal.SIGKILL)
         for text in ("landlord", "python", "blood"):
             await world.ask(text)
@@ -361,7 +349,7 @@ async def test_one_whose_end_the_event_loop_has_noticed_before_it_is_asked_has_e
         raise RuntimeError("unable to perform operation; the handler is closed")
 
     process = await ShadowProcess.start(ShadowOrder(str(folder), 512, 0.5, language_gate=True, load_seconds=SOON_S))
-    (pid,) = pids()
+    (pid,) = shadow_processes()
     os.kill(pid, signal.SIGKILL)
     process._input.write = closed  # type: ignore[method-assign,assignment]
     with pytest.raises(ShadowEnded, match="ended by signal 9"):
@@ -371,11 +359,11 @@ async def test_one_whose_end_the_event_loop_has_noticed_before_it_is_asked_has_e
 async def test_a_process_that_hangs_is_killed(make_world: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with make_world(folder) as world:
         monkeypatch.setattr(shadow_process, "TEXT_S", 0.2)
-        (pid,) = pids()
+        (pid,) = shadow_processes()
         os.kill(pid, signal.SIGSTOP)
         await world.ask("landlord")
         told = await world.until(lambda told: told["state"] == "stopped")
-        assert list(pids()) == []
+        assert sorted(shadow_processes()) == []
 
     assert told["error"] == "did not answer within 0.2 s"
 
@@ -462,19 +450,19 @@ async def test_a_reload_keeps_it_where_nothing_that_it_compares_has_changed(
     prepared = prepared_for(folder, classifier)
     async with serving(prepared) as generations:
         first = await runs(generations)
-        (pid,) = pids()
+        (pid,) = shadow_processes()
         other_log = replace(prepared.config.pointsman.log, level="debug")
         same = replace(prepared.config, pointsman=replace(prepared.config.pointsman, log=other_log))
         generations.swap(replace(prepared, config=same))
         assert generations.current.shadow is first
-        assert list(pids()) == [pid]
+        assert sorted(shadow_processes()) == [pid]
 
         another = prepared_for(second(tmp_path / "third"), classifier)
         generations.swap(another)
         replaced = await runs(generations)
         assert (first.state, replaced.report()["artifact"]) == ("stopped", "third")
-        await eventually(lambda: pid not in pids(), "the process of the first has ended")
-        assert len(list(pids())) == 1
+        await eventually(lambda: pid not in shadow_processes(), "the process of the first has ended")
+        assert len(sorted(shadow_processes())) == 1
 
         few = replace(another.config, categories=another.config.categories[:1])
         generations.swap(replace(another, config=few))
@@ -482,14 +470,14 @@ async def test_a_reload_keeps_it_where_nothing_that_it_compares_has_changed(
 
         generations.swap(Prepared(shadowed(None), classifier, b"", ()))
         assert generations.current.shadow is None
-        await eventually(lambda: not list(pids()), "none is left")
+        await eventually(lambda: not sorted(shadow_processes()), "none is left")
 
 
 async def test_a_reload_starts_one_that_has_stopped(classifier: Classifier, folder: Path) -> None:
     prepared = prepared_for(folder, classifier)
     async with serving(prepared) as generations:
         first = await runs(generations)
-        (pid,) = pids()
+        (pid,) = shadow_processes()
         os.kill(pid, signal.SIGKILL)
         await offer(generations, "landlord")
         await eventually(lambda: first.state == "stopped", "it has noticed", within_s=SOON_S)
