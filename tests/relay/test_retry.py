@@ -72,7 +72,7 @@ async def test_no_request_is_lost_when_vllm_closes_idle_connections_at_the_momen
 async def test_a_connection_that_is_not_made_in_time_goes_to_the_next_endpoint(
     tmp_path: Path, upstream: Hostile
 ) -> None:
-    options = NO_POLL | {"relay": {"connect_timeout_ms": 100}}
+    options = NO_POLL | {"relay": {"connect_timeout_ms": 500}}
     with deaf_port() as port:
         async with run_relay(tmp_path, upstream, Hostile(port=port), **options) as relay:
             for _ in range(20):

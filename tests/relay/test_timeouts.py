@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from support.hostile import Hostile, event, stall, stall_in_stream
+from support.process import PATIENCE_S
 from support.raw_client import Cut, chat, post
 from support.relay import Relay, run_relay
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def hurried_daemon(shared_upstream: Hostile, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Relay]:
-    options: Any = {"first_byte_timeout_ms": 400, "idle_timeout_ms": 400}
+    options: Any = {"first_byte_timeout_ms": 2_000, "idle_timeout_ms": 400}
     async with run_relay(tmp_path_factory.mktemp("hurried"), shared_upstream, relay=options) as relay:
         yield relay
 
@@ -28,7 +29,7 @@ async def hurried_daemon(shared_upstream: Hostile, tmp_path_factory: pytest.Temp
 async def hurried(hurried_daemon: Relay, upstream: Hostile) -> AsyncIterator[Relay]:
     """The generation is over at the end."""
     yield hurried_daemon
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await upstream.requests[0].connection.gone.wait()
 
 

@@ -19,6 +19,7 @@ from support.daemon import run_daemon
 from support.fake_vllm import run_fake_vllm
 from support.lora_vllm import LoraVllm
 from support.metrics import Metrics, scrape
+from support.process import PATIENCE_S
 from support.service import CHAT, TECHNICAL, Reply, Service, chat, shipped_config
 
 NEVER = 600_000
@@ -66,7 +67,7 @@ class World:
         (found,) = [one for one in (await self.adapters(endpoint))["adapters"] if one["name"] == adapter]
         return found
 
-    async def reaches(self, state: str, adapter: str = "technical-lora", *, within_s: float = 10.0) -> Any:
+    async def reaches(self, state: str, adapter: str = "technical-lora", *, within_s: float = PATIENCE_S) -> Any:
         """Wait for a state of an adapter; its entry."""
         found: Any = None
         with contextlib.suppress(TimeoutError):

@@ -17,13 +17,13 @@ import aiohttp
 import yaml
 
 from support.log import Log
-from support.process import eventually, log_tail, no_survivors, reserve_port
+from support.process import PATIENCE_S, eventually, log_tail, no_survivors, reserve_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 45.0  # above the 30 s that running answers get by default
+START_TIMEOUT_S = 2 * PATIENCE_S
+STOP_TIMEOUT_S = 30.0 + PATIENCE_S  # above the 30 s that running answers get by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Daemon:
         """What it logged so far; fails on a line that is not a JSON object."""
         return self._lines.lines()
 
-    async def logged(self, event: str, *, within_s: float = 5.0, **fields: Any) -> dict[str, Any]:
+    async def logged(self, event: str, *, within_s: float = PATIENCE_S, **fields: Any) -> dict[str, Any]:
         """The first line of this event with these fields; waits for it."""
         wanted = {"event": event, **fields}
         found: list[dict[str, Any]] = []
@@ -154,7 +154,7 @@ def _scheme(config: Path, port: str) -> str:
 
 async def _wait_until_ready(daemon: Daemon) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as session:
         while not await _is_ready(session, daemon.base_url):
             if daemon.process.returncode is not None:
                 reason = f"the daemon exited with {daemon.process.returncode} before it was ready"

@@ -9,8 +9,7 @@ from typing import Any
 
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.onnx_cpu import Probabilities
-
-LIMIT_S = 10.0
+from support.process import PATIENCE_S
 
 
 class Gate:
@@ -31,10 +30,10 @@ class Gate:
         self._open.clear()
 
     async def entered(self) -> None:
-        assert await asyncio.to_thread(self._entered.acquire, timeout=LIMIT_S)
+        assert await asyncio.to_thread(self._entered.acquire, timeout=PATIENCE_S)
 
     def _run(self, batch: Sequence[Any], *, wide: bool = False) -> Probabilities:
         self.runs.append(len(batch))
         self._entered.release()
-        assert self._open.wait(LIMIT_S)
+        assert self._open.wait(PATIENCE_S)
         return self._engine_run(batch, wide=wide)

@@ -17,6 +17,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from dataclasses import dataclass, field
 from typing import Any
 
+from support.process import PATIENCE_S
+
 Script = Callable[["Exchange"], Awaitable[None]]
 
 MODELS = {"object": "list", "data": [{"id": name, "object": "model", "parent": None} for name in ("base", "other")]}
@@ -275,7 +277,7 @@ class Hostile:
 
     async def stands_still(self) -> int:
         """Wait until nothing was written for a while, since nobody reads: no event tells that. The bytes written."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 sent = self.sent
                 await asyncio.sleep(0.3)
@@ -305,7 +307,7 @@ class Hostile:
         self._arrival.set()
         return await self.script(exchange)
 
-    async def arrived(self, count: int = 1, *, within_s: float = 10.0) -> Exchange:
+    async def arrived(self, count: int = 1, *, within_s: float = PATIENCE_S) -> Exchange:
         """Wait until so many requests have come since the reset; the last of them."""
         async with asyncio.timeout(within_s):
             while len(self.requests) < count:

@@ -27,7 +27,7 @@ from pointsman.server.request import Request
 from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route, Routes
 from support.browser import Browser
-from support.process import reserve_port
+from support.process import PATIENCE_S, reserve_port
 
 STATUS: dict[str, Any] = {
     "version": "0.2.0",
@@ -105,7 +105,7 @@ async def run_page(*more: Route) -> AsyncIterator[PagePort]:
 
 async def shows(browser: Browser, text: str) -> str:
     """Wait until the page shows a text; all that it shows."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while text not in (shown := await browser.text()):  # noqa: ASYNC110 - it is another process
             await asyncio.sleep(0.1)
     return shown

@@ -14,8 +14,9 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from support.process import PATIENCE_S
+
 CHAT = "/v1/chat/completions"
-LIMIT_S = 20.0
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d) ?([\t -~\x80-\xff]*)")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\x80-\xff]*?)[ \t]*")
@@ -84,7 +85,7 @@ class RawClient:
     def send(self, data: bytes) -> None:
         self.writer.write(data)
 
-    async def answer(self, *, within_s: float = LIMIT_S) -> Got:
+    async def answer(self, *, within_s: float = PATIENCE_S) -> Got:
         """The next answer, whole; answers with 1xx are skipped. Raises Cut."""
         async with asyncio.timeout(within_s):
             while (got := await self._answer()).status < 200:
@@ -149,10 +150,10 @@ class RawClient:
 
     async def until(self, end: bytes) -> bytes:
         """Raw bytes up to and with `end`."""
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             return await self.reader.readuntil(end)
 
-    async def rest(self, *, within_s: float = LIMIT_S) -> bytes:
+    async def rest(self, *, within_s: float = PATIENCE_S) -> bytes:
         """Raw bytes until the daemon closes; a reset ends them too."""
         got = bytearray()
         async with asyncio.timeout(within_s):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from support.process import eventually, log_tail, no_survivors, reserve_port
+from support.process import PATIENCE_S, eventually, log_tail, no_survivors, reserve_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,7 +59,7 @@ class VllmServer:
     def port(self) -> int:
         return int(self.base_url.rpartition(":")[2])
 
-    def get(self, path: str, *, timeout_s: float = 5.0) -> bytes:
+    def get(self, path: str, *, timeout_s: float = PATIENCE_S) -> bytes:
         """The body of a GET; urllib's errors where it is not answered with 200."""
         with _DIRECT.open(self.base_url + path, timeout=timeout_s) as response:
             body: bytes = response.read()
@@ -79,7 +79,7 @@ class VllmServer:
     def log_size(self) -> int:
         return self.log.stat().st_size
 
-    async def wait_log(self, text: str, *, since: int = 0, within_s: float = 5.0) -> float:
+    async def wait_log(self, text: str, *, since: int = 0, within_s: float = PATIENCE_S) -> float:
         """Wait until the log says `text` after the byte offset `since`; the seconds that it took."""
         return await eventually(lambda: text in self.log_text(since), f"vLLM logs {text!r}", within_s=within_s)
 

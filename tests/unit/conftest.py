@@ -31,14 +31,15 @@ def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_classifier(toy_folder: Path) -> Callable[..., AbstractContextManager[Classifier]]:
-    """Opens a classifier of the toy artifact with the options given."""
+    """Opens a classifier of the toy artifact with the options given, by default with time enough for a slow machine."""
     from pointsman.classify import artifact
     from pointsman.classify.classifier import Classifier
     from pointsman.config.model import ClassifierOptions
 
     @contextmanager
     def make(folder: Path = toy_folder, **options: Any) -> Iterator[Classifier]:
-        classifier = Classifier(artifact.load(folder), ClassifierOptions(**({"threads": 1} | options)))
+        given = {"threads": 1, "deadline_ms": 10_000} | options
+        classifier = Classifier(artifact.load(folder), ClassifierOptions(**given))
         try:
             yield classifier
         finally:
@@ -49,8 +50,8 @@ def make_classifier(toy_folder: Path) -> Callable[..., AbstractContextManager[Cl
 
 @pytest.fixture
 def classifier(make_classifier: Callable[..., AbstractContextManager[Classifier]]) -> Iterator[Classifier]:
-    """One worker, and time enough for a slow machine."""
-    with make_classifier(deadline_ms=10_000) as made:
+    """One worker."""
+    with make_classifier() as made:
         yield made
 
 

@@ -116,7 +116,7 @@ def make_world(make_classifier: Make, folder: Path) -> Callable[[], Any]:
                 raise RequestError("no such artifact", status=HTTPStatus.NOT_FOUND, code="no_artifact")
             return folder / name
 
-        with make_classifier(deadline_ms=10_000) as first:
+        with make_classifier() as first:
             found = Candidates(folder_of)
             options = config(*(category(name) for name in ("technical", "medical", "legal")))
             try:

@@ -37,7 +37,8 @@ from pointsman.routing.policy import Policy
 from pointsman.routing.router import Routed, Router
 from support import toy_artifact
 from support.config_files import LABELS, MINIMAL, category
-from support.gate import LIMIT_S, Gate
+from support.gate import Gate
+from support.process import PATIENCE_S
 from support.toy_config import config
 
 Make = Callable[..., AbstractContextManager[Classifier]]
@@ -129,7 +130,7 @@ async def test_one_deadline_bounds_both(both: Both) -> None:
     started = time.perf_counter()
     found = await both.ask("landlord", deadline=0.3)
 
-    assert time.perf_counter() - started < LIMIT_S / 2
+    assert time.perf_counter() - started < PATIENCE_S / 2
     assert (found.stage, found.unanswered) == (0, "deadline")
     assert (both.cascade.passed.texts, both.cascade.passed.unanswered) == (1, 1)
 

@@ -23,9 +23,9 @@ from pointsman.errors import ArtifactError, ClassifierError, DeadlineMissed, Ove
 from support import toy_artifact
 from support.config_files import LABELS
 from support.gate import Gate
+from support.process import PATIENCE_S
 
 Make = Callable[..., AbstractContextManager[Classifier]]
-LIMIT_S = 10.0
 SPANISH = "¿Qué puedo hacer si mi casero no repara la calefacción?"
 
 
@@ -175,14 +175,14 @@ async def test_a_text_that_was_classified_is_not_run_again(classifier: Classifie
 
 
 async def test_the_cache_is_bounded(make_classifier: Make) -> None:
-    with make_classifier(cache_entries=2, deadline_ms=10_000) as classifier:
+    with make_classifier(cache_entries=2) as classifier:
         sources = [(await classifier.classify(text)).source for text in ("a", "b", "a", "c", "a", "b")]
         assert sources == ["run", "run", "hit", "run", "hit", "run"]
         assert classifier.evicted == 2
 
 
 async def test_a_cache_of_nothing_still_shares_what_is_in_flight(make_classifier: Make) -> None:
-    with make_classifier(cache_entries=0, deadline_ms=10_000) as classifier:
+    with make_classifier(cache_entries=0) as classifier:
         found = await asyncio.gather(*(classifier.classify("a") for _ in range(3)))
         assert [one.source for one in found] == ["run", "coalesced", "coalesced"]
         assert (await classifier.classify("a")).source == "run"
@@ -301,7 +301,7 @@ def test_a_texts_deadline_is_its_run_and_a_quarter_of_a_second(
     make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int, deadline_ms: int
 ) -> None:
     monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(SLOW, disturbed=False))
-    with make_classifier(toy_artifact.build(tmp_path)) as classifier:
+    with make_classifier(toy_artifact.build(tmp_path), deadline_ms=500) as classifier:
         assert classifier.deadline(tokens) == pytest.approx(deadline_ms / 1000)
 
 
@@ -310,10 +310,10 @@ async def test_a_text_is_cut_to_what_runs_in_half_of_the_deadline_and_marked(
 ) -> None:
     """Of 250 tokens three binary digits are kept, so that a slightly other measurement reads as much."""
     monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(SLOW, disturbed=False))
-    with make_classifier(toy_artifact.build(tmp_path)) as classifier:
-        found = await classifier.classify("x " * 300 + "landlord", deadline=LIMIT_S)
+    with make_classifier(toy_artifact.build(tmp_path), deadline_ms=500) as classifier:
+        found = await classifier.classify("x " * 300 + "landlord", deadline=PATIENCE_S)
         assert (found.tokens, found.cut, best(classifier, found)) == (224, True, "law")
-        whole = await classifier.classify("x " * 200, deadline=LIMIT_S)
+        whole = await classifier.classify("x " * 200, deadline=PATIENCE_S)
         assert (whole.tokens, whole.cut) == (202, False)
         assert classifier.settings()["max_tokens"] == 224
         assert "texts are read up to 224 of 512 tokens" in classifier.notes[0]
@@ -324,19 +324,20 @@ async def test_what_was_cut_for_want_of_time_is_not_remembered(
     make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The text may have more time when it comes again."""
-    monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(SLOW, disturbed=False))
-    with make_classifier(toy_artifact.build(tmp_path), deadline_ms=2000, batch_tokens=16) as classifier:
+    slower = replace(SLOW, alone=(0.1, 5.12), beside=(0.16, 5.12))
+    monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(slower, disturbed=False))
+    with make_classifier(toy_artifact.build(tmp_path), deadline_ms=20_000, batch_tokens=16) as classifier:
         text = "word " * 300
-        hurried = await classifier.classify(text, deadline=0.3)
+        hurried = await classifier.classify(text, deadline=3.0)
         assert (hurried.tokens, hurried.cut) == (128, True)
-        again = await classifier.classify(text, deadline=LIMIT_S)
+        again = await classifier.classify(text, deadline=PATIENCE_S)
         assert (again.source, again.tokens, again.cut) == ("run", 302, False)
         assert (await classifier.classify(text)).source == "hit"
 
 
 def test_what_was_chosen_is_told(make_classifier: Make, tmp_path: Path, measured: list[bool]) -> None:
     measured.append(False)
-    with make_classifier(toy_artifact.build(tmp_path)) as classifier:
+    with make_classifier(toy_artifact.build(tmp_path), deadline_ms=500) as classifier:
         assert classifier.settings() == {
             "artifact": tmp_path.name,
             "provider": "cpu",
@@ -380,10 +381,10 @@ async def test_a_blocked_engine_costs_the_deadline_and_no_more(make_classifier: 
         gate.close()
         try:
             started = asyncio.get_running_loop().time()
-            async with asyncio.timeout(LIMIT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 with pytest.raises(DeadlineMissed):
                     await classifier.classify("python")
-            assert 0.025 <= asyncio.get_running_loop().time() - started < 1.0
+            assert 0.025 <= asyncio.get_running_loop().time() - started < 5.0
         finally:
             gate.open()
 
@@ -471,10 +472,10 @@ async def test_a_text_that_comes_back_in_the_moment_it_was_dropped_is_run_too(
 
 
 async def test_a_classifier_that_was_closed_is_unhealthy_and_says_so_at_once(make_classifier: Make) -> None:
-    with make_classifier(deadline_ms=10_000) as classifier:
+    with make_classifier() as classifier:
         assert classifier.healthy
         classifier.close()
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             for text in ("python", "landlord"):
                 with pytest.raises(ClassifierError) as caught:
                     await classifier.classify(text)

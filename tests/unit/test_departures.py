@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from pointsman.server.departures import Departures
+from support.process import PATIENCE_S
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -34,7 +35,7 @@ async def test_the_end_of_the_other_side_is_told_once(pair: Pair, leaving: str) 
         theirs.close()
     else:
         theirs.shutdown(socket.SHUT_WR)
-    assert await asyncio.wait_for(told.get(), 10) == "left"
+    assert await asyncio.wait_for(told.get(), PATIENCE_S) == "left"
     await asyncio.sleep(0)
     assert told.empty()
     departures.close()
@@ -49,7 +50,7 @@ async def test_one_that_is_forgotten_is_not_told_of_and_the_next_of_its_number_i
     departures.watch(ours.fileno(), lambda: told.put_nowait("second"))
     departures.forget(first)
     theirs.close()
-    assert await asyncio.wait_for(told.get(), 10) == "second"
+    assert await asyncio.wait_for(told.get(), PATIENCE_S) == "second"
     assert told.empty()
     departures.close()
 

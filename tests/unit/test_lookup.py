@@ -40,11 +40,11 @@ def test_each_host_that_does_not_resolve_is_told_with_the_reason(resolver: threa
 def test_a_resolver_that_does_not_answer_is_not_waited_for(resolver: threading.Event) -> None:
     """The time is that of all hosts together."""
     started = time.monotonic()
-    found = lookup.unresolved(["slow", "known", "slow", "unknown"], 0.1)
+    found = lookup.unresolved(["slow", "known", "slow", "unknown"], 1.0)
     resolver.set()
 
-    assert found == {"slow": "no answer within 0.1 s", "unknown": "Name or service not known"}
-    assert time.monotonic() - started < 2.0
+    assert found == {"slow": "no answer within 1 s", "unknown": "Name or service not known"}
+    assert time.monotonic() - started < 10.0
 
 
 def test_a_name_that_is_too_long_for_the_dns_is_told() -> None:

@@ -6,9 +6,9 @@ import asyncio
 import time
 
 from pointsman.observability.loop_lag import watch
+from support.process import PATIENCE_S
 
 BLOCKED_S = 0.2
-LIMIT_S = 10.0
 
 
 async def lags(block: bool) -> list[float]:
@@ -25,7 +25,7 @@ async def lags(block: bool) -> list[float]:
     await asyncio.sleep(0)
     if block:
         time.sleep(BLOCKED_S)  # noqa: ASYNC251 - what must never happen
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         await enough.wait()
     task.cancel()
     await asyncio.wait([task])

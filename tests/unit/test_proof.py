@@ -32,7 +32,7 @@ from pointsman.errors import ArtifactError, CannotStart, ClassifierError, Deadli
 from support import toy_artifact
 from support.config_files import LABELS, MINIMAL
 from support.gate import Gate
-from support.process import eventually
+from support.process import PATIENCE_S, eventually
 from support.toy_config import config
 
 Make = Callable[..., AbstractContextManager[Classifier]]
@@ -264,7 +264,7 @@ async def test_what_hangs_is_left_behind_and_its_late_result_given_away(tmp_path
 
     def work() -> str:
         names.append(threading.current_thread().name)
-        go.wait(10)
+        go.wait(PATIENCE_S)
         return "late"
 
     started = time.monotonic()

@@ -38,7 +38,7 @@ def router(classifier: Classifier) -> Router:
 @pytest.fixture
 def hurried(make_classifier: Make) -> Iterator[tuple[Router, Gate]]:
     """A router whose classifier can be held, by `hold`."""
-    with make_classifier(deadline_ms=10_000) as classifier:
+    with make_classifier() as classifier:
         gate = Gate(classifier)
         yield Router(config(fallback="legal"), classifier, Served), gate
         gate.open()
@@ -192,7 +192,7 @@ SPANISH = "¿Qué puedo hacer si mi landlord no repara la calefacción?"
 @pytest.fixture
 def english(make_classifier: Make, tmp_path: Path) -> Iterator[Classifier]:
     """A classifier that is for English only."""
-    with make_classifier(toy_artifact.build_measured(tmp_path, languages=["en"]), deadline_ms=10_000) as classifier:
+    with make_classifier(toy_artifact.build_measured(tmp_path, languages=["en"])) as classifier:
         yield classifier
 
 

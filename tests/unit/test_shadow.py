@@ -119,7 +119,7 @@ def as_fast_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
 def make_world(make_classifier: Make) -> Callable[..., Any]:
     @asynccontextmanager
     async def make(folder: Path, state: str = "running", **options: Any) -> AsyncIterator[World]:
-        with make_classifier(deadline_ms=10_000) as first:
+        with make_classifier() as first:
             log, metrics = Memory(), Metrics(frozenset())
             prepared = prepared_for(folder, first, **options)
             shadow = Shadow(prepared, Log("info", log), metrics)
@@ -491,6 +491,7 @@ async def test_a_fault_of_ours_ends_no_comparison(
     """It is logged and counted as that of any background task, and the process begins anew."""
     async with serving(prepared_for(folder, classifier)) as generations:
         shadow = await runs(generations)
+        (pid,) = shadow_processes()
         failing = [ZeroDivisionError("for this test")]
         compare = shadow._compare
 
@@ -501,7 +502,7 @@ async def test_a_fault_of_ours_ends_no_comparison(
 
         monkeypatch.setattr(shadow, "_compare", once)
         await offer(generations, "landlord")
-        await eventually(lambda: shadow.state == "loading", "it begins anew")
+        await eventually(lambda: not shadow_processes() <= {pid}, "it begins anew", within_s=SOON_S)
         await runs(generations)
         await offer(generations, "python")
         await eventually(lambda: shadow.report()["compared"] == 1, "the next text is compared")

@@ -373,7 +373,7 @@ def test_a_watched_value_is_read_when_it_is_scraped() -> None:
 
 async def test_what_the_scheduler_and_the_cache_did_is_counted(make_classifier: Make) -> None:
     metrics = Metrics(frozenset())
-    with make_classifier(deadline_ms=10_000, cache_entries=1) as classifier:
+    with make_classifier(cache_entries=1) as classifier:
         watch_classifier(metrics, lambda: classifier)
         await asyncio.gather(*map(classifier.classify, ("python", "python")))
         for text in ("python", "blood"):

@@ -169,7 +169,7 @@ async def test_a_change_to_something_else_ends_the_conversation(router: Router) 
 
 
 async def test_a_failing_classifier_does_not_break_the_chain_of_turns(make_classifier: Make) -> None:
-    with make_classifier(deadline_ms=10_000) as classifier:
+    with make_classifier() as classifier:
         router, gate = Router(config(), classifier, Served), Gate(classifier)
         await send(router, "python")
         gate.close()

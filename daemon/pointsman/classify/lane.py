@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pointsman.classify.cost_model import SURPRISE, Pace
@@ -33,8 +32,8 @@ class Job(Generic[T]):
     deadline: float
     result: asyncio.Future[T | ClassifierError]
     settled: Callable[[T | ClassifierError], None]
+    queued_at: float
     waiters: int = 0
-    queued_at: float = field(default_factory=time.perf_counter)
     started_at: float = 0.0
 
     def settle(self, result: T | ClassifierError) -> None:

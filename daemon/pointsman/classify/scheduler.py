@@ -129,7 +129,7 @@ class Batcher(Generic[T]):
         loop = asyncio.get_running_loop()
         by_itself = tokens > self._batch_tokens
         seconds = self._curve.seconds(tokens) if by_itself else tokens * self._seconds_per_token
-        job: Job[T] = Job(text, tokens, seconds, deadline, loop.create_future(), settled)
+        job: Job[T] = Job(text, tokens, seconds, deadline, loop.create_future(), settled, time.perf_counter())
         lane.push(job)
         loop.call_soon(self._dispatch)
         return job
