@@ -1,10 +1,10 @@
 """Do conversations keep their adapter, leave it for another subject, and never inherit a stranger's?
 
 Runs the built-in classifier and the router of config/config.yaml over the rows of turns.jsonl, turns_second.jsonl and
-strangers.jsonl, which turns.md explains. `--held-out` judges turns_held_out.jsonl as well; without it, the figures of
-its last time stay, with their commit. `--busy` does the same for the times. Each row is a client of its own that sends
-all turns of its history, and then the ask. Strangers send theirs in turn, as one client. Writes
-benchmarks/results/conversations.json and conversations.md.
+strangers.jsonl, which turns.md explains. `--held-out` judges turns_held_out.jsonl and turns_third.jsonl as well;
+without it, the figures of its last time stay, with their commit. `--busy` does the same for the times. Each row is a
+client of its own that sends all turns of its history, and then the ask. Strangers send theirs in turn, as one client.
+Writes benchmarks/results/conversations.json and conversations.md.
 """
 
 from __future__ import annotations
@@ -46,9 +46,11 @@ MODELS = {
     "everyday": "llama2-7b",
 }
 DEVELOPMENT = HERE / "turns.jsonl"
-HELD_OUT = "held out"
 SECOND = HERE / "turns_second.jsonl"
-FILES = {"development": DEVELOPMENT, "second set": SECOND, HELD_OUT: HERE / "turns_held_out.jsonl"}
+HELD_OUT = "held out"
+# The targets are judged by the last: no choice has been made by its rows.
+APART = {HELD_OUT: HERE / "turns_held_out.jsonl", "third set, unseen": HERE / "turns_third.jsonl"}
+FILES = {"development": DEVELOPMENT, "second set": SECOND, **APART}
 # Turns of a history, and bytes of each message, whose cost is measured.
 COSTS = ((1, 100), (3, 100), (10, 1_000), (32, 1_000), (200, 1_000), (10, 20_000))
 ROUNDS = 30
@@ -61,7 +63,7 @@ class Message(msgspec.Struct):
 
 
 class Row(msgspec.Struct):
-    """A follow-up or a change of subject; the rows of the second set have a shape."""
+    """A follow-up or a change of subject; the rows of the second and third set have a shape."""
 
     id: str
     kind: str
@@ -97,13 +99,13 @@ def main() -> None:
         "--busy", action="store_true", help="measure no times, which others on the machine would lengthen"
     )
     options = parser.parse_args()
-    halves = [half for half in FILES if half != HELD_OUT or options.held_out]
+    halves = [half for half in FILES if half not in APART or options.held_out]
     prepared = prepare(ROOT / "config" / "config.yaml")
     try:
         result = provenance() | asyncio.run(measure(prepared.config, Unhurried(prepared.classifier), halves))
     finally:
         prepared.classifier.close()
-    if HELD_OUT not in halves:
+    if not options.held_out:
         carry(result)
     if options.busy:
         carry_costs(result)
@@ -115,9 +117,9 @@ def main() -> None:
 
 
 def carry(result: dict[str, Any]) -> None:
-    """Take over the figures of the rows held out from the last report that judged them."""
+    """Take over the figures of the rows kept apart from the last report that judged them."""
     last = json.loads(RESULT.with_suffix(".json").read_text())
-    result["turns"][HELD_OUT] = last["turns"][HELD_OUT]
+    result["turns"] |= {half: last["turns"][half] for half in APART if half in last["turns"]}
     result[HELD_OUT] = last.get(HELD_OUT, last["commit"])
 
 
@@ -284,7 +286,7 @@ def report(result: dict[str, Any]) -> str:
             f"{processor(result['machine'])}, commit {result['commit']}.",
             "The rows are explained in benchmarks/ask/turns.md; several are of each conversation, so a difference of",
             "0.05 is not certain. The rule was fitted to `development` alone (`python -m ask.judge`).",
-            *[f"The rows held out were judged at commit {result[HELD_OUT]}." for _ in range(HELD_OUT in result)],
+            *[f"The rows kept apart were judged at commit {result[HELD_OUT]}." for _ in range(HELD_OUT in result)],
             "",
             *judged(targets),
             "",
