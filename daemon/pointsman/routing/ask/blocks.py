@@ -10,7 +10,7 @@ from pointsman.routing.ask.forms import Form, form_of
 from pointsman.routing.ask.names import Name, Role
 
 
-class Block(msgspec.Struct, frozen=True, gc=False):
+class Block(msgspec.Struct, gc=False):
     """A part of a text; blocks of one `section` stand under the same label.
 
     `form` is None where the beginnings of `lines`, without space at their ends, tell it. `strong`: the label is a
@@ -28,8 +28,10 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     lines: Sequence[str] = ()
 
     def look(self) -> Form:
-        """Return what the block looks like."""
-        return form_of(self.lines) if self.form is None else self.form
+        """Return what the block looks like, which is found once."""
+        if self.form is None:
+            self.form = form_of(self.lines)
+        return self.form
 
 
 def enclosed(blocks: list[Block], rules: list[tuple[str, int]]) -> list[Block]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Literal
 
 import msgspec
@@ -147,8 +148,10 @@ class AskFinder:
         if section is not None:
             start, end = section[0].block.start, section[-1].block.end
             found = self._inner(text, start, end, "taken", depth, widest=widest)
-            removed = _removed(judged, section)
-            return Ask(found.text, AskKind.ASK, steps=tuple(sorted((*removed, *found.steps), key=_start))[:MOST_STEPS])
+            starts = _starts(section)
+            removed = [_step(one) for one in judged if one.block.start not in starts]
+            steps = sorted((*removed, *found.steps), key=attrgetter("start"))[:MOST_STEPS]
+            return Ask(found.text, AskKind.ASK, steps=tuple(steps))
         return self._free(text, judged)
 
     def _free(self, text: str, judged: list[Judged]) -> Ask | None:
@@ -160,13 +163,14 @@ class AskFinder:
             line = self._line(text, fields=False)
             if line is not None:
                 return line
-        steps = tuple(sorted((*_taken(kept), *_removed(judged, kept)), key=_start))
+        starts = _starts(kept)
+        steps = tuple([_step(one, taken=one.block.start in starts) for one in judged[:MOST_STEPS]])
         if not kept:
-            return msgspec.structs.replace(NO_ASK, steps=steps[:MOST_STEPS])
+            return msgspec.structs.replace(NO_ASK, steps=steps)
         alone = len(kept) == 1
         pieces = [said(text, one) if alone else text[one.block.start : one.block.end].strip() for one in kept]
         asked = "\n\n".join([unquoted(without_pointers(piece)) for piece in pieces])
-        return Ask(asked.rstrip(" :："), AskKind.ASK, rivals(text, judged, kept), steps[:MOST_STEPS])
+        return Ask(asked.rstrip(" :："), AskKind.ASK, rivals(text, judged, kept), steps)
 
     def _inner(self, text: str, start: int, end: int, what: str, depth: int, *, widest: bool) -> Ask:
         """Return the ask in a part of a text, which is all of it unless it has wrappers of its own."""
@@ -241,18 +245,12 @@ def _ask(kept: list[Judged]) -> bool:
     return max([one.score for one in kept]) > 1 and sum([one.content for one in kept]) > 1
 
 
-def _taken(kept: Iterable[Judged]) -> list[Step]:
-    return [Step("taken", one.block.start, one.block.end) for one in kept]
+def _starts(judged: Iterable[Judged]) -> set[int]:
+    return {one.block.start for one in judged}
 
 
-def _removed(judged: Iterable[Judged], taken: Iterable[Judged]) -> list[Step]:
-    starts = {one.block.start for one in taken}
-    left = [one for one in judged if one.block.start not in starts]
-    return [Step(one.kind.value, one.block.start, one.block.end) for one in left]
-
-
-def _start(step: Step) -> int:
-    return step.start
+def _step(one: Judged, *, taken: bool = False) -> Step:
+    return Step("taken" if taken else one.kind.value, one.block.start, one.block.end)
 
 
 def _ends(text: str) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from itertools import pairwise, zip_longest
 
 from pointsman.routing.ask import tasks
 from pointsman.routing.ask.openings import OPENINGS
+from pointsman.routing.ask.prose import spaced, spaces_for
 
 # An instruction opens within so many characters; how to answer is said within so many.
 _OPENING = 300
@@ -33,8 +34,9 @@ _LEAST = 2
 _LAST_LINES = 12
 _LAST_CHARS = 1000
 
-_LETTERS = {ord(char): " " for char in string.punctuation + string.digits}
-_MARKUP = {ord(char): " " for char in '#*_`<>[]|-"“”()'}
+_LETTERS = spaces_for(string.punctuation + string.digits)
+_MARKUP = spaces_for('#*_`<>[]|-"()')
+_LABELS = spaces_for('#*_`<>[]|-"():')
 _SENTENCE = re.compile(r"[.!?;:](?: |\Z)|\n")
 # A template that has material first says this behind it.
 _ASKED_BELOW = re.compile(
@@ -96,8 +98,9 @@ def _opens(text: str, *, system: bool) -> bool:
     if not system:
         blank = begin.find("\n\n", _FIRST)
         begin = begin if blank < 0 else begin[:blank]
-    about = not begin.isascii() or not tasks.ABOUT.isdisjoint(begin.translate(_LETTERS).split())
-    return about and _is_task(begin, text)
+    listed = spaced(begin, _LETTERS).split()
+    about = not begin.isascii() or not tasks.ABOUT.isdisjoint(listed)
+    return about and _is_task(begin, listed, text)
 
 
 def _closes(text: str) -> bool:
@@ -111,34 +114,38 @@ def _closes(text: str) -> bool:
     for line in map(str.strip, reversed(end.lower().rsplit("\n", _LAST_LINES)[1:])):
         if line.startswith(_ENDS) or line.endswith(">") or _TURN.match(line):
             return False
-        if len(line) > _FIRST and (_is_known(line) or _is_task(line, end)):
+        if len(line) > _FIRST and (_is_known(line) or _is_task(line, spaced(line, _LETTERS).split(), end)):
             return True
     return False
 
 
 def _is_known(begin: str) -> bool:
     """Return whether an instruction in lower case opens as that of a known client does."""
-    listed = begin[:_LONGEST].translate(_MARKUP).replace(":", " ").split()
+    listed = _unmarked(begin[:_LONGEST], _LABELS).split()
     while listed and listed[0] in _HEADINGS:
         del listed[0]
-    opening = " ".join(listed)
-    return opening.startswith(_BY_FIRST.get(opening.partition(" ")[0], ()))
+    openings = _BY_FIRST.get(listed[0]) if listed else None
+    return openings is not None and " ".join(listed).startswith(openings)
 
 
-def _is_task(begin: str, text: str) -> bool:
-    """Return whether an instruction in lower case is a helper task's; `text` tells how to answer."""
-    if all(any(map(begin.__contains__, listed)) for listed in tasks.FOREIGN):
+def _is_task(begin: str, listed: list[str], text: str) -> bool:
+    """Return whether an instruction in lower case, of these words, is a helper task's; `text` tells how to answer."""
+    if all(any(map(begin.__contains__, group)) for group in tasks.FOREIGN):
         return True
-    if tasks.THINGS.keys().isdisjoint(begin.translate(_LETTERS).split()):
+    if tasks.THINGS.keys().isdisjoint(listed):
         return False
-    sentences = [_words(sentence) for sentence in _SENTENCE.split(_ASIDE.sub("", begin).translate(_MARKUP))]
+    sentences = [_words(sentence) for sentence in _SENTENCE.split(_unmarked(_ASIDE.sub("", begin), _MARKUP))]
     if not any(map(_orders, sentences)) or any(map(_is_answered, sentences)) or _answers(text) < _LEAST:
         return False
     return _ASKED_BELOW.search(text[max(_FIRST, len(text) - _LAST_CHARS) :].lower()) is None
 
 
+def _unmarked(text: str, marks: bytes) -> str:
+    return spaced(text.replace("“", " ").replace("”", " "), marks)
+
+
 def _words(text: str) -> list[str]:
-    return [word.strip(",.;:!?'’").removesuffix("'s") for word in text.split()]
+    return [word if word.isalpha() else word.strip(",.;:!?'’").removesuffix("'s") for word in text.split()]
 
 
 def _is_answered(sentence: list[str]) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 from pointsman.routing.ask import prose
 from pointsman.routing.ask.blocks import Block
 from pointsman.routing.ask.forms import Form
-from pointsman.routing.ask.names import Role
+from pointsman.routing.ask.names import MATERIAL, Role
 
 # Code or a quote that a person writes into a question is shorter, and stays in it.
 _SMALL = 200
@@ -21,6 +21,7 @@ _SHORT = 500
 _SUREST = 3
 # A line that leads to the answer is shorter.
 _CUE = 80
+_NOT_SMALL = (Form.ENCLOSED, Form.FILE, Form.TABLE)
 
 
 class Kind(enum.Enum):
@@ -60,11 +61,11 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
 def judge(text: str, block: Block) -> Judged:
     """Return what a block of a text is."""
     size, role = block.end - block.start, block.name.role
-    if role is Role.OTHER or role is Role.ANSWER:
+    if role in MATERIAL:
         return Judged(block, role, Kind.MATERIAL)
     form = block.look()
     if form is not Form.PROSE and not (form is Form.QUOTE and _passed_on(text, block)):
-        small = size < _SMALL and form not in (Form.ENCLOSED, Form.FILE, Form.TABLE)
+        small = size < _SMALL and form not in _NOT_SMALL
         return Judged(block, role, Kind.SMALL if small else Kind.MATERIAL)
     piece = text[block.start : block.end].strip()
     found = prose.words_in(piece)

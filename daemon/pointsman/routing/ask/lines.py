@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from pointsman.routing.ask import prose
-from pointsman.routing.ask.names import Name, NameOf, Role
+from pointsman.routing.ask.names import MATERIAL, Name, NameOf
 
 # So many lines are looked at.
 _MOST_LINES = 512
@@ -16,23 +16,21 @@ _FIELDS = 3
 _LONGEST = 450
 _LEAST = 2
 
-_FIELD = re.compile(
-    r"^[ \t\-*•|#]*+(?P<key>[^\W\d_][^:=|\n{}();]{0,60}+)[:=|][ \t*]*+(?P<value>\S[^\n]*+)", re.MULTILINE
-)
+# These begin with the end of the line before, which is found much faster than the beginning of a line.
+_FIELD = re.compile(r"\n[ \t\-*•|#]*+(?P<key>[^\W\d_][^:=|\n{}();]{0,60}+)[:=|][ \t*]*+(?P<value>\S[^\n]*+)")
 _TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,300}+>")
 # Who says something in a log of a chat, and when.
 _SAID = re.compile(
-    r"^(?:<[^<>\n]{1,60}+>|\[[^\[\]\n]{1,60}+\]|@[\w.-]++|\d[\d:./-]++|[ \t:,\-*•|])*+(?P<value>[^\s>][^\n]*+)",
-    re.MULTILINE,
+    r"\n(?:<[^<>\n]{1,60}+>|\[[^\[\]\n]{1,60}+\]|@[\w.-]++|\d[\d:./-]++|[ \t:,\-*•|])*+(?P<value>[^\s>][^\n]*+)"
 )
 _ENDS = " |\"'"
-_MATERIAL = (Role.OTHER, Role.ANSWER)
 
 
 def asking_line(text: str, name_of: NameOf, *, fields: bool) -> tuple[int, int] | None:
     """Return where the line is that asks most; `fields`: only among the fields of a form, if the text is one."""
     if "</" in text:
         text = _TAG.sub(lambda tag: "\n" * len(tag[0]), text)
+    text = f"\n{text}"
     named = [*islice(_FIELD.finditer(text), _MOST_LINES)]
     if fields and len(named) < _FIELDS:
         return None
@@ -40,12 +38,13 @@ def asking_line(text: str, name_of: NameOf, *, fields: bool) -> tuple[int, int] 
     for match, name in _lines(text, named, name_of, fields=fields):
         value = match["value"].rstrip(_ENDS)
         role = None if name is None else name.role
-        if len(value) > _LONGEST or role in _MATERIAL or not prose.may_ask(value):
+        if len(value) > _LONGEST or role in MATERIAL or not prose.may_ask(value):
             continue
         words = prose.words_in(value)
         score = prose.asks(value, words) + (role is not None)
         if score > best and prose.content(words) > 1 and not prose.is_frame(value, words):
-            best, found = score, (match.start("value"), match.start("value") + len(value))
+            begin = match.start("value") - 1
+            best, found = score, (begin, begin + len(value))
     return found
 
 

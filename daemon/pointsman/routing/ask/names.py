@@ -36,6 +36,10 @@ class Role(enum.Enum):
     """Text outside of every tag and label."""
 
 
+MATERIAL = (Role.OTHER, Role.ANSWER)
+"""What no person asks with."""
+
+
 class Name(NamedTuple):
     """The role of a name; of several asks the one of the highest rank counts."""
 
@@ -82,6 +86,8 @@ def words_of(name: str) -> tuple[str, ...]:
 def may_name(words_before: str) -> bool:
     """Return whether text before a colon may end with a name, by its last word and at little cost: most does not."""
     last = words_before[-LONGEST_WORD:].rpartition(" ")[2]
+    if last.isascii() and last.isalpha() and last[1:].islower():  # most are
+        return last.lower() in _LAST_WORDS or " from " in words_before or " by " in words_before
     if not last.isascii() or not _ODD.isdisjoint(last):
         return _NEVER.isdisjoint(last)
     found = _LAST.search(last)

@@ -18,7 +18,8 @@ _DIFF = re.compile(
     r"^(?:diff --git |--- [^\n]+\n\+\+\+ |@@ -)[^\n]*(?:\n(?:[ +\-@\\]|diff |index |new |deleted )[^\n]*)*+",
     re.MULTILINE,
 )
-_PROMPT = re.compile(r"^(?P<who>[\w.-]{1,32}+@[\w.-]{1,64}:)[^\n$#]{0,100}+[$#] [^\n]*", re.MULTILINE)
+# A line's end is found much faster than a line's beginning.
+_PROMPT = re.compile(r"\n(?P<who>[\w.-]{1,32}+@[\w.-]{1,64}:)[^\n$#]{0,100}+[$#] [^\n]*")
 _HTML_MAIL = re.compile(r"\s*+<(?:!doctype|html|head|body|p)\b", re.IGNORECASE)
 _ELEMENT = re.compile(
     r"</?(?:!doctype|html|head|body|meta|p|div|br|span|b|i|u|strong|em|ul|ol|li|a|hr|table|tbody|tr|td|font|h[1-6])\b"
@@ -38,9 +39,10 @@ def of_html(text: str) -> str:
 def pasted(text: str) -> list[tuple[int, int]]:
     """Return where diffs are, and where a shell's prompts and what stands between them."""
     found: list[tuple[int, int]] = []
-    if "@@ -" in text or "diff --git " in text:
+    at = "@" in text  # one character is looked for at once
+    if (at and "@@ -" in text) or "diff --git " in text:
         found = [match.span() for match in _DIFF.finditer(text)]
-    if "@" in text:
+    if at:
         found += _sessions(text)
     return sorted(found)
 
@@ -49,10 +51,10 @@ def _sessions(text: str) -> list[tuple[int, int]]:
     """Return where a shell's first prompt begins and its last one ends, if there are several."""
     first: dict[str, int] = {}
     sessions: dict[str, tuple[int, int]] = {}
-    for match in islice(_PROMPT.finditer(text), _MOST_PROMPTS):
+    for match in islice(_PROMPT.finditer(f"\n{text}"), _MOST_PROMPTS):
         begin = first.setdefault(match["who"], match.start())
         if begin < match.start():
-            sessions[match["who"]] = begin, match.end()
+            sessions[match["who"]] = begin, match.end() - 1
     return list(sessions.values())
 
 
@@ -62,15 +64,18 @@ def said_twice(text: str) -> tuple[int, int] | None:
     Templates put the ask before and behind material; the material cannot know it.
     """
     at = 0
-    for line in text[:_END].split("\n")[:_MOST_LINES]:
+    for line in text[:_END].split("\n", _MOST_LINES)[:_MOST_LINES]:
         piece = line.lstrip(_MARKER)
         begin, at = at + len(line) - len(piece), at + len(line) + 1
         if len(piece) < _TWICE:
             continue
         start = max(at, len(text) - _END)
-        before, again, _ = text[start:].partition(piece)
-        if again and len(before.rpartition("\n")[2].split()) > 1 and prose.asks(piece, prose.words_in(piece)):
-            return begin, begin + _same(text, begin, start + len(before))
+        again = text.find(piece, start)
+        if again < 0:
+            continue
+        before = text[start:again].rpartition("\n")[2]
+        if len(before.split()) > 1 and prose.asks(piece, prose.words_in(piece)):
+            return begin, begin + _same(text, begin, again)
     return None
 
 

@@ -25,7 +25,7 @@ _SCRIPT_CHARS = 80
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 # What is between words of ASCII text, which need no pattern.
-_SPACES = {code: " " for code in range(128) if not chr(code).isalpha() and chr(code) != "'"}
+_BETWEEN = "".join([chr(code) for code in range(128) if not chr(code).isalpha() and chr(code) != "'"])
 _QUESTION = re.compile(r"[?？؟](?=[\s\"'”’»)\]}*]|\Z)")
 _LATER = re.compile(
     r"[,;.:] (?:how|what|when|where|which|why|who|should|can|could|is|are|am|do|does|did) "
@@ -65,9 +65,22 @@ _RULE = re.compile(
     r"(?:the|a|your) (?:answer|reply|response|output|modified|final) "
 )
 _QUOTES = {'"': '"', "“": "”", "«": "»", "'": "'", "‘": "’"}
-_MENTION = re.compile(r"\A<?@[\w.-]+>?[,:]?\s*")
+_MENTION = re.compile(r"<?@[\w.-]+>?[,:]?\s*")
 _MENTIONS = ("@", "<@")
 _LEAD = " \n\t-*•#>0123456789.)(\"'«“‘"
+
+
+def spaces_for(chars: str) -> bytes:
+    """Return the table by which `spaced` replaces these characters, of ASCII, with spaces."""
+    return bytes([ord(" ") if chr(code) in chars else code for code in range(256)])
+
+
+def spaced(text: str, table: bytes) -> str:
+    """Return a text with spaces by a table; to translate bytes takes a quarter of the time."""
+    return text.encode(errors="surrogatepass").translate(table).decode(errors="surrogatepass")
+
+
+_SPACES = spaces_for(_BETWEEN)
 
 
 class Words(msgspec.Struct, frozen=True, gc=False):
@@ -85,7 +98,7 @@ _WORKED_ON = frozenset(["above", "below", "document", "documents", "passages"])
 def words_in(text: str) -> Words:
     """Return the words of a text's beginning."""
     begin = text[:LONGEST].lower()
-    listed = begin.translate(_SPACES).split() if begin.isascii() else _WORD.findall(begin)
+    listed = spaced(begin, _SPACES).split() if begin.isascii() else _WORD.findall(begin)
     return Words(listed, set(listed))
 
 
@@ -111,7 +124,7 @@ def asks(text: str, found: Words) -> int:
     begin, first_words = text, found.listed
     lead = _LEADING.match(text) if first_words and first_words[0] in _LEADERS else None
     if lead is not None or text.startswith(_MENTIONS):
-        begin = _MENTION.sub("", text if lead is None else text[lead.end() :])
+        begin = _without_mention(text if lead is None else text[lead.end() :])
         first_words = words_in(begin).listed
     first = _first(first_words)
     score, tail = 0, text[-_END:]
@@ -125,7 +138,7 @@ def asks(text: str, found: Words) -> int:
 
 def _is_name(begin: str, verb: str) -> bool:
     """Return whether what looks like a verb is a name, such as a title in "Review. I liked it", or that of a field."""
-    at = begin.lower().find(verb) + len(verb)
+    at = begin[:LONGEST].lower().find(verb) + len(verb)
     mark = begin[at : at + 1]
     if mark == ":":
         return verb not in words.TRANSFORMS
@@ -145,9 +158,10 @@ def _first(listed: list[str]) -> str | None:
 
 def is_frame(text: str, found: Words) -> bool:
     """Return whether a paragraph only says that something is to be answered, by whom, or in what form."""
-    if not words.TEMPLATES.isdisjoint(found.known) and not _is_task(found):
-        template, many = len(words.TEMPLATES & found.known), content(found)
-        if many <= max(1, len(found.listed) // 7) or (template > 1 and many <= len(found.listed) // 4):
+    template = words.TEMPLATES & found.known
+    if template and not (template <= _WORKED_ON and _is_task(found)):
+        many = content(found)
+        if many <= max(1, len(found.listed) // 7) or (len(template) > 1 and many <= len(found.listed) // 4):
             return True
     if text[:1] + text[-1:] in ("()", "[]") and "?" not in text:
         return True
@@ -158,10 +172,9 @@ def is_frame(text: str, found: Words) -> bool:
 
 
 def _is_task(found: Words) -> bool:
-    """Return whether a paragraph has a document worked on, as a person who asks for no more than that does."""
+    """Return whether a paragraph orders what is done to any text, and no more than that."""
     listed = [word for word in found.listed if word not in words.COURTESIES]
-    worked_on = words.TEMPLATES & found.known <= _WORKED_ON
-    return worked_on and len(listed) <= _SHORT_TASK and not words.TASKS.isdisjoint(listed[:1])
+    return len(listed) <= _SHORT_TASK and not words.TASKS.isdisjoint(listed[:1])
 
 
 def _is_courtesy(text: str, begin: str, found: Words) -> bool:
@@ -201,7 +214,7 @@ def leads(line: str) -> bool:
 
 def without_pointers(text: str) -> str:
     """Return an ask without what leads from material to it, and without the places of files that it names."""
-    text = _MENTION.sub("", text)
+    text = _without_mention(text)
     lead = _LEADING.match(text)
     if lead is not None and not content(words_in(lead.group())):
         text = text[lead.end() :]
@@ -213,6 +226,12 @@ def without_pointers(text: str) -> str:
         if content(found) <= len(found.listed) // 4:
             text = text[: aside.start()]
     return text
+
+
+def _without_mention(text: str) -> str:
+    """Return a text without whom it is addressed to, such as "@bot"."""
+    mention = _MENTION.match(text)
+    return text if mention is None else text[mention.end() :]
 
 
 def unquoted(text: str) -> str:

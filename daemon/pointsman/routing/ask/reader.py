@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pointsman.routing.ask.blocks import Block, enclosed
 from pointsman.routing.ask.forms import LOOKED_AT, Form, looks_asked
-from pointsman.routing.ask.labels import RULE, Label, Style, is_key, label_in, may_be_mark, own, title_in
+from pointsman.routing.ask.labels import RULE, RULED, Label, Style, is_key, label_in, may_be_mark, own, title_in
 from pointsman.routing.ask.names import GUESS, OTHER, Name, NameOf, Role
 from pointsman.routing.ask.prose import leads
 
@@ -114,7 +114,7 @@ class Reader:
             self._line(before, before.strip(), at)
             self._flush(at + len(before))
             self._fence = at + len(before), "```", _fence_of(mark)
-        elif RULE.match(plain) is not None:
+        elif plain[0] in RULED and RULE.match(plain) is not None:
             self._rule(plain, at)
         elif plain == "--":  # a signature follows
             self._flush(at)
@@ -197,8 +197,11 @@ class Reader:
         elif self._within is not None and ((speaks and self._spoken) or _indent(line) < self._within[0]):
             self._within = None
         content = line[label.content :].strip()
-        told = form or (label.style.inline and "instruction" in line[: label.content].lower())
-        field = told and label.name == OTHER and looks_asked(content)
+        field = (
+            label.name == OTHER
+            and (form or (label.style.inline and "instruction" in line[: label.content].lower()))
+            and looks_asked(content)
+        )
         self._enter(GUESS if field else label.name or FREE, label.style)
         self._field = (bold, form) if label.style.inline and self._name.role is Role.ASK else None
         if content:

@@ -79,13 +79,14 @@ def may_enclose(text: str) -> bool:
 
 def _pattern(text: str) -> re.Pattern[str] | None:
     """Return the pattern that finds the tags of a text, None if none of them closes."""
-    if any(map(text.__contains__, _CLOSING_SQUARES)):
+    if "[" in text and any(map(text.__contains__, _CLOSING_SQUARES)):  # one character is looked for at once
         return _TAG
     return _ANGLE_TAG if "</" in text else None
 
 
 def _read(match: re.Match[str]) -> tuple[str, bool]:
     """Return a tag's name with its bracket, and whether it closes."""
-    if match[0][0] == "<":
-        return "<" + match["name"], bool(match["close"])
+    close, name = match.group("close", "name")
+    if name:
+        return "<" + name, bool(close)
     return "[" + match["square"], bool(match["end"]) or match["word"] in (" end", " END")

@@ -116,15 +116,15 @@ STRICT = (
 """How the instruction of a helper task says what to answer."""
 
 FOREIGN = (
+    ("nur ", "solo ", "sólo ", "solamente", "uniquement", "seulement", "soltanto", "apenas ", "alleen", "yalnızca",
+     "tylko", "только", "只", "仅", "だけ", "のみ", "만 "),
     ("titel", "título", "titulo", "titre", "titolo", "tytuł", "başlık", "заголовок", "标题", "標題", "タイトル", "제목",
      "eigenständige frage", "pregunta independiente", "question autonome", "独立的问题", "独立した質問", "关键词",
      "キーワード", "schlagwörter", "stichwörter", "etiquetas", "mots-clés", "parole chiave", "suchanfrage", "ключевые"),
-    ("nur ", "solo ", "sólo ", "solamente", "uniquement", "seulement", "soltanto", "apenas ", "alleen", "yalnızca",
-     "tylko", "только", "只", "仅", "だけ", "のみ", "만 "),
     ("unterhaltung", "gespräch", "konversation", "chat", "conversa", "dialog", "диалог", "разговор",
      "对话", "會話", "会话", "会話", "대화", "frage", "pregunta", "question", "问题", "質問", "sohbet", "rozmow"),
 )  # fmt: skip
-"""What such tasks order, how they say that nothing else is wanted, and what they are about, in other languages."""
+"""How such tasks say that nothing else is wanted (the rarest), what they order and are about, in other languages."""
 
 NEUTRAL = (
     ABOUT
@@ -133,18 +133,15 @@ NEUTRAL = (
     | frozenset(THINGS)
     | _set(" ".join([thing for _, things in TASKS for thing in things]))
     | _set(
-        "handover fresh spelling grammar typos corrected changing ai model llm bot chatbot system expert "
-        "professional skilled specialist job role goal purpose concise descriptive succinct single simple main "
-        "overall key important suitable fitting appropriate current latest recent initial entire whole full "
-        "retrieved characters punctuation quotes quotation marks max maximum up than two three four five six ten "
-        "seven several into using going captures capture subject gist theme themes special broad independent self "
-        "contained natural different multiple web research optimized optimize database vector engine far names keeps "
-        "decisions open points retriever retrieval semantic suited handle scale git staged stands according send "
-        "topic meaning intended essence core focus one whether base direct capitals fits fit fewer explanation "
-        "commentary terms comma separated joined hyphens lower upper synonyms window nearly wanted matter matters "
-        "terse imagine encyclopedia section embedded compared reader address holds hold contain contains claims "
-        "claim scale digit number fact factual takes over exact sums sum read reads below archive tried issue "
-        "agents"
+        "fresh spelling grammar typos corrected changing llm bot chatbot system expert professional skilled "
+        "specialist job goal purpose descriptive succinct single simple main overall important fitting current "
+        "latest recent initial entire full retrieved characters punctuation quotes quotation marks max maximum two "
+        "four five six ten seven several captures capture gist theme themes special broad independent self contained "
+        "natural different multiple research optimized optimize database vector engine far names keeps decisions "
+        "open retriever semantic suited scale staged stands according send meaning intended essence core focus base "
+        "direct capitals fits fit fewer explanation commentary comma separated joined hyphens lower upper window "
+        "nearly wanted matter matters terse imagine encyclopedia embedded compared reader address holds hold contain "
+        "contains claims claim digit factual sums reads archive tried issue"
     )
 )
 """Words of their instructions, which name no subject."""

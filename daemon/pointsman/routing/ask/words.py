@@ -80,7 +80,7 @@ OWNERS = _set("my user user's your")
 
 EXACT = _set(
     "forwarded_message original_message previous_message error_message commit_message system_message bash_input "
-    "tool_input action_input query_result user_info user_rules user_rule tool_call question_type"
+    "tool_input action_input tool_call question_type"
 )
 """Names that their last word would mislead: material or harness."""
 
