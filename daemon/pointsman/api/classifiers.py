@@ -11,9 +11,8 @@ from pointsman.server.request import Request
 from pointsman.server.response import Response
 from pointsman.server.routes import Route
 
-FORM = '{"artifact": "NAME"}, as GET /classifiers names them, or {} for the newest'
-
 NAMED = '{"artifact": "NAME"}, as GET /classifiers names them'
+NAMED_OR_NEWEST = f"{NAMED}, or {{}} for the newest"
 
 
 class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
@@ -40,7 +39,7 @@ def classifier_routes(keeper: Keeper) -> list[Route]:
     """
 
     async def promote(request: Request) -> Response:
-        return await keeper.promote((await body_of(request, _Wanted, FORM)).artifact)
+        return await keeper.promote((await body_of(request, _Wanted, NAMED_OR_NEWEST)).artifact)
 
     async def discard(request: Request) -> Response:
         return await keeper.discard((await body_of(request, _Named, NAMED)).artifact)

@@ -54,6 +54,6 @@ def continued(config: Config, forwarder: Forwarder, exchange: Exchange, fields: 
     """
     storage = storage_of(fields)
     exchange.stores = storage.stores
-    return (
-        Continued() if storage.continues is None else Continued(*keeper(config, forwarder, exchange, storage.continues))
-    )
+    if storage.continues is None:
+        return NOTHING
+    return Continued(*keeper(config, forwarder, exchange, storage.continues))

@@ -11,8 +11,8 @@ PR_SET_DUMPABLE = 4
 def forbid() -> None:
     """Let no crash write this process's memory to a file, and nobody but root read it.
 
-    The limit alone is not enough: where `kernel.core_pattern` names a program, as with systemd-coredump, the kernel
-    does not ask for it. It is for the processes that this one starts, which do not inherit the other.
+    The limit alone is not enough: where `kernel.core_pattern` names a program, such as systemd-coredump, the kernel
+    ignores it. The flag alone is not enough either, since the processes that this one starts inherit only the limit.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     control = getattr(ctypes.CDLL(None), "prctl", None)

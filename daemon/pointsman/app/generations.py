@@ -14,8 +14,6 @@ from pointsman.app.experiments import Experiments
 from pointsman.app.generation import Generation
 from pointsman.app.prepare import Prepared
 from pointsman.app.supervisor import Supervisor
-from pointsman.classify.cascade import Cascade
-from pointsman.classify.classifier import Classifier
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import Config
 from pointsman.config.overlay import NOTHING, Overlay
@@ -168,12 +166,10 @@ class Generations:
         for part in _parts(generation):
             if part in kept:
                 continue
-            if isinstance(
-                part, Classifier | Cascade | KeptTexts | KeptFeedback | Spans
-            ):  # closing may wait for a run, or for the disk
-                asyncio.get_running_loop().run_in_executor(None, part.close)
-            else:
+            if isinstance(part, EndpointState):
                 part.close()
+            else:  # which may wait for a run, or for the disk
+                asyncio.get_running_loop().run_in_executor(None, part.close)
 
 
 @dataclass(slots=True)
@@ -189,12 +185,9 @@ def _parts(generation: Generation) -> Iterator[TextClassifier | EndpointState | 
     """Yield the parts that must be closed and may be shared between generations."""
     yield generation.classifier
     yield from generation.balancer.all.values()
-    if generation.texts is not None:
-        yield generation.texts
-    if generation.feedback is not None:
-        yield generation.feedback
-    if generation.recorder.spans is not None:
-        yield generation.recorder.spans
+    for part in (generation.texts, generation.feedback, generation.recorder.spans):
+        if part is not None:
+            yield part
 
 
 def _names(config: Config) -> frozenset[str]:
