@@ -37,13 +37,13 @@ async def run(folder: Path, seconds: float, seed: int, *, each: float = math.inf
             await stack.enter_async_context(upstream.listening())
             relay = UpstreamRelay(f"http://127.0.0.1:{upstream.port}", injector)
             await relay.listen()
-            stack.push_async_callback(relay.die)
+            stack.push_async_callback(relay.end)
             ports.append(relay.port)
         daemon = await stack.enter_async_context(run_daemon(config(folder, *ports), folder))
         watch = await Watch.begin(daemon, upstreams)
         relay_to_daemon = ClientRelay(daemon.base_url, injector)
         await relay_to_daemon.listen()
-        stack.push_async_callback(relay_to_daemon.die)
+        stack.push_async_callback(relay_to_daemon.end)
         clients = Clients(f"http://127.0.0.1:{relay_to_daemon.port}", random.Random(seed), KINDS)
         injector.active = True
         evidence = await watch.end(

@@ -64,7 +64,7 @@ class Chaotic(Hostile):
         try:
             yield
         finally:
-            await self.die()
+            await self.end()
 
     def forget(self) -> None:
         """Drop closed connections; their requests are in `ran`."""

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from support import needs, vllm_server
+from support import daemon, needs, vllm_server
 from support.adapter_world import NEVER, TECHNICAL_PATH, run_world
 from support.browser import run_browser
 from support.daemon import run_daemon
@@ -25,6 +25,16 @@ if TYPE_CHECKING:
     from support.daemon import Daemon
     from support.fake_vllm import FakeVllm
     from support.vllm_server import VllmServer
+
+DEADLINE_MS = 10_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def time_enough() -> Iterator[None]:
+    """What is decided does not depend on how busy the host is, but where a test says so."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(daemon, "DEADLINE_MS", DEADLINE_MS)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -62,9 +72,9 @@ async def fake_vllm() -> AsyncIterator[FakeVllm]:
 async def shared_daemon(fake_vllm: FakeVllm, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
     """One daemon with the shipped config for all tests that need nothing else."""
     config = shipped_config(fake_vllm.port)
-    config["pointsman"] = {"adapters": {"poll_interval_ms": 200}}
-    async with run_daemon(config, tmp_path_factory.mktemp("daemon")) as daemon:
-        yield daemon
+    config["pointsman"] = {"adapters": {"poll_interval_ms": 200}, "classifier": {"deadline_ms": DEADLINE_MS}}
+    async with run_daemon(config, tmp_path_factory.mktemp("daemon")) as started:
+        yield started
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -6,7 +6,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ import yaml
 from support import toy_artifact
 from support.config_files import LABELS
 from support.daemon import Daemon, run_daemon
-from support.process import eventually
+from support.process import PATIENCE_S, eventually
 from support.service import chat, shipped_config
 from support.two_sides import put, reload, url
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from support.fake_vllm import FakeVllm
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-LIMIT_S = 20.0
+LIMIT_S = 90.0
 
 
 def config(port: int, model_id: Path, **classifier: Any) -> dict[str, Any]:
@@ -75,7 +74,8 @@ async def test_a_bad_artifact_is_a_422_with_its_reason_and_the_former_one_goes_o
     async with run_daemon(config(fake_vllm.port, good), tmp_path) as daemon, asyncio.timeout(LIMIT_S * len(BAD)):
         for name, (build, reason) in BAD.items():
             build(tmp_path / name)
-            put(daemon.config, config(fake_vllm.port, tmp_path / name, load_timeout_ms=1000))
+            limit_ms = 1000 if name == "endless" else 60_000
+            put(daemon.config, config(fake_vllm.port, tmp_path / name, load_timeout_ms=limit_ms))
             status, refused = await reload(daemon)
             assert (status, refused["error"]["type"]) == (422, "invalid_config"), name
             assert reason in refused["error"]["message"]
@@ -111,13 +111,12 @@ async def test_sigterm_does_not_wait_for_a_reload_that_hangs(fake_vllm: FakeVllm
     good = toy_artifact.build(tmp_path / "good")
     endless = toy_artifact.build(tmp_path / "endless", {"model.onnx": toy_artifact.endless_model()})
     async with run_daemon(config(fake_vllm.port, good), tmp_path) as daemon, asyncio.timeout(LIMIT_S):
-        put(daemon.config, config(fake_vllm.port, endless))
+        put(daemon.config, config(fake_vllm.port, endless, load_timeout_ms=600_000))
         asked = asyncio.create_task(reload(daemon))
         await until_loading(daemon.process.pid)
-        started = time.monotonic()
         daemon.process.terminate()
-        await daemon.process.wait()
-        assert time.monotonic() - started < 5  # the proof alone would have gone on for 10 s
+        async with asyncio.timeout(PATIENCE_S):
+            await daemon.process.wait()
         await asyncio.wait([asked])
         assert asked.exception() is not None or asked.result()[0] == 503, "it was told that the reload succeeded"
 

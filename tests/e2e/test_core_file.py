@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from support import needs
-from support.process import eventually, no_survivors, reserve_port
+from support.process import PATIENCE_S, eventually, no_survivors, reserve_port
 from support.service import shipped_config
 
 UNLIMITED = ("bash", "-c", 'ulimit -c unlimited; exec "$@"', "bash", sys.executable)
@@ -31,7 +31,7 @@ def dumped(process: subprocess.Popen[bytes]) -> tuple[int, bool]:
 
 def serves(port: int) -> bool:
     try:
-        with DIRECT.open(f"http://127.0.0.1:{port}/health", timeout=1):
+        with DIRECT.open(f"http://127.0.0.1:{port}/health", timeout=PATIENCE_S):
             return True
     except (urllib.error.URLError, TimeoutError):
         return False
@@ -58,7 +58,7 @@ def test_a_crash_leaves_no_core_file(number: signal.Signals, tmp_path: Path) -> 
             start_new_session=True,
         )
     with no_survivors(daemon.pid):
-        asyncio.run(eventually(lambda: serves(port), "it serves", within_s=30.0))
+        asyncio.run(eventually(lambda: serves(port), "it serves"))
         os.kill(daemon.pid, number)
         ended = dumped(daemon)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -75,8 +76,12 @@ def listens(port: int) -> bool:
 
 def children(daemon: Daemon) -> list[int]:
     """The processes that the daemon started."""
-    stats = {int(path.parent.name): path.read_text() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()}
-    return [pid for pid, stat in stats.items() if int(stat.rpartition(")")[2].split()[1]) == daemon.process.pid]
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if int(path.read_text().rpartition(")")[2].split()[1]) == daemon.process.pid:
+                found.append(int(path.parent.name))
+    return found
 
 
 def maps(daemon: Daemon) -> str:

@@ -19,7 +19,7 @@ from aiohttp import web
 from support.browser import Browser, run_browser
 from support.daemon import Daemon, run_daemon
 from support.fake_vllm import FakeVllm, completion, run_fake_vllm
-from support.metrics import scrape
+from support.metrics import until
 from support.service import shipped_config
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -287,7 +287,7 @@ async def test_a_page_that_points_its_name_at_the_data_port_reaches_nothing(
         "unknown_host"
     }
     assert vllm.received == []
-    assert (await scrape(daemon)).total("requests_in_flight") == 0
+    await until(daemon, "requests_in_flight", 0)
 
 
 async def test_an_operator_who_opens_the_address_reads_it(browser: Browser, daemon: Daemon) -> None:

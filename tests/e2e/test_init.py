@@ -278,7 +278,7 @@ async def test_an_answer_that_does_not_come_is_not_waited_for(
     started = time.monotonic()
 
     assert "does not answer `/v1/models`" in await init.refused(url(hostile))
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
 
 
 async def test_nobody_at_the_address_is_told(init: Init) -> None:

@@ -146,18 +146,24 @@ async def test_the_first_byte_and_the_gaps_of_a_stream_are_measured(service: Ser
             for name in ("first_byte_seconds", "chunk_gap_seconds", "request_seconds")
         ]
 
+    arrived = asyncio.Event()
+
     async def paced(request: web.Request, _: bytes) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         for word in ("I", " am", " here"):
             await response.write(event("x", word))
-            await asyncio.sleep(0.05)  # or the network joins them
+            await arrived.wait()  # or the network joins them
+            arrived.clear()
         return response
 
     await used(service)
     before = await counts()
     service.vllm.answer = paced
-    await service.post(CHAT, chat(stream=True))
+    async with service.http.post(service.daemon.base_url + CHAT, json=chat(stream=True)) as response:
+        while await response.content.readline():
+            await response.content.readline()
+            arrived.set()
     first_byte, gaps, requests = (after - earlier for after, earlier in zip(await counts(), before, strict=True))
 
     assert (first_byte, requests) == (1, 1)

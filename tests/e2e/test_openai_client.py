@@ -12,6 +12,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from support.fake_vllm import event
+from support.process import PATIENCE_S
 from support.service import TECHNICAL, Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -79,7 +80,7 @@ async def test_leaving_a_stream_frees_vllm(client: openai.AsyncOpenAI, service: 
     await anext(aiter(stream))
     await stream.close()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await service.vllm.left.wait()
 
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AT_ONCE = 400
 BATCH = "/api/v1/classify/batch"
-LIMIT_S = 300.0
+LIMIT_S = 600.0
 
 
 def long_text(number: int) -> str:
@@ -71,7 +71,7 @@ async def test_the_admitted_have_their_class_in_time_and_the_others_the_fallback
 ) -> None:
     answers: list[Any] = []
     reasons: Counter[str] = Counter()
-    async with serving(fake_vllm, tmp_path, threads=1) as service, asyncio.timeout(LIMIT_S):
+    async with serving(fake_vllm, tmp_path, threads=1, deadline_ms=500) as service, asyncio.timeout(LIMIT_S):
         deadline_ms = (await service.daemon.logged("classifier", provider="cpu"))["deadline_ms"]
         while not (any(answer["text"] for answer in answers) and reasons["overloaded"]):
             numbers = range(len(answers), len(answers) + AT_ONCE)
@@ -106,7 +106,7 @@ async def test_a_batch_that_takes_longer_than_the_deadline_is_classified_whole(
 
 
 async def test_texts_whose_client_left_are_never_classified(fake_vllm: FakeVllm, tmp_path: Path) -> None:
-    async with serving(fake_vllm, tmp_path, threads=1, deadline_ms=600_000) as service:
+    async with serving(fake_vllm, tmp_path, threads=1, deadline_ms=6_000_000) as service:
         asked = [asyncio.create_task(service.post("/v1/route", chat(long_text(number)))) for number in range(AT_ONCE)]
         await until(service, "classifier_cache_misses_total", lambda value: value == AT_ONCE)
         for task in asked:

@@ -15,7 +15,7 @@ from aiohttp import web
 from support.daemon import run_daemon
 from support.fake_vllm import FakeVllm, event, stream
 from support.metrics import scrape
-from support.process import reserve_port
+from support.process import PATIENCE_S, reserve_port
 from support.service import CHAT, MEDICAL, Service, chat, shipped_config
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -50,7 +50,7 @@ async def test_each_chunk_arrives_before_the_next_is_made(service: Service) -> N
 
     service.vllm.answer = answer
     async with (
-        asyncio.timeout(5),
+        asyncio.timeout(PATIENCE_S),
         service.http.post(service.daemon.base_url + CHAT, json=chat(stream=True)) as response,
     ):
         for number in range(5):
@@ -140,7 +140,7 @@ async def test_a_client_that_leaves_closes_the_request_to_vllm(service: Service,
     await arrived.wait()
     task.cancel()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await service.vllm.left.wait()
     line = await service.daemon.logged("routing_decision", request_id=f"left-{streaming}")
     assert line["status"] == 499
@@ -322,7 +322,7 @@ async def test_a_stream_that_falls_silent_is_ended_even_if_comments_go_on(fake_v
     async with (
         run_daemon(_hurried(fake_vllm.port, idle_timeout_ms=100), tmp_path) as daemon,
         aiohttp.ClientSession() as http,
-        asyncio.timeout(5),
+        asyncio.timeout(PATIENCE_S),
         http.post(daemon.base_url + CHAT, json=chat(stream=True)) as response,
     ):
         with pytest.raises(aiohttp.ClientPayloadError):

@@ -39,7 +39,7 @@ async def test_a_rollout_from_shadow_to_a_bad_canary(tmp_path: Path) -> None:
     assert played.shadow == {(BASE, "shadow"): 1_000}
     assert played.would == {STABLE: 1_000}, "a wrapper led to another category"
     assert set(played.canary) == {(STABLE, "classified"), (GOOD, "classified")}
-    assert 0.05 < played.canary[GOOD, "classified"] / played.canary.total() < 0.2
+    assert 0.03 < played.canary[GOOD, "classified"] / played.canary.total() < 0.25
     assert "verdict: canary fails less often than stable" in played.compared
     assert played.promoted == {(GOOD, "classified"): 100}
     assert set(played.bad) == {(GOOD, "classified"), (BAD, "classified")}

@@ -102,5 +102,5 @@ async def test_an_operator_sees_where_a_candidate_differs_and_no_client_sees_tha
         put(daemon.config, config)
         await reload(daemon)
         assert await report(world) is None
-        assert len([line for line in daemon.log_lines() if line["event"] == "shadow"]) == 3
         await eventually(lambda: not list(processes(daemon.process.pid)), "its process ended")
+    assert len([line for line in daemon.log_lines() if line["event"] == "shadow"]) == 3

@@ -76,7 +76,7 @@ async def test_it_is_ready_without_a_vllm_after_a_while_and_says_so(manager: Man
     """vLLM may load its model for minutes, and its clients are to hear that from us."""
     config = shipped_config(9)  # the port of `discard`, where nobody listens
     async with run_daemon(config, tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}):
-        await eventually(lambda: "READY=1" in manager.told(), "READY", within_s=20)
+        await eventually(lambda: "READY=1" in manager.told(), "READY")
 
         assert "STATUS=0 of 1 vLLM up; 0 adapters; 0 in flight" in manager.told()
 
@@ -86,7 +86,7 @@ async def test_the_watchdog_is_fed_more_often_than_it_bites(
 ) -> None:
     env = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "300000"}
     async with run_daemon(shipped_config(upstream.port), tmp_path, env=env):
-        await eventually(lambda: manager.told().count("WATCHDOG=1") >= 5, "five signs of life", within_s=10)
+        await eventually(lambda: manager.told().count("WATCHDOG=1") >= 5, "five signs of life")
 
 
 async def test_a_restart_under_load_refuses_nobody(upstream: FakeVllm, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 START_TIMEOUT_S = 2 * PATIENCE_S
+DEADLINE_MS: int | None = None
+"""Of a classification where a config says nothing of it; None leaves the service's own."""
 STOP_TIMEOUT_S = 30.0 + PATIENCE_S  # above the 30 s that running answers get by default
 
 
@@ -144,6 +146,8 @@ def _on_ports(config: str | Path | Mapping[str, Any], data_port: int, admin_port
         server["status_listen"] = f"127.0.0.1:{admin_port}"
     else:
         server["admin_listen"] = f"127.0.0.1:{admin_port}"
+    if DEADLINE_MS is not None:
+        options["classifier"] = {"deadline_ms": DEADLINE_MS} | (options.get("classifier") or {})
     return yaml.safe_dump(tree | {"pointsman": options | {"server": server}}, sort_keys=False)
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
+from support.process import reserve_port
+
 MODELS = {
     "object": "list",
     "data": [
@@ -116,9 +118,9 @@ async def run_fake_vllm(fake: FakeVllm | None = None) -> AsyncIterator[FakeVllm]
     app.router.add_route("*", "/{path:.*}", fake.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
     await runner.setup()
+    fake.port = fake.port or reserve_port()  # where another may take its place
     site = web.TCPSite(runner, "127.0.0.1", fake.port)
     await site.start()
-    fake.port = runner.addresses[0][1]
     try:
         yield fake
     finally:

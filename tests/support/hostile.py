@@ -269,6 +269,8 @@ class Hostile:
     connections: list[Connection] = field(default_factory=list)
     requests: list[Exchange] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
+    _kept: socket.socket | None = None
+    """Has the port, and does not listen: who connects to it is refused."""
     _server: asyncio.Server | None = None
     _arrival: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -316,10 +318,14 @@ class Hostile:
         return self.requests[count - 1]
 
     async def listen(self) -> None:
-        """On the port that it had, or on a free one."""
+        """On the port that it had, or on a free one; the port stays its own while it is dead."""
+        if self._kept is None:
+            self._kept = socket.socket()
+            self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._kept.bind(("127.0.0.1", self.port))
+            self.port = self._kept.getsockname()[1]
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Connection(self), "127.0.0.1", self.port, backlog=1024)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def die(self) -> None:
         """As by SIGKILL: every connection is reset, and new ones are refused."""
@@ -330,6 +336,13 @@ class Hostile:
                 connection.reset()
         await asyncio.sleep(0)
 
+    async def end(self) -> None:
+        """Die, and give the port back."""
+        await self.die()
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
 
 @contextlib.asynccontextmanager
 async def run_hostile() -> AsyncIterator[Hostile]:
@@ -339,7 +352,7 @@ async def run_hostile() -> AsyncIterator[Hostile]:
     try:
         yield hostile
     finally:
-        await hostile.die()
+        await hostile.end()
 
 
 @contextlib.contextmanager

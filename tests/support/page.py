@@ -112,16 +112,19 @@ async def shows(browser: Browser, text: str) -> str:
 
 
 async def cells(browser: Browser, caption: str) -> list[list[str]]:
-    """The rows of a table, by its caption."""
-    found: list[list[str]] = await browser.run(
-        """
+    """The rows of a table, by its caption, once it is shown: parts of a view come with answers of their own."""
+    script = """
         const all = [...document.querySelectorAll("table")];
         const [table] = all.filter(one => one.caption.textContent === arguments[0]);
-        return [...table.tBodies[0].rows].map(row => [...row.cells].map(cell => cell.textContent));
-        """,
-        caption,
-    )
-    return found
+        return table && [...table.tBodies[0].rows].map(row => [...row.cells].map(cell => cell.textContent));
+        """
+    found: list[list[str]] | None
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            found = await browser.run(script, caption)
+            if found is not None:
+                return found
+            await asyncio.sleep(0.1)
 
 
 async def sizes(browser: Browser, answers: int) -> dict[str, float]:

@@ -104,7 +104,7 @@ class _Rollout:
             lines = self._lines("reload")
             return len(lines) > before and bool(lines[-1]["result"] == "applied")
 
-        await eventually(applied, "the changed config is applied", within_s=20)
+        await eventually(applied, "the changed config is applied")
 
     async def until_verdict(self) -> tuple[Chosen, str]:
         """Send questions until canary and stable arm certainly differ, and look after each hundred."""
@@ -126,7 +126,7 @@ class _Rollout:
 
     async def would(self, count: int) -> Counter[str]:
         """Return what would have answered the requests so far."""
-        await eventually(lambda: len(self._lines("routing_decision")) >= count, "all are logged", within_s=20)
+        await eventually(lambda: len(self._lines("routing_decision")) >= count, "all are logged")
         return Counter(line.get("would", {}).get("model", BASE) for line in self._lines("routing_decision"))
 
     def _lines(self, event: str) -> list[dict[str, Any]]:

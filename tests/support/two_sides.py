@@ -144,9 +144,14 @@ def _streamed(body: str) -> str | None:
 
 
 def put(file: Path, tree: Any) -> None:
-    """Write a config as YAML in one step: another file takes the old one's place. Addresses to listen at stay."""
-    server = (yaml.safe_load(file.read_text()) or {})["pointsman"]["server"]
-    options = {"server": server} | tree.get("pointsman", {})
+    """Write a config as YAML in one step: another file takes the old one's place.
+
+    Addresses to listen at stay, and so does the time that a classification has unless the new one says something of it.
+    """
+    before = (yaml.safe_load(file.read_text()) or {})["pointsman"]
+    options = {"server": before["server"]} | tree.get("pointsman", {})
+    if "deadline_ms" in before.get("classifier", {}):
+        options["classifier"] = {"deadline_ms": before["classifier"]["deadline_ms"]} | options.get("classifier", {})
     other = file.with_suffix(".new")
     other.write_text(yaml.safe_dump(tree | {"pointsman": options}, sort_keys=False))
     other.replace(file)
