@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: deb wheelhouse release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
 .PHONY: bench-access bench-ask bench-cascade bench-conversations bench-fit bench-improve bench-languages bench-path
-.PHONY: bench-rollout bench-service bench-tls bench-tracing chaos smuggling soak clean
+.PHONY: bench-rollout bench-service bench-tls bench-tracing bench-unit chaos smuggling soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: .venv/installed
@@ -55,12 +55,14 @@ test-long: wheel
 	tests/support/install_vllm.sh .venv-vllm
 	.venv-test/bin/python -m pytest -n $(WORKERS) -m long
 
-# The unit tests on the sources, in seconds: without what runs the built-in classifier or processes of its own. Their
-# many small folders are in memory where the system has a file system for that, and they are compiled only once.
+# The unit tests on the sources, in seconds: without what runs the built-in classifier or processes of its own, and
+# without thorough tests, which look at thousands of things. Their many small folders are in memory where the system has
+# a file system for that, and they are compiled only once.
 unit: export PYTHONDONTWRITEBYTECODE =
 unit: export PYTEST_DEBUG_TEMPROOT = $(firstword $(wildcard /dev/shm) /tmp)
 unit: .venv-test/installed
-	PYTHONPATH=$(CURDIR)/daemon:$(CURDIR)/export .venv-test/bin/python -m pytest -q -n 2 -m 'not heavy and not long' tests/unit
+	PYTHONPATH=$(CURDIR)/daemon:$(CURDIR)/export .venv-test/bin/python -m pytest -q -n 2 \
+		-m 'not heavy and not thorough and not long' tests/unit
 
 lint: .venv-test/installed
 	.venv-test/bin/ruff check
@@ -139,6 +141,10 @@ uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)
 	rm -f $(addprefix $(DESTDIR),$(UNITS)/pointsman.service $(UNITS)/pointsman.socket /usr/lib/sysusers.d/pointsman.conf)
 	$(if $(DESTDIR),,systemctl daemon-reload)
+
+# How long `make unit` takes.
+bench-unit: .venv-test/installed
+	PYTHONPATH=daemon:benchmarks .venv-test/bin/python benchmarks/unit.py
 
 bench-startup: .venv/installed
 	.venv/bin/python benchmarks/startup.py

@@ -123,7 +123,7 @@ class Run:
             unexplained = row.get("outcome") == SURVIVED and mutant.name not in excused
             if (unexplained and (not row["daemon"] if daemon else again)) or (new and not row and not daemon):
                 self._waiting.append(mutant)
-        kind = "that start a daemon" if daemon else "of `make unit`"
+        kind = "that start a daemon" if daemon else "in tests/unit"
         print(f"{len(self._asked)} mutants, {len(self._waiting)} to try with the tests {kind}", flush=True)
 
     def go(self, work: Path, workers: int) -> None:

@@ -1,6 +1,7 @@
 """Which of the unit tests TESTS runs which lines: PYTHONPATH=benchmarks python -m mutants.record OUT TESTS...
 
-In a copy of the checkout, and without the tests that `make unit` leaves out: they take too long for each mutant.
+In a copy of the checkout. The thorough tests are among them, unlike in `make unit`; the heavy ones take too long for
+each mutant.
 """
 
 from __future__ import annotations

@@ -48,6 +48,12 @@ def rows(names: str | tuple[str, ...], table: Iterable[Any]) -> Callable[[Test],
     return decorated
 
 
+def thorough(*table: Any) -> Iterator[Any]:
+    """Rows for `parametrize` that `make unit` leaves out."""
+    for row in table:
+        yield pytest.param(*(row if isinstance(row, tuple) else (row,)), marks=pytest.mark.thorough)
+
+
 class _Faults:
     """What failed, row by row."""
 

@@ -68,6 +68,7 @@ def work(text: str) -> int:
     return events(lambda: finder.find([text]))
 
 
+@pytest.mark.thorough
 @rows("unit", WORST)
 def test_twice_the_text_is_about_twice_the_work(unit: str) -> None:
     short, long = (unit * (size * KIB // len(unit)) + "\n\nWhat is a tort?" for size in (4, 16))

@@ -92,6 +92,7 @@ def test_the_head_of_a_stream_is_new_each_time() -> None:
     assert exchange.stream_head(1) != exchange.stream_head(2)
 
 
+@pytest.mark.thorough
 def test_requests_have_the_headers_of_openais_client() -> None:
     """Those of the client that is installed; a newer one may have a few more."""
     import openai  # takes long, and each worker would import it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 
+import pytest
 import rollout
 from startup import RESULT
 
@@ -27,6 +28,7 @@ def test_the_page_is_that_of_the_recorded_figures() -> None:
     assert "\n".join(rollout.rendered(result)) + "\n" == RECORDED.with_suffix(".md").read_text("utf-8")
 
 
+@pytest.mark.thorough
 def test_a_thousand_questions_are_all_wrapped_and_differ() -> None:
     """As people who ask the same share a draw."""
     bodies = list(itertools.islice(rollout.bodies(), 1_000))

@@ -49,6 +49,7 @@ async def send(router: Router, *turns: str) -> Routed:
 # --- shares ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 async def test_a_canary_gets_its_share_of_the_categorys_conversations(classifier: Classifier) -> None:
     router = Router(config_of(), classifier, Served)
     canary = 0

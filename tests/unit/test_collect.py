@@ -117,6 +117,7 @@ def test_a_text_that_was_kept_again_and_again_takes_no_others_place() -> None:
     assert len(listed(*[row("a", "the same", 0.0)] * 6_000, *others, limit=1_000)) == 801
 
 
+@pytest.mark.thorough
 def test_of_very_many_texts_the_work_and_the_memory_stay_bounded() -> None:
     """12,000 texts, most of them alike; the most useful is found wherever it is."""
     dice = random.Random(5)  # noqa: S311

@@ -30,6 +30,7 @@ from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Routed, Router
 from support.log import Memory
 from support.playbook import OK, Wire, playing
+from support.rows import thorough
 from support.toy_config import config
 
 LORAS = tuple(Lora(name=name) for name in ("technical-lora", "medical-lora", "legal-lora", "technical-v2", "v3"))
@@ -87,10 +88,12 @@ def compared(config: Config, records: list[Record], *names: str) -> tuple[Side, 
     ("routing", "names"),
     [
         ({"categories": canary()}, ("canary", "stable")),
-        ({"mode": "percent", "percent": 50}, ("routed", "holdback")),
-        ({"categories": {"technical": CategoryRollout(mode="percent", percent=50)}}, ("routed", "holdback")),
-        ({"mode": "percent", "percent": 50, "categories": canary()}, ("canary", "stable")),
-        ({"mode": "percent", "percent": 50, "categories": canary()}, ("routed", "holdback")),
+        *thorough(
+            ({"mode": "percent", "percent": 50}, ("routed", "holdback")),
+            ({"categories": {"technical": CategoryRollout(mode="percent", percent=50)}}, ("routed", "holdback")),
+            ({"mode": "percent", "percent": 50, "categories": canary()}, ("canary", "stable")),
+            ({"mode": "percent", "percent": 50, "categories": canary()}, ("routed", "holdback")),
+        ),
     ],
 )
 async def test_the_figures_and_verdicts_are_those_of_the_log(
@@ -115,7 +118,7 @@ async def test_the_figures_and_verdicts_are_those_of_the_log(
         )
 
 
-@pytest.mark.parametrize("names", [("canary", "stable"), ("routed", "holdback")])
+@pytest.mark.parametrize("names", [("canary", "stable"), *thorough((("routed", "holdback"),))])
 async def test_what_clients_say_is_counted_by_side_as_the_file_of_feedback_has_it(
     classifier: Classifier, tmp_path: Path, names: tuple[str, str]
 ) -> None:
@@ -289,6 +292,7 @@ async def _answered(wire: Wire) -> Any:
     return await experiments_route(wire.generations.experiments, wire.generations.metrics).handler(unused)
 
 
+@pytest.mark.thorough
 def test_of_many_conversations_the_last_are_known_and_all_are_counted() -> None:
     tally = Tally("canary", 1_000, 100)
     tracemalloc.start()

@@ -227,6 +227,7 @@ def test_a_flood_of_feedback_meets_the_limits_of_the_clients_key(tmp_path: Path)
         assert len(kept(tmp_path / "feedback", 1)) == 1
 
 
+@pytest.mark.thorough
 def test_of_answers_50_000_are_remembered() -> None:
     answers = Answers()
     for number in range(50_010):

@@ -37,6 +37,7 @@ def test_a_row_is_eight_bytes_of_a_hash_in_order() -> None:
     assert pack(["Sue  me", "blood", "\tsue me ", "Straße"]) == b"".join(sorted(hashes))
 
 
+@pytest.mark.thorough
 def test_a_hundred_thousand_rows_are_recorded_at_most() -> None:
     """Those with the smallest hashes, so that the choice does not depend on the order of the rows."""
     texts = [str(number) for number in range(100_001)]

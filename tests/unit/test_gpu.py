@@ -217,8 +217,13 @@ def test_beside_vllm_the_memory_is_limited_unless_the_config_says_otherwise() ->
     assert "gpu_mem_limit" not in cuda_options(Device(0, None), capture=True)
 
 
-def test_the_benchmark_of_a_gpu_measures_what_serves(toy_folder: Path) -> None:
+def test_the_benchmark_of_a_gpu_measures_what_serves(
+    toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On the CPU here: the program itself needs a card."""
+    few = gpu.PROMPTS.read_text("utf-8").split("\n")[:10]
+    monkeypatch.setattr(gpu, "PROMPTS", tmp_path / "prompts")
+    gpu.PROMPTS.write_text("\n".join(few), "utf-8")
     found = gpu.measure(artifact.load(toy_folder), "cpu", runs=2, seconds=0.01)
     assert found["latency_ms"].keys() == {64, 128, 256, 512}
     assert {count: cell["per_second"] > 0 for count, cell in found["short_texts"].items()} == dict.fromkeys(

@@ -17,7 +17,7 @@ from pointsman.long_body import Gathered
 from pointsman.routing.body import Fields, fields_at_once, model_at_once, read_fields
 from pointsman.routing.json_scan import JsonFault, Span, elements, members
 from pointsman.routing.steps import finish
-from support.rows import rows
+from support.rows import rows, thorough
 
 MIB = 2**20
 NAMES = ("model", "messages", "prompt")
@@ -87,13 +87,18 @@ class Maker:
         return text[:at] + wrong + text[at + self.random.randrange(3) :]
 
 
+SEEDS = [*range(2), *thorough(*range(2, 8))]
+
+
 @cache
-def texts() -> list[bytes]:
-    return [maker.text() for maker in map(Maker, range(8)) for _ in range(250)]
+def texts(seed: int) -> list[bytes]:
+    maker = Maker(seed)
+    return [maker.text() for _ in range(250)]
 
 
-def test_what_is_found_is_what_pythons_decoder_finds() -> None:
-    for data in texts():
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_is_found_is_what_pythons_decoder_finds(seed: int) -> None:
+    for data in texts(seed):
         expected = json.loads(data)
         found = scanned(data)
         assert found is not None
@@ -103,9 +108,10 @@ def test_what_is_found_is_what_pythons_decoder_finds() -> None:
         assert read(fields) == found, data
 
 
-def test_a_value_begins_where_the_scan_finds_it() -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_value_begins_where_the_scan_finds_it(seed: int) -> None:
     """However often its bytes are in the body, in keys, in other values, or as an earlier value of its own key."""
-    for data in texts():
+    for data in texts(seed):
         found = finish(members(data, NAMES))
         fields = finish(read_fields(data, NAMES))
         assert found is not None
@@ -136,7 +142,7 @@ def test_a_value_of_another_text_has_no_place() -> None:
                 finish(read_fields(text)).span(msgspec.Raw(other))
 
 
-@rows("seed", range(8))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_the_messages_begin_where_the_scan_finds_them(seed: int) -> None:
     maker = Maker(seed)
     found = 0
@@ -155,17 +161,18 @@ def test_the_messages_begin_where_the_scan_finds_them(seed: int) -> None:
     assert found > 20
 
 
-def test_a_body_is_read_at_once_as_it_is_in_steps_or_not_at_all() -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_body_is_read_at_once_as_it_is_in_steps_or_not_at_all(seed: int) -> None:
     found = 0
-    for data in texts():
+    for data in texts(seed):
         fields = fields_at_once(data, NAMES)
         if fields is not None:
             found += 1
             assert read(fields) == read(finish(read_fields(data, NAMES)))
-    assert found > 400
+    assert found > 50
 
 
-@rows("seed", range(8))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_body_is_refused_where_pythons_decoder_refuses_it_and_only_there(seed: int) -> None:
     maker = Maker(seed)
     for _ in range(500):
@@ -184,7 +191,7 @@ def test_a_body_is_refused_where_pythons_decoder_refuses_it_and_only_there(seed:
             assert same(found, {name: expected[name] for name in NAMES if name in expected}), data
 
 
-@rows("seed", range(8))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_scan_of_anything_ends_with_a_result_or_a_fault(seed: int) -> None:
     maker = Maker(seed)
     for _ in range(250):
@@ -301,8 +308,8 @@ def test_a_scan_makes_steps_of_32_kib(unit: bytes) -> None:
 
 
 def test_a_scan_of_many_keys_makes_steps_of_1024_members() -> None:
-    steps = sum(1 for _ in members(b'{"model":0' + b',"model":0' * 100_000 + b"}", NAMES))
-    assert 200 <= steps < 250, "a member has two separators"
+    steps = sum(1 for _ in members(b'{"model":0' + b',"model":0' * 25_000 + b"}", NAMES))
+    assert 50 <= steps < 63, "a member has two separators"
 
 
 def test_a_long_body_is_read_in_steps_and_a_short_one_at_once() -> None:
@@ -311,7 +318,7 @@ def test_a_long_body_is_read_in_steps_and_a_short_one_at_once() -> None:
 
 
 def test_no_object_is_made_for_an_element() -> None:
-    data = b'{"messages":[' + b"0," * (8 * MIB) + b'0],"model":"MoM"}'
+    data = b'{"messages":[' + b"0," * (5 * MIB) + b'0],"model":"MoM"}'
     tracemalloc.start()
     fields = finish(read_fields(data))
     peak = tracemalloc.get_traced_memory()[1]

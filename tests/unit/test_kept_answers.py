@@ -135,6 +135,7 @@ def test_only_the_services_user_can_read_the_file(clock: VirtualLoop, disk: Disk
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.thorough
 def test_as_many_answers_as_are_remembered_fit_into_the_file(clock: VirtualLoop, disk: Disk, file: Path) -> None:
     with life(clock) as first:
         first.get(*(f"{number:064x}" for number in range(50_000)))

@@ -152,6 +152,7 @@ def test_what_the_operators_patterns_match_is_redacted_all_of_it(path: Path) -> 
     assert found.redact("a b c d c e") == "a [redacted] e"
 
 
+@pytest.mark.thorough
 def test_redacting_takes_time_that_grows_with_the_text_and_not_faster() -> None:
     """Also for texts that are made for patterns that backtrack."""
     redactor = Redactor(["(x+x+)+y", "x.*y|x"])
@@ -177,10 +178,10 @@ def test_a_pattern_that_cannot_be_used_or_is_too_large_is_refused(tmp_path: Path
 
 
 def many(path: Path, count: int, **how: Any) -> KeptTexts:
-    """Rows of more than 1 MiB each."""
-    texts = opened(path, texts_file_bytes=1_500_000, **how)
+    """Rows of which one fits into a file."""
+    texts = opened(path, texts_file_bytes=15_000, **how)
     for number in range(count):
-        texts.keep(Row(hash=f"{number:x}", text="x" * 1_100_000))
+        texts.keep(Row(hash=f"{number:x}", text="x" * 11_000))
         settle(texts)
     return texts
 
@@ -203,7 +204,7 @@ def test_a_text_is_kept_again_in_a_new_file(path: Path) -> None:
     """The older one may be removed before."""
     texts = many(path, 1)
     assert not texts.wants("0")
-    texts.keep(Row(hash="1", text="x" * 1_100_000))
+    texts.keep(Row(hash="1", text="x" * 11_000))
     texts._writer.close(10)
     assert texts.wants("0")
 
@@ -308,7 +309,7 @@ def test_a_running_service_does_not_bring_back_what_was_removed(path: Path) -> N
     """It goes on in the new file, and never writes what it knew before."""
     texts = many(path, 2)
     with alone(path):  # nobody renames a file that is being read
-        texts.keep(Row(hash="2", text="x" * 1_100_000))
+        texts.keep(Row(hash="2", text="x" * 11_000))
         assert [row.hash for row in rows(path)] == ["0", "1"]
     settle(texts)
     assert forget(path, lambda row: row.hash in ("0", "2")) == 2
@@ -441,6 +442,7 @@ def test_texts_go_to_no_pipe_or_device(tmp_path: Path, read: bool) -> None:
         os.close(reader)
 
 
+@pytest.mark.thorough
 def test_no_request_waits_for_a_disk_that_hangs_and_texts_beyond_4_mib_are_dropped_counted_and_told(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,7 +112,7 @@ def test_no_decision_is_ever_outside_of_the_scope(tools: bool) -> None:
 
 def test_plans_are_bounded_whatever_the_number_of_scopes() -> None:
     planner = Planner(config())
-    for number in range(10_000):
+    for number in range(5_000):
         planner.decide(TECHNICAL, 0.0, ALL, scope=Scope(frozenset({"technical-lora", str(number)}), "technical-lora"))
     assert len(planner._plans) <= 4096
 

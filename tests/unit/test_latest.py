@@ -249,6 +249,7 @@ async def test_all_who_ask_at_the_same_time_are_told_the_texts_of_one_reading(cl
     assert texts.asked == 1
 
 
+@pytest.mark.thorough
 def test_ten_thousand_requests_are_kept_in_25_megabytes_whatever_clients_write() -> None:
     metrics, found = latest()
     tracemalloc.start()

@@ -56,7 +56,7 @@ def test_what_is_cut_has_its_two_ends() -> None:
 
 
 @rows("text", TEXTS)
-@rows("size", [1_000, 16_300, 16_400, 100_000, 1_000_000])
+@rows("size", [1_000, 16_300, 16_400, 100_000, 300_000])
 def test_a_line_has_at_most_16_kib_and_is_json_whatever_is_in_it(text: str, size: int) -> None:
     data = ENCODER.encode(line(text=text * size, list=["é" * 100] * (size // 100), small=1))
     assert len(data) <= 16 * KIB + 1

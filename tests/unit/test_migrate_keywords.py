@@ -61,6 +61,7 @@ def test_what_cannot_be_a_rule_is_dropped_and_told(
     assert code == 0
 
 
+@pytest.mark.thorough
 def test_there_is_a_bound_on_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found, told, _ = migrated(tmp_path, capsys, "  - {category: law, keywords: [lease]}\n" * 201)
     assert len(found) == 200

@@ -231,6 +231,7 @@ def test_signals_stand_at_any_place_of_the_newer_forms(tmp_path: Path, capsys: p
         assert done.rules == [RULE | {"keywords": ["asap", "right now"]}], top
 
 
+@pytest.mark.thorough
 def test_no_file_makes_more_rules_than_there_may_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Though ten alternatives, ten times over, are ten thousand millions."""
     either = when("OR", *[keyword("one"), keyword("both")] * 5)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from msgspec import structs
 
 from pointsman import files
@@ -26,6 +25,7 @@ from pointsman.cli.mode import render
 from pointsman.config import overlay
 from pointsman.config.overlay import Overlay, Unloaded
 from pointsman.observability.log import Log
+from support.config_files import plain
 from support.log import Memory
 from support.toy_config import QUIET, config
 
@@ -174,16 +174,13 @@ async def test_how_unloaded_adapters_are_loaded_again_survives_a_restart(prepare
     OverlayKeeper(tmp_path, second)
     assert len(second.unloaded) == 1_000
     assert second.unloaded["x1000"] == Unloaded(base="base", path="/x1000")
-    assert yaml.safe_load(overlay.as_yaml(second.overlay))["model_config"]["base"]["loras"][0] == {
-        "name": "x1",
-        "path": "/x1",
-    }
+    assert plain(overlay.as_yaml(second.overlay))["model_config"]["base"]["loras"][0] == {"name": "x1", "path": "/x1"}
     await first.close()
     await second.close()
 
 
 def test_it_is_printed_as_the_config_would_have_it() -> None:
-    assert yaml.safe_load(overlay.as_yaml(SHADOW)) == {"pointsman": {"routing": {"mode": "shadow"}}}
+    assert plain(overlay.as_yaml(SHADOW)) == {"pointsman": {"routing": {"mode": "shadow"}}}
     assert overlay.as_yaml(Overlay()) == "{}\n"
 
 

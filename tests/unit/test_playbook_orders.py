@@ -1,5 +1,7 @@
 """Every order in which a request can go, up to a number of events, and what must hold after each of them.
 
+The longest orders are thorough tests: there are thousands of them.
+
 `Play` is a small model of the world outside: what the client and vLLM can do next. It knows nothing of the program.
 """
 
@@ -12,6 +14,7 @@ import pytest
 
 from support.http_view import Seen, seen
 from support.playbook import OPEN_END, STREAM, Vllm, Wire, event, playing, post, with_length
+from support.rows import thorough
 from support.virtual_loop import FakeTransport
 
 LONGER_THAN_ANY_S = 2.5
@@ -331,27 +334,36 @@ def explore(depth: int, *, without: str = "", **options: object) -> int:
 ORDERS = [
     *[("stream", False, 6), ("stream", True, 5), ("unknown model", False, 5), ("unknown model", True, 5)],
     *[("until the end", False, 5), ("until the end", True, 4), ("with a length", False, 5), ("with a length", True, 4)],
-    *[("another 404", False, 4), ("another 404", True, 4), ("overloaded", False, 4), ("redirect", False, 4)],
+    ("another 404", True, 4),
+]
+SHORT_ORDERS = [
+    *[("stream", False, 4), ("stream", True, 3), ("unknown model", False, 4), ("unknown model", True, 3)],
+    *[("until the end", False, 4), ("until the end", True, 3), ("with a length", False, 4), ("with a length", True, 3)],
+    *[("another 404", False, 4), ("another 404", True, 3), ("overloaded", False, 4), ("redirect", False, 4)],
     ("no HTTP", False, 4),
 ]
 
 
-@pytest.mark.parametrize(("kind", "reused", "depth"), ORDERS)
+@pytest.mark.parametrize(("kind", "reused", "depth"), [*SHORT_ORDERS, *thorough(*ORDERS)])
 def test_whatever_the_order_a_request_ends_once_and_leaves_nothing(kind: str, reused: bool, depth: int) -> None:
     assert explore(depth, without="reload", kind=kind, reused=reused) > 20 * depth
 
 
-@pytest.mark.parametrize("kind", ["stream", "unknown model"])
-def test_a_reload_in_between_changes_nothing_of_it(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "depth"), [("stream", 3), *thorough(("stream", 4), ("unknown model", 4))])
+def test_a_reload_in_between_changes_nothing_of_it(kind: str, depth: int) -> None:
     """The config that a request began with is let go at its end."""
-    assert explore(4, kind=kind, reused=False) > 200
+    assert explore(depth, kind=kind, reused=False) > 20 * depth
 
 
-@pytest.mark.parametrize("kind", ["stream", "until the end", "with a length"])
-def test_a_client_of_http_1_0_sees_as_well_whether_its_answer_is_whole(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "depth"),
+    [("stream", 4), *thorough(("stream", 5), ("until the end", 5), ("with a length", 5))],
+)
+def test_a_client_of_http_1_0_sees_as_well_whether_its_answer_is_whole(kind: str, depth: int) -> None:
     """Its answer may end with the connection, so a cut one ends with a reset or an error."""
-    assert explore(5, without="reload", kind=kind, reused=False, version="1.0") > 200
+    assert explore(depth, without="reload", kind=kind, reused=False, version="1.0") > 20 * depth
 
 
-def test_a_404_of_a_model_that_the_client_named_is_tried_at_the_other_endpoint() -> None:
-    assert explore(5, without="reload", kind="unknown model", reused=False, model="technical-lora") > 200
+@pytest.mark.parametrize("depth", [4, *thorough(5)])
+def test_a_404_of_a_model_that_the_client_named_is_tried_at_the_other_endpoint(depth: int) -> None:
+    assert explore(depth, without="reload", kind="unknown model", reused=False, model="technical-lora") > 20 * depth

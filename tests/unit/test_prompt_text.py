@@ -36,8 +36,14 @@ def text(content: Any, *, ascii_only: bool = True) -> str:
 # --- very long texts ------------------------------------------------------------------------------------------------
 
 
-@rows("ascii_only", [True, False])
-@rows("unit", ["word ", "é", "中", "😀", ".\n", '"', "\\", '\\"', "a\\", "u0041", "\\u"])
+@pytest.mark.thorough
+@rows(
+    ("unit", "ascii_only"),
+    [
+        *((unit, True) for unit in ("word ", "é", "中", "😀", ".\n", '"', "\\", '\\"', "a\\", "u0041", "\\u")),
+        *((unit, False) for unit in ("é", "中", "😀")),
+    ],
+)
 @rows("extra", range(0, 13, 3))
 def test_of_a_very_long_text_the_two_ends_remain(unit: str, extra: int, ascii_only: bool) -> None:
     size = len(json.dumps(unit, ensure_ascii=ascii_only).encode()) - len('""')
@@ -47,6 +53,12 @@ def test_of_a_very_long_text_the_two_ends_remain(unit: str, extra: int, ascii_on
     assert 40 * KIB / 2 < len(found) <= 256 * KIB
     assert found != whole
     assert (whole[:half], whole[-half:]) == (found[:half], found[-half:])
+
+
+def test_of_a_text_that_is_too_long_the_two_ends_remain() -> None:
+    whole = "begins " + "é" * 300 * KIB + " ends"
+    found = text(whole)
+    assert (len(found.encode()) <= 256 * KIB, found[:8], found[-6:]) == (True, whole[:8], whole[-6:])
 
 
 def test_a_text_of_256_kib_is_whole() -> None:

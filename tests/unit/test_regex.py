@@ -111,6 +111,7 @@ def test_a_pattern_that_would_take_pythons_own_for_ever_takes_one_look_at_each_c
     assert matcher._transitions == known
 
 
+@pytest.mark.thorough
 def test_the_states_that_are_kept_are_bounded() -> None:
     """However varied the texts are: a client cannot fill the memory, and what is found stays right."""
     matcher = matcher_of(["a.{30}b", r"\w{9}\d"], fold=True)

@@ -93,6 +93,7 @@ async def test_a_withheld_request_that_is_planned_anew_stays_withheld(classifier
 # --- percent --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 async def test_of_a_percentage_the_rest_is_held_back_by_conversation(classifier: Classifier) -> None:
     router = router_of(classifier, mode="percent", percent=30)
     routed = 0

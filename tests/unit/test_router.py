@@ -411,6 +411,7 @@ def split_config() -> Config:
     return config(category("technical", *entries), routing=RoutingOptions(split="score"))
 
 
+@pytest.mark.thorough
 async def test_a_split_gives_each_entry_its_share_of_conversations_and_each_conversation_one_entry(
     classifier: Classifier,
 ) -> None:

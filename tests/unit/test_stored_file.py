@@ -129,6 +129,7 @@ def test_what_comes_later_is_added_to_the_file_and_not_written_anew(clock: Virtu
         assert after.responses.entries() == service.responses.entries()
 
 
+@pytest.mark.thorough
 def test_after_ten_thousand_additions_the_file_is_written_anew(clock: VirtualLoop, disk: Disk, file: Path) -> None:
     """So that it stays below what is read at a start."""
     with running(clock) as service:

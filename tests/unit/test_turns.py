@@ -539,6 +539,7 @@ async def test_without_stickiness_each_turn_is_decided_by_itself_and_on_its_side
 # --- split ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 async def test_follow_ups_of_a_first_turn_that_many_share_draw_anew(classifier: Classifier) -> None:
     random.seed(14)
     made = config(category("technical", entry("a"), entry("b")), routing=RoutingOptions(split="score"))
