@@ -57,12 +57,12 @@ test-long: wheel
 
 # The unit tests on the sources, in seconds: without what runs the built-in classifier or processes of its own, and
 # without thorough tests, which look at thousands of things. Their many small folders are in memory where the system has
-# a file system for that, and they are compiled only once.
+# a file system for that, and they are compiled only once. They use none of the plugins left out.
 unit: export PYTHONDONTWRITEBYTECODE =
 unit: export PYTEST_DEBUG_TEMPROOT = $(firstword $(wildcard /dev/shm) /tmp)
 unit: .venv-test/installed
 	PYTHONPATH=$(CURDIR)/daemon:$(CURDIR)/export .venv-test/bin/python -m pytest -q -n 2 \
-		-m 'not heavy and not thorough and not long' tests/unit
+		-p no:logging -p no:subtests -m 'not heavy and not thorough and not long' tests/unit
 
 lint: .venv-test/installed
 	.venv-test/bin/ruff check

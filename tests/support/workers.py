@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 SHARE_A_VLLM = frozenset({"test_init.py", "test_real_clients.py", "test_two_vllms.py", "test_vllm.py"})
@@ -15,4 +13,4 @@ class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return "the shared vLLM" if PurePath(file).name in SHARE_A_VLLM else file
+        return "the shared vLLM" if file.rpartition("/")[2] in SHARE_A_VLLM else file
