@@ -153,12 +153,14 @@ async def test_while_it_waits_for_its_class(tmp_path: Path, upstream: Hostile, l
     others = 8
     async with run_relay(tmp_path, upstream, model_id="builtin", **options) as relay:
         asking = [asyncio.create_task(keep_busy(relay)) for _ in range(others)]
-        await until(relay.daemon, "requests_in_flight", others)
-        await leaves_in_time(relay, leave, others)
-        assert (await relay.metrics()).total("classifier_queue") > 0
-        for task in asking:
-            task.cancel()
-        await asyncio.wait(asking)
+        try:
+            await until(relay.daemon, "requests_in_flight", others)
+            await leaves_in_time(relay, leave, others)
+            assert (await relay.metrics()).total("classifier_queue") > 0
+        finally:
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
     assert upstream.requests == []
 
 

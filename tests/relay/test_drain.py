@@ -131,10 +131,10 @@ async def test_a_second_signal_ends_at_once(tmp_path: Path, upstream: Hostile) -
         await stopping(relay)
         relay.daemon.process.send_signal(signal.SIGTERM)
         got = b""
-        with pytest.raises(Cut):  # noqa: PT012 - what came before it counts
-            async for data in client.chunks():
-                got += data
-        assert json.loads(got.strip().removeprefix(b"data: "))["error"]["code"] == "shutting_down"
         async with asyncio.timeout(PATIENCE_S):
+            with pytest.raises(Cut):  # noqa: PT012 - what came before it counts
+                async for data in client.chunks():
+                    got += data
+            assert json.loads(got.strip().removeprefix(b"data: "))["error"]["code"] == "shutting_down"
             assert await relay.daemon.process.wait() == 0
             await exchange.connection.gone.wait()
