@@ -150,7 +150,7 @@ async def test_while_it_waits_for_its_class(tmp_path: Path, upstream: Hostile, l
     """The built-in classifier is busy with long texts of others; what nobody waits for is not classified."""
     classifier = {"threads": 1, "deadline_ms": 6_000_000, "batch_tokens": 640}
     options: Any = {"classifier": classifier, "adapters": {"poll_interval_ms": 0}}
-    others = 8
+    others = 30
     async with run_relay(tmp_path, upstream, model_id="builtin", **options) as relay:
         asking = [asyncio.create_task(keep_busy(relay)) for _ in range(others)]
         try:
@@ -165,11 +165,11 @@ async def test_while_it_waits_for_its_class(tmp_path: Path, upstream: Hostile, l
 
 
 async def keep_busy(relay: Relay) -> None:
-    """Have one batch after another classified, of whose texts ten at a time are in the queue."""
-    while True:
-        texts = [f"{next(_numbers)} " + "How does the compiler allocate registers? " * 100 for _ in range(100)]
-        async with relay.client() as client:
-            client.send(post({"texts": texts}, path="/api/v1/classify/batch"))
+    """Have one long text after another classified."""
+    async with relay.client() as client:
+        while True:
+            text = f"{next(_numbers)} " + "How does the compiler allocate registers? " * 100
+            client.send(post(chat(text, "MoM"), path="/v1/route"))
             assert (await client.answer(within_s=LIMIT_S)).status == 200
 
 
