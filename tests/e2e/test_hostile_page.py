@@ -31,7 +31,7 @@ const [base, reads, writes] = arguments;
 const seen = {};
 const note = async (name, work) => {
     let timer;
-    const late = new Promise(resolve => { timer = setTimeout(resolve, 4000, null); });
+    const late = new Promise(resolve => { timer = setTimeout(resolve, 10_000, null); });
     seen[name] = await Promise.race([work().catch(() => null), late]);
     clearTimeout(timer);
 };
