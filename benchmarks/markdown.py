@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 from target import Target
+
+UNKNOWN = "Not found out."
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -16,3 +19,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def judged(targets: Iterable[Target]) -> list[str]:
     """Return the lines of a table of targets."""
     return ["| target | measured | wanted | |", "| --- | --- | --- | --- |", *(target.row() for target in targets)]
+
+
+def unmet(targets: Iterable[Target], reasons: Mapping[str, str]) -> list[str]:
+    """Return a line for each reason why targets were measured and not met; none if all are met.
+
+    `reasons` are by how the name of a target begins; the first that fits counts.
+    """
+    by_reason: dict[str, list[str]] = {}
+    for one in targets:
+        if not (one.met or math.isnan(one.measured) or math.isnan(one.wanted)):
+            reason = next((reason for begin, reason in reasons.items() if one.what.startswith(begin)), UNKNOWN)
+            by_reason.setdefault(reason, []).append(one.what)
+    return [f"- {'; '.join(what)}: {reason}" for reason, what in by_reason.items()]

@@ -1,4 +1,4 @@
-"""Measure one prompt at a time on two threads: variants run in separate processes and take turns.
+"""Measure one prompt at a time, on two threads and on one: variants run in separate processes and take turns.
 
 A pause and an untimed call precede every timed one, since threads that still spin in another process would double its
 time. The lower bound follows from rates measured in the same rounds: the operations of the linear layers at the rate of
@@ -23,11 +23,12 @@ THREADS = 2
 PAUSE_S = 0.03
 LAYERS, GLOBAL_LAYERS, WIDTH, WINDOW = 22, 8, 768, 129
 SECONDS = {16: 15, 32: 15, 64: 15, 128: 25, 256: 30, 512: 40, 2048: 75}
-"""Seconds by tokens, after which no further round begins."""
+"""Seconds on two threads by tokens, after which no further round begins; half of it on one."""
 FEWEST_ROUNDS = 3
 LONGEST_WARMED = 512
 """Longer calls take seconds, so that an untimed call before them makes no difference."""
 
+PRODUCTS = ("int8 product", "float product")
 VARIANTS = {
     "PyTorch float": ("torch", "checkpoint", ""),
     "optimum float": ("onnxruntime", "optimum", ""),
@@ -47,6 +48,11 @@ VARIANTS = {
 
 What OpenVINO does not compute in int8 it computes in bfloat16 where the CPU has that, unless it is told f32.
 """
+MEASURED = {
+    THREADS: VARIANTS,
+    1: {name: one for name, one in VARIANTS.items() if name.startswith(("OpenVINO", "ours int8", *PRODUCTS))},
+}
+"""Variants by threads."""
 PROFILED = {"ours int8 per token": "int8-token", "ours int8 per tensor": "int8-tensor"}
 PROFILED_TOKENS = (128, 2048)
 
@@ -54,20 +60,27 @@ Worker = subprocess.Popen[str]
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
-    """Return `ms` by tokens and variant in the order of the rounds, and `operators` in ms by model and tokens.
+    """Return `ms` by threads, tokens and variant in the order of the rounds, `operators` in ms by model and tokens.
 
     `proofs` are the verification results of each model's export.
     """
-    with contextlib.ExitStack() as stack:
-        workers = {
-            name: stack.enter_context(worker)
-            for name, (kind, model, venv) in VARIANTS.items()
-            if (worker := start(work, name, kind, work.model(model), venv))
-        }
-        times = {str(tokens): take_turns(workers, tokens, seconds * share) for tokens, seconds in SECONDS.items()}
+    times: dict[str, dict[str, dict[str, list[float]]]] = {}
+    missing: list[str] = []
+    for threads, variants in MEASURED.items():
+        with contextlib.ExitStack() as stack:
+            workers = {
+                name: stack.enter_context(worker)
+                for name, (kind, model, venv) in variants.items()
+                if (worker := start(work, name, kind, work.model(model), venv, threads))
+            }
+            budget = share * threads / THREADS
+            times[str(threads)] = {
+                str(tokens): take_turns(workers, tokens, seconds * budget) for tokens, seconds in SECONDS.items()
+            }
+        missing += [name for name in variants if name not in workers and name not in missing]
     models = {name: work.model(model) for name, model in PROFILED.items() if work.model(model).exists()}
     return {
-        "missing": [name for name in VARIANTS if name not in workers],
+        "missing": missing,
         "ms": times,
         "operators": {
             name: {str(tokens): profile(model / "model.onnx", tokens) for tokens in PROFILED_TOKENS}

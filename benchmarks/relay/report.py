@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import plot
-from markdown import judged, table
+from markdown import judged, table, unmet
 from provenance import processor
-from target import Target, difference, median
+from target import difference, median
 
 from relay import exchange, targets
 from relay.proxies import BEFORE, POINTSMAN
@@ -24,7 +23,6 @@ Result = dict[str, Any]
 Cell = dict[str, list[dict[str, float]]]
 BUSY = 0.95
 """Share of the load generator's core, above which the load generator is the bottleneck."""
-UNKNOWN = "Not found out."
 KERNEL = (
     "Of streams, two thirds of the time are the kernel's, as with vllm-router: wake-ups, and for each chunk a "
     "system call to read and one to write. The daemon's own code takes 0.6 us for a chunk when it is warm. But a chunk "
@@ -84,7 +82,9 @@ def render(folder: Path) -> list[str]:
         "",
         *judged(wanted),
         "",
-        *_unmet(wanted),
+        "Why a target is not met; shares of time are from profiles apart from this run:",
+        "",
+        *unmet(wanted, REASONS),
         "",
         *_requests(requests, folder),
         "",
@@ -98,17 +98,6 @@ def _compared(versions: dict[str, str]) -> list[str]:
     if BEFORE not in versions:
         return []
     return [f'"{BEFORE}" is a second installation, version {versions[BEFORE]}, in the same run.']
-
-
-def _unmet(wanted: Iterable[Target]) -> list[str]:
-    """Return the targets that were measured and not met, by reason."""
-    by_reason: dict[str, list[str]] = {}
-    for one in wanted:
-        if not (one.met or math.isnan(one.measured) or math.isnan(one.wanted)):
-            reason = next((reason for begin, reason in REASONS.items() if one.what.startswith(begin)), UNKNOWN)
-            by_reason.setdefault(reason, []).append(one.what)
-    reasons = [f"- {'; '.join(what)}: {reason}" for reason, what in by_reason.items()]
-    return ["Why a target is not met; shares of time are from profiles apart from this run:", "", *reasons]
 
 
 def _requests(found: Result, folder: Path) -> list[str]:
