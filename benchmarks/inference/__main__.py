@@ -29,7 +29,7 @@ from inference.workplace import HERE, Workplace
 
 RESULTS = HERE.parent / "results"
 PARTS = {
-    "batch1": 540,
+    "batch1": 720,
     "built_in": 120,
     "fidelity": 600,
     "serving": 900,
