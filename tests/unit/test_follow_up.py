@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from pointsman.routing.follow_up import content_free, leans
 from support.rows import rows
 
+LOOK_ALIKES = Path(__file__).parents[2] / "benchmarks" / "ask" / "look_alikes.txt"
+
 FREE = [
+    *("that did not help", "you didn't answer my question", "where did you get this from", "start over", "lgtm, thx"),
+    *("under 100 words pls", "what was number 3 again i lost it", "i like 1 and 4, forget the rest", "give me 10 more"),
+    *("geht das auch kürzer?", "no me sirvió", "ça n'a pas marché du tout...", "non era questo", "dalej to samo"),
     *("bit shorter maybe?", "still wrong", "how do you know?", "is it worth it", "say that again but slower", "huh?"),
     *("das zweite bitte", "j'ai pas compris", "¿estás seguro?", "non ho capito", "tem certeza?", "weet je het zeker"),
     *("är du säker", "na pewno?", "anlamadım", "ты уверен?", "本当に?", "再说一遍", "확실해요?", "لم أفهم"),
@@ -76,6 +82,8 @@ FREE = [
     *("ありがとう", "もっと短くしてください", "明白了", "谢谢,请用表格", "계속해 주세요", "ขอบคุณครับ"),
 ]
 CONTENT = [
+    *("expand (a+b)^3", "continue this: 2, 3, 5, 7, 11", "whats 17.5% of 240", "Why did I get $20?", "what is 12 + 5"),
+    *("still getting a 404", "Why did my top up fail?"),
     *("python", "What is a tort?", "Is it legal?", "and if it has lists inside?", "thanks, my knee hurts", "no cheese"),
     *(
         "germany",
@@ -105,6 +113,11 @@ def test_courtesy_assent_and_wishes_for_another_form_are_free_of_content_in_any_
 @rows("text", CONTENT)
 def test_a_single_word_of_content_is_content(text: str) -> None:
     assert not content_free(text)
+
+
+def test_what_only_looks_like_a_follow_up_without_content_has_some() -> None:
+    """Of short messages that name something, or ask for something else, none is taken for courtesy or form."""
+    assert [text for text in LOOK_ALIKES.read_text("utf-8").splitlines() if content_free(text)] == []
 
 
 def test_words_of_several_languages_make_no_phrase_unless_they_are_understood_everywhere() -> None:

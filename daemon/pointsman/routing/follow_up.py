@@ -10,7 +10,8 @@ from pathlib import Path
 
 # A longer text says something.
 MOST_CHARS = 160
-MOST_WORDS = 16
+MOST_WORDS = 24
+MOST_NUMBERS = 3
 FEW_WORDS = 6
 # Of a longer text, so much is looked at.
 READ_CHARS = 2048
@@ -51,6 +52,11 @@ _BETWEEN = re.compile(r"[\s.,;:!?…。、，！？：；()（）\[\]{}\"'’`«
 # Letters of scripts that put no spaces between words, and how many a word has, about.
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 LETTERS = 3
+_NUMBER = re.compile(r"\d+")
+# Amounts, shares, decimals, sums, codes: of a subject, while "3 more" or "under 100 words" are not.
+_FIGURE = re.compile(
+    r"[$€£]\s?\d|\d\s?[%$€£]|\d[.,]\d|[\d)]\s?[\^=+*]\s?[\d(]|\d{3}(?!\d* (?:words|characters|chars|letters))"
+)
 _ENGLISH = re.compile(r"\w[\w'-]*")
 _SENTENCE = re.compile(r"[.!?]\s|\n")
 _CLAUSE = re.compile(r"[.!?,:;\n]+")
@@ -68,7 +74,7 @@ def content_free(text: str) -> bool:
     if len(text) > MOST_CHARS:
         return False
     words = [word for word in _BETWEEN.split(text.casefold()) if any(map(str.isalpha, word))]
-    if len(words) > MOST_WORDS:
+    if len(words) > MOST_WORDS or _FIGURE.search(text) or len(_NUMBER.findall(text)) > MOST_NUMBERS:
         return False
     own = [word for word in words if word not in _ANYWHERE]
     if _ANY_WORD.issuperset(own):
