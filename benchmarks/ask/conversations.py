@@ -48,8 +48,8 @@ MODELS = {
 DEVELOPMENT = HERE / "turns.jsonl"
 SECOND = HERE / "turns_second.jsonl"
 HELD_OUT = "held out"
-# The targets are judged by the last: no choice has been made by its rows.
-APART = {HELD_OUT: HERE / "turns_held_out.jsonl", "third set, unseen": HERE / "turns_third.jsonl"}
+# The targets are judged by the last: its texts were not looked at.
+APART = {HELD_OUT: HERE / "turns_held_out.jsonl", "third set": HERE / "turns_third.jsonl"}
 FILES = {"development": DEVELOPMENT, "second set": SECOND, **APART}
 # Turns of a history, and bytes of each message, whose cost is measured.
 COSTS = ((1, 100), (3, 100), (10, 1_000), (32, 1_000), (200, 1_000), (10, 20_000))

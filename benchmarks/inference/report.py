@@ -24,7 +24,7 @@ RESULTS = HERE.parent / "results"
 LEAST_SHARE = 0.01
 TWO_THREADS = (
     "On two threads here, a run of ONNX Runtime takes 30 or 49 ms at 64 tokens, and 55 or 88 at 128, for seconds "
-    "each, whether its threads are pinned to cores or not; why is not found out."
+    "each, whether its threads are pinned to cores or not (seen apart from this run); why is not found out."
 )
 QUEUE = (
     "Beyond its class a request waits for a worker, and its run takes longer beside another: load and upstream are on "
@@ -41,11 +41,11 @@ REASONS = {
     "share of texts with the same label in int8, trained": (
         "6 of 300 texts change their label. None of the others' int8 forms changes fewer."
     ),
-    "the built-in at": "On an EPYC of family 26 it takes 2.1 and 6.6 ms.",
+    "the built-in at": "This CPU is slower than an EPYC of family 26, where it took 2.12 and 6.63 ms (commit 245b233).",
     "short: throughput relative to the best peer, 1 client": (
-        "A lone short text runs on one thread, since two are not faster at 64 tokens; the peer always uses two."
+        "A lone short text runs on one thread here (its class alone takes what it takes on one); the peer uses two."
     ),
-    "mix: p95": "The rounds differ by more than what is missing. By the bound below, less than 0.31 is out of reach.",
+    "mix: p95": "The rounds differ by more than what is missing.",
     "p50 beyond its class": QUEUE,
     "memory in the last quarter": "Memory comes in steps of 4 to 13 MiB, whose end two minutes do not show.",
 }
