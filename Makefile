@@ -8,6 +8,8 @@ CHAOS_SECONDS ?= 600
 SOAK_SECONDS ?= 1800
 # Tests that run at the same time: more than two cores, since many of them wait.
 WORKERS ?= 3
+# Up to three tests that fail are run once more. The summary names them as RERUN: see CONTRIBUTING.md.
+RERUNS = --reruns 1 --max-suite-reruns 3 -raR
 PREFIX ?= /opt/pointsman
 EXTRA ?= cpu
 SUITE ?= bookworm trixie
@@ -38,7 +40,7 @@ test: lint wheel
 	tests/support/install_vllm.sh .venv-vllm
 	rm -rf .cache/coverage
 	mkdir -p .cache/coverage
-	.venv-test/bin/python $(if $(COVERAGE),-m coverage run) -m pytest -n $(WORKERS) -m 'not long'
+	.venv-test/bin/python $(if $(COVERAGE),-m coverage run) -m pytest -n $(WORKERS) $(RERUNS) -m 'not long'
 	$(if $(COVERAGE),.venv-test/bin/python -m coverage combine --quiet)
 	$(if $(COVERAGE),.venv-test/bin/python -m coverage report)
 
@@ -53,7 +55,7 @@ coverage:
 # What takes minutes: a Debian that boots, a minute of chaos, an export at ModernBERT-base's shape.
 test-long: wheel
 	tests/support/install_vllm.sh .venv-vllm
-	.venv-test/bin/python -m pytest -n $(WORKERS) -m long
+	.venv-test/bin/python -m pytest -n $(WORKERS) $(RERUNS) -m long
 
 # The unit tests on the sources, in seconds: without what runs the built-in classifier or processes of its own, and
 # without thorough tests, which look at thousands of things. Their many small folders are in memory where the system has
@@ -62,7 +64,7 @@ unit: export PYTHONDONTWRITEBYTECODE =
 unit: export PYTEST_DEBUG_TEMPROOT = $(firstword $(wildcard /dev/shm) /tmp)
 unit: .venv-test/installed
 	PYTHONPATH=$(CURDIR)/daemon:$(CURDIR)/export .venv-test/bin/python -m pytest -q -n 2 \
-		-p no:logging -p no:subtests -m 'not heavy and not thorough and not long' tests/unit
+		-p no:logging -p no:subtests -p no:rerunfailures -m 'not heavy and not thorough and not long' tests/unit
 
 lint: .venv-test/installed
 	.venv-test/bin/ruff check

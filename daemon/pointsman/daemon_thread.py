@@ -33,6 +33,12 @@ def start(work: Callable[[], T], name: str) -> Future[T]:
     return future
 
 
+async def run(work: Callable[[], T], name: str, seconds: float) -> T:
+    """Run such work and return what it returns; raises TimeoutError if it takes longer, and leaves it alone."""
+    async with asyncio.timeout(seconds):
+        return await asyncio.wrap_future(start(work, name))
+
+
 class OneThread:
     """Run such work one at a time: what hangs takes one thread, however often somebody asks for more."""
 

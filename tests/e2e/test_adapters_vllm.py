@@ -162,6 +162,7 @@ async def story(vllm_venv: Path, tiny_model: Path, tmp_path_factory: pytest.Temp
 async def switched_off(story: Story) -> Story:
     """vLLM runs without runtime loading."""
     await asyncio.to_thread(story.start, runtime_loading=False)
+    await until(story.daemon, "endpoint_reachable", 1, endpoint=ENDPOINT)  # at which what failed before is tried again
     await story.reaches("medical-lora", "failed")
     return story
 

@@ -89,6 +89,26 @@ def test_where_nobody_is_asked_it_is_ready_at_once(wire: Wire) -> None:
     assert lives(wire).times("ready") == [0.0]
 
 
+@pytest.mark.parametrize("turns", range(6))
+def test_it_can_be_ended_together_with_the_first_answer(polled: Wire, turns: int) -> None:
+    """A cancellation that was lost there kept the process from ending, which waits for this task."""
+
+    async def ended() -> bool:
+        systemd: Any = SimpleNamespace(notify=Manager(polled.clock), watchdog_s=None)
+        task = polled.clock.create_task(_tell(polled.generations, RELOADER, systemd))
+        await asyncio.sleep(1)
+        polled.generations.current.poller.answered.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(1)
+        return task.cancelled()
+
+    found = polled.clock.do(polled.clock.create_task, ended())
+    polled.clock.advance(2)
+    assert found.result()
+
+
 # --- the watchdog -------------------------------------------------------------------------------------------------
 
 

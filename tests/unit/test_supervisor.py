@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -137,6 +138,24 @@ def test_closing_lets_a_task_that_ends_already_finish(world: World) -> None:
     world.clock.do(last.set)
     assert closing.done()
     assert finished == [True]
+
+
+def test_closing_cancels_again_what_missed_its_cancellation(world: World) -> None:
+    """Else one such task keeps the process from ending, as SIGTERM asked it to."""
+
+    async def misses_one() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    task = world.start("poller", misses_one)
+    world.clock.do(task.cancel)
+    closing = world.clock.do(world.clock.create_task, world.supervisor.close())
+    world.clock.advance(4.9)
+    assert not closing.done()
+    world.clock.advance(0.2)
+    assert closing.done()
+    assert task.cancelled()
 
 
 # --- down ---------------------------------------------------------------------------------------------------------

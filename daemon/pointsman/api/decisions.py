@@ -57,7 +57,8 @@ class _Texts:
         if self._reading is None or self._reading.done():
             self._reading = daemon_thread.start(kept.latest, "latest texts")
         try:
-            found = await asyncio.wait_for(asyncio.wrap_future(self._reading), READ_S)
+            async with asyncio.timeout(READ_S):
+                found = await asyncio.wrap_future(self._reading)
         except (OSError, TimeoutError):
             return {}
         return {name: found[name] for name in hashes if name in found}

@@ -153,7 +153,7 @@ def _refused(message: str) -> RequestError:
 
 async def _in_time(work: Callable[[], T]) -> T:
     """Run work with the disk, which may hang, in a thread; raises TimeoutError."""
-    return await asyncio.wait_for(asyncio.wrap_future(daemon_thread.start(work, "configs")), WRITE_S)
+    return await daemon_thread.run(work, "configs", WRITE_S)
 
 
 def _why(error: Exception) -> str:

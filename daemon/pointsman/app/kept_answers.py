@@ -6,7 +6,6 @@ none can be judged twice.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -68,9 +67,8 @@ async def _keep(path: Path, answers: Answers, log: Log) -> None:
     found = answers.entries(time.time())
     if not found:
         return
-    writing = daemon_thread.start(lambda: _write(path, found), "answers")
     try:
-        await asyncio.wait_for(asyncio.wrap_future(writing), CLOSE_S)
+        await daemon_thread.run(lambda: _write(path, found), "answers", CLOSE_S)
     except (OSError, TimeoutError) as error:
         why = getattr(error, "strerror", None) or f"it took longer than {CLOSE_S:g} s"
         log.write("warning", "feedback", message=f"the answers that can be judged were not kept: {why}")

@@ -107,9 +107,8 @@ class OverlayKeeper:
         if self._folder is None:
             return "there is no state directory ($STATE_DIRECTORY), so a restart forgets it"
         path = self._folder / overlay.NAME
-        writing = daemon_thread.start(lambda: self._write(path), "overlay")
         try:
-            await asyncio.wait_for(asyncio.wrap_future(writing), WRITE_S)
+            await daemon_thread.run(lambda: self._write(path), "overlay", WRITE_S)
         except (OSError, TimeoutError) as error:
             why = getattr(error, "strerror", None) or f"it took longer than {WRITE_S:g} s"
             return f"{path} cannot be written ({why}), so a restart forgets it"

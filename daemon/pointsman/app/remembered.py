@@ -31,7 +31,8 @@ async def remembered(responses: StoredResponses, supervisor: Supervisor, log: Lo
         yield
     finally:
         try:
-            await asyncio.wait_for(file.save(), CLOSE_S)
+            async with asyncio.timeout(CLOSE_S):
+                await file.save()
         except (OSError, TimeoutError) as error:
             why = getattr(error, "strerror", None) or f"it took longer than {CLOSE_S:g} s"
             log.write("warning", "stored_responses", message=f"the last stored responses were not kept: {why}")

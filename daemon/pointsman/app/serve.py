@@ -136,7 +136,8 @@ async def _tell(generations: Generations, reloader: Reloader, systemd: Systemd) 
     generation = generations.current
     grace = GRACE_S if generation.config.pointsman.adapters.poll_interval_ms else 0
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(generation.poller.answered.wait(), grace)
+        async with asyncio.timeout(grace):
+            await generation.poller.answered.wait()
     systemd.notify.ready(reloader.status())
     interval = STATUS_S if systemd.watchdog_s is None else min(STATUS_S, systemd.watchdog_s / 3)
     told = ""

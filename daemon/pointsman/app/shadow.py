@@ -120,7 +120,8 @@ class Shadow:
 
         self._have_read(router, routed, found, tell, counts=False)
         try:
-            return await asyncio.wait_for(answer, ASKED_S)
+            async with asyncio.timeout(ASKED_S):
+                return await answer
         except TimeoutError:
             return None
 

@@ -15,6 +15,8 @@ LONGEST_PAUSE_S = 30.0
 WELL_S = 10.0
 # A task that failed so often in a row cannot run. One that fails once does no harm: it is back within FIRST_PAUSE_S.
 DOWN_AFTER = 3
+# For what a cancelled task has to finish.
+CLOSE_S = 5.0
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -48,12 +50,16 @@ class Supervisor:
         return None
 
     async def close(self) -> None:
-        """Cancel all tasks, and wait until they have ended."""
+        """Cancel all tasks, and wait until they have ended; one that has not within CLOSE_S is cancelled again."""
         tasks = list(self._tasks)
         for task in tasks:
             if not task.cancelling():  # one that ends already has to finish what it does then
                 task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            _, left = await asyncio.wait(tasks, timeout=CLOSE_S)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def _run(self, health: _Health, work: Work, about: dict[str, str]) -> None:
         loop = asyncio.get_running_loop()
