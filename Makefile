@@ -268,7 +268,7 @@ soak: wheel
 .venv-test/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --upgrade 'pip>=25.1'
-	.venv-test/bin/pip install --quiet '.[cpu,export,otel]' --group test --group lint --group build --group lock
+	.venv-test/bin/pip install --quiet '.[cpu,export,openvino,otel]' --group test --group lint --group build --group lock
 	touch $@
 
 clean:

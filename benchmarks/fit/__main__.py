@@ -25,7 +25,7 @@ from markdown import table
 from provenance import processor, provenance
 
 from pointsman.classify import artifact
-from pointsman.classify.onnx_cpu import softmax
+from pointsman.classify.engine import softmax
 from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.evaluation.metrics import Floats, Ints, expected_calibration_error
 from pointsman_export.fit import graph as graphs

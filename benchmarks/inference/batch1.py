@@ -38,6 +38,8 @@ VARIANTS = {
     "OpenVINO int8, f32": ("openvino f32", "openvino-int8", "openvino"),
     "OpenVINO int8 weights": ("openvino", "openvino-weights", "openvino"),
     "OpenVINO int8 weights, f32": ("openvino f32", "openvino-weights", "openvino"),
+    "ours on OpenVINO": ("openvino", "int8-openvino", "openvino"),
+    "ours on OpenVINO, f32": ("openvino f32", "int8-openvino", "openvino"),
     "ours float": ("onnxruntime", "float", ""),
     "ours int8 per token": ("onnxruntime", "int8-token", ""),
     "ours int8 per tensor": ("onnxruntime", "int8-tensor", ""),
@@ -50,7 +52,7 @@ What OpenVINO does not compute in int8 it computes in bfloat16 where the CPU has
 """
 MEASURED = {
     THREADS: VARIANTS,
-    1: {name: one for name, one in VARIANTS.items() if name.startswith(("OpenVINO", "ours int8", *PRODUCTS))},
+    1: {name: one for name, one in VARIANTS.items() if name.startswith(("OpenVINO", "ours on", "ours i", *PRODUCTS))},
 }
 """Variants by threads."""
 PROFILED = {"ours int8 per token": "int8-token", "ours int8 per tensor": "int8-tensor"}

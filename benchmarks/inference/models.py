@@ -34,6 +34,7 @@ def make_models(work: Workplace) -> None:
         "openvino-weights": _openvino_weights,
         "int8-token": lambda work, path: _export(work, path, "--activations", "token"),
         "int8-tensor": lambda work, path: _export(work, path, "--activations", "tensor"),
+        "int8-openvino": lambda work, path: _export(work, path, "--target", "openvino", "--max-error", "1"),
         "float": _float,
         "padded": lambda work, path: _export(work, path, "--level", "plain"),
     }

@@ -151,7 +151,7 @@ def fidelity(found: Result, _: Path) -> list[str]:
         "The weights are trained (all-MiniLM-L6-v2, with a head fitted to labelled rows), since random ones have no",
         "outlier channels. OpenVINO int8 is calibrated on real text; ONNX Runtime int8 is its dynamic quantization",
         "without options, optimum int8 that of signed weights by channel, of MatMul only. f32: what is not int8 is",
-        "not in bfloat16 either.",
+        "not in bfloat16 either. Ours on OpenVINO is `export --target openvino`, with and without `--arithmetic bf16`.",
         "",
         *_judged(targets.fidelity(found)),
         "",

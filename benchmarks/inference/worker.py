@@ -66,7 +66,8 @@ def openvino_graph(precision: str | None, path: Path, threads: int) -> tuple[Fee
     options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     if precision is not None:
         options["INFERENCE_PRECISION_HINT"] = precision
-    request = openvino.Core().compile_model(path / "model.xml", "CPU", options).create_infer_request()
+    model = next(file for file in (path / "model.xml", path / "model.onnx") if file.exists())
+    request = openvino.Core().compile_model(model, "CPU", options).create_infer_request()
     names = [value.get_any_name() for value in request.model_inputs]
 
     return partial(unpacked, names), lambda inputs: request.infer(inputs)[0]

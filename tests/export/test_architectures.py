@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
-from pointsman.classify.onnx_cpu import Engine
+from pointsman.classify.engine import Engine
 from pointsman.classify.onnx_cuda import fill
 from pointsman.classify.packing import pack
 from pointsman.classify.tokenizer import Tokenizer, Window
@@ -32,7 +32,7 @@ from pointsman_export.export.interface import PACKED, PADDED
 from pointsman_export.export.libraries import quiet
 from pointsman_export.export.main import main
 from pointsman_export.export.recipe import FastRecipe
-from pointsman_export.export.runtime import Graph, alone
+from pointsman_export.export.runtime import OnnxGraph, alone
 from pointsman_export.export.selection import logit_error, rounded
 from pointsman_export.export.torch_model import load_model
 from pointsman_export.export.verify import torch_logits
@@ -80,9 +80,9 @@ def model_of(folder: Path) -> Any:
         return load_model(open_checkpoint(str(folder)))
 
 
-def session(model: onnx.ModelProto, path: Path) -> Graph:
+def session(model: onnx.ModelProto, path: Path) -> OnnxGraph:
     onnx.save(model, path)
-    return Graph(path)
+    return OnnxGraph(path)
 
 
 class Graphs:
@@ -94,7 +94,7 @@ class Graphs:
             self.recipe = FastRecipe(checkpoint, load_model(checkpoint), "token", PROMPTS)
         self.recipe.write_float(target / "float.onnx")
         self.recipe.write_int8(target / "int8.onnx")
-        self.float, self.int8 = Graph(target / "float.onnx"), Graph(target / "int8.onnx")
+        self.float, self.int8 = OnnxGraph(target / "float.onnx"), OnnxGraph(target / "int8.onnx")
 
 
 def test_every_architecture_is_tested() -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from pointsman.classify import artifact
 from pointsman.classify.calibration import decode
-from pointsman.classify.onnx_cpu import Engine, softmax
+from pointsman.classify.engine import Engine, softmax
 from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.evaluation.calibration import negative_log_likelihood
 from pointsman_export.export.calibrate import calibrate

@@ -13,8 +13,8 @@ import pytest
 
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
+from pointsman.classify.engine import Engine
 from pointsman.classify.manifest import Manifest, Source
-from pointsman.classify.onnx_cpu import Engine
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import ArtifactError
 from pointsman_export.export import pipeline

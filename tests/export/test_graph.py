@@ -22,7 +22,7 @@ from pointsman_export.export.graph.modernbert import ModernBert
 from pointsman_export.export.interface import PACKED, PADDED
 from pointsman_export.export.libraries import quiet
 from pointsman_export.export.main import main
-from pointsman_export.export.runtime import Graph, alone
+from pointsman_export.export.runtime import OnnxGraph, alone
 from pointsman_export.export.selection import logit_error
 from pointsman_export.export.torch_model import load_model
 from pointsman_export.export.verify import torch_logits
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from support.export import Export
 
 Change = Callable[["Path"], None]
-Built = Callable[..., Graph]
+Built = Callable[..., OnnxGraph]
 
 PROMPTS: list[Ids] = [
     np.random.default_rng(3).integers(0, 2000, length) for length in (1, 5, 65, 66, 200, 256, 257, 320, 600)
@@ -63,9 +63,9 @@ def norm_biases(folder: Path) -> None:
 def graph(tmp_path: Path) -> Built:
     """A session of a folder's graph."""
 
-    def build(folder: Path, activations: Activations | None = None) -> Graph:
+    def build(folder: Path, activations: Activations | None = None) -> OnnxGraph:
         onnx.save(build_graph(*folded(folder), activations), tmp_path / "model.onnx")
-        return Graph(tmp_path / "model.onnx")
+        return OnnxGraph(tmp_path / "model.onnx")
 
     return build
 

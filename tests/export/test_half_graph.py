@@ -13,7 +13,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from pointsman.classify import artifact
-from pointsman.classify.onnx_cpu import Engine
+from pointsman.classify.engine import Engine
 from pointsman.classify.onnx_cuda import fill
 from pointsman.classify.packing import pack
 from pointsman_export.export.checkpoint import open_checkpoint
@@ -21,7 +21,7 @@ from pointsman_export.export.graph.build import build_half_graph
 from pointsman_export.export.interface import PACKED, PADDED
 from pointsman_export.export.libraries import quiet
 from pointsman_export.export.main import main
-from pointsman_export.export.runtime import Graph, alone
+from pointsman_export.export.runtime import OnnxGraph, alone
 from pointsman_export.export.torch_model import load_model
 from pointsman_export.export.verify import torch_logits
 from pointsman_export.fit.main import main as fit
@@ -57,7 +57,7 @@ def test_it_computes_what_torch_does(copy: Path, tmp_path: Path, config: dict[st
         model = load_model(open_checkpoint(str(copy)))
     expected = np.concatenate([torch_logits(model, [prompt]) for prompt in PROMPTS])
     onnx.save(build(copy), tmp_path / "half.onnx")
-    graph = Graph(tmp_path / "half.onnx", for_gpu=True)
+    graph = OnnxGraph(tmp_path / "half.onnx", for_gpu=True)
 
     filled = graph._run(fill(pack(PROMPTS), 512))
 

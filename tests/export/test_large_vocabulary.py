@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
-from pointsman.classify.onnx_cpu import Engine
+from pointsman.classify.engine import Engine
 from pointsman.classify.tokenizer import Tokenizer as Served
 from pointsman.classify.tokenizer import Window
 from pointsman.config.model import ClassifierOptions

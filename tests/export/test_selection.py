@@ -17,7 +17,7 @@ from pointsman_export.export import verify
 from pointsman_export.export.checkpoint import Checkpoint, open_checkpoint
 from pointsman_export.export.libraries import quiet
 from pointsman_export.export.recipe import FastRecipe, PlainRecipe, Recipe
-from pointsman_export.export.runtime import Graph
+from pointsman_export.export.runtime import OnnxGraph
 from pointsman_export.export.selection import logit_error, quantize_within, rank, rounded
 from pointsman_export.export.texts import BUILT_IN
 from pointsman_export.export.torch_model import load_model
@@ -82,7 +82,9 @@ def test_a_layer_that_hurts_stays_in_float(
     types = [tensor.data_type for tensor in linears]
     assert types.count(onnx.TensorProto.FLOAT) == 1
     assert types.count(onnx.TensorProto.INT8) == LAYERS - 1
-    both = [np.concatenate([Graph(paths[name]).logits([prompt]) for prompt in prompts]) for name in ("float", "int8")]
+    both = [
+        np.concatenate([OnnxGraph(paths[name]).logits([prompt]) for prompt in prompts]) for name in ("float", "int8")
+    ]
     assert logit_error(*both) == pytest.approx(found.error)
 
 
@@ -118,7 +120,7 @@ def test_a_rounded_layer_computes_what_its_int8_form_does(
             stack.enter_context(rounded(balanced.base_model.get_submodule(name)))
         torch = verify.torch_logits(balanced, prompts[:8])
 
-    assert logit_error(Graph(paths["int8"]).logits(prompts[:8]), torch) < int8_error / 4
+    assert logit_error(OnnxGraph(paths["int8"]).logits(prompts[:8]), torch) < int8_error / 4
 
 
 def test_ranking_leaves_the_model_as_it_was(checkpoint: Checkpoint, model: Any, prompts: list[Ids]) -> None:

@@ -27,7 +27,7 @@ from pointsman_export.export.graph.modernbert import ModernBert
 from pointsman_export.export.interface import PADDED
 from pointsman_export.export.libraries import quiet
 from pointsman_export.export.quantize import quantize
-from pointsman_export.export.runtime import Graph
+from pointsman_export.export.runtime import OnnxGraph
 from pointsman_export.export.torch_model import export_float, load_model
 from support.checkpoint import TINY
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 VOCABULARY = 8192
 
 
-class FakeGraph(Graph):
+class FakeGraph(OnnxGraph):
     """Answers with the prompts' first token, moved by `per_width` for each token of the run's width.
 
     `silent`: it answers with what is no number.
@@ -119,7 +119,7 @@ def test_values(model: Any, changed: tuple[onnx.ModelProto, Path]) -> None:
     onnx.save(graph, path)
 
     with pytest.raises(ValuesError, match=r"float: logits differ by (.|\n)*torch: (.|\n)*graph: "):
-        verify.check_values(model, Graph(path), "float", verify.random_prompts(VOCABULARY, 64, 0))
+        verify.check_values(model, OnnxGraph(path), "float", verify.random_prompts(VOCABULARY, 64, 0))
 
 
 def test_batch(float_path: Path, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_batch(float_path: Path, tmp_path: Path) -> None:
     quantize_dynamic(float_path, path, weight_type=QuantType.QInt8, per_channel=True)
 
     with pytest.raises(BatchError, match=r"int8: the logits of a prompt move by (.|\n)*alone: (.|\n)*together: "):
-        verify.check_batch(Graph(path), "int8", verify.prompts_of_one_length(VOCABULARY, 512))
+        verify.check_batch(OnnxGraph(path), "int8", verify.prompts_of_one_length(VOCABULARY, 512))
 
 
 def test_padding() -> None:

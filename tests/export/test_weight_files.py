@@ -15,7 +15,7 @@ from pointsman.classify import artifact
 from pointsman_export.common.errors import CheckpointError
 from pointsman_export.export.checkpoint import open_checkpoint
 from pointsman_export.export.graph.build import build_graph
-from pointsman_export.export.runtime import Graph, alone
+from pointsman_export.export.runtime import OnnxGraph, alone
 from pointsman_export.export.torch_model import load_model
 from pointsman_export.export.verify import random_prompts, torch_logits
 from support.checkpoint import folded
@@ -53,7 +53,7 @@ def test_half_precision_is_read_exactly(bert: Path, tmp_path: Path, kind: torch.
     load_model(open_checkpoint(str(bert))).to(kind).save_pretrained(bert)
     onnx.save(build_graph(*folded(bert), None), tmp_path / "float.onnx")
 
-    found = alone(Graph(tmp_path / "float.onnx"), PROMPTS)
+    found = alone(OnnxGraph(tmp_path / "float.onnx"), PROMPTS)
 
     expected = [torch_logits(load_model(open_checkpoint(str(bert))), [prompt]) for prompt in PROMPTS]
     np.testing.assert_allclose(found, np.concatenate(expected), atol=1e-4)

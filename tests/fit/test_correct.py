@@ -24,8 +24,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pointsman.classify import artifact
 from pointsman.classify.calibration import Calibration
+from pointsman.classify.engine import Engine
 from pointsman.classify.manifest import Manifest
-from pointsman.classify.onnx_cpu import Engine
 from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.config.load import load
 from pointsman.evaluation.fitted_rows import pack

@@ -20,8 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
+from pointsman.classify.engine import Engine
 from pointsman.classify.manifest import Manifest, Source
-from pointsman.classify.onnx_cpu import Engine
 from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.cli.main import main as pointsman
 from pointsman.config.model import ClassifierOptions

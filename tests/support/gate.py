@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pointsman.classify.classifier import Classifier
-from pointsman.classify.onnx_cpu import Probabilities
+from pointsman.classify.engine import Probabilities
 from support.process import PATIENCE_S
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from pathlib import Path
 
 OWN = os.getpriority(os.PRIO_PROCESS, os.getpid())
 """The nice value of the main thread."""
+
+
+def nice_here() -> int:
+    """The nice value of the calling thread."""
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
 def threads_at(nice: int) -> set[int]:

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from pointsman.classify import artifact
+from pointsman.classify.engine import Engine, Probabilities
 from pointsman.classify.language import LanguageGate
-from pointsman.classify.onnx_cpu import Engine, Probabilities
 from pointsman.classify.tokenizer import Ids, Tokenizer, Window
 from pointsman.config import load
 from pointsman.config.model import ClassifierOptions

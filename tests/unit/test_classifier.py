@@ -15,9 +15,9 @@ from pointsman.classify import curve_file
 from pointsman.classify import loading as module
 from pointsman.classify.classifier import Classification, Classifier, Timing
 from pointsman.classify.cost_model import Curve
+from pointsman.classify.engine import Engine, Probabilities
 from pointsman.classify.language import Verdict
 from pointsman.classify.measure import Measured
-from pointsman.classify.onnx_cpu import Engine, Probabilities
 from pointsman.classify.tokenizer import Ids
 from pointsman.errors import ArtifactError, ClassifierError, DeadlineMissed, Overloaded
 from support import toy_artifact

@@ -10,7 +10,6 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,8 @@ from pointsman.classify import classifier as classifier_module
 from pointsman.classify import loading as module
 from pointsman.classify.classifier import Classifier, Timing, load_classifier
 from pointsman.classify.cost_model import Curve
+from pointsman.classify.engine import Engine, Probabilities
 from pointsman.classify.measure import Measured
-from pointsman.classify.onnx_cpu import Engine, Probabilities
 from pointsman.classify.onnx_cuda import Device
 from pointsman.classify.tokenizer import Ids
 from pointsman.config.model import ClassifierOptions
@@ -72,9 +71,8 @@ class OnGpu(Engine):
     def __init__(self, *_: object, **options: Any) -> None:
         self.told = options
         self.provider, self.version, self.notes, self.captured = "cuda", "9.9.9", [], ()
-        self._runner = None
         self._wide = None
-        self._run_options = SimpleNamespace(terminate=False)
+        self._stops, self._stopped = [], False
         self.lengths: list[list[int]] = []
 
     def run(self, batch: Sequence[Ids], *, wide: bool = False) -> Probabilities:

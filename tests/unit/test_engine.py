@@ -13,14 +13,16 @@ import pytest
 from onnx import TensorProto, helper
 
 from pointsman.classify import artifact
-from pointsman.classify.onnx_cpu import Engine, default_providers, softmax
+from pointsman.classify.engine import Engine, softmax
 from pointsman.classify.packing import INPUTS
+from pointsman.classify.providers import default_providers
 from pointsman.classify.runtime import PROVIDERS
 from pointsman.errors import ArtifactError, CannotStart
 from support import toy_artifact
 from support.config_files import LABELS
 from support.priorities import threads_at
 from support.process import eventually
+from support.rows import rows
 
 CPU = ("cpu",)
 
@@ -170,9 +172,12 @@ def test_the_first_provider_that_is_there_is_used_and_what_was_missed_is_told(to
     assert made.run([ids(2, 4, 3)]).shape == (1, len(LABELS))
 
 
-@pytest.mark.parametrize(("use_cpu", "providers"), [(True, ("cpu",)), (False, ("cuda",))])
-def test_without_use_cpu_it_is_the_gpu_or_nothing(use_cpu: bool, providers: tuple[str, ...]) -> None:
-    assert default_providers(use_cpu=use_cpu) == providers
+@rows(
+    ("target", "use_cpu", "provider"),
+    [("cpu", True, "cpu"), ("gpu", True, "cpu"), ("openvino", True, "openvino"), ("openvino", False, "cuda")],
+)
+def test_without_use_cpu_it_is_the_gpu_or_nothing(target: str, use_cpu: bool, provider: str) -> None:
+    assert default_providers(target, use_cpu=use_cpu) == (provider,)
 
 
 # --- the numbers -----------------------------------------------------------------------------------------------

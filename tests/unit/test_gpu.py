@@ -23,9 +23,9 @@ from pointsman.classify.onnx_cuda import (
     cuda_options,
     fill,
     tensorrt_options,
-    unsuited,
 )
 from pointsman.classify.packing import pack
+from pointsman.classify.providers import unsuited
 from pointsman.classify.runtime import PROVIDERS
 from pointsman.config.model import ClassifierOptions
 from support import toy_artifact
@@ -239,6 +239,10 @@ def test_the_benchmark_of_a_gpu_measures_what_serves(
         ("cuda", "cpu", False, "--target gpu"),
         ("tensorrt", "cpu", False, "--target gpu"),
         ("tensorrt", "gpu", True, "--target gpu --level plain"),
+        ("openvino", "cpu", True, "--target openvino"),
+        ("openvino", "gpu", False, "--target openvino"),
+        ("cpu", "openvino", False, "use_cpu true"),
+        ("cuda", "openvino", False, "use_cpu true"),
     ],
 )
 def test_a_graph_that_the_provider_cannot_run_is_refused_with_the_export_that_can(

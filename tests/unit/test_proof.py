@@ -24,8 +24,8 @@ from pointsman.classify import artifact, classifier
 from pointsman.classify import loading as module
 from pointsman.classify.classifier import Classifier, load_classifier
 from pointsman.classify.cost_model import Curve
+from pointsman.classify.engine import Engine
 from pointsman.classify.measure import Measured
-from pointsman.classify.onnx_cpu import Engine
 from pointsman.classify.time_limit import in_time
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import ArtifactError, CannotStart, ClassifierError, DeadlineMissed

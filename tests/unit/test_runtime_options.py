@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pointsman.classify import artifact, onnx_cpu
+from pointsman.classify import artifact, engine
 from pointsman.classify import runtime as module
-from pointsman.classify.onnx_cpu import Engine
+from pointsman.classify.engine import Engine
 from pointsman.classify.onnx_cuda import Device
 from pointsman.errors import ArtifactError, CannotStart
 from support import toy_artifact
@@ -81,7 +81,7 @@ class Runtime:
 
 
 def opened(monkeypatch: pytest.MonkeyPatch, runtime: Runtime, folder: Path, provider: str, device: Device) -> Engine:
-    monkeypatch.setattr(onnx_cpu, "import_runtime", lambda: runtime)
+    monkeypatch.setattr(engine, "import_runtime", lambda: runtime)
     return Engine(artifact.load(folder), (provider,), device=device)
 
 
@@ -244,7 +244,9 @@ def test_a_packed_graph_runs_on_the_buffers_of_its_device(tmp_path: Path, monkey
         def logits(self, prompts: list[Any]) -> Any:
             return np.zeros((len(prompts), len(LABELS)), np.float32)
 
-    monkeypatch.setattr(onnx_cpu, "BucketRunner", Runner)
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(engine, "BucketRunner", Runner)
     folder = toy_artifact.build(tmp_path, target="gpu", inputs=PACKED)
     runtime = Runtime(inputs=PACKED)
     made = opened(monkeypatch, runtime, folder, "cuda", Device(3))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pointsman.classify import artifact
-from pointsman.classify.onnx_cpu import Engine
+from pointsman.classify.engine import Engine
 from pointsman.classify.workers import workers
-from support.priorities import OWN, threads_at
+from support.priorities import OWN, nice_here, threads_at
 from support.process import eventually
 
 if TYPE_CHECKING:
@@ -20,10 +19,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pointsman.classify.classifier import Classifier
-
-
-def nice_here() -> int:
-    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
 def test_short_texts_come_before_long_ones_and_the_event_loop_before_both(

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pointsman.classify.artifact import Artifact
+from pointsman.classify.engine import Engine
 from pointsman.classify.lane import Job
 from pointsman.classify.language import UNCERTAIN, Verdict
 from pointsman.classify.loading import load_model
 from pointsman.classify.measure import TYPICAL
-from pointsman.classify.onnx_cpu import Engine
 from pointsman.classify.runtime import trim_memory
 from pointsman.classify.scheduler import Batcher, Counts, Threads
 from pointsman.classify.time_limit import in_time

@@ -12,11 +12,12 @@ from pointsman.classify import curve_file
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.cores import default_threads, usable_cores
 from pointsman.classify.cost_model import Curve
+from pointsman.classify.engine import Engine
 from pointsman.classify.language import LanguageGate
 from pointsman.classify.measure import measure
-from pointsman.classify.onnx_cpu import Engine, default_providers
 from pointsman.classify.onnx_cuda import BUCKETS, WORKERS, Device
 from pointsman.classify.proof import prove, proving
+from pointsman.classify.providers import default_providers
 from pointsman.classify.runtime import trim_memory
 from pointsman.classify.tokenizer import Ids, Tokenizer, Window
 from pointsman.config.model import ClassifierOptions
@@ -57,7 +58,7 @@ def load_model(
     tokenizer = Tokenizer(artifact.tokenizer_path)
     engine = Engine(
         artifact,
-        options.providers or default_providers(use_cpu=use_cpu),
+        options.providers or default_providers(artifact.manifest.target, use_cpu=use_cpu),
         threads=threads,
         device=Device(options.device_id, options.gpu_mem_limit_mb),
     )
@@ -66,7 +67,7 @@ def load_model(
     own = artifact.manifest.max_tokens
     wanted = min(options.max_tokens or own, own)
     sample = _Sample(tokenizer, engine, wanted)
-    with proving(artifact, engine, min(PROOF_S, limit) if engine.provider == "cpu" else limit):
+    with proving(artifact, engine, min(PROOF_S, limit) if engine.on_cpu else limit):
         warm_up(artifact, tokenizer, engine)
         for tokens in engine.captured:
             sample(tokens, False)
@@ -124,9 +125,8 @@ def warm_up(artifact: Artifact, tokenizer: Tokenizer, engine: Engine) -> None:
 
 def _measured(artifact: Artifact, engine: Engine, sample: _Sample, threads: int) -> tuple[Curve, list[str]]:
     """Return the host's cost curve, stored by an earlier start, or measured now and stored; and what went wrong."""
-    on_cpu = engine.provider == "cpu"
-    threads = threads if on_cpu else WORKERS
-    longest = sample.longest if on_cpu else max(sample.longest, *BUCKETS)
+    threads = threads if engine.on_cpu else WORKERS
+    longest = sample.longest if engine.on_cpu else max(sample.longest, *BUCKETS)
     places = curve_file.places(artifact)
     key = curve_file.key(
         artifact,

@@ -72,15 +72,6 @@ def fill(feed: Mapping[str, Ids], bucket: int) -> dict[str, Ids]:
     }
 
 
-def unsuited(provider: str, target: str, *, packed: bool) -> str | None:
-    """Return why `cuda` or `tensorrt` cannot run a graph exported for `target`, or None if it can."""
-    if target != "gpu":  # int8 has no GPU kernels, and a captured graph cannot loop over prompts
-        return "the classifier was exported for the CPU: export its checkpoint with --target gpu"
-    if provider == "tensorrt" and packed:
-        return "TensorRT has no packed attention: export the classifier with --target gpu --level plain"
-    return None
-
-
 def cuda_options(device: Device, *, capture: bool) -> dict[str, str]:
     """Return ONNX Runtime's options for `cuda`."""
     options = {

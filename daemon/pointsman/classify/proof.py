@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from pointsman.classify.artifact import Artifact
-from pointsman.classify.onnx_cpu import Engine, Probabilities
+from pointsman.classify.engine import Engine, Probabilities
 from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.errors import ArtifactError
 

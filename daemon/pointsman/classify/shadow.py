@@ -21,9 +21,9 @@ import msgspec
 
 from pointsman.classify import artifact
 from pointsman.classify.artifact import Artifact
+from pointsman.classify.engine import Engine
 from pointsman.classify.loading import language_gate, warm_up
 from pointsman.classify.manifest import MODEL
-from pointsman.classify.onnx_cpu import Engine
 from pointsman.classify.proof import proving
 from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.config.model import ClassifierOptions

@@ -11,9 +11,10 @@ import numpy as np
 
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.cores import usable_cores
+from pointsman.classify.engine import Engine, Probabilities
 from pointsman.classify.language import UNCERTAIN, Verdict
 from pointsman.classify.loading import WARM_UP_TEXTS, language_gate
-from pointsman.classify.onnx_cpu import Engine, Probabilities, default_providers
+from pointsman.classify.providers import default_providers
 from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.config.model import CategoryModel, ClassifierOptions
 from pointsman.errors import ArtifactError
@@ -67,7 +68,8 @@ class Reader:
         own = artifact.manifest.max_tokens
         self._window = Window(min(options.max_tokens or own, own), options.head_share)
         self._tokenizer = Tokenizer(artifact.tokenizer_path)
-        self._engine = Engine(artifact, options.providers or default_providers(use_cpu=model.use_cpu))
+        providers = default_providers(artifact.manifest.target, use_cpu=model.use_cpu)
+        self._engine = Engine(artifact, options.providers or providers)
         self._gate = language_gate(artifact, options)
         for text in WARM_UP_TEXTS:
             self._one(text)

@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 
 from pointsman.classify.artifact import MANIFEST, Artifact, sha256
+from pointsman.classify.engine import Engine
 from pointsman.classify.manifest import KnownAnswer, Manifest
-from pointsman.classify.onnx_cpu import Engine
 from pointsman.classify.proof import answers
+from pointsman.classify.providers import default_providers
 from pointsman.classify.tokenizer import Tokenizer
 
 TEXTS = (
@@ -29,7 +30,8 @@ def hashes(folder: Path) -> dict[str, str]:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest into `folder`, beside the files that it describes, with what they answer on a CPU."""
     artifact = Artifact(folder, manifest)
-    rows = answers(list(TEXTS), manifest.max_tokens, Tokenizer(artifact.tokenizer_path), Engine(artifact, ["cpu"]))
+    providers = default_providers(manifest.target, use_cpu=True)
+    rows = answers(list(TEXTS), manifest.max_tokens, Tokenizer(artifact.tokenizer_path), Engine(artifact, providers))
     known = [
         KnownAnswer(text=text, probabilities=[round(value, _DIGITS) for value in row.tolist()])
         for text, row in zip(TEXTS, rows, strict=True)

@@ -7,6 +7,7 @@ ExportError
 ├── LabelsError             the file of --labels cannot be used
 ├── TextsError              the file of --texts cannot be used
 ├── RowsError               the file of --calibrate or --labelled cannot be used
+├── LibraryError            a library that was asked for is not installed
 ├── DestinationError        the artifact cannot be written where it was asked for
 ├── GraphError              the graph has a form that the quantizer or `pointsman fit` does not support
 ├── UnknownFormError        the fast graph cannot be built for the checkpoint
@@ -45,6 +46,10 @@ class TextsError(ExportError):
 
 class RowsError(ExportError):
     """The file of `--calibrate` or `--labelled` cannot be used."""
+
+
+class LibraryError(ExportError):
+    """A library that an option needs is not installed."""
 
 
 class DestinationError(ExportError):

@@ -15,9 +15,9 @@ import onnxruntime
 
 from pointsman.classify import artifact
 from pointsman.classify.calibration import Calibration, encode
+from pointsman.classify.engine import Engine
 from pointsman.classify.language import LanguageGate
 from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKENIZER, Manifest, Source
-from pointsman.classify.onnx_cpu import Engine
 from pointsman.classify.tokenizer import Ids, Tokenizer, Window
 from pointsman.config.model import Config
 from pointsman.evaluation.fitted_rows import FITTED_ROWS, pack
@@ -28,6 +28,7 @@ from pointsman.lru import Lru
 from pointsman.observability.kept_rows import Row, rows
 from pointsman_export.common import destination, session
 from pointsman_export.common.answers import hashes, write_manifest
+from pointsman_export.common.base import load_base
 from pointsman_export.common.errors import ValuesError
 from pointsman_export.common.features import features_name
 from pointsman_export.correct import onnx_file, training
@@ -62,7 +63,7 @@ def correct(request: CorrectionRequest, progress: Progress) -> CorrectionReport:
     start = time.perf_counter()
     destination.check(request.output, force=request.force)
     labelled = read(request.labels)
-    base = artifact.load(request.base)
+    base = load_base(request.base)
     allowed, groups = allowed_labels(request.config, base.manifest.labels, labelled, request.labels)
     traffic = _traffic(request.texts, labelled)
     reader = _Reader(base, progress)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pointsman.classify.calibration import NO_LABEL, encode
-from pointsman.classify.onnx_cpu import softmax
+from pointsman.classify.engine import softmax
 from pointsman.evaluation.calibration import fit_temperature, negative_log_likelihood
 from pointsman.evaluation.metrics import Ints, expected_calibration_error
 from pointsman.routing.thresholds import suggest_threshold

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import statistics
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,22 +14,23 @@ from pointsman.classify.tokenizer import Ids
 from pointsman_export.export.runtime import Graph
 
 TOKENS = (32, 128)
+MORE_TOKENS = (*TOKENS, 512)
+"""For a choice between two engines, each of which may be faster at some lengths."""
 RUNS = 15
 
 
-def measure(graphs: dict[str, Path], vocabulary: int) -> dict[int, dict[str, float]]:
-    """Return the median milliseconds by number of tokens and graph.
+def measure(graphs: dict[str, Graph], vocabulary: int, sizes: Iterable[int] = TOKENS) -> dict[int, dict[str, float]]:
+    """Return the median milliseconds by number of tokens, of `sizes`, and graph; each graph runs on one thread.
 
     The graphs alternate, so that other load on the host affects them alike.
     """
-    sessions = {name: Graph(path, threads=1) for name, path in graphs.items()}
     random = np.random.default_rng(2)
     medians = {}
-    for tokens in TOKENS:
+    for tokens in sizes:
         prompt = random.integers(0, vocabulary, tokens)
-        times: dict[str, list[float]] = {name: [] for name in sessions}
+        times: dict[str, list[float]] = {name: [] for name in graphs}
         for _ in range(RUNS + 1):
-            for name, graph in sessions.items():
+            for name, graph in graphs.items():
                 times[name].append(_milliseconds(graph, prompt))
         medians[tokens] = {name: statistics.median(values[1:]) for name, values in times.items()}
     return medians

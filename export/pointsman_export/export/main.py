@@ -46,6 +46,10 @@ def main(argv: list[str]) -> int:
         parser.error("--activations tensor needs --level fast: the plain graph has its scales per token")
     if options.target == "gpu" and options.activations == "tensor":
         parser.error("--activations tensor needs --target cpu: nothing is int8 on a GPU")
+    if options.target == "openvino" and (options.level, options.activations) != ("fast", "token"):
+        parser.error("--level and --activations are for ONNX Runtime; omit them with --target openvino")
+    if options.target != "openvino" and options.arithmetic != "f32":
+        parser.error("--arithmetic needs --target openvino")
 
     def work() -> str:
         with quiet():
@@ -153,9 +157,17 @@ def command_parser() -> argparse.ArgumentParser:
     parser.add_argument("--force", action="store_true", help="replace an existing artifact")
     parser.add_argument(
         "--target",
-        choices=["cpu", "gpu"],
+        choices=["cpu", "gpu", "openvino"],
         default="cpu",
-        help="device that will run the artifact (default: %(default)s)",
+        help="what will run the artifact: ONNX Runtime on a CPU or GPU, or OpenVINO on a CPU, which needs the extra "
+        "pointsman[openvino] here and there; the report says which is faster on this host (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--arithmetic",
+        choices=["f32", "bf16"],
+        default="f32",
+        help="with --target openvino, the type of all that is not int8: bf16 is faster on CPUs that have it, and less "
+        "exact (default: %(default)s)",
     )
     return parser
 

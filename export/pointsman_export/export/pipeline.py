@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import onnx
 
 from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKENIZER, Manifest, Source
+from pointsman.classify.openvino_cpu import import_openvino
+from pointsman.classify.providers import OPENVINO
+from pointsman.classify.runtime import Unavailable
 from pointsman.classify.tokenizer import Ids, Tokenizer, Window
 from pointsman_export.common import destination
 from pointsman_export.common.answers import hashes, write_manifest
-from pointsman_export.common.errors import CheckpointError
+from pointsman_export.common.errors import CheckpointError, LibraryError
 from pointsman_export.export.checkpoint import Checkpoint, open_checkpoint
 from pointsman_export.export.graph.linear import Activations
 from pointsman_export.export.interface import OUTPUT
 from pointsman_export.export.labelled import Labelled, read_labelled
-from pointsman_export.export.proof import Trial, prove
-from pointsman_export.export.recipe import Recipe, choose_recipe
+from pointsman_export.export.proof import Rival, Trial, prove
+from pointsman_export.export.recipe import OpenVinoRecipe, Recipe, choose_recipe
 from pointsman_export.export.report import Report
 from pointsman_export.export.selection import quantize_within, sample
 from pointsman_export.export.texts import BUILT_IN, read_texts
@@ -55,6 +59,7 @@ class Request:
     languages: list[str]
     force: bool
     target: str
+    arithmetic: str
     level: str
     activations: Activations
 
@@ -62,6 +67,8 @@ class Request:
 def export(request: Request, progress: Callable[[str], None]) -> Report:
     """Write the artifact and return the report; raises ExportError, after which nothing is left behind."""
     destination.check(request.output, force=request.force)
+    if request.target == OPENVINO:
+        _require_openvino()
     texts = BUILT_IN if request.texts is None else read_texts(request.texts)
     progress(f"checking {request.source}")
     checkpoint = open_checkpoint(request.source, request.labels)
@@ -71,18 +78,25 @@ def export(request: Request, progress: Callable[[str], None]) -> Report:
         built.mkdir()
         progress("exporting the float graph")
         model = load_model(checkpoint)
-        recipe = choose_recipe(checkpoint, model, request.level, request.activations, sample(trial.prompts), progress)
-        precision = "int8" if request.target == "cpu" else recipe.gpu_precision
+        recipe: Recipe
+        if request.target == OPENVINO:
+            recipe = OpenVinoRecipe(checkpoint, model, request.arithmetic)
+        else:
+            measured = sample(trial.prompts)
+            recipe = choose_recipe(checkpoint, model, request.level, request.activations, measured, progress)
+        precision = recipe.gpu_precision if request.target == "gpu" else recipe.int8_precision
         paths = {"float": work / "float.onnx", precision: built / MODEL}
         recipe.write_float(paths["float"])
-        selection = None
-        if request.target == "cpu":
+        selection = rival = None
+        if request.target != "gpu":
             progress("quantizing to int8")
             selection = quantize_within(recipe, model, paths, trial.prompts, request.max_error, progress)
+            if request.target == OPENVINO:
+                rival = _rival(checkpoint, request, model, trial.prompts, work, progress)
         else:
             progress(f"writing the {precision} graph for a GPU")
             recipe.write_gpu(paths[precision])
-        report = prove(checkpoint, model, recipe, paths, trial, selection, progress)
+        report = prove(checkpoint, model, recipe, paths, trial, selection, rival, progress)
         progress(f"writing {request.output}")
         shutil.copyfile(checkpoint.tokenizer, built / TOKENIZER)
         if report.calibration is not None:
@@ -91,6 +105,22 @@ def export(request: Request, progress: Callable[[str], None]) -> Report:
         write_manifest(built, manifest)
         destination.publish(built, request.output, force=request.force)
     return report
+
+
+def _rival(
+    checkpoint: Checkpoint,
+    request: Request,
+    model: Any,
+    prompts: Sequence[Ids],
+    work: Path,
+    progress: Callable[[str], None],
+) -> Rival:
+    """Make the int8 graph of `--target cpu`, to compare with that for OpenVINO."""
+    progress("quantizing to int8 for ONNX Runtime, to compare")
+    recipe = choose_recipe(checkpoint, model, request.level, request.activations, sample(prompts), progress)
+    paths = {"float": work / "rival-float.onnx", "int8": work / "rival.onnx"}
+    recipe.write_float(paths["float"])
+    return Rival(paths["int8"], quantize_within(recipe, model, paths, prompts, request.max_error, progress).error)
 
 
 def _trial(checkpoint: Checkpoint, request: Request, texts: list[str]) -> Trial:
@@ -126,6 +156,13 @@ def _trial(checkpoint: Checkpoint, request: Request, texts: list[str]) -> Trial:
     )
 
 
+def _require_openvino() -> None:
+    try:
+        import_openvino()
+    except Unavailable as error:
+        raise LibraryError(str(error)) from error
+
+
 def _manifest(checkpoint: Checkpoint, request: Request, recipe: Recipe, report: Report, built: Path) -> Manifest:
     calibration = report.calibration
     opset = onnx.load(built / MODEL, load_external_data=False).opset_import[0].version
@@ -144,6 +181,6 @@ def _manifest(checkpoint: Checkpoint, request: Request, recipe: Recipe, report: 
         source=Source(name=checkpoint.name, sha256=sha256_of_all(checkpoint.weights)),
         files=hashes(built),
         verification=report.figures(),
-        versions={name: version(name) for name in _LIBRARIES},
+        versions={name: version(name) for name in (*_LIBRARIES, *([OPENVINO] if request.target == OPENVINO else []))},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

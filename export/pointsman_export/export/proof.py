@@ -19,8 +19,16 @@ from pointsman_export.export.interface import PADDED
 from pointsman_export.export.labelled import Labelled
 from pointsman_export.export.recipe import Recipe
 from pointsman_export.export.report import Report
-from pointsman_export.export.runtime import Graph, Logits, alone
+from pointsman_export.export.runtime import Graph, Logits, OnnxGraph, alone
 from pointsman_export.export.selection import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """The int8 graph that ONNX Runtime would run instead, and its error as a share of the logits' spread."""
+
+    path: Path
+    error: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +58,10 @@ def prove(
     paths: dict[str, Path],
     trial: Trial,
     selection: Selection | None,
+    rival: Rival | None,
     progress: Callable[[str], None],
 ) -> Report:
-    """Check the graphs in `paths`, `float` and the shipped one; raises VerificationError.
+    """Check the graphs in `paths`, `float` and the shipped one, and compare with `rival`; raises VerificationError.
 
     A graph for a GPU runs on CUDA if this host has it, else on the CPU. The CPU shows the effect of rounding the
     weights to float16, but not of rounding activations, since it computes those in float32.
@@ -62,24 +71,29 @@ def prove(
         verify.check_interface(path, recipe.interface, labels)
     _, shipped = paths
     on_gpu = trial.target == "gpu"
-    graphs = {name: Graph(path, for_gpu=on_gpu and name == shipped) for name, path in paths.items()}
+    opened: Graph = OnnxGraph(paths[shipped], for_gpu=True) if on_gpu else recipe.open_int8(paths[shipped])
+    graphs: dict[str, Graph] = {"float": OnnxGraph(paths["float"]), shipped: opened}
     random = verify.random_prompts(vocabulary, trial.max_tokens, checkpoint.padding)
     progress("comparing with torch")
-    exact = [name for name in graphs if name != "int8"]
+    exact = [name for name in graphs if selection is None or name != shipped]
     values = {name: verify.check_values(model, graphs[name], name, random) for name in exact}
     progress("comparing prompts alone and together")
     alike = verify.prompts_of_one_length(vocabulary, trial.max_tokens)
     mates = alike if recipe.interface is PADDED else [*random, *alike]
-    independent = [name for name in graphs if name in exact or recipe.activations == "token"]
-    batch = {name: verify.check_batch(graphs[name], name, mates) for name in independent}
+    together = {name: graph for name, graph in graphs.items() if not graph.runs_alone}
+    batch = {
+        name: verify.check_batch(graph, name, mates)
+        for name, graph in together.items()
+        if name in exact or recipe.activations == "token"
+    }
     padding = None
     if recipe.interface is PADDED:
-        padding = {name: verify.check_padding(graph, name, random) for name, graph in graphs.items()}
+        padding = {name: verify.check_padding(graph, name, random) for name, graph in together.items()}
     progress(f"labelling {len(trial.prompts)} texts with both graphs")
     agreement = check_agreement(graphs["float"], graphs[shipped], shipped, trial.prompts, checkpoint.labels, trial.gate)
     accuracy, calibration = _on_labelled(graphs, shipped, trial, checkpoint.labels, progress)
     if not on_gpu:
-        progress("measuring the latency of both graphs")
+        progress("measuring the latency of the graphs")
     return Report(
         target=trial.target,
         precision=shipped,
@@ -93,6 +107,7 @@ def prove(
         batch=batch,
         padding=padding,
         selection=selection,
+        rival=None if rival is None else rival.error,
         agreement=agreement,
         texts=trial.origin,
         gate=trial.gate,
@@ -101,10 +116,23 @@ def prove(
         max_drop=trial.max_drop,
         calibration=calibration,
         calibrated_on=_calibrated_on(trial.calibration),
-        latency_ms={} if on_gpu else latency.measure(paths, vocabulary),
+        latency_ms={} if on_gpu else _latencies(recipe, paths, rival, vocabulary),
         cpu=latency.cpu_model(),
         bytes={name: path.stat().st_size for name, path in paths.items()},
     )
+
+
+def _latencies(
+    recipe: Recipe, paths: dict[str, Path], rival: Rival | None, vocabulary: int
+) -> dict[int, dict[str, float]]:
+    _, shipped = paths
+    graphs: dict[str, Graph] = {
+        "float": OnnxGraph(paths["float"], threads=1),
+        shipped: recipe.open_int8(paths[shipped], threads=1),
+    }
+    if rival is None:
+        return latency.measure(graphs, vocabulary)
+    return latency.measure(graphs | {"int8": OnnxGraph(rival.path, threads=1)}, vocabulary, latency.MORE_TOKENS)
 
 
 def _calibrated_on(rows: Labelled | None) -> str | None:

@@ -59,7 +59,7 @@ class _Pass:
         self._shapes: dict[int, str] = {}
 
     def run(self) -> None:
-        found = [_name(node) for node in self._graph.node if self._is_linear(node) or self._is_embedding(node)]
+        found = [layer_of(node) for node in self._graph.node if self._is_linear(node) or self._is_embedding(node)]
         if sorted(found) != sorted(self._names):
             raise GraphError(
                 f"the graph has {len(found)} linear layers and token embeddings, expected the {len(self._names)} of "
@@ -67,7 +67,7 @@ class _Pass:
             )
         self._prepare()
         for node in self._graph.node:
-            if _name(node) in self._float_layers:
+            if layer_of(node) in self._float_layers:
                 self._nodes.append(node)
             elif self._is_linear(node):
                 self._linear(node)
@@ -78,10 +78,10 @@ class _Pass:
         self._replace()
 
     def _is_linear(self, node: NodeProto) -> bool:
-        return node.op_type == "MatMul" and _name(node) in self._names and node.input[1] in self._weights
+        return node.op_type == "MatMul" and layer_of(node) in self._names and node.input[1] in self._weights
 
     def _is_embedding(self, node: NodeProto) -> bool:
-        return node.op_type == "Gather" and _name(node) in self._names and node.input[0] in self._weights
+        return node.op_type == "Gather" and layer_of(node) in self._names and node.input[0] in self._weights
 
     def _prepare(self) -> None:
         self._constant("int8/zero_point", np.array(GREATEST + 1, np.uint8))
@@ -156,8 +156,8 @@ class _Pass:
         self._graph.initializer.extend([*kept, *self._constants.values()])
 
 
-def _name(node: NodeProto) -> str:
-    """Return `layers.0.mlp.Wi` for `/model/layers.0/mlp/Wi/MatMul`."""
+def layer_of(node: NodeProto) -> str:
+    """Return the layer of an operator: `layers.0.mlp.Wi` for `/model/layers.0/mlp/Wi/MatMul`."""
     return ".".join(node.name.split("/")[2:-1])
 
 

@@ -19,7 +19,9 @@ from pointsman_export.export.graph.linear import Activations
 from pointsman_export.export.graph.rounding import Rounding
 from pointsman_export.export.interface import PACKED, PADDED, Interface
 from pointsman_export.export.quantize import quantize
+from pointsman_export.export.runtime import Graph, OnnxGraph, OpenVinoGraph
 from pointsman_export.export.torch_model import export_float, input_ranges, weights_of, with_weights
+from pointsman_export.export.weight_only import compress
 
 
 class Recipe(Protocol):
@@ -40,10 +42,15 @@ class Recipe(Protocol):
         """Return how the layers' inputs are rounded, as far as that is not SYMMETRIC."""
 
     @property
+    def int8_precision(self) -> str:
+        """Return the manifest's `precision` of the int8 graph."""
+
+    @property
     def gpu_precision(self) -> str: ...
     def write_float(self, path: Path) -> None: ...
     def write_int8(self, path: Path, float_layers: Collection[str] = ()) -> None: ...
     def write_gpu(self, path: Path) -> None: ...
+    def open_int8(self, path: Path, threads: int = 0) -> Graph: ...
     def to_round(self, model: Any) -> Any:
         """Return the torch model with the weights that int8 rounds, and leave `model` unchanged."""
 
@@ -53,6 +60,7 @@ class FastRecipe:
 
     interface = PACKED
     level = "fast"
+    int8_precision = "int8"
     gpu_precision = "fp16"
 
     def __init__(
@@ -77,6 +85,9 @@ class FastRecipe:
     def write_gpu(self, path: Path) -> None:
         onnx.save(build_half_graph(self._form, self._weights), path)
 
+    def open_int8(self, path: Path, threads: int = 0) -> Graph:
+        return OnnxGraph(path, threads)
+
     def to_round(self, model: Any) -> Any:
         folded = deepcopy(model)
         with_weights(folded, self._weights)
@@ -91,6 +102,7 @@ class PlainRecipe:
 
     interface = PADDED
     level = "plain"
+    int8_precision = "int8"
     gpu_precision = "fp32"
     activations: Activations = "token"
     roundings: Mapping[str, Rounding] = MappingProxyType({})
@@ -110,8 +122,26 @@ class PlainRecipe:
     def write_gpu(self, path: Path) -> None:
         copyfile(self._float, path)
 
+    def open_int8(self, path: Path, threads: int = 0) -> Graph:
+        return OnnxGraph(path, threads)
+
     def to_round(self, model: Any) -> Any:
         return model
+
+
+class OpenVinoRecipe(PlainRecipe):
+    """Writes optimum's export of the torch model with int8 weights, for OpenVINO, which rounds the activations."""
+
+    def __init__(self, checkpoint: Checkpoint, model: Any, arithmetic: str) -> None:
+        """`arithmetic` is the type of what is not int8: f32, or bf16, which some CPUs compute faster."""
+        super().__init__(checkpoint, model)
+        self.int8_precision = f"int8-{arithmetic}"
+
+    def write_int8(self, path: Path, float_layers: Collection[str] = ()) -> None:
+        compress(self._float, path, self.layers, float_layers)
+
+    def open_int8(self, path: Path, threads: int = 0) -> Graph:
+        return OpenVinoGraph(path, self.int8_precision, threads)
 
 
 def choose_recipe(

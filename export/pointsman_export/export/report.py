@@ -22,7 +22,8 @@ class Report:
     The keys of the mappings are `float` and `precision`, which is that of the shipped graph. `values` has no `int8`,
     and neither has `batch` if all prompts of a run share one activation scale. `padding` is None if nothing is padded,
     `selection` if nothing is int8. `latency_ms` is by number of tokens, then graph, and empty for a GPU. `provider` is
-    the execution provider of the shipped graph.
+    what runs the shipped graph. `rival` is the error of the int8 graph that ONNX Runtime would run in place of that for
+    OpenVINO; its latency is that of `int8`.
     """
 
     target: str
@@ -37,6 +38,7 @@ class Report:
     batch: dict[str, float]
     padding: dict[str, float] | None
     selection: Selection | None
+    rival: float | None
     agreement: Agreement
     texts: str
     gate: float
@@ -70,6 +72,7 @@ class Report:
                 "share": self.selection.error,
                 "all_int8": self.selection.int8_error,
                 "bound": self.selection.bound,
+                **({} if self.rival is None else {"onnxruntime": self.rival}),
             },
             "float_layers": self.selection and self.selection.float_layers,
             "accuracy": self._accuracy(),
@@ -91,6 +94,7 @@ class Report:
             *self._labelled_rows(),
             *((f"{tokens} tokens", self._speed(medians)) for tokens, medians in self.latency_ms.items()),
             *([("measured on", f"{self.cpu}, 1 thread")] if self.latency_ms else []),
+            *self._comparison(),
             ("size", ", ".join(f"{name} {count / 1e6:.1f} MB" for name, count in self.bytes.items())),
         ]
         return "\n".join(f"  {name:<12}{value}" for name, value in rows)
@@ -122,6 +126,8 @@ class Report:
     def _kind(self) -> str:
         if self.selection is None:
             return f"{self.precision} for a GPU, proved on {self.provider}"
+        if self.rival is not None:
+            return f"{self.precision} for OpenVINO"
         return f"a scale for each {self.activations} of activations"
 
     def _agreement(self) -> str:
@@ -134,7 +140,24 @@ class Report:
 
     def _speed(self, medians: dict[str, float]) -> str:
         one, other = medians["float"], medians[self.precision]
-        return f"float {one:.1f} ms, {self.precision} {other:.1f} ms ({one / other:.1f} times faster)"
+        line = f"float {one:.1f} ms, {self.precision} {other:.1f} ms ({one / other:.1f} times faster)"
+        return line if self.rival is None else f"{line}, int8 on ONNX Runtime {medians['int8']:.1f} ms"
+
+    def _comparison(self) -> Iterator[tuple[str, str]]:
+        """Tell which engine is faster on this host, and what each costs in fidelity."""
+        if self.rival is None or self.selection is None:
+            return
+        ratios = {tokens: medians["int8"] / medians[self.precision] for tokens, medians in self.latency_ms.items()}
+        if min(ratios.values()) > 1:
+            found = "OpenVINO"
+        elif max(ratios.values()) <= 1:
+            found = "ONNX Runtime; export without --target openvino"
+        else:
+            found = "depends on the length"
+        speeds = ", ".join(f"{ratio:.2f} times at {tokens} tokens" for tokens, ratio in ratios.items())
+        yield "faster here", found
+        yield "OpenVINO", f"has the speed of ONNX Runtime {speeds}"
+        yield "error", f"{_percents(self.selection.error)}, on ONNX Runtime {_percents(self.rival)}"
 
 
 def _differences(found: dict[str, float]) -> dict[str, Any]:

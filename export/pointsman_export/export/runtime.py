@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
 from pointsman.classify import packing
+from pointsman.classify.cores import usable_cores
+from pointsman.classify.openvino_cpu import OpenVinoRunner
 from pointsman.classify.tokenizer import Ids
 from pointsman_export.export.interface import OUTPUT, PACKED
 
@@ -19,11 +22,23 @@ _ERRORS_ONLY = 3
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
-class Graph:
+class Graph(Protocol):
+    """A graph that is ready to run; `provider` names what runs it."""
+
+    provider: str
+    runs_alone: bool
+    """Each prompt is a run of its own, without padding, so that no other can change its logits."""
+
+    def logits(self, prompts: Sequence[Ids], width: int = 0) -> Logits: ...
+
+
+class OnnxGraph:
     """A session on the CPU, or on CUDA if the graph is for a GPU and there is one.
 
     With `threads` 0, ONNX Runtime chooses the number of threads.
     """
+
+    runs_alone = False
 
     def __init__(self, path: Path, threads: int = 0, *, for_gpu: bool = False) -> None:
         options = onnxruntime.SessionOptions()
@@ -49,6 +64,21 @@ class Graph:
 
     def _run(self, feed: dict[str, Ids]) -> Logits:
         return self._session.run([OUTPUT], feed)[0]  # type: ignore[no-any-return]
+
+
+class OpenVinoGraph:
+    """The same on OpenVINO, on `threads` cores, 0 for all; `precision` is that of the artifact."""
+
+    provider = "OpenVINO"
+    runs_alone = True
+
+    def __init__(self, path: Path, precision: str, threads: int = 0) -> None:
+        runner = OpenVinoRunner(path, precision, threads or usable_cores())
+        self._run = runner.wide or runner.narrow
+
+    def logits(self, prompts: Sequence[Ids], width: int = 0) -> Logits:
+        """Return the logits [prompts, labels], of a run for each prompt."""
+        return self._run(prompts)
 
 
 def alone(graph: Graph, prompts: Sequence[Ids]) -> Logits:

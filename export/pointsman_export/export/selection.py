@@ -23,7 +23,7 @@ from pointsman_export.export.graph.linear import Activations
 from pointsman_export.export.graph.rounding import SYMMETRIC, Rounding
 from pointsman_export.export.quantize import GREATEST, SMALLEST_SCALE
 from pointsman_export.export.recipe import Recipe
-from pointsman_export.export.runtime import Graph, Logits, alone
+from pointsman_export.export.runtime import Logits, OnnxGraph, alone
 from pointsman_export.export.verify import torch_logits
 
 _MEASURED, _MEASURED_TOKENS = 64, 128
@@ -64,16 +64,17 @@ def quantize_within(
     bound: float,
     progress: Callable[[str], None],
 ) -> Selection:
-    """Write the int8 graph of `recipe` to `paths["int8"]`, with an error of at most `bound` on `prompts`.
+    """Write the int8 graph of `recipe` to the second of `paths`, with an error of at most `bound` on `prompts`.
 
-    `model` is the torch model, and its float graph is in `paths["float"]`. Raises GraphError on an unknown form.
+    `model` is the torch model, and its float graph is in the first. Raises GraphError on an unknown form.
     """
     measured = sample(prompts)
-    expected = alone(Graph(paths["float"]), measured)
+    float_path, int8_path = paths.values()
+    expected = alone(OnnxGraph(float_path), measured)
 
     def error(float_layers: Sequence[str]) -> float:
-        recipe.write_int8(paths["int8"], float_layers)
-        return logit_error(expected, alone(Graph(paths["int8"]), measured))
+        recipe.write_int8(int8_path, float_layers)
+        return logit_error(expected, alone(recipe.open_int8(int8_path), measured))
 
     int8_error = error(())
     kept: list[str] = []

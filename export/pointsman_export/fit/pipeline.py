@@ -18,8 +18,8 @@ import onnxruntime
 
 from pointsman.classify import artifact
 from pointsman.classify.calibration import encode
+from pointsman.classify.engine import Engine, softmax
 from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKENIZER, Manifest, Source
-from pointsman.classify.onnx_cpu import Engine, softmax
 from pointsman.classify.tokenizer import Ids, Tokenizer, Window
 from pointsman.evaluation.calibration import fit_temperature
 from pointsman.evaluation.fitted_rows import FITTED_ROWS, pack
@@ -27,6 +27,7 @@ from pointsman.evaluation.metrics import Floats, expected_calibration_error
 from pointsman.routing.thresholds import suggest_threshold
 from pointsman_export.common import destination
 from pointsman_export.common.answers import hashes, write_manifest
+from pointsman_export.common.base import load_base
 from pointsman_export.common.errors import ValuesError
 from pointsman_export.fit import graph as graphs
 from pointsman_export.fit.data import Rows, check_languages, read_descriptions, read_rows
@@ -82,7 +83,7 @@ def fit(request: FitRequest, progress: Progress) -> Report:
     start = time.perf_counter()
     destination.check(request.output, force=request.force)
     rows = read_descriptions(request.data) if request.described else read_rows(request.data)
-    base = artifact.load(artifact.resolve(request.base, Path.cwd()))
+    base = load_base(artifact.resolve(request.base, Path.cwd()))
     languages = base.manifest.languages if request.languages is None else request.languages
     check_languages(request.data, rows.texts, languages)
     graph = graphs.load_graph(base.model_path)

@@ -51,9 +51,10 @@ class CascadeOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierOptions:
-    providers: tuple[Literal["cpu", "cuda", "tensorrt"], ...] = option(
-        "ONNX Runtime providers; the first one available on this host is used, and it is an error if none is. "
-        "Empty means as `use_cpu` says; `[cuda, cpu]` falls back to CPU.",
+    providers: tuple[Literal["cpu", "cuda", "tensorrt", "openvino"], ...] = option(
+        "ONNX Runtime providers, or `openvino`; the first one available on this host is used, and it is an error if "
+        "none is. Empty means as `use_cpu` and the artifact say; `[cuda, cpu]` falls back to CPU. Only `openvino` runs "
+        "what was exported for it.",
         (),
     )
     device_id: int = option("Number of the GPU.", 0, minimum=0)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,9 @@ from pointsman.classify.onnx_cuda import (
     Device,
     cuda_options,
     tensorrt_options,
-    unsuited,
 )
+from pointsman.classify.openvino_cpu import OpenVinoRunner
+from pointsman.classify.providers import CPU, OPENVINO, instead, unsuited
 from pointsman.classify.runtime import Unavailable, import_runtime, open_cpu, require
 from pointsman.classify.tokenizer import Ids
 from pointsman.errors import ArtifactError, CannotStart
@@ -42,39 +44,36 @@ class Engine:
         threads: int = 1,
         device: Device = Device(),  # noqa: B008 - frozen
     ) -> None:
-        """`providers` are keys of PROVIDERS in order of preference; wide runs use `threads`.
+        """`providers` are names in order of preference; wide runs use `threads`.
 
         Raises CannotStart or ArtifactError.
         """
-        self._runtime = import_runtime()
         self._artifact = artifact
         self._packed = list(artifact.manifest.inputs) == list(packing.INPUTS)
+        self._narrow: Callable[[Sequence[Ids]], Logits]
         self._wide: Callable[[Sequence[Ids]], Logits] | None = None
-        self._runner: BucketRunner | None = None
+        self._stops: list[Callable[[], None]] = []
+        self._stopped = False
         self.captured: tuple[int, ...] = ()
         """Token counts whose first run captures a CUDA graph, which is slow."""
-        self.version: str = self._runtime.__version__
+        self.version: str
+        """That of ONNX Runtime or OpenVINO."""
         self.notes: list[str] = []
         """Messages for the operator."""
-        self._run_options = self._runtime.RunOptions()
-        self._run_options.log_severity_level = 4  # a run that is stopped is no error to print
         for provider in providers:
             try:
-                name = require(self._runtime, provider)
-                self._open_cpu(threads) if provider == "cpu" else self._open_gpu(provider, name, device)
+                self._open(provider, threads, device)
             except Unavailable as error:
                 self.notes.append(str(error))
-            except ArtifactError:
+            except (ArtifactError, CannotStart):
                 raise
             except Exception as error:
-                raise ArtifactError(f"{artifact.model_path}: ONNX Runtime cannot load it ({error})") from error
+                library = "OpenVINO" if provider == OPENVINO else "ONNX Runtime"
+                raise ArtifactError(f"{artifact.model_path}: {library} cannot load it ({error})") from error
             else:
                 self.provider = provider
                 return
-        raise CannotStart(
-            f"{'; '.join(self.notes)}, or run on CPU: set pointsman.classifier.providers to [cpu], "
-            "or classifier.category_model.use_cpu to true"
-        )
+        raise CannotStart(f"{'; '.join(self.notes)}, or {instead(artifact.manifest.target)}")
 
     @property
     def has_wide(self) -> bool:
@@ -97,9 +96,9 @@ class Engine:
 
     def stop(self) -> None:
         """End all runs on the CPU, at their next operator, and let none start again; call from any thread."""
-        self._run_options.terminate = True
-        if self._runner is not None:
-            self._runner.close()
+        self._stopped = True
+        for stop in self._stops:
+            stop()
 
     @contextlib.contextmanager
     def stopped_after(self, seconds: float) -> Iterator[None]:
@@ -116,19 +115,50 @@ class Engine:
     @property
     def stopped(self) -> bool:
         """Return whether `stop` was called."""
-        return bool(self._run_options.terminate)
+        return self._stopped
+
+    @property
+    def on_cpu(self) -> bool:
+        """Return whether runs take the cores of the CPU."""
+        return self.provider in (CPU, OPENVINO)
+
+    def _open(self, provider: str, threads: int, device: Device) -> None:
+        name = None if provider == OPENVINO else self._start_runtime(provider)
+        if refusal := unsuited(provider, self._artifact.manifest.target, packed=self._packed):
+            raise Unavailable(refusal)
+        if name is None:
+            self._open_openvino(threads)
+        elif provider == CPU:
+            self._open_cpu(threads)
+        else:
+            self._open_gpu(provider, name, device)
+
+    def _start_runtime(self, provider: str) -> str:
+        """Import ONNX Runtime, and return its name of the provider; raises CannotStart or Unavailable."""
+        self._runtime = import_runtime()
+        self.version = self._runtime.__version__
+        self._run_options = self._runtime.RunOptions()
+        self._run_options.log_severity_level = 4  # a run that is stopped is no error to print
+        self._stops = [functools.partial(setattr, self._run_options, "terminate", True)]  # and no cycle with `self`
+        return require(self._runtime, provider)
+
+    def _open_openvino(self, threads: int) -> None:
+        manifest = self._artifact.manifest
+        runner = OpenVinoRunner(self._artifact.model_path, manifest.precision, threads)
+        _check_names(runner.inputs, dict.fromkeys(runner.outputs, ()), self._artifact)
+        self.version = runner.version
+        self._narrow, self._wide = runner.narrow, runner.wide
+        self._stops = [runner.close]
 
     def _open_cpu(self, threads: int) -> None:
         sessions = open_cpu(self._runtime, self._artifact.model_path, threads, state_folder())
-        _check_names(sessions.narrow, self._artifact)
+        _check_session(sessions.narrow, self._artifact)
         self._narrow = self._with(sessions.narrow)
         self._wide = None if sessions.wide is None else self._with(sessions.wide)
         self.notes += [] if sessions.note is None else [sessions.note]
 
     def _open_gpu(self, provider: str, name: str, device: Device) -> None:
         manifest = self._artifact.manifest
-        if refusal := unsuited(provider, manifest.target, packed=self._packed):
-            raise Unavailable(refusal)
         if provider == "cuda":
             chosen = cuda_options(device, capture=self._packed)
         else:
@@ -140,11 +170,12 @@ class Engine:
         )
         if session.get_providers()[0] != name:  # ONNX Runtime falls back to CPU and only prints a warning
             raise Unavailable(f"{name} does not start on device {device.id}: check the driver and `nvidia-smi`")
-        _check_names(session, self._artifact)
+        _check_session(session, self._artifact)
         self._narrow = self._with(session)
         if self._packed:
-            self._runner = BucketRunner(self._runtime, session, manifest.output, len(manifest.labels), device)
-            self._narrow = self._runner.logits
+            runner = BucketRunner(self._runtime, session, manifest.output, len(manifest.labels), device)
+            self._stops.append(runner.close)
+            self._narrow = runner.logits
             self.captured = BUCKETS
 
     def _with(self, session: Any) -> Callable[[Sequence[Ids]], Logits]:
@@ -176,13 +207,16 @@ def _by_length(call: Callable[[dict[str, Ids]], Logits], batch: Sequence[Ids], *
     return np.stack([logits[position] for position in range(len(batch))])
 
 
-def _check_names(session: Any, artifact: Artifact) -> None:
+def _check_session(session: Any, artifact: Artifact) -> None:
     inputs = [item.name for item in session.get_inputs()]
-    outputs = {item.name: item.shape for item in session.get_outputs()}
+    _check_names(inputs, {item.name: item.shape for item in session.get_outputs()}, artifact)
+
+
+def _check_names(inputs: Collection[str], outputs: Mapping[str, Sequence[Any]], artifact: Artifact) -> None:
     manifest = artifact.manifest
     if sorted(inputs) != sorted(manifest.inputs) or manifest.output not in outputs:
         raise ArtifactError(
-            f"{artifact.model_path}: has inputs {inputs} and outputs {list(outputs)}, the manifest says "
+            f"{artifact.model_path}: has inputs {list(inputs)} and outputs {list(outputs)}, the manifest says "
             f"{manifest.inputs} and {manifest.output}; export the classifier again"
         )
     width = outputs[manifest.output][-1:]  # dimensions that the graph leaves open are checked in the first run
@@ -191,11 +225,6 @@ def _check_names(session: Any, artifact: Artifact) -> None:
             f"{artifact.model_path}: gives {width[0]} logits for {len(manifest.labels)} labels; "
             "export the classifier again"
         )
-
-
-def default_providers(*, use_cpu: bool) -> tuple[str, ...]:
-    """Return the providers for `use_cpu`: CPU only, or CUDA only."""
-    return ("cpu",) if use_cpu else ("cuda",)
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> Probabilities:

@@ -1,0 +1,36 @@
+"""Name what can run a graph, and say which graphs each of them can run."""
+
+from __future__ import annotations
+
+CPU = "cpu"
+OPENVINO = "openvino"
+TENSORRT = "tensorrt"
+
+
+def default_providers(target: str, *, use_cpu: bool) -> tuple[str, ...]:
+    """Return the providers for `use_cpu` and a graph exported for `target`: one of the CPU only, or CUDA only."""
+    if not use_cpu:
+        return ("cuda",)
+    return (OPENVINO,) if target == OPENVINO else (CPU,)
+
+
+def unsuited(provider: str, target: str, *, packed: bool) -> str | None:
+    """Return why a provider cannot run a graph exported for `target`, or None if it can."""
+    if target == OPENVINO and provider != OPENVINO:
+        return "the classifier was exported for OpenVINO: leave pointsman.classifier.providers empty, and use_cpu true"
+    if provider == OPENVINO and target != OPENVINO:
+        return "the classifier was not exported for OpenVINO: export its checkpoint with --target openvino"
+    if provider in (CPU, OPENVINO):
+        return None
+    if target != "gpu":  # int8 has no GPU kernels, and a captured graph cannot loop over prompts
+        return "the classifier was exported for the CPU: export its checkpoint with --target gpu"
+    if provider == TENSORRT and packed:
+        return "TensorRT has no packed attention: export the classifier with --target gpu --level plain"
+    return None
+
+
+def instead(target: str) -> str:
+    """Return what to do where no provider can run a graph exported for `target`."""
+    if target == OPENVINO:
+        return "export the classifier with --target cpu"
+    return "run on CPU: set pointsman.classifier.providers to [cpu], or classifier.category_model.use_cpu to true"

@@ -1,0 +1,54 @@
+"""Store the weights of an exported float graph as int8, for a runtime that computes with them as they are.
+
+Each weight becomes int8 values and a DequantizeLinear, with one scale for each output of a linear layer and for each
+row of the token embeddings. OpenVINO does not execute that operator: its kernels read the int8 weights, and round the
+activations to int8 at run time, in groups of a token's values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import NodeProto, helper, numpy_helper
+
+from pointsman_export.common.errors import GraphError
+from pointsman_export.export.quantize import layer_of, symmetric
+
+
+def compress(source: Path, target: Path, names: Collection[str], float_layers: Collection[str] = ()) -> None:
+    """Write the graph in `source` with int8 weights to `target`; raises GraphError on an unknown form.
+
+    The weights that become int8 are those of `names`, named as in the checkpoint without the encoder's prefix, except
+    `float_layers`.
+    """
+    model = onnx.load(source)
+    graph = model.graph
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    nodes: list[NodeProto] = []
+    found: list[str] = []
+    for node in graph.node:
+        layer, place = layer_of(node), int(node.op_type == "MatMul")
+        if layer in names and node.op_type in ("MatMul", "Gather") and node.input[place] in weights:
+            found.append(layer)
+            if layer not in float_layers:
+                name = node.input[place]
+                # Columns are a linear layer's outputs, and rows are tokens.
+                values, scale = symmetric(numpy_helper.to_array(weights.pop(name)), axis=1 - place)
+                parts = {"int8": values, "scale": scale.reshape(-1), "zero": np.zeros(scale.size, np.int8)}
+                for part, value in parts.items():
+                    weights[f"{name}/{part}"] = numpy_helper.from_array(value, f"{name}/{part}")
+                inputs = [f"{name}/{part}" for part in parts]
+                nodes.append(helper.make_node("DequantizeLinear", inputs, [name], name=name, axis=place))
+        nodes.append(node)
+    if sorted(found) != sorted(names):
+        raise GraphError(
+            f"the graph has {len(found)} linear layers and token embeddings, expected the {len(names)} of the "
+            "checkpoint; use the versions that the extra pointsman[export] names"
+        )
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(weights.values())
+    onnx.save(model, target)

@@ -1,0 +1,179 @@
+"""`--target openvino` from end to end: the artifact, what the report says, and the daemon's engine on it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from pointsman.classify import artifact
+from pointsman.classify.classifier import Classifier
+from pointsman.classify.engine import Engine
+from pointsman.classify.openvino_cpu import OpenVinoRunner
+from pointsman.config.model import ClassifierOptions
+from pointsman.errors import CannotStart
+from pointsman_export.common.errors import GraphError
+from pointsman_export.export.texts import BUILT_IN
+from pointsman_export.export.weight_only import compress
+from pointsman_export.fit.main import main as fit
+from support.export import Export, Outcome
+from support.priorities import threads_at
+
+LENGTHS = (2, 9, 64, 300)
+
+
+@pytest.fixture(scope="module")
+def outcome(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """The artifact for OpenVINO, in float32; not to be changed."""
+    folder = tmp_path_factory.mktemp("openvino") / "out"
+    command = [sys.executable, "-m", "pointsman", "export", str(tiny), "-o", str(folder), "--target", "openvino"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return Outcome(done.returncode, done.stdout, done.stderr, folder)
+
+
+def prompts() -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    random = np.random.default_rng(0)
+    return [random.integers(5, 200, length) for length in LENGTHS]
+
+
+def test_the_artifact_holds_what_the_daemon_needs_to_prove_it(outcome: Outcome) -> None:
+    assert outcome.code == 0, outcome.err
+    found = artifact.load(outcome.folder).manifest
+    assert (found.target, found.precision, found.inputs) == ("openvino", "int8-f32", ["input_ids", "attention_mask"])
+    assert len(found.known_answers) == 4
+    assert "openvino" in found.versions
+    Classifier(artifact.load(outcome.folder), ClassifierOptions(threads=2)).close()
+
+
+def test_the_report_compares_both_engines_on_this_host(outcome: Outcome) -> None:
+    """In time and in fidelity, at three lengths."""
+    assert outcome.out.count(", int8 on ONNX Runtime ") == 3
+    lines = dict(line.strip().split(maxsplit=1) for line in outcome.out.splitlines()[1:])
+    assert {"faster", "OpenVINO", "error"} <= lines.keys()
+    assert [f" at {tokens} tokens" in lines["OpenVINO"] for tokens in (32, 128, 512)] == [True] * 3
+    figures = artifact.read_manifest(outcome.folder).verification
+    medians = figures["latency_ms"]["median_by_tokens"]
+    assert medians.keys() == {"32", "128", "512"}
+    assert all(row.keys() == {"float", "int8", "int8-f32"} for row in medians.values())
+    assert 0 < figures["logit_error"]["share"] <= figures["logit_error"]["bound"]
+    assert 0 < figures["logit_error"]["onnxruntime"] <= figures["logit_error"]["bound"]
+
+
+def test_it_answers_as_the_artifact_of_onnx_runtime_does(outcome: Outcome, exported: Path) -> None:
+    """On one thread and on all, alone and in a batch."""
+    ours = Engine(artifact.load(outcome.folder), ("openvino",), threads=2)
+    expected = Engine(artifact.load(exported), ("cpu",)).run(prompts())
+    assert ours.run(prompts()) == pytest.approx(expected, abs=0.03)
+    assert ours.run(prompts(), wide=True) == pytest.approx(ours.run(prompts()), abs=1e-4)
+    assert np.concatenate([ours.run([one]) for one in prompts()]) == pytest.approx(ours.run(prompts()), abs=1e-6)
+    assert (ours.provider, ours.on_cpu, ours.has_wide) == ("openvino", True, True)
+
+
+def test_bfloat16_is_a_choice_that_the_artifact_keeps(tiny: Path, export: Export) -> None:
+    done = export(tiny, "--target", "openvino", "--arithmetic", "bf16", "--max-error", "1", "--gate", "0")
+    assert artifact.read_manifest(done.folder).precision == "int8-bf16"
+    assert "int8-bf16 for OpenVINO" in done.out
+
+
+def test_runs_have_the_priority_of_their_texts(outcome: Outcome) -> None:
+    before = {nice: threads_at(nice) for nice in (5, 10)}
+    engine = OpenVinoRunner(outcome.folder / "model.onnx", "int8-f32", 2)
+    engine.narrow(prompts()[:1])
+    assert all(threads_at(nice) - before[nice] for nice in (5, 10))
+
+
+def test_a_stop_ends_a_run_and_lets_none_start(outcome: Outcome) -> None:
+    """The run would take a minute."""
+    engine = Engine(artifact.load(outcome.folder), ("openvino",))
+    begun, raised = threading.Event(), list[BaseException]()
+
+    def work() -> None:
+        begun.set()
+        try:
+            engine.run([np.full(500, 7)] * 2000)
+        except RuntimeError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    begun.wait()
+    engine.stop()
+    thread.join()
+    assert len(raised) == 1
+    with pytest.raises(RuntimeError, match="stopped"):
+        engine.run([np.full(3, 7)])
+
+
+def test_nobody_is_told_that_it_runs(outcome: Outcome) -> None:
+    """OpenVINO reports its import to Google Analytics, if the package that does so is there."""
+    program = (
+        "import sys\n"
+        "sys.addaudithook(lambda event, _: print(event) if event.startswith('socket.') else None)\n"
+        "from pathlib import Path\n"
+        "from pointsman.classify.openvino_cpu import OpenVinoRunner\n"
+        f"OpenVinoRunner(Path({str(outcome.folder / 'model.onnx')!r}), 'int8-f32', 1)\n"
+        "print('telemetry', sys.modules['openvino_telemetry'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "telemetry None\n"
+
+
+def test_without_openvino_the_command_and_the_daemon_say_what_to_install(
+    tiny: Path, outcome: Outcome, export: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    done = export(tiny, "--target", "openvino")
+    assert (done.code, "install pointsman[openvino]" in done.message, done.left) == (1, True, [])
+    with pytest.raises(CannotStart, match=r"install pointsman\[openvino\], or export .* --target cpu"):
+        Engine(artifact.load(outcome.folder), ("openvino",))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--target", "openvino", "--level", "plain"),
+        ("--target", "openvino", "--activations", "tensor"),
+        ("--arithmetic", "bf16"),
+    ],
+)
+def test_options_of_the_other_engine_are_wrong_usage(tiny: Path, export: Export, options: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        export(tiny, *options)
+    assert caught.value.code == 2
+
+
+def test_fit_refuses_it_and_says_on_what_to_fit(
+    outcome: Outcome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    lines = [json.dumps({"text": f"{text} {label}", "label": label}) for label in ("a", "b") for text in BUILT_IN[:20]]
+    rows.write_text("\n".join(lines))
+    code = fit(["--base", str(outcome.folder), "--data", str(rows), "-o", str(tmp_path / "fitted")])
+    assert (code, "without --target openvino" in capsys.readouterr().err) == (1, True)
+
+
+# --- the graph --------------------------------------------------------------------------------------------------
+
+
+def test_the_weights_of_linear_layers_and_tokens_are_int8(outcome: Outcome) -> None:
+    """Each with a scale for each output, or for each token of the embeddings."""
+    graph = onnx.load(outcome.folder / "model.onnx").graph
+    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    reads = [node for node in graph.node if node.op_type == "DequantizeLinear"]
+    sizes = {tensor.name: tensor.dims for tensor in graph.initializer}
+    assert len(reads) == 4 * 4 + 1
+    for node in reads:
+        values, scale, _ = node.input
+        assert types[values] == onnx.TensorProto.INT8
+        assert list(sizes[scale]) == [sizes[values][node.attribute[0].i]]
+
+
+def test_a_graph_without_one_of_the_layers_is_refused(outcome: Outcome, tmp_path: Path) -> None:
+    with pytest.raises(GraphError, match="0 linear layers"):
+        compress(outcome.folder / "model.onnx", tmp_path / "again.onnx", ["layers.0.mlp.Wi"])

@@ -1,0 +1,141 @@
+"""The engine on OpenVINO with a stand-in for the library: what it is told, and how runs share it.
+
+`export/test_openvino.py` has the library itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pointsman.classify.openvino_cpu import OpenVinoRunner
+from pointsman.classify.runtime import Unavailable
+from support.priorities import OWN, nice_here
+
+
+class Library:
+    """OpenVINO as it is used; a run gives the number of its tokens, and `during` is called meanwhile."""
+
+    def __init__(self) -> None:
+        self.forms: list[dict[str, Any]] = []
+        self.nice: list[int] = []
+        self.requests = 0
+        self.cancelled = 0
+        self.during: list[Any] = []
+
+    def get_version(self) -> str:
+        return "9.9"
+
+    def Core(self) -> Library:  # noqa: N802 - its name
+        return self
+
+    def read_model(self, model: Path) -> Any:
+        names = [SimpleNamespace(any_name=name) for name in ("input_ids", "attention_mask")]
+        return SimpleNamespace(inputs=names, outputs=[SimpleNamespace(any_name="logits")])
+
+    def compile_model(self, _: Any, device: str, options: dict[str, Any]) -> Library:
+        self.forms.append(options | {"device": device})
+        self.nice.append(nice_here())
+        return self
+
+    def create_infer_request(self) -> Any:
+        self.requests += 1
+        return Request(self)
+
+    def infer(self, feed: dict[str, Any]) -> list[Any]:
+        for act in self.during[:1]:
+            self.during.remove(act)
+            act()
+        assert feed["input_ids"].shape == feed["attention_mask"].shape == (1, feed["attention_mask"].sum())
+        return [np.full((1, 2), feed["input_ids"].shape[1], np.float32)]
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+
+class Request:
+    def __init__(self, library: Library) -> None:
+        self.infer, self.cancel = library.infer, library.cancel
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> Library:
+    made = Library()
+    monkeypatch.setitem(sys.modules, "openvino", made)
+    return made
+
+
+def ids(length: int) -> Any:
+    return np.arange(length)
+
+
+MODEL = Path("model.onnx")
+
+
+def test_one_form_has_a_thread_for_each_run_and_one_all_threads_for_a_run(library: Library) -> None:
+    """Neither is bound to cores, which the event loop and vLLM use as well."""
+    made = OpenVinoRunner(MODEL, "int8-bf16", 3)
+    common = {
+        "device": "CPU",
+        "INFERENCE_NUM_THREADS": 3,
+        "INFERENCE_PRECISION_HINT": "bf16",
+        "ENABLE_CPU_PINNING": False,
+    }
+    assert library.forms == [common | {"NUM_STREAMS": 3}, common | {"NUM_STREAMS": 1}]
+    assert library.nice == [min(19, OWN + 5), min(19, OWN + 10)]
+    assert (made.version, made.inputs, made.outputs) == ("9.9", ["input_ids", "attention_mask"], ["logits"])
+
+
+def test_on_one_thread_there_is_one_form(library: Library) -> None:
+    made = OpenVinoRunner(MODEL, "int8-f32", 1)
+    assert made.wide is None
+    assert [form["INFERENCE_PRECISION_HINT"] for form in library.forms] == ["f32"]
+
+
+def test_prompts_run_one_by_one_and_unpadded(library: Library) -> None:
+    made = OpenVinoRunner(MODEL, "int8-f32", 2)
+    assert made.wide is not None
+    for run in (made.narrow, made.wide):
+        assert run([ids(3), ids(7)]).tolist() == [[3, 3], [7, 7]]
+
+
+def test_there_are_as_many_requests_as_runs_at_a_time(library: Library) -> None:
+    made = OpenVinoRunner(MODEL, "int8-f32", 1)
+    for _ in range(3):
+        made.narrow([ids(1)])
+    assert library.requests == 1
+    library.during.append(lambda: made.narrow([ids(1)]))
+    made.narrow([ids(1)])
+    made.narrow([ids(1)])
+    assert library.requests == 2
+
+
+def test_the_end_cancels_what_runs_and_only_that(library: Library) -> None:
+    made = OpenVinoRunner(MODEL, "int8-f32", 2)
+    made.narrow([ids(1)])
+    library.during.append(made.close)
+    with pytest.raises(RuntimeError, match="stopped"):
+        made.narrow([ids(1), ids(1)])
+    assert library.cancelled == 1
+    assert made.wide is not None
+    with pytest.raises(RuntimeError, match="stopped"):
+        made.wide([ids(1)])
+    made.close()
+    assert library.cancelled == 1
+
+
+def test_a_library_that_is_missing_is_told_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(Unavailable, match=r"install pointsman\[openvino\]"):
+        OpenVinoRunner(MODEL, "int8-f32", 1)
+
+
+def test_what_reports_the_import_is_hidden_from_it(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "openvino_telemetry", raising=False)
+    OpenVinoRunner(MODEL, "int8-f32", 1)
+    assert sys.modules["openvino_telemetry"] is None
