@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from inference.exchange import Probe, Prober, probing
 from inference.operators import profile
 from inference.worker import GEMM_ROWS, LAYER_WEIGHTS
 from inference.workplace import HERE, Workplace
@@ -22,9 +23,10 @@ from pointsman.classify.artifact import read_manifest
 THREADS = 2
 PAUSE_S = 0.03
 LAYERS, GLOBAL_LAYERS, WIDTH, WINDOW = 22, 8, 768, 129
-SECONDS = {16: 15, 32: 15, 64: 15, 128: 25, 256: 30, 512: 40, 2048: 75}
-"""Seconds on two threads by tokens, after which no further round begins; half of it on one."""
-FEWEST_ROUNDS = 3
+SECONDS = {16: 5, 32: 5, 64: 5, 128: 9, 256: 10, 512: 14, 2048: 25}
+"""Seconds of a pass on two threads by tokens, after which no further round begins; half of it on one."""
+PASSES = 3
+"""The lengths are measured again and again: what the host changes every minute meets all of them."""
 LONGEST_WARMED = 512
 """Longer calls take seconds, so that an untimed call before them makes no difference."""
 
@@ -64,8 +66,10 @@ Worker = subprocess.Popen[str]
 def measure(work: Workplace, share: float) -> dict[str, Any]:
     """Return `ms` by threads, tokens and variant in the order of the rounds, `operators` in ms by model and tokens.
 
-    `proofs` are the verification results of each model's export.
+    `probes` are microseconds of `exchange` by tokens, for each round on several threads, and `proofs` the verification
+    results of each model's export.
     """
+    probes: dict[str, list[Probe]] = {}
     times: dict[str, dict[str, dict[str, list[float]]]] = {}
     missing: list[str] = []
     for threads, variants in MEASURED.items():
@@ -75,15 +79,21 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
                 for name, (kind, model, venv) in variants.items()
                 if (worker := start(work, name, kind, work.model(model), venv, threads))
             }
+            prober = stack.enter_context(probing(threads))
             budget = share * threads / THREADS
-            times[str(threads)] = {
-                str(tokens): take_turns(workers, tokens, seconds * budget) for tokens, seconds in SECONDS.items()
-            }
+            cells: dict[str, dict[str, list[float]]] = {}
+            for tokens, seconds in list(SECONDS.items()) * PASSES:
+                cell, probed = take_turns(workers, tokens, seconds * budget, prober)
+                for name, rounds in cell.items():
+                    cells.setdefault(str(tokens), {}).setdefault(name, []).extend(rounds)
+                probes.setdefault(str(tokens), []).extend(probed)
+            times[str(threads)] = cells
         missing += [name for name in variants if name not in workers and name not in missing]
     models = {name: work.model(model) for name, model in PROFILED.items() if work.model(model).exists()}
     return {
         "missing": missing,
         "ms": times,
+        "probes": probes,
         "operators": {
             name: {str(tokens): profile(model / "model.onnx", tokens) for tokens in PROFILED_TOKENS}
             for name, model in models.items()
@@ -92,14 +102,19 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     }
 
 
-def take_turns(workers: dict[str, Worker], tokens: int, seconds: float) -> dict[str, list[float]]:
-    """Return milliseconds by variant, without variants that cannot take this many tokens."""
+def take_turns(
+    workers: dict[str, Worker], tokens: int, seconds: float, prober: Prober | None
+) -> tuple[dict[str, list[float]], list[Probe]]:
+    """Return milliseconds by variant, without variants that cannot take this many tokens, and a probe a round."""
     # The first run of a length allocates memory and compiles.
     names = [name for name, worker in workers.items() if _seconds(worker, tokens, 1) is not None]
     times: dict[str, list[float]] = {name: [] for name in names}
+    probes: list[Probe] = []
     ends = time.monotonic() + seconds
     rounds = 0
-    while rounds < FEWEST_ROUNDS or time.monotonic() < ends:
+    while not rounds or time.monotonic() < ends:
+        if prober is not None:
+            probes.append(prober.probe())
         for name in names[rounds % len(names) :] + names[: rounds % len(names)]:
             time.sleep(PAUSE_S)
             taken = _seconds(workers[name], tokens, 2 if tokens <= LONGEST_WARMED else 1)
@@ -107,7 +122,7 @@ def take_turns(workers: dict[str, Worker], tokens: int, seconds: float) -> dict[
             times[name].append(round(taken * 1000, 4))
         rounds += 1
     print(f"{tokens} tokens: {rounds} rounds", flush=True)
-    return times
+    return times, probes
 
 
 def floor_ms(tokens: int, int8_product_ms: float, float_product_ms: float) -> float:

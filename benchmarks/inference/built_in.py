@@ -24,5 +24,5 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
             worker = start(work, f"built-in {threads}", "onnxruntime", BUILTIN, threads=threads)
             assert worker is not None
             workers[str(threads)] = stack.enter_context(worker)
-        times = {str(tokens): take_turns(workers, tokens, SECONDS * share) for tokens in TOKENS}
+        times = {str(tokens): take_turns(workers, tokens, SECONDS * share, None)[0] for tokens in TOKENS}
     return {"sha256": read_manifest(BUILTIN).files[MODEL], "pause_s": PAUSE_S, "ms": times}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Collection, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 from target import Target, at_least, at_most, ratio
 
 from inference.batch1 import VARIANTS, floor_ms
+from inference.exchange import shared
 from inference.overload import REFUSED
 from inference.servers import PEERS
 from inference.serving import PADDED
@@ -24,6 +26,7 @@ OPENVINO = [name for name in VARIANTS if name.startswith("OpenVINO")]
 OPENVINO_WEIGHTS = [name for name in OPENVINO if "weights" in name]
 """Quantized in the weights alone: of its int8 forms, the one that changes the answers least."""
 
+FEWEST_ROUNDS = 3
 FLAT = 1.02
 """Memory growth that a soak of minutes cannot distinguish from noise."""
 AT_ONCE_MS = 20.0
@@ -32,6 +35,20 @@ AT_ONCE_MS = 20.0
 def floors(cell: Rounds, tokens: int) -> list[float]:
     """Return the lower bound in ms for each round."""
     return [floor_ms(tokens, *rates) for rates in zip(cell["int8 product"], cell["float product"], strict=True)]
+
+
+def of_rounds(found: Found, *, shared_cache: bool) -> Found | None:
+    """Return what was measured on two threads while the cores shared a cache, or while they did not.
+
+    None if there were fewer than FEWEST_ROUNDS such rounds of a length.
+    """
+    cells: dict[str, Rounds] = {}
+    for tokens, cell in found["ms"]["2"].items():
+        kept = [shared(probe) is shared_cache for probe in found.get("probes", {}).get(tokens, ())]
+        if sum(kept) < FEWEST_ROUNDS:
+            return None
+        cells[tokens] = {name: list(compress(rounds, kept)) for name, rounds in cell.items()}
+    return {**found, "ms": {"2": cells, "1": {}}}
 
 
 def batch1(found: Found, ours: str) -> list[Target]:

@@ -19,6 +19,7 @@ import pytest
 from inference import targets
 from inference.batch1 import floor_ms
 from inference.ceiling import least_p95_ms, prompts_per_second
+from inference.exchange import probing
 from inference.fidelity import fidelity
 from inference.load import Reply, Window
 from inference.metrics import lag_p99_ms
@@ -69,6 +70,35 @@ def test_the_slowest_length_is_judged() -> None:
     found = {row.what: row for row in targets.batch1({"ms": {"2": cells, "1": {}}}, "ours int8 per tensor")}
     row = found["speed-up over optimum's float, from 32 tokens"]
     assert (row.measured, row.at, row.met) == (1.5, "128 tokens, 2 threads", False)
+
+
+def test_rounds_are_judged_apart_by_whether_the_two_cores_shared_a_cache() -> None:
+    """A read from the other core takes 1.5 times as long as one of its own then, and else 3.4 times."""
+    near, far = (5.8, 3.8), (13.1, 3.8)
+    cell = {"ours int8 per token": [30.0, 49.0, 31.0, 32.0], "OpenVINO int8": [34.0, 43.0, 34.0, 34.0]}
+    found = {"ms": {"2": {"64": cell}, "1": {"64": cell}}, "probes": {"64": [near, far, near, near]}}
+    together = targets.of_rounds(found, shared_cache=True)
+    assert together is not None
+    assert together["ms"] == {
+        "2": {"64": {"ours int8 per token": [30.0, 31.0, 32.0], "OpenVINO int8": [34.0, 34.0, 34.0]}},
+        "1": {},
+    }
+    assert targets.of_rounds(found, shared_cache=False) is None  # one round says little
+    assert targets.of_rounds({"ms": found["ms"]}, shared_cache=True) is None
+
+
+def test_a_probe_reads_what_each_of_two_cores_has_written() -> None:
+    with probing(1) as none:
+        assert none is None
+    allowed = os.sched_getaffinity(0)
+    with probing(2) as prober:
+        if len(allowed) > 1:
+            assert prober is not None
+            other, own = prober.probe()
+            assert 0 < own <= other * 10
+            assert os.sched_getaffinity(0) == allowed
+        else:
+            assert prober is None
 
 
 def test_the_fastest_form_of_openvino_is_judged_on_one_thread_and_on_two() -> None:
@@ -193,7 +223,9 @@ def test_a_report_names_what_was_not_measured_and_shows_the_rest(tmp_path: Path)
         "float product": [1.0],
     }
     cells = {"32": cell, "128": cell}
+    probes = {tokens: [[5.0, 4.0]] for tokens in cells}
     found = {"missing": ["OpenVINO int8"], "ms": {"2": cells, "1": cells}, "operators": {}, "proofs": {}}
+    found["probes"] = probes
     machine = {"cores": 2, "cpu": "x"}
     head = {"machine": machine, "versions": {"onnxruntime": "1"}, "python": "3", "commit": "c", "time": "t"}
     (tmp_path / "inference-batch1.json").write_text(json.dumps(head | {"peers": {}, "seconds": 1, "found": found}))
@@ -204,6 +236,7 @@ def test_a_report_names_what_was_not_measured_and_shows_the_rest(tmp_path: Path)
     judged = [line for line in lines if line.startswith("| speed-up over optimum's float")]
     assert judged == ["| speed-up over optimum's float, from 32 tokens | ? | at least 3 | not measured |"] * 2
     assert lines.index("The default, `export` without options:") < lines.index(judged[0])
+    assert "shared a cache in 2 of 2 rounds (5.0 us)." in " ".join(lines)
     assert "`serving` was not measured." in lines
     assert (tmp_path / "inference-batch1.svg").read_text().startswith("<svg")
 
