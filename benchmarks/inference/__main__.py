@@ -29,7 +29,7 @@ from inference.workplace import HERE, Workplace
 
 RESULTS = HERE.parent / "results"
 PARTS = {
-    "batch1": 720,
+    "batch1": 1000,
     "built_in": 120,
     "fidelity": 600,
     "serving": 900,
