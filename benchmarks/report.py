@@ -305,21 +305,36 @@ def accuracy() -> list[str]:
 
 
 def held_out() -> list[str]:
-    """Return the table of a training without whole sources."""
+    """Return the table of trainings without whole sources."""
     rows = [
-        f"| {source} | {found['rows']} | {found['labels']:.3f} | {found['right_model']:.3f} | "
-        f"{found['calibration_error']:.3f} |"
+        f"| {source} | {found['rows']} | "
+        + " | ".join(_both(alone(source), found, figure) for figure in ("labels", "right_model", "calibration_error"))
+        + " |"
         for source, found in load("held-out")["validation"].items()
         if isinstance(found, dict)
     ]
     return [
-        "Trained without any row of these sources, and judged in float on all of their rows: what to expect for text",
-        "of an origin that was never in the training data.",
+        "Trained without any row of a source, and judged in float on all of its rows: what to expect for text of an",
+        "origin that was never in the training data. Each figure is of a training without this source alone, and in",
+        "brackets of one without all five.",
         "",
         "| source | rows | 14 labels | right model | calibration error |",
         "| --- | --- | --- | --- | --- |",
         *rows,
     ]
+
+
+def alone(source: str) -> dict[str, Any] | None:
+    """Return the figures of a training that left out this source alone; None if there was none."""
+    name = f"held-out-{source}"
+    if not (RESULTS / f"{name}.json").exists():
+        return None
+    found: dict[str, Any] = load(name)["validation"][source]
+    return found
+
+
+def _both(alone: dict[str, Any] | None, together: dict[str, Any], figure: str) -> str:
+    return f"{'' if alone is None else f'{alone[figure]:.3f} '}({together[figure]:.3f})"
 
 
 def accuracy_row(title: str, result: dict[str, Any]) -> str:

@@ -1,0 +1,114 @@
+"""`python -m training.calibration DATA_DIR ARTIFACT CHECKPOINT...`: fit thresholds to sources that were held out.
+
+The last rows of a source are like those before them, on which the classifier was trained, so thresholds fitted to them
+promise too much for text of another origin. Each CHECKPOINT is a run with `--hold-out` of one source; what it says of
+that source replaces the artifact's calibration rows of the source. Temperature and suggested threshold stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from pointsman.classify import artifact, calibration
+from pointsman.classify.manifest import CALIBRATION, Manifest
+from training.corpus import load_corpus
+from training.data import EXAMS, LABELS, CannotTrain, sha256
+from training.prompts import OURS
+
+MOST = 300
+"""Rows of a source and label: no source decides alone, though the largest has five times as many of one label."""
+
+Floats = NDArray[np.floating[Any]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Replace the rows, print what they are made of, and return the exit code: 0, or 3 if that cannot be done."""
+    parser = argparse.ArgumentParser(prog="python -m training.calibration", description="Fit to held-out sources.")
+    parser.add_argument("data_dir", type=Path, help="folder with train.jsonl and dev_*.jsonl")
+    parser.add_argument("artifact", type=Path, help="folder of the artifact, calibrated on users.jsonl")
+    parser.add_argument("checkpoints", type=Path, nargs="+", help="what runs with --hold-out of one source wrote")
+    args = parser.parse_args(arguments)
+    try:
+        made_of = recalibrate(args.data_dir, args.artifact, args.checkpoints)
+    except CannotTrain as reason:
+        print(f"calibration: {reason}", file=sys.stderr)
+        return 3
+    print(json.dumps(made_of, indent=1))
+    return 0
+
+
+def recalibrate(data_dir: Path, folder: Path, checkpoints: Sequence[Path]) -> dict[str, Any]:
+    """Replace the artifact's calibration rows; return, by source, the run and its rows. Raises CannotTrain."""
+    found = artifact.load(folder)
+    users = [row for row in load_corpus(data_dir).valid if row.source not in EXAMS | OURS]
+    truth = [LABELS.index(row.label) for row in users]
+    if found.calibration is None or found.calibration.truth.tolist() != truth:
+        raise CannotTrain(f"{folder}: was not calibrated on the {len(users)} rows of users.jsonl; export it again")
+    runs = [_run(checkpoint) for checkpoint in checkpoints]
+    made_of = {source: about for source, about, _ in runs}
+    rows = [row for *_, some in runs for row in some]
+    kept = [row.source not in made_of for row in users]
+    said = tempered(np.array([[row["probabilities"][name] for name in LABELS] for row in rows]), found.manifest)
+    encoded = calibration.encode(
+        np.concatenate([found.calibration.probabilities[kept], said]),
+        np.concatenate([found.calibration.truth[kept], [LABELS.index(row["label"]) for row in rows]]),
+    )
+    (folder / CALIBRATION).write_bytes(encoded)
+    verification = found.manifest.verification
+    manifest = msgspec.structs.replace(
+        found.manifest,
+        files={**found.manifest.files, CALIBRATION: sha256(folder / CALIBRATION)},
+        verification={
+            **verification,
+            "thresholds": {
+                "rows": sum(kept) + len(rows),
+                "held_out": {source: about["rows"] for source, about in made_of.items()},
+            },
+        },
+    )
+    (folder / artifact.MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+    return made_of
+
+
+def tempered(probabilities: Floats, manifest: Manifest) -> Floats:
+    """Return float probabilities [rows, labels] as the artifact gives them, at its temperature."""
+    powers: Floats = np.maximum(probabilities, 1e-7) ** (1 / manifest.temperature)
+    shares: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+def spread(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return at most MOST rows of each label, evenly spaced."""
+    by_label: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        by_label[row["label"]].append(row)
+    places = {label: np.linspace(0, len(some) - 1, min(MOST, len(some))).round() for label, some in by_label.items()}
+    return [by_label[label][int(place)] for label, chosen in places.items() for place in chosen]
+
+
+def _run(checkpoint: Path) -> tuple[str, dict[str, Any], list[Mapping[str, Any]]]:
+    """Return the held-out source of a run, what made it, and its rows."""
+    report, path = checkpoint / "training.json", checkpoint.with_name(f"{checkpoint.name}.work") / "held-out.jsonl"
+    try:
+        record = json.loads(report.read_bytes())
+        rows = spread([json.loads(line) for line in path.read_bytes().splitlines()])
+    except OSError as error:
+        raise CannotTrain(f"{error.filename}: {error.strerror}; name what a run with --hold-out wrote") from error
+    if len(record["held_out"]) != 1:
+        raise CannotTrain(f"{report}: held out {record['held_out']}; hold out one source")
+    about = {name: record[name] for name in ("commit", "weights")} | {"rows": len(rows), "sha256": sha256(path)}
+    return record["held_out"][0], about, rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())
