@@ -24,7 +24,7 @@ def write(path: Path, rows: list[object]) -> Path:
 def test_labels_are_read_as_eval_reads_them(tmp_path: Path) -> None:
     """Whatever their case, `_` and `-`; other keys do not matter."""
     spelled = ["law", "Computer_Science", "OTHER", "math"] * 25
-    path = write(tmp_path / "rows", [{"text": "a", "label": label, "source": "us"} for label in spelled])
+    path = write(tmp_path / "rows", [{"text": f"a {label}", "label": label, "source": "us"} for label in spelled])
 
     found = read_labelled(path, LABELS)
 
@@ -34,7 +34,7 @@ def test_labels_are_read_as_eval_reads_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("labels", "index"), [(LABELS, 3), (LABELS[:3], -1)])
 def test_out_of_scope_is_other_or_no_label(tmp_path: Path, labels: list[str], index: int) -> None:
-    path = write(tmp_path / "rows", [{"text": "a", "label": label} for label in ["law"] * 100 + ["out_of_scope"]])
+    path = write(tmp_path / "rows", [{"text": f"a {label}", "label": label} for label in ["law"] * 100 + ["out_of_scope"]])
     assert read_labelled(path, labels).truth[-1] == index
 
 
@@ -46,6 +46,7 @@ def test_out_of_scope_is_other_or_no_label(tmp_path: Path, labels: list[str], in
         ({"text": " ", "label": "law"}, ':101: "text" must be text'),
         ({"text": "a"}, ':101: no "label"'),
         (["a", "law"], ":101: not a JSON object"),
+        ({"text": "A ", "label": "math"}, ':101: the label is "math", but "law" for the same text in line 1; keep one'),
         ({"text": "a", "label": "law", "probabilities": [0.5, 0.5, 0, 0]}, ':101: "probabilities" must be an object'),
         ({"text": "a", "label": "law", "probabilities": {"law": 1}}, "for each label: computer science, law, math, o"),
         ({"text": "a", "label": "law", "probabilities": dict.fromkeys(LABELS, 0.3)}, "from 0 to 1 that sum to 1"),
@@ -86,7 +87,7 @@ def test_too_few_rows(tmp_path: Path) -> None:
 def test_rows_of_no_label_are_none_of_these(tmp_path: Path) -> None:
     """No accuracy is measured on them."""
     said = ["law"] * 99 + ["out of scope"] * 50
-    path = write(tmp_path / "rows", [{"text": "a", "label": label} for label in said])
+    path = write(tmp_path / "rows", [{"text": f"a {label}", "label": label} for label in said])
 
     with pytest.raises(RowsError, match="has 99 rows"):
         read_labelled(path, ["law", "math"])

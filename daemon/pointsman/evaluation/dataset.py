@@ -49,18 +49,33 @@ def read_rows(path: Path, scheme: Scheme) -> list[Row]:
 
     One text, or one chat, with two labels is a fault.
     """
-    first: dict[str | bytes, tuple[int, int | None, str]] = {}
+    known = KnownLabels()
 
     def build(number: int, fields: dict[str, Any]) -> Row:
         row, label = _row(number, fields, scheme), fields["label"]
-        same = text_key(row.text) if row.messages is None else row.body
-        line, truth, other = first.setdefault(same, (number, row.truth, label))
-        if truth != row.truth:
-            kind = "text" if row.messages is None else "chat"
-            raise ValueError(f'the label is "{label}", but "{other}" for the same {kind} in line {line}; keep one')
+        if row.messages is None:
+            known.check(number, "text", text_key(row.text), label, row.truth)
+        else:
+            known.check(number, "chat", row.body, label, row.truth)
         return row
 
     return read_lines(path, build)
+
+
+class KnownLabels:
+    """The labels that a file gave to its texts and chats so far."""
+
+    def __init__(self) -> None:
+        self._first: dict[str | bytes, tuple[int, int | None, str]] = {}
+
+    def check(self, number: int, kind: str, key: str | bytes, label: str, truth: int | None) -> None:
+        """Raise ValueError if an earlier line gives the same text or chat, by its `key`, another label.
+
+        `truth` is what `label` stands for; two spellings of one label are no fault.
+        """
+        line, known, other = self._first.setdefault(key, (number, truth, label))
+        if known != truth:
+            raise ValueError(f'the label is "{label}", but "{other}" for the same {kind} in line {line}; keep one')
 
 
 def read_lines(path: Path, build: Callable[[int, dict[str, Any]], T]) -> list[T]:

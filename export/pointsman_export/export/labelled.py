@@ -13,7 +13,7 @@ from pointsman.classify.calibration import NO_LABEL
 from pointsman.classify.tokenizer import Ids
 from pointsman.config.words import choose, fold
 from pointsman.errors import EvaluationError
-from pointsman.evaluation.dataset import OUT_OF_SCOPE, read_lines, text_of
+from pointsman.evaluation.dataset import OUT_OF_SCOPE, KnownLabels, read_lines, text_key, text_of
 from pointsman.evaluation.metrics import Ints
 from pointsman.evaluation.scheme import Labels
 from pointsman_export.common.errors import RowsError
@@ -63,14 +63,16 @@ def read_labelled(path: Path, labels: list[str]) -> Texts:
     none, are those of a model that was not trained on the row's source.
     """
     scheme = Labels(labels, None)
+    known = KnownLabels()
 
-    def build(_: int, fields: dict[str, Any]) -> tuple[str, int, list[float] | None]:
+    def build(number: int, fields: dict[str, Any]) -> tuple[str, int, list[float] | None]:
         text, label = text_of(fields, "text"), text_of(fields, "label")
         truth = scheme.truth(label)
         if truth is None and fold(label) == fold(OUT_OF_SCOPE):
             truth = scheme.truth(scheme.outside[0]) if scheme.outside else NO_LABEL
         if truth is None:
             raise ValueError(f'the model has no label "{label}"; {choose(label, [*labels, OUT_OF_SCOPE])}')
+        known.check(number, "text", text_key(text), label, truth)
         return text, truth, _probabilities(fields["probabilities"], labels) if "probabilities" in fields else None
 
     try:
