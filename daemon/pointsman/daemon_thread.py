@@ -34,7 +34,7 @@ def start(work: Callable[[], T], name: str) -> Future[T]:
 
 
 async def run(work: Callable[[], T], name: str, seconds: float) -> T:
-    """Run such work and return what it returns; raises TimeoutError if it takes longer, and leaves it alone."""
+    """Run `work` as `start` does, and return what it returns; raises TimeoutError if it takes longer."""
     async with asyncio.timeout(seconds):
         return await asyncio.wrap_future(start(work, name))
 

@@ -34,7 +34,8 @@ def test_labels_are_read_as_eval_reads_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("labels", "index"), [(LABELS, 3), (LABELS[:3], -1)])
 def test_out_of_scope_is_other_or_no_label(tmp_path: Path, labels: list[str], index: int) -> None:
-    path = write(tmp_path / "rows", [{"text": f"a {label}", "label": label} for label in ["law"] * 100 + ["out_of_scope"]])
+    said = ["law"] * 100 + ["out_of_scope"]
+    path = write(tmp_path / "rows", [{"text": f"a {label}", "label": label} for label in said])
     assert read_labelled(path, labels).truth[-1] == index
 
 

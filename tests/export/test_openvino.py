@@ -16,6 +16,7 @@ from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.engine import Engine
 from pointsman.classify.openvino_cpu import OpenVinoRunner
+from pointsman.classify.shadow import ShadowOrder, proven
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import CannotStart
 from pointsman_export.common.errors import GraphError
@@ -122,6 +123,32 @@ def test_nobody_is_told_that_it_runs(outcome: Outcome) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "telemetry None\n"
+
+
+def test_it_can_read_along_in_shadow(outcome: Outcome) -> None:
+    """In a process of its own with bounded memory."""
+    order = ShadowOrder(folder=str(outcome.folder), max_tokens=512, head_share=0.5, language_gate=True, load_seconds=60)
+    assert proven(order) is None
+
+
+def test_eval_judges_it_and_tells_the_library(outcome: Outcome, tmp_path: Path) -> None:
+    rows, told = tmp_path / "rows.jsonl", tmp_path / "told.json"
+    rows.write_text("".join(json.dumps({"text": text, "label": "law"}) + "\n" for text in BUILT_IN[:5]))
+    program = "import sys; sys.modules['onnxruntime'] = None; from pointsman.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "eval", str(outcome.folder), str(rows), "--json", str(told)]
+    subprocess.run(command, capture_output=True, check=True)
+    versions = json.loads(told.read_text())["provenance"]["versions"]
+    assert {"openvino", "onnxruntime"} & versions.keys() == {"openvino"}
+
+
+def test_other_providers_are_refused_before_their_library_is_asked_for(
+    outcome: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the operator of a host without it would be told to install what does not help."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    engine = Engine(artifact.load(outcome.folder), ("cpu", "openvino"))
+    assert (engine.provider, len(engine.notes)) == ("openvino", 1)
+    assert "leave pointsman.classifier.providers empty" in engine.notes[0]
 
 
 def test_without_openvino_the_command_and_the_daemon_say_what_to_install(

@@ -129,3 +129,16 @@ def test_the_budget_is_four_fifths_of_a_second_and_eighty_typical_runs(
     """Of 9 ms here: 1.5 s in all, and 4,096 tokens would take more than half a second."""
     found = measure(Engine(clock, seconds_per_token), threads=1, wide=False, longest=8192)
     assert found.curve.tokens[-1] == longest
+
+
+def test_a_wide_run_that_gains_little_is_measured_again(clock: Clock) -> None:
+    """One that was disturbed would keep long texts on one thread for good: the curve is kept for later starts."""
+
+    class Disturbed(Engine):
+        def __call__(self, tokens: int, wide: bool) -> None:
+            if wide and not self.runs[tokens, wide]:
+                self._clock.advance(tokens * self._seconds / 2)
+            super().__call__(tokens, wide)
+
+    curve = measure(Disturbed(clock, 1e-3), threads=2, wide=True, longest=512).curve
+    assert curve.wide == pytest.approx([tokens * 1e-3 / 2 for tokens in curve.tokens])

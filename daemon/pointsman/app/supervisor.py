@@ -50,7 +50,10 @@ class Supervisor:
         return None
 
     async def close(self) -> None:
-        """Cancel all tasks, and wait until they have ended; one that has not within CLOSE_S is cancelled again."""
+        """Cancel all tasks, and wait until they have ended.
+
+        One that has not within CLOSE_S is cancelled again, and waited for as long once more.
+        """
         tasks = list(self._tasks)
         for task in tasks:
             if not task.cancelling():  # one that ends already has to finish what it does then
@@ -59,7 +62,8 @@ class Supervisor:
             _, left = await asyncio.wait(tasks, timeout=CLOSE_S)
             for task in left:
                 task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
+            if left:
+                await asyncio.wait(left, timeout=CLOSE_S)
 
     async def _run(self, health: _Health, work: Work, about: dict[str, str]) -> None:
         loop = asyncio.get_running_loop()

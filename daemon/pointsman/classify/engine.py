@@ -24,7 +24,7 @@ from pointsman.classify.onnx_cuda import (
     tensorrt_options,
 )
 from pointsman.classify.openvino_cpu import OpenVinoRunner
-from pointsman.classify.providers import CPU, OPENVINO, instead, unsuited
+from pointsman.classify.providers import CPU, OPENVINO, advice, unsuited
 from pointsman.classify.runtime import Unavailable, import_runtime, open_cpu, require
 from pointsman.classify.tokenizer import Ids
 from pointsman.errors import ArtifactError, CannotStart
@@ -73,7 +73,7 @@ class Engine:
             else:
                 self.provider = provider
                 return
-        raise CannotStart(f"{'; '.join(self.notes)}, or {instead(artifact.manifest.target)}")
+        raise CannotStart(f"{'; '.join(self.notes)}, or {advice(artifact.manifest.target)}")
 
     @property
     def has_wide(self) -> bool:
@@ -84,7 +84,7 @@ class Engine:
         """Return probabilities of shape [prompts, labels]; `wide` uses all threads if possible.
 
         A row is NaN if the graph returned NaN or infinity for this prompt. On CPU nothing is padded. Raises the errors
-        of ONNX Runtime, and ValueError if the shape is wrong.
+        of the library, and ValueError if the shape is wrong.
         """
         logits = self._wide(batch) if wide and self._wide is not None else self._narrow(batch)
         expected = (len(batch), len(self._artifact.manifest.labels))
@@ -123,8 +123,10 @@ class Engine:
         return self.provider in (CPU, OPENVINO)
 
     def _open(self, provider: str, threads: int, device: Device) -> None:
-        name = None if provider == OPENVINO else self._start_runtime(provider)
-        if refusal := unsuited(provider, self._artifact.manifest.target, packed=self._packed):
+        target = self._artifact.manifest.target
+        # What was exported for one library needs no other, whatever may be installed.
+        name = None if OPENVINO in (provider, target) else self._start_runtime(provider)
+        if refusal := unsuited(provider, target, packed=self._packed):
             raise Unavailable(refusal)
         if name is None:
             self._open_openvino(threads)

@@ -73,7 +73,10 @@ class OpenVinoRunner:
         return None if self._wide is None else self._wide.logits
 
     def close(self) -> None:
-        """End all runs with an error, and let none start again; call from any thread."""
+        """End all runs with an error, and let none start again; call from any thread.
+
+        A prompt that begins at this very moment is still run to its end.
+        """
         self._narrow.close()
         if self._wide is not None:
             self._wide.close()

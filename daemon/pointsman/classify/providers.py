@@ -29,7 +29,7 @@ def unsuited(provider: str, target: str, *, packed: bool) -> str | None:
     return None
 
 
-def instead(target: str) -> str:
+def advice(target: str) -> str:
     """Return what to do where no provider can run a graph exported for `target`."""
     if target == OPENVINO:
         return "export the classifier with --target cpu"

@@ -25,6 +25,7 @@ from pointsman.classify.engine import Engine
 from pointsman.classify.loading import language_gate, warm_up
 from pointsman.classify.manifest import MODEL
 from pointsman.classify.proof import proving
+from pointsman.classify.providers import default_providers
 from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import CannotStart
@@ -91,7 +92,7 @@ class _Reader:
     def __init__(self, order: ShadowOrder, found: Artifact) -> None:
         """Raises CannotStart or ArtifactError."""
         self._tokenizer = Tokenizer(found.tokenizer_path)
-        self._engine = Engine(found, ["cpu"])
+        self._engine = Engine(found, default_providers(found.manifest.target, use_cpu=True))
         self._window = Window(min(order.max_tokens, found.manifest.max_tokens), order.head_share)
         self._gate = language_gate(found, ClassifierOptions(language_gate=order.language_gate))
         with proving(found, self._engine, order.load_seconds):

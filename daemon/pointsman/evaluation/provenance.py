@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import importlib
 import platform
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from pointsman import __version__
 from pointsman.classify.artifact import MANIFEST, Artifact, sha256
 from pointsman.classify.cores import usable_cores
 
-LIBRARIES = ("numpy", "onnxruntime", "tokenizers")
+LIBRARIES = ("numpy", "onnxruntime", "openvino", "tokenizers")
+"""Those of them are told that the process has loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def provenance(
         versions={
             "pointsman": __version__,
             "python": platform.python_version(),
-            **{name: importlib.import_module(name).__version__ for name in LIBRARIES},
+            **{name: module.__version__ for name in LIBRARIES if (module := sys.modules.get(name)) is not None},
         },
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pointsman.evaluation.metrics import Ints
 from pointsman_export.common.errors import AccuracyError
 from pointsman_export.common.shares import percent, points
-from pointsman_export.export.agreement import INSTEAD, WORST
+from pointsman_export.export.agreement import REMEDIES, WORST
 from pointsman_export.export.runtime import Logits
 
 
@@ -58,7 +58,7 @@ def check_accuracy(
         raise AccuracyError(
             f"{precision} is right on {percent(accuracy.of_shipped)} of {accuracy.rows.total()} labelled rows, "
             f"the float graph on {percent(accuracy.of_float)}: a drop of {points(accuracy.drop)}, "
-            f"allowed {points(max_drop)}; worst: {accuracy.worst()};{INSTEAD[precision]} "
+            f"allowed {points(max_drop)}; worst: {accuracy.worst()};{REMEDIES[precision]} "
             "or accept the loss with a higher --max-drop"
         )
     return accuracy

@@ -14,7 +14,7 @@ from pointsman_export.export.runtime import Graph, alone
 WORST = 3
 """Number of labels that an error names."""
 MORE_FLOAT = " keep more layers in float with a lower --max-error,"
-INSTEAD = {
+REMEDIES = {
     "int8": MORE_FLOAT,
     "int8-f32": MORE_FLOAT,
     "int8-bf16": f"{MORE_FLOAT} or compute with --arithmetic f32,",
@@ -66,7 +66,7 @@ def check_agreement(
         raise AgreementError(
             f"{precision} chooses the float graph's label for {agreement.agreeing} of {agreement.texts} texts "
             f"({percent(agreement.share)}), the gate is {percent(gate)}; worst: {agreement.worst()}; "
-            f"try texts of your own with --texts,{INSTEAD[precision]} or accept the loss with a lower --gate"
+            f"try texts of your own with --texts,{REMEDIES[precision]} or accept the loss with a lower --gate"
         )
     return agreement
 

@@ -10,14 +10,14 @@ from pointsman_export.common.command import languages, run
 from pointsman_export.export.libraries import quiet
 
 _DESCRIPTION = """\
-Convert a classifier to an artifact that `pointsman serve` runs: an ONNX graph (int8 for the CPU, fp16 for a GPU), the
+Convert a classifier to an artifact that `pointsman serve` runs: an ONNX graph (int8 for a CPU, fp16 for a GPU), the
 tokenizer and a manifest. The graph is verified against the checkpoint before anything is written. Takes ModernBERT,
 BERT (MiniLM too), RoBERTa, XLM-RoBERTa, CamemBERT and DistilBERT, fine-tuned as sequence classifiers with one label for
 each text, from safetensors in float32, float16 or bfloat16.
 
 By default the graph is built from the weights, for speed: prompts are packed into one row without padding. With
 --level plain, and for checkpoints that the builder does not support, optimum exports the graph. For a GPU that graph is
-float32, and TensorRT converts it to fp16 when it loads it."""
+float32, and TensorRT converts it to fp16 when it loads it. For OpenVINO it is optimum's graph with int8 weights."""
 
 _EPILOG = """\
 The verification compares names, axes, shapes and values of the float graph with torch; a prompt's logits alone, in a
@@ -159,8 +159,9 @@ def command_parser() -> argparse.ArgumentParser:
         "--target",
         choices=["cpu", "gpu", "openvino"],
         default="cpu",
-        help="what will run the artifact: ONNX Runtime on a CPU or GPU, or OpenVINO on a CPU, which needs the extra "
-        "pointsman[openvino] here and there; the report says which is faster on this host (default: %(default)s)",
+        help="what will run the artifact: ONNX Runtime on a CPU or GPU, or OpenVINO on a CPU. OpenVINO needs the extra "
+        "pointsman[openvino], on this host and on those that serve, and the report compares it with ONNX Runtime "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--arithmetic",

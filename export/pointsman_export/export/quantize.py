@@ -15,7 +15,7 @@ The types suit x86 kernels with VNNI: unsigned activations (zero point 128) with
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,8 @@ Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.int8]
 
 GREATEST = 127
+_OF_LINEAR, _OF_EMBEDDING = 1, 0
+"""The input that is the weight."""
 SMALLEST_SCALE = 1e-10
 """Lower limit of a scale, so that an all-zero row or column does not have a scale of zero."""
 
@@ -59,12 +61,7 @@ class _Pass:
         self._shapes: dict[int, str] = {}
 
     def run(self) -> None:
-        found = [layer_of(node) for node in self._graph.node if self._is_linear(node) or self._is_embedding(node)]
-        if sorted(found) != sorted(self._names):
-            raise GraphError(
-                f"the graph has {len(found)} linear layers and token embeddings, expected the {len(self._names)} of "
-                "the checkpoint; use the versions that the extra pointsman[export] names"
-            )
+        check_layers(self._graph.node, self._names, self._weights)
         self._prepare()
         for node in self._graph.node:
             if layer_of(node) in self._float_layers:
@@ -78,10 +75,10 @@ class _Pass:
         self._replace()
 
     def _is_linear(self, node: NodeProto) -> bool:
-        return node.op_type == "MatMul" and layer_of(node) in self._names and node.input[1] in self._weights
+        return place_of_weight(node, self._names, self._weights) == _OF_LINEAR
 
     def _is_embedding(self, node: NodeProto) -> bool:
-        return node.op_type == "Gather" and layer_of(node) in self._names and node.input[0] in self._weights
+        return place_of_weight(node, self._names, self._weights) == _OF_EMBEDDING
 
     def _prepare(self) -> None:
         self._constant("int8/zero_point", np.array(GREATEST + 1, np.uint8))
@@ -154,6 +151,24 @@ class _Pass:
         del self._graph.node[:], self._graph.initializer[:]
         self._graph.node.extend(self._nodes)
         self._graph.initializer.extend([*kept, *self._constants.values()])
+
+
+def place_of_weight(node: NodeProto, names: Collection[str], weights: Collection[str]) -> int | None:
+    """Return which input of a linear layer or embedding among `names` is its weight; None for any other node."""
+    place = {"MatMul": _OF_LINEAR, "Gather": _OF_EMBEDDING}.get(node.op_type)
+    if place is None or layer_of(node) not in names or node.input[place] not in weights:
+        return None
+    return place
+
+
+def check_layers(nodes: Iterable[NodeProto], names: Collection[str], weights: Collection[str]) -> None:
+    """Raise GraphError if not each of the checkpoint's layers, `names`, is in a graph once."""
+    found = [layer_of(node) for node in nodes if place_of_weight(node, names, weights) is not None]
+    if sorted(found) != sorted(names):
+        raise GraphError(
+            f"the graph has {len(found)} linear layers and token embeddings, expected the {len(names)} of the "
+            "checkpoint; use the versions that the extra pointsman[export] names"
+        )
 
 
 def layer_of(node: NodeProto) -> str:

@@ -50,7 +50,9 @@ class Recipe(Protocol):
     def write_float(self, path: Path) -> None: ...
     def write_int8(self, path: Path, float_layers: Collection[str] = ()) -> None: ...
     def write_gpu(self, path: Path) -> None: ...
-    def open_int8(self, path: Path, threads: int = 0) -> Graph: ...
+    def open_int8(self, path: Path, threads: int = 0) -> Graph:
+        """Return the int8 graph, ready to run on this many threads; with 0 the library chooses."""
+
     def to_round(self, model: Any) -> Any:
         """Return the torch model with the weights that int8 rounds, and leave `model` unchanged."""
 
@@ -141,7 +143,7 @@ class OpenVinoRecipe(PlainRecipe):
         compress(self._float, path, self.layers, float_layers)
 
     def open_int8(self, path: Path, threads: int = 0) -> Graph:
-        return OpenVinoGraph(path, self.int8_precision, threads)
+        return OpenVinoGraph(path, self.int8_precision)
 
 
 def choose_recipe(

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import onnxruntime
 
 from pointsman.classify import packing
-from pointsman.classify.cores import usable_cores
 from pointsman.classify.openvino_cpu import OpenVinoRunner
 from pointsman.classify.tokenizer import Ids
 from pointsman_export.export.interface import OUTPUT, PACKED
@@ -67,18 +66,17 @@ class OnnxGraph:
 
 
 class OpenVinoGraph:
-    """The same on OpenVINO, on `threads` cores, 0 for all; `precision` is that of the artifact."""
+    """The same on one thread of OpenVINO; `precision` is that of the artifact."""
 
     provider = "OpenVINO"
     runs_alone = True
 
-    def __init__(self, path: Path, precision: str, threads: int = 0) -> None:
-        runner = OpenVinoRunner(path, precision, threads or usable_cores())
-        self._run = runner.wide or runner.narrow
+    def __init__(self, path: Path, precision: str) -> None:
+        self._runner = OpenVinoRunner(path, precision, threads=1)
 
     def logits(self, prompts: Sequence[Ids], width: int = 0) -> Logits:
         """Return the logits [prompts, labels], of a run for each prompt."""
-        return self._run(prompts)
+        return self._runner.narrow(prompts)
 
 
 def alone(graph: Graph, prompts: Sequence[Ids]) -> Logits:

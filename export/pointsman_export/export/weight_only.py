@@ -14,8 +14,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, helper, numpy_helper
 
-from pointsman_export.common.errors import GraphError
-from pointsman_export.export.quantize import layer_of, symmetric
+from pointsman_export.export.quantize import check_layers, layer_of, place_of_weight, symmetric
 
 
 def compress(source: Path, target: Path, names: Collection[str], float_layers: Collection[str] = ()) -> None:
@@ -27,27 +26,20 @@ def compress(source: Path, target: Path, names: Collection[str], float_layers: C
     model = onnx.load(source)
     graph = model.graph
     weights = {tensor.name: tensor for tensor in graph.initializer}
+    check_layers(graph.node, names, weights)
     nodes: list[NodeProto] = []
-    found: list[str] = []
     for node in graph.node:
-        layer, place = layer_of(node), int(node.op_type == "MatMul")
-        if layer in names and node.op_type in ("MatMul", "Gather") and node.input[place] in weights:
-            found.append(layer)
-            if layer not in float_layers:
-                name = node.input[place]
-                # Columns are a linear layer's outputs, and rows are tokens.
-                values, scale = symmetric(numpy_helper.to_array(weights.pop(name)), axis=1 - place)
-                parts = {"int8": values, "scale": scale.reshape(-1), "zero": np.zeros(scale.size, np.int8)}
-                for part, value in parts.items():
-                    weights[f"{name}/{part}"] = numpy_helper.from_array(value, f"{name}/{part}")
-                inputs = [f"{name}/{part}" for part in parts]
-                nodes.append(helper.make_node("DequantizeLinear", inputs, [name], name=name, axis=place))
+        place = place_of_weight(node, names, weights)
+        if place is not None and layer_of(node) not in float_layers:
+            name = node.input[place]
+            # Columns are a linear layer's outputs, and rows are tokens.
+            values, scale = symmetric(numpy_helper.to_array(weights.pop(name)), axis=1 - place)
+            parts = {"int8": values, "scale": scale.reshape(-1), "zero": np.zeros(scale.size, np.int8)}
+            for part, value in parts.items():
+                weights[f"{name}/{part}"] = numpy_helper.from_array(value, f"{name}/{part}")
+            inputs = [f"{name}/{part}" for part in parts]
+            nodes.append(helper.make_node("DequantizeLinear", inputs, [name], name=name, axis=place))
         nodes.append(node)
-    if sorted(found) != sorted(names):
-        raise GraphError(
-            f"the graph has {len(found)} linear layers and token embeddings, expected the {len(names)} of the "
-            "checkpoint; use the versions that the extra pointsman[export] names"
-        )
     del graph.node[:], graph.initializer[:]
     graph.node.extend(nodes)
     graph.initializer.extend(weights.values())
