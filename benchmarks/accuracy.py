@@ -26,6 +26,7 @@ def main() -> None:
         judge("dev_mmlu_pro", data / "dev_mmlu_pro.jsonl", [])
         judge("dev_user_prompts", data / "dev_user_prompts.jsonl", CONFIG)
         judge("dev_out_of_scope", data / "dev_out_of_scope.jsonl", [])
+        judge("dev_out_of_scope_by_category", data / "dev_out_of_scope.jsonl", CONFIG)
 
 
 def judge(name: str, file: Path, options: list[str]) -> None:

@@ -48,9 +48,9 @@ def load_corpus(data_dir: Path, held_out: Collection[str] = ()) -> Corpus:
         valid = [row for row in rows if row.source in held_out]
     else:
         train, valid = _split(rows)
-    tests = [data_dir / f"{name}.jsonl" for name in DEV_SETS] + sorted(OUR_TESTS.glob("*.jsonl"))
     valid = _distinct(valid)
-    known = NearCopies([row.text for path in tests for row in read_rows(path)] + [row.text for row in valid])
+    tests = [row.text for path in kept_apart(data_dir) for row in read_rows(path)]
+    known = NearCopies(tests + [row.text for row in valid])
     left_out: Counter[str] = Counter()
     kept = []
     for row in _distinct(train):
@@ -59,6 +59,11 @@ def load_corpus(data_dir: Path, held_out: Collection[str] = ()) -> Corpus:
         else:
             kept.append(row)
     return Corpus(kept, valid, dict(left_out))
+
+
+def kept_apart(data_dir: Path) -> list[Path]:
+    """Return the files of which no near copy is trained on."""
+    return [data_dir / f"{name}.jsonl" for name in DEV_SETS] + sorted(OUR_TESTS.glob("*.jsonl"))
 
 
 def sample(rows: Sequence[Row], rng: random.Random) -> list[Row]:

@@ -74,6 +74,11 @@ def test_the_wheel_is_pure(wheel: Path) -> None:
     assert wheel.name == f"pointsman-{pointsman.__version__}-py3-none-any.whl"
 
 
+def test_the_wheel_has_at_most_25_megabytes(wheel: Path) -> None:
+    """Nearly all of it is the built-in classifier."""
+    assert wheel.stat().st_size <= 25_000_000
+
+
 def test_the_runtime_needs_neither_torch_nor_transformers() -> None:
     """They are the exporter's; a host that serves has no use for two gigabytes."""
     modules = "pointsman.cli.main, pointsman.app.serve, pointsman.cli.check, pointsman.classify.classifier"

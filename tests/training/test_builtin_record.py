@@ -19,6 +19,8 @@ def test_the_record_names_the_code_the_settings_the_versions_and_the_data() -> N
     assert re.fullmatch(r"[0-9a-f]{40}", RECORD["commit"])  # not "-dirty"
     assert {"seed", "epochs", "learning_rate"} <= RECORD["settings"].keys()
     assert {"torch", "transformers", "tokenizers"} <= RECORD["versions"].keys()
-    assert {"train.jsonl", "encoder", "texts/everyday.txt"} <= RECORD["sha256"].keys()
+    assert {"train.jsonl", "encoder", "dev_user_prompts.jsonl", "prompts.jsonl", "texts/everyday.txt"} <= RECORD[
+        "sha256"
+    ].keys()
     assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in RECORD["sha256"].values())
     assert RECORD["held_out"] == []

@@ -49,9 +49,9 @@ def test_a_checkpoint_names_all_that_it_was_made_of(data_dir: Path, encoder: Pat
     assert report["settings"] == {"epochs": 1, "learning_rate": 1e-3, "seed": 3}
     assert hashes["train.jsonl"] == hashlib.sha256((data_dir / "train.jsonl").read_bytes()).hexdigest()
     assert hashes["encoder"] == hashlib.sha256((encoder / "model.safetensors").read_bytes()).hexdigest()
-    assert hashes.keys() == {"train.jsonl", "encoder"} | {
-        f"texts/{path.relative_to(TEXTS)}" for path in TEXTS.rglob("*.txt")
-    }
+    apart = {*(f"{name}.jsonl" for name in DEV_SETS), "prompts.jsonl", "guide-paraphrases.jsonl"}
+    texts = {f"texts/{path.relative_to(TEXTS)}" for path in TEXTS.rglob("*.txt")}
+    assert hashes.keys() == {"train.jsonl", "encoder"} | apart | texts
     assert report["weights"] == hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest()
     assert {"torch", "transformers"} <= report["versions"].keys()
     assert len(report["commit"].removesuffix("-dirty")) in {0, 40}
