@@ -126,6 +126,16 @@ def test_rows_below_the_lower_bound_do_not_count() -> None:
             id="half are wrong at any threshold",
         ),
         pytest.param(
+            [(LAW, 0.9, LAW)] * 32 + [(LAW, 0.9, HEALTH)] * 8 + [(LAW, 0.8, LAW), (LAW, 0.8, HEALTH)] * 40,
+            Threshold(0.9, Origin.NOT_REACHED, Measured(120, 40, 32)),
+            id="the most precise one of those that 30 rows reach",
+        ),
+        pytest.param(
+            [(LAW, 0.95, LAW)] * 29 + [(LAW, 0.9, HEALTH)] * 11 + [(LAW, 0.8, HEALTH)] * 40,
+            Threshold(0.9, Origin.NOT_REACHED, Measured(80, 40, 29)),
+            id="29 rows prove nothing of it",
+        ),
+        pytest.param(
             [(HEALTH, 0.9, HEALTH)] * 40, Threshold(0.6, Origin.FEW_ROWS, Measured(0, 0, 0)), id="no row is its"
         ),
     ],

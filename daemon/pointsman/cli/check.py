@@ -168,8 +168,8 @@ def _imprecise(loaded: Loaded, found: Mapping[str, Threshold]) -> Iterator[Probl
         name, threshold = category.name, found[category.name]
         if threshold.origin is Origin.NOT_REACHED:
             message = (
-                f'no threshold gives "{name}" a precision of {PRECISION:.0%} on the calibration rows, '
-                f"so the lower bound {threshold.value:g} holds"
+                f'no threshold gives "{name}" a precision of {PRECISION:.0%} on the calibration rows; '
+                f"it has the most precise one, {threshold.value:g}"
             )
             fix = f"set one in pointsman.routing.thresholds ({name}: 1 chooses it only when certain), or calibrate anew"
             yield loaded.places.problem(("categories", i), message, fix)

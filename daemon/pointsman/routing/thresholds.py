@@ -24,13 +24,14 @@ Bools = npt.NDArray[np.bool_]
 
 
 class Origin(enum.StrEnum):
-    """Where a threshold comes from; the last three are the lower bound, `category_model.threshold`."""
+    """Where a threshold comes from; the lower bound is `category_model.threshold`."""
 
     GIVEN = "routing.thresholds"
     FITTED = "fitted"
     LOWER_BOUND = "lower bound"
     FEW_ROWS = "lower bound: too few rows"
-    NOT_REACHED = "lower bound: precision not reached"
+    NOT_REACHED = "precision not reached"
+    """It is the threshold with the highest precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,13 @@ def suggest_threshold(confidence: Floats, correct: Bools, precision: float) -> f
 
     `confidence` and `correct` have shape [n]. At least LEAST_ROWS rows must be at or above the threshold.
     """
+    values, shares = _precisions(confidence, correct)
+    good = np.flatnonzero(shares >= precision)
+    return float(values[good[-1]]) if len(good) else None
+
+
+def _precisions(confidence: Floats, correct: Bools) -> tuple[Floats, Floats]:
+    """Return the thresholds that at least LEAST_ROWS rows reach, falling, and the share of these that are right."""
     order = np.argsort(-confidence, kind="stable")
     ranked = confidence[order]
     rows = np.arange(1, len(ranked) + 1)
@@ -109,8 +117,8 @@ def suggest_threshold(confidence: Floats, correct: Bools, precision: float) -> f
     last_of_ties = np.append(ranked[1:] != ranked[:-1], True)[
         : len(ranked)
     ]  # a threshold includes all rows of equal confidence
-    good = np.flatnonzero(last_of_ties & (rows >= LEAST_ROWS) & (share >= precision))
-    return float(ranked[good[-1]]) if len(good) else None
+    usable = last_of_ties & (rows >= LEAST_ROWS)
+    return ranked[usable], share[usable]
 
 
 def _answered_alike(category: Category, config: Config) -> bool:
@@ -120,14 +128,18 @@ def _answered_alike(category: Category, config: Config) -> bool:
 
 
 def _fit(confidence: Floats, right: Bools, lower: float) -> tuple[float, Origin]:
-    """Return the lowest threshold from `lower` on that has PRECISION on the rows, else `lower`."""
+    """Return the lowest threshold from `lower` on that has PRECISION on the rows, else the most precise one.
+
+    With too few rows it is `lower`.
+    """
     kept = confidence >= lower
     if kept.sum() < LEAST_ROWS:
         return lower, Origin.FEW_ROWS
-    found = suggest_threshold(confidence[kept], right[kept], PRECISION)
+    found, origin = suggest_threshold(confidence[kept], right[kept], PRECISION), Origin.FITTED
     if found is None:
-        return lower, Origin.NOT_REACHED
-    return (lower if found == confidence[kept].min() else found), Origin.FITTED
+        values, shares = _precisions(confidence[kept], right[kept])
+        found, origin = float(values[shares == shares.max()].min()), Origin.NOT_REACHED
+    return (lower if found == confidence[kept].min() else found), origin
 
 
 def _rounded(scores: Floats) -> Floats:
