@@ -257,3 +257,19 @@ def test_the_report_says_what_was_measured_and_why_a_target_is_not_met(tmp_path:
     explained = "\n".join(line for line in lines if line.startswith("- "))
     assert unmet
     assert [what for what in unmet if what not in explained] == []
+
+
+def test_what_nginx_adds_to_the_slowest_chunks_is_computed(tmp_path: Path) -> None:
+    result = json.loads((RESULTS / "relay.json").read_text())
+    most = result["found"]["streams"]["cells"]["1000"]
+
+    def told() -> str:
+        (tmp_path / "relay.json").write_text(json.dumps(result))
+        [line] = [line for line in render(tmp_path) if line.startswith("- added p99 of a chunk at 1000 streams, ms: ")]
+        return line.split(": ")[1]
+
+    for window, direct in zip(most["nginx"], most["direct"], strict=True):
+        window["delay_p99_us"] = direct["delay_p99_us"] + 2500
+    assert told() == "Not found out; nginx adds 2.5 ms."
+    del most["nginx"]
+    assert told() == "Not found out."
