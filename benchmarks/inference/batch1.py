@@ -11,6 +11,8 @@ import contextlib
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ PASSES = 3
 """These lengths are measured again and again: what the host changes every minute meets all of them."""
 LONGEST, LONGEST_SECONDS = 2048, 75
 """The longest calls take seconds, and are measured at the end, in one pass."""
+LONGEST_ROUNDS = 3
+"""At least, however long they take; of other lengths, one a pass."""
 LONGEST_WARMED = 512
 """Longer calls take seconds, so that an untimed call before them makes no difference."""
 
@@ -54,24 +58,37 @@ VARIANTS = {
 
 What OpenVINO does not compute in int8 it computes in bfloat16 where the CPU has that, unless it is told f32.
 """
-MEASURED = {
-    THREADS: VARIANTS,
-    1: {name: one for name, one in VARIANTS.items() if name.startswith(("OpenVINO", "ours on", "ours i", *PRODUCTS))},
-}
+NOT_ON_ONE = {"PyTorch float", "optimum float", "optimum int8", "ONNX Runtime int8", "ours float"}
+"""Variants with no target on one thread, where they would take half of the time."""
+MEASURED = {THREADS: VARIANTS, 1: {name: one for name, one in VARIANTS.items() if name not in NOT_ON_ONE}}
 """Variants by threads."""
 PROFILED = {"ours int8 per token": "int8-token", "ours int8 per tensor": "int8-tensor"}
+EXPORTS = {"int8-token", "int8-all", "int8-tensor", "int8-openvino"}
+"""Models that `export` made, with a manifest."""
 PROFILED_TOKENS = (128, 2048)
 
 Worker = subprocess.Popen[str]
+
+
+@dataclass(slots=True)
+class Cell:
+    """What was measured at one length: milliseconds by variant, and probes, each in the order of the rounds.
+
+    A variant whose process has ended is left out.
+    """
+
+    ms: dict[str, list[float]]
+    probes: list[Probe | None] = field(default_factory=list)
+    rounds: int = 0
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
     """Return `ms` by threads, tokens and variant in the order of the rounds, `operators` in ms by model and tokens.
 
     `probes` are microseconds of `exchange` by tokens, for each round on several threads, and `proofs` the verification
-    results of each model's export.
+    results of each of our exports.
     """
-    probes: dict[str, list[Probe]] = {}
+    probes: dict[str, list[Probe | None]] = {}
     times: dict[str, dict[str, dict[str, list[float]]]] = {}
     missing: list[str] = []
     for threads, variants in MEASURED.items():
@@ -82,14 +99,10 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
                 if (worker := start(work, name, kind, work.model(model), venv, threads))
             }
             prober = stack.enter_context(probing(threads))
-            budget = share * threads / THREADS
-            cells: dict[str, dict[str, list[float]]] = {}
-            for tokens, seconds in [*list(SECONDS.items()) * PASSES, (LONGEST, LONGEST_SECONDS)]:
-                cell, probed = take_turns(workers, tokens, seconds * budget, prober)
-                for name, rounds in cell.items():
-                    cells.setdefault(str(tokens), {}).setdefault(name, []).extend(rounds)
-                probes.setdefault(str(tokens), []).extend(probed)
-            times[str(threads)] = cells
+            cells = in_passes(workers, threads, share, prober)
+        times[str(threads)] = {str(tokens): cell.ms for tokens, cell in cells.items()}
+        for tokens, cell in cells.items():
+            probes.setdefault(str(tokens), []).extend(cell.probes)
         missing += [name for name in variants if name not in workers and name not in missing]
     models = {name: work.model(model) for name, model in PROFILED.items() if work.model(model).exists()}
     return {
@@ -100,31 +113,60 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
             name: {str(tokens): profile(model / "model.onnx", tokens) for tokens in PROFILED_TOKENS}
             for name, model in models.items()
         },
-        "proofs": {name: read_manifest(model).verification for name, model in models.items()},
+        "proofs": proofs(work, VARIANTS),
     }
 
 
+def proofs(work: Workplace, variants: Mapping[str, tuple[str, str, str]]) -> dict[str, dict[str, Any]]:
+    """Return the verification results of the variants that `export` made."""
+    exports = {name: work.model(model) for name, (_, model, _) in variants.items() if model in EXPORTS}
+    return {name: read_manifest(path).verification for name, path in exports.items() if path.exists()}
+
+
+def in_passes(workers: dict[str, Worker], threads: int, share: float, prober: Prober | None) -> dict[int, Cell]:
+    """Return what was measured by tokens: the lengths of SECONDS in each pass, and at the end the longest."""
+    budget = share * threads / THREADS
+    cells = {tokens: warmed(workers, tokens) for tokens in SECONDS}
+    for _ in range(PASSES):
+        for tokens, seconds in SECONDS.items():
+            take_turns(workers, tokens, cells[tokens], seconds * budget, prober=prober)
+    cells[LONGEST] = warmed(workers, LONGEST)  # a process that fails at this length has done the others
+    least = max(1, round(LONGEST_ROUNDS * share))
+    take_turns(workers, LONGEST, cells[LONGEST], LONGEST_SECONDS * budget, least, prober)
+    return cells
+
+
+def warmed(workers: dict[str, Worker], tokens: int) -> Cell:
+    """Run each once, as the first run of a length allocates memory and compiles; return the cell of those that can."""
+    return Cell({name: [] for name, worker in workers.items() if _seconds(worker, tokens, 1) is not None})
+
+
 def take_turns(
-    workers: dict[str, Worker], tokens: int, seconds: float, prober: Prober | None
-) -> tuple[dict[str, list[float]], list[Probe]]:
-    """Return milliseconds by variant, without variants that cannot take this many tokens, and a probe a round."""
-    # The first run of a length allocates memory and compiles.
-    names = [name for name, worker in workers.items() if _seconds(worker, tokens, 1) is not None]
-    times: dict[str, list[float]] = {name: [] for name in names}
-    probes: list[Probe] = []
+    workers: dict[str, Worker],
+    tokens: int,
+    cell: Cell,
+    seconds: float,
+    least: int = 1,
+    prober: Prober | None = None,
+) -> None:
+    """Add rounds to the cell, at least so many; each begins with the next variant, and with a probe."""
     ends = time.monotonic() + seconds
-    rounds = 0
-    while not rounds or time.monotonic() < ends:
+    wanted = cell.rounds + least
+    while cell.rounds < wanted or time.monotonic() < ends:
         if prober is not None:
-            probes.append(prober.probe())
-        for name in names[rounds % len(names) :] + names[: rounds % len(names)]:
+            cell.probes.append(prober.probe())
+        names = [*cell.ms]
+        first = cell.rounds % len(names)
+        for name in names[first:] + names[:first]:
             time.sleep(PAUSE_S)
             taken = _seconds(workers[name], tokens, 2 if tokens <= LONGEST_WARMED else 1)
-            assert taken is not None  # it took as many above
-            times[name].append(round(taken * 1000, 4))
-        rounds += 1
-    print(f"{tokens} tokens: {rounds} rounds", flush=True)
-    return times, probes
+            if taken is None:
+                print(f"{name} ended at {tokens} tokens", file=sys.stderr)
+                del cell.ms[name]
+            else:
+                cell.ms[name].append(round(taken * 1000, 4))
+        cell.rounds += 1
+    print(f"{tokens} tokens: {cell.rounds} rounds", flush=True)
 
 
 def floor_ms(tokens: int, int8_product_ms: float, float_product_ms: float) -> float:

@@ -10,13 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from inference.batch1 import THREADS, VARIANTS, start
+from inference.batch1 import THREADS, VARIANTS, proofs, start
 from inference.models import make_models
 from inference.trained import make_trained
 from inference.workplace import MAX_TOKENS, Workplace
 from pointsman.classify.tokenizer import Tokenizer, Window
 
 REFERENCE = "PyTorch float"
+ALL_LAYERS = "ours int8 per token, all layers"
+"""What `export` makes of trained weights if no layer has to stay in float, which is what the speeds are of."""
+ANSWERING = {name: one for name, one in VARIANTS.items() if one[1]} | {ALL_LAYERS: ("onnxruntime", "int8-all", "")}
+"""The variants that have a model, and the one that differs with trained weights only."""
 ROWS = 300
 SETS = ("dev_user_prompts", "dev_mmlu_pro", "dev_out_of_scope")
 """Files of the data folder whose texts are read, in turn; the checkpoint was not fitted to them."""
@@ -32,7 +36,7 @@ def prepare(work: Workplace, encoder: Path, data: Path) -> None:
     files = [(data / f"{name}.jsonl").read_bytes().splitlines() for name in SETS]
     texts = [json.loads(line)["text"] for lines in zip(*files, strict=False) for line in lines]
     trained.folder.joinpath("texts.json").write_text(json.dumps(texts[:ROWS]))
-    make_models(trained)
+    make_models(trained, trained=True)
 
 
 def trained_in(work: Workplace) -> Workplace:
@@ -44,23 +48,26 @@ def trained_in(work: Workplace) -> Workplace:
 
 
 def measure(work: Workplace, _: float) -> dict[str, Any]:
-    """Return the fidelity by variant; raises OSError if `prepare` was not called before."""
+    """Return the fidelity by variant, and the layers that ours keep in float.
+
+    Raises OSError if `prepare` was not called before.
+    """
     trained = trained_in(work)
     texts = json.loads(trained.folder.joinpath("texts.json").read_text())
     encoded = Tokenizer(trained.tokenizer).encode(texts, Window.even(MAX_TOKENS))
     prompts = [item.ids.tolist() for item in encoded]
     logits: dict[str, Floats] = {}
-    for name, (kind, model, venv) in VARIANTS.items():
+    for name, (kind, model, venv) in ANSWERING.items():
         with contextlib.ExitStack() as stack:
-            path = trained.model(model)
-            worker = start(trained, name, kind, path, venv) if model else None
+            worker = start(trained, name, kind, trained.model(model), venv)
             if worker is not None:
                 logits[name] = np.array(list(_answers(stack.enter_context(worker), prompts)))
     return {
         "texts": len(texts),
         "threads": THREADS,
-        "missing": [name for name, (_, model, _) in VARIANTS.items() if model and name not in logits],
+        "missing": [name for name in ANSWERING if name not in logits],
         "variants": {name: fidelity(found, logits[REFERENCE]) for name, found in logits.items()},
+        "float_layers": {name: proof["float_layers"] for name, proof in proofs(trained, ANSWERING).items()},
     }
 
 

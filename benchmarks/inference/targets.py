@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Collection, Mapping, Sequence
-from itertools import compress
 from typing import Any
 
 from target import Target, at_least, at_most, ratio
 
-from inference.batch1 import VARIANTS, floor_ms
+from inference.batch1 import THREADS, VARIANTS, floor_ms
 from inference.exchange import shared
 from inference.overload import REFUSED
 from inference.servers import PEERS
-from inference.serving import PADDED
+from inference.serving import FEW, PADDED
 
 Found = Mapping[str, Any]
 Rounds = Mapping[str, Sequence[float]]
@@ -25,6 +24,12 @@ DEFAULT, TENSOR = "ours int8 per token", "ours int8 per tensor"
 OPENVINO = [name for name in VARIANTS if name.startswith("OpenVINO")]
 OPENVINO_WEIGHTS = [name for name in OPENVINO if "weights" in name]
 """Quantized in the weights alone: of its int8 forms, the one that changes the answers least."""
+
+LIKE_FIDELITY = "speed-up over OpenVINO at like fidelity"
+SAME_LABEL = "share of texts with the same label in int8, trained"
+SHORT = "short: throughput relative to the best peer, 8 and 32 clients"
+MIX_P95 = "mix: p95 relative to the best peer, 8 clients"
+"""Targets whose reasons follow from what was found."""
 
 FEWEST_ROUNDS = 3
 FLAT = 1.02
@@ -40,20 +45,24 @@ def floors(cell: Rounds, tokens: int) -> list[float]:
 def of_rounds(found: Found, *, shared_cache: bool) -> Found | None:
     """Return what was measured on two threads while the cores shared a cache, or while they did not.
 
-    Lengths with fewer than FEWEST_ROUNDS such rounds are left out; None if all are.
+    Rounds without a probe count for neither. Lengths with fewer than FEWEST_ROUNDS such rounds are left out; None if
+    all are.
     """
     cells: dict[str, Rounds] = {}
-    for tokens, cell in found["ms"]["2"].items():
-        kept = [shared(probe) is shared_cache for probe in found.get("probes", {}).get(tokens, ())]
+    for tokens, cell in found["ms"][str(THREADS)].items():
+        probes = found.get("probes", {}).get(tokens, ())
+        kept = [probe is not None and shared(probe) is shared_cache for probe in probes]
         if sum(kept) >= FEWEST_ROUNDS:
-            cells[tokens] = {name: list(compress(rounds, kept)) for name, rounds in cell.items()}
-    return {**found, "ms": {"2": cells, "1": {}}} if cells else None
+            cells[tokens] = {
+                name: [ms for ms, keep in zip(rounds, kept, strict=True) if keep] for name, rounds in cell.items()
+            }
+    return {**found, "ms": {str(THREADS): cells, "1": {}}} if cells else None
 
 
 def batch1(found: Found, ours: str) -> list[Target]:
     """Return the targets of single prompts, for one of our models."""
 
-    def cells(first: int = 0, last: int = 2048, threads: tuple[str, ...] = ("2",)) -> dict[str, Rounds]:
+    def cells(first: int = 0, last: int = 2048, threads: tuple[str, ...] = (str(THREADS),)) -> dict[str, Rounds]:
         return {
             f"{int(tokens):,} tokens, {many} thread{'s' * (many != '1')}": cell
             for many in threads
@@ -68,12 +77,12 @@ def batch1(found: Found, ours: str) -> list[Target]:
             for at, cell in among.items()
         }
 
-    either = cells(threads=("1", "2"))
+    either = cells(threads=("1", str(THREADS)))
     return [
         at_least("speed-up over optimum's float, from 32 tokens", 3.0, times(["optimum float"], cells(first=32))),
         at_least("speed-up over optimum's int8, up to 256 tokens", 1.15, times(["optimum int8"], cells(last=256))),
         at_least("speed-up over optimum's int8, from 512 tokens", 1.4, times(["optimum int8"], cells(first=512))),
-        at_least("speed-up over OpenVINO at like fidelity (weights in int8)", 1.0, times(OPENVINO_WEIGHTS, either)),
+        at_least(LIKE_FIDELITY, 1.0, times(OPENVINO_WEIGHTS, either)),
         at_least("speed-up over OpenVINO's fastest form", 0.95, times(OPENVINO, either)),
         at_most(
             "time relative to the floor, at 128 tokens",
@@ -86,7 +95,7 @@ def batch1(found: Found, ours: str) -> list[Target]:
 def fidelity(found: Found) -> list[Target]:
     """Return the targets of what quantization may change."""
     kept = {name: found["variants"][name]["labels_kept"] for name in (DEFAULT,) if name in found["variants"]}
-    return [at_least("share of texts with the same label in int8, trained all-MiniLM-L6-v2", 0.99, kept)]
+    return [at_least(f"{SAME_LABEL} all-MiniLM-L6-v2", 0.99, kept)]
 
 
 def built_in(found: Found) -> list[Target]:
@@ -112,33 +121,41 @@ def proofs(built_in: Found, models: Mapping[str, Found]) -> list[Target]:
     ]
 
 
+def column(found: Found, workload: str, load: int, name: str, figure: str = "per_second") -> list[float]:
+    """Return a figure of a server, by rounds; empty if it was not measured."""
+    return [window[figure] for window in found["closed"][workload][str(load)].get(name, ())]
+
+
+def peers(found: Found, workload: str, load: int, figure: str = "per_second") -> dict[str, float]:
+    """Return the median of a figure by peer."""
+    rounds = {name: column(found, workload, load, name, figure) for name in PEERS}
+    return {name: statistics.median(values) for name, values in rounds.items() if values}
+
+
 def serving(found: Found, ours: str) -> list[Target]:
-    """Return the targets of one of our servers' throughput against the best peer of each cell."""
-
-    def column(workload: str, load: int, name: str, figure: str = "per_second") -> list[float]:
-        return [window[figure] for window in found["closed"][workload][str(load)].get(name, ())]
-
-    def best(workload: str, load: int) -> str:
-        measured = {name: rounds for name in PEERS if (rounds := column(workload, load, name))}
-        return max(measured, key=lambda name: statistics.median(measured[name]), default="no peer")
+    """Return the targets of one of our servers against the best peer of each cell, by the figure that is judged."""
 
     def times(workload: str, loads: Collection[int], rival: str = "") -> dict[str, float]:
-        rivals = {load: rival or best(workload, load) for load in loads}
+        medians = {load: peers(found, workload, load) for load in loads}
+        rivals = {
+            load: rival or max(rates, key=rates.__getitem__, default="no peer") for load, rates in medians.items()
+        }
         return {
             f"{load} client{'s' * (load > 1)}, {name}": ratio(
-                column(workload, load, ours), column(workload, load, name)
+                column(found, workload, load, ours), column(found, workload, load, name)
             )
             for load, name in rivals.items()
         }
 
-    rival = best("mix", 8)
-    slower = ratio(column("mix", 8, ours, "p95_ms"), column("mix", 8, rival, "p95_ms"))
+    waits = peers(found, "mix", FEW, "p95_ms")
+    rival = min(waits, key=waits.__getitem__, default="no peer")
+    slower = ratio(column(found, "mix", FEW, ours, "p95_ms"), column(found, "mix", FEW, rival, "p95_ms"))
     shares = {
-        workload: statistics.median(column(workload, 32, ours)) / ceiling
+        workload: statistics.median(column(found, workload, 32, ours)) / ceiling
         for workload, ceiling in found["ceiling"].get(ours, {}).items()
     }
     return [
-        at_least("short: throughput relative to the best peer, 8 and 32 clients", 1.6, times("short", (8, 32))),
+        at_least(SHORT, 1.6, times("short", (8, 32))),
         at_least(
             "short: throughput relative to default infinity, 8 and 32 clients",
             4.0,
@@ -146,7 +163,7 @@ def serving(found: Found, ours: str) -> list[Target]:
         ),
         at_least("short: throughput relative to the best peer, 1 client", 1.0, times("short", (1,))),
         at_least("mix: throughput relative to the best peer, 8 clients", 1.25, times("mix", (8,))),
-        at_most("mix: p95 relative to the best peer, 8 clients", 0.5, {rival: slower}),
+        at_most(MIX_P95, 0.5, {rival: slower}),
         at_least("mix: throughput relative to queue-and-pad, 8 clients", 3.0, times("mix", (8,), PADDED)),
         at_least("share of the throughput by the cost curve, 32 clients", 0.85, shares),
     ]
