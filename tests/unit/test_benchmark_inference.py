@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import json
@@ -20,11 +21,10 @@ from typing import Any
 import inference.__main__
 import numpy as np
 import pytest
-from inference import batch1, models, targets
+from inference import batch1, fidelity, models, targets
 from inference.batch1 import floor_ms, in_passes, take_turns, warmed
 from inference.ceiling import least_p95_ms, prompts_per_second
 from inference.exchange import Prober, probing
-from inference.fidelity import fidelity
 from inference.load import Reply, Window
 from inference.metrics import lag_p99_ms
 from inference.operators import by_operator
@@ -35,6 +35,7 @@ from inference.workplace import Workplace
 from markdown import unmet
 from target import at_least, at_most, quantile, ratio
 
+from pointsman.classify.artifact import BUILTIN
 from pointsman.classify.cost_model import Curve
 
 
@@ -450,6 +451,33 @@ def test_what_other_int8_forms_change_is_counted_and_layers_in_float_are_named(t
     assert counted in reported(tmp_path, "batch1", single)
 
 
+def test_fidelity_names_the_layers_in_float_of_what_export_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "peers").mkdir()
+    trained = fidelity.trained_in(Workplace(tmp_path))
+    for name in ("checkpoint", "optimum", "int8-all"):
+        trained.model(name).parent.mkdir(exist_ok=True)
+        trained.model(name).symlink_to(BUILTIN)
+    trained.folder.joinpath("texts.json").write_text('["a text", "another"]')
+
+    def start(work: Workplace, _: str, __: str, model: Path, ___: str) -> Any:
+        return contextlib.nullcontext(model.name) if model.exists() else None
+
+    answers = {"checkpoint": [[1.0, 0.0], [0.0, 1.0]], "optimum": [[1.0, 0.0], [0.0, 1.0]]}
+    monkeypatch.setattr(fidelity, "start", start)
+    monkeypatch.setattr(fidelity, "_answers", lambda model, _: answers.get(model, [[1.0, 0.0], [1.0, 0.0]]))
+    found = fidelity.measure(Workplace(tmp_path), 1.0)
+    assert {name: one["labels_kept"] for name, one in found["variants"].items()} == {
+        "PyTorch float": 1.0,
+        "optimum float": 1.0,
+        "ours int8 per token, all layers": 0.5,
+    }
+    assert found["float_layers"].keys() == {"ours int8 per token, all layers"}
+    assert "ours int8 per token" in found["missing"]
+    assert "int8 product" not in found["missing"]
+
+
 def test_a_model_whose_layers_are_all_int8_is_made_of_trained_weights_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -473,8 +501,8 @@ def test_a_model_whose_layers_are_all_int8_is_made_of_trained_weights_only(
 
 def test_fidelity_is_the_error_of_all_logits_and_the_share_of_labels_that_stay() -> None:
     reference = np.array([[3.0, 0.0], [0.0, 4.0]])
-    assert fidelity(reference, reference) == {"relative_error": 0.0, "labels_kept": 1.0}
-    assert fidelity(np.array([[3.0, 3.0], [5.0, 4.0]]), reference) == {
+    assert fidelity.fidelity(reference, reference) == {"relative_error": 0.0, "labels_kept": 1.0}
+    assert fidelity.fidelity(np.array([[3.0, 3.0], [5.0, 4.0]]), reference) == {
         "relative_error": round(math.sqrt(3**2 + 5**2) / 5, 6),
         "labels_kept": 0.5,
     }
