@@ -281,7 +281,7 @@ def test_what_cannot_stand_alone_is_no_candidate(other: str) -> None:
         "Please generate a four to five word title for our conversation. No punctuation, no quotation marks.",
         "Given the following conversation and a follow up question, make it a standalone question.\n\nHuman: hi",
         f"You are a grader assessing relevance of a document to a question.\n\n{SOUP}\n\nScore: 'yes' or 'no'.",
-        f"Some choices are given below. It is a numbered list.\n(1) law\n(2) health\nReturn the one for: '{ASK}'",
+        f"Some choices are given below. It is a numbered list.\n(1) law\n(2) health\nReturn only the one for: '{ASK}'",
     ],
 )
 def test_a_helper_task_is_known_by_its_whole_template(message: str) -> None:

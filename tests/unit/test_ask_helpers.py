@@ -8,7 +8,7 @@ from pointsman.routing.ask.helpers import is_helper, is_retry
 from support.rows import rows
 
 TASK = "Write a short title for the conversation above. Nothing else, one line."
-RANK = "You are RankGPT, and you can sort all passages of the text."
+RANK = "You are RankGPT, and you can rank all passages. Return only their numbers."
 # It begins a message, so that only what stands behind it can be the task.
 TALK = f"{'Hi, may I ask how you are? ' * 2}\n\n"
 
@@ -28,16 +28,16 @@ def test_such_a_place_takes_less_than_40_characters(blanks: int, helper: bool) -
 @rows(
     "text",
     [
-        "You are a title generator who has read the whole of this chat.",
-        "Generate a concise, 3-5 word title with an emoji, as in the examples.",
-        "First, reason in your scratchpad about what was said, then go on.",
-        "Your role is to rephrase follow-up queries in the way that fits.",
-        "[Instructions] You're an assistant who's good at extracting key content.",
-        "-Goal-\nGiven a text document that is potentially relevant to this activity",
+        "You are a title generator. Return only the title of this chat.",
+        "Generate a concise, 3-5 word title with an emoji, as in the given examples.",
+        "First, reason in your scratchpad about the conversation, then return the query.\nQuery:",
+        "Your role is to rephrase follow-up queries in the chat.\nThe chat is below.",
+        "[Instructions] You're an assistant who's good at extracting key content, and no more.",
+        "-Goal-\nGiven a text document that is potentially relevant to this activity, and a list",
         *(f"## {word}:\n{RANK}" for word in ("Task", "TASKS", "Instruction")),
         *(f"**{word}** {RANK}" for word in ("Instructions", "role", "System")),
         *(f"{word}: {RANK}" for word in ("prompt", "Objective")),
-        "System prompt: role: you are RankGPT, and you can sort passages.",
+        f"System prompt: role: {RANK}",
     ],
 )  # fmt: skip
 def test_a_task_is_known_by_how_a_clients_instruction_opens(text: str) -> None:
@@ -46,16 +46,45 @@ def test_a_task_is_known_by_how_a_clients_instruction_opens(text: str) -> None:
     assert is_helper("Why?", text)
 
 
-@rows("text", ["?" * 60, "# Role\n# Task\n" + "#" * 60, "Soup:\nYou are RankGPT, and you can sort passages."])
+@rows("text", ["?" * 60, "# Role\n# Task\n" + "#" * 60, f"Soup:\n{RANK}"])
 def test_other_openings_are_none(text: str) -> None:
     assert not is_helper(text, "")
 
 
 def test_an_opening_ends_within_the_first_200_characters_of_a_text_of_60() -> None:
-    assert is_helper("You are RankGPT".ljust(60, "!"), "")
-    assert not is_helper("You are RankGPT".ljust(59, "!"), "")
-    assert is_helper("#" * 185 + "You are RankGPT", "")
-    assert not is_helper("#" * 186 + "You are RankGPT", "")
+    assert is_helper("You are RankGPT. Return only it.".ljust(60, "!"), "")
+    assert not is_helper("You are RankGPT. Return only it.".ljust(59, "!"), "")
+    assert is_helper("#" * 185 + "You are RankGPT. Return only it.", "")
+    assert not is_helper("#" * 186 + "You are RankGPT. Return only it.", "")
+
+
+@rows(
+    ("text", "helper"),
+    [
+        # what follows, up to the end of a sentence, names hardly any subject: one word of four at most, of two behind
+        # a long opening
+        ("You are RankGPT who likes soup. Return only the passages of the user.", False),
+        ("You are RankGPT who likes all soup. Return only the passages of the user.", False),
+        ("You are RankGPT with soup in it. Return only the passages of the user.", True),
+        ("You are RankGPT. Soup, leek and bread are passages. Return only the passages.", False),
+        ("You are RankGPT. Rank the passages. Soup, leek and bread. Return only the passages.", True),
+        ("You are RankGPT, and I will give you passages to rank. Return only the passages.", False),
+        ("You are an AI assistant reading the transcript of bread soup. Write the title.", False),
+        ("You are an AI assistant reading the transcript of a soup. Write the title.", True),
+        ("You are an AI assistant reading the transcript of my question. Write the title.", False),
+        # two phrases at least say how to answer, or the place of the answer ends the text
+        ("You are RankGPT. Rank all of the passages. Return the passages to the user.", False),
+        ("You are RankGPT. Rank all of the passages of the user.\n\nPassages:\n```\n", True),
+        # behind six words it is enough that more lines follow, eight are enough alone
+        ("Generate a concise, 3-5 word title of that chat.\nThe chat is below.", True),
+        ("Use the set_memory tool to keep all that the user says.\nThe user is below.", True),
+        ("Use the set_memory tool to keep all that the user says. The user is below.\n", False),
+        ("You are an emoji expert. Choose a fitting one for the chat.\nThe chat is below.", False),
+        ("Given the conversation above, who should act next? Choose from the agents.", True),
+    ],
+)
+def test_it_goes_on_as_a_template(text: str, helper: bool) -> None:
+    assert is_helper(text, "") is is_helper("Why?", text) is helper
 
 
 @rows(
@@ -231,8 +260,8 @@ def test_what_stands_below_the_beginning_of_material_is_no_task(mark: str, helpe
 )  # fmt: skip
 def test_a_task_may_stand_behind_a_transcript(begin: str, helper: bool) -> None:
     assert is_helper(begin + TASK, "") is helper
-    assert is_helper(f"{begin}Summarize our conversation above in the way that you like.", "") is helper
-    assert not is_helper(f"{begin}So summarize our conversation above as you like.", "")
+    assert is_helper(f"{begin}Summarize our conversation above in one line. Return only it.", "") is helper
+    assert not is_helper(f"{begin}Summarize our conversation above in the way that you like.", "")
 
 
 @rows("line", ["</chat>", "```", "---", '"""', "===", "[/chat]", "[END CHAT]", "so <b>", "User: why?", "AI:"])

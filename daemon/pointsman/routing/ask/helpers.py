@@ -1,8 +1,9 @@
 """Recognise the tasks that front ends and frameworks give the model by themselves; pure, bounded.
 
 A task is known by how its instruction opens (openings.py), or by what the instruction is about: it orders a thing that
-only such tasks make (a title, search queries, a grade), from a conversation, a question, or an answer, in words that
-name no other subject, and the text as a whole says how to write it. One of these alone is what a person may write, too.
+only such tasks make (a title, search queries, a grade), from a conversation, a question, or an answer. In both cases,
+its words name no other subject, and the text as a whole looks like a template: it says how to write the answer, or has
+a place for it. One of these alone is what a person may write, too.
 The instruction stands at the beginning of the message or of the system prompt, or behind a transcript.
 """
 
@@ -12,7 +13,7 @@ import re
 import string
 from itertools import pairwise, zip_longest
 
-from pointsman.routing.ask import tasks
+from pointsman.routing.ask import tasks, words
 from pointsman.routing.ask.openings import OPENINGS
 from pointsman.routing.ask.prose import spaced, spaces_for
 
@@ -26,10 +27,15 @@ _SHORTEST = 60
 # What is ordered stands so many words behind the verb. One word of so many may be about something else.
 _REACH = 12
 _FOREIGN = 6
+# Behind the opening of a known client, one of so many, and of so many behind a long one.
+_GOES_ON, _GOES_ON_SURELY = 4, 2
 # An opening is shorter.
 _LONGEST = 200
 # So many words tell how to answer.
 _LEAST = 2
+# Nobody opens with so many words of a template by chance, nor with so many where more lines follow.
+_SURE_WORDS = 8
+_LONG_WORDS = 6
 # The instruction behind a transcript has no more lines, and no more characters.
 _LAST_LINES = 12
 _LAST_CHARS = 1000
@@ -49,6 +55,8 @@ _TURN = re.compile(rf"\W{{0,8}}(?:{_ROLES})\b[^:\n]{{0,20}}:", re.IGNORECASE)
 # What introduces a transcript, or what is judged.
 _LEAD = re.compile(r"(?P<words>[A-Za-z #*']{3,80}):")
 _CHECKS = (["does"], ["do"], ["is"], ["are"])
+# What stands around the place of the answer at the end of a template.
+_PLACE = ' \n"`'
 _ANSWER = ("answer", "respond", "help")
 _THEN = ("then", "and", "please", "now")
 _PLACES = ("output", "answer", "response", "result", "title", "json", "assistant")
@@ -92,7 +100,7 @@ def _opens(text: str, *, system: bool) -> bool:
     if len(text) < _SHORTEST:
         return False
     begin = text[:_OPENING].lower()
-    if _is_known(begin):
+    if _is_known(begin, text):
         return True
     begin = _before_material(begin)
     if not system:
@@ -114,18 +122,31 @@ def _closes(text: str) -> bool:
     for line in map(str.strip, reversed(end.lower().rsplit("\n", _LAST_LINES)[1:])):
         if line.startswith(_ENDS) or line.endswith(">") or _TURN.match(line):
             return False
-        if len(line) > _FIRST and (_is_known(line) or _is_task(line, spaced(line, _LETTERS).split(), end)):
+        if len(line) > _FIRST and (_is_known(line, text) or _is_task(line, spaced(line, _LETTERS).split(), end)):
             return True
     return False
 
 
-def _is_known(begin: str) -> bool:
-    """Return whether an instruction in lower case opens as that of a known client does."""
-    listed = _unmarked(begin[:_LONGEST], _LABELS).split()
-    while listed and listed[0] in _HEADINGS:
-        del listed[0]
-    openings = _BY_FIRST.get(listed[0]) if listed else None
-    return openings is not None and " ".join(listed).startswith(openings)
+def _is_known(begin: str, text: str) -> bool:
+    """Return whether an instruction in lower case opens as that of a known client does, and goes on as a template."""
+    begin = begin[:_LONGEST]
+    listed = _unmarked(begin, _LABELS).split()
+    headings = 0
+    while headings < len(listed) and listed[headings] in _HEADINGS:
+        headings += 1
+    said = " ".join(listed[headings:])
+    opening = next(filter(said.startswith, _BY_FIRST.get(said.partition(" ")[0], ())), None)
+    if opening is None:
+        return False
+    size = len(opening.split())
+    sure = size >= _SURE_WORDS
+    rest = _unmarked(begin, _MARKUP).split(maxsplit=headings + size)[headings + size :]
+    goes_on = _words(_SENTENCE.split(rest[0], maxsplit=1)[0]) if rest else []
+    foreign = _foreign(goes_on) * (_GOES_ON_SURELY if sure else _GOES_ON)
+    if foreign > len(goes_on) or not words.PERSONAL.isdisjoint(goes_on):
+        return False
+    more = size >= _LONG_WORDS and "\n" in text.strip()
+    return sure or more or text.rstrip(_PLACE).endswith(":") or _answers(text) >= _LEAST
 
 
 def _is_task(begin: str, listed: list[str], text: str) -> bool:
@@ -174,8 +195,12 @@ def _orders(listed: list[str]) -> bool:
 
 def _is_neutral(listed: list[str]) -> bool:
     """Return whether words name hardly any subject."""
-    foreign = {one for one in listed if one.isalpha()} - tasks.NEUTRAL
-    return len(foreign) * _FOREIGN <= max(_FOREIGN, len(listed))
+    return _foreign(listed) * _FOREIGN <= max(_FOREIGN, len(listed))
+
+
+def _foreign(listed: list[str]) -> int:
+    """Return how many words name a subject of their own."""
+    return len({one for one in listed if one.isalpha()} - tasks.NEUTRAL)
 
 
 def _before_material(begin: str) -> str:

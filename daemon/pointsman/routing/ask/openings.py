@@ -1,7 +1,7 @@
 """Openings of the tasks that front ends, frameworks, and evaluations give a model by themselves. Data.
 
 Each line is how the message, the system prompt, or the instruction behind a transcript begins, without markup, in
-lower case. Nobody writes this to a model by hand. The words are those by which a client's template is known.
+lower case. The words are those by which a client's template is known. What a person begins so goes on otherwise.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ analyze this conversation and provide
 as a professional web researcher, your task is to generate
 assess the quality of the task completed
 assistant is an advanced ai system designed to analyze the user query
-available tools
+available tools {
 based on the chat history, give this conversation a name
 based on the conversation so far, provide a concise description
 based on the given text, please generate a comprehensive list
@@ -79,7 +79,7 @@ ignore previous instructions. summarize
 in the next response i want you to provide only a detailed
 in view of the conversation above, who acts next
 job description you are a text classification engine
-look at the input and
+look at the input and try to reason about
 pause your roleplay
 please act as an impartial judge
 please classify the text provided by the user into
@@ -118,12 +118,12 @@ summarize this coding conversation
 the current conversation is rapidly running out of context
 the following is a conversation with an ai assistant. rephrase
 the following is set of summaries
-the following messages are being evicted
+the following messages are being evicted from the
 these are the messages that have been exchanged so far
 this task involves researching a given topic
-use the set memory tool
+use the set memory tool to
 verify if the context was useful in arriving
-what would be a short and relevant title
+what would be a short and relevant title for this
 write 3 google search queries
 write a short one sentence question that the user can ask
 write a summary of the following. try to use only
@@ -156,7 +156,7 @@ you are a smart memory manager
 you are a sophisticated ai diagnostic agent
 you are a specialized task routing ai
 you are a summarization ai
-you are a supervisor tasked with managing
+you are a supervisor tasked with managing a conversation between
 you are a teacher grading
 you are a text analyzer
 you are a text classification engine
@@ -167,7 +167,7 @@ you are an ai assistant helping a human keep track of facts
 you are an ai assistant reading the transcript of
 you are an ai assistant that extracts entity
 you are an ai conversation titles assistant
-you are an ai language model assistant
+you are an ai language model assistant. your task is to generate
 you are an ai memory expert
 you are an ai programming assistant, helping a software developer to come with the best git commit
 you are an ai question rephraser
@@ -204,7 +204,7 @@ you are in a role play game
 you are khoj, an extremely smart and helpful document search
 you are khoj, an extremely smart and helpful search
 you are maintaining a context aware state summary
-you are performing a context checkpoint
+you are performing a context checkpoint compaction
 you are rankgpt
 you are summarizing a conversation
 you are tasked with generating web search queries

@@ -141,7 +141,10 @@ NEUTRAL = (
         "open retriever semantic suited scale staged stands according send meaning intended essence core focus base "
         "direct capitals fits fit fewer explanation commentary comma separated joined hyphens lower upper window "
         "nearly wanted matter matters terse imagine encyclopedia embedded compared reader address holds hold contain "
-        "contains claims claim digit factual sums reads archive tried issue"
+        "contains claims claim digit factual sums reads archive tried issue finish face facial expression likely "
+        "situate chunk chunks purpose purposes improving retrieval specialized accurately storing adding onto "
+        "returning previous activity entity types relationships criteria nodes conversational coding wants run "
+        "modifies command specified rubric feedback responsible"
     )
 )
 """Words of their instructions, which name no subject."""
