@@ -285,27 +285,53 @@ def test_such_a_task_is_a_line_near_the_end(end: str, helper: bool) -> None:
 
 
 @rows(
-    "said",
+    ("text", "retry"),
     [
-        "[ERROR] No tool.", "Validation error: x", "You did not use a tool", "Your last reply", "The last reply held",
-        "Could not parse it", "." * 52 + "[ERROR] ",
+        ("[ERROR] You did not use a tool in your reply.", True),
+        (" You did not use a tool in your reply. Please retry with one.", True),
+        ("You did not use a tool in your reply.", False),
+        ("Could not parse LLM output: `nine`. Respond with a tool.", True),
+        ("Validation error: x\n\nReply with valid JSON.", True),
+        ("2 validation errors:\n[{'input': 'Am I ill?'}]\n\nFix them and answer with all fields, again.", True),
+        ("Your last reply held no tool use. Send it again.", True),
+        ("[error] The previous response was no valid JSON.", True),
+        # in these words, but not of a harness
+        ("[ERROR] Failed to execute goal on project shop: could not resolve dependencies", False),
+        ("I wrote [ERROR] You did not use a tool in your reply.", False),
+        ("Could not parse the date in my pandas column, how do I tell it the format?", False),
+        ("Could not parse my invoice, it says. I want to know how to send it again.", False),
+        ("Validation error: the field email is required. I have set blank=True, so why?", False),
+        ("Validation errors of a form: how can they be shown in German, or hidden again?", False),
+        ("Validation error: unknown field.\nThe form has it.\nSo what does it mean, and can one try again?", False),
+        ("Your last reply was too long, try again in two sentences.", False),
+        ("Your last reply is about rats. The tool was about mice. Try again.", False),
+        ("Your last reply named no tool, so what do I take for the screws? Try again.", False),
+        ("The last reply held nothing about the deposit, and the landlord wants an answer again.", False),
     ],
 )  # fmt: skip
-def test_a_harness_complains_in_the_first_60_characters(said: str) -> None:
-    assert is_retry(said)
-    assert not is_retry("." * 53 + said)
+def test_a_harness_complains_about_an_answer_and_wants_another(text: str, retry: bool) -> None:
+    """It begins so, asks nothing, does not speak of itself, and says "again", or begins with "[ERROR]"."""
+    assert is_retry(text) is retry
 
 
 @rows(
     ("text", "result"),
     [
         ("Observation: the ferry has left. Why?", True),
+        ("Observation: I have a cough.\nWhat can I do?", True),
         ("Call id: call_1\nObservation:\nNine.", True),
         ("exitcode: 0 (execution succeeded)\nCode output: nine", True),
         ("Tool results: nine", True),
+        ("Query result: is it nine?\nIt is.", True),
         ("Our observation: nine", False),
         ("Observations of a ferry that left at nine: why?", False),
         ("Output: nine", False),
+        # a person asks about it
+        ("Observation: my plants droop at noon. Do they get too much water?", False),
+        ("Exit code: 137. Does that mean that my container ran out of memory?", False),
+        ("Query result: 12 rows, but I expected 13 - why does my LEFT JOIN drop one?", False),
+        ("Query result:\n12 rows\n\nWhy does the LEFT JOIN drop one?\n", False),
+        ("Command output:\n```\nmake: *** [all] Error 2\n```\nWhy does the build fail?", False),
     ],
 )
 def test_a_tools_result_that_a_client_sends_as_a_text_is_no_ask(text: str, result: bool) -> None:

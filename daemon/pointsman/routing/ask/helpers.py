@@ -71,14 +71,15 @@ _MATERIAL = re.compile(
     r"(?P<label>(?!task|instruct|rule|goal|role|output|example)[a-z][\w ]{0,70}+:[ \t]*+(?:\n|\Z)))"
 )
 _ENDS = ("```", "---", '"""', "===", "[/", "[end")
-_RETRIES = (
-    "[error] ",
-    "validation error",
-    "you did not use a tool",
-    "your last reply",
-    "the last reply held",
-    "could not parse",
+# A person may ask about these in one line only, and about what a command or a query gave behind it.
+_STEPS = ("observation", "call id", "exit", "tool")
+# A harness complains about the model's last answer. Behind "[ERROR] " it need not say that it wants another.
+_RETRY = re.compile(
+    r"\s*+(?P<error>\[error\] )?(?:you did not use a tool\b|could not parse\b|(?:\d++ )?validation errors?\b|"
+    r"(?:your|the) (?:last|previous) (?:reply|response)\b[^\n.!?]{0,60}?\b(?:tool|json|schema|valid|format|parsed)\b)",
+    re.IGNORECASE,
 )
+_AGAIN = ("again", "retry", "respond with", "reply with", "answer with")
 _BY_FIRST = {
     word: tuple([opening for opening in OPENINGS if opening.partition(" ")[0] == word])
     for word in [opening.partition(" ")[0] for opening in OPENINGS]
@@ -223,5 +224,19 @@ def _answers(text: str) -> int:
 
 def is_retry(text: str) -> bool:
     """Return whether a harness complains about the model's last answer, or gives a tool's result: nobody wrote this."""
-    begin = text[:60].lower()
-    return any(map(begin.__contains__, _RETRIES)) or _IS_RESULT.match(text) is not None
+    retry = _RETRY.match(text)
+    before, _, last = text[-_LAST_CHARS:].strip().rpartition("\n")
+    if retry is None:
+        return _IS_RESULT.match(text) is not None and not _asks_about(text, last, alone=not before)
+    own = text[:_OPENING].strip().partition("\n")[0] + " " + last
+    mine = "?" in own or not words.PERSONAL.isdisjoint(_words(own.lower()))
+    return not mine and (retry["error"] is not None or any(map(own.lower().__contains__, _AGAIN)))
+
+
+def _asks_about(result: str, last: str, *, alone: bool) -> bool:
+    """Return whether a person asks about a tool's result in its last line, which is all there is if `alone`."""
+    if not last.endswith("?"):
+        return False
+    if not result[:_FIRST].lstrip().lower().startswith(_STEPS):
+        return True
+    return alone and not words.PERSONAL.isdisjoint(_words(last.lower()))
