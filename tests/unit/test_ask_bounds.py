@@ -122,9 +122,9 @@ def test_a_message_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     finder, searched = AskFinder(), []
     search = finder._search
 
-    def counted(given: list[str], whole: str) -> Ask:
+    def counted(given: list[str], whole: str, told: tuple[int, int] | None) -> Ask:
         searched.append(given)
-        return search(given, whole)
+        return search(given, whole, told)
 
     monkeypatch.setattr(finder, "_search", counted)
     for parts in (["a", "b"], ["a b"], ["a", "b"], ["a b"]):

@@ -83,6 +83,11 @@ def test_what_asks_or_says_more_is_no_frame(text: str) -> None:
         pytest.param("Hi, please translate into French:\n\n", 250, "Hi, please translate into French", id="courtesy"),
         pytest.param("1. *Translate* this:\n", 250, "1. *Translate* this", id="marks before it"),
         pytest.param("Translate into French: ", 249, None, id="a short object"),
+        pytest.param("Translate this: ", 249, None, id="a short object in the same line"),
+        pytest.param("Translate this:\n", 1, "Translate this", id="a short one below, to which it points"),
+        pytest.param("You are Ann. Translate:\n", 250, "You are Ann. Translate", id="behind a persona"),
+        pytest.param("Extract the answer to this query:\n", 250, None, id="an instruction to answer"),
+        pytest.param("Translate this?\n", 250, None, id="a question"),
         pytest.param("Translate" + " it" * 80 + "\n", 250, "Translate" + " it" * 80, id="the longest instruction"),
         pytest.param("Translate" + " it" * 80 + " \n", 250, None, id="a longer one"),
         pytest.param("Translate this text ", 300, None, id="nothing between it and its object"),
@@ -92,7 +97,25 @@ def test_what_asks_or_says_more_is_no_frame(text: str) -> None:
     ],
 )
 def test_an_instruction_ends_where_a_longer_text_begins(lead: str, size: int, told: str | None) -> None:
-    assert prose.instruction(lead + "x" * size) == told
+    assert prose.instruction(lead + "x" * size) == (None if told is None else (0, len(told)))
+
+
+@rows(
+    ("text", "told"),
+    [
+        ("Nine oxen.\n\nTranslate this.", "Translate this."),
+        ("Nine oxen.\nPlease summarise the text above in a line\n\n", "Please summarise the text above in a line"),
+        ("Nine oxen.\n" + "Rewrite these".ljust(249, "."), "Rewrite these".ljust(249, ".")),
+        ("Nine oxen.\n" + "Rewrite these".ljust(250, "."), None),
+        ("Nine oxen.\n\nTranslate it.", None),
+        ("Nine oxen.\n\nTranslate this?", None),
+        ("Nine oxen.\n\nRead this.", None),
+        ("\n\nTranslate this.", None),
+    ],
+)
+def test_or_it_is_the_last_line_and_points_to_what_is_above(text: str, told: str | None) -> None:
+    place = prose.instruction(text)
+    assert (None if place is None else text[slice(*place)]) == told
 
 
 # --- around an ask --------------------------------------------------------------------------------------------------

@@ -80,27 +80,30 @@ class AskFinder:
         key = hash((system, *given)), len(system) + len(whole)
         found = self._known.get(key)
         if found is None:
-            found = _HELPER if is_helper(whole, system) else self._search(given, whole)
+            told = instruction(whole)
+            line = None if told is None else whole[told[0] :].partition("\n")[0]
+            found = _HELPER if is_helper(whole, system, line) else self._search(given, whole, told)
             if found.kind is AskKind.MESSAGE and not found.others:
                 self._known.put(key, _WHOLE)
             elif len(found.text) + len(found.about) <= LONGEST_KNOWN:
                 self._known.put(key, found)
         return Ask(whole, AskKind.MESSAGE) if found is _WHOLE else found
 
-    def _search(self, given: list[str], whole: str) -> Ask:
+    def _search(self, given: list[str], whole: str, told: tuple[int, int] | None) -> Ask:
         if is_retry(whole):
             return NO_ASK
+        if told is not None:
+            return _told(whole, told)
         head, tail = _ends(whole)
         if head >= tail:
             found = self._found(given if len(given) <= MOST_PARTS else [whole])
         else:
             found = self._found([f"{whole[:head]}\n{whole[tail:]}"])
             found = None if found is None else _moved(found, head, tail - head - 1)
-        told = instruction(whole if found is None else found.text)
-        if told is None:
-            return found or Ask(whole, AskKind.MESSAGE)
-        steps = (Step("taken", 0, len(told)), Step("material", len(told), len(whole)))
-        return Ask(told, AskKind.ASK, steps=steps if found is None else found.steps)
+        if found is None:
+            return Ask(whole, AskKind.MESSAGE)
+        told = instruction(found.text)
+        return found if told is None else Ask(found.text[slice(*told)], AskKind.ASK, steps=found.steps)
 
     def _found(self, parts: list[str]) -> Ask | None:
         """Return the ask in the parts of a message; None if it is the whole message."""
@@ -251,6 +254,14 @@ def _starts(judged: Iterable[Judged]) -> set[int]:
 
 def _step(one: Judged, *, taken: bool = False) -> Step:
     return Step("taken" if taken else one.kind.value, one.block.start, one.block.end)
+
+
+def _told(text: str, told: tuple[int, int]) -> Ask:
+    """Return what a text says to do with the rest of it, which is material."""
+    begin, end = told
+    material = Step("material", end, len(text)) if not begin else Step("material", 0, begin)
+    taken = Step("taken", begin, end)
+    return Ask(text[begin:end], AskKind.ASK, steps=(taken, material) if not begin else (material, taken))
 
 
 def _ends(text: str) -> tuple[int, int]:

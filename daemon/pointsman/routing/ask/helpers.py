@@ -89,27 +89,26 @@ _HEADINGS = frozenset(["task", "tasks", "instruction", "instructions", "role", "
 _ASIDE = re.compile(r"\[[^\[\]\n]{0,200}+\]|\([^()\n]{0,200}+\)")
 
 
-def is_helper(text: str, system: str) -> bool:
-    """Return whether a message, with the request's system prompt, is a helper task."""
+def is_helper(text: str, system: str, told: str | None = None) -> bool:
+    """Return whether a message, with the request's system prompt, is a helper task; `told`: all of it but material."""
     if len(text) < 40 and text.strip().lower().rstrip(":") in _PLACES and system:
         return True  # nothing but the place of the answer: the system prompt holds all
-    return _opens(text, system=False) or _closes(text) or _opens(system, system=True)
+    return _opens(text, told or text, system=False) or _closes(text) or _opens(system, system, system=True)
 
 
-def _opens(text: str, *, system: bool) -> bool:
-    """Return whether a text begins with the instruction of a helper task."""
+def _opens(text: str, told: str, *, system: bool) -> bool:
+    """Return whether a text begins with the instruction of a helper task, which is in `told`."""
     if len(text) < _SHORTEST:
         return False
-    begin = text[:_OPENING].lower()
-    if _is_known(begin, text):
+    if _is_known(text[:_OPENING].lower(), text):
         return True
-    begin = _before_material(begin)
+    begin = _before_material(told[:_OPENING].lower())
     if not system:
         blank = begin.find("\n\n", _FIRST)
         begin = begin if blank < 0 else begin[:blank]
     listed = spaced(begin, _LETTERS).split()
     about = not begin.isascii() or not tasks.ABOUT.isdisjoint(listed)
-    return about and _is_task(begin, listed, text)
+    return about and _is_task(begin, listed, told)
 
 
 def _closes(text: str) -> bool:

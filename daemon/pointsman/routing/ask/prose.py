@@ -43,6 +43,9 @@ _COURTESY = re.compile(
 # An instruction is shorter, and the text to which it applies longer.
 _INSTRUCTION = 250
 _OBJECT = re.compile(r":?\s*\n|: ")
+_TO_TEXT = frozenset(["this", "these", "following", "below", "above"])
+# Where it is about one of these, a question may follow.
+_ASKED = frozenset(["question", "questions", "query", "queries", "answer", "request", "instruction", "instructions"])
 _COURTESY_CHARS = 200
 # The line above a name in a signature.
 _SIGNED = 40
@@ -199,12 +202,28 @@ def is_quoted(text: str) -> bool:
     return text[:1] in "«“„" and text[-1:] in "»”“"
 
 
-def instruction(text: str) -> str | None:
-    """Return what "translate", "summarise" and the like say to do, where the text to which they apply follows."""
-    end = _OBJECT.search(text, endpos=min(_INSTRUCTION, len(text) - _INSTRUCTION))
-    if end is None or _first(words_in(text).listed) not in words.TRANSFORMS or not text.lstrip(_LEAD)[0].isalpha():
+def instruction(text: str) -> tuple[int, int] | None:
+    """Return where it is said to translate, summarise and the like what else is in a text, before or behind it."""
+    end = _OBJECT.search(text, endpos=_INSTRUCTION)
+    if end is not None:
+        found = _transforms(text[: end.start()])
+        short = len(text) - end.end() < _INSTRUCTION
+        if found is not None and not (short and ("\n" not in end.group() or _TO_TEXT.isdisjoint(found))):
+            return 0, end.start()
+    last = len(text.rstrip())
+    begin = text.rfind("\n", max(0, last - _INSTRUCTION), last) + 1
+    found = _transforms(text[begin:last]) if begin and not text[:begin].isspace() else None
+    return None if found is None or _TO_TEXT.isdisjoint(found) else (begin, last)
+
+
+def _transforms(told: str) -> list[str] | None:
+    """Return the words of an instruction that decides by itself, whatever the text is to which it applies."""
+    persona = _PERSONA.match(told[:60].lower())
+    told = told.partition(". ")[2] if persona is not None else told
+    found = words_in(told).listed
+    if _first(found) not in words.TRANSFORMS or not told.lstrip(_LEAD)[0].isalpha() or "?" in told:
         return None
-    return text[: end.start()]
+    return found if _ASKED.isdisjoint(found) else None
 
 
 def leads(line: str) -> bool:
