@@ -134,8 +134,8 @@ def _is_known(begin: str, text: str) -> bool:
     headings = 0
     while headings < len(listed) and listed[headings] in _HEADINGS:
         headings += 1
-    said = " ".join(listed[headings:])
-    opening = next(filter(said.startswith, _BY_FIRST.get(said.partition(" ")[0], ())), None)
+    openings = _BY_FIRST.get(listed[headings], ()) if headings < len(listed) else ()
+    opening = next(filter(" ".join(listed[headings:]).startswith, openings), None)
     if opening is None:
         return False
     size = len(opening.split())

@@ -220,10 +220,10 @@ def _transforms(told: str) -> list[str] | None:
     """Return the words of an instruction that decides by itself, whatever the text is to which it applies."""
     persona = _PERSONA.match(told[:60].lower())
     told = told.partition(". ")[2] if persona is not None else told
-    found = words_in(told).listed
-    if _first(found) not in words.TRANSFORMS or not told.lstrip(_LEAD)[0].isalpha() or "?" in told:
+    if "?" in told or _first(words_in(told[:_FIRST_CHARS]).listed) not in words.TRANSFORMS:
         return None
-    return found if _ASKED.isdisjoint(found) else None
+    found = words_in(told).listed
+    return found if told.lstrip(_LEAD)[0].isalpha() and _ASKED.isdisjoint(found) else None
 
 
 def leads(line: str) -> bool:
