@@ -162,6 +162,21 @@ def test_an_instruction_decides_and_not_its_object(told: str) -> None:
     assert found(f"{told}: a cat sat on a mat") == f"{told}: a cat sat on a mat"
 
 
+@rows(
+    "message",
+    [
+        "{told}:\n\n{code}",
+        "{told}:\n\n```python\n{code}```",
+        "```python\n{code}```\n\n{told}",
+        "<code>\n{code}</code>\n\n{told}",
+    ],
+)
+def test_a_review_is_about_the_code_and_not_about_whom_the_code_is_for(message: str) -> None:
+    told = "Review this code of a hospital's app"
+    code = "def dose(patient: Patient) -> float:\n    return patient.weight * 0.5  # mg of insulin\n" * 6
+    assert found(message.format(told=told, code=code)) == told
+
+
 @rows("told", ["Summarise this document.", "Please translate the document above"])
 def test_a_task_that_names_nothing_but_a_marked_document_is_the_ask(told: str) -> None:
     """Else the whole message would be, and its document would decide."""

@@ -314,6 +314,13 @@ async def test_a_picture_leaves_the_conversation_its_category(router: Router) ->
     assert found(await send(router, *said, assistant("b"), user("thanks"))) == STUCK_TO_TECHNICAL
 
 
+async def test_audio_alone_is_no_text(router: Router) -> None:
+    """Whatever the system prompt says."""
+    audio = [{"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]
+    assert found(await send(router, user(audio))) == (None, Reason.NO_TEXT)
+    assert found(await send(router, {"role": "system", "content": "python"}, user(audio))) == (None, Reason.NO_TEXT)
+
+
 async def test_a_regenerated_answer_and_an_edited_ask_follow_what_was_before_them(router: Router) -> None:
     await send(router, "python")
     first = await send(router, "python", "a", "python landlord")
@@ -394,6 +401,16 @@ async def test_a_wrapper_that_vanishes_from_later_histories_does_not_matter(rout
     wrapped = "Use the context: landlord landlord\nQuestion: python landlord"
     routed = await send(router, "python", "a", wrapped, stated=Ask("python landlord", AskKind.ASK))
     assert found(routed) == STUCK_TO_TECHNICAL
+
+
+async def test_nor_does_one_that_is_known_by_its_tags(router: Router) -> None:
+    """The history is what the search for asks makes of it, without any help."""
+    wrapped = f"<context>\n{'landlord ' * 40}\n</context>\n\n<question>\n{{}}\n</question>"
+    first = await send(router, wrapped.format("why does python loop?"))
+    assert found(first) == ("technical", Reason.CLASSIFIED)
+    second = await send(router, "why does python loop?", "a", wrapped.format("thanks"))
+    assert known(second)
+    assert found(second) == STUCK_TO_TECHNICAL
 
 
 async def test_a_helper_task_neither_reads_nor_writes(router: Router) -> None:
