@@ -8,7 +8,7 @@ from pointsman.routing.ask.helpers import is_helper, is_retry
 from support.rows import rows
 
 TASK = "Write a short title for the conversation above. Nothing else, one line."
-RANK = "You are RankGPT, and you can rank all passages. Return only their numbers."
+RANK = "You are RankGPT, and you can rank all passages.\nReturn only their numbers."
 # It begins a message, so that only what stands behind it can be the task.
 TALK = f"{'Hi, may I ask how you are? ' * 2}\n\n"
 
@@ -28,11 +28,11 @@ def test_such_a_place_takes_less_than_40_characters(blanks: int, helper: bool) -
 @rows(
     "text",
     [
-        "You are a title generator. Return only the title of this chat.",
+        "You are a title generator.\nReturn only the title of this chat.",
         "Generate a concise, 3-5 word title with an emoji, as in the given examples.",
         "First, reason in your scratchpad about the conversation, then return the query.\nQuery:",
         "Your role is to rephrase follow-up queries in the chat.\nThe chat is below.",
-        "[Instructions] You're an assistant who's good at extracting key content, and no more.",
+        "[Instructions] You're an assistant who's good at extracting key content.\nNo more, only it.",
         "-Goal-\nGiven a text document that is potentially relevant to this activity, and a list",
         *(f"## {word}:\n{RANK}" for word in ("Task", "TASKS", "Instruction")),
         *(f"**{word}** {RANK}" for word in ("Instructions", "role", "System")),
@@ -52,10 +52,10 @@ def test_other_openings_are_none(text: str) -> None:
 
 
 def test_an_opening_ends_within_the_first_200_characters_of_a_text_of_60() -> None:
-    assert is_helper("You are RankGPT. Return only it.".ljust(60, "!"), "")
-    assert not is_helper("You are RankGPT. Return only it.".ljust(59, "!"), "")
-    assert is_helper("#" * 185 + "You are RankGPT. Return only it.", "")
-    assert not is_helper("#" * 186 + "You are RankGPT. Return only it.", "")
+    assert is_helper("You are RankGPT.\nReturn only it.".ljust(60, "!"), "")
+    assert not is_helper("You are RankGPT.\nReturn only it.".ljust(59, "!"), "")
+    assert is_helper("#" * 185 + "You are RankGPT.\nReturn only it.", "")
+    assert not is_helper("#" * 186 + "You are RankGPT.\nReturn only it.", "")
 
 
 @rows(
@@ -63,18 +63,22 @@ def test_an_opening_ends_within_the_first_200_characters_of_a_text_of_60() -> No
     [
         # what follows, up to the end of a sentence, names hardly any subject: one word of four at most, of two behind
         # a long opening
-        ("You are RankGPT who likes soup. Return only the passages of the user.", False),
-        ("You are RankGPT who likes all soup. Return only the passages of the user.", False),
-        ("You are RankGPT with soup in it. Return only the passages of the user.", True),
-        ("You are RankGPT. Soup, leek and bread are passages. Return only the passages.", False),
-        ("You are RankGPT. Rank the passages. Soup, leek and bread. Return only the passages.", True),
-        ("You are RankGPT, and I will give you passages to rank. Return only the passages.", False),
+        ("You are RankGPT who likes soup.\nReturn only the passages of the user.", False),
+        ("You are RankGPT who likes all soup.\nReturn only the passages of the user.", False),
+        ("You are RankGPT with soup in it.\nReturn only the passages of the user.", True),
+        ("You are RankGPT. Soup, leek and bread are passages.\nReturn only the passages.", False),
+        ("You are RankGPT. Rank the passages. Soup, leek and bread.\nReturn only the passages.", True),
+        ("You are RankGPT, and I will give you passages to rank.\nReturn only the passages.", False),
         ("You are an AI assistant reading the transcript of bread soup. Write the title.", False),
         ("You are an AI assistant reading the transcript of a soup. Write the title.", True),
         ("You are an AI assistant reading the transcript of my question. Write the title.", False),
         # two phrases at least say how to answer, or the place of the answer ends the text
-        ("You are RankGPT. Rank all of the passages. Return the passages to the user.", False),
+        ("You are RankGPT. Rank all of the passages.\nReturn the passages to the user.", False),
         ("You are RankGPT. Rank all of the passages of the user.\n\nPassages:\n```\n", True),
+        # behind fewer than six words, one line is a person's
+        ("You are RankGPT. Rank all of the passages. Return only the passages.", False),
+        ("You are RankGPT. Rank all of the passages.\nReturn only the passages.", True),
+        ("Generate a concise, 3-5 word title. Return only it, what else can I say?", False),
         # behind six words it is enough that more lines follow, eight are enough alone
         ("Generate a concise, 3-5 word title of that chat.\nThe chat is below.", True),
         ("Use the set_memory tool to keep all that the user says.\nThe user is below.", True),
@@ -84,7 +88,13 @@ def test_an_opening_ends_within_the_first_200_characters_of_a_text_of_60() -> No
     ],
 )
 def test_it_goes_on_as_a_template(text: str, helper: bool) -> None:
-    assert is_helper(text, "") is is_helper("Why?", text) is helper
+    assert is_helper(text, "") is helper
+
+
+def test_a_system_prompt_that_goes_on_so_may_be_one_line() -> None:
+    prompt = "You are RankGPT. Rank all of the passages. Return only the passages."
+    assert is_helper("Why?", prompt)
+    assert not is_helper("Why?", prompt.replace("only ", ""))
 
 
 @rows(

@@ -142,6 +142,20 @@ Suggest three very short stories about the sea for my son, at most ten minutes e
 Provide better search query for web search engine of our library: it has the field author, how do I filter?
 ====
 This task involves researching a given topic, for me it is the Ottoman navy. Where do I find good sources?
+====
+Summarize our conversation above in a table with only the medication and the dose.
+====
+Your task is to judge whether this contract is valid. Answer with yes or no, and only one sentence.
+====
+Act as a title generator for my blog. Output only three titles in JSON format.
+====
+You are a title generator. I will give you the topic, you return exactly five titles. First topic: diabetes in children
+====
+You are a text analyzer. Tell me which of these clauses is void: only the number, in JSON format.
+====
+Suggest three very short names for a dog, only lower case, one per line.
+====
+Please classify the text provided by the user into spam or ham: how do I train that with sklearn?
 """
 
 SYSTEM_PROMPTS = """\

@@ -33,7 +33,8 @@ _GOES_ON, _GOES_ON_SURELY = 4, 2
 _LONGEST = 200
 # So many words tell how to answer.
 _LEAST = 2
-# Nobody opens with so many words of a template by chance, nor with so many where more lines follow.
+# Nobody opens with so many words of a template by chance, nor with so many where more lines follow. Behind fewer, one
+# line alone is a person's, unless it is a system prompt.
 _SURE_WORDS = 8
 _LONG_WORDS = 6
 # The instruction behind a transcript has no more lines, and no more characters.
@@ -100,7 +101,7 @@ def _opens(text: str, told: str, *, system: bool) -> bool:
     """Return whether a text begins with the instruction of a helper task, which is in `told`."""
     if len(text) < _SHORTEST:
         return False
-    if _is_known(text[:_OPENING].lower(), text):
+    if _is_known(text[:_OPENING].lower(), text, system=system):
         return True
     begin = _before_material(told[:_OPENING].lower())
     if not system:
@@ -127,7 +128,7 @@ def _closes(text: str) -> bool:
     return False
 
 
-def _is_known(begin: str, text: str) -> bool:
+def _is_known(begin: str, text: str, *, system: bool = False) -> bool:
     """Return whether an instruction in lower case opens as that of a known client does, and goes on as a template."""
     begin = begin[:_LONGEST]
     listed = _unmarked(begin, _LABELS).split()
@@ -141,12 +142,15 @@ def _is_known(begin: str, text: str) -> bool:
     size = len(opening.split())
     sure = size >= _SURE_WORDS
     rest = _unmarked(begin, _MARKUP).split(maxsplit=headings + size)[headings + size :]
-    goes_on = _words(_SENTENCE.split(rest[0], maxsplit=1)[0]) if rest else []
+    line = rest[0].partition("\n")[0] if rest else ""
+    goes_on = _words(_SENTENCE.split(line, maxsplit=1)[0])
     foreign = _foreign(goes_on) * (_GOES_ON_SURELY if sure else _GOES_ON)
-    if foreign > len(goes_on) or not words.PERSONAL.isdisjoint(goes_on):
+    if foreign > len(goes_on) or not words.PERSONAL.isdisjoint(_words(line)):
         return False
-    more = size >= _LONG_WORDS and "\n" in text.strip()
-    return sure or more or text.rstrip(_PLACE).endswith(":") or _answers(text) >= _LEAST
+    long, lines = size >= _LONG_WORDS, "\n" in text.strip()
+    if sure or (long and lines) or text.rstrip(_PLACE).endswith(":"):
+        return True
+    return (long or lines or system) and _answers(text) >= _LEAST
 
 
 def _is_task(begin: str, listed: list[str], text: str) -> bool:
