@@ -204,7 +204,7 @@ def is_quoted(text: str) -> bool:
 
 def instruction(text: str) -> tuple[int, int] | None:
     """Return where it is said to translate, summarise and the like what else is in a text, before or behind it."""
-    end = _OBJECT.search(text, endpos=_INSTRUCTION)
+    end = _OBJECT.search(text, endpos=_INSTRUCTION) if _may_transform(text[:_INSTRUCTION]) else None
     if end is not None:
         found = _transforms(text[: end.start()])
         short = len(text) - end.end() < _INSTRUCTION
@@ -218,12 +218,20 @@ def instruction(text: str) -> tuple[int, int] | None:
 
 def _transforms(told: str) -> list[str] | None:
     """Return the words of an instruction that decides by itself, whatever the text is to which it applies."""
-    persona = _PERSONA.match(told[:60].lower())
-    told = told.partition(". ")[2] if persona is not None else told
-    if "?" in told or _first(words_in(told[:_FIRST_CHARS]).listed) not in words.TRANSFORMS:
+    told = _without_persona(told)
+    if "?" in told or not _may_transform(told):
         return None
     found = words_in(told).listed
     return found if told.lstrip(_LEAD)[0].isalpha() and _ASKED.isdisjoint(found) else None
+
+
+def _may_transform(told: str) -> bool:
+    return _first(words_in(_without_persona(told)[:_FIRST_CHARS]).listed) in words.TRANSFORMS
+
+
+def _without_persona(told: str) -> str:
+    """Return a text without a first sentence that says who answers."""
+    return told if _PERSONA.match(told[:60].lower()) is None else told.partition(". ")[2]
 
 
 def leads(line: str) -> bool:
