@@ -163,9 +163,27 @@ Summarise the text above in two sentences.
 
 Translate the text above into French.
 ====
+Can you translate the following into French?
+
+{}
+====
+Your task is to extract the dates in this text.
+
+{}
+====
+Write a short summary of the article below.
+{}
+====
+Summarize:
+{}
+====
 {}
 
 Rewrite this so that a child understands it.
+====
+{}
+
+Could you summarise it, please?
 """
 
 

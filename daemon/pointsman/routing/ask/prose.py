@@ -43,7 +43,14 @@ _COURTESY = re.compile(
 # An instruction is shorter, and the text to which it applies longer.
 _INSTRUCTION = 250
 _OBJECT = re.compile(r":?\s*\n|: ")
-_TO_TEXT = frozenset(["this", "these", "following", "below", "above"])
+_TO_TEXT = frozenset(["this", "these", "following", "below", "above", "it", "text", "document", "article", "passage"])
+# What may stand before the verb, or stand for it.
+_REQUEST = re.compile(
+    r"(?:please |hi |hello |hey )?(?:(?:can|could|will|would) you |i (?:need|want|would like) you to |"
+    r"your (?:task|job) is to |(?:give|write|make|create|provide)(?: me)? an? (?=(?:\w+ )?(?:summary|translation)\b))",
+    re.IGNORECASE,
+)
+_RESULTS = frozenset(["summary", "translation"])
 # Where it is about one of these, a question may follow.
 _ASKED = frozenset(["question", "questions", "query", "queries", "answer", "request", "instruction", "instructions"])
 _COURTESY_CHARS = 200
@@ -204,34 +211,43 @@ def is_quoted(text: str) -> bool:
 
 def instruction(text: str) -> tuple[int, int] | None:
     """Return where it is said to translate, summarise and the like what else is in a text, before or behind it."""
-    end = _OBJECT.search(text, endpos=_INSTRUCTION) if _may_transform(text[:_INSTRUCTION]) else None
+    end = _OBJECT.search(text, endpos=_INSTRUCTION) if _transforms(_ordered(text[:_INSTRUCTION])) else None
     if end is not None:
-        found = _transforms(text[: end.start()])
+        found = _instruction_words(text[: end.start()])
         short = len(text) - end.end() < _INSTRUCTION
-        if found is not None and not (short and ("\n" not in end.group() or _TO_TEXT.isdisjoint(found))):
+        if found and not (short and ("\n" not in end.group() or not _is_about_text(found))):
             return 0, end.start()
     last = len(text.rstrip())
     begin = text.rfind("\n", max(0, last - _INSTRUCTION), last) + 1
-    found = _transforms(text[begin:last]) if begin and not text[:begin].isspace() else None
-    return None if found is None or _TO_TEXT.isdisjoint(found) else (begin, last)
+    found = _instruction_words(text[begin:last]) if begin and not text[:begin].isspace() else []
+    return (begin, last) if found and _is_about_text(found) else None
 
 
-def _transforms(told: str) -> list[str] | None:
+def _instruction_words(told: str) -> list[str]:
     """Return the words of an instruction that decides by itself, whatever the text is to which it applies."""
-    told = _without_persona(told)
-    if "?" in told or not _may_transform(told):
-        return None
-    found = words_in(told).listed
-    return found if told.lstrip(_LEAD)[0].isalpha() and _ASKED.isdisjoint(found) else None
+    ordered = _ordered(told)
+    if not _transforms(ordered) or "?" in ordered[:-1] or (told.endswith("?") and ordered == told):
+        return []
+    found = words_in(ordered).listed
+    return found if told.lstrip(_LEAD)[0].isalpha() and _ASKED.isdisjoint(found) else []
 
 
-def _may_transform(told: str) -> bool:
-    return _first(words_in(_without_persona(told)[:_FIRST_CHARS]).listed) in words.TRANSFORMS
+def _is_about_text(found: list[str]) -> bool:
+    return len(found) < 2 or not _TO_TEXT.isdisjoint(found)
 
 
-def _without_persona(told: str) -> str:
-    """Return a text without a first sentence that says who answers."""
-    return told if _PERSONA.match(told[:60].lower()) is None else told.partition(". ")[2]
+def _transforms(ordered: str) -> bool:
+    listed = words_in(ordered[:_FIRST_CHARS]).listed
+    return _first(listed) in words.TRANSFORMS or not _RESULTS.isdisjoint(listed[:2])
+
+
+def _ordered(told: str) -> str:
+    """Return an instruction without a first sentence that says who answers, and without what makes it polite."""
+    request = _REQUEST.match(told)
+    if request is None and _PERSONA.match(told[:60].lower()) is not None:
+        told = told.partition(". ")[2]
+        request = _REQUEST.match(told)
+    return told if request is None else told[request.end() :]
 
 
 def leads(line: str) -> bool:
