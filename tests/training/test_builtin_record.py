@@ -24,3 +24,11 @@ def test_the_record_names_the_code_the_settings_the_versions_and_the_data() -> N
     ].keys()
     assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in RECORD["sha256"].values())
     assert RECORD["held_out"] == []
+
+
+def test_the_record_names_the_runs_that_the_thresholds_rows_come_from() -> None:
+    """As many rows of each source as the artifact says."""
+    runs = RECORD["calibration"]
+    told = artifact.load(artifact.BUILTIN).manifest.verification["thresholds"]["held_out"]
+    assert {source: run["rows"] for source, run in runs.items()} == told
+    assert all(re.fullmatch(r"[0-9a-f]{64}", run[name]) for run in runs.values() for name in ("sha256", "weights"))
