@@ -20,11 +20,13 @@ from pointsman.classify.shadow import ShadowOrder, proven
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import CannotStart
 from pointsman_export.common.errors import GraphError
+from pointsman_export.export.report import faster
 from pointsman_export.export.texts import BUILT_IN
 from pointsman_export.export.weight_only import compress
 from pointsman_export.fit.main import main as fit
 from support.export import Export, Outcome
 from support.priorities import threads_at
+from support.rows import rows
 
 LENGTHS = (2, 9, 64, 300)
 
@@ -64,6 +66,20 @@ def test_the_report_compares_both_engines_on_this_host(outcome: Outcome) -> None
     assert all(row.keys() == {"float", "int8", "int8-f32"} for row in medians.values())
     assert 0 < figures["logit_error"]["share"] <= figures["logit_error"]["bound"]
     assert 0 < figures["logit_error"]["onnxruntime"] <= figures["logit_error"]["bound"]
+
+
+@rows(
+    ("ratios", "verdict"),
+    [
+        ([1.05, 1.4], "OpenVINO"),
+        ([1.04, 1.4], "neither by 5% at every length"),
+        ([0.8, 1.4], "neither by 5% at every length"),
+        ([0.96, 0.97], "neither by 5% at every length"),
+        ([0.5, 0.95], "ONNX Runtime; export without --target openvino"),
+    ],
+)
+def test_an_engine_is_faster_if_it_is_by_five_percent_at_every_length(ratios: list[float], verdict: str) -> None:
+    assert faster(ratios) == verdict
 
 
 def test_it_answers_as_the_artifact_of_onnx_runtime_does(outcome: Outcome, exported: Path) -> None:
@@ -132,10 +148,10 @@ def test_it_can_read_along_in_shadow(outcome: Outcome) -> None:
 
 
 def test_eval_judges_it_and_tells_the_library(outcome: Outcome, tmp_path: Path) -> None:
-    rows, told = tmp_path / "rows.jsonl", tmp_path / "told.json"
-    rows.write_text("".join(json.dumps({"text": text, "label": "law"}) + "\n" for text in BUILT_IN[:5]))
+    file, told = tmp_path / "rows.jsonl", tmp_path / "told.json"
+    file.write_text("".join(json.dumps({"text": text, "label": "law"}) + "\n" for text in BUILT_IN[:5]))
     program = "import sys; sys.modules['onnxruntime'] = None; from pointsman.cli.main import main; sys.exit(main())"
-    command = [sys.executable, "-c", program, "eval", str(outcome.folder), str(rows), "--json", str(told)]
+    command = [sys.executable, "-c", program, "eval", str(outcome.folder), str(file), "--json", str(told)]
     subprocess.run(command, capture_output=True, check=True)
     versions = json.loads(told.read_text())["provenance"]["versions"]
     assert {"openvino", "onnxruntime"} & versions.keys() == {"openvino"}
@@ -178,10 +194,10 @@ def test_options_of_the_other_engine_are_wrong_usage(tiny: Path, export: Export,
 def test_fit_refuses_it_and_says_on_what_to_fit(
     outcome: Outcome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = tmp_path / "rows.jsonl"
+    file = tmp_path / "rows.jsonl"
     lines = [json.dumps({"text": f"{text} {label}", "label": label}) for label in ("a", "b") for text in BUILT_IN[:20]]
-    rows.write_text("\n".join(lines))
-    code = fit(["--base", str(outcome.folder), "--data", str(rows), "-o", str(tmp_path / "fitted")])
+    file.write_text("\n".join(lines))
+    code = fit(["--base", str(outcome.folder), "--data", str(file), "-o", str(tmp_path / "fitted")])
     assert (code, "without --target openvino" in capsys.readouterr().err) == (1, True)
 
 
