@@ -329,8 +329,9 @@ def wanted() -> list[str]:
         at_least("adapter choices that are right, dev_user_prompts", 0.95, {f"{chosen} choices": right / chosen}).row(),
         at_least("prompts with an adapter that reach it", 0.8, {f"{own} prompts": reached / own}).row(),
         "",
-        "The last eighth of ExpertQA's questions of each label was not trained on; annotators stand together there, so",
-        f"most of theirs are new, too. Of {outside['rows']} out-of-scope requests, {strangers} reach an adapter.",
+        "The last eighth of ExpertQA's questions of each label was not trained on. An annotator's questions stand",
+        "together, so most annotators of that eighth are new as well.",
+        f"Of {outside['rows']} out-of-scope requests, {strangers} reach an adapter.",
     ]
 
 

@@ -190,8 +190,8 @@ def test_each_threshold_is_shown_with_where_it_comes_from_and_what_passes(tmp_pa
     assert [line.partition(": ")[2] for line in out.splitlines() if "warning" in line][1:] == [
         (
             f'{tmp_path}/config.yaml:18: categories[1]: no threshold gives "health" a precision of 95% on the '
-            "calibration rows; it has the most precise one, 0.4; set one in pointsman.routing.thresholds (health: 1 "
-            "chooses it only when certain), or calibrate anew"
+            "calibration rows; the most precise one, 0.4, is used; set another in pointsman.routing.thresholds "
+            "(health: 1 chooses it only when certain), or calibrate anew"
         ),
     ]
     head, *rows = out.split("\n\n")[-1].splitlines()

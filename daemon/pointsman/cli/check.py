@@ -169,9 +169,10 @@ def _imprecise(loaded: Loaded, found: Mapping[str, Threshold]) -> Iterator[Probl
         if threshold.origin is Origin.NOT_REACHED:
             message = (
                 f'no threshold gives "{name}" a precision of {PRECISION:.0%} on the calibration rows; '
-                f"it has the most precise one, {threshold.value:g}"
+                f"the most precise one, {threshold.value:g}, is used"
             )
-            fix = f"set one in pointsman.routing.thresholds ({name}: 1 chooses it only when certain), or calibrate anew"
+            another = f"set another in pointsman.routing.thresholds ({name}: 1 chooses it only when certain)"
+            fix = f"{another}, or calibrate anew"
             yield loaded.places.problem(("categories", i), message, fix)
 
 
