@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -207,13 +209,22 @@ def test_table_and_json_hold_no_prompt_and_no_folder(of_labels: Report, toy_fold
     assert msgspec.json.decode(encoded, type=Report) == of_labels
 
 
-def test_the_json_says_where_it_comes_from(of_labels: Report, toy_folder: Path) -> None:
-    origin = of_labels.provenance
+def test_the_json_says_where_it_comes_from(toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries are those that are loaded: OpenVINO where it has run in this process."""
+    (tmp_path / "rows.jsonl").touch()
+    monkeypatch.delitem(sys.modules, "openvino", raising=False)
+
+    loaded, rows = artifact.load(toy_folder), file_id(tmp_path / "rows.jsonl")
+
+    origin = provenance(loaded, rows, None)
 
     assert origin.artifact.sha256 == artifact.sha256(toy_folder / artifact.MANIFEST)
     assert origin.artifact.files.keys() == {MODEL, TOKENIZER}
     assert origin.versions.keys() == {"pointsman", "python", "numpy", "onnxruntime", "tokenizers"}
     assert origin.machine.keys() == {"cpu", "cores", "system"}
+
+    monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(__version__="2026.3"))
+    assert provenance(loaded, rows, None).versions["openvino"] == "2026.3"
 
 
 def test_the_page_is_one_file_without_script_or_network(of_labels: Report) -> None:
