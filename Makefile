@@ -20,10 +20,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: run run-vllm test test-long unit lint wheel docs coverage mutants
 .PHONY: lock lock-check matrix install-check
-.PHONY: deb wheelhouse release install uninstall
+.PHONY: deb wheelhouse former-builtin release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
 .PHONY: bench-access bench-ask bench-cascade bench-conversations bench-fit bench-improve bench-languages bench-path
-.PHONY: bench-rollout bench-service bench-tls bench-tracing bench-unit chaos smuggling soak clean
+.PHONY: bench-replay bench-rollout bench-service bench-tls bench-tracing bench-unit chaos smuggling soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: .venv/installed
@@ -117,6 +117,10 @@ deb: .venv-build/installed
 # What a host without a network needs, for Python 3.11 to 3.14 on x86_64.
 wheelhouse: .venv-build/installed
 	.venv-build/bin/python packaging/wheelhouse.py dist
+
+# The built-in classifier of release 0.1, from the history, as an artifact to name as `model_id`.
+former-builtin:
+	$(PYTHON) packaging/former_builtin.py dist
 
 # Everything that is published, from a clean checkout of a tag, into dist.
 release: .venv-build/installed
@@ -216,10 +220,12 @@ bench-ask: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m ask $(DATA) $(if $(HELD_OUT),--held-out)
 
 # A cascade of an earlier built-in classifier and this one against each alone; DATA=folder judges the dev_ files, too.
-bench-cascade: wheel
-	mkdir -p .cache/former
-	git archive 02cd8f0 daemon/pointsman/assets/builtin | tar -x -C .cache/former --strip-components=4
+bench-cascade: wheel .cache/former/pointsman.json
 	PYTHONPATH=benchmarks .venv-test/bin/python benchmarks/cascade.py .cache/former builtin $(DATA)
+
+# Which of the hand-written prompts reach another model with the present built-in than with the former one.
+bench-replay: wheel .cache/former/pointsman.json
+	PYTHONPATH=benchmarks .venv-test/bin/python benchmarks/replay.py .cache/former
 
 # Fifty reloads under load.
 bench-reload: wheel
@@ -250,6 +256,12 @@ chaos: wheel
 # SOAK_SECONDS=120 is a short one, whose result says so.
 soak: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m soak --seconds $(SOAK_SECONDS)
+
+.cache/former/pointsman.json: packaging/former_builtin.py
+	rm -rf .cache/former
+	mkdir -p .cache/former
+	$(PYTHON) packaging/former_builtin.py .cache
+	tar -x -C .cache/former --strip-components=1 --touch -f .cache/pointsman-builtin-0.1.0.tar
 
 .venv/installed: pyproject.toml requirements.lock
 	@echo "Installing Pointsman and what it needs into .venv: a minute or two, this once."

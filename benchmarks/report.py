@@ -37,6 +37,9 @@ CLASSIFICATION = (
     "",
     "[A cascade](../benchmarks/results/cascade.md) of two classifiers against each alone: where texts go, and what it",
     "costs (`make bench-cascade`).",
+    "",
+    "[Routes that the built-in changes](../benchmarks/results/replay.md) against that of release 0.1, by `pointsman",
+    "replay` (`make bench-replay`).",
 )
 
 RELAY = (

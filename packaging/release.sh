@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds all that is published from the tag that is checked out: sdist, wheel, Debian packages, wheelhouse, SHA256SUMS.
+# Builds all that is published from the tag that is checked out: sdist, wheel, Debian packages, wheelhouse, the built-in
+# classifier of release 0.1, SHA256SUMS.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,5 +22,6 @@ for suite in bookworm trixie; do
     "$PYTHON" packaging/deb.py "$suite" dist
 done
 "$PYTHON" packaging/wheelhouse.py dist
+"$PYTHON" packaging/former_builtin.py dist
 cd dist
 sha256sum -- * >SHA256SUMS
