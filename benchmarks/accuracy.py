@@ -7,9 +7,12 @@ dev_user_prompts.jsonl (labels technical, medical, legal, general) and dev_out_o
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 from pathlib import Path
+
+from provenance import provenance
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -33,6 +36,8 @@ def judge(name: str, file: Path, options: list[str]) -> None:
     target = RESULTS / f"accuracy-{name}.json"
     command = [sys.executable, "-m", "pointsman", "eval", "builtin", str(file), "--json", str(target), *options]
     subprocess.run(command, check=True)
+    report = json.loads(target.read_text())
+    target.write_text(json.dumps(provenance() | report, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

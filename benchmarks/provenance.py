@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,12 @@ PACKAGES = (
     "numpy",
     "onnxruntime",
     "onnxruntime-gpu",
+    "openvino",
     "py3langid",
+    "safetensors",
     "tokenizers",
+    "torch",
+    "transformers",
     "uvloop",
 )
 CPU_FIELDS = {"model name": "cpu", "cpu family": "family", "model": "model", "stepping": "stepping"}
@@ -39,19 +44,16 @@ DECISIVE = (
     "i8mm",
 )
 """The flags on which the speed of matrix products depends."""
+FOLLOWS = ("benchmarks/results", "docs")
+"""What is written from measurements: the result before this one makes no checkout another."""
 
 
 def provenance() -> dict[str, Any]:
     """Return the head of every result file."""
-    root = Path(__file__).parents[1]
-    describe = ("git", "describe", "--always", "--dirty")
-    commit = ""
-    if shutil.which("git"):
-        commit = subprocess.run(describe, cwd=root, capture_output=True, text=True, check=False).stdout.strip()
     installed = {found.name: found.version for found in importlib.metadata.distributions()}
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": commit,
+        "commit": commit(Path(__file__).parents[1]),
         "machine": {
             **cpu(Path("/proc/cpuinfo").read_text()),
             "cores": os.cpu_count(),
@@ -63,6 +65,17 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: installed[name] for name in PACKAGES if name in installed},
     }
+
+
+def commit(root: Path) -> str:
+    """Return the commit that is measured, with `-dirty` if the checkout has changes; empty without git or commits."""
+    if not shutil.which("git"):
+        return ""
+    found = _git(root, "rev-parse", "--short", "HEAD")
+    if not _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *(f":!{path}" for path in FOLLOWS)):
+        return found
+    print("the checkout has changes: the result says -dirty, and belongs to no commit", file=sys.stderr)
+    return f"{found}-dirty"
 
 
 def cpu(cpuinfo: str) -> dict[str, Any]:
@@ -80,6 +93,11 @@ def processor(machine: dict[str, Any]) -> str:
     quota = machine.get("cpu_max", "max")
     limited = "" if quota.startswith("max") else f", cpu.max {quota}"
     return f"{machine['cores']} cores of {machine['cpu']}{detail and f' ({detail})'}{limited}"
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(("git", *arguments), cwd=root, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def _cpu_max() -> str:

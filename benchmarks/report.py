@@ -26,7 +26,10 @@ CLASSIFICATION = (
     "[The language gate](../benchmarks/results/languages.md): what it stops, lets pass and costs, compared with other",
     "detectors (`make bench-languages`).",
     "",
-    "`python benchmarks/gpu.py ARTIFACT` measures latency and throughput on CUDA. It has not been run on a GPU yet.",
+    "[The built-in classifier](model-card.md): how good it is (`make bench-accuracy`), and on text of an origin that",
+    "it was not trained on (`make bench-held-out`).",
+    "",
+    "`make bench-gpu` measures latency and throughput on CUDA. It has not been run on a GPU yet.",
     "",
     "[Later turns of a conversation](../benchmarks/results/conversations.md): whether they keep their adapter, leave",
     "it for another subject, and inherit nothing from strangers, and what that costs a request",
@@ -42,6 +45,8 @@ CLASSIFICATION = (
     "replay` (`make bench-replay`).",
 )
 
+KEYS = ("ecdsa", "rsa")
+
 RELAY = (
     "",
     "## Relay",
@@ -51,10 +56,6 @@ RELAY = (
     "",
     "[What the daemon does for one request](../benchmarks/results/path.md), without sockets: one that names its model,",
     "and one whose class is in the cache (`make bench-path`).",
-    "",
-    "[What TLS costs](../benchmarks/results/tls.json) in CPU time: a handshake (ECDSA 0.5 ms, RSA 0.8 ms), a request",
-    "on an open connection (about 20 µs more than without), a streamed chunk (6 µs more), and 57 KiB of memory for an",
-    "open connection (`make bench-tls`).",
     "",
     "[What client keys cost a request](../benchmarks/results/access.md), and how long a right and a wrong one take to",
     "look up (`make bench-access`).",
@@ -91,7 +92,15 @@ ASK = (
 
 
 def main() -> None:
-    lines = [
+    (ROOT / "docs" / "benchmarks.md").write_text("\n".join(benchmarks()) + "\n")
+    for card in (ROOT / "docs" / "model-card.md", BUILTIN / "README.md"):
+        put(model_card(), card)
+    put(sizing(), ROOT / "docs" / "operations.md")
+
+
+def benchmarks() -> list[str]:
+    """Return docs/benchmarks.md."""
+    return [
         "# Benchmarks",
         "",
         *startup(load("startup")),
@@ -99,14 +108,16 @@ def main() -> None:
         *long_texts(load("long-texts")),
         *ASK,
         *RELAY,
+        *tls(load("tls")),
         *soak(load("soak")),
         *reloads(load("reload")),
         *restarts(load("service")),
     ]
-    (ROOT / "docs" / "benchmarks.md").write_text("\n".join(lines) + "\n")
-    for card in (ROOT / "docs" / "model-card.md", BUILTIN / "README.md"):
-        put([*accuracy(), "", *wanted(), "", *held_out()], card)
-    put(sizing(), ROOT / "docs" / "operations.md")
+
+
+def model_card() -> list[str]:
+    """Return what stands between the marks of a model card."""
+    return [*accuracy(), "", *wanted(), "", *held_out()]
 
 
 def put(figures: list[str], page: Path) -> None:
@@ -130,6 +141,7 @@ def startup(result: dict[str, Any]) -> list[str]:
     ]
     return [
         "Rendered by `make docs` from the files in `benchmarks/results/`. Medians; this kind of machine is noisy.",
+        "Each table is reproduced by the `make` target named with it: [what they need](../CONTRIBUTING.md#benchmarks).",
         "",
         "## Start and memory",
         "",
@@ -222,6 +234,27 @@ def soak(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def tls(result: dict[str, Any]) -> list[str]:
+    more, memory = result["more_than_plain_us"], result["memory_kib"]
+    rows = [
+        ("a connection and its handshake", [f"{more['connection'][key] / 1000:.1f} ms more" for key in KEYS]),
+        ("a request on an open connection", [f"{more['request'][key]:.0f} µs more" for key in KEYS]),
+        ("a streamed chunk", [f"{more['chunk'][key]:.0f} µs more" for key in KEYS]),
+        (
+            f"an open connection, which takes {memory['plain']:.1f} KiB without",
+            [f"{memory[key]:.0f} KiB" for key in KEYS],
+        ),
+    ]
+    return [
+        "",
+        "[What TLS costs](../benchmarks/results/tls.json) in CPU time and memory (`make bench-tls`). " + origin(result),
+        "",
+        "| what | ECDSA | RSA, 2048 bits |",
+        "| --- | --- | --- |",
+        *(f"| {what} | {' | '.join(figures)} |" for what, figures in rows),
+    ]
+
+
 def reloads(result: dict[str, Any]) -> list[str]:
     latency, taken, resident = result["latency_ms"], result["reload_ms"], result["resident_mib"]
     lag = result["loop_lag_p99_ms"]
@@ -292,7 +325,8 @@ def accuracy() -> list[str]:
     settings = f"Temperature {temperature:.3f}, suggested threshold {threshold}."
     speed = (
         f"The hand-written prompts (median {latency['median_tokens']:.0f} tokens) take {latency['median_ms']:.2f} ms "
-        f"at the median and {latency['p95_ms']:.2f} ms at the 95th percentile, alone on one thread."
+        f"at the median and {latency['p95_ms']:.2f} ms at the 95th percentile, alone on one thread "
+        "(`make bench-accuracy`)."
     )
     manifest = json.loads((BUILTIN / "pointsman.json").read_text())
     calibration = manifest["verification"]["calibration"]
@@ -356,7 +390,7 @@ def held_out() -> list[str]:
     return [
         "Trained without any row of a source, and judged in float on all of its rows: what to expect for text of an",
         "origin that was never in the training data. Each figure is of a training without this source alone, and in",
-        "brackets of one without all five.",
+        "brackets of one without all five (`make bench-held-out`).",
         "",
         "| source | rows | 14 labels | right model | calibration error |",
         "| --- | --- | --- | --- | --- |",

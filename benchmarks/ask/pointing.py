@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import yaml
 from markdown import table
+from provenance import provenance
 
 from ask.routes import Routes, bare
 from ask.wrapper import FOLDER, Wrapper, injections, wrappers
@@ -85,6 +86,7 @@ async def measured() -> list[str]:
         "",
         "Which of them get the model that they should, by the built-in classifier and the sample config: with the ask",
         f"alone, and where the material may tell its subject. Each in {KINDS} of the wrappers that take a document.",
+        f"`make bench-ask`, commit {provenance()['commit']}.",
         "",
         *table(["", "ask alone", "with material", "of"], rows),
     ]

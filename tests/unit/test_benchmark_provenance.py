@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
-from provenance import cpu, processor, provenance
+from provenance import commit, cpu, processor, provenance
 
 GENOA = """processor\t: 0
 vendor_id\t: AuthenticAMD
@@ -50,6 +52,31 @@ def test_a_host_without_git_measures_all_the_same(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PATH", "")
 
     assert provenance()["commit"] == ""
+
+
+def git(folder: Path, *arguments: str) -> str:
+    own = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    return subprocess.run(["git", *own, "-C", folder, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def test_a_change_of_what_is_measured_marks_the_commit_and_one_of_a_result_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("code", "benchmarks/results/one.json", "docs/benchmarks.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "--message=all")
+    head = git(tmp_path, "rev-parse", "--short", "HEAD").strip()
+
+    (tmp_path / "benchmarks/results/one.json").write_text("{}")
+    (tmp_path / "docs/benchmarks.md").write_text("rendered")
+    assert commit(tmp_path) == head
+
+    (tmp_path / "code").write_text("changed")
+    assert commit(tmp_path) == f"{head}-dirty"
+    assert "-dirty" in capsys.readouterr().err
 
 
 def test_a_result_has_the_machine_the_kernel_and_the_versions() -> None:

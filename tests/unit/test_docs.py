@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-
-import report
 
 import pointsman
 from pointsman.config.semantic_router.foreign import NEWER
@@ -145,23 +142,3 @@ def test_each_section_of_the_rules_names_tests_that_exist(section: str) -> None:
 @rows("reason", Reason)
 def test_the_contract_explains_each_reason(reason: Reason) -> None:
     assert f"\n| `{reason}` | " in sections("behaviour.md")["The decision"]
-
-
-RESULTS = DOCS.parent / "benchmarks" / "results"
-
-
-def test_what_is_said_of_a_cascade_was_measured() -> None:
-    ways = json.loads((RESULTS / "cascade.json").read_text("utf-8"))["sets"]["prompts"]["ways"]
-    first, larger, both = (ways[name] for name in ("first", "larger", "cascade, 0.9"))
-    said = " ".join((DOCS / "operations.md").read_text("utf-8").split())
-
-    assert (
-        f"the first sends {first['right_model']:.1%} of hand-written prompts to the right model and the larger one "
-        f"{larger['right_model']:.1%}, a bound of 0.9 passes on {both['passed_on']:.0%} and reaches "
-        f"{both['right_model']:.1%}".replace("%", " %")
-    ) in said
-
-
-def test_the_figures_of_the_docs_are_those_that_were_measured() -> None:
-    """What `make docs` writes between the marks of operations.md follows from the result files."""
-    assert "\n".join(report.sizing()) in (DOCS / "operations.md").read_text("utf-8")

@@ -1,0 +1,197 @@
+"""What the docs say of measurements follows from the result files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import report
+from target import ratio
+
+from support.rows import rows
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = ("README.md", *(f"docs/{name}.md" for name in ("operations", "behaviour", "ask", "fit", "model-card")))
+
+
+class Claim(NamedTuple):
+    """Figures of a page: the groups of a pattern, and the same from a result file."""
+
+    page: str
+    said: str
+    result: str
+    found: Callable[[Any], Sequence[float]]
+    apart: float = 0.0
+    """How far they may be apart beside their rounding, as a share: what depends on the machine is never the same."""
+
+
+def of_cascade(result: Any) -> list[float]:
+    ways = result["sets"]["prompts"]["ways"]
+    first, larger, both = (ways[name] for name in ("first", "larger", "cascade, 0.9"))
+    shares = first["right_model"], larger["right_model"], both["passed_on"], both["right_model"]
+    return [100 * share for share in shares]
+
+
+def of_tls(result: Any) -> list[float]:
+    more = result["more_than_plain_us"]
+    handshakes = [more["connection"][key] / 1000 for key in ("ecdsa", "rsa")]
+    return [*handshakes, more["request"]["ecdsa"], more["chunk"]["ecdsa"], result["memory_kib"]["ecdsa"]]
+
+
+def of_scale(result: Any) -> list[float]:
+    """The largest share of the time that one scale for a run saves."""
+    found = [ms for lengths in result["found"]["ms"].values() for ms in lengths.values()]
+    pairs = [(ms["ours int8 per tensor"], ms["ours int8 per token"]) for ms in found]
+    return [100 * max(1 - ratio(tensor, token) for tensor, token in pairs)]
+
+
+CLAIMS = (
+    Claim("README.md", r"takes up to (\d+) % less time", "inference-batch1", of_scale, 0.4),
+    Claim(
+        "docs/operations.md",
+        r"costs ([\d.]+) ms of CPU, with RSA of 2048 bits ([\d.]+) ms; a request on an open connection costs about "
+        r"(\d+) µs more than without TLS, a streamed chunk (\d+) µs, and an open connection (\d+) KiB",
+        "tls",
+        of_tls,
+        0.3,
+    ),
+    Claim(
+        "docs/operations.md",
+        r"sends ([\d.]+) % of hand-written prompts to the right model and the larger one ([\d.]+) %, a bound of 0.9 "
+        r"passes on (\d+) % and reaches ([\d.]+) %",
+        "cascade",
+        of_cascade,
+    ),
+    Claim(
+        "docs/fit.md",
+        r"20 rows for each give an accuracy of ([\d.]+), and 100 give ([\d.]+)",
+        "fit",
+        lambda result: [result["others"]["hwu64"]["accuracy"][rows] for rows in ("20", "100")],
+    ),
+    Claim(
+        "docs/fit.md",
+        r"an accuracy of ([\d.]+) to ([\d.]+), by how different",
+        "fit",
+        lambda result: [pick(each["described"] for each in result["sets"].values()) for pick in (min, max)],
+    ),
+    Claim(
+        "docs/model-card.md",
+        r"With ExpertQA alone held out, ([\d.]+) of its labels are right, and ([\d.]+) reach the right model",
+        "held-out-expertqa",
+        lambda result: [result["validation"]["expertqa"][each] for each in ("labels", "right_model")],
+    ),
+    Claim(
+        "docs/model-card.md",
+        r"\*\*shipped:\*\* the same, with the cosine in the loss \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|",
+        "held-out",
+        lambda result: [
+            *(result["validation"]["expertqa"][each] for each in ("labels", "right_model")),
+            result["validation"]["out_of_scope_caught"],
+        ],
+    ),
+    Claim(
+        "docs/model-card.md",
+        r"\(`tests/data/prompts.jsonl`\): (\d+) prompts",
+        "accuracy-prompts",
+        lambda result: [result["rows"]],
+    ),
+)
+"""Every figure that was measured, of `PAGES` and outside of what `make docs` writes."""
+
+BOUNDS = (
+    Claim(
+        "docs/behaviour.md",
+        r"delays other requests by more than (\d+) ms",
+        "bodies",
+        lambda result: [max(each["max_ms"] for each in result["bodies"].values())],
+    ),
+    Claim(
+        "docs/behaviour.md",
+        r"the tests hold this to (\d+) % of 1,000 runs",
+        "rollout",
+        lambda result: [
+            100
+            * max(each["verdicts"] for name, each in result["simulated"].items() if name.startswith("no difference"))
+        ],
+    ),
+)
+"""Figures that nothing measured exceeds."""
+
+
+@cache
+def text(page: str) -> str:
+    """Return a page without what `make docs` writes, each paragraph on a line of its own."""
+    written = re.sub(f"{report.BEGIN}.*?{report.END}", "", (ROOT / page).read_text("utf-8"), flags=re.DOTALL)
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in written.split("\n\n"))
+
+
+def compared(claim: Claim) -> list[tuple[str, float]]:
+    """Return each figure as it is said, and as it was measured."""
+    said = re.search(claim.said, text(claim.page))
+    assert said, f"{claim.page} does not say {claim.said}"
+    found = claim.found(json.loads((RESULTS / f"{claim.result}.json").read_text("utf-8")))
+    return list(zip(said.groups(), found, strict=True))
+
+
+@rows("claim", CLAIMS)
+def test_a_figure_of_the_docs_is_the_one_that_was_measured(claim: Claim) -> None:
+    for said, found in compared(claim):
+        rounding = 0.5 * 10 ** -len(said.partition(".")[2])
+
+        assert abs(float(said) - found) <= 1.001 * rounding + claim.apart * found, (said, found)
+
+
+@rows("claim", BOUNDS)
+def test_nothing_that_was_measured_exceeds_a_bound_of_the_docs(claim: Claim) -> None:
+    assert [each for each in compared(claim) if each[1] > float(each[0])] == []
+
+
+MEASURED = re.compile(r"\d ?(%|ms|µs|us|MiB|KiB)(?!\w)|\b0\.\d{2}")
+
+
+BY_CHOICE = re.compile(r"`tracing.sample: 0.01`|keeps 0.95 of")
+
+
+def test_no_paragraph_with_a_result_and_a_figure_is_unchecked() -> None:
+    patterns = {page: [each.said for each in (*CLAIMS, *BOUNDS) if each.page == page] for page in PAGES}
+    unchecked = [
+        paragraph
+        for page in PAGES
+        for paragraph in text(page).split("\n\n")
+        if "benchmarks/results/" in paragraph and MEASURED.search(BY_CHOICE.sub("", paragraph))
+        if not any(re.search(said, paragraph) for said in patterns[page])
+    ]
+
+    assert unchecked == []
+
+
+WRITTEN = {
+    "docs/benchmarks.md": report.benchmarks,
+    "docs/model-card.md": report.model_card,
+    "daemon/pointsman/assets/builtin/README.md": report.model_card,
+    "docs/operations.md": report.sizing,
+}
+
+
+@rows("page", WRITTEN)
+def test_what_make_docs_writes_follows_from_the_result_files(page: str) -> None:
+    assert "\n".join(WRITTEN[page]()) in (ROOT / page).read_text("utf-8"), "run `make docs`"
+
+
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+SOURCE = re.compile(r"benchmarks/results/|\bcommit [0-9a-f]{7}\b")
+NOT_MEASURED = {"0001-batching-without-a-timer.md", "0003-int8-scales-per-token.md"}
+"""Decisions whose figures were chosen or follow from a formula."""
+
+
+@rows("page", [page for page in DECISIONS if page.name not in NOT_MEASURED])
+def test_a_decision_with_figures_says_where_they_are_from(page: Path) -> None:
+    """A result file, or the commit at which they were measured."""
+    text = page.read_text("utf-8")
+
+    assert SOURCE.search(text) or not MEASURED.search(text)

@@ -1,0 +1,118 @@
+"""Each result file says where it is from, and can be made again by one `make` target."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from provenance import provenance
+
+from support.rows import rows
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+HEAD = provenance()
+OF_SOME_CPUS = {"family", "model", "stepping"}
+
+FORMER = {
+    "access": "1adb375-dirty",
+    "accuracy-dev_mmlu_pro": "",
+    "accuracy-dev_out_of_scope": "",
+    "accuracy-dev_out_of_scope_by_category": "",
+    "accuracy-dev_user_prompts": "",
+    "accuracy-prompts": "",
+    "accuracy-prompts_by_category": "",
+    "bodies": "6cb42b3",
+    "cascade": "fd2b6c5-dirty",
+    "chaos": "c16c61b",
+    "conversations": "eebd51c-dirty",
+    "held-out-banking77": "901dec47ecc052d4aac16fc34f2bea322960fb78-dirty",
+    "held-out-dolly-openqa": "f1e39e751eafa678ed3685149a38429a8fdf8521",
+    "held-out-expertqa": "2282a0751eec74c692c1c582ce73024dc9cd9972",
+    "held-out-so-titles": "901dec47ecc052d4aac16fc34f2bea322960fb78-dirty",
+    "held-out": "abab312be2695681998da3801ed65bacf0410796-dirty",
+    "improve": "cea5a3c-dirty",
+    "inference-batch1": "eebd51c-dirty",
+    "inference-built_in": "64f7879-dirty",
+    "inference-fidelity": "eebd51c-dirty",
+    "inference-serving": "eebd51c-dirty",
+    "languages": "0eea3b4",
+    "long-texts": "98cd5d8",
+    "mutants": "ad4c290-dirty",
+    "path": "1adb375-dirty",
+    "relay-compiled": "66de0ec",
+    "reload": "fbd5340",
+    "rollout": "911b7e0-dirty",
+    "service": "fbd5340",
+    "smuggling": "49011b7-dirty",
+    "soak": "8230f80",
+    "startup": "5871374-dirty",
+    "tracing": "1adb375-dirty",
+}
+"""Results from before provenance was complete, by the commit at which they were measured, until they are made again."""
+
+TARGETS = set(re.findall(r"^([a-z][\w-]*):(?!=)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+
+
+def faults(result: Any) -> list[str]:
+    """Return what is missing in the head of a result."""
+    missing = [key for key in HEAD if key not in result]
+    machine = HEAD["machine"].keys() - OF_SOME_CPUS - result.get("machine", {}).keys()
+    return [*missing, *machine, *(["a clean commit"] if result.get("commit", "").endswith("-dirty") else [])]
+
+
+@rows("file", sorted(RESULTS.glob("*.json")))
+def test_a_result_names_its_commit_machine_and_versions(file: Path) -> None:
+    result = json.loads(file.read_text("utf-8"))
+
+    if FORMER.get(file.stem) != result.get("commit", ""):
+        assert faults(result) == [], f"commit, then run `make {writers(file.stem)[0]}` again"
+
+
+def test_a_result_without_one_of_them_is_noticed() -> None:
+    assert faults(HEAD | {"commit": "1234567"}) == []
+    assert faults(HEAD | {"commit": "1234567-dirty"}) == ["a clean commit"]
+    assert faults({key: HEAD[key] for key in HEAD if key != "versions"} | {"commit": ""}) == ["versions"]
+    assert "cpu_max" in faults(HEAD | {"commit": "", "machine": {"cpu": "x"}})
+
+
+def writers(stem: str) -> list[str]:
+    """Return the targets that write a result: `bench-NAME` or `NAME`, whose name the result's begins with."""
+    names = {target: target.removeprefix("bench-") for target in TARGETS if f"bench-{target}" not in TARGETS}
+    return [target for target, name in names.items() if re.match(rf"{name}(?![a-z0-9])", stem)]
+
+
+@rows("file", sorted(RESULTS.glob("*.*")))
+def test_a_result_is_written_by_one_target(file: Path) -> None:
+    assert len(writers(file.stem)) == 1
+
+
+NAMELESS = {
+    "export-bounds": "made by hand before there was a target",
+    "ask_pointing": "made before it named its target",
+}
+
+
+@rows("page", sorted(RESULTS.glob("*.md")))
+def test_a_table_names_the_target_that_writes_it(page: Path) -> None:
+    (target,) = writers(page.stem)
+
+    assert f"`make {target}" in " ".join(page.read_text("utf-8").split()) or page.stem in NAMELESS
+
+
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "benchmarks").rglob("*.md")),
+    ROOT / "training" / "README.md",
+]
+
+
+@rows("page", PAGES)
+def test_each_target_that_the_docs_name_exists(page: Path) -> None:
+    text = " ".join(page.read_text("utf-8").split())
+    named = set(re.findall(r"(?:`|\$ )make (?:[A-Z]+=\S+ )*([a-z][\w-]*)", text))
+
+    assert named - TARGETS == set()
