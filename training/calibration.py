@@ -54,7 +54,7 @@ def recalibrate(data_dir: Path, folder: Path, checkpoints: Sequence[Path]) -> di
     truth = [LABELS.index(row.label) for row in users]
     if found.calibration is None or found.calibration.truth.tolist() != truth:
         raise CannotTrain(f"{folder}: was not calibrated on the {len(users)} rows of users.jsonl; export it again")
-    runs = [_run(checkpoint) for checkpoint in checkpoints]
+    runs = [read_run(checkpoint) for checkpoint in checkpoints]
     made_of = {source: about for source, about, _ in runs}
     rows = [row for *_, some in runs for row in some]
     kept = [row.source not in made_of for row in users]
@@ -96,8 +96,8 @@ def spread(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [by_label[label][int(place)] for label, chosen in places.items() for place in chosen]
 
 
-def _run(checkpoint: Path) -> tuple[str, dict[str, Any], list[Mapping[str, Any]]]:
-    """Return the held-out source of a run, what made it, and its rows."""
+def read_run(checkpoint: Path) -> tuple[str, dict[str, Any], list[Mapping[str, Any]]]:
+    """Return the held-out source of a run, what made it, and its rows; raises CannotTrain."""
     report, path = checkpoint / "training.json", checkpoint.with_name(f"{checkpoint.name}.work") / "held-out.jsonl"
     try:
         record = json.loads(report.read_bytes())

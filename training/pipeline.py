@@ -18,7 +18,8 @@ from training.model import build_classifier, load_tokenizer
 from training.near_copies import LEAST_SHARED
 from training.predict import predict
 from training.prompts import OURS
-from training.record import record
+from training.record import cpu, record
+from training.stopwatch import Stopwatch
 from training.trainer import Settings, Trainer
 
 
@@ -29,6 +30,7 @@ def train(data_dir: Path, output: Path, encoder: Path, settings: Settings, held_
     """
     work = output.with_name(f"{output.name}.work")
     work.mkdir(parents=True, exist_ok=True)
+    stopwatch = Stopwatch(work / "seconds.json", work / "state.pt")
     report = record(data_dir, encoder, settings, held_out)
     corpus = load_corpus(data_dir, held_out)
     print(f"{len(corpus.train)} rows to train on, {len(corpus.valid)} to validate on", file=sys.stderr, flush=True)
@@ -39,6 +41,7 @@ def train(data_dir: Path, output: Path, encoder: Path, settings: Settings, held_
     made_of = {name: report[name] for name in ("settings", "held_out", "sha256")}
     trainer = Trainer(build_classifier(encoder), tokenizer, settings, work / "state.pt", made_of)
     trainer.run(corpus.train, pool(corpus.train))
+    report["run"] = {"seconds": stopwatch.seconds(), "cpu": cpu(), "threads": torch.get_num_threads()}
     trainer.model.save_pretrained(output)
     tokenizer.save_pretrained(output)
     sets = {"validation": corpus.valid} if held_out else {"validation": corpus.valid, "dev": _dev_rows(data_dir)}

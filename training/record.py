@@ -32,6 +32,14 @@ def record(data_dir: Path, encoder: Path, settings: Settings, held_out: list[str
     }
 
 
+def cpu() -> str:
+    """Return the processor's name, family and model, which tell one generation of a cloud's hosts from another."""
+    lines = Path("/proc/cpuinfo").read_text("utf-8").partition("\n\n")[0].splitlines()
+    found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    named = [found.get("model name", platform.machine())]
+    return ", ".join(named + [f"{key} {found[key]}" for key in ("cpu family", "model") if key in found])
+
+
 def _commit() -> str:
     """Return the commit of the code, marked if it was changed since; empty outside a repository."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]

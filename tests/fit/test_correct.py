@@ -431,6 +431,8 @@ def test_the_manifest_tells_where_it_comes_from(corrected: Path) -> None:
     manifest: Manifest = artifact.load(corrected).manifest
     base = artifact.load(artifact.BUILTIN).manifest
     assert manifest.source.name == f"correction of {base.source.name}"
+    assert base.training is not None
+    assert manifest.training is None, "that of the base does not make these weights"
     assert manifest.labels == base.labels
     figures: dict[str, Any] = manifest.verification["correction"]
     assert figures["labelled"] == 25

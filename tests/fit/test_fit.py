@@ -112,6 +112,8 @@ def test_the_manifest_describes_the_new_artifact(manifest: Manifest) -> None:
     assert 0.2 <= manifest.temperature <= 5
     assert manifest.suggested_threshold is None or 0.2 < manifest.suggested_threshold < 1
     assert manifest.source == Source(name=f"fit of {base.source.name}", sha256=base.files["model.onnx"])
+    assert base.training is not None
+    assert manifest.training is None, "that of the base does not make these weights"
     assert (manifest.max_tokens, manifest.precision, manifest.opset) == (base.max_tokens, base.precision, base.opset)
     assert (manifest.inputs, manifest.output) == (base.inputs, base.output)
     assert manifest.verification["values"]["max_difference"] <= 1e-4

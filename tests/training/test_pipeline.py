@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from pointsman_export.export.labelled import read_labelled
 from pointsman_export.export.mean_bert import MeanBertForSequenceClassification
+from support.process import PATIENCE_S
 from training import corpus
 from training.corpus import DEV_SETS
 from training.data import LABELS
@@ -55,6 +57,9 @@ def test_a_checkpoint_names_all_that_it_was_made_of(data_dir: Path, encoder: Pat
     assert report["weights"] == hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest()
     assert {"torch", "transformers"} <= report["versions"].keys()
     assert len(report["commit"].removesuffix("-dirty")) in {0, 40}
+    assert report["run"].keys() == {"seconds", "cpu", "threads"}
+    assert 0 <= report["run"]["seconds"] < PATIENCE_S
+    assert report["run"]["threads"] == torch.get_num_threads()
 
 
 def test_the_dev_sets_are_reported_and_users_rows_written_for_the_calibration(data_dir: Path, encoder: Path) -> None:

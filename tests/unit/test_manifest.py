@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EVEN = [1 / 14] * 14
+DIGEST = "0f" * 32
+TRAINING: dict[str, Any] = {
+    "record": DIGEST,
+    "seed": 0,
+    "commit": "c0ffee",
+    "python": "3.11.7",
+    "versions": {"torch": "2.0"},
+    "sha256": {"train.jsonl": DIGEST},
+    "held_out": {"a source": DIGEST},
+}
 
 
 def answer(*probabilities: float, text: str = "hello") -> list[dict[str, Any]]:
@@ -49,6 +59,10 @@ def answer(*probabilities: float, text: str = "hello") -> list[dict[str, Any]]:
         ({"files": {"model.onnx": "", "tokenizer.json": "", "/etc/passwd": ""}}, "'/etc/passwd'"),
         ({"files": {"model.onnx": "", "tokenizer.json": "", "..": ""}}, "which is not a file of"),
         ({"files": {"model.onnx": "", "tokenizer.json": "", "a\0b": ""}}, "which is not a file of"),
+        ({"training": TRAINING | {"record": "0f"}}, r"matching regex .* at `\$\.training\.record`"),
+        ({"training": TRAINING | {"sha256": {"train.jsonl": DIGEST.upper()}}}, r"at `\$\.training\.sha256"),
+        ({"training": TRAINING | {"held_out": {"a source": ""}}}, r"at `\$\.training\.held_out"),
+        ({"training": {"record": DIGEST}}, r"missing required field `seed` - at `\$\.training`"),
         ({"known_answers": []}, "known_answers has 0 texts, it must have 1 to 32"),
         ({"known_answers": answer(*EVEN) * 33}, "known_answers has 33 texts"),
         ({"known_answers": answer(*EVEN[1:])}, r"known_answers\[0\] has 13 probabilities for 14 labels"),
@@ -88,6 +102,13 @@ def test_a_number_that_is_none_is_refused(tmp_path: Path, key: str, number: str)
 )
 def test_what_is_at_a_bound_is_within_it(tmp_path: Path, fine: dict[str, Any]) -> None:
     artifact.load(toy_artifact.build(tmp_path, **fine))
+
+
+def test_a_record_of_the_training_may_be_missing_and_may_tell_more(tmp_path: Path) -> None:
+    assert artifact.load(toy_artifact.build(tmp_path)).manifest.training is None
+    told = artifact.load(toy_artifact.build(tmp_path, training=TRAINING | {"a later field": 1})).manifest.training
+    assert told is not None
+    assert (told.seed, told.sha256, told.held_out) == (0, {"train.jsonl": DIGEST}, {"a source": DIGEST})
 
 
 def test_format_1_knows_no_answers_and_is_read(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePath
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -37,6 +37,10 @@ LANGUAGES = frozenset(_LANGUAGES.split())
 """The languages (ISO 639-1) that an artifact may declare: those that the gate can recognize."""
 
 
+Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+"""A SHA-256 in hex."""
+
+
 class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The origin of the weights: the name given to the exporter, and the SHA-256 of the weight files, concatenated."""
 
@@ -51,10 +55,27 @@ class KnownAnswer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     probabilities: list[float]
 
 
+class Training(msgspec.Struct, kw_only=True):
+    """What the weights of `source` can be trained from again; the hashes are of data, prompts and encoder, by name.
+
+    `record` is the hash of the whole record of the training, which is published with the code. `held_out` has, by the
+    source of the rows that thresholds are fitted to, the hash of what a training without this source said of them.
+    """
+
+    record: Digest
+    seed: int
+    commit: str
+    python: str
+    versions: dict[str, str]
+    sha256: dict[str, Digest]
+    held_out: dict[str, Digest]
+
+
 class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The content of `pointsman.json`; `labels` are in the order of the logits.
 
     `languages` are those of the texts that the classifier is for, in ISO 639-1; if empty, it judges any text.
+    `training` is there if the training is recorded, as that of the built-in.
     """
 
     format_version: int
@@ -69,6 +90,7 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     temperature: float
     suggested_threshold: float | None
     source: Source
+    training: Training | None = None
     files: dict[str, str]
     known_answers: list[KnownAnswer] = []
     verification: dict[str, Any]

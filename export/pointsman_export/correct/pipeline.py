@@ -210,6 +210,7 @@ def _manifest(base: artifact.Artifact, output: str, report: CorrectionReport, bu
         format_version=FORMAT_VERSION,
         output=output,
         source=Source(name=f"correction of {base.manifest.source.name}", sha256=base.manifest.files[MODEL]),
+        training=None,
         files=hashes(built),
         verification=report.figures(),
         versions={"numpy": np.__version__, "onnxruntime": onnxruntime.__version__},

@@ -219,6 +219,7 @@ def _manifest(
         temperature=calibration.temperature,
         suggested_threshold=calibration.threshold,
         source=Source(name=f"fit of {base.manifest.source.name}", sha256=base.manifest.files[MODEL]),
+        training=None,
         files=hashes(built),
         verification=report.figures(),
         versions={

@@ -1,0 +1,29 @@
+"""Measure how long a training takes, over all continuations of a run that was stopped."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+
+class Stopwatch:
+    """The time of one run, kept in `file`; what came after the last `state` of a stopped run is repeated."""
+
+    def __init__(self, file: Path, state: Path) -> None:
+        self._start = time.time()
+        self._before = _until(file, state)
+        file.write_text(json.dumps({"before": self._before, "start": self._start}) + "\n", encoding="utf-8")
+
+    def seconds(self) -> int:
+        """Return the time of this run and of those that it continues."""
+        return round(self._before + time.time() - self._start)
+
+
+def _until(file: Path, state: Path) -> float:
+    """Return how long earlier runs took up to the state that is left of them; 0 without one."""
+    if not file.exists() or not state.exists():
+        return 0.0
+    earlier = json.loads(file.read_bytes())
+    before, start = float(earlier["before"]), float(earlier["start"])
+    return before + max(0.0, state.stat().st_mtime - start)
