@@ -46,6 +46,7 @@ async def measured(data: Path | None, *, held_out: bool) -> dict[str, Any]:
         asks += [row["text"] for row in rows(file)]
     known = wrappers("known")
     result: dict[str, Any] = {
+        "artifacts": routes.artifacts,
         "asks": [len(pool) for pool in pools],
         "known": await kept(routes, known, pools),
         "injections": await injected(routes, known),

@@ -11,6 +11,8 @@ from msgspec.structs import replace
 from ask.unhurried import LATE
 from pointsman.adapters.catalog import Served
 from pointsman.app.prepare import prepare
+from pointsman.classify import artifact
+from pointsman.config.model import Config
 from pointsman.routing.ask import AskFinder
 from pointsman.routing.formats import FORMATS
 from pointsman.routing.router import Router
@@ -30,6 +32,7 @@ class Routes:
             prepared = prepare(Path(file.name))
         self._router = Router(prepared.config, prepared.classifier, Served)
         self.default = prepared.config.default_model
+        self.artifacts = hashes(prepared.config)
 
     async def model(
         self, body: bytes, form: str = "chat", finder: AskFinder | None = None, *, material: bool = True
@@ -42,6 +45,12 @@ class Routes:
             decision = (await self._router.route(request, remember=False)).decision
             if decision.reason not in LATE:
                 return decision.model
+
+
+def hashes(config: Config) -> dict[str, dict[str, str]]:
+    """Return the SHA-256 of each file of the artifacts that decide."""
+    folders = {name: artifact.resolve(name, CONFIG.parent) for name in config.model_ids}
+    return {name: artifact.read_manifest(folder).files for name, folder in folders.items()}
 
 
 def bare(ask: str) -> bytes:

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from pointsman.classify import artifact
 from pointsman_export.common.errors import CheckpointError
@@ -80,6 +81,27 @@ def test_a_missing_shard_is_named(sharded: Path) -> None:
 
     with pytest.raises(CheckpointError, match=f"{first.name}: cannot be read"):
         open_checkpoint(str(sharded))
+
+
+@pytest.mark.parametrize("name", ["model-00001-of-*.safetensors", "model.safetensors.index.json"])
+def test_a_shard_or_an_index_that_is_a_pointer_of_git_lfs_is_named(sharded: Path, name: str) -> None:
+    """A clone without Git LFS has such a text in place of each of them."""
+    (file,) = sharded.glob(name)
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 600000000\n")
+
+    with pytest.raises(CheckpointError, match=f"{file}: is a Git LFS pointer, not the file itself; run `git lfs"):
+        open_checkpoint(str(sharded))
+
+
+def test_a_tensor_of_a_shard_that_is_no_number_is_named(sharded: Path) -> None:
+    first = min(sharded.glob("model-*.safetensors"))
+    tensors = load_file(first)
+    name = next(iter(tensors))
+    tensors[name].view(-1)[0] = float("nan")
+    save_file(tensors, first)
+
+    with pytest.raises(CheckpointError, match=f"{sharded}: {name} holds NaN or infinity"):
+        load_model(open_checkpoint(str(sharded)))
 
 
 @pytest.mark.parametrize("name", ["../secret.safetensors", "/etc/passwd", "model.bin"])

@@ -16,7 +16,7 @@ from pointsman_export.export.config import CONFIG, read_config
 from pointsman_export.export.graph.architecture import Architecture
 from pointsman_export.export.labels import MAPPING, read_labels
 from pointsman_export.export.source_files import refuse_pointer
-from pointsman_export.export.weight_files import INDEX, SHARDS, WEIGHTS, all_shapes, weight_files
+from pointsman_export.export.weight_files import INDEX, SHARDS, WEIGHTS, all_shapes, refuse_pickled, weight_files
 
 _ADAPTER = "adapter_config.json"
 _LARGEST_TOKENIZER_BYTES = 256 << 20
@@ -69,6 +69,8 @@ def open_checkpoint(source: str, labels: Path | None = None) -> Checkpoint:
     path = folder / CONFIG
     torch_class, config = read_config(path)
     architecture = _architecture(ARCHITECTURES[torch_class], config, path)
+    if not local and not any((folder / name).exists() for name in (WEIGHTS, INDEX)):
+        refuse_pickled(source, _names_on_hub(source))  # they were not fetched
     weights = weight_files(folder)
     outputs = _outputs(weights, architecture, torch_class)
     # The manifest is published with the artifact, so it does not tell the folder's path on this host.
@@ -91,6 +93,16 @@ def _download(source: str) -> Path:
             f"{source}: no such folder, and as a hub id it cannot be fetched ({reason}); "
             "check the path, or the id and the network"
         ) from error
+
+
+def _names_on_hub(source: str) -> list[str]:
+    """Return the names of all files under a hub id; none if the hub cannot be asked."""
+    from huggingface_hub import HfApi
+
+    try:
+        return [one.rfilename for one in HfApi().model_info(source).siblings or ()]
+    except (OSError, ValueError):
+        return []
 
 
 def _architecture(kind: type[Architecture], config: dict[str, Any], path: Path) -> Architecture:

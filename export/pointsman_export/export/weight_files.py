@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
 from pointsman import files
@@ -15,20 +15,15 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 SHARDS = "model-*.safetensors"
 _MOST_SHARDS = 1000
-_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 
 
 def weight_files(folder: Path) -> list[Path]:
     """Return the files that hold the weights, in order of their names; raises CheckpointError."""
     single, index = folder / WEIGHTS, folder / INDEX
     if single.exists() or not index.exists():
-        pickled = sorted(path.name for pattern in _PICKLED for path in folder.glob(pattern))
-        if not single.exists() and pickled:
-            raise CheckpointError(
-                f"{folder}: holds its weights pickled only ({pickled[0]}), which can run code when they are loaded, so "
-                "they are not read; load the model where you trust it and save it with save_pretrained(), which writes "
-                f"{WEIGHTS}"
-            )
+        if not single.exists():
+            refuse_pickled(str(folder), [path.name for path in folder.glob("*")])
         return [single]
     names = read_json(index).get("weight_map")
     if not isinstance(names, dict) or not names or not all(isinstance(name, str) for name in names.values()):
@@ -41,6 +36,17 @@ def weight_files(folder: Path) -> list[Path]:
     if len(shards) > _MOST_SHARDS:
         raise CheckpointError(f"{index}: names {len(shards):,} files, at most {_MOST_SHARDS:,} are read; save it again")
     return [folder / name for name in shards]
+
+
+def refuse_pickled(where: str, names: Iterable[str]) -> None:
+    """Raise CheckpointError if one of the files, which hold no safetensors, holds pickled weights."""
+    pickled = sorted(name for name in names if PurePath(name).name == name and PurePath(name).suffix in _PICKLED)
+    if pickled:
+        raise CheckpointError(
+            f"{where}: holds its weights pickled only ({pickled[0]}), which can run code when they are loaded, so "
+            "they are not read; load the model where you trust it and save it with save_pretrained(), which writes "
+            f"{WEIGHTS}"
+        )
 
 
 def all_shapes(paths: Sequence[Path]) -> dict[str, list[int]]:
