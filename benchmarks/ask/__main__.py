@@ -53,7 +53,10 @@ async def measured(data: Path | None, *, held_out: bool) -> dict[str, Any]:
         "bare": {"of": len(asks)} | await unwrapped(routes, asks),
         "cost": cost(known),
     }
-    for group in ("others", "others_apart", "apps", "apps_apart", "held_out") if held_out else ("others", "apps"):
+    seen = ("others", "apps", "habits")
+    for group in (
+        seen if not held_out else ("others", "others_apart", "apps", "apps_apart", "habits", "habits_apart", "held_out")
+    ):
         result[group] = await kept(routes, wrappers(group), pools)
     return result
 

@@ -16,6 +16,8 @@ GROUPS = {
     "others_apart": ("others_apart",),
     "apps": ("apps",),
     "apps_apart": ("apps_apart",),
+    "habits": ("habits",),
+    "habits_apart": ("habits_apart",),
     "held_out": ("agents_held_out", "rag_held_out"),
 }
 DOMAINS = ("technical", "medical", "legal", "everyday")

@@ -56,6 +56,7 @@ async def test_a_decision_is_told_with_all_that_led_to_it(classifier: Classifier
     assert all(score == round(score, 6) for score in told["labels"].values())
     assert told["text"] == {
         "by_material": False,
+        "by_line": False,
         "artifact": classifier.name,
         "unanswered": None,
         "tokens": 5,

@@ -174,6 +174,8 @@ def _add_ask(line: Line, routed: Routed) -> None:
         line["text_hash"] = routed.classification.text_hash
         if routed.by_material:
             line["by_material"] = True
+        if routed.by_line:
+            line["by_line"] = True
         if routed.classification.stage:
             line["artifact"] = routed.classification.artifact
         if routed.classification.unanswered is not None:

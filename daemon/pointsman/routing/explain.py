@@ -42,6 +42,7 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
             "text": _shortened(request.ask.text),
             "others": [_shortened(text) for text in request.ask.others],
             "about": request.ask.about,
+            "line": request.ask.line,
             "steps": [{"what": step.what, "start": step.start, "end": step.end} for step in request.ask.steps],
             "message": _message(request),
         },
@@ -54,7 +55,7 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
             for change in routed.edited.changes
             for old, new in [sides(request.fields, change)]
         ],
-        "text": None if classification is None else _text(classification, by_material=routed.by_material),
+        "text": None if classification is None else _text(classification, routed),
         "timing_ms": {phase: round(seconds * 1000, 3) for phase, seconds in routed.phases().items()},
     }
 
@@ -85,9 +86,10 @@ def _threshold(router: Router, routed: Routed, category: str | None) -> float:
     return raised(threshold) if routed.by_material else threshold
 
 
-def _text(classification: Classification, *, by_material: bool) -> dict[str, Any]:
+def _text(classification: Classification, routed: Routed) -> dict[str, Any]:
     return {
-        "by_material": by_material,
+        "by_material": routed.by_material,
+        "by_line": routed.by_line,
         "artifact": classification.artifact,
         "unanswered": classification.unanswered,
         "tokens": classification.tokens,
@@ -227,6 +229,7 @@ def _artifact(text: dict[str, Any] | None) -> list[str]:
         return []
     failed = f" (the larger artifact gave no answer: {text['unanswered']})" if text["unanswered"] else ""
     by = " by the ask and the material that it points to" if text.get("by_material") else ""
+    by = by or (" by the line that asks" if text.get("by_line") else "")
     return [f"classified {text['artifact']}{by}{failed}"]
 
 

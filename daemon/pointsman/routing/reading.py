@@ -10,6 +10,7 @@ from pointsman.classify.classifier import Classification
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.eager import in_task
 from pointsman.errors import ClassifierError
+from pointsman.routing.ask import Beside
 from pointsman.routing.conversations import Place
 from pointsman.routing.decision import Choice, Reason
 from pointsman.routing.follow_up import content_free, is_short
@@ -25,7 +26,7 @@ class Reading(msgspec.Struct, frozen=True):
     """What the classifier read, and the result; neither result nor failure if nothing had to be read.
 
     `follows` is the category of the earlier asks, where that had to be read from them. `greets`: neither they nor the
-    ask, if there are any, say something. `by_material`: the text is the ask and the material that it points to.
+    ask, if there are any, say something. `beside`: the text is what was read beside the ask, which had no category.
     """
 
     text: str
@@ -33,7 +34,7 @@ class Reading(msgspec.Struct, frozen=True):
     failed: Reason | None = None
     follows: str | None = None
     greets: bool = False
-    by_material: bool = False
+    beside: Beside | None = None
 
 
 class TextReader:
@@ -44,16 +45,16 @@ class TextReader:
         self._policy = policy
         self._sticky = sticky
 
-    async def read(self, text: str, history: History, place: Place, about: str = "") -> Reading:
+    async def read(self, text: str, history: History, place: Place, beside: Beside | None = None) -> Reading:
         """Classify what must be: nothing in the middle of a turn, and of a follow-up that says nothing of its own.
 
         Where the earlier turns are not known here, they are read as well, and tell what the conversation is about.
-        Where none tells, `about` is read as well: the beginning of the material that the ask only points to.
+        Where none tells, what is `beside` the ask is read as well: with its material, or only its line that asks.
         """
         kept = place.kept
         if kept is not None and kept.category is not None:
-            about = ""
-        if place.within or (kept is not None and not about and content_free(text)):
+            beside = None
+        if place.within or (kept is not None and beside is None and content_free(text)):
             return Reading(text)
         if not text or text.isspace():
             return Reading(text, failed=Reason.NO_TEXT)
@@ -62,8 +63,8 @@ class TextReader:
             free, earlier = (content_free(text), _subjects(history)) if begins else (False, "")
             if earlier and not free:
                 return await self._read_both(text, earlier)
-            if about and not earlier:
-                return await self._read_about(text, about, greets=free)
+            if beside is not None and not earlier:
+                return await self._read_beside(text, beside, greets=free)
             read = earlier or text
             return Reading(read, await self.classify(read), greets=free and not earlier)
         except ClassifierError as error:
@@ -104,18 +105,17 @@ class TextReader:
         choice = Choice(None, None, Reason.DEADLINE) if before is None else self.choose(before)
         return Reading(text, alone, follows=choice.category if choice.reason is Reason.CLASSIFIED else None)
 
-    async def _read_about(self, text: str, about: str, *, greets: bool) -> Reading:
-        """Classify an ask, and at the same time with its material, which counts if the ask alone has no category."""
+    async def _read_beside(self, text: str, beside: Beside, *, greets: bool) -> Reading:
+        """Classify an ask, and at the same time what is beside it, which counts if the ask alone has no category."""
         await in_task()
-        both = f"{text}\n\n{about}"
-        beside = asyncio.ensure_future(self.tried(both))
+        other = asyncio.ensure_future(self.tried(beside.text))
         try:
             alone = await self.classify(text)
-            found = await beside if self._is_undecided(alone) else None
+            found = await other if self._is_undecided(alone) else None
         finally:
-            beside.cancel()
-        if found is not None and self._is_sure(found):
-            return Reading(both, found, by_material=True)
+            other.cancel()
+        if found is not None and self._is_sure(found, beside):
+            return Reading(beside.text, found, beside=beside)
         return Reading(text, alone, greets=greets)
 
     def _is_undecided(self, alone: Classification) -> bool:
@@ -124,12 +124,12 @@ class TextReader:
         rest = choice.reason is Reason.CLASSIFIED and choice.category == self._policy.rest
         return rest or choice.reason in _UNDECIDED
 
-    def _is_sure(self, found: Classification) -> bool:
-        """Return whether an ask with material has a category other than the rest, and surely enough."""
+    def _is_sure(self, found: Classification, beside: Beside) -> bool:
+        """Return whether what is beside an ask has a category other than the rest, and surely enough."""
         choice = self.choose(found)
         if choice.reason is not Reason.CLASSIFIED or choice.confidence is None or choice.category == self._policy.rest:
             return False
-        return choice.confidence >= raised(self._policy.threshold(choice.category, found.stage))
+        return not beside.material or choice.confidence >= raised(self._policy.threshold(choice.category, found.stage))
 
 
 def judged(policy: Policy, found: Classification, held: Held | None = None) -> Choice:

@@ -16,7 +16,7 @@ from pointsman.config.model import DIRECT, Config, Endpoint
 from pointsman.config.overlay import NOTHING, Overlay, laid_over
 from pointsman.long_body import Received
 from pointsman.routing import stream_usage
-from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
+from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind, Beside
 from pointsman.routing.body import FIELDS
 from pointsman.routing.canaries import Arm, Canaries, canaries_of
 from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
@@ -42,7 +42,8 @@ class Routed(msgspec.Struct, frozen=True):
 
     `text` is what was classified. `recalled` is what earlier turns left, and `kept` what later ones keep; both are None
     where no conversation counts, as where the client named the model. `choice` is what the decision was made for.
-    `by_material`: the text is the ask with the material that it points to, as the ask alone had no category.
+    `beside`: the text is the ask with the material that it points to, or its line that asks, as the ask alone had no
+    category.
     """
 
     decision: Decision
@@ -54,7 +55,17 @@ class Routed(msgspec.Struct, frozen=True):
     ask: Ask = NO_ASK
     recalled: Recalled | None = None
     choice: Choice | None = None
-    by_material: bool = False
+    beside: Beside | None = None
+
+    @property
+    def by_material(self) -> bool:
+        """Return whether the material decided to which the ask points."""
+        return self.beside is not None and self.beside.material
+
+    @property
+    def by_line(self) -> bool:
+        """Return whether the line of the ask decided that asks."""
+        return self.beside is not None and not self.beside.material
 
     @property
     def system_prompt(self) -> Literal["replace", "insert"] | None:
@@ -153,8 +164,9 @@ class Router:
             return self._unclassified(request, ruled or ruling.on(Choice(None, None, unread)), at, scope)
         history = await self.lane.run(self._histories.read(request.messages, request.ask, request.asked))
         conversation, place = self._place(history, caller, continued)
-        about = "" if request.ask.others else request.ask.about
-        reading = Reading(request.text) if ruled else await self.reader.read(request.text, history, place, about)
+        reading = Reading(request.text)
+        if not ruled:
+            reading = await self.reader.read(request.text, history, place, request.ask.beside)
         if request.ask.others:
             reading = await self._unless_mixed(request, reading)
         started = time.perf_counter()
@@ -175,7 +187,7 @@ class Router:
             request.ask,
             Recalled(len(history.turns), place.within, place.kept),
             choice,
-            reading.by_material,
+            reading.beside,
         )
 
     async def _judged(self, rules: Rules, request: ParsedRequest, origin: Origin) -> Ruling:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pointsman.routing.ask.ask import NO_ASK, Ask, AskKind, Step
+from pointsman.routing.ask.ask import NO_ASK, Ask, AskKind, Beside, Step
 from pointsman.routing.ask.finder import BUILTIN, AskFinder
 
-__all__ = ["BUILTIN", "NO_ASK", "Ask", "AskFinder", "AskKind", "Step"]
+__all__ = ["BUILTIN", "NO_ASK", "Ask", "AskFinder", "AskKind", "Beside", "Step"]

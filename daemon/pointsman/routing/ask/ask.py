@@ -30,11 +30,19 @@ class Step(msgspec.Struct, frozen=True):
     end: int
 
 
+class Beside(msgspec.Struct, frozen=True):
+    """What is read beside an ask, as it may have a category where that has none; `material`: the ask with material."""
+
+    text: str
+    material: bool
+
+
 class Ask(msgspec.Struct, frozen=True):
     """What the person asked: `text`, empty if there is none.
 
     `others` are further candidates: if they belong to other categories, the decision is ambiguous. `about` is the
-    beginning of the material, where the ask only points to that.
+    beginning of the material, where the ask only points to that. `line` is the line that asks, where the text has other
+    lines before it, which may be none of the ask.
     """
 
     text: str
@@ -42,6 +50,16 @@ class Ask(msgspec.Struct, frozen=True):
     others: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     about: str = ""
+    line: str = ""
+
+    @property
+    def beside(self) -> Beside | None:
+        """Return what is read beside the text, None if nothing is."""
+        if self.others or not (self.about or self.line):
+            return None
+        return (
+            Beside(f"{self.text}\n\n{self.about}", material=True) if self.about else Beside(self.line, material=False)
+        )
 
 
 NO_ASK = Ask("", AskKind.NONE)

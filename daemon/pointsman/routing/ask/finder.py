@@ -19,7 +19,7 @@ from pointsman.routing.ask.helpers import is_helper, is_retry
 from pointsman.routing.ask.judged import Judged, is_plain, judge, without_cue
 from pointsman.routing.ask.labelled import labelled, labelled_rivals
 from pointsman.routing.ask.labels import may_be_mark
-from pointsman.routing.ask.lines import asking_line
+from pointsman.routing.ask.lines import asking_line, asks_first
 from pointsman.routing.ask.names import GUESS, OTHER, NameOf, Role, name_of, with_patterns
 from pointsman.routing.ask.pasted import of_html, pasted, said_twice
 from pointsman.routing.ask.prose import instruction, unquoted, without_pointers
@@ -30,6 +30,8 @@ from pointsman.routing.ask.tags import may_enclose, tagged
 # Of a longer message the two ends are looked at.
 END_CHARS = 32 * 1024
 END_LINES = 256
+# Where a message has no ask of its own, its line that asks is looked for in so much of each end.
+LINE_CHARS = 4 * 1024
 # More parts are looked at as one.
 MOST_PARTS = 64
 MOST_STEPS = 32
@@ -83,11 +85,27 @@ class AskFinder:
             told = instruction(whole)
             line = None if told is None else whole[told[0] :].partition("\n")[0]
             found = _HELPER if is_helper(whole, system, line) else self._search(given, whole, told)
+            found = self._with_line(found)
             if found.kind is AskKind.MESSAGE and not found.others:
-                self._known.put(key, _WHOLE)
-            elif len(found.text) + len(found.about) <= LONGEST_KNOWN:
+                self._known.put(key, msgspec.structs.replace(found, text="") if found.line else _WHOLE)
+            elif len(found.text) + len(found.about) + len(found.line) <= LONGEST_KNOWN:
                 self._known.put(key, found)
-        return Ask(whole, AskKind.MESSAGE) if found is _WHOLE else found
+        return found if found.text or found.kind is not AskKind.MESSAGE else msgspec.structs.replace(found, text=whole)
+
+    def whole(self, parts: Sequence[str]) -> Ask:
+        """Return the parts of a message as the ask, where none of them is one."""
+        text = " ".join(parts)
+        return self._with_line(Ask(text, AskKind.MESSAGE)) if text and not text.isspace() else NO_ASK
+
+    def _with_line(self, ask: Ask) -> Ask:
+        """Return an ask with the line of it that asks, where its first line does not."""
+        text = ask.text
+        if self.mode != "ask" or "\n" not in text or ask.about or ask.others or asks_first(text):
+            return ask
+        if len(text) > 2 * LINE_CHARS:
+            text = f"{text[:LINE_CHARS]}\n{text[-LINE_CHARS:]}"
+        line = asking_line(text, self._name_of, fields=False)
+        return ask if line is None else msgspec.structs.replace(ask, line=text[slice(*line)])
 
     def _search(self, given: list[str], whole: str, told: tuple[int, int] | None) -> Ask:
         if is_retry(whole):

@@ -15,6 +15,8 @@ _MOST_LINES = 512
 _FIELDS = 3
 _LONGEST = 450
 _LEAST = 2
+# A longer first line is no question.
+_FIRST_CHARS = 1000
 
 # These begin with the end of the line before, which is found much faster than the beginning of a line.
 _FIELD = re.compile(r"\n[ \t\-*•|#]*+(?P<key>[^\W\d_][^:=|\n{}();]{0,60}+)[:=|][ \t*]*+(?P<value>\S[^\n]*+)")
@@ -46,6 +48,13 @@ def asking_line(text: str, name_of: NameOf, *, fields: bool) -> tuple[int, int] 
             begin = match.start("value") - 1
             best, found = score, (begin, begin + len(value))
     return found
+
+
+def asks_first(text: str) -> bool:
+    """Return whether the first line of a text asks: a person who begins so goes on with what belongs to it."""
+    first = text[:_FIRST_CHARS].lstrip().partition("\n")[0].rstrip()
+    words = prose.words_in(first)
+    return prose.asks(first, words) >= _LEAST and not prose.is_frame(first, words)
 
 
 def _lines(

@@ -106,7 +106,7 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
             system, frame = None, b""
         pace = pace or Pace()
         yield from pace.pause()
-    return _whole(first), None
+    return finder.whole(first), None
 
 
 def read_prompts(value: Value | None, finder: AskFinder) -> Steps[tuple[Ask, int]]:
@@ -116,7 +116,7 @@ def read_prompts(value: Value | None, finder: AskFinder) -> Steps[tuple[Ask, int
     pace = Pace()
     for prompt in list(dict.fromkeys(prompts))[:MOST_PROMPTS]:
         ask = finder.find([prompt])
-        asks.append(_whole([prompt]) if ask.kind is AskKind.NONE else ask)  # nothing was said before it
+        asks.append(finder.whole([prompt]) if ask.kind is AskKind.NONE else ask)  # nothing was said before it
         yield from pace.pause()
     asks = asks or [NO_ASK]
     first = asks[0]
@@ -135,10 +135,6 @@ def _all(messages: list[Message]) -> Steps[Ask]:
             break
         if memoryview(message.content).nbytes > _LONG:
             yield
-    return _whole(texts)
-
-
-def _whole(texts: list[str]) -> Ask:
     text = " ".join(texts)
     return Ask(text, AskKind.MESSAGE) if text and not text.isspace() else NO_ASK
 

@@ -159,6 +159,7 @@ function decision(told, other) {
             text.truncated ? ", cut" : "",
             text.source === "run" ? "" : ", from the cache",
             text.by_material ? ", with what it points to" : "",
+            text.by_line ? ", by the line that asks" : "",
             text.language ? `, ${text.language}` : "",
         ]],
     ].filter(Boolean);
