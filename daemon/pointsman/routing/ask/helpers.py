@@ -37,6 +37,8 @@ _LEAST = 2
 # line alone is a person's, unless it is a system prompt.
 _SURE_WORDS = 8
 _LONG_WORDS = 6
+# In another language, it may be said at the end, too, that nothing else is wanted.
+_END_CHARS = 200
 # The instruction behind a transcript has no more lines, and no more characters.
 _LAST_LINES = 12
 _LAST_CHARS = 1000
@@ -50,6 +52,11 @@ _ASKED_BELOW = re.compile(
     r"(?:^|[.:,;] )(?:then |now |please )?(?:answer|respond to) (?:the|this|my|following|user)"
     r"[^.\n]{0,40}(?:question|query|request)",
     re.MULTILINE,
+)
+# "Answer 1 for yes and 0 for no", "output A, B or tie": of these answers one is chosen.
+_CHOICE = re.compile(
+    r"\b(?:answer|reply|respond|output|return|write)(?: with| either)* [\"'`\[]?[\w-]+[\"'`\]]?"
+    r"(?:, [\"'`\[]?[\w-]+[\"'`\]]?){0,4},? (?:or|if|for) "
 )
 _ROLES = "human|user|customer|client|you|ai|assistant|bot|model|agent|system"
 _TURN = re.compile(rf"\W{{0,8}}(?:{_ROLES})\b[^:\n]{{0,20}}:", re.IGNORECASE)
@@ -109,7 +116,8 @@ def _opens(text: str, told: str, *, system: bool) -> bool:
         begin = begin if blank < 0 else begin[:blank]
     listed = spaced(begin, _LETTERS).split()
     about = not begin.isascii() or not tasks.ABOUT.isdisjoint(listed)
-    return about and _is_task(begin, listed, told)
+    given = system or "\n" in text[:_LOOKED_AT].strip()
+    return about and _is_task(begin, listed, told, given=given, place=_ends_with_place(text))
 
 
 def _closes(text: str) -> bool:
@@ -123,7 +131,9 @@ def _closes(text: str) -> bool:
     for line in map(str.strip, reversed(end.lower().rsplit("\n", _LAST_LINES)[1:])):
         if line.startswith(_ENDS) or line.endswith(">") or _TURN.match(line):
             return False
-        if len(line) > _FIRST and (_is_known(line, text) or _is_task(line, spaced(line, _LETTERS).split(), end)):
+        if len(line) <= _FIRST:
+            continue
+        if _is_known(line, text) or _is_task(line, spaced(line, _LETTERS).split(), end, place=_ends_with_place(end)):
             return True
     return False
 
@@ -148,21 +158,37 @@ def _is_known(begin: str, text: str, *, system: bool = False) -> bool:
     if foreign > len(goes_on) or not words.PERSONAL.isdisjoint(_words(line)):
         return False
     long, lines = size >= _LONG_WORDS, "\n" in text.strip()
-    if sure or (long and lines) or text.rstrip(_PLACE).endswith(":"):
+    if sure or (long and lines) or _ends_with_place(text):
         return True
     return (long or lines or system) and _answers(text) >= _LEAST
 
 
-def _is_task(begin: str, listed: list[str], text: str) -> bool:
-    """Return whether an instruction in lower case, of these words, is a helper task's; `text` tells how to answer."""
-    if all(any(map(begin.__contains__, group)) for group in tasks.FOREIGN):
+def _is_task(begin: str, listed: list[str], text: str, *, place: bool, given: bool = True) -> bool:
+    """Return whether an instruction in lower case, of these words, is a helper task's; `text` tells how to answer.
+
+    `given`: it has lines behind it, or before it, that somebody put in. `place`: the text ends with the answer's place.
+    """
+    if _is_foreign(begin, text):
         return True
-    if tasks.THINGS.keys().isdisjoint(listed):
+    if tasks.VERBS.isdisjoint(listed):
         return False
     sentences = [_words(sentence) for sentence in _SENTENCE.split(_unmarked(_ASIDE.sub("", begin), _MARKUP))]
-    if not any(map(_orders, sentences)) or any(map(_is_answered, sentences)) or _answers(text) < _LEAST:
+    if any(map(_is_answered, sentences)):
+        return False
+    answers = _answers(text) + place
+    ordered = answers >= _LEAST and (any(map(_orders, sentences)) or any(map(_judges, sentences)))
+    if not ordered and not (given and answers and _operates(sentences)):
         return False
     return _ASKED_BELOW.search(text[max(_FIRST, len(text) - _LAST_CHARS) :].lower()) is None
+
+
+def _is_foreign(begin: str, text: str) -> bool:
+    """Return whether the beginning of a text, in lower case, orders such a task in another language than English."""
+    exclusive, *ordered = tasks.FOREIGN
+    end = text[-_END_CHARS:].lower()
+    if not any(word in begin or word in end for word in exclusive):
+        return False
+    return any(all(any(map(begin.__contains__, group)) for group in groups) for groups in (ordered, tasks.JUDGED))
 
 
 def _unmarked(text: str, marks: bytes) -> str:
@@ -191,9 +217,46 @@ def _orders(listed: list[str]) -> bool:
         things = tasks.THINGS[verb]
         for last, word in pairwise(listed[place : place + _REACH]):
             if last != "no" and (word in things or f"{last} {word}" in things):
-                return _is_neutral(listed)
+                return _is_neutral(listed) and words.OWN.isdisjoint(listed)
             if word in tasks.ANSWERED:
                 break
+    return False
+
+
+def _judges(listed: list[str]) -> bool:
+    """Return whether a sentence wants to know something of what a user says, of whom only a program speaks so."""
+    wants = not tasks.DECIDES.isdisjoint(listed) or not tasks.ASKED_ABOUT.isdisjoint(listed[:1])
+    if not wants or not words.PERSONAL.isdisjoint(listed):
+        return False
+    spoken_of = any(
+        word in tasks.SPEAKERS and not tasks.SAYINGS.isdisjoint(listed[place + 1 : place + 3])
+        for place, word in enumerate(listed)
+    )
+    return spoken_of and _is_neutral(listed)
+
+
+def _operates(sentences: list[list[str]]) -> bool:
+    """Return whether a text begins with an order of no subject to do something with what follows, such as to grade it.
+
+    Only a program speaks of questions and conversations so, and only of those that it has put in.
+    """
+    listed = [word for sentence in sentences for word in sentence]
+    if not words.PERSONAL.isdisjoint(listed) or not _is_neutral(listed):
+        return False
+    return any(map(_begins_to_operate, sentences))
+
+
+def _begins_to_operate(listed: list[str]) -> bool:
+    """Return whether a sentence orders an operation on what somebody said."""
+    first = listed[:1]
+    said = not tasks.SAID.isdisjoint(listed)
+    if not tasks.ASKED_ABOUT.isdisjoint(first) or (first == ["do"] and listed[1:2] == ["these"]):
+        return said or "message" in listed
+    given = not tasks.GIVENS.isdisjoint(first)
+    for place, (last, word) in enumerate(zip(["then", *listed], listed, strict=False)):
+        if word in tasks.OPERATIONS and (last in tasks.BEFORE or given or (last == "to" and first == ["your"])):
+            about = said or (word in tasks.DECIDES and "message" in listed)
+            return about and tasks.ANSWERED.isdisjoint(listed[place : place + 4])
     return False
 
 
@@ -220,9 +283,14 @@ def _before_material(begin: str) -> str:
 
 
 def _answers(text: str) -> int:
-    """Return how many words say how to answer."""
+    """Return how many phrases say how to answer."""
     looked_at = text[:_LOOKED_AT].lower()
-    return sum([word in looked_at for word in tasks.STRICT])
+    return sum([word in looked_at for word in tasks.STRICT]) + (_CHOICE.search(looked_at) is not None)
+
+
+def _ends_with_place(text: str) -> bool:
+    """Return whether a text ends where the answer is to stand."""
+    return text.rstrip(_PLACE).endswith(":")
 
 
 def is_retry(text: str) -> bool:

@@ -24,13 +24,17 @@ TASKS = (
         "queries, subqueries, subquestions, sub questions, search query, web query, retrieval query, up questions, "
         "up question, next questions, alternative questions, related questions, similar questions, likely questions, "
         "suggested questions, clarifying questions, versions, variations, wordings, suggestions, replies, summary, "
-        "summaries, recap, triplets, entities, statements, sentiment, emotion, intent, intents, intention, headline, "
+        "summaries, recap, triplets, triples, entities, statements, sentiment, emotion, intent, intents, intention, headline, "
         "commit message, commit messages, a name, short name, session name, thread name, branch name, a passage, "
         "short passage, hypothetical passage, hypothetical document, memories, facts about, image prompt, document "
         "title, parameters, slots, insights, lessons, takeaways, quiz, choice questions, three questions, sub tasks, "
         "action items, highlights, key points, next message, handover, hand over, handoff, synonyms, related terms, "
-        "that section, that passage, that paragraph, git branch, subject line, replies",
+        "that section, that passage, that paragraph, git branch, subject line, replies, file name, filename, filler, "
+        "new tasks, next tasks, task list, search terms, clarifying question, rewording, rewordings, personas",
     ),
+    _task("ask", "clarifying question, up question"),
+    _task("fill", "slots, slot"),
+    _task("replace remove mask redact anonymize", "names, addresses, personal data, personal information"),
     _task(
         "summarize summarizes summarizing summarise summarizer compress compresses compressing condense condenses "
         "compact distill sum summary",
@@ -44,8 +48,13 @@ TASKS = (
     ),
     _task(
         "choose chooses select selects pick picks route routes decide decides determine determines classify "
-        "classifies classifying classification categorize detect identify assign return returns name",
-        "role, roles, agent, agents, worker, workers, speaker, participant, category, categories, class, classes, "
+        "classifies classifying classification categorize detect identify assign",
+        "role, roles",
+    ),
+    _task(
+        "choose chooses select selects pick picks route routes decide decides determine determines classify "
+        "classifies classifying classification categorize detect identify assign return returns name label labels",
+        "agent, agents, worker, workers, speaker, participant, category, categories, class, classes, "
         "candidate, candidates, choices, options, destination, destinations, intent, speaks, acts, label, labels, "
         "sentiment, emotion, complexity, needed, necessary, necessity, the tool, language, who, handle, better, "
         "winner, one of, name of, urgency, priority, department, queue",
@@ -60,8 +69,9 @@ TASKS = (
         "relevance, relevant, relevancy, faithful, faithfulness, faithfully, grounded, helpful, helpfulness, "
         "correctness, supported, complies, safe, unsafe, harmful, toxic, spam, malicious, injection, jailbreak, "
         "policy, violates, allowed, blocked, sufficient, answerable, be answered, whether the, complexity, difficulty, "
-        "attempt",
+        "attempt, if the",
     ),
+    _task("extract extracts list find identify collect", "mentioned in, contained in"),
     _task(
         "save saves store stores update remember extract maintain manage manages manager keep record",
         "memory, memories, facts, preferences",
@@ -78,6 +88,40 @@ TASKS = (
 )
 """What such tasks do, and what with, alone or with the word before."""
 
+DECIDES = _set(
+    "decide decides determine determines classify classifies categorize categorise label detect identify judge assess "
+    "say tell choose chooses pick select rate score grade check route assign flag estimate predict"
+)
+"""What a program wants to know of what a user says begins with one of these."""
+
+ASKED_ABOUT = _set("which does is are did has")
+"""What its questions begin with."""
+
+OPERATIONS = _set(
+    "decide determine classify categorize categorise label detect identify judge assess rate score grade rank compare "
+    "choose pick select extract remove replace redact mask summarize summarise condense compress distill rewrite "
+    "rephrase reformulate paraphrase translate correct proofread expand decompose break split route assign propose "
+    "predict anticipate flag tag deduplicate anonymize normalize verify check say diagnose list "
+    "turn convert generate name"
+)
+"""What a program has done with a text, and no answer to it."""
+
+BEFORE = _set("you and then please now or either only")
+"""An order stands behind one of these, or begins its sentence."""
+
+GIVENS = _set("given for from below between")
+"""A sentence that begins with one of these has its order further on."""
+
+SAID = _set(
+    "question questions query queries utterance conversation conversations chat dialogue dialog transcript prompt user "
+    "evidence bot chatbot assistants speaker agent"
+)
+"""What programs speak of, and persons seldom do; of a message they ask or decide something."""
+
+SPEAKERS = _set("user users customer customers caller visitor human client guest sender")
+SAYINGS = _set("message messages query queries question questions request requests utterance utterances input prompt turn")
+"""How a program speaks of them, and of what they say."""
+
 CHECKS = _set(
     "hold holds contain contains relevant related mention mentions support supports supported grounded sufficient"
 )
@@ -89,6 +133,9 @@ THINGS = {
 }
 """What each verb is done with."""
 
+VERBS = DECIDES | ASKED_ABOUT | frozenset(THINGS)
+"""One of these is in each instruction."""
+
 ANSWERED = _set("answer answers answering reply replies respond responds response responses help helps")
 """What all other tasks make."""
 
@@ -99,19 +146,22 @@ ABOUT = _set(
     "memories ticket tickets conversation conversations chat chats dialogue dialog discussion discussions thread "
     "session history transcript message messages exchange user users human humans speaker question questions query "
     "input utterance request prompt text document documents context passage statement answer response content diff "
-    "diffs changes choices candidates task excerpt answers responses submission"
+    "diffs changes choices candidates task excerpt answers responses submission email emails note notes sentence sentences"
 )
 """What helper tasks are about."""
 
 STRICT = (
-    "only", "nothing else", "nothing but", "json", "quotation", "quotes", "punctuation", "no other text", "no more",
+    "only", "nothing else", "json", "quotation", "quotes", "punctuation", "no other text", "no more",
     "no explanation", "without explanation", "do not answer", "don't answer", "do not include", "concise", "full stop",
     "-word", "words or less", "word title", "words or fewer", "characters", "one line", "per line", "single line",
     "each on", "no full", "respond with", "return", "output", "alone", "lower case", "exactly", "at most", "format",
     "yes or no", "'yes' or 'no'", "score", "verdict", "rating", "same language", "one word", "reply with", "so far",
     "self-contained", "standalone", "comma-separated", "answer with", "answer '", "will replace", "do not carry",
     "only the", "no other word", "with no other", "true or false", "single word", "the digit", "number only",
-    "label only", "name only", "or fewer", "no numbering", "in capitals", "must be",
+    "label only", "name only", "or fewer", "no numbering", "in capitals", "must be", "nothing but", "without preamble",
+    "no preamble", "without additional", "no additional", "integer", "single digit", "one boolean", "strictly",
+    "-letter code", "0 words", "5 words", "no longer than", "structure shown", "structure below", "bullet",
+    "no introduction", "without numbering", "one sentence", "exactly one",
 )  # fmt: skip
 """How the instruction of a helper task says what to answer."""
 
@@ -125,6 +175,16 @@ FOREIGN = (
      "对话", "會話", "会话", "会話", "대화", "frage", "pregunta", "question", "问题", "質問", "sohbet", "rozmow"),
 )  # fmt: skip
 """How such tasks say that nothing else is wanted (the rarest), what they order and are about, in other languages."""
+
+JUDGED = (
+    ("klassifizier", "kategorisier", "ordne ", "clasifica", "classe ", "classez", "classifi", "catégoris", "categoriz",
+     "umformul", "formuliere", "reformul", "reescrib", "riscriv", "riformul", "reescrev", "分类", "判断", "改写", "分類",
+     "判定", "書き換え", "классифицир", "определи", "분류"),
+    ("nutzer", "usuario", "usuário", "utilisateur", "utente", "gebruiker", "пользовател", "用户", "ユーザ", "사용자",
+     "folgende nachricht", "siguiente mensaje", "message suivant", "messaggio seguente", "seguente messaggio",
+     "seguinte mensagem", "以下消息", "以下问题", "下面的问题", "следующее сообщение"),
+)  # fmt: skip
+"""How such tasks order a judgement or a rewriting, of what a user said, in other languages."""
 
 NEUTRAL = (
     ABOUT
@@ -144,7 +204,23 @@ NEUTRAL = (
         "contains claims claim digit factual sums reads archive tried issue finish face facial expression likely "
         "situate chunk chunks purpose purposes improving retrieval specialized accurately storing adding onto "
         "returning previous activity entity types relationships criteria nodes conversational coding wants run "
-        "modifies command specified rubric feedback responsible"
+        "modifies command specified rubric feedback responsible skill skills metadata description descriptions execute "
+        "executing perform call routing simulate mentioned code codes spaces space planner planning incoming letter "
+        "letters complex easy hard eight nine filler down simpler numbering true false later remembered remembering worth "
+        "saving saved slots slot fill filled filling extension presented shown generated objective creation execution "
+        "completed incomplete completion outline assume date google online web internet opinion structure expanded "
+        "processes process recall semantically background maintains integrate outdated remove happened goes inside "
+        "pieces piece act under generator talk talks transcript option options index id ids identifier identifiers "
+        "integer scale range inclusive threshold high low higher highest lowest level levels type kind kinds group "
+        "groups reason reasoning justify justification rationale preamble introduction comment comments formatting "
+        "emphasis definition definitions pronouns resolve resolves ambiguous ambiguity preserve preserving preserved "
+        "essential moderation violate violation hallucinated hallucination contradicts contradiction iso simulated "
+        "pipeline stage module component assistant's subsequent downstream caller visitor sender addressed directed "
+        "empty back easier generic newest consider recency local rare addresses markers placeholders replace refuse refused "
+        "complied finished greeting greetings small named loc org none triples triple lines tables reviewing solve solved "
+        "failed failure avoids assistants assistant tie b c enhanced lead bullet bullets sessions outcome quick tap world "
+        "place instead guessing processed post did had has corrected unchanged removed remaining surrounding verbatim "
+        "phone mail e plan agent's order ordered"
     )
 )
 """Words of their instructions, which name no subject."""

@@ -194,6 +194,9 @@ NOT_ENGLISH = _set(
 PERSONAL = _set("i i'm i've i'd i'll im ive my me mine we our us we're")
 """Words with which a person speaks of themselves."""
 
+OWN = _set("my mine")
+"""Of those, what no template says of what it has put in."""
+
 POINTERS = _set("this that it these those above below following here error code")
 """Words by which a question points to what it does not say."""
 
