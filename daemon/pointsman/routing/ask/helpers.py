@@ -114,8 +114,10 @@ def _opens(text: str, told: str, *, system: bool) -> bool:
     if not system:
         blank = begin.find("\n\n", _FIRST)
         begin = begin if blank < 0 else begin[:blank]
+    if _is_foreign(begin, text):
+        return True
     listed = spaced(begin, _LETTERS).split()
-    about = not begin.isascii() or not tasks.ABOUT.isdisjoint(listed)
+    about = not tasks.ABOUT.isdisjoint(listed)
     given = system or "\n" in text[:_LOOKED_AT].strip()
     return about and _is_task(begin, listed, told, given=given, place=_ends_with_place(text))
 
@@ -133,7 +135,11 @@ def _closes(text: str) -> bool:
             return False
         if len(line) <= _FIRST:
             continue
-        if _is_known(line, text) or _is_task(line, spaced(line, _LETTERS).split(), end, place=_ends_with_place(end)):
+        if (
+            _is_known(line, text)
+            or _is_foreign(line, line)
+            or _is_task(line, spaced(line, _LETTERS).split(), end, place=_ends_with_place(end))
+        ):
             return True
     return False
 
@@ -168,8 +174,6 @@ def _is_task(begin: str, listed: list[str], text: str, *, place: bool, given: bo
 
     `given`: it has lines behind it, or before it, that somebody put in. `place`: the text ends with the answer's place.
     """
-    if _is_foreign(begin, text):
-        return True
     if tasks.VERBS.isdisjoint(listed):
         return False
     sentences = [_words(sentence) for sentence in _SENTENCE.split(_unmarked(_ASIDE.sub("", begin), _MARKUP))]

@@ -20,17 +20,18 @@ TASKS = (
         "determine determines think take come coming expand decompose break split turn convert crafting output "
         "assign name summarize summarizes summarise sum analyze analyzes formulate describe reply respond return "
         "choose pick",
-        "title, titles, topic, topics, tags, label, labels, emoji, emojis, keyword, keywords, keyphrases, key phrases, "
-        "queries, subqueries, subquestions, sub questions, search query, web query, retrieval query, up questions, "
-        "up question, next questions, alternative questions, related questions, similar questions, likely questions, "
-        "suggested questions, clarifying questions, versions, variations, wordings, suggestions, replies, summary, "
-        "summaries, recap, triplets, triples, entities, statements, sentiment, emotion, intent, intents, intention, headline, "
-        "commit message, commit messages, a name, short name, session name, thread name, branch name, a passage, "
-        "short passage, hypothetical passage, hypothetical document, memories, facts about, image prompt, document "
-        "title, parameters, slots, insights, lessons, takeaways, quiz, choice questions, three questions, sub tasks, "
-        "action items, highlights, key points, next message, handover, hand over, handoff, synonyms, related terms, "
-        "that section, that passage, that paragraph, git branch, subject line, replies, file name, filename, filler, "
-        "new tasks, next tasks, task list, search terms, clarifying question, rewording, rewordings, personas",
+        "title, titles, topic, topics, tags, label, labels, emoji, emojis, keyword, keywords, keyphrases, key "
+        "phrases, queries, subqueries, subquestions, sub questions, search query, web query, retrieval query, up "
+        "questions, up question, next questions, alternative questions, related questions, similar questions, likely "
+        "questions, suggested questions, clarifying questions, versions, variations, wordings, suggestions, replies, "
+        "summary, summaries, recap, triplets, triples, entities, statements, sentiment, emotion, intent, intents, "
+        "intention, headline, commit message, commit messages, a name, short name, session name, thread name, branch "
+        "name, a passage, short passage, hypothetical passage, hypothetical document, memories, facts about, image "
+        "prompt, document title, parameters, slots, insights, lessons, takeaways, quiz, choice questions, three "
+        "questions, sub tasks, action items, highlights, key points, next message, handover, hand over, handoff, "
+        "synonyms, related terms, that section, that passage, that paragraph, git branch, subject line, replies, file "
+        "name, filename, filler, new tasks, next tasks, task list, search terms, followup questions, clarifying "
+        "question, rewording, rewordings, personas",
     ),
     _task("ask", "clarifying question, up question"),
     _task("fill", "slots, slot"),
@@ -54,10 +55,10 @@ TASKS = (
     _task(
         "choose chooses select selects pick picks route routes decide decides determine determines classify "
         "classifies classifying classification categorize detect identify assign return returns name label labels",
-        "agent, agents, worker, workers, speaker, participant, category, categories, class, classes, "
-        "candidate, candidates, choices, options, destination, destinations, intent, speaks, acts, label, labels, "
-        "sentiment, emotion, complexity, needed, necessary, necessity, the tool, language, who, handle, better, "
-        "winner, one of, name of, urgency, priority, department, queue",
+        "function, functions, stage, intent, agent, agents, worker, workers, speaker, participant, category, "
+        "categories, class, classes, candidate, candidates, choices, options, destination, destinations, intent, "
+        "speaks, acts, label, labels, sentiment, emotion, complexity, needed, necessary, necessity, the tool, "
+        "language, who, handle, better, winner, one of, name of, urgency, priority, department, queue",
     ),
     _task(
         "compare compares comparing grade grades grading grader judge judges judging evaluate evaluates evaluating "
@@ -119,7 +120,9 @@ SAID = _set(
 """What programs speak of, and persons seldom do; of a message they ask or decide something."""
 
 SPEAKERS = _set("user users customer customers caller visitor human client guest sender")
-SAYINGS = _set("message messages query queries question questions request requests utterance utterances input prompt turn")
+SAYINGS = _set(
+    "message messages query queries question questions request requests utterance utterances input prompt turn"
+)
 """How a program speaks of them, and of what they say."""
 
 CHECKS = _set(
@@ -146,7 +149,8 @@ ABOUT = _set(
     "memories ticket tickets conversation conversations chat chats dialogue dialog discussion discussions thread "
     "session history transcript message messages exchange user users human humans speaker question questions query "
     "input utterance request prompt text document documents context passage statement answer response content diff "
-    "diffs changes choices candidates task excerpt answers responses submission email emails note notes sentence sentences"
+    "diffs changes choices candidates task excerpt answers responses submission email emails note notes sentence "
+    "sentences"
 )
 """What helper tasks are about."""
 
@@ -166,8 +170,9 @@ STRICT = (
 """How the instruction of a helper task says what to answer."""
 
 FOREIGN = (
-    ("nur ", "solo ", "sólo ", "solamente", "uniquement", "seulement", "soltanto", "apenas ", "alleen", "yalnızca",
-     "tylko", "только", "只", "仅", "だけ", "のみ", "만 "),
+    ("nur ", "ausschließlich", "solo ", "únicamente", "unicamente", "exclusivamente", "somente ", "sólo ", "solamente",
+     "uniquement", "seulement", "soltanto", "apenas ", "alleen", "yalnızca", "tylko", "только", "只", "仅", "だけ",
+     "のみ", "만 "),
     ("titel", "título", "titulo", "titre", "titolo", "tytuł", "başlık", "заголовок", "标题", "標題", "タイトル", "제목",
      "eigenständige frage", "pregunta independiente", "question autonome", "独立的问题", "独立した質問", "关键词",
      "キーワード", "schlagwörter", "stichwörter", "etiquetas", "mots-clés", "parole chiave", "suchanfrage", "ключевые"),
@@ -178,8 +183,8 @@ FOREIGN = (
 
 JUDGED = (
     ("klassifizier", "kategorisier", "ordne ", "clasifica", "classe ", "classez", "classifi", "catégoris", "categoriz",
-     "umformul", "formuliere", "reformul", "reescrib", "riscriv", "riformul", "reescrev", "分类", "判断", "改写", "分類",
-     "判定", "書き換え", "классифицир", "определи", "분류"),
+     "umformul", "formuliere", "reformul", "reescrib", "riscriv", "riformul", "reescrev", "分类", "判断", "改写",
+     "分類", "判定", "書き換え", "классифицир", "определи", "분류"),
     ("nutzer", "usuario", "usuário", "utilisateur", "utente", "gebruiker", "пользовател", "用户", "ユーザ", "사용자",
      "folgende nachricht", "siguiente mensaje", "message suivant", "messaggio seguente", "seguente messaggio",
      "seguinte mensagem", "以下消息", "以下问题", "下面的问题", "следующее сообщение"),
@@ -194,33 +199,34 @@ NEUTRAL = (
     | _set(" ".join([thing for _, things in TASKS for thing in things]))
     | _set(
         "fresh spelling grammar typos corrected changing llm bot chatbot system expert professional skilled "
-        "specialist job goal purpose descriptive succinct single simple main overall important fitting current "
-        "latest recent initial entire full retrieved characters punctuation quotes quotation marks max maximum two "
-        "four five six ten seven several captures capture gist theme themes special broad independent self contained "
-        "natural different multiple research optimized optimize database vector engine far names keeps decisions "
-        "open retriever semantic suited scale staged stands according send meaning intended essence core focus base "
-        "direct capitals fits fit fewer explanation commentary comma separated joined hyphens lower upper window "
-        "nearly wanted matter matters terse imagine encyclopedia embedded compared reader address holds hold contain "
+        "specialist job goal purpose descriptive succinct single simple main overall important fitting current latest "
+        "recent initial entire full retrieved characters punctuation quotes quotation marks max maximum two four five "
+        "six ten seven several captures capture gist theme themes special broad independent self contained natural "
+        "different multiple research optimized optimize database vector engine far names keeps decisions open "
+        "retriever semantic suited scale staged stands according send meaning intended essence core focus base direct "
+        "capitals fits fit fewer explanation commentary comma separated joined hyphens lower upper window nearly "
+        "wanted matter matters terse imagine encyclopedia embedded compared reader address holds hold contain "
         "contains claims claim digit factual sums reads archive tried issue finish face facial expression likely "
         "situate chunk chunks purpose purposes improving retrieval specialized accurately storing adding onto "
         "returning previous activity entity types relationships criteria nodes conversational coding wants run "
-        "modifies command specified rubric feedback responsible skill skills metadata description descriptions execute "
-        "executing perform call routing simulate mentioned code codes spaces space planner planning incoming letter "
-        "letters complex easy hard eight nine filler down simpler numbering true false later remembered remembering worth "
-        "saving saved slots slot fill filled filling extension presented shown generated objective creation execution "
-        "completed incomplete completion outline assume date google online web internet opinion structure expanded "
-        "processes process recall semantically background maintains integrate outdated remove happened goes inside "
-        "pieces piece act under generator talk talks transcript option options index id ids identifier identifiers "
-        "integer scale range inclusive threshold high low higher highest lowest level levels type kind kinds group "
-        "groups reason reasoning justify justification rationale preamble introduction comment comments formatting "
-        "emphasis definition definitions pronouns resolve resolves ambiguous ambiguity preserve preserving preserved "
-        "essential moderation violate violation hallucinated hallucination contradicts contradiction iso simulated "
-        "pipeline stage module component assistant's subsequent downstream caller visitor sender addressed directed "
-        "empty back easier generic newest consider recency local rare addresses markers placeholders replace refuse refused "
-        "complied finished greeting greetings small named loc org none triples triple lines tables reviewing solve solved "
-        "failed failure avoids assistants assistant tie b c enhanced lead bullet bullets sessions outcome quick tap world "
-        "place instead guessing processed post did had has corrected unchanged removed remaining surrounding verbatim "
-        "phone mail e plan agent's order ordered"
+        "modifies command specified rubric feedback responsible skill skills metadata description descriptions "
+        "execute executing perform call routing simulate mentioned code codes spaces space planner planning incoming "
+        "letter letters complex easy hard eight nine filler down simpler numbering true false later remembered "
+        "remembering worth saving saved slots slot fill filled filling extension presented shown generated objective "
+        "creation execution completed incomplete completion outline assume date google online web internet opinion "
+        "structure expanded processes process recall semantically background maintains integrate outdated remove "
+        "happened goes inside pieces piece act under generator talk talks transcript option options index id ids "
+        "identifier identifiers integer scale range inclusive threshold high low higher highest lowest level levels "
+        "type kind kinds group groups reason reasoning justify justification rationale preamble introduction comment "
+        "comments formatting emphasis definition definitions pronouns resolve resolves ambiguous ambiguity preserve "
+        "preserving preserved essential moderation violate violation hallucinated hallucination contradicts "
+        "contradiction iso simulated pipeline stage module component assistant's subsequent downstream caller visitor "
+        "sender addressed directed empty back easier generic newest consider recency local rare addresses markers "
+        "placeholders replace refuse refused complied finished greeting greetings small named loc org none triples "
+        "triple lines tables reviewing solve solved failed failure avoids assistants assistant tie b c enhanced lead "
+        "bullet bullets sessions outcome quick tap world place instead guessing processed post did had has corrected "
+        "unchanged removed remaining surrounding verbatim phone mail e function functions optimal program stage "
+        "record followup explanations plan agent's order ordered"
     )
 )
 """Words of their instructions, which name no subject."""
