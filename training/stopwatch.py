@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 
 class Stopwatch:
@@ -15,15 +16,17 @@ class Stopwatch:
         self._before = _until(file, state)
         file.write_text(json.dumps({"before": self._before, "start": self._start}) + "\n", encoding="utf-8")
 
-    def seconds(self) -> int:
-        """Return the time of this run and of those that it continues."""
-        return round(self._before + time.time() - self._start)
+    def seconds(self) -> int | None:
+        """Return the time of this run and of those that it continues; None if one of them kept none."""
+        return None if self._before is None else round(self._before + time.time() - self._start)
 
 
-def _until(file: Path, state: Path) -> float:
-    """Return how long earlier runs took up to the state that is left of them; 0 without one."""
-    if not file.exists() or not state.exists():
+def _until(file: Path, state: Path) -> float | None:
+    """Return how long earlier runs took up to the state that is left of them; None if they did not say."""
+    if not state.exists():
         return 0.0
-    earlier = json.loads(file.read_bytes())
+    earlier: dict[str, Any] = json.loads(file.read_bytes()) if file.exists() else {"before": None}
+    if earlier["before"] is None:
+        return None
     before, start = float(earlier["before"]), float(earlier["start"])
     return before + max(0.0, state.stat().st_mtime - start)

@@ -57,7 +57,7 @@ def test_the_code_is_in_the_history() -> None:
 
 def test_the_training_took_three_hours_at_most() -> None:
     """Where the record tells: those of before November 28, 2026 do not."""
-    assert RECORD.get("run", {"seconds": 0})["seconds"] <= 3 * 3600
+    assert (RECORD.get("run", {}).get("seconds") or 0) <= 3 * 3600
 
 
 def test_the_record_names_the_runs_that_the_thresholds_rows_come_from() -> None:

@@ -61,3 +61,11 @@ def test_without_a_state_it_begins_anew(tmp_path: Path, now: list[float]) -> Non
     now[0] += 2.4
 
     assert found.seconds() == 2
+
+
+def test_the_time_of_a_run_that_kept_none_is_unknown(tmp_path: Path, now: list[float]) -> None:
+    """Neither its continuation nor the next one takes its own time for that of all."""
+    file, state = tmp_path / "seconds.json", tmp_path / "state.pt"
+    saved(state, 1060)
+
+    assert [Stopwatch(file, state).seconds() for _ in range(2)] == [None, None]
