@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,8 @@ from pointsman_export.export.texts import BUILT_IN
 from pointsman_export.export.weight_only import compress
 from pointsman_export.fit.main import main as fit
 from support.export import Export, Outcome
-from support.priorities import threads_at
+from support.priorities import OWN, cpu_by_nice
+from support.process import eventually
 from support.rows import rows
 
 LENGTHS = (2, 9, 64, 300)
@@ -98,33 +101,62 @@ def test_bfloat16_is_a_choice_that_the_artifact_keeps(tiny: Path, export: Export
     assert "int8-bf16 for OpenVINO" in done.out
 
 
-def test_runs_have_the_priority_of_their_texts(outcome: Outcome) -> None:
-    before = {nice: threads_at(nice) for nice in (5, 10)}
-    engine = OpenVinoRunner(outcome.folder / "model.onnx", "int8-f32", 2)
-    engine.narrow(prompts()[:1])
-    assert all(threads_at(nice) - before[nice] for nice in (5, 10))
+def test_runs_take_their_cpu_at_the_priority_of_their_form(outcome: Outcome) -> None:
+    """On threads of OpenVINO's own, whoever calls."""
+    runner = OpenVinoRunner(outcome.folder / "model.onnx", "int8-f32", 2)
+    assert runner.wide is not None
+    for run, nice in ((runner.narrow, 5), (runner.wide, 10)):
+        run(prompts())  # compiles for the lengths
+        before = cpu_by_nice()
+        run(prompts())
+        taken = cpu_by_nice() - before
+        assert taken[min(19 - OWN, nice)] > 0.7 * taken.total(), taken
 
 
-def test_a_stop_ends_a_run_and_lets_none_start(outcome: Outcome) -> None:
-    """The run would take a minute."""
-    engine = Engine(artifact.load(outcome.folder), ("openvino",))
-    begun, raised = threading.Event(), list[BaseException]()
+async def test_a_stop_ends_a_run_and_lets_none_start(outcome: Outcome) -> None:
+    """In the midst of a single prompt, whose run would else give its result, and whatever threads there are."""
+    for threads, wide in ((1, False), (2, False), (2, True)):
+        await ended_by_a_stop(Engine(artifact.load(outcome.folder), ("openvino",), threads=threads), wide=wide)
+
+
+async def ended_by_a_stop(engine: Engine, *, wide: bool) -> None:
+    raised = list[BaseException]()
 
     def work() -> None:
-        begun.set()
         try:
-            engine.run([np.full(500, 7)] * 2000)
+            engine.run([np.full(5000, 7)], wide=wide)  # seconds
         except RuntimeError as error:
             raised.append(error)
 
     thread = threading.Thread(target=work)
+    begun = time.process_time()
     thread.start()
-    begun.wait()
+    await eventually(lambda: time.process_time() > begun + 0.2, "it runs, since nothing else here takes CPU")
     engine.stop()
     thread.join()
     assert len(raised) == 1
+    assert "cancel" in str(raised[0])
     with pytest.raises(RuntimeError, match="stopped"):
-        engine.run([np.full(3, 7)])
+        engine.run([np.full(3, 7)], wide=wide)
+
+
+def test_memory_levels_off_however_many_lengths_there_are(outcome: Outcome) -> None:
+    """What OpenVINO compiles for a length is not kept for ever: 200 more lengths would take 260 MB."""
+    program = (
+        "from pathlib import Path\n"
+        "import numpy as np\n"
+        "from pointsman.classify.openvino_cpu import OpenVinoRunner\n"
+        f"run = OpenVinoRunner(Path({str(outcome.folder / 'model.onnx')!r}), 'int8-f32', 1).narrow\n"
+        "run([np.full(300, 7)])\n"
+        "for length in range(2, 301):\n"
+        "    run([np.full(length, 7)])\n"
+        "    if length in (10, 100, 300):\n"
+        "        print(int(Path('/proc/self/statm').read_text().split()[1]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    early, middle, late = (int(line) * resource.getpagesize() / 2**20 for line in done.stdout.split())
+    assert late - early < 200
+    assert late - middle < 80
 
 
 def test_nobody_is_told_that_it_runs(outcome: Outcome) -> None:

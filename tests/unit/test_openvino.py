@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,12 +48,10 @@ class Library:
         self.requests += 1
         return Request(self)
 
-    def infer(self, feed: dict[str, Any]) -> list[Any]:
+    def wait(self) -> None:
         for act in self.during[:1]:
             self.during.remove(act)
             act()
-        assert feed["input_ids"].shape == feed["attention_mask"].shape == (1, feed["attention_mask"].sum())
-        return [np.full((1, 2), feed["input_ids"].shape[1], np.float32)]
 
     def cancel(self) -> None:
         self.cancelled += 1
@@ -60,7 +59,16 @@ class Library:
 
 class Request:
     def __init__(self, library: Library) -> None:
-        self.infer, self.cancel = library.infer, library.cancel
+        self.wait, self.cancel = library.wait, library.cancel
+        self._logits = np.zeros((1, 2), np.float32)
+
+    def start_async(self, feed: dict[str, Any]) -> None:
+        assert feed["input_ids"].shape == feed["attention_mask"].shape == (1, feed["attention_mask"].sum())
+        self._logits[:] = feed["input_ids"].shape[1]
+
+    def get_output_tensor(self, _: int) -> Any:
+        """The memory of the result is that of the request's next one, too."""
+        return SimpleNamespace(data=self._logits)
 
 
 @pytest.fixture
@@ -85,6 +93,7 @@ def test_one_form_has_a_thread_for_each_run_and_one_all_threads_for_a_run(librar
         "INFERENCE_NUM_THREADS": 3,
         "INFERENCE_PRECISION_HINT": "bf16",
         "ENABLE_CPU_PINNING": False,
+        "CPU_RUNTIME_CACHE_CAPACITY": 128,
     }
     assert library.forms == [common | {"NUM_STREAMS": 3}, common | {"NUM_STREAMS": 1}]
     assert library.nice == [min(19, OWN + 5), min(19, OWN + 10)]
@@ -139,3 +148,16 @@ def test_what_reports_the_import_is_hidden_from_it(library: Library, monkeypatch
     monkeypatch.delitem(sys.modules, "openvino_telemetry", raising=False)
     OpenVinoRunner(MODEL, "int8-f32", 1)
     assert sys.modules["openvino_telemetry"] is None
+
+
+def test_the_kernels_that_it_keeps_are_limited_unless_the_operator_has_done_so(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a variable of the environment, which it reads when it is first used."""
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.setenv(name, "7")  # undone at the end, whatever the code sets
+    OpenVinoRunner(MODEL, "int8-f32", 1)
+    assert os.environ[name] == "7"
+    monkeypatch.delenv(name)
+    OpenVinoRunner(MODEL, "int8-f32", 1)
+    assert os.environ[name] == "128"
