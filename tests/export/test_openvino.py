@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
+from pointsman.classify.cores import usable_cores
 from pointsman.classify.engine import Engine
 from pointsman.classify.openvino_cpu import OpenVinoRunner
 from pointsman.classify.shadow import ShadowOrder, proven
@@ -58,12 +60,22 @@ def test_the_artifact_holds_what_the_daemon_needs_to_prove_it(outcome: Outcome) 
 
 
 def test_the_report_compares_both_engines_on_this_host(outcome: Outcome) -> None:
-    """In time and in fidelity, at three lengths."""
+    """In time on one thread and on two, at three lengths, and in fidelity: error, and labels that float gives."""
     assert outcome.out.count(", int8 on ONNX Runtime ") == 3
     lines = dict(line.strip().split(maxsplit=1) for line in outcome.out.splitlines()[1:])
-    assert {"faster", "OpenVINO", "error"} <= lines.keys()
-    assert [f" at {tokens} tokens" in lines["OpenVINO"] for tokens in (32, 128, 512)] == [True] * 3
+    assert {"faster", "error"} <= lines.keys()
+    counts = ["1 thread"] if usable_cores() == 1 else ["1 thread", "2 threads"]
+    for count in counts:
+        [speeds] = re.findall(rf"OpenVINO +speed-up over ONNX Runtime on {count}: (.*)", outcome.out)
+        assert [f" at {tokens} tokens" in speeds for tokens in (32, 128, 512)] == [True] * 3
+        assert f"on {count} " in lines["faster"]
+    assert re.fullmatch(r"\d+ of 123 as in float, on ONNX Runtime \d+", lines["labels"])
     figures = artifact.read_manifest(outcome.folder).verification
+    assert 0.9 * 123 < figures["agreement"]["onnxruntime_agreeing"] <= 123
+    assert list(figures["latency_ms"]["on_more_threads"]) == ["2"] * (len(counts) - 1)
+    for by_tokens in figures["latency_ms"]["on_more_threads"].values():
+        assert by_tokens.keys() == {"32", "128", "512"}
+        assert all(row.keys() == {"int8", "int8-f32"} for row in by_tokens.values())
     medians = figures["latency_ms"]["median_by_tokens"]
     assert medians.keys() == {"32", "128", "512"}
     assert all(row.keys() == {"float", "int8", "int8-f32"} for row in medians.values())
@@ -74,14 +86,18 @@ def test_the_report_compares_both_engines_on_this_host(outcome: Outcome) -> None
 @rows(
     ("ratios", "verdict"),
     [
-        ([1.05, 1.4], "OpenVINO"),
-        ([1.04, 1.4], "neither by 5% at every length"),
-        ([0.8, 1.4], "neither by 5% at every length"),
-        ([0.96, 0.97], "neither by 5% at every length"),
-        ([0.5, 0.95], "ONNX Runtime; export without --target openvino"),
+        ({1: [1.05, 1.4]}, "on 1 thread OpenVINO"),
+        ({1: [1.04, 1.4]}, "on 1 thread neither by 5% at every length"),
+        ({1: [0.8, 1.4]}, "on 1 thread neither by 5% at every length"),
+        ({1: [0.96, 0.97]}, "on 1 thread neither by 5% at every length"),
+        ({1: [0.5, 0.95]}, "on 1 thread ONNX Runtime; export without --target openvino"),
+        ({1: [0.5], 2: [0.9]}, "on 1 thread ONNX Runtime, on 2 threads ONNX Runtime; export without --target openvino"),
+        ({1: [0.5], 2: [1.2]}, "on 1 thread ONNX Runtime, on 2 threads OpenVINO"),
     ],
 )
-def test_an_engine_is_faster_if_it_is_by_five_percent_at_every_length(ratios: list[float], verdict: str) -> None:
+def test_an_engine_is_faster_if_it_is_by_five_percent_at_every_length(
+    ratios: dict[int, list[float]], verdict: str
+) -> None:
     assert faster(ratios) == verdict
 
 

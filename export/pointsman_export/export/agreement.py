@@ -61,7 +61,7 @@ def check_agreement(
     floats: Graph, shipped: Graph, precision: str, prompts: Sequence[Ids], labels: list[str], gate: float
 ) -> Agreement:
     """Label each prompt with both graphs; raises AgreementError if they agree on less than the share `gate`."""
-    agreement = Agreement(_chosen(floats, prompts, labels), _chosen(shipped, prompts, labels))
+    agreement = Agreement(chosen(floats, prompts, labels), chosen(shipped, prompts, labels))
     if agreement.share < gate:
         raise AgreementError(
             f"{precision} chooses the float graph's label for {agreement.agreeing} of {agreement.texts} texts "
@@ -71,6 +71,6 @@ def check_agreement(
     return agreement
 
 
-def _chosen(graph: Graph, prompts: Sequence[Ids], labels: list[str]) -> list[str]:
+def chosen(graph: Graph, prompts: Sequence[Ids], labels: list[str]) -> list[str]:
     """Return the label of each prompt, run alone."""
     return [labels[index] for index in alone(graph, prompts).argmax(axis=1)]

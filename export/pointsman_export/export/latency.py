@@ -1,4 +1,4 @@
-"""Measure the latency of one prompt on one thread of this host."""
+"""Measure the latency of one prompt on this host."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pointsman.classify.cores import usable_cores
 from pointsman.classify.tokenizer import Ids
 from pointsman_export.export.runtime import Graph
 
@@ -20,7 +21,7 @@ RUNS = 15
 
 
 def measure(graphs: dict[str, Graph], vocabulary: int, sizes: Iterable[int] = TOKENS) -> dict[int, dict[str, float]]:
-    """Return the median milliseconds by number of tokens, of `sizes`, and graph; each graph runs on one thread.
+    """Return the median milliseconds by number of tokens, of `sizes`, and graph.
 
     The graphs alternate, so that other load on the host affects them alike.
     """
@@ -34,6 +35,11 @@ def measure(graphs: dict[str, Graph], vocabulary: int, sizes: Iterable[int] = TO
                 times[name].append(_milliseconds(graph, prompt))
         medians[tokens] = {name: statistics.median(values[1:]) for name, values in times.items()}
     return medians
+
+
+def thread_counts() -> tuple[int, ...]:
+    """Return the numbers of threads, up to two, on which this process can compare two engines."""
+    return (1, 2) if usable_cores() > 1 else (1,)
 
 
 def cpu_model() -> str:

@@ -12,13 +12,13 @@ from pointsman.classify.calibration import NO_LABEL
 from pointsman.classify.tokenizer import Ids
 from pointsman_export.export import latency, verify
 from pointsman_export.export.accuracy import Accuracy, check_accuracy
-from pointsman_export.export.agreement import check_agreement
+from pointsman_export.export.agreement import Agreement, check_agreement, chosen
 from pointsman_export.export.calibrate import Calibration, calibrate
 from pointsman_export.export.checkpoint import Checkpoint
 from pointsman_export.export.interface import PADDED
 from pointsman_export.export.labelled import Labelled
 from pointsman_export.export.recipe import Recipe
-from pointsman_export.export.report import Report
+from pointsman_export.export.report import Comparison, Report
 from pointsman_export.export.runtime import Graph, Logits, OnnxGraph, alone
 from pointsman_export.export.selection import Selection
 
@@ -94,6 +94,10 @@ def prove(
     accuracy, calibration = _on_labelled(graphs, shipped, trial, checkpoint.labels, progress)
     if not on_gpu:
         progress("measuring the latency of the graphs")
+    latencies = {} if on_gpu else _latencies(recipe, paths, rival, vocabulary)
+    compared = None
+    if rival is not None:
+        compared = _compared(recipe, paths[shipped], rival, agreement, trial.prompts, checkpoint)
     return Report(
         target=trial.target,
         precision=shipped,
@@ -107,7 +111,7 @@ def prove(
         batch=batch,
         padding=padding,
         selection=selection,
-        rival=None if rival is None else rival.error,
+        rival=compared,
         agreement=agreement,
         texts=trial.origin,
         gate=trial.gate,
@@ -116,7 +120,7 @@ def prove(
         max_drop=trial.max_drop,
         calibration=calibration,
         calibrated_on=_calibrated_on(trial.calibration),
-        latency_ms={} if on_gpu else _latencies(recipe, paths, rival, vocabulary),
+        latency_ms=latencies,
         cpu=latency.cpu_model(),
         bytes={name: path.stat().st_size for name, path in paths.items()},
     )
@@ -133,6 +137,25 @@ def _latencies(
     if rival is None:
         return latency.measure(graphs, vocabulary)
     return latency.measure(graphs | {"int8": OnnxGraph(rival.path, threads=1)}, vocabulary, latency.MORE_TOKENS)
+
+
+def _compared(
+    recipe: Recipe, shipped: Path, rival: Rival, agreement: Agreement, prompts: Sequence[Ids], checkpoint: Checkpoint
+) -> Comparison:
+    """Label the texts with the rival, too, and measure both engines on two threads if there are two cores."""
+    found = chosen(OnnxGraph(rival.path), prompts, checkpoint.labels)
+    more_ms = {
+        threads: latency.measure(
+            {
+                recipe.int8_precision: recipe.open_int8(shipped, threads),
+                "int8": OnnxGraph(rival.path, threads),
+            },
+            checkpoint.vocabulary,
+            latency.MORE_TOKENS,
+        )
+        for threads in latency.thread_counts()[1:]
+    }
+    return Comparison(rival.error, Agreement(agreement.expected, found).agreeing, more_ms)
 
 
 def _calibrated_on(rows: Labelled | None) -> str | None:

@@ -143,7 +143,7 @@ class OpenVinoRecipe(PlainRecipe):
         compress(self._float, path, self.layers, float_layers)
 
     def open_int8(self, path: Path, threads: int = 0) -> Graph:
-        return OpenVinoGraph(path, self.int8_precision)
+        return OpenVinoGraph(path, self.int8_precision, max(1, threads))
 
 
 def choose_recipe(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,19 @@ _CLEARLY = 1.05
 """Ratio of two latencies that is no accident of the measurement."""
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What the int8 graph does that ONNX Runtime would run in place of that for OpenVINO.
+
+    `error` is a share of the logits' spread, `agreeing` the number of texts that keep the float graph's label, and
+    `more_ms` the latency of both by threads, if more than one, number of tokens, and graph.
+    """
+
+    error: float
+    agreeing: int
+    more_ms: dict[int, dict[int, dict[str, float]]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The measurements of an export; differences are of logits.
@@ -25,8 +38,8 @@ class Report:
     The keys of the mappings are `float` and `precision`, which is that of the shipped graph. `values` has no `int8`,
     and neither has `batch` if all prompts of a run share one activation scale. `padding` is None if nothing is padded,
     `selection` if nothing is int8. `latency_ms` is by number of tokens, then graph, and empty for a GPU. `provider` is
-    what runs the shipped graph. `rival` is the error of the int8 graph that ONNX Runtime would run in place of that for
-    OpenVINO; its latency is that of `int8`.
+    what runs the shipped graph. `latency_ms` of `int8` is that of the `rival` of a graph for OpenVINO, on one thread as
+    the others.
     """
 
     target: str
@@ -41,7 +54,7 @@ class Report:
     batch: dict[str, float]
     padding: dict[str, float] | None
     selection: Selection | None
-    rival: float | None
+    rival: Comparison | None
     agreement: Agreement
     texts: str
     gate: float
@@ -69,6 +82,7 @@ class Report:
                 "share": self.agreement.share,
                 "gate": self.gate,
                 "source": self.texts,
+                **({} if self.rival is None else {"onnxruntime_agreeing": self.rival.agreeing}),
             },
             "logit_error": self.selection
             and {
@@ -76,12 +90,18 @@ class Report:
                 "share": self.selection.error,
                 "all_int8": self.selection.int8_error,
                 "bound": self.selection.bound,
-                **({} if self.rival is None else {"onnxruntime": self.rival}),
+                **({} if self.rival is None else {"onnxruntime": self.rival.error}),
             },
             "float_layers": self.selection and self.selection.float_layers,
             "accuracy": self._accuracy(),
             "calibration": self.calibration and {"source": self.calibrated_on, **self.calibration.figures()},
-            "latency_ms": {"cpu": self.cpu, "threads": 1, "runs": RUNS, "median_by_tokens": self.latency_ms},
+            "latency_ms": {
+                "cpu": self.cpu,
+                "threads": 1,
+                "runs": RUNS,
+                "median_by_tokens": self.latency_ms,
+                **({} if self.rival is None else {"on_more_threads": self.rival.more_ms}),
+            },
             "bytes": self.bytes,
         }
 
@@ -148,23 +168,39 @@ class Report:
         return line if self.rival is None else f"{line}, int8 on ONNX Runtime {medians['int8']:.1f} ms"
 
     def _comparison(self) -> Iterator[tuple[str, str]]:
-        """Tell which engine is faster on this host, and what each costs in fidelity."""
+        """Tell which engine is faster on this host, by threads, and what each costs in fidelity."""
         if self.rival is None or self.selection is None:
             return
-        ratios = {tokens: medians["int8"] / medians[self.precision] for tokens, medians in self.latency_ms.items()}
-        speeds = ", ".join(f"{ratio:.2f} at {tokens} tokens" for tokens, ratio in ratios.items())
-        yield "faster here", faster(ratios.values())
-        yield "OpenVINO", f"speed-up over ONNX Runtime: {speeds}"
-        yield "error", f"{_percents(self.selection.error)}, on ONNX Runtime {_percents(self.rival)}"
+        ratios = {
+            threads: {tokens: medians["int8"] / medians[self.precision] for tokens, medians in by_tokens.items()}
+            for threads, by_tokens in {1: self.latency_ms, **self.rival.more_ms}.items()
+        }
+        yield "faster here", faster({threads: list(by_tokens.values()) for threads, by_tokens in ratios.items()})
+        for threads, by_tokens in ratios.items():
+            speeds = ", ".join(f"{ratio:.2f} at {tokens} tokens" for tokens, ratio in by_tokens.items())
+            yield "OpenVINO", f"speed-up over ONNX Runtime {_on(threads)}: {speeds}"
+        yield "error", f"{_percents(self.selection.error)}, on ONNX Runtime {_percents(self.rival.error)}"
+        kept = self.agreement
+        yield "labels", f"{kept.agreeing} of {kept.texts} as in float, on ONNX Runtime {self.rival.agreeing}"
 
 
-def faster(ratios: Collection[float]) -> str:
-    """Name the engine that is clearly faster at every length; `ratios` are OpenVINO's speed-ups over ONNX Runtime."""
+def faster(ratios: Mapping[int, Collection[float]]) -> str:
+    """Name the engine that is clearly faster at every length; `ratios` are OpenVINO's speed-ups by threads."""
+    found = {threads: _faster(some) for threads, some in ratios.items()}
+    told = ", ".join(f"{_on(threads)} {engine}" for threads, engine in found.items())
+    return f"{told}; export without --target openvino" if set(found.values()) == {"ONNX Runtime"} else told
+
+
+def _faster(ratios: Collection[float]) -> str:
     if min(ratios) >= _CLEARLY:
         return "OpenVINO"
     if max(ratios) <= 1 / _CLEARLY:
-        return "ONNX Runtime; export without --target openvino"
+        return "ONNX Runtime"
     return f"neither by {_CLEARLY - 1:.0%} at every length"
+
+
+def _on(threads: int) -> str:
+    return f"on {threads} thread{'s' * (threads > 1)}"
 
 
 def _differences(found: dict[str, float]) -> dict[str, Any]:
