@@ -12,8 +12,8 @@ from support.rows import rows
 KIB = 1024
 
 
-def content(text: str) -> memoryview:
-    return memoryview(msgspec.json.encode(text))
+def content(text: str) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(text))
 
 
 def ask(text: str) -> Ask:

@@ -109,6 +109,17 @@ async def test_a_text_that_was_cut_before_it_was_tokenized_is_cut_in_a_hit_too(m
         assert [(one.source, one.cut, one.tokens) for one in found] == [("run", True, 4), ("hit", True, 4)]
 
 
+async def test_texts_that_are_cut_to_the_same_are_one_run_and_each_is_cut_but_once(make_classifier: Make) -> None:
+    with make_classifier(max_tokens=8) as classifier:
+        texts = [f"{'x' * 200}{middle}{'x' * 200}" for middle in ("a", "b")]
+        found = [await classifier.classify(text) for text in (*texts, *texts)]
+        assert [(one.source, one.cut) for one in found] == [("run", True), *[("hit", True)] * 3]
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(classifier, "read", None)
+            assert (await classifier.classify(texts[1])).source == "hit"
+        assert (classifier.lookups.hits, classifier.lookups.misses) == (4, 1)
+
+
 async def test_a_text_that_was_cut_to_all_that_may_be_read_is_not_run_again(make_classifier: Make) -> None:
     with make_classifier(max_tokens=8) as classifier:
         found = [await classifier.classify("x " * 20) for _ in range(2)]

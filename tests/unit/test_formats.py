@@ -12,7 +12,7 @@ import pytest
 from pointsman.errors import RequestError
 from pointsman.routing import steps
 from pointsman.routing.ask import Ask, AskFinder, AskKind
-from pointsman.routing.body import Fields, model_at_once, model_of, read_fields
+from pointsman.routing.body import Fields, fields_at_once, model_at_once, model_of, read_fields
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt, sides
 from pointsman.routing.formats import (
     CHAT,
@@ -598,3 +598,32 @@ def test_a_field_of_ours_in_an_empty_body_needs_no_comma_whatever_follows() -> N
 def test_what_is_inside_no_object_of_usual_size_is_not_looked_for(kwargs: bytes) -> None:
     assert inside(fields(b'{"chat_template_kwargs":%b}' % kwargs), "chat_template_kwargs", "enable_thinking") is None
     assert inside(fields(b"{}"), "chat_template_kwargs", "enable_thinking") is None
+
+
+@rows(("api", "more"), [(CHAT, {}), (MESSAGES, {"system": "Be brief."}), (CHAT, {"tools": []})])
+def test_a_request_whose_last_message_is_remembered_is_read_in_no_steps(api: Format, more: dict[str, Any]) -> None:
+    messages = [system("Be brief."), user("What is a monad?"), assistant("A monoid."), user("In Haskell, please.")]
+    body = json.dumps({"model": "MoM", "messages": messages[api is MESSAGES :], **more}).encode()
+    read, finder = fields_at_once(body, ("model", "messages", "system", "tools")), AskFinder()
+    assert read is not None
+    assert api.known(read, finder) is None
+    stepped = finish(api.read(read, finder))
+    assert api.known(read, finder) == stepped
+
+
+def test_an_ask_that_the_body_states_or_that_is_all_messages_is_read_in_steps() -> None:
+    body = json.dumps({"messages": [user("What is a monad?")], "ask": "monads"}).encode()
+    for finder in (AskFinder(body_field="ask"), AskFinder("all")):
+        read = fields_at_once(body, ("messages", "ask"))
+        assert read is not None
+        finish(CHAT.read(read, finder))
+        assert CHAT.known(read, finder) is None
+
+
+def test_more_messages_than_are_read_are_not_remembered() -> None:
+    finder = AskFinder()
+    for count in (1, 4097):
+        read = fields_at_once(json.dumps({"messages": [user("monad")] * count}).encode(), ("messages",))
+        assert read is not None
+        finish(CHAT.read(read, finder))
+        assert (CHAT.known(read, finder) is None) == (count > 1)

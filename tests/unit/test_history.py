@@ -211,6 +211,24 @@ def test_a_plain_prompt_is_one_turn() -> None:
     assert conversation_of(history, ANYBODY) == conversation(user("python"))
 
 
+def test_a_first_turn_is_read_in_no_steps_and_to_the_same_history() -> None:
+    """Below system prompts, which are its history no more than of a longer conversation."""
+    above = {"role": "system", "content": "Be brief."}, {"role": "developer", "content": "Answer in English."}
+    for messages in ([user("python")], [above[0], user("python")], [*above, user(" ")]):
+        request, reader = parsed(*messages), HistoryReader(Unwrapping())
+        stepped = finish(reader.read(request.messages, request.ask, request.asked))
+        first = reader.first(request.messages, request.asked, request.ask)
+        assert (first is None) == (request.asked is None)
+        assert first in (None, stepped)
+
+
+def test_what_is_more_than_a_first_turn_is_read_in_steps() -> None:
+    step = [user("python"), assistant("With"), {"role": "tool", "content": "1"}]
+    for messages in (FIRST, step, [assistant("Hello."), user("python")], [user("python"), user("in place?")]):
+        request = parsed(*messages)
+        assert HistoryReader(Unwrapping()).first(request.messages, request.asked, request.ask) is None
+
+
 def test_what_the_client_states_to_be_the_ask_is_not_taken_for_its_message() -> None:
     """The next request has the message, and not the statement."""
     request = parsed(*FIRST)

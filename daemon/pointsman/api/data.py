@@ -151,7 +151,9 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         )
         return None
     head, scope = exchange.request.head, exchange.scope
-    parsed = await router.lane.run(form.read(fields, router.finder, stated_ask(head)))
+    stated = stated_ask(head)
+    known = None if stated else form.known(fields, router.finder)
+    parsed = await router.lane.run(form.read(fields, router.finder, stated)) if known is None else known
     record.phase = "classify"
     caller = caller_of(router, exchange.client, head, fields)
     origin = origin_of(router, exchange, form.path)

@@ -186,12 +186,11 @@ class Classifier:
         `deadline` is in seconds; by default it follows from the text's predicted run. There is no larger artifact to
         ask, whatever `sure` says.
         """
-        read = self.read(text)
-        # Python's hash has a secret key: nobody can make two texts collide.
-        key = hash(read), len(read)
-        if (hit := self._cache.get(key)) is not None:
+        if (hit := self._remembered(text)) is not None:
             self.lookups.hits += 1
-            return hit if read is text or hit.cut else replace(hit, cut=True)
+            return hit
+        read = self.read(text)
+        key = _key(read)
         tokens, text_hash = self._guess(read), text_key(read, self._hash_key).hex()
         deadline = self.deadline(tokens) if deadline is None else deadline
         job = self._running.get(key)
@@ -206,6 +205,17 @@ class Classifier:
         result = await self._wait(job, deadline)
         timing = replace(result.timing, queue=job.started_at - job.queued_at)
         return replace(result, timing=timing, source=source, cut=result.cut or read is not text, text_hash=text_hash)
+
+    def _remembered(self, text: str) -> Classification | None:
+        """Return what is known of a text; one that is cut before it is read is known by all of it, too."""
+        hit = self._cache.get(_key(text))
+        if hit is not None or (read := self.read(text)) is text:
+            return hit
+        hit = self._cache.get(_key(read))
+        if hit is not None:
+            hit = hit if hit.cut else replace(hit, cut=True)
+            self._cache.put(_key(text), hit)  # to cut it and to hash what is left takes longer than all else of a hit
+        return hit
 
     async def _wait(self, job: Job[Classification], deadline: float) -> Classification:
         job.waiters += 1
@@ -269,6 +279,11 @@ class Classifier:
         vars(self).pop("_engine", None)
         vars(self).pop("_tokenizer", None)
         trim_memory()
+
+
+def _key(text: str) -> tuple[int, int]:
+    """Return the hash and length of a text; Python's hash has a secret key: nobody can make two texts collide."""
+    return hash(text), len(text)
 
 
 def text_key(read: str, hash_key: bytes = b"") -> bytes:

@@ -18,7 +18,7 @@ LONGEST_NAME_BYTES = 256
 LONGEST_ERROR_BYTES = 1024
 
 
-class Record(msgspec.Struct):
+class Record(msgspec.Struct, gc=False):
     """The facts of one request, filled while it is processed; its end writes one log line and updates the metrics."""
 
     request_id: str
@@ -65,8 +65,8 @@ class Record(msgspec.Struct):
     def drop_body(self) -> None:
         """Keep of the decision all but the edited body and what shows parts of the client's."""
         routed = self.routed
-        if routed is not None and routed.edited.body:
-            self.routed = msgspec.structs.replace(routed, edited=routed.edited.without_body())
+        if routed is not None:
+            routed.edited.drop_body()
 
     def server_timing(self) -> str:
         """Return the value of the `Server-Timing` header, durations in milliseconds."""

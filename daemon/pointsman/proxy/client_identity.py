@@ -15,8 +15,7 @@ _LONGEST_KEPT_BYTES = 1024
 
 def client_identity(head: RequestHead) -> str:
     """Return a hash of a client's credentials; empty for all clients that send none."""
-    values = head.values
-    sent = b"\n".join([values[name] for name in _CREDENTIALS if name in values])
+    sent = b"\n".join(filter(None, map(head.values.get, _CREDENTIALS)))
     return (_kept if len(sent) <= _LONGEST_KEPT_BYTES else _identity)(sent)
 
 

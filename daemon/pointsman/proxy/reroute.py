@@ -15,7 +15,7 @@ from pointsman.proxy.unknown_model import UnknownModel
 from pointsman.routing.decision import Decision
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Plan(msgspec.Struct, frozen=True, gc=False):
     """A routing decision with the body to send and the header lines that describe it to the client."""
 
     decision: Decision

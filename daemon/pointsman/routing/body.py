@@ -71,7 +71,7 @@ class Message(msgspec.Struct, gc=False):
     content: Value = ABSENT
 
 
-class Fields(msgspec.Struct):
+class Fields(msgspec.Struct, gc=False):
     """The top-level fields of a body that were asked for: `data` is the body in UTF-8, which edits change.
 
     `body` is what the client sent: the same bytes, unless it was UTF-16, UTF-32, or had a byte order mark.

@@ -29,7 +29,7 @@ class Kept(NamedTuple):
     mixed: bool = False
 
 
-class Recalled(msgspec.Struct, frozen=True):
+class Recalled(msgspec.Struct, frozen=True, gc=False):
     """What was remembered for a request of so many user turns: `kept` is None where nothing was.
 
     `within`: the request is a further step of its newest turn.
@@ -40,7 +40,7 @@ class Recalled(msgspec.Struct, frozen=True):
     kept: Kept | None
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where a request stands: `kept` of the conversation is None where it begins or is not known here.
 
     `share` is the conversation's position in a split, kept or drawn. `within`: `kept` is that of the request's own
@@ -53,7 +53,7 @@ class Place(msgspec.Struct, frozen=True):
     mixed: bool = False
 
 
-class _Entry(msgspec.Struct, frozen=True):
+class _Entry(msgspec.Struct, frozen=True, gc=False):
     """A decision: `since` is its time, `shared` tells that several conversations begin with it.
 
     `began` identifies the conversation by its first known turn. `once`, of a session: all that is known of it is one
@@ -110,7 +110,8 @@ class Conversations:
         without tools the first that has tools or goes on.
         """
         now = self._clock()
-        own, session = self._get(conversation.own), self._get(conversation.session)
+        own = self._get(conversation.own)
+        session = None if conversation.session is None else self._get(conversation.session)
         first = conversation.previous is None and not conversation.continues
         shared = own is not None and (own.shared or (first and conversation.session is None))
         began = self._began(conversation, own, session)

@@ -37,14 +37,14 @@ class Reason(enum.StrEnum):
     OFF = "off"
 
 
-class Missed(msgspec.Struct, frozen=True):
+class Missed(msgspec.Struct, frozen=True, gc=False):
     """The best category, which was not chosen, and its threshold, which its score did not reach."""
 
     category: str
     threshold: float
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """A category (None for no category), its confidence, and the reason for choosing it.
 
     `missed` says what the score was too low for, if that is the reason. `model` answers, whatever the category is,
@@ -63,14 +63,14 @@ class Choice(msgspec.Struct, frozen=True):
     canary: str | None = None
 
 
-class Would(msgspec.Struct, frozen=True):
+class Would(msgspec.Struct, frozen=True, gc=False):
     """The model that would answer, and the reason, if the rollout did not keep the request from it."""
 
     model: str
     reason: Reason
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """A routing decision: `endpoints` are those that may serve `model`.
 
     `adapter`: `model` is an adapter that the client did not request by name. `missed` is that of the choice. `would` is

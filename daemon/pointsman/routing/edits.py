@@ -58,7 +58,7 @@ Pieces = tuple[Piece, ...]
 """JSON in pieces, some of them views of a body."""
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """`new` in place of `start` to `end` of a body, in the value of a top-level field.
 
     Of a field that the client has not sent, `new` is the value, and `start` and `end` are 0.
@@ -70,7 +70,7 @@ class Change(msgspec.Struct, frozen=True):
     end: int = 0
 
 
-class Edited(msgspec.Struct, frozen=True):
+class Edited(msgspec.Struct, gc=False):
     """The body to send, the changes, and the names of the top-level fields that were `changed`.
 
     `reasoning`: whether the body turns the model's reasoning on or off, where that was to be set; None if it does not.
@@ -91,9 +91,9 @@ class Edited(msgspec.Struct, frozen=True):
         """Return whether the system prompt was changed."""
         return not PROMPT_FIELDS.isdisjoint(self.changed)
 
-    def without_body(self) -> Edited:
-        """Return the same without what is, or shows, a part of a body."""
-        return Edited(b"", (), self.changed, self.reasoning)
+    def drop_body(self) -> None:
+        """Let go of what is, or shows, a part of a body, once that was sent."""
+        self.body, self.changes = b"", ()
 
 
 def changed(fields: Fields, name: str, new: Pieces) -> Change:
@@ -108,16 +108,17 @@ def edited(fields: Fields, changes: Sequence[Change], reasoning: bool | None = N
         return Edited(fields.body, reasoning=reasoning)
     data = fields.data
     shown: Piece = bytes(data) if len(data) <= _COPIED_BYTES else memoryview(data)
-    at = data.find(b"{") + 1
-    pieces: list[Piece] = [shown[:at]]
-    inside: list[tuple[int, int, Pieces]] = []
-    for change in changes:
-        if change.end:
-            inside.append((change.start, change.end, change.new))
-        else:
-            pieces += (b"," if len(pieces) > 1 else b"", msgspec.json.encode(change.field), b":", *change.new)
-    if len(pieces) > 1 and (inside or not is_empty(shown[at - 1 :])):
-        pieces.append(b",")
+    inside = [(change.start, change.end, change.new) for change in changes if change.end]
+    pieces: list[Piece] = []
+    at = 0
+    if len(inside) < len(changes):
+        at = data.find(b"{") + 1
+        pieces.append(shown[:at])
+        for change in changes:
+            if not change.end:
+                pieces += (b"," if len(pieces) > 1 else b"", msgspec.json.encode(change.field), b":", *change.new)
+        if inside or not is_empty(shown[at - 1 :]):
+            pieces.append(b",")
     inside.sort()
     for start, end, new in inside:
         pieces += (shown[at:start], *new)

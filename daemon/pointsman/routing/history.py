@@ -28,7 +28,10 @@ _TURNS = 15  # a mask: a message that is known takes a microsecond, a long one t
 
 # Behind the newest ask, an answer or a tool's result makes a request a step of its turn, and these do not: a user's
 # message without an ask is a reminder or material, or has results, which follow an answer with their calls.
-_NO_STEP = ("system", "developer", "user")
+_PROMPTS = ("system", "developer")
+_NO_STEP = (*_PROMPTS, "user")
+# So many prompts may be above a conversation's first turn; of more messages the history is read in steps.
+MOST_OPENING = 4
 _REASONING = (("<think>", "</think>"), ("<thinking>", "</thinking>"))
 
 
@@ -39,7 +42,7 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
     ask: str
 
 
-class History(msgspec.Struct, frozen=True):
+class History(msgspec.Struct, frozen=True, gc=False):
     """The newest turns of a request, the newest first.
 
     `answer` is the beginning of the answer before the newest. `continues`: an answer follows the newest, begun or with
@@ -88,6 +91,16 @@ class HistoryReader:
         self._finder = finder
         self._known: dict[_Key | None, _Said] = {}
         """What messages say, the oldest first; the key of one that is not to be remembered is None."""
+
+    def first(self, messages: list[Message] | None, asked_in: Message | None, ask: Ask) -> History | None:
+        """Return what `read` returns, where the ask is the only turn: in the last message, below a system prompt."""
+        if not messages or messages[-1] is not asked_in or len(messages) > MOST_OPENING:
+            return None
+        for message in messages:
+            if message is not asked_in and message.role not in _PROMPTS:
+                return None
+        said = self._said_in(ask)
+        return History((Turn(said.digest, said.excerpt),) if said.digest else (), False, messages)
 
     def read(self, messages: list[Message] | None, ask: Ask, asked_in: Message | None = None) -> Steps[History]:
         """Return the history of messages; `ask` is the ask of the request, found in the message `asked_in`.

@@ -27,6 +27,7 @@ class Planner:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._categories = {category.name: category for category in config.categories}
+        self._splits = config.pointsman.routing.split == "score"
         self._planned_for: Served | None = None
         self._explicit: dict[str, Decision] = {}
         self._plans: dict[tuple[str | None, int | None, bool, Scope | None, str | None], _Plan] = {}
@@ -65,11 +66,14 @@ class Planner:
         `tools`: the request carries tools. Then an adapter that is marked `tools: false` is passed over, and the
         client's system prompt is never replaced. No model outside of `scope` is ever decided for.
         """
-        self._plan_for(served)
+        if served is not self._planned_for:
+            self._plan_for(served)
         if choice.model is not None or choice.never:
             return self._ruled(choice, share, served, scope, tools=tools)
         category = None if choice.category is None else self._categories[choice.category]
-        drawn = None if category is None else self._drawn(category.model_scores, share, scope)
+        drawn = None
+        if self._splits and category is not None:
+            drawn = self._drawn(category.model_scores, share, scope)
         key = choice.category, drawn, tools, scope, choice.canary
         plan = self._plans.get(key)
         if plan is None:
@@ -89,7 +93,7 @@ class Planner:
         """Return the decision where rules name the model, or adapters that must not answer."""
         never = dict(choice.never)
         category = None if choice.category is None else self._categories[choice.category]
-        drawn = None if category is None else self._drawn(category.model_scores, share, scope)
+        drawn = self._drawn(category.model_scores, share, scope) if self._splits and category is not None else None
         if choice.model is not None:
             target = self._within([choice.model], served, tools, scope, never)
             return _decision(choice, _Plan(target, Edits(model=target.model)))
@@ -164,9 +168,7 @@ class Planner:
         return _Target(name, model, base, served.available(model, candidates))
 
     def _drawn(self, entries: tuple[ModelScore, ...], share: float, scope: Scope | None) -> int | None:
-        """Return the index of the allowed entry that `share` selects with `split: score`, or None without a split."""
-        if self._config.pointsman.routing.split != "score":
-            return None
+        """Return the index of the allowed entry that `share` selects where `split` divides by score; None for none."""
         entries = _allowed(entries, scope)
         if not entries:
             return None

@@ -20,7 +20,7 @@ LONG_HISTORY = 64 * 1024
 KNOWN = 1024
 
 
-class Held(msgspec.Struct, frozen=True):
+class Held(msgspec.Struct, frozen=True, gc=False):
     """What a follow-up holds on to: the conversation's category, unless the `ask` is about another.
 
     `before` is the beginning of the last ask and of its answer. `size` is the number of bytes of the history.

@@ -22,7 +22,7 @@ EARLIER_ASKS = 3
 _UNDECIDED = (Reason.LOW_CONFIDENCE, Reason.NO_CATEGORY)
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """What the classifier read, and the result; neither result nor failure if nothing had to be read.
 
     `follows` is the category of the earlier asks, where that had to be read from them. `greets`: neither they nor the
@@ -66,7 +66,8 @@ class TextReader:
             if beside is not None and not earlier:
                 return await self._read_beside(text, beside, greets=free)
             read = earlier or text
-            return Reading(read, await self.classify(read), greets=free and not earlier)
+            found = await self._classifier.classify(read, None, self._policy.sure)
+            return Reading(read, found, greets=free and not earlier)
         except ClassifierError as error:
             return Reading(text, failed=Reason(error.reason))
 

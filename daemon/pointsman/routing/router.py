@@ -37,7 +37,7 @@ from pointsman.routing.steps import Lane
 LONGEST_NAME = 256
 
 
-class Routed(msgspec.Struct, frozen=True):
+class Routed(msgspec.Struct, frozen=True, gc=False):
     """A routed request; `decide` is the time for the decision and the edits in seconds, without classification.
 
     `text` is what was classified. `recalled` is what earlier turns left, and `kept` what later ones keep; both are None
@@ -162,7 +162,9 @@ class Router:
         ruled, unread = ruling.choice(), _unread(request)
         if unread is not None:
             return self._unclassified(request, ruled or ruling.on(Choice(None, None, unread)), at, scope)
-        history = await self.lane.run(self._histories.read(request.messages, request.ask, request.asked))
+        history = self._histories.first(request.messages, request.asked, request.ask)
+        if history is None:
+            history = await self.lane.run(self._histories.read(request.messages, request.ask, request.asked))
         conversation, place = self._place(history, caller, continued)
         reading = Reading(request.text)
         if not ruled:

@@ -22,7 +22,7 @@ class AskKind(enum.StrEnum):
     """There is no text, or none that a person wrote."""
 
 
-class Step(msgspec.Struct, frozen=True):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """What was done with a part of the message: characters `start` to `end` of its text parts, joined by spaces."""
 
     what: str
@@ -30,14 +30,14 @@ class Step(msgspec.Struct, frozen=True):
     end: int
 
 
-class Beside(msgspec.Struct, frozen=True):
+class Beside(msgspec.Struct, frozen=True, gc=False):
     """What is read beside an ask, as it may have a category where that has none; `material`: the ask with material."""
 
     text: str
     material: bool
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Ask(msgspec.Struct, frozen=True, gc=False):
     """What the person asked: `text`, empty if there is none.
 
     `others` are further candidates: if they belong to other categories, the decision is ambiguous. `about` is the

@@ -1,11 +1,13 @@
 """Remember what was asked in the messages that were read last: each step of a tool loop sends its message again.
 
-A message is known by its own bytes: to copy and compare 64 KiB takes 5 us, to hash them 15, to decode them 20 to 60.
+A message is known by its own bytes: to compare 64 KiB takes 3 us, to hash them 15, to decode them 20 to 60.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from msgspec import Raw
 
 from pointsman.routing.ask.ask import Ask
 
@@ -20,7 +22,7 @@ _ENDS = 32
 class _Entry(NamedTuple):
     """The ask in a message."""
 
-    content: bytes
+    content: Raw
     system: bytes
     ask: Ask
 
@@ -36,31 +38,33 @@ class RecentAsks:
         """By length and ends, the oldest first: of messages that agree in these, the last is known."""
         self._bytes = 0
 
-    def get(self, content: memoryview, system: bytes | None) -> Ask | None:
+    def get(self, content: Raw, system: bytes | None) -> Ask | None:
         """Return the ask, None if it is not known."""
         key = _key(content)
         entry = self._entries.get(key)
-        if entry is None or entry.system != system or entry.content != bytes(content):
+        if entry is None or entry.system != system or entry.content != content:
             return None
         self._entries[key] = self._entries.pop(key)
         return entry.ask
 
-    def put(self, content: memoryview, system: bytes | None, ask: Ask) -> None:
+    def put(self, content: Raw, system: bytes | None, ask: Ask) -> None:
         """Remember an ask, and forget the oldest ones that there is no room for."""
-        if content.nbytes > LONGEST_BYTES or system is None:
+        size = memoryview(content).nbytes
+        if size > LONGEST_BYTES or system is None:
             return
         key = _key(content)
         self._forget(key)
-        self._entries[key] = _Entry(bytes(content), system, ask)
-        self._bytes += content.nbytes + len(system) + _ENTRY_BYTES
+        self._entries[key] = _Entry(content.copy(), system, ask)
+        self._bytes += size + len(system) + _ENTRY_BYTES
         while self._bytes > MOST_BYTES:
             self._forget(next(iter(self._entries)))
 
     def _forget(self, key: tuple[int, bytes, bytes]) -> None:
         entry = self._entries.pop(key, None)
         if entry is not None:
-            self._bytes -= len(entry.content) + len(entry.system) + _ENTRY_BYTES
+            self._bytes -= memoryview(entry.content).nbytes + len(entry.system) + _ENTRY_BYTES
 
 
-def _key(content: memoryview) -> tuple[int, bytes, bytes]:
-    return content.nbytes, bytes(content[:_ENDS]), bytes(content[-_ENDS:])
+def _key(content: Raw) -> tuple[int, bytes, bytes]:
+    shown = memoryview(content)
+    return shown.nbytes, bytes(shown[:_ENDS]), bytes(shown[-_ENDS:])

@@ -24,9 +24,9 @@ from pointsman.routing.body import (
     view,
 )
 from pointsman.routing.edits import Change, Edited, Edits, Pieces, Reasoning, SystemPrompt, changed, edited, is_empty
-from pointsman.routing.formats.message_list import counted, read_ask, read_messages, read_prompts
+from pointsman.routing.formats.message_list import counted, known_ask, read_ask, read_messages, read_prompts
 from pointsman.routing.json_scan import JsonFault, Span
-from pointsman.routing.prompt_text import TooManyParts
+from pointsman.routing.prompt_text import MOST_PARTS, TooManyParts
 from pointsman.routing.steps import Steps, finish
 from pointsman.routing.tools import carries_tools
 
@@ -40,7 +40,7 @@ _FLAG = Decoder(bool)
 _EFFORT = Decoder(str)
 
 
-class ParsedRequest(msgspec.Struct, frozen=True):
+class ParsedRequest(msgspec.Struct, frozen=True, gc=False):
     """A parsed body: `model` is None if the client named none; `ask` is what the person asked, in the message `asked`.
 
     `prompts` is how many of a completion's prompts were read; the asks of all but the first are the ask's `others`.
@@ -107,6 +107,17 @@ class Format(abc.ABC):
     def parse(self, body: bytes, finder: AskFinder = BUILTIN) -> ParsedRequest:
         """Parse a body without a pause, as `read_fields` and `read` do."""
         return finish(self.read(fields_at_once(body, FIELDS) or finish(read_fields(body)), finder))
+
+    def known(self, fields: Fields, finder: AskFinder) -> ParsedRequest | None:
+        """Return what `read` returns, where the last message of the user is remembered and no ask is stated."""
+        messages = fields.messages
+        if messages is None or self.prompt_field != "messages" or len(messages) > MOST_PARTS:
+            return None
+        if finder.body_field is not None and finder.body_field in fields.values:
+            return None
+        system = None if self.system_field is None else fields.get(self.system_field)
+        found = known_ask(messages, system, finder)
+        return None if found is None else ParsedRequest(self, fields, fields.model, *found, messages)
 
     def read(self, fields: Fields, finder: AskFinder = BUILTIN, stated: str = "") -> Steps[ParsedRequest]:
         """Return the request; raises RequestError (400) if `model` is not a string.

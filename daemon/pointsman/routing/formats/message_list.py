@@ -78,6 +78,18 @@ def _message(array: memoryview, span: Span) -> Steps[Message]:
     )
 
 
+def known_ask(messages: list[Message], system: Value | None, finder: AskFinder) -> tuple[Ask, Message] | None:
+    """Return what `read_ask` returns, where the user's last message is remembered; None where it is not."""
+    if finder.mode == "all":
+        return None
+    for message in reversed(messages):
+        if message.role == "user":
+            frame = beginning_bytes(_system(messages, system))
+            ask = finder.recent.get(message.content, frame)
+            return None if ask is None else (ask, message)
+    return None
+
+
 def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -> Steps[tuple[Ask, Message | None]]:
     """Return what the person asked last, and the message in which that was found, if any; raises TooManyParts.
 
@@ -93,13 +105,13 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
         if message.role != "user":
             continue
         # A harness may have written the last message, or a tool: then the ask is in one before.
-        known = finder.recent.get(memoryview(message.content), frame)
+        known = finder.recent.get(message.content, frame)
         if known is not None:
             return known, message
         texts = yield from texts_of(message.content)
         ask = finder.find(texts, (yield from beginning_of(system)))
         if ask.kind is not AskKind.NONE:
-            finder.recent.put(memoryview(message.content), frame, ask)
+            finder.recent.put(message.content, frame, ask)
             return ask, message
         first = first or texts
         if first:
