@@ -2,8 +2,9 @@
 
 Requests arrive at random, whether or not earlier ones have been answered. The same arrivals go directly to the
 upstream, and the classification is measured alone: what is left of the difference is the daemon, and the wait for a
-worker. The capacity is what many clients reach that each wait for their answer; the upstream and the load generator use
-the same cores.
+worker. How much of that wait is inevitable is computed for the same arrivals, see `ideal`. The
+capacity is what many clients reach that each wait for their answer; the upstream and the load generator use the same
+cores.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from inference import ideal
 from inference.load import closed_loop, open_loop, post, rotated
-from inference.prompts import make_prompts
+from inference.prompts import count_tokens, make_prompts
 from inference.servers import NO_DEADLINE_MS, pointsman, upstream
 from inference.workplace import Workplace
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
+from pointsman.classify.cost_model import Curve
 from pointsman.classify.manifest import MODEL, TOKENIZER
 from pointsman.config.model import ClassifierOptions
 from support.service import CHAT, chat
@@ -38,7 +41,10 @@ TEXTS, ALONE = 4096, 100
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
-    """Return by classifier its `capacity`, `alone_ms`, and windows by share of the capacity, way and round."""
+    """Return by classifier its `capacity`, `alone_ms`, `ideal_ms`, `queue_ms`, and windows.
+
+    Windows are by share of the capacity, way and round. The two bounds are by share, beyond the class at p50.
+    """
     models = {"built-in": artifact.BUILTIN, "base": work.model("int8-token")}
     seconds, rounds = WINDOW_S * min(1.0, share), max(1, round(ROUNDS * share))
     return {
@@ -69,16 +75,28 @@ def _measured(work: Workplace, name: str, folder: Path, rounds: int, seconds: fl
             cell = windows.setdefault(f"{part:g}", {way: [] for way in ways})
             for way, (target, requests) in ways.items():
                 cell[way].append(open_loop(target, requests, part * capacity, seconds).summary())
+    alone_ms, curve = asyncio.run(_alone(folder, texts[:ALONE]))
+    tokens = round(statistics.median(count_tokens(folder / TOKENIZER, texts)))
+
+    def bounds(curve: Curve) -> dict[str, float]:
+        arrivals = {f"{part:g}": ideal.poisson(part * capacity, seconds) for part in SHARES}
+        return {
+            part: round(ideal.beyond_class_ms(curve, alone_ms / 1000, tokens, some), 3)
+            for part, some in arrivals.items()
+        }
+
     return {
         "sha256": artifact.read_manifest(folder).files[MODEL],
         "capacity": capacity,
-        "alone_ms": asyncio.run(_alone_ms(folder, texts[:ALONE])),
+        "alone_ms": alone_ms,
+        "ideal_ms": bounds(curve),
+        "queue_ms": bounds(ideal.of_capacity(curve.workers, tokens, alone_ms / 1000, capacity)),
         "windows": windows,
     }
 
 
-async def _alone_ms(folder: Path, texts: Sequence[str]) -> float:
-    """Return the median milliseconds of a classification without a daemon and without other work."""
+async def _alone(folder: Path, texts: Sequence[str]) -> tuple[float, Curve]:
+    """Return the median milliseconds of a classification without a daemon and without other work; the cost curve."""
     times = []
     with contextlib.closing(Classifier(artifact.load(folder), ClassifierOptions(cache_entries=0))) as classifier:
         for text in texts:
@@ -86,4 +104,4 @@ async def _alone_ms(folder: Path, texts: Sequence[str]) -> float:
             started = time.perf_counter()
             await classifier.classify(text)
             times.append((time.perf_counter() - started) * 1000)
-    return round(statistics.median(times), 3)
+        return round(statistics.median(times), 3), classifier.curve

@@ -21,15 +21,16 @@ from typing import Any
 import inference.__main__
 import numpy as np
 import pytest
-from inference import batch1, fidelity, models, targets
+from inference import batch1, fidelity, load, models, targets
 from inference.batch1 import floor_ms, in_passes, take_turns, warmed
 from inference.ceiling import least_p95_ms, prompts_per_second
 from inference.exchange import Prober, probing
+from inference.ideal import answered, beyond_class_ms, of_capacity, poisson
 from inference.load import Reply, Window
 from inference.metrics import lag_p99_ms
 from inference.operators import by_operator
 from inference.prompts import MIX_LIMIT, mixed_lengths
-from inference.report import batch1_reasons, render, serving_reasons
+from inference.report import added_reasons, batch1_reasons, render, serving_reasons
 from inference.soak import growth
 from inference.workplace import Workplace
 from markdown import unmet
@@ -540,6 +541,8 @@ def test_what_a_request_costs_beyond_its_class_is_judged_by_round_and_load() -> 
 
     one = {
         "alone_ms": 2.0,
+        "ideal_ms": {"0.3": 0.25, "0.9": 1.0},
+        "queue_ms": {"0.3": 0.0, "0.9": 8.0},
         "capacity": 100.0,
         "windows": {
             "0.3": {"direct": windows(100.0, 104.0, 101.0), "routed": windows(103.0, 106.5, 103.5)},
@@ -550,5 +553,63 @@ def test_what_a_request_costs_beyond_its_class_is_judged_by_round_and_load() -> 
     rows = [target.row() for target in targets.added({"classifiers": {"built-in": one}})]
     assert rows == [
         "| p50 beyond its class at 30% of the capacity, built-in, ms | 0.5 | at most 1 | met |",
+        "| p50 above the bound at 30% of the capacity, built-in, ms | 0.25 | at most 1 | met |",
         "| p50 beyond its class at 90% of the capacity, built-in, ms | 10 | at most 1 | not met |",
+        "| p50 above the bound at 90% of the capacity, built-in, ms | 2 | at most 1 | not met |",
     ]
+    reasons = unmet(
+        targets.added({"classifiers": {"built-in": one}}), added_reasons({"classifiers": {"built-in": one}})
+    )
+    assert reasons == [
+        "- p50 beyond its class at 90% of the capacity, built-in, ms: Of 10.00 ms the bound has 8.00.",
+        "- p50 above the bound at 90% of the capacity, built-in, ms: Not found out.",
+    ]
+
+
+def test_an_ideal_server_of_one_worker_waits_as_queueing_theory_says() -> None:
+    """Poisson arrivals, one run each of a second: the mean wait is load / (2 (1 - load)), and half find it idle."""
+    curve = Curve(workers=1, tokens=(16,), alone=(0.75,), beside=(0.75,), wide=())
+    taken = answered(curve, 0.25, 16, poisson(0.5, 20_000), 1)
+    assert statistics.mean(taken) - 1 == pytest.approx(0.5, rel=0.03)
+    assert sum(seconds == pytest.approx(1) for seconds in taken) / len(taken) == pytest.approx(0.5, abs=0.02)
+
+
+def test_an_ideal_server_slows_down_beside_another_run_and_shares_runs() -> None:
+    """A run takes 3 s on an idle host, 4 beside another, 6 for two texts; the one alone at the end speeds up."""
+    curve = Curve(workers=2, tokens=(10, 20), alone=(4.0, 6.0), beside=(4.0, 6.0), wide=(3.0, 6.0))
+    assert answered(curve, 0.0, 10, [0.0, 5.0], 1) == [3.0, 3.0]
+    assert answered(curve, 0.0, 10, [0.0, 0.0], 1) == [4.0, 4.0]
+    assert answered(curve, 0.0, 10, [0.0, 1.5], 1) == [pytest.approx(1.5 + 2.0), pytest.approx(2.0 + 1.5)]
+    assert answered(curve, 0.0, 10, [0.0, 0.0, 1.0, 1.0], 2) == [4.0, 4.0, 9.0, 9.0]
+    assert answered(curve, 0.0, 10, [0.0, 0.0, 1.0, 1.0], 1) == [4.0, 4.0, 7.0, 7.0]
+    beyond = beyond_class_ms(curve, 3.5, 10, [0.0, 0.0, 0.0])
+    assert beyond == pytest.approx(1000 * (4.5 - 3.5))  # half a second more in each run
+
+
+def test_a_queue_of_a_capacity_serves_so_many_and_a_lone_text_in_its_time() -> None:
+    """Two workers at ten texts a second take 0.2 s for each; of three at once the median waits for none."""
+    curve = of_capacity(2, 18, 0.15, 10.0)
+    assert answered(curve, 0.0, 18, [0.0], 1) == [0.15]
+    assert answered(curve, 0.0, 18, [0.0] * 3, 1) == [0.2, 0.2, pytest.approx(0.35)]
+    assert beyond_class_ms(curve, 0.15, 18, [0.0] * 3) == pytest.approx(50)
+    cold = of_capacity(2, 18, 0.25, 10.0)  # a lone text may take longer than one of many
+    assert beyond_class_ms(cold, 0.25, 18, [0.0] * 3) == 0.0
+
+
+def test_the_ideal_server_gets_the_arrivals_that_the_load_generator_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its clients are refused here, when they are due by a clock that only sleep moves."""
+    now, refused = 0.0, list[float]()
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    async def refuse(_: int) -> None:
+        refused.append(now)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("inference.load.time", SimpleNamespace(perf_counter=lambda: now))
+    monkeypatch.setattr("inference.load.asyncio.sleep", sleep)
+    monkeypatch.setattr("inference.load._Connection.open", refuse)
+    load.open_loop(0, itertools.repeat(b""), 50.0, 2.0)
+    assert len(refused) == len(poisson(50.0, 2.0)) > 60
