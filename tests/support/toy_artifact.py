@@ -180,7 +180,7 @@ def build_measured(folder: Path, contents: Mapping[str, bytes] | None = None, **
     built = artifact.load(build(folder, contents, **manifest))
     longest = built.manifest.max_tokens
     cores = usable_cores()
-    for threads in {1, default_threads(cores)}:
+    for threads in {1, 2, default_threads(cores)}:
         seconds = (0.0001, 0.0002)
         curve = Curve(threads, (16, longest), seconds, seconds, seconds if threads > 1 else ())
         runtime = onnxruntime.__version__

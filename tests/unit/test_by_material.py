@@ -15,6 +15,7 @@ from pointsman.routing.decision import Reason
 from pointsman.routing.explain import describe, render
 from pointsman.routing.formats import CHAT, COMPLETIONS, ParsedRequest
 from pointsman.routing.router import Routed, Router
+from support.gate import Gate
 from support.toy_config import category, config
 
 TOLD = "It goes on from month to month, and it is due on the first of each. "
@@ -118,10 +119,16 @@ async def test_of_several_prompts_no_material_is_read(router: Router) -> None:
     assert not routed.by_material
 
 
-async def test_both_texts_are_submitted_at_once_and_none_where_one_suffices(router: Router) -> None:
-    runs = router.classifier.stages[0].counts.runs
+async def test_both_texts_go_in_one_forward_pass(router: Router) -> None:
+    gate = Gate(router.classifier.stages[0])
+    assert (await router.route(asked())).by_material
+    assert gate.runs == [2]
+
+
+async def test_of_an_ask_that_does_not_point_to_it_no_material_is_read(router: Router) -> None:
+    gate = Gate(router.classifier.stages[0])
     await router.route(asked("How do I cook rice and beans?"))
-    assert router.classifier.stages[0].counts.runs == runs + 1
+    assert gate.runs == [1]
 
 
 async def test_it_is_told(router: Router) -> None:

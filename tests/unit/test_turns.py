@@ -484,11 +484,45 @@ async def test_without_a_result_for_them_the_ask_alone_decides(router: Router, m
     assert (found(routed), routed.text) == ((None, Reason.LOW_CONFIDENCE), "Is blood landlord lonely?")
 
 
-async def test_it_is_all_one_run_of_the_classifier(router: Router) -> None:
-    """Both texts are submitted at once, and none where one suffices."""
-    runs = router.classifier.stages[0].counts.runs
+UNKNOWN = ["python", "a", "Is blood landlord lonely?"]
+
+
+async def test_both_texts_go_in_one_forward_pass(router: Router) -> None:
+    gate = Gate(router.classifier.stages[0])
+    routed = await send(router, *UNKNOWN)
+    assert (routed.text, routed.decision.category) == ("Is blood landlord lonely?", "technical")
+    assert gate.runs == [2]
+
+
+async def test_so_they_do_behind_others(router: Router) -> None:
+    gate = Gate(router.classifier.stages[0])
+    gate.close()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(send(router, "weather"))
+        await gate.entered()
+        tasks.create_task(send(router, *UNKNOWN))
+        await asyncio.sleep(0)
+        gate.open()
+    assert gate.runs == [1, 2]
+
+
+async def test_two_idle_workers_run_them_side_by_side(make_classifier: Make) -> None:
+    """So the request waits for the longer one alone."""
+    with make_classifier(threads=2) as classifier:
+        gate = Gate(classifier)
+        gate.close()
+        routing = asyncio.ensure_future(send(Router(config(), classifier, Served), *UNKNOWN))
+        await gate.entered()
+        await gate.entered()  # while the first still runs
+        gate.open()
+        assert (await routing).decision.category == "technical"
+        assert gate.runs == [1, 1]
+
+
+async def test_of_an_ask_that_says_nothing_the_earlier_ones_alone_are_run(router: Router) -> None:
+    gate = Gate(router.classifier.stages[0])
     await send(router, "python", "a", "thanks")
-    assert router.classifier.stages[0].counts.runs == runs + 1
+    assert gate.runs == [1]
 
 
 @pytest.mark.parametrize("known", [True, False])
