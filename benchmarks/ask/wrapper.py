@@ -20,6 +20,8 @@ GROUPS = {
     "habits_apart": ("habits_apart",),
     "held_out": ("agents_held_out", "rag_held_out"),
 }
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The library's own in C, where there is one: five times as fast."""
 DOMAINS = ("technical", "medical", "legal", "everyday")
 
 
@@ -57,7 +59,8 @@ def _filled(value: Any, ask: str, material: str) -> Any:
 def wrappers(group: str) -> list[Wrapper]:
     """Return the wrappers of a group."""
     files = [FOLDER / "wrappers" / f"{name}.yaml" for name in GROUPS[group]]
-    return [msgspec.convert(entry, Wrapper) for file in files for entry in yaml.safe_load(file.read_text())]
+    entries = [entry for file in files for entry in yaml.load(file.read_text(), Loader=_LOADER)]  # noqa: S506
+    return [msgspec.convert(entry, Wrapper) for entry in entries]
 
 
 def materials(form: str) -> dict[str, list[str]]:
