@@ -86,7 +86,7 @@ def _members(items: Any) -> list[str]:
 def _has(item: Any, char: str) -> bool:
     kind, what = item
     if kind is constants.LITERAL:
-        return ord(char) == what
+        return bool(ord(char) == what)
     if kind is constants.RANGE:
         return bool(what[0] <= ord(char) <= what[1])
     if kind is not constants.CATEGORY:

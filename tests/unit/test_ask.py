@@ -159,7 +159,50 @@ def test_a_long_document_without_any_mark_is_material(before: bool) -> None:
 @rows("told", ["Summarise this letter for me", "Please translate into French", "Extract all names"])
 def test_an_instruction_decides_and_not_its_object(told: str) -> None:
     assert found(f"{told}: {SOUP}") == found(f"{told}:\n\n{SOUP}") == told
-    assert found(f"{told}: a cat sat on a mat") == f"{told}: a cat sat on a mat"
+    assert found(f"{told}: a cat sat on a mat") == told
+
+
+@rows(
+    "told",
+    [
+        "Translate to French",
+        "Can you translate this into Spanish",
+        "Rewrite this in Rust",
+        "Please rephrase",
+        "Summarize",
+        "Summarise in one sentence",
+        "Classify the following as spam or not",
+        "Extract the names",
+    ],
+)
+def test_nor_does_a_short_one_in_the_same_line_decide(told: str) -> None:
+    assert found(f"{told}: The landlord keeps the deposit of a nurse.") == told
+
+
+@rows("told", ["Translate to French", "Could you rephrase this", "Proofread"])
+def test_not_even_where_it_is_a_question(told: str) -> None:
+    assert found(f"{told}: How high may my blood pressure be?") == told
+
+
+@rows(
+    "message",
+    [
+        "Explain this: why does my Python loop never end?",
+        "Fix: TypeError in the login form",
+        "Summarise: what is a tort?",
+        "Correct me if I am wrong: the tenant pays the rent in advance",
+        "Edit: the landlord has answered by now",
+        "TL;DR: my landlord keeps the deposit",
+        "Simplify: (x^2 - 1) / (x - 1)",
+        "Label: which of these is a fracture",
+        "Translate this sentence and answer it: who is liable?",
+        "Two things: translate nothing, and tell me what a tort is",
+        "How do I translate this: 'force majeure'?",
+        "Rewrite this function: it is slow\nand returns a copy of the list",
+    ],
+)
+def test_a_persons_own_words_behind_a_colon_stay_with_it(message: str) -> None:
+    assert found(message) == message
 
 
 @rows(

@@ -214,13 +214,22 @@ def instruction(text: str) -> tuple[int, int] | None:
     end = _OBJECT.search(text, endpos=_INSTRUCTION) if _transforms(_ordered(text[:_INSTRUCTION])) else None
     if end is not None:
         found = _instruction_words(text[: end.start()])
-        short = len(text) - end.end() < _INSTRUCTION
-        if found and not (short and ("\n" not in end.group() or not _is_about_text(found))):
+        if found and (len(text) - end.end() >= _INSTRUCTION or _takes(found, end.group(), text[end.end() :])):
             return 0, end.start()
     last = len(text.rstrip())
     begin = text.rfind("\n", max(0, last - _INSTRUCTION), last) + 1
     found = _instruction_words(text[begin:last]) if begin and not text[:begin].isspace() else []
     return (begin, last) if found and _is_about_text(found) else None
+
+
+def _takes(found: list[str], between: str, behind: str) -> bool:
+    """Return whether an instruction is about a short text behind it, in the same line or below."""
+    if "\n" in between:
+        return _is_about_text(found)
+    if "\n" in behind.strip():
+        return False
+    first = _first(found)
+    return first in words.RENDERS or (first in words.DIGESTS and not behind.rstrip().endswith("?"))
 
 
 def _instruction_words(told: str) -> list[str]:

@@ -168,6 +168,11 @@ TRANSFORMS = _set(
 )
 """Instructions that decide by themselves, whatever the text is to which they apply."""
 
+RENDERS = _set("translate rewrite rephrase paraphrase proofread transcribe")
+DIGESTS = _set("summarize summarise classify categorize categorise extract shorten condense")
+"""Of those, what is said in the same line before a text, however short: "Edit: ...", "Correct me if ...: ..." and
+"Simplify: ..." are not. What is to be digested may be a question of the person, what is rendered is a text."""
+
 TASKS = TRANSFORMS - {"correct", "label", "edit", "polish"} | _set(
     "summary synopsis gist translation title headline keywords tags sentiment spelling grammar typos"
 )
