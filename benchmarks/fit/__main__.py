@@ -1,8 +1,8 @@
 """Measure `pointsman fit`: how good descriptions alone are, beside rows, and how long many rows take.
 
 The sets of this folder were written by hand, each description before its first measurement. Files of rows {"text",
-"label"} are further sets, without descriptions, for 20 and 100 rows of each label. Writes benchmarks/results/fit.json
-and fit.md; without files, the report keeps what it has of such.
+"label"}, such as others.py makes, are further sets, without descriptions, for 20 and 100 rows of each label. Writes
+benchmarks/results/fit.json and fit.md; without files, the report keeps what it has of such.
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ def rendered(result: dict[str, Any]) -> str:
         "",
         "Accuracy of so many rows of each label on all other rows of a set that nothing was trained on; the layers",
         f"that a head reads were chosen by it, too. Mean of {DRAWS} draws (targets for hwu64: 0.90 and 0.92). hwu64 is",
-        "all of NLU-Evaluation-Data (xliuhw, CC BY 4.0) with its scenarios as labels.",
+        "a fold of NLU-Evaluation-Data (xliuhw, CC BY 4.0), both its sets, with its scenarios as labels.",
         "",
         *table(["set", "labels", "rows", *(f"{each} each" for each in MORE)], others),
         "",

@@ -72,6 +72,7 @@ CLAIMS = (
         r"20 rows for each give an accuracy of ([\d.]+), and 100 give ([\d.]+)",
         "fit",
         lambda result: [result["others"]["hwu64"]["accuracy"][rows] for rows in ("20", "100")],
+        0.02,
     ),
     Claim(
         "docs/fit.md",

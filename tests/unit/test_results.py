@@ -46,7 +46,6 @@ FORMER = {
     "reload": "fbd5340",
     "rollout": "911b7e0-dirty",
     "service": "fbd5340",
-    "smuggling": "49011b7-dirty",
     "soak": "8230f80",
     "startup": "5871374-dirty",
     "tracing": "1adb375-dirty",
