@@ -90,7 +90,6 @@ def test_a_result_is_written_by_one_target(file: Path) -> None:
 
 NAMELESS = {
     "export-bounds": "made by hand before there was a target",
-    "ask_pointing": "made before it named its target",
 }
 
 
