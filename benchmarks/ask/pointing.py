@@ -1,4 +1,4 @@
-"""Measure questions that only point to a document: whether they get its model; write results/ask_pointing.md.
+"""Measure questions that only point to a document: whether they get its model; write results/ask_pointing.json, .md.
 
 Each of the cases in pointing.yaml is sent in some wrappers that take a document, once as the router reads it, and once
 without the material. The documents that try to speak (injections.yaml) must not gain by a question that points to them:
@@ -9,9 +9,11 @@ without the material. The documents that try to speak (injections.yaml) must not
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import yaml
@@ -21,7 +23,7 @@ from provenance import provenance
 from ask.routes import Routes, bare
 from ask.wrapper import FOLDER, Wrapper, injections, wrappers
 
-RESULT = Path(__file__).parents[1] / "results" / "ask_pointing.md"
+RESULT = Path(__file__).parents[1] / "results" / "ask_pointing.json"
 KINDS, INJECTED_KINDS = 8, 4
 POINTING = (
     "What does this say?",
@@ -51,13 +53,15 @@ class Case(msgspec.Struct):
 
 
 def main() -> None:
-    lines = asyncio.run(measured())
-    RESULT.write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
+    result = provenance() | {"cases": asyncio.run(measured())}
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    page = "\n".join(rendered(result)) + "\n"
+    RESULT.with_suffix(".md").write_text(page)
+    print(page)
 
 
-async def measured() -> list[str]:
-    """Return the report's lines."""
+async def measured() -> dict[str, dict[str, int]]:
+    """Return by group how many requests get the model that they should, with the ask alone and with the material."""
     routes = Routes()
     found: Counter[tuple[str, bool]] = Counter()
     total: Counter[str] = Counter()
@@ -80,13 +84,18 @@ async def measured() -> list[str]:
                 body = kind.filled(ask, injection["material"].rstrip("\n"))
                 same = await routes.model(body, kind.format, material=material) == await routes.model(bare(ask))
                 found[INJECTED, material] += same
-    rows = [[name, str(found[name, False]), str(found[name, True]), str(of)] for name, of in total.items()]
+    return {name: {"alone": found[name, False], "material": found[name, True], "of": of} for name, of in total.items()}
+
+
+def rendered(result: dict[str, Any]) -> list[str]:
+    """Return the report's lines."""
+    rows = [[name, *[str(case[key]) for key in ("alone", "material", "of")]] for name, case in result["cases"].items()]
     return [
         "# Questions that only point to a document",
         "",
         "Which of them get the model that they should, by the built-in classifier and the sample config: with the ask",
         f"alone, and where the material may tell its subject. Each in {KINDS} of the wrappers that take a document.",
-        f"`make bench-ask`, commit {provenance()['commit']}.",
+        f"`make bench-ask`, commit {result['commit']}.",
         "",
         *table(["", "ask alone", "with material", "of"], rows),
     ]

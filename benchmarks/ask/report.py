@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from markdown import judged, table
-from target import Target, at_least
+from target import Target, at_least, at_most
 
 WORST_KIND = 0.85
 WANTED = {
@@ -31,6 +31,8 @@ NAMES = {
 SORTS = {"ask": "asks that keep their model", "default": "helper tasks to the default model"}
 UNCHANGED = 0.95
 COST_US = 150
+MOST_US = 3125
+"""Of a message 64 KiB are searched, which may delay others by 50 ms: a sixteenth of that."""
 # A row for each kind that keeps less than all of its asks.
 SHOWN_BELOW = 1.0
 
@@ -63,7 +65,13 @@ def targets(result: dict[str, Any]) -> list[Target]:
         Target("documents that speak, and change nothing", result["injections"]["unchanged"], "at least", UNCHANGED),
         Target("bare asks that change their model", result["bare"]["changed"], "at most", 0),
         Target("us for a message of 4 KiB, median", result["cost"]["median_us"], "at most", COST_US),
+        at_most("us for a message of 4 KiB, the worst wrapper", MOST_US, _most(result["cost"])),
     ]
+
+
+def _most(cost: dict[str, Any]) -> dict[str, float]:
+    """Return the most that a wrapper costs, by its kind."""
+    return {cost.get("most_kind", ""): cost["most_us"]}
 
 
 def missed(result: dict[str, Any]) -> bool:

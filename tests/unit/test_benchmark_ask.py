@@ -1,13 +1,24 @@
-"""What the report of the ask says about itself."""
+"""What the reports on the ask say, about themselves and of their results."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+from pathlib import Path
+from typing import Any
 
+from ask import pointing, report
 from ask.routes import CONFIG, hashes
 
 from pointsman.classify.artifact import BUILTIN
 from pointsman.config.load import load
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+
+
+def result(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return found
 
 
 def test_the_classifier_that_is_judged_is_named_by_its_hashes() -> None:
@@ -17,3 +28,22 @@ def test_the_classifier_that_is_judged_is_named_by_its_hashes() -> None:
     assert found.keys() == {"builtin"}
     assert {"model.onnx", "tokenizer.json", "calibration.bin"} <= found["builtin"].keys()
     assert found["builtin"]["tokenizer.json"] == hashlib.sha256((BUILTIN / "tokenizer.json").read_bytes()).hexdigest()
+
+
+def test_the_pages_are_those_of_their_results() -> None:
+    for name, rendered in (("ask", report.rendered),):
+        assert (RESULTS / f"{name}.md").read_text() == "\n".join(rendered(result(name))) + "\n"
+
+
+def test_the_worst_message_is_judged_beside_the_median() -> None:
+    """A message is searched to 64 KiB, and may delay others by 50 ms."""
+    cost = {"median_us": 149.0, "most_us": 3200.0, "most_kind": "mail/thread"}
+    median, most = [target.row() for target in report.targets(result("ask") | {"cost": cost})[-2:]]
+    assert median == "| us for a message of 4 KiB, median | 149 | at most 150 | met |"
+    assert most == "| us for a message of 4 KiB, the worst wrapper | 3,200 mail/thread | at most 3,125 | not met |"
+
+
+def test_the_commit_of_the_pointing_cases_is_told() -> None:
+    page = pointing.rendered({"commit": "abc1234", "cases": {"leases": {"alone": 1, "material": 2, "of": 3}}})
+    assert "| leases | 1 | 2 | 3 |" in page
+    assert any("commit abc1234" in line for line in page)
