@@ -78,6 +78,20 @@ def test_any_other_line_is_taken_without_what_says_who_speaks(line: str) -> None
     assert found("You were named.", line, NINE) is None
 
 
+@rows(
+    ("line", "taken"),
+    [
+        pytest.param("I need the last ferry to Bergen.", True, id="a person speaks"),
+        pytest.param("We miss our old ferries.", False, id="none of the words that sentences have"),
+        pytest.param(f"Background: {ASK}", False, id="it has the name of material"),
+        pytest.param(NINE, False, id="it asks nothing"),
+    ],
+)
+def test_a_line_that_hardly_asks_is_taken_where_that_is_enough(line: str, taken: bool) -> None:
+    assert asking_line(f"x\n{line}", name_of, fields=False) is None
+    assert (asking_line(f"x\n{line}", name_of, fields=False, least=1) is not None) is taken
+
+
 def test_a_form_of_which_no_name_is_known_has_its_ask() -> None:
     message = f"Bundle 1\nName = Kim\nPlan = Basic\nNotes zzz = {NINE * 12}\nZzz = {ASK}\nReceived = today"
     asked = AskFinder().find([message])

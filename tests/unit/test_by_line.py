@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
 from pointsman.adapters.catalog import Served
 from pointsman.classify.classifier import Classifier
+from pointsman.config.model import RoutingOptions
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.ask import AskFinder, AskKind
 from pointsman.routing.decision import Reason
 from pointsman.routing.explain import describe, render
 from pointsman.routing.formats import CHAT, ParsedRequest
 from pointsman.routing.router import Routed, Router
+from support import toy_artifact
 from support.rows import rows
 from support.toy_config import config
 
+Make = Callable[..., AbstractContextManager[Classifier]]
+
+SPANISH = "¿Qué puedo hacer si mi landlord no repara la calefacción? "
 LINE = "Which reasons may a landlord give?"
 TOLD = "It was a fair day, and the python came in at nine with all that had been sent. "
 
@@ -77,8 +85,43 @@ async def test_a_line_tells_what_a_message_without_a_category_is_about(router: R
     assert (routed.decision.reason, routed.text) == (Reason.CLASSIFIED, LINE)
 
 
-async def test_the_message_decides_where_it_has_a_category(router: Router) -> None:
-    assert outcome(await router.route(asked(message(told="The python bug is in python. " * 9)))) == ("technical", False)
+OF_PYTHON = "Its python is in python and does what a python does in python. " * 6
+
+
+async def test_it_decides_against_much_else_that_it_surely_is_none_of(router: Router) -> None:
+    assert outcome(await router.route(asked(message(told=OF_PYTHON)))) == ("legal", True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(message(told=OF_PYTHON[:250]), id="less than 300 characters besides"),
+        pytest.param(f"I wrote this down.\n{message(told=OF_PYTHON)}", id="a person begins"),
+        pytest.param(message("The landlord, as i said.", OF_PYTHON), id="the line hardly asks"),
+        pytest.param(message("Which reasons may a python give?", OF_PYTHON), id="the line is about the same"),
+    ],
+)
+async def test_the_message_decides_where_it_has_a_category(router: Router, text: str) -> None:
+    assert outcome(await router.route(asked(text))) == ("technical", False)
+
+
+@pytest.mark.parametrize(("threshold", "by_line"), [(0.98, True), (0.995, False)])
+async def test_against_a_category_it_must_come_half_of_the_way_to_certainty(
+    classifier: Classifier, threshold: float, by_line: bool
+) -> None:
+    """The word gives a score of 0.9956, which alone would do for both."""
+    router = Router(config(routing=RoutingOptions(thresholds={"legal": threshold})), classifier, Served)
+    routed = await router.route(asked(message(told=OF_PYTHON)))
+    assert routed.by_line is by_line
+
+
+async def test_it_may_be_in_another_language_than_the_rest(make_classifier: Make, tmp_path: Path) -> None:
+    mail = f"Buenos días a todos, les mando la pregunta de un cliente de Londres.\n{LINE}\n{SPANISH * 3}"
+    with make_classifier(toy_artifact.build_measured(tmp_path, languages=["en"])) as english:
+        router = Router(config(), english, Served)
+        assert outcome(await router.route(asked(mail))) == ("legal", True)
+        others = await router.route(asked(mail.replace(LINE, "¿Qué dice la ley sobre mi landlord?")))
+    assert (others.decision.reason, others.by_line) == (Reason.UNSUPPORTED_LANGUAGE, False)
 
 
 async def test_a_line_without_a_category_decides_nothing(router: Router) -> None:

@@ -83,7 +83,7 @@ def _threshold(router: Router, routed: Routed, category: str | None) -> float:
     """Return the threshold that the category had to reach."""
     stage = 0 if routed.classification is None else routed.classification.stage
     threshold = router.policy.threshold(category, stage)
-    return raised(threshold) if routed.by_material else threshold
+    return raised(threshold) if routed.surely else threshold
 
 
 def _text(classification: Classification, routed: Routed) -> dict[str, Any]:

@@ -26,7 +26,8 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     """What the classifier read, and the result; neither result nor failure if nothing had to be read.
 
     `follows` is the category of the earlier asks, where that had to be read from them. `greets`: neither they nor the
-    ask, if there are any, say something. `beside`: the text is what was read beside the ask, which had no category.
+    ask, if there are any, say something. `beside`: the text is what was read beside the ask, and counts in its
+    place; `surely`: above a higher threshold.
     """
 
     text: str
@@ -35,6 +36,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     follows: str | None = None
     greets: bool = False
     beside: Beside | None = None
+    surely: bool = False
 
 
 class TextReader:
@@ -107,30 +109,37 @@ class TextReader:
         return Reading(text, alone, follows=choice.category if choice.reason is Reason.CLASSIFIED else None)
 
     async def _read_beside(self, text: str, beside: Beside, *, greets: bool) -> Reading:
-        """Classify an ask, and at the same time what is beside it, which counts if the ask alone has no category."""
+        """Classify an ask, and at the same time what is beside it, which counts if the ask alone has no category.
+
+        A line apart counts against that of the ask, too, if it is as sure as an ask with material must be.
+        """
         await in_task()
         other = asyncio.ensure_future(self.tried(beside.text))
         try:
             alone = await self.classify(text)
-            found = await other if self._is_undecided(alone) else None
+            own = self.choose(alone)
+            undecided = self._is_undecided(own, beside)
+            found = await other if undecided or beside.apart else None
         finally:
             other.cancel()
-        if found is not None and self._is_sure(found, beside):
-            return Reading(beside.text, found, beside=beside)
+        surely = beside.material or not undecided
+        if found is not None and self._counts(found, own, surely=surely):
+            return Reading(beside.text, found, beside=beside, surely=surely)
         return Reading(text, alone, greets=greets)
 
-    def _is_undecided(self, alone: Classification) -> bool:
-        """Return whether an ask has no category but the rest."""
-        choice = self.choose(alone)
-        rest = choice.reason is Reason.CLASSIFIED and choice.category == self._policy.rest
-        return rest or choice.reason in _UNDECIDED
+    def _is_undecided(self, own: Choice, beside: Beside) -> bool:
+        """Return whether an ask has no category but the rest; its line may be in another language."""
+        rest = own.reason is Reason.CLASSIFIED and own.category == self._policy.rest
+        foreign = own.reason is Reason.UNSUPPORTED_LANGUAGE and not beside.material
+        return rest or foreign or own.reason in _UNDECIDED
 
-    def _is_sure(self, found: Classification, beside: Beside) -> bool:
-        """Return whether what is beside an ask has a category other than the rest, and surely enough."""
+    def _counts(self, found: Classification, own: Choice, *, surely: bool) -> bool:
+        """Return whether what is beside an ask has another category than that, and than the rest."""
         choice = self.choose(found)
-        if choice.reason is not Reason.CLASSIFIED or choice.confidence is None or choice.category == self._policy.rest:
+        if choice.reason is not Reason.CLASSIFIED or choice.category in (self._policy.rest, own.category):
             return False
-        return not beside.material or choice.confidence >= raised(self._policy.threshold(choice.category, found.stage))
+        threshold = self._policy.threshold(choice.category, found.stage)
+        return choice.confidence is not None and choice.confidence >= (raised(threshold) if surely else threshold)
 
 
 def judged(policy: Policy, found: Classification, held: Held | None = None) -> Choice:

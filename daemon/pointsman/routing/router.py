@@ -42,8 +42,8 @@ class Routed(msgspec.Struct, frozen=True, gc=False):
 
     `text` is what was classified. `recalled` is what earlier turns left, and `kept` what later ones keep; both are None
     where no conversation counts, as where the client named the model. `choice` is what the decision was made for.
-    `beside`: the text is the ask with the material that it points to, or its line that asks, as the ask alone had no
-    category.
+    `beside`: the text is the ask with the material that it points to, or its line that asks, which counts in place of
+    the ask; `surely`: above a higher threshold.
     """
 
     decision: Decision
@@ -56,6 +56,7 @@ class Routed(msgspec.Struct, frozen=True, gc=False):
     recalled: Recalled | None = None
     choice: Choice | None = None
     beside: Beside | None = None
+    surely: bool = False
 
     @property
     def by_material(self) -> bool:
@@ -190,6 +191,7 @@ class Router:
             Recalled(len(history.turns), place.within, place.kept),
             choice,
             reading.beside,
+            reading.surely,
         )
 
     async def _judged(self, rules: Rules, request: ParsedRequest, origin: Origin) -> Ruling:

@@ -31,10 +31,14 @@ class Step(msgspec.Struct, frozen=True, gc=False):
 
 
 class Beside(msgspec.Struct, frozen=True, gc=False):
-    """What is read beside an ask, as it may have a category where that has none; `material`: the ask with material."""
+    """What is read beside an ask, as it may have a category where that has none.
+
+    `material`: it is the ask with the material that it points to. `apart`: it may be right against the ask.
+    """
 
     text: str
-    material: bool
+    material: bool = False
+    apart: bool = False
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False):
@@ -42,7 +46,8 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
 
     `others` are further candidates: if they belong to other categories, the decision is ambiguous. `about` is the
     beginning of the material, where the ask only points to that. `line` is the line that asks, where the text has other
-    lines before it, which may be none of the ask.
+    lines before it, which may be none of the ask; `apart`: most of the text seems to be
+    none.
     """
 
     text: str
@@ -51,6 +56,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     steps: tuple[Step, ...] = ()
     about: str = ""
     line: str = ""
+    apart: bool = False
 
     @property
     def beside(self) -> Beside | None:
@@ -58,7 +64,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
         if self.others or not (self.about or self.line):
             return None
         return (
-            Beside(f"{self.text}\n\n{self.about}", material=True) if self.about else Beside(self.line, material=False)
+            Beside(f"{self.text}\n\n{self.about}", material=True) if self.about else Beside(self.line, apart=self.apart)
         )
 
 

@@ -19,7 +19,7 @@ from pointsman.routing.ask.helpers import is_helper, is_retry
 from pointsman.routing.ask.judged import Judged, is_plain, judge, without_cue
 from pointsman.routing.ask.labelled import labelled, labelled_rivals
 from pointsman.routing.ask.labels import may_be_mark
-from pointsman.routing.ask.lines import asking_line, asks_first
+from pointsman.routing.ask.lines import ASKS, asking_line, asks_first
 from pointsman.routing.ask.names import GUESS, OTHER, NameOf, Role, name_of, with_patterns
 from pointsman.routing.ask.pasted import of_html, pasted, said_twice
 from pointsman.routing.ask.prose import instruction, unquoted, without_pointers
@@ -32,6 +32,8 @@ END_CHARS = 32 * 1024
 END_LINES = 256
 # Where a message has no ask of its own, its line that asks is looked for in so much of each end.
 LINE_CHARS = 4 * 1024
+# What is around it is material if it is longer.
+_AROUND = 300
 # More parts are looked at as one.
 MOST_PARTS = 64
 MOST_STEPS = 32
@@ -98,14 +100,24 @@ class AskFinder:
         return self._with_line(Ask(text, AskKind.MESSAGE)) if text and not text.isspace() else NO_ASK
 
     def _with_line(self, ask: Ask) -> Ask:
-        """Return an ask with the line of it that asks, where its first line does not."""
+        """Return an ask with the line of it that asks, where its first line does not.
+
+        The line is apart where the message does not begin with a person's words either, and is longer by far.
+        """
         text = ask.text
-        if self.mode != "ask" or "\n" not in text or ask.about or ask.others or asks_first(text):
+        if self.mode != "ask" or "\n" not in text or ask.about or ask.others:
+            return ask
+        first = asks_first(text)
+        if first >= ASKS:
             return ask
         if len(text) > 2 * LINE_CHARS:
             text = f"{text[:LINE_CHARS]}\n{text[-LINE_CHARS:]}"
-        line = asking_line(text, self._name_of, fields=False)
-        return ask if line is None else msgspec.structs.replace(ask, line=text[slice(*line)])
+        place = asking_line(text, self._name_of, fields=False, least=1)
+        if place is None:
+            return ask
+        line = text[slice(*place)]
+        apart = not first and len(ask.text) > len(line) + _AROUND and asks_first(line) >= ASKS
+        return msgspec.structs.replace(ask, line=line, apart=apart)
 
     def _search(self, given: list[str], whole: str, told: tuple[int, int] | None) -> Ask:
         if is_retry(whole):

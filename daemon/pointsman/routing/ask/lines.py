@@ -9,12 +9,13 @@ from itertools import islice
 from pointsman.routing.ask import prose
 from pointsman.routing.ask.names import MATERIAL, Name, NameOf
 
+# So much surely asks.
+ASKS = 2
 # So many lines are looked at.
 _MOST_LINES = 512
 # A form has so many fields. What a field holds is the ask only if it is shorter than a document.
 _FIELDS = 3
 _LONGEST = 450
-_LEAST = 2
 # A longer first line is no question.
 _FIRST_CHARS = 1000
 
@@ -28,33 +29,38 @@ _SAID = re.compile(
 _ENDS = " |\"'"
 
 
-def asking_line(text: str, name_of: NameOf, *, fields: bool) -> tuple[int, int] | None:
-    """Return where the line is that asks most; `fields`: only among the fields of a form, if the text is one."""
+def asking_line(text: str, name_of: NameOf, *, fields: bool, least: int = ASKS) -> tuple[int, int] | None:
+    """Return where the line is that asks most, and not less than `least`.
+
+    `fields`: it is only looked for among the fields of a form, if the text is one.
+    """
     if "</" in text:
         text = _TAG.sub(lambda tag: "\n" * len(tag[0]), text)
     text = f"\n{text}"
     named = [*islice(_FIELD.finditer(text), _MOST_LINES)]
     if fields and len(named) < _FIELDS:
         return None
-    best, found = _LEAST - 1, None
+    best, found = least - 1, None
     for match, name in _lines(text, named, name_of, fields=fields):
         value = match["value"].rstrip(_ENDS)
         role = None if name is None else name.role
-        if len(value) > _LONGEST or role in MATERIAL or not prose.may_ask(value):
+        if len(value) > _LONGEST or role in MATERIAL or (least >= ASKS and not prose.may_ask(value)):
             continue
         words = prose.words_in(value)
         score = prose.asks(value, words) + (role is not None)
-        if score > best and prose.content(words) > 1 and not prose.is_frame(value, words):
+        if score < ASKS and not prose.has_function_words(words):
+            continue
+        if score > best and prose.content(words) >= least and not prose.is_frame(value, words):
             begin = match.start("value") - 1
             best, found = score, (begin, begin + len(value))
     return found
 
 
-def asks_first(text: str) -> bool:
-    """Return whether the first line of a text asks: a person who begins so goes on with what belongs to it."""
+def asks_first(text: str) -> int:
+    """Return how much the first line of a text asks: a person who begins so goes on with what belongs to it."""
     first = text[:_FIRST_CHARS].lstrip().partition("\n")[0].rstrip()
     words = prose.words_in(first)
-    return prose.asks(first, words) >= _LEAST and not prose.is_frame(first, words)
+    return 0 if prose.is_frame(first, words) else prose.asks(first, words)
 
 
 def _lines(
