@@ -117,9 +117,10 @@ def _opens(text: str, told: str, *, system: bool) -> bool:
     if _is_foreign(begin, text):
         return True
     listed = spaced(begin, _LETTERS).split()
-    about = not tasks.ABOUT.isdisjoint(listed)
+    if tasks.ABOUT.isdisjoint(listed):
+        return False
     given = system or "\n" in text[:_LOOKED_AT].strip()
-    return about and _is_task(begin, listed, told, given=given, place=_ends_with_place(text))
+    return _is_task(begin, listed, told, given=given, place=_ends_with_place(text))
 
 
 def _closes(text: str) -> bool:
@@ -179,9 +180,10 @@ def _is_task(begin: str, listed: list[str], text: str, *, place: bool, given: bo
     sentences = [_words(sentence) for sentence in _SENTENCE.split(_unmarked(_ASIDE.sub("", begin), _MARKUP))]
     if any(map(_is_answered, sentences)):
         return False
-    answers = _answers(text) + place
-    ordered = answers >= _LEAST and (any(map(_orders, sentences)) or any(map(_judges, sentences)))
-    if not ordered and not (given and answers and _operates(sentences)):
+    operates = given and _operates(sentences)
+    if not operates and not any(map(_orders, sentences)) and not any(map(_judges, sentences)):
+        return False
+    if _answers(text) + place < (1 if operates else _LEAST):
         return False
     return _ASKED_BELOW.search(text[max(_FIRST, len(text) - _LAST_CHARS) :].lower()) is None
 
@@ -189,10 +191,10 @@ def _is_task(begin: str, listed: list[str], text: str, *, place: bool, given: bo
 def _is_foreign(begin: str, text: str) -> bool:
     """Return whether the beginning of a text, in lower case, orders such a task in another language than English."""
     exclusive, *ordered = tasks.FOREIGN
-    end = text[-_END_CHARS:].lower()
-    if not any(word in begin or word in end for word in exclusive):
+    # The rarest first: most texts are in English.
+    if not any(all(any(map(begin.__contains__, group)) for group in groups) for groups in (ordered, tasks.JUDGED)):
         return False
-    return any(all(any(map(begin.__contains__, group)) for group in groups) for groups in (ordered, tasks.JUDGED))
+    return any(map(f"{begin}\n{text[-_END_CHARS:].lower()}".__contains__, exclusive))
 
 
 def _unmarked(text: str, marks: bytes) -> str:
