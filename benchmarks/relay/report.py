@@ -35,8 +35,9 @@ LOG = (
     'and 64 less: see the row "Pointsman, no request log". With one client the kernel takes half for either.'
 )
 ROUTING = (
-    "Routing the automatic name, which is to find the ask, the conversation's history and the decision, is most of it, "
-    "without any socket: see [path.md](path.md)."
+    "A hit does what no other proxy here does: it reads the messages, finds the ask, identifies client and "
+    "conversation, decides, and sets the system prompt, each time. No part of that takes a third of it: see "
+    "[path.md](path.md) for all of it without any socket."
 )
 OBJECTS = (
     "Three quarters of nginx's own time is the kernel's. Python's share of the daemon's time has no hot function: it "
@@ -75,7 +76,8 @@ def render(folder: Path) -> list[str]:
         "core to itself while the others are stopped; the load generator and the upstream share another core. CPU is",
         "the sum over all processes of the proxy. Each proxy forwards a chat completion with an explicit model to one",
         f'upstream; "{HIT}" and "{MISS}" are for the automatic model, a hit for one',
-        f"of {exchange.LENGTHS} questions again and again, a miss for one that is new and is classified.",
+        f"of {exchange.LENGTHS} questions again and again, a miss for one that is new and is classified. A miss costs",
+        "what the classifier does, which one client keeps busy: of more, most would only wait for its deadline.",
         f"{POINTSMAN} and sglang-router log one line per request, their default; the others log nothing.",
         "Requests have the headers of OpenAI's client for Python and, as the responses, another length each time; each",
         "response has another request id, and the date of its second.",

@@ -50,7 +50,8 @@ def requests(found: Found) -> list[Target]:
             for size in found["cells"]
         ),
         *(
-            at_most(f"CPU a cache hit, {size}, times {BEFORE}'s", 1.0, times(BEFORE_HIT, size, HIT))
+            at_most(f"CPU a cache hit, {size}, times {peer}'s", 1.0, times(way, size, HIT))
+            for peer, way in (("vllm-router", "vllm-router"), (BEFORE, BEFORE_HIT))
             for size in found["cells"]
         ),
         *(

@@ -213,6 +213,8 @@ def test_the_worst_load_of_each_size_decides_and_a_peer_that_is_missing_decides_
     assert not before.met
     assert rows["CPU a request, 64 KiB, times Pointsman, before's"].met
     assert math.isnan(rows["CPU a cache hit, 1 KiB, times Pointsman, before's"].measured)
+    hits = rows["CPU a cache hit, 1 KiB, times vllm-router's"]
+    assert (hits.measured, hits.at, hits.met) == (1.9, "(64 clients)", False)
     envoy = rows["CPU a request, 1 KiB, times Envoy's"]
     assert math.isnan(envoy.measured)
     assert envoy.row().endswith("| not measured |")
