@@ -225,7 +225,7 @@ async def test_what_is_part_of_no_experiment_is_not_counted(classifier: Classifi
     router = Router(config, classifier, Served)
     python, law = await send(router, "python"), await send(router, "landlord")
     assert python.kept is not None
-    shared = msgspec.structs.replace(python, kept=python.kept._replace(mixed=True))
+    shared = msgspec.structs.replace(python, kept=msgspec.structs.replace(python.kept, mixed=True))
     experiments = followed(config)
     experiments.add([ended(law), ended(shared), ended(python, endpoint=None), ended(python, status=499)])
     experiments.add([Record("id", "other", status=404)])

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from typing import NamedTuple
 
 import msgspec
 
-from pointsman.routing.history import History
+from pointsman.routing.history import MOST_TURNS, History, Turn
 
 
-class Caller(NamedTuple):
+class Caller(msgspec.Struct, frozen=True, gc=False):
     """Who asks: `client` is a hash of its credentials, `session` what it calls its session, each empty if unknown."""
 
     client: str = ""
@@ -41,14 +39,16 @@ def conversation_of(history: History, caller: Caller) -> Conversation | None:
     client, session = caller.client.encode(), caller.session.encode()
     who = b"%d:%b%d:%b" % (len(client), client, len(session), session)
     return Conversation(
-        _hash(who, history.digests()),
-        _hash(who, history.digests(1)) if len(history.turns) > 1 else None,
+        _hash(who, history.turns[:MOST_TURNS]),
+        _hash(who, history.turns[1 : 1 + MOST_TURNS]) if len(history.turns) > 1 else None,
         _hash(who, ()) if session else None,
         history.continues,
     )
 
 
-def _hash(who: bytes, digests: Iterable[bytes]) -> bytes:
+def _hash(who: bytes, turns: tuple[Turn, ...]) -> bytes:
     """Return a 16-byte hash; each part is hashed with its length, so that parts cannot run together."""
-    parts = b"".join([b"%d:%b" % (len(digest), digest) for digest in digests])
-    return hashlib.blake2b(who + parts, digest_size=16).digest()
+    parts = who
+    for turn in turns:
+        parts += b"%d:%b" % (len(turn.digest), turn.digest)
+    return hashlib.blake2b(parts, digest_size=16).digest()

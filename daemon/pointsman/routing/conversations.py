@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 
@@ -12,7 +11,7 @@ from pointsman.lru import Lru
 from pointsman.routing.conversation import Conversation
 
 
-class Kept(NamedTuple):
+class Kept(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What later turns keep: the category, and the position in [0, 1) by which `split` chooses a model.
 
     `instead` is the category that answered the turn itself, and answers its further steps, if that is another; empty

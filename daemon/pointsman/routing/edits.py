@@ -108,10 +108,15 @@ def edited(fields: Fields, changes: Sequence[Change], reasoning: bool | None = N
         return Edited(fields.body, reasoning=reasoning)
     data = fields.data
     shown: Piece = bytes(data) if len(data) <= _COPIED_BYTES else memoryview(data)
-    inside = [(change.start, change.end, change.new) for change in changes if change.end]
+    inside: list[tuple[int, int, Pieces]] = []
+    names: list[str] = []
+    for change in changes:
+        names.append(change.field)
+        if change.end:
+            inside.append((change.start, change.end, change.new))
     pieces: list[Piece] = []
     at = 0
-    if len(inside) < len(changes):
+    if len(inside) < len(names):
         at = data.find(b"{") + 1
         pieces.append(shown[:at])
         for change in changes:
@@ -125,7 +130,7 @@ def edited(fields: Fields, changes: Sequence[Change], reasoning: bool | None = N
         at = end
     pieces.append(shown[at:])
     body = Spliced(pieces) if len(data) > _JOINED_BYTES else b"".join(pieces)
-    return Edited(body, tuple(changes), tuple([change.field for change in changes]), reasoning)
+    return Edited(body, tuple(changes), tuple(names), reasoning)
 
 
 def sides(fields: Fields, change: Change) -> tuple[Pieces | None, Pieces]:

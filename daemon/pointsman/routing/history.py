@@ -64,10 +64,6 @@ class History(msgspec.Struct, frozen=True, gc=False):
         """Return the beginning of the ask before the newest, and of its answer."""
         return f"{self.turns[1].ask}\n{self.answer}" if self.turns[1:] else self.answer
 
-    def digests(self, back: int = 0) -> tuple[bytes, ...]:
-        """Return what identifies the history up to a turn: the newest one, or the one so many turns `back`."""
-        return tuple([turn.digest for turn in self.turns[back : back + MOST_TURNS]])
-
 
 class _Said(msgspec.Struct, frozen=True, gc=False):
     """What a message says: `digest` is a hash of it, empty if that is nothing; `excerpt` is its beginning."""

@@ -163,4 +163,6 @@ def raised(threshold: float) -> float:
 def _subjects(history: History) -> str:
     """Return the newest earlier asks that say something."""
     earlier = history.turns[1 : 1 + EARLIER_ASKS]
+    if not earlier:
+        return ""
     return "\n".join([turn.ask for turn in earlier if not content_free(turn.ask)])

@@ -27,7 +27,7 @@ from pointsman.routing.formats import FORMATS, Format, ParsedRequest
 from pointsman.routing.history import History, HistoryReader
 from pointsman.routing.planner import Planner
 from pointsman.routing.policy import Held, Policy
-from pointsman.routing.reading import Reading, TextReader
+from pointsman.routing.reading import Reading, TextReader, judged
 from pointsman.routing.rollout import Rollout, rollout_of
 from pointsman.routing.rules import NO_RULING, NOWHERE, Origin, Rules, Ruling
 from pointsman.routing.session_ids import SessionIds
@@ -303,7 +303,7 @@ class Router:
             return Choice(self._stay(place), None, reading.failed or Reason.STICKY)
         category = reading.follows if place.kept is None else place.kept.category
         held = None if category is None else Held(category, text, history.before, history.size)
-        return self.reader.choose(reading.classification, held)
+        return judged(self.policy, reading.classification, held)
 
     def _stay(self, place: Place) -> str | None:
         """Return the category of a turn that is not judged: its own in a further step, else the conversation's."""
@@ -316,7 +316,7 @@ class Router:
         """Return what later turns keep: what answers an unsure ask, or a greeting, is no subject to stay with."""
         kept, reason = place.kept, choice.reason
         if place.within and kept is not None:
-            return kept._replace(tools=tools, mixed=place.mixed)
+            return msgspec.structs.replace(kept, tools=tools, mixed=place.mixed)
         category, instead, unread = choice.category, None, False
         if reason is not Reason.RULE or category is None:
             if reading.classification is None or reason is Reason.UNSUPPORTED_LANGUAGE:
