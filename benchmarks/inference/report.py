@@ -7,12 +7,13 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import plot
 from markdown import judged, table, unmet
 from provenance import processor
-from target import Target
+from target import Target, ratio
 
 from inference import targets
 from inference.batch1 import PRODUCTS, THREADS
@@ -24,20 +25,10 @@ from pointsman.classify.manifest import MODEL
 
 RESULTS = HERE.parent / "results"
 LEAST_SHARE = 0.01
+STEP_MIB = 1.0
+"""From here on growth between two samples is told as a step."""
 TWO_CORES = "Two cores"
 """Heading of the rounds by what the two cores shared."""
-PRODUCT_TIME = "Most of the time is that of the products, which are the same there."
-FASTEST = (
-    "That has fixed scales for the activations and computes the rest in bfloat16; its error is [below](#fidelity)."
-)
-REASONS = {
-    "the built-in at": "This CPU is slower than an EPYC of family 26, where it took 2.12 and 6.63 ms (commit 245b233).",
-    "short: throughput relative to the best peer, 1 client": (
-        "A lone short text runs on one thread here (its class alone takes what it takes on one); the peer uses two."
-    ),
-    "memory in the last quarter": "Memory comes in steps of 4 to 13 MiB, whose end two minutes do not show.",
-}
-"""Why a target is not met, by how its name begins; the first that fits. Some reasons follow from what was found."""
 STATES = {True: "shared a cache", False: "shared none"}
 """What is told of two cores."""
 Result = dict[str, Any]
@@ -123,13 +114,34 @@ def batch1_reasons(found: Mapping[str, Any], ours: str, two_threads: str) -> dic
     met = [one.what for one in alone if one.met]
     like = targets.LIKE_FIDELITY
     reasons = {
-        "speed-up over optimum's": [PRODUCT_TIME, two_threads],
+        "speed-up over optimum's": [_products(found, ours), two_threads],
         like: [two_threads, "On one thread it is met at every length." if like in met else ""],
-        "speed-up over OpenVINO's fastest": [FASTEST, two_threads],
+        "speed-up over OpenVINO's fastest": [_fastest(found, ours), two_threads],
         "time relative to the floor": [two_threads],
     }
     said = {begin: " ".join(filter(None, some)) for begin, some in reasons.items()}
     return {begin: reason for begin, reason in said.items() if reason}
+
+
+def _products(found: Mapping[str, Any], ours: str) -> str:
+    """Return which part of our time the products take that any int8 program computes."""
+    shares = [
+        ratio(targets.floors(cell, int(tokens)), cell[ours])
+        for tokens, cell in found["ms"][str(THREADS)].items()
+        if ours in cell
+    ]
+    return f"The products alone take at least {min(shares):.0%} of our time." if shares else ""
+
+
+def _fastest(found: Mapping[str, Any], ours: str) -> str:
+    """Return which form of OpenVINO is the fastest where the target is missed by most."""
+    row = next(one for one in targets.batch1(found, ours) if one.what.startswith(targets.FASTEST))
+    if not row.at:
+        return ""
+    tokens, _, threads = row.at.replace(",", "").partition(" tokens ")
+    cell = found["ms"][threads.split()[0]][tokens]
+    times = {name: statistics.median(cell[name]) for name in targets.OPENVINO if name in cell}
+    return f"The fastest is {min(times, key=times.__getitem__)}; its error is [below](#fidelity)."
 
 
 def _two_threads(found: Result) -> str:
@@ -201,7 +213,7 @@ def _medians(cells: Result) -> dict[str, dict[str, float]]:
     }
 
 
-def _judged(wanted: Sequence[Target], found: Mapping[str, str] = REASONS) -> list[str]:
+def _judged(wanted: Sequence[Target], found: Mapping[str, str] = MappingProxyType({})) -> list[str]:
     """Return a table of targets, and why some of them are not met."""
     reasons = unmet(wanted, found)
     return [*judged(wanted), *(["", "Why a target is not met:", "", *reasons] if reasons else [])]
@@ -252,12 +264,25 @@ def built_in(found: Result, _: Path) -> list[str]:
         "## The built-in classifier",
         "",
         *([] if known else ["**Measured with another built-in classifier than the present one.**", ""]),
-        *_judged(targets.built_in(found)),
+        *_judged(targets.built_in(found), built_in_reasons(found)),
         "",
         "Milliseconds of a run of one prompt, by tokens:",
         "",
         *table(["", *found["ms"]], rows),
     ]
+
+
+def built_in_reasons(found: Result) -> dict[str, str]:
+    """Return what the built-in takes on each number of threads, on this CPU."""
+    return {
+        f"the built-in at {tokens} tokens": "On this CPU it takes "
+        + ", and ".join(
+            f"{statistics.median(times):.2f} ms on {threads} thread{'s' * (threads != '1')}"
+            for threads, times in cell.items()
+        )
+        + "."
+        for tokens, cell in found["ms"].items()
+    }
 
 
 def _operators(name: str, by_tokens: dict[str, dict[str, float]]) -> list[str]:
@@ -333,7 +358,7 @@ def serving(found: Result, folder: Path) -> list[str]:
 
 def serving_reasons(found: Result, ours: str) -> dict[str, str]:
     """Return why targets over HTTP are not met, with what the cost curve allows beside the best peers."""
-    reasons = dict(REASONS)
+    reasons = {}
     wanted = {one.what: one for one in targets.serving(found, ours)}
     load, _, rival = wanted[targets.SHORT].at.partition(", ")
     if rates := targets.peers(found, "short", int(load.split()[0])) if load else {}:
@@ -414,13 +439,34 @@ def soak(found: Result, folder: Path) -> list[str]:
     return [
         "## Memory and the event loop",
         "",
-        *_judged(targets.soak(found)),
+        *_judged(targets.soak(found), soak_reasons(found)),
         "",
         "Resident memory in MiB over time in seconds, with prompts of 4 to 512 tokens at the highest rate that the",
         "daemon sustains:",
         "",
         _plot(folder, "soak", plot.lines(series, "seconds", "MiB")),
     ]
+
+
+def soak_reasons(found: Result) -> dict[str, str]:
+    """Return in what steps the memory grew after the warm-up."""
+    mib, seconds = found["mib"], found["seconds"]
+    warm = len(mib) // 4
+    steps = [
+        (after - before, at)
+        for before, after, at in zip(mib[warm:], mib[warm + 1 :], seconds[warm + 1 :], strict=False)
+        if after - before >= STEP_MIB
+    ]
+    if not steps:
+        return {}
+    sizes = [size for size, _ in steps]
+    besides = mib[-1] - mib[warm] - sum(sizes)
+    return {
+        "memory in the last quarter": (
+            f"After the warm-up memory grew in {len(steps)} steps of {min(sizes):.0f} to {max(sizes):.0f} MiB, the "
+            f"last after {steps[-1][1]:.0f} of {seconds[-1]:.0f} s, and by {besides:.1f} besides."
+        )
+    }
 
 
 def overload(found: Result, _: Path) -> list[str]:

@@ -30,7 +30,7 @@ from inference.load import Reply, Window
 from inference.metrics import lag_p99_ms
 from inference.operators import by_operator
 from inference.prompts import MIX_LIMIT, mixed_lengths
-from inference.report import added_reasons, batch1_reasons, render, serving_reasons
+from inference.report import added_reasons, batch1_reasons, render, serving_reasons, soak_reasons
 from inference.soak import growth
 from inference.workplace import Workplace
 from markdown import unmet
@@ -429,6 +429,27 @@ def test_a_target_is_said_to_be_met_on_one_thread_only_if_it_is() -> None:
 
     assert reason(faster) == "Two. On one thread it is met at every length."
     assert reason(faster | {"16": slower["128"]}) == "Two."
+
+
+def test_why_single_prompts_miss_a_target_is_computed() -> None:
+    """The share of the products, and which form of OpenVINO is the fastest where ours is the slowest."""
+    rest = {"int8 product": [0.1], "float product": [0.0]}  # 22 layers of it at 512 tokens
+    forms = {"OpenVINO int8": [9.0], "OpenVINO int8, f32": [7.0], "OpenVINO int8 weights": [20.0]}
+    found = {"ms": {"2": {"512": rest | forms | {"ours int8 per token": [10.0]}}, "1": {"512": rest}}}
+    reasons = batch1_reasons(found, "ours int8 per token", "")
+    assert reasons["speed-up over optimum's"] == "The products alone take at least 22% of our time."
+    told = "The fastest is OpenVINO int8, f32; its error is [below](#fidelity)."
+    assert reasons["speed-up over OpenVINO's fastest"] == told
+
+
+def test_in_what_steps_memory_grew_is_computed() -> None:
+    found = {"mib": [100.0, 200.0, 200.5, 204.5, 204.6, 217.0, 217.0, 217.1], "seconds": [float(at) for at in range(8)]}
+    assert soak_reasons(found) == {
+        "memory in the last quarter": (
+            "After the warm-up memory grew in 2 steps of 4 to 12 MiB, the last after 5 of 7 s, and by 0.2 besides."
+        )
+    }
+    assert soak_reasons({"mib": [100.0] * 8, "seconds": [0.0] * 8}) == {}
 
 
 def test_what_other_int8_forms_change_is_counted_and_layers_in_float_are_named(tmp_path: Path) -> None:
