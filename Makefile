@@ -13,6 +13,10 @@ WORKERS ?= 3
 RERUNS = --reruns 1 --max-suite-reruns 3 -raR
 PREFIX ?= /opt/pointsman
 EXTRA ?= cpu
+# ONNX Runtime's wheels for the CPU and for CUDA have the same files: one of them can be installed.
+OTHER_WHEEL = onnxruntime$(if $(filter gpu%,$(EXTRA)),,-gpu)
+# Where there is a GPU the tests use it.
+TEST_EXTRAS = export$(if $(shell nvidia-smi --list-gpus 2>/dev/null),-gpu),openvino,otel
 SUITE ?= bookworm trixie
 UNITS = /usr/lib/systemd/system
 LOCK = .venv-test/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra cpu \
@@ -139,6 +143,8 @@ release: .venv-build/installed
 # As root; EXTRA=gpu for CUDA. DESTDIR is a folder to install under, for packages and tests.
 install:
 	$(PYTHON) -m venv $(DESTDIR)$(PREFIX)
+	! $(DESTDIR)$(PREFIX)/bin/pip show --quiet $(OTHER_WHEEL) 2>/dev/null || \
+		$(DESTDIR)$(PREFIX)/bin/pip uninstall --quiet --yes onnxruntime onnxruntime-gpu
 	$(DESTDIR)$(PREFIX)/bin/pip install --quiet --upgrade '.[$(EXTRA)]'
 	$(if $(DESTDIR),sed -i '1s|^#!$(DESTDIR)|#!|' $(DESTDIR)$(PREFIX)/bin/pointsman)
 	install -d $(addprefix $(DESTDIR),/etc/pointsman $(UNITS) /usr/lib/sysusers.d $(PREFIX)/share/pointsman)
@@ -334,7 +340,7 @@ has-%:
 .venv-test/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --upgrade 'pip>=25.1'
-	.venv-test/bin/pip install --quiet '.[cpu,export,openvino,otel]' --group test --group lint --group build --group lock
+	.venv-test/bin/pip install --quiet '.[$(TEST_EXTRAS)]' --group test --group lint --group build --group lock
 	touch $@
 
 clean:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from typing import NoReturn
 
 import pytest
@@ -42,3 +43,11 @@ def program(name: str, package: str | None = None) -> str:
     if found is None:
         lacking(f"no {name}: apt-get install {package or name}")
     return found
+
+
+def has_card() -> bool:
+    """Whether NVIDIA's driver knows a GPU here."""
+    if shutil.which("nvidia-smi") is None:
+        return False
+    listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, check=False)
+    return listed.returncode == 0 and bool(listed.stdout.strip())

@@ -161,8 +161,18 @@ def test_a_provider_that_is_not_there_says_what_to_install_and_how_to_do_without
 ) -> None:
     with pytest.raises(CannotStart) as caught:
         Engine(artifact.load(toy_folder), (provider,))
-    assert f"no {PROVIDERS[provider]}: install pointsman[gpu]" in str(caught.value)
+    assert f"no {PROVIDERS[provider]}: `pip uninstall onnxruntime onnxruntime-gpu`" in str(caught.value)
+    assert "then install pointsman[gpu]" in str(caught.value)
     assert "pointsman.classifier.providers to [cpu]" in str(caught.value)
+
+
+def test_where_no_onnx_runtime_was_installed_by_pip_none_is_to_be_removed(
+    toy_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pointsman.classify.runtime.metadata.distributions", lambda **_: iter(()))
+    with pytest.raises(CannotStart) as caught:
+        Engine(artifact.load(toy_folder), ("cuda",))
+    assert f"no {PROVIDERS['cuda']}: install pointsman[gpu]" in str(caught.value)
 
 
 def test_the_first_provider_that_is_there_is_used_and_what_was_missed_is_told(toy_folder: Path) -> None:

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,9 @@ PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
+
+WHEELS = ("onnxruntime", "onnxruntime-gpu")
+"""Of ONNX Runtime; the extras `cpu` and `gpu` have one each."""
 
 # Smaller constants stay in the graph's own file.
 SHARED_BYTES = 1024
@@ -61,8 +65,15 @@ def require(runtime: ModuleType, provider: str) -> str:
     """Return ONNX Runtime's name of a provider, which is a key of PROVIDERS; raises Unavailable."""
     name = PROVIDERS[provider]
     if name not in runtime.get_available_providers():
-        raise Unavailable(f"ONNX Runtime has no {name}: install pointsman[{'cpu' if provider == 'cpu' else 'gpu'}]")
+        raise Unavailable(f"ONNX Runtime has no {name}: {_remedy('cpu' if provider == 'cpu' else 'gpu')}")
     return name
+
+
+def _remedy(extra: str) -> str:
+    """Return how to install the ONNX Runtime of an extra; pip would put it over the other one, and break both."""
+    there = any(True for wheel in WHEELS for _ in metadata.distributions(name=wheel))
+    first = f"`pip uninstall {' '.join(WHEELS)}`, which have the same files, then " if there else ""
+    return f"{first}install pointsman[{extra}]"
 
 
 @dataclass(frozen=True, slots=True)

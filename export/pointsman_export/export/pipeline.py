@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnxruntime
 
 from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKENIZER, Manifest, Source
 from pointsman.classify.openvino_cpu import import_openvino
@@ -21,6 +22,7 @@ from pointsman.classify.tokenizer import Ids, Tokenizer, Window
 from pointsman_export.common import destination
 from pointsman_export.common.answers import hashes, write_manifest
 from pointsman_export.common.errors import CheckpointError, LibraryError
+from pointsman_export.export.card import unused_card
 from pointsman_export.export.checkpoint import Checkpoint, open_checkpoint
 from pointsman_export.export.graph.linear import Activations
 from pointsman_export.export.interface import OUTPUT
@@ -34,7 +36,7 @@ from pointsman_export.export.torch_model import load_model
 from pointsman_export.export.weight_files import sha256_of_all
 
 DEFAULT_MAX_TOKENS = 512
-_LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime")
+_LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,8 @@ def export(request: Request, progress: Callable[[str], None]) -> Report:
     with destination.workspace(request.output) as work:
         built = work / "artifact"
         built.mkdir()
+        if request.target == "gpu" and (unused := unused_card()):
+            progress(unused)
         progress("exporting the float graph")
         model = load_model(checkpoint)
         recipe: Recipe
@@ -181,6 +185,9 @@ def _manifest(checkpoint: Checkpoint, request: Request, recipe: Recipe, report: 
         source=Source(name=checkpoint.name, sha256=sha256_of_all(checkpoint.weights)),
         files=hashes(built),
         verification=report.figures(),
-        versions={name: version(name) for name in (*_LIBRARIES, *([OPENVINO] if request.target == OPENVINO else []))},
+        versions={
+            **{name: version(name) for name in (*_LIBRARIES, *([OPENVINO] if request.target == OPENVINO else []))},
+            "onnxruntime": onnxruntime.__version__,  # of either wheel
+        },
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

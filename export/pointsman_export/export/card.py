@@ -1,0 +1,29 @@
+"""Find a GPU of this host that ONNX Runtime does not use."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import onnxruntime
+
+from pointsman.classify.runtime import Unavailable, require
+
+
+def unused_card() -> str | None:
+    """Return what to do so that the graph is proved on this host's GPU; None if it is, or if there is no GPU."""
+    try:
+        require(onnxruntime, "cuda")
+    except Unavailable as error:
+        if _has_card():
+            remedy = str(error).replace("pointsman[gpu]", "pointsman[export-gpu]")
+            return f"proving on the CPU, though this host has a GPU: {remedy}"
+    return None
+
+
+def _has_card() -> bool:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return False
+    listed = subprocess.run([program, "--list-gpus"], capture_output=True, check=False)  # noqa: S603 - its full path
+    return listed.returncode == 0 and bool(listed.stdout.strip())
