@@ -31,7 +31,7 @@ def test_the_classifier_that_is_judged_is_named_by_its_hashes() -> None:
 
 
 def test_the_pages_are_those_of_their_results() -> None:
-    for name, rendered in (("ask", report.rendered),):
+    for name, rendered in (("ask", report.rendered), ("ask_pointing", pointing.rendered)):
         assert (RESULTS / f"{name}.md").read_text() == "\n".join(rendered(result(name))) + "\n"
 
 
