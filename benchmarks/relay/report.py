@@ -36,8 +36,8 @@ LOG = (
 )
 ROUTING = (
     "A hit does what no other proxy here does: it reads the messages, finds the ask, identifies client and "
-    "conversation, decides, and sets the system prompt, each time. No part of that takes a third of it: see "
-    "[path.md](path.md) for all of it without any socket."
+    "conversation, decides, and edits the body. No part takes a third of it, and each takes about twice what it takes "
+    "when it is warm, as others ran in between: see [path.md](path.md) for all of it without any socket."
 )
 OBJECTS = (
     "Three quarters of nginx's own time is the kernel's. Python's share of the daemon's time has no hot function: it "
