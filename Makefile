@@ -192,6 +192,8 @@ bench-inference: wheel
 # BEFORE=PYTHON also measures the Pointsman that this Python has installed.
 bench-relay: wheel
 	-PYTHON=$(PYTHON) benchmarks/relay/peers/install.sh $(RELAY)/peers
+	test -e $(RELAY)/peers/wrk/installed -a -e $(RELAY)/peers/nginx/installed || \
+		{ echo '$@ needs wrk, which asks, and nginx, which answers: Debian, and apt-get update before' >&2; exit 1; }
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m relay $(RELAY) --share $(SHARE) $(if $(BEFORE),--before $(BEFORE))
 
 # Short texts beside long ones, and the event loop beside both, with a model of ModernBERT-base's shape kept in WORK.
