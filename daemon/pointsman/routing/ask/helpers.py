@@ -92,6 +92,9 @@ _BY_FIRST = {
     word: tuple([opening for opening in OPENINGS if opening.partition(" ")[0] == word])
     for word in [opening.partition(" ")[0] for opening in OPENINGS]
 }
+_FOREIGN_ORDERS = (tasks.FOREIGN[1:], tasks.JUDGED)
+# Most texts are ASCII: half of the words cannot be in them.
+_ASCII_ORDERS = [[tuple(filter(str.isascii, group)) for group in groups] for groups in _FOREIGN_ORDERS]
 _HEADINGS = frozenset(["task", "tasks", "instruction", "instructions", "role", "system", "prompt", "objective"])
 # What is chosen from, or an example.
 _ASIDE = re.compile(r"\[[^\[\]\n]{0,200}+\]|\([^()\n]{0,200}+\)")
@@ -190,11 +193,10 @@ def _is_task(begin: str, listed: list[str], text: str, *, place: bool, given: bo
 
 def _is_foreign(begin: str, text: str) -> bool:
     """Return whether the beginning of a text, in lower case, orders such a task in another language than English."""
-    exclusive, *ordered = tasks.FOREIGN
-    # The rarest first: most texts are in English.
-    if not any(all(any(map(begin.__contains__, group)) for group in groups) for groups in (ordered, tasks.JUDGED)):
+    orders = _ASCII_ORDERS if begin.isascii() else _FOREIGN_ORDERS
+    if not any(all(any(map(begin.__contains__, group)) for group in groups) for groups in orders):
         return False
-    return any(map(f"{begin}\n{text[-_END_CHARS:].lower()}".__contains__, exclusive))
+    return any(map(f"{begin}\n{text[-_END_CHARS:].lower()}".__contains__, tasks.FOREIGN[0]))
 
 
 def _unmarked(text: str, marks: bytes) -> str:
