@@ -183,8 +183,8 @@ def test_a_decision_says_which_threshold_was_missed() -> None:
 MARGIN = RoutingOptions(switch_margin=0.25)
 
 
-def follow_up(category: str, size: int = 0) -> Held:
-    return Held(category, "How long do I boil an egg?", size=size)
+def follow_up(category: str, size: int = 0, together: float | None = 0.5) -> Held:
+    return Held(category, "How long do I boil an egg?", size=size, together=together)
 
 
 @rows(
@@ -230,13 +230,24 @@ def test_what_is_judged_to_be_a_follow_up_keeps_the_category_however_sure_anothe
     assert made.choose((0.0, 0.0, 0.0, 1 - other, other), follow_up("legal")).category == "legal"
 
 
+@rows(("medical", "own", "may"), [(0.75, 0.25, True), (0.6, 0.4, False), (0.25, 0.75, False)])
+def test_what_another_category_leads_in_is_to_be_read_with_what_was_before(
+    medical: float, own: float, may: bool
+) -> None:
+    """Without that, it does not end a conversation."""
+    made, scores = policy(config(threshold=0.5, routing=MARGIN)), (0.0, 0.0, medical, own, 0.0)
+    assert made.may_end(scores, follow_up("legal")) is may
+    assert not made.may_end(scores, follow_up("gone"))
+    assert made.choose(scores, follow_up("legal", together=None)).category == "legal"
+
+
 def test_the_judge_is_given_the_best_other_category_and_whether_it_is_the_rest() -> None:
     made = policy(config(category("medical"), category("legal"), REST))
-    held = Held("legal", "And the index?", "Which index is it?")
+    held = Held("legal", "And the index?", "Which index is it?", together=0.3)
     scores = {"medical": 0.5, "legal": 0.2, "general": 0.3}
-    assert made.evidence(held, scores) == evidence_of(held.ask, held.before, 0.5, rest=False)
+    assert made.evidence(held, scores) == evidence_of(held.ask, held.before, 0.5, 0.3, rest=False)
     scores = {"medical": 0.1, "legal": 0.2, "general": 0.7}
-    assert made.evidence(held, scores) == evidence_of(held.ask, held.before, 0.7, rest=True)
+    assert made.evidence(held, scores) == evidence_of(held.ask, held.before, 0.7, 0.3, rest=True)
     assert policy().evidence(held, dict.fromkeys(("technical", "medical", "legal"), 0.1)).rest
 
 

@@ -14,15 +14,17 @@ NEW = "How long must a tenant wait for the deposit?"
 BEFORE = "Why does my loop never end?\nThe index is not incremented."
 
 
-def evidence(ask: str = NEW, before: str = BEFORE, score: float = 0.9, *, rest: bool = False) -> Evidence:
-    return evidence_of(ask, before, score, rest=rest)
+def evidence(
+    ask: str = NEW, before: str = BEFORE, score: float = 0.9, together: float = 0.5, *, rest: bool = False
+) -> Evidence:
+    return evidence_of(ask, before, score, together, rest=rest)
 
 
-def test_the_score_counts_by_its_log_odds_and_no_more_than_it_can_mean() -> None:
-    assert evidence(score=0.5).score == 0
-    assert evidence(score=0.9).score == pytest.approx(math.log(9))
-    assert evidence(score=1.0) == evidence(score=0.9999)
-    assert evidence(score=0.0) == evidence(score=0.0001)
+def test_the_scores_count_by_their_log_odds_and_no_more_than_they_can_mean() -> None:
+    assert (evidence(score=0.5).score, evidence(together=0.5).together) == (0, 0)
+    assert evidence(score=0.9).score == evidence(together=0.9).together == pytest.approx(math.log(9))
+    assert evidence(score=1.0, together=1.0) == evidence(score=0.9999, together=0.9999)
+    assert evidence(score=0.0, together=0.0) == evidence(score=0.0001, together=0.0001)
 
 
 def test_words_that_are_found_in_any_subject_are_not_its_own() -> None:
@@ -44,19 +46,6 @@ def test_words_that_the_last_ask_or_its_answer_has_are_counted_up_to_two(ask: st
     assert evidence(ask).shared == shared
 
 
-@rows(
-    ("ask", "short"),
-    [
-        *(("what about the deposit then?", True), ("and the deposit that I paid last year?", False)),
-        *(("もう少し短くお願いします", True), ("東京でおすすめのラーメン屋を教えてください", False)),
-        *(("ขอสั้นกว่านี้", True), ("1 + 2 = 3 !!!", True), ("a" * 200, False)),
-    ],
-)
-def test_an_ask_of_up_to_six_words_is_short_in_scripts_without_spaces_too(ask: str, short: bool) -> None:
-    assert evidence(ask, rest=True).short is short
-    assert not evidence(ask, rest=False).short
-
-
 def test_the_weighted_sum_decides() -> None:
     weights = Weights(-1.0, Evidence(0, 0, 0, 1.0, 0, 0))
     assert not weights.changed(Evidence(9, 1, 9, 1, 1, 1))
@@ -64,18 +53,21 @@ def test_the_weighted_sum_decides() -> None:
 
 
 @rows(
-    ("ask", "score", "rest", "changed"),
+    ("ask", "score", "together", "rest", "changed"),
     [
-        (NEW, 0.95, False, True),
-        ("Which wine goes with a mushroom risotto? My guests like nothing sweet.", 0.95, True, True),
-        ("would that be enough?", 0.99, True, False),
-        ("Who decides on the amount?", 0.98, True, False),
-        ("Does the index of the loop also count for the law?", 0.8, False, False),
-        ("eskerrik asko, laburrago mesedez", 0.95, True, False),
+        (NEW, 0.95, 0.3, False, True),
+        ("Which wine goes with a mushroom risotto? My guests like nothing sweet.", 0.95, 0.1, True, True),
+        ("Which wine goes with a mushroom risotto? My guests like nothing sweet.", 0.75, 0.99, True, False),
+        ("would that be enough?", 0.99, 0.3, True, False),
+        ("Who decides on the amount?", 0.9, 0.99, True, False),
+        ("Does the index of the loop also count for the law?", 0.8, 0.5, False, False),
+        ("eskerrik asko, laburrago mesedez", 0.9, 0.95, True, False),
     ],
 )
-def test_the_fitted_rule_tells_changes_from_follow_ups(ask: str, score: float, rest: bool, changed: bool) -> None:
-    assert FITTED.changed(evidence(ask, score=score, rest=rest)) is changed
+def test_the_fitted_rule_tells_changes_from_follow_ups(
+    ask: str, score: float, together: float, rest: bool, changed: bool
+) -> None:
+    assert FITTED.changed(evidence(ask, score=score, together=together, rest=rest)) is changed
 
 
 @rows("unit", ["it ", "a", "word ", "ありが", "'"])

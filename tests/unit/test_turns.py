@@ -123,9 +123,45 @@ async def test_what_was_said_before_tells_a_follow_up(classifier: Classifier) ->
     """The same ask is a change of subject behind another answer."""
     router = Router(config(category("technical"), category("general"), threshold=0.5), classifier, Served)
     ask = "Which python decorator caches generators of blood and weather?"  # by two thirds about the rest
-    for answer, category_ in (("Decorators wrap generators.", "technical"), ("Yes.", "general")):
+    for answer, category_ in (("Decorators wrap generators.", "technical"), ("Blood and blood and blood.", "general")):
         await send(router, "javascript")
         assert (await send(router, "javascript", answer, ask)).decision.category == category_
+
+
+async def test_a_conversation_does_not_end_where_the_ask_is_not_read_with_what_was_before(
+    make_classifier: Make,
+) -> None:
+    with make_classifier() as classifier:
+        router = Router(config(), classifier, Served)
+        await send(router, "python")
+        assert found(await send(router, "python", "a", "blood and blood")) == ("medical", Reason.CLASSIFIED)
+        read = classifier.classify
+
+        async def classify(text: str, *args: Any) -> Classification:
+            if "python" in text:
+                raise DeadlineMissed("late")
+            return await read(text, *args)
+
+        router.classifier.classify = classify  # type: ignore[method-assign, assignment]
+        assert found(await send(router, "python", "b", "blood and blood")) == STUCK_TO_TECHNICAL
+
+
+async def test_what_is_read_for_a_request_takes_no_longer_than_the_deadline(make_classifier: Make) -> None:
+    with make_classifier() as classifier:
+        deadlines: list[float | None] = []
+        router, read = Router(config(), classifier, Served), classifier.classify
+
+        async def classify(text: str, deadline: float | None = None, *args: Any) -> Classification:
+            deadlines.append(deadline)
+            return await read(text, deadline, *args)
+
+        await send(router, "python")
+        router.classifier.classify = classify  # type: ignore[method-assign, assignment]
+        await send(router, "python", "a", "blood and blood")
+        alone, both = deadlines
+        assert alone is None
+        assert both is not None
+        assert 0 < both < router.config.pointsman.classifier.deadline_ms / 1000
 
 
 async def test_after_a_greeting_the_next_ask_is_decided_as_a_first_one(classifier: Classifier) -> None:

@@ -24,12 +24,14 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     """What a follow-up holds on to: the conversation's category, unless the `ask` is about another.
 
     `before` is the beginning of the last ask and of its answer. `size` is the number of bytes of the history.
+    `together` is the score of the category where the ask is read with what was before; None if that was not read.
     """
 
     category: str
     ask: str
     before: str = ""
     size: int = 0
+    together: float | None = None
 
 
 class Policy:
@@ -86,7 +88,7 @@ class Policy:
         known = tuple(probabilities)
         if held is not None:
             scores = self._known_scores(known)
-            if held.category in scores and not self._ends(held, scores, self._least[stage]):
+            if held.category in scores and not self._ends(held, scores, stage):
                 return Choice(held.category, scores[held.category], Reason.STICKY)
         return self._known_choice(known, stage)
 
@@ -107,7 +109,8 @@ class Policy:
     def evidence(self, held: Held, scores: dict[str, float]) -> Evidence:
         """Return the evidence whether an ask with these scores is about something else."""
         other, score = self._best_other(scores, held.category)
-        return evidence_of(held.ask, held.before, score, rest=other is None or other == self.rest)
+        together = 1.0 if held.together is None else held.together
+        return evidence_of(held.ask, held.before, score, together, rest=other is None or other == self.rest)
 
     def _best_other(self, scores: dict[str, float], held: str) -> tuple[str | None, float]:
         """Return the best other category and its score; None for what no category covers."""
@@ -115,21 +118,37 @@ class Policy:
         others += [(name, score) for name, score in scores.items() if name != held]
         return max(others, key=lambda other: other[1])
 
-    def _ends(self, held: Held, scores: dict[str, float], least: Mapping[str | None, float]) -> bool:
+    def _ends(self, held: Held, scores: dict[str, float], stage: int) -> bool:
         """Return whether an ask is so surely about something else that its conversation changes its category.
 
-        The other category must reach its threshold, and what no category covers the lower bound; and one that is not
-        the rest must lead by the margin.
+        Where it was not read with what was before, it is not sure.
+        """
+        if scores[held.category] > self._best_other(scores, held.category)[1]:
+            return scores[held.category] >= self._least[stage][held.category]
+        return (
+            held.together is not None
+            and self._leads(held, scores, stage)
+            and self._judge.changed(self.evidence(held, scores))
+        )
+
+    def may_end(self, probabilities: Sequence[float], held: Held, stage: int = 0) -> bool:
+        """Return whether an ask may be about something else, so that it is to be read with what was before."""
+        scores = self._known_scores(tuple(probabilities))
+        return held.category in scores and self._leads(held, scores, stage)
+
+    def _leads(self, held: Held, scores: dict[str, float], stage: int) -> bool:
+        """Return whether another category leads.
+
+        It must reach its threshold, and what no category covers the lower bound; and one that is not the rest must
+        lead by the margin.
         """
         own = scores[held.category]
         other, score = self._best_other(scores, held.category)
-        if own > score:
-            return own >= least[held.category]
+        if own > score or score < self._least[stage][other]:
+            return False
         rest = other is None or other == self.rest
         margin = self._config.pointsman.routing.switch_margin * (1 + min(1.0, held.size / LONG_HISTORY))
-        if score < least[other] or (score - own <= margin and not rest):
-            return False
-        return self._judge.changed(self.evidence(held, scores))
+        return rest or score - own > margin
 
     @property
     def fallback(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import msgspec
 
@@ -17,6 +18,8 @@ from pointsman.routing.follow_up import content_free, is_short
 from pointsman.routing.history import History
 from pointsman.routing.policy import Held, Policy
 
+# What was before is unknown where vLLM has it: this tells neither that the ask goes on nor that it does not.
+UNKNOWN = 0.5
 # So many earlier asks are read where a conversation is not known here.
 EARLIER_ASKS = 3
 _UNDECIDED = (Reason.LOW_CONFIDENCE, Reason.NO_CATEGORY)
@@ -42,10 +45,14 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 class TextReader:
     """Reads texts with one classifier, and judges them by one policy; `sticky`: conversations keep their category."""
 
-    def __init__(self, classifier: TextClassifier, policy: Policy, *, sticky: bool) -> None:
+    def __init__(
+        self, classifier: TextClassifier, policy: Policy, *, sticky: bool, deadline: float | None = None
+    ) -> None:
+        """`deadline` is the number of seconds for all that is read of a request; None: none but the classifier's."""
         self._classifier = classifier
         self._policy = policy
         self._sticky = sticky
+        self._deadline = deadline
 
     async def read(self, text: str, history: History, place: Place, beside: Beside | None = None) -> Reading:
         """Classify what must be: nothing in the middle of a turn, and of a follow-up that says nothing of its own.
@@ -73,14 +80,29 @@ class TextReader:
         except ClassifierError as error:
             return Reading(text, failed=Reason(error.reason))
 
+    async def read_on(self, held: Held, alone: Classification, began: float) -> Held:
+        """Read an ask with what was before, if it may be about something else: most are read once.
+
+        `began` is when the request was first read, by `time.perf_counter`.
+        """
+        if not alone.supported or not self._policy.may_end(alone.probabilities, held, alone.stage):
+            return held
+        if not held.before:
+            return msgspec.structs.replace(held, together=UNKNOWN)
+        left = None if self._deadline is None else self._deadline - (time.perf_counter() - began)
+        both = None if left is not None and left <= 0 else await self.tried(f"{held.before}\n{held.ask}", left)
+        if both is None:
+            return held
+        return msgspec.structs.replace(held, together=self._policy.scores(both.probabilities)[held.category])
+
     async def classify(self, text: str, deadline: float | None = None) -> Classification:
         """Classify a text, by the larger artifact of a cascade if the first is not sure; raises ClassifierError."""
         return await self._classifier.classify(text, deadline, self._policy.sure)
 
-    async def tried(self, text: str) -> Classification | None:
+    async def tried(self, text: str, deadline: float | None = None) -> Classification | None:
         """Return the same, or None if it fails."""
         try:
-            return await self.classify(text)
+            return await self.classify(text, deadline)
         except ClassifierError:
             return None
 

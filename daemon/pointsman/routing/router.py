@@ -94,7 +94,12 @@ class Router:
         calibrations = [stage.calibration for stage in classifier.stages]
         self.policy = Policy(config, classifier.labels, calibrations=calibrations)
         self.planner = Planner(config)
-        self.reader = TextReader(classifier, self.policy, sticky=config.pointsman.routing.sticky)
+        self.reader = TextReader(
+            classifier,
+            self.policy,
+            sticky=config.pointsman.routing.sticky,
+            deadline=config.pointsman.classifier.deadline_ms / 1000,
+        )
         self.served = served
         self.auto_names = config.routed_names()
         """The model names by which each client requests routing."""
@@ -167,13 +172,16 @@ class Router:
         if history is None:
             history = await self.lane.run(self._histories.read(request.messages, request.ask, request.asked))
         conversation, place = self._place(history, caller, continued)
-        reading = Reading(request.text)
+        reading, began = Reading(request.text), time.perf_counter()
         if not ruled:
             reading = await self.reader.read(request.text, history, place, request.ask.beside)
         if request.ask.others:
             reading = await self._unless_mixed(request, reading)
+        held = _held(request.text, reading, history, place)
+        if held is not None and reading.classification is not None:
+            held = await self.reader.read_on(held, reading.classification, began)
         started = time.perf_counter()
-        choice = ruled or ruling.on(self._choice(request.text, reading, history, place))
+        choice = ruled or ruling.on(self._choice(reading, place, held))
         tools = request.tools or (place.within and place.kept is not None and place.kept.tools)
         decision = self._decide(choice, tools, place.share, self.served(), at, scope)
         kept = self._kept(choice, reading, place, tools=tools)
@@ -296,13 +304,11 @@ class Router:
         would = Would(decision.model, decision.reason)
         return msgspec.structs.replace(default, category=decision.category, rule=decision.rule, would=would)
 
-    def _choice(self, text: str, reading: Reading, history: History, place: Place) -> Choice:
+    def _choice(self, reading: Reading, place: Place, held: Held | None) -> Choice:
         if reading.failed in (Reason.AMBIGUOUS, Reason.MIXED_PROMPTS):
             return Choice(None, None, reading.failed)
         if reading.classification is None:
             return Choice(self._stay(place), None, reading.failed or Reason.STICKY)
-        category = reading.follows if place.kept is None else place.kept.category
-        held = None if category is None else Held(category, text, history.before, history.size)
         return judged(self.policy, reading.classification, held)
 
     def _stay(self, place: Place) -> str | None:
@@ -337,6 +343,14 @@ def _unread(request: ParsedRequest) -> Reason | None:
     if not request.readable:
         return Reason.TOO_MANY_PARTS
     return Reason.HELPER_TASK if request.ask.kind is AskKind.HELPER_TASK else None
+
+
+def _held(text: str, reading: Reading, history: History, place: Place) -> Held | None:
+    """Return what an ask holds on to, None if nothing."""
+    category = reading.follows if place.kept is None else place.kept.category
+    if category is None or reading.classification is None:
+        return None
+    return Held(category, text, history.before, history.size)
 
 
 def _edited(request: ParsedRequest, decision: Decision) -> Edited:

@@ -1,8 +1,8 @@
 """Judge whether a follow-up is about another subject than its conversation; pure.
 
 The classifier reads an ask by itself, and is surer of it than it can be: most follow-ups point to what was said, and
-it calls "would that be enough?" small talk, surely. To read the earlier asks along tells no more. So a logistic rule
-weighs its score with what the words tell.
+it calls "would that be enough?" small talk, surely. So a logistic rule weighs its score with what the words tell, and
+with what the classifier makes of the ask behind the one before and its answer.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from pointsman.routing.follow_up import is_short, leans, own_words
+from pointsman.routing.follow_up import leans, own_words
 
 # A score that is nearer to 0 or 1 says no more.
 LEAST_SCORE = 0.002
@@ -24,8 +24,8 @@ class Evidence(NamedTuple):
 
     `score` is the log-odds of the best score of another category; `rest` tells whether that is the rest. `own` is the
     logarithm of one more than the number of words that are not found in any subject, and `shared` how many of them, up
-    to MOST_SHARED, the last ask or its answer has. `leans` is what `follow_up` tells. `short`: it is the rest, which
-    the classifier takes most asks of few words for.
+    to MOST_SHARED, the last ask or its answer has. `leans` is what `follow_up` tells. `together` is the log-odds of the
+    conversation's own category, where the ask is read with the last one and its answer.
     """
 
     score: float
@@ -33,7 +33,7 @@ class Evidence(NamedTuple):
     own: float
     shared: float
     leans: float
-    short: float
+    together: float
 
 
 class Weights(NamedTuple):
@@ -47,23 +47,27 @@ class Weights(NamedTuple):
         return self.always + sum([weight * value for weight, value in zip(self.of, evidence, strict=True)]) > 0
 
 
-FITTED = Weights(0.36, Evidence(score=0.5, rest=-1.43, own=0.59, shared=-1.32, leans=-1.88, short=-2.43))
-"""Fitted by benchmarks/ask/judge.py to the former built-in classifier and the 400 rows of benchmarks/ask/turns.jsonl.
-
-Weights fitted to the present one keep as many follow-ups (0.944 and 0.949) and release as many changes (0.936).
-"""
+FITTED = Weights(-0.96, Evidence(score=0.54, rest=-1.73, own=1.18, shared=-0.9, leans=-1.98, together=-0.24))
+"""Fitted by benchmarks/ask/judge.py to the rows of turns.jsonl, turns_second.jsonl and turns_fourth.jsonl."""
 
 
-def evidence_of(ask: str, before: str, score: float, *, rest: bool) -> Evidence:
-    """Return the evidence of an ask; `before` is the last ask and its answer, `score` that of the other category."""
+def evidence_of(ask: str, before: str, score: float, together: float, *, rest: bool) -> Evidence:
+    """Return the evidence of an ask; `before` is the last ask and its answer, `score` that of the other category.
+
+    `together` is the score of its conversation's own, read with `before`.
+    """
     own = own_words(ask)
     shared = {word[:STEM] for word in own} & {word[:STEM] for word in own_words(before)}
-    score = min(max(score, LEAST_SCORE), 1 - LEAST_SCORE)
     return Evidence(
-        score=math.log(score / (1 - score)),
+        score=_log_odds(score),
         rest=rest,
         own=math.log1p(len(own)),
         shared=min(MOST_SHARED, len(shared)),
         leans=leans(ask),
-        short=rest and is_short(ask),
+        together=_log_odds(together),
     )
+
+
+def _log_odds(score: float) -> float:
+    score = min(max(score, LEAST_SCORE), 1 - LEAST_SCORE)
+    return math.log(score / (1 - score))
