@@ -126,7 +126,8 @@ def test_a_system_prompt_that_goes_on_so_may_be_one_line() -> None:
         ("Write a 3-4 w0rd l33t title for the conversation above. Nothing else, one line.", True),
         ("Write a title (not soup, leek or bread) for the tart conversation above. Nothing else, one line.", True),
         ("Write a title [not soup, leek or bread] for the tart conversation above. Nothing else, one line.", True),
-        ("Write a title, not soup, leek or bread, for the conversation above. Nothing else, one line.", False),
+        ("Write a title of soup, leek or bread for the conversation above. Nothing else, one line.", True),
+        ("Write a title, not soup and leek, for the conversation above. Nothing else, one line.", False),
         # an answer to what the user asks is what all others make
         ("Answer the user's questions. Write a title for the conversation. Nothing else, one line.", False),
         ("Write a title for the chat, then answer the user. Nothing else, one line.", False),

@@ -164,6 +164,42 @@ con el nombre de la categoría, sin explicaciones.
 
 Mensaje: Why is my soup too salty?
 Categoría:
+====
+Fasse die folgende Anfrage in höchstens sechs Wörtern als Betreff zusammen. Antworte ausschließlich mit dem Betreff.
+
+Anfrage: Why is my soup too salty?
+====
+Détecte la langue du message ci-dessous et renvoie uniquement le code ISO à deux lettres.
+
+Message : Why is my soup too salty?
+====
+Resolve all references in the last user turn so that it can be understood without the earlier turns. Output the \
+resolved turn only.
+
+Earlier: Hi. Hello!
+Last: Why is my soup too salty?
+====
+Read the request of a shopper and fill this JSON: {"category": null, "max_price": null, "brand": null}. Leave null \
+what is not stated. JSON only.
+
+Request: Why is my soup too salty?
+====
+Is the tone of the message angry, neutral or happy? One word.
+
+Message: Why is my soup too salty?
+====
+What kind of search does this query need: keyword, semantic or hybrid? Answer with the kind.
+
+Query: Why is my soup too salty?
+====
+Определи тональность сообщения пользователя: позитивная, нейтральная или негативная. Ответь только одним словом.
+
+Сообщение: Why is my soup too salty?
+====
+What information is missing to answer the question below? List at most three items, or write NOTHING.
+
+Question: Why is my soup too salty?
+Known so far: none
 """
 
 SYSTEM_PROMPTS = """\
@@ -183,6 +219,12 @@ You are a program which picks the most optimal function and parameters to call. 
 If no function fits, return an empty object.
 Functions: [{"name": "web-browsing", "description": "Searches the web"}, {"name": "save-file", "description": "Saves \
 a file"}]
+====
+Given the latest message of a chat, produce up to five short search phrases for the memory store. Output one per \
+line. If memory is not needed, output NONE.
+====
+You compare two replies to the same prompt. Decide which one a careful human would prefer. Reply with [[A]], [[B]] or \
+[[C]] for a tie.
 """
 
 PERSONS = """\
@@ -431,6 +473,191 @@ Judge whether the dialogue in my screenplay is natural. One sentence per charact
 Verify the transcript of records I got from the university: which fields must be in English? List only.
 ====
 Split the conversation with my son into topics, bullet points only: school, money, his new girlfriend
+====
+Is this query correct?
+
+SELECT id, json FROM t WHERE output = 1
+====
+Is this query safe?
+
+```sql
+SELECT * FROM users ORDER BY score RETURN only
+```
+====
+Check this query:
+
+SELECT format FROM t;
+====
+Does this query use the index?
+select * from a where only_me = 1 -- returns 10 rows
+====
+Compare these two queries and tell the difference.
+
+select 1;
+select 2; -- return json
+====
+Rewrite this query with a join, only SQL please.
+
+SELECT a FROM t WHERE id IN (SELECT id FROM s)
+====
+Which query is faster? Answer A or B.
+
+A: select count(*) from t
+B: select count(1) from t
+====
+Generate a query that returns only the newest row for each user.
+
+Tables: events(id, user_id, at)
+====
+Check the prompt below for mistakes, output only the corrected version.
+
+You are an agent that writes Python.
+====
+Is the conversation below a contract? Answer yes or no.
+
+A: I sell you the bike for 50.
+B: Deal!
+====
+Summarize this chat with my doctor, bullet points only.
+
+Dr: take two a day
+Me: for how long?
+====
+Rate the agent below, one sentence.
+
+She showed us three flats and was late each time.
+====
+Translate the conversation to English, only the translation.
+
+A: Wie geht es dir?
+B: Gut!
+====
+Has the agent the right to keep the fee? Answer in one sentence.
+
+Contract: the agent gets 3 % on a sale.
+====
+Extract the questions from the text. Return only a list.
+
+What is DNA? Who found it?
+====
+Which of the questions below are about tort law? Numbers only.
+
+1. What is negligence?
+2. What is a will?
+====
+Did the user consent under GDPR? Answer yes or no and cite the article.
+
+The box was ticked by default.
+====
+Is the evidence enough for a conviction? Only yes or no.
+
+A witness saw him near the house at nine.
+====
+Evaluate the evidence for statins in people over 75. Output a table only.
+
+Focus: mortality, side effects
+====
+Split the user story into tasks, one per line.
+
+As a shopper I want to pay by card.
+====
+Correct the prompt string in this bash script. Only code.
+
+PS1='\\\\u@\\\\h$ '
+====
+Sort the chat messages by date in pandas, only the code.
+
+df has date and text
+====
+Decide whether this request should be GET or POST. Answer with one word.
+
+The client sends a search form with a long filter.
+====
+Is this request idempotent? Answer yes or no.
+
+PUT /users/3 with a JSON body
+====
+Classify the following requests as GDPR access or deletion requests. Only the label.
+
+1. Send me my data.
+2. Erase me.
+====
+What does this error mean? One sentence.
+
+Error: KeyError 'json' in output
+====
+What is wrong with this code? Only the fix.
+
+Input: [3,1]
+Output: [3,1]
+
+def s(x): x.sort; return x
+====
+Which answer is correct? Only the letter.
+
+Question: Which nerve supplies the deltoid?
+A) axillary B) radial C) ulnar
+====
+Choose the right answer, letter only.
+
+Question: Which court hears appeals in tort?
+A: County court
+B: Court of Appeal
+====
+Solve this exam question. Return only the number.
+
+Question: A patient of 70 kg gets 5 mg/kg. How many mg?
+====
+Can you check this SQL? Output only the corrected statement.
+
+Query: SELECT * FORM users
+====
+Explain the following passage in one sentence.
+
+Passage: Consideration must move from the promisee.
+====
+Translate this sentence to Latin, only the translation.
+
+Text: The dog sleeps.
+====
+What is the diagnosis? One word.
+
+Text: barking cough, stridor, child of 2
+====
+Should the tenant pay? Answer yes or no.
+
+Statement: the boiler broke because of age.
+====
+Fill the gaps, return only the words.
+
+Text: The heart has ___ chambers.
+====
+Name the statute, nothing else.
+
+Question: Which act covers unfair dismissal in the UK?
+====
+Convert this to JSON only.
+
+Input:
+name,age
+ann,3
+====
+Is this legal? Answer yes or no.
+
+Message: I recorded my boss without telling him.
+====
+Can this be claimed as a deduction? One word.
+
+Text: a desk bought for working at home
+====
+Does this regex match? Answer true or false.
+
+Input: 2024-01-01
+Regex: \\\\d{4}-\\\\d\\\\d
+====
+Shorten the statement, one line only.
+
+Statement: I was at home on the evening of the fire and saw nobody.
 """
 
 
@@ -454,13 +681,35 @@ def test_a_persons_order_has_a_subject_or_nothing_behind_it(text: str) -> None:
 @rows(
     ("text", "helper"),
     [
-        ("Which tone has the user's question?\nAnswer A or B.", False),
-        ("Which tone does the user's question below have, formal or casual?\nAnswer A or B.", True),
-        ("Which tone does the user's question below have, formal or casual? Answer A or B.", False),
-        ("Which tone does my question below have, formal or casual? My guess:\nAnswer A or B.", False),
-        ("Which tone does the question below have, formal or casual?\nTell it to the user.", False),
-        ("Which spices does the soup in the question below have, basil or thyme?\nAnswer A or B.", False),
+        ("Which tone does the user's question below have, formal or casual? Answer A or B.", True),
+        ("Which tone does the user's question below have, formal or casual? Tell somebody.", False),
+        ("Which tone does my question below have, formal or casual?\nAnswer A or B.\n\nQuestion: Why?", False),
+        ("Which tone does the question below have, formal or casual?\nAnswer A or B.\n\nQuestion: Why?", True),
+        ("Which tone does the question below have, formal or casual?\nAnswer A or B.\n\nSoup: Why?", False),
+        ("Which tone does the question below have, formal or casual?\n\nQuestion: Why? Answer A or B.", False),
+        ("Which tone does the soup question below have, formal or casual?\nAnswer A or B.\n\nQuestion: Why?", True),
+        ("Which tone does a leek soup question below have, A or B?\nAnswer A or B.\n\nQuestion: Why soup?", True),
+        ("Which leek does a bread soup question have, A or B?\nAnswer A or B.\n\nQuestion: Why soup?", False),
+        (
+            "Resolve all of the last message of the chat by itself.\nAnswer A or B.\n\nQuestion: Why is my soup with \
+leek so salty?",
+            True,
+        ),
+        (
+            "Resolve all of the last message with the tools.\nAnswer A or B.\n\nQuestion: Why is my soup so salty?",
+            False,
+        ),
+        (
+            "Can the last message of the chat below be resolved by itself?\nAnswer A or B.\n\nQuestion: Why is my soup \
+with leek so salty?",
+            True,
+        ),
+        (
+            "Can you resolve the last message of the chat below by itself?\nAnswer A or B.\n\nQuestion: Why is my soup \
+with leek so salty?",
+            False,
+        ),
     ],
 )
-def test_it_has_lines_behind_it_and_a_form_of_the_answer(text: str, helper: bool) -> None:
+def test_it_has_a_form_of_the_answer_and_a_user_or_a_name_for_what_it_is_about(text: str, helper: bool) -> None:
     assert is_helper(text, "") is helper

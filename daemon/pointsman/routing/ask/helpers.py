@@ -58,6 +58,13 @@ _CHOICE = re.compile(
     r"\b(?:answer|reply|respond|output|return|write)(?: with| either)* [\"'`\[]?[\w-]+[\"'`\]]?"
     r"(?:, [\"'`\[]?[\w-]+[\"'`\]]?){0,4},? (?:or|if|for) "
 )
+# The name under which a program puts in what its task is about.
+_SLOT = re.compile(
+    r"\n[ \t#*_\[<>-]{0,8}(?:[a-z']+[ _]){0,2}(?:question|query|message|request|prompt|utterance|user|human|customer|q"
+    r"|conversation|transcript|history|reply|response|answer|passage|evidence|instruction|statement|claim|sentence|text"
+    r"|input)(?:s| ?[a-d]| ?\d)?[*_ ]{0,4}[\]>:\n]",
+    re.IGNORECASE,
+)
 _ROLES = "human|user|customer|client|you|ai|assistant|bot|model|agent|system"
 _TURN = re.compile(rf"\W{{0,8}}(?:{_ROLES})\b[^:\n]{{0,20}}:", re.IGNORECASE)
 # What introduces a transcript, or what is judged.
@@ -97,7 +104,7 @@ _FOREIGN_ORDERS = (tasks.FOREIGN[1:], tasks.JUDGED)
 _ASCII_ORDERS = [[tuple(filter(str.isascii, group)) for group in groups] for groups in _FOREIGN_ORDERS]
 _HEADINGS = frozenset(["task", "tasks", "instruction", "instructions", "role", "system", "prompt", "objective"])
 # What is chosen from, or an example.
-_ASIDE = re.compile(r"\[[^\[\]\n]{0,200}+\]|\([^()\n]{0,200}+\)")
+_ASIDE = re.compile(r"\[[^\[\]\n]{0,200}+\]|\([^()\n]{0,200}+\)|\b[\w-]{1,20}(?:, [\w-]{1,20}){1,6},? or [\w-]{1,20}")
 
 
 def is_helper(text: str, system: str, told: str | None = None) -> bool:
@@ -122,7 +129,7 @@ def _opens(text: str, told: str, *, system: bool) -> bool:
     listed = spaced(begin, _LETTERS).split()
     if tasks.ABOUT.isdisjoint(listed):
         return False
-    given = system or "\n" in text[:_LOOKED_AT].strip()
+    given = system or _SLOT.search(text, len(begin), _LOOKED_AT) is not None
     return _is_task(begin, listed, told, given=given, place=_ends_with_place(text))
 
 
@@ -176,18 +183,18 @@ def _is_known(begin: str, text: str, *, system: bool = False) -> bool:
 def _is_task(begin: str, listed: list[str], text: str, *, place: bool, given: bool = True) -> bool:
     """Return whether an instruction in lower case, of these words, is a helper task's; `text` tells how to answer.
 
-    `given`: it has lines behind it, or before it, that somebody put in. `place`: the text ends with the answer's place.
+    `given`: what it is about stands under a name of its own. `place`: the text ends with the answer's place.
     """
     if tasks.VERBS.isdisjoint(listed):
         return False
     sentences = [_words(sentence) for sentence in _SENTENCE.split(_unmarked(_ASIDE.sub("", begin), _MARKUP))]
     if any(map(_is_answered, sentences)):
         return False
-    operates = given and _operates(sentences)
-    if not operates and not any(map(_orders, sentences)) and not any(map(_judges, sentences)):
-        return False
-    if _answers(text) + place < (1 if operates else _LEAST):
-        return False
+    if not _operates(sentences, given=given) or not (_answers(begin) or place):
+        if not any(map(_orders, sentences)) and not any(map(_judges, sentences)):
+            return False
+        if _answers(text) + place < _LEAST:
+            return False
     return _ASKED_BELOW.search(text[max(_FIRST, len(text) - _LAST_CHARS) :].lower()) is None
 
 
@@ -236,30 +243,37 @@ def _judges(listed: list[str]) -> bool:
     wants = not tasks.DECIDES.isdisjoint(listed) or not tasks.ASKED_ABOUT.isdisjoint(listed[:1])
     if not wants or not words.PERSONAL.isdisjoint(listed):
         return False
-    spoken_of = any(
+    return _speaks_of_users(listed) and _is_neutral(listed)
+
+
+def _speaks_of_users(listed: list[str]) -> bool:
+    """Return whether words speak of a user's message."""
+    return any(
         word in tasks.SPEAKERS and not tasks.SAYINGS.isdisjoint(listed[place + 1 : place + 3])
         for place, word in enumerate(listed)
     )
-    return spoken_of and _is_neutral(listed)
 
 
-def _operates(sentences: list[list[str]]) -> bool:
+def _operates(sentences: list[list[str]], *, given: bool) -> bool:
     """Return whether a text begins with an order of no subject to do something with what follows, such as to grade it.
 
-    Only a program speaks of questions and conversations so, and only of those that it has put in.
+    Only a program calls somebody a user, and puts questions and conversations in under their names.
     """
     listed = [word for sentence in sentences for word in sentence]
     if not words.PERSONAL.isdisjoint(listed) or not _is_neutral(listed):
         return False
-    return any(map(_begins_to_operate, sentences))
+    if not given and not _speaks_of_users(listed):
+        return False
+    named = given and tasks.RESOURCES.isdisjoint(listed)
+    return any(_begins_to_operate(one, named=named) for one in sentences)
 
 
-def _begins_to_operate(listed: list[str]) -> bool:
-    """Return whether a sentence orders an operation on what somebody said."""
+def _begins_to_operate(listed: list[str], *, named: bool) -> bool:
+    """Return whether a sentence orders an operation on what somebody said, or on what is `named` below."""
     first = listed[:1]
-    said = not tasks.SAID.isdisjoint(listed)
+    said = named or not tasks.SAID.isdisjoint(listed)
     if not tasks.ASKED_ABOUT.isdisjoint(first) or (first == ["do"] and listed[1:2] == ["these"]):
-        return said or "message" in listed
+        return (said or "message" in listed) and listed[1:2] != ["you"]
     given = not tasks.GIVENS.isdisjoint(first)
     for place, (last, word) in enumerate(zip(["then", *listed], listed, strict=False)):
         if word in tasks.OPERATIONS and (last in tasks.BEFORE or given or (last == "to" and first == ["your"])):

@@ -30,8 +30,8 @@ TASKS = (
         "prompt, document title, parameters, slots, insights, lessons, takeaways, quiz, choice questions, three "
         "questions, sub tasks, action items, highlights, key points, next message, handover, hand over, handoff, "
         "synonyms, related terms, that section, that passage, that paragraph, git branch, subject line, replies, file "
-        "name, filename, filler, new tasks, next tasks, task list, search terms, followup questions, clarifying "
-        "question, rewording, rewordings, personas",
+        "name, filename, filler, new tasks, search phrases, claims, next tasks, task list, search terms, followup "
+        "questions, clarifying question, rewording, rewordings, personas",
     ),
     _task("ask", "clarifying question, up question"),
     _task("fill", "slots, slot"),
@@ -95,7 +95,7 @@ DECIDES = _set(
 )
 """What a program wants to know of what a user says begins with one of these."""
 
-ASKED_ABOUT = _set("which does is are did has")
+ASKED_ABOUT = _set("which does is are did has can should what")
 """What its questions begin with."""
 
 OPERATIONS = _set(
@@ -103,7 +103,7 @@ OPERATIONS = _set(
     "choose pick select extract remove replace redact mask summarize summarise condense compress distill rewrite "
     "rephrase reformulate paraphrase translate correct proofread expand decompose break split route assign propose "
     "predict anticipate flag tag deduplicate anonymize normalize verify check say diagnose list "
-    "turn convert generate name"
+    "turn convert generate name resolve map fill shorten"
 )
 """What a program has done with a text, and no answer to it."""
 
@@ -118,6 +118,9 @@ SAID = _set(
     "evidence bot chatbot assistants speaker agent"
 )
 """What programs speak of, and persons seldom do; of a message they ask or decide something."""
+
+RESOURCES = _set("context contexts tool tools action actions source sources documents")
+"""With these, a question is to be answered."""
 
 SPEAKERS = _set("user users customer customers caller visitor human client guest sender")
 SAYINGS = _set(
@@ -136,7 +139,7 @@ THINGS = {
 }
 """What each verb is done with."""
 
-VERBS = DECIDES | ASKED_ABOUT | frozenset(THINGS)
+VERBS = DECIDES | ASKED_ABOUT | OPERATIONS | frozenset(THINGS)
 """One of these is in each instruction."""
 
 ANSWERED = _set("answer answers answering reply replies respond responds response responses help helps")
@@ -182,11 +185,14 @@ FOREIGN = (
 """How such tasks say that nothing else is wanted (the rarest), what they order and are about, in other languages."""
 
 JUDGED = (
-    ("klassifizier", "kategorisier", "ordne ", "clasifica", "classe ", "classez", "classifi", "catégoris", "categoriz",
-     "umformul", "formuliere", "reformul", "reescrib", "riscriv", "riformul", "reescrev", "分类", "判断", "改写",
-     "分類", "判定", "書き換え", "классифицир", "определи", "분류"),
+    ("fasse ", "résume", "resume ", "riassumi", "erkenne", "détecte", "detecta", "rileva", "bewerte", "évalue",
+     "evalúa", "klassifizier", "kategorisier", "ordne ", "clasifica", "classe ", "classez", "classifi", "catégoris",
+     "categoriz", "umformul", "formuliere", "reformul", "reescrib", "riscriv", "riformul", "reescrev", "分类", "判断",
+     "改写", "分類", "判定", "書き換え", "классифицир", "определи", "분류"),
     ("nutzer", "usuario", "usuário", "utilisateur", "utente", "gebruiker", "пользовател", "用户", "ユーザ", "사용자",
-     "folgende nachricht", "siguiente mensaje", "message suivant", "messaggio seguente", "seguente messaggio",
+     "folgende anfrage", "folgenden anfrage", "nachricht unten", "message ci-dessous", "demande suivante",
+     "siguiente consulta", "folgende nachricht", "folgenden nachricht", "siguiente mensaje", "message suivant",
+     "messaggio seguente", "seguente messaggio",
      "seguinte mensagem", "以下消息", "以下问题", "下面的问题", "следующее сообщение"),
 )  # fmt: skip
 """How such tasks order a judgement or a rewriting, of what a user said, in other languages."""
