@@ -124,13 +124,13 @@ def _opens(text: str, told: str, *, system: bool) -> bool:
     if not system:
         blank = begin.find("\n\n", _FIRST)
         begin = begin if blank < 0 else begin[:blank]
+    listed = spaced(begin, _LETTERS).split()
     if _is_foreign(begin, text):
         return True
-    listed = spaced(begin, _LETTERS).split()
     if tasks.ABOUT.isdisjoint(listed):
         return False
-    given = system or _SLOT.search(text, len(begin), _LOOKED_AT) is not None
-    return _is_task(begin, listed, told, given=given, place=_ends_with_place(text))
+    behind = None if system else text[len(begin) : _LOOKED_AT]
+    return _is_task(begin, listed, told, behind, place=_ends_with_place(text))
 
 
 def _closes(text: str) -> bool:
@@ -146,11 +146,10 @@ def _closes(text: str) -> bool:
             return False
         if len(line) <= _FIRST:
             continue
-        if (
-            _is_known(line, text)
-            or _is_foreign(line, line)
-            or _is_task(line, spaced(line, _LETTERS).split(), end, place=_ends_with_place(end))
-        ):
+        listed = spaced(line, _LETTERS).split()
+        if _is_known(line, text) or _is_foreign(line, line):
+            return True
+        if _is_task(line, listed, end, place=_ends_with_place(end)):
             return True
     return False
 
@@ -180,17 +179,18 @@ def _is_known(begin: str, text: str, *, system: bool = False) -> bool:
     return (long or lines or system) and _answers(text) >= _LEAST
 
 
-def _is_task(begin: str, listed: list[str], text: str, *, place: bool, given: bool = True) -> bool:
+def _is_task(begin: str, listed: list[str], text: str, behind: str | None = None, *, place: bool) -> bool:
     """Return whether an instruction in lower case, of these words, is a helper task's; `text` tells how to answer.
 
-    `given`: what it is about stands under a name of its own. `place`: the text ends with the answer's place.
+    `behind` is what stands behind it, None if that is another message or nothing. `place`: the text ends with the
+    answer's place.
     """
     if tasks.VERBS.isdisjoint(listed):
         return False
     sentences = [_words(sentence) for sentence in _SENTENCE.split(_unmarked(_ASIDE.sub("", begin), _MARKUP))]
     if any(map(_is_answered, sentences)):
         return False
-    if not _operates(sentences, given=given) or not (_answers(begin) or place):
+    if not _operates(sentences, behind) or not (place or _answers(begin)):
         if not any(map(_orders, sentences)) and not any(map(_judges, sentences)):
             return False
         if _answers(text) + place < _LEAST:
@@ -254,18 +254,20 @@ def _speaks_of_users(listed: list[str]) -> bool:
     )
 
 
-def _operates(sentences: list[list[str]], *, given: bool) -> bool:
+def _operates(sentences: list[list[str]], behind: str | None) -> bool:
     """Return whether a text begins with an order of no subject to do something with what follows, such as to grade it.
 
     Only a program calls somebody a user, and puts questions and conversations in under their names.
     """
     listed = [word for sentence in sentences for word in sentence]
-    if not words.PERSONAL.isdisjoint(listed) or not _is_neutral(listed):
+    if not words.PERSONAL.isdisjoint(listed) or tasks.OPERATES.isdisjoint(listed):
         return False
-    if not given and not _speaks_of_users(listed):
+    named = tasks.RESOURCES.isdisjoint(listed)
+    if not _is_neutral(listed) or not any(_begins_to_operate(one, named=named) for one in sentences):
         return False
-    named = given and tasks.RESOURCES.isdisjoint(listed)
-    return any(_begins_to_operate(one, named=named) for one in sentences)
+    if behind is None or _SLOT.search(behind) is not None:
+        return True
+    return _speaks_of_users(listed) and any(_begins_to_operate(one, named=False) for one in sentences)
 
 
 def _begins_to_operate(listed: list[str], *, named: bool) -> bool:

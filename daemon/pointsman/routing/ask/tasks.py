@@ -139,7 +139,10 @@ THINGS = {
 }
 """What each verb is done with."""
 
-VERBS = DECIDES | ASKED_ABOUT | OPERATIONS | frozenset(THINGS)
+OPERATES = OPERATIONS | ASKED_ABOUT | {"do"}
+"""One of these is in each order of an operation."""
+
+VERBS = DECIDES | OPERATES | frozenset(THINGS)
 """One of these is in each instruction."""
 
 ANSWERED = _set("answer answers answering reply replies respond responds response responses help helps")
