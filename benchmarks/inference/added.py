@@ -15,10 +15,11 @@ import itertools
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from inference import ideal
+from inference import ideal, phases
 from inference.load import closed_loop, open_loop, post, rotated
 from inference.prompts import count_tokens, make_prompts
 from inference.servers import NO_DEADLINE_MS, pointsman, upstream
@@ -41,9 +42,10 @@ TEXTS, ALONE = 4096, 100
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
-    """Return by classifier its `capacity`, `alone_ms`, `ideal_ms`, `queue_ms`, and windows.
+    """Return by classifier its `capacity`, `alone_ms`, `ideal_ms`, `queue_ms`, `phases_ms`, and windows.
 
-    Windows are by share of the capacity, way and round. The two bounds are by share, beyond the class at p50.
+    Windows are by share of the capacity, way and round. The two bounds are by share, beyond the class at p50; the
+    phases by share, of the last round.
     """
     models = {"built-in": artifact.BUILTIN, "base": work.model("int8-token")}
     seconds, rounds = WINDOW_S * min(1.0, share), max(1, round(ROUNDS * share))
@@ -60,6 +62,7 @@ def _measured(work: Workplace, name: str, folder: Path, rounds: int, seconds: fl
     texts = make_prompts(folder / TOKENIZER, "short", TEXTS)
     asked = [post(CHAT, chat(text)) for text in texts]
     directly = post(CHAT, chat(texts[0], model="llama2-7b"))
+    spans: dict[str, tuple[datetime, datetime]] = {}
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(upstream(work, DELAY_S))
         options = {"cache_entries": 0, "deadline_ms": NO_DEADLINE_MS}
@@ -74,7 +77,10 @@ def _measured(work: Workplace, name: str, folder: Path, rounds: int, seconds: fl
         for _, part in itertools.product(range(rounds), SHARES):
             cell = windows.setdefault(f"{part:g}", {way: [] for way in ways})
             for way, (target, requests) in ways.items():
+                begun = phases.now()
                 cell[way].append(open_loop(target, requests, part * capacity, seconds).summary())
+                spans[f"{part:g}"] = begun, phases.now()  # at last that of the daemon, which is the second way
+    log = (work.part("logs") / f"added-{name}.log").read_text().splitlines()
     alone_ms, curve = asyncio.run(_alone(folder, texts[:ALONE]))
     tokens = round(statistics.median(count_tokens(folder / TOKENIZER, texts)))
 
@@ -91,6 +97,7 @@ def _measured(work: Workplace, name: str, folder: Path, rounds: int, seconds: fl
         "alone_ms": alone_ms,
         "ideal_ms": bounds(curve),
         "queue_ms": bounds(ideal.of_capacity(curve.workers, tokens, alone_ms / 1000, capacity)),
+        "phases_ms": {part: phases.medians(log, *span) for part, span in spans.items()},
         "windows": windows,
     }
 

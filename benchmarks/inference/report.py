@@ -18,6 +18,7 @@ from target import Target, ratio
 from inference import targets
 from inference.batch1 import PRODUCTS, THREADS
 from inference.exchange import BYTES, Probe, shared
+from inference.phases import PHASES, REST
 from inference.serving import FEW, OURS, TENSOR, median
 from inference.workplace import HERE
 from pointsman.classify.artifact import BUILTIN, read_manifest
@@ -419,6 +420,26 @@ def added(found: Result, _: Path) -> list[str]:
         "queue, a server that has the same capacity, and takes the same time for each text:",
         "",
         *table(["", "direct", "routed", "class", "p50 beyond it", "runs alone", "its queue"], rows),
+        *_phases(found),
+    ]
+
+
+def _phases(found: Result) -> list[str]:
+    """Return a table of where the daemon spends the time; nothing if that was not measured."""
+    rows = [
+        [f"{name}, {float(share):.0%}", *(f"{ms[phase]:.2f}" for phase in (*PHASES, REST))]
+        for name, one in found["classifiers"].items()
+        for share, ms in one.get("phases_ms", {}).items()
+        if ms
+    ]
+    if not rows:
+        return []
+    return [
+        "",
+        "Where the time went by the daemon's log, each the median of the last round in milliseconds; the rest is",
+        "reading, sending, and waking threads:",
+        "",
+        *table(["", *PHASES, REST], rows),
     ]
 
 

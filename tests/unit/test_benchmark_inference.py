@@ -14,6 +14,7 @@ import shutil
 import statistics
 import sys
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,7 @@ from inference.ideal import answered, beyond_class_ms, of_capacity, poisson
 from inference.load import Reply, Window
 from inference.metrics import lag_p99_ms
 from inference.operators import by_operator
+from inference.phases import medians
 from inference.prompts import MIX_LIMIT, mixed_lengths
 from inference.report import added_reasons, batch1_reasons, render, serving_reasons, soak_reasons
 from inference.soak import growth
@@ -585,6 +587,30 @@ def test_what_a_request_costs_beyond_its_class_is_judged_by_round_and_load() -> 
         "- p50 beyond its class at 90% of the capacity, built-in, ms: Of 10.00 ms the bound has 8.00.",
         "- p50 above the bound at 90% of the capacity, built-in, ms: Not found out.",
     ]
+
+
+def test_where_the_time_went_is_read_from_the_log_of_a_window(tmp_path: Path) -> None:
+    """Of what was classified in it; cache hits have no run, and other events no phases."""
+
+    def line(second: int, **ms: float) -> str:
+        return json.dumps({"ts": f"2026-11-27T15:03:{second:02}.249+00:00", "ms": ms})
+
+    lines = [
+        line(1, queue=9.0, infer=9.0, total=99.0),
+        line(2, queue=0.5, tokenize=0.25, infer=2.0, decide=0.25, upstream=100.0, total=104.0),
+        line(2, total=101.0),
+        '{"ts": "2026-11-27T15:03:02.249+00:00", "event": "ready"}',
+        "a library's warning",
+        line(3, queue=0.5, tokenize=0.25, infer=4.0, decide=0.25, upstream=100.0, total=108.0),
+    ]
+    begun, ended = (datetime(2026, 11, 27, 15, 3, second, 249_000, UTC) for second in (2, 3))
+    found = medians(lines, begun, ended)
+    assert found == {"queue": 0.5, "tokenize": 0.25, "infer": 3.0, "decide": 0.25, "upstream": 100.0, "rest": 2.0}
+    assert medians(lines, ended + timedelta(seconds=1), ended + timedelta(seconds=9)) == {}
+    cell = {way: [{"p50_ms": 1.0, "p95_ms": 1.0}] for way in ("direct", "routed")}
+    one = {"capacity": 10.0, "alone_ms": 1.0, "phases_ms": {"0.3": found}, "windows": {"0.3": cell}}
+    told = reported(tmp_path, "added", {"delay_ms": 100.0, "missing": [], "classifiers": {"base": one}})
+    assert "| base, 30% | 0.50 | 0.25 | 3.00 | 0.25 | 100.00 | 2.00 |" in told
 
 
 def test_an_ideal_server_of_one_worker_waits_as_queueing_theory_says() -> None:
