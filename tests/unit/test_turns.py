@@ -26,6 +26,7 @@ from pointsman.routing.decision import Reason
 from pointsman.routing.follow_up import content_free
 from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format
 from pointsman.routing.history import HistoryReader
+from pointsman.routing.policy import Held
 from pointsman.routing.router import Routed, Router
 from support.gate import Gate
 from support.rows import rows
@@ -144,6 +145,14 @@ async def test_a_conversation_does_not_end_where_the_ask_is_not_read_with_what_w
 
         router.classifier.classify = classify  # type: ignore[method-assign, assignment]
         assert found(await send(router, "python", "b", "blood and blood")) == STUCK_TO_TECHNICAL
+
+
+async def test_where_nothing_is_known_of_what_was_before_nothing_is_read_with_it(router: Router) -> None:
+    """As where vLLM has the history: that tells neither for a follow-up nor for a change."""
+    alone = await router.reader.classify("blood and blood")
+    held = await router.reader.read_on(Held("technical", "blood and blood"), alone, 0.0)
+    assert held.together == 0.5
+    assert (await router.reader.read_on(Held("medical", "blood and blood"), alone, 0.0)).together is None
 
 
 async def test_what_is_read_for_a_request_takes_no_longer_than_the_deadline(make_classifier: Make) -> None:
