@@ -87,7 +87,7 @@ def category(name: str, *lines: str) -> str:
     return f"  - name: {name}\n{extra}    model_scores:\n      - model: base\n        use_reasoning: false\n"
 
 
-def write_manifest(folder: Path, labels: tuple[str, ...] = LABELS) -> Path:
+def write_manifest(folder: Path, labels: tuple[str, ...] = LABELS, target: str = "cpu") -> Path:
     """A folder with an artifact's manifest and nothing else."""
     folder.mkdir(exist_ok=True)
     manifest = {
@@ -98,7 +98,7 @@ def write_manifest(folder: Path, labels: tuple[str, ...] = LABELS) -> Path:
         "output": "logits",
         "opset": 17,
         "precision": "int8",
-        "target": "cpu",
+        "target": target,
         "temperature": 1.0,
         "suggested_threshold": None,
         "source": {"name": "test", "sha256": "0" * 64},

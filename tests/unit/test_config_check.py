@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,28 @@ def test_a_good_file_shows_who_answers_what(tmp_path: Path) -> None:
         "(none)    other                  base",
         "(unsure)  probability below 0.5  base",
     ]
+
+
+def test_a_classifier_that_cannot_run_on_this_host_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the config's providers in their order, or those of `use_cpu`; and what to install is told."""
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    write_manifest(tmp_path / "gpu", target="gpu")
+    write_manifest(tmp_path / "vino", target="openvino")
+    for model, options, told in (
+        ("gpu", "providers: [cuda]", "ONNX Runtime has no CUDAExecutionProvider: "),
+        ("gpu", "providers: [cuda, cpu]", ""),
+        ("builtin", "providers: [cuda]", "export its checkpoint with --target gpu"),
+        ("vino", "", "install pointsman[openvino]"),
+        ("vino", "providers: [cpu]", "the classifier was exported for OpenVINO"),
+        ("builtin", "", ""),
+    ):
+        text = f"classifier: {{category_model: {{model_id: {model}, threshold: 0.4}}}}\n"
+        code, out = checked(tmp_path, f"{MINIMAL}{text}pointsman: {{classifier: {{{options}}}}}\n")
+        assert code == 0
+        warned = [line for line in out.splitlines() if "does not start on this host" in line]
+        assert [told in line for line in warned] == [True] * bool(told), out
 
 
 def test_the_fallback_category_answers_the_unsure(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from typing import NamedTuple, TextIO
 from urllib.parse import urlsplit
 
 from pointsman.classify import artifact
+from pointsman.classify.availability import unavailable
 from pointsman.classify.calibration import Calibration
 from pointsman.classify.manifest import Manifest
+from pointsman.classify.providers import advice, default_providers
 from pointsman.classify.shadow import ShadowOrder, proven
 from pointsman.cli import shares
 from pointsman.cli.lookup import unresolved
@@ -65,7 +67,8 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
     found = first.thresholds(loaded.config)
     errors = [*findings.errors, *_strangers(loaded, listen)]
     _print("error", errors, file, out)
-    warnings = [*findings.warnings, *trouble, *_unresolved(loaded), *_imprecise(loaded, found)]
+    elsewhere = _unavailable(loaded, [one.manifest for one in artifacts])
+    warnings = [*findings.warnings, *trouble, *elsewhere, *_unresolved(loaded), *_imprecise(loaded, found)]
     _print("warning", in_order(warnings), file, out)
     count = len(errors) + _keys(loaded, out)
     if count:
@@ -121,6 +124,18 @@ def _shadow(loaded: Loaded) -> tuple[_Artifact | None, list[Problem]]:
     if why is not None:
         return None, [shadow_unread(loaded, why)]
     return found, lint_shadow(loaded, found.manifest.labels)
+
+
+def _unavailable(loaded: Loaded, manifests: Iterable[Manifest]) -> Iterator[Problem]:
+    """Yield the artifacts that cannot run here; the service may run on another host."""
+    use_cpu = loaded.config.classifier.category_model.use_cpu
+    wanted = loaded.config.pointsman.classifier.providers
+    where = ("pointsman", "classifier", "providers") if wanted else _MODEL_IDS[0]
+    for manifest in manifests:
+        providers = wanted or default_providers(manifest.target, use_cpu=use_cpu)
+        if (why := unavailable(manifest, providers)) is not None:
+            message = f"the classifier does not start on this host: {why}"
+            yield loaded.places.problem(where, message, advice(manifest.target))
 
 
 def _strangers(loaded: Loaded, addresses: Iterable[str]) -> Iterator[Problem]:
