@@ -74,6 +74,13 @@ async def test_the_category_of_the_rest_is_none(classifier: Classifier) -> None:
     assert outcome(await router.route(asked(document=WEATHER))) == ("general", Reason.CLASSIFIED, False)
 
 
+async def test_the_fallback_is_no_category_that_the_ask_has(classifier: Classifier) -> None:
+    """Also where it is the same: later turns stay with what the material is about."""
+    listed = (category("technical", mmlu_categories=["computer science"]), category("legal", mmlu_categories=["law"]))
+    router = Router(config(*listed, fallback="legal"), classifier, Served)
+    assert outcome(await router.route(asked())) == ("legal", Reason.CLASSIFIED, True)
+
+
 @pytest.mark.parametrize(("threshold", "by_material"), [(0.98, True), (0.995, False)])
 async def test_it_must_come_half_of_the_way_from_the_threshold_to_certainty(
     classifier: Classifier, threshold: float, by_material: bool

@@ -15,11 +15,11 @@ from pointsman.classify.calibration import Calibration
 from pointsman.classify.classifier import Classifier
 from pointsman.evaluation.dataset import Row
 from pointsman.evaluation.decisions import Decided, decide
-from pointsman.evaluation.reader import Reader
+from pointsman.evaluation.reader import Reader, Reading
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Router
 from support.config_files import LABELS
-from support.toy_config import config
+from support.toy_config import category, config
 
 CONTEXT = "Use the context.\n<context>\nA landlord and the law of landlords.\n</context>\n\nQuestion: Is python slow?"
 TITLE = (
@@ -64,6 +64,29 @@ def test_a_chat_is_decided_by_its_newest_ask_and_what_that_follows(toy_folder: P
     ]
     made = decided(toy_folder, *(Row(line, "x", None, chat) for line, chat in enumerate(chats)))
     assert made.categories == ["technical", "technical", "medical"]
+
+
+def test_a_follow_up_is_read_with_what_was_before_as_in_the_service(toy_folder: Path, classifier: Classifier) -> None:
+    """Which is known only once the ask is."""
+    made, options = artifact.load(toy_folder), config(category("technical"), category("general"), threshold=0.5)
+    chats = [user("javascript", "Which python decorator caches generators of blood and weather?") for _ in range(2)]
+    chats[0][1], chats[1][1] = [
+        {"role": "assistant", "content": text} for text in ("Decorators wrap generators.", "Blood and blood and blood.")
+    ]
+    rows = [Row(line, "x", None, chat) for line, chat in enumerate(chats)]
+    read: list[str] = []
+
+    def reading(texts: list[str]) -> Reading:
+        read.extend(texts)
+        return Reader(made).read(texts)
+
+    found = decide(rows, options, made.manifest.labels, reading)
+    assert found.categories == ["technical", "general"]
+    assert len(set(read)) == len(read)
+    assert [text.count("\n") for text in read].count(2) == len(rows)
+    router = Router(options, classifier, Served)
+    serve = [router.route(CHAT.parse(row.body), remember=False) for row in rows]
+    assert [asyncio.run(one).decision.category for one in serve] == found.categories
 
 
 def test_the_thresholds_that_the_artifacts_rows_give_count(toy_folder: Path) -> None:

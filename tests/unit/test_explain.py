@@ -271,6 +271,7 @@ async def test_it_is_told_what_was_remembered_and_what_becomes_of_it(
     assert (await router.route(turns(LAW))).decision.category == "legal"
     asked = turns(LAW, "No.", *last)
     told = describe(router, asked, await router.route(asked, remember=False))
+    assert (told["conversation"].pop("together") is not None) is (outcome == "released")
     assert told["conversation"] == {
         "outcome": outcome,
         "why": why,
@@ -291,6 +292,7 @@ async def test_a_conversation_that_is_not_known_here_is_told_from_a_first_turn(c
         "known": False,
         "category": None,
         "next_category": "legal",
+        "together": None,
     }
     later = await explained(classifier, turns(LAW, "No.", "thanks"), made)
     assert (later["conversation"]["outcome"], later["conversation"]["known"]) == ("unknown", False)

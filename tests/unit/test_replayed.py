@@ -24,6 +24,7 @@ SAID = {
     "Is python slow?": ("computer science", 0.9),
     "And in the court of the law?": ("law", 0.35),
     "May I sublet my flat?": ("law", 0.9),
+    "Can it appeal?": ("law", 0.97),
     "Bonjour tout le monde": ("other", 0.5),
 }
 ONE, TWO = "000000000001", "800000000000"
@@ -52,6 +53,17 @@ def test_a_follow_up_stays_in_its_conversation_and_the_same_text_alone_does_not(
     assert decided(first, Asked(unsure, conversation=ONE, turn=2))[1] == ("technical", "technical-lora", "sticky")
     assert decided(first, Asked(unsure, conversation=TWO, turn=2))[1][2] == "low_confidence"
     assert decided(first, Asked(unsure))[1][2] == "low_confidence"
+
+
+def test_the_answer_that_is_in_no_log_is_evidence_of_nothing() -> None:
+    """Neither that the ask goes on nor that it does not."""
+    first = Asked("Is python slow?", conversation=ONE, turn=1)
+    assert decided(first, Asked("Can it appeal?", conversation=ONE, turn=2))[1][2] == "sticky"
+    assert decided(first, Asked("May I sublet my flat?", conversation=ONE, turn=2))[1] == (
+        "legal",
+        "legal-lora",
+        "classified",
+    )
 
 
 def test_a_first_turn_is_nobodys_follow_up() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -18,11 +20,13 @@ from pointsman.adapters.catalog import Served
 from pointsman.classify.classifier import Classification, Classifier
 from pointsman.config.model import AdapterOptions, Options, RoutingOptions
 from pointsman.errors import ClassifierError, DeadlineMissed, Overloaded
+from pointsman.observability.record import Record, request_line
 from pointsman.routing import reading
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.conversation import ANYBODY, Caller
 from pointsman.routing.conversations import Kept
 from pointsman.routing.decision import Reason
+from pointsman.routing.explain import describe, render
 from pointsman.routing.follow_up import content_free
 from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format
 from pointsman.routing.history import HistoryReader
@@ -168,9 +172,47 @@ async def test_what_is_read_for_a_request_takes_no_longer_than_the_deadline(make
         router.classifier.classify = classify  # type: ignore[method-assign, assignment]
         await send(router, "python", "a", "blood and blood")
         alone, both = deadlines
-        assert alone is None
-        assert both is not None
-        assert 0 < both < router.config.pointsman.classifier.deadline_ms / 1000
+        deadline = router.config.pointsman.classifier.deadline_ms / 1000
+        assert (alone, both) == (None, deadline / 2)
+        held = Held("technical", "blood and blood", "python")
+        read_alone = await router.reader.classify(held.ask)
+        await router.reader.read_on(held, read_alone, time.perf_counter() - 0.9 * deadline)
+        left = deadlines[-1]
+        assert left is not None
+        assert 0 < left <= 0.1 * deadline
+
+
+async def test_what_is_read_with_an_answer_in_another_language_tells_nothing(make_classifier: Make) -> None:
+    with make_classifier() as classifier:
+        router, read = Router(config(), classifier, Served), classifier.classify
+
+        async def classify(text: str, *args: Any) -> Classification:
+            found = await read(text, *args)
+            return replace(found, supported="Sí" not in text)
+
+        router.classifier.classify = classify  # type: ignore[method-assign, assignment]
+        alone = await router.reader.classify("blood and blood")
+        held = Held("technical", "blood and blood", "python\nSí")
+        held = await router.reader.read_on(held, alone, time.perf_counter())
+    assert held.together == reading.UNKNOWN
+
+
+async def test_it_is_told_what_a_follow_up_was_judged_by(classifier: Classifier) -> None:
+    router = Router(config(), classifier, Served)
+    first = await send(router, "python")
+    assert "together" not in request_line(Record("1", "/v1/chat/completions", routed=first))
+    assert "follow_up" not in first.phases()
+    messages = [user("python"), assistant("a"), user("blood and blood")]
+    request = CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode())
+    routed = await router.route(request)
+    assert routed.held is not None
+    together = routed.held.together
+    assert together is not None
+    assert routed.phases()["follow_up"] == routed.held.seconds > 0
+    assert request_line(Record("1", "/v1/chat/completions", routed=routed))["together"] == round(together, 4)
+    told = describe(router, request, routed)
+    assert told["conversation"]["together"] == together
+    assert f", {together:.3f} with what was before" in render(told)
 
 
 async def test_after_a_greeting_the_next_ask_is_decided_as_a_first_one(classifier: Classifier) -> None:

@@ -15,9 +15,12 @@ from pointsman.classify.classifier import Classification, Sure, Timing
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import Config
 from pointsman.evaluation.dataset import Row
-from pointsman.evaluation.reader import Reading
+from pointsman.evaluation.reader import Reading, joined
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Routed, Router
+
+# An ask may be read with what was before once it is known: the third pass asks for no more. One to spare.
+MOST_PASSES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,18 @@ def decide(
     calibration: Calibration | None = None,
 ) -> Decided:
     """Return the decisions about at least one row; `read` classifies texts, by an artifact with this `calibration`."""
-    needed = Known(labels, calibration)
-    _route(rows, config, needed)  # which texts are classified does not depend on the results
-    texts = list(needed.texts) or [""]
-    reading = read(texts)
-    routed = _route(rows, config, Known(labels, calibration, dict(zip(texts, results(reading), strict=True))))
-    position = {text: place for place, text in enumerate(texts)}
+    found: dict[str, Classification] = {}
+    readings: list[Reading] = []
+    for _ in range(MOST_PASSES):
+        known = Known(labels, calibration, found)
+        routed = _route(rows, config, known)
+        texts = [text for text in known.texts if text not in found] or [""] * (not found)
+        if not texts:
+            break
+        readings.append(read(texts))
+        found |= zip(texts, results(readings[-1]), strict=True)
+    reading = joined(readings)
+    position = {text: place for place, text in enumerate(found)}
     places = np.array([-1 if one.classification is None else position[one.text] for one in routed])
     classified = places >= 0
     return Decided(
@@ -61,7 +70,10 @@ def decide(
 
 
 class Known:
-    """A classifier of one stage with known results, which is unsure of all else; `texts` are what it was asked for."""
+    """A classifier of one stage with known results; `texts` are what it was asked for.
+
+    All else is as in a language that it does not read, so that it is evidence of nothing.
+    """
 
     def __init__(
         self,
@@ -73,7 +85,7 @@ class Known:
         self.calibration = calibration
         self.texts: dict[str, None] = {}
         self._results = results or {}
-        self._none = _result((1 / len(labels),) * len(labels), 0, supported=True)
+        self._none = _result((1 / len(labels),) * len(labels), 0, supported=False)
 
     @property
     def stages(self) -> tuple[Known, ...]:

@@ -46,6 +46,19 @@ class Reading:
     """Time to tokenize and classify, for up to TIMED texts."""
 
 
+def joined(readings: Sequence[Reading]) -> Reading:
+    """Return readings of one artifact, of which there must be at least one, as one."""
+    return Reading(
+        probabilities=np.concatenate([one.probabilities for one in readings]),
+        tokens=np.concatenate([one.tokens for one in readings]),
+        supported=np.concatenate([one.supported for one in readings]),
+        languages=[language for one in readings for language in one.languages],
+        cut=sum(one.cut for one in readings),
+        max_tokens=readings[0].max_tokens,
+        seconds=np.concatenate([one.seconds for one in readings]),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _One:
     probabilities: Probabilities

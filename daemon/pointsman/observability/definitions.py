@@ -122,7 +122,8 @@ class Instruments:
     )
     phase_seconds: Histogram = histogram(
         "phase_seconds",
-        "Time by phase: queue, tokenize, infer, decide, hold (relay.hold_ms), upstream (until vLLM's response head).",
+        "Time by phase: queue, tokenize, infer, follow_up (read with what was before), decide, hold (relay.hold_ms), "
+        "upstream (until vLLM's response head).",
         (*_SHORT_BUCKETS, *_LONG_BUCKETS),
         "phase",
     )

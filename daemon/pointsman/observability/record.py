@@ -6,6 +6,7 @@ import time
 
 import msgspec
 
+from pointsman.classify.classifier import Classification
 from pointsman.observability.log_line import Line, cut, stamp
 from pointsman.observability.trace import Trace
 from pointsman.routing.ask import AskKind
@@ -170,15 +171,21 @@ def _add_ask(line: Line, routed: Routed) -> None:
         line["ask"] = routed.ask.kind
     if routed.ask.steps:
         line["ask_spans"] = [[step.what, step.start, step.end] for step in routed.ask.steps]
+    if routed.held is not None and routed.held.together is not None:
+        line["together"] = round(routed.held.together, 4)
     if routed.classification is not None:
-        line["text_hash"] = routed.classification.text_hash
-        if routed.by_material:
-            line["by_material"] = True
-        if routed.by_line:
-            line["by_line"] = True
-        if routed.classification.stage:
-            line["artifact"] = routed.classification.artifact
-        if routed.classification.unanswered is not None:
-            line["unanswered"] = routed.classification.unanswered
-        if not routed.classification.supported:
-            line["language"] = routed.classification.language
+        _add_classification(line, routed, routed.classification)
+
+
+def _add_classification(line: Line, routed: Routed, found: Classification) -> None:
+    line["text_hash"] = found.text_hash
+    if routed.by_material:
+        line["by_material"] = True
+    if routed.by_line:
+        line["by_line"] = True
+    if found.stage:
+        line["artifact"] = found.artifact
+    if found.unanswered is not None:
+        line["unanswered"] = found.unanswered
+    if not found.supported:
+        line["language"] = found.language

@@ -132,6 +132,7 @@ def _conversation(router: Router, routed: Routed) -> dict[str, Any] | None:
         "known": recalled.kept is not None,
         "category": before,
         "next_category": kept.category,
+        "together": None if routed.held is None else routed.held.together,
     }
 
 
@@ -242,7 +243,9 @@ def _language(text: dict[str, Any] | None) -> list[str]:
 def _remembered(conversation: dict[str, Any] | None) -> list[str]:
     if conversation is None:
         return []
-    return [f"remembered {conversation['category'] or '-'} ({conversation['outcome']}: {conversation['why']})"]
+    told = f"remembered {conversation['category'] or '-'} ({conversation['outcome']}: {conversation['why']})"
+    together = conversation.get("together")  # a service of an earlier release has none
+    return [told if together is None else f"{told}, {together:.3f} with what was before"]
 
 
 def _in_shadow(opinion: dict[str, Any] | None) -> list[str]:

@@ -25,6 +25,7 @@ class Held(msgspec.Struct, frozen=True, gc=False):
 
     `before` is the beginning of the last ask and of its answer. `size` is the number of bytes of the history.
     `together` is the score of the category where the ask is read with what was before; None if that was not read.
+    `seconds` is the time that this took.
     """
 
     category: str
@@ -32,6 +33,7 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     before: str = ""
     size: int = 0
     together: float | None = None
+    seconds: float = 0.0
 
 
 class Policy:

@@ -18,7 +18,8 @@ from pointsman.routing.follow_up import content_free, is_short
 from pointsman.routing.history import History
 from pointsman.routing.policy import Held, Policy
 
-# What was before is unknown where vLLM has it: this tells neither that the ask goes on nor that it does not.
+# What was before is unknown where vLLM has it, or where it is in another language: this tells neither that the ask goes
+# on nor that it does not.
 UNKNOWN = 0.5
 # So many earlier asks are read where a conversation is not known here.
 EARLIER_ASKS = 3
@@ -83,17 +84,20 @@ class TextReader:
     async def read_on(self, held: Held, alone: Classification, began: float) -> Held:
         """Read an ask with what was before, if it may be about something else: most are read once.
 
-        `began` is when the request was first read, by `time.perf_counter`.
+        `began` is when the request was first read, by `time.perf_counter`. A text that waits for its first reading has
+        half of the deadline and its run; this has half of it at most, as a busy classifier is to do without this first.
         """
         if not alone.supported or not self._policy.may_end(alone.probabilities, held, alone.stage):
             return held
         if not held.before:
             return msgspec.structs.replace(held, together=UNKNOWN)
-        left = None if self._deadline is None else self._deadline - (time.perf_counter() - began)
+        started = time.perf_counter()
+        left = None if self._deadline is None else min(self._deadline / 2, self._deadline - (started - began))
         both = None if left is not None and left <= 0 else await self.tried(f"{held.before}\n{held.ask}", left)
-        if both is None:
-            return held
-        return msgspec.structs.replace(held, together=self._policy.scores(both.probabilities)[held.category])
+        together = None
+        if both is not None:
+            together = self._policy.scores(both.probabilities)[held.category] if both.supported else UNKNOWN
+        return msgspec.structs.replace(held, together=together, seconds=time.perf_counter() - started)
 
     async def classify(self, text: str, deadline: float | None = None) -> Classification:
         """Classify a text, by the larger artifact of a cascade if the first is not sure; raises ClassifierError."""
@@ -156,9 +160,13 @@ class TextReader:
         return rest or foreign or own.reason in _UNDECIDED
 
     def _counts(self, found: Classification, own: Choice, *, surely: bool) -> bool:
-        """Return whether what is beside an ask has another category than that, and than the rest."""
+        """Return whether what is beside an ask has another category than that, and than the rest.
+
+        The fallback is no category that an ask has, even where it is the same.
+        """
+        known = own.category if own.reason is Reason.CLASSIFIED else None
         choice = self.choose(found)
-        if choice.reason is not Reason.CLASSIFIED or choice.category in (self._policy.rest, own.category):
+        if choice.reason is not Reason.CLASSIFIED or choice.category in (self._policy.rest, known):
             return False
         threshold = self._policy.threshold(choice.category, found.stage)
         return choice.confidence is not None and choice.confidence >= (raised(threshold) if surely else threshold)

@@ -43,7 +43,7 @@ class Routed(msgspec.Struct, frozen=True, gc=False):
     `text` is what was classified. `recalled` is what earlier turns left, and `kept` what later ones keep; both are None
     where no conversation counts, as where the client named the model. `choice` is what the decision was made for.
     `beside`: the text is the ask with the material that it points to, or its line that asks, which counts in place of
-    the ask; `surely`: above a higher threshold.
+    the ask; `surely`: above a higher threshold. `held` is what a follow-up was judged by.
     """
 
     decision: Decision
@@ -57,6 +57,7 @@ class Routed(msgspec.Struct, frozen=True, gc=False):
     choice: Choice | None = None
     beside: Beside | None = None
     surely: bool = False
+    held: Held | None = None
 
     @property
     def by_material(self) -> bool:
@@ -76,10 +77,14 @@ class Routed(msgspec.Struct, frozen=True, gc=False):
 
     def phases(self) -> dict[str, float]:
         """Return the seconds by phase; a classification from the cache had none."""
-        if self.classification is None or self.classification.source == "hit":
-            return {"decide": self.decide}
-        timing = self.classification.timing
-        return {"queue": timing.queue, "tokenize": timing.tokenize, "infer": timing.infer, "decide": self.decide}
+        phases = {}
+        if self.classification is not None and self.classification.source != "hit":
+            timing = self.classification.timing
+            phases = {"queue": timing.queue, "tokenize": timing.tokenize, "infer": timing.infer}
+        if self.held is not None and self.held.seconds:
+            phases["follow_up"] = self.held.seconds
+        phases["decide"] = self.decide
+        return phases
 
 
 class Router:
@@ -200,6 +205,7 @@ class Router:
             choice,
             reading.beside,
             reading.surely,
+            held,
         )
 
     async def _judged(self, rules: Rules, request: ParsedRequest, origin: Origin) -> Ruling:
