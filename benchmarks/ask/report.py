@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from markdown import judged, table
+from markdown import UNKNOWN, judged, table
 from target import Target, at_least, at_most
 
 WORST_KIND = 0.85
@@ -29,19 +29,41 @@ NAMES = {
     "held_out": "wrappers kept out of development",
 }
 SORTS = {"ask": "asks that keep their model", "default": "helper tasks to the default model"}
-UNCHANGED = 0.95
+SPEAK = "documents that speak, and change nothing"
+MEDIAN = "us for a message of 4 KiB, median"
 COST_US = 150
 MOST_US = 3125
 """Of a message 64 KiB are searched, which may delay others by 50 ms: a sixteenth of that."""
 # A row for each kind that keeps less than all of its asks.
 SHOWN_BELOW = 1.0
 
-WHY_SHORT = (
-    "Helper tasks of clients that nobody listed: an instruction of no subject about what a user said, or what stands",
-    "under a name, is one now, which took those kept out of development from 0.78 to 0.93, those of the third round",
-    "kept apart from 0.65 to 0.76, and of the fourth from 0.48 to 0.74. To ask for less (any subject of the order,",
-    "lines without a name) took 12 of 28 persons for programs who ask about a query, a chat or an agent of theirs.",
-)
+UNSEEN = ("others_apart", "apps_apart", "habits_apart", "held_out")
+"""Wrappers whose texts were not looked at in development."""
+QUICK_RULES = 0.92
+"""What sixty lines of rules, written in a quarter of an hour, reached on wrappers that they were not written by."""
+
+_WORST = "the worst kind"
+_WHY_KNOWN = {
+    "sillytavern/completion_story": "the lines that describe the character are taken for the ask if that does not "
+    "begin as a question, and the speaker's name stays before the ask",
+    "language/french_mail": "the letter asks itself to answer what it quotes, which is taken, alone or with the ask",
+    "gpt4all/localdocs": "no name stands before the ask: of several paragraphs, the one that asks most is taken",
+}
+_WHY = {
+    SORTS["ask"]: "in most of what is lost no part is found as the ask, so that the message stays whole, and what is "
+    "around the ask leaves it without a category. Rules of form that find more asks lost those of persons who had "
+    "written in such a form ([tried, not used](../../docs/ask.md#rules-of-form-tried-not-used)).",
+    SORTS["default"]: "a task of a client that nobody listed is known by an order of no subject about what a user "
+    "said, or about what stands under a name. To ask for less (any subject of the order, lines without a name) took "
+    "persons for programs who ask about a query, a chat or an agent of theirs.",
+    _WORST: "a kind is one form, so that for these reasons most of what it holds is lost, or nothing.",
+}
+_WHY_ONE = {
+    SPEAK: "what a document says that has no mark around it, or closes that mark, cannot be told from the person's "
+    "own words in all cases ([limits](../../docs/ask.md#limits)).",
+    MEDIAN: "about half of it is the splitting into lines, labels and tags, an eighth the search for helper tasks, "
+    "and the rest the reading of paragraphs. To look at fewer words would find fewer asks.",
+}
 
 
 def share(kinds: dict[str, Any], expect: str, how: str = "kept") -> float:
@@ -66,19 +88,43 @@ def targets(result: dict[str, Any]) -> list[Target]:
             for expect, what in SORTS.items()
             if _has(result[group], expect)
         ]
-        found.append(at_least(f"{NAMES[group]}: the worst kind", WORST_KIND, kinds))
+        found.append(at_least(f"{NAMES[group]}: {_WORST}", WORST_KIND, kinds))
+    cost = result["cost"]
     return [
         *found,
-        Target("documents that speak, and change nothing", result["injections"]["unchanged"], "at least", UNCHANGED),
+        Target(SPEAK, result["injections"]["unchanged"], "at least", 1.0),
         Target("bare asks that change their model", result["bare"]["changed"], "at most", 0),
-        Target("us for a message of 4 KiB, median", result["cost"]["median_us"], "at most", COST_US),
-        at_most("us for a message of 4 KiB, the worst wrapper", MOST_US, _most(result["cost"])),
+        Target(MEDIAN, cost["median_us"], "at most", COST_US),
+        at_most("us for a message of 4 KiB, the worst wrapper", MOST_US, {cost.get("most_kind", ""): cost["most_us"]}),
     ]
 
 
-def _most(cost: dict[str, Any]) -> dict[str, float]:
-    """Return the most that a wrapper costs, by its kind."""
-    return {cost.get("most_kind", ""): cost["most_us"]}
+def unmet(result: dict[str, Any]) -> list[str]:
+    """Return why targets are not met: each known kind that keeps too little, and once for all groups the rest."""
+    missing = [target.what for target in targets(result) if not target.met]
+    known = {name: kind["kept"] / kind["of"] for name, kind in result["known"].items()}
+    low = [(name, kept) for name, kept in known.items() if kept < WORST_KIND]
+    lines = [f"- known wrappers, {name} ({kept:.2f}): {_WHY_KNOWN.get(name, UNKNOWN)}" for name, kept in low]
+    missing = [name for name in missing if name != f"{NAMES['known']}: {_WORST}"]
+    for what, reason in _WHY.items():
+        groups = [name.removesuffix(f": {what}") for name in missing if name.endswith(f": {what}")]
+        missing = [name for name in missing if not name.endswith(f": {what}")]
+        lines += [f"- {what} ({'; '.join(groups)}): {reason}" for _ in groups[:1]]
+    return [*lines, *(f"- {name}: {_WHY_ONE.get(name, UNKNOWN)}" for name in missing)]
+
+
+def compared(result: dict[str, Any]) -> list[str]:
+    """Return how unseen wrappers do beside what quick rules did on others."""
+    shares = [share(result[group], "ask") for group in UNSEEN if group in result]
+    if not shares:
+        return []
+    return [
+        "",
+        f"Of the asks in wrappers that nobody had looked at, {min(shares):.2f} to {max(shares):.2f} keep their model.",
+        f"The floor was the {QUICK_RULES} of quick rules on wrappers by which they were not written. The sets differ:",
+        "those wrappers were common ones, of an agent, a RAG template, a document or a JSON schema; these were chosen",
+        "because the known ones lack their form, with asks of several paragraphs and material of another domain.",
+    ]
 
 
 def missed(result: dict[str, Any]) -> bool:
@@ -98,7 +144,10 @@ def rendered(result: dict[str, Any]) -> list[str]:
         "",
         *judged(targets(result)),
         "",
-        *WHY_SHORT,
+        "Why a target is not met:",
+        "",
+        *unmet(result),
+        *compared(result),
     ]
     for group in WANTED:
         if group in result:
