@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from markdown import judged, table
+from markdown import judged, table, unmet
 from provenance import processor, provenance
 from target import Target, median
 
@@ -31,8 +31,9 @@ from pointsman.config.model import Config
 from pointsman.routing.ask import AskFinder
 from pointsman.routing.conversation import ANYBODY, Caller, conversation_of
 from pointsman.routing.conversations import Conversations, Kept
+from pointsman.routing.follow_up import content_free
 from pointsman.routing.formats import CHAT, ParsedRequest
-from pointsman.routing.history import HistoryReader
+from pointsman.routing.history import EXCERPT_CHARS, HistoryReader
 from pointsman.routing.router import Router
 from pointsman.routing.steps import finish
 
@@ -49,25 +50,61 @@ DEVELOPMENT = HERE / "turns.jsonl"
 SECOND = HERE / "turns_second.jsonl"
 FOURTH = HERE / "turns_fourth.jsonl"
 HELD_OUT = "held out"
-# The targets are judged by the last: its texts were not looked at.
 APART = {
     HELD_OUT: HERE / "turns_held_out.jsonl",
     "fourth set, apart": HERE / "turns_fourth_apart.jsonl",
     "third set": HERE / "turns_third.jsonl",
 }
+# The targets are judged by both, whose texts were not looked at; the first of the three was used for a choice.
+JUDGED = ("fourth set, apart", "third set")
 FILES = {"development": DEVELOPMENT, "second set": SECOND, "fourth set": FOURTH, **APART}
 # Turns of a history, and bytes of each message, whose cost is measured.
 COSTS = ((1, 100), (3, 100), (10, 1_000), (32, 1_000), (200, 1_000), (10, 20_000))
 ROUNDS = 30
-WHY_SHORT = (
-    "What is not met: an ask that may be a change is now read behind the last ask and its answer as well, which on the",
-    "rows kept apart kept 280 of 303 follow-ups on their subject (before: 273 of 298) and released as many changes",
-    "(243 of 260), but did no better on the third set. A higher bar, articles, first words, the earlier asks, and few",
-    "words as evidence were tried beside it, and moved what is kept by less than 0.01 where 0.90 is released.",
-    "",
-    "Where the history is unknown here, the model of the first ask is the limit: the classifier finds that of the",
-    "subject in 0.76 to 0.84 of the conversations when it reads them turn by turn. To read the last answer beside the",
-    "earlier asks changed that by +0.04, +0.01, 0 and -0.02 in four sets, and released 0.01 less, so it is left out.",
+READ_AGAIN = "an ask read again, behind the last one and its answer: another run of the classifier"
+CONTENT_FREE = HERE / "content_free.txt"
+BEGINNINGS = (
+    "Does Python copy a list that I pass to a function?",
+    "Are the side effects of metformin worse than those of aspirin?",
+    "Can my landlord keep the deposit because of a scratch?",
+)
+NAMES = {
+    "kept_on_subject": "follow-ups kept, of conversations on their subject's model",
+    "kept": "follow-ups kept, all",
+    "kept_content_free": "follow-ups kept, of those without content",
+    "released_bare_right": "changes released, of those whose bare ask is routed right",
+    "released_bare_wrong": "changes released, of those whose bare ask is routed wrong",
+    "released": "changes released, all",
+    "unknown_kept": "history unknown here: follow-ups at their subject's model",
+    "unknown_kept_content_free": "history unknown here: those without content",
+    "unknown_released_bare_right": "history unknown here: changes released, of those whose bare ask is routed right",
+    "read_again": f"all: {READ_AGAIN.partition(':')[0]}",
+}
+WANTED = {
+    "kept_on_subject": 0.95,
+    "kept": 0.95,
+    "kept_content_free": 1.0,
+    "released_bare_right": 0.9,
+    "released": 0.9,
+}
+WHY = {
+    NAMES["kept_on_subject"]: "the classifier is often sure of another category for an ask that says little of its "
+    "own, and no word of it comes from what was said. A higher bar, articles, first words, the earlier asks and few "
+    "words as evidence were tried, and hardly moved what is kept where as many changes are released.",
+    NAMES[
+        "kept"
+    ]: "counts the conversations, too, that the classifier had sent to another subject's model before: where "
+    "a follow-up leaves that one, it is counted as lost, though it may be put right.",
+    NAMES["kept_content_free"]: "one has a word that the lists of courtesies lack, so that it was judged by what the "
+    "classifier read. Which one was not looked at, so as not to write the list by it.",
+    NAMES["released_bare_right"]: "the same rule keeps and releases: a lower bar releases more, and keeps less.",
+    NAMES["released"]: "counts the changes, too, whose ask the classifier takes for another subject when it is bare: "
+    "these are no more sure to leave than they are to arrive.",
+}
+UNKNOWN_HISTORY = (
+    "Where the history is unknown here, the model of the first ask is the limit: the classifier must find that of the",
+    "subject from the earlier asks. To read the last answer beside them found it more often in some sets, less often",
+    "in others, and released fewer changes, so it is left out.",
 )
 
 
@@ -98,13 +135,17 @@ class Script(msgspec.Struct):
 
 
 class Outcome(NamedTuple):
-    """The models that a row went to: before its ask, with it, and its ask alone and without what was before."""
+    """The models that a row went to: before its ask, with it, and its ask alone and without what was before.
+
+    `again`: the ask was read behind the last one and its answer as well.
+    """
 
     row: Row
     before: str
     after: str
     bare: str
     unknown: str
+    again: bool
 
 
 def main() -> None:
@@ -117,7 +158,7 @@ def main() -> None:
     halves = [half for half in FILES if half not in APART or options.held_out]
     prepared = prepare(ROOT / "config" / "config.yaml")
     try:
-        result = provenance() | asyncio.run(measure(prepared.config, Unhurried(prepared.classifier), halves))
+        result = provenance() | asyncio.run(measure(prepared.config, prepared.classifier, halves, busy=options.busy))
     finally:
         prepared.classifier.close()
     if not options.held_out:
@@ -125,7 +166,10 @@ def main() -> None:
     if options.busy:
         carry_costs(result)
     else:
-        result |= timed(result)
+        result["cost_us"] = {f"{count} turns of {size} bytes": cost(count, size) for count, size in COSTS} | result[
+            "cost_us"
+        ]
+        result["cost_at"] = {"commit": result["commit"], "machine": result["machine"]}
     RESULT.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
     RESULT.with_suffix(".md").write_text(report(result))
     print(report(result))
@@ -145,18 +189,14 @@ def carry_costs(result: dict[str, Any]) -> None:
     result["cost_at"] = last.get("cost_at", {"commit": last["commit"], "machine": last["machine"]})
 
 
-def timed(result: dict[str, Any]) -> dict[str, Any]:
-    """Return the times of a conversation's part, and where they were measured."""
-    times = {f"{count} turns of {size} bytes": cost(count, size) for count, size in COSTS}
-    return {"cost_us": times, "cost_at": {"commit": result["commit"], "machine": result["machine"]}}
-
-
 def read_rows(file: Path) -> list[Row]:
     """Return the rows of a file."""
     return [msgspec.json.decode(line, type=Row) for line in file.read_bytes().splitlines()]
 
 
-async def measure(config: Config, classifier: TextClassifier, halves: Iterable[str]) -> dict[str, Any]:
+async def measure(config: Config, inner: TextClassifier, halves: Iterable[str], *, busy: bool) -> dict[str, Any]:
+    classifier = Unhurried(inner)
+
     def router() -> Router:
         return Router(config, classifier, Served)
 
@@ -173,7 +213,32 @@ async def measure(config: Config, classifier: TextClassifier, halves: Iterable[s
             "right": share(together == MODELS[domain] for together, _, domain in met),
         },
         "turns": turns,
+        "content_free": await courtesies(router(), classifier),
+        "cost_us": {} if busy else {READ_AGAIN: await cost_again(inner)},
     }
+
+
+async def courtesies(router: Router, classifier: Unhurried) -> dict[str, dict[str, Any]]:
+    """Return how many follow-ups without content keep each of three models, by how their language is known."""
+    kept: dict[str, list[bool]] = {}
+    for text in content_free_texts():
+        supported = (await classifier.classify(text)).supported
+        how = "words of the lists" if content_free(text) else "a language of the classifier" if supported else "another"
+        kept.setdefault(how, []).append(await keeps(router, text))
+    return {how: counted(found) for how, found in kept.items()}
+
+
+def content_free_texts() -> list[str]:
+    return CONTENT_FREE.read_text().splitlines()[1:]
+
+
+async def keeps(router: Router, text: str) -> bool:
+    """Return whether a follow-up keeps the model of each beginning of a conversation."""
+    models = []
+    for beginning in BEGINNINGS:
+        said = [Message("user", beginning), Message("assistant", "Yes."), Message("user", text)]
+        models += [await model_of(router, said[:1]), await model_of(router, said)]
+    return models[::2] == models[1::2]
 
 
 async def model_of(router: Router, messages: Sequence[Message], caller: Caller = ANYBODY) -> str:
@@ -191,12 +256,17 @@ async def outcome(router: Router, row: Row) -> Outcome:
     for place, message in enumerate(row.history):
         if message.role == "user":
             before = await model_of(router, row.history[: place + 1], caller)
+    texts = router.classifier.texts if isinstance(router.classifier, Unhurried) else []
+    texts.clear()
+    after = await model_of(router, [*row.history, ask], caller)
+    again = any(text.endswith(f"\n{row.ask}") for text in texts)
     return Outcome(
         row,
         before,
-        await model_of(router, [*row.history, ask], caller),
+        after,
         await model_of(router, [ask], Caller("bare")),
         await model_of(router, [*row.history, ask], Caller("unknown")),
+        again,
     )
 
 
@@ -232,6 +302,7 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
             one.unknown == MODELS[one.row.domain] for one in followed if one.row.content_free
         ),
         "unknown_released_bare_right": counted(one.unknown == one.bare for one in bare_right),
+        "read_again": counted(one.again for one in outcomes),
         "lost": [one.row.id for one in on_subject if one.after != one.before],
         "held": [one.row.id for one in bare_right if one.after != one.bare],
     }
@@ -267,31 +338,39 @@ def cost(count: int, size: int) -> float:
     return round(median(times) * 1e6, 1)
 
 
+async def cost_again(classifier: TextClassifier) -> float:
+    """Return the microseconds of a run of the classifier on an ask with what was before, as long as it may be."""
+    times = []
+    for number in range(ROUNDS):
+        text = f"{number} " + "What does the contract say about it? " * (2 * EXCERPT_CHARS // 37) + "\nand then?"
+        started = time.perf_counter()
+        await Unhurried(classifier).classify(text)
+        times.append(time.perf_counter() - started)
+    return round(median(times) * 1e6, 1)
+
+
+def targets(result: dict[str, Any]) -> list[Target]:
+    """Return what was wanted, with what came out, on each set whose texts were not looked at."""
+    turns = result["turns"]
+    return [
+        Target("strangers never inherit", result["strangers"]["as_alone"], "at least", 1.0),
+        *(
+            Target(f"{NAMES[name]} ({half}, {found[name]['rows']} rows)", found[name]["share"], "at least", wanted)
+            for half, found in ((half, turns[half]) for half in JUDGED if half in turns)
+            for name, wanted in WANTED.items()
+        ),
+    ]
+
+
 def report(result: dict[str, Any]) -> str:
     turns, met = result["turns"], result["strangers"]
-    half = list(turns)[-1]
-    judge = turns[half]
-    targets = [
-        Target("strangers never inherit", met["as_alone"], "at least", 1.0),
-        Target(f"kept when it should be ({half})", judge["kept_on_subject"]["share"], "at least", 0.95),
-        Target(f"released when it should be ({half})", judge["released_bare_right"]["share"], "at least", 0.9),
-        Target(f"kept without content ({half})", judge["kept_content_free"]["share"], "at least", 1.0),
-    ]
-    names = {
-        "kept_on_subject": "follow-ups that kept the model, of conversations on their subject's model",
-        "kept": "follow-ups that kept the model, all",
-        "kept_content_free": "follow-ups without content that kept the model",
-        "released_bare_right": "changes that went where the bare ask goes, if that is right",
-        "released_bare_wrong": "changes that went where the bare ask goes, if that is wrong",
-        "released": "changes that went where the bare ask goes, all",
-        "unknown_kept": "history unknown here: follow-ups at their subject's model",
-        "unknown_kept_content_free": "history unknown here: those without content",
-        "unknown_released_bare_right": "history unknown here: changes that went where the bare ask goes (right)",
-    }
+    found = targets(result)
     rows = [
-        [text, *(f"{turns[one][name]['share']:.3f} of {turns[one][name]['rows']}" for one in turns)]
-        for name, text in names.items()
+        [text, *(f"{one[name]['share']:.3f} of {one[name]['rows']}" if name in one else "" for one in turns.values())]
+        for name, text in NAMES.items()
+        if any(name in one for one in turns.values())
     ]
+    courtesy = [[how, f"{one['share']:.3f}", str(one["rows"])] for how, one in result.get("content_free", {}).items()]
     costs = [[history, f"{microseconds:.1f}"] for history, microseconds in result["cost_us"].items()]
     return "\n".join(
         [
@@ -301,24 +380,35 @@ def report(result: dict[str, Any]) -> str:
             f"{processor(result['machine'])}, commit {result['commit']}.",
             "The rows are explained in benchmarks/ask/turns.md; several are of each conversation, so a difference of",
             "0.05 is not certain. The rule was fitted to `development`, `second set` and `fourth set`, which it has",
-            "therefore seen (`python -m ask.judge`).",
+            "therefore seen (`python -m ask.judge`). Of those kept apart, `fourth set, apart` is the newest, of who",
+            "changed the rule; `third set` is older, and its figures with another rule led to longer lists of words.",
             *[f"The rows kept apart were judged at commit {result[HELD_OUT]}." for _ in range(HELD_OUT in result)],
             "",
-            *judged(targets),
+            *judged(found),
             "",
-            *WHY_SHORT,
+            *unmet(found, WHY),
+            "",
+            *UNKNOWN_HISTORY,
             "",
             *table(["share of rows", *turns], rows),
             "",
             f"Of {met['steps']} steps of people who begin alike, {met['as_alone']:.3f} went where they go if nobody",
             f"else is there, and {met['right']:.3f} to the model of their subject.",
             "",
+            *_courtesies(courtesy),
             *table(["what the conversation costs a request", "us"], costs),
             "",
             f"Times of commit {result['cost_at']['commit']}, on {processor(result['cost_at']['machine'])}.",
             "",
         ]
     )
+
+
+def _courtesies(found: list[list[str]]) -> list[str]:
+    if not found:
+        return []
+    head = ["follow-ups without content in some sixty languages, known by", "keep each of three models", "of"]
+    return [*table(head, found), ""]
 
 
 if __name__ == "__main__":

@@ -19,16 +19,17 @@ import numpy.typing as npt
 from markdown import table
 
 from ask.conversations import (
+    BEGINNINGS,
     DEVELOPMENT,
     FOURTH,
-    HERE,
+    NAMES,
     ROOT,
     SECOND,
-    Message,
     Outcome,
     Row,
+    content_free_texts,
     figures,
-    model_of,
+    keeps,
     outcome,
     read_rows,
 )
@@ -54,19 +55,7 @@ RIDGE = 1.0
 RELUCTANCE = 0.1
 STEPS = 50
 CATEGORIES = {"technical": "technical", "medical": "medical", "legal": "legal", "everyday": "general"}
-CONTENT_FREE = HERE / "content_free.txt"
-BEGINNINGS = (
-    "Does Python copy a list that I pass to a function?",
-    "Are the side effects of metformin worse than those of aspirin?",
-    "Can my landlord keep the deposit because of a scratch?",
-)
-SHOWN = {
-    "kept_on_subject": "follow-ups that kept the model, of conversations on their subject's model",
-    "kept_content_free": "follow-ups without content that kept the model",
-    "released_bare_right": "changes that went where the bare ask goes, if that is right",
-    "unknown_kept": "history unknown here: follow-ups at their subject's model",
-    "unknown_released_bare_right": "history unknown here: changes that went where the bare ask goes (right)",
-}
+SHOWN = ("kept_on_subject", "kept_content_free", "released_bare_right", "unknown_kept", "unknown_released_bare_right")
 
 
 def main() -> None:
@@ -119,23 +108,13 @@ async def report(config: Config, classifier: TextClassifier, rows: Sequence[Row]
     print(f"{len(rows)} rows of {len(openers)} conversations\n")
     print("\n".join(table(["weight", "fitted", "in the code"], _weights(fitted))), "\n")
     lines = [
-        [text, *(_span(one[name]["share"] for one in found) for found in columns.values())]
-        for name, text in SHOWN.items()
+        [NAMES[name], *(_span(one[name]["share"] for one in found) for found in columns.values())] for name in SHOWN
     ]
     print("\n".join(table(["share of rows", *columns], lines)))
     for name in ("lost", "held"):
         print(f"\n{name}: {' '.join(columns['fitted to all'][0][name])}")
-    kept = [await keep(Router(config, classifier, Served), text) for text in CONTENT_FREE.read_text().splitlines()[1:]]
+    kept = [await keeps(Router(config, classifier, Served), text) for text in content_free_texts()]
     print(f"\n{sum(kept)} of {len(kept)} other follow-ups without content kept each of {len(BEGINNINGS)} adapters")
-
-
-async def keep(router: Router, text: str) -> bool:
-    """Return whether a follow-up keeps the model of each beginning of a conversation."""
-    models = []
-    for beginning in BEGINNINGS:
-        said = [Message("user", beginning), Message("assistant", "Yes."), Message("user", text)]
-        models += [await model_of(router, said[:1]), await model_of(router, said)]
-    return models[::2] == models[1::2]
 
 
 def opener(row: Row) -> str:

@@ -17,6 +17,8 @@ class Unhurried:
     def __init__(self, inner: TextClassifier) -> None:
         self._inner = inner
         self._known: dict[str, Classification] = {}
+        self.texts: list[str] = []
+        """What was to be read, until somebody clears it."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -39,6 +41,7 @@ class Unhurried:
         return self._inner.at_once
 
     async def classify(self, text: str, deadline: float | None = None, sure: Sure | None = None) -> Classification:
+        self.texts.append(text)
         while text not in self._known:
             try:
                 self._known[text] = await self._inner.classify(text, deadline, sure)

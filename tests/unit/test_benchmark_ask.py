@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ask import pointing, report
+from ask import conversations, pointing, report
 from ask.routes import CONFIG, hashes
 
 from pointsman.classify.artifact import BUILTIN
@@ -74,3 +74,18 @@ def test_a_document_that_changes_one_route_is_not_met() -> None:
         target for target in report.targets(result("ask") | {"injections": injections}) if "speak" in target.what
     ]
     assert not found.met
+
+
+def test_the_page_of_conversations_is_that_of_its_result() -> None:
+    assert (RESULTS / "conversations.md").read_text() == conversations.report(result("conversations"))
+
+
+def test_each_target_of_conversations_says_of_which_rows_it_is() -> None:
+    """A share of those whose model was right before stands beside that of all, on each set that nobody looked at."""
+    found = [target.what for target in conversations.targets(result("conversations"))][1:]
+    sets = {what[what.index("(") :].rpartition(", ")[0][1:] for what in found}
+    assert sets == {"fourth set, apart", "third set"}
+    for name in sets:
+        assert any(what.startswith("follow-ups kept, all (" + name) for what in found)
+        assert any(what.startswith("changes released, all (" + name) for what in found)
+    assert all(what.endswith(" rows)") for what in found)
