@@ -193,3 +193,18 @@ def test_the_prompts_of_one_template_have_one_ask(template: str) -> None:
     (told,) = {ask.text for ask in asks}
     assert {ask.kind for ask in asks} == {AskKind.ASK}
     assert told.rstrip(":") in template
+
+
+QUESTIONS = """\
+Can my landlord keep the deposit because of a scratch?
+Why does my knee hurt when I run?
+How do I reverse a linked list in Python?
+"""
+
+
+@rows(
+    "template", ["You are a helpful assistant.\n\nQuestion: {}\nAnswer:", "Customer question: {}\n\nReply in French."]
+)
+def test_the_prompts_of_one_template_have_their_own_asks_where_these_vary(template: str) -> None:
+    questions = QUESTIONS.splitlines()
+    assert [AskFinder().find([template.format(question)]).text for question in questions] == questions

@@ -107,7 +107,11 @@ def test_a_system_prompt_that_goes_on_so_may_be_one_line() -> None:
         ("Write a few points of the conversation above. Nothing else, one line.", False),
         ("Write titles for the conversation above. Nothing else, on one line.", True),
         ("Write a short title for the diff of the ticket. Nothing else, one line.", True),
-        ("Reformulate the question with the chat history as a standalone question.", True),
+        # one phrase is not two because a shorter one is within it
+        ("Reformulate the question with the chat history as a standalone question, in one line.", True),
+        ("Write two key points of the conversation above. Number only, please.", False),
+        ("Write a short title for the conversation above. Exactly one of them, please.", False),
+        ("Write a short title for the conversation above. Exactly one word, please.", True),
         ("Choose the agent who is to speak next to the user. Nothing else, one word.", True),
         ("Verify that the message is harmful for the user. Only yes or no, please.", True),
         ("Store new facts that the user says in the chat. Return JSON, nothing else.", True),

@@ -307,9 +307,11 @@ def _before_material(begin: str) -> str:
 
 
 def _answers(text: str) -> int:
-    """Return how many phrases say how to answer."""
+    """Return how many phrases say how to answer; "label only" is one, though "only" is another elsewhere."""
     looked_at = text[:_LOOKED_AT].lower()
-    return sum([word in looked_at for word in tasks.STRICT]) + (_CHOICE.search(looked_at) is not None)
+    found = [phrase for phrase in tasks.STRICT if phrase in looked_at]
+    within = [phrase for phrase in found if any(phrase in other for other in found if other != phrase)]
+    return len(found) - len(within) + (_CHOICE.search(looked_at) is not None)
 
 
 def _ends_with_place(text: str) -> bool:
