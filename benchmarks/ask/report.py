@@ -158,6 +158,9 @@ def rendered(result: dict[str, Any]) -> list[str]:
             )
             lines += ["", f"## {NAMES[group].capitalize()}", "", *_kinds(result[group])]
             lines += ["", f"Where the last user message is classified as it is: {before}."]
+            if all("no_line" in kind for kind in result[group].values()):
+                kept = share(result[group], "ask", "no_line")
+                lines += [f"Without the [line that asks](../../docs/ask.md#a-line-that-asks): {kept:.3f} of asks."]
     techniques = result["injections"]["techniques"]
     lines += ["", "## Documents that speak", ""]
     lines += table(

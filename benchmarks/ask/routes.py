@@ -35,12 +35,23 @@ class Routes:
         self.artifacts = hashes(prepared.config)
 
     async def model(
-        self, body: bytes, form: str = "chat", finder: AskFinder | None = None, *, material: bool = True
+        self,
+        body: bytes,
+        form: str = "chat",
+        finder: AskFinder | None = None,
+        *,
+        material: bool = True,
+        line: bool = True,
     ) -> str:
-        """Return the model for a request; `finder` stands in for the router's, and `material` may tell the subject."""
+        """Return the model for a request; `finder` stands in for the router's.
+
+        `material` may tell the subject, and the `line` that asks.
+        """
         request = BY_NAME[form].parse(body, finder or self._router.finder)
         if not material:
             request = replace(request, ask=replace(request.ask, about=""))
+        if not line:
+            request = replace(request, ask=replace(request.ask, line=""))
         while True:
             decision = (await self._router.route(request, remember=False)).decision
             if decision.reason not in LATE:

@@ -1,4 +1,4 @@
-"""Find what a question is about that only points to marked material: "is this clause valid?"; pure, bounded."""
+"""Find what a question is about that only points to material: "is this clause valid?"; pure, bounded."""
 
 from __future__ import annotations
 
