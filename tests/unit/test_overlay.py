@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import stat
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,6 @@ from support.config_files import plain
 from support.log import Memory
 from support.toy_config import QUIET, config
 
-Make = Callable[..., AbstractContextManager[Classifier]]
 SHADOW = Overlay(mode="shadow")
 
 

@@ -61,6 +61,8 @@ class _Named(msgspec.Struct, gc=False):
 
 
 _STRING = Decoder(str)
+SYSTEM_ROLES = ("system", "developer")
+"""Whose messages are prompts of whoever runs the client, and none of a person."""
 _NAMED = Decoder(_Named)
 
 

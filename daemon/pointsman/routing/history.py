@@ -11,7 +11,7 @@ import hashlib
 import msgspec
 
 from pointsman.routing.ask import Ask, AskFinder
-from pointsman.routing.body import Message, Value
+from pointsman.routing.body import SYSTEM_ROLES, Message, Value
 from pointsman.routing.prompt_text import TooManyParts, texts_of
 from pointsman.routing.steps import Pace, Steps
 
@@ -28,8 +28,7 @@ _TURNS = 15  # a mask: a message that is known takes a microsecond, a long one t
 
 # Behind the newest ask, an answer or a tool's result makes a request a step of its turn, and these do not: a user's
 # message without an ask is a reminder or material, or has results, which follow an answer with their calls.
-_PROMPTS = ("system", "developer")
-_NO_STEP = (*_PROMPTS, "user")
+_NO_STEP = (*SYSTEM_ROLES, "user")
 # So many prompts may be above a conversation's first turn; of more messages the history is read in steps.
 MOST_OPENING = 4
 _REASONING = (("<think>", "</think>"), ("<thinking>", "</thinking>"))
@@ -93,7 +92,7 @@ class HistoryReader:
         if not messages or messages[-1] is not asked_in or len(messages) > MOST_OPENING:
             return None
         for message in messages:
-            if message is not asked_in and message.role not in _PROMPTS:
+            if message is not asked_in and message.role not in SYSTEM_ROLES:
                 return None
         said = self._said_in(ask)
         return History((Turn(said.digest, said.excerpt),) if said.digest else (), False, messages)

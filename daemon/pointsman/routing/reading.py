@@ -76,7 +76,7 @@ class TextReader:
             if beside is not None and not earlier:
                 return await self._read_beside(text, beside, greets=free)
             read = earlier or text
-            found = await self._classifier.classify(read, None, self._policy.sure)
+            found = await self.classify(read)
             return Reading(read, found, greets=free and not earlier)
         except ClassifierError as error:
             return Reading(text, failed=Reason(error.reason))

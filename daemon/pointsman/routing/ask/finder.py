@@ -148,7 +148,7 @@ class AskFinder:
             return with_about(found, text)
         if found is None:
             return self._line(text, fields="</" not in text)
-        return (None if any(map(text.__contains__, _ENCLOSING)) else self._line(text, fields=True)) or found
+        return (None if _encloses(text) else self._line(text, fields=True)) or found
 
     def _line(self, text: str, *, fields: bool) -> Ask | None:
         """Return the line that asks, such as a field of a form, where nothing else was found that does."""
@@ -192,7 +192,7 @@ class AskFinder:
         kept = free(text, judged)
         if kept is None:
             return None
-        if kept and not _ask(kept) and not any(map(text.__contains__, _ENCLOSING)):
+        if kept and not _ask(kept) and not _encloses(text):
             line = self._line(text, fields=False)
             if line is not None:
                 return line
@@ -271,6 +271,11 @@ def _is_one_line(text: str) -> bool:
         and not (plain and may_be_mark(plain))
         and not may_enclose(plain)
     )
+
+
+def _encloses(text: str) -> bool:
+    """Return whether a text has tags or fences."""
+    return any(map(text.__contains__, _ENCLOSING))
 
 
 def _ask(kept: list[Judged]) -> bool:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from pointsman.routing.ask import words
-
-
-def _set(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+from pointsman.routing.ask.words import word_set
 
 
 def _task(verbs: str, things: str) -> tuple[list[str], frozenset[str]]:
@@ -89,16 +86,16 @@ TASKS = (
 )
 """What such tasks do, and what with, alone or with the word before."""
 
-DECIDES = _set(
+DECIDES = word_set(
     "decide decides determine determines classify classifies categorize categorise label detect identify judge assess "
     "say tell choose chooses pick select rate score grade check route assign flag estimate predict"
 )
 """What a program wants to know of what a user says begins with one of these."""
 
-ASKED_ABOUT = _set("which does is are did has can should what")
+ASKED_ABOUT = word_set("which does is are did has can should what")
 """What its questions begin with."""
 
-OPERATIONS = _set(
+OPERATIONS = word_set(
     "decide determine classify categorize categorise label detect identify judge assess rate score grade rank compare "
     "choose pick select extract remove replace redact mask summarize summarise condense compress distill rewrite "
     "rephrase reformulate paraphrase translate correct proofread expand decompose break split route assign propose "
@@ -107,28 +104,28 @@ OPERATIONS = _set(
 )
 """What a program has done with a text, and no answer to it."""
 
-BEFORE = _set("you and then please now or either only")
+BEFORE = word_set("you and then please now or either only")
 """An order stands behind one of these, or begins its sentence."""
 
-GIVENS = _set("given for from below between")
+GIVENS = word_set("given for from below between")
 """A sentence that begins with one of these has its order further on."""
 
-SAID = _set(
+SAID = word_set(
     "question questions query queries utterance conversation conversations chat dialogue dialog transcript prompt user "
     "evidence bot chatbot assistants speaker agent"
 )
 """What programs speak of, and persons seldom do; of a message they ask or decide something."""
 
-RESOURCES = _set("context contexts tool tools action actions source sources documents")
+RESOURCES = word_set("context contexts tool tools action actions source sources documents")
 """With these, a question is to be answered."""
 
-SPEAKERS = _set("user users customer customers caller visitor human client guest sender")
-SAYINGS = _set(
+SPEAKERS = word_set("user users customer customers caller visitor human client guest sender")
+SAYINGS = word_set(
     "message messages query queries question questions request requests utterance utterances input prompt turn"
 )
 """How a program speaks of them, and of what they say."""
 
-CHECKS = _set(
+CHECKS = word_set(
     "hold holds contain contains relevant related mention mentions support supports supported grounded sufficient"
 )
 """What questions about a text ask that are helper tasks: "Does the passage hold ...?"."""
@@ -145,13 +142,13 @@ OPERATES = OPERATIONS | ASKED_ABOUT | {"do"}
 VERBS = DECIDES | OPERATES | frozenset(THINGS)
 """One of these is in each instruction."""
 
-ANSWERED = _set("answer answers answering reply replies respond responds response responses help helps")
+ANSWERED = word_set("answer answers answering reply replies respond responds response responses help helps")
 """What all other tasks make."""
 
-ASKED = _set("question questions query queries user customer asks asked they me")
+ASKED = word_set("question questions query queries user customer asks asked they me")
 """What an answer is to."""
 
-ABOUT = _set(
+ABOUT = word_set(
     "memories ticket tickets conversation conversations chat chats dialogue dialog discussion discussions thread "
     "session history transcript message messages exchange user users human humans speaker question questions query "
     "input utterance request prompt text document documents context passage statement answer response content diff "
@@ -205,37 +202,38 @@ NEUTRAL = (
     | ANSWERED
     | words.FRAMES
     | frozenset(THINGS)
-    | _set(" ".join([thing for _, things in TASKS for thing in things]))
-    | _set(
+    | word_set(" ".join([thing for _, things in TASKS for thing in things]))
+    | word_set(
         "fresh spelling grammar typos corrected changing llm bot chatbot system expert professional skilled "
-        "specialist job goal purpose descriptive succinct single simple main overall important fitting current latest "
-        "recent initial entire full retrieved characters punctuation quotes quotation marks max maximum two four five "
-        "six ten seven several captures capture gist theme themes special broad independent self contained natural "
-        "different multiple research optimized optimize database vector engine far names keeps decisions open "
-        "retriever semantic suited scale staged stands according send meaning intended essence core focus base direct "
-        "capitals fits fit fewer explanation commentary comma separated joined hyphens lower upper window nearly "
-        "wanted matter matters terse imagine encyclopedia embedded compared reader address holds hold contain "
-        "contains claims claim digit factual sums reads archive tried issue finish face facial expression likely "
-        "situate chunk chunks purpose purposes improving retrieval specialized accurately storing adding onto "
-        "returning previous activity entity types relationships criteria nodes conversational coding wants run "
-        "modifies command specified rubric feedback responsible skill skills metadata description descriptions "
-        "execute executing perform call routing simulate mentioned code codes spaces space planner planning incoming "
-        "letter letters complex easy hard eight nine filler down simpler numbering true false later remembered "
-        "remembering worth saving saved slots slot fill filled filling extension presented shown generated objective "
-        "creation execution completed incomplete completion outline assume date google online web internet opinion "
-        "structure expanded processes process recall semantically background maintains integrate outdated remove "
-        "happened goes inside pieces piece act under generator talk talks transcript option options index id ids "
-        "identifier identifiers integer scale range inclusive threshold high low higher highest lowest level levels "
-        "type kind kinds group groups reason reasoning justify justification rationale preamble introduction comment "
-        "comments formatting emphasis definition definitions pronouns resolve resolves ambiguous ambiguity preserve "
-        "preserving preserved essential moderation violate violation hallucinated hallucination contradicts "
-        "contradiction iso simulated pipeline stage module component assistant's subsequent downstream caller visitor "
-        "sender addressed directed empty back easier generic newest consider recency local rare addresses markers "
-        "placeholders replace refuse refused complied finished greeting greetings small named loc org none triples "
-        "triple lines tables reviewing solve solved failed failure avoids assistants assistant tie b c enhanced lead "
-        "bullet bullets sessions outcome quick tap world place instead guessing processed post did had has corrected "
-        "unchanged removed remaining surrounding verbatim phone mail e function functions optimal program stage "
-        "record followup explanations plan agent's order ordered"
+        "specialist job goal purpose descriptive succinct single simple main overall important fitting current "
+        "latest recent initial entire full retrieved characters punctuation quotes quotation marks max maximum "
+        "two four five six ten seven several captures capture gist theme themes special broad independent self "
+        "contained natural different multiple research optimized optimize database vector engine far names keeps "
+        "decisions open retriever semantic suited scale staged stands according send meaning intended essence "
+        "core focus base direct capitals fits fit fewer explanation commentary comma separated joined hyphens "
+        "lower upper window nearly wanted matter matters terse imagine encyclopedia embedded compared reader "
+        "address holds hold contain contains claims claim digit factual sums reads archive tried issue finish "
+        "face facial expression likely situate chunk chunks purposes improving retrieval specialized accurately "
+        "storing adding onto returning previous activity entity types relationships criteria nodes conversational "
+        "coding wants run modifies command specified rubric feedback responsible skill skills metadata "
+        "description descriptions execute executing perform call routing simulate mentioned code codes spaces "
+        "space planner planning incoming letter letters complex easy hard eight nine filler down simpler "
+        "numbering true false later remembered remembering worth saving saved slots slot fill filled filling "
+        "extension presented shown generated objective creation execution completed incomplete completion outline "
+        "assume date google online web internet opinion structure expanded processes process recall semantically "
+        "background maintains integrate outdated remove happened goes inside pieces piece act under generator "
+        "talk talks transcript option options index id ids identifier identifiers integer range inclusive "
+        "threshold high low higher highest lowest level levels type kind kinds group groups reason reasoning "
+        "justify justification rationale preamble introduction comment comments formatting emphasis definition "
+        "definitions pronouns resolve resolves ambiguous ambiguity preserve preserving preserved essential "
+        "moderation violate violation hallucinated hallucination contradicts contradiction iso simulated pipeline "
+        "stage module component assistant's subsequent downstream caller visitor sender addressed directed empty "
+        "back easier generic newest consider recency local rare addresses markers placeholders replace refuse "
+        "refused complied finished greeting greetings small named loc org none triples triple lines tables "
+        "reviewing solve solved failed failure avoids assistants assistant tie b c enhanced lead bullet bullets "
+        "sessions outcome quick tap world place instead guessing processed post did had has unchanged removed "
+        "remaining surrounding verbatim phone mail e function functions optimal program record followup "
+        "explanations plan agent's order ordered"
     )
 )
 """Words of their instructions, which name no subject."""

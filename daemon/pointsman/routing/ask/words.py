@@ -7,43 +7,44 @@ label that nobody listed is understood if its words are. Words of scripts withou
 from __future__ import annotations
 
 
-def _set(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a text."""
     return frozenset(text.split())
 
 
 ASKS = {
-    3: _set(
+    3: word_set(
         "question query ask asks asked utterance inquiry enquiry pregunta frage domanda pergunta vraag вопрос pytanie "
         "soru otázka spørgsmål fråga kysymys kérdés întrebare ερώτηση питання pertanyaan שאלה"
     ),
-    2: _set(
+    2: word_set(
         "request message task problem prompt chatinput userinput sms know feedback followup mensaje nachricht "
         "messaggio mensagem bericht wiadomość mesaj zpráva besked meddelande viesti üzenet повідомлення сообщение "
         "запрос pesan anliegen demande solicitud verzoek"
     ),
-    1: _set(
+    1: word_set(
         "instruction goal objective instruccion anweisung issue ticket requirement pr bug feature assignment exercise "
         "aufgabe tarea tâche taak compito tarefa zadanie görev задача"
     ),
-    0: _set("input text_input entrada eingabe"),
+    0: word_set("input text_input entrada eingabe"),
 }
 """Names of what carries the ask. Of several, the highest number counts: "Question" over "Task" over "Input"."""
 
 ASKS_INSIDE = ("質問", "问题", "問題", "提问", "질문", "سؤال", "प्रश्न", "คำถาม", "请求", "需求", "依頼", "요청")
 
-USERS = _set(
+USERS = word_set(
     "user human you customer client person caller student shopper usuario nutzer benutzer kunde kundin utilisateur "
     "utente usuário gebruiker użytkownik kullanıcı användare bruger пользователь користувач guest visitor"
 )
 """Speakers whose turns carry the ask."""
 
-ANSWERS = _set(
+ANSWERS = word_set(
     "answer response assistant ai bot completion chatgpt gpt claude gemini model agent respuesta antwort reponse "
     "réponse risposta resposta antwoord odpowiedź yanıt cevap svar vastaus válasz odpověď ответ відповідь jawaban"
 )
 """Names of what the model writes: behind a question, they say that it is answered."""
 
-OTHERS = _set(
+OTHERS = word_set(
     "context contexts document documents doc docs source sources file files content contents attachment "
     "attachments attached passage passages excerpt excerpts snippet snippets chunk chunks article page pages "
     "webpage text reference references knowledge background result results data evidence note notes transcript "
@@ -66,25 +67,25 @@ OTHERS = _set(
 )
 """Names of what is not the ask: material, and what harnesses, editors and applications add."""
 
-OTHERS_INSIDE = _set(
+OTHERS_INSIDE = word_set(
     "参考 背景 上下文 资料 知识 文档 内容 文脈 資料 文書 制約 条件 命令 出力 输出 要求 规则 "
     "문서 컨텍스트 참고 سياق संदर्भ"
 )
 """The same in scripts without spaces."""
 
-OLD = _set("original previous existing old")
+OLD = word_set("original previous existing old")
 """With one of these, an answer is material."""
 
-OWNERS = _set("my user user's your")
+OWNERS = word_set("my user user's your")
 """Words of a heading that tell the person's own part."""
 
-EXACT = _set(
+EXACT = word_set(
     "forwarded_message original_message previous_message error_message commit_message system_message bash_input "
     "tool_input action_input tool_call question_type"
 )
 """Names that their last word would mislead: material or harness."""
 
-TEMPLATES = _set(
+TEMPLATES = word_set(
     "answer answers answering question questions query queries context contexts respond response responses reply "
     "output format information document documents provided given below above instructions instruction json schema "
     "sources search user user's citations cite passages reference materials knowledge task prompt conversation "
@@ -92,10 +93,10 @@ TEMPLATES = _set(
 )
 """Words of which a frame has at least one."""
 
-WISHES = _set("requirements requirement criteria steps constraints constraint example examples rules format style")
+WISHES = word_set("requirements requirement criteria steps constraints constraint example examples rules format style")
 """Names under which a person lists wishes, unless they are set off as a template's."""
 
-LINK_WORDS = _set(
+LINK_WORDS = word_set(
     "a an the is are was were be as follows follow to of for from in on with and or s re m my your our their his "
     "her you i me we it its this that these those here there below above now new first next own original current "
     "latest user users final actual real following given put one step at end by before so far about working "
@@ -104,10 +105,10 @@ LINK_WORDS = _set(
 )
 """Words of a label that say nothing about its role."""
 
-NAMES = frozenset().union(*ASKS.values(), OTHERS, USERS, LINK_WORDS) - _set("find put log time date mode text you")
+NAMES = frozenset().union(*ASKS.values(), OTHERS, USERS, LINK_WORDS) - word_set("find put log time date mode text you")
 """Words of a title that is nothing but the name of a role."""
 
-FRAMES = _set(
+FRAMES = word_set(
     "a an the and or but if then else when where while so as at by for from in into of off on onto out over to up "
     "with without within not no nor never always only just also too very more most less least much many few any "
     "all each every some other another same such own both either neither than that this these those it its is are "
@@ -139,14 +140,14 @@ FRAMES = _set(
 )
 """Words of which the frames of templates are made: they say only that there is a question, and how to answer it."""
 
-INTERROGATIVES = _set(
+INTERROGATIVES = word_set(
     "how what why when where which who whom whose can could should would is are do does did may might will am was "
     "were has have isn't aren't don't doesn't what's how's who's where's que qué como cómo por wie warum wer wo "
     "welche kann comment pourquoi quel quelle est come perché как что почему whats hows"
 )
 """Words with which a question begins."""
 
-IMPERATIVES = _set(
+IMPERATIVES = word_set(
     "write craft explain give list create make help tell show describe find fix implement build design compare "
     "calculate compute solve draft summarize summarise translate refactor review debug convert generate suggest "
     "recommend outline analyze analyse provide develop add change update rename remove discuss define prove "
@@ -156,62 +157,62 @@ IMPERATIVES = _set(
 )
 """Words with which an instruction begins."""
 
-NOUNS = _set(
+NOUNS = word_set(
     "design review plan test code list draft update change check set sort work name label answer question report help "
     "show walk model program edit polish"
 )
 """Verbs that are nouns, too, as at the beginning of a title."""
 
-TRANSFORMS = _set(
+TRANSFORMS = word_set(
     "summarize summarise translate rewrite rephrase paraphrase proofread classify categorize categorise extract "
     "shorten condense label transcribe simplify correct edit polish tldr tl;dr"
 )
 """Instructions that decide by themselves, whatever the text is to which they apply."""
 
-RENDERS = _set("translate rewrite rephrase paraphrase proofread transcribe")
-DIGESTS = _set("summarize summarise classify categorize categorise extract shorten condense")
+RENDERS = word_set("translate rewrite rephrase paraphrase proofread transcribe")
+DIGESTS = word_set("summarize summarise classify categorize categorise extract shorten condense")
 """Of those, what is said in the same line before a text, however short: "Edit: ...", "Correct me if ...: ..." and
 "Simplify: ..." are not. What is to be digested may be a question of the person, what is rendered is a text."""
 
-TASKS = TRANSFORMS - {"correct", "label", "edit", "polish"} | _set(
+TASKS = TRANSFORMS - {"correct", "label", "edit", "polish"} | word_set(
     "summary synopsis gist translation title headline keywords tags sentiment spelling grammar typos"
 )
 """Words by which a question is a task on any text; those left out say something else: "is this correct?"."""
 
 VERBS = INTERROGATIVES | IMPERATIVES | TRANSFORMS
 
-FUNCTION = _set(
+FUNCTION = word_set(
     "the a an to of is are in and on how what do does i my for can it with be was that this not as or if at by"
 )
 """Words that English sentences have."""
 
-ENGLISH = _set(
+ENGLISH = word_set(
     "the of is are and how what does my with be this if by not to for which when where should would can from that you"
 )
 """Of those, words that no neighbouring language has."""
 
-NOT_ENGLISH = _set(
+NOT_ENGLISH = word_set(
     "die der das und auf nicht ist eine le les et est une pour dans el los las una por para que il che per non het een "
     "van och att det som jest nie oraz sie bir ve"
 )
 """Words of other languages in Latin letters."""
 
-PERSONAL = _set("i i'm i've i'd i'll im ive my me mine we our us we're")
+PERSONAL = word_set("i i'm i've i'd i'll im ive my me mine we our us we're")
 """Words with which a person speaks of themselves."""
 
-OWN = _set("my mine")
+OWN = word_set("my mine")
 """Of those, what no template says of what it has put in."""
 
-POINTERS = _set("this that it these those above below following here error code")
+POINTERS = word_set("this that it these those above below following here error code")
 """Words by which a question points to what it does not say."""
 
-PRONOUNS = _set("he she they them him her his their its")
+PRONOUNS = word_set("he she they them him her his their its")
 """Words that stand for somebody named elsewhere."""
 
-COURTESIES = _set("please hi hello hey ok okay so and but also well now then dear thanks kindly just")
+COURTESIES = word_set("please hi hello hey ok okay so and but also well now then dear thanks kindly just")
 """Words that may stand before a question or an instruction."""
 
-HTML = _set(
+HTML = word_set(
     "a abbr article aside b blockquote body br button canvas caption code col dd div dl dt em fieldset figure footer "
     "form h1 h2 h3 h4 h5 h6 head header hr html i iframe img label legend li link main meta nav ol optgroup option p "
     "path pre script section select small span strong style sub sup svg table tbody td textarea tfoot th thead title "

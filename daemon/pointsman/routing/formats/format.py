@@ -37,7 +37,6 @@ _STRING = Decoder(str)
 MOST_SETTINGS_BYTES = 64 * 1024
 
 _FLAG = Decoder(bool)
-_EFFORT = Decoder(str)
 
 
 class ParsedRequest(msgspec.Struct, frozen=True, gc=False):
@@ -163,7 +162,7 @@ class Format(abc.ABC):
         if reasoning.type == "chat_template_kwargs":
             on: bool | None = decode(inside(fields, "chat_template_kwargs", reasoning.parameter), None, _FLAG)
             return on
-        effort = decode(self.own_effort(fields, reasoning.parameter), None, _EFFORT)
+        effort = decode(self.own_effort(fields, reasoning.parameter), None, _STRING)
         return None if effort is None else effort != "none"
 
     def own_effort(self, fields: Fields, parameter: str) -> Value | None:

@@ -7,7 +7,7 @@ from msgspec.json import Decoder
 
 from pointsman.routing import json_scan
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
-from pointsman.routing.body import ABSENT, AT_ONCE, Message, Value, decode, has_many_objects, kind, view
+from pointsman.routing.body import ABSENT, AT_ONCE, SYSTEM_ROLES, Message, Value, decode, has_many_objects, kind, view
 from pointsman.routing.json_scan import JsonFault, Span
 from pointsman.routing.prompt_text import (
     END_BYTES,
@@ -23,7 +23,6 @@ from pointsman.routing.steps import Pace, Steps
 # Of so many first messages, one may be the system prompt.
 _OPENING = 64
 _LONG = 4096
-_SYSTEM = ("system", "developer")
 # Of the prompts of one request, so many are read.
 MOST_PROMPTS = 8
 
@@ -153,11 +152,11 @@ def _all(messages: list[Message]) -> Steps[Ask]:
 
 def _system(messages: list[Message], system: Value | None) -> Value | None:
     """Return the system prompt, or the one behind all turns, which tells what to do now."""
-    if len(messages) > 1 and messages[-1].role in _SYSTEM:
+    if len(messages) > 1 and messages[-1].role in SYSTEM_ROLES:
         return messages[-1].content
     if system is not None:
         return system
     for message in messages[:_OPENING]:
-        if message.role in _SYSTEM:
+        if message.role in SYSTEM_ROLES:
             return message.content
     return None
