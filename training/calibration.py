@@ -72,7 +72,9 @@ def recalibrate(data_dir: Path, folder: Path, checkpoints: Sequence[Path]) -> di
             **verification,
             "thresholds": {
                 "rows": sum(kept) + len(rows),
-                "held_out": {source: about["rows"] for source, about in made_of.items()},
+                "held_out": {
+                    source: {name: about[name] for name in ("rows", "sha256")} for source, about in made_of.items()
+                },
             },
         },
     )

@@ -71,7 +71,7 @@ def identity(record: dict[str, Any], digest: str) -> Training:
 
 def _faults(record: dict[str, Any], manifest: Manifest) -> list[str]:
     """Return why nobody could make this artifact again by this record."""
-    rows = {source: run["rows"] for source, run in record["calibration"].items()}
+    runs = {source: {name: run[name] for name in ("rows", "sha256")} for source, run in record["calibration"].items()}
     told = manifest.verification.get("thresholds", {}).get("held_out", {})
     checks = {
         f"is of other weights than the artifact, whose source is {manifest.source.sha256[:12]}…": (
@@ -81,7 +81,7 @@ def _faults(record: dict[str, Any], manifest: Manifest) -> list[str]:
             re.fullmatch(r"[0-9a-f]{40}", record["commit"]) is not None
         ),
         f"was trained without {', '.join(record['held_out'])}; only a run on all sources ships": not record["held_out"],
-        f"the artifact was calibrated on {told}, the runs have {rows}; name the same runs": rows == told,
+        f"the artifact was calibrated on {told}, the runs have {runs}; name the same runs": runs == told,
     }
     return [fault for fault, holds in checks.items() if not holds]
 

@@ -15,6 +15,9 @@ from training import provenance
 from training.data import LABELS
 
 WEIGHTS, DATA = "ab" * 32, "cd" * 32
+ROW = json.dumps({"text": "", "label": "law", "source": "a", "probabilities": dict.fromkeys(LABELS, 1 / 14)}) + "\n"
+ROWS = hashlib.sha256(ROW.encode() * 2).hexdigest()
+"""Of the two rows that the artifact was calibrated on."""
 REPORT: dict[str, Any] = {
     "settings": {"epochs": 3, "learning_rate": 0.0001, "seed": 7},
     "held_out": [],
@@ -28,7 +31,7 @@ REPORT: dict[str, Any] = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    told = {"thresholds": {"rows": 5, "held_out": {"a": 2}}, "proof": 1}
+    told = {"thresholds": {"rows": 5, "held_out": {"a": {"rows": 2, "sha256": ROWS}}}, "proof": 1}
     return toy_artifact.build(tmp_path / "artifact", source={"name": "toy", "sha256": WEIGHTS}, verification=told)
 
 
@@ -46,14 +49,13 @@ def report(tmp_path: Path, **changes: Any) -> Path:
     return path
 
 
-def run(tmp_path: Path, count: int = 2) -> Path:
+def run(tmp_path: Path, rows: str = ROW * 2) -> Path:
     """What a training without source `a` wrote."""
     checkpoint, work = tmp_path / "without-a", tmp_path / "without-a.work"
     checkpoint.mkdir()
     work.mkdir()
     (checkpoint / "training.json").write_text(json.dumps({"held_out": ["a"], "commit": "c0ffee", "weights": DATA}))
-    row = {"text": "", "label": "law", "source": "a", "probabilities": dict.fromkeys(LABELS, 1 / 14)}
-    (work / "held-out.jsonl").write_text((json.dumps(row) + "\n") * count)
+    (work / "held-out.jsonl").write_text(rows)
     return checkpoint
 
 
@@ -65,16 +67,15 @@ def test_record_and_manifest_name_the_same(tmp_path: Path, folder: Path, record:
     before = artifact.load(folder).manifest
     assert call(report(tmp_path), folder, run(tmp_path)) == 0
 
-    held_out = hashlib.sha256((tmp_path / "without-a.work/held-out.jsonl").read_bytes()).hexdigest()
     written, manifest = json.loads(record.read_text()), artifact.load(folder).manifest
     named = manifest.training
     assert written == REPORT | {
-        "calibration": {"a": {"commit": "c0ffee", "weights": DATA, "rows": 2, "sha256": held_out}}
+        "calibration": {"a": {"commit": "c0ffee", "weights": DATA, "rows": 2, "sha256": ROWS}}
     }
     assert named is not None
     assert named.record == hashlib.sha256(record.read_bytes()).hexdigest()
     assert (named.seed, named.commit, named.python, named.versions) == (7, "12" * 20, "3.11.7", {"torch": "2.0"})
-    assert (named.sha256, named.held_out) == ({"train.jsonl": DATA}, {"a": held_out})
+    assert (named.sha256, named.held_out) == ({"train.jsonl": DATA}, {"a": ROWS})
     assert (manifest.files, manifest.verification) == (before.files, before.verification)
 
 
@@ -89,11 +90,12 @@ def test_it_can_be_run_again_on_its_own_record(tmp_path: Path, folder: Path, rec
 @pytest.mark.parametrize(
     ("changes", "rows", "said"),
     [
-        ({"weights": DATA}, 2, "is of other weights than the artifact, whose source is abababababab…"),
-        ({"commit": f"{'12' * 20}-dirty"}, 2, "train it from a clean checkout"),
-        ({"commit": ""}, 2, "was trained at 'no commit'"),
-        ({"held_out": ["b"]}, 2, "was trained without b"),
-        ({}, 3, "was calibrated on {'a': 2}, the runs have {'a': 3}"),
+        ({"weights": DATA}, ROW * 2, "is of other weights than the artifact, whose source is abababababab…"),
+        ({"commit": f"{'12' * 20}-dirty"}, ROW * 2, "train it from a clean checkout"),
+        ({"commit": ""}, ROW * 2, "was trained at 'no commit'"),
+        ({"held_out": ["b"]}, ROW * 2, "was trained without b"),
+        ({}, ROW * 3, "was calibrated on {'a': {'rows': 2, "),
+        ({}, ROW + ROW.replace("law", "health"), "name the same runs"),
     ],
 )
 def test_what_does_not_belong_together_changes_nothing(
@@ -102,7 +104,7 @@ def test_what_does_not_belong_together_changes_nothing(
     record: Path,
     capsys: pytest.CaptureFixture[str],
     changes: dict[str, Any],
-    rows: int,
+    rows: str,
     said: str,
 ) -> None:
     before = (folder / "pointsman.json").read_bytes()
