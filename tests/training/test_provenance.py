@@ -69,9 +69,7 @@ def test_record_and_manifest_name_the_same(tmp_path: Path, folder: Path, record:
 
     written, manifest = json.loads(record.read_text()), artifact.load(folder).manifest
     named = manifest.training
-    assert written == REPORT | {
-        "calibration": {"a": {"commit": "c0ffee", "weights": DATA, "rows": 2, "sha256": ROWS}}
-    }
+    assert written == REPORT | {"calibration": {"a": {"commit": "c0ffee", "weights": DATA, "rows": 2, "sha256": ROWS}}}
     assert named is not None
     assert named.record == hashlib.sha256(record.read_bytes()).hexdigest()
     assert (named.seed, named.commit, named.python, named.versions) == (7, "12" * 20, "3.11.7", {"torch": "2.0"})

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from statistics import mean
 from typing import Any, NamedTuple
 
 import report
@@ -45,6 +46,15 @@ def of_tls(result: Any) -> list[float]:
     more = result["more_than_plain_us"]
     handshakes = [more["connection"][key] / 1000 for key in ("ecdsa", "rsa")]
     return [*handshakes, more["request"]["ecdsa"], more["chunk"]["ecdsa"], result["memory_kib"]["ecdsa"]]
+
+
+def of_sets(result: Any, figure: str) -> list[float]:
+    """The least and the greatest of the sets of prompts."""
+    return [pick(each[figure] for each in result["sets"].values()) for pick in (min, max)]
+
+
+def of_descriptions(result: Any) -> list[float]:
+    return of_sets(result, "described")
 
 
 def of_scale(result: Any) -> list[float]:
@@ -92,7 +102,26 @@ CLAIMS = (
         "docs/fit.md",
         r"an accuracy of ([\d.]+) to ([\d.]+), by how different",
         "fit",
-        lambda result: [pick(each["described"] for each in result["sets"].values()) for pick in (min, max)],
+        of_descriptions,
+    ),
+    *(
+        Claim(page, said, "fit", of_descriptions)
+        for page, said in {
+            "export/pointsman_export/fit/describe.py": r"EXPECTED = \(([\d.]+), ([\d.]+)\)",
+            "export/pointsman_export/fit/main.py": r"Expect an accuracy of ([\d.]+) to (\d\.\d+)",
+        }.items()
+    ),
+    Claim(
+        "export/pointsman_export/fit/describe.py",
+        r"the calibration error is ([\d.]+) to (\d\.\d+)",
+        "fit",
+        lambda result: of_sets(result, "described_calibration_error"),
+    ),
+    Claim(
+        "docs/model-card.md",
+        r"mean of the four sets of `make bench-fit`: ([\d.]+),",
+        "fit",
+        lambda result: [mean(each["few_rows"]["8"]["alone"] for each in result["sets"].values())],
     ),
     Claim(
         "docs/model-card.md",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
@@ -40,16 +38,6 @@ def measure(graphs: dict[str, Graph], vocabulary: int, sizes: Iterable[int] = TO
 def thread_counts() -> tuple[int, ...]:
     """Return the numbers of threads, up to two, on which this process can compare two engines."""
     return (1, 2) if usable_cores() > 1 else (1,)
-
-
-def cpu_model() -> str:
-    """Return the processor's name, or its architecture if the system does not tell the name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _milliseconds(graph: Graph, prompt: Ids) -> float:

@@ -151,7 +151,7 @@ def command_parser() -> argparse.ArgumentParser:
         "--activations",
         choices=["token", "tensor"],
         default="token",
-        help="one int8 scale per token, or one for all tokens of a run, which is up to a fifth faster but lets a "
+        help="one int8 scale per token, or one for all tokens of a run, which is a little faster but lets a "
         "prompt's score depend on the prompts of the same run (default: %(default)s)",
     )
     parser.add_argument("--force", action="store_true", help="replace an existing artifact")

@@ -10,6 +10,7 @@ from typing import Any
 
 from pointsman.classify.calibration import NO_LABEL
 from pointsman.classify.tokenizer import Ids
+from pointsman.evaluation.provenance import cpu_model
 from pointsman_export.export import latency, verify
 from pointsman_export.export.accuracy import Accuracy, check_accuracy
 from pointsman_export.export.agreement import Agreement, check_agreement, chosen
@@ -121,7 +122,7 @@ def prove(
         calibration=calibration,
         calibrated_on=_calibrated_on(trial.calibration),
         latency_ms=latencies,
-        cpu=latency.cpu_model(),
+        cpu=cpu_model(),
         bytes={name: path.stat().st_size for name, path in paths.items()},
     )
 

@@ -24,8 +24,8 @@ FILE holds one JSON object per line: {"text": "what's my balance", "label": "ban
 that you do not want to route: without one, each prompt is forced into one of the labels.
 
 Before you have such rows, --describe takes one or two sentences for each label, in the same form: {"text": "Questions
-about accounts, cards and payments.", "label": "banking"}. Expect an accuracy of 0.70 to 0.80. Ten or more rows for each
-label are better.
+about accounts, cards and payments.", "label": "banking"}. Expect an accuracy of 0.74 to 0.80. With ten or more rows
+for each label and --data, the accuracy is measured.
 
 With --labelled, the classifier of a config is corrected by the labels of `pointsman label`, ten at least. It keeps its
 own labels, and decides as before what is not like a labelled text. It is judged by labelled texts that it did not see,
