@@ -13,8 +13,10 @@ WORKERS ?= 3
 RERUNS = --reruns 1 --max-suite-reruns 3 -raR
 PREFIX ?= /opt/pointsman
 EXTRA ?= cpu
-# ONNX Runtime's wheels for the CPU and for CUDA have the same files: one of them can be installed.
-OTHER_WHEEL = onnxruntime$(if $(filter gpu%,$(EXTRA)),,-gpu)
+# ONNX Runtime's wheels for the CPU and for CUDA have the same files: one of them can be installed. $(call one-wheel,PIP,
+# EXTRAS) makes room for the one of these extras where there is the other.
+one-wheel = ! $1 show --quiet onnxruntime$(if $(findstring gpu,$2),,-gpu) 2>/dev/null || \
+	$1 uninstall --quiet --yes onnxruntime onnxruntime-gpu
 # Where there is a GPU the tests use it.
 TEST_EXTRAS = export$(if $(shell nvidia-smi --list-gpus 2>/dev/null),-gpu),openvino,otel
 SUITE ?= bookworm trixie
@@ -143,8 +145,7 @@ release: .venv-build/installed
 # As root; EXTRA=gpu for CUDA. DESTDIR is a folder to install under, for packages and tests.
 install:
 	$(PYTHON) -m venv $(DESTDIR)$(PREFIX)
-	! $(DESTDIR)$(PREFIX)/bin/pip show --quiet $(OTHER_WHEEL) 2>/dev/null || \
-		$(DESTDIR)$(PREFIX)/bin/pip uninstall --quiet --yes onnxruntime onnxruntime-gpu
+	$(call one-wheel,$(DESTDIR)$(PREFIX)/bin/pip,$(EXTRA))
 	$(DESTDIR)$(PREFIX)/bin/pip install --quiet --upgrade '.[$(EXTRA)]'
 	$(if $(DESTDIR),sed -i '1s|^#!$(DESTDIR)|#!|' $(DESTDIR)$(PREFIX)/bin/pointsman)
 	install -d $(addprefix $(DESTDIR),/etc/pointsman $(UNITS) /usr/lib/sysusers.d $(PREFIX)/share/pointsman)
@@ -284,15 +285,19 @@ bench-held-out: needs-DATA .venv-train/installed
 
 # Latency, throughput and memory on a CUDA card; needs ARTIFACT=folder, one for GPU or a checkpoint to export.
 bench-gpu: needs-ARTIFACT wheel
+	$(call one-wheel,.venv-test/bin/pip,gpu)
 	.venv-test/bin/pip install --quiet '.[gpu]'
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/gpu.py $(ARTIFACT)
 
 # The oldest and the newest dependencies of the export and the training: CUDA's libraries come along, 3 GB a cell.
 export-bounds: wheel
+	mkdir -p .cache
 	(printf '# The bounds of export and training\n\nThe tests of both, and the questions of the README, with the oldest '; \
 		printf 'and the newest dependencies that pyproject.toml allows (`make $@`), commit '; \
-		printf '%s.\n\n```\n' "$$(git describe --always --dirty)"; .ci/matrix export $(PYTHONS); printf '```\n') \
-		>benchmarks/results/export-bounds.md
+		printf '%s.\n\n```\n' "$$(git describe --always --dirty)") >.cache/$@.md
+	.ci/matrix export $(PYTHONS) >>.cache/$@.md || { cat .cache/$@.md; exit 1; }
+	echo '```' >>.cache/$@.md
+	mv .cache/$@.md benchmarks/results/$@.md
 
 # Random clients against random upstreams: nothing may be lost or mixed up. CHAOS_SECONDS=60 is a short one, which
 # writes no result.
@@ -342,6 +347,7 @@ has-%:
 .venv-test/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --upgrade 'pip>=25.1'
+	$(call one-wheel,.venv-test/bin/pip,$(TEST_EXTRAS))
 	.venv-test/bin/pip install --quiet '.[$(TEST_EXTRAS)]' --group test --group lint --group build --group lock
 	touch $@
 
