@@ -223,7 +223,8 @@ async def courtesies(router: Router, classifier: Unhurried) -> dict[str, dict[st
     kept: dict[str, list[bool]] = {}
     for text in content_free_texts():
         supported = (await classifier.classify(text)).supported
-        how = "words of the lists" if content_free(text) else "a language of the classifier" if supported else "another"
+        read = "read as a language of the classifier" if supported else "read as another language"
+        how = "known by their words" if content_free(text) else read
         kept.setdefault(how, []).append(await keeps(router, text))
     return {how: counted(found) for how, found in kept.items()}
 
@@ -407,7 +408,7 @@ def report(result: dict[str, Any]) -> str:
 def _courtesies(found: list[list[str]]) -> list[str]:
     if not found:
         return []
-    head = ["follow-ups without content in some sixty languages, known by", "keep each of three models", "of"]
+    head = ["follow-ups without content, in some sixty languages", "keep each of three models", "of"]
     return [*table(head, found), ""]
 
 
