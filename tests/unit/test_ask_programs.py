@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from pointsman.routing.ask import AskFinder, AskKind
 from pointsman.routing.ask.helpers import is_helper
 from support.rows import rows
 
@@ -713,3 +716,13 @@ with leek so salty?",
 )
 def test_it_has_a_form_of_the_answer_and_a_user_or_a_name_for_what_it_is_about(text: str, helper: bool) -> None:
     assert is_helper(text, "") is helper
+
+
+@pytest.mark.parametrize("label", ["", "Question:\n"])
+def test_what_stands_above_an_order_is_not_behind_it(label: str) -> None:
+    """A person orders below a document, whatever labels it has."""
+    said = "It was mild in most wards and severe in one of them, and a nurse wrote it down."
+    document = f"The survey of the wards was done in March.\n\n{label}How is the pain today?\n{said}\n\n" * 3
+    order = "Rephrase the sentence above and return only the sentence"
+    found = AskFinder().find([document + order])
+    assert (found.kind, found.text) == (AskKind.ASK, order)

@@ -129,8 +129,14 @@ def _opens(text: str, told: str, *, system: bool) -> bool:
         return True
     if tasks.ABOUT.isdisjoint(listed):
         return False
-    behind = None if system else text[len(begin) : _LOOKED_AT]
+    behind = None if system else _behind(text, told, len(begin))
     return _is_task(begin, listed, told, behind, place=_ends_with_place(text))
+
+
+def _behind(text: str, told: str, size: int) -> str:
+    """Return what stands behind so many characters of what is told, with which the text begins or ends."""
+    at = size if text.startswith(told) else text.rfind(told) + size
+    return text[at : at + _LOOKED_AT]
 
 
 def _closes(text: str) -> bool:
