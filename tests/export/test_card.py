@@ -8,7 +8,18 @@ import onnxruntime
 import pytest
 
 from pointsman.classify.runtime import PROVIDERS
+from pointsman_export.export import card
 from pointsman_export.export.card import unused_card
+
+
+def test_a_card_that_hangs_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [PROVIDERS["cpu"]])
+    monkeypatch.setattr(card, "LISTED_SECONDS", 0.01)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\nwhile :; do :; done\n")
+    program.chmod(0o755)
+    assert unused_card() is None
 
 
 def test_a_card_that_stays_unused_is_told_with_the_commands_that_change_it(

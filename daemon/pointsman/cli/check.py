@@ -130,8 +130,8 @@ def _unavailable(loaded: Loaded, manifests: Iterable[Manifest]) -> Iterator[Prob
     """Yield the artifacts that cannot run here; the service may run on another host."""
     use_cpu = loaded.config.classifier.category_model.use_cpu
     wanted = loaded.config.pointsman.classifier.providers
-    where = ("pointsman", "classifier", "providers") if wanted else _MODEL_IDS[0]
-    for manifest in manifests:
+    for keys, manifest in zip(_MODEL_IDS, manifests, strict=False):
+        where = ("pointsman", "classifier", "providers") if wanted else keys
         providers = wanted or default_providers(manifest.target, use_cpu=use_cpu)
         if (why := unavailable(manifest, providers)) is not None:
             message = f"the classifier does not start on this host: {why}"

@@ -9,6 +9,9 @@ import onnxruntime
 
 from pointsman.classify.runtime import Unavailable, require
 
+# With a card that hangs, the driver's program does, too.
+LISTED_SECONDS = 10.0
+
 
 def unused_card() -> str | None:
     """Return what to do so that the graph is proved on this host's GPU; None if it is, or if there is no GPU."""
@@ -25,5 +28,10 @@ def _has_card() -> bool:
     program = shutil.which("nvidia-smi")
     if program is None:
         return False
-    listed = subprocess.run([program, "--list-gpus"], capture_output=True, check=False)  # noqa: S603 - its full path
+    try:
+        listed = subprocess.run(  # noqa: S603 - its full path
+            [program, "--list-gpus"], capture_output=True, check=False, timeout=LISTED_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return False
     return listed.returncode == 0 and bool(listed.stdout.strip())
