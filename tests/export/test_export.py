@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -139,6 +140,7 @@ def test_options_reach_the_artifact(tiny: Path, tmp_path: Path, export: Export) 
     assert (outcome.code, outcome.message) == (0, "")
     assert len(outcome.steps) == 8
     assert (manifest.max_tokens, agreement["texts"], agreement["gate"]) == (64, 2, 0.5)
+    assert agreement["sha256"] == hashlib.sha256(texts.read_bytes()).hexdigest()
     assert agreement["source"] == "own.jsonl"
     assert "2 of 2 texts (own.jsonl) keep their label: 100 %, gate 50 %" in outcome.out
 

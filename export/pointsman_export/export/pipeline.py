@@ -14,6 +14,7 @@ from typing import Any
 import onnx
 import onnxruntime
 
+from pointsman.classify.artifact import sha256
 from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKENIZER, Manifest, Source
 from pointsman.classify.openvino_cpu import import_openvino
 from pointsman.classify.providers import OPENVINO
@@ -151,6 +152,7 @@ def _trial(checkpoint: Checkpoint, request: Request, texts: list[str]) -> Trial:
         target=request.target,
         prompts=tokenized(texts),
         origin="built-in" if request.texts is None else request.texts.name,
+        sha256=None if request.texts is None else sha256(request.texts),
         gate=request.gate,
         labelled=None if judged is None else labelled(judged),
         max_drop=request.max_drop,

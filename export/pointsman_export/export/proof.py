@@ -36,14 +36,16 @@ class Rival:
 class Trial:
     """The inputs and limits of the checks.
 
-    `prompts` are tokenized texts from `origin`, of which the share `gate` must keep its label. On the rows of
-    `labelled`, the shipped graph may lose `max_drop` of accuracy. It is calibrated on the rows of `calibration`, or on
-    the logits that come with them, with a threshold that has `precision`.
+    `prompts` are tokenized texts from `origin`, of which the share `gate` must keep its label; `sha256` is that of the
+    file, None for the built-in texts. On the rows of `labelled`, the shipped graph may lose `max_drop` of accuracy. It
+    is calibrated on the rows of `calibration`, or on the logits that come with them, with a threshold that has
+    `precision`.
     """
 
     target: str
     prompts: Sequence[Ids]
     origin: str
+    sha256: str | None
     gate: float
     labelled: Labelled | None
     max_drop: float
@@ -115,6 +117,7 @@ def prove(
         rival=compared,
         agreement=agreement,
         texts=trial.origin,
+        texts_sha256=trial.sha256,
         gate=trial.gate,
         accuracy=accuracy,
         labelled=trial.labelled.origin if trial.labelled else None,

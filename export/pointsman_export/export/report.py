@@ -57,6 +57,7 @@ class Report:
     rival: Comparison | None
     agreement: Agreement
     texts: str
+    texts_sha256: str | None
     gate: float
     accuracy: Accuracy | None
     labelled: str | None
@@ -82,6 +83,7 @@ class Report:
                 "share": self.agreement.share,
                 "gate": self.gate,
                 "source": self.texts,
+                "sha256": self.texts_sha256,
                 **({} if self.rival is None else {"onnxruntime_agreeing": self.rival.agreeing}),
             },
             "logit_error": self.selection
