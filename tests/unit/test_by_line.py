@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -51,9 +52,13 @@ def test_a_message_that_stays_whole_has_its_line_that_asks() -> None:
     assert (found.kind, found.text, found.line) == (AskKind.MESSAGE, message(), LINE)
 
 
-def test_it_is_found_again_where_the_message_comes_again() -> None:
-    finder = AskFinder()
-    assert finder.find([message()]) == finder.find([message()])
+def test_it_is_found_again_where_the_message_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without another search, also where none of the messages is an ask."""
+    module, finder = sys.modules[AskFinder.__module__], AskFinder()
+    known = finder.find([message()]), finder.whole([message()])
+    assert known[1].line == LINE
+    monkeypatch.setattr(module, "asking_line", None)
+    assert (finder.find([message()]), finder.whole([message()])) == known
 
 
 @rows(

@@ -400,6 +400,20 @@ async def test_a_blocked_engine_costs_the_deadline_and_no_more(make_classifier: 
             gate.open()
 
 
+async def test_a_long_text_is_cut_once(make_classifier: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    with make_classifier() as classifier:
+        text, read = "python " * 100_000, classifier.read
+        cut: list[str] = []
+
+        def counted(whole: str) -> str:
+            cut.append(whole)
+            return read(whole)
+
+        monkeypatch.setattr(classifier, "read", counted)
+        assert (await classifier.classify(text)).cut
+        assert cut == [text]
+
+
 async def test_a_late_class_is_remembered_for_the_next_one_who_asks(make_classifier: Make) -> None:
     with make_classifier(deadline_ms=50) as classifier:
         gate = Gate(classifier)

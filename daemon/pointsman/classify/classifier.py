@@ -186,11 +186,15 @@ class Classifier:
         `deadline` is in seconds; by default it follows from the text's predicted run. There is no larger artifact to
         ask, whatever `sure` says.
         """
-        if (hit := self._remembered(text)) is not None:
+        whole = _key(text)
+        if (hit := self._cache.get(whole)) is not None:
             self.lookups.hits += 1
             return hit
         read = self.read(text)
-        key = _key(read)
+        key = whole if read is text else _key(read)
+        if read is not text and (hit := self._remembered(whole, key)) is not None:
+            self.lookups.hits += 1
+            return hit
         tokens, text_hash = self._guess(read), text_key(read, self._hash_key).hex()
         deadline = self.deadline(tokens) if deadline is None else deadline
         job = self._running.get(key)
@@ -206,15 +210,12 @@ class Classifier:
         timing = replace(result.timing, queue=job.started_at - job.queued_at)
         return replace(result, timing=timing, source=source, cut=result.cut or read is not text, text_hash=text_hash)
 
-    def _remembered(self, text: str) -> Classification | None:
-        """Return what is known of a text; one that is cut before it is read is known by all of it, too."""
-        hit = self._cache.get(_key(text))
-        if hit is not None or (read := self.read(text)) is text:
-            return hit
-        hit = self._cache.get(_key(read))
+    def _remembered(self, whole: tuple[int, int], key: tuple[int, int]) -> Classification | None:
+        """Return what is known of a text that is cut before it is read; it is known by all of it then, too."""
+        hit = self._cache.get(key)
         if hit is not None:
             hit = hit if hit.cut else replace(hit, cut=True)
-            self._cache.put(_key(text), hit)  # to cut it and to hash what is left takes longer than all else of a hit
+            self._cache.put(whole, hit)  # to cut it and to hash what is left takes longer than all else of a hit
         return hit
 
     async def _wait(self, job: Job[Classification], deadline: float) -> Classification:

@@ -97,7 +97,14 @@ class AskFinder:
     def whole(self, parts: Sequence[str]) -> Ask:
         """Return the parts of a message as the ask, where none of them is one."""
         text = " ".join(parts)
-        return self._with_line(Ask(text, AskKind.MESSAGE)) if text and not text.isspace() else NO_ASK
+        if not text or text.isspace():
+            return NO_ASK
+        key = hash((None, text)), len(text)
+        found = self._known.get(key)
+        if found is None:
+            found = msgspec.structs.replace(self._with_line(Ask(text, AskKind.MESSAGE)), text="")
+            self._known.put(key, found)
+        return msgspec.structs.replace(found, text=text)
 
     def _with_line(self, ask: Ask) -> Ask:
         """Return an ask with the line of it that asks, where its first line does not.
