@@ -30,8 +30,13 @@ class Target:
         """Return a table row: what, measured, wanted, verdict."""
         unknown = math.isnan(self.measured) or math.isnan(self.wanted)
         verdict = "not measured" if unknown else "met" if self.met else "not met"
-        measured = f"{_figure(self.measured)} {self.at}".strip()
+        measured = f"{self._measured()} {self.at}".strip()
         return f"| {self.what} | {measured} | {self.sign} {_figure(self.wanted)} | {verdict} |"
+
+    def _measured(self) -> str:
+        """Return the figure, with as many more digits as show that it misses the target."""
+        figures = [_figure(self.measured, digits) for digits in range(3, 9)]
+        return figures[0] if self.met else next((one for one in figures if one != _figure(self.wanted)), figures[0])
 
 
 def at_least(what: str, wanted: float, measured: Mapping[str, float]) -> Target:
@@ -73,5 +78,6 @@ def _worst(what: str, measured: Mapping[str, float], sign: Sign, wanted: float) 
     return Target(what, known.get(at, math.nan), sign, wanted, at)
 
 
-def _figure(value: float) -> str:
-    return "?" if math.isnan(value) else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+def _figure(value: float, digits: int = 3) -> str:
+    decimals = max(0, digits - 3)
+    return "?" if math.isnan(value) else f"{value:,.{decimals}f}" if abs(value) >= 100 else f"{value:.{digits}g}"

@@ -11,10 +11,10 @@ from typing import Any
 import plot
 from markdown import UNKNOWN, judged, table, unmet
 from provenance import processor
-from target import difference, median
+from target import difference, median, ratio
 
 from relay import exchange, targets
-from relay.proxies import BEFORE, POINTSMAN
+from relay.proxies import BEFORE, POINTSMAN, QUIET
 from relay.requests import DIRECT, HIT, MISS, SIZES
 from relay.targets import column
 from relay.workplace import HERE
@@ -24,38 +24,16 @@ Result = dict[str, Any]
 Cell = dict[str, list[dict[str, float]]]
 BUSY = 0.95
 """Share of the load generator's core, above which the load generator is the bottleneck."""
-KERNEL = (
-    "Of streams, two thirds of the time are the kernel's, as with vllm-router: wake-ups, and for each chunk a "
-    "system call to read and one to write. The daemon's own code takes 0.6 us for a chunk when it is warm. But a chunk "
-    "comes every 0.3 ms, and behind each sleep, where all has left the caches, Python takes 7 us for it, and uvloop "
-    "and libc 4 us. Of few streams, few chunks share a wake-up."
-)
-LOG = (
-    "vllm-router logs nothing. Without the line of each request, 16 clients cost about as much as with vllm-router, "
-    'and 64 less: see the row "Pointsman, no request log". With one client the kernel takes half for either.'
-)
 ROUTING = (
     "A hit does what no other proxy here does: it reads the messages, finds the ask, identifies client and "
-    "conversation, decides, and edits the body. No part takes a third of it, and each takes about twice what it takes "
-    "when it is warm, as others ran in between: see [path.md](path.md) for all of it without any socket."
+    "conversation, decides, and edits the body. [path.md](path.md) has the cost of it without any socket. With cold "
+    "caches each part takes longer, and between two requests other code runs."
 )
-OBJECTS = (
-    "Three quarters of nginx's own time is the kernel's. Python's share of the daemon's time has no hot function: it "
-    "is spread over many small objects."
-)
-NOISE = (
-    "Its rounds differ by more than this: in turns of six to ten windows each, apart from this run, a chunk took 0.95 "
-    "to 0.98 times as much."
-)
-REASONS = {
-    "CPU a request, 1 KiB, times vllm-router": LOG,
-    "CPU a request": OBJECTS,
-    "CPU a cache hit": ROUTING,
-    "CPU more with a cache hit": ROUTING,
-    f"CPU a chunk at {targets.MANY} streams, times {BEFORE}": NOISE,
-    "CPU a chunk": KERNEL,
+READING = " Reading 64 KiB to find the model takes its part, too: see [path.md](path.md)."
+REASONS = {f"CPU a cache hit, {size}, times vllm-router's": ROUTING for size in SIZES} | {
+    "CPU more with a cache hit": ROUTING
 }
-"""Why a target is not met, by how its name begins; the first that fits. One more follows from what was found."""
+"""Why a target is not met, by how its name begins; the first that fits. Others follow from what was found."""
 
 
 def main() -> None:
@@ -67,7 +45,7 @@ def render(folder: Path) -> list[str]:
     result = json.loads((folder / "relay.json").read_text())
     requests, streams = result["found"]["requests"], result["found"]["streams"]
     wanted = [*targets.requests(requests), *targets.streams(streams)]
-    reasons = REASONS | {"added p99 of a chunk": _late(streams)}
+    reasons = REASONS | _unlogged(requests) | _few(streams) | {"added p99 of a chunk": _late(streams)}
     return [
         "# The relay: cost per request",
         "",
@@ -76,8 +54,8 @@ def render(folder: Path) -> list[str]:
         "core to itself while the others are stopped; the load generator and the upstream share another core. CPU is",
         "the sum over all processes of the proxy. Each proxy forwards a chat completion with an explicit model to one",
         f'upstream; "{HIT}" and "{MISS}" are for the automatic model, a hit for one',
-        f"of {exchange.LENGTHS} questions again and again, a miss for one that is new and is classified. A miss costs",
-        "what the classifier does, which one client keeps busy: of more, most would only wait for its deadline.",
+        f"of {exchange.LENGTHS} questions again and again, a miss for one that is new and is classified. Misses are",
+        "measured with one client: it keeps the classifier busy, and more would mostly run into the deadline.",
         f"{POINTSMAN} and sglang-router log one line per request, their default; the others log nothing.",
         "Requests have the headers of OpenAI's client for Python and, as the responses, another length each time; each",
         "response has another request id, and the date of its second.",
@@ -85,7 +63,7 @@ def render(folder: Path) -> list[str]:
         "",
         *judged(wanted),
         "",
-        "Why a target is not met; shares of time are from profiles apart from this run:",
+        "Why a target is not met:",
         "",
         *unmet(wanted, reasons),
         "",
@@ -95,6 +73,38 @@ def render(folder: Path) -> list[str]:
         "",
         *_origin(result),
     ]
+
+
+def _unlogged(requests: Result) -> dict[str, str]:
+    """Return what is left beside a peer if no request is logged, as the peers do not either."""
+    return {
+        f"CPU a request, {size}, times {peer}'s": (
+            f"{peer} logs nothing. Without its line for each request, {POINTSMAN} takes at most {max(times):.2f} times "
+            f"as much.{READING if size == '64 KiB' else ''}"
+        )
+        for size, cells in requests["cells"].items()
+        for peer in ("vllm-router", "Envoy", "nginx")
+        if (times := [ratio(column(cell, QUIET, "cpu_us"), column(cell, peer, "cpu_us")) for cell in cells.values()])
+        and not any(map(math.isnan, times))
+    }
+
+
+def _few(streams: Result) -> dict[str, str]:
+    """Return how much more a chunk costs of few streams than of many."""
+    few, most = (streams["cells"].get(many, {}) for many in (targets.MANY, targets.MOST))
+    more = {
+        name: _median(few, name, "cpu_us") / _median(most, name, "cpu_us")
+        for name in ("vllm-router", "nginx", POINTSMAN)
+        if name in few and name in most
+    }
+    told = "; ".join(f"{name} {times:.1f}" for name, times in more.items())
+    return {
+        f"CPU a chunk at {targets.MANY} streams, times {peer}'s": (
+            f"Of few streams few chunks share a wake-up. A chunk takes more than of {targets.MOST}, in times: {told}."
+        )
+        for peer in ("vllm-router", "nginx")
+        if more
+    }
 
 
 def _late(streams: Result) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from target import Target, at_least, at_most, difference, median, ratio
 
-from relay.proxies import BEFORE, POINTSMAN
+from relay.proxies import BEFORE, POINTSMAN, QUIET
 from relay.requests import BEFORE_HIT, DIRECT, HIT
 
 Found = Mapping[str, Any]
@@ -47,6 +47,10 @@ def requests(found: Found) -> list[Target]:
                 ("nginx", 2.5, " (aim)"),
                 (BEFORE, 1.0, ""),
             )
+            for size in found["cells"]
+        ),
+        *(
+            at_most(f"CPU a request, {size}, no log, times vllm-router's", 1.0, times("vllm-router", size, QUIET))
             for size in found["cells"]
         ),
         *(

@@ -267,11 +267,24 @@ def test_what_nginx_adds_to_the_slowest_chunks_is_computed(tmp_path: Path) -> No
 
     def told() -> str:
         (tmp_path / "relay.json").write_text(json.dumps(result))
-        [line] = [line for line in render(tmp_path) if line.startswith("- added p99 of a chunk at 1000 streams, ms: ")]
-        return line.split(": ")[1]
+        [line] = [line for line in render(tmp_path) if "added p99 of a chunk at 1000 streams, ms: " in line]
+        return line.split(": ")[-1]
 
     for window, direct in zip(most["nginx"], most["direct"], strict=True):
         window["delay_p99_us"] = direct["delay_p99_us"] + 2500
     assert told() == "Not found out; nginx adds 2.5 ms."
     del most["nginx"]
     assert told() == "Not found out."
+
+
+def test_without_a_line_for_each_request_it_is_judged_against_vllm_router() -> None:
+    found = json.loads((RESULTS / "relay.json").read_text())["found"]["requests"]
+    for window in found["cells"]["1 KiB"]["16"]["Pointsman, no request log"]:
+        window["cpu_us"] = 1e6
+    rows = {row.what: row for row in targets.requests(found)}
+    assert not rows["CPU a request, 1 KiB, no log, times vllm-router's"].met
+
+
+def test_a_missed_target_does_not_look_met() -> None:
+    assert "| 1.0004 |" in target.at_most("x", 1.0, {"": 1.0004}).row()
+    assert "| 1 |" in target.at_most("x", 1.0, {"": 0.9996}).row()
