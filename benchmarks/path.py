@@ -53,8 +53,8 @@ HEAD = "".join(
     ]
 )
 SYSTEM = "You are a helpful assistant. Answer briefly, and say so where you are not sure."
-QUESTION = "My PostgreSQL query is slow. How do I read the output of EXPLAIN ANALYZE?\n"
-ANSWER = "Read it from the innermost node outwards, and compare the rows that were *expected* with those that came.\n"
+QUESTION = "My Python function raises a KeyError. How do I read the traceback and debug it?\n"
+ANSWER = "Read it from the last line upwards: the *last* call of your own code is where the key was looked up.\n"
 
 
 def body(size: int, turns: int, model: str) -> bytes:

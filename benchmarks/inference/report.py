@@ -116,37 +116,38 @@ def batch1_reasons(found: Mapping[str, Any], ours: str, two_threads: str) -> dic
     alone = targets.batch1({**found, "ms": {str(THREADS): {}, "1": found["ms"]["1"]}}, ours)
     met = [one.what for one in alone if one.met]
     like = targets.LIKE_FIDELITY
-    reasons = {
-        "speed-up over optimum's": [_products(found, ours), two_threads],
+    rows = [row for row in targets.batch1(found, ours) if row.at]
+    reasons = {row.what: [_products(found, ours, row), two_threads] for row in rows if "optimum" in row.what}
+    reasons |= {
         like: [two_threads, "On one thread it is met at every length." if like in met else ""],
-        "speed-up over OpenVINO's fastest": [_fastest(found, ours), two_threads],
         "time relative to the floor": [two_threads],
     }
+    reasons |= {row.what: [_fastest(found, ours, row), two_threads] for row in rows if row.what == targets.FASTEST}
     said = {begin: " ".join(filter(None, some)) for begin, some in reasons.items()}
     return {begin: reason for begin, reason in said.items() if reason}
 
 
-def _products(found: Mapping[str, Any], ours: str) -> str:
-    """Return which part of our time the products take that any int8 program computes."""
-    shares = [
-        ratio(targets.floors(cell, int(tokens)), cell[ours])
-        for tokens, cell in found["ms"][str(THREADS)].items()
-        if ours in cell
-    ]
-    return f"The products alone take at least {min(shares):.0%} of our time." if shares else ""
-
-
-def _fastest(found: Mapping[str, Any], ours: str) -> str:
-    """Return which form of OpenVINO is the fastest where the target is missed by most."""
-    row = next(one for one in targets.batch1(found, ours) if one.what.startswith(targets.FASTEST))
-    if not row.at:
-        return ""
+def _cell(found: Mapping[str, Any], row: Target) -> tuple[int, Mapping[str, Sequence[float]]]:
+    """Return the length, and the times by program, where the value of a target was measured."""
     tokens, _, threads = row.at.replace(",", "").partition(" tokens ")
-    cell = found["ms"][threads.split()[0]][tokens]
+    return int(tokens), found["ms"][threads.split()[0]][tokens]
+
+
+def _products(found: Mapping[str, Any], ours: str, row: Target) -> str:
+    """Return what the products, which any int8 program computes, leave of a speed-up."""
+    tokens, cell = _cell(found, row)
+    share = ratio(targets.floors(cell, tokens), cell[ours])
+    without = row.measured / share
+    return f"There the products alone take {share:.0%} of our time; without the rest it would be {without:.2f}."
+
+
+def _fastest(found: Mapping[str, Any], ours: str, row: Target) -> str:
+    """Return which form of OpenVINO is the fastest where the target is missed by most."""
+    _, cell = _cell(found, row)
     times = {name: statistics.median(cell[name]) for name in targets.OPENVINO if name in cell}
     told = f"The fastest is {min(times, key=times.__getitem__)}; its error is [below](#fidelity)."
     plain = "OpenVINO int8, f32"
-    if plain in cell and ours in cell:
+    if plain in cell:
         told += f" With float32 in place of bfloat16, OpenVINO gives {ratio(cell[plain], cell[ours]):.2f} there."
     return told
 
@@ -422,9 +423,9 @@ def added(found: Result, _: Path) -> list[str]:
         "Short prompts that are not in the cache arrive at random, at shares of what 128 clients reach that wait for",
         f"their answers. The upstream answers after {found['delay_ms']:.0f} ms; it and the load generator use the same",
         "cores. Milliseconds, p50 / p95; the class is the median of a classification alone. Two simulations with the",
-        "same arrivals bound what is beyond it: runs alone, a server of which nothing but classifications takes time,",
-        "by the cost curve, in the better of two ways (texts that wait together share a run, or none do); and its",
-        "queue, a server that has the same capacity, and takes the same time for each text:",
+        'same arrivals bound what is beyond it. "Runs alone" simulates a server that spends time on classification',
+        'only, by the cost curve, in the better of two ways (texts that wait together share a run, or none do). "Its',
+        'queue" simulates a server that has the same capacity, and takes the same time for each text:',
         "",
         *table(["", "direct", "routed", "class", "p50 beyond it", "runs alone", "its queue"], rows),
         *_phases(found),
@@ -454,7 +455,7 @@ def added_reasons(found: Result) -> dict[str, str]:
     """Return how much of what a request costs beyond its class is inevitable, by target."""
     return {
         f"{target} at {float(share):.0%} of the capacity, {name}": (
-            f"Of {beyond:.2f} ms the bound has {least:.2f}.{_longest(one.get('phases_ms', {}).get(share))}"
+            f"Of {beyond:.2f} ms the bound has {least:.2f}.{_spent(one.get('phases_ms', {}).get(share))}"
         )
         for name, one in found["classifiers"].items()
         for share, beyond in targets.beyond_class(one).items()
@@ -463,12 +464,15 @@ def added_reasons(found: Result) -> dict[str, str]:
     }
 
 
-def _longest(phases_ms: Mapping[str, float] | None) -> str:
-    """Return in which phase most of the time went."""
+def _spent(phases_ms: Mapping[str, float] | None) -> str:
+    """Return what the class and what is beyond it consist of."""
     if not phases_ms:
         return ""
-    phase = max(phases_ms, key=phases_ms.__getitem__)
-    return f" The longest phase is {phase} ({phases_ms[phase]:.2f} ms)."
+    queue, tokenize, infer, rest = (f"{phases_ms[phase]:.2f}" for phase in ("queue", "tokenize", "infer", REST))
+    return (
+        f" With its class, a request waits {queue} ms, is tokenized in {tokenize} ms, runs for {infer} ms, and has "
+        f"{rest} ms of reading, sending and waking threads, in the median."
+    )
 
 
 def soak(found: Result, folder: Path) -> list[str]:

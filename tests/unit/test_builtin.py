@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import path as benchmark
 import pytest
 
 from pointsman.classify import artifact
@@ -249,6 +250,14 @@ def test_the_guides_questions_and_their_paraphrases_reach_their_adapter(builtin:
     """The right category, as sure as the shipped config's threshold asks."""
     choice = builtin.choice(builtin.probabilities([row.text])[0])
     assert (choice.category, choice.reason) == (group_of(row.label), Reason.CLASSIFIED), f"{choice.confidence:.2f}"
+
+
+@pytest.mark.parametrize(("turns", "size"), benchmark.REQUESTS.values())
+def test_the_questions_of_the_cost_benchmarks_reach_their_adapter(builtin: Builtin, turns: int, size: int) -> None:
+    """They measure a hit whose body is edited for an adapter."""
+    messages = json.loads(benchmark.body(size, turns, benchmark.HIT))["messages"]
+    choice = builtin.choice(builtin.probabilities([messages[-1]["content"]])[0])
+    assert (choice.category, choice.reason) == ("technical", Reason.CLASSIFIED)
 
 
 def test_an_english_prompt_is_never_called_another_language() -> None:
