@@ -253,13 +253,13 @@ def test_descriptions_alone_make_an_artifact(described: Path) -> None:
 
 
 def test_the_report_on_descriptions_says_what_to_expect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A range instead of a measured accuracy, that rows are better, and the warnings of rows."""
+    """A range instead of a measured accuracy, that rows measure it, and the warnings of rows."""
     assert describe(tmp_path) == 0
 
     out = capsys.readouterr().out
     assert "5 sentences of labels.jsonl that describe 5 labels" in out
     assert re.search(r"accuracy +not measured; expect 0\.\d\d to 0\.\d\d", out)
-    assert re.search(r"rows +are better: .* --data", out)
+    assert re.search(r"rows +tell more: .* --data", out)
     assert "none suggested" in out
     assert out.rstrip().endswith('add a label such as "other" with prompts that you do not want to route')
 
