@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from provenance import commit, cpu, processor, provenance
+
+from support import needs
 
 GENOA = """processor\t: 0
 vendor_id\t: AuthenticAMD
@@ -62,6 +65,7 @@ def git(folder: Path, *arguments: str) -> str:
 def test_a_change_of_what_is_measured_marks_the_commit_and_one_of_a_result_does_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    shutil.which("git") or needs.excused("no git")
     for name in ("code", "benchmarks/results/one.json", "docs/benchmarks.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
