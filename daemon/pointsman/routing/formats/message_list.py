@@ -79,8 +79,6 @@ def _message(array: memoryview, span: Span) -> Steps[Message]:
 
 def known_ask(messages: list[Message], system: Value | None, finder: AskFinder) -> tuple[Ask, Message] | None:
     """Return what `read_ask` returns, where the user's last message is remembered; None where it is not."""
-    if finder.mode == "all":
-        return None
     for message in reversed(messages):
         if message.role == "user":
             frame = beginning_bytes(_system(messages, system))
