@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from pathlib import Path
 
 Points = Sequence[tuple[float, float]]
 
@@ -51,6 +52,13 @@ def lines(series: Mapping[str, Points], x_name: str, y_name: str, *, logarithmic
             _text(WIDTH - RIGHT + 32, row - 3, name, ""),
         ]
     return "".join([*parts, "</svg>\n"])
+
+
+def shown(folder: Path, report: str, name: str, svg: str) -> str:
+    """Write a plot beside its report; return the line that shows it."""
+    file = folder / f"{report}-{name}.svg"
+    file.write_text(svg)
+    return f"![{name}]({file.name})"
 
 
 def _text(x: float, y: float, text: str, kind: str) -> str:

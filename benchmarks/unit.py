@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import statistics
 import subprocess
 import time
 
 from provenance import provenance
 from startup import RESULT, ROOT
+
+from relay import cpu
 
 COMMAND = ("make", "--no-print-directory", "unit")
 RUNS = 3
@@ -34,19 +35,13 @@ def main() -> None:
 def measure() -> dict[str, float]:
     """Run the tests, of which none may fail; return their number, the seconds, and how busy the machine was before."""
     load = os.getloadavg()[0]
-    started, cpu = time.perf_counter(), cpu_of_children()
+    started, spent = time.perf_counter(), cpu.of_children()
     done = subprocess.run(COMMAND, cwd=ROOT, capture_output=True, text=True, check=False)
-    wall, cpu = time.perf_counter() - started, cpu_of_children() - cpu
+    wall, spent = time.perf_counter() - started, cpu.of_children() - spent
     passed = re.search(r"^(\d+) passed", done.stdout, re.MULTILINE)
     if done.returncode or passed is None:
         raise SystemExit(done.stdout + done.stderr)
-    return {"tests": int(passed[1]), "wall_s": round(wall, 1), "cpu_s": round(cpu, 1), "load_before": round(load, 1)}
-
-
-def cpu_of_children() -> float:
-    """Return the CPU seconds of all processes that have ended, and of theirs."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return {"tests": int(passed[1]), "wall_s": round(wall, 1), "cpu_s": round(spent, 1), "load_before": round(load, 1)}
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from pointsman_export.fit.describe import describing_head
 from pointsman_export.fit.head import fit_heads
 from pointsman_export.fit.layers import with_layers
 from pointsman_export.fit.validation import choose, cross_validate
+from relay import cpu
 
 HERE = Path(__file__).parent
 RESULT = HERE.parent / "results" / "fit"
@@ -182,12 +182,11 @@ def many_rows() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "rows.jsonl"
         data.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in texts.items()))
-        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        before, start = cpu.of_children(), time.perf_counter()
         command = [sys.executable, "-m", "pointsman", "fit", "--data", str(data), "-o", str(Path(folder) / "fitted")]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"rows": ROWS, "labels": LABELS, "cpu_s": round(cpu, 1), "wall_s": round(wall, 1)}
+        wall, spent = time.perf_counter() - start, cpu.of_children() - before
+    return {"rows": ROWS, "labels": LABELS, "cpu_s": round(spent, 1), "wall_s": round(wall, 1)}
 
 
 def rendered(result: dict[str, Any]) -> str:

@@ -100,7 +100,7 @@ def batch1(found: Result, folder: Path) -> list[str]:
         ]
     lines += [
         "",
-        _plot(folder, "batch1", plot.lines(series, "tokens", "ms", logarithmic=True)),
+        plot.shown(folder, "inference", "batch1", plot.lines(series, "tokens", "ms", logarithmic=True)),
         "",
         "The floor is the time of the matrix products alone: u8 x s8 for the linear layers, float for the windowed",
         "attention, measured in the same rounds. On a CPU with bfloat16, OpenVINO computes everything that is not int8",
@@ -359,7 +359,9 @@ def serving(found: Result, folder: Path) -> list[str]:
             "",
             "Latency by arrival rate (Poisson arrivals):",
             "",
-            _plot(folder, f"open-{workload}", plot.lines(series, "arrivals a second", "ms", logarithmic=True)),
+            plot.shown(
+                folder, "inference", f"open-{workload}", plot.lines(series, "arrivals a second", "ms", logarithmic=True)
+            ),
         ]
     return lines
 
@@ -485,7 +487,7 @@ def soak(found: Result, folder: Path) -> list[str]:
         "Resident memory in MiB over time in seconds, with prompts of 4 to 512 tokens at the highest rate that the",
         "daemon sustains:",
         "",
-        _plot(folder, "soak", plot.lines(series, "seconds", "MiB")),
+        plot.shown(folder, "inference", "soak", plot.lines(series, "seconds", "MiB")),
     ]
 
 
@@ -543,11 +545,6 @@ SECTIONS = {
 def _served(rounds: list[dict[str, float]]) -> str:
     p50, p95 = (median(rounds, figure) for figure in ("p50_ms", "p95_ms"))
     return f"{median(rounds, 'per_second'):.1f} ({p50:.0f} / {p95:.0f})"
-
-
-def _plot(folder: Path, name: str, svg: str) -> str:
-    (folder / f"inference-{name}.svg").write_text(svg)
-    return f"![{name}](inference-{name}.svg)"
 
 
 def _origin(result: Result) -> str:

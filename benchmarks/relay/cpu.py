@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -48,6 +49,12 @@ def spent(processes: Iterable[int]) -> dict[int, float]:
 def since(before: Spent, after: Spent) -> float:
     """Return the seconds between two counts; a process that began in between counts from its start."""
     return sum(seconds - before.get(process, 0.0) for process, seconds in after.items())
+
+
+def of_children() -> float:
+    """Return the seconds of this process's children that have ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def machine() -> float:

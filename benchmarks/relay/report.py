@@ -148,7 +148,7 @@ def _requests(found: Result, folder: Path) -> list[str]:
             "",
             *table(head, rows),
             "",
-            _plot(folder, f"cpu-{SIZES[size] // 1024}k", svg),
+            plot.shown(folder, "relay", f"cpu-{SIZES[size] // 1024}k", svg),
         ]
     return [
         *lines,
@@ -197,7 +197,7 @@ def _streams(found: Result, folder: Path) -> list[str]:
         "",
         "p99 of a chunk's transit time, from sending to reading:",
         "",
-        _plot(folder, "delay", plot.lines(series, "streams", "us", logarithmic=True)),
+        plot.shown(folder, "relay", "delay", plot.lines(series, "streams", "us", logarithmic=True)),
         "",
         "Memory: MiB at rest (proportional set size), and growth of the resident set per stream in KiB:",
         "",
@@ -239,11 +239,6 @@ def _median(cell: Cell, name: str, figure: str) -> float:
 
 def _limited(cell: Cell, name: str) -> str:
     return "*" if name != DIRECT and _median(cell, name, "load_busy") > BUSY else ""
-
-
-def _plot(folder: Path, name: str, svg: str) -> str:
-    (folder / f"relay-{name}.svg").write_text(svg)
-    return f"![{name}](relay-{name}.svg)"
 
 
 def _origin(result: Result) -> list[str]:

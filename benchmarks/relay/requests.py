@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import subprocess
 import time
 from contextlib import ExitStack
@@ -69,12 +68,12 @@ def _window(
             stack.enter_context(proxy.alone())
             port = proxy.port
         trees = [] if proxy is None else proxy.tree(), cpu.tree(upstream)
-        before = [*map(cpu.spent, trees)], _children(), cpu.machine(), time.perf_counter()
+        before = [*map(cpu.spent, trees)], cpu.of_children(), cpu.machine(), time.perf_counter()
         said = _wrk(work, port, concurrency, script)
         seconds = time.perf_counter() - before[3]
         trees = trees if proxy is None else (proxy.tree(), trees[1])
         used, answered = (cpu.since(was, cpu.spent(tree)) for was, tree in zip(before[0], trees, strict=True))
-        asked = _children() - before[1]
+        asked = cpu.of_children() - before[1]
         others = cpu.machine() - before[2] - used - answered - asked
     found = parse(said)
     return {
@@ -159,11 +158,6 @@ function request()
   return wrk.format(nil, nil, nil, before .. string.format("%0{exchange.NUMBER_DIGITS}.0f", number) .. after)
 end
 """
-
-
-def _children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def _answers(port: int) -> bool:

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from folder import Folder
+
 HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace:
+class Workplace(Folder):
     """A folder with peers (`peers/install.sh FOLDER/peers`), logs and configs, and the numbers of the cores.
 
     `before` is the Python of another installation of Pointsman, to compare with.
     """
 
-    folder: Path
     load_core: int
     proxy_core: int
     before: Path | None = None
@@ -32,12 +33,6 @@ class Workplace:
 
     def peer(self, name: str, program: str) -> Path:
         return self.folder / "peers" / name / program
-
-    def part(self, name: str) -> Path:
-        """Return a folder for files that only this run needs."""
-        path = self.folder / name
-        path.mkdir(parents=True, exist_ok=True)
-        return path
 
     def pinned(self, core: int, command: Sequence[str]) -> list[str]:
         return ["taskset", "-c", str(core), *command]
