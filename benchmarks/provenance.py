@@ -78,6 +78,13 @@ def commit(root: Path) -> str:
     return f"{found}-dirty"
 
 
+def commit_of(file: Path) -> str:
+    """Return the commit of the checkout that has this file; empty if none has."""
+    if not shutil.which("git") or not _git(file.parent, "ls-files", "--", file.name):
+        return ""
+    return commit(Path(_git(file.parent, "rev-parse", "--show-toplevel")))
+
+
 def cpu(cpuinfo: str) -> dict[str, Any]:
     """Return what tells one CPU from another: its name, family, model, stepping, and the flags that count."""
     first = cpuinfo.partition("\n\n")[0]

@@ -16,7 +16,7 @@ from pathlib import Path
 from provenance import provenance
 
 from relay import report, requests, streams
-from relay.proxies import versions
+from relay.proxies import commit_before, versions
 from relay.workplace import Workplace
 
 
@@ -35,6 +35,7 @@ def main() -> None:
     found = {"requests": requests.measure(work, options.share), "streams": streams.measure(work, options.share)}
     result = provenance() | {
         "peers": versions(work),
+        "before_commit": commit_before(work),
         "cores": {"load": work.load_core, "proxy": work.proxy_core},
         "seconds": round(time.monotonic() - started),
         "found": found,

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import yaml
 from programs import running
+from provenance import commit_of
 
 from relay import cpu, exchange, nginx
 from relay.workplace import Workplace
@@ -265,6 +266,13 @@ def versions(work: Workplace) -> dict[str, str]:
     if (program := work.peer("nginx", "usr/sbin/nginx")).exists():
         found["nginx"] = _said([str(program), "-v"]).rpartition("/")[2]
     return found
+
+
+def commit_before(work: Workplace) -> str:
+    """Return the commit of the other installation of ours; empty if there is none, or it runs from no checkout."""
+    if work.before is None:
+        return ""
+    return commit_of(Path(_said([str(work.before), "-I", "-c", "import pointsman; print(pointsman.__file__)"])))
 
 
 def _said(command: list[str]) -> str:

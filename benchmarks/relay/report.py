@@ -59,7 +59,7 @@ def render(folder: Path) -> list[str]:
         f"{POINTSMAN} and sglang-router log one line per request, their default; the others log nothing.",
         "Requests have the headers of OpenAI's client for Python and, as the responses, another length each time; each",
         "response has another request id, and the date of its second.",
-        *_compared(result["peers"]),
+        *_compared(result),
         "",
         *judged(wanted),
         "",
@@ -112,10 +112,14 @@ def _late(streams: Result) -> str:
     return UNKNOWN if math.isnan(nginx) else f"Not found out; nginx adds {nginx:.1f} ms."
 
 
-def _compared(versions: dict[str, str]) -> list[str]:
-    if BEFORE not in versions:
+def _compared(result: Result) -> list[str]:
+    if BEFORE not in result["peers"]:
         return []
-    return [f'"{BEFORE}" is a second installation, version {versions[BEFORE]}, in the same run.']
+    commit = result.get("before_commit") or "not named by the result"
+    return [
+        f'"{BEFORE}" is a second installation, version {result["peers"][BEFORE]}, commit {commit}, in the same',
+        "run.",
+    ]
 
 
 def _requests(found: Result, folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from provenance import commit, cpu, processor, provenance
+from provenance import commit, commit_of, cpu, processor, provenance
 
 from support import needs
 
@@ -81,6 +81,21 @@ def test_a_change_of_what_is_measured_marks_the_commit_and_one_of_a_result_does_
     (tmp_path / "code").write_text("changed")
     assert commit(tmp_path) == f"{head}-dirty"
     assert "-dirty" in capsys.readouterr().err
+
+
+def test_an_installation_has_the_commit_of_the_checkout_that_it_runs_from(tmp_path: Path) -> None:
+    """A virtual environment inside of a checkout is none."""
+    shutil.which("git") or needs.excused("no git")
+    own, installed = (tmp_path / folder / "__init__.py" for folder in ("daemon/pointsman", ".venv/pointsman"))
+    for file in (own, installed):
+        file.parent.mkdir(parents=True)
+        file.touch()
+    assert commit_of(own) == ""
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "daemon")
+    git(tmp_path, "commit", "--quiet", "--message=all")
+    assert commit_of(own) == git(tmp_path, "rev-parse", "--short", "HEAD").strip()
+    assert commit_of(installed) == ""
 
 
 def test_a_result_has_the_machine_the_kernel_and_the_versions() -> None:
