@@ -3,7 +3,8 @@
 All texts pass the scheduler, from the event loop, without the cache. Measured are the latency of one text by tokens,
 that of the first one after the start, the throughput of short texts by the number that is in flight, the memory of the
 card and who else uses it, and how near the scores are to those of the same graph on the CPU. Writes
-benchmarks/results/gpu.json; exits with 3 if there is no CUDA device. It has not been run on one yet.
+benchmarks/results/gpu.json, and inference.md with it; exits with 3 if there is no CUDA device. It has not been run on
+one yet.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from inference import report
 from provenance import provenance
 from target import quantile
 
@@ -60,6 +62,7 @@ def main() -> int:
         return CANNOT_START
     RESULT.write_text(json.dumps(provenance() | {"found": found}, indent=1) + "\n")
     print(json.dumps(found, indent=1))
+    report.main()
     return 0
 
 

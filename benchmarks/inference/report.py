@@ -59,7 +59,7 @@ def render(folder: Path) -> list[str]:
         lines += [*section(result["found"], folder), "", _origin(result), ""]
         if missing := result["found"].get("missing"):
             lines += [f"Not measured, since it could not be run: {', '.join(missing)}.", ""]
-    return lines
+    return [*lines, *gpu(folder / "gpu.json")]
 
 
 def batch1(found: Result, folder: Path) -> list[str]:
@@ -530,6 +530,24 @@ def overload(found: Result, _: Path) -> list[str]:
     return lines[:-1]
 
 
+def gpu(file: Path) -> list[str]:
+    """Return the section on a GPU, whose result another target writes."""
+    found, said = None, "No card was at hand."
+    if file.exists():
+        result = json.loads(file.read_text())
+        found = result["found"]
+        said = f"On {'; '.join(found['card']['ready']['cards'])}: {_origin(result)}"
+    return [
+        "## On a GPU",
+        "",
+        "All texts pass the scheduler, as they do in the service (`make bench-gpu`).",
+        "",
+        *_judged(targets.gpu(found)),
+        "",
+        said,
+    ]
+
+
 SECTIONS = {
     "batch1": batch1,
     "fidelity": fidelity,
@@ -548,15 +566,17 @@ def _served(rounds: list[dict[str, float]]) -> str:
 
 
 def _origin(result: Result) -> str:
-    parts = {"onnxruntime": result["versions"]["onnxruntime"]}
+    runtimes = ("onnxruntime", "onnxruntime-gpu")
+    parts = {name: result["versions"][name] for name in runtimes if name in result["versions"]}
     venvs = {"": parts} | (result["peers"] if "missing" in result["found"] else {})
     versions = [
         f"{peer and f'venv {peer}: '}{', '.join(f'{package} {version}' for package, version in packages.items())}"
         for peer, packages in venvs.items()
     ]
+    took = f", {result['seconds']} s" if "seconds" in result else ""
     return (
         f"{processor(result['machine'])}, Python {result['python']}, {'; '.join(versions)}; "
-        f"commit {result['commit']}, {result['time'][:10]}, {result['seconds']} s."
+        f"commit {result['commit']}, {result['time'][:10]}{took}."
     )
 
 

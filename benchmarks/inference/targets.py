@@ -223,6 +223,18 @@ def soak(found: Found) -> list[Target]:
     ]
 
 
+def gpu(found: Found | None) -> list[Target]:
+    """Return the targets on a CUDA card; without a result they are not measured."""
+    latency: Found = found["latency_ms"] if found else {}
+    short: Found = found["short_texts"] if found else {}
+    rates = ((one["per_second"], f"{in_flight} in flight") for in_flight, one in short.items())
+    most = max(rates, default=(math.nan, ""))
+    return [
+        at_most("p50 of a text of 512 tokens, ms", 2.0, {"": latency["512"]["median"]} if "512" in latency else {}),
+        Target("short texts a second", most[0], "at least", 5000.0, most[1]),
+    ]
+
+
 def overload(found: Found) -> list[Target]:
     """Return the targets under overload: admitted requests meet the deadline, and others do not wait."""
     admitted = {name: outcome["admitted"]["p99_ms"] for name, outcome in found["workloads"].items()}

@@ -569,6 +569,31 @@ def test_the_report_says_what_was_measured(tmp_path: Path) -> None:
     assert set(re.findall(r"\]\(#([^)]*)\)", "\n".join(lines))) <= headings
 
 
+def test_the_targets_on_a_card_stand_in_the_report_with_a_card_and_without(tmp_path: Path) -> None:
+    lines = render(tmp_path)
+    assert "| p50 of a text of 512 tokens, ms | ? | at most 2 | not measured |" in lines
+    assert "| short texts a second | ? | at least 5,000 | not measured |" in lines
+    assert lines[-1] == "No card was at hand."
+
+    found = {
+        "latency_ms": {"256": {"first": 9.0, "median": 1.0}, "512": {"first": 9.0, "median": 2.5}},
+        "short_texts": {"8": {"per_second": 3000.0}, "128": {"per_second": 6000.0}},
+        "card": {"ready": {"cards": ["a card"]}},
+    }
+    head = {
+        "machine": {"cores": 2, "cpu": "x"},
+        "versions": {"onnxruntime-gpu": "1"},
+        "python": "3",
+        "commit": "c",
+        "time": "t",
+    }
+    (tmp_path / "gpu.json").write_text(json.dumps(head | {"found": found}))
+    lines = render(tmp_path)
+    assert "| p50 of a text of 512 tokens, ms | 2.5 | at most 2 | not met |" in lines
+    assert "| short texts a second | 6,000 128 in flight | at least 5,000 | met |" in lines
+    assert lines[-1] == "On a card: 2 cores of x, Python 3, onnxruntime-gpu 1; commit c, t."
+
+
 def test_what_a_request_costs_beyond_its_class_is_judged_by_round_and_load() -> None:
     def windows(*p50s: float) -> list[dict[str, float]]:
         return [{"p50_ms": p50, "p95_ms": 2 * p50} for p50 in p50s]

@@ -11,6 +11,7 @@ from statistics import mean
 from typing import Any, NamedTuple
 
 import report
+from ask.report import share
 from target import median, ratio
 
 from support.rows import rows
@@ -139,6 +140,12 @@ CLAIMS = (
         ],
     ),
     Claim(
+        "docs/ask.md",
+        r"of the known wrappers' asks are left of ([\d.]+),",
+        "ask",
+        lambda result: [share(result["known"], "ask")],
+    ),
+    Claim(
         "docs/model-card.md",
         r"\(`tests/data/prompts.jsonl`\): (\d+) prompts",
         "accuracy-prompts",
@@ -196,6 +203,21 @@ def test_nothing_that_was_measured_exceeds_a_bound_of_the_docs(claim: Claim) -> 
 
 
 MEASURED = re.compile(r"\d ?(%|ms|µs|us|MiB|KiB)(?!\w)|\b0\.\d{2}")
+
+
+def test_each_table_of_figures_says_where_they_are_from() -> None:
+    """What `make docs` writes does; before another table stands a result file, or the commit of a record."""
+    unsaid = []
+    for page in PAGES:
+        before = ""
+        for paragraph in text(page).split("\n\n"):
+            if not paragraph.startswith("|"):
+                before += f"{paragraph}\n"
+            elif "---:" in paragraph and not SOURCE.search(before):
+                unsaid.append((page, paragraph[:120]))
+            before = "" if paragraph.startswith(("|", "#")) else before
+
+    assert unsaid == []
 
 
 BY_CHOICE = re.compile(r"`tracing.sample: 0.01`|keeps 0.95 of")

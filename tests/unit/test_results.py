@@ -89,6 +89,11 @@ def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
 
+def kept(commit: str) -> bool:
+    """Return whether the history has a commit, or it is known to be lost."""
+    return commit in LOST or any(known.startswith(commit) for known in history())
+
+
 def commits(result: Any) -> list[str]:
     """Return those that a result was measured at, without its mark of changes."""
     named = (result.get(key, "") for key in ("commit", "before_commit"))
@@ -99,12 +104,7 @@ def test_the_history_has_the_commit_of_each_result() -> None:
     """So that what was measured can be had again."""
     history() or needs.excused("no history of commits")
     found = {file.stem: commits(json.loads(file.read_text("utf-8"))) for file in RESULTS.glob("*.json")}
-    gone = {
-        (name, commit)
-        for name, named in found.items()
-        for commit in named
-        if commit not in LOST and not any(known.startswith(commit) for known in history())
-    }
+    gone = {(name, commit) for name, named in found.items() for commit in named if not kept(commit)}
 
     assert gone == set(), "measure again, at a commit that will not be rebased"
 
@@ -146,3 +146,11 @@ def test_each_target_that_the_docs_name_exists(page: Path) -> None:
     named = set(re.findall(r"(?:`|\$ )make (?:[A-Z]+=\S+ )*([a-z][\w-]*)", text))
 
     assert named - TARGETS == set()
+
+
+@rows("page", PAGES)
+def test_the_history_has_each_commit_that_the_docs_name(page: Path) -> None:
+    history() or needs.excused("no history of commits")
+    named = re.findall(r"\bcommit ([0-9a-f]{7,40})\b", " ".join(page.read_text("utf-8").split()))
+
+    assert [commit for commit in named if not kept(commit)] == []
