@@ -21,7 +21,7 @@ from typing import Any
 import uvloop
 from markdown import judged, table
 from provenance import processor, provenance
-from relay.exchange import HEADERS
+from relay.exchange import HEADERS, QUESTION
 from startup import RESULT, ROOT
 from target import at_most, ratio
 
@@ -53,7 +53,6 @@ HEAD = "".join(
     ]
 )
 SYSTEM = "You are a helpful assistant. Answer briefly, and say so where you are not sure."
-QUESTION = "My Python function raises a KeyError. How do I read the traceback and debug it?\n"
 ANSWER = "Read it from the last line upwards: the *last* call of your own code is where the key was looked up.\n"
 
 
@@ -77,7 +76,7 @@ def body(size: int, turns: int, model: str) -> bytes:
 
 
 def _text(role: str, place: int, room: int) -> str:
-    unit = QUESTION if role == "user" else ANSWER
+    unit = f"{QUESTION}\n" if role == "user" else ANSWER
     return f"{place}. {unit * (room // len(unit) + 1)}"[:room].strip()
 
 

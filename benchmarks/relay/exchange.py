@@ -48,8 +48,10 @@ MODELS = json.dumps(
     }
 )
 
-_QUESTION = "My PostgreSQL query is slow, how do I read the output of EXPLAIN ANALYZE? "
-_ANSWER = "Read it from the innermost node outwards. "
+QUESTION = "My Python function raises a KeyError. How do I read the traceback and debug it?"
+"""Surely one for an adapter, again and again as well: an automatic request is edited as far as one can be."""
+_QUESTION = f"{QUESTION} "
+_ANSWER = "Read it from the last line upwards. "
 
 
 def request(size: int, model: str = MODEL, *, stream: bool = False) -> bytes:

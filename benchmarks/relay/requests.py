@@ -34,7 +34,10 @@ _MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
-    """Return `cells`: windows by size, clients and way, in the order of the rounds; `missing`: the reason by proxy."""
+    """Return `cells`: windows by size, clients and way, in the order of the rounds; `missing`: the reason by proxy.
+
+    `question` is what the automatic requests ask.
+    """
     cells: dict[str, Any] = {}
     port = reserve_port()
     kinds = (exchange.MODEL, exchange.AUTO, NEW)
@@ -57,7 +60,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
                         window = _window(work, proxy, port, upstream.pid, concurrency, scripts[size, model])
                         cells.setdefault(size, {}).setdefault(str(concurrency), {}).setdefault(name, []).append(window)
                         print(size, concurrency, name, window, flush=True)
-    return {"cells": cells, "missing": missing}
+    return {"cells": cells, "missing": missing, "question": exchange.QUESTION}
 
 
 def _window(

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import target
+from ask.routes import Routes
 from relay.arrivals import Arrivals
 from relay.proxies import in_order
 from relay.report import render
@@ -86,6 +87,17 @@ def test_questions_that_are_new_differ_in_their_first_16_digits_alone() -> None:
     body = b"%b%016d%b" % (before, 7, after)
     assert len(body) == exchange.KIB
     assert json.loads(body)["messages"][1]["content"].startswith("0000000000000007")
+
+
+@pytest.mark.heavy
+async def test_an_automatic_request_reaches_an_adapter() -> None:
+    """By the shipped config, whether its question was asked before or is new, so that all edits are made."""
+    routes = Routes()
+    for size in requests.SIZES.values():
+        before, after = exchange.new_requests(size)
+        first, *_, last = exchange.requests(size, exchange.AUTO)
+        for body in (first, last, b"%b%016d%b" % (before, 1_764_288_000_000_001, after)):
+            assert await routes.model(body) == exchange.MODEL
 
 
 def test_the_head_of_a_stream_is_new_each_time() -> None:
@@ -259,6 +271,18 @@ def test_the_report_says_what_was_measured_and_why_a_target_is_not_met(tmp_path:
     explained = "\n".join(line for line in lines if line.startswith("- "))
     assert unmet
     assert [what for what in unmet if what not in explained] == []
+
+
+def test_a_result_with_another_question_says_so(tmp_path: Path) -> None:
+    result = json.loads((RESULTS / "relay.json").read_text())
+
+    def told(question: str) -> bool:
+        result["found"]["requests"]["question"] = question
+        (tmp_path / "relay.json").write_text(json.dumps(result))
+        return any("another question" in line for line in render(tmp_path))
+
+    assert told("What does this mean?")
+    assert not told(exchange.QUESTION)
 
 
 def test_what_nginx_adds_to_the_slowest_chunks_is_computed(tmp_path: Path) -> None:
