@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from training.data import EXAMS, Row, read_rows
 from training.near_copies import NearCopies, normal
 from training.prompts import OURS, user_prompts
+from training.wrap import TASKS
 
 DEV_SETS = ("dev_mmlu_pro", "dev_user_prompts", "dev_out_of_scope")
 """Files that are only reported on, and of which no near copy is trained on."""
@@ -18,10 +21,24 @@ DEV_SETS = ("dev_mmlu_pro", "dev_user_prompts", "dev_out_of_scope")
 OUR_TESTS = Path(__file__).parents[1] / "tests" / "data"
 """Prompts that test the classifier; no near copy of them is trained on either."""
 
+ASKS = Path(__file__).parents[1] / "benchmarks" / "ask"
+"""Questions and conversations by which the service is judged, the same."""
+
+_LEAST_WORDS = 5
+"""Shorter texts of `ASKS` are what everybody says."""
+
 _EXAM_VALID, _USER_VALID = 0.05, 0.125
 """Validation share of exams, and of other people's sources, which the calibration needs."""
 
-_READS = {"mmlu": 0.5, "mmlu-pro": 0.5, "expertqa": 3, "clinc-smalltalk": 2, "pointsman": 0.5, "pointsman-plain": 2}
+_READS = {
+    "mmlu": 0.5,
+    "mmlu-pro": 0.5,
+    "expertqa": 3,
+    "clinc-smalltalk": 2,
+    "pointsman": 0.5,
+    "pointsman-plain": 2,
+    TASKS: 6,
+}
 """Times that an epoch reads a row of a source, on average: the exams lack people who ask in their own words."""
 
 
@@ -49,7 +66,7 @@ def load_corpus(data_dir: Path, held_out: Collection[str] = ()) -> Corpus:
     else:
         train, valid = _split(rows)
     valid = _distinct(valid)
-    tests = [row.text for path in kept_apart(data_dir) for row in read_rows(path)]
+    tests = [text for path in kept_apart(data_dir) for text in _texts(path)]
     known = NearCopies(tests + [row.text for row in valid])
     left_out: Counter[str] = Counter()
     kept = []
@@ -63,7 +80,8 @@ def load_corpus(data_dir: Path, held_out: Collection[str] = ()) -> Corpus:
 
 def kept_apart(data_dir: Path) -> list[Path]:
     """Return the files of which no near copy is trained on."""
-    return [data_dir / f"{name}.jsonl" for name in DEV_SETS] + sorted(OUR_TESTS.glob("*.jsonl"))
+    ours = sorted(OUR_TESTS.glob("*.jsonl")) + sorted(ASKS.glob("*.jsonl"))
+    return [data_dir / f"{name}.jsonl" for name in DEV_SETS] + ours
 
 
 def sample(rows: Sequence[Row], rng: random.Random) -> list[Row]:
@@ -73,6 +91,22 @@ def sample(rows: Sequence[Row], rng: random.Random) -> list[Row]:
         whole, rest = divmod(_READS.get(row.source, 1), 1)
         chosen += [row] * (int(whole) + (rng.random() < rest))
     return chosen
+
+
+def _texts(path: Path) -> Iterator[str]:
+    """Yield the texts of a file of rows, or all that is said in one of conversations."""
+    if path.parent != ASKS:
+        yield from (row.text for row in read_rows(path))
+        return
+    values: list[Any] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    while values:
+        match values.pop():
+            case str(text) if len(text.split()) >= _LEAST_WORDS:
+                yield text
+            case list(some):
+                values += some
+            case dict(some):
+                values += some.values()
 
 
 def _split(rows: Iterable[Row]) -> tuple[list[Row], list[Row]]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from training.augment import pool
 from training.corpus import DEV_SETS, load_corpus
 from training.data import EXAMS, Row, read_rows, sha256, write_rows
 from training.figures import figures
@@ -21,6 +20,7 @@ from training.prompts import OURS
 from training.record import cpu, record
 from training.stopwatch import Stopwatch
 from training.trainer import Settings, Trainer
+from training.wrap import pool
 
 
 def train(data_dir: Path, output: Path, encoder: Path, settings: Settings, held_out: list[str]) -> dict[str, Any]:

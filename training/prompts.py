@@ -10,11 +10,12 @@ import random
 import re
 
 from training.sections import TEXTS, sections
+from training.wrap import TASKS, lines
 
-OURS = frozenset({"pointsman", "pointsman-plain", "pointsman-experts"})
-"""Sources that were written for this project: filled templates, plain prompts, and experts' questions."""
+OURS = frozenset({"pointsman", "pointsman-plain", "pointsman-experts", TASKS})
+"""Sources that were written for this project: filled templates, plain prompts, experts' questions, and tasks."""
 
-_PLAIN = ("plain.txt", "everyday.txt", "out_of_scope.txt", "foreign.txt")
+_PLAIN = ("plain.txt", "everyday.txt", "out_of_scope.txt", "foreign.txt", "requests.txt")
 _FILLINGS = {"templates.txt": 12, "subjects.txt": 24}
 """The most prompts that one template of each file gives."""
 
@@ -31,6 +32,7 @@ def user_prompts() -> list[tuple[str, str, str]]:
             for template in templates:
                 fillings = {_fill(template, slots, rng) for _ in range(most)}
                 prompts += [(text, label, "pointsman") for text in sorted(fillings)]
+    prompts += [(template, "other", TASKS) for templates in lines("tasks.txt").values() for template in templates]
     return prompts + _experts()
 
 

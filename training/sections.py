@@ -1,7 +1,7 @@
 """Read the text files of prompts.
 
-A line `[name]` begins a section, and every other line that is not blank is one item of it. What stands before the first
-section documents the file.
+A line `[name]`, a name of letters, digits, `_` and blanks, begins a section, and every other line that is not blank is
+one item of it. What stands before the first section documents the file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def parse(text: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     items: list[str] = []
     for line in filter(None, map(str.strip, text.splitlines())):
-        heading = re.fullmatch(r"\[(.+)\]", line)
+        heading = re.fullmatch(r"\[([\w ]+)\]", line)
         if heading:
             items = found.setdefault(heading[1], [])
         else:

@@ -17,18 +17,22 @@ import torch
 from torch import nn
 
 from pointsman_export.export.mean_bert import mean_of_tokens
-from training.augment import Pool, augment
+from training.augment import augment
 from training.batches import batches, tokenize
 from training.corpus import sample
 from training.data import LABELS, CannotTrain, Row
+from training.wrap import TASKS, Pool
 
-_MAX_TOKENS = 128
+_MAX_TOKENS = 256
 _SMOOTHING = 0.1
 _WEIGHT_DECAY = 0.01
 _HEAD_RATE = 5
 """Learning rate of the head, which is not pretrained, relative to the encoder's."""
 _KEEP = 1.0
-"""Weight of the cosine of a text's features with those before the training, which `fit` needs for other labels."""
+"""Weight of the cosine of a text's features with those of its bare question before the training.
+
+`fit` needs such features for other labels, whatever stands around the question.
+"""
 _WARMUP = 0.06
 _LOG_STEPS = 50
 
@@ -80,7 +84,10 @@ class Trainer:
         rng = random.Random(f"{self._settings.seed}-{self._epoch}")  # noqa: S311
         chosen = sample(rows, rng)
         labels = torch.tensor([LABELS.index(row.label) for row in chosen])
-        ids = tokenize(self._tokenizer, [augment(row, pool, rng) for row in chosen], _MAX_TOKENS)
+        texts = [augment(row, pool, rng) for row in chosen]
+        bare = [text if row.source == TASKS else row.text for row, text in zip(chosen, texts, strict=True)]
+        ids = tokenize(self._tokenizer, texts, _MAX_TOKENS)
+        bare_ids = tokenize(self._tokenizer, bare, _MAX_TOKENS)
         plan = batches([len(one) for one in ids], rng)
         self.model.train()
         losses = []
@@ -88,7 +95,7 @@ class Trainer:
             torch.manual_seed(self._seed())
             self._step += 1
             self._set_learning_rate((self._epoch + self._step / len(plan)) / self._settings.epochs)
-            losses.append(self._train([ids[i] for i in batch], labels[batch]))
+            losses.append(self._train([ids[i] for i in batch], [bare_ids[i] for i in batch], labels[batch]))
             if self._step % _LOG_STEPS == 0 or self._step == len(plan):
                 print(f"epoch {self._epoch + 1}: {self._step}/{len(plan)} loss {fmean(losses):.4f}", file=sys.stderr)
                 losses.clear()
@@ -97,14 +104,12 @@ class Trainer:
         self._epoch, self._step = self._epoch + 1, 0
         self._save()
 
-    def _train(self, ids: list[list[int]], labels: torch.Tensor) -> float:
-        inputs = self._tokenizer.pad({"input_ids": ids}, return_tensors="pt")
-        texts = inputs["input_ids"], inputs["attention_mask"]
+    def _train(self, ids: list[list[int]], bare_ids: list[list[int]], labels: torch.Tensor) -> float:
         with torch.autocast("cpu", torch.bfloat16):
-            mean = mean_of_tokens(self.model.bert, *texts)
+            mean = mean_of_tokens(self.model.bert, *self._padded(ids))
             logits = self.model.classifier(self.model.dropout(mean))
             with torch.no_grad():
-                before = mean_of_tokens(self._pretrained, *texts)
+                before = mean_of_tokens(self._pretrained, *self._padded(bare_ids))
         kept = nn.functional.cosine_similarity(mean.float(), before.float()).mean()
         loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=_SMOOTHING) - _KEEP * kept
         self._optimizer.zero_grad()
@@ -113,6 +118,11 @@ class Trainer:
         self._optimizer.step()
         value: float = loss.item()
         return value
+
+    def _padded(self, ids: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the ids and the attention mask of a batch, both [n, longest]."""
+        inputs = self._tokenizer.pad({"input_ids": ids}, return_tensors="pt")
+        return inputs["input_ids"], inputs["attention_mask"]
 
     def _seed(self) -> int:
         """Return the seed of this step's dropout: the same whether or not the run was stopped before."""

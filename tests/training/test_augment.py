@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from training.augment import augment, pool, retype
+from training.augment import augment, retype
 from training.data import Row
-from training.sections import sections
 from training.snippets import SNIPPETS
+from training.wrap import TASKS, pool
 
 CODE = Row("why does my loop never end", "computer science", "pointsman")
 RASH = Row("what is this itchy rash on my arm", "health", "pointsman")
@@ -37,22 +37,27 @@ def test_only_a_computing_question_gets_code() -> None:
     assert with_code(RASH) == 0
 
 
-def test_material_is_of_any_label_and_half_of_it_of_the_questions_own() -> None:
-    long = [text for text in made(SORE) if len(text) > 120]
-    own = [text for text in long if RASH.text in text]
-    foreign = [text for text in long if CODE.text in text or f"{TALK.text} {TALK.text}" in text]
+def test_a_seventh_is_wrapped_and_a_fifth_stands_beside_material(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.augment.wrap", lambda *_: "wrapped")
+    monkeypatch.setattr("training.augment.beside_material", lambda text, label, *_: f"beside material, {label}")
+    texts = made(SORE, 4000)
 
-    assert 60 < len(long) < 250
-    assert len(own) > len(long) / 3
-    assert len(foreign) > len(long) / 6
+    assert texts.count("wrapped") / len(texts) == pytest.approx(0.14, abs=0.02)
+    assert texts.count("beside material, health") / len(texts) == pytest.approx(0.20, abs=0.02)
 
 
-def test_a_wrapper_holds_the_question_and_leaves_no_placeholder() -> None:
+def test_the_question_is_still_there_and_no_placeholder_is() -> None:
     texts = made(SORE)
 
     assert not any("{ask}" in text or "{material}" in text for text in texts)
     assert sum(SORE.text in text for text in texts) > 0.8 * len(texts)
-    assert any(f"<question>{SORE.text}" in text for text in texts)
+
+
+def test_a_task_is_filled_and_nothing_else_is_done_to_it() -> None:
+    """Typos would break its places."""
+    assert set(made(Row("Name the chat: {ask}", "other", TASKS), 200)) == {
+        f"Name the chat: {row.text}" for row in (CODE, RASH, TALK)
+    }
 
 
 def test_earlier_turns_stand_below_the_newest_and_share_its_label() -> None:
@@ -75,13 +80,6 @@ def test_any_text_can_be_retyped(text: str) -> None:
     rng = random.Random(0)  # noqa: S311
 
     assert any(retype(text, rng) == text for _ in range(100))
-
-
-def test_every_wrapper_has_a_place_for_the_question_and_for_material_where_it_says_so() -> None:
-    wrappers = sections("wrappers.txt")
-
-    assert all(line.count("{ask}") == 1 for lines in wrappers.values() for line in lines)
-    assert all(line.count("{material}") == (kind == "material") for kind, lines in wrappers.items() for line in lines)
 
 
 def test_a_snippet_is_no_longer_than_training_reads() -> None:

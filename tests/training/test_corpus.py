@@ -80,6 +80,21 @@ def test_no_near_copy_of_a_test_set_or_of_a_validation_row_is_trained_on(data_di
     assert corpus.near_copies["new"] == 1
 
 
+def test_no_near_copy_of_an_ask_or_a_turn_by_which_the_service_is_judged_is_trained_on(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks = tmp_path / "asks"
+    asks.mkdir()
+    said = {"history": [["Who wrote the longest exam ever?", "an answer"]], "ask": "thanks a lot"}
+    (asks / "turns.jsonl").write_text(json.dumps(said) + "\n")
+    with (data_dir / "train.jsonl").open("a") as file:
+        file.write('{"text": "who wrote longest exam ever", "label": "law", "source": "new"}\n')
+        file.write('{"text": "thanks a lot", "label": "other", "source": "new"}\n')
+    monkeypatch.setattr("training.corpus.ASKS", asks)
+
+    assert texts(load_corpus(data_dir), "new")[0] == ["thanks a lot"]
+
+
 def test_a_text_is_trained_on_once(data_dir: Path) -> None:
     path = data_dir / "train.jsonl"
     path.write_text(path.read_text() * 2)

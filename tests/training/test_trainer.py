@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from pointsman_export.export.mean_bert import MeanBertForSequenceClassification, mean_of_tokens
-from training.augment import pool
 from training.batches import tokenize
 from training.data import LABELS, CannotTrain, Row
 from training.model import build_classifier, load_tokenizer
 from training.predict import predict
 from training.trainer import Settings, Trainer
+from training.wrap import pool
 
 ROWS = [Row("can my landlord sue", "law", "a"), Row("why my rash itch", "health", "b")] * 150
 
@@ -30,7 +30,10 @@ def weights(model: Any) -> Any:
     return torch.cat([value.flatten() for value in model.state_dict().values()])
 
 
-def test_a_trained_classifier_tells_the_labels_apart(encoder: Path, tmp_path: Path) -> None:
+def test_a_trained_classifier_tells_the_labels_apart(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.trainer.augment", lambda row, *_: row.text)
     run = trainer(encoder, tmp_path / "state.pt", epochs=8)
     run.run(ROWS, pool(ROWS))
     probabilities = predict(run.model, load_tokenizer(encoder), ["can my landlord sue", "why my rash itch"])
@@ -49,6 +52,29 @@ def test_a_texts_features_stay_near_those_before_the_training(encoder: Path, tmp
     after = mean_of_tokens(run.model.bert, texts["input_ids"], texts["attention_mask"])
 
     assert torch.cosine_similarity(before, after).min() > 0.6  # 0.87, and 0.12 where nothing keeps them
+
+
+def test_a_wrapped_question_comes_to_have_the_features_of_the_bare_one(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a head of other labels finds it as well."""
+    around = "itch my rash " * 10
+    monkeypatch.setattr("training.trainer.augment", lambda row, *_: f"{around} {row.text} {around}")
+    tokenizer = load_tokenizer(encoder)
+    bare, wrapped = (
+        tokenizer([text], return_tensors="pt")
+        for text in ("can my landlord sue", f"{around} can my landlord sue {around}")
+    )
+    run = trainer(encoder, tmp_path / "state.pt", epochs=8)
+    run.model.eval()
+    wanted = mean_of_tokens(run.model.bert, bare["input_ids"], bare["attention_mask"])
+    before = mean_of_tokens(run.model.bert, wrapped["input_ids"], wrapped["attention_mask"])
+    run.run(ROWS, pool(ROWS))
+    run.model.eval()
+    after = mean_of_tokens(run.model.bert, wrapped["input_ids"], wrapped["attention_mask"])
+
+    apart = [1 - torch.cosine_similarity(wanted, features).item() for features in (before, after)]
+    assert apart[1] < apart[0] / 2
 
 
 def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(encoder: Path, tmp_path: Path) -> None:
