@@ -83,6 +83,16 @@ def test_the_report_compares_both_engines_on_this_host(outcome: Outcome) -> None
     assert 0 < figures["logit_error"]["onnxruntime"] <= figures["logit_error"]["bound"]
 
 
+def test_an_export_for_onnx_runtime_says_where_openvino_could_be_compared(
+    tiny: Path, outcome: Outcome, export: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = re.compile(r"OpenVINO +is installed and was not measured; export with --target openvino")
+    assert told.search(export(tiny).out)
+    assert not told.search(outcome.out)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert "OpenVINO" not in export(tiny, "--force").out
+
+
 @rows(
     ("ratios", "verdict"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -102,6 +102,7 @@ def export(request: Request, progress: Callable[[str], None]) -> Report:
             progress(f"writing the {precision} graph for a GPU")
             recipe.write_gpu(paths[precision])
         report = prove(checkpoint, model, recipe, paths, trial, selection, rival, progress)
+        report = replace(report, could_compare=request.target == "cpu" and _has_openvino())
         progress(f"writing {request.output}")
         shutil.copyfile(checkpoint.tokenizer, built / TOKENIZER)
         if report.calibration is not None:
@@ -160,6 +161,14 @@ def _trial(checkpoint: Checkpoint, request: Request, texts: list[str]) -> Trial:
         precision=request.precision,
         max_tokens=max_tokens,
     )
+
+
+def _has_openvino() -> bool:
+    try:
+        import_openvino()
+    except Unavailable:
+        return False
+    return True
 
 
 def _require_openvino() -> None:

@@ -16,6 +16,7 @@ from pointsman_export.export.verify import tolerance
 
 _CLEARLY = 1.05
 """Ratio of two latencies that is no accident of the measurement."""
+_COULD_COMPARE = "is installed and was not measured; export with --target openvino to compare both on this host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Report:
     and neither has `batch` if all prompts of a run share one activation scale. `padding` is None if nothing is padded,
     `selection` if nothing is int8. `latency_ms` is by number of tokens, then graph, and empty for a GPU. `provider` is
     what runs the shipped graph. `latency_ms` of `int8` is that of the `rival` of a graph for OpenVINO, on one thread as
-    the others.
+    the others. `could_compare` tells that this host has OpenVINO, which was not asked for.
     """
 
     target: str
@@ -67,6 +68,7 @@ class Report:
     latency_ms: dict[int, dict[str, float]]
     cpu: str
     bytes: dict[str, int]
+    could_compare: bool = False
 
     def figures(self) -> dict[str, Any]:
         """Return the manifest's `verification`."""
@@ -121,6 +123,7 @@ class Report:
             *((f"{tokens} tokens", self._speed(medians)) for tokens, medians in self.latency_ms.items()),
             *([("measured on", f"{self.cpu}, 1 thread")] if self.latency_ms else []),
             *self._comparison(),
+            *([("OpenVINO", _COULD_COMPARE)] if self.could_compare else []),
             ("size", ", ".join(f"{name} {count / 1e6:.1f} MB" for name, count in self.bytes.items())),
         ]
         return "\n".join(f"  {name:<12}{value}" for name, value in rows)
