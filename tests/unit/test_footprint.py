@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
+from pointsman.classify.language import LanguageGate
 from pointsman.classify.runtime import WEIGHTS as WEIGHTS_FOLDER
 from pointsman.classify.runtime import import_runtime, set_up_malloc, trim_memory
 from pointsman.config.model import ClassifierOptions
@@ -90,6 +91,15 @@ def memory_taken(folder: Path, threads: int) -> int:
     import_runtime()
     before = memory()
     Classifier(artifact.load(folder), ClassifierOptions(threads=threads))
+    return memory() - before
+
+
+def gate_taken(_: Path) -> int:
+    """By the language gate."""
+    import_runtime()
+    before = memory()
+    gate = LanguageGate(["en"])
+    gate.judge("What does the daemon measure first?")
     return memory() - before
 
 
@@ -176,6 +186,11 @@ def heavy_folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_weights_are_in_memory_once(heavy_folder: Path, threads: int) -> None:
     assert in_a_process_of_its_own("memory_taken", heavy_folder, threads) < 1.5 * WEIGHTS
+
+
+def test_the_language_gate_takes_little(tmp_path: Path) -> None:
+    """Its library alone would take 63 MiB, which is more than the classifier does."""
+    assert in_a_process_of_its_own("gate_taken", tmp_path) < 45 * MIB
 
 
 def test_a_run_uses_the_memory_of_an_earlier_one(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
+
 import pytest
 
-from pointsman.classify.language import LanguageGate, Verdict, _sentences
+from pointsman.classify.language import Folded, LanguageGate, Verdict, _sentences
 from pointsman.classify.manifest import LANGUAGES
 from support.rows import rows
 
@@ -130,8 +132,15 @@ def test_what_is_declared_passes(declared: list[str], text: str, passes: bool) -
 
 
 def test_a_second_gate_loads_nothing_anew(gate: LanguageGate) -> None:
-    """So that a reload takes neither the half second nor the 50 MiB again."""
+    """So that a reload takes neither the half second nor the 20 MiB again."""
     assert LanguageGate(["de"])._identifier is gate._identifier
+
+
+def test_a_folded_table_reads_the_same_at_each_place() -> None:
+    """Also where it ends within a block, and where none is there twice."""
+    for numbers in ([7, 9] * 100 + [3] * 40 + [7, 9] * 100, [*range(100_000, 100_071)], [5]):
+        table = array("I", numbers)
+        assert [Folded(table)[at] for at in range(len(table))] == numbers
 
 
 def test_only_the_head_and_the_tail_are_looked_at(gate: LanguageGate) -> None:
