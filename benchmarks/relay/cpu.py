@@ -46,6 +46,16 @@ def spent(processes: Iterable[int]) -> dict[int, float]:
     return found
 
 
+def in_kernel(processes: Iterable[int]) -> dict[int, float]:
+    """Return each process's kernel time since its start, in hundredths of a second."""
+    found = {}
+    for process in processes:
+        with contextlib.suppress(OSError):
+            fields = (PROC / str(process) / "stat").read_text().rpartition(")")[2].split()
+            found[process] = int(fields[12]) / _TICKS
+    return found
+
+
 def since(before: Spent, after: Spent) -> float:
     """Return the seconds between two counts; a process that began in between counts from its start."""
     return sum(seconds - before.get(process, 0.0) for process, seconds in after.items())

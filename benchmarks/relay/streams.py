@@ -106,14 +106,15 @@ def _warm_up(load: _Load, proxy: Proxy) -> dict[str, int]:
 def _window(load: _Load, proxy: Proxy | None, streams: int, chunks: int, resident_kib: int) -> dict[str, Any]:
     with proxy.alone() if proxy is not None else contextlib.nullcontext():
         tree = [] if proxy is None else proxy.tree()
-        before, machine, began = cpu.spent(tree), cpu.machine(), time.perf_counter()
+        before, kernel, machine, began = cpu.spent(tree), cpu.in_kernel(tree), cpu.machine(), time.perf_counter()
         found, most = load.run(load.port if proxy is None else proxy.port, streams, chunks, tree)
         time.sleep(REST_S)  # includes the proxy's work after clients have disconnected
-        used = cpu.since(before, cpu.spent(tree))
+        used, system = cpu.since(before, cpu.spent(tree)), cpu.since(kernel, cpu.in_kernel(tree))
         busy = cpu.machine() - machine - used - found["load_busy"] * found["seconds"]
         seconds = time.perf_counter() - began
     return found | {
         "cpu_us": round(used / max(1, found["chunks"]) * 1e6, 2),
+        "system_us": round(system / max(1, found["chunks"]) * 1e6, 2),
         "proxy_busy": round(used / found["seconds"], 3),
         "others_busy": round(max(0.0, busy) / seconds, 2),
         "growth_kib": round((most - resident_kib) / streams, 1),

@@ -63,6 +63,7 @@ def test_the_cpu_of_a_proxy_is_that_of_its_workers_too() -> None:
 
 def test_the_cpu_of_a_process_is_what_it_says_itself() -> None:
     assert cpu.spent([os.getpid()])[os.getpid()] == pytest.approx(sum(os.times()[:2]), abs=0.1)
+    assert cpu.in_kernel([os.getpid()])[os.getpid()] == pytest.approx(os.times().system, abs=0.1)
 
 
 def test_a_process_that_began_meanwhile_counts_from_its_beginning_and_one_that_ended_not_at_all() -> None:
@@ -295,10 +296,26 @@ def test_what_nginx_adds_to_the_slowest_chunks_is_computed(tmp_path: Path) -> No
         return line.split(": ")[-1]
 
     for window, direct in zip(most["nginx"], most["direct"], strict=True):
-        window["delay_p99_us"] = direct["delay_p99_us"] + 2500
-    assert told() == "Not found out; nginx adds 2.5 ms."
+        window |= {"delay_p99_us": direct["delay_p99_us"] + 2500, "cpu_us": 12.0, "chunks": 200_000, "seconds": 5.0}
+        window["load_busy"] = 0.72  # of 5 s, at whose height 50,000 chunks a second would take 4
+    assert told().endswith("nginx adds 2.5 ms, with 60% and 90%.")
     del most["nginx"]
     assert told() == "Not found out."
+
+
+def test_what_of_a_chunk_is_the_kernels_is_told_where_it_was_measured(tmp_path: Path) -> None:
+    result = json.loads((RESULTS / "relay.json").read_text())
+    most = result["found"]["streams"]["cells"]["1000"]
+
+    def told() -> str:
+        (tmp_path / "relay.json").write_text(json.dumps(result))
+        [line] = [line for line in render(tmp_path) if "CPU a chunk at 1000 streams, times nginx's (aim): " in line]
+        return line
+
+    for name, system_us in (("Pointsman", 9.5), ("nginx", 9.0)):
+        for window in most[name]:
+            window["system_us"] = system_us
+    assert "takes about as much (9.5 and 9.0 us)" in told()
 
 
 def test_without_a_line_for_each_request_it_is_judged_against_vllm_router() -> None:
