@@ -51,9 +51,9 @@ def only_points(question: str) -> bool:
         listed = listed[2:]
     if not listed or listed[0] not in _QUESTIONS or not words.TASKS.isdisjoint(listed):
         return False
-    if _THESE.isdisjoint(listed) and not points(found) and not _names_material(listed):
+    if len(content_words(found)) > _MOST_WORDS:
         return False
-    return len(content_words(found)) <= _MOST_WORDS
+    return points(found) or not _THESE.isdisjoint(listed) or _names_material(listed)
 
 
 def _told(material: str) -> str:

@@ -44,15 +44,12 @@ def enclosed(blocks: list[Block], rules: list[tuple[str, int]]) -> list[Block]:
             left = None
         else:
             left = rule
-    if not ranges:
-        return blocks
-    found: list[Block] = []
     place = 0
-    for block in blocks:
+    for block in blocks if ranges else ():
         while place < len(ranges) and ranges[place][1] <= block.start:
             place += 1
-        inside = place < len(ranges) and ranges[place][0] <= block.start
-        free = inside and block.name.role is Role.FREE and block.look() is Form.PROSE
-        form = Form.ENCLOSED if free else block.form
-        found.append(msgspec.structs.replace(block, form=form, inside=block.inside or inside))
-    return found
+        if place < len(ranges) and ranges[place][0] <= block.start:
+            block.inside = True
+            if block.name.role is Role.FREE and block.look() is Form.PROSE:
+                block.form = Form.ENCLOSED
+    return blocks

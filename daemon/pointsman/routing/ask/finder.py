@@ -295,7 +295,7 @@ def _starts(judged: Iterable[Judged]) -> set[int]:
 
 
 def _step(one: Judged, *, taken: bool = False) -> Step:
-    return Step("taken" if taken else one.kind.value, one.block.start, one.block.end)
+    return Step("taken" if taken else one.kind, one.block.start, one.block.end)
 
 
 def _told(text: str, told: tuple[int, int]) -> Ask:

@@ -110,7 +110,7 @@ def _is_row(line: str) -> bool:
 
 def _is_code(line: str) -> bool:
     last = line[-1]
-    if line.startswith(_HTML) and line.count(" ") > 4:
+    if line[0] == "<" and line.startswith(_HTML) and line.count(" ") > 4:
         return False
     if last in "{};" and not line[0].isupper():
         return True

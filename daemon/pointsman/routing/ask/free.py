@@ -111,9 +111,8 @@ def _without_stories(text: str, judged: list[Judged]) -> list[Judged]:
     for one, beside in ((judged[0], judged[1:2]), (judged[-1], judged[-2:-1])):
         if one.kind is not Kind.PERSON or one.score < 2 or one.content < 3 or one.size >= _STORY:
             continue
-        found = prose.words_in(text[one.block.start : one.block.end])
         ruled = any(_is_ruled(text, one, other) for other in beside)
-        if ruled or not (prose.points(found) or prose.refers(found)):
+        if ruled or not (prose.points(one.words) or prose.refers(one.words)):
             told = [other for other in judged if other.kind is Kind.PERSON and other.score < 2]
             least = 0 if ruled or sum([other.size for other in told]) > 2 * _STORY else _STORY
             stories = {other.block.start for other in told if other.size > least}

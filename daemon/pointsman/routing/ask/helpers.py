@@ -102,9 +102,11 @@ _BY_FIRST = {
 _FOREIGN_ORDERS = (tasks.FOREIGN[1:], tasks.JUDGED)
 # Most texts are ASCII: half of the words cannot be in them.
 _ASCII_ORDERS = [[tuple(filter(str.isascii, group)) for group in groups] for groups in _FOREIGN_ORDERS]
+_ASCII_LIMITS = tuple(filter(str.isascii, tasks.FOREIGN[0]))
 _HEADINGS = frozenset(["task", "tasks", "instruction", "instructions", "role", "system", "prompt", "objective"])
 # What is chosen from, or an example.
 _ASIDE = re.compile(r"\[[^\[\]\n]{0,200}+\]|\([^()\n]{0,200}+\)|\b[\w-]{1,20}(?:, [\w-]{1,20}){1,6},? or [\w-]{1,20}")
+_IN_ASIDES = ("[", "(", " or ")
 
 
 def is_helper(text: str, system: str, told: str | None = None) -> bool:
@@ -193,7 +195,8 @@ def _is_task(begin: str, listed: list[str], text: str, behind: str | None = None
     """
     if tasks.VERBS.isdisjoint(listed):
         return False
-    sentences = [_words(sentence) for sentence in _SENTENCE.split(_unmarked(_ASIDE.sub("", begin), _MARKUP))]
+    told = _ASIDE.sub("", begin) if any(map(begin.__contains__, _IN_ASIDES)) else begin
+    sentences = [_words(sentence) for sentence in _SENTENCE.split(_unmarked(told, _MARKUP))]
     if any(map(_is_answered, sentences)):
         return False
     if not _operates(sentences, behind) or not (place or _answers(begin)):
@@ -206,10 +209,11 @@ def _is_task(begin: str, listed: list[str], text: str, behind: str | None = None
 
 def _is_foreign(begin: str, text: str) -> bool:
     """Return whether the beginning of a text, in lower case, orders such a task in another language than English."""
-    orders = _ASCII_ORDERS if begin.isascii() else _FOREIGN_ORDERS
-    if not any(all(any(map(begin.__contains__, group)) for group in groups) for groups in orders):
+    told = f"{begin}\n{text[-_END_CHARS:].lower()}"
+    if not any(map(told.__contains__, _ASCII_LIMITS if told.isascii() else tasks.FOREIGN[0])):
         return False
-    return any(map(f"{begin}\n{text[-_END_CHARS:].lower()}".__contains__, tasks.FOREIGN[0]))
+    orders = _ASCII_ORDERS if begin.isascii() else _FOREIGN_ORDERS
+    return any(all(any(map(begin.__contains__, group)) for group in groups) for groups in orders)
 
 
 def _unmarked(text: str, marks: bytes) -> str:

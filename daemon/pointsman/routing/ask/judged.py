@@ -24,8 +24,8 @@ _CUE = 80
 _NOT_SMALL = (Form.ENCLOSED, Form.FILE, Form.TABLE)
 
 
-class Kind(enum.Enum):
-    """What a block is; the values are shown as steps."""
+class Kind(enum.StrEnum):
+    """What a block is, as it is shown in steps."""
 
     PERSON = "other"
     """What a person wrote; what is left of it behind the choice is none of the ask."""
@@ -47,10 +47,11 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
     score: int = 0
     content: int = 0
     english: bool | None = None
+    words: prose.Words = prose.NO_WORDS
 
     def become(self, kind: Kind) -> Judged:
         """Return the block as one of another kind."""
-        return msgspec.structs.replace(self, kind=kind)
+        return Judged(self.block, self.role, kind, self.score, self.content, self.english, self.words)
 
     @property
     def size(self) -> int:
@@ -80,7 +81,7 @@ def judge(text: str, block: Block) -> Judged:
     else:
         kind = Kind.PERSON
     content = 0 if kind is Kind.MATERIAL else prose.content(found)
-    return Judged(block, role, kind, score, content, quoted or prose.is_english(piece, found))
+    return Judged(block, role, kind, score, content, quoted or prose.is_english(piece, found), found)
 
 
 def _passed_on(text: str, block: Block) -> bool:

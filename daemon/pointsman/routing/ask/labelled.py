@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from operator import attrgetter
 
 from pointsman.routing.ask import prose
 from pointsman.routing.ask.blocks import Block
@@ -28,7 +29,7 @@ def labelled(text: str, judged: list[Judged]) -> Section | None:
     """Return the blocks under the label that has the ask; None if there is none, or a person asks before all labels."""
     if not any(one.role in _ASKING for one in judged):
         return None
-    sections = [list(group) for _, group in groupby(judged, key=lambda one: one.block.section)]
+    sections = [list(group) for _, group in groupby(judged, attrgetter("block.section"))]
     labels = [section[0].block for section in sections]
     asks: list[int] = []
     answered: dict[int, int] = {}

@@ -86,7 +86,11 @@ def may_be_mark(plain: str) -> bool:
         return True
     if plain.isupper() or (plain[0] == "h" and plain[2:4] == ". "):
         return True
-    return " is" in plain and _IS_QUOTED.search(plain) is not None
+    return _may_quote(plain) and _IS_QUOTED.search(plain) is not None
+
+
+def _may_quote(line: str) -> bool:
+    return " is" in line and ('"' in line or "'" in line or not line.isascii())
 
 
 def is_key(plain: str) -> bool:
@@ -166,12 +170,14 @@ def _heading(line: str, title: str, level: int, named: NameOf) -> Label | None:
 
 def _colon_label(line: str, named: NameOf) -> Label | None:
     """Return the label before one of the first colons: alone at the line's beginning, or the end of a sentence."""
-    colons = _ANY_COLON if "：" in line else _COLON
-    for match in islice(colons.finditer(line), _COLONS):
+    wide = "：" in line
+    if not wide and ":" not in line:
+        return None
+    for match in islice((_ANY_COLON if wide else _COLON).finditer(line), _COLONS):
         colon = match.start()
         if colon > _INLINE:
             break
-        start = max(0, colon - _LABEL)
+        start = colon - _LABEL if colon > _LABEL else 0
         if named is name_of and not may_name(line[start:colon].rstrip()):
             continue
         clause = start
@@ -185,7 +191,7 @@ def _colon_label(line: str, named: NameOf) -> Label | None:
             continue
         if clause and name.role is Role.ANSWER:
             name = Name(Role.ASK, 2)  # "... then answer: "
-        if name.role is Role.OTHER and _FILE.match(line[content:].strip()):
+        if name.role is Role.OTHER and content < len(line) and _FILE.match(line[content:].strip()):
             content = len(line)  # what the file holds follows
         sentence = clause > 0 or len(line[clause:colon].split()) > _SHORT
         return Label(name, clause, content, Style(sentence=sentence, inline=content < len(line)))
@@ -204,7 +210,7 @@ def _before_colon(clause: str, named: NameOf) -> Name | None:
 
 
 def _quoted(line: str) -> Label | None:
-    if " is" not in line:
+    if not _may_quote(line):
         return None
     for match in _IS_QUOTED.finditer(line[: 2 * _INLINE]):
         at = match.start()

@@ -63,18 +63,18 @@ def said_twice(text: str) -> tuple[int, int] | None:
 
     Templates put the ask before and behind material; the material cannot know it.
     """
-    at = 0
+    end, start = 0, len(text) - _END
     for line in text[:_END].split("\n", _MOST_LINES)[:_MOST_LINES]:
         piece = line.lstrip(_MARKER)
-        begin, at = at + len(line) - len(piece), at + len(line) + 1
-        if len(piece) < _TWICE:
-            continue
-        start = max(at, len(text) - _END)
-        again = text.find(piece, start)
+        size = len(piece)
+        end += len(line) + 1
+        start = max(start, end)
+        again = text.find(piece, start) if size >= _TWICE else -1
         if again < 0:
             continue
         before = text[start:again].rpartition("\n")[2]
         if len(before.split()) > 1 and prose.asks(piece, prose.words_in(piece)):
+            begin = end - 1 - size
             return begin, begin + _same(text, begin, again)
     return None
 

@@ -100,6 +100,8 @@ class Words(msgspec.Struct, frozen=True, gc=False):
     known: set[str]
 
 
+NO_WORDS = Words([], set())
+
 # Words of a task that says nothing but what is to be done with which document.
 _SHORT_TASK = 8
 _WORKED_ON = frozenset(["above", "below", "document", "documents", "passages"])
@@ -108,13 +110,14 @@ _WORKED_ON = frozenset(["above", "below", "document", "documents", "passages"])
 def words_in(text: str) -> Words:
     """Return the words of a text's beginning."""
     begin = text[:LONGEST].lower()
-    listed = spaced(begin, _SPACES).split() if begin.isascii() else _WORD.findall(begin)
+    listed = begin.encode().translate(_SPACES).decode().split() if begin.isascii() else _WORD.findall(begin)
     return Words(listed, set(listed))
 
 
 def content(found: Words) -> int:
     """Return how many different words say what something is about."""
-    return len([word for word in found.known - words.FRAMES if len(word) > 1])
+    lengths = [*map(len, found.known - words.FRAMES)]
+    return len(lengths) - lengths.count(1)
 
 
 def content_words(found: Words) -> set[str]:
@@ -143,7 +146,9 @@ def asks(text: str, found: Words) -> int:
     if first in words.VERBS and begin.lstrip(_LEAD)[0].isalpha() and not _is_name(begin, first):
         score += 2
     score += not words.PERSONAL.isdisjoint(found.known)
-    return score if score > 1 else score + (_LATER.search(tail[-_CLAUSES:]) is not None)
+    if score > 1 or (len(text) <= LONGEST and words.INTERROGATIVES.isdisjoint(found.known)):
+        return score
+    return score + (_LATER.search(tail[-_CLAUSES:]) is not None)
 
 
 def _is_name(begin: str, verb: str) -> bool:

@@ -50,10 +50,12 @@ class Reader:
         for line in self._text[start:end].split("\n"):
             plain = line.strip()
             if self._fence is not None:
-                if _closes(plain, self._fence[1]):
+                if self._fence[1] in plain and _closes(plain, self._fence[1]):
                     self._end_fence(*self._fence, at + len(line))
             elif not plain:
-                self._blank(at)
+                if self._begun is not None:
+                    self._flush(at)
+                self._blank()
             elif may_be_mark(plain):
                 self._line(line, plain, at)
             elif self._begun is None:
@@ -238,11 +240,9 @@ class Reader:
         if len(self._lines) < LOOKED_AT:
             self._lines.append(plain)
 
-    def _blank(self, at: int) -> None:
-        self._flush(at)
+    def _blank(self) -> None:
         self._keys = 0
-        style = self._style
-        if self._used and self._name.role is Role.OTHER and (style.sentence or style.inline):
+        if self._used and self._name.role is Role.OTHER and (self._style.sentence or self._style.inline):
             self._enter(FREE, Style())
 
     def _after_opaque(self) -> None:

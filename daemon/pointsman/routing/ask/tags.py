@@ -81,7 +81,7 @@ def _pattern(text: str) -> re.Pattern[str] | None:
     """Return the pattern that finds the tags of a text, None if none of them closes."""
     if "[" in text and any(map(text.__contains__, _CLOSING_SQUARES)):  # one character is looked for at once
         return _TAG
-    return _ANGLE_TAG if "</" in text else None
+    return _ANGLE_TAG if "<" in text and "</" in text else None
 
 
 def _read(match: re.Match[str]) -> tuple[str, bool]:

@@ -45,7 +45,10 @@ def _begins(text: str, match: re.Match[str], before: re.Match[str] | None) -> in
 
 
 def _inline(text: str) -> tuple[int, int] | None:
-    before, _, place = text.rstrip().rpartition(" ")
+    said = text.rstrip()
+    if not said.endswith(_PLACES):
+        return None
+    before, _, place = said.rpartition(" ")
     if place not in _PLACES:
         return None
     turns = [match.end() for match in _INLINE.finditer(before)]
