@@ -109,13 +109,10 @@ class Format(abc.ABC):
 
     def known(self, fields: Fields, finder: AskFinder) -> ParsedRequest | None:
         """Return what `read` returns, where the last message of the user is remembered and no ask is stated."""
-        messages = fields.messages
-        if messages is None or self.prompt_field != "messages" or len(messages) > MOST_PARTS:
+        messages = self._messages(fields)
+        if messages is None or len(messages) > MOST_PARTS or finder.body_field in fields.values:
             return None
-        if finder.body_field is not None and finder.body_field in fields.values:
-            return None
-        system = None if self.system_field is None else fields.get(self.system_field)
-        found = known_ask(messages, system, finder)
+        found = known_ask(messages, self._system(fields), finder)
         return None if found is None else ParsedRequest(self, fields, fields.model, *found, messages)
 
     def read(self, fields: Fields, finder: AskFinder = BUILTIN, stated: str = "") -> Steps[ParsedRequest]:
@@ -132,7 +129,7 @@ class Format(abc.ABC):
         return msgspec.structs.replace(request, ask=Ask(stated, AskKind.STATED), asked=None, prompts=1)
 
     def _read(self, fields: Fields, finder: AskFinder) -> Steps[ParsedRequest]:
-        model, messages = fields.model, fields.messages if self.prompt_field == "messages" else None
+        model, messages = fields.model, self._messages(fields)
         try:
             if messages is None:
                 value = fields.get(self.prompt_field)
@@ -140,11 +137,17 @@ class Format(abc.ABC):
                 if messages is None:
                     ask, prompts = yield from read_prompts(value, finder)
                     return ParsedRequest(self, fields, model, ask, prompts=prompts)
-            system = None if self.system_field is None else fields.get(self.system_field)
-            ask, asked = yield from read_ask(counted(messages), system, finder)
+            ask, asked = yield from read_ask(counted(messages), self._system(fields), finder)
         except TooManyParts:
             return ParsedRequest(self, fields, model, readable=False)
         return ParsedRequest(self, fields, model, ask, asked, messages)
+
+    def _messages(self, fields: Fields) -> list[Message] | None:
+        """Return the messages that were read with the fields, None if this format has them elsewhere."""
+        return fields.messages if self.prompt_field == "messages" else None
+
+    def _system(self, fields: Fields) -> Value | None:
+        return None if self.system_field is None else fields.get(self.system_field)
 
     def reasoning_changes(self, fields: Fields, reasoning: Reasoning) -> Changes:
         """Return the changes that set reasoning; a value set by the client is kept."""
