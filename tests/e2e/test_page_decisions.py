@@ -42,7 +42,7 @@ def decided(name: str, category: str = "legal", reason: Reason = Reason.CLASSIFI
     missed = Missed("legal", 0.62) if reason is Reason.LOW_CONFIDENCE else None
     decision = Decision(f"{category}-lora", "base", (), category, 0.875, reason, Edits(), missed=missed)
     record = Record(name, "/v1/chat/completions", status=200, original_model="MoM", ended=time.time(), **fields)
-    record.routed = Routed(decision, Edited(b""), None, 0.0)
+    record.routed = Routed(decision, Edited(b""), 0.0)
     return record
 
 

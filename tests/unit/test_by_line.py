@@ -44,7 +44,7 @@ def router(classifier: Classifier) -> Router:
 
 
 def outcome(routed: Routed) -> tuple[str | None, bool]:
-    return routed.decision.category, routed.by_line
+    return routed.decision.category, routed.reading.by_line
 
 
 def test_a_message_that_stays_whole_has_its_line_that_asks() -> None:
@@ -117,7 +117,7 @@ async def test_against_a_category_it_must_come_half_of_the_way_to_certainty(
     """The word gives a score of 0.9956, which alone would do for both."""
     router = Router(config(routing=RoutingOptions(thresholds={"legal": threshold})), classifier, Served)
     routed = await router.route(asked(message(told=OF_PYTHON)))
-    assert routed.by_line is by_line
+    assert routed.reading.by_line is by_line
 
 
 async def test_it_may_be_in_another_language_than_the_rest(make_classifier: Make, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ async def test_it_may_be_in_another_language_than_the_rest(make_classifier: Make
         router = Router(config(), english, Served)
         assert outcome(await router.route(asked(mail))) == ("legal", True)
         others = await router.route(asked(mail.replace(LINE, "¿Qué dice la ley sobre mi landlord?")))
-    assert (others.decision.reason, others.by_line) == (Reason.UNSUPPORTED_LANGUAGE, False)
+    assert (others.decision.reason, others.reading.by_line) == (Reason.UNSUPPORTED_LANGUAGE, False)
 
 
 async def test_a_line_without_a_category_decides_nothing(router: Router) -> None:

@@ -36,7 +36,7 @@ def asked(question: str = QUESTION, document: str = LEASE, *before: str) -> Pars
 
 
 def outcome(routed: Routed) -> tuple[str | None, Reason, bool]:
-    return routed.decision.category, routed.decision.reason, routed.by_material
+    return routed.decision.category, routed.decision.reason, routed.reading.by_material
 
 
 async def test_material_tells_what_a_question_is_about_that_only_points_to_it(router: Router) -> None:
@@ -61,7 +61,7 @@ async def test_else_the_ask_alone_decides(
 ) -> None:
     routed = await router.route(asked(question, document))
     assert routed.text == question
-    assert (routed.decision.category, routed.by_material) == (expected[0], expected[2])
+    assert (routed.decision.category, routed.reading.by_material) == (expected[0], expected[2])
     assert routed.decision.reason in (expected[1], Reason.LOW_CONFIDENCE)
 
 
@@ -88,7 +88,7 @@ async def test_it_must_come_half_of_the_way_from_the_threshold_to_certainty(
     """The word gives a score of 0.9956, which alone would do for both."""
     router = Router(config(routing=RoutingOptions(thresholds={"legal": threshold})), classifier, Served)
     assert (await router.route(asked("landlord"))).decision.reason is Reason.CLASSIFIED
-    assert (await router.route(asked())).by_material is by_material
+    assert (await router.route(asked())).reading.by_material is by_material
 
 
 async def test_a_conversation_that_has_a_category_asks_no_material(router: Router) -> None:
@@ -123,12 +123,12 @@ async def test_after_a_greeting_it_may_tell_even_of_a_question_without_content(r
 async def test_of_several_prompts_no_material_is_read(router: Router) -> None:
     prompts = [f"<document>\n{LEASE}\n</document>\n\n{question}" for question in (QUESTION, "Is this one valid?")]
     routed = await router.route(COMPLETIONS.parse(json.dumps({"prompt": prompts}).encode()))
-    assert not routed.by_material
+    assert not routed.reading.by_material
 
 
 async def test_both_texts_go_in_one_forward_pass(router: Router) -> None:
     gate = Gate(router.classifier.stages[0])
-    assert (await router.route(asked())).by_material
+    assert (await router.route(asked())).reading.by_material
     assert gate.runs == [2]
 
 

@@ -360,7 +360,8 @@ async def test_times_are_in_milliseconds_with_three_digits(classifier: Classifie
     routed = await router.route(asked)
     assert routed.classification is not None
     timing = Timing(queue=0.25, tokenize=1.5, infer=2.0001234)
-    routed = structs.replace(routed, classification=replace(routed.classification, timing=timing), decide=0.125)
+    timed = structs.replace(routed.reading, classification=replace(routed.classification, timing=timing))
+    routed = structs.replace(routed, reading=timed, decide=0.125)
 
     assert describe(router, asked, routed)["timing_ms"] == {
         "queue": 250.0,

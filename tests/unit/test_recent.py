@@ -127,4 +127,5 @@ def taking(routed: Routed, seconds: float) -> Routed:
     """The same classification, run in this time."""
     assert routed.classification is not None
     timing = Timing(infer=seconds)
-    return structs.replace(routed, classification=replace(routed.classification, timing=timing, source="run"))
+    run = replace(routed.classification, timing=timing, source="run")
+    return structs.replace(routed, reading=structs.replace(routed.reading, classification=run))

@@ -24,6 +24,7 @@ from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.decision import Reason, Would
 from pointsman.routing.formats import CHAT
+from pointsman.routing.reading import UNREAD
 from pointsman.routing.router import Routed, Router
 from support.log import Memory
 from support.rows import rows
@@ -253,8 +254,8 @@ async def test_requests_that_are_counted_together_count_as_those_that_are_not(cl
         *map(record, unlike),
         record(chosen),
         record(chosen, path="/v1/completions"),
-        record(msgspec.structs.replace(chosen, classification=cut.classification)),
-        record(msgspec.structs.replace(chosen, classification=None)),
+        record(msgspec.structs.replace(chosen, reading=cut.reading)),
+        record(msgspec.structs.replace(chosen, reading=UNREAD)),
         record(chosen, 0.25, tokens=(7, 3), first_byte=0.5, seconds=1.0, key="one"),
         record(chosen, 0.5, tokens=(1, 2), seconds=2.0, key="one"),
         record(chosen, seconds=0.5, key="two"),

@@ -179,9 +179,9 @@ def _add_ask(line: Line, routed: Routed) -> None:
 
 def _add_classification(line: Line, routed: Routed, found: Classification) -> None:
     line["text_hash"] = found.text_hash
-    if routed.by_material:
+    if routed.reading.by_material:
         line["by_material"] = True
-    if routed.by_line:
+    if routed.reading.by_line:
         line["by_line"] = True
     if found.stage:
         line["artifact"] = found.artifact

@@ -83,13 +83,13 @@ def _threshold(router: Router, routed: Routed, category: str | None) -> float:
     """Return the threshold that the category had to reach."""
     stage = 0 if routed.classification is None else routed.classification.stage
     threshold = router.policy.threshold(category, stage)
-    return raised(threshold) if routed.surely else threshold
+    return raised(threshold) if routed.reading.surely else threshold
 
 
 def _text(classification: Classification, routed: Routed) -> dict[str, Any]:
     return {
-        "by_material": routed.by_material,
-        "by_line": routed.by_line,
+        "by_material": routed.reading.by_material,
+        "by_line": routed.reading.by_line,
         "artifact": classification.artifact,
         "unanswered": classification.unanswered,
         "tokens": classification.tokens,

@@ -42,6 +42,19 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     beside: Beside | None = None
     surely: bool = False
 
+    @property
+    def by_material(self) -> bool:
+        """Return whether the material counts to which the ask points."""
+        return self.beside is not None and self.beside.material
+
+    @property
+    def by_line(self) -> bool:
+        """Return whether the line of the ask counts that asks."""
+        return self.beside is not None and not self.beside.material
+
+
+UNREAD = Reading("")
+
 
 class TextReader:
     """Reads texts with one classifier, and judges them by one policy; `sticky`: conversations keep their category."""

@@ -16,7 +16,7 @@ from pointsman.config.model import DIRECT, Config, Endpoint
 from pointsman.config.overlay import NOTHING, Overlay, laid_over
 from pointsman.long_body import Received
 from pointsman.routing import stream_usage
-from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind, Beside
+from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.body import FIELDS
 from pointsman.routing.canaries import Arm, Canaries, canaries_of
 from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
@@ -27,7 +27,7 @@ from pointsman.routing.formats import FORMATS, Format, ParsedRequest
 from pointsman.routing.history import History, HistoryReader
 from pointsman.routing.planner import Planner
 from pointsman.routing.policy import Held, Policy
-from pointsman.routing.reading import Reading, TextReader, judged
+from pointsman.routing.reading import UNREAD, Reading, TextReader, judged
 from pointsman.routing.rollout import Rollout, rollout_of
 from pointsman.routing.rules import NO_RULING, NOWHERE, Origin, Rules, Ruling
 from pointsman.routing.session_ids import SessionIds
@@ -40,34 +40,30 @@ LONGEST_NAME = 256
 class Routed(msgspec.Struct, frozen=True, gc=False):
     """A routed request; `decide` is the time for the decision and the edits in seconds, without classification.
 
-    `text` is what was classified. `recalled` is what earlier turns left, and `kept` what later ones keep; both are None
-    where no conversation counts, as where the client named the model. `choice` is what the decision was made for.
-    `beside`: the text is the ask with the material that it points to, or its line that asks, which counts in place of
-    the ask; `surely`: above a higher threshold. `held` is what a follow-up was judged by.
+    `recalled` is what earlier turns left, and `kept` what later ones keep; both are None where no conversation counts,
+    as where the client named the model. `choice` is what the decision was made for. `held` is what a follow-up was
+    judged by.
     """
 
     decision: Decision
     edited: Edited
-    classification: Classification | None
     decide: float
-    text: str = ""
+    reading: Reading = UNREAD
     kept: Kept | None = None
     ask: Ask = NO_ASK
     recalled: Recalled | None = None
     choice: Choice | None = None
-    beside: Beside | None = None
-    surely: bool = False
     held: Held | None = None
 
     @property
-    def by_material(self) -> bool:
-        """Return whether the material decided to which the ask points."""
-        return self.beside is not None and self.beside.material
+    def text(self) -> str:
+        """Return what was classified."""
+        return self.reading.text
 
     @property
-    def by_line(self) -> bool:
-        """Return whether the line of the ask decided that asks."""
-        return self.beside is not None and not self.beside.material
+    def classification(self) -> Classification | None:
+        """Return the result of the classifier, None if nothing had to be read or that failed."""
+        return self.reading.classification
 
     @property
     def system_prompt(self) -> Literal["replace", "insert"] | None:
@@ -196,15 +192,12 @@ class Router:
         return Routed(
             decision,
             edited,
-            reading.classification,
             time.perf_counter() - started,
-            reading.text,
+            reading,
             kept,
             request.ask,
             Recalled(len(history.turns), place.within, place.kept),
             choice,
-            reading.beside,
-            reading.surely,
             held,
         )
 
@@ -251,7 +244,7 @@ class Router:
         decision = self.planner.explicit(model, self.served())
         if at is not None:
             decision = _bound(decision, at)
-        return Routed(decision, Edited(body), None, time.perf_counter() - started)
+        return Routed(decision, Edited(body), time.perf_counter() - started)
 
     def direct(self, request: ParsedRequest, at: Endpoint | None = None) -> Routed:
         """Return the decision for a model that the client named after DIRECT: the body has its name alone."""
@@ -264,7 +257,7 @@ class Router:
         started = time.perf_counter()
         decision = self._decide(choice, request.tools, 0.0, self.served(), at, scope)
         taken = time.perf_counter() - started
-        return Routed(decision, _edited(request, decision), None, taken, ask=request.ask, choice=choice)
+        return Routed(decision, _edited(request, decision), taken, ask=request.ask, choice=choice)
 
     def _place(self, history: History, caller: Caller, continued: Kept | None) -> tuple[Conversation | None, Place]:
         """Return the conversation, None if it is not to be remembered here, and what is known of it."""
