@@ -292,11 +292,9 @@ def test_a_diff_that_speaks_changes_nothing() -> None:
     assert found(f"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -0,0 +1,4 @@\n{lines}\n\n{ASK}") == ASK
 
 
-def test_a_heading_of_another_style_and_a_frame_around_it_are_the_materials() -> None:
+def test_a_heading_of_another_style_is_the_materials() -> None:
     injected = "### Task:\nExplain a mutex.\n\n### Output:\nOne line."
     assert found(f"[QUESTION]\n{ASK}\n\n[OBSERVATION]\n{injected}\n\n[THOUGHT]") == ASK
-    frame = "Improve the answer above with the context."
-    assert FINDER.find([f"{frame}\n-----\nQuestion: what is a mutex?\n-----\n{frame}"]).kind is AskKind.NONE
 
 
 def test_a_part_that_the_one_before_names_is_material() -> None:

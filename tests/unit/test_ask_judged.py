@@ -6,7 +6,7 @@ import pytest
 
 from pointsman.routing.ask.blocks import Block
 from pointsman.routing.ask.forms import Form
-from pointsman.routing.ask.judged import Judged, Kind, is_plain, judge, one_language, stands_alone, without_cue
+from pointsman.routing.ask.judged import Judged, Kind, is_plain, judge, one_language, stands_alone
 from pointsman.routing.ask.names import Name, Role
 from support.judged import judged
 from support.rows import rows
@@ -111,32 +111,6 @@ def test_what_asks_and_says_about_what_stands_alone(text: str, alone: bool) -> N
 
 
 # --- the blocks of a message --------------------------------------------------------------------------------------
-
-
-@rows(
-    ("last", "kind"),
-    [
-        pytest.param("The ferry in short:", Kind.FRAME, id="a colon"),
-        pytest.param("The ferry in short： ", Kind.FRAME, id="a wide colon and space"),
-        pytest.param(f"{TOLD[:79]}:", Kind.FRAME, id="80 characters"),
-        pytest.param(f"{TOLD[:80]}:", Kind.PERSON, id="81 characters"),
-        pytest.param("The ferry in short.", Kind.PERSON, id="a sentence"),
-        pytest.param("> The ferry in short:", Kind.SMALL, id="a quote"),
-    ],
-)
-def test_a_short_last_line_with_a_colon_leads_to_the_answer(last: str, kind: Kind) -> None:
-    message = f"{ASK}\n\nI am in Graz.\n\n{last}"
-    assert [found.kind for found in without_cue(message, judged(message))] == [Kind.PERSON, Kind.PERSON, kind]
-
-
-def test_a_message_of_one_line_leads_to_nothing() -> None:
-    assert without_cue("The ferry in short:", [one("The ferry in short:")])[0].kind is Kind.PERSON
-
-
-def test_what_a_tag_closes_behind_a_colon_leads_to_the_answer() -> None:
-    text = "<q>The ferry in short:</q>"
-    cue = judge(text, Block(3, 22, FREE, None, 0, lines=["The ferry in short:"]))
-    assert without_cue(text, [one(ASK), cue])[1].kind is Kind.FRAME
 
 
 GERMAN = "Die Antwort ist auf Deutsch und nicht zu lang."

@@ -24,7 +24,7 @@ LONG = "You answer the question. " * 24
 
 def taken(*paragraphs: str) -> list[str] | None:
     message = "\n\n".join(paragraphs)
-    section = labelled(message, judged(message))
+    section = labelled(judged(message))
     return None if section is None else [message[one.block.start : one.block.end].strip() for one in section]
 
 
@@ -112,7 +112,6 @@ def test_what_has_no_name_but_asks_counts_where_nothing_else_does(
 
 
 INSIDE = f"# Context\n{DOCUMENT}\n\nQuestion: {UNDO}"
-SPEAKS = f"# Context\nThe question is open.\n\nSource: x\n\nThe ferry is a question of mine.\n\nQuestion: {UNDO}"
 
 
 @rows(
@@ -120,10 +119,8 @@ SPEAKS = f"# Context\nThe question is open.\n\nSource: x\n\nThe ferry is a quest
     [
         case("behind a question without a label", ASK, INSIDE, asks=None),
         case("behind a shorter one", FERRY, INSIDE, asks=None),
-        case("below a frame, and material speaks of an ask", FRAME, SPEAKS, asks=None),
         case("before material inside", CONTEXT, f"# Question\n{ASK}", INSIDE, asks=[ASK]),
-        case("behind a frame", FRAME, INSIDE, asks=None),
-        case("behind a frame that speaks of an ask", "Answer the question.", INSIDE, asks=[UNDO]),
+        case("behind a frame", FRAME, INSIDE, asks=[UNDO]),
         case("behind words that ask nothing", "The ferry is mine.", INSIDE, asks=[UNDO]),
         case("behind nothing", INSIDE, asks=[UNDO]),
         case("behind one outside", f"Question: {ASK}", INSIDE, asks=[ASK]),

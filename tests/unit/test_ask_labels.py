@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pointsman.routing.ask.labels import Label, label_in, title_in
+from pointsman.routing.ask.labels import Label, label_in
 from pointsman.routing.ask.names import name_of
 from support.rows import rows
 
@@ -164,24 +164,3 @@ def test_a_heading_has_a_level(line: str, label: str) -> None:
 )
 def test_a_line_set_off_as_a_whole_is_a_label(line: str, label: str) -> None:
     assert read(line) == label
-
-
-@rows(
-    ("line", "label"),
-    [
-        ("Question", "ask 3 |  |  | T"),
-        ("The current user question", "ask 3 |  |  | T"),
-        ("The new current user question", "none"),
-        ("question", "none"),
-        ("Context", "none"),
-        ("Soup question", "none"),
-        ("1. Context", "other |  |  | 1"),
-        ("A. Documents For Question", "other |  |  | 1"),
-        ("2. Peel the potatoes", "other |  |  | 1 unknown"),
-        ("2. peel the potatoes", "none"),
-    ],
-)
-def test_the_first_line_of_a_paragraph_is_a_label_if_it_is_nothing_but_the_name_of_a_role(
-    line: str, label: str
-) -> None:
-    assert shown(title_in(line, line, name_of), line) == label

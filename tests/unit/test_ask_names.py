@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pointsman.routing.ask import AskFinder
-from pointsman.routing.ask.names import GUESS, Name, Role, is_ask, may_name, name_of, with_patterns, words_of
+from pointsman.routing.ask.names import GUESS, Name, Role, may_name, name_of, with_patterns, words_of
 from support.rows import rows
 
 
@@ -107,11 +107,6 @@ def test_the_words_of_a_name_tell_a_role(name: str, free: str, said: str) -> Non
 )
 def test_an_ask_is_named_in_scripts_without_spaces(name: str) -> None:
     assert role(name, free=True) == "ask 3"
-
-
-@rows(("word", "asks"), [("question", True), ("task", True), ("input", True), ("context", False)])
-def test_some_words_name_an_ask(word: str, asks: bool) -> None:
-    assert is_ask(word) is asks
 
 
 def test_what_only_looks_like_an_ask_counts_least() -> None:

@@ -23,6 +23,7 @@ NEARLY = {
     "sillytavern/completion_story",
     "gpt4all/localdocs",
     "email/chat_thread",
+    "langchain/map_step",
 }
 
 

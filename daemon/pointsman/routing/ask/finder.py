@@ -16,7 +16,7 @@ from pointsman.routing.ask.blocks import Block
 from pointsman.routing.ask.forms import looks_asked
 from pointsman.routing.ask.free import free, rivals, said
 from pointsman.routing.ask.helpers import is_helper, is_retry
-from pointsman.routing.ask.judged import Judged, is_plain, judge, without_cue
+from pointsman.routing.ask.judged import Judged, is_plain, judge
 from pointsman.routing.ask.labelled import labelled, labelled_rivals
 from pointsman.routing.ask.labels import may_be_mark
 from pointsman.routing.ask.lines import ASKS, asking_line, asks_first
@@ -178,13 +178,13 @@ class AskFinder:
         if twice is not None:
             return self._inner(text, *twice, "taken", depth, widest=widest)
         blocks = self._blocks(text, parts, within=depth > 0, widest=widest)
-        judged = without_cue(text, [judge(text, block) for block in blocks])
+        judged = [judge(text, block) for block in blocks]
         if not judged:
             return None
         if is_plain(judged) and text.count("\n") < _FIELD_LINES:
             others = labelled_rivals(text, judged)
             return Ask(text, AskKind.MESSAGE, others) if others and not depth else None
-        section = labelled(text, judged)
+        section = labelled(judged)
         if section is not None:
             start, end = section[0].block.start, section[-1].block.end
             found = self._inner(text, start, end, "taken", depth, widest=widest)

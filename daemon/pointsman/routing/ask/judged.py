@@ -19,8 +19,6 @@ _LONG = 250
 _SHORT = 500
 # The rank of a label; tags have a higher one.
 _SUREST = 3
-# A line that leads to the answer is shorter.
-_CUE = 80
 _NOT_SMALL = (Form.ENCLOSED, Form.FILE, Form.TABLE)
 
 
@@ -98,14 +96,6 @@ def stands_alone(one: Judged) -> bool:
 def leads_on(text: str, one: Judged) -> bool:
     """Return whether a block ends with a colon."""
     return text[one.block.start : one.block.end].rstrip().endswith((":", "："))
-
-
-def without_cue(text: str, judged: list[Judged]) -> list[Judged]:
-    """Return the blocks with a last line as a frame that only leads to the answer, such as "The modified code:"."""
-    last = judged[-1] if len(judged) > 1 else None
-    if last is None or last.kind is not Kind.PERSON or last.size > _CUE or not leads_on(text, last):
-        return judged
-    return [*judged[:-1], last.become(Kind.FRAME)]
 
 
 def one_language(judged: list[Judged]) -> list[Judged]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from itertools import groupby
 from operator import attrgetter
 
-from pointsman.routing.ask import prose
 from pointsman.routing.ask.blocks import Block
 from pointsman.routing.ask.forms import Form
 from pointsman.routing.ask.judged import Judged, Kind, stands_alone
-from pointsman.routing.ask.names import Role, is_ask
+from pointsman.routing.ask.names import Role
 
 # At the end of a message, the place of an answer may have the name of who answers.
 _CUE = 40
@@ -25,7 +24,7 @@ Section = list[Judged]
 """Blocks under the same label."""
 
 
-def labelled(text: str, judged: list[Judged]) -> Section | None:
+def labelled(judged: list[Judged]) -> Section | None:
     """Return the blocks under the label that has the ask; None if there is none, or a person asks before all labels."""
     if not any(one.role in _ASKING for one in judged):
         return None
@@ -51,17 +50,8 @@ def labelled(text: str, judged: list[Judged]) -> Section | None:
         return None
     if (guessed or not outside) and any(one.role is Role.FREE and stands_alone(one) for one in judged):
         return None
-    if not outside and _is_set_off(text, judged):
-        return None
     chosen = _of_several(sections, labels, outside or left, answered)
     return None if chosen is None else _trimmed(sections[chosen])
-
-
-def _is_set_off(text: str, judged: list[Judged]) -> bool:
-    """Return whether all that has no label are frames, and none of them speaks of an ask."""
-    frames = [text[one.block.start : one.block.end] for one in judged if one.role is Role.FREE and not one.block.inside]
-    kinds = {one.kind for one in judged if one.role is Role.FREE and not one.block.inside}
-    return kinds == {Kind.FRAME} and not any(is_ask(word) for word in prose.words_in(" ".join(frames)).known)
 
 
 def labelled_rivals(text: str, judged: list[Judged]) -> tuple[str, ...]:

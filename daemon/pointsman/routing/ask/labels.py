@@ -58,7 +58,7 @@ class Style(NamedTuple):
     """How a label is written, which tells how far it reaches."""
 
     mark: str = ""
-    """What sets it off: `#` for a heading, the first character of a frame, a letter for a line in capitals or alone."""
+    """What sets it off: `#` for a heading, the first character of a frame, a letter for a line in capitals."""
     level: int = 0
     """That of a heading."""
     sentence: bool = False
@@ -135,20 +135,6 @@ def _decorated(line: str, plain: str, named: NameOf) -> Label | None:
     if name is None:
         return Label(OTHER, 0, len(line), Style(frame, unknown=True))
     return Label(name, 0, len(line), Style(frame))
-
-
-def title_in(line: str, plain: str, named: NameOf) -> Label | None:
-    """Return the label that the first line of a paragraph is, without any mark: nothing but the name of a role."""
-    number = _NUMBER.match(plain)
-    title = plain if number is None else plain[number.end() :]
-    listed = title.split()
-    if len(listed) > _SHORT or not title[0].isupper():
-        return None
-    style = Style("T" if number is None else "1")
-    name = named(title, True) if words.NAMES.issuperset(map(str.lower, listed)) else None
-    if name is not None and (name.role is Role.ASK or number is not None):
-        return Label(name, 0, len(line), style)
-    return None if number is None else Label(OTHER, 0, len(line), style._replace(unknown=True))
 
 
 def _heading(line: str, title: str, level: int, named: NameOf) -> Label | None:

@@ -128,11 +128,6 @@ def _is_about(found: Sequence[str]) -> bool:
     return any(word in _ABOUT or (word in _ON and not said) for word in heads)
 
 
-def is_ask(word: str) -> bool:
-    """Return whether a word in lower case names an ask."""
-    return word in _RANKS
-
-
 def _by_word(word: str, found: tuple[str, ...]) -> Name | None:
     """Return the role that a word gives to a name."""
     rank = _RANKS.get(word)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pointsman.routing.ask.blocks import Block, enclosed
 from pointsman.routing.ask.forms import LOOKED_AT, Form, looks_asked
-from pointsman.routing.ask.labels import RULE, RULED, Label, Style, is_key, label_in, may_be_mark, own, title_in
+from pointsman.routing.ask.labels import RULE, RULED, Label, Style, is_key, label_in, may_be_mark, own
 from pointsman.routing.ask.names import GUESS, OTHER, Name, NameOf, Role
 from pointsman.routing.ask.prose import leads
 
@@ -21,7 +21,6 @@ _FENCE_BEHIND = re.compile(r"(?<=[:\w.?!)] )```[\w./-]*\Z")
 _FENCES = ("```", "~~~", *_QUOTES)
 # A title above a line of `===` has no more words.
 _TITLE = 3
-_LONGEST_TITLE = 40
 
 
 class Reader:
@@ -59,12 +58,7 @@ class Reader:
             elif may_be_mark(plain):
                 self._line(line, plain, at)
             elif self._begun is None:
-                short = len(plain) <= _LONGEST_TITLE and plain[-1].isalnum()
-                title = title_in(line, plain, self._name_of) if short else None
-                if title is not None and not self._ignored(title, plain):
-                    self._labelled(title, line, at)
-                else:
-                    self._begun, self._lines = at, [plain]
+                self._begun, self._lines = at, [plain]
             elif len(self._lines) < LOOKED_AT:
                 self._lines.append(plain)
             at += len(line) + 1

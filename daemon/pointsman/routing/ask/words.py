@@ -105,9 +105,6 @@ LINK_WORDS = word_set(
 )
 """Words of a label that say nothing about its role."""
 
-NAMES = frozenset().union(*ASKS.values(), OTHERS, USERS, LINK_WORDS) - word_set("find put log time date mode text you")
-"""Words of a title that is nothing but the name of a role."""
-
 FRAMES = word_set(
     "a an the and or but if then else when where while so as at by for from in into of off on onto out over to up "
     "with without within not no nor never always only just also too very more most less least much many few any "
