@@ -33,9 +33,10 @@ from pointsman.routing.conversation import ANYBODY, Caller, conversation_of
 from pointsman.routing.conversations import Conversations, Kept
 from pointsman.routing.follow_up import content_free
 from pointsman.routing.formats import CHAT, ParsedRequest
-from pointsman.routing.history import EXCERPT_CHARS, HistoryReader
+from pointsman.routing.history import HistoryReader
 from pointsman.routing.router import Router
 from pointsman.routing.steps import finish
+from pointsman.routing.subject import ANSWER_CHARS, ASK_CHARS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -343,7 +344,9 @@ async def cost_again(classifier: TextClassifier) -> float:
     """Return the microseconds of a run of the classifier on an ask with what was before, as long as it may be."""
     times = []
     for number in range(ROUNDS):
-        text = f"{number} " + "What does the contract say about it? " * (2 * EXCERPT_CHARS // 37) + "\nand then?"
+        text = (
+            f"{number} " + "What does the contract say about it? " * ((ASK_CHARS + ANSWER_CHARS) // 37) + "\nand then?"
+        )
         started = time.perf_counter()
         await Unhurried(classifier).classify(text)
         times.append(time.perf_counter() - started)

@@ -1,16 +1,23 @@
 """Fit the judge of follow-ups (routing/subject.py) to the rows for development, and cross-validate it.
 
-Prints the weights to be written into the code, and what the router keeps and releases with weights that were fitted
-to others: to other conversations (of each of ROUNDS divisions into FOLDS, a fold's conversations are routed with the
-weights fitted to those of the other folds), to the other set, and to other shapes of asks (turns.md lists them). Run
-it again after a change of the classifier:
+Prints the weights, and what the router keeps and releases with weights that were fitted to others: to other
+conversations (of each of ROUNDS divisions into FOLDS, a fold's conversations are routed with the weights fitted to
+those of the other folds), to the other set, and to other shapes of asks (turns.md lists them). After a change of the
+classifier, this fits them again, and writes them into the code:
 
-    PYTHONPATH=benchmarks python -m ask.judge
+    PYTHONPATH=benchmarks python -m ask.judge --write
+
+An ask is read again behind so many characters of the last ask and of its answer. Of several such contexts, this
+compares what is kept and released with weights that are fitted for each, in the rows that were kept apart, too:
+
+    PYTHONPATH=benchmarks python -m ask.judge --context 400+400 200+100 150+150 --held-out
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,8 +26,10 @@ import numpy.typing as npt
 from markdown import table
 
 from ask.conversations import (
+    APART,
     BEGINNINGS,
     DEVELOPMENT,
+    FILES,
     FOURTH,
     NAMES,
     ROOT,
@@ -38,6 +47,7 @@ from pointsman.adapters.catalog import Served
 from pointsman.app.prepare import prepare
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import Config
+from pointsman.routing import subject
 from pointsman.routing.follow_up import content_free
 from pointsman.routing.history import EXCERPT_CHARS
 from pointsman.routing.policy import Held, Policy
@@ -55,40 +65,110 @@ RIDGE = 1.0
 RELUCTANCE = 0.1
 STEPS = 50
 CATEGORIES = {"technical": "technical", "medical": "medical", "legal": "legal", "everyday": "general"}
+CODE = ROOT / "daemon" / "pointsman" / "routing" / "subject.py"
+CONTEXT = (subject.ASK_CHARS, subject.ANSWER_CHARS)
+COMPARED = ("kept_on_subject", "kept", "kept_content_free", "released_bare_right", "released", "read_again")
 SHOWN = ("kept_on_subject", "kept_content_free", "released_bare_right", "unknown_kept", "unknown_released_bare_right")
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--context", type=_context, nargs="+", default=[CONTEXT], metavar="ASK+ANSWER")
+    parser.add_argument(
+        "--held-out", action="store_true", help="compare contexts by the rows that were kept apart, too"
+    )
+    parser.add_argument("--write", action="store_true", help="write the weights, and the context, into the code")
+    options = parser.parse_args()
     prepared = prepare(ROOT / "config" / "config.yaml")
+    classifier = Unhurried(prepared.classifier)
     try:
+        if len(options.context) > 1:
+            halves = [half for half in FILES if half not in APART or options.held_out]
+            asyncio.run(compare(prepared.config, classifier, options.context, halves))
+            return
         rows = [row for file in (DEVELOPMENT, SECOND, FOURTH) for row in read_rows(file)]
-        asyncio.run(report(prepared.config, Unhurried(prepared.classifier), rows))
+        read_behind(options.context[0])
+        fitted = asyncio.run(report(prepared.config, classifier, rows))
+        if options.write:
+            CODE.write_text(written(CODE.read_text(), fitted, options.context[0]))
     finally:
         prepared.classifier.close()
 
 
-async def report(config: Config, classifier: TextClassifier, rows: Sequence[Row]) -> None:
+def _context(text: str) -> tuple[int, int]:
+    ask, _, answer = text.partition("+")
+    return int(ask), int(answer)
+
+
+def read_behind(context: tuple[int, int]) -> None:
+    """Read asks again behind so much of the last ask and of its answer."""
+    subject.ASK_CHARS, subject.ANSWER_CHARS = context
+
+
+def written(code: str, fitted: Weights, context: tuple[int, int]) -> str:
+    """Return the code with other weights, and another context."""
+    of = ", ".join([f"{name}={weight}" for name, weight in fitted.of._asdict().items()])
+    code = re.sub(r"(?m)^FITTED = .*$", f"FITTED = Weights({fitted.always}, Evidence({of}))", code)
+    return re.sub(r"(?m)^ASK_CHARS, ANSWER_CHARS = .*$", "ASK_CHARS, ANSWER_CHARS = {}, {}".format(*context), code)
+
+
+async def compare(
+    config: Config, classifier: Unhurried, contexts: Sequence[tuple[int, int]], halves: Sequence[str]
+) -> None:
+    """Print what is kept and released in each set, by context."""
+    rows = {half: read_rows(FILES[half]) for half in halves}
+    seen = [row for half in halves if half not in APART for row in rows[half]]
+    found: dict[str, list[dict[str, Any]]] = {half: [] for half in halves}
+    for context in contexts:
+        read_behind(context)
+        weights = await fitted_to(config, classifier, seen)
+        print("+".join(map(str, context)), weights)
+        router = judging(config, classifier, weights)
+        for half, listed in rows.items():
+            found[half].append(figures([await outcome(router, row) for row in listed]))
+    heads = ["share of rows", *["+".join(map(str, context)) for context in contexts]]
+    for half, by_context in found.items():
+        lines = [[NAMES[name], *(f"{one[name]['share']:.3f}" for one in by_context)] for name in COMPARED]
+        print(f"\n{half}, {len(rows[half])} rows\n")
+        print("\n".join(table(heads, lines)))
+
+
+async def fitted_to(config: Config, classifier: TextClassifier, rows: Sequence[Row]) -> Weights:
+    """Return the weights fitted to all rows that the rule decides about."""
+    decided = [row for row in rows if await is_judged(classifier, row.ask)]
+    evidence = np.array([await evidence_of(config, classifier, row) for row in decided])
+    return fit(evidence, np.array([row.kind == "change" for row in decided], dtype=float))
+
+
+def judging(config: Config, classifier: TextClassifier, weights: Weights) -> Router:
+    """Return a router that judges follow-ups by these weights."""
+    router = Router(config, classifier, Served)
+    policy = Policy(config, classifier.labels, weights, [stage.calibration for stage in classifier.stages])
+    router.policy, router.reader = policy, TextReader(classifier, policy, sticky=True)
+    return router
+
+
+async def report(config: Config, classifier: TextClassifier, rows: Sequence[Row]) -> Weights:
+    """Print the weights fitted to all rows, and what is kept and released by these and by others; return them."""
     evidence = np.array([await evidence_of(config, classifier, row) for row in rows])
     changed = np.array([row.kind == "change" for row in rows], dtype=float)
     judged = np.array([await is_judged(classifier, row.ask) for row in rows])
     openers = list(dict.fromkeys(map(opener, rows)))
     conversation = np.array([openers.index(opener(row)) for row in rows])
 
-    def fitted_to(chosen: Rows) -> Weights:
+    def of(chosen: Rows) -> Weights:
         return fit(evidence[chosen & judged], changed[chosen & judged])
 
     async def routed(weights: Weights, chosen: Rows) -> list[Outcome]:
-        router = Router(config, classifier, Served)
-        policy = Policy(config, classifier.labels, weights, [stage.calibration for stage in classifier.stages])
-        router.policy, router.reader = policy, TextReader(classifier, policy, sticky=True)
+        router = judging(config, classifier, weights)
         return [await outcome(router, row) for row, one in zip(rows, chosen, strict=True) if one]
 
     everything = np.ones(len(rows), dtype=bool)
-    fitted = fitted_to(everything)
+    fitted = of(everything)
 
     async def unseen(fold: npt.NDArray[np.int_]) -> dict[str, Any]:
         """Return the figures of all rows, each fold routed with the weights fitted to the others."""
-        return figures([one for out in np.unique(fold) for one in await routed(fitted_to(fold != out), fold == out)])
+        return figures([one for out in np.unique(fold) for one in await routed(of(fold != out), fold == out)])
 
     def of_conversations(number: int) -> npt.NDArray[np.int_]:
         return np.asarray(np.random.default_rng(number).permutation(len(openers))[conversation] % FOLDS)
@@ -115,6 +195,7 @@ async def report(config: Config, classifier: TextClassifier, rows: Sequence[Row]
         print(f"\n{name}: {' '.join(columns['fitted to all'][0][name])}")
     kept = [await keeps(Router(config, classifier, Served), text) for text in content_free_texts()]
     print(f"\n{sum(kept)} of {len(kept)} other follow-ups without content kept each of {len(BEGINNINGS)} adapters")
+    return fitted
 
 
 def opener(row: Row) -> str:
@@ -127,10 +208,13 @@ async def evidence_of(config: Config, classifier: TextClassifier, row: Row) -> E
     found = await classifier.classify(row.ask)
     policy, held = Policy(config, classifier.labels), CATEGORIES[row.domain]
     asked = next(place for place, message in enumerate(reversed(row.history)) if message.role == "user")
-    before = "\n".join([message.content[:EXCERPT_CHARS] for message in row.history[-1 - asked :]])
-    both = await classifier.classify(f"{before}\n{row.ask}")
+    last = [message.content for message in row.history[-1 - asked :]]
+    before = "\n".join([said[:EXCERPT_CHARS] for said in last])
+    lengths = (subject.ASK_CHARS, subject.ANSWER_CHARS)
+    context = "\n".join([said[:most] for said, most in zip(last, lengths, strict=False)])
+    both = await classifier.classify(f"{context}\n{row.ask}")
     together = policy.scores(both.probabilities)[held]
-    return policy.evidence(Held(held, row.ask, before, together=together), policy.scores(found.probabilities))
+    return policy.evidence(Held(held, row.ask, before, context, together=together), policy.scores(found.probabilities))
 
 
 async def is_judged(classifier: TextClassifier, ask: str) -> bool:

@@ -7,11 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ask import conversations, pointing, report
+from ask import conversations, judge, pointing, report
 from ask.routes import CONFIG, hashes
 
 from pointsman.classify.artifact import BUILTIN
 from pointsman.config.load import load
+from pointsman.routing import subject
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
@@ -41,6 +42,14 @@ def test_the_worst_message_is_judged_beside_the_median() -> None:
     median, most = [target.row() for target in report.targets(result("ask") | {"cost": cost})[-2:]]
     assert median == "| us for a message of 4 KiB, median | 149 | at most 150 | met |"
     assert most == "| us for a message of 4 KiB, the worst wrapper | 3,200 mail/thread | at most 3,125 | not met |"
+
+
+def test_fitted_weights_are_written_into_the_code_with_what_they_are_fitted_for() -> None:
+    code, context = judge.CODE.read_text(), (subject.ASK_CHARS, subject.ANSWER_CHARS)
+    assert judge.written(code, subject.FITTED, context) == code
+    found = judge.written(code, subject.FITTED._replace(always=-1.25), (200, 100))
+    assert "\nFITTED = Weights(-1.25, Evidence(score=" in found
+    assert "\nASK_CHARS, ANSWER_CHARS = 200, 100\n" in found
 
 
 def test_the_commit_of_the_pointing_cases_is_told() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.routing import steps
+from pointsman.routing import steps, subject
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
 from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format, ParsedRequest
@@ -251,6 +251,15 @@ def test_the_answer_before_the_newest_ask_is_kept_to_judge_it_by() -> None:
     assert history.before == "And in place?\nWith sort(), " + "x" * (400 - len("With sort(), "))
     assert read(*FIRST, assistant(None, tool_calls=[CALL]), {"role": "tool", "content": "5"}).answer == "With sorted()."
     assert read(user("Hi")).before == ""
+
+
+def test_of_both_as_much_is_read_before_the_newest_as_the_weights_are_fitted_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subject, "ASK_CHARS", 12)
+    monkeypatch.setattr(subject, "ANSWER_CHARS", 4)
+    assert read(*FIRST, assistant("With sort()."), user("thanks")).context == "And in place\nWith"
+    assert read(assistant("With sort()."), user("thanks")).context == "With"
 
 
 # --- bounds ---------------------------------------------------------------------------------------------------------

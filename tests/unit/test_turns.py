@@ -174,7 +174,7 @@ async def test_what_is_read_for_a_request_takes_no_longer_than_the_deadline(make
         alone, both = deadlines
         deadline = router.config.pointsman.classifier.deadline_ms / 1000
         assert (alone, both) == (None, deadline / 2)
-        held = Held("technical", "blood and blood", "python")
+        held = Held("technical", "blood and blood", "python", "python")
         read_alone = await router.reader.classify(held.ask)
         await router.reader.read_on(held, read_alone, time.perf_counter() - 0.9 * deadline)
         left = deadlines[-1]
@@ -192,7 +192,7 @@ async def test_what_is_read_with_an_answer_in_another_language_tells_nothing(mak
 
         router.classifier.classify = classify  # type: ignore[method-assign, assignment]
         alone = await router.reader.classify("blood and blood")
-        held = Held("technical", "blood and blood", "python\nSí")
+        held = Held("technical", "blood and blood", "python\nSí", "python\nSí")
         held = await router.reader.read_on(held, alone, time.perf_counter())
     assert held.together == reading.UNKNOWN
 

@@ -10,6 +10,7 @@ import hashlib
 
 import msgspec
 
+from pointsman.routing import subject
 from pointsman.routing.ask import Ask, AskFinder
 from pointsman.routing.body import SYSTEM_ROLES, Message, Value
 from pointsman.routing.prompt_text import TooManyParts, texts_of
@@ -61,7 +62,16 @@ class History(msgspec.Struct, frozen=True, gc=False):
     @property
     def before(self) -> str:
         """Return the beginning of the ask before the newest, and of its answer."""
-        return f"{self.turns[1].ask}\n{self.answer}" if self.turns[1:] else self.answer
+        return self._before(EXCERPT_CHARS, EXCERPT_CHARS)
+
+    @property
+    def context(self) -> str:
+        """Return so much of both as the newest ask is read behind."""
+        return self._before(subject.ASK_CHARS, subject.ANSWER_CHARS)
+
+    def _before(self, ask: int, answer: int) -> str:
+        answered = self.answer[:answer]
+        return f"{self.turns[1].ask[:ask]}\n{answered}" if self.turns[1:] else answered
 
 
 class _Said(msgspec.Struct, frozen=True, gc=False):

@@ -23,7 +23,8 @@ KNOWN = 1024
 class Held(msgspec.Struct, frozen=True, gc=False):
     """What a follow-up holds on to: the conversation's category, unless the `ask` is about another.
 
-    `before` is the beginning of the last ask and of its answer. `size` is the number of bytes of the history.
+    `before` is the beginning of the last ask and of its answer, and `context` what is read of it before the ask. `size`
+    is the number of bytes of the history.
     `together` is the score of the category where the ask is read with what was before; None if that was not read.
     `seconds` is the time that this took.
     """
@@ -31,6 +32,7 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     category: str
     ask: str
     before: str = ""
+    context: str = ""
     size: int = 0
     together: float | None = None
     seconds: float = 0.0

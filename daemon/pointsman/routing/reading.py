@@ -106,7 +106,7 @@ class TextReader:
             return msgspec.structs.replace(held, together=UNKNOWN)
         started = time.perf_counter()
         left = None if self._deadline is None else min(self._deadline / 2, self._deadline - (started - began))
-        both = None if left is not None and left <= 0 else await self.tried(f"{held.before}\n{held.ask}", left)
+        both = None if left is not None and left <= 0 else await self.tried(f"{held.context}\n{held.ask}", left)
         together = None
         if both is not None:
             together = self._policy.scores(both.probabilities)[held.category] if both.supported else UNKNOWN

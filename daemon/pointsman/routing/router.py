@@ -349,7 +349,7 @@ def _held(text: str, reading: Reading, history: History, place: Place) -> Held |
     category = reading.follows if place.kept is None else place.kept.category
     if category is None or reading.classification is None:
         return None
-    return Held(category, text, history.before, history.size)
+    return Held(category, text, history.before, history.context, history.size)
 
 
 def _edited(request: ParsedRequest, decision: Decision) -> Edited:
