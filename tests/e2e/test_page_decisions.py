@@ -19,6 +19,7 @@ from pointsman.observability.record import Record
 from pointsman.observability.texts import KeptTexts
 from pointsman.routing.decision import Decision, Missed, Reason
 from pointsman.routing.edits import Edited, Edits
+from pointsman.routing.reading import Reading
 from pointsman.routing.router import Routed
 from support.browser import Browser
 from support.log import Memory
@@ -179,7 +180,7 @@ async def test_texts_are_shown_as_text_where_they_are_kept_and_else_there_is_no_
         record = decided(name)
         read = Classification((1.0,), 1, False, Timing(), "run", text_hash=f"{hash(name) % 2**32:08x}")
         assert record.routed is not None
-        record.routed = msgspec.structs.replace(record.routed, classification=read)
+        record.routed = msgspec.structs.replace(record.routed, reading=Reading(name, read))
         if port.texts is not None:
             port.texts.keep(Row(hash=read.text_hash, text=f"{name} asks: {HOSTILE} ann@example.org"))
         return record
