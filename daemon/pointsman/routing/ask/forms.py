@@ -23,7 +23,7 @@ _LOG = re.compile(
     r"\S++ [.F]++ *+\[|E  +\S|[\w./-]++:\d+:|PS [A-Z]:\\"
 )
 _PROMPT = re.compile(r"[\w.-]{1,32}@[\w.-]{1,64}:[^\s$#]*+ ?[$#] ?\S|PS [A-Z]:\\|[$] [a-z]")
-_QUOTES = tuple('"“”„«»')
+_QUOTES = frozenset('"“”„«»')
 # A question in quotation marks is shorter than a document.
 _QUOTED = 250
 _CODE = re.compile(
@@ -38,6 +38,7 @@ _DIFF_OR_JSON = re.compile(
     r"diff --git |index [0-9a-f]{6,}|@@ |\+\+\+ |--- [ab/]|[+-](?![ +-])\S|\+ {2,}|\+\Z|"
     r"[{\[]\s*+(?:[\"{\[\]}]|\Z)|\"[^\"\n]{1,60}\"\s?+:|[}\]]++,?\Z"
 )
+_DIFF_OR_JSON_BEGINS = frozenset('di@+-{["}]')
 
 
 class Form(enum.Enum):
@@ -116,4 +117,4 @@ def _is_code(line: str) -> bool:
         return True
     if last in _CODE_ENDS and _CODE.match(line) is not None:
         return True
-    return _DIFF_OR_JSON.match(line) is not None
+    return line[0] in _DIFF_OR_JSON_BEGINS and _DIFF_OR_JSON.match(line) is not None

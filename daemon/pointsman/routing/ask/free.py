@@ -20,7 +20,7 @@ _FRAMED = 5
 _TELLING = 7
 # Logs of chats, and lines such as "Ann: hello".
 _CHATS = (Form.LOG, Form.KEYS)
-_WRITTEN = (Kind.PERSON, Kind.SMALL)
+_WRITTEN = frozenset([Kind.PERSON, Kind.SMALL])
 
 
 def free(text: str, judged: list[Judged]) -> list[Judged] | None:
@@ -29,13 +29,13 @@ def free(text: str, judged: list[Judged]) -> list[Judged] | None:
     judged = one_language(
         [one if one.role is Role.FREE or one.kind is Kind.MATERIAL else one.become(Kind.MATERIAL) for one in judged]
     )
-    material = any(one.kind is Kind.MATERIAL for one in judged)
+    material = Kind.MATERIAL in [one.kind for one in judged]
     noise = Kind.MATERIAL if material else Kind.PERSON
     judged = [one.become(noise) if one.kind is Kind.NOISE else one for one in judged]
     if judged[-1].block.look() in _CHATS and _asks(text, judged[-1]):
         return judged[-1:]
     judged = _without_stories(text, _without_leads(text, judged))
-    if all(one.kind in _WRITTEN for one in judged):
+    if _WRITTEN.issuperset([one.kind for one in judged]):
         return None
     best = max((one.score for one in judged if one.kind is Kind.PERSON), default=0)
     if best < 2:
@@ -131,6 +131,8 @@ def _is_ruled(text: str, one: Judged, other: Judged) -> bool:
 def _best_groups(judged: list[Judged]) -> list[Judged]:
     """Return the runs of what a person wrote that ask most, of those at the ends of the message if these ask."""
     groups = [list(group) for written, group in groupby(judged, key=lambda one: one.kind in _WRITTEN) if written]
+    if len(groups) == 1:
+        return groups[0]
     material = [one.block.start for one in judged if one.kind is Kind.MATERIAL]
     ends = [
         group

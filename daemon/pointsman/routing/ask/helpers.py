@@ -165,6 +165,9 @@ def _closes(text: str) -> bool:
 def _is_known(begin: str, text: str, *, system: bool = False) -> bool:
     """Return whether an instruction in lower case opens as that of a known client does, and goes on as a template."""
     begin = begin[:_LONGEST]
+    first = _unmarked(begin[:_FIRST], _LABELS).split(maxsplit=1)
+    if len(first) > 1 and first[0] not in _BY_FIRST and first[0] not in _HEADINGS:
+        return False  # most do
     listed = _unmarked(begin, _LABELS).split()
     headings = 0
     while headings < len(listed) and listed[headings] in _HEADINGS:
@@ -332,9 +335,11 @@ def _ends_with_place(text: str) -> bool:
 def is_retry(text: str) -> bool:
     """Return whether a harness complains about the model's last answer, or gives a tool's result: nobody wrote this."""
     retry = _RETRY.match(text)
+    if retry is None and _IS_RESULT.match(text) is None:
+        return False
     before, _, last = text[-_LAST_CHARS:].strip().rpartition("\n")
     if retry is None:
-        return _IS_RESULT.match(text) is not None and not _asks_about(text, last, alone=not before)
+        return not _asks_about(text, last, alone=not before)
     own = text[:_OPENING].strip().partition("\n")[0] + " " + last
     mine = "?" in own or not words.PERSONAL.isdisjoint(_words(own.lower()))
     return not mine and (retry["error"] is not None or any(map(own.lower().__contains__, _AGAIN)))

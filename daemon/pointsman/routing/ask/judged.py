@@ -109,13 +109,13 @@ def one_language(judged: list[Judged]) -> list[Judged]:
 
 def is_plain(judged: list[Judged]) -> bool:
     """Return whether there is nothing but what a person wrote, be it under labels of their own."""
-    roles = [one.role for one in judged]
     if any(one.kind in (Kind.FRAME, Kind.MATERIAL) or not 0 <= one.block.name.rank <= _SUREST for one in judged):
         return False
     if judged[-1].block.look() is Form.LOG or sum([one.size for one in judged]) > _SHORT:
         return False
     if one_language(judged) is not judged:
         return False
+    roles = [one.role for one in judged]
     asks = Role.ASK in roles
     if asks and (
         (roles.count(Role.ASK) == len(roles) and len({one.block.section for one in judged}) == 1)

@@ -159,15 +159,15 @@ def _colon_label(line: str, named: NameOf) -> Label | None:
     wide = "：" in line
     if not wide and ":" not in line:
         return None
-    for match in islice((_ANY_COLON if wide else _COLON).finditer(line), _COLONS):
+    for match in islice((_ANY_COLON if wide else _COLON).finditer(line, 0, _INLINE + 2), _COLONS):
         colon = match.start()
         if colon > _INLINE:
             break
         start = colon - _LABEL if colon > _LABEL else 0
         if named is name_of and not may_name(line[start:colon].rstrip()):
             continue
-        clause = start
-        for end in _CLAUSE.finditer(line, start, colon):
+        clause, one_word = start, " " not in line[start:colon]
+        for end in () if one_word else _CLAUSE.finditer(line, start, colon):
             clause = end.end()
         name = _before_colon(line[clause:colon].rstrip(), named)
         if name is None:
@@ -179,7 +179,7 @@ def _colon_label(line: str, named: NameOf) -> Label | None:
             name = Name(Role.ASK, 2)  # "... then answer: "
         if name.role is Role.OTHER and content < len(line) and _FILE.match(line[content:].strip()):
             content = len(line)  # what the file holds follows
-        sentence = clause > 0 or len(line[clause:colon].split()) > _SHORT
+        sentence = clause > 0 or (not one_word and len(line[clause:colon].split()) > _SHORT)
         return Label(name, clause, content, Style(sentence=sentence, inline=content < len(line)))
     return None
 

@@ -69,8 +69,7 @@ def said_twice(text: str) -> tuple[int, int] | None:
         size = len(piece)
         end += len(line) + 1
         start = max(start, end)
-        again = text.find(piece, start) if size >= _TWICE else -1
-        if again < 0:
+        if size < _TWICE or text.find(piece[:_TWICE], start) < 0 or (again := text.find(piece, start)) < 0:
             continue
         before = text[start:again].rpartition("\n")[2]
         if len(before.split()) > 1 and prose.asks(piece, prose.words_in(piece)):

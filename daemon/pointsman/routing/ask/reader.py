@@ -176,8 +176,7 @@ class Reader:
             self._flush(at + len(line))
 
     def _labelled(self, label: Label, line: str, at: int) -> None:
-        before = line[: label.begin].strip()
-        if before:
+        if label.begin and (before := line[: label.begin].strip()):
             self._append(at, before)
         self._flush(at + label.begin)
         bold = line.lstrip()[:2] == "**"
