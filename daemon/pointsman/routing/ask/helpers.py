@@ -104,9 +104,9 @@ _FOREIGN_ORDERS = (tasks.FOREIGN[1:], tasks.JUDGED)
 _ASCII_ORDERS = [[tuple(filter(str.isascii, group)) for group in groups] for groups in _FOREIGN_ORDERS]
 _ASCII_LIMITS = tuple(filter(str.isascii, tasks.FOREIGN[0]))
 _HEADINGS = frozenset(["task", "tasks", "instruction", "instructions", "role", "system", "prompt", "objective"])
-# What is chosen from, or an example.
-_ASIDE = re.compile(r"\[[^\[\]\n]{0,200}+\]|\([^()\n]{0,200}+\)|\b[\w-]{1,20}(?:, [\w-]{1,20}){1,6},? or [\w-]{1,20}")
-_IN_ASIDES = ("[", "(", " or ")
+# An example, and what is chosen from.
+_EXAMPLE = re.compile(r"\[[^\[\]\n]{0,200}+\]|\([^()\n]{0,200}+\)")
+_CHOICES = re.compile(r"\b[\w-]{1,20}(?:, [\w-]{1,20}){1,6},? or [\w-]{1,20}")
 
 
 def is_helper(text: str, system: str, told: str | None = None) -> bool:
@@ -198,8 +198,7 @@ def _is_task(begin: str, listed: list[str], text: str, behind: str | None = None
     """
     if tasks.VERBS.isdisjoint(listed):
         return False
-    told = _ASIDE.sub("", begin) if any(map(begin.__contains__, _IN_ASIDES)) else begin
-    sentences = [_words(sentence) for sentence in _SENTENCE.split(_unmarked(told, _MARKUP))]
+    sentences = [_words(sentence) for sentence in _SENTENCE.split(_unmarked(_without_asides(begin), _MARKUP))]
     if any(map(_is_answered, sentences)):
         return False
     if not _operates(sentences, behind) or not (place or _answers(begin)):
@@ -208,6 +207,13 @@ def _is_task(begin: str, listed: list[str], text: str, behind: str | None = None
         if _answers(text) + place < _LEAST:
             return False
     return _ASKED_BELOW.search(text[max(_FIRST, len(text) - _LAST_CHARS) :].lower()) is None
+
+
+def _without_asides(told: str) -> str:
+    """Return what is told without what may name a subject of its own: examples, and what is to be chosen from."""
+    if "[" in told or "(" in told:
+        told = _EXAMPLE.sub("", told)
+    return _CHOICES.sub("", told) if " or " in told and ", " in told else told
 
 
 def _is_foreign(begin: str, text: str) -> bool:
