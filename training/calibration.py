@@ -1,8 +1,8 @@
 """`python -m training.calibration DATA_DIR ARTIFACT CHECKPOINT...`: fit thresholds to sources that were held out.
 
 The last rows of a source are like those before them, on which the classifier was trained, so thresholds fitted to them
-promise too much for text of another origin. Each CHECKPOINT is a run with `--hold-out` of one source; what it says of
-that source replaces the artifact's calibration rows of the source. Temperature and suggested threshold stay.
+promise too much for text of another origin. Each CHECKPOINT is a run with `--hold-out`; what it says of the sources it
+held out replaces the artifact's calibration rows of these. Temperature and suggested threshold stay.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import argparse
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +32,26 @@ MOST = 300
 Floats = NDArray[np.floating[Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run says of a source that it held out, and what made it."""
+
+    about: dict[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Replace the rows, print what they are made of, and return the exit code: 0, or 3 if that cannot be done."""
     parser = argparse.ArgumentParser(prog="python -m training.calibration", description="Fit to held-out sources.")
     parser.add_argument("data_dir", type=Path, help="folder with train.jsonl and dev_*.jsonl")
     parser.add_argument("artifact", type=Path, help="folder of the artifact, calibrated on users.jsonl")
-    parser.add_argument("checkpoints", type=Path, nargs="+", help="what runs with --hold-out of one source wrote")
+    parser.add_argument("checkpoints", type=Path, nargs="+", help="what runs with --hold-out wrote")
+    parser.add_argument(
+        "--without", metavar="SOURCE", nargs="+", default=[], help="held-out sources to leave as they are"
+    )
     args = parser.parse_args(arguments)
     try:
-        made_of = recalibrate(args.data_dir, args.artifact, args.checkpoints)
+        made_of = recalibrate(args.data_dir, args.artifact, args.checkpoints, args.without)
     except CannotTrain as reason:
         print(f"calibration: {reason}", file=sys.stderr)
         return 3
@@ -47,16 +59,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def recalibrate(data_dir: Path, folder: Path, checkpoints: Sequence[Path]) -> dict[str, Any]:
-    """Replace the artifact's calibration rows; return, by source, the run and its rows. Raises CannotTrain."""
+def recalibrate(
+    data_dir: Path, folder: Path, checkpoints: Sequence[Path], without: Collection[str] = ()
+) -> dict[str, Any]:
+    """Replace the artifact's calibration rows of all held-out sources but those of `without`.
+
+    Returns, by source, the run and its rows. Raises CannotTrain.
+    """
     found = artifact.load(folder)
     users = [row for row in load_corpus(data_dir).valid if row.source not in EXAMS | OURS]
     truth = [LABELS.index(row.label) for row in users]
     if found.calibration is None or found.calibration.truth.tolist() != truth:
         raise CannotTrain(f"{folder}: was not calibrated on the {len(users)} rows of users.jsonl; export it again")
-    runs = [read_run(checkpoint) for checkpoint in checkpoints]
-    made_of = {source: about for source, about, _ in runs}
-    rows = [row for *_, some in runs for row in some]
+    runs = {source: run for source, run in read_runs(checkpoints).items() if source not in without}
+    made_of = {source: run.about for source, run in runs.items()}
+    rows = [row for run in runs.values() for row in run.rows]
     kept = [row.source not in made_of for row in users]
     said = tempered(np.array([[row["probabilities"][name] for name in LABELS] for row in rows]), found.manifest)
     encoded = calibration.encode(
@@ -98,18 +115,23 @@ def spread(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [by_label[label][int(place)] for label, chosen in places.items() for place in chosen]
 
 
-def read_run(checkpoint: Path) -> tuple[str, dict[str, Any], list[Mapping[str, Any]]]:
-    """Return the held-out source of a run, what made it, and its rows; raises CannotTrain."""
-    report, path = checkpoint / "training.json", checkpoint.with_name(f"{checkpoint.name}.work") / "held-out.jsonl"
-    try:
-        record = json.loads(report.read_bytes())
-        rows = spread([json.loads(line) for line in path.read_bytes().splitlines()])
-    except OSError as error:
-        raise CannotTrain(f"{error.filename}: {error.strerror}; name what a run with --hold-out wrote") from error
-    if len(record["held_out"]) != 1:
-        raise CannotTrain(f"{report}: held out {record['held_out']}; hold out one source")
-    about = {name: record[name] for name in ("commit", "weights")} | {"rows": len(rows), "sha256": sha256(path)}
-    return record["held_out"][0], about, rows
+def read_runs(checkpoints: Sequence[Path]) -> dict[str, Run]:
+    """Return what runs with --hold-out say of each source; raises CannotTrain."""
+    runs: dict[str, Run] = {}
+    for checkpoint in checkpoints:
+        report, path = checkpoint / "training.json", checkpoint.with_name(f"{checkpoint.name}.work") / "held-out.jsonl"
+        try:
+            record = json.loads(report.read_bytes())
+            rows = [json.loads(line) for line in path.read_bytes().splitlines()]
+        except OSError as error:
+            raise CannotTrain(f"{error.filename}: {error.strerror}; name what a run with --hold-out wrote") from error
+        for source in record["held_out"]:
+            if source in runs:
+                raise CannotTrain(f"{report}: {source} was held out by another of the runs as well; name one of them")
+            own = spread([row for row in rows if row["source"] == source])
+            about = {name: record[name] for name in ("commit", "weights")} | {"rows": len(own), "sha256": sha256(path)}
+            runs[source] = Run(about, own)
+    return runs
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import msgspec
 
 from pointsman.classify import artifact
 from pointsman.classify.manifest import Manifest, Training
-from training.calibration import read_run
+from training.calibration import read_runs
 from training.data import CannotTrain, sha256
 
 RECORD = Path(__file__).parent / "builtin.json"
@@ -47,7 +47,8 @@ def name(training: Path, folder: Path, checkpoints: Sequence[Path], path: Path) 
         report = json.loads(training.read_bytes())
     except OSError as error:
         raise CannotTrain(f"{training}: {error.strerror}; name the training.json of a run") from error
-    runs = {source: about for source, about, _ in map(read_run, checkpoints)}
+    told = manifest.verification.get("thresholds", {}).get("held_out", {})
+    runs = {source: run.about for source, run in read_runs(checkpoints).items() if source in told}
     record = report | {"calibration": runs}
     for fault in _faults(record, manifest):
         raise CannotTrain(f"{training}: {fault}")

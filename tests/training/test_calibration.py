@@ -88,17 +88,29 @@ def test_no_source_has_more_than_300_rows_of_a_label(tmp_path: Path, data_dir: P
     assert recalibrate(data_dir, folder, [run(tmp_path, "a", 1000)])["a"]["rows"] == 300
 
 
-@pytest.mark.parametrize("fault", ["another artifact", "two sources", "no rows"])
+def test_a_run_may_hold_out_several_sources_of_which_some_stay_as_they_are(
+    tmp_path: Path, data_dir: Path, folder: Path
+) -> None:
+    without_both = run(tmp_path, "a", 3, held_out=["a", "b"])
+    made_of = recalibrate(data_dir, folder, [without_both], without=["b"])
+
+    found = artifact.load(folder)
+    assert found.calibration is not None
+    assert found.calibration.truth.tolist() == [HEALTH, HEALTH, LAW, LAW, LAW]
+    assert made_of.keys() == found.manifest.verification["thresholds"]["held_out"].keys() == {"a"}
+
+
+@pytest.mark.parametrize("fault", ["another artifact", "twice", "no rows"])
 def test_what_does_not_fit_together_changes_nothing(tmp_path: Path, data_dir: Path, folder: Path, fault: str) -> None:
     before = (folder / "calibration.bin").read_bytes()
     if fault == "another artifact":
         checkpoint, message = run(tmp_path, "a", 3), "was not calibrated on the 6 rows"
         with (data_dir / "train.jsonl").open("a") as file:
             file.writelines(row(f"c {i}", "law", "c") for i in range(16))
-    elif fault == "two sources":
-        checkpoint, message = run(tmp_path, "a", 3, held_out=["a", "b"]), "hold out one source"
+    elif fault == "twice":
+        checkpoint, message = run(tmp_path, "a", 3), "a was held out by another of the runs as well"
     else:
         checkpoint, message = tmp_path / "nothing", "name what a run with --hold-out wrote"
     with pytest.raises(CannotTrain, match=message):
-        recalibrate(data_dir, folder, [checkpoint])
+        recalibrate(data_dir, folder, [checkpoint, checkpoint])
     assert (folder / "calibration.bin").read_bytes() == before
