@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("data_dir", type=Path, help="folder with train.jsonl and dev_*.jsonl")
     parser.add_argument("-o", "--output", type=Path, required=True, help="checkpoint folder to write")
     parser.add_argument("--encoder", type=Path, help="folder of all-MiniLM-L6-v2 (default: the installed package's)")
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--learning-rate", type=float, default=1e-4)
     parser.add_argument(
         "--hold-out", metavar="SOURCE", nargs="+", default=[], help="do not train on these sources; validate on them"
