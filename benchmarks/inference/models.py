@@ -66,9 +66,10 @@ def make_models(work: Workplace, *, trained: bool = False) -> None:
 
 
 def _checkpoint(_: Workplace, path: Path) -> None:
-    from support.checkpoint import BASE, make_checkpoint
+    from support.checkpoint import BASE as SHAPE
+    from support.checkpoint import make_checkpoint
 
-    make_checkpoint(path, BUILT_IN[:PROOF_TEXTS], BASE)
+    make_checkpoint(path, BUILT_IN[:PROOF_TEXTS], SHAPE)
     names = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": MAX_TOKENS, **names}
     inputs = {"model_input_names": ["input_ids", "attention_mask"]}

@@ -262,7 +262,7 @@ def versions(work: Workplace) -> dict[str, str]:
         if (python := work.peer(peer, "bin/python")).exists():
             found[name] = _said([str(python), "-c", ask, package])
     if work.before is not None:
-        found[BEFORE] = _said([str(work.before), "-m", "pointsman", "version"]).removeprefix("pointsman ")
+        found[BEFORE] = _said([str(work.before), "-I", "-m", "pointsman", "version"]).removeprefix("pointsman ")
     if (program := work.peer("nginx", "usr/sbin/nginx")).exists():
         found["nginx"] = _said([str(program), "-v"]).rpartition("/")[2]
     return found
