@@ -462,15 +462,10 @@ def held_out() -> list[str]:
         + " |"
         for source, found in _sources().items()
     ]
-    each = (
-        "Each figure is of a training without this source alone, and in brackets of one without all five"
-        if any(map(alone, _sources()))
-        else "One training was without all five"
-    )
     return [
         "Trained without any row of a source, and judged in float on all of its rows: what to expect for text of an",
-        f"origin that was never in the training data. {each}",
-        "(`make bench-held-out`).",
+        "origin that was never in the training data. Each figure is of a training without this source alone, where",
+        "there was one with the same texts, and in brackets of one without all five (`make bench-held-out`).",
         "",
         "| source | rows | 14 labels | right model | calibration error |",
         "| --- | --- | --- | --- | --- |",
@@ -491,8 +486,7 @@ def alone(source: str) -> dict[str, Any] | None:
 
 
 def _both(alone: dict[str, Any] | None, together: dict[str, Any], figure: str) -> str:
-    both = f"{together[figure]:.3f}"
-    return both if alone is None else f"{alone[figure]:.3f} ({both})"
+    return f"{'' if alone is None else f'{alone[figure]:.3f} '}({together[figure]:.3f})"
 
 
 def accuracy_row(title: str, result: dict[str, Any]) -> str:
