@@ -49,7 +49,7 @@ class Weights(NamedTuple):
 
 FITTED = Weights(-0.96, Evidence(score=0.54, rest=-1.73, own=1.18, shared=-0.9, leans=-1.98, together=-0.24))
 """Fitted by benchmarks/ask/judge.py to the rows of turns.jsonl, turns_second.jsonl and turns_fourth.jsonl."""
-ASK_CHARS, ANSWER_CHARS = 400, 400
+ASK_CHARS, ANSWER_CHARS = 200, 200
 """An ask is read again behind so much of the last one and of its answer; the weights are fitted for that."""
 
 
