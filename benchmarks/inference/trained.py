@@ -1,7 +1,8 @@
-"""Make a trained checkpoint that every program can read: all-MiniLM-L6-v2, with a head fitted to labelled rows.
+"""Make a trained checkpoint that every program can read: all-MiniLM-L6-v2, fine-tuned on labelled rows for minutes.
 
-Random weights have no outlier channels, so what quantization costs shows only on trained ones. The head is fitted in
-seconds and reads the first token, as transformers' own BERT does; it is no good classifier, and need not be.
+Random weights have no outlier channels, so what quantization costs shows only on trained ones. All of it is trained, as
+of the checkpoints that people have: with a head fitted to an encoder that stays as it was, labels are so close to each
+other that small errors change them.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ import json
 import random
 import shutil
 from pathlib import Path
-from typing import Any
 
 from support.config_files import LABELS
 
-ROWS, TOKENS, BATCH = 1400, 64, 32
-RIDGE = 10.0
+ROWS, TOKENS, BATCH = 6000, 64, 32
+RATE, HEAD_RATE = 1e-4, 1e-3
+"""Learning rates of the encoder and of the head, which is new; both fall to 0."""
 
 
 def make_trained(encoder: Path, data: Path, target: Path) -> None:
@@ -30,22 +31,22 @@ def make_trained(encoder: Path, data: Path, target: Path) -> None:
     labels = dict(enumerate(LABELS))
     config = AutoConfig.from_pretrained(encoder, num_labels=len(LABELS), id2label=labels)
     config.label2id = {label: index for index, label in labels.items()}
-    model = BertForSequenceClassification.from_pretrained(encoder, config=config).eval()
+    torch.manual_seed(0)
+    model = BertForSequenceClassification.from_pretrained(encoder, config=config).train()
     tokenizer = Tokenizer(tokenizer_file=str(encoder / "tokenizer.json"), pad_token="[PAD]")  # noqa: S106 - no password
-    with torch.inference_mode():
-        pooled = torch.cat([_pooled(model, tokenizer, rows[at : at + BATCH]) for at in range(0, ROWS, BATCH)])
-        wanted = torch.nn.functional.one_hot(torch.tensor([LABELS.index(row["label"]) for row in rows])).float()
-        mean = pooled.mean(0)
-        centred = pooled - mean
-        gram = centred.T @ centred + RIDGE * torch.eye(len(mean))
-        weight = 10.0 * torch.linalg.solve(gram, centred.T @ (wanted - wanted.mean(0)))
-        model.classifier.weight.copy_(weight.T)
-        model.classifier.bias.copy_(-mean @ weight)
+    groups = [{"params": model.bert.parameters()}, {"params": model.classifier.parameters(), "lr": HEAD_RATE}]
+    optimizer = torch.optim.AdamW(groups, lr=RATE)
+    falling = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=-(-ROWS // BATCH))
+    for at in range(0, ROWS, BATCH):
+        batch = rows[at : at + BATCH]
+        texts = [row["text"] for row in batch]
+        inputs = tokenizer(texts, padding=True, truncation=True, max_length=TOKENS, return_tensors="pt")
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
+        wanted = torch.tensor([LABELS.index(row["label"]) for row in batch])
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(logits.float(), wanted).backward()
+        optimizer.step()
+        falling.step()
     model.save_pretrained(target)
     shutil.copyfile(encoder / "tokenizer.json", target / "tokenizer.json")
-
-
-def _pooled(model: Any, tokenizer: Any, rows: list[dict[str, str]]) -> Any:
-    texts = [row["text"] for row in rows]
-    inputs = tokenizer(texts, padding=True, truncation=True, max_length=TOKENS, return_tensors="pt")
-    return model.bert(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).pooler_output
