@@ -170,7 +170,6 @@ def sizing() -> list[str]:
     """Return throughput per core and memory of the classifiers, each with the CPU that it was measured on."""
     alone, serving, soak = load("inference-built_in"), load("inference-serving"), load("inference-soak")
     cores, found = serving["machine"]["cores"], serving["found"]
-    kind = "int8" if "float_layers" in serving else "all layers in int8"
     memory = load("startup")["median"]["used_rss_mib"], max(soak["found"]["mib"])
     rows = []
     for tokens in ("16", "128", "512"):
@@ -180,7 +179,7 @@ def sizing() -> list[str]:
         rate = statistics.median(each["per_second"] for each in cells["8"]["ours int8"])
         tokens = f"{found['tokens'][workload]['mean']:.0f} (mean)"
         rows.append(
-            f"| ModernBERT-base, {kind} | {tokens} | {rate / cores:,.0f} | {memory[1]:.0f} MiB "
+            f"| ModernBERT-base, int8 | {tokens} | {rate / cores:,.0f} | {memory[1]:.0f} MiB "
             f"| {processor(serving['machine'])} |"
         )
     return [

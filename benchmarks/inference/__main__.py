@@ -25,8 +25,7 @@ from pathlib import Path
 
 from provenance import provenance
 
-from inference.workplace import BASE, HERE, Workplace
-from pointsman.classify.artifact import read_manifest
+from inference.workplace import HERE, Workplace
 
 RESULTS = HERE.parent / "results"
 PARTS = {
@@ -89,8 +88,7 @@ def _measure(work: Workplace, part: str, share: float) -> None:
     os.environ["STATE_DIRECTORY"] = str(work.part("state"))  # the daemons store their measurements there
     started = time.monotonic()
     found = importlib.import_module(f"inference.{part}").measure(work, share)
-    whole = provenance() | {"peers": _versions(work), "float_layers": _in_float(work)}
-    whole |= {"seconds": round(time.monotonic() - started), "found": found}
+    whole = provenance() | {"peers": _versions(work), "seconds": round(time.monotonic() - started), "found": found}
     half = _result(work, part).with_suffix(".half")
     half.write_text(json.dumps(whole, indent=1) + "\n")
     half.rename(_result(work, part))
@@ -110,13 +108,6 @@ def _spawn(work: Workplace, part: str, share: float) -> bool:
 
 def _result(work: Workplace, part: str) -> Path:
     return work.part("results") / f"{part}.json"
-
-
-def _in_float(work: Workplace) -> int | None:
-    """Return how many layers of the base-shaped model stay in float; None if it was not made."""
-    if not work.model(BASE).exists():
-        return None
-    return len(read_manifest(work.model(BASE)).verification["float_layers"])
 
 
 def _versions(work: Workplace) -> dict[str, dict[str, str]]:

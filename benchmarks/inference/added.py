@@ -23,7 +23,7 @@ from inference import ideal, phases
 from inference.load import closed_loop, open_loop, post, rotated
 from inference.prompts import count_tokens, make_prompts
 from inference.servers import NO_DEADLINE_MS, pointsman, upstream
-from inference.workplace import BASE, Workplace
+from inference.workplace import Workplace
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.cost_model import Curve
@@ -47,7 +47,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     Windows are by share of the capacity, way and round. The two bounds are by share, beyond the class at p50; the
     phases by share, of the last round.
     """
-    models = {"built-in": artifact.BUILTIN, "base": work.model(BASE)}
+    models = {"built-in": artifact.BUILTIN, "base": work.model("int8-token")}
     seconds, rounds = WINDOW_S * min(1.0, share), max(1, round(ROUNDS * share))
     return {
         "delay_ms": DELAY_S * 1000,

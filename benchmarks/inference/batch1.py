@@ -19,7 +19,7 @@ from typing import Any
 from inference.exchange import Probe, Prober, probing
 from inference.operators import profile
 from inference.worker import GEMM_ROWS, LAYER_WEIGHTS
-from inference.workplace import BASE, HERE, Workplace
+from inference.workplace import HERE, Workplace
 from pointsman.classify.artifact import read_manifest
 
 THREADS = 2
@@ -36,10 +36,6 @@ LONGEST_ROUNDS = 3
 LONGEST_WARMED = 512
 """Longer calls take seconds, so that an untimed call before them makes no difference."""
 
-DEFAULT, TENSOR = "ours int8 per token", "ours int8 per tensor"
-"""What `export` makes of weights like trained ones, and what it makes of them with `--activations tensor`."""
-ALL_LAYERS = f"{DEFAULT}, all layers"
-"""What it makes if no layer has to stay in float."""
 PRODUCTS = ("int8 product", "float product")
 VARIANTS = {
     "PyTorch float": ("torch", "checkpoint", ""),
@@ -53,9 +49,8 @@ VARIANTS = {
     "ours on OpenVINO": ("openvino", "int8-openvino", "openvino"),
     "ours on OpenVINO, f32": ("openvino f32", "int8-openvino", "openvino"),
     "ours float": ("onnxruntime", "float", ""),
-    DEFAULT: ("onnxruntime", BASE, ""),
-    TENSOR: ("onnxruntime", "tensor", ""),
-    ALL_LAYERS: ("onnxruntime", "all-layers", ""),
+    "ours int8 per token": ("onnxruntime", "int8-token", ""),
+    "ours int8 per tensor": ("onnxruntime", "int8-tensor", ""),
     "int8 product": ("int8 product", "", ""),
     "float product": ("float product", "", ""),
 }
@@ -67,8 +62,8 @@ NOT_ON_ONE = {"PyTorch float", "optimum float", "optimum int8", "ONNX Runtime in
 """Variants with no target on one thread, where they would take half of the time."""
 MEASURED = {THREADS: VARIANTS, 1: {name: one for name, one in VARIANTS.items() if name not in NOT_ON_ONE}}
 """Variants by threads."""
-PROFILED = {DEFAULT: BASE, TENSOR: "tensor", ALL_LAYERS: "all-layers"}
-EXPORTS = {*PROFILED.values(), "int8-openvino"}
+PROFILED = {"ours int8 per token": "int8-token", "ours int8 per tensor": "int8-tensor"}
+EXPORTS = {"int8-token", "int8-all", "int8-tensor", "int8-openvino"}
 """Models that `export` made, with a manifest."""
 PROFILED_TOKENS = (128, 2048)
 

@@ -17,8 +17,10 @@ from inference.workplace import MAX_TOKENS, Workplace
 from pointsman.classify.tokenizer import Tokenizer, Window
 
 REFERENCE = "PyTorch float"
-ANSWERING = {name: one for name, one in VARIANTS.items() if one[1]}
-"""The variants that have a model."""
+ALL_LAYERS = "ours int8 per token, all layers"
+"""What `export` makes of trained weights if no layer has to stay in float, which is what the speeds are of."""
+ANSWERING = {name: one for name, one in VARIANTS.items() if one[1]} | {ALL_LAYERS: ("onnxruntime", "int8-all", "")}
+"""The variants that have a model, and the one that differs with trained weights only."""
 ROWS = 300
 SETS = ("dev_user_prompts", "dev_mmlu_pro", "dev_out_of_scope")
 """Files of the data folder whose texts are read, in turn; the checkpoint was not fitted to them."""

@@ -8,7 +8,7 @@ from inference.ceiling import measured
 from inference.load import Window, closed_loop, open_loop, post, rotated
 from inference.prompts import make_prompts
 from inference.servers import pointsman
-from inference.workplace import BASE, Workplace
+from inference.workplace import Workplace
 from support.service import chat
 
 TIMES = 10
@@ -20,9 +20,9 @@ REFUSED = {"overloaded", "classifier_error"}
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
     """Return, by workload, the sustainable rate, the offered rate, and the outcomes."""
-    _, deadline_ms = measured(work.model(BASE))
+    _, deadline_ms = measured(work.model("int8-token"))
     found = {}
-    with pointsman(work, "overload", work.model(BASE), cache_entries=0, deadline_ms=deadline_ms) as server:
+    with pointsman(work, "overload", work.model("int8-token"), cache_entries=0, deadline_ms=deadline_ms) as server:
         for workload in ("mix", "short"):
             requests = [post("/v1/route", chat(text)) for text in make_prompts(work.tokenizer, workload, PROMPTS)]
             sustained = _outcome(closed_loop(server.port, rotated(requests, 0), 8, FIND_S * share))["admitted"]

@@ -16,12 +16,10 @@ from provenance import processor
 from target import Target, ratio
 
 from inference import targets
-from inference.batch1 import ALL_LAYERS, DEFAULT, PRODUCTS, TENSOR, THREADS
+from inference.batch1 import PRODUCTS, THREADS
 from inference.exchange import BYTES, Probe, shared
-from inference.like_trained import IN_FLOAT
 from inference.phases import PHASES, REST
-from inference.serving import FEW, OURS, median
-from inference.serving import TENSOR as SERVED_TENSOR
+from inference.serving import FEW, OURS, TENSOR, median
 from inference.workplace import HERE
 from pointsman.classify.artifact import BUILTIN, read_manifest
 from pointsman.classify.manifest import MODEL
@@ -30,9 +28,6 @@ RESULTS = HERE.parent / "results"
 LEAST_SHARE = 0.01
 STEP_MIB = 1.0
 """From here on growth between two samples is told as a step."""
-OF_BASE = {"serving", "routed", "added", "soak", "overload"}
-"""Parts that measure the model under test beside its single prompts."""
-FORMER = "**Measured with a former model under test, whose layers are all in int8: the default takes longer.**"
 TWO_CORES = "Two cores"
 """Heading of the rounds by what the two cores shared."""
 STATES = {True: "shared a cache", False: "shared none"}
@@ -46,20 +41,13 @@ def main() -> None:
 
 def render(folder: Path) -> list[str]:
     """Return the lines of the report, and write its plots into `folder`. Missing measurements are mentioned."""
-    of_token, of_tensor = IN_FLOAT["token"], IN_FLOAT["tensor"]
     lines = [
         "# Classification: speed",
         "",
         "Rendered from the result files in this folder (`make bench-inference`). The model under test has the shape of",
-        "ModernBERT-base and random weights, since no trained one was at hand. Of random ones `export` keeps nothing",
-        "in float by its default bound of error. Of trained ones it keeps what it must: no layer of the built-in, a",
-        "third of those of all-MiniLM-L6-v2 with a fitted head. So here the bound is one that keeps as much as of the",
-        f"latter, {of_token:.0%} of the linear layers' weights ({of_tensor:.0%} with `--activations tensor`); which",
-        "layers these are is up to `export`, as always.",
-        "",
-        "The programs take turns in each round. A figure is the median of the rounds; a ratio is the median of the",
-        "ratios of each round. A target that covers several lengths or loads is judged by the worst of them, which the",
-        "table names. The first table of a section judges the default.",
+        "ModernBERT-base and random weights. The programs take turns in each round. A figure is the median of the",
+        "rounds; a ratio is the median of the ratios of each round. A target that covers several lengths or loads is",
+        "judged by the worst of them, which the table names. The first table of a section judges the default.",
         "",
     ]
     for part, section in SECTIONS.items():
@@ -68,16 +56,13 @@ def render(folder: Path) -> list[str]:
             lines += [f"`{part}` was not measured.", ""]
             continue
         result = json.loads(file.read_text())
-        heading, *rest = section(result["found"], folder)
-        former = part in OF_BASE and "float_layers" not in result
-        lines += [heading, *(["", FORMER] if former else []), *rest, "", _origin(result), ""]
+        lines += [*section(result["found"], folder), "", _origin(result), ""]
         if missing := result["found"].get("missing"):
             lines += [f"Not measured, since it could not be run: {', '.join(missing)}.", ""]
     return [*lines, *gpu(folder / "gpu.json")]
 
 
 def batch1(found: Result, folder: Path) -> list[str]:
-    found = _labelled(found)
     medians = {threads: _medians(cells) for threads, cells in found["ms"].items()}
     two = medians[str(THREADS)]
     names = dict.fromkeys(name for cell in two.values() for name in cell)
@@ -85,29 +70,26 @@ def batch1(found: Result, folder: Path) -> list[str]:
     built_in = read_manifest(BUILTIN).verification
     proofs = found["proofs"]
     two_threads = _two_threads(found)
-    alike = {"the built-in": built_in} | {name: proof for name, proof in proofs.items() if name.startswith(DEFAULT)}
+    alike = {"the built-in": built_in} | {name: proof for name, proof in proofs.items() if name.endswith("per token")}
     lines = [
         "## One prompt at a time",
         "",
-        "OpenVINO's form with int8 weights only is that at like fidelity to ours with all layers in int8; the default",
-        "has a smaller error ([below](#fidelity), with trained weights). PyTorch, optimum and ONNX Runtime's int8 have",
-        "no target on one thread, and are not measured there.",
+        "At like fidelity we compare OpenVINO with int8 weights only and ours with all layers in int8 (random weights",
+        'keep none in float). The errors of both, with trained ones, are [below](#fidelity), where ours is called "all',
+        'layers". Trained weights keep some layers in float by default, and then take longer than this table says.',
+        "PyTorch, optimum and ONNX Runtime's int8 have no target on one thread, and are not measured there.",
         *_in_float({name: proof["float_layers"] for name, proof in proofs.items()}),
         "",
-        "The default:",
+        "The default, `export` without options:",
         "",
         *_judged(
-            [*targets.batch1(found, DEFAULT), *targets.proofs(built_in, alike)],
-            batch1_reasons(found, DEFAULT, two_threads),
+            [*targets.batch1(found, targets.DEFAULT), *targets.proofs(built_in, alike)],
+            batch1_reasons(found, targets.DEFAULT, two_threads),
         ),
         "",
         "With `--activations tensor`, which is faster, and whose scores depend on the other texts in a run:",
         "",
-        *_judged(targets.batch1(found, TENSOR), batch1_reasons(found, TENSOR, two_threads)),
-        "",
-        "With all layers in int8 (`--max-error 1`):",
-        "",
-        *_judged(targets.batch1(found, ALL_LAYERS), batch1_reasons(found, ALL_LAYERS, two_threads)),
+        *_judged(targets.batch1(found, targets.TENSOR), batch1_reasons(found, targets.TENSOR, two_threads)),
     ]
     for threads, by_tokens in medians.items():
         lines += [
@@ -127,22 +109,6 @@ def batch1(found: Result, folder: Path) -> list[str]:
     for name, by_tokens in found["operators"].items():
         lines += ["", *_operators(name, by_tokens)]
     return [*lines, *_two_cores(found)]
-
-
-def _labelled(found: Result) -> Result:
-    """Return what was found, with our former models under names that say that all of their layers are in int8."""
-    if found["proofs"].get(DEFAULT, {}).get("float_layers", ["some"]):
-        return found
-    names = {DEFAULT: ALL_LAYERS, TENSOR: f"{TENSOR}, all layers"}
-
-    def named(some: Mapping[str, Any]) -> dict[str, Any]:
-        return {names.get(name, name): value for name, value in some.items()}
-
-    cells = {
-        threads: {tokens: named(cell) for tokens, cell in by_tokens.items()}
-        for threads, by_tokens in found["ms"].items()
-    }
-    return found | {"ms": cells, "operators": named(found["operators"]), "proofs": named(found["proofs"])}
 
 
 def batch1_reasons(found: Mapping[str, Any], ours: str, two_threads: str) -> dict[str, str]:
@@ -221,13 +187,11 @@ def _two_cores(found: Result) -> list[str]:
         some = targets.of_rounds(found, shared_cache=state)
         if some is not None:
             why = "" if state else "Half of what each operator reads comes from the other core's cache."
-            measured = any(DEFAULT in cell for cell in some["ms"][str(THREADS)].values())
-            ours, called = (DEFAULT, "the default") if measured else (ALL_LAYERS, "all layers in int8")
             lines += [
                 "",
-                f"While they {told}, {called}:",
+                f"While they {told}, the default:",
                 "",
-                *_judged(targets.batch1(some, ours), batch1_reasons(some, ours, why)),
+                *_judged(targets.batch1(some, targets.DEFAULT), batch1_reasons(some, targets.DEFAULT, why)),
                 "",
                 f"Milliseconds by tokens, threads: {THREADS}:",
                 "",
@@ -291,7 +255,7 @@ def fidelity(found: Result, _: Path) -> list[str]:
 def fidelity_reasons(found: Result) -> dict[str, str]:
     """Return how many labels ours changes, and which int8 forms change fewer."""
     changed = {name: round((1 - one["labels_kept"]) * found["texts"]) for name, one in found["variants"].items()}
-    ours = changed.get(DEFAULT, 0)
+    ours = changed.get(targets.DEFAULT, 0)
     fewer = [f"{name} ({count})" for name, count in changed.items() if count < ours and not name.endswith("float")]
     others = f"Fewer change with {'; '.join(fewer)}." if fewer else "With no other int8 form fewer change."
     return {targets.SAME_LABEL: f"{ours} of {found['texts']} texts change their label. {others}"}
@@ -355,8 +319,8 @@ def _operators(name: str, by_tokens: dict[str, dict[str, float]]) -> list[str]:
 
 
 def serving(found: Result, folder: Path) -> list[str]:
-    lines, bounds = ["## Over HTTP"], found["least_p95_ms"]
-    for ours, what in ((OURS, "The default"), (SERVED_TENSOR, "With `--activations tensor`")):
+    lines = ["## Over HTTP"]
+    for ours, what in ((OURS, "The default"), (TENSOR, "With `--activations tensor`")):
         lines += [
             "",
             f"{what}, beside the others:",
@@ -367,7 +331,7 @@ def serving(found: Result, folder: Path) -> list[str]:
         "",
         "If nothing but the runs took time, p95 of the mix with 8 clients would be, by the cost curve and in the",
         "better of two orders (first come, first served; the shortest first), at least",
-        f"{bounds[OURS]:.0f} ms, and {bounds[SERVED_TENSOR]:.0f} with `--activations tensor`.",
+        f"{found['least_p95_ms'][OURS]:.0f} ms, and {found['least_p95_ms'][TENSOR]:.0f} with `--activations tensor`.",
     ]
     for workload, cells in found["closed"].items():
         tokens = found["tokens"][workload]

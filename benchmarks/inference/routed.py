@@ -18,7 +18,7 @@ from typing import Any
 from inference.load import closed_loop, post
 from inference.prompts import make_prompts
 from inference.servers import NO_DEADLINE_MS, pointsman, upstream
-from inference.workplace import BASE, Workplace
+from inference.workplace import Workplace
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import ClassifierOptions
@@ -42,7 +42,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(upstream(work, DELAY_S))
         ways: dict[str, tuple[int, Iterator[bytes]]] = {"direct": (port, itertools.repeat(directly))}
-        for name, model in (("base", work.model(BASE)), ("built-in", "builtin")):
+        for name, model in (("base", work.model("int8-token")), ("built-in", "builtin")):
             server = stack.enter_context(pointsman(work, f"routed-{name}", model, port, **options))
             ways[f"{name}, miss"] = server.port, itertools.cycle(misses)
             ways[f"{name}, hit"] = server.port, itertools.cycle(hits)

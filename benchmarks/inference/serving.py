@@ -20,10 +20,10 @@ from inference.ceiling import least_p95_ms, measured, prompts_per_second
 from inference.load import closed_loop, open_loop, rotated
 from inference.prompts import count_tokens, make_prompts
 from inference.servers import NO_DEADLINE_MS, PEERS, Server, peer, pointsman, queue_and_pad
-from inference.workplace import BASE, Workplace
+from inference.workplace import Workplace
 
 OURS, TENSOR, BUILT_IN, PADDED = "ours int8", "ours int8 per tensor", "built-in", "queue-and-pad int8"
-OUR_MODELS = {OURS: BASE, TENSOR: "tensor"}
+OUR_MODELS = {OURS: "int8-token", TENSOR: "int8-tensor"}
 WINDOW_S = {"short": 2.0, "mix": 3.5}
 FEW = 8
 CONCURRENCY = (1, FEW, 32)

@@ -12,7 +12,7 @@ from inference.load import closed_loop, rotated
 from inference.metrics import lag_p99_ms, loop_lag
 from inference.prompts import make_prompts
 from inference.servers import NO_DEADLINE_MS, pointsman
-from inference.workplace import BASE, Workplace
+from inference.workplace import Workplace
 
 MINUTES = 2.0
 CONCURRENCY = 16
@@ -24,7 +24,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     """Return `seconds` and `mib` after every step of load."""
     texts = make_prompts(work.tokenizer, "random", PROMPTS)
     seconds, mib = [0.0], []
-    with pointsman(work, "soak", work.model(BASE), cache_entries=0, deadline_ms=NO_DEADLINE_MS) as server:
+    with pointsman(work, "soak", work.model("int8-token"), cache_entries=0, deadline_ms=NO_DEADLINE_MS) as server:
         requests = rotated([server.request(text) for text in texts], 0)
         mib.append(_resident_mib(server.pid))
         before = loop_lag(server.admin_port)

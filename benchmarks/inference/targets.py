@@ -9,7 +9,7 @@ from typing import Any
 
 from target import Target, at_least, at_most, ratio
 
-from inference.batch1 import DEFAULT, THREADS, VARIANTS, floor_ms
+from inference.batch1 import THREADS, VARIANTS, floor_ms
 from inference.exchange import shared
 from inference.overload import REFUSED
 from inference.servers import PEERS
@@ -19,6 +19,8 @@ Found = Mapping[str, Any]
 Rounds = Mapping[str, Sequence[float]]
 """Milliseconds by variant, round by round."""
 
+DEFAULT, TENSOR = "ours int8 per token", "ours int8 per tensor"
+"""What `export` makes, and what it makes with `--activations tensor`."""
 OPENVINO = [name for name in VARIANTS if name.startswith("OpenVINO")]
 OPENVINO_WEIGHTS = [name for name in OPENVINO if "weights" in name]
 """Quantized in the weights alone: of its int8 forms, the one that changes the answers least."""

@@ -9,8 +9,6 @@ from folder import Folder
 
 HERE = Path(__file__).parent
 MAX_TOKENS = 512
-BASE = "default"
-"""The model of ModernBERT-base's shape as `export` makes it by default."""
 
 
 @dataclass(frozen=True, slots=True)
