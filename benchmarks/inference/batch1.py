@@ -63,7 +63,7 @@ NOT_ON_ONE = {"PyTorch float", "optimum float", "optimum int8", "ONNX Runtime in
 MEASURED = {THREADS: VARIANTS, 1: {name: one for name, one in VARIANTS.items() if name not in NOT_ON_ONE}}
 """Variants by threads."""
 PROFILED = {"ours int8 per token": "int8-token", "ours int8 per tensor": "int8-tensor"}
-EXPORTS = {"int8-token", "int8-all", "int8-tensor", "int8-openvino"}
+EXPORTS = {"int8-token", "int8-tensor", "int8-openvino"}
 """Models that `export` made, with a manifest."""
 PROFILED_TOKENS = (128, 2048)
 

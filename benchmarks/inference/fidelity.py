@@ -17,10 +17,8 @@ from inference.workplace import MAX_TOKENS, Workplace
 from pointsman.classify.tokenizer import Tokenizer, Window
 
 REFERENCE = "PyTorch float"
-ALL_LAYERS = "ours int8 per token, all layers"
-"""What `export` makes of trained weights if no layer has to stay in float, which is what the speeds are of."""
-ANSWERING = {name: one for name, one in VARIANTS.items() if one[1]} | {ALL_LAYERS: ("onnxruntime", "int8-all", "")}
-"""The variants that have a model, and the one that differs with trained weights only."""
+ANSWERING = {name: one for name, one in VARIANTS.items() if one[1]}
+"""The variants that have a model."""
 ROWS = 300
 SETS = ("dev_user_prompts", "dev_mmlu_pro", "dev_out_of_scope")
 """Files of the data folder whose texts are read, in turn; the checkpoint was not fitted to them."""
@@ -36,7 +34,7 @@ def prepare(work: Workplace, encoder: Path, data: Path) -> None:
     files = [(data / f"{name}.jsonl").read_bytes().splitlines() for name in SETS]
     texts = [json.loads(line)["text"] for lines in zip(*files, strict=False) for line in lines]
     trained.folder.joinpath("texts.json").write_text(json.dumps(texts[:ROWS]))
-    make_models(trained, trained=True)
+    make_models(trained)
 
 
 def trained_in(work: Workplace) -> Workplace:

@@ -21,15 +21,13 @@ from pointsman_export.export.texts import BUILT_IN
 PROOF_TEXTS = 28
 CALIBRATION_TEXTS = 300
 """Which is what nncf takes by default."""
-ALL_LAYERS = ("--max-error", "1", "--gate", "0")
-"""No layer stays in float, whatever it answers: that is measured here."""
+ANY_LABELS = ("--gate", "0")
+ANY_ERROR = ("--max-error", "1", *ANY_LABELS)
+"""Whatever a model answers: that is measured here."""
 
 
-def make_models(work: Workplace, *, trained: bool = False) -> None:
-    """Create all missing models; of a trained checkpoint, also the one whose layers are all int8.
-
-    Random weights have no layer that `export` keeps in float, so that `int8-token` is the same there.
-    """
+def make_models(work: Workplace) -> None:
+    """Create all missing models."""
     makers: dict[str, Callable[[Workplace, Path], None]] = {
         "checkpoint": _checkpoint,
         "optimum": _optimum,
@@ -38,10 +36,11 @@ def make_models(work: Workplace, *, trained: bool = False) -> None:
         "openvino-int8": _openvino_int8,
         "openvino-weights": _openvino_weights,
         "int8-token": lambda work, path: _export(work, path, "--activations", "token"),
-        "int8-tensor": lambda work, path: _export(work, path, "--activations", "tensor"),
-        "int8-openvino": lambda work, path: _export(work, path, "--target", "openvino", *ALL_LAYERS),
+        "int8-tensor": lambda work, path: _export(work, path, "--activations", "tensor", *ANY_LABELS),
+        "int8-openvino": lambda work, path: _export(
+            work, path, "--target", "openvino", "--max-error", "1", "--gate", "0"
+        ),
         "float": _float,
-        **({"int8-all": lambda work, path: _export(work, path, *ALL_LAYERS)} if trained else {}),
         "padded": lambda work, path: _export(work, path, "--level", "plain"),
     }
     for name, make in makers.items():

@@ -22,7 +22,7 @@ from typing import Any
 import inference.__main__
 import numpy as np
 import pytest
-from inference import batch1, fidelity, load, models, targets
+from inference import batch1, fidelity, load, targets
 from inference.batch1 import floor_ms, in_passes, take_turns, warmed
 from inference.ceiling import least_p95_ms, prompts_per_second
 from inference.exchange import Prober, probing
@@ -468,10 +468,10 @@ def test_in_what_steps_memory_grew_is_computed() -> None:
 def test_what_other_int8_forms_change_is_counted_and_layers_in_float_are_named(tmp_path: Path) -> None:
     kept = {"PyTorch float": 1.0, "ours int8 per token": 0.98, "OpenVINO int8": 0.985, "optimum int8": 0.975}
     variants = {name: {"relative_error": 0.0, "labels_kept": share} for name, share in kept.items()}
-    layers = {"ours int8 per token": ["a", "b"], "ours int8 per token, all layers": []}
+    layers = {"ours int8 per token": ["a", "b"], "ours int8 per tensor": []}
     found = {"texts": 200, "missing": [], "variants": variants, "float_layers": layers}
     lines = reported(tmp_path, "fidelity", found)
-    counted = "Layers that stay in float, of ours int8 per token: 2; of ours int8 per token, all layers: 0."
+    counted = "Layers that stay in float, of ours int8 per token: 2; of ours int8 per tensor: 0."
     assert counted in lines
     assert next(line for line in lines if "4 of 200 texts" in line).endswith("Fewer change with OpenVINO int8 (3).")
     variants["OpenVINO int8"]["labels_kept"] = 0.98
@@ -489,7 +489,7 @@ def test_fidelity_names_the_layers_in_float_of_what_export_made(
 ) -> None:
     (tmp_path / "peers").mkdir()
     trained = fidelity.trained_in(Workplace(tmp_path))
-    for name in ("checkpoint", "optimum", "int8-all"):
+    for name in ("checkpoint", "optimum", "int8-tensor"):
         trained.model(name).parent.mkdir(exist_ok=True)
         trained.model(name).symlink_to(BUILTIN)
     trained.folder.joinpath("texts.json").write_text('["a text", "another"]')
@@ -504,32 +504,11 @@ def test_fidelity_names_the_layers_in_float_of_what_export_made(
     assert {name: one["labels_kept"] for name, one in found["variants"].items()} == {
         "PyTorch float": 1.0,
         "optimum float": 1.0,
-        "ours int8 per token, all layers": 0.5,
+        "ours int8 per tensor": 0.5,
     }
-    assert found["float_layers"].keys() == {"ours int8 per token, all layers"}
+    assert found["float_layers"].keys() == {"ours int8 per tensor"}
     assert "ours int8 per token" in found["missing"]
     assert "int8 product" not in found["missing"]
-
-
-def test_a_model_whose_layers_are_all_int8_is_made_of_trained_weights_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[tuple[str, ...]] = []
-    work = Workplace(tmp_path)
-    others = ("checkpoint", "optimum", "optimum-int8", "onnxruntime-int8", "openvino-int8", "openvino-weights")
-    for name in (*others, "int8-token", "int8-tensor", "int8-openvino", "float", "padded"):
-        work.model(name).mkdir(parents=True)
-
-    def export(_: Workplace, path: Path, *options: str) -> None:
-        path.mkdir()
-        made.append(options)
-
-    monkeypatch.setattr(models, "_export", export)
-    models.make_models(work)
-    assert made == []
-    models.make_models(work, trained=True)
-    assert [options[:2] for options in made] == [("--max-error", "1")]
-    assert work.model("int8-all").is_dir()
 
 
 def test_fidelity_is_the_error_of_all_logits_and_the_share_of_labels_that_stay() -> None:
