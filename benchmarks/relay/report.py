@@ -31,7 +31,10 @@ ROUTING = (
 )
 READING = " Reading 64 KiB to find the model takes its part, too: see [path.md](path.md)."
 REASONS = {f"CPU a cache hit, {size}, times vllm-router's": ROUTING for size in SIZES} | {
-    "CPU more with a cache hit": ROUTING
+    "CPU more with a cache hit": ROUTING,
+    **{
+        f"CPU a cache hit, {size}, times {BEFORE}'s": "0.1 looked for no ask and for no conversation." for size in SIZES
+    },
 }
 """Why a target is not met, by how its name begins; the first that fits. Others follow from what was found."""
 
