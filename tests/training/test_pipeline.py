@@ -12,6 +12,7 @@ import torch
 
 from pointsman_export.export.labelled import read_labelled
 from pointsman_export.export.mean_bert import MeanBertForSequenceClassification
+from support.config_files import REPOSITORY
 from support.process import PATIENCE_S
 from training import corpus
 from training.corpus import DEV_SETS
@@ -52,6 +53,7 @@ def test_a_checkpoint_names_all_that_it_was_made_of(data_dir: Path, encoder: Pat
     assert hashes["train.jsonl"] == hashlib.sha256((data_dir / "train.jsonl").read_bytes()).hexdigest()
     assert hashes["encoder"] == hashlib.sha256((encoder / "model.safetensors").read_bytes()).hexdigest()
     apart = {*(f"{name}.jsonl" for name in DEV_SETS), "prompts.jsonl", "guide-paraphrases.jsonl"}
+    apart |= {path.name for path in (REPOSITORY / "benchmarks" / "ask").glob("*.jsonl")}
     texts = {f"texts/{path.relative_to(TEXTS)}" for path in TEXTS.rglob("*.txt")}
     assert hashes.keys() == {"train.jsonl", "encoder"} | apart | texts
     assert report["weights"] == hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest()

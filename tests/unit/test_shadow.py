@@ -228,7 +228,9 @@ async def test_an_artifact_may_have_other_labels(make_world: Any, tmp_path: Path
 
 async def test_half_a_surrogate_pair_is_read(make_world: Any, folder: Path) -> None:
     async with make_world(folder) as world:
-        routed = msgspec.structs.replace(await world.route("landlord"), text="landlord \ud83d")
+        routed = await world.route("landlord")
+        reading = msgspec.structs.replace(routed.reading, text="landlord \ud83d")
+        routed = msgspec.structs.replace(routed, reading=reading)
         world.shadow.offer(world.router, routed, Record("id", "/"))
         assert (await world.compared(1))["failed"] == 0
 
