@@ -278,7 +278,7 @@ bench-tracing: wheel
 bench-service: has-systemd-analyze wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/service.py
 
-# What a training without whole sources says of them, five times a quarter of an hour on two cores; needs DATA=folder.
+# What a training without whole sources says of them, five times 40 minutes on two cores; needs DATA=folder.
 bench-held-out: needs-DATA .venv-train/installed
 	$(call data,train $(DEV))
 	PYTHONPATH=daemon:benchmarks .venv-train/bin/python benchmarks/trainings.py $(HELD_OUT_WORK) $(DATA)

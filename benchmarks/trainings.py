@@ -1,6 +1,6 @@
 """Train without whole sources, to see what text of a new origin gets; write benchmarks/results/held-out*.json.
 
-One training is without all five sources, and one without each of four alone: an hour and a quarter on two cores. WORK
+One training is without all five sources, and one without each of four alone: over three hours on two cores. WORK
 keeps the checkpoints; a training that was stopped goes on, and one that is done is not repeated.
 """
 

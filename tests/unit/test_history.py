@@ -262,6 +262,11 @@ def test_of_both_as_much_is_read_before_the_newest_as_the_weights_are_fitted_for
     assert read(assistant("With sort()."), user("thanks")).context == "With"
 
 
+def test_an_ask_is_read_again_behind_200_characters_of_the_last_one_and_of_its_answer() -> None:
+    history = read(user("q" * 300), assistant("a" * 300), user("thanks"))
+    assert history.context == "q" * 200 + "\n" + "a" * 200
+
+
 # --- bounds ---------------------------------------------------------------------------------------------------------
 
 
