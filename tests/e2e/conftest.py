@@ -62,16 +62,23 @@ def vllm(vllm_venv: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def fake_vllm() -> AsyncIterator[FakeVllm]:
-    """The upstream that `service` forwards to."""
+async def shared_vllm() -> AsyncIterator[FakeVllm]:
+    """The upstream of all daemons that need no other."""
     async with run_fake_vllm() as fake:
         yield fake
 
 
+@pytest.fixture
+def fake_vllm(shared_vllm: FakeVllm) -> FakeVllm:
+    """`shared_vllm`, which has forgotten the tests before."""
+    shared_vllm.reset()
+    return shared_vllm
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def shared_daemon(fake_vllm: FakeVllm, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
+async def shared_daemon(shared_vllm: FakeVllm, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
     """One daemon with the shipped config for all tests that need nothing else."""
-    config = shipped_config(fake_vllm.port)
+    config = shipped_config(shared_vllm.port)
     config["pointsman"] = {"adapters": {"poll_interval_ms": 200}, "classifier": {"deadline_ms": DEADLINE_MS}}
     async with run_daemon(config, tmp_path_factory.mktemp("daemon")) as started:
         yield started
@@ -79,8 +86,7 @@ async def shared_daemon(fake_vllm: FakeVllm, tmp_path_factory: pytest.TempPathFa
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def service(shared_daemon: Daemon, fake_vllm: FakeVllm) -> AsyncIterator[Service]:
-    """A daemon in front of an upstream that has forgotten the tests before."""
-    fake_vllm.reset()
+    """A daemon in front of `fake_vllm`."""
     async with aiohttp.ClientSession(auto_decompress=False) as http:
         yield Service(shared_daemon, fake_vllm, http)
 

@@ -295,7 +295,6 @@ async def test_a_late_first_byte_is_a_504(fake_vllm: FakeVllm, tmp_path: Path) -
         await asyncio.Event().wait()
         return web.Response()
 
-    fake_vllm.reset()
     fake_vllm.answer = answer
     async with (
         run_daemon(_hurried(fake_vllm.port, first_byte_timeout_ms=50), tmp_path) as daemon,
@@ -317,7 +316,6 @@ async def test_a_stream_that_falls_silent_is_ended_even_if_comments_go_on(fake_v
             await response.write(b": keep-alive\n\n")
             await asyncio.sleep(0.01)
 
-    fake_vllm.reset()
     fake_vllm.answer = answer
     async with (
         run_daemon(_hurried(fake_vllm.port, idle_timeout_ms=100), tmp_path) as daemon,
@@ -333,7 +331,6 @@ async def test_a_stream_that_falls_silent_is_ended_even_if_comments_go_on(fake_v
 async def test_vllms_key_replaces_the_clients(fake_vllm: FakeVllm, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("s3cret\n")
-    fake_vllm.reset()
     async with (
         run_daemon(_hurried(fake_vllm.port, api_key_file=str(key)), tmp_path) as daemon,
         aiohttp.ClientSession(headers={"Authorization": "Bearer client"}) as http,
@@ -346,7 +343,6 @@ async def test_vllms_key_replaces_the_clients(fake_vllm: FakeVllm, tmp_path: Pat
 
 
 async def test_the_clients_authorization_passes_when_told_so(fake_vllm: FakeVllm, tmp_path: Path) -> None:
-    fake_vllm.reset()
     async with (
         run_daemon(_hurried(fake_vllm.port, forward_authorization=True), tmp_path) as daemon,
         aiohttp.ClientSession(headers={"Authorization": "Bearer client"}) as http,
@@ -360,7 +356,6 @@ async def test_the_clients_authorization_passes_when_told_so(fake_vllm: FakeVllm
 async def test_it_listens_on_a_unix_socket_too(fake_vllm: FakeVllm, tmp_path: Path) -> None:
     socket = tmp_path / "pointsman.sock"
     config = shipped_config(fake_vllm.port) | {"pointsman": {"server": {"listen": [f"unix:{socket}"]}}}
-    fake_vllm.reset()
     async with (
         run_daemon(config, tmp_path),
         aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket))) as http,
@@ -380,7 +375,6 @@ async def test_running_answers_end_before_the_daemon_does(fake_vllm: FakeVllm, t
         await response.write(event("x", "two"))
         return response
 
-    fake_vllm.reset()
     fake_vllm.answer = answer
     async with (
         run_daemon(shipped_config(fake_vllm.port), tmp_path) as daemon,
