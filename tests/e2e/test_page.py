@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -30,23 +31,22 @@ LEGAL = {"async": "health", "landlord": "law"}
 CONTROLS = {"button", "link", "textbox", "searchbox", "combobox", "checkbox", "table", "navigation", "image"}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture(loop_scope="session")
 async def vllm() -> AsyncIterator[FakeVllm]:
     async with run_fake_vllm() as fake:
         yield fake
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def daemon(vllm: FakeVllm, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
-    folder = tmp_path_factory.mktemp("daemon")
-    token = folder / "token"
+@pytest_asyncio.fixture(loop_scope="session")
+async def daemon(vllm: FakeVllm, tmp_path: Path) -> AsyncIterator[Daemon]:
+    token = tmp_path / "token"
     token.write_text(TOKEN)
     token.chmod(0o600)
     config = shipped_config(vllm.port)
     config["pointsman"] = {"server": {"admin_token_file": token.name}}
     contents = {MODEL: toy_artifact.model(LABELS, LEGAL), TOKENIZER: toy_artifact.tokenizer(LEGAL)}
-    toy_artifact.build_measured(folder / "state" / "improve" / "artifacts" / CANDIDATE, contents, labels=list(LABELS))
-    async with run_daemon(config, folder, env={"STATE_DIRECTORY": str(folder / "state")}) as found:
+    toy_artifact.build_measured(tmp_path / "state" / "improve" / "artifacts" / CANDIDATE, contents, labels=list(LABELS))
+    async with run_daemon(config, tmp_path, env={"STATE_DIRECTORY": str(tmp_path / "state")}) as found:
         yield found
 
 
@@ -112,7 +112,6 @@ async def test_what_clients_send_is_text_and_no_script_runs(browser: Browser, da
 
     vllm.answer = unknown
     await ask(daemon, chat(TECHNICAL, HOSTILE))
-    vllm.reset()
     await opened(browser, daemon)
     assert HOSTILE in await shows(browser, HOSTILE)
     assert await browser.run("return [window.ran, document.images.length, document.scripts.length]") == [None, 0, 1]
@@ -131,6 +130,7 @@ async def test_what_clients_send_is_text_and_no_script_runs(browser: Browser, da
 
 
 async def test_each_control_has_a_name_and_the_page_its_landmarks(browser: Browser, daemon: Daemon) -> None:
+    await ask(daemon, chat(TECHNICAL), {"model": 7})
     await opened(browser, daemon)
     await shows(browser, "Last errors")
     tree = (await browser.devtools("Accessibility.getFullAXTree"))["nodes"]
@@ -146,6 +146,7 @@ async def test_each_control_has_a_name_and_the_page_its_landmarks(browser: Brows
 
 async def test_a_long_run_does_not_grow(browser: Browser, daemon: Daemon) -> None:
     """Coming back to the page asks anew, as its timers do."""
+    await ask(daemon, chat(TECHNICAL), {"model": 7})
     await opened(browser, daemon)
     await shows(browser, "Last errors")
     before, *later = [await sizes(browser, 100) for _ in range(4)]
@@ -172,7 +173,6 @@ async def tried(browser: Browser, text: str) -> None:
 
 
 async def test_a_prompt_is_tried_with_its_ask_marked(browser: Browser, daemon: Daemon, vllm: FakeVllm) -> None:
-    vllm.received.clear()
     await opened(browser, daemon, "try")
     await shows(browser, "Route it")
     await tried(browser, WRAPPED)
