@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import stat
+import threading
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from pointsman.api.configs import config_routes
+from pointsman.app import config_keeper
 from pointsman.app.config_keeper import ConfigKeeper
 from pointsman.app.generations import Generations
 from pointsman.app.overlay import OverlayKeeper
@@ -243,6 +245,23 @@ async def test_a_kept_config_that_does_not_load_any_more_is_told_and_changes_not
         assert str(folder / "artifact") in told["error"]["message"]
         assert service.overlay.current.config is None
         assert (await service.reloader.ask("SIGHUP")).error is None, "the next reload tried it again"
+
+
+async def test_a_disk_that_hangs_takes_one_thread_however_often_it_is_asked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = threading.Event()
+    async with started(folder) as service:
+        await service.apply("0.2")
+        monkeypatch.setattr(config_keeper, "WRITE_S", 0.01)
+        monkeypatch.setattr(config_keeper, "kept", lambda _: ends.wait())
+        try:
+            for _ in range(3):
+                status, told = await service.ask("/configs")
+                assert (status, "cannot be read" in told["error"]["message"]) == (409, True)
+            assert sum(one.name == "configs" for one in threading.enumerate()) == 1
+        finally:
+            ends.set()
 
 
 async def test_problems_of_a_kept_config_name_its_own_file(folder: Path) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 import msgspec
 
-from pointsman import daemon_thread
 from pointsman.app.overlay import WRITE_S, OverlayKeeper
 from pointsman.app.prepare import Prepared
 from pointsman.app.reload import Reloader
@@ -18,6 +17,7 @@ from pointsman.app.source import ConfigSource
 from pointsman.config.kept_configs import KeptConfig, digest, keep, kept
 from pointsman.config.load import content
 from pointsman.config.overlay import Pin
+from pointsman.daemon_thread import OneThread
 from pointsman.errors import ConfigError, RequestError
 from pointsman.observability.log import Log
 from pointsman.server.response import Response, json_response
@@ -36,6 +36,7 @@ class ConfigKeeper:
         self._log = log
         self._trouble: str | None = None
         self._lock = asyncio.Lock()
+        self._disk = OneThread("configs")  # which may hang
         self._tasks: set[asyncio.Task[Any]] = set()
         reloader.applied = self.applied
 
@@ -80,7 +81,7 @@ class ConfigKeeper:
         if state is None:
             return None
         try:
-            await _in_time(lambda: keep(state, applied, time.time()))
+            await self._disk.run(lambda: keep(state, applied, time.time()), WRITE_S)
         except (OSError, TimeoutError) as error:
             return f"the config cannot be kept for `pointsman config rollback`: {_why(error)}"
         return None
@@ -90,7 +91,7 @@ class ConfigKeeper:
             found = await self._kept()
             one = _chosen(found, number, digest(self._reloader.serving.content))
             try:
-                over = digest(await _in_time(lambda: content(self._source.path)))
+                over = digest(await self._disk.run(lambda: content(self._source.path), WRITE_S))
             except (ConfigError, TimeoutError) as error:
                 raise _refused(
                     f"{_why(error)}; a rollback holds until the file changes, and so has to read it"
@@ -120,7 +121,7 @@ class ConfigKeeper:
         if state is None:
             raise _refused(NOWHERE)
         try:
-            return await _in_time(lambda: kept(state))
+            return await self._disk.run(lambda: kept(state), WRITE_S)
         except (OSError, TimeoutError) as error:
             raise _refused(f"the kept configs cannot be read: {_why(error)}") from error
 
@@ -149,11 +150,6 @@ def _chosen(found: list[KeptConfig], number: int | None, serving: str) -> KeptCo
 
 def _refused(message: str) -> RequestError:
     return RequestError(message, status=HTTPStatus.CONFLICT, code="config_not_kept")
-
-
-async def _in_time(work: Callable[[], T]) -> T:
-    """Run work with the disk, which may hang, in a thread; raises TimeoutError."""
-    return await daemon_thread.run(work, "configs", WRITE_S)
 
 
 def _why(error: Exception) -> str:
