@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ask.quick_rules import QuickFinder
 from ask.routes import Routes, bare
 from ask.wrapper import DOMAINS, FOLDER, Wrapper, injections, materials
 from pointsman.routing.ask import AskFinder
@@ -40,26 +41,28 @@ async def right_when_bare(routes: Routes, file: Path) -> list[dict[str, str]]:
 async def kept(routes: Routes, kinds: Iterable[Wrapper], pools: list[list[dict[str, str]]]) -> dict[str, Any]:
     """Return by kind how many asks keep their route, and what others get.
 
-    `without` the search for the ask, and `no_line`: without the line that asks of what stays whole.
+    `without` the search for the ask, `quick`: by quick rules in its place, and `no_line`: without the line that asks of
+    what stays whole.
     """
     found: dict[str, Any] = {}
-    without = AskFinder("last_user")
+    without, quickly = AskFinder("last_user"), QuickFinder()
     for kind in kinds:
         chance = random.Random(kind.id)
         asks = [ask for pool in pools for ask in chance.sample(pool, ASKS // len(pools))]
-        good, before, no_line, lost = 0, 0, 0, []
+        good, before, quick, no_line, lost = 0, 0, 0, 0, []
         cases = [(ask, material) for ask in asks for material in _materials(kind, ask["domain"], chance)]
         for ask, material in cases:
             wanted = routes.default if kind.expect == "default" else await routes.model(bare(ask["text"]))
             body = kind.filled(ask["text"], material)
             got = await routes.model(body, kind.format)
             before += await routes.model(body, kind.format, without) == wanted
+            quick += await routes.model(body, kind.format, quickly) == wanted
             no_line += await routes.model(body, kind.format, line=False) == wanted
             good += got == wanted
             if got != wanted:
                 lost.append(f"{wanted} -> {got}: {ask['text'][:60]}")
         found[kind.id] = {"expect": kind.expect, "kept": good, "without": before, "no_line": no_line}
-        found[kind.id] |= {"of": len(cases), "lost": lost[:4]}
+        found[kind.id] |= {"quick": quick, "of": len(cases), "lost": lost[:4]}
     return found
 
 

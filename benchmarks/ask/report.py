@@ -37,11 +37,6 @@ MOST_US = 3125
 # A row for each kind that keeps less than all of its asks.
 SHOWN_BELOW = 1.0
 
-UNSEEN = ("others_apart", "apps_apart", "habits_apart", "held_out")
-"""Wrappers whose texts were not looked at in development."""
-QUICK_RULES = 0.92
-"""What sixty lines of rules, written in a quarter of an hour, reached on wrappers that they were not written by."""
-
 _WORST = "the worst kind"
 _WHY_KNOWN = {
     "sillytavern/completion_story": "the lines that describe the character are taken for the ask if that does not "
@@ -114,16 +109,23 @@ def unmet(result: dict[str, Any]) -> list[str]:
 
 
 def compared(result: dict[str, Any]) -> list[str]:
-    """Return how unseen wrappers do beside what quick rules did on others."""
-    shares = [share(result[group], "ask") for group in UNSEEN if group in result]
-    if not shares:
-        return []
+    """Return what each group keeps by less: by quick rules in place of the search, and by nothing."""
+    rows = [
+        [
+            f"{NAMES[group]}, {what}",
+            *(f"{share(result[group], expect, how):.3f}" for how in ("kept", "quick", "without")),
+        ]
+        for group in WANTED
+        if group in result
+        for expect, what in (("ask", "asks"), ("default", "helper tasks"))
+        if _has(result[group], expect)
+    ]
     return [
         "",
-        f"Of the asks in wrappers that nobody had looked at, {min(shares):.2f} to {max(shares):.2f} keep their model.",
-        f"The floor was the {QUICK_RULES} of quick rules on wrappers by which they were not written. The sets differ:",
-        "those wrappers were common ones, of an agent, a RAG template, a document or a JSON schema; these were chosen",
-        "because the known ones lack their form, with asks of several paragraphs and material of another domain.",
+        "Beside [quick rules](../ask/quick_rules.py), written without sight of these wrappers and of the search, and",
+        "the last user message as it is:",
+        "",
+        *table(["share that gets the right model", "the search", "quick rules", "as it is"], rows),
     ]
 
 
@@ -151,16 +153,9 @@ def rendered(result: dict[str, Any]) -> list[str]:
     ]
     for group in WANTED:
         if group in result:
-            before = " and ".join(
-                f"{share(result[group], expect, 'without'):.2f} of {'asks' if expect == 'ask' else 'helper tasks'}"
-                for expect, what in SORTS.items()
-                if _has(result[group], expect)
-            )
+            kept = share(result[group], "ask", "no_line")
             lines += ["", f"## {NAMES[group].capitalize()}", "", *_kinds(result[group])]
-            lines += ["", f"Where the last user message is classified as it is: {before}."]
-            if all("no_line" in kind for kind in result[group].values()):
-                kept = share(result[group], "ask", "no_line")
-                lines += [f"Without the [line that asks](../../docs/ask.md#a-line-that-asks): {kept:.3f} of asks."]
+            lines += ["", f"Without the [line that asks](../../docs/ask.md#a-line-that-asks): {kept:.3f} of asks."]
     techniques = result["injections"]["techniques"]
     lines += ["", "## Documents that speak", ""]
     lines += table(

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ask import conversations, judge, pointing, report
+from ask.quick_rules import QuickFinder
 from ask.routes import CONFIG, hashes
 
 from pointsman.classify.artifact import BUILTIN
 from pointsman.config.load import load
 from pointsman.routing import subject
+from pointsman.routing.ask import AskKind
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
@@ -42,6 +44,14 @@ def test_the_worst_message_is_judged_beside_the_median() -> None:
     median, most = [target.row() for target in report.targets(result("ask") | {"cost": cost})[-2:]]
     assert median == "| us for a message of 4 KiB, median | 149 | at most 150 | met |"
     assert most == "| us for a message of 4 KiB, the worst wrapper | 3,200 mail/thread | at most 3,125 | not met |"
+
+
+def test_the_quick_rules_stand_in_for_the_search() -> None:
+    finder = QuickFinder()
+    assert finder.find(["<context>\nA lease.\n</context>\n\nQuestion: Why is the sky blue?\nAnswer:"]).text == (
+        "Why is the sky blue?"
+    )
+    assert finder.find(["Generate a concise title for the chat history below."]).kind is AskKind.HELPER_TASK
 
 
 def test_fitted_weights_are_written_into_the_code_with_what_they_are_fitted_for() -> None:
