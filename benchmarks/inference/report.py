@@ -136,6 +136,8 @@ def _products(found: Mapping[str, Any], ours: str, row: Target) -> str:
     """Return what the products, which any int8 program computes, leave of a speed-up."""
     tokens, cell = _cell(found, row)
     share = ratio(targets.floors(cell, tokens), cell[ours])
+    if share >= 1:
+        return "There the products, run by themselves, take no less time than all of ours."
     without = row.measured / share
     return f"There the products alone take {share:.0%} of our time; without the rest it would be {without:.2f}."
 

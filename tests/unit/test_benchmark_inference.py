@@ -453,6 +453,11 @@ def test_why_single_prompts_miss_a_target_is_computed() -> None:
     )
     assert reasons[targets.FASTEST] == told
 
+    # Cores that share no cache for a while slow down whatever runs then.
+    found["ms"]["2"]["512"]["int8 product"] = [1.0]
+    alone = "There the products, run by themselves, take no less time than all of ours."
+    assert batch1_reasons(found, "ours int8 per token", "")[speed_up] == alone
+
 
 def test_in_what_steps_memory_grew_is_computed() -> None:
     found = {"mib": [100.0, 200.0, 200.5, 204.5, 204.6, 217.0, 217.0, 217.1], "seconds": [float(at) for at in range(8)]}
