@@ -109,7 +109,7 @@ def unmet(result: dict[str, Any]) -> list[str]:
 
 
 def compared(result: dict[str, Any]) -> list[str]:
-    """Return what each group keeps by less: by quick rules in place of the search, and by nothing."""
+    """Return what each group keeps by the search, by quick rules in its place, and by neither."""
     rows = [
         [
             f"{NAMES[group]}, {what}",

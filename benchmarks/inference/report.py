@@ -137,7 +137,7 @@ def _products(found: Mapping[str, Any], ours: str, row: Target) -> str:
     tokens, cell = _cell(found, row)
     share = ratio(targets.floors(cell, tokens), cell[ours])
     if share >= 1:
-        return "There the products, run by themselves, take no less time than all of ours."
+        return "There the products alone, run by themselves, took no less time than a whole run of ours."
     without = row.measured / share
     return f"There the products alone take {share:.0%} of our time; without the rest it would be {without:.2f}."
 

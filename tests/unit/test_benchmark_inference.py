@@ -455,7 +455,7 @@ def test_why_single_prompts_miss_a_target_is_computed() -> None:
 
     # Cores that share no cache for a while slow down whatever runs then.
     found["ms"]["2"]["512"]["int8 product"] = [1.0]
-    alone = "There the products, run by themselves, take no less time than all of ours."
+    alone = "There the products alone, run by themselves, took no less time than a whole run of ours."
     assert batch1_reasons(found, "ours int8 per token", "")[speed_up] == alone
 
 
