@@ -42,27 +42,31 @@ async def kept(routes: Routes, kinds: Iterable[Wrapper], pools: list[list[dict[s
     """Return by kind how many asks keep their route, and what others get.
 
     `without` the search for the ask, `quick`: by quick rules in its place, and `no_line`: without the line that asks of
-    what stays whole.
+    what stays whole. `astray` has how many of each get the adapter of another category.
     """
+    ways: dict[str, dict[str, Any]] = {
+        "kept": {},
+        "without": {"finder": AskFinder("last_user")},
+        "quick": {"finder": QuickFinder()},
+        "no_line": {"line": False},
+    }
     found: dict[str, Any] = {}
-    without, quickly = AskFinder("last_user"), QuickFinder()
     for kind in kinds:
         chance = random.Random(kind.id)
         asks = [ask for pool in pools for ask in chance.sample(pool, ASKS // len(pools))]
-        good, before, quick, no_line, lost = 0, 0, 0, 0, []
+        right, astray = dict.fromkeys(ways, 0), dict.fromkeys(ways, 0)
+        lost = []
         cases = [(ask, material) for ask in asks for material in _materials(kind, ask["domain"], chance)]
         for ask, material in cases:
             wanted = routes.default if kind.expect == "default" else await routes.model(bare(ask["text"]))
             body = kind.filled(ask["text"], material)
-            got = await routes.model(body, kind.format)
-            before += await routes.model(body, kind.format, without) == wanted
-            quick += await routes.model(body, kind.format, quickly) == wanted
-            no_line += await routes.model(body, kind.format, line=False) == wanted
-            good += got == wanted
-            if got != wanted:
-                lost.append(f"{wanted} -> {got}: {ask['text'][:60]}")
-        found[kind.id] = {"expect": kind.expect, "kept": good, "without": before, "no_line": no_line}
-        found[kind.id] |= {"quick": quick, "of": len(cases), "lost": lost[:4]}
+            for way, options in ways.items():
+                got = await routes.model(body, kind.format, **options)
+                right[way] += got == wanted
+                astray[way] += got not in (wanted, routes.default)
+                if got != wanted and way == "kept":
+                    lost.append(f"{wanted} -> {got}: {ask['text'][:60]}")
+        found[kind.id] = {"expect": kind.expect, **right, "astray": astray, "of": len(cases), "lost": lost[:4]}
     return found
 
 
@@ -77,11 +81,15 @@ def _materials(kind: Wrapper, domain: str, chance: random.Random) -> list[str]:
 
 
 async def injected(routes: Routes, kinds: Iterable[Wrapper]) -> dict[str, Any]:
-    """Return how many documents that try to speak leave the route as it is, by technique and by kind."""
+    """Return how many documents that try to speak leave the route as it is, by technique and by kind.
+
+    `astray` has how many reach the adapter of another category.
+    """
     able = [kind for kind in kinds if kind.expect == "ask" and kind.material != "none"]
     by_technique: Counter[str] = Counter()
     by_kind: Counter[str] = Counter()
     tried: Counter[str] = Counter()
+    astray = 0
     asks = written()
     for case in injections():
         chance = random.Random(case["id"])
@@ -89,13 +97,15 @@ async def injected(routes: Routes, kinds: Iterable[Wrapper]) -> dict[str, Any]:
         for kind in chance.sample(able, INJECTED_KINDS):
             ask = chance.choice(asks)["text"]
             wanted = await routes.model(bare(ask))
-            same = await routes.model(kind.filled(ask, case["material"].rstrip("\n")), kind.format) == wanted
+            got = await routes.model(kind.filled(ask, case["material"].rstrip("\n")), kind.format)
             tried.update([family, kind.id])
-            by_technique[family] += same
-            by_kind[kind.id] += same
-    total = sum(by_technique.values()) / sum(tried[family] for family in by_technique)
+            by_technique[family] += got == wanted
+            by_kind[kind.id] += got == wanted
+            astray += got not in (wanted, routes.default)
+    of = sum(tried[family] for family in by_technique)
     return {
-        "unchanged": total,
+        "unchanged": sum(by_technique.values()) / of,
+        "astray": astray / of,
         "techniques": {family: [count, tried[family]] for family, count in sorted(by_technique.items())},
         "kinds": {name: [by_kind[name], tried[name]] for name in sorted(tried) if "/" in name},
     }

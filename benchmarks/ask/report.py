@@ -37,13 +37,11 @@ MOST_US = 3125
 # A row for each kind that keeps less than all of its asks.
 SHOWN_BELOW = 1.0
 
+# The search, quick rules, and the message as it is.
+_WAYS = ("kept", "quick", "without")
+
 _WORST = "the worst kind"
-_WHY_KNOWN = {
-    "sillytavern/completion_story": "the lines that describe the character are taken for the ask if that does not "
-    "begin as a question, and the speaker's name stays before the ask",
-    "language/french_mail": "the letter asks itself to answer what it quotes, which is taken, alone or with the ask",
-    "gpt4all/localdocs": "no name stands before the ask: of several paragraphs, the one that asks most is taken",
-}
+_WHY_KNOWN: dict[str, str] = {}
 _WHY = {
     SORTS["ask"]: "in most of what is lost no part is found as the ask, so that the message stays whole, and what is "
     "around the ask leaves it without a category. Rules of form that find more asks lost those of persons who had "
@@ -61,10 +59,13 @@ _WHY_ONE = {
 }
 
 
-def share(kinds: dict[str, Any], expect: str, how: str = "kept") -> float:
-    """Return the share of requests that get the model they should, over all kinds of one sort."""
+def share(kinds: dict[str, Any], expect: str, way: str = "kept", *, astray: bool = False) -> float:
+    """Return the share of requests that get the model they should, over all kinds of one sort.
+
+    `astray`: those that get the adapter of another category.
+    """
     found = [kind for kind in kinds.values() if kind["expect"] == expect]
-    return float(sum(kind[how] for kind in found) / sum(kind["of"] for kind in found))
+    return float(sum((kind["astray"] if astray else kind)[way] for kind in found) / sum(kind["of"] for kind in found))
 
 
 def _has(kinds: dict[str, Any], expect: str) -> bool:
@@ -110,22 +111,23 @@ def unmet(result: dict[str, Any]) -> list[str]:
 
 def compared(result: dict[str, Any]) -> list[str]:
     """Return what each group keeps by the search, by quick rules in its place, and by neither."""
-    rows = [
-        [
-            f"{NAMES[group]}, {what}",
-            *(f"{share(result[group], expect, how):.3f}" for how in ("kept", "quick", "without")),
-        ]
-        for group in WANTED
-        if group in result
-        for expect, what in (("ask", "asks"), ("default", "helper tasks"))
-        if _has(result[group], expect)
-    ]
+    rows = []
+    for group in WANTED:
+        for expect, what in (("ask", "asks"), ("default", "helper tasks")):
+            if group in result and _has(result[group], expect):
+                figures = [
+                    share(result[group], expect, way, astray=astray) for astray in (False, True) for way in _WAYS
+                ]
+                rows.append([f"{NAMES[group]}, {what}", *(f"{figure:.3f}" for figure in figures)])
     return [
         "",
         "Beside [quick rules](../ask/quick_rules.py), written without sight of these wrappers and of the search, and",
-        "the last user message as it is:",
+        "the last user message as it is. What does not get the right model gets the default model, or the adapter of",
+        "another category:",
         "",
-        *table(["share that gets the right model", "the search", "quick rules", "as it is"], rows),
+        *table(
+            ["", "right: the search", "quick rules", "as it is", "another: the search", "quick rules", "as it is"], rows
+        ),
     ]
 
 
@@ -161,6 +163,7 @@ def rendered(result: dict[str, Any]) -> list[str]:
     lines += table(
         ["technique", "changed nothing", "of"], [[name, *map(str, figures)] for name, figures in techniques.items()]
     )
+    lines += ["", f"{result['injections']['astray']:.1%} reached the adapter of another category."]
     return lines
 
 

@@ -124,6 +124,8 @@ def test_a_question_about_unmarked_material_keeps_it(paragraphs: tuple[str, ...]
 # --- chats, and the end of material -------------------------------------------------------------------------------
 
 TOLD = "The harbour is shut."
+LED = "I have this crane:"
+TABLE = "a,b,c,d\n1,2,3,4\n5,6,7,8"
 CHAT = "[10:01] ann: the ferry is late\n[10:02] bob: "
 
 
@@ -168,6 +170,26 @@ def test_under_a_label_of_material_the_end_of_it_may_be_none(
     paragraphs: tuple[str, ...], asks: list[str] | None
 ) -> None:
     assert taken(*paragraphs) == asks
+
+
+@rows(
+    ("paragraphs", "asks"),
+    [
+        case("a fence", LED, LITTLE, ASK, asks=[LED, LITTLE, ASK]),
+        case("a table", "My boats are:", TABLE, ASK, asks=["My boats are:", TABLE, ASK]),
+        case("words between", LED, LITTLE, TOLD, ASK, asks=[LED, LITTLE, TOLD, ASK]),
+        case("two paragraphs between", LED, LITTLE, TOLD, TOLD, ASK, asks=[ASK]),
+        case("what no person leads to", "The crane is this:", LITTLE, ASK, asks=[ASK]),
+        case("what nobody leads to", "I have this crane.", LITTLE, ASK, asks=[ASK]),
+        case("words", LED, TOLD, ASK, asks=[ASK]),
+        case("what another heading names", LED, f"# Notes\n{LITTLE}", ASK, asks=[ASK]),
+    ],
+)  # fmt: skip
+def test_the_code_to_which_a_person_leads_belongs_to_the_question_below(
+    paragraphs: tuple[str, ...], asks: list[str] | None
+) -> None:
+    """All of it stands under a heading of material, behind a document."""
+    assert taken(f"# Context\n\n{DOCUMENT}", *paragraphs) == asks
 
 
 # --- leads, stories and scraps ------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.routing.ask.pasted import of_html, pasted, said_twice
+from pointsman.routing.ask.pasted import of_html, pasted, relayed, said_twice
 from support.rows import rows
 
 ASK = "How do I moor a ferry?"
@@ -135,3 +135,43 @@ def test_what_is_said_once_is_not_said_twice() -> None:
     assert said_twice(f"{ASK}\n\n{NINE}") is None
     assert said_twice(f"Now tell me this, {ASK}") is None
     assert said_twice(f"{ASK}\nNow tell me this, {ASK}") == (0, len(ASK))
+
+
+# --- relayed --------------------------------------------------------------------------------------------------------
+
+LETTER = "Bonjour,\n\nune cliente a laissé la question ci-dessous. Peux-tu lui répondre ?"
+BRIEF = f"I have a ferry.\n\n- it is new\n- it is red\n\n{ASK}"
+
+
+def quoted(text: str) -> str | None:
+    found = relayed(text)
+    return None if found is None else text[found[0] : found[1]].strip()
+
+
+@rows("marks", ["« {} »", "“{}”", "„{}“", '"{}"', "  « {} » ."])
+@rows("behind", ["", "\n\nMerci et bonne journée,\nÉlodie"])
+def test_a_letter_in_another_language_passes_on_what_it_quotes(marks: str, behind: str) -> None:
+    assert quoted(f"{LETTER}\n\n{marks.format(BRIEF)}{behind}") == BRIEF
+
+
+def test_so_does_what_follows_the_quotation() -> None:
+    assert quoted(f"« {BRIEF} »\n\nPeux-tu lui répondre, et une fois pour toutes ?") == BRIEF
+
+
+@rows(
+    "text",
+    [
+        pytest.param(f"Hello,\n\nthis was left for us.\n\n« {BRIEF} »", id="a letter in English"),
+        pytest.param(f"{LETTER}\n\n« {BRIEF} »\n\nThank you for your help with this.", id="English behind it"),
+        pytest.param(f"{LETTER}\n\n« {NINE} »", id="it does not ask"),
+        pytest.param(f"{LETTER}\n\n« Quelle est la différence entre une barque et un bac ? »", id="no English"),
+        pytest.param(f"{LETTER} « {BRIEF} »", id="it begins within a line"),
+        pytest.param(f"{LETTER}\n\n« {BRIEF} » de Marie", id="it ends within a line"),
+        pytest.param(f"{LETTER}\n\n« {BRIEF}", id="it does not end"),
+        pytest.param(f"{LETTER}\n\n{BRIEF}", id="no marks"),
+        pytest.param(f"« {BRIEF} »", id="nothing around"),
+        pytest.param(f"{LETTER}\n\n« {(NINE + chr(10) * 2) * 6}{ASK} »", id="it asks in its seventh paragraph"),
+    ],
+)
+def test_other_quotations_are_left_where_they_stand(text: str) -> None:
+    assert quoted(text) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.routing.ask.turns import last_user_turn
+from pointsman.routing.ask.turns import behind_speaker, last_user_turn
 from support.rows import rows
 
 ASK = "How do I moor a ferry?"
@@ -92,3 +92,29 @@ def test_one_line_may_have_all_turns(user: str, answer: str) -> None:
 )
 def test_a_line_without_turns_or_the_place_of_the_answer_is_none(text: str) -> None:
     assert said(text) is None
+
+
+def spoken(text: str) -> str:
+    """What is said from the last line of "Tom" on, or without his name."""
+    return text[behind_speaker(text, text.rindex("Tom")) :].split("\n")[0]
+
+
+@rows("answer", ["Mira:", "Mira: ", "\nMira:\n", "### Response:\nMira:"])
+def test_a_name_is_a_speakers_where_the_text_ends_with_that_of_who_answers(answer: str) -> None:
+    assert spoken(f"Mira: Hello.\nTom: Hi.\nMira: Go on.\nTom: {ASK}\n{answer}") == ASK
+
+
+@rows(
+    "text",
+    [
+        pytest.param(f"Mira: Hello.\nTom: {ASK}", id="nobody is to answer"),
+        pytest.param(f"Mira: Hello.\nTom: {ASK}\nMira: With a rope.", id="an answer"),
+        pytest.param(f"Hello.\nTom: {ASK}\nMira:", id="who answers has said nothing"),
+        pytest.param(f"A:\nMira: Hello.\nTom: {ASK}\nTom:", id="the same speaker"),
+        pytest.param(f"A:\nMira: Hello.\nTom asks: {ASK}", id="another end"),
+        pytest.param(f"A:\nMira: Hello.\nTom {'T' * 28}: {ASK}\nMira:", id="too long a name"),
+        pytest.param(f"A:\nMira: Hello.\nTom; {ASK}\nMira:", id="no name"),
+    ],
+)
+def test_what_is_no_speakers_name_stays(text: str) -> None:
+    assert spoken(text) == text[text.rindex("Tom") :].split("\n")[0]

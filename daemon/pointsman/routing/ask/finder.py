@@ -21,7 +21,7 @@ from pointsman.routing.ask.labelled import labelled, labelled_rivals
 from pointsman.routing.ask.labels import may_be_mark
 from pointsman.routing.ask.lines import ASKS, asking_line, asks_first
 from pointsman.routing.ask.names import GUESS, OTHER, NameOf, Role, name_of, with_patterns
-from pointsman.routing.ask.pasted import of_html, pasted, said_twice
+from pointsman.routing.ask.pasted import of_html, pasted, relayed, said_twice
 from pointsman.routing.ask.prose import instruction, unquoted, without_pointers
 from pointsman.routing.ask.reader import Reader
 from pointsman.routing.ask.recent import RecentAsks
@@ -177,6 +177,9 @@ class AskFinder:
         twice = said_twice(text) if len(text) > _SHORTEST_TWICE else None
         if twice is not None:
             return self._inner(text, *twice, "taken", depth, widest=widest)
+        quoted = None if text.isascii() else relayed(text)
+        if quoted is not None:
+            return self._inner(text, *quoted, "taken", depth, widest=widest)
         blocks = self._blocks(text, parts, within=depth > 0, widest=widest)
         judged = [judge(text, block) for block in blocks]
         if not judged:
@@ -186,7 +189,7 @@ class AskFinder:
             return Ask(text, AskKind.MESSAGE, others) if others and not depth else None
         section = labelled(judged)
         if section is not None:
-            start, end = section[0].block.start, section[-1].block.end
+            start, end = turns.behind_speaker(text, section[0].block.start), section[-1].block.end
             found = self._inner(text, start, end, "taken", depth, widest=widest)
             starts = _starts(section)
             removed = [_step(one) for one in judged if one.block.start not in starts]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby, pairwise
 
-from pointsman.routing.ask import prose
+from pointsman.routing.ask import prose, words
 from pointsman.routing.ask.forms import Form
 from pointsman.routing.ask.judged import Judged, Kind, leads_on, one_language, stands_alone
 from pointsman.routing.ask.labels import RULE
@@ -176,8 +176,20 @@ def _tail(text: str, judged: list[Judged]) -> list[Judged]:
         if one.size > _STORY or one.block.section != judged[-1].block.section:
             break
         if _asks(text, one):
-            return judged[-place:]
+            return judged[-_with_code(text, judged, place) :]
     return []
+
+
+def _with_code(text: str, judged: list[Judged], asked: int) -> int:
+    """Return how many of the last paragraphs belong to one that asks: all from "I have this query:" and its code on."""
+    for place in range(asked + 1, min(_MOST_TAIL, len(judged)) + 1):
+        one, below = judged[-place], judged[1 - place]
+        if one.block.section != judged[-1].block.section:
+            break
+        first = prose.words_in(text[one.block.start : one.block.end]).listed[:1]
+        if leads_on(text, one) and below.block.look() is not Form.PROSE and not words.PERSONAL.isdisjoint(first):
+            return place
+    return asked
 
 
 def _asks(text: str, last: Judged) -> bool:

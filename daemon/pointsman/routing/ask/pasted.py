@@ -13,6 +13,8 @@ _MOST_PROMPTS = 256
 _TWICE = 20
 _MOST_LINES = 8
 _END = 2000
+# A quotation asks in one of so many paragraphs.
+_MOST_PARAGRAPHS = 6
 
 _DIFF = re.compile(
     r"^(?:diff --git |--- [^\n]+\n\+\+\+ |@@ -)[^\n]*(?:\n(?:[ +\-@\\]|diff |index |new |deleted )[^\n]*)*+",
@@ -27,6 +29,8 @@ _ELEMENT = re.compile(
     re.IGNORECASE,
 )
 _MARKER = " -*•#0123456789.)("
+_QUOTATION = re.compile(r"(?:\A|\n)[ \t]*+(?P<mark>[«“„\"])")
+_CLOSING = {"«": "»", "“": "”", "„": "“", '"': '"'}
 
 
 def of_html(text: str) -> str:
@@ -75,6 +79,28 @@ def said_twice(text: str) -> tuple[int, int] | None:
         if len(before.split()) > 1 and prose.asks(piece, prose.words_in(piece)):
             begin = end - 1 - size
             return begin, begin + _same(text, begin, again)
+    return None
+
+
+def relayed(text: str) -> tuple[int, int] | None:
+    """Return where a quotation of whole lines asks in English, in a text that is in another language.
+
+    So one person passes on what another asks, in as many paragraphs as that takes.
+    """
+    begun = _QUOTATION.search(text)
+    if begun is None:
+        return None
+    start, end = begun.end(), text.rfind(_CLOSING[begun["mark"]])
+    if end < start or text[end + 1 :].partition("\n")[0].strip(" .;"):
+        return None
+    around = (text[: begun.start()].strip(), text[end + 1 :].strip())
+    languages = [prose.is_english(one, prose.words_in(one)) for one in around]
+    if False not in languages or True in languages:
+        return None
+    for piece in text[start:end].split("\n\n", _MOST_PARAGRAPHS)[:_MOST_PARAGRAPHS]:
+        found = prose.words_in(piece)
+        if prose.asks(piece, found) and prose.is_english(piece, found) is not False:
+            return start, end
     return None
 
 

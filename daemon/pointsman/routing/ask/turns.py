@@ -12,6 +12,7 @@ _USERS = ("<|user|>", "<|user_token|>", "[inst]", "<｜user｜>", "<</sys>>")
 _NAMED = ("<|im_start|>", "<start_of_turn>", "<|role|>")
 # One line of a transcript has all turns; the place of the answer ends the text.
 _PLACES = ("ASSISTANT:", "Assistant:", "AI:", "BOT:", "Bot:", "GPT:")
+_SPEAKER = re.compile(r"(?P<name>\w[\w .'-]{0,30}+): ")
 _INLINE = re.compile(r"(?:\A|[ >])(?:USER|User|HUMAN|Human): ")
 
 
@@ -30,6 +31,20 @@ def last_user_turn(text: str) -> tuple[int, int] | None:
         if begin is not None and text[begin:end].strip():
             turn = begin, end
     return turn
+
+
+def behind_speaker(text: str, start: int) -> int:
+    """Return where the words of a speaker begin whose name may be at `start`.
+
+    A name is a speaker's where the text ends with that of who answers, as it stands before what they said earlier.
+    """
+    speaker = _SPEAKER.match(text, start)
+    if speaker is None:
+        return start
+    before, _, cue = text.rstrip().rpartition("\n")
+    name = cue.strip()
+    other = name.endswith(":") and name[:-1] != speaker["name"]
+    return speaker.end() if other and f"\n{name} " in before else start
 
 
 def _begins(text: str, match: re.Match[str], before: re.Match[str] | None) -> int | None:
