@@ -159,7 +159,11 @@ def test_what_is_pasted_is_material_before_and_between_tags() -> None:
         pytest.param(f"Ann: it is late\nBob: {ASK}\n\n{MUCH}", ASK, id="a line of a chat"),
         pytest.param(f"{MUCH}\n\n[10:01] ann: late\n[10:02] bob: {ASK}", ASK, id="what is said last in a chat"),
         pytest.param(f"{MUCH}\n\n{ASK[:-1]} :", ASK[:-1], id="a colon at the end"),
-        pytest.param(f"Quelle est la réponse, et pour qui ?\n\n« {ASK} »", ASK, id="a letter that quotes it"),
+        pytest.param(
+            f"Quelle est la réponse, et pour qui ?\n\n« I have a ferry.\n\n{ASK} »",
+            f"I have a ferry.\n\n{ASK}",
+            id="a letter that quotes it",
+        ),
         pytest.param(
             f"### Response:\nMira: Hello.\n\n### Instruction:\nTom: {ASK}\n\n### Response:\nMira:", ASK, id="a speaker"
         ),

@@ -95,8 +95,8 @@ def test_a_line_without_turns_or_the_place_of_the_answer_is_none(text: str) -> N
 
 
 def spoken(text: str) -> str:
-    """What is said from the last line of "Tom" on, or without his name."""
-    return text[behind_speaker(text, text.rindex("Tom")) :].split("\n")[0]
+    """The line that asks, without the name of a speaker before it."""
+    return text[behind_speaker(text, text.index("Tom", text.rindex("\n", 0, text.index(ASK)))) :].split("\n")[0]
 
 
 @rows("answer", ["Mira:", "Mira: ", "\nMira:\n", "### Response:\nMira:"])
@@ -110,11 +110,12 @@ def test_a_name_is_a_speakers_where_the_text_ends_with_that_of_who_answers(answe
         pytest.param(f"Mira: Hello.\nTom: {ASK}", id="nobody is to answer"),
         pytest.param(f"Mira: Hello.\nTom: {ASK}\nMira: With a rope.", id="an answer"),
         pytest.param(f"Hello.\nTom: {ASK}\nMira:", id="who answers has said nothing"),
-        pytest.param(f"A:\nMira: Hello.\nTom: {ASK}\nTom:", id="the same speaker"),
+        pytest.param(f"A:\nTom: Hello.\nTom: {ASK}\nTom:", id="the same speaker"),
+        pytest.param(f"A:\nMira is late.\nTom: {ASK}\nMira", id="a name alone"),
         pytest.param(f"A:\nMira: Hello.\nTom asks: {ASK}", id="another end"),
         pytest.param(f"A:\nMira: Hello.\nTom {'T' * 28}: {ASK}\nMira:", id="too long a name"),
         pytest.param(f"A:\nMira: Hello.\nTom; {ASK}\nMira:", id="no name"),
     ],
 )
 def test_what_is_no_speakers_name_stays(text: str) -> None:
-    assert spoken(text) == text[text.rindex("Tom") :].split("\n")[0]
+    assert spoken(text).startswith("Tom")
