@@ -41,7 +41,6 @@ SHOWN_BELOW = 1.0
 _WAYS = ("kept", "quick", "without")
 
 _WORST = "the worst kind"
-_WHY_KNOWN: dict[str, str] = {}
 _WHY = {
     SORTS["ask"]: "in most of what is lost no part is found as the ask, so that the message stays whole, and what is "
     "around the ask leaves it without a category. Rules of form that find more asks lost those of persons who had "
@@ -96,12 +95,9 @@ def targets(result: dict[str, Any]) -> list[Target]:
 
 
 def unmet(result: dict[str, Any]) -> list[str]:
-    """Return why targets are not met: each known kind that keeps too little, and once for all groups the rest."""
+    """Return why targets are not met, once for all groups."""
     missing = [target.what for target in targets(result) if not target.met]
-    known = {name: kind["kept"] / kind["of"] for name, kind in result["known"].items()}
-    low = [(name, kept) for name, kept in known.items() if kept < WORST_KIND]
-    lines = [f"- known wrappers, {name} ({kept:.2f}): {_WHY_KNOWN.get(name, UNKNOWN)}" for name, kept in low]
-    missing = [name for name in missing if name != f"{NAMES['known']}: {_WORST}"]
+    lines: list[str] = []
     for what, reason in _WHY.items():
         groups = [name.removesuffix(f": {what}") for name in missing if name.endswith(f": {what}")]
         missing = [name for name in missing if not name.endswith(f": {what}")]

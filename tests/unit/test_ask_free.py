@@ -177,6 +177,7 @@ def test_under_a_label_of_material_the_end_of_it_may_be_none(
     [
         case("a fence", LED, LITTLE, ASK, asks=[LED, LITTLE, ASK]),
         case("a table", "My boats are:", TABLE, ASK, asks=["My boats are:", TABLE, ASK]),
+        case("what is no sentence", LED, "LOAD crane;", ASK, asks=[LED, "LOAD crane;", ASK]),
         case("words between", LED, LITTLE, TOLD, ASK, asks=[LED, LITTLE, TOLD, ASK]),
         case("two paragraphs between", LED, LITTLE, TOLD, TOLD, ASK, asks=[ASK]),
         case("what no person leads to", "The crane is this:", LITTLE, ASK, asks=[ASK]),

@@ -57,6 +57,40 @@ def test_english_passes_whatever_is_in_it(gate: LanguageGate, text: str) -> None
     assert gate.judge(text).supported
 
 
+def by_words(gate: LanguageGate, monkeypatch: pytest.MonkeyPatch, text: str) -> Verdict | None:
+    """What is told without the identifier."""
+    with monkeypatch.context() as patch:
+        patch.setattr(gate, "_identifier", None)
+        try:
+            return gate.judge(text)
+        except AttributeError:
+            return None
+
+
+@rows(
+    ("text", "told"),
+    [
+        ("How do I undo the last commit?", True),
+        ("undo the commit now", False),
+        ("The zona pellucida is lost", True),
+        ("the last commit to main branch right way", True),
+        ("the last commit to main branch right way today", False),
+        ("to me or to him", False),
+        ("The sign 谷 is read how?", False),
+        ("El texto dice mucho. How is it to be read and what does it say?", True),
+    ],
+)
+def test_english_is_told_by_its_words_alone(
+    gate: LanguageGate, monkeypatch: pytest.MonkeyPatch, text: str, told: bool
+) -> None:
+    """Two and a quarter of all, one of them in no other language; the identifier would take longer than all else."""
+    assert by_words(gate, monkeypatch, text) == (ENGLISH if told else None)
+
+
+def test_so_it_is_where_it_is_not_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert by_words(LanguageGate(["de"]), monkeypatch, "How do I undo the last commit?") == Verdict("en", False)
+
+
 @rows("text", ["javascript vs jquery", "linq error", "dial sarah"])
 def test_a_language_that_is_only_likely_passes(gate: LanguageGate, text: str) -> None:
     """These look 4 to 14 times as much like another language as like English."""

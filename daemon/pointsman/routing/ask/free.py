@@ -18,6 +18,7 @@ _MOST_TAIL = 4
 _FRAMED = 5
 # A longer word tells what a text is about.
 _TELLING = 7
+_ENDS = (".", "!", "?")
 # Logs of chats, and lines such as "Ann: hello".
 _CHATS = (Form.LOG, Form.KEYS)
 _WRITTEN = frozenset([Kind.PERSON, Kind.SMALL])
@@ -187,7 +188,8 @@ def _with_code(text: str, judged: list[Judged], asked: int) -> int:
         if one.block.section != judged[-1].block.section:
             break
         first = prose.words_in(text[one.block.start : one.block.end]).listed[:1]
-        if leads_on(text, one) and below.block.look() is not Form.PROSE and not words.PERSONAL.isdisjoint(first):
+        sentence = text[below.block.start : below.block.end].rstrip().endswith(_ENDS)
+        if leads_on(text, one) and not sentence and not words.PERSONAL.isdisjoint(first):
             return place
     return asked
 
