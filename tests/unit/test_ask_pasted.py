@@ -148,7 +148,7 @@ def quoted(text: str) -> str | None:
     return None if found is None else text[found[0] : found[1]].strip()
 
 
-@rows("marks", ["« {} »", "“{}”", "„{}“", '"{}"', "  « {} » ."])
+@rows("marks", ["« {} »", "“{}”", "„{}“", '"{}"', "« {} » ."])
 @rows("behind", ["", "\n\nMerci et bonne journée,\nÉlodie"])
 def test_a_letter_in_another_language_passes_on_what_it_quotes(marks: str, behind: str) -> None:
     assert quoted(f"{LETTER}\n\n{marks.format(BRIEF)}{behind}") == BRIEF
@@ -168,6 +168,7 @@ def test_so_does_what_follows_the_quotation() -> None:
         pytest.param(f"{LETTER} « {BRIEF} »", id="it begins within a line"),
         pytest.param(f"{LETTER}\n\n« {BRIEF} » de Marie", id="it ends within a line"),
         pytest.param(f"{LETTER}\n\n« {BRIEF}", id="it does not end"),
+        pytest.param(f"\n{LETTER * 4}\n\n« {BRIEF}", id="it does not end, nor does the first line begin"),
         pytest.param(f"{LETTER}\n\n{BRIEF}", id="no marks"),
         pytest.param(f"« {BRIEF} »", id="nothing around"),
         pytest.param(f"{LETTER}\n\n« {(NINE + chr(10) * 2) * 6}{ASK} »", id="it asks in its seventh paragraph"),

@@ -29,8 +29,7 @@ _ELEMENT = re.compile(
     re.IGNORECASE,
 )
 _MARKER = " -*•#0123456789.)("
-_QUOTATION = re.compile(r"(?:\A|\n)[ \t]*+(?P<mark>[«“„\"])")
-_CLOSING = {"«": "»", "“": "”", "„": "“", '"': '"'}
+_QUOTATIONS = (("«", "»"), ("“", "”"), ("„", "“"), ('"', '"'))
 
 
 def of_html(text: str) -> str:
@@ -87,21 +86,24 @@ def relayed(text: str) -> tuple[int, int] | None:
 
     So one person passes on what another asks, in as many paragraphs as that takes.
     """
-    begun = _QUOTATION.search(text)
-    if begun is None:
+    lines = f"\n{text}"
+    marks = next((pair for pair in _QUOTATIONS if f"\n{pair[0]}" in lines), None)
+    if marks is None:
         return None
-    start, end = begun.end(), text.rfind(_CLOSING[begun["mark"]])
-    if end < start or text[end + 1 :].partition("\n")[0].strip(" .;"):
+    begin, end = lines.index(f"\n{marks[0]}"), text.rfind(marks[1])
+    if end <= begin or text[end + 1 :].partition("\n")[0].strip(" .;"):
         return None
-    around = (text[: begun.start()].strip(), text[end + 1 :].strip())
+    around = (text[:begin].strip(), text[end + 1 :].strip())
     languages = [prose.is_english(one, prose.words_in(one)) for one in around]
     if False not in languages or True in languages:
         return None
-    for piece in text[start:end].split("\n\n", _MOST_PARAGRAPHS)[:_MOST_PARAGRAPHS]:
-        found = prose.words_in(piece)
-        if prose.asks(piece, found) and prose.is_english(piece, found) is not False:
-            return start, end
-    return None
+    quoted = text[begin + 1 : end].split("\n\n", _MOST_PARAGRAPHS)[:_MOST_PARAGRAPHS]
+    return (begin + 1, end) if any(map(_asks_in_english, quoted)) else None
+
+
+def _asks_in_english(piece: str) -> bool:
+    found = prose.words_in(piece)
+    return prose.asks(piece, found) > 0 and prose.is_english(piece, found) is not False
 
 
 def _same(text: str, one: int, other: int) -> int:
