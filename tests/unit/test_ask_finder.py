@@ -165,7 +165,9 @@ def test_what_is_pasted_is_material_before_and_between_tags() -> None:
             id="a letter that quotes it",
         ),
         pytest.param(
-            f"### Response:\nMira: Hello.\n\n### Instruction:\nTom: {ASK}\n\n### Response:\nMira:", ASK, id="a speaker"
+            f"### Response:\nMira: Hello, Tom.\n\n### Instruction:\nTom: {ASK}\n\n### Response:\nMira:",
+            ASK,
+            id="a speaker",
         ),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import islice
 
-from pointsman.routing.ask import prose
+from pointsman.routing.ask import prose, words
 
 # More sessions than a message has; the rest of a text is not looked through for them.
 _MOST_PROMPTS = 256
@@ -84,7 +84,8 @@ def said_twice(text: str) -> tuple[int, int] | None:
 def relayed(text: str) -> tuple[int, int] | None:
     """Return where a quotation of whole lines asks in English, in a text that is in another language.
 
-    So one person passes on what another asks, in as many paragraphs as that takes.
+    So one person passes on what another asks, in as many paragraphs as that takes. What is before it asks if the
+    quotation is to be translated.
     """
     lines = f"\n{text}"
     marks = next((pair for pair in _QUOTATIONS if f"\n{pair[0]}" in lines), None)
@@ -94,9 +95,12 @@ def relayed(text: str) -> tuple[int, int] | None:
     if end <= begin or text[end + 1 :].partition("\n")[0].strip(" .;"):
         return None
     around = (text[:begin].strip(), text[end + 1 :].strip())
-    languages = [prose.is_english(one, prose.words_in(one)) for one in around]
+    found = [prose.words_in(one) for one in around]
+    languages = [*map(prose.is_english, around, found)]
     if False not in languages or True in languages:
         return None
+    if around[0] and not all(words.TRANSLATES.isdisjoint(one.known) for one in found):
+        return 0, begin
     quoted = text[begin + 1 : end].split("\n\n", _MOST_PARAGRAPHS)[:_MOST_PARAGRAPHS]
     return (begin + 1, end) if any(map(_asks_in_english, quoted)) else None
 

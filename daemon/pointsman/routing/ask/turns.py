@@ -36,10 +36,11 @@ def last_user_turn(text: str) -> tuple[int, int] | None:
 def behind_speaker(text: str, start: int) -> int:
     """Return where the words of a speaker begin whose name may be at `start`.
 
-    A name is a speaker's where the text ends with that of who answers, as it stands before what they said earlier.
+    A name is a speaker's where the text has it before, and ends with that of who answers, as it stands before what they
+    said earlier.
     """
     speaker = _SPEAKER.match(text, start)
-    if speaker is None:
+    if speaker is None or text.find(speaker["name"], 0, start) < 0:
         return start
     before, _, cue = text.rstrip().rpartition("\n")
     name = cue.strip()
