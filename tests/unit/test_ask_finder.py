@@ -158,6 +158,11 @@ def test_what_is_pasted_is_material_before_and_between_tags() -> None:
         pytest.param(f"<user_query>\n{REMINDER}\n</user_query>", REMINDER, id="nothing but material within"),
         pytest.param(f"Ann: it is late\nBob: {ASK}\n\n{MUCH}", ASK, id="a line of a chat"),
         pytest.param(f"{MUCH}\n\n[10:01] ann: late\n[10:02] bob: {ASK}", ASK, id="what is said last in a chat"),
+        pytest.param(
+            f"# Context\n\n{DOCUMENT}\n\nI have this:\n\nLOAD crane;\n\nIt is stuck.\n\n{ASK}",
+            f"I have this:\n\nLOAD crane;\n\nIt is stuck.\n\n{ASK}",
+            id="code under a heading of material",
+        ),
         pytest.param(f"{MUCH}\n\n{ASK[:-1]} :", ASK[:-1], id="a colon at the end"),
         pytest.param(
             f"Quelle est la réponse, et pour qui ?\n\n« I have a ferry.\n\n{ASK} »",

@@ -6,7 +6,7 @@ from itertools import groupby, pairwise
 
 from pointsman.routing.ask import prose, words
 from pointsman.routing.ask.forms import Form
-from pointsman.routing.ask.judged import Judged, Kind, leads_on, one_language, stands_alone
+from pointsman.routing.ask.judged import Judged, Kind, as_written, leads_on, one_language, stands_alone
 from pointsman.routing.ask.labels import RULE
 from pointsman.routing.ask.names import Role
 
@@ -177,7 +177,7 @@ def _tail(text: str, judged: list[Judged]) -> list[Judged]:
         if one.size > _STORY or one.block.section != judged[-1].block.section:
             break
         if _asks(text, one):
-            return judged[-_with_code(text, judged, place) :]
+            return [as_written(text, one) for one in judged[-_with_code(text, judged, place) :]]
     return []
 
 

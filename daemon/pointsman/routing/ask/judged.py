@@ -9,7 +9,7 @@ import msgspec
 from pointsman.routing.ask import prose
 from pointsman.routing.ask.blocks import Block
 from pointsman.routing.ask.forms import Form
-from pointsman.routing.ask.names import MATERIAL, Role
+from pointsman.routing.ask.names import MATERIAL, Name, Role
 
 # Code or a quote that a person writes into a question is shorter, and stays in it.
 _SMALL = 200
@@ -80,6 +80,11 @@ def judge(text: str, block: Block) -> Judged:
         kind = Kind.PERSON
     content = 0 if kind is Kind.MATERIAL else prose.content(found)
     return Judged(block, role, kind, score, content, quoted or prose.is_english(piece, found), found)
+
+
+def as_written(text: str, one: Judged) -> Judged:
+    """Return a block as what it is without its label."""
+    return judge(text, msgspec.structs.replace(one.block, name=Name(Role.FREE)))
 
 
 def _passed_on(text: str, block: Block) -> bool:
