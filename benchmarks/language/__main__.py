@@ -18,6 +18,7 @@ from provenance import provenance
 from startup import RESULT
 
 from language import measure
+from language.catalogues import translated
 from language.report import rendered
 from language.texts import english, foreign, users
 from pointsman.classify.artifact import BUILTIN, load
@@ -25,6 +26,8 @@ from pointsman.classify.engine import Engine
 from pointsman.classify.language import LanguageGate
 from pointsman.classify.providers import CPU
 
+CATALOGUES = Path("/usr/share/locale")
+"""What the programs of this host say in other languages."""
 BEHIND = 2000
 """Users' prompts that are judged behind a run."""
 
@@ -45,6 +48,7 @@ def main() -> None:
         "foreign": measure.by_kind(gate, asks),
         "english": measure.by_kind(gate, texts),
         "declared": measure.declared(pure),
+        "catalogues": measure.catalogues(gate, translated(CATALOGUES)),
         "cost": {
             "asks in English": measure.cost(gate.judge, [text.text for text in texts]),
             "asks in other languages": measure.cost(gate.judge, [text.text for text in asks]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from target import quantile
@@ -72,6 +72,22 @@ def false_alarms(judge: Callable[[str], Verdict], prompts: Mapping[str, Sequence
         languages = Counter(verdict.language for verdict in map(judge, texts) if not verdict.supported)
         found[name] = {"prompts": len(texts), "stopped": languages.total(), "languages": dict(languages.most_common())}
     return found
+
+
+def catalogues(gate: LanguageGate, messages: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """Return how many messages in other languages there are, how many are stopped, and how many pass for English."""
+    languages: set[str] = set()
+    verdicts: Counter[tuple[bool, bool]] = Counter()
+    for language, text in messages:
+        verdict = gate.judge(text)
+        languages.add(language)
+        verdicts[verdict.supported, verdict.language == "en"] += 1
+    return {
+        "messages": verdicts.total(),
+        "languages": len(languages),
+        "stopped": verdicts[False, False],
+        "english": verdicts[True, True],
+    }
 
 
 def cost(judge: Callable[[str], Verdict], texts: Sequence[str]) -> dict[str, float]:

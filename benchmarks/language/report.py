@@ -56,6 +56,8 @@ def rendered(result: dict[str, Any]) -> list[str]:
         + f"{'none' if not any(found[0] for found in result['declared'].values()) else ''} of "
         f"{sum(found[1] for found in result['declared'].values())}.",
         "",
+        *_catalogues(result["catalogues"]),
+        "",
         "## Cost",
         "",
         f"Loading takes {load['cpu_s']} s of CPU and {load['mib']} MiB. A cached text costs nothing. Target: under",
@@ -70,6 +72,20 @@ def rendered(result: dict[str, Any]) -> list[str]:
             ],
         ),
         *_peers(result.get("peers", {})),
+    ]
+
+
+def _catalogues(found: dict[str, int]) -> list[str]:
+    if not found["messages"]:
+        return ["## Messages of programs", "", "None: this host has no programs that were translated."]
+    return [
+        "## Messages of programs",
+        "",
+        "What the programs of this host say in other languages, by gettext's catalogues in /usr/share/locale. They are",
+        "full of names, commands and places for values.",
+        "",
+        f"{found['messages']:,} messages of 25 to 300 characters in {found['languages']} languages:",
+        f"{found['stopped'] / found['messages']:.1%} are stopped, and {found['english']} pass for English.",
     ]
 
 
