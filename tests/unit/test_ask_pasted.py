@@ -154,6 +154,11 @@ def test_a_letter_in_another_language_passes_on_what_it_quotes(marks: str, behin
     assert quoted(f"{LETTER}\n\n{marks.format(BRIEF)}{behind}") == BRIEF
 
 
+@rows("marks", ["« {} »", "“{}”", "„{}“"])
+def test_in_marks_of_print_it_may_ask_less(marks: str) -> None:
+    assert quoted(f"{LETTER}\n\n{marks.format('I have a ferry to moor')}") == "I have a ferry to moor"
+
+
 def test_so_does_what_follows_the_quotation() -> None:
     assert quoted(f"« {BRIEF} »\n\nPeux-tu lui répondre, et une fois pour toutes ?") == BRIEF
 
@@ -165,6 +170,7 @@ def test_so_does_what_follows_the_quotation() -> None:
         pytest.param(f"{LETTER}\n\n« {BRIEF} »\n\nThank you for your help with this.", id="English behind it"),
         pytest.param(f"{LETTER}\n\n« {NINE} »", id="it does not ask"),
         pytest.param(f"{LETTER}\n\n« Quelle est la différence entre une barque et un bac ? »", id="no English"),
+        pytest.param(f'{LETTER}\n\n"I cannot open the file"', id="an error"),
         pytest.param(f"{LETTER} « {BRIEF} »", id="it begins within a line"),
         pytest.param(f"{LETTER}\n\n« {BRIEF} » de Marie", id="it ends within a line"),
         pytest.param(f"{LETTER}\n\n« {BRIEF}", id="it does not end"),

@@ -29,7 +29,8 @@ _ELEMENT = re.compile(
     re.IGNORECASE,
 )
 _MARKER = " -*•#0123456789.)("
-_QUOTATIONS = (("«", "»"), ("“", "”"), ("„", "“"), ('"', '"'))
+# The marks of a quotation, and how much it must ask: what is between the marks of keyboards is often an error's text.
+_QUOTATIONS = (("«", "»", 1), ("“", "”", 1), ("„", "“", 1), ('"', '"', 2))
 
 
 def of_html(text: str) -> str:
@@ -88,26 +89,28 @@ def relayed(text: str) -> tuple[int, int] | None:
     quotation is to be translated.
     """
     lines = f"\n{text}"
-    marks = next((pair for pair in _QUOTATIONS if f"\n{pair[0]}" in lines), None)
-    if marks is None:
+    found = next((marks for marks in _QUOTATIONS if f"\n{marks[0]}" in lines), None)
+    if found is None:
         return None
-    begin, end = lines.index(f"\n{marks[0]}"), text.rfind(marks[1])
+    opening, closing, least = found
+    begin, end = lines.index(f"\n{opening}"), text.rfind(closing)
     if end <= begin or text[end + 1 :].partition("\n")[0].strip(" .;"):
         return None
     around = (text[:begin].strip(), text[end + 1 :].strip())
-    found = [prose.words_in(one) for one in around]
-    languages = [*map(prose.is_english, around, found)]
+    known = [prose.words_in(one) for one in around]
+    languages = [*map(prose.is_english, around, known)]
     if False not in languages or True in languages:
         return None
-    if around[0] and not all(words.TRANSLATES.isdisjoint(one.known) for one in found):
+    if around[0] and not all(words.TRANSLATES.isdisjoint(one.known) for one in known):
         return 0, begin
     quoted = text[begin + 1 : end].split("\n\n", _MOST_PARAGRAPHS)[:_MOST_PARAGRAPHS]
-    return (begin + 1, end) if any(map(_asks_in_english, quoted)) else None
+    return (begin + 1, end) if max(map(_asks_in_english, quoted)) >= least else None
 
 
-def _asks_in_english(piece: str) -> bool:
+def _asks_in_english(piece: str) -> int:
+    """Return how much a paragraph asks, 0 if it is in another language."""
     found = prose.words_in(piece)
-    return prose.asks(piece, found) > 0 and prose.is_english(piece, found) is not False
+    return 0 if prose.is_english(piece, found) is False else prose.asks(piece, found)
 
 
 def _same(text: str, one: int, other: int) -> int:
