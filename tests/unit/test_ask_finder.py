@@ -163,6 +163,9 @@ def test_what_is_pasted_is_material_before_and_between_tags() -> None:
             f"I have this:\n\nLOAD crane;\n\nIt is stuck.\n\n{ASK}",
             id="code under a heading of material",
         ),
+        pytest.param(
+            f"# Context\n\n{DOCUMENT}\n\nUrgent\nState: open\n{ASK}", ASK, id="a field in the paragraph that asks"
+        ),
         pytest.param(f"{MUCH}\n\n{ASK[:-1]} :", ASK[:-1], id="a colon at the end"),
         pytest.param(
             f"Quelle est la réponse, et pour qui ?\n\n« I have a ferry.\n\n{ASK} »",

@@ -7,7 +7,7 @@ from itertools import groupby, pairwise
 from pointsman.routing.ask import prose, words
 from pointsman.routing.ask.forms import Form
 from pointsman.routing.ask.judged import Judged, Kind, as_written, leads_on, one_language, stands_alone
-from pointsman.routing.ask.labels import RULE
+from pointsman.routing.ask.labels import RULE, is_key
 from pointsman.routing.ask.names import Role
 
 # A paragraph of this length tells a story, or is somebody else's.
@@ -177,7 +177,9 @@ def _tail(text: str, judged: list[Judged]) -> list[Judged]:
         if one.size > _STORY or one.block.section != judged[-1].block.section:
             break
         if _asks(text, one):
-            return [as_written(text, one) for one in judged[-_with_code(text, judged, place) :]]
+            tail = judged[-_with_code(text, judged, place) :]
+            # Among the fields of a form, the line that asks is looked for.
+            return [one if any(map(is_key, one.block.lines)) else as_written(text, one) for one in tail]
     return []
 
 
