@@ -38,14 +38,15 @@ WINDOW_S = 4.0
 CLIENTS = 128
 """Enough to keep the classifier busy although each waits for the upstream."""
 PAUSE_S = 0.02
-TEXTS, ALONE = 4096, 100
+TEXTS, ALONE = 4096, 30
+"""Texts in all, and those of a round that are classified alone."""
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
     """Return by classifier its `capacity`, `alone_ms`, `ideal_ms`, `queue_ms`, `phases_ms`, and windows.
 
-    Windows are by share of the capacity, way and round. The two bounds are by share, beyond the class at p50; the
-    phases by share, of the last round.
+    `alone_ms` is by round; windows are by share of the capacity, way and round. The two bounds are by share, beyond the
+    class at p50; the phases by share, of the last round.
     """
     models = {"built-in": artifact.BUILTIN, "base": work.model("int8-token")}
     seconds, rounds = WINDOW_S * min(1.0, share), max(1, round(ROUNDS * share))
@@ -74,41 +75,42 @@ def _measured(work: Workplace, name: str, folder: Path, rounds: int, seconds: fl
             "direct": (port, itertools.repeat(directly)),
             "routed": (server.port, itertools.cycle(asked)),
         }
-        for _, part in itertools.product(range(rounds), SHARES):
-            cell = windows.setdefault(f"{part:g}", {way: [] for way in ways})
-            for way, (target, requests) in ways.items():
+        loop = stack.enter_context(asyncio.Runner())
+        classifier = Classifier(artifact.load(folder), ClassifierOptions(cache_entries=0))
+        stack.enter_context(contextlib.closing(classifier))
+        curve, alone_ms = classifier.curve, []
+        for start in range(0, ALONE * rounds, ALONE):
+            alone_ms.append(loop.run(_alone(classifier, texts[start : start + ALONE])))
+            for part, (way, (target, requests)) in itertools.product(SHARES, ways.items()):
                 begun = phases.now()
-                cell[way].append(open_loop(target, requests, part * capacity, seconds).summary())
+                window = open_loop(target, requests, part * capacity, seconds).summary()
+                windows.setdefault(f"{part:g}", {way: [] for way in ways})[way].append(window)
                 spans[f"{part:g}"] = begun, phases.now()  # at last that of the daemon, which is the second way
     log = (work.part("logs") / f"added-{name}.log").read_text().splitlines()
-    alone_ms, curve = asyncio.run(_alone(folder, texts[:ALONE]))
+    alone_s = statistics.median(alone_ms) / 1000
     tokens = round(statistics.median(count_tokens(folder / TOKENIZER, texts)))
 
     def bounds(curve: Curve) -> dict[str, float]:
         arrivals = {f"{part:g}": ideal.poisson(part * capacity, seconds) for part in SHARES}
-        return {
-            part: round(ideal.beyond_class_ms(curve, alone_ms / 1000, tokens, some), 3)
-            for part, some in arrivals.items()
-        }
+        return {part: round(ideal.beyond_class_ms(curve, alone_s, tokens, some), 3) for part, some in arrivals.items()}
 
     return {
         "sha256": artifact.read_manifest(folder).files[MODEL],
         "capacity": capacity,
         "alone_ms": alone_ms,
         "ideal_ms": bounds(curve),
-        "queue_ms": bounds(ideal.of_capacity(curve.workers, tokens, alone_ms / 1000, capacity)),
+        "queue_ms": bounds(ideal.of_capacity(curve.workers, tokens, alone_s, capacity)),
         "phases_ms": {part: phases.medians(log, *span) for part, span in spans.items()},
         "windows": windows,
     }
 
 
-async def _alone(folder: Path, texts: Sequence[str]) -> tuple[float, Curve]:
-    """Return the median milliseconds of a classification without a daemon and without other work; the cost curve."""
+async def _alone(classifier: Classifier, texts: Sequence[str]) -> float:
+    """Return the median milliseconds of a classification without a daemon and without other work."""
     times = []
-    with contextlib.closing(Classifier(artifact.load(folder), ClassifierOptions(cache_entries=0))) as classifier:
-        for text in texts:
-            await asyncio.sleep(PAUSE_S)
-            started = time.perf_counter()
-            await classifier.classify(text)
-            times.append((time.perf_counter() - started) * 1000)
-        return round(statistics.median(times), 3), classifier.curve
+    for text in texts:
+        await asyncio.sleep(PAUSE_S)
+        started = time.perf_counter()
+        await classifier.classify(text)
+        times.append((time.perf_counter() - started) * 1000)
+    return round(statistics.median(times), 3)

@@ -413,7 +413,7 @@ def added(found: Result, _: Path) -> list[str]:
         [
             f"{name}, {float(share):.0%} of {one['capacity']:.0f} a second",
             *(f"{median(cell[way], 'p50_ms'):.2f} / {median(cell[way], 'p95_ms'):.2f}" for way in ("direct", "routed")),
-            f"{one['alone_ms']:.2f}",
+            f"{statistics.median(one['alone_ms']):.2f}",
             f"{targets.beyond_class(one)[share]:.2f}",
             *(f"{one[bound][share]:.2f}" if bound in one else "?" for bound in ("ideal_ms", "queue_ms")),
         ]

@@ -12,7 +12,7 @@ import itertools
 import math
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from inference.load import closed_loop, post
@@ -30,16 +30,24 @@ ROUNDS = 3
 WINDOW_S = 2.5
 CACHE, HITS, MISSES = 256, 64, 2048
 """A miss is a text that was evicted from the cache before it is sent again."""
+ALONE = 20
+"""Texts of a round that are classified without a daemon."""
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
-    """Return `ways`: summaries of windows by concurrency and way, in the order of the rounds."""
+    """Return `ways`: summaries of windows by concurrency and way, in the order of the rounds.
+
+    `built_in_us` has what the built-in classifier takes for a miss and for a hit without a daemon, in each round.
+    """
     texts = make_prompts(work.tokenizer, "short", HITS + MISSES)
     asked = [post(CHAT, chat(text)) for text in texts]
     hits, misses = asked[:HITS], asked[HITS:]
     directly = post(CHAT, chat(texts[0], model="llama2-7b"))
     options = {"cache_entries": CACHE, "deadline_ms": NO_DEADLINE_MS}
     with contextlib.ExitStack() as stack:
+        loop = stack.enter_context(asyncio.Runner())
+        alone = Classifier(artifact.load(artifact.BUILTIN), ClassifierOptions(cache_entries=ALONE))
+        stack.enter_context(contextlib.closing(alone))
         port = stack.enter_context(upstream(work, DELAY_S))
         ways: dict[str, tuple[int, Iterator[bytes]]] = {"direct": (port, itertools.repeat(directly))}
         for name, model in (("base", work.model("int8-token")), ("built-in", "builtin")):
@@ -47,31 +55,29 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
             ways[f"{name}, miss"] = server.port, itertools.cycle(misses)
             ways[f"{name}, hit"] = server.port, itertools.cycle(hits)
         found: dict[str, Any] = {str(load): {way: [] for way in ways} for load in CONCURRENCY}
-        for _ in range(max(1, round(ROUNDS * share))):
+        built_in_us: dict[str, list[float]] = {"miss": [], "hit": []}
+        for start in range(0, ALONE * max(1, round(ROUNDS * share)), ALONE):
+            for way, pause in (("miss", DELAY_S), ("hit", 0.0)):
+                built_in_us[way].append(loop.run(_median_us(alone, texts[start : start + ALONE], pause)))
             for load, (way, (target, requests)) in itertools.product(CONCURRENCY, ways.items()):
                 if way.endswith("hit"):  # evicted by the misses before
                     closed_loop(target, iter(hits), 8, math.inf)
                 window = closed_loop(target, requests, load, WINDOW_S * min(1.0, share))
                 found[str(load)][way].append(window.summary())
                 print(load, way, window.summary(), flush=True)
-    return {"delay_ms": DELAY_S * 1000, "ways": found, "built_in_us": asyncio.run(_built_in_us(texts[:HITS]))}
+    return {"delay_ms": DELAY_S * 1000, "ways": found, "built_in_us": built_in_us}
 
 
-async def _built_in_us(texts: list[str]) -> dict[str, float]:
-    """Return the median microseconds of the built-in classifier without a daemon, uncached and cached.
+async def _median_us(classifier: Classifier, texts: Sequence[str], pause: float) -> float:
+    """Return the median microseconds of a classification without a daemon.
 
     Uncached texts are as far apart as the requests of one client. After a tenth of a second without work, the same run
     takes more than twice as long on a core as in a row, because its caches hold other data.
     """
-    classifier = Classifier(artifact.load(artifact.BUILTIN), ClassifierOptions(cache_entries=len(texts)))
-    found = {}
-    with contextlib.closing(classifier):
-        for way, pause in (("miss", DELAY_S), ("hit", 0.0)):
-            times = []
-            for text in texts:
-                await asyncio.sleep(pause)
-                started = time.perf_counter()
-                await classifier.classify(text)
-                times.append(time.perf_counter() - started)
-            found[way] = round(statistics.median(times) * 1e6, 2)
-    return found
+    times = []
+    for text in texts:
+        await asyncio.sleep(pause)
+        started = time.perf_counter()
+        await classifier.classify(text)
+        times.append(time.perf_counter() - started)
+    return round(statistics.median(times) * 1e6, 2)

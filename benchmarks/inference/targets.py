@@ -177,11 +177,16 @@ def serving(found: Found, ours: str) -> list[Target]:
 
 def routed(found: Found) -> list[Target]:
     """Return the targets of the classifier's cost, and of what the daemon adds."""
-    p50 = {way: statistics.median(window["p50_ms"] for window in rounds) for way, rounds in found["ways"]["1"].items()}
-    alone = found["built_in_us"]
-    added = {way: p50[f"built-in, {way}"] - p50["direct"] - alone[way] / 1000 for way in ("miss", "hit")}
+    ways, alone = found["ways"]["1"], found["built_in_us"]
+    added = {
+        way: statistics.median(
+            through["p50_ms"] - direct["p50_ms"] - us / 1000
+            for through, direct, us in zip(ways[f"built-in, {way}"], ways["direct"], alone[way], strict=True)
+        )
+        for way in ("miss", "hit")
+    }
     return [
-        at_most("a hit in the classifier, microseconds", 20.0, {"": alone["hit"]}),
+        at_most("a hit in the classifier, microseconds", 20.0, {"": statistics.median(alone["hit"])}),
         at_most("p50 added besides classification, built-in, 1 client, ms", 1.0, added),
     ]
 
@@ -190,8 +195,8 @@ def beyond_class(found: Found) -> dict[str, float]:
     """Return the milliseconds of a routed request beyond its class at p50, by share of the capacity."""
     return {
         share: statistics.median(
-            routed["p50_ms"] - direct["p50_ms"] - found["alone_ms"]
-            for routed, direct in zip(cell["routed"], cell["direct"], strict=True)
+            routed["p50_ms"] - direct["p50_ms"] - alone
+            for routed, direct, alone in zip(cell["routed"], cell["direct"], found["alone_ms"], strict=True)
         )
         for share, cell in found["windows"].items()
     }
