@@ -373,12 +373,20 @@ def serving_reasons(found: Result, ours: str) -> dict[str, str]:
     """Return why targets over HTTP are not met, with what the cost curve allows beside the best peers."""
     reasons = {}
     wanted = {one.what: one for one in targets.serving(found, ours)}
-    load, _, rival = wanted[targets.SHORT].at.partition(", ")
-    if rates := targets.peers(found, "short", int(load.split()[0])) if load else {}:
-        allowed = found["ceiling"][ours]["short"] / rates[rival]
-        reasons[targets.SHORT] = (
-            f"By its cost curve the runs alone give {allowed:.2f} times the rate of {rival} at {load}, where "
-            f"{wanted[targets.SHORT].wanted:g} is wanted. Tokenizing, HTTP and the load generator take the same cores."
+    for what, workload in ((targets.SHORT, "short"), (targets.MIX, "mix")):
+        load, _, rival = wanted[what].at.partition(", ")
+        if rates := targets.peers(found, workload, int(load.split()[0])) if load else {}:
+            allowed = found["ceiling"][ours][workload] / rates[rival]
+            reasons[what] = (
+                f"By its cost curve the runs alone give {allowed:.2f} times the rate of {rival} at {load}, where "
+                f"{wanted[what].wanted:g} is wanted. Tokenizing, HTTP and the load generator take the same cores."
+            )
+    share = wanted[targets.SHARE]
+    shares = [rate / found["ceiling"][ours][share.at] for rate in targets.column(found, share.at, 32, ours)]
+    if max(shares) >= share.wanted:
+        reasons[targets.SHARE] = (
+            f"The rounds gave {min(shares):.2f} to {max(shares):.2f} of a curve that was measured before: this host's "
+            "pace changes by more than what is missing."
         )
     p95 = wanted[targets.MIX_P95]
     bound, peers = found["least_p95_ms"][ours], targets.peers(found, "mix", FEW, "p95_ms")

@@ -284,8 +284,15 @@ def test_the_peer_that_waits_least_is_not_the_one_that_answers_most_and_the_boun
     )
     short = reasons["short: throughput relative to the best peer, 8 and 32 clients"]
     assert "the runs alone give 1.50 times the rate of infinity, torch at 8 clients, where 1.6 is wanted." in short
+    mix = reasons["mix: throughput relative to the best peer, 8 clients"]
+    assert "the runs alone give 2.50 times the rate of infinity, torch at 8 clients, where 1.25 is wanted." in mix
     found["least_p95_ms"] = {"ours int8": 400.0}
     assert "mix: p95 relative to the best peer, 8 clients" not in serving_reasons(found, "ours int8")
+
+    share = "share of the throughput by the cost curve, 32 clients"
+    assert share not in reasons, "no round had enough"
+    cell["ours int8"] = [{"per_second": rate, "p95_ms": 1000.0} for rate in (100.0, 80.0, 170.0)]
+    assert serving_reasons(found, "ours int8")[share].startswith("The rounds gave 0.40 to 0.85 of a curve")
 
 
 def test_the_floor_of_a_linear_layer_is_its_share_of_the_measured_product() -> None:
