@@ -11,7 +11,6 @@ from statistics import mean
 from typing import Any, NamedTuple
 
 import report
-from ask.report import share
 from target import median, ratio
 
 from support.rows import rows
@@ -139,12 +138,6 @@ CLAIMS = (
             *(result["validation"]["expertqa"][each] for each in ("labels", "right_model")),
             result["validation"]["out_of_scope_caught"],
         ],
-    ),
-    Claim(
-        "docs/ask.md",
-        r"of the known wrappers' asks are left of ([\d.]+),",
-        "ask",
-        lambda result: [share(result["known"], "ask")],
     ),
     Claim(
         "docs/model-card.md",
