@@ -7,7 +7,7 @@ from itertools import groupby, pairwise
 from pointsman.routing.ask import prose, words
 from pointsman.routing.ask.forms import Form
 from pointsman.routing.ask.judged import Judged, Kind, as_written, leads_on, one_language, stands_alone
-from pointsman.routing.ask.labels import RULE, is_key
+from pointsman.routing.ask.labels import RULE
 from pointsman.routing.ask.names import Role
 
 # A paragraph of this length tells a story, or is somebody else's.
@@ -177,14 +177,12 @@ def _tail(text: str, judged: list[Judged]) -> list[Judged]:
         if one.size > _STORY or one.block.section != judged[-1].block.section:
             break
         if _asks(text, one):
-            tail = judged[-_with_code(text, judged, place) :]
-            # Among the fields of a form, the line that asks is looked for.
-            return [one if any(map(is_key, one.block.lines)) else as_written(text, one) for one in tail]
+            return _led(text, judged, place) or judged[-place:]
     return []
 
 
-def _with_code(text: str, judged: list[Judged], asked: int) -> int:
-    """Return how many of the last paragraphs belong to one that asks: all from "I have this query:" and its code on."""
+def _led(text: str, judged: list[Judged], asked: int) -> list[Judged]:
+    """Return the last paragraphs from one such as "I have this query:" and its code on; none without it."""
     for place in range(asked + 1, min(_MOST_TAIL, len(judged)) + 1):
         one, below = judged[-place], judged[1 - place]
         if one.block.section != judged[-1].block.section:
@@ -192,8 +190,8 @@ def _with_code(text: str, judged: list[Judged], asked: int) -> int:
         first = prose.words_in(text[one.block.start : one.block.end]).listed[:1]
         sentence = text[below.block.start : below.block.end].rstrip().endswith(_ENDS)
         if leads_on(text, one) and not sentence and not words.PERSONAL.isdisjoint(first):
-            return place
-    return asked
+            return [as_written(text, written) for written in judged[-place:]]
+    return []
 
 
 def _asks(text: str, last: Judged) -> bool:
