@@ -15,7 +15,7 @@ from typing import Any
 
 from provenance import provenance
 
-from ask.measure import cost, injected, kept, right_when_bare, rows, unwrapped, written
+from ask.measure import Costs, injected, kept, right_when_bare, rows, unwrapped, written
 from ask.report import missed, rendered
 from ask.routes import Routes
 from ask.wrapper import wrappers
@@ -45,19 +45,22 @@ async def measured(data: Path | None, *, held_out: bool) -> dict[str, Any]:
         pools.append(await right_when_bare(routes, file))
         asks += [row["text"] for row in rows(file)]
     known = wrappers("known")
+    costs = Costs(known)
     result: dict[str, Any] = {
         "artifacts": routes.artifacts,
         "asks": [len(pool) for pool in pools],
         "known": await kept(routes, known, pools),
         "injections": await injected(routes, known),
         "bare": {"of": len(asks)} | await unwrapped(routes, asks),
-        "cost": cost(known),
     }
+    costs.run()
     seen = ("others", "apps", "habits")
     for group in (
         seen if not held_out else ("others", "others_apart", "apps", "apps_apart", "habits", "habits_apart", "held_out")
     ):
         result[group] = await kept(routes, wrappers(group), pools)
+        costs.run()
+    result["cost"] = costs.found()
     return result
 
 

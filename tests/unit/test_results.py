@@ -28,27 +28,18 @@ FORMER = {
     "held-out-expertqa": "2282a0751eec74c692c1c582ce73024dc9cd9972",
     "held-out-so-titles": "901dec47ecc052d4aac16fc34f2bea322960fb78",
     "held-out": "abab312be2695681998da3801ed65bacf0410796-dirty",
-    "inference-batch1": "eebd51c-dirty",
-    "inference-built_in": "64f7879-dirty",
-    "inference-fidelity": "eebd51c-dirty",
-    "inference-serving": "eebd51c-dirty",
     "long-texts": "98cd5d8",
     "mutants": "ad4c290-dirty",
-    "path": "1adb375-dirty",
     "relay-compiled": "66de0ec",
     "reload": "fbd5340",
-    "rollout": "911b7e0-dirty",
     "service": "fbd5340",
     "soak": "8230f80",
-    "tracing": "1adb375-dirty",
 }
 """Results from before provenance was complete, by the commit at which they were measured, until they are made again."""
 
 LOST = {
     "0cff67e": "of fit, whose figures the docs name; rebased before the history was checked",
-    "1adb375": "of path and tracing; rebased before the history was checked",
     "66de0ec": "of relay-compiled, a record of 0.1.0 with a compiled module, which is not built any more",
-    "911b7e0": "of rollout; rebased before the history was checked",
 }
 """Commits of results that the history does not have, with the reason, until the results are made again."""
 

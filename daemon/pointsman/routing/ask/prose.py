@@ -218,6 +218,8 @@ def is_quoted(text: str) -> bool:
 
 def instruction(text: str) -> tuple[int, int] | None:
     """Return where it is said to translate, summarise and the like what else is in a text, before or behind it."""
+    if "\n" not in text and ": " not in text:
+        return None  # most asks
     end = _OBJECT.search(text, endpos=_INSTRUCTION) if _transforms(_ordered(text[:_INSTRUCTION])) else None
     if end is not None:
         found = _instruction_words(text[: end.start()])
