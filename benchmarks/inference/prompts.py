@@ -48,7 +48,7 @@ WORKLOADS = {"short": short_lengths, "mix": mixed_lengths, "random": random_leng
 
 
 def make_prompts(tokenizer: Path, workload: str, count: int, seed: int = 0) -> list[str]:
-    """Return `count` distinct texts of random words; the token counts include special tokens."""
+    """Return `count` distinct texts of random words, each as frequent as in prose; special tokens are counted."""
     source = random.Random(seed)  # the same prompts for every server
     words = _Words(tokenizer)
     return [words.text(length, source) for length in islice(WORKLOADS[workload](source), count)]
@@ -65,7 +65,7 @@ class _Words:
 
     def __init__(self, tokenizer: Path) -> None:
         loaded = tokenizers.Tokenizer.from_file(str(tokenizer))
-        self._words = sorted({word for text in BUILT_IN for word in text.split() if word.isalpha()})
+        self._words = [word for text in BUILT_IN for word in text.split() if word.isalpha()]
         encoded = loaded.encode_batch([f" {word}" for word in self._words], add_special_tokens=False)
         self._tokens = [len(encoding) for encoding in encoded]
         self._special = loaded.num_special_tokens_to_add(is_pair=False)
