@@ -179,18 +179,6 @@ def test_nor_does_a_short_one_in_the_same_line_decide(told: str) -> None:
     assert found(f"{told}: The landlord keeps the deposit of a nurse.") == told
 
 
-@rows("told", ["Übersetze ins Deutsche", "Bitte übersetze ins Deutsche", "Traduis en français", "Переведи на русский"])
-@rows("text", [": {}", ":\n\n{}", ":\n\n“{}”"])
-def test_nor_does_a_text_that_is_to_be_translated_in_another_language(told: str, text: str) -> None:
-    assert found(told + text.format(ASK)) == told
-
-
-def test_nor_does_what_a_letter_in_another_language_quotes_to_have_it_translated() -> None:
-    letter = "Bonjour,\n\npeux-tu traduire ce message pour une collègue ?"
-    assert found(f"{letter}\n\n« I have a flat.\n\n{ASK} »\n\nMerci et bonne journée, Élodie") == letter
-    assert found(f"« I have a flat.\n\n{ASK} »\n\nPeux-tu traduire ce message pour une collègue ?") != letter
-
-
 @rows("told", ["Translate to French", "Could you rephrase this", "Proofread"])
 def test_not_even_where_it_is_a_question(told: str) -> None:
     assert found(f"{told}: How high may my blood pressure be?") == told

@@ -183,6 +183,19 @@ def test_the_ask_is_found_by_what_is_around_and_within(message: str, ask: str) -
     assert find(message).text == ask
 
 
+@rows(
+    "message",
+    [
+        pytest.param(
+            f"Contexte : le guide\n« I have a ferry.\n{ASK} »\n\nQuelle est la durée, et pour qui ?", id="material"
+        ),
+        pytest.param(f"Quelle est la durée, et pour qui ?\n```\n“I have a ferry.\n{ASK}”\n```", id="code"),
+    ],
+)
+def test_a_quotation_within_material_or_code_is_no_ask(message: str) -> None:
+    assert ASK not in find(message).text or find(message).text == message
+
+
 # --- parts --------------------------------------------------------------------------------------------------------
 
 

@@ -115,8 +115,16 @@ def test_a_name_is_a_speakers_where_the_text_ends_with_that_of_who_answers(answe
         pytest.param(f"To Tom:\nMira: Hello.\nTom asks: {ASK}", id="another end"),
         pytest.param(f"Tom {'T' * 28}\nMira: Hello.\nTom {'T' * 28}: {ASK}\nMira:", id="too long a name"),
         pytest.param(f"A:\nMira: Hello.\nTom: {ASK}\nMira:", id="nobody named before"),
+        pytest.param(f"To Tom:\nAnswer: Yes.\nTom: {ASK}\nAnswer:", id="no person is to answer"),
+        pytest.param(f"To Tom:\nA: Yes.\nTom: {ASK}\nA:", id="nor is a letter"),
         pytest.param(f"To Tom:\nMira: Hello.\nTom; {ASK}\nMira:", id="no name"),
     ],
 )
 def test_what_is_no_speakers_name_stays(text: str) -> None:
     assert spoken(text).startswith("Tom")
+
+
+def test_a_name_behind_which_nothing_is_said_stays() -> None:
+    text = "A:\nMira: Hello, Tom.\nTom: \nMira:"
+    start = text.index("\nTom") + 1
+    assert behind_speaker(text, start) == start

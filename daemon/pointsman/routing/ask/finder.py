@@ -177,9 +177,6 @@ class AskFinder:
         twice = said_twice(text) if len(text) > _SHORTEST_TWICE else None
         if twice is not None:
             return self._inner(text, *twice, "taken", depth, widest=widest)
-        quoted = None if text.isascii() else relayed(text)
-        if quoted is not None:
-            return self._inner(text, *quoted, "taken", depth, widest=widest)
         blocks = self._blocks(text, parts, within=depth > 0, widest=widest)
         judged = [judge(text, block) for block in blocks]
         if not judged:
@@ -195,6 +192,12 @@ class AskFinder:
             removed = [_step(one) for one in judged if one.block.start not in starts]
             steps = sorted((*removed, *found.steps), key=attrgetter("start"))[:MOST_STEPS]
             return Ask(found.text, AskKind.ASK, steps=tuple(steps))
+        if (
+            not text.isascii()
+            and all(one.role is Role.FREE for one in judged)
+            and (quoted := relayed(text)) is not None
+        ):
+            return self._inner(text, *quoted, "taken", depth, widest=widest)
         return self._free(text, judged)
 
     def _free(self, text: str, judged: list[Judged]) -> Ask | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby, pairwise
 
-from pointsman.routing.ask import prose, words
+from pointsman.routing.ask import prose
 from pointsman.routing.ask.forms import Form
 from pointsman.routing.ask.judged import Judged, Kind, as_written, leads_on, one_language, stands_alone
 from pointsman.routing.ask.labels import RULE
@@ -18,7 +18,9 @@ _MOST_TAIL = 4
 _FRAMED = 5
 # A longer word tells what a text is about.
 _TELLING = 7
-_ENDS = (".", "!", "?")
+_ENDS, _BULLETS = (".", "!", "?"), ("- ", "* ", "• ", "1. ")
+# Who leads to code of their own: "we" and "our" are a document's as well.
+_SELF = frozenset(["i", "i'm", "i've", "im", "ive"])
 # Logs of chats, and lines such as "Ann: hello".
 _CHATS = (Form.LOG, Form.KEYS)
 _WRITTEN = frozenset([Kind.PERSON, Kind.SMALL])
@@ -187,9 +189,9 @@ def _led(text: str, judged: list[Judged], asked: int) -> list[Judged]:
         one, below = judged[-place], judged[1 - place]
         if one.block.section != judged[-1].block.section:
             break
-        first = prose.words_in(text[one.block.start : one.block.end]).listed[:1]
-        sentence = text[below.block.start : below.block.end].rstrip().endswith(_ENDS)
-        if leads_on(text, one) and not sentence and not words.PERSONAL.isdisjoint(first):
+        lead, led = (text[each.block.start : each.block.end].strip() for each in (one, below))
+        mine = lead.endswith(":") and ". " not in lead and not _SELF.isdisjoint(prose.words_in(lead).listed[:1])
+        if mine and not led.endswith(_ENDS) and not led.startswith(_BULLETS):
             return [as_written(text, written) for written in judged[-place:]]
     return []
 

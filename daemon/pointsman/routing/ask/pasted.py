@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import islice
 
-from pointsman.routing.ask import prose, words
+from pointsman.routing.ask import prose
 
 # More sessions than a message has; the rest of a text is not looked through for them.
 _MOST_PROMPTS = 256
@@ -29,8 +29,7 @@ _ELEMENT = re.compile(
     re.IGNORECASE,
 )
 _MARKER = " -*•#0123456789.)("
-# The marks of a quotation, and how much it must ask: what is between the marks of keyboards is often an error's text.
-_QUOTATIONS = (("«", "»", 1), ("“", "”", 1), ("„", "“", 1), ('"', '"', 2))
+_QUOTATIONS = (("«", "»"), ("“", "”"), ("„", "“"))
 
 
 def of_html(text: str) -> str:
@@ -83,34 +82,29 @@ def said_twice(text: str) -> tuple[int, int] | None:
 
 
 def relayed(text: str) -> tuple[int, int] | None:
-    """Return where a quotation of whole lines asks in English, in a text that is in another language.
+    """Return where a quotation of several lines asks in English, in a text that is in another language.
 
-    So one person passes on what another asks, in as many paragraphs as that takes. What is before it asks if the
-    quotation is to be translated.
+    So one person passes on what another asks. A quotation of one line may be the message of a program.
     """
     lines = f"\n{text}"
-    found = next((marks for marks in _QUOTATIONS if f"\n{marks[0]}" in lines), None)
-    if found is None:
+    marks = next((pair for pair in _QUOTATIONS if f"\n{pair[0]}" in lines), None)
+    if marks is None:
         return None
-    opening, closing, least = found
-    begin, end = lines.index(f"\n{opening}"), text.rfind(closing)
-    if end <= begin or text[end + 1 :].partition("\n")[0].strip(" .;"):
+    begin, end = lines.index(f"\n{marks[0]}"), text.rfind(marks[1])
+    inner = text[begin + 1 : max(end, begin)]
+    if "\n" not in inner or f"{marks[1]}\n" in inner or text[end + 1 :].partition("\n")[0].strip(" .;"):
         return None
     around = (text[:begin].strip(), text[end + 1 :].strip())
-    known = [prose.words_in(one) for one in around]
-    languages = [*map(prose.is_english, around, known)]
+    languages = [prose.is_english(one, prose.words_in(one)) for one in around]
     if False not in languages or True in languages:
         return None
-    if around[0] and not all(words.TRANSLATES.isdisjoint(one.known) for one in known):
-        return 0, begin
-    quoted = text[begin + 1 : end].split("\n\n", _MOST_PARAGRAPHS)[:_MOST_PARAGRAPHS]
-    return (begin + 1, end) if max(map(_asks_in_english, quoted)) >= least else None
+    asked = any(map(_asks_in_english, inner.split("\n\n", _MOST_PARAGRAPHS)[:_MOST_PARAGRAPHS]))
+    return (begin + 1, end) if asked else None
 
 
-def _asks_in_english(piece: str) -> int:
-    """Return how much a paragraph asks, 0 if it is in another language."""
+def _asks_in_english(piece: str) -> bool:
     found = prose.words_in(piece)
-    return 0 if prose.is_english(piece, found) is False else prose.asks(piece, found)
+    return prose.asks(piece, found) > 0 and prose.is_english(piece, found) is not False
 
 
 def _same(text: str, one: int, other: int) -> int:

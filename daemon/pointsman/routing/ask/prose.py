@@ -43,16 +43,14 @@ _COURTESY = re.compile(
 # An instruction is shorter, and the text to which it applies longer.
 _INSTRUCTION = 250
 _OBJECT = re.compile(r":?\s*\n|: ")
-_OF_TEXTS = words.TRANSLATES.union(
-    ["this", "these", "following", "below", "above", "it", "text", "document", "article", "passage"]
-)
+_TO_TEXT = frozenset(["this", "these", "following", "below", "above", "it", "text", "document", "article", "passage"])
 # What may stand before the verb, or stand for it.
 _REQUEST = re.compile(
     r"(?:please |hi |hello |hey )?(?:(?:can|could|will|would) you |i (?:need|want|would like) you to |"
     r"your (?:task|job) is to |(?:give|write|make|create|provide)(?: me)? an? (?=(?:\w+ )?(?:summary|translation)\b))",
     re.IGNORECASE,
 )
-_EARLY = words.TRANSLATES | {"summary", "translation"}
+_RESULTS = frozenset(["summary", "translation"])
 # Where it is about one of these, a question may follow.
 _ASKED = frozenset(["question", "questions", "query", "queries", "answer", "request", "instruction", "instructions"])
 _COURTESY_CHARS = 200
@@ -238,8 +236,7 @@ def _takes(found: list[str], between: str, behind: str) -> bool:
     if "\n" in behind.strip():
         return False
     first = _first(found)
-    renders = first in words.RENDERS or not words.TRANSLATES.isdisjoint(found)
-    return renders or (first in words.DIGESTS and not behind.rstrip().endswith("?"))
+    return first in words.RENDERS or (first in words.DIGESTS and not behind.rstrip().endswith("?"))
 
 
 def _instruction_words(told: str) -> list[str]:
@@ -252,12 +249,12 @@ def _instruction_words(told: str) -> list[str]:
 
 
 def _is_about_text(found: list[str]) -> bool:
-    return len(found) < 2 or not _OF_TEXTS.isdisjoint(found)
+    return len(found) < 2 or not _TO_TEXT.isdisjoint(found)
 
 
 def _transforms(ordered: str) -> bool:
     listed = words_in(ordered[:_FIRST_CHARS]).listed
-    return _first(listed) in words.TRANSFORMS or not _EARLY.isdisjoint(listed[:2])
+    return _first(listed) in words.TRANSFORMS or not _RESULTS.isdisjoint(listed[:2])
 
 
 def _ordered(told: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from pointsman.routing.ask.names import name_of
+
 # Special tokens of the templates that vLLM's models have. The model itself reads them as the ends of turns.
 _TOKEN = re.compile(
     r"<\|[A-Za-z_]{1,32}\|>|\[/?INST\]|<(?:start|end)_of_turn>|</?s>|<bos>|<(?:BOS|EOS)_TOKEN>|<<SYS>>|<</SYS>>|<｜[^｜]{1,32}｜>"
@@ -12,7 +14,7 @@ _USERS = ("<|user|>", "<|user_token|>", "[inst]", "<｜user｜>", "<</sys>>")
 _NAMED = ("<|im_start|>", "<start_of_turn>", "<|role|>")
 # One line of a transcript has all turns; the place of the answer ends the text.
 _PLACES = ("ASSISTANT:", "Assistant:", "AI:", "BOT:", "Bot:", "GPT:")
-_SPEAKER = re.compile(r"(?P<name>\w[\w .'-]{0,30}+): ")
+_SPEAKER = re.compile(r"(?P<name>\w[\w .'-]{0,30}+): (?=\S)")
 _INLINE = re.compile(r"(?:\A|[ >])(?:USER|User|HUMAN|Human): ")
 
 
@@ -36,8 +38,8 @@ def last_user_turn(text: str) -> tuple[int, int] | None:
 def behind_speaker(text: str, start: int) -> int:
     """Return where the words of a speaker begin whose name may be at `start`.
 
-    A name is a speaker's where the text has it before, and ends with that of who answers, as it stands before what they
-    said earlier.
+    A name is a speaker's where the text has it before, and ends with that of a person who answers, as it stands before
+    what they said earlier.
     """
     speaker = _SPEAKER.match(text, start)
     if speaker is None or text.find(speaker["name"], 0, start) < 0:
@@ -45,7 +47,7 @@ def behind_speaker(text: str, start: int) -> int:
     before, _, cue = text.rstrip().rpartition("\n")
     name = cue.strip()
     other = name.endswith(":") and name[:-1] != speaker["name"]
-    return speaker.end() if other and f"\n{name} " in before else start
+    return speaker.end() if other and f"\n{name} " in before and name_of(name[:-1], True) is None else start
 
 
 def _begins(text: str, match: re.Match[str], before: re.Match[str] | None) -> int | None:

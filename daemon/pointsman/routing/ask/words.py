@@ -171,13 +171,6 @@ DIGESTS = word_set("summarize summarise classify categorize categorise extract s
 """Of those, what is said in the same line before a text, however short: "Edit: ...", "Correct me if ...: ..." and
 "Simplify: ..." are not. What is to be digested may be a question of the person, what is rendered is a text."""
 
-TRANSLATES = word_set(
-    "übersetze übersetzen übersetz traduis traduisez traduire traduce traducir traduzca traduci tradurre traduza "
-    "traduz traduzir vertaal vertalen översätt översätta oversett oversette oversæt oversætte przetłumacz "
-    "przetłumaczyć переведи переведите перевести переклади перекладіть çevir çevirin terjemahkan μετάφρασε přelož"
-)
-"""To translate, in other languages."""
-
 TASKS = TRANSFORMS - {"correct", "label", "edit", "polish"} | word_set(
     "summary synopsis gist translation title headline keywords tags sentiment spelling grammar typos"
 )
