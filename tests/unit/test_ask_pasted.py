@@ -154,6 +154,11 @@ def test_a_letter_in_another_language_passes_on_what_it_quotes(marks: str, behin
     assert quoted(f"{LETTER}\n\n{marks.format(BRIEF)}{behind}") == BRIEF
 
 
+@rows("ask", [f"{ASK} {'x' * 225}", "I want a ferry.\nIt is to be red."])
+def test_so_it_does_with_a_long_line_and_with_what_somebody_wants(ask: str) -> None:
+    assert quoted(f"{LETTER}\n\n« {ask} »") == ask
+
+
 def test_so_does_what_follows_the_quotation() -> None:
     assert quoted(f"« {BRIEF} »\n\nPeux-tu lui répondre, et une fois pour toutes ?") == BRIEF
 
@@ -168,6 +173,9 @@ def test_so_does_what_follows_the_quotation() -> None:
             f"{LETTER}\n\n« Quelle est la différence entre une barque et un bac ?\nEt pour qui ? »", id="no English"
         ),
         pytest.param(f"{LETTER}\n\n« Do you want to open this file? »", id="a line, as programs say it"),
+        pytest.param(f"{LETTER}\n\n« {ASK} {'x' * 224} »", id="a line of 249 characters"),
+        pytest.param(f"{LETTER[:-1]} :\n\n« {BRIEF} »", id="behind a colon"),
+        pytest.param(f"{LETTER}\n\n« We may end it.\nMy ferry is mine. »", id="a contract"),
         pytest.param(f'{LETTER}\n\n"{BRIEF}"', id="the marks of a keyboard"),
         pytest.param(f"{LETTER} « {BRIEF} »", id="it begins within a line"),
         pytest.param(f"{LETTER}\n\n« {BRIEF} » de Marie", id="it ends within a line"),

@@ -15,6 +15,8 @@ _MOST_LINES = 8
 _END = 2000
 # A quotation asks in one of so many paragraphs.
 _MOST_PARAGRAPHS = 6
+# One line of it is no message of a program.
+_LONG = 250
 
 _DIFF = re.compile(
     r"^(?:diff --git |--- [^\n]+\n\+\+\+ |@@ -)[^\n]*(?:\n(?:[ +\-@\\]|diff |index |new |deleted )[^\n]*)*+",
@@ -82,9 +84,10 @@ def said_twice(text: str) -> tuple[int, int] | None:
 
 
 def relayed(text: str) -> tuple[int, int] | None:
-    """Return where a quotation of several lines asks in English, in a text that is in another language.
+    """Return where a long quotation asks in English, in a text that is in another language.
 
-    So one person passes on what another asks. A quotation of one line may be the message of a program.
+    So one person passes on what another asks. A short one may be the message of a program, and what follows a colon is
+    to be worked on.
     """
     lines = f"\n{text}"
     marks = next((pair for pair in _QUOTATIONS if f"\n{pair[0]}" in lines), None)
@@ -92,10 +95,12 @@ def relayed(text: str) -> tuple[int, int] | None:
         return None
     begin, end = lines.index(f"\n{marks[0]}"), text.rfind(marks[1])
     inner = text[begin + 1 : max(end, begin)]
-    if "\n" not in inner or f"{marks[1]}\n" in inner or text[end + 1 :].partition("\n")[0].strip(" .;"):
+    if ("\n" not in inner and len(inner) < _LONG) or f"{marks[1]}\n" in inner:
         return None
-    around = (text[:begin].strip(), text[end + 1 :].strip())
-    languages = [prose.is_english(one, prose.words_in(one)) for one in around]
+    before, behind = text[:begin].strip(), text[end + 1 :].strip()
+    if before.endswith((":", "：")) or text[end + 1 :].partition("\n")[0].strip(" .;"):
+        return None
+    languages = [prose.is_english(one, prose.words_in(one)) for one in (before, behind)]
     if False not in languages or True in languages:
         return None
     asked = any(map(_asks_in_english, inner.split("\n\n", _MOST_PARAGRAPHS)[:_MOST_PARAGRAPHS]))
@@ -103,8 +108,10 @@ def relayed(text: str) -> tuple[int, int] | None:
 
 
 def _asks_in_english(piece: str) -> bool:
+    """Return whether a paragraph asks, or says what "I" want; "we" and "my" are those of contracts as well."""
     found = prose.words_in(piece)
-    return prose.asks(piece, found) > 0 and prose.is_english(piece, found) is not False
+    wants = prose.asks(piece, found) > 1 or found.listed[:1] == ["i"]
+    return wants and prose.is_english(piece, found) is not False
 
 
 def _same(text: str, one: int, other: int) -> int:
