@@ -381,6 +381,14 @@ def serving_reasons(found: Result, ours: str) -> dict[str, str]:
                 f"By its cost curve the runs alone give {allowed:.2f} times the rate of {rival} at {load}, where "
                 f"{wanted[what].wanted:g} is wanted. Tokenizing, HTTP and the load generator take the same cores."
             )
+    rival = wanted[targets.ONE].at.partition(", ")[2]
+    pairs = zip(*(targets.column(found, "short", 1, name) for name in (ours, rival)), strict=False)
+    times = [mine / theirs for mine, theirs in pairs]
+    if max(times, default=0.0) >= wanted[targets.ONE].wanted:
+        reasons[targets.ONE] = (
+            f"The rounds gave {min(times):.2f} to {max(times):.2f}: this host's pace changes by more than what is "
+            "missing."
+        )
     share = wanted[targets.SHARE]
     shares = [rate / found["ceiling"][ours][share.at] for rate in targets.column(found, share.at, 32, ours)]
     if max(shares) >= share.wanted:

@@ -292,7 +292,13 @@ def test_the_peer_that_waits_least_is_not_the_one_that_answers_most_and_the_boun
     share = "share of the throughput by the cost curve, 32 clients"
     assert share not in reasons, "no round had enough"
     cell["ours int8"] = [{"per_second": rate, "p95_ms": 1000.0} for rate in (100.0, 80.0, 170.0)]
-    assert serving_reasons(found, "ours int8")[share].startswith("The rounds gave 0.40 to 0.85 of a curve")
+    cell["infinity, torch"] = [{"per_second": 100.0, "p95_ms": 1000.0}] * 3
+    reasons = serving_reasons(found, "ours int8")
+    assert reasons[share].startswith("The rounds gave 0.40 to 0.85 of a curve")
+    one = "short: throughput relative to the best peer, 1 client"
+    assert reasons[one].startswith("The rounds gave 0.80 to 1.70: ")
+    cell["ours int8"] = [{"per_second": 80.0, "p95_ms": 1000.0}] * 3
+    assert one not in serving_reasons(found, "ours int8")
 
 
 def test_the_floor_of_a_linear_layer_is_its_share_of_the_measured_product() -> None:
