@@ -13,13 +13,13 @@ import asyncio
 import contextlib
 import itertools
 import statistics
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from inference import ideal, phases
+from inference.alone import median_us
 from inference.load import closed_loop, open_loop, post, rotated
 from inference.prompts import count_tokens, make_prompts
 from inference.servers import NO_DEADLINE_MS, pointsman, upstream
@@ -80,7 +80,7 @@ def _measured(work: Workplace, name: str, folder: Path, rounds: int, seconds: fl
         stack.enter_context(contextlib.closing(classifier))
         curve, alone_ms = classifier.curve, []
         for start in range(0, ALONE * rounds, ALONE):
-            alone_ms.append(loop.run(_alone(classifier, texts[start : start + ALONE])))
+            alone_ms.append(loop.run(median_us(classifier, texts[start : start + ALONE], PAUSE_S)) / 1000)
             for part, (way, (target, requests)) in itertools.product(SHARES, ways.items()):
                 begun = phases.now()
                 window = open_loop(target, requests, part * capacity, seconds).summary()
@@ -103,14 +103,3 @@ def _measured(work: Workplace, name: str, folder: Path, rounds: int, seconds: fl
         "phases_ms": {part: phases.medians(log, *span) for part, span in spans.items()},
         "windows": windows,
     }
-
-
-async def _alone(classifier: Classifier, texts: Sequence[str]) -> float:
-    """Return the median milliseconds of a classification without a daemon and without other work."""
-    times = []
-    for text in texts:
-        await asyncio.sleep(PAUSE_S)
-        started = time.perf_counter()
-        await classifier.classify(text)
-        times.append((time.perf_counter() - started) * 1000)
-    return round(statistics.median(times), 3)

@@ -390,8 +390,9 @@ def serving_reasons(found: Result, ours: str) -> dict[str, str]:
             "missing."
         )
     share = wanted[targets.SHARE]
-    shares = [rate / found["ceiling"][ours][share.at] for rate in targets.column(found, share.at, 32, ours)]
-    if max(shares) >= share.wanted:
+    answered = targets.column(found, share.at, 32, ours) if share.at else []
+    shares = [rate / found["ceiling"][ours][share.at] for rate in answered]
+    if max(shares, default=0.0) >= share.wanted:
         reasons[targets.SHARE] = (
             f"The rounds gave {min(shares):.2f} to {max(shares):.2f} of a curve that was measured before: this host's "
             "pace changes by more than what is missing."

@@ -10,11 +10,10 @@ import asyncio
 import contextlib
 import itertools
 import math
-import statistics
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
+from inference.alone import median_us
 from inference.load import closed_loop, post
 from inference.prompts import make_prompts
 from inference.servers import NO_DEADLINE_MS, pointsman, upstream
@@ -58,7 +57,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
         built_in_us: dict[str, list[float]] = {"miss": [], "hit": []}
         for start in range(0, ALONE * max(1, round(ROUNDS * share)), ALONE):
             for way, pause in (("miss", DELAY_S), ("hit", 0.0)):
-                built_in_us[way].append(loop.run(_median_us(alone, texts[start : start + ALONE], pause)))
+                built_in_us[way].append(loop.run(median_us(alone, texts[start : start + ALONE], pause)))
             for load, (way, (target, requests)) in itertools.product(CONCURRENCY, ways.items()):
                 if way.endswith("hit"):  # evicted by the misses before
                     closed_loop(target, iter(hits), 8, math.inf)
@@ -66,18 +65,3 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
                 found[str(load)][way].append(window.summary())
                 print(load, way, window.summary(), flush=True)
     return {"delay_ms": DELAY_S * 1000, "ways": found, "built_in_us": built_in_us}
-
-
-async def _median_us(classifier: Classifier, texts: Sequence[str], pause: float) -> float:
-    """Return the median microseconds of a classification without a daemon.
-
-    Uncached texts are as far apart as the requests of one client. After a tenth of a second without work, the same run
-    takes more than twice as long on a core as in a row, because its caches hold other data.
-    """
-    times = []
-    for text in texts:
-        await asyncio.sleep(pause)
-        started = time.perf_counter()
-        await classifier.classify(text)
-        times.append(time.perf_counter() - started)
-    return round(statistics.median(times) * 1e6, 2)

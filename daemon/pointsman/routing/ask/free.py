@@ -186,12 +186,12 @@ def _tail(text: str, judged: list[Judged]) -> list[Judged]:
 def _led(text: str, judged: list[Judged], asked: int) -> list[Judged]:
     """Return the last paragraphs from one such as "I have this query:" and its code on; none without it."""
     for place in range(asked + 1, min(_MOST_TAIL, len(judged)) + 1):
-        one, below = judged[-place], judged[1 - place]
+        one = judged[-place]
         if one.block.section != judged[-1].block.section:
             break
-        lead, led = (text[each.block.start : each.block.end].strip() for each in (one, below))
+        lead, below = (text[each.block.start : each.block.end].strip() for each in (one, judged[1 - place]))
         mine = lead.endswith(":") and ". " not in lead and not _SELF.isdisjoint(prose.words_in(lead).listed[:1])
-        if mine and not led.endswith(_ENDS) and not led.startswith(_BULLETS):
+        if mine and not below.endswith(_ENDS) and not below.startswith(_BULLETS):
             return [as_written(text, written) for written in judged[-place:]]
     return []
 
