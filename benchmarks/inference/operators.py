@@ -13,6 +13,7 @@ import onnxruntime
 
 from inference.worker import VOCABULARY
 from pointsman.classify.packing import pack
+from pointsman.classify.runtime import sum_exactly
 
 RUNS = 3
 CONTROL_FLOW = {"If", "Loop"}
@@ -24,6 +25,7 @@ def profile(model: Path, tokens: int) -> dict[str, float]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.enable_profiling = True
+    sum_exactly(options)
     with tempfile.TemporaryDirectory() as folder:
         options.profile_file_prefix = str(Path(folder) / "profile")
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

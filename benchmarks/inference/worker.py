@@ -1,8 +1,8 @@
 """Run one variant in its own process, so that no other threads spin in it: worker.py KIND PATH THREADS.
 
 Reads lines of `TOKENS RUNS` and answers each with the seconds of the last run, or of token ids as a JSON list and
-answers each with the logits; prints `ready` first. Runs in a peer's venv, so it imports nothing of ours except our
-graph's input format.
+answers each with the logits; prints `ready` first. Runs in a peer's venv, so it imports nothing of ours except for our
+own graphs.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def torch_float(path: Path, threads: int) -> tuple[Feed, Run]:
 
 
 def onnxruntime_graph(path: Path, threads: int) -> tuple[Feed, Run]:
-    session = _session(str(path / "model.onnx"), threads)
+    session = _session(str(path / "model.onnx"), threads, as_served=(path / "pointsman.json").exists())
     names = [item.name for item in session.get_inputs()]
     packed = "starts" in names
 
@@ -104,7 +104,7 @@ def product(operator: str, activation: type, weight: type, _: Path, threads: int
         weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    session = _session(model.SerializeToString(), threads)
+    session = _session(model.SerializeToString(), threads, as_served=True)
     return lambda _: inputs, lambda feed: session.run(None, feed)[0]
 
 
@@ -139,12 +139,17 @@ def _ids(tokens: int) -> Ids:
     return np.random.default_rng(tokens).integers(3, VOCABULARY, (1, tokens))
 
 
-def _session(model: str | bytes, threads: int) -> Any:
+def _session(model: str | bytes, threads: int, *, as_served: bool) -> Any:
+    """Open a graph; as the daemon does, its sums are exact on any CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    if as_served:
+        from pointsman.classify.runtime import sum_exactly
+
+        sum_exactly(options)
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

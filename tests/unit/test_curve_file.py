@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.classify import artifact, curve_file
+from pointsman.classify import artifact, cpu, curve_file
 from pointsman.classify.cost_model import Curve
 
 CURVE = Curve(2, (16, 512), (0.1, 1.0), (0.1, 1.5), (0.1, 0.5))
@@ -52,37 +52,8 @@ def test_a_curve_of_another_model_or_cpu_is_not_taken(
     assert curve_file.key(found, runtime="1.32.0", provider="cpu", cores=2, threads=2, longest=512) != wanted
     cpu_info = tmp_path / "cpuinfo"
     cpu_info.write_text("processor\t: 0\nmodel name\t: Other\nflags\t: fpu\n\nprocessor\t: 1\n")
-    monkeypatch.setattr(curve_file, "CPU_INFO", cpu_info)
+    monkeypatch.setattr(cpu, "CPU_INFO", cpu_info)
     assert key(toy_folder) != wanted
-
-
-def test_a_cpus_changing_clock_is_not_another_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu_info = tmp_path / "cpuinfo"
-    monkeypatch.setattr(curve_file, "CPU_INFO", cpu_info)
-    found = set()
-    for clock in ("1000", "3000"):
-        cpu_info.write_text(f"processor\t: 0\nmodel name\t: One\ncpu MHz\t: {clock}\nflags\t: fpu vnni\n")
-        found.add(curve_file.cpu())
-    assert len(found) == 1
-
-
-@pytest.mark.parametrize(
-    "field",
-    [
-        *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
-        *("CPU implementer", "CPU architecture", "CPU part", "Features"),
-    ],
-)
-def test_each_field_by_which_kernels_are_chosen_makes_another_cpu(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str
-) -> None:
-    cpu_info = tmp_path / "cpuinfo"
-    monkeypatch.setattr(curve_file, "CPU_INFO", cpu_info)
-    found = set()
-    for value in ("one", "two"):
-        cpu_info.write_text(f"processor\t: 0\n{field}\t: {value}\n")
-        found.add(curve_file.cpu())
-    assert len(found) == 2
 
 
 def test_the_key_of_a_curve_stays_the_same_from_release_to_release(toy_folder: Path) -> None:
@@ -93,7 +64,7 @@ def test_the_key_of_a_curve_stays_the_same_from_release_to_release(toy_folder: P
         "model": hashlib.sha256(named.encode()).hexdigest(),
         "runtime": "1.32.0",
         "provider": "cpu",
-        "cpu": curve_file.cpu(),
+        "cpu": cpu.identity(),
         "cores": 2,
         "threads": 2,
         "longest": 512,
@@ -107,16 +78,6 @@ def test_what_cannot_be_stored_leaves_nothing_behind(toy_folder: Path, tmp_path:
     assert told is not None
     assert str(tmp_path) in told
     assert [path.is_dir() for path in tmp_path.iterdir()] == [True]
-
-
-def test_a_cpu_that_cannot_be_read_is_one_cpu_and_one_in_another_encoding_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cpu_info = tmp_path / "cpuinfo"
-    monkeypatch.setattr(curve_file, "CPU_INFO", cpu_info)
-    assert curve_file.cpu() == ""
-    cpu_info.write_bytes(b"model name\t: \xa9 One\n")
-    assert len(curve_file.cpu()) == 64
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pointsman.classify import artifact, engine
+from pointsman.classify import artifact, cpu, engine
 from pointsman.classify import runtime as module
 from pointsman.classify.engine import Engine
 from pointsman.classify.onnx_cuda import Device
@@ -141,7 +141,25 @@ def test_no_session_hoards_memory_or_spins_between_runs(tmp_path: Path, threads:
         assert options.log_severity_level == 3, "what an operator cannot change is not written to stderr"
 
 
-def test_what_both_map_is_prepared_with_all_weights_but_the_smallest_in_a_file_of_their_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("vnni", [True, False])
+def test_products_are_summed_exactly_where_the_cpu_would_cut_them_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vnni: bool, threads: int
+) -> None:
+    """And nowhere else, where it would only cost time."""
+    monkeypatch.setattr(cpu, "has_vnni", lambda: vnni)
+    runtime: Any = Runtime()
+
+    module.open_cpu(runtime, tmp_path / "model.onnx", threads, tmp_path / "state")
+
+    for session in runtime.sessions:
+        assert session.options.entries.get("session.x64quantprecision") == (None if vnni else "1")
+
+
+def test_what_both_map_is_prepared_with_all_weights_but_the_smallest_in_a_file_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu, "has_vnni", lambda: True)
     runtime: Any = Runtime()
 
     module.open_cpu(runtime, tmp_path / "model.onnx", 2, tmp_path / "state")

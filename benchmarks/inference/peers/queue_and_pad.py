@@ -18,6 +18,8 @@ import uvloop
 from aiohttp import web
 from tokenizers import Tokenizer
 
+from pointsman.classify.runtime import sum_exactly
+
 LARGEST_BATCH = 32
 MAX_TOKENS = 512
 
@@ -32,7 +34,9 @@ def application(folder: Path) -> web.Application:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(MAX_TOKENS)
     tokenizer.enable_padding()
-    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    sum_exactly(options)
+    session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
     waiting: asyncio.Queue[tuple[str, asyncio.Future[list[float]]]] = asyncio.Queue()
 
     def run(texts: list[str]) -> list[list[float]]:

@@ -12,18 +12,9 @@ from pathlib import Path
 import msgspec
 
 from pointsman import files
+from pointsman.classify import cpu
 from pointsman.classify.artifact import BUILTIN, Artifact
 from pointsman.classify.cost_model import Curve
-
-CPU_INFO = Path("/proc/cpuinfo")
-# The fields by which kernels are chosen, on x86 and ARM. The model name is not enough: a hypervisor may give very
-# different CPUs the same one.
-CPU_FIELDS = frozenset(
-    {
-        *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
-        *("CPU implementer", "CPU architecture", "CPU part", "Features"),
-    }
-)
 
 Key = Mapping[str, str | int]
 
@@ -40,21 +31,11 @@ def key(artifact: Artifact, *, runtime: str, provider: str, cores: int, threads:
         "model": hashlib.sha256(files.encode()).hexdigest(),
         "runtime": runtime,
         "provider": provider,
-        "cpu": cpu(),
+        "cpu": cpu.identity(),
         "cores": cores,
         "threads": threads,
         "longest": longest,
     }
-
-
-def cpu() -> str:
-    """Return a hash of the first processor in `/proc/cpuinfo`; empty if it cannot be read."""
-    try:
-        lines = CPU_INFO.read_text("utf-8", "replace").partition("\n\n")[0].splitlines()
-    except OSError:
-        return ""
-    known = [line for line in lines if line.partition(":")[0].strip() in CPU_FIELDS]
-    return hashlib.sha256("\n".join(known).encode()).hexdigest()
 
 
 def state_folder() -> Path:

@@ -12,8 +12,8 @@ from pointsman.classify.engine import Engine, Probabilities
 from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.errors import ArtifactError
 
-# The same graph differs by up to 0.01 between CPUs with different int8 kernels; a wrong tokenizer, weight or kernel
-# changes some answer by far more.
+# Between CPUs an answer differs by what float operators round differently, and by less than 0.01 where that moves an
+# int8 value; a wrong tokenizer, weight or kernel changes some answer by far more.
 TOLERANCE = 0.05
 
 

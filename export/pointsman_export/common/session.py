@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 
 from pointsman.classify import packing
+from pointsman.classify.runtime import sum_exactly
 from pointsman.classify.tokenizer import Ids
 from pointsman.evaluation.metrics import Floats
 from pointsman_export.common.errors import GraphError
@@ -25,6 +26,7 @@ def open_session(model: bytes) -> Any:
     options.log_severity_level = _ERRORS_ONLY
     # Threads that wait give their core away: between the short runs, spinning took half of the CPU time.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    sum_exactly(options)
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:

@@ -12,6 +12,7 @@ import onnxruntime
 
 from pointsman.classify import packing
 from pointsman.classify.openvino_cpu import OpenVinoRunner
+from pointsman.classify.runtime import sum_exactly
 from pointsman.classify.tokenizer import Ids
 from pointsman_export.export.interface import OUTPUT, PACKED
 
@@ -45,6 +46,7 @@ class OnnxGraph:
         options.intra_op_num_threads = threads
         options.log_severity_level = _ERRORS_ONLY
         options.add_session_config_entry("session.force_spinning_stop", "1")
+        sum_exactly(options)
         found = onnxruntime.get_available_providers()
         # TF32 would round the products of a float32 graph to 10 bits
         wanted = [(_CUDA, {"use_tf32": "0"})] if for_gpu and _CUDA in found else []

@@ -1,0 +1,36 @@
+"""Read from /proc/cpuinfo by what ONNX Runtime chooses its kernels."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+CPU_INFO = Path("/proc/cpuinfo")
+# On x86 and ARM. The model name is not enough: a hypervisor may give very different CPUs the same one.
+FIELDS = frozenset(
+    {
+        *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
+        *("CPU implementer", "CPU architecture", "CPU part", "Features"),
+    }
+)
+VNNI = frozenset({"avx512_vnni", "avx_vnni"})
+"""Flags of x86 CPUs whose int8 products are summed in 32 bits."""
+
+
+def identity() -> str:
+    """Return a hash of the first processor; empty if it cannot be read."""
+    known = [f"{name}:{value}" for name, value in _fields() if name.strip() in FIELDS]
+    return hashlib.sha256("\n".join(known).encode()).hexdigest() if known else ""
+
+
+def has_vnni() -> bool:
+    """Return whether the first processor is known to have VNNI; on an ARM CPU, which has its like, false."""
+    return any(name.strip() == "flags" and not VNNI.isdisjoint(value.split()) for name, value in _fields())
+
+
+def _fields() -> list[tuple[str, str]]:
+    try:
+        first = CPU_INFO.read_text("utf-8", "replace").partition("\n\n")[0]
+    except OSError:
+        return []
+    return [(name, value) for name, _, value in (line.partition(":") for line in first.splitlines())]
