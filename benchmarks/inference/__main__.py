@@ -2,7 +2,8 @@
 
 WORK is a folder for models, peers' venvs (`peers/install.sh WORK/peers`) and logs: 12 GB. Each part is a process with a
 time limit, and writes WORK/results/PART.json. Without PART, all parts without such a file are run, so that the next
-call continues an interrupted one. At the end the results are copied to benchmarks/results and the report is rendered.
+call continues an interrupted one. At the end the results are copied to benchmarks/results, or to its folder `no-vnni`
+if this CPU has no VNNI, and the report is rendered.
 
 `WORK fidelity --encoder DIR --data DIR` needs a folder with all-MiniLM-L6-v2 and one with labelled rows; without them
 this part is left out.
@@ -25,12 +26,12 @@ from pathlib import Path
 
 from provenance import provenance
 
-from inference.workplace import HERE, Workplace
+from inference.workplace import Workplace, results
 
-RESULTS = HERE.parent / "results"
 PARTS = {
     "batch1": 1000,
     "built_in": 120,
+    "sums": 120,
     "fidelity": 600,
     "serving": 900,
     "routed": 240,
@@ -71,9 +72,11 @@ def main() -> int:
     if "fidelity" in parts and not skipped:
         prepare(work, options.encoder, options.data)
     status = run_parts(work, parts, options.share)
+    kept = results()
+    kept.mkdir(exist_ok=True)
     for part in PARTS:
         if _result(work, part).exists():
-            shutil.copyfile(_result(work, part), RESULTS / f"inference-{part}.json")
+            shutil.copyfile(_result(work, part), kept / f"inference-{part}.json")
     subprocess.run([sys.executable, "-m", "inference.report"], check=True)
     return status
 

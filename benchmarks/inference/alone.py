@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 
+from inference.load import Reply, Window
 from pointsman.classify.classifier import Classifier
 
 
@@ -23,3 +25,19 @@ async def median_us(classifier: Classifier, texts: Sequence[str], pause: float) 
         await classifier.classify(text)
         times.append(time.perf_counter() - started)
     return round(statistics.median(times) * 1e6, 2)
+
+
+async def closed_loop(classifier: Classifier, texts: Iterator[str], concurrency: int, seconds: float) -> Window:
+    """Run `concurrency` clients without HTTP, each with one text in flight, for `seconds` or until `texts` ends."""
+    replies: list[Reply] = []
+    started = time.perf_counter()
+
+    async def client() -> None:
+        for text in texts:
+            if (sent := time.perf_counter()) > started + seconds:
+                break
+            await classifier.classify(text)
+            replies.append(Reply(time.perf_counter() - sent, HTTPStatus.OK, ""))
+
+    await asyncio.gather(*(client() for _ in range(concurrency)))
+    return Window(replies, time.perf_counter() - started)

@@ -19,12 +19,12 @@ from inference import targets
 from inference.batch1 import PRODUCTS, THREADS
 from inference.exchange import BYTES, Probe, shared
 from inference.phases import PHASES, REST
-from inference.serving import FEW, OURS, TENSOR, median
-from inference.workplace import HERE
+from inference.serving import FEW, MANY, OURS, TENSOR, median
+from inference.sums import FAR, WAYS
+from inference.workplace import NO_VNNI, RESULTS
 from pointsman.classify.artifact import BUILTIN, read_manifest
 from pointsman.classify.manifest import MODEL
 
-RESULTS = HERE.parent / "results"
 LEAST_SHARE = 0.01
 STEP_MIB = 1.0
 """From here on growth between two samples is told as a step."""
@@ -36,7 +36,8 @@ Result = dict[str, Any]
 
 
 def main() -> None:
-    RESULTS.joinpath("inference.md").write_text("\n".join(render(RESULTS)) + "\n")
+    for folder in filter(Path.is_dir, (RESULTS, NO_VNNI)):
+        folder.joinpath("inference.md").write_text("\n".join(render(folder)) + "\n")
 
 
 def render(folder: Path) -> list[str]:
@@ -296,6 +297,38 @@ def built_in_reasons(found: Result) -> dict[str, str]:
     }
 
 
+def sums(found: Result, _: Path) -> list[str]:
+    answers = found["answers"]
+    about = (
+        ["This CPU has VNNI, so that both are exact, and the daemon asks for nothing."]
+        if found["vnni"]
+        else [
+            "This CPU has no VNNI, so that ONNX Runtime cuts off sums of products that exceed 16 bits, unless it is",
+            "asked for exact ones, as the daemon does.",
+        ]
+    )
+    rows = [
+        [
+            f"{name}, {int(tokens):,} tokens",
+            *(f"{statistics.median(cell[way]):.1f}" for way in WAYS),
+            f"{ratio(cell['exact'], cell['cut off']):.2f}",
+        ]
+        for name, cells in found["ms"].items()
+        for tokens, cell in cells.items()
+    ]
+    return [
+        "## Sums of int8 products",
+        "",
+        *about,
+        f"Of {answers['texts']} texts to the built-in, without exact sums {answers['labels_changed']:.1%} have another",
+        f"label, and {answers['far']:.0%} a probability that is off by more than {FAR:g}, at most by",
+        f"{answers['furthest']:.2f}; the relative error of the logits is {answers['relative_error']:.1%}.",
+        "Milliseconds of a run on one thread:",
+        "",
+        *table(["", *WAYS, "ratio"], rows),
+    ]
+
+
 def _operators(name: str, by_tokens: dict[str, dict[str, float]]) -> list[str]:
     sums = {tokens: sum(spent.values()) for tokens, spent in by_tokens.items()}
     operators = dict.fromkeys(
@@ -341,6 +374,10 @@ def serving(found: Result, folder: Path) -> list[str]:
         rows = [
             [name, *(_served(cell[name]) for cell in cells.values())]
             for name in dict.fromkeys(next(iter(cells.values())))
+        ]
+        rows += [
+            [f"{name}, without HTTP", *(_served(rounds) if load == str(MANY) else "" for load in cells)]
+            for name, rounds in found.get("alone", {}).get(workload, {}).items()
         ]
         rows += [
             [f"{name}, by its cost curve", *[f"{by_workload[workload]:.1f}"] * len(cells)]
@@ -389,13 +426,14 @@ def serving_reasons(found: Result, ours: str) -> dict[str, str]:
             f"The rounds gave {min(times):.2f} to {max(times):.2f}: this host's pace changes by more than what is "
             "missing."
         )
-    share = wanted[targets.SHARE]
-    answered = targets.column(found, share.at, 32, ours) if share.at else []
-    shares = [rate / found["ceiling"][ours][share.at] for rate in answered]
-    if max(shares, default=0.0) >= share.wanted:
+    workload = wanted[targets.SHARE].at
+    if by_itself := [window["per_second"] for window in found.get("alone", {}).get(workload, {}).get(ours, ())]:
+        over_http = targets.column(found, workload, MANY, ours)
+        kept = statistics.median(rate / bare for rate, bare in zip(over_http, by_itself, strict=True))
         reasons[targets.SHARE] = (
-            f"The rounds gave {min(shares):.2f} to {max(shares):.2f} of a curve that was measured before: this host's "
-            "pace changes by more than what is missing."
+            f"Without HTTP the classifier has {statistics.median(by_itself) / found['ceiling'][ours][workload]:.2f} of "
+            f"it, with the same texts and clients in the same rounds, and over HTTP {kept:.2f} of that. The curve was "
+            "measured once, before them."
         )
     p95 = wanted[targets.MIX_P95]
     bound, peers = found["least_p95_ms"][ours], targets.peers(found, "mix", FEW, "p95_ms")
@@ -572,6 +610,7 @@ SECTIONS = {
     "batch1": batch1,
     "fidelity": fidelity,
     "built_in": built_in,
+    "sums": sums,
     "serving": serving,
     "routed": routed,
     "added": added,

@@ -1,32 +1,40 @@
 """Measure classification over HTTP: the daemon and its peers run side by side and take turns.
 
-Closed loops compare throughput with the same requests for all: distinct texts, and the daemon's cache off. Then Poisson
-arrivals at shares of the daemon's own throughput show latency over load, for the daemon and the best peer.
+Closed loops compare throughput with the same requests for all: distinct texts, and the daemon's cache off. Before each
+window with many clients, our classifier alone answers the same texts without HTTP. Then Poisson arrivals at shares of
+the daemon's own throughput show latency over load, for the daemon and the best peer.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import itertools
 import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import uvloop
 from target import quantile
 
+from inference import alone
 from inference.ceiling import least_p95_ms, measured, prompts_per_second
 from inference.load import closed_loop, open_loop, rotated
 from inference.prompts import count_tokens, make_prompts
 from inference.servers import NO_DEADLINE_MS, PEERS, Server, peer, pointsman, queue_and_pad
 from inference.workplace import Workplace
+from pointsman.classify import artifact
+from pointsman.classify.classifier import Classifier
+from pointsman.config.model import ClassifierOptions
 
 OURS, TENSOR, BUILT_IN, PADDED = "ours int8", "ours int8 per tensor", "built-in", "queue-and-pad int8"
 OUR_MODELS = {OURS: "int8-token", TENSOR: "int8-tensor"}
 WINDOW_S = {"short": 2.0, "mix": 3.5}
-FEW = 8
-CONCURRENCY = (1, FEW, 32)
+FEW, MANY = 8, 32
+CONCURRENCY = (1, FEW, MANY)
 ROUNDS = 3
 PROMPTS = 1024
 CELL_S = 15.0
@@ -37,18 +45,20 @@ OPEN_S = 6.0
 Summary = dict[str, float]
 Requests = dict[tuple[str, str], list[bytes]]
 """Requests by workload and server."""
+Alone = Callable[[str, str, int], Summary]
+"""Runs a window without HTTP: of this workload, by this model of ours, from this text on."""
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
     """Return `closed`: summaries by workload, concurrency and server, in the order of the rounds.
 
-    `open` is by workload, server and arrivals per second; `ceiling` by server and workload; `least_p95_ms` by server,
-    for the mix and 8 clients.
+    `alone` is the same without HTTP, by workload and server, of MANY clients. `open` is by workload, server and
+    arrivals per second; `ceiling` by server and workload; `least_p95_ms` by server, for the mix and 8 clients.
     """
     curves = {name: measured(work.model(model))[0] for name, model in OUR_MODELS.items()}
     texts = {workload: make_prompts(work.tokenizer, workload, PROMPTS) for workload in WINDOW_S}
     tokens = {workload: count_tokens(work.tokenizer, texts[workload]) for workload in WINDOW_S}
-    with _servers(work) as (servers, missing):
+    with _servers(work) as (servers, missing), _alone(work, texts, share) as without_http:
         requests = {
             (workload, name): [server.request(text) for text in texts[workload]]
             for workload in WINDOW_S
@@ -56,10 +66,11 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
         }
         for (_, name), asked in requests.items():
             closed_loop(servers[name].port, rotated(asked, 0), 2, 1.0)  # warm-up
-        closed = _closed(servers, requests, share)
+        closed, by_itself = _closed(servers, requests, without_http, share)
         return {
             "missing": missing,
             "closed": closed,
+            "alone": by_itself,
             "open": _over_load(servers, requests, closed, OPEN_S * share),
             "tokens": {workload: _summary(lengths) for workload, lengths in tokens.items()},
             "ceiling": {
@@ -68,6 +79,24 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
             },
             "least_p95_ms": {name: round(least_p95_ms(curve, tokens["mix"], FEW), 1) for name, curve in curves.items()},
         }
+
+
+@contextlib.contextmanager
+def _alone(work: Workplace, texts: dict[str, list[str]], share: float) -> Iterator[Alone]:
+    """Load our models in this process, and yield what runs a window of them."""
+    options = ClassifierOptions(cache_entries=0, deadline_ms=NO_DEADLINE_MS)
+    with contextlib.ExitStack() as stack:
+        loop = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
+        loaded = {name: Classifier(artifact.load(work.model(model)), options) for name, model in OUR_MODELS.items()}
+        for classifier in loaded.values():
+            stack.enter_context(contextlib.closing(classifier))
+
+        def run(workload: str, name: str, start: int) -> Summary:
+            asked = itertools.islice(itertools.cycle(texts[workload]), start, None)
+            seconds = WINDOW_S[workload] * min(1.0, share)
+            return loop.run(alone.closed_loop(loaded[name], asked, MANY, seconds)).summary()
+
+        yield run
 
 
 @contextlib.contextmanager
@@ -91,8 +120,11 @@ def _servers(work: Workplace) -> Iterator[tuple[dict[str, Server], list[str]]]:
         yield servers, missing
 
 
-def _closed(servers: dict[str, Server], requests: Requests, share: float) -> dict[str, Any]:
+def _closed(
+    servers: dict[str, Server], requests: Requests, without_http: Alone, share: float
+) -> tuple[dict[str, Any], dict[str, Any]]:
     names = list(servers)
+    by_itself: dict[str, Any] = {workload: {name: [] for name in OUR_MODELS} for workload in WINDOW_S}
     found: dict[str, Any] = {
         workload: {str(load): {name: [] for name in names} for load in CONCURRENCY} for workload in WINDOW_S
     }
@@ -103,12 +135,15 @@ def _closed(servers: dict[str, Server], requests: Requests, share: float) -> dic
         for workload, load, name in cells:
             if spent[workload, load, name] > CELL_S:
                 continue
-            asked = rotated(requests[workload, name], number * PROMPTS // ROUNDS)
+            start = number * PROMPTS // ROUNDS
+            if load == MANY and name in OUR_MODELS:
+                by_itself[workload][name].append(without_http(workload, name, start))
+            asked = rotated(requests[workload, name], start)
             window = closed_loop(servers[name].port, asked, load, WINDOW_S[workload] * min(1.0, share))
             spent[workload, load, name] += window.seconds
             found[workload][str(load)][name].append(window.summary())
             print(workload, load, name, window.summary(), flush=True)
-    return found
+    return found, by_itself
 
 
 def _over_load(

@@ -7,8 +7,18 @@ from pathlib import Path
 
 from folder import Folder
 
+from pointsman.classify import cpu
+
 HERE = Path(__file__).parent
+RESULTS = HERE.parent / "results"
+NO_VNNI = RESULTS / "no-vnni"
+"""For results of CPUs that compute int8 in another way, so that the others are not replaced by them."""
 MAX_TOKENS = 512
+
+
+def results() -> Path:
+    """Return the folder for results of this CPU."""
+    return RESULTS if cpu.has_vnni() else NO_VNNI
 
 
 @dataclass(frozen=True, slots=True)

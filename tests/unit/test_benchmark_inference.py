@@ -22,7 +22,7 @@ from typing import Any
 import inference.__main__
 import numpy as np
 import pytest
-from inference import batch1, fidelity, load, targets
+from inference import batch1, fidelity, load, report, sums, targets
 from inference.batch1 import floor_ms, in_passes, take_turns, warmed
 from inference.ceiling import least_p95_ms, prompts_per_second
 from inference.exchange import Prober, probing
@@ -290,11 +290,14 @@ def test_the_peer_that_waits_least_is_not_the_one_that_answers_most_and_the_boun
     assert "mix: p95 relative to the best peer, 8 clients" not in serving_reasons(found, "ours int8")
 
     share = "share of the throughput by the cost curve, 32 clients"
-    assert share not in reasons, "no round had enough"
+    assert share not in reasons, "nothing was measured without HTTP"
     cell["ours int8"] = [{"per_second": rate, "p95_ms": 1000.0} for rate in (100.0, 80.0, 170.0)]
+    by_itself = [{"per_second": rate} for rate in (120.0, 100.0, 170.0)]
+    found |= {"alone": {"mix": {"ours int8": by_itself}}}
     cell["infinity, torch"] = [{"per_second": 100.0, "p95_ms": 1000.0}] * 3
     reasons = serving_reasons(found, "ours int8")
-    assert reasons[share].startswith("The rounds gave 0.40 to 0.85 of a curve")
+    assert reasons[share].startswith("Without HTTP the classifier has 0.60 of it, ")
+    assert " over HTTP 0.83 of that." in reasons[share], "the median of the rounds' ratios"
     one = "short: throughput relative to the best peer, 1 client"
     assert reasons[one].startswith("The rounds gave 0.80 to 1.70: ")
     cell["ours int8"] = [{"per_second": 80.0, "p95_ms": 1000.0}] * 3
@@ -556,12 +559,33 @@ def test_a_part_that_was_measured_with_another_built_in_says_so(tmp_path: Path) 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
-def test_the_report_says_what_was_measured(tmp_path: Path) -> None:
+def test_what_exact_sums_change_is_told_of_the_cpu_that_it_was_measured_on(tmp_path: Path) -> None:
+    exact, cut_off = np.array([[4.0, 0.0], [0.0, 3.0]], np.float32), np.array([[4.0, 0.0], [0.0, -1.0]], np.float32)
+    assert sums.changes(cut_off, exact, 1.0) == {
+        "texts": 2,
+        "relative_error": 0.8,
+        "labels_changed": 0.5,
+        "far": 0.5,
+        "furthest": 0.6836,
+    }
+    found = {
+        "vnni": False,
+        "answers": sums.changes(cut_off, exact, 1.0),
+        "ms": {"built-in": {"16": {"cut off": [2.0, 2.0, 9.0], "exact": [2.5, 3.0, 3.0]}}},
+    }
+    lines = report.sums(found, tmp_path)
+    assert "| built-in, 16 tokens | 2.0 | 3.0 | 1.25 |" in lines
+    assert any("has no VNNI" in line for line in lines)
+    assert any("has VNNI" in line for line in report.sums(found | {"vnni": True}, tmp_path))
+
+
+@pytest.mark.parametrize("folder", [page.parent for page in RESULTS.rglob("inference.md")], ids=lambda one: one.name)
+def test_the_report_says_what_was_measured(tmp_path: Path, folder: Path) -> None:
     """It is rendered from the result files, so that no figure in it is older than they are."""
-    for file in RESULTS.glob("inference-*.json"):
+    for file in folder.glob("inference-*.json"):
         shutil.copy(file, tmp_path)
     lines = render(tmp_path)
-    assert lines == (RESULTS / "inference.md").read_text("utf-8").splitlines()
+    assert lines == (folder / "inference.md").read_text("utf-8").splitlines()
     headings = {line.lstrip("# ").lower().replace(" ", "-") for line in lines if line.startswith("#")}
     assert set(re.findall(r"\]\(#([^)]*)\)", "\n".join(lines))) <= headings
 

@@ -53,7 +53,7 @@ def faults(result: Any) -> list[str]:
     return [*missing, *machine, *(["a clean commit"] if result.get("commit", "").endswith("-dirty") else [])]
 
 
-@rows("file", sorted(RESULTS.glob("*.json")))
+@rows("file", sorted(RESULTS.rglob("*.json")))
 def test_a_result_names_its_commit_machine_and_versions(file: Path) -> None:
     result = json.loads(file.read_text("utf-8"))
 
@@ -94,7 +94,7 @@ def commits(result: Any) -> list[str]:
 def test_the_history_has_the_commit_of_each_result() -> None:
     """So that what was measured can be had again."""
     history() or needs.excused("no history of commits")
-    found = {file.stem: commits(json.loads(file.read_text("utf-8"))) for file in RESULTS.glob("*.json")}
+    found = {str(file): commits(json.loads(file.read_text("utf-8"))) for file in RESULTS.rglob("*.json")}
     gone = {(name, commit) for name, named in found.items() for commit in named if not kept(commit)}
 
     assert gone == set(), "measure again, at a commit that will not be rebased"
@@ -106,7 +106,7 @@ def writers(stem: str) -> list[str]:
     return [target for target, name in names.items() if re.match(rf"{name}(?![a-z0-9])", stem)]
 
 
-@rows("file", sorted(RESULTS.glob("*.*")))
+@rows("file", sorted(RESULTS.rglob("*.*")))
 def test_a_result_is_written_by_one_target(file: Path) -> None:
     assert len(writers(file.stem)) == 1
 
@@ -116,7 +116,7 @@ NAMELESS = {
 }
 
 
-@rows("page", sorted(RESULTS.glob("*.md")))
+@rows("page", sorted(RESULTS.rglob("*.md")))
 def test_a_table_names_the_target_that_writes_it(page: Path) -> None:
     (target,) = writers(page.stem)
 

@@ -28,6 +28,9 @@ PROVIDERS = {
 WHEELS = ("onnxruntime", "onnxruntime-gpu")
 """Of ONNX Runtime; the extras `cpu` and `gpu` have one each."""
 
+EXACT_SUMS = "session.x64quantprecision"
+"""Option of a session; see `sum_exactly`."""
+
 # Smaller constants stay in the graph's own file.
 SHARED_BYTES = 1024
 # Where a prepared graph says that weights are: "MatMulIntegerToFloat+6712504603216725768|12781032;148992;0".
@@ -191,4 +194,4 @@ def sum_exactly(options: Any) -> None:
     factors before it multiplies; runs take 5 to 20 % longer.
     """
     if not cpu.has_vnni():  # elsewhere it would have no use, and take more than twice as long
-        options.add_session_config_entry("session.x64quantprecision", "1")
+        options.add_session_config_entry(EXACT_SUMS, "1")
