@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from target import quantile
@@ -20,6 +20,19 @@ def measured(model: Path) -> tuple[Curve, int]:
     """Return the cost curve, which later daemons reuse, and the resulting default deadline in ms."""
     with contextlib.closing(Classifier(artifact.load(model), ClassifierOptions())) as classifier:
         return classifier.curve, classifier.settings()["deadline_ms"]
+
+
+@contextlib.contextmanager
+def measured_anew(models: Mapping[str, Path], options: ClassifierOptions) -> Iterator[dict[str, Classifier]]:
+    """Load classifiers, and close them at last; each has a cost curve of now, since a host's pace changes."""
+    with contextlib.ExitStack() as stack:
+        loaded = {}
+        for name, model in models.items():
+            for stored in model.glob("cost-*.json"):
+                stored.unlink()
+            loaded[name] = Classifier(artifact.load(model), options)
+            stack.enter_context(contextlib.closing(loaded[name]))
+        yield loaded
 
 
 def prompts_per_second(curve: Curve, lengths: Sequence[int]) -> float:

@@ -380,8 +380,9 @@ def serving(found: Result, folder: Path) -> list[str]:
             for name, rounds in found.get("alone", {}).get(workload, {}).items()
         ]
         rows += [
-            [f"{name}, by its cost curve", *[f"{by_workload[workload]:.1f}"] * len(cells)]
-            for name, by_workload in found["ceiling"].items()
+            [f"{name}, by its cost curve", *[f"{statistics.median(rates):.1f}"] * len(cells)]
+            for name in found["ceiling"]
+            if (rates := targets.ceilings(found, workload, name))
         ]
         series = {
             f"{name}, {figure}": [
@@ -410,13 +411,13 @@ def serving_reasons(found: Result, ours: str) -> dict[str, str]:
     """Return why targets over HTTP are not met, with what the cost curve allows beside the best peers."""
     reasons = {}
     wanted = {one.what: one for one in targets.serving(found, ours)}
-    for what, workload in ((targets.SHORT, "short"), (targets.MIX, "mix")):
+    for what, workload in ((targets.SHORT, "short"), (targets.DEFAULT_INFINITY, "short"), (targets.MIX, "mix")):
         load, _, rival = wanted[what].at.partition(", ")
         if rates := targets.peers(found, workload, int(load.split()[0])) if load else {}:
-            allowed = found["ceiling"][ours][workload] / rates[rival]
+            allowed = statistics.median(targets.ceilings(found, workload, ours)) / rates[rival]
             reasons[what] = (
                 f"By its cost curve the runs alone give {allowed:.2f} times the rate of {rival} at {load}, where "
-                f"{wanted[what].wanted:g} is wanted. Tokenizing, HTTP and the load generator take the same cores."
+                f"{wanted[what].wanted:g} is wanted. The share by the cost curve tells what becomes of that."
             )
     rival = wanted[targets.ONE].at.partition(", ")[2]
     pairs = zip(*(targets.column(found, "short", 1, name) for name in (ours, rival)), strict=False)
@@ -426,14 +427,16 @@ def serving_reasons(found: Result, ours: str) -> dict[str, str]:
             f"The rounds gave {min(times):.2f} to {max(times):.2f}: this host's pace changes by more than what is "
             "missing."
         )
-    workload = wanted[targets.SHARE].at
-    if by_itself := [window["per_second"] for window in found.get("alone", {}).get(workload, {}).get(ours, ())]:
-        over_http = targets.column(found, workload, MANY, ours)
-        kept = statistics.median(rate / bare for rate, bare in zip(over_http, by_itself, strict=True))
+    if workload := wanted[targets.SHARE].at:
+        over_http, by_curve = targets.column(found, workload, MANY, ours), targets.ceilings(found, workload, ours)
+        by_itself = [window["per_second"] for window in found.get("alone", {}).get(workload, {}).get(ours, ())]
         reasons[targets.SHARE] = (
-            f"Without HTTP the classifier has {statistics.median(by_itself) / found['ceiling'][ours][workload]:.2f} of "
-            f"it, with the same texts and clients in the same rounds, and over HTTP {kept:.2f} of that. The curve was "
-            "measured once, before them."
+            f"With the same texts in the same rounds, 32 clients without HTTP get "
+            f"{statistics.median(targets.share_of(by_itself, by_curve)):.2f} of it, and over HTTP "
+            f"{statistics.median(targets.share_of(over_http, by_itself)):.2f} of that."
+            if by_itself
+            else "This result has one curve, measured before all rounds, and this host's pace changes; newer ones have "
+            "one in each round."
         )
     p95 = wanted[targets.MIX_P95]
     bound, peers = found["least_p95_ms"][ours], targets.peers(found, "mix", FEW, "p95_ms")

@@ -1,7 +1,8 @@
 """Measure classification over HTTP: the daemon and its peers run side by side and take turns.
 
 Closed loops compare throughput with the same requests for all: distinct texts, and the daemon's cache off. Before each
-window with many clients, our classifier alone answers the same texts without HTTP. Then Poisson arrivals at shares of
+window with many clients, our classifier alone answers the same texts without HTTP; in each round its cost curve is
+measured anew. Then Poisson arrivals at shares of
 the daemon's own throughput show latency over load, for the daemon and the best peer.
 """
 
@@ -14,20 +15,19 @@ import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import uvloop
 from target import quantile
 
 from inference import alone
-from inference.ceiling import least_p95_ms, measured, prompts_per_second
+from inference.ceiling import least_p95_ms, measured_anew, prompts_per_second
 from inference.load import closed_loop, open_loop, rotated
 from inference.prompts import count_tokens, make_prompts
 from inference.servers import NO_DEADLINE_MS, PEERS, Server, peer, pointsman, queue_and_pad
 from inference.workplace import Workplace
-from pointsman.classify import artifact
-from pointsman.classify.classifier import Classifier
+from pointsman.classify.cost_model import Curve
 from pointsman.config.model import ClassifierOptions
 
 OURS, TENSOR, BUILT_IN, PADDED = "ours int8", "ours int8 per tensor", "built-in", "queue-and-pad int8"
@@ -45,20 +45,18 @@ OPEN_S = 6.0
 Summary = dict[str, float]
 Requests = dict[tuple[str, str], list[bytes]]
 """Requests by workload and server."""
-Alone = Callable[[str, str, int], Summary]
-"""Runs a window without HTTP: of this workload, by this model of ours, from this text on."""
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
     """Return `closed`: summaries by workload, concurrency and server, in the order of the rounds.
 
     `alone` is the same without HTTP, by workload and server, of MANY clients. `open` is by workload, server and
-    arrivals per second; `ceiling` by server and workload; `least_p95_ms` by server, for the mix and 8 clients.
+    arrivals per second; `ceiling` by server and workload, in the order of the rounds; `least_p95_ms` by server, for the
+    mix and 8 clients, in the fastest round.
     """
-    curves = {name: measured(work.model(model))[0] for name, model in OUR_MODELS.items()}
     texts = {workload: make_prompts(work.tokenizer, workload, PROMPTS) for workload in WINDOW_S}
     tokens = {workload: count_tokens(work.tokenizer, texts[workload]) for workload in WINDOW_S}
-    with _servers(work) as (servers, missing), _alone(work, texts, share) as without_http:
+    with _servers(work) as (servers, missing):
         requests = {
             (workload, name): [server.request(text) for text in texts[workload]]
             for workload in WINDOW_S
@@ -66,7 +64,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
         }
         for (_, name), asked in requests.items():
             closed_loop(servers[name].port, rotated(asked, 0), 2, 1.0)  # warm-up
-        closed, by_itself = _closed(servers, requests, without_http, share)
+        closed, by_itself, curves = _closed(work, servers, requests, texts, share)
         return {
             "missing": missing,
             "closed": closed,
@@ -74,29 +72,17 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
             "open": _over_load(servers, requests, closed, OPEN_S * share),
             "tokens": {workload: _summary(lengths) for workload, lengths in tokens.items()},
             "ceiling": {
-                name: {workload: round(prompts_per_second(curve, lengths), 2) for workload, lengths in tokens.items()}
-                for name, curve in curves.items()
+                name: {
+                    workload: [round(prompts_per_second(curve, lengths), 2) for curve in by_round]
+                    for workload, lengths in tokens.items()
+                }
+                for name, by_round in curves.items()
             },
-            "least_p95_ms": {name: round(least_p95_ms(curve, tokens["mix"], FEW), 1) for name, curve in curves.items()},
+            "least_p95_ms": {
+                name: round(min(least_p95_ms(curve, tokens["mix"], FEW) for curve in by_round), 1)
+                for name, by_round in curves.items()
+            },
         }
-
-
-@contextlib.contextmanager
-def _alone(work: Workplace, texts: dict[str, list[str]], share: float) -> Iterator[Alone]:
-    """Load our models in this process, and yield what runs a window of them."""
-    options = ClassifierOptions(cache_entries=0, deadline_ms=NO_DEADLINE_MS)
-    with contextlib.ExitStack() as stack:
-        loop = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
-        loaded = {name: Classifier(artifact.load(work.model(model)), options) for name, model in OUR_MODELS.items()}
-        for classifier in loaded.values():
-            stack.enter_context(contextlib.closing(classifier))
-
-        def run(workload: str, name: str, start: int) -> Summary:
-            asked = itertools.islice(itertools.cycle(texts[workload]), start, None)
-            seconds = WINDOW_S[workload] * min(1.0, share)
-            return loop.run(alone.closed_loop(loaded[name], asked, MANY, seconds)).summary()
-
-        yield run
 
 
 @contextlib.contextmanager
@@ -121,29 +107,37 @@ def _servers(work: Workplace) -> Iterator[tuple[dict[str, Server], list[str]]]:
 
 
 def _closed(
-    servers: dict[str, Server], requests: Requests, without_http: Alone, share: float
-) -> tuple[dict[str, Any], dict[str, Any]]:
+    work: Workplace, servers: dict[str, Server], requests: Requests, texts: dict[str, list[str]], share: float
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, list[Curve]]]:
+    """Return the summaries over HTTP and those without, and our models' cost curves in the order of the rounds."""
     names = list(servers)
-    by_itself: dict[str, Any] = {workload: {name: [] for name in OUR_MODELS} for workload in WINDOW_S}
     found: dict[str, Any] = {
         workload: {str(load): {name: [] for name in names} for load in CONCURRENCY} for workload in WINDOW_S
     }
+    by_itself: dict[str, Any] = {workload: {name: [] for name in OUR_MODELS} for workload in WINDOW_S}
+    curves: dict[str, list[Curve]] = {name: [] for name in OUR_MODELS}
     spent: dict[tuple[str, int, str], float] = defaultdict(float)
+    models = {name: work.model(model) for name, model in OUR_MODELS.items()}
+    options = ClassifierOptions(cache_entries=0, deadline_ms=NO_DEADLINE_MS)
     for number in range(max(1, round(ROUNDS * share))):
         turns = names[number % len(names) :] + names[: number % len(names)]
         cells = [(workload, load, name) for workload in WINDOW_S for load in CONCURRENCY for name in turns]
-        for workload, load, name in cells:
-            if spent[workload, load, name] > CELL_S:
-                continue
-            start = number * PROMPTS // ROUNDS
-            if load == MANY and name in OUR_MODELS:
-                by_itself[workload][name].append(without_http(workload, name, start))
-            asked = rotated(requests[workload, name], start)
-            window = closed_loop(servers[name].port, asked, load, WINDOW_S[workload] * min(1.0, share))
-            spent[workload, load, name] += window.seconds
-            found[workload][str(load)][name].append(window.summary())
-            print(workload, load, name, window.summary(), flush=True)
-    return found, by_itself
+        with measured_anew(models, options) as loaded, asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+            for name, classifier in loaded.items():
+                curves[name].append(classifier.curve)
+            for workload, load, name in cells:
+                if spent[workload, load, name] > CELL_S:
+                    continue
+                start, seconds = number * PROMPTS // ROUNDS, WINDOW_S[workload] * min(1.0, share)
+                if load == MANY and name in loaded:
+                    asked = itertools.islice(itertools.cycle(texts[workload]), start, None)
+                    window = loop.run(alone.closed_loop(loaded[name], asked, load, seconds))
+                    by_itself[workload][name].append(window.summary())
+                window = closed_loop(servers[name].port, rotated(requests[workload, name], start), load, seconds)
+                spent[workload, load, name] += window.seconds
+                found[workload][str(load)][name].append(window.summary())
+                print(workload, load, name, window.summary(), flush=True)
+    return found, by_itself, curves
 
 
 def _over_load(

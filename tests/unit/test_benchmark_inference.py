@@ -290,14 +290,18 @@ def test_the_peer_that_waits_least_is_not_the_one_that_answers_most_and_the_boun
     assert "mix: p95 relative to the best peer, 8 clients" not in serving_reasons(found, "ours int8")
 
     share = "share of the throughput by the cost curve, 32 clients"
-    assert share not in reasons, "nothing was measured without HTTP"
+    assert reasons[share].startswith("This result has one curve"), "of a result that is older"
     cell["ours int8"] = [{"per_second": rate, "p95_ms": 1000.0} for rate in (100.0, 80.0, 170.0)]
     by_itself = [{"per_second": rate} for rate in (120.0, 100.0, 170.0)]
     found |= {"alone": {"mix": {"ours int8": by_itself}}}
+    found["ceiling"] = {"ours int8": {"short": [120.0] * 3, "mix": [200.0, 100.0, 400.0]}}
     cell["infinity, torch"] = [{"per_second": 100.0, "p95_ms": 1000.0}] * 3
     reasons = serving_reasons(found, "ours int8")
-    assert reasons[share].startswith("Without HTTP the classifier has 0.60 of it, ")
-    assert " over HTTP 0.83 of that." in reasons[share], "the median of the rounds' ratios"
+    assert reasons[share] == (
+        "With the same texts in the same rounds, 32 clients without HTTP get 0.60 of it, and over HTTP 0.83 of that."
+    ), "medians of the rounds' ratios"
+    by_round = {row.what: row.measured for row in targets.serving(found, "ours int8")}
+    assert by_round[share] == pytest.approx(0.5)
     one = "short: throughput relative to the best peer, 1 client"
     assert reasons[one].startswith("The rounds gave 0.80 to 1.70: ")
     cell["ours int8"] = [{"per_second": 80.0, "p95_ms": 1000.0}] * 3
