@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from inference.workplace import NO_VNNI, RESULTS
 from provenance import processor
 from target import at_least, at_most
 
@@ -18,7 +20,6 @@ from pointsman.routing.thresholds import thresholds
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 BUILTIN = ROOT / "daemon" / "pointsman" / "assets" / "builtin"
-RESULTS = ROOT / "benchmarks" / "results"
 RECORD = ROOT / "training" / "builtin.json"
 ADAPTERS = ("technical", "medical", "legal")
 """Categories of the shipped config that an adapter answers."""
@@ -27,7 +28,9 @@ CLASSIFICATION = (
     "## Classification",
     "",
     "[Speed of classification](../benchmarks/results/inference.md): one prompt at a time, over HTTP, and under",
-    "overload, compared with PyTorch, optimum, OpenVINO and infinity (`make bench-inference`). OpenVINO is",
+    "overload, compared with PyTorch, optimum, OpenVINO and infinity (`make bench-inference`);",
+    "[the same on a CPU without VNNI](../benchmarks/results/no-vnni/inference.md), where int8 is computed",
+    "[in another way](decisions/0024-int8-sums-are-exact-on-any-cpu.md). OpenVINO is",
     "[a choice of the export](decisions/0023-openvino-is-a-choice-of-the-export.md).",
     "",
     "[The language gate](../benchmarks/results/languages.md): what it stops, lets pass and costs, compared with other",
@@ -133,8 +136,8 @@ def put(figures: list[str], page: Path) -> None:
     page.write_text("\n".join([f"{before}{BEGIN}", *figures, f"{END}{rest.partition(END)[2]}"]))
 
 
-def load(name: str) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+def load(name: str, folder: Path = RESULTS) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
     return result
 
 
@@ -168,31 +171,32 @@ def startup(result: dict[str, Any]) -> list[str]:
 
 def sizing() -> list[str]:
     """Return throughput per core and memory of the classifiers, each with the CPU that it was measured on."""
-    alone, serving, soak = load("inference-built_in"), load("inference-serving"), load("inference-soak")
+    folders = {"with VNNI": RESULTS, "without VNNI": NO_VNNI}
+    lines = [
+        "| classifier | tokens of a prompt | new prompts a second on a core | memory | CPU |",
+        "| --- | --- | --- | --- | --- |",
+        *(row for cpu, folder in folders.items() for row in _sizes(cpu, folder)),
+        "",
+        "The built-in runs alone; ModernBERT-base behind HTTP, with 8 clients on the same cores.",
+    ]
+    for cpu, folder in folders.items():
+        alone, serving = (origin(load(f"inference-{part}", folder)) for part in ("built_in", "serving"))
+        lines += ["", f"Built-in, {cpu}: {alone}", "", f"ModernBERT-base, {cpu}: {serving}"]
+    return lines
+
+
+def _sizes(cpu: str, folder: Path) -> Iterator[str]:
+    """Yield the rows of the CPUs of a folder."""
+    alone, serving, soak = (load(f"inference-{part}", folder) for part in ("built_in", "serving", "soak"))
     cores, found = serving["machine"]["cores"], serving["found"]
     memory = load("startup")["median"]["used_rss_mib"], max(soak["found"]["mib"])
-    rows = []
     for tokens in ("16", "128", "512"):
         ms = statistics.median(alone["found"]["ms"][tokens]["1"])
-        rows.append(f"| built-in | {tokens} | {1000 / ms:,.0f} | {memory[0]:.0f} MiB | {processor(alone['machine'])} |")
+        yield f"| built-in | {tokens} | {1000 / ms:,.0f} | {memory[0]:.0f} MiB | {cpu} |"
     for workload, cells in found["closed"].items():
         rate = statistics.median(each["per_second"] for each in cells["8"]["ours int8"])
         tokens = f"{found['tokens'][workload]['mean']:.0f} (mean)"
-        rows.append(
-            f"| ModernBERT-base, int8 | {tokens} | {rate / cores:,.0f} | {memory[1]:.0f} MiB "
-            f"| {processor(serving['machine'])} |"
-        )
-    return [
-        "| classifier | tokens of a prompt | new prompts a second on a core | memory | measured on |",
-        "| --- | --- | --- | --- | --- |",
-        *rows,
-        "",
-        "The built-in runs alone; ModernBERT-base behind HTTP, with 8 clients on the same cores.",
-        "",
-        f"Built-in: {origin(alone)}",
-        "",
-        f"ModernBERT-base: {origin(serving)}",
-    ]
+        yield f"| ModernBERT-base, int8 | {tokens} | {rate / cores:,.0f} | {memory[1]:.0f} MiB | {cpu} |"
 
 
 def long_texts(result: dict[str, Any]) -> list[str]:

@@ -422,11 +422,11 @@ def serving_reasons(found: Result, ours: str) -> dict[str, str]:
     rival = wanted[targets.ONE].at.partition(", ")[2]
     pairs = zip(*(targets.column(found, "short", 1, name) for name in (ours, rival)), strict=False)
     times = [mine / theirs for mine, theirs in pairs]
-    if max(times, default=0.0) >= wanted[targets.ONE].wanted:
-        reasons[targets.ONE] = (
-            f"The rounds gave {min(times):.2f} to {max(times):.2f}: this host's pace changes by more than what is "
-            "missing."
-        )
+    reasons[targets.ONE] = (
+        f"The rounds gave {min(times):.2f} to {max(times):.2f}: this host's pace changes by more than what is missing."
+        if max(times, default=0.0) >= wanted[targets.ONE].wanted
+        else "One client has one prompt in a run at a time, and what that takes is [above](#one-prompt-at-a-time)."
+    )
     if workload := wanted[targets.SHARE].at:
         over_http, by_curve = targets.column(found, workload, MANY, ours), targets.ceilings(found, workload, ours)
         by_itself = [window["per_second"] for window in found.get("alone", {}).get(workload, {}).get(ours, ())]
@@ -457,13 +457,19 @@ def routed(found: Result, _: Path) -> list[str]:
     return [
         "## Through the daemon",
         "",
-        *_judged(targets.routed(found)),
+        *_judged(targets.routed(found), routed_reasons(found)),
         "",
         "Milliseconds that routing adds to a chat completion (p50 / p95), by the number of clients. The upstream",
         f"answers after {found['delay_ms']:.0f} ms:",
         "",
         *table(["", *found["ways"]], [[way, *(added(cell, way) for cell in found["ways"].values())] for way in ways]),
     ]
+
+
+def routed_reasons(found: Result) -> dict[str, str]:
+    """Return how much of what the daemon adds it adds without classifying, too."""
+    hit = targets.besides(found)["hit"]
+    return {targets.BESIDES: f"A hit, which runs no model, adds {hit:.2f}: reading, sending and waking threads."}
 
 
 def added(found: Result, _: Path) -> list[str]:

@@ -305,7 +305,7 @@ def test_the_peer_that_waits_least_is_not_the_one_that_answers_most_and_the_boun
     one = "short: throughput relative to the best peer, 1 client"
     assert reasons[one].startswith("The rounds gave 0.80 to 1.70: ")
     cell["ours int8"] = [{"per_second": 80.0, "p95_ms": 1000.0}] * 3
-    assert one not in serving_reasons(found, "ours int8")
+    assert "#one-prompt-at-a-time" in serving_reasons(found, "ours int8")[one]
 
 
 def test_the_floor_of_a_linear_layer_is_its_share_of_the_measured_product() -> None:
@@ -617,6 +617,22 @@ def test_the_targets_on_a_card_stand_in_the_report_with_a_card_and_without(tmp_p
     assert "| p50 of a text of 512 tokens, ms | 2.5 | at most 2 | not met |" in lines
     assert "| short texts a second | 6,000 128 in flight | at least 5,000 | met |" in lines
     assert lines[-1] == "On a card: 2 cores of x, Python 3, onnxruntime-gpu 1; commit c, t."
+
+
+def test_what_the_daemon_adds_is_judged_by_round_and_beside_what_a_hit_adds(tmp_path: Path) -> None:
+    def windows(*p50s: float) -> list[dict[str, float]]:
+        return [{"p50_ms": p50, "p95_ms": p50} for p50 in p50s]
+
+    cell = {
+        "direct": windows(100.0, 101.0, 100.0),
+        "built-in, miss": windows(108.0, 107.0, 112.0),
+        "built-in, hit": windows(100.5, 102.0, 101.5),
+    }
+    alone = {"miss": [6000.0, 5000.0, 9000.0], "hit": [0.0, 500.0, 500.0]}
+    lines = report.routed({"delay_ms": 100.0, "ways": {"1": cell}, "built_in_us": alone}, tmp_path)
+    what = "p50 added besides classification, built-in, 1 client, ms"
+    assert f"| {what} | 2 miss | at most 1 | not met |" in lines
+    assert f"- {what}: A hit, which runs no model, adds 0.50: reading, sending and waking threads." in lines
 
 
 def test_what_a_request_costs_beyond_its_class_is_judged_by_round_and_load() -> None:
