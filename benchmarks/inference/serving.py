@@ -2,8 +2,8 @@
 
 Closed loops compare throughput with the same requests for all: distinct texts, and the daemon's cache off. Before each
 window with many clients, our classifier alone answers the same texts without HTTP; in each round its cost curve is
-measured anew. Then Poisson arrivals at shares of
-the daemon's own throughput show latency over load, for the daemon and the best peer.
+measured anew. Then Poisson arrivals at shares of the daemon's own throughput show latency over load, for the daemon and
+the best peer.
 """
 
 from __future__ import annotations
