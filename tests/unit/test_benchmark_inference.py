@@ -22,9 +22,9 @@ from typing import Any
 import inference.__main__
 import numpy as np
 import pytest
-from inference import batch1, fidelity, load, report, sums, targets
+from inference import alone, batch1, fidelity, load, report, sums, targets
 from inference.batch1 import floor_ms, in_passes, take_turns, warmed
-from inference.ceiling import least_p95_ms, prompts_per_second
+from inference.ceiling import least_p95_ms, measured_anew, prompts_per_second
 from inference.exchange import Prober, probing
 from inference.ideal import answered, beyond_class_ms, of_capacity, poisson
 from inference.load import Reply, Window
@@ -34,12 +34,16 @@ from inference.phases import medians
 from inference.prompts import MIX_LIMIT, mixed_lengths
 from inference.report import added_reasons, batch1_reasons, render, serving_reasons, soak_reasons
 from inference.soak import growth
-from inference.workplace import Workplace
+from inference.workplace import Workplace, results
 from markdown import unmet
 from target import at_least, at_most, quantile, ratio
 
+from pointsman.classify import artifact, cpu
 from pointsman.classify.artifact import BUILTIN
+from pointsman.classify.classifier import Classifier
 from pointsman.classify.cost_model import Curve
+from pointsman.config.model import ClassifierOptions
+from support import toy_artifact
 
 
 def test_a_target_is_met_at_its_bound_and_judges_the_worst() -> None:
@@ -561,6 +565,30 @@ def test_a_part_that_was_measured_with_another_built_in_says_so(tmp_path: Path) 
 
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+
+
+@pytest.mark.parametrize(("vnni", "folder"), [(True, "results"), (False, "results/no-vnni")])
+def test_results_without_vnni_do_not_replace_the_others(
+    monkeypatch: pytest.MonkeyPatch, vnni: bool, folder: str
+) -> None:
+    monkeypatch.setattr(cpu, "has_vnni", lambda: vnni)
+    assert results() == RESULTS.parent / folder
+
+
+def test_a_curve_is_measured_anew_whatever_an_earlier_start_has_left(tmp_path: Path) -> None:
+    folder = toy_artifact.build_measured(tmp_path / "toy")
+    options = ClassifierOptions(cache_entries=0)
+    with contextlib.closing(Classifier(artifact.load(folder), options)) as classifier:
+        left = classifier.curve
+    with measured_anew({"toy": folder}, options) as loaded:
+        assert loaded["toy"].curve != left
+
+
+async def test_clients_without_http_ask_until_the_texts_or_the_seconds_end(classifier: Classifier) -> None:
+    window = await alone.closed_loop(classifier, iter(["one", "two", "three"]), 2, math.inf)
+    assert window.summary()["answered"] == 3
+    window = await alone.closed_loop(classifier, iter(["one"] * 9), 2, 0.0)
+    assert window.replies == []
 
 
 def test_what_exact_sums_change_is_told_of_the_cpu_that_it_was_measured_on(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,3 +76,14 @@ def test_vnni_is_there_where_the_first_processor_says_so(write: Write, info: str
 def test_vnni_is_not_taken_for_granted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "CPU_INFO", tmp_path / "missing")
     assert not cpu.has_vnni()
+
+
+def test_no_more_than_the_first_processor_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host may have hundreds."""
+
+    def lines() -> Iterator[str]:
+        yield from ("processor\t: 0\n", "flags\t: avx_vnni\n", "\n")
+        raise AssertionError("the second processor was read")
+
+    monkeypatch.setattr(cpu, "CPU_INFO", SimpleNamespace(open=lambda **_: nullcontext(lines())))
+    assert cpu.has_vnni()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import takewhile
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -29,8 +30,10 @@ def has_vnni() -> bool:
 
 
 def _fields() -> list[tuple[str, str]]:
+    """Return what the file says of the first processor, and read no further: a large host has hundreds."""
     try:
-        first = CPU_INFO.read_text("utf-8", "replace").partition("\n\n")[0]
+        with CPU_INFO.open(encoding="utf-8", errors="replace") as lines:
+            first = [line.rstrip("\n").partition(":") for line in takewhile(str.strip, lines)]
     except OSError:
         return []
-    return [(name, value) for name, _, value in (line.partition(":") for line in first.splitlines())]
+    return [(name, value) for name, _, value in first]

@@ -191,7 +191,7 @@ def sum_exactly(options: Any) -> None:
 
     Without VNNI an x86 CPU adds pairs of products in 16 bits, which overflow, and the sum is cut off: with the weights
     of the built-in classifier, the logits are off by 5 %. ONNX Runtime then makes the weights unsigned, and widens both
-    factors before it multiplies; runs take 5 to 20 % longer.
+    factors before it multiplies; runs take a tenth to a fifth longer.
     """
     if not cpu.has_vnni():  # elsewhere it would have no use, and take more than twice as long
         options.add_session_config_entry(EXACT_SUMS, "1")
