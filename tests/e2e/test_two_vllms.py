@@ -33,7 +33,7 @@ CLIENTS = 3
 PAUSE_S = 0.1  # between the requests of a client, and between two looks: vLLM needs the cores
 LOOKS = 10  # that see no change, until nothing more can come
 SHORT, LONG = 16, 1000  # tokens; the long ones take seconds
-WITHIN_S = 60.0
+WITHIN_S = 60.0  # something comes: a busy host may take longer for a whole long answer
 
 
 @dataclass
@@ -93,16 +93,16 @@ class Load:
         request_id = f"of-two-{number}"
         text = f"{MEDICAL if number % 3 else TECHNICAL} ({number % 7})"
         body = chat(text, temperature=0, max_tokens=tokens, ignore_eos=True, stream=stream)
-        async with asyncio.timeout(WITHIN_S), connect(self.daemon.base_url) as client:
+        async with asyncio.timeout(WITHIN_S) as silence, connect(self.daemon.base_url) as client:
             self.sent.append(request_id)
             client.send(post(body, f"X-Request-Id: {request_id}"))
             if stream:
-                self.outcomes[request_id] = await self._stream(request_id, client)
+                self.outcomes[request_id] = await self._stream(request_id, client, silence)
             else:
                 got = await client.answer(within_s=WITHIN_S)
                 self.outcomes[request_id] = "whole" if got.status == 200 else _error(got.body, got.status)
 
-    async def _stream(self, request_id: str, client: RawClient) -> str:
+    async def _stream(self, request_id: str, client: RawClient, silence: asyncio.Timeout) -> str:
         status, headers = await client.head()
         if status != 200:
             (length,) = [value for name, value in headers if name.lower() == "content-length"]
@@ -112,6 +112,7 @@ class Load:
             async for data in client.chunks():
                 body += data
                 self.streaming[request_id] += 1
+                silence.reschedule(asyncio.get_running_loop().time() + WITHIN_S)
         except Cut:
             pass
         finally:
