@@ -34,7 +34,14 @@ from support.rows import thorough
 from support.toy_config import config
 
 LORAS = tuple(Lora(name=name) for name in ("technical-lora", "medical-lora", "legal-lora", "technical-v2", "v3"))
-R = random.Random(11)  # noqa: S311 - no secret
+R = random.Random()  # noqa: S311 - no secret
+
+
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    """Without this, about one run in sixty had too few conversations on one side for a verdict."""
+    random.seed(11)
+    R.seed(11)
 
 
 def made(**routing: Any) -> Config:
