@@ -33,7 +33,7 @@ CLIENTS = 3
 PAUSE_S = 0.1  # between the requests of a client, and between two looks: vLLM needs the cores
 LOOKS = 10  # that see no change, until nothing more can come
 SHORT, LONG = 16, 1000  # tokens; the long ones take seconds
-WITHIN_S = 60.0  # something comes: a busy host may take longer for a whole long answer
+WITHIN_S = 60.0  # for a short answer, and for each chunk of a stream: a long one may take longer on a busy host
 
 
 @dataclass
