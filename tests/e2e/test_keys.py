@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from support.client_keys import line
 from support.daemon import Daemon, run_daemon
 from support.fake_vllm import run_fake_vllm
 from support.service import CHAT, TECHNICAL, chat, shipped_config
@@ -60,6 +61,24 @@ async def test_keys_are_added_and_revoked_while_the_service_runs(tmp_path: Path)
             assert (await post(daemon, secret, chat()))[0] == 401
             assert {one.get("key") for one in daemon.log_lines() if one["event"] == "routing_decision"} == {"ann"}
             assert secret not in daemon.log_text()
+
+
+async def test_the_place_in_the_queue_is_the_keys(tmp_path: Path) -> None:
+    async with run_fake_vllm() as fake:
+        config = shipped_config(fake.port)
+        config["pointsman"] = {
+            "access": {"keys_file": str(tmp_path / "keys.jsonl")},
+            "relay": {"scheduling_policy": "priority"},
+        }
+        (tmp_path / "keys.jsonl").write_bytes(line("ann", priority=-5) + line("bob", allowed_fields=["priority"]))
+        async with run_daemon(config, tmp_path) as daemon:
+            for model in ("MoM", "base-model"):
+                status, answer = await post(daemon, "ann-secret", chat(TECHNICAL, model, priority=-9))
+                assert (status, answer["error"]["param"]) == (400, "priority")
+                assert (await post(daemon, "ann-secret", chat(TECHNICAL, model)))[0] == 200
+                assert (fake.last.json["priority"], fake.last.values("X-Vllm-Priority")) == (-5, ["-5"])
+                assert (await post(daemon, "bob-secret", chat(TECHNICAL, model, priority=7)))[0] == 200
+                assert (fake.last.json["priority"], fake.last.values("X-Vllm-Priority")) == (7, [])
 
 
 def append(file: Path, text: bytes, before: bytes | None = None) -> bytes:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pointsman.config.client_keys import ClientKey, KeyFile, Scope, digest_of, expiry, load_keys, parse_keys
+from pointsman.config.model import RelayOptions
 from support.client_keys import line
 from support.rows import rows
 from support.toy_config import BASE, config
@@ -154,6 +156,32 @@ def test_a_file_that_others_can_read_or_change_is_a_warning(tmp_path: Path, mode
     path.chmod(mode)
     warnings = load_keys(path, CONFIG).warnings
     assert [f"other users can {what}" in found.message for found in warnings] == ([] if what is None else [True])
+
+
+@rows(
+    ("fields", "says"),
+    [
+        ({"priority": 1_000_001}, "at most 1,000,000"),
+        ({"priority": -1_000_001}, "at least -1,000,000"),
+        ({"priority": 1.5}, "priority"),
+        ({"priority": True}, "priority"),
+        ({"allowed_fields": ["user"]}, "allowed_fields"),
+    ],
+)
+def test_a_wrong_place_in_the_queue_is_told(fields: dict[str, Any], says: str) -> None:
+    relay = RelayOptions(scheduling_policy="priority")
+    by_priority = replace(CONFIG, pointsman=replace(CONFIG.pointsman, relay=relay))
+    (problem,) = parse_keys(line("ann", **fields), by_priority).errors
+    assert says in problem.message
+    assert not parse_keys(line("ann", priority=-1_000_000, allowed_fields=["priority"]), by_priority).errors
+
+
+def test_a_priority_that_vllm_ignores_is_an_error() -> None:
+    """Without an option vLLM orders its queue by arrival."""
+    (problem,) = read(line("ann", priority=0)).errors
+    assert (problem.path, problem.line) == ("priority", 1)
+    assert "vLLM ignores priorities" in problem.message
+    assert "--scheduling-policy priority" in problem.fix
 
 
 def test_a_file_of_more_than_4_mib_is_refused(tmp_path: Path) -> None:

@@ -284,6 +284,20 @@ PROBLEMS = [
         "`POST /tokenize`",
     ),
     (
+        MINIMAL + "pointsman: {relay: {scheduling_policy: priority, paths: {priorities: {POST /v1/embedding: 1}}}}\n",
+        'pointsman.relay.paths.priorities."POST /v1/embedding"',
+        11,
+        'found "POST /v1/embedding"',
+        "did you mean POST /v1/embeddings?",
+    ),
+    (
+        MINIMAL + "pointsman: {relay: {paths: {priorities: {POST /v1/embeddings: 1}}}}\n",
+        'pointsman.relay.paths.priorities."POST /v1/embeddings"',
+        11,
+        "vLLM ignores priorities",
+        "--scheduling-policy priority",
+    ),
+    (
         MINIMAL + "pointsman: {server: {max_buffered_bytes: 134217727}}\n",
         "pointsman.server.max_buffered_bytes",
         11,

@@ -78,7 +78,13 @@ def test_what_we_set_ourselves_is_not_the_clients(name: str) -> None:
     assert up((name, "theirs"), credentials=True) == []
 
 
-@rows("name", ["X-data-parallel-rank", "x-data-parallel-host", "X-DATA-PARALLEL-RANK", "X-Vllm-Priority", "x-vllm-new"])
+@rows(
+    "name",
+    [
+        *("X-data-parallel-rank", "x-data-parallel-host", "X-DATA-PARALLEL-RANK"),
+        *("X-Vllm-Priority", "x-vllm-new", "X-Amzn-SageMaker-Adapter-Identifier"),
+    ],
+)
 def test_a_client_does_not_choose_vllms_engine_nor_its_place_in_the_queue(name: str) -> None:
     assert up((name, "1"), credentials=True, proxied=True) == []
 

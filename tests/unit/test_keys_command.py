@@ -19,7 +19,7 @@ from pointsman.config.load import load
 from support.client_keys import line
 from support.config_files import MINIMAL, write
 
-CONFIG = MINIMAL + "pointsman: {access: {keys_file: lab/keys.jsonl}}\n"
+CONFIG = MINIMAL + "pointsman:\n  access: {keys_file: lab/keys.jsonl}\n"
 
 
 @pytest.fixture
@@ -64,6 +64,18 @@ def test_json_for_scripts(config: Path, capsys: pytest.CaptureFixture[str]) -> N
     (listed,) = json.loads(capsys.readouterr().out)
     assert {"name": "ann", "models": ["*"]}.items() <= listed.items()
     assert "sha256" not in listed
+
+
+def test_a_key_may_have_a_place_in_the_queue_or_choose_it(
+    config: Path, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(config.parent, CONFIG + "  relay: {scheduling_policy: priority}\n")
+    choice = ("--allow-field", "priority", "--allow-field", "kv_transfer_params")
+    assert keys(config, "add", "ann", "--priority", "-5", *choice) == 0
+    (key,) = parse_keys(file.read_bytes(), load(config).config).keys
+    assert (key.priority, key.allowed_fields) == (-5, ("priority", "kv_transfer_params"))
+    assert keys(config, "list") == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[-3:-1] == ["-5", "priority,kv_transfer_params"]
 
 
 def test_a_new_file_is_the_owners_alone_and_an_old_one_is_closed_to_others(config: Path, file: Path) -> None:

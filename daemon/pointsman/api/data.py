@@ -18,6 +18,7 @@ from pointsman.api.dry_run import dry_run
 from pointsman.api.health import Ready, health_routes, ping_routes
 from pointsman.api.kept_text import keep_text
 from pointsman.api.models import model_list, model_of_list
+from pointsman.api.queue_place import own_priority, take_place
 from pointsman.api.realtime import check_offer
 from pointsman.api.token_budget import reserve
 from pointsman.config import paths
@@ -32,8 +33,10 @@ from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.reroute import Plan, forward_chosen
+from pointsman.routing import queue_fields
 from pointsman.routing.body import Fields, fields_at_once, model_at_once, model_of, read_fields
 from pointsman.routing.decision import Choice, Reason
+from pointsman.routing.edits import PRIORITY_FIELD, edited
 from pointsman.routing.explain import describe
 from pointsman.routing.formats import FORMATS, MESSAGES, RESPONSES, Format, ParsedRequest, with_model
 from pointsman.routing.router import LONGEST_NAME, Routed, Router, is_plain
@@ -125,11 +128,13 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         check_model(exchange.key, None)
         await forwarder.forward(exchange, backend.config.vllm_endpoints, body)  # vLLM reports the error
         return None
-    model, auto_names = model_at_once(body), router.auto_names_of(exchange.key)
+    auto_names = router.auto_names_of(exchange.key)
+    model = model_at_once(body) if own_priority(router, exchange.key, form.path) is None else None
     if model is None or model in auto_names or form is RESPONSES:
         names = router.fields_of[form]
         usual = fields_at_once(body, names)
         fields = await router.lane.run(read_fields(body, names)) if usual is None else usual
+        exchange.priority = await take_place(router, exchange.key, form.path, fields)
         model = model or fields.model
     record.original_model = model and model[:LONGEST_NAME]
     continued = stored.NOTHING
@@ -139,10 +144,11 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     if model is not None and model not in auto_names:
         check_model(exchange.key, model.removeprefix(DIRECT))
         named: Body = body
-        if is_plain(model):
+        if is_plain(model) and exchange.priority is None:
             routed = router.explicit(b"", model, at)  # the body is sent as it came
         else:
-            fields = await router.lane.run(read_fields(body, ("model",)))
+            fields = await router.lane.run(read_fields(body, ("model", PRIORITY_FIELD)))
+            fields.priority = exchange.priority
             routed = router.direct(ParsedRequest(form, fields, model), at)
             named = routed.edited.body
         record.decided(routed)
@@ -188,12 +194,16 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
     if lease is not None and lease.counts_tokens:
         body = await reserve(exchange, lease, backend.router.lane, body, is_json=is_json)
     fields = await _fields(backend, body) if is_json else None
+    if fields is not None:
+        exchange.priority = await take_place(backend.router, exchange.key, exchange.record.path, fields)
     model = None if fields is None else model_of(fields)
     if fields is None or model is None or not _means_default(backend, exchange, model):
         named: Body = body
         if fields is not None and model is not None and not is_plain(model):
             model = model.removeprefix(DIRECT)
             named = with_model(fields, model)
+        elif exchange.priority is not None and fields is not None:
+            named = edited(fields, ()).body
         check_model(exchange.key, model)
         endpoints = config.vllm_endpoints if model is None else planner.explicit(model, poller.served).endpoints
         await forwarder.forward(exchange, endpoints, named, model=model or "")
@@ -236,9 +246,9 @@ def _means_default(backend: Backend, exchange: Exchange, model: str) -> bool:
 
 
 async def _fields(backend: Backend, body: Received) -> Fields | None:
-    """Return what names the model, or None if the body is not a JSON object; vLLM reports that."""
+    """Return what names the model and the place in the queue, or None if the body is no JSON object, as vLLM says."""
     try:
-        return await backend.router.lane.run(read_fields(body, ("model",)))
+        return await backend.router.lane.run(read_fields(body, ("model", *queue_fields.FIELDS)))
     except RequestError:
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pointsman.api import stored
 from pointsman.api.auth import check_model
 from pointsman.api.caller import caller_of, origin_of, stated_ask
+from pointsman.api.queue_place import own_priority, take_place
 from pointsman.config.model import DIRECT
 from pointsman.errors import UnknownResponse
 from pointsman.long_body import Received
@@ -28,6 +29,11 @@ async def dry_run(
     """
     fields = await router.lane.run(read_fields(body, router.fields_of[RESPONSES]))
     form = format_of(fields)
+    key = None if exchange is None else exchange.key
+    if exchange is None:
+        fields.priority = own_priority(router, None, form.path)
+    else:
+        await take_place(router, key, form.path, fields)
     continued = stored.Continued()
     if form is RESPONSES and responses is not None:
         continued = _continued(router, fields, exchange, responses)
@@ -37,7 +43,6 @@ async def dry_run(
         origin = origin_of(router, exchange, form.path)
         stated, caller = stated_ask(head), caller_of(router, exchange.client, head, fields)
     parsed = await router.lane.run(form.read(fields, router.finder, stated))
-    key = None if exchange is None else exchange.key
     if parsed.model is not None and parsed.model not in router.auto_names_of(key):
         check_model(key, parsed.model.removeprefix(DIRECT))
     routed = await router.route(

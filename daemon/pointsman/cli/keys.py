@@ -40,8 +40,8 @@ def run(options: argparse.Namespace) -> int:
     if (options.action != "list") is not (options.name is not None):
         options.parser.error("add and revoke need a NAME, list takes none")
     limits = {name: getattr(options, name) for name in LIMITS}
-    of_add = (options.model, options.default_model, options.expires, options.upstream_key_file, *limits.values())
-    if options.action != "add" and any(value is not None for value in of_add):
+    of_add = ("model", "default_model", "expires", "upstream_key_file", "priority", "allow_field", *LIMITS)
+    if options.action != "add" and any(getattr(options, name) is not None for name in of_add):
         options.parser.error("only --config and --json are for other actions than add")
     config = load(options.config or default_path()).config
     if config.pointsman.access.keys_file is None:
@@ -73,6 +73,8 @@ def _add(path: Path, config: Config, options: argparse.Namespace, limits: Mappin
         expires=options.expires,
         **limits,
         upstream_key_file=options.upstream_key_file,
+        priority=options.priority,
+        allowed_fields=tuple(options.allow_field or ()),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
     with _locked(path):
@@ -103,7 +105,7 @@ def _list(path: Path, *, as_json: bool) -> None:
         shown = [msgspec.to_builtins(entry) for entry in found]
         print(json.dumps([{name: value for name, value in one.items() if name != "sha256"} for one in shown], indent=2))
         return
-    rows = [("name", "models", "default", "expires", "limits", "created")]
+    rows = [("name", "models", "default", "expires", "limits", "priority", "allowed fields", "created")]
     rows += [
         (
             entry.name,
@@ -111,6 +113,8 @@ def _list(path: Path, *, as_json: bool) -> None:
             entry.default_model or "-",
             entry.expires or "-",
             ",".join(f"{name}={value}" for name in LIMITS if (value := getattr(entry, name))) or "-",
+            "-" if entry.priority is None else str(entry.priority),
+            ",".join(entry.allowed_fields) or "-",
             entry.created or "-",
         )
         for entry in found

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from pointsman import __version__
+from pointsman.config.options.access import QueueField
 
 VERSION = f"pointsman {__version__}"
 WHERE = "/etc/pointsman/config.yaml if it exists, else config/config.yaml"
@@ -242,6 +243,13 @@ def _keys(commands: _Commands) -> None:
         ("--max-body-bytes", "bytes of a request's body"),
     ):
         command.add_argument(flag, type=int, metavar="N", help=f"of add: the most {what}")
+    command.add_argument("--priority", type=int, metavar="N", help="of add: the place in vLLM's queue; lower is first")
+    command.add_argument(
+        "--allow-field",
+        action="append",
+        choices=get_args(QueueField),
+        help="of add: a field by which the client may choose its place in vLLM itself, any number of times",
+    )
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(parser=command)
 

@@ -24,6 +24,8 @@ import msgspec
 
 from pointsman import files
 from pointsman.config.model import Config
+from pointsman.config.options.access import QueueField
+from pointsman.config.options.relay import IGNORED, MAX_PRIORITY, NOT_IGNORED
 from pointsman.config.secret import read_secret
 from pointsman.config.words import choose
 from pointsman.errors import CannotStart, Problem
@@ -77,6 +79,10 @@ class ClientKey(msgspec.Struct, frozen=True):
     max_body_bytes: int | None = None
     upstream: bytes = b""
     """The header line with the key that vLLM gets in place of the service's; empty for that one."""
+    priority: int | None = None
+    """The place in vLLM's queue; None for that of the path."""
+    allowed_fields: tuple[QueueField, ...] = ()
+    """The fields that the client may use, beside those that all may."""
 
     def __repr__(self) -> str:
         return f"ClientKey({self.name})"
@@ -125,6 +131,8 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     max_in_flight: int | None = None
     max_body_bytes: int | None = None
     upstream_key_file: str | None = None
+    priority: int | None = None
+    allowed_fields: tuple[QueueField, ...] = ()
     created: str | None = None
 
 
@@ -221,12 +229,17 @@ class _Reader:
             fix = "add the key with `pointsman keys add`"
             self._problem(line, "sha256", "expected 64 hexadecimal digits in lower case", fix)
         scope, limits, upstream = self._scope(entry, line), self._limits(entry, line), self._upstream(entry, line)
+        self._priority(entry, line)
         if len(self.keys) >= MOST_KEYS:
             self._problem(line, "", f"there are more than {MOST_KEYS:,} keys", "remove those that are not used")
         if len(self.problems) > before:
             return
         digest = bytes.fromhex(entry.sha256)
-        key = ClientKey(entry.name, digest, scope, expires, limits, entry.max_body_bytes, upstream)
+        key = ClientKey(
+            *(entry.name, digest, scope, expires, limits, entry.max_body_bytes, upstream),
+            priority=entry.priority,
+            allowed_fields=entry.allowed_fields,
+        )
         other = self._digests.setdefault(key.digest, key.name)
         if other != key.name:
             fix = f"remove one of the two, and add it anew with `pointsman keys add {key.name}`"
@@ -281,6 +294,15 @@ class _Reader:
                 self._problem(line, name, message, "write such a number, or remove the limit")
         limits = KeyLimits(*(getattr(entry, name) for name in KeyLimits._fields))
         return None if limits == UNLIMITED else limits
+
+    def _priority(self, entry: Entry, line: int) -> None:
+        if entry.priority is None:
+            return
+        if abs(entry.priority) > MAX_PRIORITY:
+            message = f"expected a whole number of at least {-MAX_PRIORITY:,} and at most {MAX_PRIORITY:,}"
+            self._problem(line, "priority", message, "write such a number; a lower one goes first")
+        if self._config.pointsman.relay.scheduling_policy == "fcfs":
+            self._problem(line, "priority", IGNORED, NOT_IGNORED)
 
     def _check(self, model: str, line: int, field: str) -> None:
         if model in self._known:

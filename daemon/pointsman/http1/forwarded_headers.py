@@ -11,8 +11,9 @@ from pointsman.http1.grammar import HOP_BY_HOP
 
 # A browser's page is answered here, and vLLM's own permissions for pages must not stand beside ours.
 _REPLACED = frozenset({b"host", b"content-length", b"expect", b"origin", b"x-request-id"})
-# vLLM's choice of an engine rank and of the order in its queue, and what this program says to clients.
-_NEVER = (b"x-data-parallel-", b"x-vllm-", b"x-pointsman-", b"x-vsr-")
+# vLLM's choice of an engine rank, of the order in its queue and (on /invocations) of an adapter in place of the body's,
+# and what this program says to clients.
+_NEVER = (b"x-data-parallel-", b"x-vllm-", b"x-amzn-sagemaker-", b"x-pointsman-", b"x-vsr-")
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"cookie"})
 # What proxies say about a client, which anybody else could make up.
 _PROXIED = frozenset(

@@ -32,6 +32,7 @@ class Exchange:
         "hides_usage",
         "key",
         "lease",
+        "priority",
         "record",
         "request",
         "stores",
@@ -50,6 +51,8 @@ class Exchange:
         """The client's key; None where clients need none."""
         self.lease: KeyLease | None = None
         """What the request takes of the key's limits, None where it has none."""
+        self.priority: int | None = None
+        """The operator's priority of the request in vLLM's queue, None where there is none."""
         self.answer: Tail | None = None
         """What was passed on of the answer, once the request was sent."""
         self.hides_usage = False

@@ -74,6 +74,9 @@ class ForwardedRequest(ResponseStream):
         self._broke = False
         key = exchange.key
         key_line = upstreams.key_line if key is None else key.upstream or upstreams.key_line
+        if exchange.priority is not None:
+            # For /v1/messages, vLLM reads it here alone; elsewhere this is what the body says.
+            key_line += b"X-Vllm-Priority: %d\r\n" % exchange.priority
         self._request_lines = header_lines(
             request, body, id_line, key_line, record.trace, credentials=upstreams.pass_credentials
         )

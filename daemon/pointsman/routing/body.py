@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import functools
 import json
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 import msgspec
 import numpy as np
@@ -57,7 +57,13 @@ FIELDS = (
 
 
 class _Named(msgspec.Struct, gc=False):
+    """A body in which the client chooses the model and, of what `queue_fields` reads, nothing."""
+
     model: str = ""
+    priority: Literal[0] = 0
+    kv_transfer_params: None = None
+    ec_transfer_params: None = None
+    vllm_xargs: None = None
 
 
 _STRING = Decoder(str)
@@ -87,6 +93,8 @@ class Fields(msgspec.Struct, gc=False):
     """The messages of a body of usual size and form, read along with its fields."""
     address: int = 0
     """Where `data` is in memory, once that was asked for."""
+    priority: int | None = None
+    """The operator's priority of the request, which each edited body has; None where there is none."""
 
     def get(self, name: str) -> Value | None:
         """Return a value, None where there is none."""
@@ -218,7 +226,10 @@ def model_of(fields: Fields) -> str | None:
 
 
 def model_at_once(body: Received) -> str | None:
-    """Return the requested model of a short body of usual form; of any other None, and all its fields are read."""
+    """Return the requested model of a short body of usual form; of any other None, and all its fields are read.
+
+    In one of usual form the client chooses no place in vLLM's queue.
+    """
     if not isinstance(body, bytes) or len(body) > SCANNED_ONCE:
         return None
     try:

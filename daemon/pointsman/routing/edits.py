@@ -49,6 +49,9 @@ PROMPT_FIELDS = frozenset({"messages", "system", "instructions"})
 USAGE_FIELD = "stream_options"
 """The field in which the usage of a stream is asked for."""
 
+PRIORITY_FIELD = "priority"
+"""The field with a request's priority in vLLM's queue."""
+
 # A slice of a smaller body costs less than a view of it.
 _COPIED_BYTES = 16 * 1024
 # To join a smaller body costs less than to send it in pieces.
@@ -103,7 +106,9 @@ def changed(fields: Fields, name: str, new: Pieces) -> Change:
 
 
 def edited(fields: Fields, changes: Sequence[Change], reasoning: bool | None = None) -> Edited:
-    """Return the body with these changes, and every other byte as it was; new fields come first."""
+    """Return the body with these changes and its priority, and every other byte as it was; new fields come first."""
+    if fields.priority is not None:
+        changes = (*changes, changed(fields, PRIORITY_FIELD, (b"%d" % fields.priority,)))
     if not changes:
         return Edited(fields.body, reasoning=reasoning)
     data = fields.data

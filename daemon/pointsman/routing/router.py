@@ -15,7 +15,7 @@ from pointsman.config.client_keys import ClientKey, Scope
 from pointsman.config.model import DIRECT, Config, Endpoint
 from pointsman.config.overlay import NOTHING, Overlay, laid_over
 from pointsman.long_body import Received
-from pointsman.routing import stream_usage
+from pointsman.routing import queue_fields, stream_usage
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.body import FIELDS
 from pointsman.routing.canaries import Arm, Canaries, canaries_of
@@ -113,10 +113,14 @@ class Router:
         self.session_ids = SessionIds(routing.session_headers, routing.session_fields)
         stated = () if asks.body_field is None else (asks.body_field,)
         counted = stream_usage.FIELDS if stream_usage.has_arms(routing) else ()
-        self.fields = tuple(dict.fromkeys((*FIELDS, *sorted(parameters), *stated, *counted, *self.session_ids.fields)))
+        read = (*FIELDS, *queue_fields.FIELDS, *sorted(parameters), *stated, *counted, *self.session_ids.fields)
+        self.fields = tuple(dict.fromkeys(read))
         """The top-level fields of a body that routing reads or edits."""
         self.fields_of: dict[Format, tuple[str, ...]] = {form: self.fields + form.own_fields for form in FORMATS}
         """The same with those of each format alone."""
+        priorities = config.pointsman.relay.paths.priorities
+        self.priorities = {text.partition(" ")[2]: number for text, number in priorities.items()}
+        """The priorities in vLLM's queue, by path."""
         self.lane = Lane()
         """Where long bodies are read, in turn."""
         self._histories: HistoryReader = HistoryReader(self.finder)
@@ -232,7 +236,8 @@ class Router:
         return msgspec.structs.replace(routed, decision=decision, edited=_edited(request, decision))
 
     def _named(self, request: ParsedRequest, model: str, at: Endpoint | None) -> Routed:
-        return self.explicit(request.body, model, at) if is_plain(model) else self.direct(request, at)
+        as_it_came = is_plain(model) and request.fields.priority is None
+        return self.explicit(request.body, model, at) if as_it_came else self.direct(request, at)
 
     def explicit(self, body: Received, model: str, at: Endpoint | None = None) -> Routed:
         """Return the decision for a model that the client named and that is no auto name.
@@ -247,7 +252,7 @@ class Router:
         return Routed(decision, Edited(body), time.perf_counter() - started)
 
     def direct(self, request: ParsedRequest, at: Endpoint | None = None) -> Routed:
-        """Return the decision for a model that the client named after DIRECT: the body has its name alone."""
+        """Return the decision for a model that the client named, maybe after DIRECT: the body has its name alone."""
         name = (request.model or "").removeprefix(DIRECT)
         routed = self.explicit(request.body, name, at)
         return msgspec.structs.replace(routed, edited=request.apply(Edits(model=name)))

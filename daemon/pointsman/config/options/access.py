@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pointsman.config.options.option import option
+
+QueueField = Literal["priority", "kv_transfer_params", "ec_transfer_params"]
+"""A field of a body by which a client chooses its place in vLLM's queue, or where its cache comes from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,4 +22,9 @@ class AccessOptions:
         "Listen beyond the loopback with vLLM's key (`relay.api_key_file`) and without client keys: whoever reaches "
         "the address is served.",
         False,
+    )
+    allowed_fields: tuple[QueueField, ...] = option(
+        "Fields of a body by which every client may choose its place in vLLM's queue (`priority`), or from where vLLM "
+        "takes its cache; else they are refused. A key may have `allowed_fields` of its own.",
+        (),
     )

@@ -3,9 +3,16 @@
 # ruff: noqa: RUF009 - `option()` is `dataclasses.field()` with its metadata named
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from pointsman.config.options.option import option
+from pointsman.config.options.option import EMPTY, option
+
+MAX_PRIORITY = 1_000_000
+"""Of a path or a key, and as far below 0."""
+IGNORED = "vLLM ignores priorities, as it orders its queue by arrival (pointsman.relay.scheduling_policy: fcfs)"
+NOT_IGNORED = "start each vLLM with --scheduling-policy priority and write scheduling_policy: priority, or remove it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +21,13 @@ class PathOptions:
         "More of vLLM's paths for clients, such as `POST /v2/embed`; never those that administer vLLM.", ()
     )
     remove: tuple[str, ...] = option("Paths that clients cannot reach then, such as `POST /tokenize`.", ())
+    priorities: Mapping[str, int] = option(
+        "The priority in vLLM's queue of requests on a path, such as `POST /v1/embeddings: 10`, unless the key has one "
+        "of its own. A lower number goes first; without one it is 0.",
+        EMPTY,
+        minimum=-MAX_PRIORITY,
+        maximum=MAX_PRIORITY,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,4 +67,9 @@ class RelayOptions:
         "Refuse a client's request for a minute with 422 if an endpoint died twice while it was in flight there.", True
     )
     paths: PathOptions = option("Paths that clients can reach beside, or in place of, the usual ones.", PathOptions())
+    scheduling_policy: Literal["fcfs", "priority"] = option(
+        "How every vLLM orders its queue, as its `--scheduling-policy` says. With `fcfs` it ignores priorities, so "
+        "none may be configured.",
+        "fcfs",
+    )
     forward_authorization: bool = option("Forward the client's `Authorization` header to vLLM.", False)

@@ -1,0 +1,26 @@
+"""Give a request its place in vLLM's queue: the operator's, or the client's own where that is allowed."""
+
+from __future__ import annotations
+
+from pointsman.config.client_keys import ClientKey
+from pointsman.routing import queue_fields
+from pointsman.routing.body import Fields
+from pointsman.routing.edits import PRIORITY_FIELD
+from pointsman.routing.router import Router
+
+
+def own_priority(router: Router, key: ClientKey | None, path: str) -> int | None:
+    """Return the priority of the key, else that of the path; None where neither has one."""
+    return router.priorities.get(path) if key is None or key.priority is None else key.priority
+
+
+async def take_place(router: Router, key: ClientKey | None, path: str, fields: Fields) -> int | None:
+    """Return the priority that the body gets, None if it stays as it is; raises RequestError (400)."""
+    own = own_priority(router, key, path)
+    if queue_fields.chooses(fields):
+        allowed = {*router.config.pointsman.access.allowed_fields, *(() if key is None else key.allowed_fields)}
+        await router.lane.run(queue_fields.check(fields, allowed))
+        if PRIORITY_FIELD in allowed and PRIORITY_FIELD in fields.values:
+            own = None
+    fields.priority = own
+    return own
