@@ -35,9 +35,9 @@ def head(path: str = "/config", method: str = "GET", host: str = "127.0.0.1:9190
     return read_head(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n".encode())
 
 
-def refused(found: Any, hosts: Hosts = HOSTS) -> tuple[int, str] | None:
+def refused(found: Any, hosts: Hosts = HOSTS, scheme: bytes = b"http") -> tuple[int, str] | None:
     head, length = found
-    error = fault(head, hosts, has_body=bool(length) or head.chunked)
+    error = fault(head, hosts, (scheme,), has_body=bool(length) or head.chunked)
     return None if error is None else (error.status, error.code)
 
 
@@ -79,11 +79,32 @@ def test_a_page_of_another_origin_is_refused(path: str, method: str, fields: dic
         {"Sec_Fetch_Site": "none"},
         {"Sec_Fetch_Site": "Same-Origin", "Origin": "http://127.0.0.1:9190"},
         {"Origin": "HTTP://127.0.0.1:9190"},
-        {"Origin": "https://127.0.0.1:9190"},
     ],
 )
 def test_our_own_page_and_whoever_is_no_browser_pass(fields: dict[str, str]) -> None:
     assert refused(head("/reload", "POST", **fields)) is None
+
+
+def test_a_page_of_another_scheme_is_another_origin() -> None:
+    """Whoever is on the way can write the page of an address without encryption."""
+    for scheme, other in ((b"http", "https"), (b"https", "http")):
+        own = f"{scheme.decode()}://127.0.0.1:9190"
+        assert refused(head("/reload", "POST", Origin=own), scheme=scheme) is None
+        assert refused(head("/reload", "POST", Origin=f"{other}://127.0.0.1:9190"), scheme=scheme) is not None
+    for strange in ("file", "", "ftp"):
+        assert refused(head("/reload", "POST", Origin=f"{strange}://127.0.0.1:9190")) == (403, "cross_origin")
+
+
+def test_an_empty_host_is_nobodys() -> None:
+    assert refused(head("/reload", "POST", host="")) == (403, "unknown_host")
+    assert refused(head("/reload", "POST", host="", Origin="null")) == (403, "unknown_host")
+
+
+@rows(("encrypted", "proxied"), [(False, False), (True, False), (False, True), (True, True)])
+def test_the_scheme_is_the_listeners_unless_a_trusted_proxy_is_between(encrypted: bool, proxied: bool) -> None:
+    asked = Asked(None, encrypted=encrypted, proxied=proxied)
+    passed = {scheme for scheme in ("http", "https") if asked(head(Origin=f"{scheme}://127.0.0.1:9190")).status == 200}
+    assert passed == ({"http", "https"} if proxied else {"https" if encrypted else "http"})
 
 
 def test_a_tunnel_has_another_port_and_is_no_other_origin() -> None:
@@ -121,14 +142,15 @@ def test_json_and_no_body_at_all_pass(kind: str) -> None:
 class Asked:
     """A guarded handler, and what it answers."""
 
-    def __init__(self, token: bytes | None) -> None:
+    def __init__(self, token: bytes | None, *, encrypted: bool = False, proxied: bool = False) -> None:
         async def answer(_: Request) -> Response:
             return Response(200)
 
-        self._handler = guarded(answer, lambda: HOSTS, lambda: token)
+        self._handler = guarded(answer, lambda: HOSTS, lambda: token, lambda: encrypted)
+        self._writer = type("Writer", (), {"proxied": proxied})
 
     def __call__(self, found: Any) -> Response:
-        request: Any = type("Sent", (), {"head": found[0], "has_body": False})
+        request: Any = type("Sent", (), {"head": found[0], "has_body": False, "writer": self._writer})
         response = asyncio.run(self._handler(request))
         assert response is not None
         return response

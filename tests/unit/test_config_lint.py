@@ -223,8 +223,18 @@ def test_missing_use_reasoning_is_one_warning_for_the_whole_file(tmp_path: Path)
 def test_a_key_file_that_exists_is_fine(tmp_path: Path) -> None:
     """Relative to the config."""
     (tmp_path / "vllm.key").write_text("k")
+    text = CATEGORIES + GENERAL + "pointsman: {relay: {api_key_file: vllm.key}}\n"
+    for mode in (0o600, 0o640):
+        (tmp_path / "vllm.key").chmod(mode)
+        assert findings(tmp_path, text).warnings == ()
 
-    assert findings(tmp_path, CATEGORIES + GENERAL + "pointsman: {relay: {api_key_file: vllm.key}}\n").warnings == ()
+
+def test_vllms_key_that_others_can_read_is_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "vllm.key").write_text("k")
+    (tmp_path / "vllm.key").chmod(0o644)
+    warning = the_warning(tmp_path, CATEGORIES + GENERAL + "pointsman: {relay: {api_key_file: vllm.key}}\n")
+    assert (warning.path, warning.line) == ("pointsman.relay.api_key_file", 16)
+    assert f"every user of this host can read {tmp_path / 'vllm.key'}" in warning.message
 
 
 def test_an_unknown_label_is_an_error_at_its_item(tmp_path: Path) -> None:

@@ -91,6 +91,29 @@ def test_no_value_makes_a_call_to_the_log_fail(value: Any, told: Any) -> None:
     assert json.loads(ENCODER.encode_info([line(value=value)]))["value"] == told
 
 
+def test_no_control_character_or_line_separator_is_written_but_the_newline_at_the_end() -> None:
+    """A client's model name, for one, would move the cursor of a terminal, or begin a line of its own."""
+    controls = [*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u2028", "\u2029"]
+    for text in (*controls, "".join(controls), "é\x9b2J語\x7f"):
+        for value in (text, [text], {text: text}, text + "\udc80"):
+            made = line(value=value)
+            for data in (ENCODER.encode(made), ENCODER.encode_info([made]), ENCODER.encode_info([made, made])):
+                assert json.loads(data.splitlines()[0]) == made
+                assert not [one for one in data.decode() if one in controls and one != "\n"]
+
+
+def test_a_line_of_control_characters_has_at_most_16_kib() -> None:
+    for count in (1, 2):
+        data = ENCODER.encode_info([line(text="\x7f" * 10_000)] * count)
+        assert {len(one) <= 16 * KIB for one in data.splitlines()} == {True}
+        assert len([json.loads(one) for one in data.splitlines()]) == count
+
+
+def test_what_is_no_control_character_stays_readable() -> None:
+    text = "é语🙂\xa0\u2027\u202f\u1028"
+    assert text.encode() in ENCODER.encode(line(value=text))
+
+
 def test_a_field_is_cut_to_8_kib() -> None:
     log = Memory()
     Log("info", log).write("error", "event", traceback="x" * 9000 + "the end")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 
 from pointsman.errors import RequestError
 from pointsman.http1.request_head import RequestHead
@@ -17,6 +17,8 @@ OPEN_PATHS = ("/metrics", "/health", "/ready")
 # The files of the page, which are the same everywhere: the page itself asks for the token.
 PAGE, PAGE_FILES = "/", "/page/"
 _OWN_SITE = frozenset({b"same-origin", b"none"})
+# A trusted proxy may end the encryption, or add it.
+_SCHEMES = (b"http", b"https")
 
 
 class Refused(RequestError):
@@ -26,15 +28,20 @@ class Refused(RequestError):
         super().__init__(message, status=status, code=code)
 
 
-def guarded(handler: Handler, hosts: Callable[[], Hosts], token: Callable[[], bytes | None]) -> Handler:
+def guarded(
+    handler: Handler, hosts: Callable[[], Hosts], token: Callable[[], bytes | None], encrypted: Callable[[], bool]
+) -> Handler:
     """Return a handler that refuses what must not reach `handler`.
 
-    `hosts` are the names of the listener; `token` returns what a client must know, None where it needs none.
+    `hosts` are the names of the listener; `token` returns what a client must know, None where it needs none;
+    `encrypted` returns whether the listener has TLS.
     """
 
     def guard(request: Request) -> Coroutine[None, None, Response | None]:
         head = request.head
-        error = fault(head, hosts(), has_body=request.has_body)
+        scheme = b"https" if encrypted() else b"http"
+        schemes = _SCHEMES if request.writer.proxied else (scheme,)
+        error = fault(head, hosts(), schemes, has_body=request.has_body)
         if error is None and not is_open(head.path) and not _is_page(head.path):
             error = _without_token(head, token())
         return handler(request) if error is None else _refuse(error)
@@ -51,8 +58,8 @@ def _is_page(path: str) -> bool:
     return path == PAGE or path.startswith(PAGE_FILES)
 
 
-def fault(head: RequestHead, hosts: Hosts, *, has_body: bool) -> Refused | None:
-    """Return what a page could have made of a request, or None. Pure."""
+def fault(head: RequestHead, hosts: Hosts, schemes: Collection[bytes], *, has_body: bool) -> Refused | None:
+    """Return what a page could have made of a request, or None; `schemes` are those of our own page. Pure."""
     host = head.values.get(b"host")
     if not hosts.known(host, any_ip=is_open(head.path)):
         return Refused(
@@ -61,7 +68,7 @@ def fault(head: RequestHead, hosts: Hosts, *, has_body: bool) -> Refused | None:
             403,
             "unknown_host",
         )
-    if not _same_origin(head, host):
+    if not _same_origin(head, host, schemes):
         return Refused(
             "the admin port takes no requests from pages of other origins; open its address itself", 403, "cross_origin"
         )
@@ -70,13 +77,16 @@ def fault(head: RequestHead, hosts: Hosts, *, has_body: bool) -> Refused | None:
     return None
 
 
-def _same_origin(head: RequestHead, host: bytes | None) -> bool:
+def _same_origin(head: RequestHead, host: bytes | None, schemes: Collection[bytes]) -> bool:
     """Return whether the request comes from our own page, or no browser says where from."""
     values = head.values
     if values.get(b"sec-fetch-site", b"none").lower() not in _OWN_SITE:
         return False
     origin = values.get(b"origin")
-    return origin is None or (host is not None and origin.lower().partition(b"://")[2] == host.lower())
+    if origin is None:
+        return True
+    scheme, _, authority = origin.lower().partition(b"://")
+    return host is not None and scheme in schemes and authority == host.lower()
 
 
 def _media_type(head: RequestHead) -> bytes:

@@ -161,7 +161,10 @@ class Ports:
                 self._limits(), max_connections=ADMIN_CONNECTIONS, max_body_bytes=MOST_BODY_BYTES
             )
 
-        handler = guarded(table, lambda: self._hosts(places), token)
+        def encrypted() -> bool:
+            return self._admin_tls() is not None and not all(place.unix for place in places)
+
+        handler = guarded(table, lambda: self._hosts(places), token, encrypted)
         return Port(Listener(handler, limits, lambda _: None, lambda _: None, self._budget, self._admin_tls), places)
 
 

@@ -242,11 +242,13 @@ def _weight(loaded: Loaded) -> Iterator[Problem]:
 
 
 def _key_file(loaded: Loaded) -> Iterator[Problem]:
-    name = loaded.config.pointsman.relay.api_key_file
+    name, where = loaded.config.pointsman.relay.api_key_file, ("pointsman", "relay", "api_key_file")
     if name is not None and not Path(name).is_file():
         message = f"the file {name} does not exist"
         fix = "create it before the service starts, with the key in it"
-        yield loaded.places.problem(("pointsman", "relay", "api_key_file"), message, fix)
+        yield loaded.places.problem(where, message, fix)
+    elif name is not None:
+        yield from _readable(loaded, where, name)
 
 
 def _token_file(loaded: Loaded) -> Iterator[Problem]:
@@ -257,9 +259,15 @@ def _token_file(loaded: Loaded) -> Iterator[Problem]:
     if not Path(name).is_file():
         fix = "create it before the service starts, with the token in it: openssl rand -hex 32"
         yield loaded.places.problem(where, f"the file {name} does not exist", fix)
-    elif others_can_read(name):
-        message = f"every user of this host can read {name}"
-        yield loaded.places.problem(where, message, f"chmod 640 {name}, with the group of the service's user")
+    else:
+        yield from _readable(loaded, where, name)
+
+
+def _readable(loaded: Loaded, where: Keys, file: str) -> Iterator[Problem]:
+    """Warn of a secret that everybody can read."""
+    if others_can_read(file):
+        message = f"every user of this host can read {file}"
+        yield loaded.places.problem(where, message, f"chmod 640 {file}, with the group of the service's user")
 
 
 def _no_token(loaded: Loaded) -> Iterator[Problem]:
@@ -292,10 +300,7 @@ def _certificates(loaded: Loaded) -> tuple[list[Problem], list[Problem]]:
             continue
         if trouble is not None:
             warnings.append(loaded.places.problem((*where, "certificate_file"), *trouble))
-        if others_can_read(options.key_file):
-            message = f"every user of this host can read {options.key_file}"
-            fix = f"chmod 640 {options.key_file}, with the group of the service's user"
-            warnings.append(loaded.places.problem((*where, "key_file"), message, fix))
+        warnings += _readable(loaded, (*where, "key_file"), options.key_file)
     if not is_local(server.admin_listen or DEFAULT_ADMIN) and server.admin_tls is None:
         message = f"the token is sent to {server.admin_listen} without encryption, so whoever is on the way can read it"
         fix = "set admin_tls, or listen at a loopback address or a Unix socket"

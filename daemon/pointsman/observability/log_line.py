@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import time
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -35,7 +36,7 @@ class LineEncoder:
     def encode_info(self, lines: Sequence[Line]) -> bytes:
         """Return lines of level info, encoded as by `encode` but in a third of the time."""
         try:
-            data = _encode_lines(lines)
+            data = _escaped(_encode_lines(lines))
         except _UNENCODABLE:
             data = b""
         if not data or not _fit(data):
@@ -50,11 +51,23 @@ _encode, _encode_lines = _ENCODER.encode, _ENCODER.encode_lines
 _UNENCODABLE = (UnicodeEncodeError, OverflowError)
 
 
+# JSON need not escape DEL, C1 and the line separators; but a terminal obeys them, and some readers end a line there.
+_ESCAPES = {chr(code).encode(): b"\\u%04x" % code for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
+_ESCAPED = re.compile(b"|".join(_ESCAPES))
+
+
+def _escaped(data: bytes) -> bytes:
+    """Return JSON with no control character but the newlines between lines."""
+    if data.isascii() and b"\x7f" not in data:
+        return data
+    return _ESCAPED.sub(lambda found: _ESCAPES[found[0]], data)
+
+
 def _json(value: Any) -> bytes:
     try:
-        return _encode(value)
+        return _escaped(_encode(value))
     except _UNENCODABLE:
-        return json.dumps(msgspec.to_builtins(value, enc_hook=repr)).encode()
+        return _escaped(json.dumps(msgspec.to_builtins(value, enc_hook=repr)).encode())
 
 
 def _fit(data: bytes) -> bool:

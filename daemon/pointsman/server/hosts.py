@@ -35,9 +35,9 @@ class Hosts:
     def known(self, host: bytes | None, *, any_ip: bool = False) -> bool:
         """Return whether a request with this `Host` was meant for us; `any_ip`: by whatever IP address.
 
-        Every browser sends one, so a request without it comes from no page.
+        Every browser sends one, so a request without it comes from no page; an empty one is no name of ours.
         """
-        if not host:
+        if host is None:
             return True
         match = _HOST.fullmatch(host)
         if match is None:
