@@ -197,22 +197,22 @@ async def test_a_request_that_names_an_adapter_goes_to_it_whatever_it_is_about(s
     assert stable(answer.json) == stable((await session.ask_directly(CHAT, body)).json)
 
 
-async def test_the_model_list_has_the_auto_name_the_base_and_the_adapters_with_their_parent(
-    session: Session,
-) -> None:
-    async with session.http.get(session.daemon.base_url + "/v1/models") as response:
-        assert response.status == 200
-        listed = (await response.json())["data"]
+async def test_the_model_list_has_the_auto_name_and_vllms_own_entries(session: Session) -> None:
+    """But for the times, and the random ids of the permissions."""
 
-    base = session.vllm.base_model
-    assert {entry["id"]: entry.get("parent") for entry in listed} == {
-        "MoM": None,
-        base: None,
-        "technical-lora": base,
-        "medical-lora": base,
-        "legal-lora": base,
-    }
-    assert len(listed) == 5
+    async def listed(base: str) -> list[Json]:
+        async with session.http.get(base + "/v1/models") as response:
+            assert response.status == 200
+            data: list[Json] = (await response.json())["data"]
+        for entry in data:
+            (permission,) = entry["permission"]
+            permission["id"] = entry["created"] = permission["created"] = None
+        return data
+
+    auto, *others = await listed(session.daemon.base_url)
+    assert others == await listed(session.vllm.base_url)
+    assert {one["id"] for one in others} == {session.vllm.base_model, "technical-lora", "medical-lora", "legal-lora"}
+    assert auto == others[0] | {"id": "MoM", "owned_by": "pointsman"}
 
 
 # --- transparency -------------------------------------------------------------------------------------------

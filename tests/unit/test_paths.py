@@ -10,8 +10,10 @@ import pytest
 from pointsman.adapters.catalog import Card, Served
 from pointsman.api.models import model_list
 from pointsman.config import paths
+from pointsman.config.client_keys import parse_keys
 from pointsman.config.model import PathOptions
 from support import vllm_paths_table
+from support.client_keys import line
 from support.playbook import OK, Wire, playing, with_length
 from support.rows import rows
 from support.toy_config import BASE, A, B, category, config
@@ -181,6 +183,44 @@ def test_the_length_of_the_auto_name_is_the_smallest_of_what_may_answer(
 ) -> None:
     auto = model_list(CONFIG, Served(served), 0)["data"][0]
     assert (auto["id"], auto["max_model_len"]) == ("MoM", shortest)
+
+
+@rows(
+    ("served", "of_key", "root"),
+    [
+        pytest.param({}, None, BASE, id="unknown"),
+        pytest.param({"a": (Card(BASE, root="/models/llama"), TECHNICAL)}, None, "/models/llama", id="the base's"),
+        pytest.param({"a": (Card(BASE), TECHNICAL)}, None, BASE, id="a base without one"),
+        pytest.param(dict.fromkeys("ab", (Card("/m/llama", root="/m"),)), None, "/m", id="the base under another name"),
+        pytest.param(
+            {"a": (Card(BASE, root="/models/llama"),)}, "technical-lora", "/models/llama", id="a key for adapters alone"
+        ),
+    ],
+)
+def test_the_root_of_the_auto_name_is_that_of_its_base_model(
+    served: dict[str, tuple[Card, ...]], of_key: str | None, root: str
+) -> None:
+    """From which `vllm bench serve` without a model loads the tokenizer."""
+    key = None if of_key is None else next(iter(parse_keys(line("ann", of_key), CONFIG).keys))
+    auto = model_list(CONFIG, Served(served), 0, key)["data"][0]
+    assert (auto["id"], auto["root"]) == ("MoM", root)
+
+
+# As recorded, but for the names, the id of the permission and the times.
+OF_VLLM = (
+    b'{"id":"llama2-7b","object":"model","created":7,"owned_by":"vllm","root":"/models/llama","parent":null,'
+    b'"max_model_len":512,"permission":[{"id":"modelperm-llama2-7b","object":"model_permission","created":7,'
+    b'"allow_create_engine":false,"allow_sampling":true,"allow_logprobs":true,"allow_search_indices":false,'
+    b'"allow_view":true,"allow_fine_tuning":false,"organization":"*","group":null,"is_blocking":false}]}'
+)
+
+
+def test_an_entry_has_all_that_vllms_has() -> None:
+    served = Served({"a": (Card(BASE, None, 512, "/models/llama"), Card("technical-lora", BASE, None, "/loras/t"))})
+    auto, base, adapter = model_list(CONFIG, served, 7)["data"]
+    assert json.dumps(base) == json.dumps(json.loads(OF_VLLM))
+    assert (adapter["root"], adapter["parent"], adapter["max_model_len"]) == ("/loras/t", BASE, None)
+    assert [list(one) for one in (auto, adapter)] == [list(base)] * 2
 
 
 # --- the table -----------------------------------------------------------------------------------------------------

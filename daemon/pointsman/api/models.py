@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from pointsman.adapters.catalog import Card, Served
-from pointsman.config.client_keys import ClientKey
+from pointsman.config.client_keys import ClientKey, Scope
 from pointsman.config.model import DIRECT, Config
 from pointsman.errors import RequestError
 
@@ -16,13 +17,15 @@ def model_list(config: Config, served: Served, created: int, key: ClientKey | No
     """Return the automatic model, the aliases and all served models; the configured ones while no endpoint answered.
 
     A served model whose name is an alias is listed by its name, and once more by the name that reaches it. For
-    the client with a `key`, its own aliases are listed as well, and only the models that it may use.
+    the client with a `key`, its own aliases are listed as well, and only the models that it may use. The `root` of the
+    automatic model is its base model's, from which clients load the tokenizer.
     """
     scope = None if key is None else key.scope
     cards = served.models() or _configured(config)
     aliases = config.aliases_of(None if key is None else key.name)
-    shortest = _shortest(config, served)
-    routed = [Card(name, max_model_len=shortest) for name in (config.auto_model_name, *aliases) if name not in cards]
+    shortest, root = _shortest(config, served), _root(config, served, cards, scope)
+    names = [name for name in (config.auto_model_name, *aliases) if name not in cards]
+    routed = [Card(name, max_model_len=shortest, root=root) for name in names]
     if scope is not None:
         cards = {name: card for name, card in cards.items() if scope.allows(name)}
     direct = [msgspec.structs.replace(cards[name], id=DIRECT + name) for name in aliases if name in cards]
@@ -32,13 +35,32 @@ def model_list(config: Config, served: Served, created: int, key: ClientKey | No
             "object": "model",
             "created": created,
             "owned_by": "vllm" if card.id in cards else "pointsman",
-            "root": card.id.removeprefix(DIRECT),
+            "root": card.root or card.id.removeprefix(DIRECT),
             "parent": card.parent,
             "max_model_len": card.max_model_len,
+            "permission": [_permission(card, created)],
         }
         for card in (*routed, *cards.values(), *direct)
     ]
     return {"object": "list", "data": data}
+
+
+def _permission(card: Card, created: int) -> dict[str, Any]:
+    """Return what vLLM says of every model, as OpenAI's API once did."""
+    return {
+        "id": f"modelperm-{card.id}",
+        "object": "model_permission",
+        "created": created,
+        "allow_create_engine": False,
+        "allow_sampling": True,
+        "allow_logprobs": True,
+        "allow_search_indices": False,
+        "allow_view": True,
+        "allow_fine_tuning": False,
+        "organization": "*",
+        "group": None,
+        "is_blocking": False,
+    }
 
 
 def model_of_list(listed: dict[str, Any], name: str) -> dict[str, Any]:
@@ -49,6 +71,14 @@ def model_of_list(listed: dict[str, Any], name: str) -> dict[str, Any]:
             return found
     shown = name if len(name) <= 128 and name.isprintable() else "of this name"
     raise RequestError(f"The model `{shown}` does not exist.", status=404, code="model_not_found", param="model")
+
+
+def _root(config: Config, served: Served, cards: Mapping[str, Card], scope: Scope | None) -> str:
+    """Return the root of the base model that answers where no category is chosen."""
+    name = config.default_model if scope is None else scope.default
+    base = served.base_name(config.base_of(name), config.endpoints_of(name))
+    card = cards.get(base)
+    return base if card is None or card.root is None else card.root
 
 
 def _shortest(config: Config, served: Served) -> int | None:
