@@ -157,6 +157,6 @@ def test_a_port_that_vllm_has_is_not_ours(port: int, listen: str, admin: str) ->
 
 def test_the_key_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "key: #1"
-    file.touch()
+    file.touch(0o600)
 
     assert judged(text(served(), key_file=str(file))).config.pointsman.relay.api_key_file == str(file)
