@@ -17,8 +17,9 @@ import yaml
 from pointsman.app.stand_in import order
 from pointsman.config.model import Endpoint
 from pointsman.errors import CannotStart
+from support import needs
 from support.daemon import Daemon, run_daemon
-from support.process import eventually, inside, reserve_port
+from support.process import eventually, reserve_port
 from support.service import CHAT, MEDICAL, chat, shipped_config
 from support.toy_config import config
 
@@ -86,7 +87,7 @@ def children(daemon: Daemon) -> list[int]:
 
 def maps(daemon: Daemon) -> str:
     """The files that are mapped into its memory."""
-    return (inside(daemon.process.pid) / "maps").read_text()
+    return (needs.inside(daemon.process.pid) / "maps").read_text()
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from support import certificates
+from support import certificates, needs
 from support.certificates import Pair
 from support.hostile import DONE, STREAM, Exchange, Hostile, chunk, completion, event, stall, stall_in_stream, streams
 from support.metrics import until
-from support.process import PATIENCE_S, eventually, inside
+from support.process import PATIENCE_S, eventually
 from support.raw_client import Cut, RawClient, chat, connect, post, request_head
 from support.relay import Relay, run_relay
 
@@ -58,7 +58,7 @@ async def secure(secure_daemon: Relay, upstream: Hostile) -> Relay:
 
 
 def files(relay: Relay) -> int:
-    return sum(1 for _ in (inside(relay.daemon.process.pid) / "fd").iterdir())
+    return sum(1 for _ in (needs.inside(relay.daemon.process.pid) / "fd").iterdir())
 
 
 def memory(relay: Relay) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -43,6 +44,13 @@ def program(name: str, package: str | None = None) -> str:
     if found is None:
         lacking(f"no {name}: apt-get install {package or name}")
     return found
+
+
+def inside(daemon: int) -> Path:
+    """A daemon's folder in /proc; the daemon lets root alone read its memory, and list its files."""
+    if os.geteuid() != 0:
+        lacking("only root may look into the daemon")
+    return Path(f"/proc/{daemon}")
 
 
 def has_card() -> bool:

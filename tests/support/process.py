@@ -12,8 +12,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from support import needs
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -43,13 +41,6 @@ def kill_group(group: int) -> None:
     """SIGKILL to what is left of a process group."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
-
-
-def inside(daemon: int) -> Path:
-    """A daemon's folder in /proc; the daemon lets root alone read its memory, and list its files."""
-    if os.geteuid() != 0:
-        needs.lacking("only root may look into the daemon")
-    return Path(f"/proc/{daemon}")
 
 
 @contextlib.contextmanager

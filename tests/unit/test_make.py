@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,12 @@ def test_both_wheels_of_onnx_runtime_go_where_the_other_one_is_installed(
     both = f"{pip} uninstall --quiet --yes onnxruntime onnxruntime-gpu"
     assert command == f"! {pip} show --quiet {other} 2>/dev/null || {both}"
     assert said.index("pip show") < said.rindex(f"{pip} install")
+
+
+def test_a_real_vllm_is_started_by_python_alone() -> None:
+    """`make run-vllm` installs what Pointsman needs, which has no package that tests are made of."""
+    command = [sys.executable, "-S", "-c", "import support.run_vllm"]
+    subprocess.run(command, env={"PYTHONPATH": str(ROOT / "tests")}, check=True)
 
 
 def test_bounds_that_do_not_hold_are_no_result(make: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
