@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from support.daemon import run_daemon
+from support.metrics import scrape
 from support.process import eventually
 from support.service import shipped_config
 from support.vllm_server import VllmServer
@@ -88,3 +89,16 @@ async def test_a_client_cannot_replace_another_ones(client: Client, tmp_path: Pa
         status, _ = await client.ask(daemon.base_url, "POST", PATH, request(request_id=response_id))
         assert status == 400
         assert (await client.ask(daemon.base_url, "GET", f"{PATH}/{response_id}", headers=MINE)) == (200, body)
+
+
+async def test_a_stream_of_it_that_vllm_cuts_is_no_failure_of_the_endpoint(client: Client, tmp_path: Path) -> None:
+    """It does so for every response that was not made in the background."""
+    async with run_daemon(shipped_config(client.vllm.port), tmp_path) as daemon:
+        _, body = await client.ask(daemon.base_url, "POST", PATH, request(), MINE)
+        path = f"{PATH}/{json.loads(body)['id']}?stream=true"
+        for _ in range(6):
+            with pytest.raises(aiohttp.ClientError):
+                await client.ask(daemon.base_url, "GET", path, headers=MINE)
+        metrics = await scrape(daemon)
+        assert metrics.total("upstream_errors_total") == 6
+        assert metrics.total("endpoint_breaker_open") == 0

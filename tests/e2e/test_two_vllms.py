@@ -22,7 +22,7 @@ import pytest
 from support.daemon import Daemon, run_daemon
 from support.metrics import until
 from support.process import eventually, kill_group, reserve_port
-from support.raw_client import Cut, RawClient, connect, post
+from support.raw_client import Cut, RawClient, ask, connect, post
 from support.service import MEDICAL, TECHNICAL, chat, shipped_config
 from support.vllm_server import VllmServer, run_vllm
 
@@ -242,3 +242,23 @@ async def test_one_of_two_vllms_is_killed_and_started_again_under_load(
     # What both had was sent again by the one rule that allows it: an idle connection died without a byte of an answer.
     for request_id in seen_by(mortal.lives[0]) & seen_by(spared, spared_log):
         assert "reused" in [tried["why"] for tried in lines[request_id]["retried"]]
+
+
+async def test_what_a_full_vllm_turns_away_another_one_answers(
+    vllm: VllmServer, vllm_venv: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    config = shipped_config(vllm.port)
+    config["vllm_endpoints"][0] |= {"name": "free", "weight": 0}
+    options = ("--max-num-queued-reqs", "1")
+    with run_vllm(vllm_venv, tiny_model, tmp_path / "full.log", args=options) as full:
+        config["vllm_endpoints"].append({"name": "full", "address": "127.0.0.1", "port": full.port})
+        config["model_config"][BASE]["preferred_endpoints"] = ["free", "full"]
+        async with run_daemon(config, tmp_path) as daemon, connect(daemon.base_url) as busy:
+            busy.send(post(chat(model=BASE, stream=True, max_tokens=LONG)))
+            assert (await busy.head())[0] == 200
+            for stream in (False, True):
+                got = await ask(daemon.base_url, chat(TECHNICAL, stream=stream, max_tokens=1))
+                assert got.status == 200
+            lines = [line for line in daemon.log_lines() if line["event"] == "routing_decision"]
+    assert [line["endpoint"] for line in lines] == ["free", "free"]
+    assert [[tried["why"] for tried in line["retried"]] for line in lines] == [["queue_full"], ["queue_full"]]

@@ -114,3 +114,23 @@ async def _outcome(relay: Relay, request_id: str, *, stream: bool) -> str:
         assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "upstream_broken"
         return "error event"
     return "whole" if got.status == 200 else str(got.status)
+
+
+async def test_a_client_that_breaks_its_own_requests_takes_no_endpoint_from_the_others(
+    tmp_path: Path, upstream: Hostile
+) -> None:
+    """As long as its health answers; then it is taken away at once, long before the next check is due."""
+
+    async def breaks(exchange: Exchange) -> None:
+        await exchange.body()
+        exchange.reset()
+
+    options = {"relay": {"breaker_failures": 2, "health_interval_ms": 600_000}}
+    async with pair(tmp_path, upstream, weights={"b": 0}, **options) as (relay, sick, _):
+        sick.script = breaks
+        for _ in range(20):
+            assert (await relay.ask()).status == 502
+        sick.health = whole(b"", "503 Service Unavailable")
+        assert (await relay.ask()).status == 502
+        await until(relay.daemon, "endpoint_breaker_open", 1, endpoint="a")
+        assert (await relay.ask()).status == 200

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from support.hostile import Exchange, Hostile, completion, deaf_port
+from support.hostile import Exchange, Hostile, completion, deaf_port, run_hostile, whole
 from support.raw_client import chat
 from support.relay import Relay, run_relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+QUEUE_FULL = b'{"error":{"message":"Please try again later or on a different instance.","code":503}}'
 NO_POLL: Any = {"adapters": {"poll_interval_ms": 0}}
 Ending = Callable[[Exchange], None]
 
@@ -79,3 +80,22 @@ async def test_a_connection_that_is_not_made_in_time_goes_to_the_next_endpoint(
                 assert (await relay.ask()).status == 200
             assert await retries(relay) > 0
     assert len(upstream.requests) == 20
+
+
+async def test_a_full_endpoint_hands_its_requests_to_one_that_is_free_and_where_both_are_full_says_so(
+    tmp_path: Path, upstream: Hostile
+) -> None:
+    full, stream = whole(QUEUE_FULL, "503 Service Unavailable"), chat(stream=True)
+    async with (
+        run_hostile() as other,
+        run_relay(tmp_path, upstream, other, weights={"b": 0}, **NO_POLL) as relay,
+    ):
+        upstream.script = full
+        for body in (chat(), stream, chat(messages=[{"role": "user", "content": "x" * 2_000_000}])):
+            assert (await relay.ask(body)).status == 200
+        assert [sent.request.body for sent in upstream.requests] == [sent.request.body for sent in other.requests]
+        assert await retries(relay) == 3
+        other.script = full
+        got = await relay.ask()
+        assert (got.status, got.body) == (503, QUEUE_FULL)
+        assert (len(upstream.requests), len(other.requests)) == (4, 4)

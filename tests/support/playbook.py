@@ -22,6 +22,7 @@ from pointsman.config.model import AdapterOptions, CorsOptions, LogOptions, Rela
 from pointsman.observability.log import Log
 from pointsman.server.listener import Listener
 from pointsman.server.request import Handler
+from pointsman.upstream.breaker import Breaker
 from pointsman.upstream.endpoint_state import EndpointState
 from support.http_view import Seen, seen
 from support.log import Memory
@@ -238,6 +239,13 @@ class Wire:
         """Reload with other options of `relay`."""
         self._options = replace(self._options, relay=replace(self._options.relay, **cast("Any", options)))
         self.reload()
+
+    def almost_open(self) -> Breaker:
+        """The breaker of `a`, which opens with one more failure: another client has seen one."""
+        breaker = self.endpoints["a"].breaker
+        breaker.failures = 2
+        breaker.failed(self.clock.time(), "another client")
+        return breaker
 
     def stop(self, seconds: float = 0.0) -> asyncio.Task[None]:
         """SIGTERM: drain for so many seconds."""

@@ -175,6 +175,44 @@ def test_one_success_closes_a_breaker_and_one_failure_keeps_it_open() -> None:
     assert (breaker.opened, breaker.passes(0.0)) == (False, True)
 
 
+def test_what_one_client_sees_opens_no_breaker_until_another_or_a_probe_sees_it_too() -> None:
+    for witness in ("another", "a probe", "a connection that fails"):
+        breaker = Breaker(3, 5.0)
+        for _ in range(100):
+            breaker.failed(0.0, "one")
+        assert breaker.in_doubt
+        assert not breaker.opened
+        breaker.confirmed(0.0) if witness == "a probe" else breaker.failed(0.0, "two" if witness == "another" else None)
+        assert breaker.opened, witness
+        assert not breaker.in_doubt
+
+
+def test_a_success_ends_what_was_seen_until_then() -> None:
+    breaker = Breaker(2, 5.0)
+    breaker.failed(0.0, "one")
+    breaker.succeeded()
+    for _ in range(5):
+        breaker.failed(0.0, "two")
+    assert not breaker.opened
+
+
+def test_a_probe_that_fails_alone_opens_nothing() -> None:
+    """Nor does it speak for what one client sees later."""
+    breaker = Breaker(2, 5.0)
+    breaker.failed(0.0, "one")
+    breaker.confirmed(0.0)
+    breaker.failed(0.0, "one")
+    assert not breaker.opened
+
+
+def test_an_open_breaker_stays_open_whoever_fails() -> None:
+    breaker = Breaker(2, 5.0)
+    breaker.failed(0.0, "one")
+    breaker.failed(0.0, "two")
+    breaker.failed(5.0, "one")
+    assert not breaker.passes(9.9)
+
+
 def test_a_breaker_without_a_number_never_opens() -> None:
     breaker = Breaker(0, 5.0)
     for _ in range(100):
@@ -221,6 +259,26 @@ def test_the_first_probe_alone_shuts_no_endpoint_out(clock: VirtualLoop) -> None
     assert world.endpoints.all["a"].reachable
     clock.advance(10.0)
     assert not world.endpoints.all["a"].reachable
+
+
+def test_a_doubted_endpoint_is_probed_at_once_and_at_most_ten_times_a_second(clock: VirtualLoop) -> None:
+    world = World({"a": 1}, breaker_failures=1)
+    upstream = world.endpoints.all["a"]
+    asked: list[float] = []
+
+    async def ask(_: EndpointState) -> str | None:
+        asked.append(clock.time())
+        return "status 503" if len(asked) == 5 else None
+
+    start = clock.time()
+    clock.do(lambda: clock.create_task(world.endpoints.probe(upstream, ask, 60.0)))
+    clock.advance(5.0)
+    for _ in range(40):
+        clock.do(world.endpoints.failed, upstream, "status 502", clock.time(), "one")
+        clock.advance(0.01)
+    assert [time - start for time in asked] == pytest.approx([0.0, 5.0, 5.1, 5.2, 5.3])
+    assert upstream.breaker.opened
+    assert (upstream.reachable, world.told) == (True, [("a", "fails: status 503")])
 
 
 def test_a_probe_for_which_no_file_is_left_tells_nothing(clock: VirtualLoop) -> None:

@@ -77,10 +77,11 @@ def test_wherever_an_event_is_cut_the_error_is_an_event_of_its_own(wire: Wire, p
 
 @rows("path", ["/v1/responses", "/v1/messages"])
 def test_vllms_own_event_error_is_a_failure_of_the_endpoint(path: str) -> None:
-    with playing(breaker_failures=1) as wire:
+    with playing() as wire:
+        breaker = wire.almost_open()
         failed = chunk(b'event: error\ndata: {"type":"error","error":{"type":"internal_error"}}\n\n')
         wire.ask("base", path).sends(STREAM + failed + LAST)
-        assert wire.endpoints["a"].breaker.opened
+        assert breaker.opened
         assert wire.outcomes()[0]["error"] == "vLLM ended its stream with an error"
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from pointsman.errors import UpstreamUnreachable
 from pointsman.proxy.reroute import Plan, forward_chosen
+from support.client_keys import bearer, line
 from support.playbook import LAST, OK, STREAM, Wire, chunk, event, playing, post, with_length
 from support.rows import rows
 from support.virtual_loop import FakeTransport
@@ -95,8 +96,8 @@ def test_the_502_of_an_endpoint_that_does_not_listen_says_when_to_come_again(wir
 
 def test_so_does_the_one_of_an_endpoint_whose_breaker_is_open() -> None:
     with playing(breaker_failures=2) as wire:
-        for told in (False, True):
-            wire.client = wire.connect()
+        for client, told in (("192.0.2.1", False), ("192.0.2.2", True)):
+            wire.client = wire.connect(client)
             wire.ask().resets()
             assert wire.error == (502, "upstream_broken")
             assert (b"\r\nRetry-After: 5" in wire.answer.head) is told
@@ -181,11 +182,11 @@ FAILS = [
 ]
 
 
-def opened_by(count: int, act: Callable[[Wire, FakeTransport], None]) -> bool:
+def opened_by(count: int, act: Callable[[Wire, FakeTransport], None], clients: int = 2) -> bool:
     """Whether so many requests of this kind in a row open a breaker that takes three failures."""
     with playing(breaker_failures=3, breaker_open_ms=600_000) as wire:
-        for _ in range(count):
-            wire.client = wire.connect()
+        for number in range(count):
+            wire.client = wire.connect(f"192.0.2.{number % clients}")
             act(wire, wire.ask())
         return wire.endpoints["a"].breaker.opened
 
@@ -201,6 +202,38 @@ def test_what_the_endpoint_does_wrong_opens_it_after_so_many_in_a_row(
 ) -> None:
     assert not opened_by(2, act)
     assert opened_by(3, act)
+    assert not opened_by(9, act, clients=1), "what one client asks for may be why"
+
+
+def test_a_client_is_told_from_another_by_its_key_else_its_credentials_else_its_address() -> None:
+    def opens(*clients: tuple[str, str], keys: bytes | None = None) -> bool:
+        with playing(breaker_failures=2, keys=keys) as wire:
+            for address, field in clients:
+                wire.client = wire.connect(address)
+                wire.ask("base", "/v1/chat/completions", field).resets()
+            return wire.endpoints["a"].breaker.opened
+
+    one, two = "192.0.2.1", "192.0.2.2"
+    assert opens((one, "X: 1"), (two, "X: 1"))
+    assert not opens((one, "X: 1"), (one, "X: 2"))
+    assert opens((one, "X-Api-Key: 1"), (one, "X-Api-Key: 2"))
+    assert not opens((one, "X-Api-Key: 1"), (two, "X-Api-Key: 1"))
+    keys = line("ann") + line("bob")
+    assert opens((one, bearer("ann")), (one, bearer("bob")), keys=keys)
+    assert not opens((one, bearer("ann")), (two, "X-Api-Key: ann-secret"), keys=keys)
+
+
+def test_where_one_client_alone_sees_failures_a_probe_decides_at_once() -> None:
+    for status, opened in (("200 OK", False), ("503 Service Unavailable", True)):
+        with playing(breaker_failures=3, health_interval_ms=60_000) as wire:
+            wire.clock.advance(5.0)  # the first probe
+            for turn in range(3):
+                wire.client = wire.connect()
+                wire.ask().sends(with_length(b"{}", "502 Bad Gateway"))
+                assert not wire.endpoints["a"].breaker.opened
+                assert (b"GET /health" in wire.upstream.written) is (turn == 2)
+            wire.upstream.sends(with_length(b"", status))
+            assert wire.endpoints["a"].breaker.opened is opened
 
 
 def test_a_stream_that_breaks_counts_as_well() -> None:
@@ -241,21 +274,23 @@ def test_a_client_that_is_slow_is_no_silence_of_the_endpoint() -> None:
 
 def test_one_answer_in_between_begins_the_count_anew() -> None:
     with playing(breaker_failures=3) as wire:
-        for bad in (True, True, False, True, True):
-            wire.client = wire.connect()
+        for number, bad in enumerate((True, True, False, True, True)):
+            wire.client = wire.connect(f"192.0.2.{number}")
             wire.ask().sends(with_length(b"{}", "502 Bad Gateway") if bad else OK)
         assert not wire.endpoints["a"].breaker.opened
 
 
 def test_a_reused_connection_that_had_been_closed_is_no_failure() -> None:
-    with playing(breaker_failures=1) as wire:
+    with playing() as wire:
         wire.ask().sends(OK)
+        breaker = wire.almost_open()
         wire.ask().ends()
-        assert not wire.endpoints["a"].breaker.opened
+        assert not breaker.opened
 
 
 def test_an_open_breaker_lets_one_request_through_each_so_many_seconds() -> None:
-    with playing(breaker_failures=1, breaker_open_ms=5_000, first_byte_timeout_ms=0) as wire:
+    with playing(breaker_open_ms=5_000, first_byte_timeout_ms=0) as wire:
+        wire.almost_open()
         wire.ask().resets()
 
         def goes_to() -> str:
@@ -280,7 +315,7 @@ def test_a_reload_gives_an_endpoint_that_stays_the_new_limits_and_its_old_state(
     with playing(breaker_failures=5, breaker_open_ms=60_000) as wire:
         wire.ask().resets()
         wire.relay(breaker_failures=2, breaker_open_ms=5_000, connect_timeout_ms=1_000)
-        wire.client = wire.connect()
+        wire.client = wire.connect("192.0.2.2")
         wire.ask().resets()
         assert wire.endpoints["a"].breaker.opened, "the failure of before counts"
         wire.clock.advance(5.0)

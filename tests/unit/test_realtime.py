@@ -449,11 +449,12 @@ def test_a_reload_leaves_it_open(wire: Wire) -> None:
 
 def test_an_endpoint_on_trial_has_passed_with_its_101() -> None:
     """Not with the end, which may be hours away."""
-    with playing(breaker_failures=1, breaker_open_ms=1_000) as wire:
+    with playing(breaker_open_ms=1_000) as wire:
+        breaker = wire.almost_open()
         wire.ask().resets()
-        assert wire.endpoints["a"].breaker.opened
+        assert breaker.opened
         wire.clock.advance(1.1)
         wire.client = wire.connect()
         upstream = opened(wire)
         assert upstream in wire.a.connections
-        assert not wire.endpoints["a"].breaker.opened
+        assert not breaker.opened

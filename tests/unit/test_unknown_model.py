@@ -189,19 +189,20 @@ def test_a_client_that_leaves_meanwhile_is_asked_for_nowhere_else(wire: Wire) ->
 
 
 def test_it_counts_as_an_answer_of_a_sound_endpoint(wire: Wire) -> None:
-    wire.endpoints["a"].breaker.failures = 1
+    breaker = wire.almost_open()
     wire.ask("MoM").sends(with_length(GONE, NOT_FOUND))
-    assert not wire.endpoints["a"].breaker.opened
+    assert not breaker.opened
 
 
 def test_and_closes_the_breaker_of_one_that_was_not() -> None:
-    with playing(breaker_failures=1, breaker_open_ms=5_000) as wire:
+    with playing(breaker_open_ms=5_000) as wire:
+        breaker = wire.almost_open()
         wire.ask().resets()
-        assert wire.endpoints["a"].breaker.opened
+        assert breaker.opened
         wire.clock.advance(5.0)
         wire.client = wire.connect()
         wire.ask("MoM").sends(with_length(GONE, NOT_FOUND))
-        assert not wire.endpoints["a"].breaker.opened
+        assert not breaker.opened
 
 
 def test_an_endpoint_that_said_so_gets_no_more_requests_for_it(wire: Wire) -> None:

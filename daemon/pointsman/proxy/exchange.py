@@ -84,7 +84,7 @@ class Exchange:
 
     @property
     def author(self) -> str:
-        """Return whose feedback on the answer counts: the client, by its address where it sends no credentials."""
+        """Return who speaks of an answer or an endpoint: the client, by its address where it sends no credentials."""
         return self.client or self.request.client.address
 
     @property

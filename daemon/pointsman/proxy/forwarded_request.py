@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 
 from pointsman.config.model import Endpoint
 from pointsman.eager import in_task
@@ -10,12 +10,12 @@ from pointsman.errors import ShuttingDown, UpstreamBroken, UpstreamError, Upstre
 from pointsman.http1.body import Chunked, Framing
 from pointsman.http1.response_head import ResponseHead
 from pointsman.long_body import Body
+from pointsman.proxy.declined import Declined, UnknownModel
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.hidden_usage import HiddenUsage
 from pointsman.proxy.quarantine import CONFIRM_SECONDS, LARGEST_BODY_BYTES, MOST_SUSPECTS, Suspect
 from pointsman.proxy.response_id import ResponseIdReader
 from pointsman.proxy.response_stream import ResponseStream
-from pointsman.proxy.unknown_model import UnknownModel
 from pointsman.proxy.upstream_request import header_lines, request_head
 from pointsman.proxy.upstreams import Upstreams
 from pointsman.proxy.usage import CountedTail
@@ -27,8 +27,8 @@ from pointsman.upstream.endpoint_state import EndpointState
 # vLLM takes at least so long to start; a client that asks sooner asks in vain.
 RESTART_SECONDS = 5
 
-Instead = Callable[[UnknownModel], Coroutine[None, None, None]]
-"""Continues a request where vLLM does not know its model."""
+Instead = Callable[[UnknownModel, Sequence[str]], Coroutine[None, None, None]]
+"""Continues a request where vLLM does not know its model; the endpoints of these names were asked for it."""
 
 
 class ForwardedRequest(ResponseStream):
@@ -145,9 +145,9 @@ class ForwardedRequest(ResponseStream):
             exchange.retried(endpoint.name, "reused", error)
             self._writer.run(exchange.settle(self.send(endpoint)))
             return
-        if self._upstreams.health.report(endpoint, self, self._record, error):
+        if self._upstreams.health.report(endpoint, self, exchange, error):
             self._suspect()
-        if isinstance(error, UnknownModel):
+        if isinstance(error, Declined):
             self._move(error)
         elif error is not None and not self.status:
             if isinstance(error, UpstreamBroken) and not endpoint.healthy(self._loop.time()):
@@ -156,19 +156,22 @@ class ForwardedRequest(ResponseStream):
         else:
             self._answered()
 
-    def goes_elsewhere(self, model: str) -> bool:
-        self._upstreams.catalog.refused(self._endpoint.name, model)
+    def goes_elsewhere(self, declined: Declined) -> bool:
         self._tried.append(self._endpoint.name)
+        if not isinstance(declined, UnknownModel):
+            # One that is down would make a 502 of the answer that says what is the matter, and when to come again.
+            other = self._other()
+            return other is not None and other.healthy(self._loop.time())
+        self._upstreams.catalog.refused(self._endpoint.name, declined.model)
         return self._instead is not None or self._other() is not None
 
-    def _move(self, unknown: UnknownModel) -> None:
-        """Send the request elsewhere, which is safe: where the model is unknown, nothing has begun."""
+    def _move(self, declined: Declined) -> None:
+        """Send the request elsewhere, which is safe: nothing has begun."""
         exchange, other = self._exchange, self._other()
-        if self._instead is not None:
-            self._writer.run(exchange.settle(self._instead(unknown)))
+        if self._instead is not None and isinstance(declined, UnknownModel):
+            self._writer.run(exchange.settle(self._instead(declined, self._tried)))
         elif other is not None:
-            exchange.retried(self._endpoint.name, "model", unknown)
-            self._model = unknown.model
+            exchange.retried(self._endpoint.name, declined.why, declined)
             self._broke = False
             self._writer.run(exchange.settle(self.send(other)))
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from pointsman.errors import UpstreamBroken, UpstreamError, UpstreamTimeout
 from pointsman.observability.metrics import Metrics
-from pointsman.observability.record import Record
+from pointsman.proxy.declined import Declined, queue_full
+from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.response_stream import ResponseStream
-from pointsman.proxy.unknown_model import UnknownModel
 from pointsman.upstream.endpoint_state import EndpointState
 from pointsman.upstream.load_balancer import LoadBalancer
 
@@ -31,28 +31,28 @@ class HealthReporter:
     check_key: Callable[[str], None] | None
 
     def report(
-        self, endpoint: EndpointState, response: ResponseStream, record: Record, error: UpstreamError | None
+        self, endpoint: EndpointState, response: ResponseStream, exchange: Exchange, error: UpstreamError | None
     ) -> bool:
         """Report the end of a response, or of the wait for it; return whether the endpoint may be dying."""
-        balancer, status, now = self.balancer, response.status, self.loop.time()
+        balancer, record, status, now = self.balancer, exchange.record, response.status, self.loop.time()
         if error is not None:
             if status:
                 record.error = error.message
                 self.metrics.upstream_errors.add(endpoint.name, error.code)
             if isinstance(error, UpstreamBroken | UpstreamTimeout):
-                balancer.failed(endpoint, error.message, now)
-            elif isinstance(error, UnknownModel):
+                balancer.failed(endpoint, error.message, now, exchange.author)
+            elif isinstance(error, Declined):
                 balancer.succeeded(endpoint)
             return isinstance(error, UpstreamBroken)
         record.tokens = response.tail.tokens()
-        if status in _ENDPOINT_FAILS:
-            balancer.failed(endpoint, f"status {status}", now)
-            return False
-        if response.streams and response.tail.failed():
+        in_stream = response.streams and status not in _ENDPOINT_FAILS and response.tail.failed()
+        if in_stream:
             record.error = "vLLM ended its stream with an error"
             self.metrics.upstream_errors.add(endpoint.name, "in_stream")
-            balancer.failed(endpoint, "an error in a stream", now)
-            return True
+        if (in_stream or status in _ENDPOINT_FAILS) and not queue_full(response.tail.content()):
+            why = "an error in a stream" if in_stream else f"status {status}"
+            balancer.failed(endpoint, why, now, exchange.author)
+            return in_stream
         balancer.succeeded(endpoint)
         if status in _UNAUTHORIZED and self.check_key is not None:
             # Not proof enough: a client may be able to cause a 403, too.

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 
 import msgspec
 
 from pointsman.adapters.catalog import Served
 from pointsman.errors import UpstreamUnreachable
 from pointsman.long_body import Body
+from pointsman.proxy.declined import UnknownModel
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
-from pointsman.proxy.unknown_model import UnknownModel
 from pointsman.routing.decision import Decision
 
 
@@ -50,10 +50,9 @@ async def _attempt(
 ) -> None:
     decision, record, catalog = plan.decision, exchange.record, forwarder.upstreams.catalog
 
-    async def unknown(error: UnknownModel) -> None:
-        endpoint = record.endpoint or ""
-        exchange.retried(endpoint, "adapter", error)
-        now = (*rejected, (endpoint, decision.model))
+    async def unknown(error: UnknownModel, asked: Sequence[str]) -> None:
+        exchange.retried(record.endpoint or "", "adapter", error)
+        now = (*rejected, *((endpoint, decision.model) for endpoint in asked))
         await forward_chosen(forwarder, exchange, again(_without(catalog.served, now)), again, now)
 
     model, instead = (decision.model, unknown) if decision.adapter else ("", None)

@@ -11,9 +11,9 @@ from pointsman.http1.body import Chunked, Framing, Length, UntilClose
 from pointsman.http1.response_head import ResponseHead
 from pointsman.long_body import Body
 from pointsman.observability.record import Record
+from pointsman.proxy.declined import Declined, HeldError
 from pointsman.proxy.error_form import error_event
 from pointsman.proxy.timeouts import Timeouts
-from pointsman.proxy.unknown_model import HeldError
 from pointsman.proxy.usage import Tail
 from pointsman.server.request import Request
 from pointsman.upstream.connection import UpstreamConnection
@@ -33,6 +33,7 @@ class ResponseStream(abc.ABC):
 
     __slots__ = (
         "_framing",
+        "_holds",
         "_lines",
         "_loop",
         "_model",
@@ -52,6 +53,7 @@ class ResponseStream(abc.ABC):
     )
 
     # Set by `begin`, and by `head`.
+    _holds: bool
     _sent: float
     _progress: float
     _started: float
@@ -61,7 +63,8 @@ class ResponseStream(abc.ABC):
     def __init__(self, request: Request, record: Record, timeouts: Timeouts, lines: bytes, model: str) -> None:
         """`lines` are header lines to add to the response.
 
-        Where vLLM does not know `model` and the request `goes_elsewhere`, `ended` gets UnknownModel.
+        Where vLLM declines the request, as one for a `model` that it does not know, and it `goes_elsewhere`, `ended`
+        gets Declined. A 404 is not read where `model` is empty.
         """
         self._request = request
         self._writer = request.writer
@@ -79,6 +82,7 @@ class ResponseStream(abc.ABC):
     def begin(self, upstream: UpstreamConnection, head: bytes, body: Body) -> None:
         """Send the request to vLLM, and start the timeouts."""
         self._upstream = upstream
+        self._holds = True
         self._started = time.perf_counter()
         self._sent = self._progress = self._loop.time()
         self._timeouts.add(self)
@@ -89,8 +93,9 @@ class ResponseStream(abc.ABC):
     def head(self, head: ResponseHead) -> Framing:
         if 300 <= head.status < 400 and head.status != 304:
             raise UpstreamError(f"{self._where} redirects (status {head.status}); check its address")
-        if self._model and self._upstream is not None and HeldError.applies(head):
-            held, self._model = HeldError(self, head, self._model), ""
+        if head.status >= 400 and self._holds and self._upstream is not None and HeldError.applies(head, self._model):
+            self._holds = False
+            held = HeldError(self, head, self._model)
             self._upstream.divert(held)
             return held.head(head)
         request, record = self._request, self._record
@@ -173,8 +178,8 @@ class ResponseStream(abc.ABC):
         """Take note that the response has begun: what would be needed to send the request again can be dropped."""
 
     @abc.abstractmethod
-    def goes_elsewhere(self, model: str) -> bool:
-        """Take note that vLLM does not know `model`; return whether another endpoint or model can answer."""
+    def goes_elsewhere(self, declined: Declined) -> bool:
+        """Take note of what vLLM said; return whether another endpoint or model can answer."""
 
     @abc.abstractmethod
     def ended(self, error: UpstreamError | None) -> None:

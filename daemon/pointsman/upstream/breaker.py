@@ -4,17 +4,27 @@ from __future__ import annotations
 
 
 class Breaker:
-    """Open after `failures` in a row; then let one request through each `open_seconds` until one succeeds."""
+    """Open after `failures` in a row; then let one request through each `open_seconds` until one succeeds.
 
-    __slots__ = ("_failed", "_until", "failures", "open_seconds", "opened")
+    What one client alone has seen may be what it asks for: that opens only where it is `confirmed`.
+    """
+
+    __slots__ = ("_client", "_failed", "_proven", "_until", "failures", "open_seconds", "opened")
 
     def __init__(self, failures: int, open_seconds: float) -> None:
         """With `failures` of 0 the breaker never opens."""
         self.failures = failures
         self.open_seconds = open_seconds
         self._failed = 0
+        self._client: str | None = None
+        self._proven = False
         self._until = 0.0
         self.opened = False
+
+    @property
+    def in_doubt(self) -> bool:
+        """True where one client alone has seen as many failures in a row as it takes."""
+        return 0 < self.failures <= self._failed and not self._proven
 
     def passes(self, now: float) -> bool:
         """Return whether a request may be sent; `now` is in seconds of any steady clock."""
@@ -28,11 +38,24 @@ class Breaker:
     def succeeded(self) -> None:
         """Close: an answer came."""
         self._failed = 0
-        self.opened = False
+        self._client = None
+        self._proven = self.opened = False
 
-    def failed(self, now: float) -> None:
-        """Count a failure of the endpoint."""
+    def failed(self, now: float, client: str | None = None) -> None:
+        """Count a failure that `client` has seen, None where no request can have caused it."""
         self._failed += 1
-        if self.failures and self._failed >= self.failures:
+        if client is None or self._client not in {None, client}:
+            self._proven = True
+        self._client = client
+        self._judge(now)
+
+    def confirmed(self, now: float) -> None:
+        """Note that a probe fails as well."""
+        if self.in_doubt:
+            self._proven = True
+            self._judge(now)
+
+    def _judge(self, now: float) -> None:
+        if self._proven and 0 < self.failures <= self._failed:
             self.opened = True
             self._until = now + self.open_seconds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from pointsman.config.model import Endpoint, RelayOptions
 from pointsman.upstream.breaker import Breaker
 from pointsman.upstream.pool import ConnectionPool
@@ -10,13 +12,15 @@ from pointsman.upstream.pool import ConnectionPool
 class EndpointState:
     """One endpoint: its connections, requests in flight, and health."""
 
-    __slots__ = ("breaker", "endpoint", "in_flight", "key_accepted", "name", "pool", "reachable")
+    __slots__ = ("breaker", "doubted", "endpoint", "in_flight", "key_accepted", "name", "pool", "reachable")
 
     def __init__(self, endpoint: Endpoint, options: RelayOptions) -> None:
         self.endpoint = endpoint
         self.name = endpoint.name
         self.pool = ConnectionPool(endpoint, options.connect_timeout_ms / 1000)
         self.breaker = Breaker(options.breaker_failures, options.breaker_open_ms / 1000)
+        self.doubted = asyncio.Event()
+        """Set to have it probed now."""
         self.in_flight = 0
         self.reachable = True
         self.key_accepted = True

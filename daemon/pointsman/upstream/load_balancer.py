@@ -16,6 +16,9 @@ from pointsman.config.model import Endpoint, RelayOptions
 from pointsman.errors import OutOfFiles
 from pointsman.upstream.endpoint_state import EndpointState
 
+# However often an endpoint is doubted, the next probe waits for so long.
+MIN_PROBE_SECONDS = 0.1
+
 Report = Callable[[str, str], None]
 """Called with an endpoint's name and its new state."""
 
@@ -56,12 +59,17 @@ class LoadBalancer:
             self.on_health_change(upstream.name, True)
         upstream.breaker.succeeded()
 
-    def failed(self, upstream: EndpointState, why: str, now: float) -> None:
-        """Note that an endpoint failed a request: connection, timeout, 502, 503, 504, or an error inside a stream."""
-        opened = upstream.breaker.opened
-        upstream.breaker.failed(now)
-        if upstream.breaker.opened and not opened:
+    def failed(self, upstream: EndpointState, why: str, now: float, client: str | None = None) -> None:
+        """Note that an endpoint failed a request: connection, timeout, 502, 503, 504, or an error inside a stream.
+
+        `client` has seen it, None where no request can have caused it. Where one alone has seen many, a probe decides.
+        """
+        breaker, opened = upstream.breaker, upstream.breaker.opened
+        breaker.failed(now, client)
+        if breaker.opened and not opened:
             self._report(upstream.name, f"fails: {why}")
+        elif breaker.in_doubt:
+            upstream.doubted.set()
 
     def unreachable(self, upstream: EndpointState, why: str) -> None:
         """Note that an endpoint does not accept connections, or its `/health` does not answer."""
@@ -94,19 +102,34 @@ class LoadBalancer:
     async def probe(
         self, upstream: EndpointState, ask: Callable[[EndpointState], Awaitable[str | None]], interval: float
     ) -> None:
-        """Probe one endpoint each `interval` seconds until cancelled; `ask` returns what is wrong, or None."""
-        failures = 0
+        """Probe one endpoint each `interval` seconds, and at once where it is doubted, until cancelled.
+
+        `ask` returns what is wrong, or None.
+        """
+        failures, loop = 0, asyncio.get_running_loop()
         while True:
+            upstream.doubted.clear()
+            started = loop.time()
             with contextlib.suppress(OutOfFiles):  # it was not asked, which tells nothing about it
                 why = await ask(upstream)
                 failures = failures + 1 if why else 0
                 if why is None:
                     self.reached(upstream)
-                elif failures >= 2:  # a busy vLLM may miss one
-                    self.unreachable(upstream, why)
                 else:
-                    self.on_dead(upstream.name)
-            await asyncio.sleep(interval)
+                    self._probe_failed(upstream, why, failures, loop.time())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(interval):
+                    await upstream.doubted.wait()
+                    await asyncio.sleep(started + MIN_PROBE_SECONDS - loop.time())
+
+    def _probe_failed(self, upstream: EndpointState, why: str, in_a_row: int, now: float) -> None:
+        if upstream.breaker.in_doubt:
+            upstream.breaker.confirmed(now)
+            self._report(upstream.name, f"fails: {why}")
+        if in_a_row >= 2:  # a busy vLLM may miss one
+            self.unreachable(upstream, why)
+        else:
+            self.on_dead(upstream.name)
 
     def _load(self, upstream: EndpointState) -> tuple[float, float]:
         """Return the sort key: load, then a weighted random tie-break.
