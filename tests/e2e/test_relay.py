@@ -198,7 +198,7 @@ async def test_an_upstream_redirect_is_never_passed_on(service: Service) -> None
 RELAYED = (
     *("/v1/embeddings", "/v1/audio/transcriptions", "/v1/audio/translations", "/v1/score", "/score", "/v1/rerank"),
     *("/v2/rerank", "/rerank", "/pooling", "/classify", "/tokenize", "/detokenize", "/v1/messages/count_tokens"),
-    *("/v1/chat/completions/render", "/v1/completions/render"),
+    *("/v1/chat/completions/render", "/v1/completions/render", "/v1/decisions"),
 )
 
 

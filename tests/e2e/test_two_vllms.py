@@ -259,6 +259,9 @@ async def test_what_a_full_vllm_turns_away_another_one_answers(
             for stream in (False, True):
                 got = await ask(daemon.base_url, chat(TECHNICAL, stream=stream, max_tokens=1))
                 assert got.status == 200
-            lines = [line for line in daemon.log_lines() if line["event"] == "routing_decision"]
-    assert [line["endpoint"] for line in lines] == ["free", "free"]
-    assert [[tried["why"] for tried in line["retried"]] for line in lines] == [["queue_full"], ["queue_full"]]
+
+            def retried() -> list[str]:
+                lines = [line for line in daemon.log_lines() if line.get("endpoint") == "free"]
+                return [tried["why"] for line in lines for tried in line.get("retried", ())]
+
+            await eventually(lambda: retried() == ["queue_full", "queue_full"], "the log tells why")

@@ -114,6 +114,13 @@ WARNINGS = [
         "add a category named general",
     ),
     (
+        CATEGORIES.replace("law-lora", "image") + GENERAL,
+        "model_config.base.loras[0].name",
+        8,
+        "vLLM takes image for one of its --default-mm-loras: in chats with such parts it answers for base",
+        "load it under another name, unless that is meant",
+    ),
+    (
         CATEGORIES.replace("    loras:", "    reasoning_family: qwen\n    loras:") + GENERAL,
         "model_config.base.reasoning_family",
         7,

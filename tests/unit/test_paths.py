@@ -133,6 +133,34 @@ def test_the_version_is_vllms() -> None:
         wire.expect_to_client(b'{"version":"0.32.0"}')
 
 
+@rows("path", ["/v1/models", f"/v1/models/{BASE}", "/load"])
+def test_a_head_of_what_is_answered_here_is_the_head_of_its_get(path: str) -> None:
+    with playing() as wire:
+        got = asked(wire, "GET", path)
+        asked(wire, "HEAD", path)
+        head = wire.client.taken[wire.client.taken.rindex(b"HTTP/1.1 ") :]
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert head.endswith(b"\r\n\r\n")
+        assert b"Content-Length: %d\r\n" % len(got.body) in head
+
+
+@rows("path", ["/version", "/v1/responses/resp_1", "/v1/chat/completions"])
+def test_any_other_head_is_refused(path: str) -> None:
+    """As vLLM would, whose answer would tell of a body that does not come."""
+    with playing() as wire:
+        wire.generations.stored.add("resp_1", "", "a")
+        wire.client.sends(f"HEAD {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+        assert b"HTTP/1.1 405 " in wire.client.taken
+        assert wire.a.requests == 0
+
+
+def test_a_path_that_is_removed_has_no_head_either() -> None:
+    with playing() as wire:
+        wire.relay(paths=PathOptions(remove=("GET /load",)))
+        wire.client.sends(b"HEAD /load HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert b"HTTP/1.1 404 " in wire.client.taken
+
+
 # --- models --------------------------------------------------------------------------------------------------------
 
 

@@ -90,6 +90,8 @@ def routes(
     }
     for path in map(paths.removed, options.remove):
         del table[path]
+    answered = {path: work for path, work in table.items() if work in (_models, _model, _load)}
+    table |= {paths.DataPath("HEAD", path.path): work for path, work in answered.items()}
     recorded = [Route(*path, _recorded(begin, path.path, work), eager=True) for path, work in table.items()]
     return Routes([*recorded, *health_routes(ready), *ping_routes()], not_routed)
 

@@ -21,6 +21,8 @@ from pointsman.config.words import Keys, choose, closest, fold, listing
 from pointsman.errors import Problem
 
 LARGEST_MAPPING_BYTES = 1 << 20
+# What the types of the parts of messages begin with, by which vLLM looks for a default adapter among all it has.
+_PARTS = frozenset({"audio", "image", "input", "text", "video"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def lint(
         *_no_token(loaded),
         *tls_warnings,
         *_nothing_to_load(loaded),
+        *_named_as_a_modality(loaded),
         *rules.warnings(loaded.config, loaded.places),
         *_key_aliases(loaded),
         *kept_texts.warnings(loaded.config, loaded.places),
@@ -314,6 +317,18 @@ def _nothing_to_load(loaded: Loaded) -> Iterator[Problem]:
         message = "no adapter has a path, so none can be loaded"
         fix = "add `path` to the entries in loras, or remove load"
         yield loaded.places.problem(("pointsman", "adapters", "load"), message, fix)
+
+
+def _named_as_a_modality(loaded: Loaded) -> Iterator[Problem]:
+    for base, model in loaded.config.model_config.items():
+        for index, lora in enumerate(model.loras):
+            if lora.name in _PARTS:
+                message = (
+                    f"vLLM takes {lora.name} for one of its --default-mm-loras: in chats with such parts it answers "
+                    f"for {base}, but not for another adapter that was chosen"
+                )
+                fix = "load it under another name, unless that is meant"
+                yield loaded.places.problem(("model_config", base, "loras", index, "name"), message, fix)
 
 
 def _mapping(loaded: Loaded, labels: Sequence[str]) -> tuple[list[Problem], list[Problem]]:

@@ -40,6 +40,7 @@ RELAYED = tuple(
         "/pooling",
         "/classify",
         "/generative_scoring",
+        "/v1/decisions",
         "/tokenize",
         "/detokenize",
     )

@@ -99,7 +99,7 @@ class Instruments:
         "retries",
         "Requests retried because vLLM cannot have started them: connect (no connection), reused (idle connection "
         "was already closed), adapter (vLLM did not know the chosen adapter), model (nor the one that the client "
-        "named).",
+        "named), queue_full (vLLM's queue).",
         "reason",
     )
     upstream_errors: Counter = counter("upstream_errors", "Failures of an endpoint.", "endpoint", "code")

@@ -44,13 +44,13 @@ class Routes:
         """`refuse` makes the response to a request that has no route."""
         self._refuse = refuse
         self._exact: dict[str, dict[str, Handler]] = {}
-        self._patterns: list[tuple[re.Pattern[str], dict[str, Handler]]] = []
+        self._patterns: dict[re.Pattern[str], dict[str, Handler]] = {}
         for route in routes:
             handler = route.handler if route.eager else _in_task(route.handler)
             if "{" in route.path:
                 escaped = re.escape(route.path).replace(re.escape("{id}"), _ID).replace(re.escape("{name}"), _NAME)
                 pattern = re.compile(escaped + "/?")
-                self._patterns.append((pattern, {route.method: handler}))
+                self._patterns.setdefault(pattern, {})[route.method] = handler
             else:
                 for path in (route.path, f"{route.path}/"):
                     self._exact.setdefault(path, {})[route.method] = handler
@@ -68,7 +68,7 @@ class Routes:
         return self._refuse(request, MethodNotAllowed(f"{_asked(request)}: Method Not Allowed", allowed))
 
     def _matched(self, request: Request) -> dict[str, Handler] | None:
-        for pattern, methods in self._patterns:
+        for pattern, methods in self._patterns.items():
             if match := pattern.fullmatch(request.head.path):
                 request.parameters = match.groupdict()
                 return methods

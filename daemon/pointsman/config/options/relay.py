@@ -46,8 +46,8 @@ class RelayOptions:
         minimum=0,
     )
     breaker_failures: int = option(
-        "Failures in a row (connection, first byte, 502, 503, 504) that open an endpoint's circuit breaker; "
-        "0 means never.",
+        "Failures in a row (connection, first byte, 502, 503, 504) that open an endpoint's circuit breaker, if two "
+        "clients or a `/health` check have seen some; 0 means never.",
         5,
         minimum=0,
     )
