@@ -117,7 +117,7 @@ WARNINGS = [
         CATEGORIES.replace("law-lora", "image") + GENERAL,
         "model_config.base.loras[0].name",
         8,
-        "vLLM takes image for one of its --default-mm-loras: in chats with such parts it answers for base",
+        'vLLM takes "image" for one of its --default-mm-loras: in chats with such parts it answers for base',
         "load it under another name, unless that is meant",
     ),
     (

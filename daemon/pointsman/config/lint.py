@@ -324,7 +324,7 @@ def _named_as_a_modality(loaded: Loaded) -> Iterator[Problem]:
         for index, lora in enumerate(model.loras):
             if lora.name in _PARTS:
                 message = (
-                    f"vLLM takes {lora.name} for one of its --default-mm-loras: in chats with such parts it answers "
+                    f'vLLM takes "{lora.name}" for one of its --default-mm-loras: in chats with such parts it answers '
                     f"for {base}, but not for another adapter that was chosen"
                 )
                 fix = "load it under another name, unless that is meant"

@@ -61,9 +61,9 @@ class HeldError:
 
     @staticmethod
     def applies(head: ResponseHead, model: str) -> bool:
-        """Return whether a head may be that of an error by which vLLM declines a request; `model` may be unknown."""
-        declines = head.status == 503 or (head.status == 404 and model)
-        return bool(declines) and head.length is not None and head.length <= LONGEST_ERROR_BYTES
+        """Return whether a head may be that of an error by which vLLM declines a request for `model`, if that is known."""
+        declines = head.status == 503 or (head.status == 404 and model != "")
+        return declines and head.length is not None and head.length <= LONGEST_ERROR_BYTES
 
     def head(self, head: ResponseHead) -> Length:
         return Length(head.length or 0)
