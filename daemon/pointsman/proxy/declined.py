@@ -61,7 +61,7 @@ class HeldError:
 
     @staticmethod
     def applies(head: ResponseHead, model: str) -> bool:
-        """Return whether a head may be that of an error by which vLLM declines a request for `model`, if that is known."""
+        """Return whether a head may be that of an error by which vLLM declines; `model` is empty if it is not known."""
         declines = head.status == 503 or (head.status == 404 and model != "")
         return declines and head.length is not None and head.length <= LONGEST_ERROR_BYTES
 
