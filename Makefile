@@ -38,7 +38,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: deb wheelhouse former-builtin release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
 .PHONY: bench-access bench-ask bench-cascade bench-conversations bench-fit bench-gpu bench-held-out bench-improve
-.PHONY: bench-languages bench-path bench-replay bench-rollout bench-service bench-tls bench-tracing bench-unit
+.PHONY: bench-languages bench-path bench-replay bench-rollout bench-service bench-tenants bench-tls bench-tracing
+.PHONY: bench-unit
 .PHONY: export-bounds chaos smuggling soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
@@ -220,6 +221,10 @@ bench-path: wheel
 # What client keys cost a request, and whether the time to look one up tells a right from a wrong one.
 bench-access: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/access.py
+
+# What it costs that clients with keys share no classification.
+bench-tenants: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/tenants.py
 
 # Whether any of the malformed requests that others have collected reaches vLLM as another one.
 smuggling: CORPORA = gunicorn=benoitc/gunicorn llhttp=nodejs/llhttp smuggler=defparam/smuggler

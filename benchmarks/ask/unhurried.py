@@ -40,7 +40,9 @@ class Unhurried:
     def at_once(self) -> int:
         return self._inner.at_once
 
-    async def classify(self, text: str, deadline: float | None = None, sure: Sure | None = None) -> Classification:
+    async def classify(
+        self, text: str, deadline: float | None = None, sure: Sure | None = None, client: str = ""
+    ) -> Classification:
         self.texts.append(text)
         while text not in self._known:
             try:

@@ -124,6 +124,14 @@ async def test_what_both_know_already_runs_in_neither(both: Both) -> None:
     assert [found.probabilities for found in again] == [found.probabilities for found in before]
 
 
+async def test_each_client_has_the_caches_of_both_artifacts_for_itself(both: Both) -> None:
+    clients = ("ann", "bob", "", "ann", "bob", "")
+    found = [await both.cascade.classify("landlord", None, certain, client) for client in clients]
+
+    assert both.runs == (3, 3)
+    assert [one.source for one in found] == ["run"] * 3 + ["hit"] * 3
+
+
 async def test_one_deadline_bounds_both(both: Both) -> None:
     """The larger one has what the first has left, and where that is not enough, the first one's answer stands."""
     both.larger.close()
@@ -140,7 +148,7 @@ async def test_the_larger_one_has_what_the_first_left_of_the_deadline(
 ) -> None:
     given: list[float | None] = []
 
-    async def refuse(_: str, deadline: float | None = None) -> Classification:
+    async def refuse(_: str, deadline: float | None = None, **__: object) -> Classification:
         given.append(deadline)
         raise Overloaded("busy")
 
@@ -155,7 +163,7 @@ async def test_the_larger_one_has_what_the_first_left_of_the_deadline(
     assert [one.unanswered for one in found] == ["overloaded"] * 2
 
 
-async def answer_of_nothing(_: str, __: float | None = None) -> Classification:
+async def answer_of_nothing(*_: object, **__: object) -> Classification:
     return Classification((1 / len(LABELS),) * len(LABELS), 3, False, Timing(), "run")
 
 

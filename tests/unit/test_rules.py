@@ -9,6 +9,7 @@ from typing import Any
 from pointsman.adapters.catalog import Served
 from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier
+from pointsman.config.client_keys import ClientKey
 from pointsman.config.model import AdapterOptions, Options, RoutingOptions, Rule
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.decision import Reason, Would
@@ -227,12 +228,14 @@ class German:
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
         self.texts: list[str] = []
+        self.clients: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._classifier, name)
 
     async def classify(self, text: str, *how: Any) -> Any:
         self.texts.append(text)
+        self.clients.append(how[2])
         return dataclasses.replace(await self._classifier.classify(text, *how), language="de")
 
 
@@ -240,6 +243,12 @@ async def test_the_language_is_a_condition_once_it_is_known(classifier: Classifi
     german: Any = German(classifier)
     assert outcome(await router_of(german, to_legal(languages=("de", "fr"))).route(request("python"))) == LEGAL
     assert outcome(await router_of(german, to_legal(languages=("fr",))).route(request("python"))) == CLASSIFIED
+
+
+async def test_for_the_language_a_text_is_classified_as_its_clients(classifier: Classifier) -> None:
+    german: Any = German(classifier)
+    await router_of(german, to_legal(languages=("de",))).route(request("python"), key=ClientKey("ann", b""))
+    assert german.clients == ["ann"]
 
 
 async def test_nothing_is_classified_for_the_language_where_another_condition_fails(classifier: Classifier) -> None:

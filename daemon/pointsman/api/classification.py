@@ -10,8 +10,10 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from pointsman.config.client_keys import ClientKey
 from pointsman.errors import ClassifierError, HttpError, RequestError
 from pointsman.long_body import Received
+from pointsman.routing.reading import TextReader
 from pointsman.routing.router import Router
 
 T = TypeVar("T")
@@ -57,10 +59,10 @@ class _Result:
     seconds: float
 
 
-async def intent(router: Router, body: Received) -> dict[str, Any]:
-    """Answer `POST /api/v1/classify/intent`; raises RequestError (400) or an HttpError (503)."""
+async def intent(router: Router, body: Received, key: ClientKey | None = None) -> dict[str, Any]:
+    """Answer `POST /api/v1/classify/intent` for a key's client; raises RequestError (400) or an HttpError (503)."""
     asked = _decode(body, _Intent)
-    result = await _classify(router, asked.text)
+    result = await _classify(router, router.reader_of(key), asked.text)
     sure = result.confidence >= _threshold(router, result, asked.options)
     return {
         "classification": _row(result, _Options(return_probabilities=False)),
@@ -69,18 +71,18 @@ async def intent(router: Router, body: Received) -> dict[str, Any]:
     } | _probabilities(result, asked.options)
 
 
-async def batch(router: Router, body: Received) -> dict[str, Any]:
+async def batch(router: Router, body: Received, key: ClientKey | None = None) -> dict[str, Any]:
     """Answer `POST /api/v1/classify/batch`; raises as `intent` does."""
     asked = _decode(body, _Batch)
     if not 1 <= len(asked.texts) <= MOST_TEXTS:
         raise _invalid(f"`texts` must hold 1 to {MOST_TEXTS} texts", "texts")
     started = time.perf_counter()
     # Limited to what the workers take at once; otherwise other requests would wait behind the whole batch.
-    room = asyncio.Semaphore(router.classifier.at_once)
+    reader, room = router.reader_of(key), asyncio.Semaphore(router.classifier.at_once)
 
     async def classify(text: str) -> _Result:
         async with room:
-            return await _classify(router, text, BATCH_DEADLINE_S)
+            return await _classify(router, reader, text, BATCH_DEADLINE_S)
 
     results = await asyncio.gather(*(classify(text) for text in asked.texts))
     return {
@@ -97,18 +99,18 @@ async def batch(router: Router, body: Received) -> dict[str, Any]:
     }
 
 
-async def _classify(router: Router, text: str, deadline: float | None = None) -> _Result:
+async def _classify(router: Router, reader: TextReader, text: str, deadline: float | None = None) -> _Result:
     if not text.strip():
         raise _invalid("`text` is empty", "text")
     started = time.perf_counter()
     try:
-        found = await router.reader.classify(text, deadline)
+        found = await reader.classify(text, deadline)
     except ClassifierError as error:
         raise _Unavailable(f"not classified: {error}; try again") from error
     labels = dict(zip(router.classifier.labels, found.probabilities, strict=True))
     scores = router.policy.scores(found.probabilities) or labels
     category = max(scores, key=scores.__getitem__)
-    choice = router.reader.choose(found, None)
+    choice = reader.choose(found, None)
     model = router.planner.decide(choice, 0.0, router.served()).model
     return _Result(category, scores[category], model, labels, found.stage, time.perf_counter() - started)
 

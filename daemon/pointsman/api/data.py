@@ -160,8 +160,9 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         return None
     head, scope = exchange.request.head, exchange.scope
     stated = stated_ask(head)
-    known = None if stated else form.known(fields, router.finder)
-    parsed = await router.lane.run(form.read(fields, router.finder, stated)) if known is None else known
+    finder = router.finder_of(exchange.key)
+    known = None if stated else form.known(fields, finder)
+    parsed = await router.lane.run(form.read(fields, finder, stated)) if known is None else known
     record.phase = "classify"
     caller = caller_of(router, exchange.client, head, fields)
     origin = origin_of(router, exchange, form.path)
@@ -227,7 +228,7 @@ async def _counted(backend: Backend, exchange: Exchange, body: Received) -> None
     """Have the tokens counted that the request would have, with the system prompt of its category."""
     router, head, scope = backend.router, exchange.request.head, exchange.scope
     fields = await router.lane.run(read_fields(body, router.fields_of[MESSAGES]))
-    parsed = await router.lane.run(MESSAGES.read(fields, router.finder, stated_ask(head)))
+    parsed = await router.lane.run(MESSAGES.read(fields, router.finder_of(exchange.key), stated_ask(head)))
     exchange.record.phase = "classify"
     caller = caller_of(router, exchange.client, head, fields)
     origin = origin_of(router, exchange, MESSAGES.path)
@@ -315,14 +316,14 @@ async def _intent(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
     await in_task()
     exchange.record.phase = "classify"
-    return json_response(await classification.intent(backend.router, body))
+    return json_response(await classification.intent(backend.router, body, exchange.key))
 
 
 async def _batch(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
     await in_task()
     exchange.record.phase = "classify"
-    return json_response(await classification.batch(backend.router, body))
+    return json_response(await classification.batch(backend.router, body, exchange.key))
 
 
 def _is_json(request: Request) -> bool:

@@ -42,7 +42,7 @@ async def dry_run(
         head, scope = exchange.request.head, exchange.scope
         origin = origin_of(router, exchange, form.path)
         stated, caller = stated_ask(head), caller_of(router, exchange.client, head, fields)
-    parsed = await router.lane.run(form.read(fields, router.finder, stated))
+    parsed = await router.lane.run(form.read(fields, router.finder_of(key), stated))
     if parsed.model is not None and parsed.model not in router.auto_names_of(key):
         check_model(key, parsed.model.removeprefix(DIRECT))
     routed = await router.route(

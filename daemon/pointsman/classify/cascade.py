@@ -32,20 +32,22 @@ class Cascade:
         """Return about how many texts the first one's workers can process at once."""
         return self.stages[0].at_once
 
-    async def classify(self, text: str, deadline: float | None = None, sure: Sure | None = None) -> Classification:
+    async def classify(
+        self, text: str, deadline: float | None = None, sure: Sure | None = None, client: str = ""
+    ) -> Classification:
         """Classify a text; raises what the first classifier raises. May be cancelled.
 
         If the larger one fails or has no time left, the answer is the first one's and says why.
         """
         first, larger = self.stages
         started = time.perf_counter()
-        found = await first.classify(text, deadline)
+        found = await first.classify(text, deadline, client=client)
         if self._stands(found, sure):
             return found
         self.passed.texts += 1
         left = (self._deadline if deadline is None else deadline) - (time.perf_counter() - started)
         try:
-            better = await larger.classify(text, left)
+            better = await larger.classify(text, left, client=client)
         except ClassifierError as error:
             self.passed.unanswered += 1
             return replace(found, unanswered=error.reason)

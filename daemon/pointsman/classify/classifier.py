@@ -1,4 +1,7 @@
-"""Classify texts: text in, probabilities out, within a deadline, with a cache, and one run for identical texts."""
+"""Classify texts: text in, probabilities out, within a deadline, with a cache, and one run for identical texts.
+
+Each client has a cache and runs of its own, so that no time and no answer tells it what others have sent.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ class Classification:
     cut: bool
     timing: Timing
     source: str
-    """`run`, `hit` (from the cache) or `coalesced` (shared a run with an identical text)."""
+    """`run`, `hit` (from the cache) or `coalesced` (shared a run with an identical text of the same client)."""
     text_hash: str = ""
     """`text_key` of the part of the text that was read, in hex."""
     language: str | None = None
@@ -180,18 +183,20 @@ class Classifier:
         """Return about how many texts the workers can process at once."""
         return self.curve.workers * max(1, self._batch_tokens // TYPICAL)
 
-    async def classify(self, text: str, deadline: float | None = None, sure: Sure | None = None) -> Classification:
+    async def classify(
+        self, text: str, deadline: float | None = None, sure: Sure | None = None, client: str = ""
+    ) -> Classification:
         """Classify a text; raises DeadlineMissed, Overloaded, or ClassifierError. May be cancelled.
 
         `deadline` is in seconds; by default it follows from the text's predicted run. There is no larger artifact to
-        ask, whatever `sure` says.
+        ask, whatever `sure` says. `client` is whose text it is: what others have sent counts for none of its texts.
         """
-        whole = _key(text)
+        whole = _key(text, client)
         if (hit := self._cache.get(whole)) is not None:
             self.lookups.hits += 1
             return hit
         read = self.read(text)
-        key = whole if read is text else _key(read)
+        key = whole if read is text else _key(read, client)
         if read is not text and (hit := self._remembered(whole, key)) is not None:
             self.lookups.hits += 1
             return hit
@@ -282,9 +287,9 @@ class Classifier:
         trim_memory()
 
 
-def _key(text: str) -> tuple[int, int]:
-    """Return the hash and length of a text; Python's hash has a secret key: nobody can make two texts collide."""
-    return hash(text), len(text)
+def _key(text: str, client: str) -> tuple[int, int]:
+    """Return the hash and length of a client's text; Python's hash has a secret key: nobody can make two collide."""
+    return hash((client, text) if client else text), len(text)
 
 
 def text_key(read: str, hash_key: bytes = b"") -> bytes:

@@ -91,7 +91,9 @@ class Known:
     def stages(self) -> tuple[Known, ...]:
         return (self,)
 
-    async def classify(self, text: str, deadline: float | None = None, sure: Sure | None = None) -> Classification:
+    async def classify(
+        self, text: str, deadline: float | None = None, sure: Sure | None = None, client: str = ""
+    ) -> Classification:
         self.texts[text] = None
         return self._results.get(text, self._none)
 

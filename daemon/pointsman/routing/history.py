@@ -83,7 +83,7 @@ class _Said(msgspec.Struct, frozen=True, gc=False):
 
 _NOTHING = _Said(b"")
 _Key = tuple[str | None, int, int]
-"""Role, hash and length of a message; of the request's ask, which has no role, those of the text.
+"""Role, hash and length of a client's message; of the request's ask, which has no role, those of the text.
 
 Python's hash has a secret key: nobody can make two messages collide.
 """
@@ -97,20 +97,25 @@ class HistoryReader:
         self._known: dict[_Key | None, _Said] = {}
         """What messages say, the oldest first; the key of one that is not to be remembered is None."""
 
-    def first(self, messages: list[Message] | None, asked_in: Message | None, ask: Ask) -> History | None:
+    def first(
+        self, messages: list[Message] | None, asked_in: Message | None, ask: Ask, client: str = ""
+    ) -> History | None:
         """Return what `read` returns, where the ask is the only turn: in the last message, below a system prompt."""
         if not messages or messages[-1] is not asked_in or len(messages) > MOST_OPENING:
             return None
         for message in messages:
             if message is not asked_in and message.role not in SYSTEM_ROLES:
                 return None
-        said = self._said_in(ask)
+        said = self._said_in(ask, client)
         return History((Turn(said.digest, said.excerpt),) if said.digest else (), False, messages)
 
-    def read(self, messages: list[Message] | None, ask: Ask, asked_in: Message | None = None) -> Steps[History]:
+    def read(
+        self, messages: list[Message] | None, ask: Ask, asked_in: Message | None = None, client: str = ""
+    ) -> Steps[History]:
         """Return the history of messages; `ask` is the ask of the request, found in the message `asked_in`.
 
-        Without messages there is one turn, the ask. A message of too many parts says nothing.
+        Without messages there is one turn, the ask. A message of too many parts says nothing. `client` is whose
+        messages they are.
         """
         if messages is None:
             asked = _asked(ask)
@@ -121,10 +126,10 @@ class HistoryReader:
         for place, message in enumerate(reversed(messages)):
             role = message.role
             if message is asked_in:
-                said = self._said_in(ask)
+                said = self._said_in(ask, client)
             elif role == "user" or (role == "assistant" and turns):
-                key = _key(message)
-                said = self._known.get(key) or (yield from self._read(message, key, pace))
+                key = _key(message, client)
+                said = self._known.get(key) or (yield from self._read(message, key, pace, client))
             else:
                 said = _NOTHING
             if role == "assistant" and turns:
@@ -140,19 +145,19 @@ class HistoryReader:
         answer = next((said.excerpt for said in turns[0][1] if said.excerpt), "") if turns else ""
         return History(tuple([_turn(*turn) for turn in turns]), continues, messages, answer)
 
-    def _read(self, message: Message, key: _Key | None, pace: Pace) -> Steps[_Said]:
+    def _read(self, message: Message, key: _Key | None, pace: Pace, client: str) -> Steps[_Said]:
         """Return what a message of the user or the assistant says, and remember it."""
         texts = yield from _texts(message.content)
         if message.role == "assistant":
             spoken = _spoken(" ".join(texts))
             said = _Said(_digest(_ends(spoken)), spoken[:EXCERPT_CHARS])
         else:
-            said = _asked(self._finder.find(texts)) if texts else _NOTHING
+            said = _asked(self._finder.of(client).find(texts)) if texts else _NOTHING
         yield from pace.pause()
         return said if key is None else self._remember(key, said)
 
-    def _said_in(self, ask: Ask) -> _Said:
-        key = None, hash(ask.text), len(ask.text)
+    def _said_in(self, ask: Ask, client: str) -> _Said:
+        key = None, _hash(ask.text, client), len(ask.text)
         return self._known.get(key) or self._remember(key, _asked(ask))
 
     def _remember(self, key: _Key, said: _Said) -> _Said:
@@ -166,12 +171,16 @@ def _turn(asked: _Said, answers: list[_Said]) -> Turn:
     return Turn(b"".join([said.digest for said in (asked, *answers)]), asked.excerpt)
 
 
-def _key(message: Message) -> _Key | None:
+def _key(message: Message, client: str) -> _Key | None:
     content = memoryview(message.content)
     if content.nbytes > LONGEST_KNOWN_BYTES:
         return None
     sent = bytes(content)
-    return message.role, hash(sent), len(sent)
+    return message.role, _hash(sent, client), len(sent)
+
+
+def _hash(sent: bytes | str, client: str) -> int:
+    return hash((client, sent) if client else sent)
 
 
 def _texts(content: Value) -> Steps[list[str]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -62,8 +63,15 @@ class Policy:
         """The category of what none of the others covers, None if there is none."""
         index = {label: position for position, label in enumerate(labels)}
         self._covered = {name: tuple(index[label] for label in coverage.labels_of[name]) for name in self._categories}
-        self._known_scores = functools.lru_cache(KNOWN)(self.scores)
-        self._known_choice = functools.lru_cache(KNOWN)(self._afresh)
+        self._known_scores: Callable[[tuple[float, ...]], dict[str, float]] = functools.lru_cache(KNOWN)(self.scores)
+        self._known_choice: Callable[[tuple[float, ...], int], Choice] = functools.lru_cache(KNOWN)(self._afresh)
+
+    @functools.cached_property
+    def forgetful(self) -> Policy:
+        """Return the same policy without a memory, of which a microsecond less would tell."""
+        policy = copy.copy(self)
+        policy._known_scores, policy._known_choice = self.scores, self._afresh
+        return policy
 
     def knows(self, category: str) -> bool:
         """Return whether the config has this category; a conversation may remember one of an earlier config."""

@@ -60,13 +60,30 @@ class TextReader:
     """Reads texts with one classifier, and judges them by one policy; `sticky`: conversations keep their category."""
 
     def __init__(
-        self, classifier: TextClassifier, policy: Policy, *, sticky: bool, deadline: float | None = None
+        self,
+        classifier: TextClassifier,
+        policy: Policy,
+        *,
+        sticky: bool,
+        deadline: float | None = None,
+        client: str = "",
     ) -> None:
-        """`deadline` is the number of seconds for all that is read of a request; None: none but the classifier's."""
+        """`deadline` is the number of seconds for all that is read of a request; None: none but the classifier's.
+
+        `client` is whose texts are read.
+        """
         self._classifier = classifier
         self._policy = policy
         self._sticky = sticky
         self._deadline = deadline
+        self._client = client
+
+    def of(self, client: str) -> TextReader:
+        """Return the reader of one client's texts: nothing that it does tells of the texts of others."""
+        if not client:
+            return self
+        policy = self._policy.forgetful
+        return TextReader(self._classifier, policy, sticky=self._sticky, deadline=self._deadline, client=client)
 
     async def read(self, text: str, history: History, place: Place, beside: Beside | None = None) -> Reading:
         """Classify what must be: nothing in the middle of a turn, and of a follow-up that says nothing of its own.
@@ -114,7 +131,7 @@ class TextReader:
 
     async def classify(self, text: str, deadline: float | None = None) -> Classification:
         """Classify a text, by the larger artifact of a cascade if the first is not sure; raises ClassifierError."""
-        return await self._classifier.classify(text, deadline, self._policy.sure)
+        return await self._classifier.classify(text, deadline, self._policy.sure, self._client)
 
     async def tried(self, text: str, deadline: float | None = None) -> Classification | None:
         """Return the same, or None if it fails."""

@@ -27,7 +27,7 @@ from pointsman.routing.formats import FORMATS, Format, ParsedRequest
 from pointsman.routing.history import History, HistoryReader
 from pointsman.routing.planner import Planner
 from pointsman.routing.policy import Held, Policy
-from pointsman.routing.reading import UNREAD, Reading, TextReader, judged
+from pointsman.routing.reading import UNREAD, Reading, TextReader
 from pointsman.routing.rollout import Rollout, rollout_of
 from pointsman.routing.rules import NO_RULING, NOWHERE, Origin, Rules, Ruling
 from pointsman.routing.session_ids import SessionIds
@@ -138,6 +138,14 @@ class Router:
         """Return the model names by which the client with a key requests routing."""
         return self.auto_names if key is None else self._auto_names_of.get(key.name, self.auto_names)
 
+    def finder_of(self, key: ClientKey | None) -> AskFinder:
+        """Return the finder of the asks of the client with a key."""
+        return self.finder if key is None else self.finder.of(key.name)
+
+    def reader_of(self, key: ClientKey | None) -> TextReader:
+        """Return the reader of the texts of the client with a key."""
+        return self.reader if key is None else self.reader.of(key.name)
+
     def use(self, overlay: Overlay) -> None:
         """Decide from now on by what commands and the service have decided beside the config."""
         self.routing = laid_over(self.config.pointsman.routing, overlay)
@@ -161,7 +169,7 @@ class Router:
         `continued` is kept of the stored response that the request continues. `at`, here and below, is the only
         endpoint that can answer, as it has that response. `origin` is read if there are `rules`.
         `scope` has the models to choose from, where not all count; a model that the client named is not checked here.
-        `key` is the client's; it may have aliases of its own.
+        `key` is the client's; it may have aliases of its own, and what others have sent tells it nothing.
 
         A failing classifier delays the request by at most its deadline: the fallback is used, and the reason says so.
         """
@@ -169,24 +177,25 @@ class Router:
             return self._named(request, request.model, at)
         if self._rollout is not None and self._rollout.off:
             return self._unclassified(request, Choice(None, None, Reason.OFF), at, scope)
-        ruling = NO_RULING if self.rules is None else await self._judged(self.rules, request, origin)
+        reader, client = self.reader_of(key), "" if key is None else key.name
+        ruling = NO_RULING if self.rules is None else await self._judged(self.rules, request, origin, reader)
         ruled, unread = ruling.choice(), _unread(request)
         if unread is not None:
             return self._unclassified(request, ruled or ruling.on(Choice(None, None, unread)), at, scope)
-        history = self._histories.first(request.messages, request.asked, request.ask)
+        history = self._histories.first(request.messages, request.asked, request.ask, client)
         if history is None:
-            history = await self.lane.run(self._histories.read(request.messages, request.ask, request.asked))
+            history = await self.lane.run(self._histories.read(request.messages, request.ask, request.asked, client))
         conversation, place = self._place(history, caller, continued)
         reading, began = Reading(request.text), time.perf_counter()
         if not ruled:
-            reading = await self.reader.read(request.text, history, place, request.ask.beside)
+            reading = await reader.read(request.text, history, place, request.ask.beside)
         if request.ask.others:
-            reading = await self._unless_mixed(request, reading)
+            reading = await self._unless_mixed(request, reading, reader)
         held = _held(request.text, reading, history, place)
         if held is not None and reading.classification is not None:
-            held = await self.reader.read_on(held, reading.classification, began)
+            held = await reader.read_on(held, reading.classification, began)
         started = time.perf_counter()
-        choice = ruled or ruling.on(self._choice(reading, place, held))
+        choice = ruled or ruling.on(self._choice(reading, place, held, reader))
         tools = request.tools or (place.within and place.kept is not None and place.kept.tools)
         decision = self._decide(choice, tools, place.share, self.served(), at, scope)
         kept = self._kept(choice, reading, place, tools=tools)
@@ -205,19 +214,19 @@ class Router:
             held,
         )
 
-    async def _judged(self, rules: Rules, request: ParsedRequest, origin: Origin) -> Ruling:
+    async def _judged(self, rules: Rules, request: ParsedRequest, origin: Origin, reader: TextReader) -> Ruling:
         """Return what the rules say; where that depends on the language, the ask is classified first."""
         ruling = await self.lane.run(rules.judge(request, origin))
         if ruling.waits:
-            found = await self.reader.tried(request.text)
+            found = await reader.tried(request.text)
             language = None if found is None else found.language
             ruling = await self.lane.run(rules.judge(request, origin, language, read=True))
         return ruling
 
-    async def _unless_mixed(self, request: ParsedRequest, reading: Reading) -> Reading:
+    async def _unless_mixed(self, request: ParsedRequest, reading: Reading, reader: TextReader) -> Reading:
         """Return what was read of the first of several asks, or that the others are about something else."""
         read = reading.classification
-        if read is not None and await self.reader.differ(read, request.ask.others):
+        if read is not None and await reader.differ(read, request.ask.others):
             return Reading("", failed=Reason.MIXED_PROMPTS if request.prompts > 1 else Reason.AMBIGUOUS)
         return reading
 
@@ -308,12 +317,12 @@ class Router:
         would = Would(decision.model, decision.reason)
         return msgspec.structs.replace(default, category=decision.category, rule=decision.rule, would=would)
 
-    def _choice(self, reading: Reading, place: Place, held: Held | None) -> Choice:
+    def _choice(self, reading: Reading, place: Place, held: Held | None, reader: TextReader) -> Choice:
         if reading.failed in (Reason.AMBIGUOUS, Reason.MIXED_PROMPTS):
             return Choice(None, None, reading.failed)
         if reading.classification is None:
             return Choice(self._stay(place), None, reading.failed or Reason.STICKY)
-        return judged(self.policy, reading.classification, held)
+        return reader.choose(reading.classification, held)
 
     def _stay(self, place: Place) -> str | None:
         """Return the category of a turn that is not judged: its own in a further step, else the conversation's."""

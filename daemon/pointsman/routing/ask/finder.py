@@ -70,7 +70,24 @@ class AskFinder:
         self.mode, self.body_field = mode, body_field
         self._name_of: NameOf = name_of if not strip and not take else with_patterns(strip, take)
         self._known: Lru[tuple[int, int], Ask] = Lru(KNOWN_MESSAGES)
-        self.recent = RecentAsks()
+        self._recent = RecentAsks()
+        self._client = ""
+
+    def of(self, client: str) -> AskFinder:
+        """Return the finder of one client's asks: how long it takes tells nothing of what others have sent."""
+        if not client:
+            return self
+        own = object.__new__(type(self))
+        vars(own).update(vars(self), _client=client)
+        return own
+
+    def recall(self, content: msgspec.Raw, system: bytes | None) -> Ask | None:
+        """Return the ask in a message that was read lately, None if it is not known."""
+        return self._recent.get(content, system, self._client)
+
+    def remember(self, content: msgspec.Raw, system: bytes | None, ask: Ask) -> None:
+        """Remember the ask in a message."""
+        self._recent.put(content, system, ask, self._client)
 
     def find(self, parts: Sequence[str], system: str = "") -> Ask:
         """Return the ask in the text parts of one message; `system` is the beginning of the system prompt."""
@@ -81,7 +98,7 @@ class AskFinder:
         if self.mode != "ask":
             return Ask(whole, AskKind.MESSAGE)
         # Python's hash has a secret key: nobody can make two messages collide.
-        key = hash((system, *given)), len(system) + len(whole)
+        key = hash((self._client, system, *given)), len(system) + len(whole)
         found = self._known.get(key)
         if found is None:
             told = instruction(whole)
@@ -99,7 +116,7 @@ class AskFinder:
         text = " ".join(parts)
         if not text or text.isspace():
             return NO_ASK
-        key = hash((None, text)), len(text)
+        key = hash((self._client, None, text)), len(text)
         found = self._known.get(key)
         if found is None:
             found = msgspec.structs.replace(self._with_line(Ask(text, AskKind.MESSAGE)), text="")

@@ -5,7 +5,7 @@ A message is known by its own bytes: to compare 64 KiB takes 3 us, to hash them 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from msgspec import Raw
 
@@ -18,6 +18,8 @@ LONGEST_BYTES = MOST_BYTES // 4
 _ENTRY_BYTES = 2048
 _ENDS = 32
 
+_Key: TypeAlias = tuple[int, bytes, bytes, str]
+
 
 class _Entry(NamedTuple):
     """The ask in a message."""
@@ -28,43 +30,43 @@ class _Entry(NamedTuple):
 
 
 class RecentAsks:
-    """The asks of one finder, by the content of a message and the system prompt above it, as JSON.
+    """The asks of one finder, by the content of a message and the system prompt above it, as JSON, and by client.
 
     Of the system prompt, that is what was read; None if it is too long to be remembered.
     """
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[int, bytes, bytes], _Entry] = {}
-        """By length and ends, the oldest first: of messages that agree in these, the last is known."""
+        self._entries: dict[_Key, _Entry] = {}
+        """By length, ends and client, the oldest first: of messages that agree in these, the last is known."""
         self._bytes = 0
 
-    def get(self, content: Raw, system: bytes | None) -> Ask | None:
+    def get(self, content: Raw, system: bytes | None, client: str = "") -> Ask | None:
         """Return the ask, None if it is not known."""
-        key = _key(content)
+        key = _key(content, client)
         entry = self._entries.get(key)
         if entry is None or entry.system != system or entry.content != content:
             return None
         self._entries[key] = self._entries.pop(key)
         return entry.ask
 
-    def put(self, content: Raw, system: bytes | None, ask: Ask) -> None:
+    def put(self, content: Raw, system: bytes | None, ask: Ask, client: str = "") -> None:
         """Remember an ask, and forget the oldest ones that there is no room for."""
         size = memoryview(content).nbytes
         if size > LONGEST_BYTES or system is None:
             return
-        key = _key(content)
+        key = _key(content, client)
         self._forget(key)
         self._entries[key] = _Entry(content.copy(), system, ask)
         self._bytes += size + len(system) + _ENTRY_BYTES
         while self._bytes > MOST_BYTES:
             self._forget(next(iter(self._entries)))
 
-    def _forget(self, key: tuple[int, bytes, bytes]) -> None:
+    def _forget(self, key: _Key) -> None:
         entry = self._entries.pop(key, None)
         if entry is not None:
             self._bytes -= memoryview(entry.content).nbytes + len(entry.system) + _ENTRY_BYTES
 
 
-def _key(content: Raw) -> tuple[int, bytes, bytes]:
+def _key(content: Raw, client: str) -> _Key:
     shown = memoryview(content)
-    return shown.nbytes, bytes(shown[:_ENDS]), bytes(shown[-_ENDS:])
+    return shown.nbytes, bytes(shown[:_ENDS]), bytes(shown[-_ENDS:]), client

@@ -82,7 +82,7 @@ def known_ask(messages: list[Message], system: Value | None, finder: AskFinder) 
     for message in reversed(messages):
         if message.role == "user":
             frame = beginning_bytes(_system(messages, system))
-            ask = finder.recent.get(message.content, frame)
+            ask = finder.recall(message.content, frame)
             return None if ask is None else (ask, message)
     return None
 
@@ -102,13 +102,13 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
         if message.role != "user":
             continue
         # A harness may have written the last message, or a tool: then the ask is in one before.
-        known = finder.recent.get(message.content, frame)
+        known = finder.recall(message.content, frame)
         if known is not None:
             return known, message
         texts = yield from texts_of(message.content)
         ask = finder.find(texts, (yield from beginning_of(system)))
         if ask.kind is not AskKind.NONE:
-            finder.recent.put(message.content, frame, ask)
+            finder.remember(message.content, frame, ask)
             return ask, message
         first = first or texts
         if first:

@@ -1,0 +1,203 @@
+"""Where clients have keys, none learns from an answer or its time what another has sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import msgspec
+import pytest
+
+from pointsman.classify.classifier import Classification, Classifier, Timing
+from pointsman.routing.ask import Ask, AskFinder
+from pointsman.routing.formats import CHAT
+from pointsman.routing.history import HistoryReader
+from pointsman.routing.policy import Policy
+from pointsman.routing.steps import finish
+from support import playbook
+from support.client_keys import bearer, line
+from support.gate import Gate
+from support.playbook import OK, Wire, playing
+from support.rows import rows
+from support.toy_config import config
+
+Make = Callable[..., AbstractContextManager[Classifier]]
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    with playing(keys=line("ann") + line("bob")) as made:
+        yield made
+
+
+# --- the classifier ---------------------------------------------------------------------------------------------
+
+
+async def test_a_client_hits_what_it_has_sent_itself_and_nothing_else(classifier: Classifier) -> None:
+    asked = [("ann", "python"), ("bob", "python"), ("", "python"), ("ann", "python"), ("bob", "python"), ("", "python")]
+
+    found = [await classifier.classify(text, client=client) for client, text in asked]
+
+    assert [one.source for one in found] == ["run"] * 3 + ["hit"] * 3
+    assert len({one.probabilities for one in found}) == 1
+
+
+async def test_a_clients_texts_share_a_run_in_flight_and_those_of_two_do_not(classifier: Classifier) -> None:
+    gate = Gate(classifier)
+    gate.close()
+    clients = ("ann", "ann", "bob", "", "bob")
+    asked = [asyncio.create_task(classifier.classify("python", client=client)) for client in clients]
+    await gate.entered()
+    gate.open()
+
+    found = await asyncio.gather(*asked)
+
+    assert [one.source for one in found] == ["run", "coalesced", "run", "run", "coalesced"]
+    assert sum(gate.runs) == 3
+
+
+async def test_the_names_of_clients_and_texts_are_not_confused(classifier: Classifier) -> None:
+    asked = [("ann", "bob"), ("bob", "ann"), ("", "annbob"), ("annbob", ""), ("an", "nbob")]
+
+    assert {(await classifier.classify(text, client=client)).source for client, text in asked} == {"run"}
+
+
+async def test_a_text_that_is_cut_before_it_is_read_is_its_clients_too(make_classifier: Make) -> None:
+    with make_classifier(max_tokens=8) as classifier:
+        long, alike = ("python " * 20 + middle + "python " * 20 for middle in ("a" * 100, "b" * 100))
+        asked = [("ann", long), ("bob", alike), ("bob", long), ("ann", alike)]
+
+        sources = [(await classifier.classify(text, client=client)).source for client, text in asked]
+
+        assert sources == ["run", "run", "hit", "hit"]
+
+
+async def test_all_clients_together_have_one_bound(make_classifier: Make) -> None:
+    with make_classifier(cache_entries=2) as classifier:
+        for client in ("ann", "bob", "eve"):
+            await classifier.classify("python", client=client)
+
+        assert classifier.evicted == 1
+        assert (await classifier.classify("python", client="ann")).source == "run"
+
+
+# --- what else is remembered ------------------------------------------------------------------------------------
+
+
+def searches(finder: AskFinder, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The messages that are searched for an ask from now on."""
+    found: list[str] = []
+    search = AskFinder._search
+
+    def noted(self: AskFinder, given: list[str], whole: str, told: Any) -> Ask:
+        found.append(whole)
+        return search(self, given, whole, told)
+
+    monkeypatch.setattr(AskFinder, "_search", noted)
+    return found
+
+
+def test_an_ask_is_searched_for_anew_for_each_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = AskFinder()
+    searched = searches(finder, monkeypatch)
+    body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": "Why?"}]}).encode()
+
+    asks = [CHAT.parse(body, finder.of(client)).ask for client in ("ann", "bob", "", "ann", "bob", "")]
+
+    assert searched == ["Why?"] * 3
+    assert len(set(asks)) == 1
+
+
+def test_a_message_that_was_read_lately_is_known_to_its_client() -> None:
+    finder, content = AskFinder(), msgspec.Raw(b'"Why?"')
+    finder.of("ann").remember(content, b"", finder.find(["Why?"]))
+
+    assert [finder.of(client).recall(content, b"") is None for client in ("ann", "bob", "")] == [False, True, True]
+
+
+def test_what_earlier_messages_say_is_read_anew_for_each_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = AskFinder()
+    reader = HistoryReader(finder)
+    said = [("user", "What is a heap?"), ("assistant", "A tree."), ("user", "Why?")]
+    body = json.dumps({"model": "MoM", "messages": [{"role": role, "content": text} for role, text in said]}).encode()
+    request = CHAT.parse(body)
+    searched = searches(finder, monkeypatch)
+
+    for client in ("ann", "bob", "", "ann", "bob", ""):
+        history = finish(reader.read(request.messages, request.ask, request.asked, client))
+        assert [turn.ask for turn in history.turns] == ["Why?", "What is a heap?"]
+
+    assert searched == ["What is a heap?"] * 3
+    assert len(reader._known) == 3 * len(said)
+
+
+def test_the_policy_of_clients_with_keys_decides_the_same_and_remembers_nothing() -> None:
+    policy = Policy(config(), ("technical", "medical", "legal"))
+    known = policy._known_choice.cache_info  # type: ignore[attr-defined]
+
+    chosen = [one.choose((0.9, 0.1, 0.0)) for one in (policy.forgetful, policy.forgetful)]
+
+    assert known().currsize == 0
+    assert chosen == [policy.choose((0.9, 0.1, 0.0))] * 2
+    assert known().currsize == 1
+
+
+# --- every path that classifies ---------------------------------------------------------------------------------
+
+
+def messages(*said: str) -> dict[str, Any]:
+    roles = ("user", "assistant")
+    return {"messages": [{"role": roles[place % 2], "content": text} for place, text in enumerate(said)]}
+
+
+@rows(
+    ("path", "body", "least"),
+    [
+        pytest.param("/v1/chat/completions", messages("What is a heap?"), 1, id="chat"),
+        pytest.param(
+            "/v1/chat/completions",
+            messages("What is a heap?", "A tree.", "And what does a torn meniscus feel like?"),
+            2,
+            id="a follow-up with what was before",
+        ),
+        pytest.param(
+            "/v1/chat/completions",
+            messages("Hello, the week was long and warm.\nHow do I undo a commit in git?"),
+            2,
+            id="beside the ask",
+        ),
+        pytest.param("/v1/completions", {"prompt": ["What is a heap?", "Why do I cough?"]}, 2, id="two prompts"),
+        pytest.param("/v1/responses", {"input": "What is a heap?"}, 1, id="responses"),
+        pytest.param("/v1/messages", messages("What is a heap?"), 1, id="messages"),
+        pytest.param("/v1/messages/count_tokens", messages("What is a heap?"), 1, id="counting"),
+        pytest.param("/v1/route", messages("What is a heap?", "A tree.", "Where does it grow?"), 2, id="the dry run"),
+        pytest.param("/api/v1/classify/intent", {"text": "What is a heap?"}, 1, id="an intent"),
+        pytest.param("/api/v1/classify/batch", {"texts": ["What is a heap?", "Why?"]}, 2, id="a batch"),
+    ],
+)
+@pytest.mark.parametrize("keyed", [True, False])
+def test_every_text_is_classified_as_its_clients(
+    path: str, body: dict[str, Any], least: int, keyed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name of the key, and as nobody's where there are no keys."""
+    classified = []
+
+    async def classify(_: Any, text: str, __: float | None, ___: Any, client: str = "") -> Classification:
+        classified.append(client)
+        return Classification((0.4, 0.3, 0.3), 5, False, Timing(), "run", "5ca1ab1e")
+
+    monkeypatch.setattr(playbook._Sure, "classify", classify)
+    monkeypatch.setattr(playbook._Sure, "at_once", 1, raising=False)
+    with playing(keys=line("ann") if keyed else None) as wire:
+        data = json.dumps({"model": "MoM"} | body if path.startswith("/v1") else body).encode()
+        fields = ["Host: here", "Content-Type: application/json", f"Content-Length: {len(data)}", bearer("ann")]
+        wire.client.sends("\r\n".join([f"POST {path} HTTP/1.1", *fields, "", ""]).encode() + data)
+        if any(connection.written for connection in wire.a.connections):
+            wire.upstream.sends(OK)
+
+        assert wire.answer.status == 200, wire.answer
+    assert len(classified) >= least
+    assert set(classified) == {"ann" if keyed else ""}
