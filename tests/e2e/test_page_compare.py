@@ -54,8 +54,8 @@ async def test_both_sides_are_shown_with_what_is_certain(browser: Browser, port:
             found.sides, (number % 2 == 0, False), (300.0 + number, 200.0), strict=True
         ):
             side.add(f"legal {number}", failed=failed, first_byte=first_byte, tokens=100 + number, cost=0.0)
-            side.rate(f"legal {number}", float(side is found.sides[1]), ("odd", None)[number % 2])
-            side.rate(f"legal {number}", None, "constructor" if side is found.sides[0] else None)
+            side.rate(f"legal {number}", float(side is found.sides[1]), ("odd", None)[number % 2], f"{number % 3}")
+            side.rate(f"legal {number}", None, "constructor" if side is found.sides[0] else None, f"{number % 3}")
     port.metrics.withheld.add("holdback", "legal", HOSTILE)
     port.status["shadow"] = SHADOW
     await browser.open(f"{port.url}/#compare")
@@ -64,6 +64,7 @@ async def test_both_sides_are_shown_with_what_is_certain(browser: Browser, port:
     rows = {row[0]: row[1:] for row in await cells(browser, f"Canary {HOSTILE} in legal")}
     assert rows["Conversations"] == ["400", "400"]
     assert rows["Failed"] == ["50.0 % (45.1 % to 54.9 %)", "0.0 % (0.0 % to 1.0 %)"]
+    assert rows["Authors of feedback"] == ["3", "3"]
     assert rows["Feedback"] == ["0 good, 400 bad", "400 good, 0 bad"]
     assert rows["Score, mean"] == ["0.00 (0.00 to 0.00)", "1.00 (1.00 to 1.00)"]
     assert rows["Labelled odd"] == ["50.0 % (45.1 % to 54.9 %)", "100.0 % (98.1 % to 100.0 %)"]

@@ -14,7 +14,7 @@ from pointsman.cli.main import main
 from pointsman.config.model import Canary, CategoryRollout, Lora, Model, Pricing, RoutingOptions
 from pointsman.errors import EvaluationError
 from pointsman.evaluation import comparison
-from pointsman.evaluation.comparison import prices_of, read, render, verdicts
+from pointsman.evaluation.comparison import label_verdicts, prices_of, read, render, verdicts
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Router
@@ -114,16 +114,16 @@ def test_there_is_a_bound_on_conversations(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_difference_is_a_verdict_and_none_is_not_enough_yet() -> None:
     good, bad = many(200, arm="stable"), many(200, status=502)
-    assert verdicts(*of(*good, *bad)) == ["stable fails less often than canary"]
+    assert verdicts(*of(*good, *bad), 1) == ["stable fails less often than canary"]
     slow = many(200, ms={"first_byte": 300.0})
-    assert verdicts(*of(*good, *slow)) == ["stable begins to answer sooner than canary"]
-    assert verdicts(*of(*good, *many(200))) == []
-    shown = list(render(*of(*good[:20], *bad[:2]), None))
+    assert verdicts(*of(*good, *slow), 1) == ["stable begins to answer sooner than canary"]
+    assert verdicts(*of(*good, *many(200)), 1) == []
+    shown = list(render(*of(*good[:20], *bad[:2]), 1, None))
     assert shown[-1] == "verdict: not enough yet; no difference is certain"
 
 
 def test_all_figures_have_an_interval() -> None:
-    shown = "\n".join(render(*of(*many(60, arm="stable"), *many(60, ms={"first_byte": 110.0})), "USD"))
+    shown = "\n".join(render(*of(*many(60, arm="stable"), *many(60, ms={"first_byte": 110.0})), 1, "USD"))
     assert shown.splitlines()[2].split() == ["conversations", "60", "60"]
     assert "0.0 % (0.0 to 6.0)" in shown
     assert "110 ms (110 to 110)" in shown
@@ -149,21 +149,26 @@ def test_feedback_counts_by_conversation() -> None:
 def test_feedback_is_shown_with_an_interval_where_there_is_any() -> None:
     lines = [said(f"{number}", score=number % 2, label="good") for number in range(100)]
     lines += [said(f"{number}", "stable", label=f"label-{number}") for number in range(6)]
-    shown = [" ".join(line.split()) for line in render(*of(*lines), None)]
+    shown = [" ".join(line.split()) for line in render(*of(*lines), 1, None)]
     assert [line for line in shown if line.startswith("score")] == ["score 0.50 (0.40 to 0.60) -"]
     labelled = [line for line in shown if line.startswith("labelled")]
     assert labelled[0] == "labelled good 100.0 % (96.3 to 100.0) 0.0 % (0.0 to 39.0)"
     assert len(labelled) == 5
-    assert not any(line.startswith(("score", "labelled")) for line in render(*of(line()), None))
+    assert not any(line.startswith(("score", "labelled")) for line in render(*of(line()), 1, None))
 
 
 def judged(arm: str, good: int, of: int = 100, **fields: Any) -> list[bytes]:
-    """Feedback on so many conversations, of which so many are good."""
+    """Feedback on so many conversations, of which so many are good, by three authors."""
     return [
         said(
             f"{number:x}",
             arm,
-            **{"score": 0.95 * (number < good), "label": "good" if number < good else "bad"} | fields,
+            **{
+                "score": 0.95 * (number < good),
+                "label": "good" if number < good else "bad",
+                "author": f"{number % 3}",
+            }
+            | fields,
         )
         for number in range(of)
     ]
@@ -171,18 +176,18 @@ def judged(arm: str, good: int, of: int = 100, **fields: Any) -> list[bytes]:
 
 def test_feedback_is_in_the_verdict() -> None:
     sides = of(*judged("stable", 50), *judged("canary", 90))
-    assert verdicts(*sides) == ["canary is scored higher than stable"]
-    assert verdicts(*sides[::-1]) == ["canary is scored higher than stable"]
-    assert verdicts(*of(*judged("stable", 50), *judged("canary", 55))) == []
+    assert verdicts(*sides, 3) == ["canary is scored higher than stable"]
+    assert verdicts(*sides[::-1], 3) == ["canary is scored higher than stable"]
+    assert verdicts(*of(*judged("stable", 50), *judged("canary", 55)), 3) == []
 
 
 def test_a_label_is_in_the_verdict_if_it_is_named() -> None:
     sides = of(*judged("stable", 50, score=None), *judged("canary", 90, score=None))
-    assert verdicts(*sides) == []
-    assert verdicts(*sides, "good") == ["canary is labelled good more often than stable"]
-    assert verdicts(*sides, "bad") == ["stable is labelled bad more often than canary"]
-    assert verdicts(*sides, "other") == []
-    shown = [" ".join(one.split()) for one in render(*sides, None, "rare")]
+    assert verdicts(*sides, 1) == []
+    assert label_verdicts(*sides, 3, "good") == ["canary is labelled good more often than stable"]
+    assert label_verdicts(*sides, 3, "bad") == ["stable is labelled bad more often than canary"]
+    assert label_verdicts(*sides, 3, "other") == []
+    shown = [" ".join(one.split()) for one in render(*sides, 3, None, "rare")]
     assert [one.split()[1:4] for one in shown if one.startswith("labelled")] == [
         ["rare", "0.0", "%"],
         ["good", "90.0", "%"],
@@ -190,10 +195,67 @@ def test_a_label_is_in_the_verdict_if_it_is_named() -> None:
     ]
 
 
+CERTAIN = ["canary is scored higher than stable"]
+
+
+def test_the_feedback_of_one_author_decides_nothing_and_that_of_three_does() -> None:
+    """On each side; what has no author, from before it was told, is that of one."""
+    one = {"author": "mallory"}
+    for stable, canary in (
+        (judged("stable", 0, 75, **one), judged("canary", 75, 75, **one)),
+        (judged("stable", 0, 75, author=""), judged("canary", 75, 75, author="")),
+        (judged("stable", 0, 75), judged("canary", 75, 75, **one)),
+        (judged("stable", 0, 75, **one), judged("canary", 75, 75)),
+    ):
+        sides = of(*stable, *canary)
+        assert (verdicts(*sides, 3), label_verdicts(*sides, 3, "good")) == ([], [])
+        assert (verdicts(*sides, 1), len(label_verdicts(*sides, 1, "good"))) == (CERTAIN, 1)
+    sides = of(*judged("stable", 0, 75), *judged("canary", 75, 75))
+    assert (verdicts(*sides, 3), len(label_verdicts(*sides, 3, "good"))) == (CERTAIN, 1)
+    assert verdicts(*sides, 4) == []
+
+
+def test_one_author_among_others_counts_for_at_most_half() -> None:
+    """And each has a word on an answer of its own, also where two are in one conversation."""
+    others = [*judged("stable", 5, 10), *judged("canary", 5, 10)]
+    flood = [
+        said(f"f{number}", arm, score=float(arm == "canary"), author="m") for number in range(150) for arm in SIDE_NAMES
+    ]
+    sides = of(*others, *flood)
+    assert verdicts(*sides, 1) == CERTAIN
+    assert verdicts(*sides, 3) == []
+    assert [sum(rows for _, rows in side.scored()) for side in sides] == [160, 160]
+    joined = of(*(said(score=1, author=author) for author in "abc"))[0]
+    assert sorted(joined.scored()) == [(1.0, 1)] * 3
+
+
+SIDE_NAMES = ("canary", "stable")
+
+
+def test_it_says_of_how_many_authors_the_feedback_is() -> None:
+    shown = render(*of(*judged("canary", 5, 9), said("f", "stable", score=1, author="a")), 3, None)
+    assert [line.split() for line in shown if line.startswith("authors")] == [["authors", "of", "feedback", "3", "1"]]
+    assert not any(line.startswith("authors") for line in render(*of(line()), 3, None))
+
+
+def test_the_command_wants_as_many_authors_as_the_config_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "log").touch()
+    (tmp_path / "said").write_bytes(b"".join([*judged("stable", 50, author="a"), *judged("canary", 90, author="a")]))
+    told = []
+    for routing in ("{}", "{verdict_authors: 1}"):
+        text = f"{CONFIG}pointsman: {{log: {{feedback_file: said}}, routing: {routing}}}\n"
+        arguments = ["--config", str(write(tmp_path, text)), "--log", str(tmp_path / "log")]
+        assert main(["compare", "canary", "stable", *arguments]) == 0
+        told.append(capsys.readouterr().out.splitlines()[-1])
+    assert told == ["verdict: not enough yet; no difference is certain", f"verdict: {CERTAIN[0]}"]
+
+
 def test_feedback_of_what_was_routed_is_compared_with_that_of_what_was_held_back() -> None:
     """What an experiment within the routed share was told counts as well."""
     lines = [*judged("holdback", 50), *judged("routed", 90, 60), *judged("canary", 36, 40, category="tax")]
-    assert verdicts(*of(*lines, names=("routed", "holdback"))) == ["routed is scored higher than holdback"]
+    assert verdicts(*of(*lines, names=("routed", "holdback")), 3) == ["routed is scored higher than holdback"]
 
 
 def test_there_is_a_bound_on_conversations_with_feedback(monkeypatch: pytest.MonkeyPatch) -> None:

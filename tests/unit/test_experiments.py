@@ -116,7 +116,7 @@ async def test_the_figures_and_verdicts_are_those_of_the_log(
     experiments.add(records)
     (told,) = [one for one in experiments.report()["experiments"] if one["sides"][0]["name"] == names[0]]
     sides = compared(config, records, *names)
-    assert told["verdicts"] == verdicts(*sides) != []
+    assert told["verdicts"] == verdicts(*sides, 3) != []
     for figures, side in zip(told["sides"], sides, strict=True):
         failed, all_of_them = side.failures()
         assert (figures["requests"], figures["conversations"]) == (side.requests, all_of_them)
@@ -149,7 +149,7 @@ async def test_what_clients_say_is_counted_by_side_as_the_file_of_feedback_has_i
     good = bad = 0
     for number, record in enumerate(records):
         record.issued, record.request_id, record.ended = True, f"r{number}", time.time()
-        answers.remember(record, "ann")
+        answers.remember(record, "ann", f"{number % 3}")
         answer = answers.find(f"r{number}", "ann", time.time())
         if answer is None:
             continue
@@ -164,7 +164,7 @@ async def test_what_clients_say_is_counted_by_side_as_the_file_of_feedback_has_i
     kept.close()
     (told,) = [one for one in experiments.report()["experiments"] if one["sides"][0]["name"] == names[0]]
     sides = read(path.read_bytes().splitlines(), names, {})
-    assert verdicts(*sides) == told["verdicts"] == [f"{names[0]} is scored higher than {names[1]}"]
+    assert verdicts(*sides, 3) == told["verdicts"] == [f"{names[0]} is scored higher than {names[1]}"]
     assert (told["sides"][0]["good"], told["sides"][0]["bad"]) == (good, bad)
     for figures, side in zip(told["sides"], sides, strict=True):
         scores = side.scores()
@@ -194,13 +194,49 @@ async def test_feedback_on_answers_of_another_experiment_counts_for_none(classif
     assert told["sides"][0]["bad"] == 1, "it has ended"
 
 
+@pytest.mark.parametrize(
+    ("authors", "least", "certain"),
+    [
+        pytest.param(1, 3, False, id="one author"),
+        pytest.param(2, 3, False, id="two"),
+        pytest.param(3, 3, True, id="three"),
+        pytest.param(1, 1, True, id="one, where the config says so"),
+    ],
+)
+def test_feedback_decides_where_it_is_of_enough_authors(authors: int, least: int, certain: bool) -> None:
+    """150 pieces of it, by the service's count as by that of its file."""
+    experiments = followed(made(categories=canary(), verdict_authors=least))
+    for number in range(150):
+        arm = ("canary", "stable")[number % 2]
+        author = f"{number // 2 % authors}"
+        answer = Answer("ann", time.time(), "/", "technical-v2", "technical", "classified", arm, f"{number}")
+        experiments.rate(answer._replace(rater=author), Feedback("feedback", score=float(arm == "stable")))
+    (told,) = experiments.report()["experiments"]
+    assert told["verdicts"] == (["stable is scored higher than canary"] if certain else [])
+    assert [side["authors"] for side in told["sides"]] == [authors, authors]
+
+
+def test_of_many_authors_some_are_told_apart_and_the_others_are_one() -> None:
+    tally = Tally("canary", 1_000, 100, 10)
+    for number in range(5_000):
+        tally.rate(f"{number}", 1.0, None, f"{number}")
+    assert sorted(tally.scored()) == [(1.0, 1)] * 9 + [(4_991.0, 4_991)]
+
+
+def test_a_later_score_in_a_conversation_changes_its_mean_and_counts_for_its_author() -> None:
+    tally = Tally("canary", 1_000, 100, 10)
+    for author, score in (("ann", 1.0), ("ann", 0.0), ("ben", 1.0), ("ben", None)):
+        tally.rate("0a", score, "odd" if score is None else None, author)
+    assert tally.scored() == [(0.5, 1), (1.0, 1)]
+
+
 async def test_the_labels_most_frequent_on_both_sides_together_are_told_of_both() -> None:
     """Also one that a side has not, as it is a share of 0 there; as `pointsman compare` does."""
     experiments = followed(made(categories=canary()))
     (found,) = experiments._found.values()
     for side, labels in zip(found.sides, ("aaabbbcccdddeeeffg", "gggg"), strict=True):
         for number, label in enumerate(labels):
-            side.rate(f"{number}", None, label)
+            side.rate(f"{number}", None, label, "ann")
     (told,) = experiments.report()["experiments"]
     first, second = ({name: one["value"] for name, one in side["labels"].items()} for side in told["sides"])
     assert first == {"g": 1 / 18} | dict.fromkeys("abcd", 3 / 18)
@@ -208,12 +244,12 @@ async def test_the_labels_most_frequent_on_both_sides_together_are_told_of_both(
 
 
 def test_labels_that_clients_make_up_take_no_memory() -> None:
-    tally = Tally("canary", 1_000, 100)
+    tally = Tally("canary", 1_000, 100, 100)
     for number in range(5_000):
-        tally.rate(f"{number}", 0.5, f"label-{number}")
+        tally.rate(f"{number}", 0.5, f"label-{number}", "ann")
     assert len(tally.labels) == 21
     assert tally.labelled("*") == (4_980, 5_000)
-    assert tally.scored() == (2_500.0, 5_000)
+    assert tally.scored() == [(2_500.0, 5_000)]
     assert len(tally._rated) == 100
 
 
@@ -305,7 +341,7 @@ async def _answered(wire: Wire) -> Any:
 
 @pytest.mark.thorough
 def test_of_many_conversations_the_last_are_known_and_all_are_counted() -> None:
-    tally = Tally("canary", 1_000, 100)
+    tally = Tally("canary", 1_000, 100, 100)
     tracemalloc.start()
     try:
         for number in range(20_000):

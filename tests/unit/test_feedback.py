@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from pointsman.api.feedback import _said
+from pointsman.app.generations import Generations
+from pointsman.classify.classifier import text_key
 from pointsman.config.model import Canary, CategoryRollout, LogOptions, Lora, Model, RoutingOptions
 from pointsman.errors import CannotStart, RequestError
 from pointsman.observability import kept_feedback
@@ -97,11 +99,49 @@ def test_feedback_is_kept_with_the_decision_that_it_is_about(wire: Wire, tmp_pat
         "reason": "classified",
         "arm": "canary",
         "draw": draw,
+        "author": line["author"],
         "score": 0.5,
         "label": "good",
         "comment": "schön\n",
     }
     assert "schön" not in wire.log.getvalue(), "the log has what a user wrote"
+
+
+def test_an_author_is_an_address_as_credentials_can_be_made_up(wire: Wire, tmp_path: Path) -> None:
+    """Of IPv6 a network; the file has a hash of it, where the answer is part of an experiment."""
+    wire._options = replace(wire._options, routing=RoutingOptions(categories=TRIED))
+    wire.reload(base=Model(loras=LORAS))
+    addresses = ("192.0.2.1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "2001:db8:1::1")
+    for number, address in enumerate(addresses):
+        wire.client = wire.connect(address)
+        made_up = f"Authorization: Bearer {number}"
+        assert judge(wire, got(wire, made_up), made_up) == KEPT
+    authors = [line["author"] for line in kept(tmp_path / "feedback", len(addresses))]
+    assert [authors.index(author) for author in authors] == [0, 0, 2, 3, 3, 5]
+    assert all(re.fullmatch("[0-9a-f]{16}", author) for author in authors)
+
+
+def test_without_the_services_key_nobody_can_tell_an_author_by_the_address(wire: Wire) -> None:
+    """Nor by the `text_hash` of an address that a client sends as a text."""
+
+    def author(key: bytes) -> str:
+        made = wire.clock.do(lambda: Generations(replace(wire.prepared(), hash_key=key), Log("info", Memory())))
+        return made.answers._hash("192.0.2.1")
+
+    assert author(b"one") == author(b"one")
+    assert len({author(b""), author(b"one"), author(b"other"), text_key("192.0.2.1", b"one").hex()[:16]}) == 4
+
+
+def test_a_keys_name_is_the_author_wherever_it_is(tmp_path: Path) -> None:
+    with playing(keys=line("ann") + line("ben")) as wire:
+        log = LogOptions(feedback_file=str(tmp_path / "feedback"))
+        wire._options = replace(wire._options, log=log, routing=RoutingOptions(categories=TRIED))
+        wire.reload(base=Model(loras=LORAS))
+        for name, address in (("ann", "192.0.2.1"), ("ann", "192.0.2.2"), ("ben", "192.0.2.1")):
+            wire.client = wire.connect(address)
+            assert judge(wire, got(wire, bearer(name)), bearer(name)) == KEPT
+        ann, again, ben = [line["author"] for line in kept(tmp_path / "feedback", 3)]
+    assert ann == again != ben
 
 
 def test_an_answer_is_judged_once(wire: Wire, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from functools import cache
 import pytest
 
 from pointsman.evaluation import sequential
-from pointsman.evaluation.sequential import Sample, difference, shares_differ
+from pointsman.evaluation.sequential import Sample, counted, difference, shares_differ
+from support.rows import rows
 
 RUNS, ROWS = 1_000, 300
 ALPHA = 0.0125
@@ -143,3 +144,44 @@ def test_the_sample_of_values() -> None:
     assert (found.rows, found.mean) == (3, 2.0)
     assert found.error == pytest.approx(1 / 3)
     assert list(found.interval()) == pytest.approx([2 - 1.96 / math.sqrt(3), 2 + 1.96 / math.sqrt(3)])
+
+
+@rows(
+    ("shares", "least", "counts"),
+    [
+        pytest.param([(3.0, 4), (1.0, 2), (2.0, 2)], 3, (6.0, 8), id="half is of one author"),
+        pytest.param([(9.0, 12), (1.0, 2), (2.0, 2)], 3, (6.0, 8), id="more is"),
+        pytest.param([(9.0, 12), (1.0, 2)], 3, (0.0, 0), id="too few authors"),
+        pytest.param([(9.0, 12), (1.0, 2)], 2, (2.5, 4), id="as many as are wanted"),
+        pytest.param([(9.0, 12), (1.0, 2)], 1, (10.0, 14), id="all of one"),
+        pytest.param([(9.0, 12)], 2, (0.0, 0), id="one alone"),
+        pytest.param([], 3, (0, 0), id="none"),
+    ],
+)
+def test_of_one_author_no_more_counts_than_of_all_others(
+    shares: list[tuple[float, int]], least: int, counts: tuple[float, int]
+) -> None:
+    assert counted(shares, least) == pytest.approx(counts)
+
+
+@pytest.mark.thorough
+def test_without_a_difference_a_flood_of_one_author_makes_no_more_false_verdicts() -> None:
+    """Looked at after each piece of feedback, most of them by one author, who likes less than the others."""
+    found = 0
+    for seed in range(RUNS):
+        draw = random.Random(seed)  # noqa: S311 - no secret
+        liked = [[0] * 4 for _ in range(2)]
+        rows_of = [[0] * 4 for _ in range(2)]
+        for _ in range(ROWS):
+            author = draw.choice((0,) * 12 + (1, 2, 3))
+            side = draw.randrange(2)
+            liked[side][author] += draw.random() < (0.3 if author == 0 else 0.7)
+            rows_of[side][author] += 1
+            first, second = (
+                counted([one for one in zip(*sums, strict=True) if one[1]], 3)
+                for sums in zip(liked, rows_of, strict=True)
+            )
+            if shares_differ(first, second, ALPHA):
+                found += 1
+                break
+    assert found <= 0.0175 * RUNS

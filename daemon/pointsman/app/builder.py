@@ -63,14 +63,14 @@ class _Vllms(NamedTuple):
 class Builder:
     """Builds generations that share the log, the metrics, the limits per client and what is remembered."""
 
-    def __init__(self, log: Log, metrics: Metrics, stored: StoredResponses) -> None:
+    def __init__(self, log: Log, metrics: Metrics, stored: StoredResponses, hash_key: bytes) -> None:
         self._log = log
         self._metrics = metrics
         self._stored = stored
         self._limiter = ClientLimiter()
         self._key_limiter = KeyLimiter(asyncio.get_running_loop().time)
         self._quarantine = Quarantine(asyncio.get_running_loop().time)
-        self.answers = Answers()
+        self.answers = Answers(hash_key)
         """Those that clients may judge."""
         self.rated: Callable[[Answer, Feedback], object] = lambda *_: None
         """Called with each answer of which a client has said something."""

@@ -27,6 +27,8 @@ from pointsman.server.routes import Route
 MOST_KNOWN = 50_000
 # Of so many it is known what was said of them.
 MOST_RATED = 10_000
+# So many authors of feedback are told apart, of all sides together; each takes 300 bytes.
+MOST_AUTHORS = 10_000
 _NO_PRICE = (0.0, 0.0)
 
 
@@ -72,16 +74,18 @@ class Experiments:
         self._found: dict[Key, Experiment] = {}
         self._prices: Mapping[str, tuple[float, float]] = {}
         self._currency: str | None = None
+        self._authors = RoutingOptions().verdict_authors
         self._apart: frozenset[str] = frozenset()  # categories with a mode of their own
 
     def follow(self, config: Config, routing: RoutingOptions) -> None:
         """Follow the experiments of a config; `routing` is what commands and the service have made of its own."""
         self._prices = prices_of(config)
         self._currency = next((one.pricing.currency for one in config.model_config.values() if one.pricing), None)
+        self._authors = config.pointsman.routing.verdict_authors
         self._apart = frozenset(name for name, one in routing.categories.items() if one.mode is not None)
         wanted = dict(_settings(config, routing))
         sides = max(2 * len(wanted), 1)
-        most, rated = MOST_KNOWN // sides, MOST_RATED // sides
+        most = MOST_KNOWN // sides, MOST_RATED // sides, MOST_AUTHORS // sides
         found: dict[Key, Experiment] = {}
         for key, setting in wanted.items():
             known = self._found.get(key)
@@ -92,7 +96,7 @@ class Experiments:
                 found[key] = known
             elif setting.runs:
                 names = (Arm.CANARY, Arm.STABLE) if key.canary else (Arm.ROUTED, Arm.HOLDBACK)
-                first, second = (Tally(name, most, rated) for name in names)
+                first, second = (Tally(name, *most) for name in names)
                 found[key] = Experiment(setting, (first, second), time.time())
         self._found = found
 
@@ -126,7 +130,7 @@ class Experiments:
         if answer.arm is None or answer.draw is None:
             return
         for side in self._sides(answer.category, Arm(answer.arm), answer.at):
-            side.rate(f"{answer.category} {answer.draw}", said.score, said.label)
+            side.rate(f"{answer.category} {answer.draw}", said.score, said.label, answer.rater)
 
     def _sides(self, category: str | None, arm: Arm, at: float | None = None) -> Iterator[Tally]:
         """Yield the sides on which a request is, now or at that time; one of a canary is routed as well."""
@@ -151,7 +155,7 @@ class Experiments:
                     "ended": None if one.ended is None else round(one.ended, 3),
                     "sides": [side.figures(labels) for side in one.sides],
                     "first_byte_ratio": _ratio(*one.sides),
-                    "verdicts": verdicts(*one.sides),
+                    "verdicts": verdicts(*one.sides, self._authors),
                 }
                 for key, one in self._found.items()
                 for labels in [_frequent(*one.sides)]

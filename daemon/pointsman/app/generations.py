@@ -57,7 +57,7 @@ class Generations:
         self.stored = StoredResponses(time.time)
         self.swapped: Callable[[], None] = lambda: None
         """Called once another config is in use."""
-        self._builder = Builder(log, self.metrics, self.stored)
+        self._builder = Builder(log, self.metrics, self.stored, prepared.hash_key)
         self._builder.rated = self.experiments.rate
         self.trials = self._builder.trials
         self.answers = self._builder.answers

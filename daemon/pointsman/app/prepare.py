@@ -62,6 +62,8 @@ class Prepared:
     """Why the content is not that of the operator's file."""
     promoted: Promoted | None = None
     """Why the classifier is not the one that the config names."""
+    hash_key: bytes = b""
+    """The key of what is hashed in the log and in the file of feedback."""
 
     def sha256(self) -> str:
         """Return a hex digest of the config's values, independent of the file's formatting."""
@@ -82,7 +84,7 @@ def prepare(
     """Read a config file and all files that it names; raises CannotStart.
 
     The classifier of `previous` is reused if it is the same. `vllm`, an address, overrides the config's endpoints, and
-    `log_level` its log level; `hash_key` is that of the log's `text_hash`. `reads` is called with each file
+    `log_level` its log level; `hash_key` is that of `Prepared`. `reads` is called with each file
     that counts anew whenever it changes, before it is read. `text` is a content to serve in place of the file's, and
     what problems call it. `promoted` is the classifier that serves in place of the config's, if it is still meant.
     """
@@ -128,6 +130,7 @@ def prepare(
         shadow.error,
         held,
         promoted=promoted,
+        hash_key=hash_key,
     )
 
 

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         print(f"pointsman: {options.log}: {error.strerror}", file=sys.stderr)
         return 1
-    print("\n".join(render(*sides, currency, options.label)))
+    print("\n".join(render(*sides, config.pointsman.routing.verdict_authors, currency, options.label)))
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -13,7 +13,7 @@ import msgspec
 from pointsman.config.model import Config
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.metrics import accuracy_interval
-from pointsman.evaluation.sequential import ALPHA, Sample, Share, difference, shares_differ
+from pointsman.evaluation.sequential import ALPHA, Sample, Share, counted, difference, shares_differ
 from pointsman.evaluation.table import columns
 
 # Of each side; more take more than 200 MB.
@@ -47,6 +47,7 @@ class _Line(msgspec.Struct, frozen=True):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     ms: dict[str, float] = {}
+    author: str = ""
     score: float | None = None
     label: str | None = None
 
@@ -64,8 +65,9 @@ class Conversation:
 
 @dataclass(slots=True)
 class Rating:
-    """What was said of a conversation's answers on one side."""
+    """What one author said of a conversation's answers on one side."""
 
+    author: str = ""
     scores: int = 0
     total: float = 0.0
     labels: set[str] = field(default_factory=set)
@@ -93,10 +95,13 @@ class Side:
         """Return the mean score of each conversation that has one."""
         return Sample.of(one.total / one.scores for one in self.ratings.values() if one.scores)
 
-    def scored(self) -> Share:
-        """Return the sum of these scores, and how many there are."""
-        scores = self.scores()
-        return scores.rows * scores.mean, scores.rows
+    def scored(self) -> Collection[Share]:
+        """Return the sum of these scores, and how many there are, by author."""
+        return _by_author((one, one.total / one.scores) for one in self.ratings.values() if one.scores)
+
+    def authors(self) -> int:
+        """Return how many authors have said something."""
+        return len({one.author for one in self.ratings.values()})
 
     def labels(self) -> Counter[str]:
         """Return how many conversations have each label."""
@@ -107,8 +112,20 @@ class Side:
         labelled = [one.labels for one in self.ratings.values() if one.labels]
         return sum(label in labels for labels in labelled), len(labelled)
 
+    def labelled_by(self, label: str) -> Collection[Share]:
+        """Return the same by author."""
+        return _by_author((one, label in one.labels) for one in self.ratings.values() if one.labels)
+
     def mean(self, of: Callable[[Conversation], float]) -> Sample:
         return Sample.of(map(of, self.conversations.values()))
+
+
+def _by_author(values: Iterable[tuple[Rating, float]]) -> Collection[Share]:
+    found: dict[str, Share] = {}
+    for one, value in values:
+        total, rows = found.get(one.author, (0.0, 0))
+        found[one.author] = total + value, rows + 1
+    return found.values()
 
 
 def read(
@@ -144,7 +161,7 @@ def _is_of(line: _Line, name: str) -> bool:
 
 
 def _rate(side: Side, line: _Line) -> None:
-    rating = _of_conversation(side, side.ratings, line, Rating)
+    rating = _of_conversation(side, side.ratings, line, lambda: Rating(line.author), line.author)
     if line.score is not None:
         rating.scores += 1
         rating.total += line.score
@@ -152,9 +169,12 @@ def _rate(side: Side, line: _Line) -> None:
         rating.labels.add(line.label)
 
 
-def _of_conversation(side: Side, known: dict[str, T], line: _Line, make: Callable[[], T]) -> T:
-    """Return what is known of the line's conversation; raises EvaluationError if there are too many."""
-    key = f"{line.category} {line.draw}"
+def _of_conversation(side: Side, known: dict[str, T], line: _Line, make: Callable[[], T], author: str = "") -> T:
+    """Return what is known of the line's conversation, or of what an author said of it.
+
+    Raises EvaluationError if there are too many.
+    """
+    key = f"{line.category} {line.draw}" + (author and f" {author}")
     if key not in known:
         if len(known) >= MOST_CONVERSATIONS:
             raise EvaluationError(f"{side.name} has more than {MOST_CONVERSATIONS:,} conversations; use --since")
@@ -192,14 +212,16 @@ class Compared(Protocol):
     def name(self) -> str: ...
     def failures(self) -> tuple[int, int]: ...
     def first_bytes(self) -> Sample: ...
-    def scored(self) -> Share: ...
-    def labelled(self, label: str) -> tuple[int, int]: ...
+    def scored(self) -> Collection[Share]: ...
 
 
-def verdicts(first: Compared, second: Compared, label: str | None = None) -> list[str]:
+C = TypeVar("C", bound=Compared)
+
+
+def verdicts(first: Compared, second: Compared, authors: int) -> list[str]:
     """Return what is certain, whenever and however often it is looked at; empty if nothing is.
 
-    A label is judged if it is named: to choose it by what was found would make false verdicts more frequent.
+    Of feedback that is so if as many `authors` have given some on each side.
     """
     found = []
     if (order := _order(first, second, lambda side: side.failures())) is not None:
@@ -208,14 +230,21 @@ def verdicts(first: Compared, second: Compared, label: str | None = None) -> lis
     if times is not None and times.certain:
         faster, slower = (second, first) if times.value > 0 else (first, second)
         found.append(f"{faster.name} begins to answer sooner than {slower.name}")
-    if (order := _order(first, second, lambda side: side.scored())) is not None:
+    if (order := _order(first, second, lambda side: counted(side.scored(), authors))) is not None:
         found.append(f"{order[0]} is scored higher than {order[1]}")
-    if label is not None and (order := _order(first, second, lambda side: side.labelled(label))) is not None:
-        found.append(f"{order[0]} is labelled {label} more often than {order[1]}")
     return found
 
 
-def _order(first: Compared, second: Compared, share: Callable[[Compared], Share]) -> tuple[str, str] | None:
+def label_verdicts(first: Side, second: Side, authors: int, label: str) -> list[str]:
+    """Return the same of a label.
+
+    It is judged if it is named: to choose it by what was found would make false verdicts more frequent.
+    """
+    order = _order(first, second, lambda side: counted(side.labelled_by(label), authors))
+    return [] if order is None else [f"{order[0]} is labelled {label} more often than {order[1]}"]
+
+
+def _order(first: C, second: C, share: Callable[[C], Share]) -> tuple[str, str] | None:
     """Return the sides' names, that with the greater share first; None if the shares do not certainly differ."""
     (part, rows), (other, others) = share(first), share(second)
     if not shares_differ((part, rows), (other, others), alpha=EACH):
@@ -223,8 +252,8 @@ def _order(first: Compared, second: Compared, share: Callable[[Compared], Share]
     return (first.name, second.name) if part / rows > other / others else (second.name, first.name)
 
 
-def render(first: Side, second: Side, currency: str | None, label: str | None = None) -> Iterator[str]:
-    """Yield the comparison as lines for a terminal; `label` is one that is judged."""
+def render(first: Side, second: Side, authors: int, currency: str | None, label: str | None = None) -> Iterator[str]:
+    """Yield the comparison as lines for a terminal; `authors` as in `verdicts`, and `label` is one that is judged."""
     yield from columns([("", first.name, second.name), *_figures((first, second), currency, label)])
     yield ""
     times = difference(first.first_bytes(), second.first_bytes(), SCALE, EACH)
@@ -232,7 +261,8 @@ def render(first: Side, second: Side, currency: str | None, label: str | None = 
         low, middle, high = (math.exp(value) for value in (times.low, times.value, times.high))
         ratio = f"{middle:.2f} ({low:.2f} to {high:.2f} at all times together)"
         yield f"first byte, {first.name} over {second.name}: {ratio}"
-    found = verdicts(first, second, label)
+    found = verdicts(first, second, authors)
+    found += [] if label is None else label_verdicts(first, second, authors, label)
     yield from (f"verdict: {verdict}" for verdict in found)
     if not found:
         yield "verdict: not enough yet; no difference is certain"
@@ -251,7 +281,12 @@ def _figures(sides: tuple[Side, Side], currency: str | None, label: str | None) 
 
 
 def _feedback(sides: tuple[Side, Side], label: str | None) -> Iterator[tuple[str, ...]]:
-    """Yield the mean score, and the shares of the label that is judged and of the most frequent, as far as given."""
+    """Yield the authors, the mean score, and the shares of the label that is judged and of the most frequent.
+
+    Each as far as there is some.
+    """
+    if any(side.ratings for side in sides):
+        yield "authors of feedback", *(f"{side.authors():,}" for side in sides)
     if any(side.scores().rows for side in sides):
         yield "score", *(_mean(side.scores(), "{:.2f}") for side in sides)
     frequent = (sides[0].labels() + sides[1].labels()).most_common(MOST_LABELS)

@@ -12,7 +12,7 @@ The same holds as far as means of LEAST rows are normal.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,6 +22,21 @@ ALPHA = 0.05
 
 Share: TypeAlias = tuple[float, int]
 """How many rows count, or the sum of their values from 0 to 1; and the number of rows."""
+
+
+def counted(shares: Collection[Share], least: int) -> Share:
+    """Return what counts of the authors' shares: of fewer than `least` nothing, of one no more than of all others.
+
+    With a `least` of 1, all counts.
+    """
+    total, rows = sum(part for part, _ in shares), sum(rows for _, rows in shares)
+    if least == 1 or not shares:
+        return total, rows
+    if len(shares) < least:
+        return 0.0, 0
+    part, most = max(shares, key=lambda share: share[1])
+    others = rows - most
+    return (total, rows) if most <= others else (total - part + part * others / most, 2 * others)
 
 
 def shares_differ(first: Share, second: Share, alpha: float = ALPHA) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,7 @@ class Moments:
         return Sample(self.rows, mean, variance / self.rows)
 
 
-# Clients may make up any number of labels; those that come later are not told apart.
+# Clients may make up any number of labels; those that come later are not told apart, and no more are further authors.
 MOST_KNOWN_LABELS = 20
 OTHERS = "*"
 
@@ -51,10 +51,11 @@ OTHERS = "*"
 class Tally:
     """What `Side` tells, without keeping its conversations; of these, the last `most` that were heard of are known.
 
-    One that comes back later counts as another. Of as few as `most_rated` what was said of them is known.
+    One that comes back later counts as another. Of as few as `most_rated` what was said of them is known, and as few as
+    `most_authors` who said it are told apart: all others count as one.
     """
 
-    def __init__(self, name: str, most: int, most_rated: int) -> None:
+    def __init__(self, name: str, most: int, most_rated: int, most_authors: int) -> None:
         self.name = name
         self.requests = 0
         self._failed = 0
@@ -63,6 +64,9 @@ class Tally:
         self._costs = Moments()
         self._known: Lru[str, Conversation] = Lru(most)
         self._rated: Lru[str, Rating] = Lru(most_rated)
+        self._most_authors = most_authors
+        self._authors: dict[str, Moments] = {}
+        """Of each the mean scores of conversations."""
         self._scores = Moments()
         self.labels: Counter[str] = Counter()
         """How many conversations have each label."""
@@ -89,22 +93,27 @@ class Tally:
         one.tokens += tokens
         one.cost += cost
 
-    def rate(self, draw: str, score: float | None, label: str | None) -> None:
-        """Count what was said of an answer in a conversation."""
+    def rate(self, draw: str, score: float | None, label: str | None, author: str) -> None:
+        """Count what an author said of an answer in a conversation."""
         said = Feedback("feedback", score=score, label=label)
         self.good += said.is_good
         self.bad += said.is_bad
-        one = self._rated.get(draw) or Rating()
-        self._rated.put(draw, one)
+        if author not in self._authors and len(self._authors) >= self._most_authors - 1:
+            author = OTHERS
+        own = self._authors.setdefault(author, Moments())
+        rated = f"{draw} {author}"
+        one = self._rated.get(rated) or Rating(author)
+        self._rated.put(rated, one)
         if score is not None:
             before = one.total / one.scores if one.scores else None
             one.scores += 1
             one.total += score
             after = one.total / one.scores
-            if before is None:
-                self._scores.add(after)
-            else:
-                self._scores.change(before, after)
+            for moments in (self._scores, own):
+                if before is None:
+                    moments.add(after)
+                else:
+                    moments.change(before, after)
         if label is not None and label not in one.labels:
             if label not in self.labels and len(self.labels) >= MOST_KNOWN_LABELS:
                 label = OTHERS
@@ -120,9 +129,9 @@ class Tally:
         """Return the logarithms of the times to the first byte."""
         return self._first_bytes.sample()
 
-    def scored(self) -> Share:
-        """Return the sum of the conversations' mean scores, and how many there are."""
-        return min(max(0.0, self._scores.total), self._scores.rows), self._scores.rows
+    def scored(self) -> Collection[Share]:
+        """Return the sum of the conversations' mean scores, and how many there are, by author."""
+        return [(min(max(0.0, one.total), one.rows), one.rows) for one in self._authors.values() if one.rows]
 
     def labelled(self, label: str) -> tuple[int, int]:
         """Return how many conversations have a label, of how many with any."""
@@ -139,6 +148,7 @@ class Tally:
             "first_byte_ms": _mean(self.first_bytes(), math.exp),
             "tokens": _mean(self._tokens.sample()),
             "cost": _mean(self._costs.sample()),
+            "authors": len(self._authors),
             "good": self.good,
             "bad": self.bad,
             "score": _mean(self._scores.sample()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -15,7 +17,10 @@ MOST_SECONDS = 86_400.0
 
 
 class Answer(NamedTuple):
-    """The decision that led to an answer; `author` is the client that may judge it, once."""
+    """The decision that led to an answer; `author` is the client that may judge it, once.
+
+    `rater` is as whose feedback that counts in an experiment: a hash of the key's name or of the address.
+    """
 
     author: str
     at: float
@@ -27,16 +32,21 @@ class Answer(NamedTuple):
     draw: str | None
     text_hash: str | None = None
     judged: bool = False
+    rater: str = ""
 
 
 class Answers:
-    """The latest answers by request id."""
+    """The latest answers by request id; `hash_key` is that of the `rater`."""
 
-    def __init__(self) -> None:
+    def __init__(self, hash_key: bytes = b"") -> None:
+        self._hash = functools.lru_cache(512)(functools.partial(_hash, hash_key))
         self._known: Lru[str, Answer] = Lru(MOST_ANSWERS)
 
-    def remember(self, record: Record, author: str) -> None:
-        """Remember a request that has ended, if its id is of the service's making and the client has seen an answer."""
+    def remember(self, record: Record, author: str, rater: str) -> None:
+        """Remember a request that has ended, if its id is of the service's making and the client has seen an answer.
+
+        `rater` is the key or the address of the client.
+        """
         routed = record.routed
         if routed is None or not record.issued or record.first_byte is None:
             return
@@ -53,6 +63,7 @@ class Answers:
             arm=decision.arm,
             draw=None if decision.arm is None else draw_of(routed),
             text_hash=None if routed.classification is None else routed.classification.text_hash,
+            rater="" if decision.arm is None else self._hash(rater),
         )
         self._known.put(record.request_id, answer)
 
@@ -74,6 +85,11 @@ class Answers:
         for name, one in entries:
             if not _is_old(one, now):
                 self._known.put(name, one)
+
+
+def _hash(key: bytes, rater: str) -> str:
+    """Return a hash that is none of a text, which a client could have made up to compare."""
+    return hashlib.blake2b(rater.encode(), digest_size=8, key=key, person=b"rater").hexdigest()
 
 
 def _is_old(answer: Answer, now: float) -> bool:

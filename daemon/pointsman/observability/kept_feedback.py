@@ -60,6 +60,7 @@ class KeptFeedback:
             "reason": answer.reason,
             "arm": answer.arm,
             "draw": answer.draw,
+            "author": answer.rater or None,
             "text_hash": answer.text_hash,
         }
         told = {name: value for name, value in (line | said).items() if value is not None}

@@ -84,8 +84,14 @@ class Exchange:
 
     @property
     def author(self) -> str:
-        """Return who speaks of an answer or an endpoint: the client, by its address where it sends no credentials."""
+        """Return who may judge the answer: the client, by its address where it sends no credentials."""
         return self.client or self.request.client.address
+
+    @property
+    def rater(self) -> str:
+        """Return as whose feedback it counts in an experiment: anybody can make up credentials that are no key."""
+        client = self.request.client
+        return (client.limited_as or client.address) if self.key is None else self.key.identity
 
     @property
     def scope(self) -> Scope | None:
@@ -141,7 +147,7 @@ class Exchange:
         self._admission.end(self._client)
         self._recorder.outcome(self.record)
         if self._recorder.answers is not None:
-            self._recorder.answers.remember(self.record, self.author)
+            self._recorder.answers.remember(self.record, self.author, self.rater)
         self._release()
 
     def _tokens(self, prompt: int) -> int:

@@ -42,6 +42,14 @@ class RoutingOptions:
         "Share of the conversations that is routed, with `mode: percent`.", None, minimum=0, maximum=100
     )
     categories: Mapping[str, CategoryRollout] = option("What differs for a category, by its name.", EMPTY)
+    verdict_authors: int = option(
+        "Feedback counts in the verdict on an experiment where so many authors have given some on each side, that of "
+        "one for at most half of it. An author is a client's key, else its address. 1 counts all: where a single proxy "
+        "is in front that is not in `trusted_proxies`, all clients have its address.",
+        3,
+        minimum=1,
+        maximum=100,
+    )
     aliases: tuple[str, ...] = option(
         "More model names that request routing, such as the base model's own or `gpt-4o`, so that clients keep theirs. "
         "`direct:NAME` names a model all the same.",

@@ -51,6 +51,7 @@ function experiment(one, currency) {
         ["First byte, mean", side => range(side.first_byte_ms, duration)],
         ["Completion tokens", side => range(side.tokens, count)],
         currency ? [`${currency} for 1,000`, side => range(side.cost, value => (1000 * value).toFixed(2))] : null,
+        rated ? ["Authors of feedback", side => count(side.authors)] : null,
         rated ? ["Feedback", side => `${count(side.good)} good, ${count(side.bad)} bad`] : null,
         rated ? ["Score, mean", side => range(side.score, value => value.toFixed(2))] : null,
         ...labels.map(name => [`Labelled ${name === "*" ? "otherwise" : name}`,
