@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
 import pytest
 
+from pointsman.adapters.catalog import Served
 from pointsman.classify.classifier import Classification, Classifier, Timing
+from pointsman.config.client_keys import ClientKey
 from pointsman.routing.ask import Ask, AskFinder
-from pointsman.routing.formats import CHAT
+from pointsman.routing.formats import CHAT, ParsedRequest
 from pointsman.routing.history import HistoryReader
 from pointsman.routing.policy import Policy
+from pointsman.routing.router import Router
 from pointsman.routing.steps import finish
 from support import playbook
 from support.client_keys import bearer, line
@@ -25,12 +28,6 @@ from support.rows import rows
 from support.toy_config import config
 
 Make = Callable[..., AbstractContextManager[Classifier]]
-
-
-@pytest.fixture
-def wire() -> Iterator[Wire]:
-    with playing(keys=line("ann") + line("bob")) as made:
-        yield made
 
 
 # --- the classifier ---------------------------------------------------------------------------------------------
@@ -87,7 +84,27 @@ async def test_all_clients_together_have_one_bound(make_classifier: Make) -> Non
 # --- what else is remembered ------------------------------------------------------------------------------------
 
 
-def searches(finder: AskFinder, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def messages(*said: str) -> dict[str, Any]:
+    roles = ("user", "assistant")
+    return {"messages": [{"role": roles[place % 2], "content": text} for place, text in enumerate(said)]}
+
+
+def asked(*said: str) -> ParsedRequest:
+    return CHAT.parse(json.dumps({"model": "MoM"} | messages(*said)).encode())
+
+
+def send(wire: Wire, path: str, body: dict[str, Any], key: str) -> None:
+    """Send a request; vLLM answers it where it gets it."""
+    data = json.dumps(body).encode()
+    fields = ["Host: here", "Content-Type: application/json", f"Content-Length: {len(data)}", bearer(key)]
+    before = wire.a.requests
+    wire.client.sends("\r\n".join([f"POST {path} HTTP/1.1", *fields, "", ""]).encode() + data)
+    if wire.a.requests > before:
+        wire.upstream.sends(OK)
+    assert wire.answer.status == 200, wire.answer
+
+
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The messages that are searched for an ask from now on."""
     found: list[str] = []
     search = AskFinder._search
@@ -102,13 +119,31 @@ def searches(finder: AskFinder, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_an_ask_is_searched_for_anew_for_each_client(monkeypatch: pytest.MonkeyPatch) -> None:
     finder = AskFinder()
-    searched = searches(finder, monkeypatch)
-    body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": "Why?"}]}).encode()
+    searched = searches(monkeypatch)
+    body = json.dumps(messages("Why?")).encode()
 
     asks = [CHAT.parse(body, finder.of(client)).ask for client in ("ann", "bob", "", "ann", "bob", "")]
 
     assert searched == ["Why?"] * 3
     assert len(set(asks)) == 1
+
+
+def test_a_message_without_an_ask_is_looked_at_anew_for_each_client() -> None:
+    finder = AskFinder()
+    for client in ("ann", "bob", "", "ann", "bob", ""):
+        finder.of(client).whole(["Why?"])
+
+    assert len(finder._known) == 3
+
+
+@rows("path", ["/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens", "/v1/route"])
+def test_so_it_is_on_every_path(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with playing(keys=line("ann") + line("bob")) as wire, monkeypatch.context() as patch:
+        searched = searches(patch)
+        for key in ("ann", "bob", "ann", "bob"):
+            send(wire, path, {"model": "MoM"} | messages("Why?"), key)
+
+        assert searched == ["Why?"] * 2
 
 
 def test_a_message_that_was_read_lately_is_known_to_its_client() -> None:
@@ -121,17 +156,15 @@ def test_a_message_that_was_read_lately_is_known_to_its_client() -> None:
 def test_what_earlier_messages_say_is_read_anew_for_each_client(monkeypatch: pytest.MonkeyPatch) -> None:
     finder = AskFinder()
     reader = HistoryReader(finder)
-    said = [("user", "What is a heap?"), ("assistant", "A tree."), ("user", "Why?")]
-    body = json.dumps({"model": "MoM", "messages": [{"role": role, "content": text} for role, text in said]}).encode()
-    request = CHAT.parse(body)
-    searched = searches(finder, monkeypatch)
+    request = asked("What is a heap?", "A tree.", "Why?")
+    searched = searches(monkeypatch)
 
     for client in ("ann", "bob", "", "ann", "bob", ""):
         history = finish(reader.read(request.messages, request.ask, request.asked, client))
         assert [turn.ask for turn in history.turns] == ["Why?", "What is a heap?"]
 
     assert searched == ["What is a heap?"] * 3
-    assert len(reader._known) == 3 * len(said)
+    assert len(reader._known) == 3 * 3
 
 
 def test_the_policy_of_clients_with_keys_decides_the_same_and_remembers_nothing() -> None:
@@ -145,12 +178,39 @@ def test_the_policy_of_clients_with_keys_decides_the_same_and_remembers_nothing(
     assert known().currsize == 1
 
 
+@rows("said", [("python",), ("python", "A language.", "and python")])
+async def test_routing_for_a_client_uses_nothing_that_another_has_left(classifier: Classifier, said: Any) -> None:
+    router = Router(config(), classifier, Served)
+    for name in ("ann", "bob"):
+        routed = await router.route(asked(*said), remember=False, key=ClientKey(name, b""))
+        assert routed.decision.category == "technical"
+
+    assert len(router._histories._known) == 2 * len(said)
+    assert router.policy._known_choice.cache_info().currsize == 0  # type: ignore[attr-defined]
+
+
+async def test_what_is_read_of_a_change_of_subject_is_its_clients(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ask with what was before it, too."""
+    clients: list[tuple[str, str]] = []
+    classify = classifier.classify
+
+    async def noted(text: str, deadline: Any = None, sure: Any = None, client: str = "") -> Classification:
+        clients.append((client, text))
+        return await classify(text, deadline, sure, client)
+
+    monkeypatch.setattr(classifier, "classify", noted)
+    router, key = Router(config(), classifier, Served), ClientKey("ann", b"")
+    await router.route(asked("python python"), key=key)
+    routed = await router.route(asked("python python", "A language.", "landlord landlord landlord"), key=key)
+
+    assert routed.held is not None
+    assert routed.held.together is not None
+    assert [client for client, _ in clients] == ["ann"] * 3
+
+
 # --- every path that classifies ---------------------------------------------------------------------------------
-
-
-def messages(*said: str) -> dict[str, Any]:
-    roles = ("user", "assistant")
-    return {"messages": [{"role": roles[place % 2], "content": text} for place, text in enumerate(said)]}
 
 
 @rows(
@@ -192,12 +252,6 @@ def test_every_text_is_classified_as_its_clients(
     monkeypatch.setattr(playbook._Sure, "classify", classify)
     monkeypatch.setattr(playbook._Sure, "at_once", 1, raising=False)
     with playing(keys=line("ann") if keyed else None) as wire:
-        data = json.dumps({"model": "MoM"} | body if path.startswith("/v1") else body).encode()
-        fields = ["Host: here", "Content-Type: application/json", f"Content-Length: {len(data)}", bearer("ann")]
-        wire.client.sends("\r\n".join([f"POST {path} HTTP/1.1", *fields, "", ""]).encode() + data)
-        if any(connection.written for connection in wire.a.connections):
-            wire.upstream.sends(OK)
-
-        assert wire.answer.status == 200, wire.answer
+        send(wire, path, {"model": "MoM"} | body if path.startswith("/v1") else body, "ann")
     assert len(classified) >= least
     assert set(classified) == {"ann" if keyed else ""}
