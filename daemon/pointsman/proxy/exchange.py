@@ -88,8 +88,8 @@ class Exchange:
         return self.client or self.request.client.address
 
     @property
-    def rater(self) -> str:
-        """Return as whose feedback it counts in an experiment: anybody can make up credentials that are no key."""
+    def witness(self) -> str:
+        """Return as whom the client counts where several must agree; anybody can make up credentials that are no key."""
         client = self.request.client
         return (client.limited_as or client.address) if self.key is None else self.key.identity
 
@@ -147,7 +147,7 @@ class Exchange:
         self._admission.end(self._client)
         self._recorder.outcome(self.record)
         if self._recorder.answers is not None:
-            self._recorder.answers.remember(self.record, self.author, self.rater)
+            self._recorder.answers.remember(self.record, self.author, self.witness)
         self._release()
 
     def _tokens(self, prompt: int) -> int:

@@ -40,7 +40,7 @@ class HealthReporter:
                 record.error = error.message
                 self.metrics.upstream_errors.add(endpoint.name, error.code)
             if isinstance(error, UpstreamBroken | UpstreamTimeout):
-                balancer.failed(endpoint, error.message, now, exchange.author)
+                balancer.failed(endpoint, error.message, now, exchange.witness)
             elif isinstance(error, Declined):
                 balancer.succeeded(endpoint)
             return isinstance(error, UpstreamBroken)
@@ -51,7 +51,7 @@ class HealthReporter:
             self.metrics.upstream_errors.add(endpoint.name, "in_stream")
         if (in_stream or status in _ENDPOINT_FAILS) and not queue_full(response.tail.content()):
             why = "an error in a stream" if in_stream else f"status {status}"
-            balancer.failed(endpoint, why, now, exchange.author)
+            balancer.failed(endpoint, why, now, exchange.witness)
             return in_stream
         balancer.succeeded(endpoint)
         if status in _UNAUTHORIZED and self.check_key is not None:
