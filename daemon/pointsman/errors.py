@@ -10,6 +10,7 @@ PointsmanError
 │   │   └── UsageUnknown    the key's tokens are limited, and those of the request would not be known
 │   ├── RequestError        the client's fault: answered with its `status`, never forwarded
 │   │   ├── MethodNotAllowed
+│   │   ├── BodyDisplaced       its body had not arrived when another one needed the room
 │   │   └── UnknownResponse     a stored response that this client does not have
 │   ├── RateLimited         its key has reached one of its limits
 │   ├── OverShare           one client exceeds its limit of concurrent requests
@@ -146,6 +147,17 @@ class MethodNotAllowed(RequestError):
     def __init__(self, message: str, allowed: str) -> None:
         super().__init__(message, status=405, code="method_not_allowed")
         self.headers = (("Allow", allowed),)
+
+
+class BodyDisplaced(RequestError):
+    """The body was still arriving when too many were, and its client had the most of them."""
+
+    def __init__(self) -> None:
+        message = (
+            "too many request bodies were arriving at once, and this one had waited longest of the client with the "
+            "most; send a body right behind its head, or try again"
+        )
+        super().__init__(message, status=408, code="request_timeout")
 
 
 class UpgradeRequired(RequestError):

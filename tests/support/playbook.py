@@ -305,7 +305,7 @@ class Wire:
         """Have all clients leave, after which nothing of their requests is held."""
         for client in self._clients:
             self.clock.do(client.abort)
-        assert (self.buffered, self.generations.budget.waiting) == (0, 0)
+        assert (self.buffered, self.generations.budget.waiting, len(self.generations.arrivals)) == (0, 0, 0)
         assert self.in_flight == {"metrics": 0, "client": 0, "generations": 0}
 
     def close(self) -> None:

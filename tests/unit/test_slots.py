@@ -227,6 +227,24 @@ def test_a_refused_one_lingers_only_where_few_do() -> None:
         assert not wire.connect().lost
 
 
+def test_one_that_was_refused_for_its_body_makes_room_while_it_lingers() -> None:
+    with playing(server=limited(max_connections=2, max_body_bytes=2_000)) as wire:
+        wire.client.sends(post().replace(b"Content-Length: ", b"Content-Length: 99"))
+        assert (wire.answer.status, wire.client.eof, wire.client.lost) == (413, True, False)
+        other = wire.connect("192.0.2.2")
+        new = wire.connect("192.0.2.3")
+        assert (wire.client.lost, other.taken, new.taken, wire.listener.evicted) == (True, b"", b"", 1)
+
+
+def test_one_whose_answer_is_not_read_yet_does_not() -> None:
+    with playing(server=limited(max_connections=1)) as wire:
+        wire.client.pauses()
+        wire.ask("base", "/v1/chat/completions", "Connection: close").sends(OK)
+        assert answer(wire.connect("192.0.2.2")).status == 503
+        wire.client.reads_on()
+        assert answer(wire.client).status == 200
+
+
 def test_refused_ones_do_not_hold_up_the_end() -> None:
     with playing(server=limited(max_connections=1)) as wire:
         upstream = wire.ask()

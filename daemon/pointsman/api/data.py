@@ -71,7 +71,10 @@ Begin = Callable[[Request, str], tuple[Backend, Exchange]]
 """Begins an exchange for a route's path, and returns it with the backend that serves it."""
 
 Work = Callable[[Backend, Exchange], Coroutine[None, None, Response | None]]
-"""Returns the response, or None if vLLM's response follows. Runs in no task until it awaits `in_task`."""
+"""Returns the response, or None if vLLM's response follows. Runs in no task until it awaits `in_task`.
+
+It reads the body before it waits for anything else, as the request has no place among those in flight until then.
+"""
 
 
 def routes(
@@ -271,6 +274,7 @@ async def _realtime(backend: Backend, exchange: Exchange) -> Response | None:
 
 
 async def _models(backend: Backend, exchange: Exchange) -> Response | None:
+    await read_body(backend, exchange)
     await in_task()
     exchange.record.phase = "head"
     served = await backend.poller.refresh()
@@ -278,6 +282,7 @@ async def _models(backend: Backend, exchange: Exchange) -> Response | None:
 
 
 async def _model(backend: Backend, exchange: Exchange) -> Response | None:
+    await read_body(backend, exchange)
     await in_task()
     exchange.record.phase = "head"
     served = await backend.poller.refresh()
@@ -340,10 +345,10 @@ def read_body(backend: Backend, exchange: Exchange) -> Coroutine[None, None, Rec
     Raises BuffersFull, or RequestError: 408 on a timeout, 413 if too large, 415 if compressed.
     """
     request, options = exchange.request, backend.config.pointsman.server
-    if request.head.values.get(b"content-encoding", b"identity").lower() != b"identity":
+    if request.head.values.get(b"content-encoding", b"identity").lower() != b"identity" and request.has_body:
         raise RequestError(
             "compressed request bodies are not accepted; remove Content-Encoding",
             status=415,
             code="unsupported_encoding",
         )
-    return request.read(options.body_timeout_ms / 1000, options.min_body_rate)
+    return exchange.read(options.body_timeout_ms / 1000, options.min_body_rate)

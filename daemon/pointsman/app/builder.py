@@ -44,9 +44,11 @@ from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.proxy.timeouts import Timeouts
 from pointsman.proxy.upstreams import Upstreams
 from pointsman.routing.router import Router
+from pointsman.server.arrivals import Arrivals
 from pointsman.server.client import TrustedProxies
 from pointsman.server.client_limiter import ClientLimiter
 from pointsman.server.limits import Limits
+from pointsman.server.request import Request
 from pointsman.upstream.key_check import checked_models
 from pointsman.upstream.load_balancer import LoadBalancer
 from pointsman.upstream.vllm_admin import LoraApi
@@ -68,6 +70,8 @@ class Builder:
         self._metrics = metrics
         self._stored = stored
         self._limiter = ClientLimiter()
+        self.arrivals: Arrivals[Request] = Arrivals()
+        """The requests whose bodies are arriving."""
         self._key_limiter = KeyLimiter(asyncio.get_running_loop().time)
         self._quarantine = Quarantine(asyncio.get_running_loop().time)
         self.answers = Answers(hash_key)
@@ -102,7 +106,14 @@ class Builder:
             config=config,
             limits=limits,
             backend=Backend(config, router, poller, forwarder, texts, self._started, prepared.keys, feedback, compare),
-            admission=Admission(config.pointsman.server, self._limiter, self._key_limiter, self._metrics),
+            admission=Admission(
+                config.pointsman.server,
+                self._limiter,
+                self._key_limiter,
+                self.arrivals,
+                limits.max_arriving,
+                self._metrics,
+            ),
             recorder=self._recorder(config, feedback, previous),
             poller=poller,
             loader=vllms.loader,

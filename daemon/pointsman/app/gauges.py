@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 
 from pointsman import __version__
 from pointsman.adapters.inventory import counts
@@ -42,10 +42,11 @@ def _expiries(generation: Generation) -> dict[str, float]:
     return {port: found.ends for port, found in certificates.items() if found is not None}
 
 
-def watch_listener(metrics: Metrics, data: Listener, budget: ByteBudget) -> None:
+def watch_listener(metrics: Metrics, data: Listener, budget: ByteBudget, arrivals: Sized) -> None:
     """Register gauges and counters for the data port and the bytes of its requests."""
     metrics.watch("connections", "Clients' connections to the data port.", lambda: len(data.connections))
     metrics.watch("buffered_bytes", "Bytes of requests in memory, reserved or arrived.", lambda: budget.held)
+    metrics.watch("bodies_arriving", "Requests whose bodies are not whole yet.", lambda: len(arrivals))
     metrics.watch("bodies_waiting", "Request bodies that wait unread for room in memory.", lambda: budget.waiting)
     evicted = "Idle connections closed to make room for others."
     metrics.watch_counters(lambda: {"connections_evicted": (evicted, data.evicted)})

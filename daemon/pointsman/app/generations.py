@@ -61,6 +61,7 @@ class Generations:
         self._builder.rated = self.experiments.rate
         self.trials = self._builder.trials
         self.answers = self._builder.answers
+        self.arrivals = self._builder.arrivals
         self.unloaded = self._builder.unloaded
         self._in_use: dict[Generation, _Use] = {}
         self._polling: list[asyncio.Task[None]] = []

@@ -137,7 +137,7 @@ class Ports:
 
         listener = Listener(handler(), self._limits, metrics.refused.add, abandoned, generations.budget, self._tls)
         generations.swapped = swapped
-        gauges.watch_listener(metrics, listener, generations.budget)
+        gauges.watch_listener(metrics, listener, generations.budget, generations.arrivals)
         return listener
 
     def _tls(self) -> ssl.SSLContext | None:

@@ -88,6 +88,7 @@ class Instruments:
     refused: Counter = counter(
         "refused",
         "Requests and connections refused: in_flight, client (over its limit), connections, client_connections, "
+        "bodies (one of too many that were arriving), client_bodies (a client that has all of those), "
         "memory (no room for the body), files (no descriptor for a connection to vLLM), header_timeout, "
         "body_timeout, malformed, tls (a handshake that failed), query_of_death (relay.quarantine), "
         "unknown_response (a stored response that the client does not have), unauthorized (no valid key), "

@@ -3,35 +3,72 @@
 from __future__ import annotations
 
 from pointsman.config.model import ServerOptions
-from pointsman.errors import OverShare, TooBusy
+from pointsman.errors import BodyDisplaced, OverShare, TooBusy
 from pointsman.observability.metrics import Metrics
 from pointsman.proxy.key_limiter import KeyLimiter
+from pointsman.server.arrivals import Arrivals
 from pointsman.server.client_limiter import ClientLimiter
+from pointsman.server.request import Request
 
 
 class Admission:
-    """Count requests in flight, in total and by client, and refuse those beyond the limits of one config."""
+    """Count requests in flight, in total and by client, and refuse those beyond the limits of one config.
 
-    def __init__(self, options: ServerOptions, limiter: ClientLimiter, keys: KeyLimiter, metrics: Metrics) -> None:
-        """`limiter`, `keys` and `metrics` are shared by all configs of the process."""
+    In total a request counts once its body is whole: whoever sends a head alone takes nobody's place.
+    """
+
+    def __init__(
+        self,
+        options: ServerOptions,
+        limiter: ClientLimiter,
+        keys: KeyLimiter,
+        arrivals: Arrivals[Request],
+        max_arriving: int,
+        metrics: Metrics,
+    ) -> None:
+        """`limiter`, `keys`, `arrivals` and `metrics` are shared by all configs of the process."""
         self._options = options
         self._limiter = limiter
         self.keys = keys
+        self._arrivals = arrivals
+        self._max_arriving = max_arriving
         self._metrics = metrics
 
-    def begin(self) -> None:
-        """Count one more request."""
+    def check(self) -> None:
+        """Raise TooBusy where no place is free."""
+        metrics = self._metrics
+        if metrics.in_flight >= self._options.max_in_flight:
+            metrics.refused.add("in_flight")
+            raise TooBusy("too many requests at once (pointsman.server.max_in_flight)")
+
+    def place(self) -> None:
+        """Count one more request in total; raises TooBusy."""
+        self.check()
         self._metrics.in_flight += 1
 
+    def arrives(self, client: str, request: Request, *, limited: bool) -> None:
+        """Count a request whose body is arriving, until `arrived`; where there are too many, another one gives way.
+
+        Raises OverShare where the client is `limited` and has too many itself.
+        """
+        try:
+            displaced = self._arrivals.enter(client, request, self._max_arriving, limited=limited)
+        except OverShare:
+            self._metrics.refused.add("client_bodies")
+            raise
+        if displaced is not None and displaced.arriving:
+            displaced.broken(BodyDisplaced())
+
+    def arrived(self, client: str, request: Request) -> None:
+        """Count a request no longer whose body is whole, or will not be."""
+        self._arrivals.leave(client, request)
+
     def admit(self, client: str) -> str:
-        """Return the client to `end` the request with; raises TooBusy or OverShare where it is one too many.
+        """Return the client to `end` the request with; raises OverShare where it is one too many of the client.
 
         `client` is what tells it apart from others, empty where no limit of one client applies.
         """
         metrics, limits = self._metrics, self._options
-        if metrics.in_flight > limits.max_in_flight:
-            metrics.refused.add("in_flight")
-            raise TooBusy("too many requests at once (pointsman.server.max_in_flight)")
         if not limits.max_in_flight_per_client or not client:
             return ""
         try:
@@ -41,8 +78,9 @@ class Admission:
             raise
         return client
 
-    def end(self, client: str) -> None:
+    def end(self, client: str, *, placed: bool) -> None:
         """Count one request less; `client` is what `admit` returned, empty where it was not called or refused."""
-        self._metrics.in_flight -= 1
+        if placed:
+            self._metrics.in_flight -= 1
         if client:
             self._limiter.release(client)

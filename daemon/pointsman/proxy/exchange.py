@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 from pointsman.config.client_keys import ClientKey, Scope
 from pointsman.errors import HttpError, ShuttingDown, UpstreamError
+from pointsman.long_body import Received
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.client_identity import client_identity
 from pointsman.proxy.key_limiter import KeyLease
@@ -26,6 +27,7 @@ class Exchange:
     __slots__ = (
         "_admission",
         "_client",
+        "_placed",
         "_recorder",
         "_release",
         "answer",
@@ -46,6 +48,7 @@ class Exchange:
         self._recorder = recorder
         self._release = release
         self._client = ""
+        self._placed = False
         self.request = request
         self.key: ClientKey | None = None
         """The client's key; None where clients need none."""
@@ -62,11 +65,38 @@ class Exchange:
         self.record = new_record(request, path)
         if recorder.spans is not None:
             self.record.trace = recorder.spans.begin(request.head.values.get(b"traceparent"))
-        admission.begin()
 
     def admit(self) -> None:
         """Raise TooBusy or OverShare if a limit of concurrent requests is reached."""
+        if self.request.arriving:
+            self._admission.check()
+        else:
+            self._place()
         self._client = self._admission.admit(self.request.client.limited_as)
+
+    def _place(self) -> None:
+        self._admission.place()
+        self._placed = True
+
+    def read(self, seconds: float, least_rate: int) -> Coroutine[None, None, Received]:
+        """Return the whole body as `Request.read` does; the request has its place then.
+
+        Raises TooBusy and OverShare as well.
+        """
+        return (self.request.read if self._placed else self._arriving)(seconds, least_rate)
+
+    async def _arriving(self, seconds: float, least_rate: int) -> Received:
+        request, admission = self.request, self._admission
+        limited_as = request.client.limited_as if self.key is None else ""
+        client = limited_as or self.client
+        if request.arriving:
+            admission.arrives(client, request, limited=bool(limited_as) or self.key is not None)
+        try:
+            body = await request.read(seconds, least_rate)
+        finally:
+            admission.arrived(client, request)
+        self._place()
+        return body
 
     def belongs_to(self, key: ClientKey) -> None:
         """Take note of the client's key; raises RateLimited (429) where that has reached a limit."""
@@ -144,7 +174,7 @@ class Exchange:
         """Count and log the outcome in the record, and release the config."""
         if self.lease is not None:
             self.lease.leave(self._tokens(self.lease.prompt) if self.lease.reserved else 0)
-        self._admission.end(self._client)
+        self._admission.end(self._client, placed=self._placed)
         self._recorder.outcome(self.record)
         if self._recorder.answers is not None:
             self._recorder.answers.remember(self.record, self.author, self.witness)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pointsman.errors import BuffersFull, HttpError, NotAllowed, OutOfFiles, RateLimited, Unauthorized, UpstreamError
+from pointsman.errors import (
+    BodyDisplaced,
+    BuffersFull,
+    HttpError,
+    NotAllowed,
+    OutOfFiles,
+    RateLimited,
+    Unauthorized,
+    UpstreamError,
+)
 from pointsman.http1.forwarded_headers import request_id
 from pointsman.observability.answers import Answers
 from pointsman.observability.log import Log
@@ -61,7 +70,9 @@ class Recorder:
             self.metrics.refused.add("files")
         elif isinstance(error, UpstreamError):
             self.metrics.upstream_errors.add(record.endpoint or "", error.code)
-        if error.code == "request_timeout":
+        elif isinstance(error, BodyDisplaced):
+            self.metrics.refused.add("bodies")
+        elif error.code == "request_timeout":
             self.metrics.refused.add("body_timeout")
         response = error_response(error, error_body(error, path or record.path))
         response.headers.append(("X-Request-Id", record.request_id))

@@ -198,7 +198,10 @@ class ClientConnection(asyncio.Protocol):
             return
         reader = self._reader
         if not request.keep_alive:
-            self.close(linger=not request.complete or bool(reader.ahead) or request.offers_websocket)
+            linger = not request.complete or bool(reader.ahead) or request.offers_websocket
+            if linger:
+                self.peer.silent[self] = None  # no other request will come: the first to make room for another
+            self.close(linger=linger)
         elif reader.ahead:
             self.begin(reader.ahead.popleft())
         elif self._refusal is not None:
@@ -291,7 +294,9 @@ class ClientConnection(asyncio.Protocol):
 
     def evict(self) -> None:
         """Close an idle connection at once, so that another can take its place."""
-        if self.transport.get_write_buffer_size() and self._timer.since < self._loop.time():
+        if self.transport.is_closing() or (
+            self.transport.get_write_buffer_size() and self._timer.since < self._loop.time()
+        ):
             self._reader.stop()
             self.transport.abort()  # the client does not read
         else:

@@ -20,3 +20,8 @@ class Limits:
     max_connections: int
     max_connections_per_client: int
     proxies: TrustedProxies
+
+    @property
+    def max_arriving(self) -> int:
+        """Return how many bodies may arrive at a time: half of the connections, so that others get the rest."""
+        return max(1, self.max_connections // 2)

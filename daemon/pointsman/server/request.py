@@ -160,7 +160,7 @@ class Request:
                 self._add(data, size)
             elif self._error is None:
                 self._keep(data, size)
-        if self._waiter is not None and (self.complete or self._error is not None):
+        if self._waiter is not None and not self.arriving:
             self._wake()
         return framing.surplus
 
@@ -221,6 +221,11 @@ class Request:
         return self.head.websocket and not self.has_body
 
     @property
+    def arriving(self) -> bool:
+        """True while the body is not whole, and nothing is wrong with it yet."""
+        return not self.complete and self._error is None
+
+    @property
     def has_body(self) -> bool:
         """True unless the body is empty by its head."""
         return self.head.chunked or self._length > 0
@@ -241,7 +246,7 @@ class Request:
         Raises BuffersFull if there is no room for it, or RequestError: 413 if it is too large; 408 if it takes longer
         than `seconds`, or if it comes with less than `least_rate` bytes a second.
         """
-        if not self.complete and self._error is None:
+        if self.arriving:
             await in_task()
             if self._unread:
                 await self._room_for_it()
@@ -257,13 +262,12 @@ class Request:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _room_for_it(self) -> None:
-        """Wait for room in memory; raises BuffersFull."""
-        granted = asyncio.get_running_loop().create_future()
+        """Wait for room in memory, or until the body fails; raises BuffersFull, or why it failed."""
+        granted = self._waiter = asyncio.get_running_loop().create_future()
 
         def grant() -> None:
             self._reserved = self._length
-            if not granted.done():  # its time may have run out in this turn of the event loop
-                granted.set_result(None)
+            self._wake()  # its time may have run out in this turn of the event loop
             self.writer.read_on()
 
         self._room = self._share.wait(self._length, grant)
@@ -276,13 +280,15 @@ class Request:
             raise BuffersFull from None
         finally:
             self._room.cancel()
+        if self._error is not None:
+            raise self._error
 
     async def _whole(self, seconds: float, least_rate: int) -> None:
         """Wait for the whole body, or until it fails; raises RequestError."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         before = 0
-        while not self.complete and self._error is None:
+        while self.arriving:
             until = min(end, loop.time() + RATE_SECONDS)
             self._waiter = loop.create_future()
             try:

@@ -47,19 +47,22 @@ class ServerOptions:
         (),
     )
     max_in_flight: int = option(
-        "Maximum requests in flight, each until the last byte of its response; more are refused with 503.",
+        "Maximum requests in flight, each from the last byte of its body until the last byte of its response; more are "
+        "refused with 503.",
         1_024,
         minimum=1,
     )
     max_in_flight_per_client: int = option(
-        "Maximum requests in flight of one client address (an IPv6 /64); more are refused with 429. 0 means no limit. "
+        "Maximum requests in flight of one client address (an IPv6 /64), with those whose bodies are still arriving; "
+        "more are refused with 429. 0 means no limit. "
         "Clients of a Unix socket have none; a request through `trusted_proxies` counts for the client that they name.",
         0,
         minimum=0,
     )
     max_connections: int = option(
         "Maximum client connections; for another one an idle connection of the client that has most is closed, or it "
-        "is refused with 503. Lower where the process may open fewer files.",
+        "is refused with 503. Half of them may have a body that is still arriving. Lower where the process may open "
+        "fewer files.",
         2_048,
         minimum=1,
     )

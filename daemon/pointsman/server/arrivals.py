@@ -1,0 +1,67 @@
+"""The requests whose bodies are still arriving, and which of them gives way where they are too many. Pure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+from pointsman.errors import OverShare
+
+A = TypeVar("A")
+
+
+class Arrivals(Generic[A]):
+    """Count arriving requests in total and by client; only clients that have some are remembered."""
+
+    def __init__(self) -> None:
+        # Ordered, as the first of a dict is found behind all that was deleted before it.
+        self._by_client: dict[str, OrderedDict[A, None]] = {}
+        self._ranks: list[OrderedDict[str, None]] = []  # the clients with one request, with two, ...
+        self._total = 0
+
+    def __len__(self) -> int:
+        return self._total
+
+    def enter(self, client: str, request: A, most: int, *, limited: bool) -> A | None:
+        """Count one more request; where there are more than `most`, return the one that leaves for it.
+
+        That is the oldest of the client with the most, the new one included. Raises OverShare where a `limited` client
+        has `most` itself.
+        """
+        mine = self._by_client.get(client)
+        if mine is None:
+            mine = self._by_client[client] = OrderedDict()
+        elif limited and len(mine) >= most:
+            raise OverShare("too many request bodies of one client arrive at once; send each right behind its head")
+        mine[request] = None
+        self._total += 1
+        self._rank(client, len(mine) - 1, len(mine))
+        if self._total <= most:
+            return None
+        busiest = next(iter(self._ranks[-1]))
+        oldest = next(iter(self._by_client[busiest]))
+        self.leave(busiest, oldest)
+        return oldest
+
+    def leave(self, client: str, request: A) -> None:
+        """Count a request less; do nothing if it has left already."""
+        mine = self._by_client.get(client)
+        if mine is None or request not in mine:
+            return
+        del mine[request]
+        self._total -= 1
+        self._rank(client, len(mine) + 1, len(mine))
+        if not mine:
+            del self._by_client[client]
+
+    def _rank(self, client: str, before: int, now: int) -> None:
+        """Rank a client that had `before` requests and has one more or less `now`."""
+        ranks = self._ranks
+        if before:
+            del ranks[before - 1][client]
+        if now > len(ranks):
+            ranks.append(OrderedDict())
+        if now:
+            ranks[now - 1][client] = None
+        if not ranks[-1]:
+            ranks.pop()

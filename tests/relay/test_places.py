@@ -1,0 +1,121 @@
+"""Heads whose bodies do not come, by the thousand from one address, and the requests of others meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.hostile import Hostile
+from support.metrics import until
+from support.process import PATIENCE_S
+from support.raw_client import Cut, Got, chat, request_head
+from support.relay import Relay, run_relay
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+HOSTILE, HONEST = "127.0.0.2", "127.0.0.1"
+HEADS, ARRIVING = 1_100, 1_024
+DELAY_S = 0.5
+BODY = json.dumps(chat()).encode()
+BODILESS = pytest.param(request_head(100), id="heads")
+HALF = pytest.param(request_head(66_000) + b" " * 65_536, id="heads and 64 KiB")
+
+
+class Attack:
+    """Requests whose bodies never come to their end; as soon as one has lost its place, another one is sent."""
+
+    def __init__(self, relay: Relay, data: bytes) -> None:
+        self._relay = relay
+        self._data = data
+        self._free = asyncio.Semaphore(0)
+        self.sent = 0
+        self.answers: Counter[int] = Counter()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(HEADS):
+                tasks.create_task(self._hold())
+
+    async def _hold(self) -> None:
+        while True:
+            async with self._relay.client(source=HOSTILE) as client:
+                client.send(self._data)
+                self.sent += 1
+                try:
+                    status = (await client.answer(within_s=2 * PATIENCE_S)).status
+                except (Cut, ConnectionError):
+                    status = 0
+            self.answers[status] += 1
+            if status == 408:
+                self._free.release()
+            await self._free.acquire()
+
+
+@contextlib.asynccontextmanager
+async def attacked(folder: Path, upstream: Hostile, data: bytes, **server: Any) -> AsyncIterator[tuple[Relay, Attack]]:
+    """A daemon in which the attack has taken whatever it gets."""
+    async with run_relay(folder, upstream, server=server) as relay:
+        attack = Attack(relay, data)
+        running = asyncio.create_task(attack.run())
+        try:
+            await until(relay.daemon, "refused_total", HEADS - ARRIVING)
+            yield relay, attack
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+        await until(relay.daemon, "connections", 0)
+        await until(relay.daemon, "buffered_bytes", 0)
+
+
+async def in_two_parts(relay: Relay, source: str) -> Got:
+    """A request whose body is sent once the service asks for it."""
+    async with relay.client(source=source) as client:
+        client.send(request_head(len(BODY), "Expect: 100-continue"))
+        status, _ = await client.head()
+        assert status == 100
+        client.send(BODY)
+        return await client.answer()
+
+
+async def worst(relay: Relay, rounds: int) -> float:
+    """The longest time that a request took, of those that came whole and of those in two parts; all are answered."""
+    most = 0.0
+    for _ in range(rounds):
+        for asked in (relay.ask(source=HONEST), in_two_parts(relay, HONEST)):
+            start = time.monotonic()
+            assert (await asked).status == 200
+            most = max(most, time.monotonic() - start)
+    return most
+
+
+@pytest.mark.parametrize("data", [BODILESS, HALF])
+async def test_heads_without_bodies_of_one_address_delay_nobody_else(
+    tmp_path: Path, upstream: Hostile, data: bytes
+) -> None:
+    """From their own address, what comes whole is answered; what does not is told to wait."""
+    async with attacked(tmp_path, upstream, data) as (relay, _):
+        assert await worst(relay, 20) < DELAY_S
+        await until(relay.daemon, "bodies_arriving", ARRIVING)
+        assert (await relay.ask(source=HOSTILE)).status == 200
+        async with relay.client(source=HOSTILE) as client:
+            client.send(request_head(len(BODY), "Expect: 100-continue"))
+            got = await client.answer()
+        assert (got.status, got.code, got.value("Retry-After")) == (429, "rate_limit_exceeded", "1")
+
+
+@pytest.mark.parametrize("data", [BODILESS, HALF])
+async def test_nor_do_they_where_each_that_is_cut_off_is_sent_anew(
+    tmp_path: Path, upstream: Hostile, data: bytes
+) -> None:
+    """So often that each is cut off twice, for which the time of a body is short."""
+    async with attacked(tmp_path, upstream, data, body_timeout_ms=2_000) as (relay, attack):
+        while attack.sent < HEADS + 2 * ARRIVING:
+            assert await worst(relay, 5) < DELAY_S
