@@ -154,8 +154,8 @@ class BodyDisplaced(RequestError):
 
     def __init__(self) -> None:
         message = (
-            "too many request bodies were arriving at once, and this one had waited longest of the client with the "
-            "most; send a body right behind its head, or try again"
+            "too many request bodies were arriving (half of pointsman.server.max_connections), and this one had waited "
+            "longest of the client with the most; send it right behind its head"
         )
         super().__init__(message, status=408, code="request_timeout")
 

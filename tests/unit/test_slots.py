@@ -236,6 +236,17 @@ def test_one_that_was_refused_for_its_body_makes_room_while_it_lingers() -> None
         assert (wire.client.lost, other.taken, new.taken, wire.listener.evicted) == (True, b"", b"", 1)
 
 
+def test_under_tls_it_is_gone_at_once_as_well() -> None:
+    """Its end is told already, and otherwise waited for."""
+    with playing(server=limited(max_connections=1, max_body_bytes=2_000)) as wire:
+        wire.client._protocol.beneath = FakeTransport(wire.clock, wire.client._protocol)
+        wire.client.pauses()
+        wire.client.sends(post().replace(b"Content-Length: ", b"Content-Length: 99"))
+        assert (wire.client.closing, wire.client.lost) == (True, False)
+        assert wire.connect("192.0.2.2").taken == b""
+        assert wire.client.lost
+
+
 def test_one_whose_answer_is_not_read_yet_does_not() -> None:
     with playing(server=limited(max_connections=1)) as wire:
         wire.client.pauses()

@@ -87,10 +87,10 @@ class Exchange:
 
     async def _arriving(self, seconds: float, least_rate: int) -> Received:
         request, admission = self.request, self._admission
-        limited_as = request.client.limited_as if self.key is None else ""
+        limited_as = request.client.limited_as if self.key is None else self.key.identity
         client = limited_as or self.client
         if request.arriving:
-            admission.arrives(client, request, limited=bool(limited_as) or self.key is not None)
+            admission.arrives(client, request, limited=bool(limited_as))
         try:
             body = await request.read(seconds, least_rate)
         finally:

@@ -32,7 +32,10 @@ class Arrivals(Generic[A]):
         if mine is None:
             mine = self._by_client[client] = OrderedDict()
         elif limited and len(mine) >= most:
-            raise OverShare("too many request bodies of one client arrive at once; send each right behind its head")
+            raise OverShare(
+                "too many request bodies of one client are arriving (half of pointsman.server.max_connections); send each "
+                "right behind its head"
+            )
         mine[request] = None
         self._total += 1
         self._rank(client, len(mine) - 1, len(mine))
