@@ -121,6 +121,13 @@ def test_however_it_ends_it_counts_no_longer(end: str) -> None:
         assert len(wire.outcomes()) == 1
 
 
+def test_a_request_without_a_body_has_no_coding_of_it() -> None:
+    with playing() as wire:
+        wire.client.sends(b"GET /v1/models HTTP/1.1\r\nHost: here\r\nContent-Encoding: gzip\r\n\r\n")
+        assert wire.in_flight["metrics"] == 1
+        assert wire.client.taken == b""
+
+
 # --- too many --------------------------------------------------------------------------------------------------------
 
 
@@ -189,9 +196,9 @@ def test_those_of_a_unix_socket_are_told_apart_by_credentials_and_have_no_bound_
         clients = [begins(wire, bearer(name), address="") for name in ("ann", "bob", "bob", "bob")]
         new = begins(wire, bearer("cid"), address="")
         assert [status(client) for client in (*clients, new)] == [None, 408, None, None, None]
-        for _ in range(3):
-            begins(wire, address="")
-        assert arriving(wire) == 4
+    with playing(server=limited()) as wire:
+        nobodys = [begins(wire, address="") for _ in range(3)]
+        assert [status(client) for client in nobodys] == [408, None, None]
 
 
 def test_one_that_waits_for_room_in_memory_can_lose_it_and_leaves_it_to_others() -> None:
@@ -199,7 +206,7 @@ def test_one_that_waits_for_room_in_memory_can_lose_it_and_leaves_it_to_others()
     with playing(server=limited(**small)) as wire:
         for number in range(3):
             begins(wire, address=f"198.51.100.{number}", length=250_000)
-        oldest, next_one = begins(wire, length=200_000), begins(wire, length=200_000)
+        oldest, next_one = [begins(wire, "Expect: 100-continue", length=200_000) for _ in range(2)]
         begins(wire)
         assert wire.generations.budget.waiting == 2
         begins(wire, address="192.0.2.2")
@@ -221,9 +228,10 @@ def test_one_whose_last_byte_comes_at_the_same_time_is_not_cut_off() -> None:
 
 
 def test_what_is_refused_for_another_reason_displaces_nothing() -> None:
-    with playing(server=limited(max_body_bytes=2_000)) as wire:
+    with playing(server=limited(max_body_bytes=30_000)) as wire:
         begins(wire), begins(wire)
-        assert status(begins(wire, length=2_001, address="192.0.2.2")) == 413
+        assert status(begins(wire, length=30_001, address="192.0.2.2")) == 413
+        assert status(begins(wire, path="/v1/feedback", length=29_999, address="192.0.2.2")) == 413
         assert status(begins(wire, "Content-Encoding: gzip", address="192.0.2.2")) == 415
         assert arriving(wire) == 2
 
