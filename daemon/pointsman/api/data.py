@@ -342,7 +342,7 @@ def _is_json(request: Request) -> bool:
 def read_body(backend: Backend, exchange: Exchange) -> Coroutine[None, None, Received]:
     """Return the whole body.
 
-    Raises BuffersFull, or RequestError: 408 on a timeout, 413 if too large, 415 if compressed.
+    Raises TooBusy, OverShare, or RequestError: 408 on a timeout, 413 if too large, 415 if compressed.
     """
     request, options = exchange.request, backend.config.pointsman.server
     if request.head.values.get(b"content-encoding", b"identity").lower() != b"identity" and request.has_body:
@@ -351,4 +351,5 @@ def read_body(backend: Backend, exchange: Exchange) -> Coroutine[None, None, Rec
             status=415,
             code="unsupported_encoding",
         )
-    return exchange.read(options.body_timeout_ms / 1000, options.min_body_rate)
+    read = request.read if exchange.placed else exchange.read
+    return read(options.body_timeout_ms / 1000, options.min_body_rate)

@@ -34,17 +34,37 @@ class Admission:
         self._max_arriving = max_arriving
         self._metrics = metrics
 
-    def check(self) -> None:
-        """Raise TooBusy where no place is free."""
-        metrics = self._metrics
-        if metrics.in_flight >= self._options.max_in_flight:
-            metrics.refused.add("in_flight")
-            raise TooBusy("too many requests at once (pointsman.server.max_in_flight)")
+    def admit(self, client: str, *, whole: bool) -> str:
+        """Return the client to `end` the request with; raises TooBusy or OverShare where it is one too many.
+
+        `client` is what tells it apart from others, empty where no limit of one client applies. If its body is `whole`,
+        the request takes its place.
+        """
+        metrics, limits = self._metrics, self._options
+        if metrics.in_flight >= limits.max_in_flight:
+            raise self._full()
+        if not limits.max_in_flight_per_client:
+            client = ""
+        elif client:
+            try:
+                self._limiter.acquire(client, limits.max_in_flight_per_client)
+            except OverShare:
+                metrics.refused.add("client")
+                raise
+        if whole:
+            metrics.in_flight += 1
+        return client
 
     def place(self) -> None:
-        """Count one more request in total; raises TooBusy."""
-        self.check()
-        self._metrics.in_flight += 1
+        """Give a request that was admitted its place, as its body is whole now; raises TooBusy."""
+        metrics = self._metrics
+        if metrics.in_flight >= self._options.max_in_flight:
+            raise self._full()
+        metrics.in_flight += 1
+
+    def _full(self) -> TooBusy:
+        self._metrics.refused.add("in_flight")
+        return TooBusy("too many requests at once (pointsman.server.max_in_flight)")
 
     def arrives(self, client: str, request: Request, *, limited: bool) -> None:
         """Count a request whose body is arriving, until `arrived`; where there are too many, another one gives way.
@@ -62,21 +82,6 @@ class Admission:
     def arrived(self, client: str, request: Request) -> None:
         """Count a request no longer whose body is whole, or will not be."""
         self._arrivals.leave(client, request)
-
-    def admit(self, client: str) -> str:
-        """Return the client to `end` the request with; raises OverShare where it is one too many of the client.
-
-        `client` is what tells it apart from others, empty where no limit of one client applies.
-        """
-        metrics, limits = self._metrics, self._options
-        if not limits.max_in_flight_per_client or not client:
-            return ""
-        try:
-            self._limiter.acquire(client, limits.max_in_flight_per_client)
-        except OverShare:
-            metrics.refused.add("client")
-            raise
-        return client
 
     def end(self, client: str, *, placed: bool) -> None:
         """Count one request less; `client` is what `admit` returned, empty where it was not called or refused."""

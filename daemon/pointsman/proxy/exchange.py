@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 
 from pointsman.config.client_keys import ClientKey, Scope
 from pointsman.errors import HttpError, ShuttingDown, UpstreamError
@@ -27,13 +27,13 @@ class Exchange:
     __slots__ = (
         "_admission",
         "_client",
-        "_placed",
         "_recorder",
         "_release",
         "answer",
         "hides_usage",
         "key",
         "lease",
+        "placed",
         "priority",
         "record",
         "request",
@@ -48,8 +48,9 @@ class Exchange:
         self._recorder = recorder
         self._release = release
         self._client = ""
-        self._placed = False
         self.request = request
+        self.placed = False
+        """True once it has its place among the requests in flight."""
         self.key: ClientKey | None = None
         """The client's key; None where clients need none."""
         self.lease: KeyLease | None = None
@@ -68,24 +69,15 @@ class Exchange:
 
     def admit(self) -> None:
         """Raise TooBusy or OverShare if a limit of concurrent requests is reached."""
-        if self.request.arriving:
-            self._admission.check()
-        else:
-            self._place()
-        self._client = self._admission.admit(self.request.client.limited_as)
+        request = self.request
+        self._client = self._admission.admit(request.client.limited_as, whole=request.complete)
+        self.placed = request.complete
 
-    def _place(self) -> None:
-        self._admission.place()
-        self._placed = True
-
-    def read(self, seconds: float, least_rate: int) -> Coroutine[None, None, Received]:
-        """Return the whole body as `Request.read` does; the request has its place then.
+    async def read(self, seconds: float, least_rate: int) -> Received:
+        """Return the body as `Request.read` does, once it is whole and the request has its place.
 
         Raises TooBusy and OverShare as well.
         """
-        return (self.request.read if self._placed else self._arriving)(seconds, least_rate)
-
-    async def _arriving(self, seconds: float, least_rate: int) -> Received:
         request, admission = self.request, self._admission
         limited_as = request.client.limited_as if self.key is None else self.key.identity
         client = limited_as or self.client
@@ -95,7 +87,8 @@ class Exchange:
             body = await request.read(seconds, least_rate)
         finally:
             admission.arrived(client, request)
-        self._place()
+        admission.place()
+        self.placed = True
         return body
 
     def belongs_to(self, key: ClientKey) -> None:
@@ -174,7 +167,7 @@ class Exchange:
         """Count and log the outcome in the record, and release the config."""
         if self.lease is not None:
             self.lease.leave(self._tokens(self.lease.prompt) if self.lease.reserved else 0)
-        self._admission.end(self._client, placed=self._placed)
+        self._admission.end(self._client, placed=self.placed)
         self._recorder.outcome(self.record)
         if self._recorder.answers is not None:
             self._recorder.answers.remember(self.record, self.author, self.witness)

@@ -33,8 +33,8 @@ class Arrivals(Generic[A]):
             mine = self._by_client[client] = OrderedDict()
         elif limited and len(mine) >= most:
             raise OverShare(
-                "too many request bodies of one client are arriving (half of pointsman.server.max_connections); send each "
-                "right behind its head"
+                "too many request bodies of one client are arriving (half of pointsman.server.max_connections); send "
+                "each right behind its head"
             )
         mine[request] = None
         self._total += 1

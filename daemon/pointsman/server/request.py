@@ -160,7 +160,7 @@ class Request:
                 self._add(data, size)
             elif self._error is None:
                 self._keep(data, size)
-        if self._waiter is not None and not self.arriving:
+        if self._waiter is not None and (self.complete or self._error is not None):
             self._wake()
         return framing.surplus
 
@@ -246,7 +246,7 @@ class Request:
         Raises BuffersFull if there is no room for it, or RequestError: 413 if it is too large; 408 if it takes longer
         than `seconds`, or if it comes with less than `least_rate` bytes a second.
         """
-        if self.arriving:
+        if not self.complete and self._error is None:
             await in_task()
             if self._unread:
                 await self._room_for_it()
@@ -288,7 +288,7 @@ class Request:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         before = 0
-        while self.arriving:
+        while not self.complete and self._error is None:
             until = min(end, loop.time() + RATE_SECONDS)
             self._waiter = loop.create_future()
             try:
