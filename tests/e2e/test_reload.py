@@ -95,7 +95,7 @@ async def test_a_request_keeps_to_the_config_that_it_began_with(upstream: FakeVl
     whole = post(chat("javascript"))
     async with run_daemon(configs["a"], tmp_path) as daemon, connect(daemon.base_url) as client:
         client.send(whole[:-10])
-        await until(daemon, "requests_in_flight", 1)
+        await until(daemon, "bodies_arriving", 1)
         put(daemon.config, configs["b"])
         assert (await reload(daemon))[1]["result"] == "applied"
         client.send(whole[-10:])

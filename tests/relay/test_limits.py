@@ -40,6 +40,7 @@ async def limited(limited_daemon: Relay, upstream: Hostile) -> AsyncIterator[Rel
     """Nothing of what was refused ever reached the upstream, and nothing is left of it."""
     yield limited_daemon
     await until(limited_daemon.daemon, "requests_in_flight", 0)
+    await until(limited_daemon.daemon, "bodies_arriving", 0)
     assert upstream.malformed == []
 
 

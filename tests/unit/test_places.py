@@ -151,6 +151,17 @@ def test_where_too_many_arrive_the_client_with_the_most_loses_its_oldest(path: s
         assert status(new) == 200
 
 
+def test_however_many_heads_come_from_however_many_clients_others_can_connect() -> None:
+    with playing(server=limited()) as wire:
+        for number in range(20):
+            begins(wire, address=f"198.51.100.{number}")
+        wire.client = wire.connect()
+        wire.ask()
+        wire.upstream.sends(OK)
+        assert wire.answer.status == 200
+        assert (arriving(wire), wire.refused) == (2, [])
+
+
 def test_a_client_that_has_them_all_gets_a_429_before_its_body_is_read() -> None:
     with playing(server=limited()) as wire:
         begins(wire), begins(wire)
