@@ -112,7 +112,7 @@ class Exchange:
 
     @property
     def witness(self) -> str:
-        """Return as whom the client counts where several must agree; anybody can make up credentials that are no key."""
+        """Return as whom the client counts where several must agree: anybody can make up credentials."""
         client = self.request.client
         return (client.limited_as or client.address) if self.key is None else self.key.identity
 
