@@ -166,21 +166,23 @@ class Exchange:
     def end(self) -> None:
         """Count and log the outcome in the record, and release the config."""
         if self.lease is not None:
-            self.lease.leave(self._tokens(self.lease.prompt) if self.lease.reserved else 0)
+            self.lease.leave(self._tokens(self.lease) if self.lease.reserved else 0)
         self._admission.end(self._client, placed=self.placed)
         self._recorder.outcome(self.record)
         if self._recorder.answers is not None:
             self._recorder.answers.remember(self.record, self.author, self.witness)
         self._release()
 
-    def _tokens(self, prompt: int) -> int:
+    def _tokens(self, lease: KeyLease) -> int:
         """Return the tokens that the request has used, by an estimate where vLLM does not say.
 
-        Of an answer that was cut off, that is the prompt and what was passed on.
+        That is what was reserved, and of an answer that was cut off the prompt and what was passed on.
         """
         answer, record = self.answer, self.record
         if record.tokens is not None:
             return sum(record.tokens)
         if answer is None or (record.status >= 400 and record.status != CLIENT_LEFT):
             return 0
-        return max(sum(answer.tokens() or ()), prompt + answer.events)
+        if record.error is None and record.status != CLIENT_LEFT:
+            return lease.reserved
+        return max(sum(answer.tokens() or ()), lease.prompt + answer.produced)

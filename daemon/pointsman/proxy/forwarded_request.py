@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pointsman.config.model import Endpoint
 from pointsman.eager import in_task
 from pointsman.errors import ShuttingDown, UpstreamBroken, UpstreamError, UpstreamUnreachable
-from pointsman.http1.body import Chunked, Framing
+from pointsman.http1.body import Chunked, Framing, Length
 from pointsman.http1.response_head import ResponseHead
 from pointsman.long_body import Body
 from pointsman.proxy.declined import Declined, UnknownModel
@@ -19,6 +19,7 @@ from pointsman.proxy.response_stream import ResponseStream
 from pointsman.proxy.upstream_request import header_lines, request_head
 from pointsman.proxy.upstreams import Upstreams
 from pointsman.proxy.usage import CountedTail
+from pointsman.routing.formats import FORMATS, TOP_LEVEL
 from pointsman.server.byte_budget import SMALL_BYTES
 from pointsman.server.request import Request
 from pointsman.upstream.connection import NotStarted
@@ -26,6 +27,7 @@ from pointsman.upstream.endpoint_state import EndpointState
 
 # vLLM takes at least so long to start; a client that asks sooner asks in vain.
 RESTART_SECONDS = 5
+_IN_STREAM = {form.path: form.usage_in_stream for form in FORMATS}
 
 Instead = Callable[[UnknownModel, Sequence[str]], Coroutine[None, None, None]]
 """Continues a request where vLLM does not know its model; the endpoints of these names were asked for it."""
@@ -84,9 +86,11 @@ class ForwardedRequest(ResponseStream):
     def _frame(self, head: ResponseHead, request: Request) -> tuple[Framing, bytes]:
         framing, line = super()._frame(head, request)
         exchange, lease = self._exchange, self._exchange.lease
-        if head.streams and (exchange.hides_usage or (lease is not None and lease.reserved)):
-            self.tail = exchange.answer = counted = CountedTail()
-            if exchange.hides_usage and isinstance(framing, Chunked):
+        if (lease is not None and lease.reserved) or (head.streams and exchange.hides_usage):
+            places = _IN_STREAM.get(self._record.path, TOP_LEVEL) if head.streams else None
+            chunked = not request.head.old and not isinstance(framing, Length)
+            self.tail = exchange.answer = counted = CountedTail(places, lease, chunked=chunked)
+            if exchange.hides_usage and head.streams and isinstance(framing, Chunked):
                 framing = counted.hidden = HiddenUsage(chunked=not request.head.old)
         return framing, line
 

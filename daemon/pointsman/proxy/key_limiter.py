@@ -63,7 +63,7 @@ class KeyLease:
         self.counts_tokens = limits.tokens_per_minute is not None
         """True where tokens are limited."""
         self.reserved = 0
-        """The tokens that were taken in advance."""
+        """The tokens that were taken, in advance or as they came."""
         self.prompt = 0
         """The tokens of the prompt, as they were estimated."""
 
@@ -78,6 +78,13 @@ class KeyLease:
             raise self._limited("tokens", f"your key may use {limit:,} tokens a minute", wait)
         self.prompt = prompt
         self.reserved = wanted
+
+    def produced(self, tokens: int) -> None:
+        """Take what an answer has produced so far beyond what was reserved, whatever the limit is."""
+        more = self.prompt + tokens - self.reserved
+        if more > 0:
+            self._use.tokens.add(more)
+            self.reserved += more
 
     def leave(self, tokens: int) -> None:
         """End the request, which used so many tokens; they count where some were reserved."""

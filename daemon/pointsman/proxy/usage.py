@@ -1,10 +1,14 @@
-"""Read token counts and errors from the last bytes of a response, which is never parsed as a whole."""
+"""Read token counts and errors from a response: from its last bytes, or from all where tokens are limited."""
 
 from __future__ import annotations
 
 import re
 
+from pointsman.http1.body import Chunked
 from pointsman.proxy.hidden_usage import HiddenUsage
+from pointsman.proxy.key_limiter import KeyLease
+from pointsman.proxy.usage_reader import UsageReader
+from pointsman.routing.formats.format import Place
 
 # `usage` is the last field of a response or of a stream's last event; 4 KiB hold it with room to spare.
 TAIL_BYTES = 4096
@@ -28,14 +32,16 @@ def _tokens(text: bytes) -> tuple[int, int] | None:
 
 
 class Tail:
-    """The last TAIL_BYTES of a response body; `events` of a stream are counted by `CountedTail` alone."""
+    """The last TAIL_BYTES of a response body."""
 
-    __slots__ = ("_tail", "events")
+    __slots__ = ("_tail",)
+
+    produced = 0
+    """The tokens of the answer so far, by an estimate; only a `CountedTail` makes one."""
 
     def __init__(self) -> None:
         self._tail = bytearray()
         """Up to twice as much, so that it is not moved with each chunk."""
-        self.events = 0
 
     def feed(self, chunk: bytes) -> None:
         """Append a chunk, and keep the last bytes."""
@@ -63,21 +69,30 @@ class Tail:
 
 
 class CountedTail(Tail):
-    """Counts the events of a stream as well: vLLM sends one for each token, or for a few.
+    """Finds the usage wherever it is, and tells `lease` what the events of a stream produce.
 
-    `hidden` is where the usage is that the client does not get.
+    vLLM sends an event for each token, or for a few. `hidden` is where the usage is that the client does not get.
     """
 
-    __slots__ = ("hidden",)
+    __slots__ = ("_framing", "_lease", "_reader", "hidden", "produced")
 
-    def __init__(self) -> None:
+    def __init__(self, places: tuple[Place, ...] | None, lease: KeyLease | None, *, chunked: bool) -> None:
+        """`places` are as for `UsageReader`; `chunked`: the body comes with its framing."""
         super().__init__()
+        self._reader = UsageReader(places)
+        self._framing = Chunked(verbatim=False) if chunked else None
+        self._lease = None if places is None else lease
         self.hidden: HiddenUsage | None = None
+        self.produced = 0
 
     def tokens(self) -> tuple[int, int] | None:
         hidden = None if self.hidden is None else _tokens(self.hidden.usage)
-        return super().tokens() if hidden is None else hidden
+        return self._reader.tokens() if hidden is None else hidden
 
     def feed(self, chunk: bytes) -> None:
-        self.events += chunk.count(_EVENT)
         super().feed(chunk)
+        data = chunk if self._framing is None else self._framing.feed(chunk)
+        self._reader.feed(data)
+        if self._lease is not None:
+            self.produced += data.count(_EVENT)
+            self._lease.produced(self.produced)

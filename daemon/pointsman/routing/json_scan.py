@@ -26,6 +26,8 @@ _QUOTE, _BACKSLASH, _COLON, _COMMA, _OBJECT = b'"\\:,{'
 _PAUSE = 0
 _STRUCTURAL = np.zeros(256, dtype=np.bool_)
 _STRUCTURAL[list(b'"[]{},:')] = True
+_BRACKETS = np.zeros(256, dtype=np.bool_)
+_BRACKETS[list(b'"[]{}')] = True
 _STEP = np.zeros(256, dtype=np.int64)
 _STEP[list(b"[{")] = 1
 _STEP[list(b"]}")] = -1
@@ -48,6 +50,45 @@ class Span(NamedTuple):
 
     start: int
     end: int
+
+
+class Structure:
+    """Tell what is structural in a text outside of strings, piece by piece.
+
+    No piece ends between a backslash and what it escapes.
+    """
+
+    __slots__ = ("_level", "_quotes", "_table")
+
+    def __init__(self, *, brackets: bool = False) -> None:
+        """`brackets`: nothing but these, no colon or comma."""
+        self._table = _BRACKETS if brackets else _STRUCTURAL
+        self._quotes = self._level = 0
+
+    def read(self, piece: bytes, part: Bytes) -> tuple[Positions, Bytes, Positions]:
+        """Return position, byte and depth of each in `piece`, which `part` shows.
+
+        The depth of an opening bracket counts it, the depth of a closing one does not.
+        """
+        where = np.flatnonzero(self._table[part])
+        if b"\\" in piece:
+            where = where[~_escaped(part)[where]]
+        what = part[where]
+        quote = what == _QUOTE
+        opened = np.cumsum(quote) + self._quotes
+        outside = (opened & 1 == 0) & ~quote
+        self._quotes = int(opened[-1]) & 1 if len(opened) else self._quotes
+        where, what = where[outside], what[outside]
+        depth = np.cumsum(_STEP[what]) + self._level
+        if len(depth):
+            self._level = int(depth[-1])
+        return where, what, depth
+
+
+def without_escape(piece: bytes) -> int:
+    """Return how much of a piece there is before a backslash whose character is still to come."""
+    slashes = len(piece) - len(piece.rstrip(b"\\"))
+    return len(piece) - slashes % 2
 
 
 def members(data: Text, names: tuple[str, ...], within: Span | None = None) -> Steps[dict[str, Span] | None]:
@@ -104,34 +145,17 @@ def elements(data: Text, array: Span, most: int) -> Steps[list[Span] | None]:
 
 
 def _structure(data: Text, at: int, behind: int) -> Iterator[tuple[Positions, Bytes, Positions]]:
-    """Yield position, byte and depth of what is structural outside of strings, chunk by chunk.
-
-    The depth of an opening bracket counts it, the depth of a closing one does not.
-    """
-    text = np.frombuffer(data, dtype=np.uint8)
-    quotes = level = 0
+    """Yield what `Structure.read` returns, chunk by chunk; raises JsonFault where it is nested too deeply."""
+    text, structure = np.frombuffer(data, dtype=np.uint8), Structure()
     while at < behind:
         end = min(at + CHUNK, behind)
         piece = bytes(data[at:end])
-        slashes = len(piece) - len(piece.rstrip(b"\\"))
-        if slashes % 2 and end < behind:
-            end -= 1  # a chunk does not end between a backslash and what it escapes
-        part = text[at:end]
-        where = np.flatnonzero(_STRUCTURAL[part])
-        if b"\\" in piece:
-            where = where[~_escaped(part)[where]]
-        what = part[where]
-        quote = what == _QUOTE
-        opened = np.cumsum(quote) + quotes
-        outside = (opened & 1 == 0) & ~quote
-        quotes = int(opened[-1]) & 1 if len(opened) else quotes
-        where, what = where[outside], what[outside]
-        depth = np.cumsum(_STEP[what]) + level
-        if len(depth):
-            level = int(depth[-1])
-            if int(depth.max()) > MOST_DEPTH:
-                position = at + int(where[np.argmax(depth > MOST_DEPTH)])
-                raise JsonFault(f"nested too deeply, more than {MOST_DEPTH} levels,", position)
+        if end < behind:
+            end = at + without_escape(piece)
+        where, what, depth = structure.read(piece, text[at:end])
+        if len(depth) and int(depth.max()) > MOST_DEPTH:
+            position = at + int(where[np.argmax(depth > MOST_DEPTH)])
+            raise JsonFault(f"nested too deeply, more than {MOST_DEPTH} levels,", position)
         yield where + at, what, depth
         at = end
 

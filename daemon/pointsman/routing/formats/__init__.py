@@ -9,7 +9,7 @@ from pointsman.routing.body import Fields, given
 from pointsman.routing.edits import changed, edited
 from pointsman.routing.formats.chat import Chat
 from pointsman.routing.formats.completions import Completions
-from pointsman.routing.formats.format import Format, ParsedRequest
+from pointsman.routing.formats.format import TOP_LEVEL, Format, ParsedRequest
 from pointsman.routing.formats.messages import Messages
 from pointsman.routing.formats.responses import Responses
 
@@ -22,6 +22,7 @@ __all__ = [
     "FORMATS",
     "MESSAGES",
     "RESPONSES",
+    "TOP_LEVEL",
     "Format",
     "ParsedRequest",
     "format_of",

@@ -31,6 +31,10 @@ from pointsman.routing.steps import Steps, finish
 from pointsman.routing.tools import carries_tools
 
 Changes = tuple[Change, ...]
+Place = tuple[str, ...]
+"""The keys that lead to a value in a JSON text."""
+TOP_LEVEL: tuple[Place, ...] = (("usage",),)
+"""Where a whole answer has its usage, in each format."""
 
 _STRING = Decoder(str)
 # A client's own settings, into which another is written; they are looked through at once.
@@ -102,6 +106,8 @@ class Format(abc.ABC):
     """The prompt field has no messages."""
     own_fields: tuple[str, ...] = ()
     """The top-level fields that are read in this format alone."""
+    usage_in_stream: tuple[Place, ...] = TOP_LEVEL
+    """Where the events of a stream have their usage."""
 
     def parse(self, body: bytes, finder: AskFinder = BUILTIN) -> ParsedRequest:
         """Parse a body without a pause, as `read_fields` and `read` do."""

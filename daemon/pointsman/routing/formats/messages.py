@@ -9,6 +9,7 @@ from pointsman.routing.formats.format import Changes, Format, ParsedRequest, com
 class Messages(Format):
     path = "/v1/messages"
     system_field = "system"
+    usage_in_stream = (("message", "usage"), ("usage",))
 
     def system_prompt_changes(self, request: ParsedRequest, prompt: SystemPrompt) -> Changes:
         return (changed(request.fields, "system", combined(request.fields.get("system"), prompt)),)

@@ -1,0 +1,210 @@
+"""Read the usage of an answer at the places that its format names, however long it is, in bounded memory."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from msgspec.json import Decoder
+
+from pointsman.routing.body import decode, object_decoder
+from pointsman.routing.formats.format import TOP_LEVEL, Place
+from pointsman.routing.json_scan import CHUNK, Structure, without_escape
+
+# A text that comes in pieces is kept up to this size and decoded; of a longer one nothing but its usage is kept.
+MAX_KEPT_BYTES = 64 * 1024
+MAX_USAGE_BYTES = 16 * 1024
+_MAX_KEY_BYTES = 64
+_DATA = b"data:"
+_USAGE = b'"usage"'
+_OBJECT = ord("{")
+_CLOSING = np.zeros(256, dtype=np.bool_)
+_CLOSING[list(b"]}")] = True
+# Nothing but what separates members is before the quote that begins a key.
+_KEY = re.compile(rb'[{,\s]"([a-z_]+)"\s*:\s*\Z')
+# No response has 10^15 tokens; a longer number would overflow the float of a Prometheus sample.
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=10**15)]
+
+
+class _Usage(msgspec.Struct):
+    """In OpenAI's words, or in those of the Responses API and of Anthropic, whose `input_tokens` lack the cached."""
+
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
+    input_tokens: _Count | None = None
+    output_tokens: _Count | None = None
+    cache_read_input_tokens: _Count | None = None
+    cache_creation_input_tokens: _Count | None = None
+
+
+_DECODER = Decoder(_Usage)
+
+
+class UsageReader:
+    """Reads a whole answer, or a stream event by event; of several usages, the last figures count."""
+
+    __slots__ = ("_completion", "_places", "_prompt", "_streams", "_text")
+
+    def __init__(self, places: tuple[Place, ...] | None = None) -> None:
+        """`places` are those of the usage in the events of a stream, None for an answer that is none."""
+        self._streams = places is not None
+        self._places = places or TOP_LEVEL
+        self._prompt: int | None = None
+        self._completion: int | None = None
+        self._text: _Text | None = None if self._streams else _Text(self._places)
+        """What has not ended: the answer, or a line of the stream."""
+
+    def tokens(self) -> tuple[int, int] | None:
+        """Return the tokens of prompt and completion, None where they were not told."""
+        if not self._streams:
+            self._end()
+        return None if self._prompt is None or self._completion is None else (self._prompt, self._completion)
+
+    def feed(self, data: bytes) -> None:
+        """Take more of the answer, without the framing of chunks."""
+        if not data:
+            return
+        if not self._streams:
+            self._open(data)
+            return
+        at = 0
+        if self._text is not None:
+            at = data.find(b"\n") + 1
+            self._text.feed(data[: at or None])
+            if not at:
+                return
+            self._end()
+            self._text = None
+        while (found := data.find(_USAGE, at)) >= 0:
+            end = data.find(b"\n", found)
+            if end < 0:
+                break
+            self._take_all(_members(data[max(at, data.rfind(b"\n", at, found) + 1) : end], self._places, _DATA))
+            at = end + 1
+        if not data.endswith(b"\n"):
+            self._open(data[max(at, data.rfind(b"\n") + 1) :])
+
+    def _open(self, data: bytes) -> None:
+        if self._text is None:
+            self._text = _Text(self._places, _DATA)
+        self._text.feed(data)
+
+    def _end(self) -> None:
+        if self._text is not None:
+            self._take_all(self._text.usages())
+
+    def _take_all(self, usages: list[bytes]) -> None:
+        for one in usages:
+            usage: _Usage | None = decode(msgspec.Raw(one), None, _DECODER)
+            if usage is None:
+                continue
+            prompt, completion = usage.prompt_tokens, usage.completion_tokens
+            if usage.input_tokens is not None:
+                cached = (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
+                prompt = usage.input_tokens + cached
+            if usage.output_tokens is not None:
+                completion = usage.output_tokens
+            self._prompt = self._prompt if prompt is None else prompt
+            self._completion = self._completion if completion is None else completion
+
+
+def _members(text: bytes, places: tuple[Place, ...], prefix: bytes = b"") -> list[bytes]:
+    """Return what is at the places in a whole text."""
+    if _USAGE not in text or not text.startswith(prefix):
+        return []
+    found = []
+    for place in places:
+        value: msgspec.Raw | None = msgspec.Raw(text[len(prefix) :])
+        for name in place:
+            value = decode(value, {}, object_decoder((name,))).get(name)
+        if value is not None:
+            found.append(bytes(value))
+    return found
+
+
+class _Text:
+    """One JSON text that comes in pieces, behind a prefix."""
+
+    __slots__ = ("_kept", "_places", "_prefix", "_scan")
+
+    def __init__(self, places: tuple[Place, ...], prefix: bytes = b"") -> None:
+        self._places = places
+        self._prefix = prefix
+        self._kept = bytearray()
+        self._scan: _Scan | None = None
+
+    def feed(self, data: bytes) -> None:
+        if self._scan is not None:
+            self._scan.feed(data)
+            return
+        self._kept += data
+        if len(self._kept) > MAX_KEPT_BYTES:
+            known = self._kept.startswith(self._prefix)
+            self._scan = _Scan(self._places if known else ())
+            self._scan.feed(bytes(self._kept[len(self._prefix) :]))
+            self._kept.clear()
+
+    def usages(self) -> list[bytes]:
+        """Return what was found at the places."""
+        if self._scan is not None:
+            return self._scan.found
+        return _members(bytes(self._kept), self._places, self._prefix)
+
+
+class _Scan:
+    """Finds the objects at the places in a JSON text that comes in pieces, of which nothing else is kept."""
+
+    __slots__ = ("_before", "_deepest", "_keys", "_level", "_places", "_structure", "_unread", "_usage", "found")
+
+    def __init__(self, places: tuple[Place, ...]) -> None:
+        self._places = places
+        self._deepest = max(map(len, places), default=0)
+        self._structure = Structure(brackets=True)
+        self._unread = b""
+        """A backslash whose character is still to come."""
+        self._before = b""
+        """The end of what was read, which may have the key of the next object."""
+        self._keys: tuple[str | None, ...] = ()
+        """The keys of the objects that are open, below the outermost."""
+        self._usage: bytearray | None = None
+        self._level = 0
+        """The depth of that, while it is open."""
+        self.found: list[bytes] = []
+
+    def feed(self, data: bytes) -> None:
+        for at in range(0, len(data), CHUNK):
+            self._read(self._unread + data[at : at + CHUNK])
+
+    def _read(self, piece: bytes) -> None:
+        end = without_escape(piece)
+        piece, self._unread = piece[:end], piece[end:]
+        where, what, depth = self._structure.read(piece, np.frombuffer(piece, np.uint8))
+        # Of these there are few, whatever is inside of the values.
+        opens, closes = (what == _OBJECT) & (depth > 1), _CLOSING[what]
+        near = opens & (depth <= self._deepest + 1) | closes & (depth <= self._deepest)
+        text, start = self._before + piece, len(self._before)
+        kept = start
+        brackets = zip(where[near].tolist(), what[near].tolist(), depth[near].tolist(), strict=True)
+        for position, kind, level in brackets:
+            at = start + position
+            if kind == _OBJECT:
+                key = _KEY.search(text, max(0, at - _MAX_KEY_BYTES), at)
+                self._keys = (*self._keys[: level - 2], None if key is None else key[1].decode())
+                if self._usage is None and self._keys in self._places:
+                    self._usage, self._level, kept = bytearray(), level, at
+            else:
+                self._keys = self._keys[: max(0, level - 1)]
+                if self._usage is not None and level < self._level:
+                    self._keep(text[kept : at + 1])
+                    self.found = [*self.found, bytes(self._usage)][-len(self._places) :]
+                    self._usage = None
+        if self._usage is not None:
+            self._keep(text[kept:])
+        self._before = text[-_MAX_KEY_BYTES:]
+
+    def _keep(self, text: bytes) -> None:
+        """Keep more of a usage; one that is cut is no JSON, and counts for nothing."""
+        if self._usage is not None:
+            self._usage += text[: MAX_USAGE_BYTES - len(self._usage)]
