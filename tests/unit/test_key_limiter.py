@@ -112,6 +112,32 @@ def test_who_used_more_than_was_reserved_waits_for_it(clock: Clock) -> None:
     second.reserve(10, 0)
 
 
+def test_what_an_answer_produces_beyond_its_reservation_is_taken_at_once_and_settled(clock: Clock) -> None:
+    limiter, ann = KeyLimiter(clock), key(tokens_per_minute=600)
+    lease = limiter.enter(ann)
+    assert lease is not None
+    lease.reserve(10, 100)
+    for produced, left in ((1, 490), (100, 490), (101, 489), (500, 90), (500, 90), (700, 0)):
+        lease.produced(produced)
+        assert dict(lease.headers())["x-ratelimit-remaining-tokens"] == str(left)
+    with pytest.raises(RateLimited) as caught:
+        lease.reserve(10, 0)
+    assert caught.value.retry_after == 12, "110 are owed, and 10 wanted"
+    lease.leave(60)
+    assert dict(lease.headers())["x-ratelimit-remaining-tokens"] == "540"
+
+
+def test_of_a_key_whose_tokens_are_not_limited_nothing_is_taken(clock: Clock) -> None:
+    limiter = KeyLimiter(clock)
+    lease = limiter.enter(key(requests_per_minute=5))
+    assert lease is not None
+    lease.produced(700)
+    lease.leave(700 if lease.reserved else 0)
+    limited = limiter.enter(key(tokens_per_minute=600))
+    assert limited is not None
+    assert dict(limited.headers())["x-ratelimit-remaining-tokens"] == "600"
+
+
 def test_a_request_reserves_a_minutes_tokens_at_most_so_that_none_waits_forever(clock: Clock) -> None:
     lease = KeyLimiter(clock).enter(key(tokens_per_minute=100))
     assert lease is not None

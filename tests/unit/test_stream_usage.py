@@ -75,7 +75,7 @@ def test_the_tokens_of_streams_on_an_arm_are_counted_and_the_client_gets_no_usag
         ("technical", {"stream": False}),
         ("technical", {}),
         ("technical", {"stream": True, "stream_options": {"include_usage": True}}),
-        ("technical", {"stream": True, "stream_options": {"continuous_usage_stats": True}}),
+        ("technical", {"stream": True, "stream_options": {"include_usage": True, "continuous_usage_stats": True}}),
         ("technical", {"stream": True, "stream_options": "odd"}),
     ],
 )

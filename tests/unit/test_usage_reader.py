@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import tracemalloc
 from typing import Any
 
@@ -112,7 +113,7 @@ def test_a_stream_has_it_where_its_format_says(form: Format, stream: bytes) -> N
 @rows("answer", WHOLE)
 def test_what_others_wrote_is_not_it_before_nor_behind(answer: bytes, filler: bytes) -> None:
     """Short answers are decoded, and long ones scanned: both find the same."""
-    forged = b'"a":%b,"b":%b,"usage\\"":%b,"c":"%b"' % (FORGED, NESTED, NESTED, filler)
+    forged = b'"a":%b,"b":%b,"\\"usage":%b,"c":"%b"' % (FORGED, NESTED, NESTED, filler)
     for text in (padded(answer, forged + b",", b""), padded(answer, b"", b"," + forged)):
         json.loads(text)
         assert tokens(None, text) == (7, 3)
@@ -195,6 +196,13 @@ def test_what_is_no_usage_counts_for_nothing(usage: bytes) -> None:
         assert found is None or (len(usage) > 16_384 and not filler)
 
 
+@rows("filler", [b"", LONG])
+def test_a_usage_may_have_objects_in_it(filler: bytes) -> None:
+    stream = MESSAGE_STREAM.replace(b'"usage":{"output_tokens":3', b'"usage":{"a":{"b":[{}]},"output_tokens":3')
+    stream = stream.replace(b'data: {"type":"message_delta"', b'data: {"c":"%b","type":"message_delta"' % filler)
+    assert tokens(MESSAGES, *cut(stream, 1000)) == (7, 3)
+
+
 def test_what_anthropics_form_has_cached_is_part_of_the_prompt() -> None:
     usage = b'{"input_tokens":2,"cache_read_input_tokens":4,"cache_creation_input_tokens":1,"output_tokens":3}'
     assert tokens(None, b'{"usage":%b}' % usage) == (7, 3)
@@ -214,11 +222,12 @@ def test_white_space_and_other_line_ends_are_as_good() -> None:
     assert tokens(CHAT, CHAT_STREAM.replace(b"\n", b"\r\n").replace(b"data: ", b"data:")) == (7, 3)
 
 
-def test_what_is_no_data_is_no_event() -> None:
-    assert tokens(CHAT, b": " + CHAT_STREAM.replace(b"data: ", b": ")) is None
-    assert (
-        tokens(CHAT, *cut(b': {"usage":{"prompt_tokens":7,"completion_tokens":3},"a":"%b"}\n\n' % LONG, 1000)) is None
-    )
+@rows("filler", [b"", LONG])
+@rows("start", [b": ", b"event: ", b"event", b""])
+def test_what_is_no_data_is_no_event(start: bytes, filler: bytes) -> None:
+    line = b'%b{"usage":{"prompt_tokens":7,"completion_tokens":3},"a":"%b"}\n\n' % (start, filler)
+    assert tokens(CHAT, line) is None
+    assert tokens(CHAT, *cut(line, 1000)) is None
 
 
 @rows("chunked", [False, True])
@@ -249,3 +258,20 @@ def test_a_long_answer_is_not_kept(filler: bytes) -> None:
         assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.thorough
+def test_each_byte_costs_about_the_same_in_any_answer() -> None:
+    """1 MB of text takes about 1.4 ms, of nothing but brackets 6, of forged usages 4."""
+    fillers = {"text": b'"%b"' % (b"Hello. " * 150_000), "brackets": b"[[]]," * 200_000, "forged": NESTED + b","}
+    fillers["forged"] *= 2**20 // len(fillers["forged"])
+    taken = {}
+    for name, filler in fillers.items():
+        times = []
+        for _ in range(3):
+            reader, started = UsageReader(), time.process_time()
+            for piece in cut(b'{"a":[' + filler, KEPT):
+                reader.feed(piece)
+            times.append(time.process_time() - started)
+        taken[name] = min(times)
+    assert max(taken.values()) < 0.06, taken

@@ -128,7 +128,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     is_json = _is_json(exchange.request)
     lease = exchange.lease
     if lease is not None and lease.counts_tokens:
-        body = await reserve(exchange, lease, router.lane, body, is_json=is_json)
+        body = await reserve(exchange, lease, router.lane, body, _usual_answer(backend), is_json=is_json)
     if not is_json:
         check_model(exchange.key, None)
         await forwarder.forward(exchange, backend.config.vllm_endpoints, body)  # vLLM reports the error
@@ -188,6 +188,10 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     return None
 
 
+def _usual_answer(backend: Backend) -> int:
+    return backend.config.pointsman.access.reserved_answer_tokens
+
+
 def _plan(routed: Routed) -> Plan:
     return Plan(routed.decision, routed.edited.body, decision_lines(routed))
 
@@ -198,7 +202,7 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
     is_json = _is_json(exchange.request)
     lease = exchange.lease
     if lease is not None and lease.counts_tokens:
-        body = await reserve(exchange, lease, backend.router.lane, body, is_json=is_json)
+        body = await reserve(exchange, lease, backend.router.lane, body, _usual_answer(backend), is_json=is_json)
     fields = await _fields(backend, body) if is_json else None
     if fields is not None:
         exchange.priority = await take_place(backend.router, exchange.key, exchange.record.path, fields)

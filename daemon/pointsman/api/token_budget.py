@@ -4,55 +4,98 @@ from __future__ import annotations
 
 from msgspec.json import Decoder
 
+from pointsman.config.client_keys import LARGEST_LIMIT
+from pointsman.config.paths import BATCH, GENERATE_NOTHING
 from pointsman.errors import RequestError, UsageUnknown
 from pointsman.long_body import Received
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.key_limiter import KeyLease
-from pointsman.routing import stream_usage
-from pointsman.routing.body import Fields, decode, fields_at_once, read_fields
+from pointsman.routing import json_scan, stream_usage
+from pointsman.routing.body import Fields, Value, decode, fields_at_once, given, kind, read_fields
 from pointsman.routing.edits import edited
-from pointsman.routing.steps import Lane
+from pointsman.routing.formats import CHAT, FORMATS
+from pointsman.routing.json_scan import JsonFault, Span
+from pointsman.routing.steps import Lane, Steps
 
-# The most tokens of an answer, in one API or another.
-_MOST = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-_FIELDS = (*_MOST, "background", *stream_usage.FIELDS)
 # A token of English text has about so many bytes; the rest of a body has more of them.
 BYTES_PER_TOKEN = 4
+# More prompts than these are not counted: all that may be reserved is.
+MAX_PROMPTS = 1000
+_LENGTHS = {form.path: form.length_fields for form in FORMATS} | {BATCH: CHAT.length_fields}
+_ALL_LENGTHS = tuple(dict.fromkeys(name for names in _LENGTHS.values() for name in names))
+_PROMPTS = {form.path: form.prompts_fields for form in FORMATS} | {BATCH: ("messages",)}
+_ALL_PROMPTS = tuple(dict.fromkeys(name for names in _PROMPTS.values() for name in names))
+_ANSWERS = ("n", "best_of")
+_FIELDS = (*_ALL_LENGTHS, *_ANSWERS, "background", *stream_usage.FIELDS)
 _NUMBER, _FLAG = Decoder(int), Decoder(bool)
 
 
-async def reserve(exchange: Exchange, lease: KeyLease, lane: Lane, body: Received, *, is_json: bool) -> Received:
-    """Take what the prompt and the longest answer may use; raises RateLimited (429), or UsageUnknown (403).
+async def reserve(
+    exchange: Exchange, lease: KeyLease, lane: Lane, body: Received, usual_answer: int, *, is_json: bool
+) -> Received:
+    """Take what the prompts and the longest answers may use; raises RateLimited (429), or UsageUnknown (403).
 
-    Returns the body, which asks for the usage of a stream; the client does not get what it has not asked for.
+    `usual_answer` is taken for an answer whose length the client does not say. Returns the body, which asks for the
+    usage of a stream; the client does not get what it has not asked for.
     """
     if not is_json:
         raise UsageUnknown("your key has a limit of tokens, and those of this request are not known: send JSON")
-    usual = fields_at_once(body, _FIELDS)
+    path, prompt = exchange.record.path, len(body) // BYTES_PER_TOKEN
+    lists = _PROMPTS.get(path, _ALL_PROMPTS)
+    names = _FIELDS + lists
+    usual = fields_at_once(body, names)
     try:
-        fields = await lane.run(read_fields(body, _FIELDS)) if usual is None else usual
+        fields = await lane.run(read_fields(body, names)) if usual is None else usual
     except RequestError:
-        lease.reserve(len(body) // BYTES_PER_TOKEN, 0)  # vLLM refuses it
+        lease.reserve(prompt, 0)  # vLLM refuses it
         return body
-    if _flag(fields, "background"):
+    background = fields.get("background")
+    if given(background) and decode(background, True, _FLAG):
         raise UsageUnknown("your key has a limit of tokens, and those of a response in the background are not known")
-    lease.reserve(len(body) // BYTES_PER_TOKEN, _longest_answer(fields))
+    answers = 0
+    if path not in GENERATE_NOTHING:
+        prompts = await lane.run(_prompts(fields, lists))
+        answers = prompts * max(1, _greatest(fields, _ANSWERS)) * _longest(fields, path, usual_answer)
+    lease.reserve(prompt, answers)
     # A long one is not copied for it.
-    if exchange.record.path not in stream_usage.PATHS or not isinstance(body, bytes):
+    if path not in stream_usage.PATHS or not isinstance(body, bytes):
         return body
     asking = stream_usage.asking(fields)
     exchange.hides_usage = bool(asking)
     return bytes(edited(fields, asking).body) if asking else body
 
 
-def _longest_answer(fields: Fields) -> int:
-    """Return the most tokens that the answer may have, 0 if the client does not say."""
-    most = 0
-    for name in _MOST:
-        if name in fields.values:
-            most = max(most, decode(fields.values[name], 0, _NUMBER))
-    return most
+def _longest(fields: Fields, path: str, usual: int) -> int:
+    """Return the most tokens that one answer may have, as far as the client says."""
+    names = _LENGTHS.get(path)
+    said = _greatest(fields, names or _ALL_LENGTHS)
+    # On a path whose format is not known, nobody knows whether a field counts there.
+    return said if names and said > 0 else max(said, usual)
 
 
-def _flag(fields: Fields, name: str) -> bool:
-    return name in fields.values and bool(decode(fields.values[name], False, _FLAG))
+def _greatest(fields: Fields, names: tuple[str, ...]) -> int:
+    """Return the greatest of these numbers, 0 without one; what is read as a number elsewhere counts as any."""
+    values = [fields.values[name] for name in names if name in fields.values]
+    return max([decode(value, LARGEST_LIMIT, _NUMBER) for value in values if given(value)], default=0)
+
+
+def _prompts(fields: Fields, names: tuple[str, ...]) -> Steps[int]:
+    """Return how many prompts the request has, at least 1."""
+    count = 0
+    for name in names:
+        count += yield from _elements(fields.get(name))
+    return max(1, count)
+
+
+def _elements(value: Value | None) -> Steps[int]:
+    """Return how many elements a list has, 1 where these are the tokens of one prompt or the messages of one chat."""
+    if value is None or kind(value) != b"[":
+        return 0
+    shown = memoryview(value)
+    if bytes(shown[1:64]).lstrip(json_scan.SPACES)[:1] not in (b'"', b"[", b""):
+        return 1
+    try:
+        found = yield from json_scan.elements(shown, Span(0, shown.nbytes), MAX_PROMPTS)
+    except JsonFault:
+        return 1  # vLLM refuses it
+    return LARGEST_LIMIT if found is None else len(found)

@@ -16,6 +16,8 @@ class DataPath(NamedTuple):
         return f"{self.method} {self.path}"
 
 
+BATCH = "/v1/chat/completions/batch"
+"""Several chats in one request."""
 ROUTED = tuple(
     DataPath("POST", path) for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
 )
@@ -23,7 +25,7 @@ ROUTED = tuple(
 RELAYED = tuple(
     DataPath("POST", path)
     for path in (
-        "/v1/chat/completions/batch",
+        BATCH,
         "/v1/chat/completions/render",
         "/v1/completions/render",
         "/v1/messages/render",
@@ -45,6 +47,8 @@ RELAYED = tuple(
         "/detokenize",
     )
 )
+GENERATE_NOTHING = frozenset(one.path for one in RELAYED if one.path != BATCH and "/audio/" not in one.path)
+"""What they cost is their prompt."""
 STORED = (DataPath("GET", "/v1/responses/{id}"), DataPath("POST", "/v1/responses/{id}/cancel"))
 REALTIME = DataPath("GET", "/v1/realtime")
 """A websocket."""

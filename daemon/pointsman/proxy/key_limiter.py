@@ -80,9 +80,9 @@ class KeyLease:
         self.reserved = wanted
 
     def produced(self, tokens: int) -> None:
-        """Take what an answer has produced so far beyond what was reserved, whatever the limit is."""
+        """Take what an answer has produced so far beyond what was reserved, though it is beyond the limit."""
         more = self.prompt + tokens - self.reserved
-        if more > 0:
+        if more > 0 and self.counts_tokens:
             self._use.tokens.add(more)
             self.reserved += more
 

@@ -83,7 +83,8 @@ class CountedTail(Tail):
         self._framing = Chunked(verbatim=False) if chunked else None
         self._lease = None if places is None else lease
         self.hidden: HiddenUsage | None = None
-        self.produced = 0
+        # What is no stream comes when all of it has been made.
+        self.produced = lease.reserved - lease.prompt if lease is not None and places is None else 0
 
     def tokens(self) -> tuple[int, int] | None:
         hidden = None if self.hidden is None else _tokens(self.hidden.usage)

@@ -167,7 +167,7 @@ class _Scan:
         self._before = b""
         """The end of what was read, which may have the key of the next object."""
         self._keys: tuple[str | None, ...] = ()
-        """The keys of the objects that are open, below the outermost."""
+        """The keys of the objects that are open, below the outermost; None for what is in an array, which has none."""
         self._usage: bytearray | None = None
         self._level = 0
         """The depth of that, while it is open."""
@@ -182,8 +182,7 @@ class _Scan:
         piece, self._unread = piece[:end], piece[end:]
         where, what, depth = self._structure.read(piece, np.frombuffer(piece, np.uint8))
         # Of these there are few, whatever is inside of the values.
-        opens, closes = (what == _OBJECT) & (depth > 1), _CLOSING[what]
-        near = opens & (depth <= self._deepest + 1) | closes & (depth <= self._deepest)
+        near = (what == _OBJECT) & (depth <= self._deepest + 1) | _CLOSING[what] & (depth <= self._deepest)
         text, start = self._before + piece, len(self._before)
         kept = start
         brackets = zip(where[near].tolist(), what[near].tolist(), depth[near].tolist(), strict=True)
@@ -194,12 +193,10 @@ class _Scan:
                 self._keys = (*self._keys[: level - 2], None if key is None else key[1].decode())
                 if self._usage is None and self._keys in self._places:
                     self._usage, self._level, kept = bytearray(), level, at
-            else:
-                self._keys = self._keys[: max(0, level - 1)]
-                if self._usage is not None and level < self._level:
-                    self._keep(text[kept : at + 1])
-                    self.found = [*self.found, bytes(self._usage)][-len(self._places) :]
-                    self._usage = None
+            elif self._usage is not None and level < self._level:
+                self._keep(text[kept : at + 1])
+                self.found = [*self.found, bytes(self._usage)][-len(self._places) :]
+                self._usage = None
         if self._usage is not None:
             self._keep(text[kept:])
         self._before = text[-_MAX_KEY_BYTES:]

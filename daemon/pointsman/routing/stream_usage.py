@@ -16,7 +16,7 @@ FIELDS = ("stream", USAGE_FIELD)
 PATHS = frozenset({"/v1/chat/completions", "/v1/completions"})
 """The APIs whose streams have no usage unless the client asks for it."""
 MOST_OPTIONS_BYTES = 1024
-_FLAG = Decoder(bool)
+_FLAG = Decoder(bool | None, strict=False)
 _OPTIONS: Decoder[dict[str, Any]] = Decoder(dict[str, Any])
 
 
@@ -27,17 +27,24 @@ def has_arms(routing: RoutingOptions) -> bool:
 
 
 def asking(fields: Fields) -> tuple[Change, ...]:
-    """Return the change that asks for the usage of a stream; none if it is no stream, or the client asks for itself.
-
-    With `continuous_usage_stats`, to ask would change each event.
-    """
-    if "stream" not in fields.values or not decode(fields.values["stream"], False, _FLAG):
+    """Return the change that asks for the usage of a stream; none if it is no stream, or the client asks for itself."""
+    # vLLM takes more words for true than these: whatever is not false is a stream.
+    if "stream" not in fields.values or not decode(fields.values["stream"], True, _FLAG):
         return ()
     options = fields.values.get(USAGE_FIELD)
     asked: dict[str, Any] | None = {}
     if options is not None and given(options):
         short = memoryview(options).nbytes <= MOST_OPTIONS_BYTES
-        asked = decode(options, None, _OPTIONS) if short else None
-    if asked is None or asked.get("include_usage") or asked.get("continuous_usage_stats"):
+        asked = decode(options, None, _OPTIONS) if short else {}
+    if asked is None or _is_on(asked.get("include_usage")):
         return ()
-    return (changed(fields, USAGE_FIELD, (msgspec.json.encode(asked | {"include_usage": True}),)),)
+    # Without `include_usage` vLLM heeds no `continuous_usage_stats`; with it, these would change each event.
+    ours = {"include_usage": True} | ({"continuous_usage_stats": False} if "continuous_usage_stats" in asked else {})
+    return (changed(fields, USAGE_FIELD, (msgspec.json.encode(asked | ours),)),)
+
+
+def _is_on(value: object) -> bool:
+    try:
+        return msgspec.convert(value, bool, strict=False)
+    except msgspec.ValidationError:
+        return False

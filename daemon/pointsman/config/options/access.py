@@ -28,3 +28,10 @@ class AccessOptions:
         "takes its cache; else they are refused. A key may have `allowed_fields` of its own.",
         (),
     )
+    reserved_answer_tokens: int = option(
+        "Where a key's tokens are limited: how many are reserved for each answer of a request that does not say how "
+        "long it may be. An answer that becomes longer is not cut; what is beyond the limit is owed.",
+        1024,
+        minimum=1,
+        maximum=2**31 - 1,
+    )

@@ -11,6 +11,7 @@ from pointsman.routing.formats.format import Changes, Format, ParsedRequest, com
 
 class Chat(Format):
     path = "/v1/chat/completions"
+    length_fields = ("max_tokens", "max_completion_tokens")
 
     def effort_changes(self, fields: Fields, parameter: str, effort: str) -> Changes:
         return () if given(fields.get(parameter)) else (changed(fields, parameter, (msgspec.json.encode(effort),)),)

@@ -11,6 +11,7 @@ class Completions(Format):
     path = "/v1/completions"
     prompt_field = "prompt"
     plain = True
+    prompts_fields = ("prompt", "prompt_embeds")
 
     def reasoning_changes(self, fields: Fields, reasoning: Reasoning) -> Changes:
         return ()

@@ -106,6 +106,10 @@ class Format(abc.ABC):
     """The prompt field has no messages."""
     own_fields: tuple[str, ...] = ()
     """The top-level fields that are read in this format alone."""
+    length_fields: tuple[str, ...] = ("max_tokens",)
+    """What says how many tokens an answer may have."""
+    prompts_fields: tuple[str, ...] = ()
+    """What may have several prompts, each with answers of its own."""
     usage_in_stream: tuple[Place, ...] = TOP_LEVEL
     """Where the events of a stream have their usage."""
 

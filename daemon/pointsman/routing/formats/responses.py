@@ -40,6 +40,7 @@ class Responses(Format):
     path = "/v1/responses"
     prompt_field = "input"
     system_field = "instructions"
+    length_fields = ("max_output_tokens",)
     usage_in_stream = (("response", "usage"),)
     own_fields = ("previous_response_id", "request_id", "store")
 
