@@ -54,7 +54,7 @@ async def reserve(
         raise UsageUnknown("your key has a limit of tokens, and those of a response in the background are not known")
     answers = 0
     if path not in GENERATE_NOTHING:
-        prompts = await lane.run(_prompts(fields, lists))
+        prompts = await lane.run(_prompts(fields, lists)) if lists else 1
         answers = prompts * max(1, _greatest(fields, _ANSWERS)) * _longest(fields, path, usual_answer)
     lease.reserve(prompt, answers)
     # A long one is not copied for it.
