@@ -10,7 +10,7 @@ import pytest
 
 from pointsman.config.model import AccessOptions
 from support.client_keys import bearer, line
-from support.playbook import LAST, OK, STREAM, Wire, chunk, playing, with_length
+from support.playbook import LAST, OK, OPEN_END, STREAM, Wire, chunk, playing, post, with_length
 from support.rows import rows
 from support.toy_config import BASE
 
@@ -466,6 +466,20 @@ def test_a_stream_pays_for_the_usage_where_its_format_has_it(path: str, events: 
     with playing(keys=line("ann", tokens_per_minute=5000)) as wire:
         send(wire, path=path, input="x", stream=True)
         wire.upstream.sends(STREAM + b"".join(chunk(b"data: %b\n\n" % event) for event in events) + LAST)
+        assert left(wire) == 4900
+
+
+@rows("version", ["1.0", "1.1"])
+@rows("ends", [False, True])
+def test_it_does_not_matter_how_the_answer_is_framed(version: str, ends: bool) -> None:
+    """By chunks or by the end of the connection, to a client that takes chunks or does not."""
+    events = WORD + USAGE + DONE
+    with playing(keys=line("ann", tokens_per_minute=5000)) as wire:
+        wire.client.sends(post(BASE, "/v1/chat/completions", bearer("ann"), version=version))
+        wire.upstream.sends(OPEN_END + events if ends else STREAM + chunk(events[:50]) + chunk(events[50:]) + LAST)
+        if ends:
+            wire.upstream.ends()
+        assert wire.answer.body == events
         assert left(wire) == 4900
 
 
