@@ -94,7 +94,7 @@ async def run_page(*more: Route) -> AsyncIterator[PagePort]:
         ]
     )
     limits = Limits(5.0, 60.0, 2**20, 100, 0, TrustedProxies())
-    handler = guarded(table, lambda: Hosts([address]), lambda: None)
+    handler = guarded(table, lambda: Hosts([address]), lambda: None, lambda: False)
     listener = Listener(handler, lambda: limits, lambda _: None, lambda _: None, ByteBudget(2**22))
     await listener.listen(address)
     try:
