@@ -82,6 +82,19 @@ async def _never_reads(relay: Relay, stop: asyncio.Event) -> None:
         await stop.wait()
 
 
+async def test_small_answers_that_are_not_read_are_not_held(tmp_path: Path, upstream: Hostile) -> None:
+    """A client sends 5,000 requests, of which each answer is whole before it could be held up: 300 MB."""
+    upstream.script = whole(b"x" * 60_000)
+    async with run_relay(tmp_path, upstream) as relay:
+        assert (await relay.ask()).status == 200
+        before = memory(relay)
+        async with relay.client(receive_buffer=4096) as client:
+            client.send(post(chat()) * 5_000)
+            await upstream.stands_still()
+            assert memory(relay) - before < 8 * MIB
+            assert len(upstream.requests) < 500
+
+
 async def test_a_reader_that_stops_holds_up_nobody_else(relay: Relay) -> None:
     relay.upstream.script = large("stream")
     async with relay.client(receive_buffer=4096) as client:

@@ -1,6 +1,6 @@
 """Ask a daemon for `/health` without a pause until stdin closes, in a process of its own; print each delay in ms.
 
-`python -m support.health_prober HOST PORT` writes one JSON list at the end.
+`python -m support.health_prober HOST PORT [REQUEST]` writes one JSON list at the end.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 PAUSE_S = 0.002
+HEALTH = "GET /health HTTP/1.1\r\nHost: health\r\n\r\n"
 
 
 def main() -> None:
     delays: list[float] = []
+    request = (sys.argv[3:] or [HEALTH])[0].encode()
     with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as connection:
         while not select.select([sys.stdin], [], [], PAUSE_S)[0]:
             started = time.perf_counter()
-            connection.sendall(b"GET /health HTTP/1.1\r\nHost: health\r\n\r\n")
+            connection.sendall(request)
             if not connection.recv(65536):
                 break
             delays.append(round((time.perf_counter() - started) * 1000, 3))
@@ -34,12 +36,12 @@ def main() -> None:
 
 
 @contextlib.asynccontextmanager
-async def probing(url: str) -> AsyncIterator[list[float]]:
-    """Probe for as long as the block lasts; the delays are in the list after it."""
+async def probing(url: str, request: bytes = HEALTH.encode()) -> AsyncIterator[list[float]]:
+    """Probe for as long as the block lasts; the delays are in the list after it. The answer must come in one piece."""
     host, _, port = url.removeprefix("http://").partition(":")
     path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "support.health_prober", host, port,
+        sys.executable, "-m", "support.health_prober", host, port, request.decode(),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONPATH": path},
     )  # fmt: skip
     assert process.stdout is not None

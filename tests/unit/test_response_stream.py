@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 
@@ -309,14 +310,64 @@ def test_vllm_is_not_read_from_while_the_client_does_not_read(wire: Wire) -> Non
     wire.expect_to_client(event("one") + event("two") + event("three"))
 
 
-def test_a_client_that_was_slow_before_the_answer_holds_it_up_from_its_first_byte(wire: Wire) -> None:
-    """What is not written of an answer before it is enough."""
+def test_a_client_that_does_not_read_holds_an_answer_up_from_its_first_byte(wire: Wire) -> None:
     wire.client.pauses()
-    wire.ask().sends(OK)
     wire.ask().sends(STREAM)
     assert not wire.upstream.reading
     wire.client.reads_on()
     assert wire.upstream.reading
+
+
+@pytest.mark.parametrize("count", [3, 20], ids=["as many as are read ahead", "more"])
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_client_that_does_not_read_its_answer_is_given_no_other(wire: Wire, count: int, ahead: bool) -> None:
+    """However small they are: a whole one is never paused, and any number of them may be asked for."""
+    wire.client.pauses()
+    upstream = wire.ask()
+    if ahead:
+        wire.client.sends(post() * count)
+    upstream.sends(OK)
+    if not ahead:
+        wire.client.sends(post() * count)
+    assert wire.a.requests == 1
+    assert upstream.reading
+    wire.client.reads_on()
+    for number in range(count):
+        assert wire.a.requests == 2 + number
+        upstream.sends(OK)
+    assert wire.client.taken.count(b"HTTP/1.1 200 OK") == 1 + count
+
+
+def test_what_it_sent_meanwhile_is_refused_after_what_it_asked_before(wire: Wire) -> None:
+    wire.client.pauses()
+    wire.ask().sends(OK)
+    wire.client.sends(post() + b"nonsense\r\n\r\n")
+    wire.client.reads_on()
+    wire.upstream.sends(OK)
+    assert re.findall(rb"HTTP/1.1 (\d+)", wire.client.taken) == [b"200", b"200", b"400"]
+
+
+def test_what_it_asked_meanwhile_is_answered_before_the_end_of_the_service(wire: Wire) -> None:
+    wire.client.pauses()
+    wire.ask().sends(OK)
+    wire.client.sends(post())
+    wire.stop(10.0)
+    wire.client.reads_on()
+    wire.upstream.sends(OK)
+    assert wire.client.taken.count(b"HTTP/1.1 200 OK") == 2
+    assert wire.client.lost
+
+
+def test_what_waits_behind_an_answer_that_ends_its_connection_is_never_begun(wire: Wire) -> None:
+    """As the service stops; the client reads that answer late."""
+    wire.client.sends(post() * 3)
+    wire.stop(10.0)
+    wire.client.pauses()
+    wire.upstream.sends(OK)
+    wire.client.reads_on()
+    assert wire.a.requests == 1
+    assert wire.client.taken.count(b"HTTP/1.1 200 OK") == 1
+    assert [outcome.get("left_in") for outcome in wire.outcomes()] == [None, "queue", "queue"]
 
 
 @pytest.mark.parametrize("answer", [with_length(b"x" * 9), STREAM + event("one") + LAST], ids=["a length", "chunks"])

@@ -113,11 +113,7 @@ class ClientConnection(asyncio.Protocol):
             job.cancel()
         if self.current is not None:
             self.current.release()
-        ahead = self._reader.ahead
-        while ahead:
-            request = ahead.popleft()
-            request.release()
-            self._owner.abandoned(request)
+        self._abandon()
 
     def eof_received(self) -> bool:
         if self.current is not None:
@@ -137,6 +133,8 @@ class ClientConnection(asyncio.Protocol):
         self.choked = False
         if self.flow is not None:
             self.flow.resume()
+        elif self.current is None:
+            self._go_on()
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
@@ -203,7 +201,7 @@ class ClientConnection(asyncio.Protocol):
                 self.peer.silent[self] = None  # no other request will come: the first to make room for another
             self.close(linger=linger)
         elif reader.ahead:
-            self.begin(reader.ahead.popleft())
+            self._go_on()
         elif self._refusal is not None:
             self._refuse(self._refusal)
         elif self._owner.draining:
@@ -214,6 +212,13 @@ class ClientConnection(asyncio.Protocol):
                 self._timer.head_began()  # the answer's time does not count against the client
             else:
                 self._timer.since = self._loop.time()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Begin the next request, if the client reads: many small answers, each whole at once, are much together."""
+        reader = self._reader
+        if reader.ahead and not self.choked:
+            self.begin(reader.ahead.popleft())
         if reader.held and not reader.ahead:
             reader.read_on()
 
@@ -261,7 +266,7 @@ class ClientConnection(asyncio.Protocol):
 
     def refuse_in_turn(self, error: HttpError) -> None:
         """Refuse what came behind the requests so far, once they are answered."""
-        if self.current is None:
+        if self.current is None and not self._reader.ahead:
             self._refuse(error_response(error))
         else:
             self._refusal = error_response(error)
@@ -288,9 +293,18 @@ class ClientConnection(asyncio.Protocol):
     def close(self, *, linger: bool = False) -> None:
         """Flush and close; with `linger`, give a client that is still sending time to read the answer."""
         self._reader.stop()
+        self._abandon()
         self.flush()
         if not self.transport.is_closing():
             self._timer.end(linger=linger)
+
+    def _abandon(self) -> None:
+        """Answer none of the requests that wait for their turn."""
+        ahead = self._reader.ahead
+        while ahead:
+            request = ahead.popleft()
+            request.release()
+            self._owner.abandoned(request)
 
     def evict(self) -> None:
         """Close an idle connection at once, so that another can take its place."""
@@ -304,7 +318,7 @@ class ClientConnection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Close if no request has begun; a connection just accepted gets a grace period for its first request."""
-        if self.current is not None or self._timer.partial or self._reader.deaf:
+        if self.current is not None or self._reader.ahead or self._timer.partial or self._reader.deaf:
             return  # it ends when that has ended
         if self.served:
             self.close()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pointsman.config.address import Tcp
 from pointsman.config.address import listen as parse_address
 from pointsman.errors import CannotStart, HttpError, OverShare, TooBusy
+from pointsman.read_turns import read_turns
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.client import Client
 from pointsman.server.connection import ClientConnection
@@ -19,7 +20,6 @@ from pointsman.server.departures import Departures
 from pointsman.server.handshake import Handshake
 from pointsman.server.limits import Limits
 from pointsman.server.peers import Peers
-from pointsman.server.read_turns import ReadTurns
 from pointsman.server.request import Handler, Request
 from pointsman.server.unix_socket import EVERYONE_OF_THE_GROUP, Access, bound
 
@@ -58,7 +58,7 @@ class Listener:
         self.draining = False
         self.loop = asyncio.get_running_loop()
         self.departures = Departures(self.loop)
-        self.turns = ReadTurns(self.loop)
+        self.turns = read_turns()
         self.connections: set[ClientConnection] = set()
         self.evicted = 0
         """Idle connections that were closed to make room for others."""

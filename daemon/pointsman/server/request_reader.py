@@ -10,11 +10,11 @@ from typing import Protocol
 from pointsman.errors import BuffersFull, HttpError, RequestError
 from pointsman.http1.body import Malformed
 from pointsman.http1.request_head import malformed, may_begin, read_head
+from pointsman.read_turns import MIN_LONG_BYTES, ReadTurns
 from pointsman.server.byte_budget import SMALL_BYTES, Share
 from pointsman.server.connection_timer import ConnectionTimer
 from pointsman.server.departures import Departures, Watch
 from pointsman.server.limits import Limits
-from pointsman.server.read_turns import LONG_READ_BYTES, ReadTurns
 from pointsman.server.request import Request, ResponseWriter
 
 # Requests that are read at once, and at most ahead: the one that is being answered, and those that wait, if small.
@@ -100,6 +100,7 @@ class RequestReader:
             data = self.kept + data
             self._forget()
         if self._sink is not None:
+            self._take_turns(data)
             self._sink(data)
             return
         if self._incoming is not None:
@@ -132,7 +133,7 @@ class RequestReader:
     def pause(self) -> None:
         """Stop reading until `resume`; a client that leaves meanwhile ends the connection."""
         transport = self._connection.transport
-        transport.pause_reading()
+        self._owner.turns.pause(transport)
         socket = transport.get_extra_info("socket")
         if socket is not None:
             self._watch = self._owner.departures.watch(socket.fileno(), transport.abort)
@@ -142,7 +143,7 @@ class RequestReader:
         transport = self._connection.transport
         if not transport.is_closing():
             self._stop_watching()
-            transport.resume_reading()
+            self._owner.turns.resume(transport)
             self.feed(b"")
 
     def stop(self) -> None:
@@ -171,7 +172,7 @@ class RequestReader:
         head, length = read_head(data[:end])
         connection, share = self._connection, self._share
         limit, reserved = self._owner.limits().max_body_bytes, length
-        if connection.current is not None:
+        if connection.current is not None or connection.choked:
             reserved += end
             if head.chunked or reserved >= SMALL_BYTES or not share.reserve(reserved):
                 return None
@@ -220,9 +221,9 @@ class RequestReader:
             self.deaf = True
 
     def _take_turns(self, data: bytes) -> None:
-        """Let others be read from before more is read of a body that comes fast, or of what is ignored."""
-        if len(data) >= LONG_READ_BYTES:
-            self._owner.turns.wait(self._connection.transport)
+        """Let others be read from before more is read of what comes fast: a body, a tunnel, what is ignored."""
+        if len(data) >= MIN_LONG_BYTES:
+            self._owner.turns.took(self._connection.transport, len(data))
 
     def _leave_unread(self, request: Request, data: bytes) -> None:
         """Stop reading until there is room for the request's body, of which `data` came with its head."""
@@ -250,7 +251,7 @@ class RequestReader:
     def _hold(self, data: bytes) -> None:
         """Keep what a client sent too far ahead of its answers, and stop reading from it; raises BuffersFull."""
         self._keep(data)
-        if self._connection.current is None:
+        if self._connection.current is None and not self._connection.choked:
             self._connection.transport.pause_reading()
             self._loop.call_soon(self.resume)  # all were answered at once: let other connections run first
         else:

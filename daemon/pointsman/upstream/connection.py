@@ -10,6 +10,7 @@ from pointsman.http1.body import Framing, Malformed, UntilClose
 from pointsman.http1.grammar import LONGEST_HEAD_BYTES
 from pointsman.http1.response_head import MalformedHead, ResponseHead, read_head
 from pointsman.long_body import Body
+from pointsman.read_turns import MIN_LONG_BYTES, read_turns
 from pointsman.upstream.upload import Upload
 
 # A FIN of vLLM's and our request cross within a round trip, or a second where TCP has to retransmit one of them. A
@@ -84,6 +85,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_persistent",
         "_receiver",
         "_transport",
+        "_turns",
         "_unsent",
         "_upload",
         "idle_since",
@@ -96,6 +98,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._owner = owner
         self._kept = kept
         self._loop = asyncio.get_running_loop()
+        self._turns = read_turns()
         self.reused = False
         self.idle_since = 0.0
         self._receiver: Receiver | None = None
@@ -171,12 +174,12 @@ class UpstreamConnection(asyncio.Protocol):
         """
         whole = self._framing is not None and self._framing.done
         if not whole and not self._transport.is_closing():
-            self._transport.pause_reading()
+            self._turns.pause(self._transport)
 
     def resume(self) -> None:
         """Read on."""
         if not self._transport.is_closing():
-            self._transport.resume_reading()
+            self._turns.resume(self._transport)
 
     def abort(self) -> None:
         """Close at once, which makes vLLM stop generating. The receiver hears nothing more."""
@@ -217,7 +220,10 @@ class UpstreamConnection(asyncio.Protocol):
                     return
                 framing, data = rest
                 receiver = self._receiver or receiver  # `head` may have diverted the answer
-            receiver.data(framing.feed(data))
+            passed = framing.feed(data)
+            if len(data) >= MIN_LONG_BYTES:
+                self._turns.took(self._transport, len(data), more=not framing.done)
+            receiver.data(passed)  # which may `pause`
         except (Malformed, MalformedHead) as error:
             self._fail(UpstreamBroken(f"{self.where} answered with something else than HTTP ({error})"))
         except UpstreamError as error:

@@ -1,0 +1,62 @@
+"""Let the connections that bring much be read from in turn, those of clients and of vLLM alike."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from weakref import WeakKeyDictionary
+
+# uvloop reads up to 256,000 bytes at once, and up to 32 times in one turn of the event loop from each of many
+# connections. Once so much has come in a turn, it is not read again from any that brings more.
+MAX_TURN_BYTES = 256_000
+# A shorter read does not count: an event of a stream, of which each costs little, is neither delayed nor charged.
+MIN_LONG_BYTES = 16_384
+
+
+class ReadTurns:
+    """After MAX_TURN_BYTES in a turn of the event loop, connections wait; one of them is read from in each turn."""
+
+    def __init__(self) -> None:
+        self._left = MAX_TURN_BYTES
+        self._waiting: OrderedDict[asyncio.Transport, None] = OrderedDict()
+        self._planned = False  # the next turn is
+
+    def took(self, transport: asyncio.Transport, size: int, *, more: bool = True) -> None:
+        """Count a long read of a connection; if it is one too many, the connection waits, unless it was its last."""
+        self._left -= size
+        if self._left <= 0 and more:
+            transport.pause_reading()
+            self._waiting[transport] = None
+        self._plan()
+
+    def pause(self, transport: asyncio.Transport) -> None:
+        """Read nothing more from a connection until `resume`."""
+        self._waiting.pop(transport, None)
+        transport.pause_reading()
+
+    def resume(self, transport: asyncio.Transport) -> None:
+        """Read on from a connection when it is its turn: many may do so at once, of which each has much to bring."""
+        self._waiting[transport] = None
+        self._plan()
+
+    def _plan(self) -> None:
+        if not self._planned:
+            self._planned = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._left = MAX_TURN_BYTES
+        self._planned = False
+        if self._waiting:
+            transport, _ = self._waiting.popitem(last=False)
+            self._plan()
+            if not transport.is_closing():
+                transport.resume_reading()
+
+
+_BY_LOOP: WeakKeyDictionary[asyncio.AbstractEventLoop, ReadTurns] = WeakKeyDictionary()
+
+
+def read_turns() -> ReadTurns:
+    """Return those of the running event loop, which all of its connections share."""
+    return _BY_LOOP.setdefault(asyncio.get_running_loop(), ReadTurns())
