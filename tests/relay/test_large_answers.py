@@ -77,7 +77,7 @@ def not_reading(port: int, count: int) -> Iterator[None]:
 
 
 async def test_32_answers_of_20_mb_at_once_delay_no_other_client(before: Before) -> None:
-    """The target is 50 ms, on a quiet machine; what was found were 520 ms. The best of three rounds counts."""
+    """What was found were 520 ms, on a quiet machine. The best of three rounds counts."""
     longest: list[float] = []
     while len(longest) < 3 and min(longest, default=BOUND_MS) >= BOUND_MS:
         async with before.delays() as delays:
@@ -87,7 +87,7 @@ async def test_32_answers_of_20_mb_at_once_delay_no_other_client(before: Before)
 
 
 async def test_200_answers_of_20_mb_that_nobody_reads_delay_no_other_client_and_are_not_held(before: Before) -> None:
-    """The target is 50 ms, on a quiet machine; what was found were 1.5 s. The best of three rounds counts."""
+    """What was found were 1.5 s, on a quiet machine. The best of three rounds counts."""
     longest: list[float] = []
     held = before.memory()
     while len(longest) < 3 and min(longest, default=BOUND_MS) >= BOUND_MS:
