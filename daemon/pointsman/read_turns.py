@@ -7,14 +7,15 @@ from collections import OrderedDict
 from weakref import WeakKeyDictionary
 
 # uvloop reads up to 256,000 bytes at once, and up to 32 times in one turn of the event loop from each of many
-# connections. Once so much has come in a turn, it is not read again from any that brings more.
+# connections. Once so much has come, in one turn or several, whoever brings more waits for the next. Each that has not
+# waited yet may bring one read beyond it.
 MAX_TURN_BYTES = 256_000
 # A shorter read does not count: an event of a stream, of which each costs little, is neither delayed nor charged.
 MIN_LONG_BYTES = 16_384
 
 
 class ReadTurns:
-    """After MAX_TURN_BYTES in a turn of the event loop, connections wait; one of them is read from in each turn."""
+    """After MAX_TURN_BYTES connections wait for a later turn of the event loop; one is read from in each."""
 
     def __init__(self) -> None:
         self._left = MAX_TURN_BYTES
@@ -26,8 +27,7 @@ class ReadTurns:
         self._left -= size
         if self._left <= 0 and more:
             transport.pause_reading()
-            self._waiting[transport] = None
-        self._plan()
+            self.resume(transport)
 
     def pause(self, transport: asyncio.Transport) -> None:
         """Read nothing more from a connection until `resume`."""
@@ -37,19 +37,17 @@ class ReadTurns:
     def resume(self, transport: asyncio.Transport) -> None:
         """Read on from a connection when it is its turn: many may do so at once, of which each has much to bring."""
         self._waiting[transport] = None
-        self._plan()
-
-    def _plan(self) -> None:
         if not self._planned:
             self._planned = True
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _turn(self) -> None:
         self._left = MAX_TURN_BYTES
-        self._planned = False
+        self._planned = len(self._waiting) > 1
+        if self._planned:
+            asyncio.get_running_loop().call_soon(self._turn)
         if self._waiting:
             transport, _ = self._waiting.popitem(last=False)
-            self._plan()
             if not transport.is_closing():
                 transport.resume_reading()
 

@@ -116,9 +116,13 @@ def test_all_together_have_the_bytes_of_a_turn(wire: Wire) -> None:
     ]
 
 
-def test_the_next_turn_has_as_much(wire: Wire) -> None:
+def test_after_a_wait_the_next_turn_has_as_much(wire: Wire) -> None:
     connections = answering(wire, 1)
-    assert [reading_in_each_turn(wire, connections, b" " * (TURN - 1))[0] for _ in range(3)] == [[True]] * 3
+    assert [reading_in_each_turn(wire, connections, b" " * size)[0] for size in (TURN, TURN - 1, 1)] == [
+        [False],
+        [True],
+        [True],
+    ]
 
 
 def test_after_a_whole_answer_no_connection_waits(wire: Wire) -> None:
