@@ -77,6 +77,14 @@ def test_twice_the_text_is_about_twice_the_work(unit: str) -> None:
     assert work(long) < 6 * work(short) + 2000
 
 
+@rows("unit", ["```a* \n", "```a\n~~~b\n\"\"\"c\n'''d\n", "a: ```a\n", "~~~a\n"])
+def test_marks_that_begin_fences_without_an_end_are_read_a_constant_number_of_times(unit: str) -> None:
+    """What never ends is no fence, and what is below is read again: once for each mark, and not for each line."""
+    short, long = (unit * (lines // unit.count("\n")) for lines in (128, 512))
+    AskFinder().find([short])
+    assert work(long) < 4.4 * work(short)
+
+
 @rows("unit", WORST)
 def test_no_pattern_takes_long_at_its_worst(unit: str) -> None:
     """The largest takes 10 ms of CPU, and a pattern that tries everything twice minutes."""

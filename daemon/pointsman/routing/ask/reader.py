@@ -33,6 +33,8 @@ class Reader:
         self._begun: int | None = None
         self._lines: list[str] = []
         self._fence: tuple[int, str, Form] | None = None
+        self._endless: set[str] = set()
+        """Marks that end no fence in what is read, so that they begin none."""
         self._rules: list[tuple[str, int]] = []
         self._keys = 0
         self._field: tuple[bool, bool] | None = None
@@ -48,6 +50,8 @@ class Reader:
         at = start
         for line in self._text[start:end].split("\n"):
             plain = line.strip()
+            if self._fence is not None and self._fence[1] in self._endless:
+                self._fence = None
             if self._fence is not None:
                 if self._fence[1] in plain and _closes(plain, self._fence[1]):
                     self._end_fence(*self._fence, at + len(line))
@@ -85,10 +89,15 @@ class Reader:
 
     def part(self, end: int) -> None:
         """End a part of the message: a label goes on to the next part only if it has nothing in this one."""
+        again = False
         while self._fence is not None:  # what never ends is no fence
-            below = self._text[self._fence[0] : end].partition("\n")[2]
-            self._fence = None
+            start, mark, _ = self._fence
+            if again:  # the first time, blocks were left out
+                self._endless.add(mark)
+            below = self._text[start:end].partition("\n")[2]
+            self._fence, again = None, True
             self.read(end - len(below), end)
+        self._endless.clear()
         if self._used:
             self._enter(FREE, Style())
             self._within = None
