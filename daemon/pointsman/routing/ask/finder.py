@@ -148,11 +148,14 @@ class AskFinder:
             return NO_ASK
         if told is not None:
             return _told(whole, told)
-        head, tail = _ends(whole)
+        parts = given if len(given) <= MOST_PARTS and len(whole) <= 2 * END_CHARS else [whole]
+        parts = [of_html(part, END_CHARS) for part in parts]  # which makes lines of tags
+        shown = " ".join(parts)
+        head, tail = _ends(shown)
         if head >= tail:
-            found = self._found(given if len(given) <= MOST_PARTS else [whole])
+            found = self._found(parts)
         else:
-            found = self._found([f"{whole[:head]}\n{whole[tail:]}"])
+            found = self._found([f"{shown[:head]}\n{shown[tail:]}"])
             found = None if found is None else _moved(found, head, tail - head - 1)
         if found is None:
             return Ask(whole, AskKind.MESSAGE)
@@ -161,7 +164,6 @@ class AskFinder:
 
     def _found(self, parts: list[str]) -> Ask | None:
         """Return the ask in the parts of a message; None if it is the whole message."""
-        parts = [of_html(part) for part in parts]
         found = self._within(parts, 0, widest=True)
         if (found is None or not found.text) and any("</" in part for part in parts):
             # What seemed to be one block of material may be several, with the ask between them.

@@ -34,10 +34,19 @@ _MARKER = " -*•#0123456789.)("
 _QUOTATIONS = (("«", "»"), ("“", "”"), ("„", "“"))
 
 
-def of_html(text: str) -> str:
-    """Return a mail in HTML with blank lines, of the same length, for its tags; any other text as it is."""
+def of_html(text: str, end: int | None = None) -> str:
+    """Return a mail in HTML with blank lines, of the same length, for its tags; any other text as it is.
+
+    Of a text that is longer than two ends of so many characters, the middle stays as it is.
+    """
     if _HTML_MAIL.match(text) is None:
         return text
+    if end is None or len(text) <= 2 * end:
+        return _without_tags(text)
+    return _without_tags(text[:end]) + text[end:-end] + _without_tags(text[-end:])
+
+
+def _without_tags(text: str) -> str:
     return _ELEMENT.sub(lambda match: f"\n{' ' * (len(match[0]) - 2)}\n", text)
 
 

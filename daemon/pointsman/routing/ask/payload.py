@@ -76,13 +76,13 @@ def _items(value: list[Any], name_of: NameOf, rank: int | None) -> list[tuple[An
     return [(item, rank) for item in (value[-1:] if last else value[:_MOST])]
 
 
-def _speaker(value: Any, name_of: NameOf) -> Role | None:
+def _speaker(value: Any, name_of: NameOf, depth: int = 0) -> Role | None:
     """Return whose turn an object is, by the member that names its speaker."""
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or depth > _DEEPEST:
         return None
     for key in _SPEAKERS.intersection(value):
         member = value[key]
-        named = member if isinstance(member, str) else _speaker(member, name_of)
+        named = member if isinstance(member, str) else _speaker(member, name_of, depth + 1)
         role = named if isinstance(named, Role) else None
         if isinstance(named, str) and (name := name_of(named[-LONGEST_NAME:], False)) is not None:
             role = name.role

@@ -114,11 +114,11 @@ class Reader:
         if plain.startswith(_FENCES) and plain.count(plain[:3]) == 1 and not (line[0] in " \t" and plain[0] in "\"'"):
             self._flush(at)
             self._fence = at, plain[:3], _fence_of(plain)
-        elif "```" in plain and (fence := _FENCE_BEHIND.search(plain)) is not None:  # "The code: ```python"
-            before, mark, _ = line.rpartition(fence.group())
+        elif "```" in plain and (marks := _behind(line)):  # "The code: ```python"
+            before = line[: marks[-1]]
             self._line(before, before.strip(), at)
             self._flush(at + len(before))
-            self._fence = at + len(before), "```", _fence_of(mark)
+            self._fence = at + marks[0], "```", _fence_of(line[marks[0] :])
         elif plain[0] in RULED and RULE.match(plain) is not None:
             self._rule(plain, at)
         elif plain == "--":  # a signature follows
@@ -272,6 +272,16 @@ class Reader:
 
 def _fence_of(plain: str) -> Form:
     return Form.FILE if "." in plain else Form.FENCE
+
+
+def _behind(line: str) -> list[int]:
+    """Return where the marks of fences are that end a line behind words, the last first: only that begins a fence."""
+    found: list[int] = []
+    end = len(line.rstrip())
+    while (at := line.rfind("```", 0, end)) > 0 and _FENCE_BEHIND.match(line, at, end) is not None:
+        found.append(at)
+        end = at - 1
+    return found
 
 
 def _closes(plain: str, mark: str) -> bool:
