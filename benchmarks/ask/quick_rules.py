@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from pointsman.routing.ask import Ask, AskFinder, AskKind
+from pointsman.routing.steps import Steps
 
 ANY_CASE = re.IGNORECASE
 LINES, ACROSS = ANY_CASE | re.MULTILINE, ANY_CASE | re.DOTALL
@@ -105,8 +106,8 @@ class QuickFinder(AskFinder):
     def __init__(self) -> None:
         super().__init__("last_user")
 
-    def find(self, parts: Sequence[str], system: str = "") -> Ask:
+    def search(self, parts: Sequence[str], system: str = "") -> Steps[Ask]:
         """Return the ask in the text parts of one message."""
-        found = super().find(parts, system)
+        found = yield from super().search(parts, system)
         text = quick_ask(found.text)
         return Ask("", AskKind.HELPER_TASK) if text is None else msgspec.structs.replace(found, text=text)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pointsman.routing.ask import Ask, AskFinder, payload
+from pointsman.routing.steps import Steps
 from support.rows import rows
 
 KIB = 1024
@@ -133,7 +134,7 @@ def test_a_message_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     finder, searched = AskFinder(), []
     search = finder._search
 
-    def counted(given: list[str], whole: str, told: tuple[int, int] | None) -> Ask:
+    def counted(given: list[str], whole: str, told: tuple[int, int] | None) -> Steps[Ask]:
         searched.append(given)
         return search(given, whole, told)
 

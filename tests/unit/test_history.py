@@ -14,7 +14,7 @@ from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
 from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format, ParsedRequest
 from pointsman.routing.history import History, HistoryReader
-from pointsman.routing.steps import finish
+from pointsman.routing.steps import Steps, finish
 from support.rows import rows
 
 KIB = 1024
@@ -23,7 +23,8 @@ KIB = 1024
 class Unwrapping(AskFinder):
     """Finds what is in <ask>, nothing in a message of reminders alone."""
 
-    def find(self, parts: Sequence[str], system: str = "") -> Ask:
+    def search(self, parts: Sequence[str], system: str = "") -> Steps[Ask]:
+        yield
         text = " ".join(part for part in parts if not part.startswith("<system-reminder>"))
         if "<ask>" in text:
             return Ask(text.partition("<ask>")[2].partition("</ask>")[0], AskKind.ASK)
@@ -304,9 +305,9 @@ def test_a_message_that_comes_again_is_not_read_again() -> None:
     class Counting(Unwrapping):
         asked = 0
 
-        def find(self, parts: Sequence[str], system: str = "") -> Ask:
+        def search(self, parts: Sequence[str], system: str = "") -> Steps[Ask]:
             self.asked += 1
-            return super().find(parts, system)
+            return super().search(parts, system)
 
     finder = Counting()
     reader = HistoryReader(finder)

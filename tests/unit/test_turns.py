@@ -32,6 +32,7 @@ from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format
 from pointsman.routing.history import HistoryReader
 from pointsman.routing.policy import Held
 from pointsman.routing.router import Routed, Router
+from pointsman.routing.steps import Steps
 from support.gate import Gate
 from support.rows import rows
 from support.toy_config import BASE, category, config, entry
@@ -475,7 +476,8 @@ async def test_sub_agents_with_the_session_of_their_agent_do_not_meet(router: Ro
 class Unwrapping(AskFinder):
     """Finds the question behind retrieved material, and a front end's task."""
 
-    def find(self, parts: Sequence[str], system: str = "") -> Ask:
+    def search(self, parts: Sequence[str], system: str = "") -> Steps[Ask]:
+        yield
         text = " ".join(parts)
         return Ask(text.rpartition("Question: ")[2], AskKind.ASK) if text else NO_ASK
 

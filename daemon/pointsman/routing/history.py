@@ -11,10 +11,10 @@ import hashlib
 import msgspec
 
 from pointsman.routing import subject
-from pointsman.routing.ask import Ask, AskFinder
+from pointsman.routing.ask import Ask, AskFinder, Room
 from pointsman.routing.body import SYSTEM_ROLES, Message, Value
 from pointsman.routing.prompt_text import TooManyParts, texts_of
-from pointsman.routing.steps import Pace, Steps
+from pointsman.routing.steps import Pace, Steps, paced
 
 # A history is known by its newest turns, so that a long one costs no more than this.
 MOST_TURNS = 32
@@ -122,14 +122,14 @@ class HistoryReader:
             return History((Turn(asked.digest, asked.excerpt),) if asked.digest else (), False, [])
         turns: list[tuple[_Said, list[_Said]]] = []
         continues = False
-        pace = Pace()
+        pace, room = Pace(), Room()
         for place, message in enumerate(reversed(messages)):
             role = message.role
             if message is asked_in:
                 said = self._said_in(ask, client)
             elif role == "user" or (role == "assistant" and turns):
                 key = _key(message, client)
-                said = self._known.get(key) or (yield from self._read(message, key, pace, client))
+                said = self._known.get(key) or (yield from self._read(message, key, pace, room, client))
             else:
                 said = _NOTHING
             if role == "assistant" and turns:
@@ -145,14 +145,16 @@ class HistoryReader:
         answer = next((said.excerpt for said in turns[0][1] if said.excerpt), "") if turns else ""
         return History(tuple([_turn(*turn) for turn in turns]), continues, messages, answer)
 
-    def _read(self, message: Message, key: _Key | None, pace: Pace, client: str) -> Steps[_Said]:
-        """Return what a message of the user or the assistant says, and remember it."""
+    def _read(self, message: Message, key: _Key | None, pace: Pace, room: Room, client: str) -> Steps[_Said]:
+        """Return what a message of the user or the assistant says, and remember it; nothing if there is no room."""
         texts = yield from _texts(message.content)
         if message.role == "assistant":
             spoken = _spoken(" ".join(texts))
             said = _Said(_digest(_ends(spoken)), spoken[:EXCERPT_CHARS])
         else:
-            said = _asked(self._finder.of(client).find(texts)) if texts else _NOTHING
+            if not room.has(texts):
+                return _NOTHING
+            said = _asked((yield from paced(self._finder.of(client).search(texts)))) if texts else _NOTHING
         yield from pace.pause()
         return said if key is None else self._remember(key, said)
 

@@ -44,6 +44,17 @@ class Pace:
             self._end = perf_counter() + STEP_SECONDS
 
 
+def paced(steps: Steps[T]) -> Steps[T]:
+    """Return the result of work in shorter steps, several of which are one."""
+    pace = Pace()
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return cast(T, done.value)
+        yield from pace.pause()
+
+
 class Lane:
     """Runs long work for one event loop: a step of one at a time, so that many long bodies delay it no more than one.
 

@@ -26,10 +26,14 @@ from pointsman.routing.ask.prose import instruction, unquoted, without_pointers
 from pointsman.routing.ask.reader import Reader
 from pointsman.routing.ask.recent import RecentAsks
 from pointsman.routing.ask.tags import may_enclose, tagged
+from pointsman.routing.steps import Steps, finish
 
 # Of a longer message the two ends are looked at.
 END_CHARS = 32 * 1024
 END_LINES = 256
+# Of all messages of a request together, so much is looked at: no model reads more. Each line or tag counts as 64.
+MAX_REQUEST_CHARS = 4 * 1024 * 1024
+_LINE_COST = 64
 # Where a message has no ask of its own, its line that asks is looked for in so much of each end.
 LINE_CHARS = 4 * 1024
 # What is around it is material if it is longer.
@@ -54,6 +58,19 @@ _FEWEST_SPACES = 2
 _LEADS = (":", "：", "")
 _WHOLE = Ask("", AskKind.MESSAGE)
 _HELPER = Ask("", AskKind.HELPER_TASK)
+
+
+class Room:
+    """How much of a request's messages may be looked at, so that many of them take no more time than a few."""
+
+    def __init__(self) -> None:
+        self._left = MAX_REQUEST_CHARS
+
+    def has(self, parts: Sequence[str]) -> bool:
+        """Take the room for one more message, and return whether there was any left."""
+        lines = sum([part.count("\n") + part.count("<") for part in parts])
+        self._left -= min(sum(map(len, parts)), 2 * END_CHARS) + _LINE_COST * min(lines, 2 * END_LINES)
+        return self._left >= 0
 
 
 class AskFinder:
@@ -91,6 +108,10 @@ class AskFinder:
 
     def find(self, parts: Sequence[str], system: str = "") -> Ask:
         """Return the ask in the text parts of one message; `system` is the beginning of the system prompt."""
+        return finish(self.search(parts, system))
+
+    def search(self, parts: Sequence[str], system: str = "") -> Steps[Ask]:
+        """Return what `find` returns, in steps that are shorter than others."""
         given = [part for part in parts if part]
         whole = " ".join(given)
         if not whole or whole.isspace():
@@ -103,7 +124,7 @@ class AskFinder:
         if found is None:
             told = instruction(whole)
             line = None if told is None else whole[told[0] :].partition("\n")[0]
-            found = _HELPER if is_helper(whole, system, line) else self._search(given, whole, told)
+            found = _HELPER if is_helper(whole, system, line) else (yield from self._search(given, whole, told))
             found = self._with_line(found)
             if found.kind is AskKind.MESSAGE and not found.others:
                 self._known.put(key, msgspec.structs.replace(found, text="") if found.line else _WHOLE)
@@ -143,7 +164,7 @@ class AskFinder:
         apart = not first and len(ask.text) > len(line) + _AROUND and asks_first(line) >= ASKS
         return msgspec.structs.replace(ask, line=line, apart=apart)
 
-    def _search(self, given: list[str], whole: str, told: tuple[int, int] | None) -> Ask:
+    def _search(self, given: list[str], whole: str, told: tuple[int, int] | None) -> Steps[Ask]:
         if is_retry(whole):
             return NO_ASK
         if told is not None:
@@ -152,23 +173,26 @@ class AskFinder:
         parts = [of_html(part, END_CHARS) for part in parts]  # which makes lines of tags
         shown = " ".join(parts)
         head, tail = _ends(shown)
-        if head >= tail:
-            found = self._found(parts)
-        else:
-            found = self._found([f"{shown[:head]}\n{shown[tail:]}"])
-            found = None if found is None else _moved(found, head, tail - head - 1)
+        if head < tail:
+            parts = [f"{shown[:head]}\n{shown[tail:]}"]
+        found = yield from self._found(parts)
+        yield
+        if found is not None and head < tail:
+            found = _moved(found, head, tail - head - 1)
         if found is None:
             return Ask(whole, AskKind.MESSAGE)
         told = instruction(found.text)
         return found if told is None else Ask(found.text[slice(*told)], AskKind.ASK, steps=found.steps)
 
-    def _found(self, parts: list[str]) -> Ask | None:
+    def _found(self, parts: list[str]) -> Steps[Ask | None]:
         """Return the ask in the parts of a message; None if it is the whole message."""
-        found = self._within(parts, 0, widest=True)
+        found = yield from self._within(parts, 0, widest=True)
+        yield
         if (found is None or not found.text) and any("</" in part for part in parts):
             # What seemed to be one block of material may be several, with the ask between them.
-            other = self._within(parts, 0, widest=False)
+            other = yield from self._within(parts, 0, widest=False)
             found = other if other is not None and other.text else found
+            yield
         text = " ".join(parts)
         if found is not None and found.text:
             return with_about(found, text)
@@ -181,23 +205,26 @@ class AskFinder:
         line = asking_line(text, self._name_of, fields=fields)
         return None if line is None else Ask(text[line[0] : line[1]], AskKind.ASK, steps=(Step("taken", *line),))
 
-    def _within(self, parts: list[str], depth: int, *, widest: bool) -> Ask | None:
+    def _within(self, parts: list[str], depth: int, *, widest: bool) -> Steps[Ask | None]:
         """Return the ask in a text; None if it is the whole text."""
         text = " ".join(parts)
         if depth == _DEEPEST or (len(parts) == 1 and _is_one_line(text)):
             return None
         turn = turns.last_user_turn(text)
         if turn is not None:
-            return self._inner(text, *turn, "turn", depth, widest=widest)
+            return (yield from self._inner(text, *turn, "turn", depth, widest=widest))
         member = payload.ask_in(text, self._name_of)
         if member is not None:
-            found = self._within([member], depth + 1, widest=widest)
+            found = yield from self._within([member], depth + 1, widest=widest)
             return Ask(found.text if found and found.text else member, AskKind.ASK, steps=(Step("json", 0, len(text)),))
         twice = said_twice(text) if len(text) > _SHORTEST_TWICE else None
         if twice is not None:
-            return self._inner(text, *twice, "taken", depth, widest=widest)
+            return (yield from self._inner(text, *twice, "taken", depth, widest=widest))
         blocks = self._blocks(text, parts, within=depth > 0, widest=widest)
-        judged = [judge(text, block) for block in blocks]
+        judged: list[Judged] = []
+        for block in blocks:
+            yield
+            judged.append(judge(text, block))
         if not judged:
             return None
         if is_plain(judged) and text.count("\n") < _FIELD_LINES:
@@ -206,7 +233,7 @@ class AskFinder:
         section = labelled(judged)
         if section is not None:
             start, end = turns.behind_speaker(text, section[0].block.start), section[-1].block.end
-            found = self._inner(text, start, end, "taken", depth, widest=widest)
+            found = yield from self._inner(text, start, end, "taken", depth, widest=widest)
             starts = _starts(section)
             removed = [_step(one) for one in judged if one.block.start not in starts]
             steps = sorted((*removed, *found.steps), key=attrgetter("start"))[:MOST_STEPS]
@@ -216,7 +243,7 @@ class AskFinder:
             and all(one.role is Role.FREE for one in judged)
             and (quoted := relayed(text)) is not None
         ):
-            return self._inner(text, *quoted, "taken", depth, widest=widest)
+            return (yield from self._inner(text, *quoted, "taken", depth, widest=widest))
         return self._free(text, judged)
 
     def _free(self, text: str, judged: list[Judged]) -> Ask | None:
@@ -237,10 +264,10 @@ class AskFinder:
         asked = "\n\n".join([unquoted(without_pointers(piece)) for piece in pieces])
         return Ask(asked.rstrip(" :："), AskKind.ASK, rivals(text, judged, kept), steps)
 
-    def _inner(self, text: str, start: int, end: int, what: str, depth: int, *, widest: bool) -> Ask:
+    def _inner(self, text: str, start: int, end: int, what: str, depth: int, *, widest: bool) -> Steps[Ask]:
         """Return the ask in a part of a text, which is all of it unless it has wrappers of its own."""
         inner = text[start:end].strip()
-        found = self._within([inner], depth + 1, widest=widest)
+        found = yield from self._within([inner], depth + 1, widest=widest)
         if found is None or not found.text:
             return Ask(unquoted(without_pointers(inner)), AskKind.ASK, steps=(Step(what, start, end),))
         begin = text.index(inner, start)

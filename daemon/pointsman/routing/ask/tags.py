@@ -53,19 +53,22 @@ def tagged(text: str, name_of: NameOf, *, widest: bool) -> list[Tagged]:
         else:
             opened.append((name, match.start(), match.end()))
     found: list[Tagged] = []
-    at = 0
+    at = line_end = 0
     for name, start, inner in opened:
         closings = closed.get(name.lower(), [])
-        closings = closings[bisect.bisect_left(closings, (inner,)) :]
-        if start < at or not closings:
+        place = bisect.bisect_left(closings, (inner,))
+        if start < at or place == len(closings):
             continue
-        (first, first_end), (last, last_end) = closings[0], closings[-1]
+        (first, first_end), (last, last_end) = closings[place], closings[-1]
+        if line_end < inner:  # each line's end is looked for once
+            line_end = text.find("\n", inner)
+            line_end = len(text) if line_end < 0 else line_end
         plain = name[1:]
         role = name_of(plain, False)
-        if role is None and (plain.lower() in words.HTML or not text.count("\n", inner, last)):
+        if role is None and (plain.lower() in words.HTML or line_end >= last):
             continue
         alone = start == at or not text[max(0, start - _INDENT) : start].rpartition("\n")[2].strip(" \t>-*")
-        if not alone and (text.count("\n", inner, first) or first == inner):
+        if not alone and (line_end < first or first == inner):
             continue  # a tag that a sentence names
         inner_end, at = (last, last_end) if alone and widest else (first, first_end)
         found.append(Tagged(start, at, inner, inner_end, plain, role))

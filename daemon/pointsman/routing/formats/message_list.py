@@ -6,7 +6,7 @@ import msgspec
 from msgspec.json import Decoder
 
 from pointsman.routing import json_scan
-from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
+from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind, Room
 from pointsman.routing.body import ABSENT, AT_ONCE, SYSTEM_ROLES, Message, Value, decode, has_many_objects, kind, view
 from pointsman.routing.json_scan import JsonFault, Span
 from pointsman.routing.prompt_text import (
@@ -18,7 +18,7 @@ from pointsman.routing.prompt_text import (
     beginning_of,
     texts_of,
 )
-from pointsman.routing.steps import Pace, Steps
+from pointsman.routing.steps import Pace, Steps, paced
 
 # Of so many first messages, one may be the system prompt.
 _OPENING = 64
@@ -95,8 +95,9 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
     if finder.mode == "all":
         return (yield from _all(messages)), None
     system = _system(messages, system)
-    frame = beginning_bytes(system)
+    frame, beginning = beginning_bytes(system), None
     first: list[str] = []
+    room = Room()
     pace: Pace | None = None
     for message in reversed(messages):
         if message.role != "user":
@@ -106,13 +107,17 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
         if known is not None:
             return known, message
         texts = yield from texts_of(message.content)
-        ask = finder.find(texts, (yield from beginning_of(system)))
+        if not room.has(texts):
+            break
+        if beginning is None:
+            beginning = yield from beginning_of(system)
+        ask = yield from paced(finder.search(texts, beginning))
         if ask.kind is not AskKind.NONE:
             finder.remember(message.content, frame, ask)
             return ask, message
         first = first or texts
         if first:
-            system, frame = None, b""
+            frame, beginning = b"", ""
         pace = pace or Pace()
         yield from pace.pause()
     return finder.whole(first), None
@@ -124,7 +129,7 @@ def read_prompts(value: Value | None, finder: AskFinder) -> Steps[tuple[Ask, int
     asks: list[Ask] = []
     pace = Pace()
     for prompt in list(dict.fromkeys(prompts))[:MOST_PROMPTS]:
-        ask = finder.find([prompt])
+        ask = yield from paced(finder.search([prompt]))
         asks.append(finder.whole([prompt]) if ask.kind is AskKind.NONE else ask)  # nothing was said before it
         yield from pace.pause()
     asks = asks or [NO_ASK]
