@@ -17,6 +17,11 @@ TAILS = ("", "\x00", "\n")
 MOST = 4
 
 
+def sample(pattern: re.Pattern[Any]) -> str:
+    """Return a text that a pattern matches, but for what it looks at around it."""
+    return _sequence(parser.parse(pattern.pattern, pattern.flags))[0]
+
+
 def attacks(pattern: re.Pattern[Any]) -> list[tuple[str, str]]:
     """What leads to each repeat of a pattern, and what it repeats; and what a search may begin at everywhere."""
     tree = parser.parse(pattern.pattern, pattern.flags & ~(re.UNICODE if isinstance(pattern.pattern, bytes) else 0))

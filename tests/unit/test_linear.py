@@ -1,0 +1,231 @@
+"""No reader of a message looks at a character more than a small constant number of times.
+
+Texts full of every pair of the marks that a reader knows are read at three sizes, and so are some triples, by CPU time.
+`make nightly` reads all triples.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import json
+import random
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import pytest
+
+from pointsman.config.options.rules import Rule
+from pointsman.errors import RequestError
+from pointsman.observability.redaction import Redactor
+from pointsman.routing import json_scan
+from pointsman.routing.ask import AskFinder
+from pointsman.routing.body import FIELDS, fields_at_once, read_fields
+from pointsman.routing.conversation import ANYBODY, conversation_of
+from pointsman.routing.formats import CHAT
+from pointsman.routing.history import HistoryReader
+from pointsman.routing.rules import NOWHERE, Rules
+from pointsman.routing.steps import Steps, finish, paced
+from support import marks
+from support.growth import GROWTH, Work, growing, least, no_collection, step_times
+
+KIB = 1024
+# Of more lines than 512, or of an element of HTML that becomes two, the ends are read, which takes no longer.
+MOST_LINES = 480
+END = "\n\n</zz> What is a tort?"
+STEP_S = 0.05
+MESSAGE_S = 0.5
+MESSAGES_S = 5.0
+FLOOR_S = 0.2
+
+RULES = Rules(
+    [
+        Rule(name="words", keywords=("a", "a a", "aaaaaaaa a", "a: a: a: b"), keywords_match="all", never="a"),
+        Rule(name="pattern", pattern=r"\b(a+b?)+c", never="a"),
+        Rule(name="another", pattern=r"(why|a)( .)*x$", never="a"),
+        Rule(name="images", images=True, never="a"),
+    ]
+)
+REDACTOR, OPERATORS = Redactor(()), Redactor((r"a+b", r"(?:ab|a)*c", r"why.*x"))
+
+
+def body_of(texts: Sequence[str], *roles: str) -> bytes:
+    """A request with a message of each text, whose roles follow each other."""
+    messages = [{"role": role, "content": text} for role, text in zip(itertools.cycle(roles), texts, strict=False)]
+    return json.dumps({"model": "MoM", "messages": messages}).encode()
+
+
+def reading(body: bytes) -> Steps[object]:
+    """All that is read of a request before it is classified."""
+    finder = AskFinder()
+    fields = fields_at_once(body, FIELDS) or (yield from read_fields(body))
+    request = yield from CHAT.read(fields, finder)
+    yield from RULES.judge(request, NOWHERE)
+    history = yield from HistoryReader(finder).read(request.messages, request.ask, request.asked)
+    return conversation_of(history, ANYBODY)
+
+
+def one_message(text: str) -> Work:
+    finder = AskFinder()
+    return lambda: finder.find([text])
+
+
+def parts(text: str) -> Work:
+    finder, pieces = AskFinder(), pieces_of(text, 32)
+    return lambda: finder.find(pieces)
+
+
+def pieces_of(text: str, most: int) -> list[str]:
+    size = max(len(text) // most, 128)
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
+def messages(text: str) -> Work:
+    """Each message is another, as what is known is not read again."""
+    texts = [f"{number} {piece}" for number, piece in enumerate(pieces_of(text, 64))]
+    body = body_of(texts, "user", "user", "assistant")
+    return lambda: finish(reading(body))
+
+
+def ruled(text: str) -> Work:
+    request = CHAT.parse(body_of([text], "user"))
+    return lambda: finish(RULES.judge(request, NOWHERE))
+
+
+def redacted(text: str) -> Work:
+    return lambda: REDACTOR.redact(text)
+
+
+def redacted_by_patterns(text: str) -> Work:
+    return lambda: OPERATORS.redact(text)
+
+
+def json_body(text: str) -> Work:
+    body = b'{"model":"MoM","messages":[%b]}' % text.encode()
+
+    def work() -> None:
+        with contextlib.suppress(RequestError):
+            finish(reading(body))
+        for read in (json_scan.members(body, FIELDS), json_scan.elements(body, json_scan.Span(26, len(body)), 4096)):
+            with contextlib.suppress(json_scan.JsonFault):
+                finish(read)
+
+    return work
+
+
+class Reader(NamedTuple):
+    """How texts of these marks are read; at `most` characters, limits may begin. Of all pairs, a share is tried."""
+
+    begin: Callable[[str], Work]
+    marks: Sequence[str]
+    most: int
+    between: str = ""
+    end: str = END
+    share: float = 1
+
+    def fault(self, found: tuple[str, ...]) -> str:
+        """Why a text of these marks takes too long, empty if it does not."""
+        told = growing(lambda size: self.begin(self.text(found, size)), self.size(found))
+        return told and f"{found!r}: {told}"
+
+    def text(self, found: Sequence[str], size: int) -> str:
+        return marks.text_of(found, size, self.between) + self.end
+
+    def size(self, found: Sequence[str]) -> int:
+        unit = "".join([mark + self.between for mark in found])
+        lines = unit.count("\n") + 2 * unit.count("<") * found[0].startswith("<")
+        return min(self.most, MOST_LINES * len(unit) // lines) if lines else self.most
+
+    def faults(self, tried: Iterable[tuple[str, ...]]) -> list[str]:
+        with no_collection():
+            return [told for found in tried if (told := self.fault(found))]
+
+
+ASKS = marks.of_asks()
+READERS = {
+    "a line": Reader(one_message, ASKS, 4 * KIB),
+    "lines": Reader(one_message, ASKS, 4 * KIB, "\n"),
+    "messages": Reader(messages, ASKS, 4 * KIB, " ", share=0.2),
+    "parts": Reader(parts, ASKS, 4 * KIB, share=0.1),
+    "rules": Reader(ruled, [*marks.FORMS], 4 * KIB, end="", share=0.5),
+    "redaction": Reader(redacted, marks.of_redaction(), 16 * KIB, end=""),
+    "the operator's patterns": Reader(
+        redacted_by_patterns, ["a", "b", "c", "why", "x", " ", "\n", "é"], 2 * KIB, end=""
+    ),
+    "JSON": Reader(json_body, marks.JSON, 16 * KIB, end=""),
+}
+WORST, SAMPLE, TRIPLES = 10, 2_000, 2_000
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", READERS)
+def test_twice_the_text_of_any_two_marks_takes_about_twice_the_time(name: str) -> None:
+    reader, chosen = READERS[name], random.Random(name)
+    pairs = itertools.combinations_with_replacement(reader.marks, 2)
+    assert reader.faults(pair for pair in pairs if chosen.random() < reader.share) == []
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["a line", "lines"])
+def test_nor_does_that_of_some_three(name: str) -> None:
+    chosen = random.Random(name)
+    assert READERS[name].faults(tuple(chosen.sample(ASKS, 3)) for _ in range(TRIPLES)) == []
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", READERS)
+def test_nor_does_that_of_any_two_in_four_times_the_text(name: str) -> None:
+    reader = READERS[name]
+    larger = reader._replace(most=4 * reader.most)
+    assert larger.faults(itertools.combinations_with_replacement(reader.marks, 2)) == []
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("first", range(len(ASKS)))
+@pytest.mark.parametrize("name", ["a line", "lines"])
+def test_nor_does_that_of_any_three(name: str, first: int) -> None:
+    others = itertools.combinations_with_replacement(ASKS[first:], 2)
+    assert READERS[name].faults((ASKS[first], *other) for other in others) == []
+
+
+@pytest.fixture(scope="module")
+def worst() -> list[tuple[str, tuple[str, ...]]]:
+    """Of a sample of pairs, the readers and marks that take the longest for their length."""
+    chosen, found = random.Random("worst"), list[tuple[float, str, tuple[str, ...]]]()
+    with no_collection():
+        for name in ("a line", "lines"):
+            reader = READERS[name]
+            for _ in range(SAMPLE):
+                pair = tuple(chosen.choices(ASKS, k=2))
+                text = reader.text(pair, reader.size(pair))
+                found.append((least(partial(reader.begin, text)), name, pair))
+    return [(name, pair) for _, name, pair in heapq.nlargest(WORST, found)]
+
+
+@pytest.mark.thorough
+def test_no_step_for_the_worst_message_of_64_kib_takes_long(worst: list[tuple[str, tuple[str, ...]]]) -> None:
+    """The longest takes 3 ms, and all of them 12 ms."""
+    for name, pair in worst:
+        text = READERS[name].text(pair, 64 * KIB)
+        with no_collection():
+            rounds = [step_times(paced(AskFinder().search([text]))) for _ in range(3)]
+        assert min(map(max, rounds)) < STEP_S, pair
+        assert min(map(sum, rounds)) < MESSAGE_S, pair
+
+
+@pytest.mark.thorough
+def test_nor_for_8_mib_of_the_worst_messages(worst: list[tuple[str, tuple[str, ...]]]) -> None:
+    for name, pair in worst:
+        reader = READERS[name]
+        text = reader.text(pair, reader.size(pair))
+        steps = {}
+        for size in (4 * KIB * KIB, 8 * KIB * KIB):
+            body = body_of([f"{number} {text}" for number in range(min(size // len(text), 4_000))], "user")
+            with no_collection():
+                rounds = [step_times(reading(body)) for _ in range(2)]
+            steps[size] = min(map(sum, rounds))
+            assert min(map(max, rounds)) < STEP_S, pair
+        assert steps[8 * KIB * KIB] < max(GROWTH * steps[4 * KIB * KIB], FLOOR_S), pair
+        assert steps[8 * KIB * KIB] < MESSAGES_S, pair
