@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import NamedTuple
 
 from pointsman.routing.steps import Steps
 
@@ -40,19 +42,27 @@ def least(begin: Callable[[], Work], runs: int = 1) -> float:
     return min(taken)
 
 
-def growing(begin: Callable[[int], Work], most: int) -> str:
-    """Why work takes longer than its size, empty if it does not.
+class Growth(NamedTuple):
+    """How long the largest size took; `fault` says why that is too long, and is empty if it is not."""
+
+    seconds: float
+    fault: str = ""
+
+
+def growth_of(begin: Callable[[int], Work], most: int) -> Growth:
+    """Whether work takes longer than its size.
 
     Sizes are a quarter, a half and all of `most`. A limit may lie between two of them, from which on a text is read in
     another way: what grows without bound grows at two doublings in a row.
     """
     many = least(partial(begin, most))
     if many < FLOOR_S or many < GROWTH**2 * least(partial(begin, most // 4)):
-        return ""
+        return Growth(many)
     taken = [least(partial(begin, size), RUNS) for size in (most // 4, most // 2, most)]
-    grown = [after / before for before, after in zip(taken, taken[1:], strict=False)]
+    grown = [after / before for before, after in itertools.pairwise(taken)]
     told = ", ".join([f"{seconds * 1000:.2f} ms" for seconds in taken])
-    return f"{told} for a quarter, a half and all of {most} characters" if min(grown) > GROWTH else ""
+    fault = f"{told} for a quarter, a half and all of {most} characters" if min(grown) > GROWTH else ""
+    return Growth(taken[-1], fault)
 
 
 def step_times(steps: Steps[object]) -> list[float]:

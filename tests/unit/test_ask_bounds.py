@@ -12,6 +12,7 @@ import pytest
 
 from pointsman.routing.ask import Ask, AskFinder, payload
 from pointsman.routing.steps import Steps
+from support.growth import least
 from support.rows import rows
 
 KIB = 1024
@@ -84,6 +85,37 @@ def test_marks_that_begin_fences_without_an_end_are_read_a_constant_number_of_ti
     short, long = (unit * (lines // unit.count("\n")) for lines in (128, 512))
     AskFinder().find([short])
     assert work(long) < 4.4 * work(short)
+
+
+def test_a_mail_in_html_is_cut_where_its_tags_have_become_lines() -> None:
+    """Each tag becomes two."""
+    assert work("<p># x" * 10_000) < 2 * work("<p># x" * 1_000)
+
+
+def test_of_many_marks_of_fences_behind_words_each_is_read_once() -> None:
+    """However many there are: they were read by recursion."""
+    short, long = (f"See: {'```a ' * many}\nx\n```\n\nWhat is a tort?" for many in (1_000, 4_000))
+    assert work(long) < 4.4 * work(short)
+
+
+def test_a_speaker_who_is_a_thousand_objects_deep_is_none() -> None:
+    turn = '{"role":' * 900 + '"user"' + "}" * 900
+    assert (
+        AskFinder().find([f'{{"turns": [{turn}], "question": "Why do I bake bread?"}}']).text == "Why do I bake bread?"
+    )
+
+
+def test_behind_many_tags_the_end_of_a_line_is_looked_for_once() -> None:
+    def seconds(tags: int) -> float:
+        text = "<ab>" * tags + "a" * 60 * KIB + "</ab>"
+        return least(lambda: lambda: AskFinder().find([text]), 5)
+
+    assert seconds(250) < 4 * seconds(2)
+
+
+def test_a_long_message_is_searched_in_steps_and_a_line_at_once() -> None:
+    assert sum(1 for _ in AskFinder().search(["Question: a\n" * 500])) > 400
+    assert sum(1 for _ in AskFinder().search([LINE])) == 0
 
 
 @rows("unit", WORST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -23,11 +24,12 @@ from pointsman.routing.formats import (
     Format,
     ParsedRequest,
     format_of,
+    message_list,
     with_model,
 )
 from pointsman.routing.formats.format import inside
 from pointsman.routing.formats.responses import storage_of
-from pointsman.routing.steps import finish
+from pointsman.routing.steps import Steps, finish
 from support.rows import rows
 
 THINK = Reasoning("chat_template_kwargs", "enable_thinking", "medium")
@@ -236,6 +238,42 @@ def test_others_run_between_the_searches_for_an_ask(
     monkeypatch.setattr(steps, "perf_counter", itertools.count().__next__)
     read = finish(read_fields(json.dumps(fields).encode()))
     assert sum(1 for _ in api.read(read)) >= searches
+
+
+class Counting(AskFinder):
+    searches = 0
+
+    def search(self, parts: Sequence[str], system: str = "") -> Steps[Ask]:
+        self.searches += 1
+        return super().search(parts, system)
+
+
+MATERIAL = "Context:\n" + "a: b\n" * 500
+
+
+def test_of_all_messages_of_a_request_four_mebibytes_are_looked_at_in_which_a_line_counts_as_64() -> None:
+    """That is more than a model reads, and a second of work at most."""
+    asked, material = user("What is a tort?"), [user(f"{MATERIAL}{number}") for number in range(1_000)]
+    finder = Counting()
+    read = CHAT.parse(json.dumps({"messages": [asked, *material]}).encode(), finder)
+    assert 110 < finder.searches < 130
+    assert (read.text, read.asked) == (f"{MATERIAL}999", None)
+    assert chat(asked, *material[:100]).text == "What is a tort?"
+    assert chat(asked, *[user(REMINDER)] * 4_000).text == "What is a tort?"
+
+
+def test_the_beginning_of_the_system_prompt_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be as long as a body, and messages without text may be thousands."""
+    read: list[object] = []
+
+    def beginning_of(value: Any) -> Steps[str]:
+        read.append(value)
+        yield
+        return ""
+
+    monkeypatch.setattr(message_list, "beginning_of", beginning_of)
+    chat(system([{"type": "text", "text": "Be brief."}] * 10), *[user("")] * 50)
+    assert len(read) == 1
 
 
 def test_a_message_that_only_a_harness_wrote_leads_back_to_the_ask_before() -> None:

@@ -349,6 +349,24 @@ def test_others_run_between_the_messages_of_a_history(role: str, said: str, monk
     assert pauses[1] >= 2
 
 
+def test_of_the_messages_of_a_history_four_mebibytes_are_searched_for_asks() -> None:
+    """Each line of them counts as 64 characters; one that is not searched says nothing."""
+
+    class Counting(AskFinder):
+        searches = 0
+
+        def search(self, parts: Sequence[str], system: str = "") -> Steps[Ask]:
+            self.searches += 1
+            return super().search(parts, system)
+
+    finder = Counting()
+    material = [user("Context:\n" + "a: b\n" * 500 + str(number)) for number in range(1_000)]
+    messages = parsed(user("What is a tort?"), *material, user("b")).messages
+    history = finish(HistoryReader(finder).read(messages, NO_ASK))
+    assert 110 < finder.searches < 130
+    assert [turn.ask for turn in history.turns] == ["b"]
+
+
 @rows("role", ["user", "assistant"])
 def test_an_earlier_message_of_too_many_parts_says_nothing(role: str) -> None:
     """The body is read nevertheless: its newest ask is what counts."""

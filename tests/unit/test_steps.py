@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from pointsman.routing import steps as steps_module
-from pointsman.routing.steps import Lane, Pace, Steps
+from pointsman.routing.steps import Lane, Pace, Steps, finish, paced
 
 
 def work(steps: int, log: list[str], name: str = "") -> Steps[int]:
@@ -52,11 +53,24 @@ def test_a_pace_pauses_each_half_millisecond(monkeypatch: pytest.MonkeyPatch) ->
             now += 0.00017
             yield from pace.pause()
 
-    pauses = 0
-    for _ in tasks():
-        pauses += 1
-        now += 1.0  # others run, which does not count
-    assert pauses == 33
+    def shorter() -> Steps[int]:
+        nonlocal now
+        for _ in range(100):
+            now += 0.00017
+            yield
+        return 5
+
+    def pauses(steps: Steps[Any]) -> int:
+        nonlocal now
+        count = 0
+        for _ in steps:
+            count += 1
+            now += 1.0  # others run, which does not count
+        return count
+
+    assert pauses(tasks()) == 33
+    assert 25 <= pauses(paced(shorter())) <= 33
+    assert finish(paced(shorter())) == 5
 
 
 async def test_work_that_is_cancelled_frees_the_lane() -> None:

@@ -46,12 +46,13 @@ class Pace:
 
 def paced(steps: Steps[T]) -> Steps[T]:
     """Return the result of work in shorter steps, several of which are one."""
-    pace = Pace()
+    pace: Pace | None = None
     while True:
         try:
             next(steps)
         except StopIteration as done:
             return cast(T, done.value)
+        pace = pace or Pace()
         yield from pace.pause()
 
 

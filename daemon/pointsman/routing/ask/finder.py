@@ -176,7 +176,6 @@ class AskFinder:
         if head < tail:
             parts = [f"{shown[:head]}\n{shown[tail:]}"]
         found = yield from self._found(parts)
-        yield
         if found is not None and head < tail:
             found = _moved(found, head, tail - head - 1)
         if found is None:
@@ -187,12 +186,11 @@ class AskFinder:
     def _found(self, parts: list[str]) -> Steps[Ask | None]:
         """Return the ask in the parts of a message; None if it is the whole message."""
         found = yield from self._within(parts, 0, widest=True)
-        yield
         if (found is None or not found.text) and any("</" in part for part in parts):
             # What seemed to be one block of material may be several, with the ask between them.
+            yield
             other = yield from self._within(parts, 0, widest=False)
             found = other if other is not None and other.text else found
-            yield
         text = " ".join(parts)
         if found is not None and found.text:
             return with_about(found, text)

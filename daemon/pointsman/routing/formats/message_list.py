@@ -97,7 +97,7 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
     system = _system(messages, system)
     frame, beginning = beginning_bytes(system), None
     first: list[str] = []
-    room = Room()
+    room: Room | None = None
     pace: Pace | None = None
     for message in reversed(messages):
         if message.role != "user":
@@ -107,7 +107,7 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
         if known is not None:
             return known, message
         texts = yield from texts_of(message.content)
-        if not room.has(texts):
+        if room is not None and not room.has(texts):
             break
         if beginning is None:
             beginning = yield from beginning_of(system)
@@ -118,7 +118,7 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
         first = first or texts
         if first:
             frame, beginning = b"", ""
-        pace = pace or Pace()
+        room, pace = room or Room(), pace or Pace()
         yield from pace.pause()
     return finder.whole(first), None
 
