@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from pointsman.routing.ask import Ask, AskFinder, payload
+from pointsman.routing.ask.names import name_of
+from pointsman.routing.ask.tags import tagged
 from pointsman.routing.steps import Steps
 from support.growth import least
 from support.rows import rows
@@ -99,18 +101,18 @@ def test_of_many_marks_of_fences_behind_words_each_is_read_once() -> None:
 
 
 def test_a_speaker_who_is_a_thousand_objects_deep_is_none() -> None:
-    turn = '{"role":' * 900 + '"user"' + "}" * 900
-    assert (
-        AskFinder().find([f'{{"turns": [{turn}], "question": "Why do I bake bread?"}}']).text == "Why do I bake bread?"
-    )
+    for deep in range(800, 1_000, 20):
+        turn = '{"role":' * deep + '"user"' + "}" * deep
+        asked = AskFinder().find([f'{{"turns": [{turn}], "question": "Why do I bake bread?"}}'])
+        assert asked.text.count("Why do I bake bread?") == 1
 
 
 def test_behind_many_tags_the_end_of_a_line_is_looked_for_once() -> None:
     def seconds(tags: int) -> float:
-        text = "<ab>" * tags + "a" * 60 * KIB + "</ab>"
-        return least(lambda: lambda: AskFinder().find([text]), 5)
+        text = "<ab>" * tags + "a" * KIB * KIB + "</ab>"
+        return least(lambda: lambda: tagged(text, name_of, widest=True), 5)
 
-    assert seconds(250) < 4 * seconds(2)
+    assert seconds(250) < 8 * seconds(2)
 
 
 def test_a_long_message_is_searched_in_steps_and_a_line_at_once() -> None:
