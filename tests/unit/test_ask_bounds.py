@@ -101,7 +101,7 @@ def test_of_many_marks_of_fences_behind_words_each_is_read_once() -> None:
 
 
 def test_a_speaker_who_is_a_thousand_objects_deep_is_none() -> None:
-    for deep in range(800, 1_000, 20):
+    for deep in range(800, 1_000):
         turn = '{"role":' * deep + '"user"' + "}" * deep
         asked = AskFinder().find([f'{{"turns": [{turn}], "question": "Why do I bake bread?"}}'])
         assert asked.text.count("Why do I bake bread?") == 1
@@ -112,7 +112,7 @@ def test_behind_many_tags_the_end_of_a_line_is_looked_for_once() -> None:
         text = "<ab>" * tags + "a" * KIB * KIB + "</ab>"
         return least(lambda: lambda: tagged(text, name_of, widest=True), 5)
 
-    assert seconds(250) < 8 * seconds(2)
+    assert seconds(250) < 3 * seconds(2)
 
 
 def test_a_long_message_is_searched_in_steps_and_a_line_at_once() -> None:
