@@ -33,7 +33,7 @@ data = $(if $(DATA),$(foreach each,$1,$(if $(wildcard $(DATA)/$(each).jsonl),,$(
 ABOUT_ARTIFACT = (a fine-tuned checkpoint, or what `pointsman export --target gpu` wrote)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run run-vllm test test-long unit lint wheel docs coverage mutants
+.PHONY: run run-vllm test test-long nightly unit lint wheel docs coverage mutants
 .PHONY: lock lock-check matrix install-check
 .PHONY: deb wheelhouse former-builtin release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
@@ -57,7 +57,7 @@ test: lint wheel
 	tests/support/install_vllm.sh .venv-vllm
 	rm -rf .cache/coverage
 	mkdir -p .cache/coverage
-	.venv-test/bin/python $(if $(COVERAGE),-m coverage run) -m pytest -n $(WORKERS) $(RERUNS) -m 'not long'
+	.venv-test/bin/python $(if $(COVERAGE),-m coverage run) -m pytest -n $(WORKERS) $(RERUNS) -m 'not long and not nightly'
 	$(if $(COVERAGE),.venv-test/bin/python -m coverage combine --quiet)
 	$(if $(COVERAGE),.venv-test/bin/python -m coverage report)
 
@@ -74,6 +74,10 @@ test-long: wheel
 	tests/support/install_vllm.sh .venv-vllm
 	.venv-test/bin/python -m pytest -n $(WORKERS) $(RERUNS) -m long
 
+# What tries all there is of something: texts of any three marks that the readers of messages know; an hour of CPU.
+nightly: wheel
+	.venv-test/bin/python -m pytest -n $(WORKERS) $(RERUNS) -m nightly
+
 # The unit tests on the sources, in seconds: without what runs the built-in classifier or processes of its own, and
 # without thorough tests, which look at thousands of things. Their many small folders are in memory where the system has
 # a file system for that, and they are compiled only once. They use none of the plugins left out.
@@ -81,7 +85,7 @@ unit: export PYTHONDONTWRITEBYTECODE =
 unit: export PYTEST_DEBUG_TEMPROOT = $(firstword $(wildcard /dev/shm) /tmp)
 unit: .venv-test/installed
 	PYTHONPATH=$(CURDIR)/daemon:$(CURDIR)/export .venv-test/bin/python -m pytest -q -n 2 \
-		-p no:logging -p no:subtests -p no:rerunfailures -m 'not heavy and not thorough and not long' tests/unit
+		-p no:logging -p no:subtests -p no:rerunfailures -m 'not heavy and not thorough and not long and not nightly' tests/unit
 
 lint: .venv-test/installed
 	.venv-test/bin/ruff check

@@ -38,7 +38,9 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Only with `-n`."""
+    """Only with `-n`; what `make nightly` runs is in few files, and spread by tests."""
+    if config.option.markexpr == "nightly":
+        return None
     from support.workers import ByFile
 
     config.option.loadscopereorder = False

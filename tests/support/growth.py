@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -21,13 +22,16 @@ Work = Callable[[], object]
 
 
 @contextlib.contextmanager
-def no_collection() -> Iterator[None]:
-    """Let nobody else's objects be collected meanwhile."""
+def undisturbed() -> Iterator[None]:
+    """Let no garbage be collected meanwhile, and no lines be counted."""
+    traced = sys.gettrace()  # by coverage
     gc.collect()
     gc.disable()
+    sys.settrace(None)
     try:
         yield
     finally:
+        sys.settrace(traced)
         gc.enable()
 
 

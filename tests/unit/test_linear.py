@@ -28,7 +28,7 @@ from pointsman.routing.history import HistoryReader
 from pointsman.routing.rules import NOWHERE, Rules
 from pointsman.routing.steps import Steps, finish, paced
 from support import marks
-from support.growth import Growth, Work, growth_of, no_collection, step_times
+from support.growth import Growth, Work, growth_of, undisturbed, step_times
 
 KIB = 1024
 # Of more lines than 512, or of an element of HTML that becomes two, the ends are read, which takes no longer.
@@ -137,7 +137,7 @@ class Reader(NamedTuple):
 
     def read(self, tried: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
         """Read a text of each of these marks; return those that take the longest, and fail where one takes too long."""
-        with no_collection():
+        with undisturbed():
             grown = [(self.growth(found), found) for found in tried]
         assert [f"{found!r}: {growth.fault}" for growth, found in grown if growth.fault] == []
         return [found for _, found in heapq.nlargest(WORST, grown)]
@@ -147,7 +147,7 @@ ASKS = marks.of_asks()
 READERS = {
     "a line": Reader(one_message, ASKS, 4 * KIB),
     "lines": Reader(one_message, ASKS, 4 * KIB, "\n"),
-    "messages": Reader(messages, ASKS, 4 * KIB, " ", share=0.2),
+    "messages": Reader(messages, ASKS, 4 * KIB, " ", share=0.1),
     "parts": Reader(parts, ASKS, 4 * KIB, share=0.1),
     "rules": Reader(ruled, [*marks.FORMS], 4 * KIB, end="", share=0.5),
     "redaction": Reader(redacted, marks.of_redaction(), 16 * KIB, end=""),
@@ -167,7 +167,7 @@ def pairs(name: str, share: float = 1) -> Iterator[tuple[str, ...]]:
 
 def check_steps(begin: Callable[[], Steps[object]], most_s: float) -> None:
     """Check that no step takes long, nor all of them together; what fails is measured again."""
-    with no_collection():
+    with undisturbed():
         for _ in range(3):
             steps = step_times(begin())
             if max(steps) < STEP_S and sum(steps) < most_s:
