@@ -44,7 +44,8 @@ def main(out: Path, tests: list[str]) -> None:
     measured = coverage.Coverage(data_file=None, source_pkgs=["pointsman"], config_file=False)
     recorder = Recorder(measured)
     measured.start()
-    options = ["-q", "-m", "not heavy and not long and not nightly", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
+    chosen = "not heavy and not long and not nightly"
+    options = ["-q", "-m", chosen, "-p", "no:cacheprovider", "--continue-on-collection-errors"]
     pytest.main([*tests, *options], plugins=[recorder])
     measured.stop()
     seconds = {name: spent for name, spent in recorder.seconds.items() if name not in recorder.failed}

@@ -28,7 +28,7 @@ from pointsman.routing.history import HistoryReader
 from pointsman.routing.rules import NOWHERE, Rules
 from pointsman.routing.steps import Steps, finish, paced
 from support import marks
-from support.growth import Growth, Work, growth_of, undisturbed, step_times
+from support.growth import Growth, Work, growth_of, step_times, undisturbed
 
 KIB = 1024
 # Of more lines than 512, or of an element of HTML that becomes two, the ends are read, which takes no longer.
