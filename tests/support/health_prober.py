@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import select
 import socket
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 
 PAUSE_S = 0.002
 HEALTH = "GET /health HTTP/1.1\r\nHost: health\r\n\r\n"
+LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 
 
 def main() -> None:
@@ -27,7 +29,7 @@ def main() -> None:
         while not select.select([sys.stdin], [], [], PAUSE_S)[0]:
             started = time.perf_counter()
             connection.sendall(request)
-            if not connection.recv(65536):
+            if not answered(connection):
                 break
             delays.append(round((time.perf_counter() - started) * 1000, 3))
             if len(delays) == 1:
@@ -35,9 +37,21 @@ def main() -> None:
     print(json.dumps(delays))
 
 
+def answered(connection: socket.socket) -> bool:
+    """Read one answer, whose length its head tells."""
+    got = b""
+    while data := connection.recv(65536):
+        got += data
+        head, end, body = got.partition(b"\r\n\r\n")
+        length = LENGTH.search(head)
+        if end and length is not None and len(body) >= int(length[1]):
+            return True
+    return False
+
+
 @contextlib.asynccontextmanager
 async def probing(url: str, request: bytes = HEALTH.encode()) -> AsyncIterator[list[float]]:
-    """Probe for as long as the block lasts; the delays are in the list after it. The answer must come in one piece."""
+    """Probe for as long as the block lasts; the delays are in the list after it."""
     host, _, port = url.removeprefix("http://").partition(":")
     path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     process = await asyncio.create_subprocess_exec(
