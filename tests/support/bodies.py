@@ -15,16 +15,20 @@ def _filled(size: int, unit: bytes, head: bytes = _HEAD, tail: bytes = b"0]}") -
     return head + unit * ((size - len(head) - len(tail)) // len(unit)) + tail
 
 
-def _messages(size: int, unit: str, chars: int, head: str = "", tail: str = "") -> bytes:
+def _messages(size: int, first: int, unit: str, chars: int, head: str = "", tail: str = "") -> bytes:
     """Messages of a person, each another and full of the same, at most as many as are read."""
     text = unit * max(1, min(chars, size // 2) // len(unit))
     many = (size - 64) // (len(json.dumps(head + text + tail)) + 40)
-    sent = [{"role": "user", "content": f"{head}{text}{number}{tail}"} for number in range(min(max(many, 1), 4_000))]
+    numbers = range(first, first + min(max(many, 1), 4_000))
+    sent = [{"role": "user", "content": f"{head}{text}{number}{tail}"} for number in numbers]
     return json.dumps({"model": "MoM", "messages": sent}).encode()
 
 
-def worst(size: int) -> dict[str, bytes]:
-    """Bodies of about this size, for the automatic model, by what they are full of."""
+def worst(size: int, first: int = 0) -> dict[str, bytes]:
+    """Bodies of about this size, for the automatic model, by what they are full of.
+
+    Messages that are known are not read again: where they are full of marks, they are numbered from the `first` on.
+    """
     parts = _HEAD + b'{"role":"user","content":['
     question = b'{"type":"text","text":"What is a tort?"}]}]}'
     tools = (
@@ -48,11 +52,11 @@ def worst(size: int) -> dict[str, bytes]:
         "settings": _filled(size, b'"a":0,', b'{"chat_template_kwargs":{', b'"b":0}}'),
         "tools": _filled(size, tools, b'{"model":"MoM","messages":[],"tools":[', b"{}]}"),
         "plain text": _filled(size, b"The landlord keeps the deposit. ", _TEXT, b'"}]}'),
-        "fences in HTML": _messages(size, "<p>```a* ", 64 * KIB, tail="</zz>"),
-        "headings in HTML": _messages(size, "<p># x", 64 * KIB, tail="</zz>"),
-        "fences without an end": _messages(size, "```a* \n", 1_800),
-        "fences in material": _messages(size, "```a* \n", 1_800, head="Context:\n"),
-        "labels in material": _messages(size, "a: b\n", 8 * KIB, head="Context:\n"),
+        "fences in HTML": _messages(size, first, "<p>```a* ", 64 * KIB, tail="</zz>"),
+        "headings in HTML": _messages(size, first, "<p># x", 64 * KIB, tail="</zz>"),
+        "fences without an end": _messages(size, first, "```a* \n", 1_800),
+        "fences in material": _messages(size, first, "```a* \n", 1_800, head="Context:\n"),
+        "labels in material": _messages(size, first, "a: b\n", 8 * KIB, head="Context:\n"),
         "line ends": _filled(size, b"\\n", _TEXT, b'"}]}'),
         "quotes": _filled(size, b'\\"', _TEXT, b'"}]}'),
         "escaped Chinese": _filled(size, b"\\u4e2d", _TEXT, b'"}]}'),
