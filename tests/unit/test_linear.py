@@ -172,7 +172,8 @@ def check_steps(begin: Callable[[], Steps[object]], most_s: float) -> None:
             steps = step_times(begin())
             if max(steps) < STEP_S and sum(steps) < most_s:
                 return
-    assert (max(steps), sum(steps)) < (STEP_S, most_s)
+    assert max(steps) < STEP_S
+    assert sum(steps) < most_s
 
 
 def check_worst(text: str) -> None:
@@ -201,9 +202,9 @@ def test_nor_does_that_of_some_three(name: str) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", READERS)
-def test_nor_does_that_of_any_two_in_four_times_the_text(name: str) -> None:
+def test_nor_does_that_of_any_two_in_eight_times_the_text(name: str) -> None:
     reader = READERS[name]
-    reader._replace(most=4 * reader.most).read(pairs(name))
+    reader._replace(most=8 * reader.most).read(pairs(name))
 
 
 @pytest.mark.nightly

@@ -152,7 +152,7 @@ class HistoryReader:
             spoken = _spoken(" ".join(texts))
             said = _Said(_digest(_ends(spoken)), spoken[:EXCERPT_CHARS])
         else:
-            if not room.has(texts):
+            if not room.take(texts):
                 return _NOTHING
             said = _asked((yield from paced(self._finder.of(client).search(texts)))) if texts else _NOTHING
         yield from pace.pause()

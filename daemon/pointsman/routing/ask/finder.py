@@ -66,8 +66,8 @@ class Room:
     def __init__(self) -> None:
         self._left = MAX_REQUEST_CHARS
 
-    def has(self, parts: Sequence[str]) -> bool:
-        """Take the room for one more message, and return whether there was any left."""
+    def take(self, parts: Sequence[str]) -> bool:
+        """Take the room of one more message, and return whether there was so much."""
         lines = sum([part.count("\n") + part.count("<") for part in parts])
         self._left -= min(sum(map(len, parts)), 2 * END_CHARS) + _LINE_COST * min(lines, 2 * END_LINES)
         return self._left >= 0

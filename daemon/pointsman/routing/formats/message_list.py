@@ -107,7 +107,7 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
         if known is not None:
             return known, message
         texts = yield from texts_of(message.content)
-        if room is not None and not room.has(texts):
+        if room is not None and not room.take(texts):
             break
         if beginning is None:
             beginning = yield from beginning_of(system)
