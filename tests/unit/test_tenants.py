@@ -19,7 +19,7 @@ from pointsman.routing.formats import CHAT, ParsedRequest
 from pointsman.routing.history import HistoryReader
 from pointsman.routing.policy import Policy
 from pointsman.routing.router import Router
-from pointsman.routing.steps import finish
+from pointsman.routing.steps import Steps, finish
 from support import playbook
 from support.client_keys import bearer, line
 from support.gate import Gate
@@ -109,7 +109,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     search = AskFinder._search
 
-    def noted(self: AskFinder, given: list[str], whole: str, told: Any) -> Ask:
+    def noted(self: AskFinder, given: list[str], whole: str, told: Any) -> Steps[Ask]:
         found.append(whole)
         return search(self, given, whole, told)
 
