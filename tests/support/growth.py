@@ -57,16 +57,16 @@ def growth_of(begin: Callable[[int], Work], most: int) -> Growth:
     """Whether work takes longer than its size.
 
     Sizes are a quarter, a half and all of `most`. A limit may lie between two of them, from which on a text is read in
-    another way: what grows without bound grows at two doublings in a row.
+    another way: what grows without bound grows at two doublings in a row, and at least with its size at the one before.
     """
     many = least(partial(begin, most))
     if many < FLOOR_S or many < GROWTH**2 * least(partial(begin, most // 4)):
         return Growth(many)
-    taken = [least(partial(begin, size), RUNS) for size in (most // 4, most // 2, most)]
+    taken = [least(partial(begin, size), RUNS) for size in (most // 8, most // 4, most // 2, most)]
     grown = [after / before for before, after in itertools.pairwise(taken)]
     told = ", ".join([f"{seconds * 1000:.2f} ms" for seconds in taken])
-    fault = f"{told} for a quarter, a half and all of {most} characters" if min(grown) > GROWTH else ""
-    return Growth(taken[-1], fault)
+    faulty = min(grown[1:]) > GROWTH and taken[-1] > 2 * GROWTH**2 * taken[0]
+    return Growth(taken[-1], f"{told} for an eighth to all of {most} characters" if faulty else "")
 
 
 def step_times(steps: Steps[object]) -> list[float]:

@@ -184,6 +184,18 @@ def check_worst(text: str) -> None:
     check_steps(lambda: reading(body), MESSAGES_S)
 
 
+def test_a_reader_that_reads_the_rest_again_at_each_mark_is_found_out() -> None:
+    def grown(step: int) -> str:
+        def begin(size: int) -> Work:
+            text = "a" * size
+            return lambda: [text[place:].split("a") for place in range(0, size, step or size)]
+
+        return growth_of(begin, 2 * KIB).fault
+
+    assert grown(step=8)
+    assert not grown(step=0)
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", READERS)
 def test_twice_the_text_of_any_two_marks_takes_about_twice_the_time_and_the_worst_are_done_in_steps(name: str) -> None:
