@@ -11,6 +11,7 @@ PointsmanError
 │   ├── RequestError        the client's fault: answered with its `status`, never forwarded
 │   │   ├── MethodNotAllowed
 │   │   ├── BodyDisplaced       its body had not arrived when another one needed the room
+│   │   ├── NestedTooDeeply     its body, which vLLM may be able to read
 │   │   └── UnknownResponse     a stored response that this client does not have
 │   ├── RateLimited         its key has reached one of its limits
 │   ├── OverShare           one client exceeds its limit of concurrent requests
@@ -158,6 +159,13 @@ class BodyDisplaced(RequestError):
             "longest of the client with the most; send it right behind its head"
         )
         super().__init__(message, status=408, code="request_timeout")
+
+
+class NestedTooDeeply(RequestError):
+    """The body is JSON that is not read here; vLLM reads more levels, from Python 3.12 on."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=400, code="invalid_json")
 
 
 class UpgradeRequired(RequestError):

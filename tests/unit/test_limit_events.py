@@ -388,6 +388,16 @@ def test_a_body_that_is_no_json_is_vllms_to_refuse() -> None:
         assert left(wire) == 1000
 
 
+def test_one_that_vllm_may_read_though_it_is_nested_too_deeply_here_is_refused() -> None:
+    """Else it would reserve nothing for its answers."""
+    deep = b'{"messages": [[]], "x": %b}' % (b"[" * 5_000 + b"]" * 5_000)
+    lines = ["POST /v1/chat/completions/batch HTTP/1.1", "Host: here", "Content-Type: application/json", bearer("ann")]
+    with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
+        wire.client.sends("\r\n".join([*lines, f"Content-Length: {len(deep)}", "", ""]).encode() + deep)
+        assert wire.answer.status == 400
+        assert left(wire) == 1000
+
+
 USAGE = USED_IN_STREAM % (60, 40)
 
 

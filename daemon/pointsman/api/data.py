@@ -25,7 +25,7 @@ from pointsman.config import paths
 from pointsman.config.client_keys import ClientKeys
 from pointsman.config.model import DIRECT, Config, PathOptions
 from pointsman.eager import in_task
-from pointsman.errors import HttpError, RequestError
+from pointsman.errors import HttpError, NestedTooDeeply, RequestError
 from pointsman.long_body import Body, Received
 from pointsman.observability.kept_feedback import KeptFeedback
 from pointsman.observability.record import Record
@@ -256,9 +256,14 @@ def _means_default(backend: Backend, exchange: Exchange, model: str) -> bool:
 
 
 async def _fields(backend: Backend, body: Received) -> Fields | None:
-    """Return what names the model and the place in the queue, or None if the body is no JSON object, as vLLM says."""
+    """Return what names the model and the place in the queue, or None if the body is no JSON object, as vLLM says.
+
+    Raises NestedTooDeeply.
+    """
     try:
         return await backend.router.lane.run(read_fields(body, ("model", *queue_fields.FIELDS)))
+    except NestedTooDeeply:
+        raise
     except RequestError:
         return None
 

@@ -6,7 +6,7 @@ from msgspec.json import Decoder
 
 from pointsman.config.client_keys import LARGEST_LIMIT
 from pointsman.config.paths import BATCH, GENERATE_NOTHING
-from pointsman.errors import RequestError, UsageUnknown
+from pointsman.errors import NestedTooDeeply, RequestError, UsageUnknown
 from pointsman.long_body import Received
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.key_limiter import KeyLease
@@ -33,7 +33,9 @@ _NUMBER, _FLAG = Decoder(int), Decoder(bool)
 async def reserve(
     exchange: Exchange, lease: KeyLease, lane: Lane, body: Received, usual_answer: int, *, is_json: bool
 ) -> Received:
-    """Take what the prompts and the longest answers may use; raises RateLimited (429), or UsageUnknown (403).
+    """Take what the prompts and the longest answers may use.
+
+    Raises RateLimited (429), UsageUnknown (403), or NestedTooDeeply (400).
 
     `usual_answer` is taken for an answer whose length the client does not say. Returns the body, which asks for the
     usage of a stream; the client does not get what it has not asked for.
@@ -46,6 +48,8 @@ async def reserve(
     usual = fields_at_once(body, names)
     try:
         fields = await lane.run(read_fields(body, names)) if usual is None else usual
+    except NestedTooDeeply:
+        raise
     except RequestError:
         lease.reserve(prompt, 0)  # vLLM refuses it
         return body

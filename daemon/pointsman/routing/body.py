@@ -15,10 +15,10 @@ import msgspec
 import numpy as np
 from msgspec.json import Decoder
 
-from pointsman.errors import RequestError
+from pointsman.errors import NestedTooDeeply, RequestError
 from pointsman.long_body import Received
 from pointsman.routing import json_scan
-from pointsman.routing.json_scan import JsonFault, Span
+from pointsman.routing.json_scan import DepthFault, JsonFault, Span
 from pointsman.routing.steps import Steps
 
 # msgspec reads this much at once, in 1.3 ms at worst; what is larger is scanned in steps.
@@ -168,6 +168,8 @@ def read_fields(body: Received, names: tuple[str, ...] = FIELDS) -> Steps[Fields
             _judge(data)
     try:
         spans = yield from json_scan.members(data, names)
+    except DepthFault as fault:
+        raise NestedTooDeeply(f"the body is {fault}") from None
     except JsonFault as fault:
         raise _invalid(f"the body is not JSON ({fault})") from None
     if spans is None:
@@ -199,7 +201,7 @@ def _judge(data: bytes) -> None:
     except UnicodeDecodeError as fault:
         raise _invalid(f"the body is not UTF-8 (byte {fault.start})") from None
     except RecursionError:
-        raise _invalid("the body is nested too deeply") from None
+        raise NestedTooDeeply("the body is nested too deeply") from None
     except ValueError as fault:  # an integer of thousands of digits
         raise _invalid(f"the body is not JSON ({fault})") from None
 

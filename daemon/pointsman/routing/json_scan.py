@@ -45,6 +45,10 @@ class JsonFault(Exception):
         self.position = position
 
 
+class DepthFault(JsonFault):
+    """The text is nested too deeply, and may be JSON."""
+
+
 class Span(NamedTuple):
     """A value: its first byte, and the byte behind its last."""
 
@@ -145,7 +149,7 @@ def elements(data: Text, array: Span, most: int) -> Steps[list[Span] | None]:
 
 
 def _structure(data: Text, at: int, behind: int) -> Iterator[tuple[Positions, Bytes, Positions]]:
-    """Yield what `Structure.read` returns, chunk by chunk; raises JsonFault where it is nested too deeply."""
+    """Yield what `Structure.read` returns, chunk by chunk; raises DepthFault."""
     text, structure = np.frombuffer(data, dtype=np.uint8), Structure()
     while at < behind:
         end = min(at + CHUNK, behind)
@@ -155,7 +159,7 @@ def _structure(data: Text, at: int, behind: int) -> Iterator[tuple[Positions, By
         where, what, depth = structure.read(piece, text[at:end])
         if len(depth) and int(depth.max()) > MOST_DEPTH:
             position = at + int(where[np.argmax(depth > MOST_DEPTH)])
-            raise JsonFault(f"nested too deeply, more than {MOST_DEPTH} levels,", position)
+            raise DepthFault(f"nested too deeply, more than {MOST_DEPTH} levels,", position)
         yield where + at, what, depth
         at = end
 
