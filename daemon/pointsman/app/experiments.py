@@ -28,7 +28,7 @@ MOST_KNOWN = 50_000
 # Of so many it is known what was said of them.
 MOST_RATED = 10_000
 # So many authors of feedback are told apart, of all sides together; each takes 300 bytes.
-MOST_AUTHORS = 10_000
+MAX_AUTHORS = 10_000
 _NO_PRICE = (0.0, 0.0)
 
 
@@ -85,7 +85,7 @@ class Experiments:
         self._apart = frozenset(name for name, one in routing.categories.items() if one.mode is not None)
         wanted = dict(_settings(config, routing))
         sides = max(2 * len(wanted), 1)
-        most = MOST_KNOWN // sides, MOST_RATED // sides, MOST_AUTHORS // sides
+        most = MOST_KNOWN // sides, MOST_RATED // sides, MAX_AUTHORS // sides
         found: dict[Key, Experiment] = {}
         for key, setting in wanted.items():
             known = self._found.get(key)

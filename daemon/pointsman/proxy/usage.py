@@ -8,7 +8,7 @@ from pointsman.http1.body import Chunked
 from pointsman.proxy.hidden_usage import HiddenUsage
 from pointsman.proxy.key_limiter import KeyLease
 from pointsman.proxy.usage_reader import UsageReader
-from pointsman.routing.formats.format import Place
+from pointsman.routing.formats.format import JsonPath
 
 # `usage` is the last field of a response or of a stream's last event; 4 KiB hold it with room to spare.
 TAIL_BYTES = 4096
@@ -76,7 +76,7 @@ class CountedTail(Tail):
 
     __slots__ = ("_framing", "_lease", "_reader", "hidden", "produced")
 
-    def __init__(self, places: tuple[Place, ...] | None, lease: KeyLease | None, *, chunked: bool) -> None:
+    def __init__(self, places: tuple[JsonPath, ...] | None, lease: KeyLease | None, *, chunked: bool) -> None:
         """`places` are as for `UsageReader`; `chunked`: the body comes with its framing."""
         super().__init__()
         self._reader = UsageReader(places)

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec.json import Decoder
 
 from pointsman.routing.body import decode, object_decoder
-from pointsman.routing.formats.format import TOP_LEVEL, Place
+from pointsman.routing.formats.format import TOP_LEVEL, JsonPath
 from pointsman.routing.json_scan import CHUNK, Structure, without_escape
 
 # A text that comes in pieces is kept up to this size and decoded; of a longer one nothing but its usage is kept.
@@ -47,7 +47,7 @@ class UsageReader:
 
     __slots__ = ("_completion", "_places", "_prompt", "_streams", "_text")
 
-    def __init__(self, places: tuple[Place, ...] | None = None) -> None:
+    def __init__(self, places: tuple[JsonPath, ...] | None = None) -> None:
         """`places` are those of the usage in the events of a stream, None for an answer that is none."""
         self._streams = places is not None
         self._places = places or TOP_LEVEL
@@ -110,7 +110,7 @@ class UsageReader:
             self._completion = self._completion if completion is None else completion
 
 
-def _members(text: bytes, places: tuple[Place, ...], prefix: bytes = b"") -> list[bytes]:
+def _members(text: bytes, places: tuple[JsonPath, ...], prefix: bytes = b"") -> list[bytes]:
     """Return what is at the places in a whole text."""
     if _USAGE not in text or not text.startswith(prefix):
         return []
@@ -129,7 +129,7 @@ class _Text:
 
     __slots__ = ("_kept", "_places", "_prefix", "_scan")
 
-    def __init__(self, places: tuple[Place, ...], prefix: bytes = b"") -> None:
+    def __init__(self, places: tuple[JsonPath, ...], prefix: bytes = b"") -> None:
         self._places = places
         self._prefix = prefix
         self._kept = bytearray()
@@ -158,7 +158,7 @@ class _Scan:
 
     __slots__ = ("_before", "_deepest", "_keys", "_level", "_places", "_structure", "_unread", "_usage", "found")
 
-    def __init__(self, places: tuple[Place, ...]) -> None:
+    def __init__(self, places: tuple[JsonPath, ...]) -> None:
         self._places = places
         self._deepest = max(map(len, places), default=0)
         self._structure = Structure(brackets=True)

@@ -68,7 +68,7 @@ class Policy:
 
     @functools.cached_property
     def forgetful(self) -> Policy:
-        """Return the same policy without a memory, of which a microsecond less would tell."""
+        """Return the same policy without a memory, as a microsecond less would tell of other clients' texts."""
         policy = copy.copy(self)
         policy._known_scores, policy._known_choice = self.scores, self._afresh
         return policy

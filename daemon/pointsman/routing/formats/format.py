@@ -31,9 +31,9 @@ from pointsman.routing.steps import Steps, finish
 from pointsman.routing.tools import carries_tools
 
 Changes = tuple[Change, ...]
-Place = tuple[str, ...]
+JsonPath = tuple[str, ...]
 """The keys that lead to a value in a JSON text."""
-TOP_LEVEL: tuple[Place, ...] = (("usage",),)
+TOP_LEVEL: tuple[JsonPath, ...] = (("usage",),)
 """Where a whole answer has its usage, in each format."""
 
 _STRING = Decoder(str)
@@ -110,7 +110,7 @@ class Format(abc.ABC):
     """What says how many tokens an answer may have."""
     prompts_fields: tuple[str, ...] = ()
     """What may have several prompts, each with answers of its own."""
-    usage_in_stream: tuple[Place, ...] = TOP_LEVEL
+    usage_in_stream: tuple[JsonPath, ...] = TOP_LEVEL
     """Where the events of a stream have their usage."""
 
     def parse(self, body: bytes, finder: AskFinder = BUILTIN) -> ParsedRequest:
