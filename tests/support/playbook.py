@@ -247,6 +247,20 @@ class Wire:
         breaker.failed(self.clock.time(), "another client")
         return breaker
 
+    def goes_to_b(self, first: FakeTransport, declined: bytes, why: str) -> None:
+        """`a` declines the request on `first`; `b` gets it as it was, and the client the answer of `b` alone."""
+        first.sends(declined)
+        assert self.client.taken == b""
+        second = self.upstream
+        assert second in self.b.connections
+        assert second.written.partition(b"\r\n\r\n")[2] == first.written.partition(b"\r\n\r\n")[2]
+        second.sends(OK)
+        assert (self.answer.status, self.answer.body) == (200, b"{}")
+        (outcome,) = self.outcomes()
+        assert (outcome["status"], outcome["endpoint"]) == (200, "b")
+        assert [(tried["endpoint"], tried["why"]) for tried in outcome["retried"]] == [("a", why)]
+        assert self.at_endpoints == 0
+
     def stop(self, seconds: float = 0.0) -> asyncio.Task[None]:
         """SIGTERM: drain for so many seconds."""
         return self.clock.do(lambda: self.clock.create_task(self.listener.drain(seconds, asyncio.Event())))

@@ -35,18 +35,8 @@ def test_the_other_endpoint_gets_the_request_and_the_client_its_answer_alone(
 ) -> None:
     with playing() as wire:
         full = wire.ask(model, path)
-        full.sends(with_length(said, BUSY))
-        assert wire.client.taken == b""
-        free = wire.upstream
-        assert free in wire.b.connections
-        assert free.written.partition(b"\r\n\r\n")[2] == full.written.partition(b"\r\n\r\n")[2]
-        free.sends(OK)
-        assert (wire.answer.status, wire.answer.body) == (200, b"{}")
-        (outcome,) = wire.outcomes()
-        assert (outcome["status"], outcome["endpoint"]) == (200, "b")
-        assert [(tried["endpoint"], tried["why"]) for tried in outcome["retried"]] == [("a", "queue_full")]
+        wire.goes_to_b(full, with_length(said, BUSY), "queue_full")
         assert b'pointsman_retries_total{reason="queue_full"} 1.0' in wire.generations.metrics.render()
-        assert wire.at_endpoints == 0
         assert full in wire.pooled
 
 

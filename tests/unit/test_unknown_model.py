@@ -79,18 +79,7 @@ NAMED = [
 
 @pytest.mark.parametrize(("model", "path"), NAMED)
 def test_a_model_that_the_client_named_is_asked_for_at_the_other_endpoint(wire: Wire, model: str, path: str) -> None:
-    first = wire.ask(model, path)
-    first.sends(with_length(GONE, NOT_FOUND))
-    assert wire.client.taken == b""
-    second = wire.upstream
-    assert second in wire.b.connections
-    assert second.written.partition(b"\r\n\r\n")[2] == first.written.partition(b"\r\n\r\n")[2]
-    second.sends(OK)
-    assert (wire.answer.status, wire.answer.body) == (200, b"{}")
-    (outcome,) = wire.outcomes()
-    assert (outcome["status"], outcome["endpoint"]) == (200, "b")
-    assert [(tried["endpoint"], tried["why"]) for tried in outcome["retried"]] == [("a", "model")]
-    assert wire.at_endpoints == 0
+    wire.goes_to_b(wire.ask(model, path), with_length(GONE, NOT_FOUND), "model")
 
 
 @pytest.mark.parametrize(("model", "path"), NAMED)
