@@ -25,7 +25,7 @@ import msgspec
 from pointsman import files
 from pointsman.config.model import Config
 from pointsman.config.options.access import QueueField
-from pointsman.config.options.relay import IGNORED, MAX_PRIORITY, NOT_IGNORED
+from pointsman.config.options.relay import MAX_PRIORITY, PRIORITY_FIX, PRIORITY_IGNORED
 from pointsman.config.secret import read_secret
 from pointsman.config.words import choose
 from pointsman.errors import CannotStart, Problem
@@ -302,7 +302,7 @@ class _Reader:
             message = f"expected a whole number of at least {-MAX_PRIORITY:,} and at most {MAX_PRIORITY:,}"
             self._problem(line, "priority", message, "write such a number; a lower one goes first")
         if self._config.pointsman.relay.scheduling_policy == "fcfs":
-            self._problem(line, "priority", IGNORED, NOT_IGNORED)
+            self._problem(line, "priority", PRIORITY_IGNORED, PRIORITY_FIX)
 
     def _check(self, model: str, line: int, field: str) -> None:
         if model in self._known:

@@ -11,8 +11,10 @@ from pointsman.config.options.option import EMPTY, option
 
 MAX_PRIORITY = 1_000_000
 """Of a path or a key, and as far below 0."""
-IGNORED = "vLLM ignores priorities, as it orders its queue by arrival (pointsman.relay.scheduling_policy: fcfs)"
-NOT_IGNORED = "start each vLLM with --scheduling-policy priority and write scheduling_policy: priority, or remove it"
+PRIORITY_IGNORED = (
+    "vLLM ignores priorities, as it orders its queue by arrival (pointsman.relay.scheduling_policy: fcfs)"
+)
+PRIORITY_FIX = "start each vLLM with --scheduling-policy priority and write scheduling_policy: priority, or remove it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pointsman.config import paths
-from pointsman.config.options.relay import IGNORED, NOT_IGNORED
+from pointsman.config.options.relay import PRIORITY_FIX, PRIORITY_IGNORED
 from pointsman.config.validation.subject import Subject
 from pointsman.config.words import Keys, choose
 from pointsman.errors import Problem
@@ -30,4 +30,4 @@ def problems(subject: Subject) -> Iterator[Problem]:
                 *keys, message=f'expected a path to vLLM, found "{text}"', fix=choose(text, forwarded)
             )
         elif relay.scheduling_policy == "fcfs" and subject.places.known("pointsman", "relay", "scheduling_policy"):
-            yield subject.problem(*keys, message=IGNORED, fix=NOT_IGNORED)
+            yield subject.problem(*keys, message=PRIORITY_IGNORED, fix=PRIORITY_FIX)
