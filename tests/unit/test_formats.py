@@ -225,19 +225,25 @@ def test_of_many_prompts_eight_are_read() -> None:
 
 
 REMINDER = "<system-reminder>\nRead the rules first.\n</system-reminder>"
+LABELS = "Question: a\n" * 500
 
 
 @pytest.mark.parametrize(
-    ("api", "fields", "searches"),
-    [(CHAT, {"messages": [user(REMINDER)] * 30}, 30), (COMPLETIONS, {"prompt": [str(n) for n in range(8)]}, 8)],
+    ("api", "fields", "pauses"),
+    [
+        (CHAT, {"messages": [user(REMINDER)] * 30}, 30),
+        (COMPLETIONS, {"prompt": [str(n) for n in range(8)]}, 8),
+        (CHAT, {"messages": [user(LABELS)]}, 400),
+        (COMPLETIONS, {"prompt": LABELS}, 400),
+    ],
 )
 def test_others_run_between_the_searches_for_an_ask(
-    api: Format, fields: dict[str, Any], searches: int, monkeypatch: pytest.MonkeyPatch
+    api: Format, fields: dict[str, Any], pauses: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each takes microseconds or milliseconds."""
+    """Each takes microseconds or milliseconds, and that in a long message has steps of its own."""
     monkeypatch.setattr(steps, "perf_counter", itertools.count().__next__)
     read = finish(read_fields(json.dumps(fields).encode()))
-    assert sum(1 for _ in api.read(read)) >= searches
+    assert sum(1 for _ in api.read(read, AskFinder())) >= pauses
 
 
 class Counting(AskFinder):

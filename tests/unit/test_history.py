@@ -349,6 +349,12 @@ def test_others_run_between_the_messages_of_a_history(role: str, said: str, monk
     assert pauses[1] >= 2
 
 
+def test_others_run_within_a_long_message_of_a_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "perf_counter", itertools.count().__next__)
+    request = parsed(user("Question: a\n" * 500), user("b"))
+    assert sum(1 for _ in HistoryReader(AskFinder()).read(request.messages, NO_ASK)) >= 400
+
+
 def test_of_the_messages_of_a_history_four_mebibytes_are_searched_for_asks() -> None:
     """Each line of them counts as 64 characters; one that is not searched says nothing."""
 
