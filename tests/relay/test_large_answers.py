@@ -24,7 +24,7 @@ from support.toy_artifact import build_measured
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BOUND_MS = 500
-UNREAD = 200
+UNREAD = 300
 # Of an answer that nobody reads: one read and what is not written of those before, and its two connections.
 HELD_BYTES = UNREAD * 512 * 1024
 
@@ -76,17 +76,17 @@ def not_reading(port: int, count: int) -> Iterator[None]:
         yield
 
 
-async def test_32_answers_of_20_mb_at_once_delay_no_other_client(before: Before) -> None:
-    """What was found were 520 ms, on a quiet machine. The best of three rounds counts."""
+async def test_128_answers_of_20_mb_at_once_delay_no_other_client(before: Before) -> None:
+    """What was found were 1.2 s, on a quiet machine. The best of three rounds counts."""
     longest: list[float] = []
     while len(longest) < 3 and min(longest, default=BOUND_MS) >= BOUND_MS:
         async with before.delays() as delays:
-            assert await large_answers.read_at_once(before.port, 32) == 32
+            assert await large_answers.read_at_once(before.port, 128) == 128
         longest.append(max(delays))
     assert min(longest) < BOUND_MS, longest
 
 
-async def test_200_answers_of_20_mb_that_nobody_reads_delay_no_other_client_and_are_not_held(before: Before) -> None:
+async def test_300_answers_of_20_mb_that_nobody_reads_delay_no_other_client_and_are_not_held(before: Before) -> None:
     """What was found were 1.5 s, on a quiet machine. The best of three rounds counts."""
     longest: list[float] = []
     held = before.memory()
