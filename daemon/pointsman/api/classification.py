@@ -84,7 +84,12 @@ async def batch(router: Router, body: Received, key: ClientKey | None = None) ->
         async with room:
             return await _classify(router, reader, text, BATCH_DEADLINE_S)
 
-    results = await asyncio.gather(*(classify(text) for text in asked.texts))
+    tasks = [asyncio.create_task(classify(text)) for text in asked.texts]
+    try:
+        results = await asyncio.gather(*tasks)
+    finally:  # where one fails, nobody waits for the others
+        for task in tasks:
+            task.cancel()
     return {
         "results": [_row(result, asked.options) for result in results],
         "total_count": len(results),
