@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -40,6 +41,18 @@ async def test_long_work_takes_turns() -> None:
     lane, log = Lane(), list[str]()
     await asyncio.gather(lane.run(work(5, log, "a")), lane.run(work(2, log, "b")))
     assert "".join(log) == "ababaaa"
+
+
+async def test_what_begins_does_not_wait_for_the_steps_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    lane, log = Lane(), list[str]()
+    tasks = [asyncio.create_task(lane.run(work(100, log))) for _ in range(50)]
+    await asyncio.sleep(0)
+    before, now = len(log), itertools.count()
+    monkeypatch.setattr(steps_module, "perf_counter", lambda: next(now))
+    await lane.begin()
+    await lane.begin()
+    assert 0 < len(log) - before < 5
+    await asyncio.gather(*tasks)
 
 
 def test_a_pace_pauses_each_half_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,8 @@ from pointsman.server.request import Request
 from pointsman.upstream.connection import UpstreamConnection
 
 # vLLM sends keep-alive comments even when its engine is dead, so comments do not count as progress. The pattern matches
-# lines that are comments, empty, or a chunk's size; the last line may be incomplete.
-_COMMENTS = re.compile(rb"(?:(?::[^\n]*|[0-9a-f]*\r?)\n)*(?::[^\n]*|[0-9a-f]*\r?)", re.IGNORECASE)
+# lines that are comments, empty, or a chunk's size; the last line may be incomplete. Nothing is tried twice.
+_COMMENTS = re.compile(rb"(?:(?::[^\n]*+|[0-9a-f]*+\r?+)\n)*+(?::[^\n]*+|[0-9a-f]*+\r?+)", re.IGNORECASE)
 # With so many responses in progress, whole ones that come in one turn of the event loop are written together at its
 # end. With fewer, the end of the turn itself costs more than it saves.
 MANY = 4

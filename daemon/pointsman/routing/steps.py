@@ -15,6 +15,8 @@ from pointsman.eager import in_task
 T = TypeVar("T")
 
 STEP_SECONDS = 0.0005
+# Work that begins in one turn of the event loop, many requests' at once, may take so long before the rest of it waits.
+MAX_BEGIN_SECONDS = 0.002
 
 Steps = Generator[None, None, T]
 """Work that yields about every half millisecond, and returns its result."""
@@ -62,10 +64,29 @@ class Lane:
     They take turns: what has few steps does not wait until others have done all of theirs.
     """
 
-    __slots__ = ("_turn",)
+    __slots__ = ("_beginning", "_begun", "_turn")
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
+        self._beginning = asyncio.Lock()
+        self._begun: float | None = None
+        """Since when work begins in this turn of the event loop."""
+
+    async def begin(self) -> None:
+        """Let work begin in this turn of the event loop, or, if that takes too long already, alone in a later one.
+
+        It does not wait for the steps of other work.
+        """
+        if self._begun is None:
+            self._begun = perf_counter()
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        elif perf_counter() >= self._begun + MAX_BEGIN_SECONDS:
+            await in_task()
+            async with self._beginning:
+                await asyncio.sleep(0)
+
+    def _end_turn(self) -> None:
+        self._begun = None
 
     async def run(self, steps: Steps[T]) -> T:
         """Return the result of all steps; work of one step is done at once, in no task."""

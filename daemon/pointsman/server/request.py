@@ -226,6 +226,11 @@ class Request:
         return not self.complete and self._error is None
 
     @property
+    def size(self) -> int:
+        """Return how many bytes of the body have arrived."""
+        return self._size
+
+    @property
     def has_body(self) -> bool:
         """True unless the body is empty by its head."""
         return self.head.chunked or self._length > 0
