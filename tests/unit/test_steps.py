@@ -95,3 +95,20 @@ async def test_work_that_is_cancelled_frees_the_lane() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await lane.run(work(3, [])) == 3
+
+
+async def test_what_waits_to_begin_is_not_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
+    lane, log, now = Lane(), list[int](), itertools.count()
+    monkeypatch.setattr(steps_module, "perf_counter", lambda: next(now))
+
+    async def begin(number: int) -> None:
+        await lane.begin()
+        log.append(number)
+
+    tasks = [asyncio.create_task(begin(number)) for number in range(10)]
+    for number in range(10, 20):
+        await asyncio.sleep(0)
+        tasks.append(asyncio.create_task(begin(number)))
+    tasks[15].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert log == [number for number in range(20) if number != 15]

@@ -6,6 +6,7 @@ A thread would not help: what reads JSON holds the GIL, and a loop that must tak
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Generator
 from time import perf_counter
 from typing import TypeVar, cast
@@ -15,8 +16,10 @@ from pointsman.eager import in_task
 T = TypeVar("T")
 
 STEP_SECONDS = 0.0005
-# Work that begins in one turn of the event loop, many requests' at once, may take so long before the rest of it waits.
+# Once what began in a turn of the event loop has taken this, the rest waits for later turns: in each of them twice as
+# many begin as in the one before, up to MAX_AT_ONCE, or one after a turn that took longer.
 MAX_BEGIN_SECONDS = 0.002
+MAX_AT_ONCE = 16
 
 Steps = Generator[None, None, T]
 """Work that yields about every half millisecond, and returns its result."""
@@ -64,29 +67,45 @@ class Lane:
     They take turns: what has few steps does not wait until others have done all of theirs.
     """
 
-    __slots__ = ("_beginning", "_begun", "_turn")
+    __slots__ = ("_at_once", "_begun", "_turn", "_waiting")
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
-        self._beginning = asyncio.Lock()
         self._begun: float | None = None
         """Since when work begins in this turn of the event loop."""
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._at_once = 1
+        """How many of those that wait begin in the next turn."""
 
     async def begin(self) -> None:
-        """Let work begin in this turn of the event loop, or, if that takes too long already, alone in a later one.
+        """Let work begin in this turn of the event loop; in a later one if others wait, or if this one takes long.
 
         It does not wait for the steps of other work.
         """
         if self._begun is None:
-            self._begun = perf_counter()
-            asyncio.get_running_loop().call_soon(self._end_turn)
-        elif perf_counter() >= self._begun + MAX_BEGIN_SECONDS:
+            self._plan()
+        elif self._waiting or perf_counter() >= self._begun + MAX_BEGIN_SECONDS:
             await in_task()
-            async with self._beginning:
-                await asyncio.sleep(0)
+            if self._begun is None:  # that took until a later turn
+                self._plan()
+            self._waiting.append(waiter := asyncio.get_running_loop().create_future())
+            await waiter
+
+    def _plan(self) -> None:
+        self._begun = perf_counter()
+        asyncio.get_running_loop().call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
+        """Let twice as many begin in the next turn as in this one, or one where this one took long."""
+        quick = self._begun is not None and perf_counter() < self._begun + MAX_BEGIN_SECONDS
+        self._at_once = min(2 * self._at_once, MAX_AT_ONCE) if quick else 1
         self._begun = None
+        begin = [self._waiting.popleft() for _ in range(min(self._at_once, len(self._waiting)))]
+        for waiter in begin:
+            if not waiter.done():  # it may have been cancelled
+                waiter.set_result(None)
+        if begin:
+            self._plan()
 
     async def run(self, steps: Steps[T]) -> T:
         """Return the result of all steps; work of one step is done at once, in no task."""
