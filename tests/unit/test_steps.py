@@ -49,8 +49,9 @@ async def test_what_begins_does_not_wait_for_the_steps_of_others(monkeypatch: py
     await asyncio.sleep(0)
     before, now = len(log), itertools.count()
     monkeypatch.setattr(steps_module, "perf_counter", lambda: next(now))
-    await lane.begin()
-    await lane.begin()
+    assert lane.begins()
+    assert not lane.begins()
+    await lane.turn()
     assert 0 < len(log) - before < 5
     await asyncio.gather(*tasks)
 
@@ -102,7 +103,8 @@ async def test_what_waits_to_begin_is_not_overtaken(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(steps_module, "perf_counter", lambda: next(now))
 
     async def begin(number: int) -> None:
-        await lane.begin()
+        if not lane.begins():
+            await lane.turn()
         log.append(number)
 
     tasks = [asyncio.create_task(begin(number)) for number in range(10)]

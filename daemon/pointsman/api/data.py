@@ -366,11 +366,14 @@ def read_body(backend: Backend, exchange: Exchange) -> Coroutine[None, None, Rec
         )
     read = request.read if exchange.placed else exchange.read
     body = read(options.body_timeout_ms / 1000, options.min_body_rate)
-    return body if exchange.placed and request.size < MIN_LONG_BYTES else _in_turn(backend.router.lane, body)
+    lane = backend.router.lane
+    if exchange.placed and (request.size < MIN_LONG_BYTES or lane.begins()):
+        return body
+    return _in_turn(lane, body, waits=exchange.placed)
 
 
-async def _in_turn(lane: Lane, reading: Coroutine[None, None, Received]) -> Received:
+async def _in_turn(lane: Lane, reading: Coroutine[None, None, Received], *, waits: bool) -> Received:
     body = await reading
-    if len(body) >= MIN_LONG_BYTES:
-        await lane.begin()
+    if waits or (len(body) >= MIN_LONG_BYTES and not lane.begins()):
+        await lane.turn()
     return body

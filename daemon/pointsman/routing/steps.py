@@ -77,19 +77,23 @@ class Lane:
         self._at_once = 1
         """How many of those that wait begin in the next turn."""
 
-    async def begin(self) -> None:
-        """Let work begin in this turn of the event loop; in a later one if others wait, or if this one takes long.
+    def begins(self) -> bool:
+        """Return whether work may begin in this turn of the event loop, or waits for its `turn`.
 
-        It does not wait for the steps of other work.
+        It waits where others wait, or where what began in this one has taken long.
         """
         if self._begun is None:
             self._plan()
-        elif self._waiting or perf_counter() >= self._begun + MAX_BEGIN_SECONDS:
-            await in_task()
-            if self._begun is None:  # that took until a later turn
-                self._plan()
-            self._waiting.append(waiter := asyncio.get_running_loop().create_future())
-            await waiter
+            return True
+        return not self._waiting and perf_counter() < self._begun + MAX_BEGIN_SECONDS
+
+    async def turn(self) -> None:
+        """Wait for those that came before, but not for the steps of work that has begun."""
+        await in_task()
+        if self._begun is None:  # that took until a later turn
+            self._plan()
+        self._waiting.append(waiter := asyncio.get_running_loop().create_future())
+        await waiter
 
     def _plan(self) -> None:
         self._begun = perf_counter()
