@@ -99,18 +99,15 @@ async def test_work_that_is_cancelled_frees_the_lane() -> None:
 
 
 async def test_what_waits_to_begin_is_not_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
-    lane, log, now = Lane(), list[int](), itertools.count()
-    monkeypatch.setattr(steps_module, "perf_counter", lambda: next(now))
-
-    async def begin(number: int) -> None:
-        if not lane.begins():
-            await lane.turn()
-        log.append(number)
-
-    tasks = [asyncio.create_task(begin(number)) for number in range(10)]
-    for number in range(10, 20):
-        await asyncio.sleep(0)
-        tasks.append(asyncio.create_task(begin(number)))
-    tasks[15].cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    assert log == [number for number in range(20) if number != 15]
+    lane, now = Lane(), 0.0
+    monkeypatch.setattr(steps_module, "perf_counter", lambda: now)
+    assert lane.begins()
+    now = 1.0
+    assert not lane.begins()
+    waiting = [asyncio.create_task(lane.turn()) for _ in range(40)]
+    waiting[1].cancel()
+    await waiting[0]
+    assert not waiting[-1].done()
+    assert not lane.begins(), "although this turn has just begun"
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert lane.begins()

@@ -69,7 +69,7 @@ class Backend:
 COUNTED = "/v1/messages/count_tokens"
 
 # To read a shorter body takes 0.3 ms at worst.
-MIN_LONG_BYTES = 4096
+MIN_TURN_BYTES = 4096
 
 Begin = Callable[[Request, str], tuple[Backend, Exchange]]
 """Begins an exchange for a route's path, and returns it with the backend that serves it."""
@@ -367,13 +367,13 @@ def read_body(backend: Backend, exchange: Exchange) -> Coroutine[None, None, Rec
     read = request.read if exchange.placed else exchange.read
     body = read(options.body_timeout_ms / 1000, options.min_body_rate)
     lane = backend.router.lane
-    if exchange.placed and (request.size < MIN_LONG_BYTES or lane.begins()):
+    if exchange.placed and (request.size < MIN_TURN_BYTES or lane.begins()):
         return body
     return _in_turn(lane, body, waits=exchange.placed)
 
 
 async def _in_turn(lane: Lane, reading: Coroutine[None, None, Received], *, waits: bool) -> Received:
     body = await reading
-    if waits or (len(body) >= MIN_LONG_BYTES and not lane.begins()):
+    if waits or (len(body) >= MIN_TURN_BYTES and not lane.begins()):
         await lane.turn()
     return body
