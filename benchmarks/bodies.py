@@ -1,7 +1,7 @@
-"""Measure how long bodies of the greatest permitted size delay another client's `/health`.
+"""Measure how long other clients are delayed by bodies of the greatest permitted size, and by those that do not come.
 
-The prober is a process of its own; the sender and the upstream share another. Writes benchmarks/results/bodies.json and
-bodies.md.
+The prober is a process of its own, and so is a flood of heads; the sender and the upstream share another. Writes
+benchmarks/results/bodies.json and bodies.md.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ import asyncio
 import json
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from markdown import table
 from provenance import processor, provenance
 from startup import RESULT
 from target import quantile
 
 from support.bodies import MIB, worst
+from support.head_flood import HEADS, flooding
 from support.health_prober import probing
 from support.hostile import run_hostile
-from support.raw_client import post
+from support.metrics import until
+from support.raw_client import chat, post, request_head
 from support.relay import Relay, run_relay
 
 SIZE = 32 * MIB - 1024
@@ -29,6 +33,20 @@ ROUNDS = 3
 QUIET_S = 2.0
 ANSWER_S = 120.0
 TARGET_MS = 50
+FLOODS = {
+    "heads alone": (request_head(100), {}),
+    "heads and 64 KiB": (request_head(66_000) + b" " * 65_536, {}),
+    "heads alone, refilled": (request_head(100), {"body_timeout_ms": 2_000}),
+    "heads and 64 KiB, refilled": (request_head(66_000) + b" " * 65_536, {"body_timeout_ms": 2_000}),
+}
+"""What each unfinished request sends, and options of `pointsman.server`: each that is cut off is sent anew, and with a
+short timeout of bodies all are, each two seconds."""
+FLOOD_S = 10.0
+ARRIVING = 1_024
+"""Half of the default `server.max_connections`: so many bodies may arrive at once."""
+COLUMNS = ("probes", "p50 ms", "p99 ms", "max ms")
+FLOOD_TARGET_MS = 100
+QUESTION = post(chat())
 
 
 def main() -> None:
@@ -37,10 +55,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         result = provenance() | asyncio.run(measure(Path(folder), parser.parse_args().rounds))
     RESULT.with_name("bodies.json").write_text(json.dumps(result, indent=2) + "\n")
-    table = "\n".join(rendered(result)) + "\n"
-    RESULT.with_name("bodies.md").write_text(table)
-    print(table)
-    sys.exit(any(row["max_ms"] > TARGET_MS for row in result["bodies"].values()))
+    page = "\n".join(rendered(result)) + "\n"
+    RESULT.with_name("bodies.md").write_text(page)
+    print(page)
+    slow = [row for row in result["bodies"].values() if row["max_ms"] > TARGET_MS]
+    slow += [row for row in result["floods"].values() if row["max_ms"] > FLOOD_TARGET_MS]
+    sys.exit(bool(slow))
 
 
 async def measure(folder: Path, rounds: int) -> dict[str, Any]:
@@ -55,12 +75,30 @@ async def measure(folder: Path, rounds: int) -> dict[str, Any]:
                 found = await sent(relay, body)
                 delays.setdefault(name, []).extend(found)
                 print(name, f"{max(found):.1f} ms", flush=True)
+    floods = {name: await flooded(folder, data, server) for name, (data, server) in FLOODS.items()}
     return {
         "size": SIZE,
         "rounds": rounds,
         "quiet": spread(quiet),
         "bodies": {name: spread(found) for name, found in delays.items()},
+        "floods": {name: spread(found) for name, found in floods.items()},
     }
+
+
+async def flooded(folder: Path, data: bytes, server: Mapping[str, int]) -> list[float]:
+    """Return the delays of a chat that comes whole, from another address than the flood of unfinished requests."""
+    request = folder / "request"
+    request.write_bytes(data)
+    async with (
+        run_hostile() as upstream,
+        run_relay(folder, upstream, server=server) as relay,
+        flooding(relay.url, request),
+    ):
+        await until(relay.daemon, "bodies_arriving", ARRIVING)
+        async with probing(relay.url, QUESTION) as delays:
+            await asyncio.sleep(FLOOD_S)
+    print(f"flood {max(delays):.1f} ms", flush=True)
+    return delays
 
 
 async def sent(relay: Relay, body: bytes) -> list[float]:
@@ -81,7 +119,6 @@ def spread(delays: list[float]) -> dict[str, float]:
 
 def rendered(result: dict[str, Any]) -> list[str]:
     """Return the result as a Markdown page."""
-    rows = {"none": result["quiet"], **result["bodies"]}
     return [
         "# How long a body delays other clients",
         "",
@@ -90,13 +127,20 @@ def rendered(result: dict[str, Any]) -> list[str]:
         f"{result['rounds']} rounds on {processor(result['machine'])}, commit {result['commit']}",
         f"(`make bench-bodies`). The target is at most {TARGET_MS} ms.",
         "",
-        "| body full of | probes | p50 ms | p99 ms | max ms |",
-        "| --- | --- | --- | --- | --- |",
-        *(
-            f"| {name} | {row['probes']} | {row['p50_ms']:.1f} | {row['p99_ms']:.1f} | {row['max_ms']:.1f} |"
-            for name, row in rows.items()
-        ),
+        *table(["body full of", *COLUMNS], _rows({"none": result["quiet"], **result["bodies"]})),
+        "",
+        "## Bodies that do not come",
+        "",
+        f"Delay of a chat that comes whole, asked without a pause, while another address has {HEADS:,} requests there",
+        f"whose bodies never end. The target is at most {FLOOD_TARGET_MS} ms.",
+        "",
+        *table(["requests", *COLUMNS], _rows(result["floods"])),
     ]
+
+
+def _rows(spreads: Mapping[str, Mapping[str, float]]) -> Iterator[list[str]]:
+    for name, row in spreads.items():
+        yield [name, str(row["probes"]), *(f"{row[column]:.1f}" for column in ("p50_ms", "p99_ms", "max_ms"))]
 
 
 if __name__ == "__main__":

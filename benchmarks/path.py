@@ -158,6 +158,7 @@ class Ends:
         while not (vllm_line.written and vllm.sent):  # noqa: ASYNC110 - the same
             await asyncio.sleep(0)
         vllm.data_received(response)
+        await asyncio.sleep(0)  # the next request comes in another turn of the event loop
 
     async def seconds(self, pieces: list[bytes], count: int) -> float:
         """Return the mean CPU time of so many requests."""

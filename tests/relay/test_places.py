@@ -6,23 +6,23 @@ import asyncio
 import contextlib
 import json
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.head_flood import HEADS, SOURCE, HeadFlood
 from support.hostile import Hostile
 from support.metrics import until
 from support.process import PATIENCE_S
-from support.raw_client import Cut, Got, chat, request_head
+from support.raw_client import Got, chat, request_head
 from support.relay import Relay, run_relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-HOSTILE, HONEST = "127.0.0.2", "127.0.0.1"
-HEADS, ARRIVING = 1_100, 1_024
+HONEST = "127.0.0.1"
+ARRIVING = 1_024
 DELAY_S = 1.0
 """Ten times as long as an attack may delay others."""
 BODY = json.dumps(chat()).encode()
@@ -30,41 +30,13 @@ BODILESS = pytest.param(request_head(100), id="heads")
 HALF = pytest.param(request_head(66_000) + b" " * 65_536, id="heads and 64 KiB")
 
 
-class Attack:
-    """Requests whose bodies never come to their end; as soon as one has lost its place, another one is sent."""
-
-    def __init__(self, relay: Relay, data: bytes) -> None:
-        self._relay = relay
-        self._data = data
-        self._free = asyncio.Semaphore(0)
-        self.sent = 0
-        self.answers: Counter[int] = Counter()
-
-    async def run(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(HEADS):
-                tasks.create_task(self._hold())
-
-    async def _hold(self) -> None:
-        while True:
-            async with self._relay.client(source=HOSTILE) as client:
-                client.send(self._data)
-                self.sent += 1
-                try:
-                    status = (await client.answer(within_s=2 * PATIENCE_S)).status
-                except (Cut, ConnectionError):
-                    status = 0
-            self.answers[status] += 1
-            if status == 408:
-                self._free.release()
-            await self._free.acquire()
-
-
 @contextlib.asynccontextmanager
-async def attacked(folder: Path, upstream: Hostile, data: bytes, **server: Any) -> AsyncIterator[tuple[Relay, Attack]]:
+async def attacked(
+    folder: Path, upstream: Hostile, data: bytes, **server: Any
+) -> AsyncIterator[tuple[Relay, HeadFlood]]:
     """A daemon in which the attack has taken whatever it gets."""
     async with run_relay(folder, upstream, server=server) as relay:
-        attack = Attack(relay, data)
+        attack = HeadFlood(relay.url, data)
         running = asyncio.create_task(attack.run())
         try:
             await until(relay.daemon, "refused_total", HEADS - ARRIVING)
@@ -106,8 +78,8 @@ async def test_heads_without_bodies_of_one_address_delay_nobody_else(
     async with attacked(tmp_path, upstream, data) as (relay, _):
         assert await worst(relay, 20) < DELAY_S
         await until(relay.daemon, "bodies_arriving", ARRIVING)
-        assert (await relay.ask(source=HOSTILE)).status == 200
-        async with relay.client(source=HOSTILE) as client:
+        assert (await relay.ask(source=SOURCE)).status == 200
+        async with relay.client(source=SOURCE) as client:
             client.send(request_head(len(BODY), "Expect: 100-continue"))
             got = await client.answer()
         assert (got.status, got.code, got.value("Retry-After")) == (429, "rate_limit_exceeded", "1")

@@ -361,3 +361,15 @@ def playing(**options: Any) -> Iterator[Wire]:
         wire.leave_nothing()
     finally:
         wire.close()
+
+
+@contextmanager
+def half_open() -> Iterator[tuple[Wire, Breaker]]:
+    """A wire whose first endpoint has failed, and the breaker of that, which lets one request through."""
+    with playing(breaker_open_ms=5_000) as wire:
+        breaker = wire.almost_open()
+        wire.ask().resets()
+        assert breaker.opened
+        wire.clock.advance(5.0)
+        wire.client = wire.connect()
+        yield wire, breaker

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.playbook import LAST, OK, STREAM, Wire, chunk, event, playing, with_length
+from support.playbook import LAST, OK, STREAM, Wire, chunk, event, half_open, playing, with_length
 from support.rows import rows
 
 # As vLLM 0.32 writes them.
@@ -112,12 +112,7 @@ def test_a_full_endpoint_has_not_failed(answer: bytes) -> None:
 
 
 def test_it_closes_the_breaker_of_one_that_had() -> None:
-    with playing(breaker_open_ms=5_000) as wire:
-        breaker = wire.almost_open()
-        wire.ask().resets()
-        assert breaker.opened
-        wire.clock.advance(5.0)
-        wire.client = wire.connect()
+    with half_open() as (wire, breaker):
         wire.ask().sends(with_length(QUEUE, BUSY))
         assert not breaker.opened
         assert wire.b.requests == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.playbook import OK, Wire, chunk, playing, post, with_length
+from support.playbook import OK, Wire, chunk, half_open, post, with_length
 
 GONE = b'{"error": {"message": "The model `technical-lora` does not exist.", "code": 404}}'
 NOT_FOUND = "404 Not Found"
@@ -184,12 +184,7 @@ def test_it_counts_as_an_answer_of_a_sound_endpoint(wire: Wire) -> None:
 
 
 def test_and_closes_the_breaker_of_one_that_was_not() -> None:
-    with playing(breaker_open_ms=5_000) as wire:
-        breaker = wire.almost_open()
-        wire.ask().resets()
-        assert breaker.opened
-        wire.clock.advance(5.0)
-        wire.client = wire.connect()
+    with half_open() as (wire, breaker):
         wire.ask("MoM").sends(with_length(GONE, NOT_FOUND))
         assert not breaker.opened
 

@@ -138,12 +138,13 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         await forwarder.forward(exchange, backend.config.vllm_endpoints, body)  # vLLM reports the error
         return None
     auto_names = router.auto_names_of(exchange.key)
-    model = model_at_once(body) if own_priority(router, exchange.key, form.path) is None else None
+    own = own_priority(router, exchange.key, form.path)
+    model = None if own is not None else model_at_once(body)
     if model is None or model in auto_names or form is RESPONSES:
         names = router.fields_of[form]
         usual = fields_at_once(body, names)
         fields = await router.lane.run(read_fields(body, names)) if usual is None else usual
-        exchange.priority = await take_place(router, exchange.key, form.path, fields)
+        exchange.priority = await take_place(router, exchange.key, own, fields)
         model = model or fields.model
     record.original_model = model and model[:LONGEST_NAME]
     continued = stored.NOTHING
@@ -209,7 +210,8 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
         body = await reserve(exchange, lease, backend.router.lane, body, _usual_answer(backend), is_json=is_json)
     fields = await _fields(backend, body) if is_json else None
     if fields is not None:
-        exchange.priority = await take_place(backend.router, exchange.key, exchange.record.path, fields)
+        own = own_priority(backend.router, exchange.key, exchange.record.path)
+        exchange.priority = await take_place(backend.router, exchange.key, own, fields)
     model = None if fields is None else model_of(fields)
     if fields is None or model is None or not _means_default(backend, exchange, model):
         named: Body = body

@@ -33,7 +33,7 @@ async def dry_run(
     if exchange is None:
         fields.priority = own_priority(router, None, form.path)
     else:
-        await take_place(router, key, form.path, fields)
+        await take_place(router, key, own_priority(router, key, form.path), fields)
     continued = stored.Continued()
     if form is RESPONSES and responses is not None:
         continued = _continued(router, fields, exchange, responses)

@@ -14,9 +14,8 @@ def own_priority(router: Router, key: ClientKey | None, path: str) -> int | None
     return router.priorities.get(path) if key is None or key.priority is None else key.priority
 
 
-async def take_place(router: Router, key: ClientKey | None, path: str, fields: Fields) -> int | None:
-    """Return the priority that the body gets, None if it stays as it is; raises RequestError (400)."""
-    own = own_priority(router, key, path)
+async def take_place(router: Router, key: ClientKey | None, own: int | None, fields: Fields) -> int | None:
+    """Return the priority that the body gets, by default its `own`; None if it stays as it is. Raises RequestError."""
     if queue_fields.chooses(fields):
         allowed = {*router.config.pointsman.access.allowed_fields, *(() if key is None else key.allowed_fields)}
         await router.lane.run(queue_fields.check(fields, allowed))

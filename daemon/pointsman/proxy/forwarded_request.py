@@ -86,7 +86,7 @@ class ForwardedRequest(ResponseStream):
     def _frame(self, head: ResponseHead, request: Request) -> tuple[Framing, bytes]:
         framing, line = super()._frame(head, request)
         exchange, lease = self._exchange, self._exchange.lease
-        if (lease is not None and lease.reserved) or (head.streams and exchange.hides_usage):
+        if (lease is not None and lease.reserved) or (exchange.hides_usage and head.streams):
             places = _IN_STREAM.get(self._record.path, TOP_LEVEL) if head.streams else None
             chunked = not request.head.old and not isinstance(framing, Length)
             self.tail = exchange.answer = counted = CountedTail(places, lease, chunked=chunked)

@@ -109,7 +109,7 @@ class ResponseStream(abc.ABC):
         )
         if keep is request.head.old:
             line += b"Connection: keep-alive\r\n" if keep else b"Connection: close\r\n"
-        if head.streams:
+        if self.streams:
             line += b"X-Accel-Buffering: no\r\n"  # keeps nginx from buffering the stream
         if head.status == 503 and not head.retry_after:
             line += RETRY_AFTER

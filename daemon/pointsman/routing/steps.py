@@ -6,6 +6,7 @@ A thread would not help: what reads JSON holds the GIL, and a loop that must tak
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import Generator
 from time import perf_counter
@@ -67,8 +68,6 @@ class Lane:
     They take turns: what has few steps does not wait until others have done all of theirs.
     """
 
-    __slots__ = ("_at_once", "_begun", "_turn", "_waiting")
-
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self._begun: float | None = None
@@ -76,6 +75,11 @@ class Lane:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._at_once = 1
         """How many of those that wait begin in the next turn."""
+
+    @functools.cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop: to look it up is a system call before Python 3.12, so it is done once."""
+        return asyncio.get_running_loop()
 
     def begins(self) -> bool:
         """Return whether work may begin in this turn of the event loop, or waits for its `turn`.
@@ -92,24 +96,25 @@ class Lane:
         await in_task()
         if self._begun is None:  # that took until a later turn
             self._plan()
-        self._waiting.append(waiter := asyncio.get_running_loop().create_future())
+        self._waiting.append(waiter := self._loop.create_future())
         await waiter
 
     def _plan(self) -> None:
         self._begun = perf_counter()
-        asyncio.get_running_loop().call_soon(self._end_turn)
+        self._loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
         """Let twice as many begin in the next turn as in this one, or one where this one took long."""
         quick = self._begun is not None and perf_counter() < self._begun + MAX_BEGIN_SECONDS
         self._at_once = min(2 * self._at_once, MAX_AT_ONCE) if quick else 1
         self._begun = None
-        begin = [self._waiting.popleft() for _ in range(min(self._at_once, len(self._waiting)))]
-        for waiter in begin:
+        if not self._waiting:
+            return
+        for _ in range(min(self._at_once, len(self._waiting))):
+            waiter = self._waiting.popleft()
             if not waiter.done():  # it may have been cancelled
                 waiter.set_result(None)
-        if begin:
-            self._plan()
+        self._plan()
 
     async def run(self, steps: Steps[T]) -> T:
         """Return the result of all steps; work of one step is done at once, in no task."""

@@ -212,7 +212,8 @@ class ClientConnection(asyncio.Protocol):
                 self._timer.head_began()  # the answer's time does not count against the client
             else:
                 self._timer.since = self._loop.time()
-            self._go_on()
+            if reader.held:
+                reader.read_on()
 
     def _go_on(self) -> None:
         """Begin the next request, if the client reads: many small answers, each whole at once, are much together."""

@@ -95,7 +95,6 @@ class Request:
         "_reserved",
         "_room",
         "_share",
-        "_size",
         "_unread",
         "_waiter",
         "client",
@@ -104,6 +103,7 @@ class Request:
         "keep_alive",
         "lines",
         "parameters",
+        "size",
         "writer",
     )
 
@@ -143,7 +143,8 @@ class Request:
         self._room: Waiter | None = None
         self._parts: list[bytes] = []
         self._long: Gathered | None = None  # in place of the parts
-        self._size = 0
+        self.size = 0
+        """How many bytes of the body have arrived."""
         self._error: HttpError | None = too_large(limit) if length > limit else None
         self._waiter: asyncio.Future[None] | None = None
 
@@ -155,7 +156,7 @@ class Request:
         data = framing.feed(data)
         self.complete = framing.done
         if data:
-            size = self._size + len(data)
+            size = self.size + len(data)
             if size <= self._reserved:
                 self._add(data, size)
             elif self._error is None:
@@ -165,7 +166,7 @@ class Request:
         return framing.surplus
 
     def _add(self, data: bytes, size: int) -> None:
-        self._size = size
+        self.size = size
         if size <= LONG_BYTES:
             self._parts.append(data)
         elif self._long is None:
@@ -191,7 +192,7 @@ class Request:
         return True
 
     def _discard(self, error: HttpError, size: int) -> None:
-        self._parts, self._long, self._size, self._error = [], None, size, error
+        self._parts, self._long, self.size, self._error = [], None, size, error
 
     def broken(self, error: HttpError) -> None:
         """Fail the body, which cannot be read to its end."""
@@ -226,11 +227,6 @@ class Request:
         return not self.complete and self._error is None
 
     @property
-    def size(self) -> int:
-        """Return how many bytes of the body have arrived."""
-        return self._size
-
-    @property
     def has_body(self) -> bool:
         """True unless the body is empty by its head."""
         return self.head.chunked or self._length > 0
@@ -240,7 +236,7 @@ class Request:
         if limit >= self._limit:
             return
         self._limit, self._limit_name = limit, name
-        if max(self._length, self._size) > limit:
+        if max(self._length, self.size) > limit:
             self._error = too_large(limit, self._limit_name)
 
     # --- called by the handler -------------------------------------------------------------------------------------
@@ -255,7 +251,7 @@ class Request:
             await in_task()
             if self._unread:
                 await self._room_for_it()
-            if self.head.values.get(b"expect", b"").lower() == b"100-continue" and not self._size and not self.head.old:
+            if self.head.values.get(b"expect", b"").lower() == b"100-continue" and not self.size and not self.head.old:
                 self.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             await self._whole(seconds, least_rate)
         if self._error is not None:
@@ -302,9 +298,9 @@ class Request:
             except TimeoutError:
                 if until == end:
                     raise _too_slow("the body did not arrive in time (pointsman.server.body_timeout_ms)") from None
-                if self._size - before < least_rate * RATE_SECONDS:
+                if self.size - before < least_rate * RATE_SECONDS:
                     raise _too_slow("the body arrives too slowly (pointsman.server.min_body_rate)") from None
-                before = self._size
+                before = self.size
 
 
 def _too_slow(why: str) -> RequestError:

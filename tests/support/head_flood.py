@@ -1,0 +1,71 @@
+"""Send heads whose bodies never come to their end, by the thousand from one address, or as a program of its own.
+
+`python -m support.head_flood URL REQUEST`, where REQUEST is a file with what each sends, floods until it is terminated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from support.process import PATIENCE_S
+from support.raw_client import Cut, connect
+
+SOURCE = "127.0.0.2"
+HEADS = 1_100
+
+
+class HeadFlood:
+    """Requests whose bodies never come to their end; as soon as one has lost its place, another one is sent."""
+
+    def __init__(self, url: str, data: bytes) -> None:
+        self._url = url
+        self._data = data
+        self._free = asyncio.Semaphore(0)
+        self.sent = 0
+        self.answers: Counter[int] = Counter()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(HEADS):
+                tasks.create_task(self._hold())
+
+    async def _hold(self) -> None:
+        while True:
+            async with connect(self._url, source=SOURCE) as client:
+                client.send(self._data)
+                self.sent += 1
+                try:
+                    status = (await client.answer(within_s=2 * PATIENCE_S)).status
+                except (Cut, ConnectionError):
+                    status = 0
+            self.answers[status] += 1
+            if status == 408:
+                self._free.release()
+            await self._free.acquire()
+
+
+@contextlib.asynccontextmanager
+async def flooding(url: str, request: Path) -> AsyncIterator[None]:
+    """Flood from another process for as long as the block lasts."""
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "support.head_flood", url, str(request), env=os.environ | {"PYTHONPATH": path}
+    )
+    try:
+        yield
+        if process.returncode is not None:
+            raise RuntimeError(f"the flood ended with {process.returncode}")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(HeadFlood(sys.argv[1], Path(sys.argv[2]).read_bytes()).run())
