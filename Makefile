@@ -9,8 +9,8 @@ CHAOS_SECONDS ?= 600
 SOAK_SECONDS ?= 1800
 # Tests that run at the same time: more than two cores, since many of them wait.
 WORKERS ?= 3
-# Up to three tests that fail are run once more. The summary names them as RERUN: see CONTRIBUTING.md.
-RERUNS = --reruns 1 --max-suite-reruns 3 -raR
+# Up to three tests that fail are run once more. The summary names them, with what failed first: see CONTRIBUTING.md.
+RERUNS = --reruns 1 --max-suite-reruns 3
 PREFIX ?= /opt/pointsman
 EXTRA ?= cpu
 # ONNX Runtime's wheels for the CPU and for CUDA have the same files: one of them can be installed. $(call one-wheel,PIP,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from support import needs
+from support.times import CpuMeter, append, lines_of
 
 
 def pytest_configure() -> None:
@@ -47,12 +48,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByFile(config, log)
 
 
+_cpu = CpuMeter()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     call: pytest.CallInfo[None],
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI a test that skips fails, unless it is excused."""
+    """In CI a test that skips fails, unless it is excused. Each report has its CPU time."""
     report = yield
+    report.cpu_s = _cpu.passed()
     skipped = call.excinfo and call.excinfo.value
     if needs.in_ci() and isinstance(skipped, pytest.skip.Exception) and not isinstance(skipped, needs.Excused):
         report.outcome, report.longrepr = "failed", f"skipped in CI: {skipped}"
@@ -75,6 +80,15 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     if needs.in_ci() and report.skipped:
         report.outcome, report.longrepr = "failed", f"skipped in CI: {report.longrepr}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name each test that needed its second try, with what failed first."""
+    lines = lines_of(terminalreporter.stats)
+    append(lines)
+    for line in lines:
+        if "first_failure" in line:
+            terminalreporter.write_line(f"SECOND TRY {line['test']}: {line['first_failure']}")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -53,7 +53,7 @@ def artifacts(folder: Path) -> dict[str, str]:
     return made
 
 
-@pytest.mark.parametrize("reloads", [20, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("reloads", [20, pytest.param(50, marks=pytest.mark.nightly)])
 async def test_changes_under_load_drop_nothing_and_mix_nothing(
     upstream: FakeVllm, tmp_path: Path, reloads: int
 ) -> None:

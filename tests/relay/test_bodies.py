@@ -12,9 +12,10 @@ from support.relay import Relay
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BOUND_MS = 500
+LARGEST = 32 * MIB - 1024
 QUESTION = post(chat("What is a tort?", model="MoM"), path="/v1/route")
-WORST = (
-    "numbers as messages",
+WORST = ("numbers as messages", "plain text")
+AT_NIGHT = (
     "empty messages",
     "empty strings as messages",
     "turns",
@@ -22,7 +23,6 @@ WORST = (
     "lists 900 deep",
     "keys",
     "models",
-    "plain text",
     "quotes",
     "UTF-16",
     "a long model",
@@ -31,12 +31,14 @@ WORST = (
     "labels in material",
 )
 IN_HTML = ("fences in HTML", "headings in HTML")
-LARGEST = 32 * MIB - 1024
+ROWS = [
+    *((name, LARGEST) for name in (*WORST, IN_HTML[0])),
+    *(pytest.param(name, LARGEST, marks=pytest.mark.nightly) for name in (*AT_NIGHT, IN_HTML[1])),
+    *((name, 130 * KIB) for name in IN_HTML),
+]
 
 
-@pytest.mark.parametrize(
-    ("name", "size"), [*((name, LARGEST) for name in (*WORST, *IN_HTML)), *((name, 130 * KIB) for name in IN_HTML)]
-)
+@pytest.mark.parametrize(("name", "size"), ROWS)
 async def test_no_body_of_a_permitted_size_delays_another_client(relay: Relay, name: str, size: int) -> None:
     """Neither its `/health` nor its own request, which is read and classified.
 

@@ -10,7 +10,7 @@ from chaos import selftest
 from chaos.run import run
 
 
-@pytest.mark.parametrize("seconds", [10.0, pytest.param(60.0, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [10.0, pytest.param(60.0, marks=pytest.mark.nightly)])
 async def test_nothing_is_lost_in_chaos(tmp_path: Path, seconds: float) -> None:
     """A new seed each time: the shapes of chaos are many more than one run has. A failure names its seed."""
     seed = int(time.time())
