@@ -53,8 +53,8 @@ run-vllm: .venv/installed
 # Lint, types, and the tests on the built wheel, with a real vLLM. CI runs `test-long` as well, and COVERAGE=1 adds which
 # lines and branches none of them runs, in the daemons that they start too; it fails below pyproject.toml's `fail_under`.
 test: export COVERAGE_FILE = $(CURDIR)/.cache/coverage/data
-test: lint wheel
-	tests/support/install_vllm.sh .venv-vllm
+test:
+	$(MAKE) --jobs 2 --output-sync=target lint wheel .venv-vllm
 	rm -rf .cache/coverage
 	mkdir -p .cache/coverage
 	.venv-test/bin/python $(if $(COVERAGE),-m coverage run) -m pytest -n $(WORKERS) $(RERUNS) -m 'not long and not nightly'
@@ -70,8 +70,7 @@ coverage:
 		>benchmarks/results/coverage.md
 
 # What takes minutes: a Debian that boots, a minute of chaos, an export at ModernBERT-base's shape.
-test-long: wheel
-	tests/support/install_vllm.sh .venv-vllm
+test-long: wheel .venv-vllm
 	.venv-test/bin/python -m pytest -n $(WORKERS) $(RERUNS) -m long
 
 # What tries all there is of something: texts of any three marks that the readers of messages know; an hour of CPU.
@@ -128,7 +127,6 @@ matrix: wheel
 install-check:
 	.ci/install_check
 	.ci/install_check trixie
-	.ci/install_check trixie gcc python3-dev
 	.ci/install_check bookworm
 
 # The Debian package into dist: SUITE=trixie or SUITE=bookworm makes one.
@@ -345,6 +343,11 @@ has-%:
 	.venv-build/bin/pip install --quiet --require-hashes --requirement requirements.lock
 	.venv-build/bin/pip install --quiet --group build
 	touch $@
+
+# It looks itself whether there is anything to do.
+.PHONY: .venv-vllm
+.venv-vllm:
+	tests/support/install_vllm.sh $@
 
 .venv-train/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-train

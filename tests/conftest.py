@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from support import needs
-from support.times import CpuMeter, append, lines_of
+from support.times import CPU, CpuMeter, append, lines_of
 
 
 def pytest_configure() -> None:
@@ -57,7 +57,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI a test that skips fails, unless it is excused. Each report has its CPU time."""
     report = yield
-    report.cpu_s = _cpu.passed()
+    report.user_properties.append((CPU, _cpu.passed()))
     skipped = call.excinfo and call.excinfo.value
     if needs.in_ci() and isinstance(skipped, pytest.skip.Exception) and not isinstance(skipped, needs.Excused):
         report.outcome, report.longrepr = "failed", f"skipped in CI: {skipped}"

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 FILE = "TEST_TIMES"
+CPU = "cpu_s"
+"""The property of a report."""
 
 
 class CpuMeter:
@@ -42,7 +44,7 @@ def lines_of(stats: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
             if isinstance(report, pytest.TestReport):
                 line = lines.setdefault(report.nodeid, {"test": report.nodeid, "seconds": 0.0, "cpu_s": 0.0})
                 line["seconds"] += report.duration
-                line["cpu_s"] += getattr(report, "cpu_s", 0.0)
+                line["cpu_s"] += dict(report.user_properties).get(CPU, 0.0)
                 if outcome == "rerun":
                     line["first_failure"] = failure(report)
     return list(lines.values())
