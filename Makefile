@@ -33,7 +33,7 @@ data = $(if $(DATA),$(foreach each,$1,$(if $(wildcard $(DATA)/$(each).jsonl),,$(
 ABOUT_ARTIFACT = (a fine-tuned checkpoint, or what `pointsman export --target gpu` wrote)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run run-vllm test test-long nightly unit lint wheel docs coverage mutants
+.PHONY: run run-vllm test test-long nightly unit lint wheel docs coverage durations mutants
 .PHONY: lock lock-check matrix install-check
 .PHONY: deb wheelhouse former-builtin release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
@@ -73,9 +73,11 @@ coverage:
 test-long: wheel .venv-vllm
 	.venv-test/bin/python -m pytest -n $(WORKERS) $(RERUNS) -m long
 
-# What tries all there is of something: texts of any three marks that the readers of messages know; an hour of CPU.
+# What checks in full what .ci/run checks in short: any three marks that the readers of messages know, all large bodies, a
+# minute of chaos, fifty reloads, each Python with each set of dependencies. Two hours of CPU.
 nightly: wheel
 	.venv-test/bin/python -m pytest -n $(WORKERS) $(RERUNS) -m nightly
+	.ci/matrix all
 
 # The unit tests on the sources, in seconds: without what runs the built-in classifier or processes of its own, and
 # without thorough tests, which look at thousands of things. Their many small folders are in memory where the system has
@@ -169,6 +171,10 @@ uninstall:
 	$(if $(DESTDIR),,systemctl daemon-reload)
 
 # The benchmarks. `make bench-NAME` or `make NAME` writes each result file whose name begins with NAME, and no other.
+
+# How long .ci/run takes, and which tests; twice in a row, as root.
+durations: .venv/installed
+	PYTHONPATH=benchmarks .venv/bin/python benchmarks/durations.py
 
 # How long `make unit` takes.
 bench-unit: .venv-test/installed
