@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import socket
 import sys
 import time
@@ -88,6 +89,8 @@ async def run_daemon(
     data_port, admin_port = (
         reserve_port() if given is None else given.getsockname()[1] for given in (listener, admin_listener)
     )
+    if env is not None and "STATE_DIRECTORY" in env:
+        _give_curves(Path(env["STATE_DIRECTORY"]))
     inherited = {"data": listener, "admin": admin_listener}
     listeners = {name: given for name, given in inherited.items() if given is not None}
     file = tmp_path / f"pointsman-{data_port}.yaml"
@@ -121,6 +124,14 @@ async def run_daemon(
             await _stop(daemon)
     assert process.returncode == exit_code, f"it exited with {process.returncode}:\n{log_tail(log)}"
     assert "Traceback (most recent call last)" not in daemon.log_text(), log_tail(log, 200)
+
+
+def _give_curves(state: Path) -> None:
+    """A state directory of its own begins with the cost curves of the tests' one, where there is one."""
+    if usual := os.environ.get("STATE_DIRECTORY"):
+        state.mkdir(parents=True, exist_ok=True)
+        for file in Path(usual).glob("cost-*.json"):
+            shutil.copy(file, state)
 
 
 def _inheriting(listeners: Mapping[str, socket.socket]) -> list[str]:

@@ -14,16 +14,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import tokenizers
 from onnx import TensorProto, helper, numpy_helper
 
-from pointsman.classify import artifact, curve_file
+from pointsman.classify import artifact
 from pointsman.classify.artifact import MANIFEST
-from pointsman.classify.cores import default_threads, usable_cores
-from pointsman.classify.cost_model import Curve
 from pointsman.classify.manifest import MODEL, TOKENIZER
 from pointsman.classify.packing import INPUTS
+from support import cost_curve
 from support.config_files import LABELS
 
 WEIGHT = 8.0
@@ -178,12 +176,5 @@ def build(folder: Path, contents: Mapping[str, bytes] | None = None, **manifest:
 def build_measured(folder: Path, contents: Mapping[str, bytes] | None = None, **manifest: Any) -> Path:
     """`build`, with the cost curve that an earlier start on this host would have left: none measures it again."""
     built = artifact.load(build(folder, contents, **manifest))
-    longest = built.manifest.max_tokens
-    cores = usable_cores()
-    for threads in {1, 2, default_threads(cores)}:
-        seconds = (0.0001, 0.0002)
-        curve = Curve(threads, (16, longest), seconds, seconds, seconds if threads > 1 else ())
-        runtime = onnxruntime.__version__
-        key = curve_file.key(built, runtime=runtime, provider="cpu", cores=cores, threads=threads, longest=longest)
-        assert curve_file.store([folder], key, curve) is None
+    cost_curve.leave(built, folder, (16, built.manifest.max_tokens), (0.0001, 0.0002))
     return folder
