@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 import yaml
 
+from support.command import run_here
 from support.daemon import run_daemon
 from support.fake_vllm import run_fake_vllm
 from support.service import CHAT, CONFIG, MEDICAL, TECHNICAL, chat, shipped_config
@@ -66,8 +67,7 @@ PROMPTS = {
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pointsman", "eval", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return run_here("eval", *arguments)
 
 
 def write(path: Path, rows: Iterable[dict[str, str]]) -> Path:
@@ -84,8 +84,10 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_the_shipped_classifier_is_measured(file: Path, tmp_path: Path) -> None:
-    """In the terminal, as JSON and as a page; prompts are in the page alone."""
-    done = run("builtin", file, "--json", tmp_path / "r.json", "--html", tmp_path / "r.html")
+    """In the terminal, as JSON and as a page; prompts are in the page alone. In a process of its own, as all others."""
+    command = [sys.executable, "-m", "pointsman", "eval", "builtin", str(file)]
+    command += ["--json", str(tmp_path / "r.json"), "--html", str(tmp_path / "r.html")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("builtin on rows.jsonl: 30 rows\n")

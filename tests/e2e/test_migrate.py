@@ -8,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from support.command import run_here
+
 GUIDE = Path(__file__).parents[1] / "unit" / "data" / "guide.yaml"
 
 
@@ -24,11 +26,11 @@ def test_the_guides_file_is_migrated_checked_and_routed_by(tmp_path: Path) -> No
     migrated = run("migrate", GUIDE, "-o", result)
     assert (migrated.returncode, migrated.stdout) == (0, "")
     assert "model_id: " in migrated.stderr
-    assert run("check", result).returncode == 0
+    assert run_here("check", result).returncode == 0
     tree = yaml.safe_load(result.read_text())
     tree.setdefault("pointsman", {}).setdefault("classifier", {})["deadline_ms"] = 20_000  # for a busy host
     result.write_text(yaml.safe_dump(tree))
-    explained = run("explain", "What causes high blood pressure?", "--config", result)
+    explained = run_here("explain", "What causes high blood pressure?", "--config", result)
     assert "medical-lora" in explained.stdout
 
 
@@ -37,7 +39,7 @@ def test_the_result_goes_to_standard_output_and_the_report_does_not(tmp_path: Pa
     result = tmp_path / "pointsman.yaml"
     result.write_text(done.stdout, "utf-8")
 
-    assert run("check", result).returncode == 0
+    assert run_here("check", result).returncode == 0
     assert done.stderr.splitlines()[-1].startswith("8 carried, ")
 
 
