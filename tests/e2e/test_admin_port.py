@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from support.command import run_here
 from support.daemon import Daemon, run_daemon
-from support.service import shipped_config
+from support.quick_config import quick_config
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 NOBODY = 9  # the port of `discard`: no vLLM is needed here
@@ -46,20 +46,14 @@ async def get(url: str, method: str = "GET", unix: Path | None = None, headers: 
 
 
 def config(**server: Any) -> dict[str, Any]:
-    found = shipped_config(NOBODY)
+    found = quick_config(NOBODY)
     found["pointsman"] = {"server": server, "adapters": {"poll_interval_ms": 0}}
     return found
 
 
 async def command(daemon: Daemon, name: str, *arguments: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pointsman", name, "--config", str(daemon.config), *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, said.decode()
+    done = await asyncio.to_thread(run_here, name, "--config", daemon.config, *arguments)
+    return done.returncode, done.stdout + done.stderr
 
 
 async def test_over_tcp_the_token_is_wanted_and_can_be_changed(tmp_path: Path) -> None:

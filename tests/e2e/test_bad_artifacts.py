@@ -70,7 +70,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 async def test_a_bad_artifact_is_a_422_with_its_reason_and_the_former_one_goes_on(
     fake_vllm: FakeVllm, tmp_path: Path
 ) -> None:
-    good = toy_artifact.build(tmp_path / "good")
+    good = toy_artifact.build_measured(tmp_path / "good")
     async with run_daemon(config(fake_vllm.port, good), tmp_path) as daemon, asyncio.timeout(LIMIT_S * len(BAD)):
         for name, (build, reason) in BAD.items():
             build(tmp_path / name)
@@ -80,7 +80,7 @@ async def test_a_bad_artifact_is_a_422_with_its_reason_and_the_former_one_goes_o
             assert (status, refused["error"]["type"]) == (422, "invalid_config"), name
             assert reason in refused["error"]["message"]
             assert await selected(daemon) == "technical-lora"
-        put(daemon.config, config(fake_vllm.port, toy_artifact.build(tmp_path / "next", temperature=2.0)))
+        put(daemon.config, config(fake_vllm.port, toy_artifact.build_measured(tmp_path / "next", temperature=2.0)))
         assert (await reload(daemon))[1]["classifier"] == "loaded"
 
 
@@ -97,7 +97,7 @@ async def test_a_bad_artifact_is_a_422_with_its_reason_and_the_former_one_goes_o
 async def test_a_config_file_that_is_none_is_a_422(
     fake_vllm: FakeVllm, tmp_path: Path, make: Callable[[Path], object], reason: str
 ) -> None:
-    good = toy_artifact.build(tmp_path / "good")
+    good = toy_artifact.build_measured(tmp_path / "good")
     async with run_daemon(config(fake_vllm.port, good), tmp_path) as daemon, asyncio.timeout(LIMIT_S):
         daemon.config.unlink()
         make(daemon.config)
@@ -108,7 +108,7 @@ async def test_a_config_file_that_is_none_is_a_422(
 
 
 async def test_sigterm_does_not_wait_for_a_reload_that_hangs(fake_vllm: FakeVllm, tmp_path: Path) -> None:
-    good = toy_artifact.build(tmp_path / "good")
+    good = toy_artifact.build_measured(tmp_path / "good")
     endless = toy_artifact.build(tmp_path / "endless", {"model.onnx": toy_artifact.endless_model()})
     async with run_daemon(config(fake_vllm.port, good), tmp_path) as daemon, asyncio.timeout(LIMIT_S):
         put(daemon.config, config(fake_vllm.port, endless, load_timeout_ms=600_000))

@@ -10,6 +10,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from support.daemon import run_daemon
+from support.quick_config import quick_config
 from support.service import CHAT, TECHNICAL, Service, chat
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -170,10 +172,7 @@ async def test_a_malformed_request_line_is_a_400_without_a_traceback(service: Se
 
 
 async def test_a_body_that_never_comes_is_a_408(service: Service, tmp_path: Any) -> None:
-    from support.daemon import run_daemon
-    from support.service import shipped_config
-
-    config = shipped_config(service.vllm.port) | {"pointsman": {"server": {"body_timeout_ms": 50}}}
+    config = quick_config(service.vllm.port) | {"pointsman": {"server": {"body_timeout_ms": 50}}}
     async with run_daemon(config, tmp_path) as daemon, aiohttp.ClientSession() as http:
 
         async def nothing() -> Any:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from pointsman.classify.artifact import BUILTIN
+from support import toy_artifact
+from support.command import run_here
 from support.daemon import Daemon, run_daemon
 from support.fake_vllm import run_fake_vllm
 from support.service import CHAT, MEDICAL, chat, shipped_config
@@ -21,8 +20,7 @@ pytestmark = pytest.mark.heavy
 
 
 async def command(daemon: Daemon, *arguments: str) -> subprocess.CompletedProcess[str]:
-    whole = [sys.executable, "-m", "pointsman", "classifier", *arguments, "--config", str(daemon.config)]
-    return await asyncio.to_thread(subprocess.run, whole, capture_output=True, text=True, check=False)
+    return await asyncio.to_thread(run_here, "classifier", *arguments, "--config", daemon.config)
 
 
 async def asked(daemon: Daemon) -> str:
@@ -36,31 +34,28 @@ async def asked(daemon: Daemon) -> str:
 
 async def test_a_command_promotes_an_artifact_and_goes_back(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    made = state / "improve" / "artifacts" / "copy"
-    shutil.copytree(BUILTIN, made)
-    manifest = json.loads((made / "pointsman.json").read_text())
-    (made / "pointsman.json").write_text(json.dumps(manifest | {"created": "2026-02-01T00:00:00Z"}))
+    made = toy_artifact.build_measured(state / "improve" / "artifacts" / "fitted")
     env = {"STATE_DIRECTORY": str(state)}
     async with run_fake_vllm() as vllm:
         async with run_daemon(shipped_config(vllm.port), tmp_path, env=env) as daemon:
             done = await command(daemon)
-            assert done.stdout.splitlines() == ["in use: builtin", f"  copy  {manifest['source']['name']}"]
-            done = await command(daemon, "promote", "copy")
+            assert done.stdout.splitlines() == ["in use: builtin", "  fitted  toy"]
+            done = await command(daemon, "promote", "fitted")
             assert (done.returncode, done.stdout.splitlines()[0]) == (0, f"in use: {made}")
             assert await asked(daemon) == "medical-lora"
             again = await command(daemon, "promote", str(made))
             assert (again.returncode, "is the classifier in use" in again.stderr) == (1, True)
         async with run_daemon(shipped_config(vllm.port), tmp_path, env=env) as daemon:
             assert json.loads((await command(daemon, "--json")).stdout)["in_use"] == str(made)
-            kept = await command(daemon, "discard", "copy")
-            assert (kept.returncode, "copy is the classifier in use" in kept.stderr) == (1, True)
+            kept = await command(daemon, "discard", "fitted")
+            assert (kept.returncode, "fitted is the classifier in use" in kept.stderr) == (1, True)
             assert (await command(daemon, "rollback")).stdout.startswith("in use: builtin\n")
             assert await asked(daemon) == "medical-lora"
             none = await command(daemon, "rollback")
             assert (none.returncode, "no classifier is promoted" in none.stderr) == (1, True)
-            assert (await command(daemon, "list", "copy")).returncode == 2
+            assert (await command(daemon, "list", "fitted")).returncode == 2
             assert (await command(daemon, "discard")).returncode == 2
-            assert (await command(daemon, "discard", "copy")).stdout == "in use: builtin\n"
+            assert (await command(daemon, "discard", "fitted")).stdout == "in use: builtin\n"
             assert not made.exists()
     gone = await command(daemon)
     assert (gone.returncode, "no answer from the service's admin port" in gone.stderr) == (1, True)

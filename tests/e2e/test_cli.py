@@ -15,8 +15,10 @@ import pytest
 import yaml
 
 import pointsman
+from support.command import run_here
 from support.daemon import run_daemon
 from support.process import reserve_port
+from support.quick_config import quick_config
 from support.raw_client import ask
 from support.service import CONFIG, MEDICAL, TECHNICAL, shipped_config
 
@@ -51,7 +53,7 @@ def test_explain_shows_the_decision_the_edits_and_the_times(patient: Path) -> No
 
 
 def test_explain_as_json_is_what_the_dry_run_answers(patient: Path) -> None:
-    done = run("explain", MEDICAL, "--json", "--offline", "--config", patient)
+    done = run_here("explain", MEDICAL, "--json", "--offline", "--config", patient)
 
     answer = json.loads(done.stdout)
     assert answer["decision"]["model"] == "medical-lora"
@@ -118,7 +120,7 @@ def test_a_reader_that_has_enough_ends_a_command_quietly(arguments: tuple[str | 
 
 @pytest.mark.parametrize(("level", "told"), [("debug", True), ("info", True), ("warning", False)])
 async def test_the_log_level_of_the_command_line_wins_over_the_configs(level: str, told: bool, tmp_path: Path) -> None:
-    config = shipped_config(reserve_port()) | {"pointsman": {"log": {"level": "error"}}}
+    config = quick_config(reserve_port()) | {"pointsman": {"log": {"level": "error"}}}
     async with run_daemon(config, tmp_path, args=("--log-level", level)) as daemon:
         pass
     assert ("ready" in [line["event"] for line in daemon.log_lines()]) is told
@@ -127,7 +129,7 @@ async def test_the_log_level_of_the_command_line_wins_over_the_configs(level: st
 async def test_the_key_of_text_hash_survives_a_restart(tmp_path: Path) -> None:
     text, env = "What is a tort?", {"STATE_DIRECTORY": str(tmp_path / "state")}
     body = {"model": "MoM", "messages": [{"role": "user", "content": text}]}
-    config = shipped_config(reserve_port()) | {"pointsman": {"classifier": {"deadline_ms": 20_000}}}
+    config = quick_config(reserve_port())
     hashes = []
     for _ in range(2):
         async with run_daemon(config, tmp_path, env=env) as daemon:
@@ -137,7 +139,7 @@ async def test_the_key_of_text_hash_survives_a_restart(tmp_path: Path) -> None:
 
 
 def test_check_accepts_the_shipped_config() -> None:
-    done = run("check", CONFIG)
+    done = run_here("check", CONFIG)
 
     assert (done.returncode, "can start" in done.stdout) == (0, True)
 
@@ -150,7 +152,7 @@ def test_check_and_serve_name_every_fault_of_a_config(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(config))
 
-    check, serve = run("check", file), run("serve", "--config", file)
+    check, serve = run_here("check", file), run("serve", "--config", file)
 
     assert (check.returncode, serve.returncode) == (1, 3)
     for output in (check.stdout, serve.stderr):
@@ -186,7 +188,7 @@ def test_version() -> None:
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
 def test_an_address_in_use_is_named_and_exits_with_3(tmp_path: Path, family: socket.AddressFamily) -> None:
-    config = shipped_config(8000)
+    config = quick_config(8000)
     with socket.socket(family) as used:
         used.bind(("127.0.0.1", 0) if family is socket.AF_INET else f"{tmp_path}/used.sock")
         used.listen()
@@ -204,7 +206,7 @@ async def test_a_socket_that_a_killed_process_left_is_taken_over(tmp_path: Path)
     left = tmp_path / "left.sock"
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(left))
-    config = shipped_config(8000) | {"pointsman": {"server": {"listen": [f"unix:{left}"]}}}
+    config = quick_config(8000) | {"pointsman": {"server": {"listen": [f"unix:{left}"]}}}
     async with (
         run_daemon(config, tmp_path),
         aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(left))) as http,
@@ -215,6 +217,6 @@ async def test_a_socket_that_a_killed_process_left_is_taken_over(tmp_path: Path)
 
 async def test_vllm_on_the_command_line_replaces_the_endpoints(tmp_path: Path) -> None:
     nobody = reserve_port()
-    async with run_daemon(shipped_config(8000), tmp_path, args=["--vllm", f"127.0.0.1:{nobody}"]) as daemon:
+    async with run_daemon(quick_config(8000), tmp_path, args=["--vllm", f"127.0.0.1:{nobody}"]) as daemon:
         line = await daemon.logged("endpoint", endpoint="vllm")
         assert f"127.0.0.1:{nobody}" in line["state"]

@@ -16,7 +16,7 @@ import yaml
 
 from support import needs
 from support.process import PATIENCE_S, eventually, no_survivors, reserve_port
-from support.service import shipped_config
+from support.quick_config import quick_config
 
 UNLIMITED = ("bash", "-c", 'ulimit -c unlimited; exec "$@"', "bash", sys.executable)
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -47,7 +47,7 @@ def test_a_crash_leaves_no_core_file(number: signal.Signals, tmp_path: Path) -> 
     port, admin = reserve_port(), reserve_port()
     server = {"listen": [f"127.0.0.1:{port}"], "admin_listen": f"127.0.0.1:{admin}"}
     config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump(shipped_config(reserve_port()) | {"pointsman": {"server": server}}))
+    config.write_text(yaml.safe_dump(quick_config(reserve_port()) | {"pointsman": {"server": server}}))
 
     with (tmp_path / "log").open("wb") as log:
         daemon = subprocess.Popen(

@@ -20,6 +20,7 @@ from pointsman.errors import CannotStart
 from support import needs
 from support.daemon import Daemon, run_daemon
 from support.process import eventually, reserve_port
+from support.quick_config import quick_config
 from support.service import CHAT, MEDICAL, chat, shipped_config
 from support.toy_config import config
 
@@ -40,7 +41,7 @@ async def test_the_demo_shows_the_whole_path_and_says_what_it_is(tmp_path: Path,
 
 
 async def test_adapters_can_be_loaded_into_the_stand_in_and_unloaded(tmp_path: Path) -> None:
-    config = shipped_config(reserve_port())
+    config = quick_config(reserve_port())
     config["model_config"]["llama2-7b"]["loras"].append({"name": "new-lora", "path": "/anywhere"})
     async with (
         run_daemon(config, tmp_path, args=["--demo"]) as daemon,
@@ -60,7 +61,7 @@ async def test_adapters_can_be_loaded_into_the_stand_in_and_unloaded(tmp_path: P
 def test_the_demo_does_not_hide_a_vllm_that_is_there(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as vllm:
         port = vllm.getsockname()[1]
-        (tmp_path / "config.yaml").write_text(yaml.safe_dump(shipped_config(port)))
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(quick_config(port)))
         command = [sys.executable, "-m", "pointsman", "serve", "--demo", "--config", str(tmp_path / "config.yaml")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
@@ -96,7 +97,7 @@ def maps(daemon: Daemon) -> str:
 async def test_the_stand_in_ends_with_the_service(number: int, exit_code: int, tmp_path: Path) -> None:
     """However that ends. Ctrl-C goes to its whole process group, as a terminal sends it."""
     port = reserve_port()
-    async with run_daemon(shipped_config(port), tmp_path, args=["--demo"], exit_code=exit_code) as daemon:
+    async with run_daemon(quick_config(port), tmp_path, args=["--demo"], exit_code=exit_code) as daemon:
         assert listens(port)
         os.killpg(daemon.process.pid, number)
         await daemon.process.wait()
@@ -105,7 +106,7 @@ async def test_the_stand_in_ends_with_the_service(number: int, exit_code: int, t
 
 async def test_a_stand_in_that_dies_is_told_and_the_service_goes_on(tmp_path: Path) -> None:
     async with (
-        run_daemon(shipped_config(reserve_port()), tmp_path, args=["--demo"]) as daemon,
+        run_daemon(quick_config(reserve_port()), tmp_path, args=["--demo"]) as daemon,
         aiohttp.ClientSession() as http,
     ):
         (child,) = children(daemon)
@@ -118,7 +119,7 @@ async def test_a_stand_in_that_dies_is_told_and_the_service_goes_on(tmp_path: Pa
 
 @pytest.mark.parametrize("demo", [True, False])
 async def test_aiohttp_is_loaded_for_the_stand_in_alone(demo: bool, tmp_path: Path) -> None:
-    config, args = shipped_config(reserve_port()), ["--demo"] if demo else []
+    config, args = quick_config(reserve_port()), ["--demo"] if demo else []
     async with run_daemon(config, tmp_path, args=args, env={"PYTHONPROFILEIMPORTTIME": "1"}) as daemon:
         mapped = maps(daemon)
         lines = daemon.log_text().splitlines()

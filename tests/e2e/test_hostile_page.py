@@ -20,7 +20,7 @@ from support.browser import Browser, run_browser
 from support.daemon import Daemon, run_daemon
 from support.fake_vllm import FakeVllm, completion, run_fake_vllm
 from support.metrics import until
-from support.service import shipped_config
+from support.quick_config import quick_config
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -185,7 +185,7 @@ async def only_json(request: web.Request, body: bytes) -> web.StreamResponse:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def daemon(vllm: FakeVllm, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Daemon]:
     """As in release 0.1: one admin port on the loopback interface, and no token."""
-    async with run_daemon(shipped_config(vllm.port), tmp_path_factory.mktemp("daemon")) as found:
+    async with run_daemon(quick_config(vllm.port), tmp_path_factory.mktemp("daemon")) as found:
         yield found
 
 

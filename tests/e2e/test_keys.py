@@ -14,21 +14,18 @@ import aiohttp
 import pytest
 
 from support.client_keys import line
+from support.command import run_here
 from support.daemon import Daemon, run_daemon
 from support.fake_vllm import run_fake_vllm
-from support.service import CHAT, TECHNICAL, chat, shipped_config
+from support.quick_config import quick_config
+from support.service import CHAT, TECHNICAL, chat
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def command(daemon_config: Path, *arguments: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pointsman", "keys", *arguments, "--config", str(daemon_config)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return process.returncode or 0, out.decode().strip(), err.decode()
+    done = await asyncio.to_thread(run_here, "keys", *arguments, "--config", daemon_config)
+    return done.returncode, done.stdout.strip(), done.stderr
 
 
 async def post(daemon: Daemon, key: str | None, body: Any) -> tuple[int, Any]:
@@ -42,7 +39,7 @@ async def post(daemon: Daemon, key: str | None, body: Any) -> tuple[int, Any]:
 
 async def test_keys_are_added_and_revoked_while_the_service_runs(tmp_path: Path) -> None:
     async with run_fake_vllm() as fake:
-        config = shipped_config(fake.port)
+        config = quick_config(fake.port)
         config["pointsman"] = {"access": {"keys_file": str(tmp_path / "keys.jsonl")}}
         (tmp_path / "keys.jsonl").touch(0o600)
         async with run_daemon(config, tmp_path) as daemon:
@@ -65,7 +62,7 @@ async def test_keys_are_added_and_revoked_while_the_service_runs(tmp_path: Path)
 
 async def test_the_place_in_the_queue_is_the_keys(tmp_path: Path) -> None:
     async with run_fake_vllm() as fake:
-        config = shipped_config(fake.port)
+        config = quick_config(fake.port)
         config["pointsman"] = {
             "access": {"keys_file": str(tmp_path / "keys.jsonl")},
             "relay": {"scheduling_policy": "priority"},
@@ -102,7 +99,7 @@ async def _broken_file_changes_nothing(daemon: Daemon, file: Path, secret: str) 
 async def test_a_socket_beyond_the_loopback_is_refused_with_our_key_and_no_keys(tmp_path: Path) -> None:
     """Inherited, too: the config alone would not tell."""
     (tmp_path / "vllm-key").write_text("key")
-    config = shipped_config(9)
+    config = quick_config(9)
     config["pointsman"] = {
         "relay": {"api_key_file": str(tmp_path / "vllm-key")},
         "server": {"admin_listen": "127.0.0.1:0"},

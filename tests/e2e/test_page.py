@@ -19,7 +19,8 @@ from support.config_files import LABELS
 from support.daemon import Daemon, run_daemon
 from support.fake_vllm import FakeVllm, run_fake_vllm
 from support.page import cells, shows, sizes
-from support.service import CHAT, MEDICAL, TECHNICAL, chat, shipped_config
+from support.quick_config import quick_config
+from support.service import CHAT, MEDICAL, TECHNICAL, chat
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -42,7 +43,7 @@ async def daemon(vllm: FakeVllm, tmp_path: Path) -> AsyncIterator[Daemon]:
     token = tmp_path / "token"
     token.write_text(TOKEN)
     token.chmod(0o600)
-    config = shipped_config(vllm.port)
+    config = quick_config(vllm.port)
     config["pointsman"] = {"server": {"admin_token_file": token.name}}
     contents = {MODEL: toy_artifact.model(LABELS, LEGAL), TOKENIZER: toy_artifact.tokenizer(LEGAL)}
     toy_artifact.build_measured(tmp_path / "state" / "improve" / "artifacts" / CANDIDATE, contents, labels=list(LABELS))

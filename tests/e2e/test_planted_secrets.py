@@ -12,7 +12,8 @@ from aiohttp import web
 from support.client_keys import line
 from support.daemon import Daemon, run_daemon
 from support.fake_vllm import run_fake_vllm
-from support.service import CHAT, shipped_config
+from support.quick_config import quick_config
+from support.service import CHAT
 
 # By where each is planted.
 PROMPT, ANSWER, SYSTEM = "planted-prompt-1f0c", "planted-answer-2a9d", "planted-system-3b77"
@@ -54,7 +55,7 @@ def config(port: int, folder: Path) -> dict[str, Any]:
     (folder / "keys.yaml").write_bytes(line("ann", sent=CLIENT_KEY))
     for name in ("vllm.key", "admin.token", "keys.yaml"):
         (folder / name).chmod(0o600)
-    return shipped_config(port) | {
+    return quick_config(port) | {
         "pointsman": {
             "server": {"admin_token_file": "admin.token"},
             "relay": {"api_key_file": "vllm.key"},

@@ -16,7 +16,8 @@ from support.daemon import run_daemon
 from support.fake_vllm import FakeVllm, event, stream
 from support.metrics import scrape
 from support.process import PATIENCE_S, reserve_port
-from support.service import CHAT, MEDICAL, Service, chat, shipped_config
+from support.quick_config import quick_config
+from support.service import CHAT, MEDICAL, Service, chat
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -277,7 +278,7 @@ async def test_what_is_not_listed_has_a_line_in_the_log_and_is_counted(
 
 async def test_no_vllm_is_a_502_that_names_the_endpoint(tmp_path: Path) -> None:
     async with (
-        run_daemon(shipped_config(reserve_port()), tmp_path) as daemon,
+        run_daemon(quick_config(reserve_port()), tmp_path) as daemon,
         aiohttp.ClientSession() as http,
         http.post(daemon.base_url + CHAT, json=chat()) as response,
     ):
@@ -287,7 +288,7 @@ async def test_no_vllm_is_a_502_that_names_the_endpoint(tmp_path: Path) -> None:
 
 
 def _hurried(port: int, **relay: Any) -> dict[str, Any]:
-    return shipped_config(port) | {"pointsman": {"relay": relay}}
+    return quick_config(port) | {"pointsman": {"relay": relay}}
 
 
 async def test_a_late_first_byte_is_a_504(fake_vllm: FakeVllm, tmp_path: Path) -> None:
@@ -355,7 +356,7 @@ async def test_the_clients_authorization_passes_when_told_so(fake_vllm: FakeVllm
 
 async def test_it_listens_on_a_unix_socket_too(fake_vllm: FakeVllm, tmp_path: Path) -> None:
     socket = tmp_path / "pointsman.sock"
-    config = shipped_config(fake_vllm.port) | {"pointsman": {"server": {"listen": [f"unix:{socket}"]}}}
+    config = quick_config(fake_vllm.port) | {"pointsman": {"server": {"listen": [f"unix:{socket}"]}}}
     async with (
         run_daemon(config, tmp_path),
         aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket))) as http,
@@ -377,7 +378,7 @@ async def test_running_answers_end_before_the_daemon_does(fake_vllm: FakeVllm, t
 
     fake_vllm.answer = answer
     async with (
-        run_daemon(shipped_config(fake_vllm.port), tmp_path) as daemon,
+        run_daemon(quick_config(fake_vllm.port), tmp_path) as daemon,
         aiohttp.ClientSession() as http,
         http.post(daemon.base_url + CHAT, json=chat(stream=True)) as response,
     ):

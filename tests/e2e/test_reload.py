@@ -16,18 +16,16 @@ import pytest_asyncio
 import yaml
 from aiohttp import web
 
-from pointsman.classify.artifact import load
-from pointsman.classify.classifier import Classifier
 from pointsman.classify.manifest import MODEL, TOKENIZER
-from pointsman.config.model import ClassifierOptions
 from support import toy_artifact
 from support.config_files import LABELS
 from support.daemon import Daemon, run_daemon
 from support.fake_vllm import FakeVllm, event, run_fake_vllm
 from support.metrics import scrape, until
 from support.process import eventually
+from support.quick_config import quick_config
 from support.raw_client import connect, post
-from support.service import TECHNICAL, chat, shipped_config
+from support.service import TECHNICAL, chat
 from support.two_sides import Load, answer, config, put, reload, url
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -47,9 +45,7 @@ def artifacts(folder: Path) -> dict[str, str]:
     for side, other in {"a": {}, "b": OTHER_WORDS}.items():
         words = {**toy_artifact.WORDS, **other}
         contents = {MODEL: toy_artifact.model(LABELS, words), TOKENIZER: toy_artifact.tokenizer(words)}
-        built = toy_artifact.build(folder / f"toy-{side}", contents)
-        Classifier(load(built), ClassifierOptions()).close()  # measured now, or it is under load and at each reload
-        made[side] = str(built)
+        made[side] = str(toy_artifact.build_measured(folder / f"toy-{side}", contents))
     return made
 
 
@@ -108,8 +104,8 @@ async def test_a_request_keeps_to_the_config_that_it_began_with(upstream: FakeVl
 
 
 async def test_a_faulty_config_changes_nothing_and_all_its_faults_are_told(upstream: FakeVllm, tmp_path: Path) -> None:
-    async with run_daemon(shipped_config(upstream.port), tmp_path) as daemon, aiohttp.ClientSession() as http:
-        put(daemon.config, shipped_config(upstream.port) | {"default_model": "unheard-of", "colour": "red"})
+    async with run_daemon(quick_config(upstream.port), tmp_path) as daemon, aiohttp.ClientSession() as http:
+        put(daemon.config, quick_config(upstream.port) | {"default_model": "unheard-of", "colour": "red"})
         status, refused = await reload(daemon)
         async with http.post(url(daemon), json=chat(TECHNICAL)) as response:
             served = response.status, response.headers["x-vsr-selected-model"]
@@ -136,7 +132,7 @@ async def test_a_faulty_config_changes_nothing_and_all_its_faults_are_told(upstr
 async def test_what_the_host_does_not_give_changes_nothing(
     upstream: FakeVllm, tmp_path: Path, section: str, option: str, value: Any
 ) -> None:
-    async with run_daemon(shipped_config(upstream.port), tmp_path) as daemon:
+    async with run_daemon(quick_config(upstream.port), tmp_path) as daemon:
         tree = yaml.safe_load(daemon.config.read_text())
         tree["default_model"] = "technical-lora"
         tree["pointsman"].setdefault(section, {})[option] = value
@@ -157,9 +153,9 @@ async def served_config(daemon: Daemon) -> Any:
 async def test_what_changed_is_told_by_key_and_where_it_listens_waits_for_a_restart(
     upstream: FakeVllm, tmp_path: Path
 ) -> None:
-    async with run_daemon(shipped_config(upstream.port), tmp_path) as daemon:
+    async with run_daemon(quick_config(upstream.port), tmp_path) as daemon:
         before = await served_config(daemon)
-        tree = shipped_config(upstream.port)
+        tree = quick_config(upstream.port)
         tree["categories"][0]["system_prompt"] = "Be brief."
         tree["pointsman"] = {"server": {"listen": ["127.0.0.1:1"], "max_body_bytes": 2048}}
         put(daemon.config, tree)
@@ -187,7 +183,7 @@ async def test_what_changed_is_told_by_key_and_where_it_listens_waits_for_a_rest
 
 
 async def test_a_file_that_says_the_same_is_no_new_generation(upstream: FakeVllm, tmp_path: Path) -> None:
-    async with run_daemon(shipped_config(upstream.port), tmp_path) as daemon:
+    async with run_daemon(quick_config(upstream.port), tmp_path) as daemon:
         daemon.config.write_text(f"# a remark\n{daemon.config.read_text()}")
         told = (await reload(daemon))[1]
 
@@ -197,7 +193,7 @@ async def test_a_file_that_says_the_same_is_no_new_generation(upstream: FakeVllm
 async def test_a_key_that_was_replaced_is_used_and_not_shown(upstream: FakeVllm, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("first-secret")
-    tree = shipped_config(upstream.port) | {"pointsman": {"relay": {"api_key_file": str(key)}}}
+    tree = quick_config(upstream.port) | {"pointsman": {"relay": {"api_key_file": str(key)}}}
     async with run_daemon(tree, tmp_path) as daemon, aiohttp.ClientSession() as http:
         key.write_text("second-secret")
         told = (await reload(daemon))[1]
@@ -216,8 +212,8 @@ async def test_a_key_that_was_replaced_is_used_and_not_shown(upstream: FakeVllm,
 
 
 async def test_the_classifier_keeps_what_it_remembers_unless_it_is_another(upstream: FakeVllm, tmp_path: Path) -> None:
-    tree = shipped_config(upstream.port)
-    tree["classifier"]["category_model"]["model_id"] = str(toy_artifact.build(tmp_path / "toy"))
+    tree = quick_config(upstream.port)
+    tree["classifier"]["category_model"]["model_id"] = str(toy_artifact.build_measured(tmp_path / "toy"))
     async with run_daemon(tree, tmp_path) as daemon, aiohttp.ClientSession() as http:
 
         async def source() -> str:
@@ -235,7 +231,7 @@ async def test_the_classifier_keeps_what_it_remembers_unless_it_is_another(upstr
         sources = [await source(), await source()]
         assert await change(threshold=0.7) == "kept"
         sources.append(await source())
-        assert await change(model_id=str(toy_artifact.build(tmp_path / "other", temperature=2.0))) == "loaded"
+        assert await change(model_id=str(toy_artifact.build_measured(tmp_path / "other", temperature=2.0))) == "loaded"
         sources += [await source(), await source()]
         toy_artifact.build(tmp_path / "other", temperature=3.0)  # in its place, while the config stays the same
         status, told = await reload(daemon)
@@ -249,10 +245,10 @@ async def test_the_classifier_keeps_what_it_remembers_unless_it_is_another(upstr
 
 
 async def test_a_damaged_classifier_changes_nothing(upstream: FakeVllm, tmp_path: Path) -> None:
-    async with run_daemon(shipped_config(upstream.port), tmp_path) as daemon, aiohttp.ClientSession() as http:
+    async with run_daemon(quick_config(upstream.port), tmp_path) as daemon, aiohttp.ClientSession() as http:
         folder = toy_artifact.build(tmp_path / "toy")
         (folder / "model.onnx").write_bytes(b"half of it")
-        tree = shipped_config(upstream.port)
+        tree = quick_config(upstream.port)
         tree["classifier"]["category_model"]["model_id"] = str(folder)
         put(daemon.config, tree)
         status, refused = await reload(daemon)
@@ -288,7 +284,7 @@ async def test_an_endpoint_that_goes_finishes_its_answers_and_one_that_stays_kee
             return await response.read()
 
     async with run_fake_vllm() as other:
-        tree = shipped_config(upstream.port)
+        tree = quick_config(upstream.port)
         async with run_daemon(tree, tmp_path) as daemon, aiohttp.ClientSession() as http:
             await ask("short")
             tree["default_model"] = "medical-lora"
@@ -315,7 +311,7 @@ async def test_an_endpoint_that_goes_finishes_its_answers_and_one_that_stays_kee
 
 async def test_a_file_whose_link_is_swapped_is_read_anew(upstream: FakeVllm, tmp_path: Path) -> None:
     """As Kubernetes updates a config map: `..data` is a link to a folder, and another takes its place at once."""
-    tree = shipped_config(upstream.port)
+    tree = quick_config(upstream.port)
     async with run_daemon(tree, tmp_path) as daemon:
         for name, model in (("one", "llama2-7b"), ("two", "medical-lora")):
             folder = tmp_path / name
@@ -335,7 +331,7 @@ async def test_a_file_whose_link_is_swapped_is_read_anew(upstream: FakeVllm, tmp
 
 
 async def test_a_file_that_is_away_or_faulty_is_looked_at_again(upstream: FakeVllm, tmp_path: Path) -> None:
-    tree = shipped_config(upstream.port)
+    tree = quick_config(upstream.port)
     async with run_daemon(tree, tmp_path) as daemon:
         good = daemon.config.read_text()
         daemon.config.unlink()

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
-from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import aiohttp
 import yaml
 
+from support.command import run_here
 from support.daemon import Daemon, run_daemon
 from support.fake_vllm import run_fake_vllm
 from support.lora_vllm import BASE, LoraVllm
 from support.process import eventually
-from support.service import CHAT, TECHNICAL, chat, shipped_config
+from support.quick_config import quick_config
+from support.service import CHAT, TECHNICAL, chat
 
 
 async def pointsman(daemon: Daemon, *arguments: str, **env: str) -> str:
-    command = [sys.executable, "-m", "pointsman", *arguments, "--config", str(daemon.config)]
-    run = partial(subprocess.run, capture_output=True, text=True, check=False, timeout=60, env=os.environ | env)
-    done = await asyncio.to_thread(run, command)
+    with patch.dict(os.environ, env):
+        done = await asyncio.to_thread(run_here, *arguments, "--config", daemon.config)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -36,7 +35,7 @@ async def answered(daemon: Daemon) -> tuple[str, str]:
 async def test_a_command_sets_the_mode_at_once_and_for_the_next_start(tmp_path: Path) -> None:
     env = {"STATE_DIRECTORY": str(tmp_path / "state")}
     async with run_fake_vllm(LoraVllm()) as vllm:
-        config = shipped_config(vllm.port)
+        config = quick_config(vllm.port)
         async with run_daemon(config, tmp_path, env=env) as daemon:
             assert await answered(daemon) == ("technical-lora", "classified")
             assert await pointsman(daemon, "mode") == "ROUTING  on\n"
@@ -56,7 +55,7 @@ async def test_a_command_goes_back_to_the_config_before_and_leaves_the_file_alon
     env = {"STATE_DIRECTORY": str(tmp_path / "state")}
     async with (
         run_fake_vllm(LoraVllm()) as vllm,
-        run_daemon(shipped_config(vllm.port), tmp_path, env=env) as daemon,
+        run_daemon(quick_config(vllm.port), tmp_path, env=env) as daemon,
     ):
         await eventually(lambda: len(list(tmp_path.glob("state/configs/*"))) == 1, "the first config is kept")
         tree = yaml.safe_load(daemon.config.read_text())
@@ -79,7 +78,7 @@ async def test_a_command_goes_back_to_the_config_before_and_leaves_the_file_alon
 async def test_commands_find_the_service_though_its_file_names_another_port_or_nothing_at_all(tmp_path: Path) -> None:
     """Another admin address waits for a restart, and a file that cannot be read is not served."""
     env = {"STATE_DIRECTORY": str(tmp_path / "state")}
-    async with run_fake_vllm(LoraVllm()) as vllm, run_daemon(shipped_config(vllm.port), tmp_path, env=env) as daemon:
+    async with run_fake_vllm(LoraVllm()) as vllm, run_daemon(quick_config(vllm.port), tmp_path, env=env) as daemon:
         tree = yaml.safe_load(daemon.config.read_text())
         tree["pointsman"]["server"]["admin_listen"] = f"unix:{tmp_path}/admin.sock"
         daemon.config.write_text(yaml.safe_dump(tree))
@@ -94,7 +93,7 @@ async def test_commands_find_the_service_though_its_file_names_another_port_or_n
 async def test_feedback_on_an_answer_is_compared(tmp_path: Path) -> None:
     """From the header of an answer to the screen, over a restart; a second opinion on the same answer is refused."""
     async with run_fake_vllm(LoraVllm()) as vllm:
-        config = shipped_config(vllm.port)
+        config = quick_config(vllm.port)
         options = config.setdefault("pointsman", {})
         options["routing"] = {"mode": "percent", "percent": 0}
         options["log"] = {"feedback_file": "feedback.jsonl"}

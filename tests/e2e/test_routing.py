@@ -9,7 +9,8 @@ import pytest
 
 from support.daemon import run_daemon
 from support.process import reserve_port
-from support.service import CHAT, MEDICAL, TECHNICAL, Service, chat, shipped_config
+from support.quick_config import quick_config
+from support.service import CHAT, MEDICAL, TECHNICAL, Service, chat
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -245,7 +246,7 @@ async def test_models_lists_the_auto_name_the_base_and_live_adapters(service: Se
 
 async def test_models_lists_the_configs_names_while_no_vllm_has_answered(tmp_path: Path) -> None:
     async with (
-        run_daemon(shipped_config(reserve_port()), tmp_path) as daemon,
+        run_daemon(quick_config(reserve_port()), tmp_path) as daemon,
         aiohttp.ClientSession() as http,
         http.get(daemon.base_url + "/v1/models") as response,
     ):
@@ -256,7 +257,7 @@ async def test_models_lists_the_configs_names_while_no_vllm_has_answered(tmp_pat
 
 @pytest.mark.parametrize(("use", "told"), [(True, "on"), (False, "off")])
 async def test_reasoning_is_told(service: Service, tmp_path: Path, use: bool, told: str) -> None:
-    config = shipped_config(service.vllm.port)
+    config = quick_config(service.vllm.port)
     config["model_config"]["llama2-7b"]["reasoning_family"] = "qwen3"
     for category in config["categories"]:
         category["model_scores"][0]["use_reasoning"] = use

@@ -7,9 +7,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from pointsman.classify.artifact import load
-from pointsman.classify.classifier import Classifier
-from pointsman.config.model import ClassifierOptions
 from support import toy_artifact
 from support.lora_vllm import BASE
 from support.scripted_rollout import BAD, GOOD, STABLE, play, question
@@ -31,8 +28,7 @@ def bodies() -> Iterator[bytes]:
 
 
 async def test_a_rollout_from_shadow_to_a_bad_canary(tmp_path: Path) -> None:
-    artifact = toy_artifact.build(tmp_path / "toy")
-    Classifier(load(artifact), ClassifierOptions()).close()  # measured now, not under load
+    artifact = toy_artifact.build_measured(tmp_path / "toy")
 
     played = await play(tmp_path, str(artifact), bodies())
 

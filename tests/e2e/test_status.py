@@ -70,7 +70,7 @@ async def test_explain_tells_what_the_service_would_do_and_status_what_it_did(tm
         )
         states = {one["name"]: one["state"] for one in endpoint["adapters"]}
         assert states == {"technical-lora": "missing", "medical-lora": "served", "legal-lora": "served"}
-        assert (told["classifier"]["artifact"], told["classifier"]["precision"]) == ("builtin", "int8")
+        assert (told["classifier"]["artifact"], told["classifier"]["precision"]) == ("toy", "fp32")
         assert (told["trouble"], told["config"]["reload_failed"]) == (None, None)
         assert told["traffic"]["decisions"] == [
             {"category": "medical", "reason": "classified", "requests": 1},

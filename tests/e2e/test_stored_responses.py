@@ -15,7 +15,7 @@ import pytest_asyncio
 from support.daemon import run_daemon
 from support.metrics import scrape
 from support.process import eventually
-from support.service import shipped_config
+from support.quick_config import quick_config
 from support.vllm_server import VllmServer
 
 pytestmark = [pytest.mark.vllm, pytest.mark.asyncio(loop_scope="module")]
@@ -59,7 +59,7 @@ async def test_its_client_finds_it_after_a_restart_and_others_get_vllms_404(
     client: Client, tmp_path: Path, stream: bool, killed: bool
 ) -> None:
     """Also after a SIGKILL, once the file has it."""
-    config, env = shipped_config(client.vllm.port), {"STATE_DIRECTORY": str(tmp_path / "state")}
+    config, env = quick_config(client.vllm.port), {"STATE_DIRECTORY": str(tmp_path / "state")}
     async with run_daemon(config, tmp_path, env=env, exit_code=-9 if killed else 0) as daemon:
         status, body = await client.ask(daemon.base_url, "POST", PATH, request(stream=stream), MINE)
         assert status == 200
@@ -83,7 +83,7 @@ async def test_its_client_finds_it_after_a_restart_and_others_get_vllms_404(
 
 
 async def test_a_client_cannot_replace_another_ones(client: Client, tmp_path: Path) -> None:
-    async with run_daemon(shipped_config(client.vllm.port), tmp_path) as daemon:
+    async with run_daemon(quick_config(client.vllm.port), tmp_path) as daemon:
         _, body = await client.ask(daemon.base_url, "POST", PATH, request(), MINE)
         response_id = json.loads(body)["id"]
         status, _ = await client.ask(daemon.base_url, "POST", PATH, request(request_id=response_id))
@@ -93,7 +93,7 @@ async def test_a_client_cannot_replace_another_ones(client: Client, tmp_path: Pa
 
 async def test_a_stream_of_it_that_vllm_cuts_is_no_failure_of_the_endpoint(client: Client, tmp_path: Path) -> None:
     """It does so for every response that was not made in the background."""
-    async with run_daemon(shipped_config(client.vllm.port), tmp_path) as daemon:
+    async with run_daemon(quick_config(client.vllm.port), tmp_path) as daemon:
         _, body = await client.ask(daemon.base_url, "POST", PATH, request(), MINE)
         path = f"{PATH}/{json.loads(body)['id']}?stream=true"
         for _ in range(6):

@@ -17,8 +17,8 @@ import pytest_asyncio
 from support.daemon import run_daemon
 from support.fake_vllm import FakeVllm, run_fake_vllm
 from support.process import eventually
+from support.quick_config import quick_config
 from support.restart import WHOLE, restart_under_load
-from support.service import shipped_config
 from support.two_sides import reload
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -63,7 +63,7 @@ async def upstream() -> AsyncIterator[FakeVllm]:
 async def test_systemd_hears_that_the_service_is_ready_how_it_goes_and_that_it_stops(
     manager: Manager, upstream: FakeVllm, tmp_path: Path
 ) -> None:
-    async with run_daemon(shipped_config(upstream.port), tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}):
+    async with run_daemon(quick_config(upstream.port), tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}):
         await eventually(lambda: "READY=1" in manager.told(), "READY")
         assert "STATUS=1 of 1 vLLM up; 3 adapters; 0 in flight" in manager.told()
         assert "STOPPING=1" not in manager.told()
@@ -74,7 +74,7 @@ async def test_systemd_hears_that_the_service_is_ready_how_it_goes_and_that_it_s
 
 async def test_it_is_ready_without_a_vllm_after_a_while_and_says_so(manager: Manager, tmp_path: Path) -> None:
     """vLLM may load its model for minutes, and its clients are to hear that from us."""
-    config = shipped_config(9)  # the port of `discard`, where nobody listens
+    config = quick_config(9)  # the port of `discard`, where nobody listens
     async with run_daemon(config, tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}):
         await eventually(lambda: "READY=1" in manager.told(), "READY")
 
@@ -85,13 +85,13 @@ async def test_the_watchdog_is_fed_more_often_than_it_bites(
     manager: Manager, upstream: FakeVllm, tmp_path: Path
 ) -> None:
     env = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "300000"}
-    async with run_daemon(shipped_config(upstream.port), tmp_path, env=env):
+    async with run_daemon(quick_config(upstream.port), tmp_path, env=env):
         await eventually(lambda: manager.told().count("WATCHDOG=1") >= 5, "five signs of life")
 
 
 async def test_a_restart_under_load_refuses_nobody(upstream: FakeVllm, tmp_path: Path) -> None:
     """On an inherited socket: who comes between two processes waits for the second, and a running stream ends whole."""
-    config = shipped_config(upstream.port)
+    config = quick_config(upstream.port)
 
     restart = await restart_under_load(config, upstream, tmp_path, CLIENTS, 10)
 
@@ -103,7 +103,7 @@ async def test_systemd_is_told_when_a_reload_begins_and_ends(
     manager: Manager, upstream: FakeVllm, tmp_path: Path
 ) -> None:
     """The protocol of `Type=notify-reload`: without the time systemd would wait until its patience ends."""
-    async with run_daemon(shipped_config(upstream.port), tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}) as daemon:
+    async with run_daemon(quick_config(upstream.port), tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}) as daemon:
         await eventually(lambda: "READY=1" in manager.told(), "READY")
         for number, trigger in enumerate((signal.SIGHUP, None), start=2):
             asked = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
@@ -128,7 +128,7 @@ async def test_the_status_says_that_a_reload_failed_until_one_succeeds(
     manager: Manager, upstream: FakeVllm, tmp_path: Path
 ) -> None:
     status = "1 of 1 vLLM up; 3 adapters; 0 in flight"
-    async with run_daemon(shipped_config(upstream.port), tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}) as daemon:
+    async with run_daemon(quick_config(upstream.port), tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}) as daemon:
         await eventually(lambda: f"STATUS={status}" in manager.told(), status)
         good = daemon.config.read_text()
         for text, line in (("colour: red", f"the config was not reloaded, see the log; {status}"), (good, status)):
@@ -144,7 +144,7 @@ async def test_the_status_says_that_a_reload_failed_until_one_succeeds(
 
 async def test_the_log_names_the_inherited_socket(upstream: FakeVllm, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        async with run_daemon(shipped_config(upstream.port), tmp_path, listener=listener) as daemon:
+        async with run_daemon(quick_config(upstream.port), tmp_path, listener=listener) as daemon:
             line = await daemon.logged("ready")
 
     assert re.fullmatch(r"127\.0\.0\.1:\d+", line["listen"][0])
@@ -154,7 +154,7 @@ async def test_the_log_names_the_inherited_socket(upstream: FakeVllm, tmp_path: 
 async def test_an_inherited_socket_that_is_named_admin_is_the_admin_port(upstream: FakeVllm, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as data, socket.create_server(("127.0.0.1", 0)) as admin:
         async with (
-            run_daemon(shipped_config(upstream.port), tmp_path, listener=data, admin_listener=admin) as daemon,
+            run_daemon(quick_config(upstream.port), tmp_path, listener=data, admin_listener=admin) as daemon,
             aiohttp.ClientSession() as http,
         ):
             line = await daemon.logged("ready")
@@ -174,5 +174,5 @@ async def test_an_inherited_admin_socket_that_others_reach_needs_a_token(tmp_pat
         socket.create_server(("0.0.0.0", 0)) as admin,  # noqa: S104 - what is tested
         pytest.raises(AssertionError, match=r"exited with 3 (.|\n)*whoever reaches the admin port at 0\.0\.0\.0:"),
     ):
-        async with run_daemon(shipped_config(9), tmp_path, admin_listener=admin):
+        async with run_daemon(quick_config(9), tmp_path, admin_listener=admin):
             raise AssertionError("it started")

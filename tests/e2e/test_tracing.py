@@ -14,7 +14,8 @@ from support.collector import collecting, values
 from support.daemon import run_daemon
 from support.fake_vllm import FakeVllm
 from support.process import eventually
-from support.service import CHAT, MEDICAL, chat, shipped_config
+from support.quick_config import quick_config
+from support.service import CHAT, MEDICAL, chat
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -22,7 +23,7 @@ TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 def traced(vllm: FakeVllm, url: str) -> dict[str, Any]:
-    config = shipped_config(vllm.port)
+    config = quick_config(vllm.port)
     config["pointsman"] = config.get("pointsman", {}) | {"tracing": {"endpoint": url}}
     return config
 

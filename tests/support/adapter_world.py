@@ -1,4 +1,4 @@
-"""A daemon with the shipped config before stand-ins for vLLM that have LoRA adapters, and what it tells of them."""
+"""A daemon before stand-ins for vLLM that have LoRA adapters, and what it tells of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,14 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from support.command import run_here
 from support.daemon import run_daemon
 from support.fake_vllm import run_fake_vllm
 from support.lora_vllm import LoraVllm
 from support.metrics import Metrics, scrape
 from support.process import PATIENCE_S
-from support.service import CHAT, TECHNICAL, Reply, Service, chat, shipped_config
+from support.quick_config import quick_config
+from support.service import CHAT, TECHNICAL, Reply, Service, chat
 
 NEVER = 600_000
 SOON: Any = {"poll_interval_ms": 50}
@@ -87,9 +88,7 @@ class World:
 
     async def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`pointsman adapters`; beside the loop, which the fake vLLMs need."""
-        command = [sys.executable, "-m", "pointsman", "adapters", *arguments]
-        command += ["--config", str(self.service.daemon.config)]
-        return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False, timeout=60)
+        return await asyncio.to_thread(run_here, "adapters", *arguments, "--config", self.service.daemon.config)
 
 
 @contextlib.asynccontextmanager
@@ -102,10 +101,10 @@ async def run_world(
     known: bool = True,
     **options: Mapping[str, Any],
 ) -> AsyncIterator[World]:
-    """The shipped config in front of these vLLMs; `paths` are those of its adapters, `change` may edit it."""
+    """`quick_config` in front of these vLLMs; `paths` are those of its adapters, `change` may edit it."""
     async with contextlib.AsyncExitStack() as stack:
         servers = [await stack.enter_async_context(run_fake_vllm(vllm)) for vllm in vllms or (LoraVllm(),)]
-        config = shipped_config(0)
+        config = quick_config(0)
         config["vllm_endpoints"] = [
             {"name": f"vllm{number}", "address": "127.0.0.1", "port": server.port}
             for number, server in enumerate(servers)
