@@ -118,8 +118,8 @@ def test_an_int8_score_does_not_depend_on_the_pack(family: Source, tmp_path: Pat
     graphs = Graphs(family(kind), tmp_path)
     expected = alone(graphs.int8, PROMPTS)
 
-    np.testing.assert_allclose(graphs.int8.logits(PROMPTS), expected, atol=1e-5)
-    np.testing.assert_allclose(graphs.int8.logits(PROMPTS[::-1]), expected[::-1], atol=1e-5)
+    np.testing.assert_allclose(graphs.int8.logits(PROMPTS), expected, atol=3e-5)
+    np.testing.assert_allclose(graphs.int8.logits(PROMPTS[::-1]), expected[::-1], atol=3e-5)
     assert 0 < logit_error(alone(graphs.float, PROMPTS), expected) < 0.05
 
 
