@@ -38,7 +38,8 @@ def run() -> dict[str, Any]:
     said = subprocess.run(
         [ROOT / ".ci/summary", ROOT / ".cache/ci", "--json"], check=True, capture_output=True, text=True
     ).stdout
-    return {"code": code, "seconds": seconds, "environments_there": there} | json.loads(said)
+    found: dict[str, Any] = json.loads(said)
+    return {"code": code, "seconds": seconds, "environments_there": there} | found
 
 
 def rendered(result: dict[str, Any]) -> list[str]:

@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from support import needs
+from support import cost_curve, needs
 from support.times import CPU, CpuMeter, append, lines_of
 
 
 def pytest_configure() -> None:
-    """A shell's background job ignores SIGINT, and so would each program that a test starts and interrupts."""
+    """Set what programs inherit: a shell's background job, and all that it starts, would ignore SIGINT."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # torch's threads spin where others use the cores, and models as small as these gain nothing by them.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -82,8 +84,10 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Name each test that needed its second try, with what failed first."""
+    if hasattr(config, "workerinput"):  # what its reports say is told by the process that starts the workers
+        return
     lines = lines_of(terminalreporter.stats)
     append(lines)
     for line in lines:
@@ -95,5 +99,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def state_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What a service keeps for its next start is kept for the tests alone, and for the daemons that they start."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "STATE_DIRECTORY", str(tmp_path_factory.mktemp("state")))
+        folder = tmp_path_factory.mktemp("state")
+        cost_curve.leave_builtin(folder)  # no start measures it again
+        patch.setitem(os.environ, "STATE_DIRECTORY", str(folder))
         yield

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from support import cost_curve, daemon, needs, vllm_server
+from support import daemon, needs, vllm_server
 from support.adapter_world import NEVER, TECHNICAL_PATH, run_world
 from support.browser import run_browser
 from support.daemon import run_daemon
@@ -27,12 +27,6 @@ if TYPE_CHECKING:
     from support.vllm_server import VllmServer
 
 DEADLINE_MS = 10_000
-
-
-@pytest.fixture(scope="session", autouse=True)
-def measured_before(state_directory: None) -> None:
-    """No start measures the built-in classifier."""
-    cost_curve.leave_builtin(Path(os.environ["STATE_DIRECTORY"]))
 
 
 @pytest.fixture(scope="module", autouse=True)

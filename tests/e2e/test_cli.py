@@ -174,6 +174,13 @@ def test_serve_says_what_is_missing_and_exits_with_3(tmp_path: Path) -> None:
     assert "Traceback" not in missing.stderr + no_artifact.stderr
 
 
+def test_a_command_that_fails_exits_with_1(tmp_path: Path) -> None:
+    (tmp_path / "faulty.yaml").write_text("categories: 7\n")
+    done = run("check", tmp_path / "faulty.yaml")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "categories" in done.stdout + done.stderr
+
+
 def test_usage_errors_exit_with_2() -> None:
     wrong = (["no-such-command"], ["serve", "--no-such-option"], ["serve", "--vllm", "http://user:key@host:1"])
 

@@ -14,18 +14,10 @@ from support.checkpoint import FAMILY, TINY, make_checkpoint
 from support.export import Export, Outcome, Source
 
 with quiet():
-    import torch
-
     import pointsman_export.export.pipeline  # noqa: F401 - torch warns when it is imported: here, once for all tests
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Models as small as these gain nothing by more, which spin where others use the cores."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,6 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "can", "my", "landlord", "sue", "rash", "itch", "why"]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Models as small as these gain nothing by more, which spin where others use the cores."""
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def encoder(tmp_path: Path) -> Path:
     folder = tmp_path / "encoder"
