@@ -33,7 +33,7 @@ data = $(if $(DATA),$(foreach each,$1,$(if $(wildcard $(DATA)/$(each).jsonl),,$(
 ABOUT_ARTIFACT = (a fine-tuned checkpoint, or what `pointsman export --target gpu` wrote)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run run-vllm test test-long nightly unit lint wheel docs coverage durations mutants
+.PHONY: run run-vllm test test-long nightly unit lint wheel docs coverage durations mutants faults
 .PHONY: lock lock-check matrix install-check
 .PHONY: deb wheelhouse former-builtin release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
@@ -98,6 +98,11 @@ lint: .venv-test/installed
 # cores. It goes on where it was stopped; AGAIN=1 tries the survivors anew.
 mutants: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m mutants .cache/mutants $(if $(AGAIN),--again)
+
+# Plants faults that somebody could make in a copy of the checkout, and fails where no test of `.ci/run` finds one:
+# twenty minutes, as root and with what `.ci/run` installs.
+faults: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m faults .cache/faults
 
 # Builds the wheel and installs it where the tests run.
 wheel: .venv-test/installed

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 import threading
 from collections import deque
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,7 @@ from mutants import report, tree
 from mutants.choose import Mutant, choose, mutants
 from mutants.report import reasons
 from mutants.suite import UnitTests, daemon_tests
-from mutants.worker import SURVIVED, Result, Task
+from mutants.worker import SURVIVED, Result, Task, started
 
 RESULT = tree.ROOT / "benchmarks" / "results" / "mutants.json"
 SEED = 1
@@ -70,16 +68,12 @@ def prepared(work: Path, workers: int, tests: list[str]) -> UnitTests:
         first, *others = (work / f"tree-{number}" for number in range(workers))
         tree.copy(first)
         command = [sys.executable, "-m", "mutants.record", str(record), *tests]
-        subprocess.run(command, cwd=first, env=environment(first), check=True)
+        subprocess.run(command, cwd=first, env=tree.environment(first), check=True)
         for other in others:  # with what Python compiled meanwhile
             shutil.rmtree(other, ignore_errors=True)
             shutil.copytree(first, other)
         stamp.write_text(now)
     return UnitTests.read(json.loads(record.read_text()))
-
-
-def environment(copy: Path) -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": tree.search_path(copy)}
 
 
 class Run:
@@ -135,21 +129,7 @@ class Run:
 
     def _work(self, work: Path, number: int) -> None:
         copy = work / f"tree-{number}"
-        with subprocess.Popen(
-            [sys.executable, "-m", "mutants.worker", str(work / f"scratch-{number}")],
-            cwd=copy,
-            env=environment(copy),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as worker:
-
-            def attempt(task: Task) -> Result:
-                assert worker.stdin
-                assert worker.stdout
-                print(json.dumps(asdict(task)), file=worker.stdin, flush=True)
-                return Result(**json.loads(worker.stdout.readline()))
-
+        with started(copy, work / f"scratch-{number}") as attempt:
             if self._waiting and not self._daemon:
                 control = attempt(self._control())
                 if control.outcome != SURVIVED:

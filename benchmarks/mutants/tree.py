@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import hashlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -49,6 +50,7 @@ def copy(tree: Path) -> None:
     compileall.compile_dir(tree / "tests" / "support", quiet=2)
 
 
-def search_path(tree: Path) -> str:
-    """PYTHONPATH for the tests in `tree`."""
-    return ":".join(str(tree / part) for part in ("daemon", "export", "tests", "benchmarks"))
+def environment(tree: Path) -> dict[str, str]:
+    """The environment for the tests in `tree`."""
+    parts = ("daemon", "export", "tests", "benchmarks")
+    return os.environ | {"PYTHONPATH": ":".join(str(tree / part) for part in parts)}

@@ -12,14 +12,18 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from mutants import tree
 
 LIBRARIES = (
     "aiohttp",
@@ -43,13 +47,18 @@ DAEMON_RUN_S = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A mutated module, the unit tests with the seconds each may take, and the files of the daemon's tests."""
+    """A mutated file, the unit tests with the seconds each may take, and other tests, as pytest's arguments.
+
+    `test_s` and `run_s` are the seconds that one of the others and all of them may take.
+    """
 
     name: str
     file: str
     source: str
     unit: dict[str, int]
     daemon: list[str]
+    test_s: int = DAEMON_TEST_S
+    run_s: float = DAEMON_RUN_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +74,11 @@ class Result:
 class Watch:
     """Runs chosen tests in their order, and notes which one is running when it ends. SIGALRM ends what hangs."""
 
-    def __init__(self, notes: Path, limits: dict[str, int]) -> None:
+    def __init__(self, notes: Path, limits: dict[str, int], otherwise: int) -> None:
+        """`otherwise` are the seconds that a test may take which has no limit of its own."""
         self._notes = notes
         self._limits = limits
+        self._otherwise = otherwise
         self._failed = False
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -82,7 +93,7 @@ class Watch:
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         if not self._failed:
             self._notes.write_text(nodeid)
-        signal.alarm(self._limits.get(nodeid, DAEMON_TEST_S))
+        signal.alarm(self._limits.get(nodeid, self._otherwise))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
@@ -92,6 +103,24 @@ class Watch:
         if not self._failed:
             self._failed = True
             self._notes.write_text(text)
+
+
+@contextlib.contextmanager
+def started(copy: Path, scratch: Path, **variables: str) -> Iterator[Callable[[Task], Result]]:
+    """Start a worker in a copy of the checkout, with more environment variables; what is yielded has it try a task."""
+    environment = tree.environment(copy) | variables
+    command = [sys.executable, "-m", "mutants.worker", str(scratch)]
+    with subprocess.Popen(
+        command, cwd=copy, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as worker:
+
+        def tried(task: Task) -> Result:
+            assert worker.stdin
+            assert worker.stdout
+            print(json.dumps(asdict(task)), file=worker.stdin, flush=True)
+            return Result(**json.loads(worker.stdout.readline()))
+
+        yield tried
 
 
 def main(scratch: Path) -> None:
@@ -111,9 +140,9 @@ def attempt(task: Task, scratch: Path) -> Result:
         outcome, by = SURVIVED, ""
         if task.unit:
             files = list(dict.fromkeys(name.partition("::")[0] for name in task.unit))
-            outcome, by = tests(files, task.unit, scratch, UNIT_RUN_S)
+            outcome, by = tests(files, task.unit, task.test_s, scratch, UNIT_RUN_S)
         if outcome == SURVIVED and task.daemon:
-            outcome, by = tests(task.daemon, {}, scratch, DAEMON_RUN_S)
+            outcome, by = tests(task.daemon, {}, task.test_s, scratch, task.run_s)
     return Result(task.name, outcome, by, round(time.monotonic() - start, 1))
 
 
@@ -129,14 +158,14 @@ def mutated(file: Path, source: str) -> Any:
         os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def tests(files: list[str], limits: dict[str, int], scratch: Path, limit: float) -> tuple[str, str]:
+def tests(files: list[str], limits: dict[str, int], test_s: int, scratch: Path, limit: float) -> tuple[str, str]:
     """Run them until the first fails; the outcome, and which test made it."""
     notes = scratch / "notes"
     notes.write_text("")
     child = os.fork()
     if child == 0:
         try:
-            os._exit(_run(files, limits, scratch, notes))
+            os._exit(_run(files, scratch, Watch(notes, limits, test_s)))
         finally:  # whatever happens, this process is a copy and must not go on
             os._exit(CRASHED)
     status = _wait(child, time.monotonic() + limit)
@@ -150,14 +179,14 @@ def tests(files: list[str], limits: dict[str, int], scratch: Path, limit: float)
     return (TIMEOUT if os.WIFSIGNALED(status) else FAILED), by or f"import in {files[0]}"
 
 
-def _run(files: list[str], limits: dict[str, int], scratch: Path, notes: Path) -> int:
+def _run(files: list[str], scratch: Path, watch: Watch) -> int:
     os.setsid()
     resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
-    options = ["-x", "-q", "-p", "no:cacheprovider", "--tb=no", f"--basetemp={scratch / 'tmp'}"]
-    return int(pytest.main([*files, *options], plugins=[Watch(notes, limits)]))
+    options = ["-x", "-q", "-m", "not nightly", "-p", "no:cacheprovider", "--tb=no", f"--basetemp={scratch / 'tmp'}"]
+    return int(pytest.main([*files, *options], plugins=[watch]))
 
 
 def _wait(child: int, deadline: float) -> int:

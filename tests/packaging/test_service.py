@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -29,6 +30,15 @@ def test_the_admin_socket_is_in_a_folder_that_only_the_group_enters() -> None:
 
     assert "RuntimeDirectory=pointsman\n" in unit
     assert "RuntimeDirectoryMode=0750\n" in unit
+
+
+def test_systemd_replaces_what_hangs_keeps_the_state_and_allows_the_files_of_all_connections() -> None:
+    unit = (units.UNITS / "pointsman.service").read_text()
+    settings = dict(line.split("=", 1) for line in unit.splitlines() if re.match(r"\w+=", line))
+
+    assert 0 < int(settings["WatchdogSec"].removesuffix("s")) <= 30
+    assert settings["StateDirectory"] == "pointsman"
+    assert int(settings["LimitNOFILE"]) >= 8192, "two for each of 2,048 connections and requests, the default"
 
 
 def test_systemd_waits_for_a_reload_and_an_older_one_can_ask_for_it() -> None:

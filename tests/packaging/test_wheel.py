@@ -45,11 +45,13 @@ def test_the_wheel_holds_the_two_packages_and_nothing_else(names: list[str]) -> 
 
 
 @pytest.mark.parametrize("package", PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
-def test_every_module_is_in_the_wheel(names: list[str], package: str) -> None:
-    modules = {path.relative_to((ROOT / package).parent).as_posix() for path in (ROOT / package).rglob("*.py")}
+def test_every_file_is_in_the_wheel(names: list[str], package: str) -> None:
+    """Word lists and assets as well as modules."""
+    paths = [path for path in (ROOT / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    files = {path.relative_to((ROOT / package).parent).as_posix() for path in paths}
 
-    assert modules
-    assert modules - set(names) == set()
+    assert files
+    assert files - set(names) == set()
 
 
 def test_the_built_in_classifier_and_the_type_markers_are_in_the_wheel(names: list[str]) -> None:

@@ -65,6 +65,15 @@ def test_a_refused_request_costs_nothing(clock: Clock) -> None:
     limiter.enter(ann)
 
 
+def test_who_waits_as_long_as_it_was_told_is_served(clock: Clock) -> None:
+    """Though seconds are told, and the next place is free after one and a half."""
+    limiter, ann = KeyLimiter(clock), key(requests_per_minute=40)
+    for _ in range(40):
+        limiter.enter(ann)
+    clock.now += refusal(limiter, ann).retry_after or 0
+    limiter.enter(ann)
+
+
 def test_requests_in_flight_are_counted_until_they_leave(clock: Clock) -> None:
     limiter, ann = KeyLimiter(clock), key(max_in_flight=2)
     first, _ = limiter.enter(ann), limiter.enter(ann)

@@ -48,6 +48,13 @@ def test_each_has_its_own_three_seconds(wire: Wire) -> None:
     assert wire.pooled == []
 
 
+def test_those_that_come_after_all_were_closed_have_them_too(wire: Wire) -> None:
+    for _ in range(2):
+        kept(wire, 1)
+        wire.clock.advance(3.0)
+        assert wire.pooled == []
+
+
 def test_use_begins_them_anew(wire: Wire) -> None:
     first = wire.ask()
     for _ in range(5):
